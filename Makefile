@@ -1,0 +1,104 @@
+# The only door: every recipe a person or a machine runs is here.
+#
+#   make serve     set everything up and run a server with the sample apps
+#   make test      set everything up and run every test: unit, interop, browser
+#   make check     lint, format, types, layers, sizes, dead code, rules and their tests
+#   make fmt       format the Python code
+#   make fuzz      property tests for FUZZ_SECONDS (default 600)
+#   make bench     the workloads of bench/README.md, one table
+#   make rewrite   write the expected parts of the case files again; review the diff
+#   make gen       write generated files again (spec/errors.md)
+#   make lock      resolve the Python and npm dependencies again
+#   make clean     delete what the other targets made
+
+PYTHON ?= python3
+SERVE_FLAGS ?=
+FUZZ_SECONDS ?= 600
+BENCH_FLAGS ?=
+PYTEST_FLAGS ?=
+E2E_FLAGS ?=
+
+bin := .venv/bin
+examples := todo chat
+bundles := $(examples:%=examples/%/dist/index.html)
+manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test unit e2e check fmt fuzz bench rewrite gen lock clean setup
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# --- running -------------------------------------------------------------------------------------
+
+serve: .venv/runtime.stamp $(bundles)
+	exec $(bin)/trice serve --sample examples $(SERVE_FLAGS)
+
+setup: .venv/development.stamp node_modules/.stamp $(bundles)
+
+test: unit e2e
+
+unit: setup
+	$(bin)/pytest $(PYTEST_FLAGS)
+
+e2e: setup
+	node_modules/.bin/playwright test --config server/tests/e2e $(E2E_FLAGS)
+
+check: setup
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	set -e; for name in $(examples); do node_modules/.bin/tsc --project examples/$$name; done
+	node_modules/.bin/tsc --project server/tests/e2e
+	$(bin)/pytest server/tests/test_tidy.py
+
+fmt: .venv/development.stamp
+	$(bin)/ruff check --fix-only .
+	$(bin)/ruff format .
+
+fuzz: setup
+	TRICE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(bin)/pytest server/tests/fuzz $(PYTEST_FLAGS)
+
+bench: setup
+	bench/run $(BENCH_FLAGS)
+
+rewrite: setup
+	REWRITE=1 $(bin)/pytest server/tests/cases $(PYTEST_FLAGS)
+
+gen: .venv/development.stamp
+	$(bin)/python scripts/document_errors.py
+
+# --- setting up: a stamp is as new as what it was made from -----------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "trice needs Python 3.11 or later; '$(PYTHON)' is older. Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Nothing but the locked wheels, and the tree itself in place.
+.venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/development.stamp: requirements-dev.lock .venv/runtime.stamp
+	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+node_modules/.stamp: package-lock.json package.json $(manifests)
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
+	  { echo "trice needs Node 20.19 or later to build the sample apps and run its tests." >&2; exit 1; }
+	npm ci --no-progress --loglevel=error
+	touch $@
+
+examples/%/dist/index.html: node_modules/.stamp examples/%/index.html examples/%/vite.config.ts $$(wildcard examples/$$*/src/*)
+	cd examples/$* && ../../node_modules/.bin/vite build --logLevel warn
+	touch $@
+
+lock: .venv/development.stamp
+	scripts/lock
+
+clean:
+	rm -rf .venv node_modules examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,91 @@
+"""One WebSocket of the bench: frames by picows, so that the client costs little of a shared CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+FRAME_BYTES_MAX = 1 << 28
+ANSWER_TIMEOUT_S = 60
+
+OnMessage = Callable[[bytes], None]
+
+
+class Connection(WSListener):
+    """A session; `on_message` gets every text frame as bytes, parsed by nobody."""
+
+    def __init__(self) -> None:
+        self.on_message: OnMessage = self._keep_for_ask
+        self.attrs: dict[str, str] = {}
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    @classmethod
+    async def open(cls, url: str, app_id: str) -> Connection:
+        """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids."""
+        address = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
+        _, connection = await ws_connect(cls, address, max_frame_size=FRAME_BYTES_MAX)
+        assert isinstance(connection, cls)
+        ok = await connection.ask({"op": "init", "app-id": app_id, "versions": {}})
+        for attr in ok["attrs"]:
+            _, namespace, label = attr["forward-identity"]
+            connection.attrs[f"{namespace}.{label}"] = attr["id"]
+        return connection
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT:
+            self.on_message(frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the server closed the socket"))
+
+    def send(self, message: bytes) -> None:
+        self.transport.send(WSMsgType.TEXT, message)
+
+    async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Send, wait for the answer with the same client-event-id; raises on an `error`."""
+        event_id = str(uuid.uuid4())
+        future = asyncio.get_running_loop().create_future()
+        self._answers[event_id] = future
+        self.send(orjson.dumps({"client-event-id": event_id, **message}))
+        try:
+            answer: dict[str, Any] = await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
+        finally:
+            del self._answers[event_id]
+        if answer["op"] == "error":
+            raise RuntimeError(f"{message['op']}: {answer['message']}")
+        return answer
+
+    async def ask_raw(self, message: bytes, marker: bytes) -> bytes:
+        """Send, wait for the frame that contains `marker`: nothing is parsed inside the timing."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def look(payload: bytes) -> None:
+            if marker in payload and not future.done():
+                future.set_result(payload)
+
+        before, self.on_message = self.on_message, look
+        self.send(message)
+        try:
+            return await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
+        finally:
+            self.on_message = before
+
+    def close(self) -> None:
+        self.transport.disconnect()
+
+    def _keep_for_ask(self, payload: bytes) -> None:
+        parsed = orjson.loads(payload)
+        for message in parsed if isinstance(parsed, list) else [parsed]:
+            future = self._answers.get(message.get("client-event-id", ""))
+            if future is not None and not future.done():
+                future.set_result(message)

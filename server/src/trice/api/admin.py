@@ -1,0 +1,64 @@
+"""Server-to-server routes: query and transact with an admin token (instant-http §3)."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trice.api.middleware import json_response
+from trice.api.parameters import (
+    admin_caller,
+    is_true,
+    json_body,
+    malformed,
+    missing,
+    runtime_caller,
+)
+from trice.apps.apps import Apps
+
+
+async def query(request: Request) -> Response:
+    """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as (app, identity):
+        body = await json_body(request)
+        if "query" not in body:
+            raise missing("body", "query")
+        if not isinstance(body["query"], dict):
+            raise malformed("body", "query", given=body["query"])
+        app.check_may_read(identity)
+        tree = await app.database.query(
+            body["query"], identity=identity, is_inferring=is_true(body.get("inference?"))
+        )
+        return json_response(tree)
+
+
+async def transact(request: Request) -> Response:
+    """`POST /admin/transact {"steps", "throw-on-missing-attrs?"?}` → `{"tx-id"}`."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as (app, identity):
+        body = await json_body(request)
+        if "steps" not in body:
+            raise missing("body", "steps")
+        app.check_may_write(identity)
+        tx = await app.database.transact_admin(
+            body["steps"],
+            identity=identity,
+            throw_on_missing_attrs=is_true(body.get("throw-on-missing-attrs?")),
+        )
+        return json_response({"tx-id": tx})
+
+
+async def framework_query(request: Request) -> Response:
+    """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10)."""
+    apps: Apps = request.app.state.apps
+    body = await json_body(request)
+    if "query" not in body:
+        raise missing("body", "query")
+    async with runtime_caller(request, apps) as (app, identity):
+        app.check_may_read(identity)
+        result_json, attrs_json = await app.database.query_flat(body["query"], identity=identity)
+        return json_response(
+            {"result": orjson.Fragment(result_json), "attrs": orjson.Fragment(attrs_json)}
+        )

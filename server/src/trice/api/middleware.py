@@ -1,0 +1,142 @@
+"""What every request passes through: CORS, body limit, trace id, failures as JSON."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trice import limits
+from trice.errors import Bug, LimitExceeded, TriceError
+from trice.log import fields
+from trice.protocol.errors import CODES
+from trice.runtime import Runtime, new_uuid
+
+logger: Final = logging.getLogger("trice.api")
+
+_METHODS: Final = "GET, POST, PUT, DELETE"
+_SECURITY: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "strict-origin",
+}
+
+
+def json_response(body: object, *, status: int = 200) -> Response:
+    """Any JSON value as a response; bytes inside `orjson.Fragment` go out as they are."""
+    return Response(orjson.dumps(body), status, media_type="application/json; charset=utf-8")
+
+
+def error_response(failure: TriceError, *, trace_id: str) -> Response:
+    """The one place where a failure becomes an HTTP response (instant-http §0.9)."""
+    return json_response(
+        {**failure.body(), "trace-id": trace_id}, status=CODES[failure.code].http_status
+    )
+
+
+class Boundary:
+    """Outermost ASGI layer of the HTTP routes. WebSockets pass through untouched."""
+
+    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if scope["method"] == "OPTIONS" and origin is not None:
+            await _preflight(headers, origin)(scope, receive, send)
+            return
+        has_started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                _add_headers(MutableHeaders(scope=message), origin)
+            await send(message)
+
+        try:
+            _check_size(headers)
+            await self._app(scope, _bounded(receive), send_with_headers)
+        except Exception as cause:
+            response = self._explain(cause, scope)
+            if has_started:
+                raise
+            await response(scope, receive, send_with_headers)
+
+    def _explain(self, cause: Exception, scope: Scope) -> Response:
+        trace_id = new_uuid(self._runtime)
+        failure = cause if isinstance(cause, TriceError) else _bug(cause)
+        is_bug = isinstance(failure, Bug)
+        logger.log(
+            logging.ERROR if is_bug else logging.DEBUG,
+            "request failed %s",
+            fields(path=scope["path"], code=failure.code, trace=trace_id, message=failure.message),
+            exc_info=cause if is_bug else None,
+        )
+        return error_response(failure, trace_id=trace_id)
+
+
+def _bug(cause: Exception) -> Bug:
+    bug = Bug("unknown", "Something went wrong in the server. The log has the trace id.")
+    bug.__cause__ = cause
+    return bug
+
+
+def _preflight(headers: Headers, origin: str) -> Response:
+    return Response(
+        status_code=200,
+        headers={
+            "access-control-allow-origin": origin,
+            "access-control-allow-methods": _METHODS,
+            "access-control-allow-headers": headers.get("access-control-request-headers", "*"),
+            "access-control-max-age": "600",
+            "cache-control": "public, max-age=600",
+            "vary": "origin, Access-Control-Request-Headers",
+        },
+    )
+
+
+def _add_headers(headers: MutableHeaders, origin: str | None) -> None:
+    for name, value in _SECURITY.items():
+        headers.setdefault(name, value)
+    if origin is not None:
+        headers["access-control-allow-origin"] = origin
+        headers.add_vary_header("origin")
+
+
+def _too_big() -> LimitExceeded:
+    return LimitExceeded(
+        "message-too-big",
+        f"The request body is larger than {limits.MESSAGE_BYTES_MAX} bytes.",
+        {"bytes-max": limits.MESSAGE_BYTES_MAX},
+    )
+
+
+def _check_size(headers: Headers) -> None:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limits.MESSAGE_BYTES_MAX:
+        raise _too_big()
+
+
+def _bounded(receive: Receive) -> Receive:
+    """`receive` that refuses to take more than the limit, whatever the headers said."""
+    total_bytes = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal total_bytes
+        message = await receive()
+        total_bytes += len(message.get("body", b""))
+        if total_bytes > limits.MESSAGE_BYTES_MAX:
+            raise _too_big()
+        return message
+
+    return receive_bounded

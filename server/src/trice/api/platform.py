@@ -1,0 +1,77 @@
+"""Apps for people without an account: throw-away apps (instant-http §5.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trice import limits
+from trice.api.middleware import json_response
+from trice.api.parameters import json_body, malformed, missing
+from trice.apps.apps import Apps
+from trice.apps.registry import AppRow
+from trice.errors import NotFound, PermissionDenied
+from trice.protocol.ids import find_uuid_bytes
+
+
+async def create_ephemeral(request: Request) -> Response:
+    """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}` → app and admin token.
+
+    The app is open and lives 14 days. Given rules that are not all `true`, it is closed to callers
+    without the admin token until this server can evaluate them.
+    """
+    if not request.app.state.settings.has_ephemeral_apps:
+        raise PermissionDenied("permission-denied", "Throw-away apps are switched off here.")
+    apps: Apps = request.app.state.apps
+    body = await json_body(request)
+    if "title" not in body:
+        raise missing("body", "title")
+    title = body["title"]
+    if not isinstance(title, str) or not title.strip():
+        raise malformed("body", "title", given=title)
+    app, token = await apps.create(
+        title=title.strip(),
+        schema=body.get("schema"),
+        rules=_rules_code(body.get("rules")),
+        is_open=True,
+        life_ms=limits.EPHEMERAL_APP_MS,
+    )
+    try:
+        row = {**_row(app.row), "admin-token": token}
+        return json_response({"app": row, "expires_ms": app.row.expires_ms})
+    finally:
+        apps.give_back(app)
+
+
+async def get_ephemeral(request: Request) -> Response:
+    """`GET /dash/apps/ephemeral/:app_id` → the app without its token."""
+    apps: Apps = request.app.state.apps
+    app_id = request.path_params["app_id"]
+    if find_uuid_bytes(app_id) is None:
+        raise malformed("params", "app_id", given=app_id)
+    row = apps.get_row(app_id)
+    if row.expires_ms is None:
+        raise NotFound(
+            "record-not-found", "Record not found: app", {"record-type": "app", "args": []}
+        )
+    return json_response({"app": _row(row), "expires_ms": row.expires_ms})
+
+
+def _rules_code(rules: Any) -> Any:
+    if rules is None:
+        return None
+    if not isinstance(rules, dict):
+        raise malformed("body", "rules", given=rules)
+    return rules.get("code", rules)
+
+
+def _row(row: AppRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "title": row.title,
+        "created_at": row.created_ms,
+        "status": "active",
+        "perms": None if row.rules is None else {"code": row.rules},
+    }

@@ -1,0 +1,253 @@
+"""Connections that stay: WebSocket over plain ASGI, and server-sent events with their pushes.
+
+    GET  /runtime/session            WebSocket (uvicorn hands it to picows; this is the second way)
+    GET  /runtime/sse                events down; POST to the same path carries messages up
+    POST /admin/sse, /admin/sse/push the same for backends, signed in by headers
+    POST /admin/subscribe-query      one live query as a tree, events down only
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from trice import limits
+from trice.api.middleware import json_response
+from trice.api.parameters import (
+    admin_caller,
+    app_id_of,
+    is_true,
+    json_body,
+    malformed,
+    missing,
+)
+from trice.apps.apps import Apps
+from trice.errors import NotFound, Unavailable
+from trice.protocol import down
+from trice.runtime import Runtime, new_uuid
+from trice.session.hub import Hub
+from trice.session.session import Session
+
+
+class QueuedSocket:
+    """A Socket over anything that is written to by one task: frames wait in a queue.
+
+    `take` gives that task what is queued; None means the session closed the connection.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._backlog_bytes = 0
+        self._change = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self.closing: tuple[int, str] | None = None
+        self.session: Session | None = None
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        self._frames.extend(frames)
+        self._backlog_bytes += sum(map(len, frames))
+        self._change.set()
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._backlog_bytes
+
+    def ping(self) -> None:
+        """An empty event; the carrier notices a dead client by itself, so silence proves nothing."""
+        if self.session is not None:
+            self.session.heard()
+        self.send([b""])
+
+    def pause_reading(self) -> None:
+        self._may_read.clear()
+
+    def resume_reading(self) -> None:
+        self._may_read.set()
+
+    async def may_read(self) -> None:
+        """Wait until the session takes messages."""
+        await self._may_read.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        self.closing = (code, reason)
+        self._may_read.set()
+        self._change.set()
+
+    async def take(self) -> list[bytes] | None:
+        """Everything queued, or None once the session is closed and the queue is empty."""
+        while not self._frames:
+            if self.closing is not None:
+                return None
+            self._change.clear()
+            await self._change.wait()
+        frames = list(self._frames)
+        self._frames.clear()
+        return frames
+
+    def sent(self, frames: Sequence[bytes]) -> None:
+        """The carrier took them."""
+        self._backlog_bytes -= sum(map(len, frames))
+        if self.session is not None:
+            self.session.on_writable()
+
+
+async def websocket(connection: WebSocket) -> None:
+    """`/runtime/session` without picows; uvicorn pings and notices dead clients here."""
+    hub: Hub = connection.app.state.hub
+    await connection.accept()
+    socket = QueuedSocket()
+    session = hub.open(socket)
+    socket.session = session
+
+    async def write() -> None:
+        while (frames := await socket.take()) is not None:
+            for frame in frames:
+                if frame:
+                    await connection.send_text(frame.decode())
+            socket.sent(frames)
+        code, reason = socket.closing or (1000, "")
+        await connection.close(code, reason)
+
+    writer = asyncio.create_task(write())
+    try:
+        while True:
+            await socket.may_read()
+            message = await connection.receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            text = message.get("text")
+            session.receive(text.encode() if text is not None else message["bytes"])
+    except (WebSocketDisconnect, UnicodeEncodeError):
+        pass
+    finally:
+        writer.cancel()
+        hub.closed(session)
+
+
+class EventStream:
+    """One server-sent-events connection and the session behind it.
+
+    token  what a push must present; known to this client only
+    """
+
+    def __init__(self, hub: Hub, *, runtime: Runtime, machine_id: str) -> None:
+        self.socket = QueuedSocket()
+        self.session = hub.open(self.socket)
+        self.socket.session = self.session
+        self.token = new_uuid(runtime)
+        self._hub = hub
+        self._hello = down.sse_init(
+            self.session.id, machine_id=machine_id, sse_token=self.token
+        )
+
+    def response(self, *, has_retry: bool) -> Response:
+        """Stream events until either side ends it."""
+        return StreamingResponse(
+            self._events(has_retry),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"},
+        )
+
+    async def _events(self, has_retry: bool) -> AsyncIterator[bytes]:
+        try:
+            if has_retry:
+                yield b"retry: %d\n\n" % limits.SSE_RETRY_MS
+            yield _event(self._hello)
+            while (frames := await self.socket.take()) is not None:
+                yield b"".join(map(_event, frames))
+                self.socket.sent(frames)
+        finally:
+            self._hub.closed(self.session)
+
+
+def _event(frame: bytes) -> bytes:
+    return b"data: %b\n\n" % frame if frame else b": keep-alive\n\n"
+
+
+async def open_browser_events(request: Request) -> Response:
+    """`GET /runtime/sse`: what React clients fall back to when a WebSocket fails (trap 13)."""
+    app_id_of(request)
+    return _open_events(request).response(has_retry=False)
+
+
+async def open_admin_events(request: Request) -> Response:
+    """`POST /admin/sse`: a session signed in by its headers; no `init` follows."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as (_, identity):
+        app = await apps.lend(app_id_of(request))
+        stream = _open_events(request)
+        stream.session.enter(app, identity)
+        return stream.response(has_retry=True)
+
+
+async def push_events(request: Request) -> Response:
+    """Messages up, for an event stream that this server holds (instant-realtime §2.2)."""
+    body = await json_body(request)
+    for name in ("machine_id", "session_id", "sse_token", "messages"):
+        if name not in body:
+            raise missing("body", name)
+    if not isinstance(body["messages"], list):
+        raise malformed("body", "messages", given=body["messages"])
+    stream = _find_stream(request, body["session_id"], body["sse_token"])
+    for message in body["messages"]:
+        await stream.socket.may_read()
+        stream.session.receive(orjson.dumps(message))
+    return json_response({})
+
+
+async def subscribe_query(request: Request) -> Response:
+    """`POST /admin/subscribe-query {"query", "inference?"?}` → events (instant-realtime §2.4)."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as (_, identity):
+        body = await json_body(request)
+        if not isinstance(body.get("query"), dict):
+            raise malformed("body", "query", given=body.get("query"))
+        app = await apps.lend(app_id_of(request))
+        stream = _open_events(request)
+        stream.session.enter(app, identity)
+        message = {
+            "op": "add-query",
+            "client-event-id": new_uuid(request.app.state.runtime),
+            "q": body["query"],
+            "return-type": "tree",
+            "inference?": is_true(body.get("inference?")),
+        }
+        stream.session.receive(orjson.dumps(message))
+        return stream.response(has_retry=True)
+
+
+def _open_events(request: Request) -> EventStream:
+    state = request.app.state
+    hub: Hub = state.hub
+    if hub.is_stopping:
+        raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
+    stream = EventStream(hub, runtime=state.runtime, machine_id=state.machine_id)
+    streams: dict[str, EventStream] = state.streams
+    streams[stream.session.id] = stream
+    stream.session.on_end = lambda: streams.pop(stream.session.id, None)
+    return stream
+
+
+def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
+    streams: dict[str, EventStream] = request.app.state.streams
+    stream = streams.get(session_id) if isinstance(session_id, str) else None
+    if (
+        stream is None
+        or not isinstance(token, str)
+        or not hmac.compare_digest(token.encode(), stream.token.encode())
+    ):
+        raise NotFound(
+            "session-missing",
+            "There is no such event stream here; open a new one.",
+            {"record-type": "session", "session-id": session_id},
+        )
+    return stream

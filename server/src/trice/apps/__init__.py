@@ -1,0 +1,1 @@
+"""Tenants: the platform's own table of apps, and each app's database, opened when needed."""

@@ -1,0 +1,263 @@
+"""Apps: made, found, opened while somebody uses them, closed and deleted.
+
+    data-dir/platform.db        the registry
+    data-dir/apps/<id>.db       one SQLite file per app
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from trice import limits
+from trice.apps.registry import AppRow, Registry, hash_token
+from trice.database import Database
+from trice.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from trice.identity import Identity
+from trice.log import fields
+from trice.protocol.ids import AppId, find_uuid_bytes
+from trice.runtime import Runtime, new_uuid
+
+logger: Final = logging.getLogger("trice.apps")
+
+
+@dataclass(slots=True, eq=False)
+class App:
+    """An app in use.
+
+    users  how many sessions and requests hold it; at 0 its database may be closed
+    """
+
+    row: AppRow
+    database: Database
+    users: int = 0
+
+    @property
+    def id(self) -> AppId:
+        return self.row.id
+
+    @property
+    def title(self) -> str:
+        return self.row.title
+
+    def check_admin_token(self, token: Any) -> None:
+        """Raise unless `token` is this app's admin token; compared in constant time."""
+        if find_uuid_bytes(token) is None or not hmac.compare_digest(
+            hash_token(token), self.row.admin_token_hash
+        ):
+            raise NotFound(
+                "record-not-found",
+                "Record not found: app-admin-token",
+                {
+                    "record-type": "app-admin-token",
+                    "args": [],
+                    "message": "This is not the admin token of this app.",
+                },
+            )
+
+    def check_may_read(self, identity: Identity) -> None:
+        """Raise unless `identity` may read at all."""
+        self._check_open(identity)
+
+    def check_may_write(self, identity: Identity) -> None:
+        """Raise unless `identity` may write at all."""
+        self._check_open(identity)
+
+    def _check_open(self, identity: Identity) -> None:
+        if identity.is_admin or self.row.is_open:
+            return
+        reason = (
+            "it has rules, and this version of trice cannot evaluate rules yet"
+            if self.row.rules
+            else "it was not made as an open app"
+        )
+        raise PermissionDenied(
+            "permission-denied",
+            f"This app is closed to callers without its admin token: {reason}.",
+            {"input": ["app", self.row.id], "expected": "admin-token"},
+        )
+
+
+class Apps:
+    """All apps of this server.
+
+    Holds the databases in use. Does not hold sessions; `on_delete` tells their hub.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, runtime: Runtime, is_open_by_default: bool
+    ) -> None:
+        self._folder = data_dir / "apps"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._registry = Registry(data_dir / "platform.db")
+        self._runtime = runtime
+        self._is_open_by_default = is_open_by_default
+        self._open: dict[AppId, App] = {}
+        self._opening: dict[AppId, asyncio.Task[None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self.on_delete: Callable[[AppId], None] = lambda app_id: None
+
+    def start(self) -> None:
+        """Begin to delete throw-away apps whose time is over."""
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep_forever())
+
+    async def create(
+        self,
+        *,
+        title: str,
+        schema: Any = None,
+        rules: Any = None,
+        is_open: bool | None = None,
+        life_ms: int | None = None,
+    ) -> tuple[App, str]:
+        """Make an app and its database; return it, lent to the caller, and its admin token.
+
+        schema   InstantSchemaDef as JSON, or None
+        is_open  None: open if it has no rules and the server is open by default
+        life_ms  None: until deleted
+        raises   InvalidInput; then nothing is left behind
+        """
+        app_id = AppId(new_uuid(self._runtime))
+        token = new_uuid(self._runtime)
+        now_ms = self._runtime.now_ms()
+        has_rules = bool(rules) and not allows_everything(rules)
+        wants_open = self._is_open_by_default if is_open is None else is_open
+        row = AppRow(
+            id=app_id,
+            title=title,
+            admin_token_hash=hash_token(token),
+            is_open=wants_open and not has_rules,
+            rules=rules or None,
+            created_ms=now_ms,
+            expires_ms=None if life_ms is None else now_ms + life_ms,
+        )
+        try:
+            database = await Database.open(
+                self._path(app_id), runtime=self._runtime, schema=schema
+            )
+        except BaseException:
+            self._delete_files(app_id)
+            raise
+        self._registry.insert(row)
+        app = App(row, database, users=1)
+        self._open[app_id] = app
+        logger.info("app created %s", fields(app=app_id, title=repr(title), open=row.is_open))
+        return app, token
+
+    async def find_or_create_open(self, title: str) -> AppId:
+        """The open app of this title; made if there is none. For the sample apps."""
+        row = self._registry.find_title(title)
+        if row is not None:
+            return row.id
+        app, _ = await self.create(title=title, is_open=True)
+        self.give_back(app)
+        return app.id
+
+    def get_row(self, app_id: str) -> AppRow:
+        """The app's row; raises NotFound for unknown and expired ones."""
+        row = self._registry.find(AppId(app_id.lower()))
+        if row is None or (
+            row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()
+        ):
+            raise NotFound(
+                "record-not-found",
+                "Record not found: app",
+                {"record-type": "app", "args": [{"app-id": app_id}]},
+            )
+        return row
+
+    async def lend(self, app_id: str) -> App:
+        """The app, with its database open until `give_back`."""
+        if self._is_closed:
+            raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
+        row = self.get_row(app_id)
+        while (app := self._open.get(row.id)) is None:
+            task = self._opening.get(row.id)
+            if task is None:
+                task = asyncio.get_running_loop().create_task(self._open_database(row))
+                self._opening[row.id] = task
+                task.add_done_callback(lambda _: self._opening.pop(row.id, None))
+            await asyncio.shield(task)
+        app.users += 1
+        return app
+
+    def give_back(self, app: App) -> None:
+        """The caller of `lend` or `create` is done with it."""
+        app.users -= 1
+        assert app.users >= 0, f"app {app.id} was given back more often than lent"
+
+    async def delete(self, app_id: AppId) -> None:
+        """End an app: its sessions, its row, its files."""
+        self.on_delete(app_id)
+        app = self._open.pop(app_id, None)
+        if app is not None:
+            await app.database.close()
+        self._registry.delete(app_id)
+        self._delete_files(app_id)
+        logger.info("app deleted %s", fields(app=app_id))
+
+    async def close(self) -> None:
+        """Finish every accepted write and close all files."""
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*(app.database.close() for app in self._open.values()))
+        self._open.clear()
+        self._registry.close()
+
+    async def _open_database(self, row: AppRow) -> None:
+        await self._close_idle()
+        database = await Database.open(self._path(row.id), runtime=self._runtime)
+        self._open[row.id] = App(row, database)
+
+    async def _close_idle(self) -> None:
+        """Make room when many databases are open; those in use stay."""
+        surplus = len(self._open) - limits.APPS_OPEN_MAX + 1
+        idle = [app for app in self._open.values() if app.users == 0]
+        for app in idle[: max(surplus, 0)]:
+            del self._open[app.id]
+            await app.database.close()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            for row in self._registry.expired(self._runtime.now_ms()):
+                await self.delete(row.id)
+            await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
+
+    def _path(self, app_id: AppId) -> Path:
+        return self._folder / f"{app_id}.db"
+
+    def _delete_files(self, app_id: AppId) -> None:
+        path = self._path(app_id)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def allows_everything(rules: Any) -> bool:
+    """Whether every expression of a rules document is plainly `true`, so that none needs judging.
+
+    raises  InvalidInput when `rules` is no object
+    """
+    if not isinstance(rules, dict):
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["body" "rules"]; an object is accepted.',
+            {"in": ["body", "rules"], "original-input": rules},
+        )
+    return all(text in (True, "true") for text in _expressions(rules))
+
+
+def _expressions(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            if key != "bind":
+                yield from _expressions(child)
+    else:
+        yield node

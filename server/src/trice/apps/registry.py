@@ -1,0 +1,117 @@
+"""The platform's own table: which apps exist, who administers them, until when they live.
+
+A small SQLite file beside the app files; its statements are few and short, so they run on the loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import orjson
+
+from trice.protocol.ids import AppId
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS apps (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    admin_token_hash BLOB NOT NULL,
+    is_open INTEGER NOT NULL,
+    rules TEXT,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER
+) STRICT
+"""
+_COLUMNS: Final = "id, title, admin_token_hash, is_open, rules, created_ms, expires_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow:
+    """One app as the platform knows it.
+
+    is_open     whether callers without the admin token may read and write
+    rules       the rules document as given, or None
+    expires_ms  throw-away apps: when it ends; None lives on
+    """
+
+    id: AppId
+    title: str
+    admin_token_hash: bytes
+    is_open: bool
+    rules: Any
+    created_ms: int
+    expires_ms: int | None
+
+
+def hash_token(token: str) -> bytes:
+    """SHA-256 of a uuid token's 16 bytes; only this is stored (instant-http §0.5)."""
+    return hashlib.sha256(bytes.fromhex(token.replace("-", ""))).digest()
+
+
+class Registry:
+    """Holds the apps' rows on disk. Does not hold their databases."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path))
+        for pragma, expected in (
+            ("PRAGMA journal_mode = WAL", "wal"),
+            ("PRAGMA synchronous = FULL", None),
+        ):
+            rows = self._connection.execute(pragma).fetchall()
+            assert expected is None or rows == [(expected,)], f"{pragma} gave {rows}"
+        self._connection.execute(_SCHEMA)
+
+    def insert(self, row: AppRow) -> None:
+        """Add an app; its id must be new."""
+        self._connection.execute(
+            f"INSERT INTO apps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.id,
+                row.title,
+                row.admin_token_hash,
+                int(row.is_open),
+                None if row.rules is None else orjson.dumps(row.rules).decode(),
+                row.created_ms,
+                row.expires_ms,
+            ),
+        )
+
+    def find(self, app_id: AppId) -> AppRow | None:
+        """The app with this id."""
+        rows = self._select("WHERE id = ?", (app_id,))
+        return rows[0] if rows else None
+
+    def find_title(self, title: str) -> AppRow | None:
+        """The oldest app with this title."""
+        rows = self._select("WHERE title = ? ORDER BY created_ms LIMIT 1", (title,))
+        return rows[0] if rows else None
+
+    def expired(self, now_ms: int) -> list[AppRow]:
+        """Throw-away apps whose time is over."""
+        return self._select("WHERE expires_ms <= ?", (now_ms,))
+
+    def delete(self, app_id: AppId) -> None:
+        """Forget an app; unknown ones are no error."""
+        self._connection.execute("DELETE FROM apps WHERE id = ?", (app_id,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _select(self, tail: str, bindings: tuple[Any, ...]) -> list[AppRow]:
+        found = self._connection.execute(f"SELECT {_COLUMNS} FROM apps {tail}", bindings)
+        return [
+            AppRow(
+                AppId(app_id),
+                title,
+                token_hash,
+                bool(is_open),
+                None if rules is None else orjson.loads(rules),
+                created_ms,
+                expires_ms,
+            )
+            for app_id, title, token_hash, is_open, rules, created_ms, expires_ms in found
+        ]

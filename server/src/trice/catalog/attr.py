@@ -1,0 +1,129 @@
+"""An attr: one field or link of a namespace. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from trice.protocol.ids import AttrId
+
+ValueType = Literal["blob", "ref"]
+Cardinality = Literal["one", "many"]
+CheckedType = Literal["string", "number", "boolean", "date"]
+
+CHECKED_TYPES: tuple[CheckedType, ...] = ("string", "number", "boolean", "date")
+
+# Bit of each inferred type; the same numbers as Instant's catalog.
+INFERRED_BITS: dict[str, int] = {"number": 1, "string": 2, "boolean": 4, "json": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A name of an attr: `[ident id, namespace, label]` on the wire."""
+
+    id: str
+    etype: str
+    label: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return (self.etype, self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Attr:
+    """One field (`blob`) or link (`ref`) and where the store keeps it.
+
+    forward      its name in the namespace that owns it
+    reverse      refs only: the link seen from the target's namespace
+    cardinality  of the forward side
+    is_unique    blob: no two entities share a value; ref: a target has one source at most
+    inferred     bits of the JSON types written so far (INFERRED_BITS)
+    deleted_ms   soft-deleted at; hidden from queries and clients
+    table        physical table: of the namespace, or of the pairs for a link of cardinality many
+    column       physical column of the value; empty for a link of cardinality many
+    """
+
+    id: AttrId
+    forward: Identity
+    reverse: Identity | None
+    value_type: ValueType
+    cardinality: Cardinality
+    is_unique: bool = False
+    is_indexed: bool = False
+    is_required: bool = False
+    checked_type: CheckedType | None = None
+    on_delete: Literal["cascade"] | None = None
+    on_delete_reverse: Literal["cascade"] | None = None
+    inferred: int = 0
+    is_system: bool = False
+    deleted_ms: int | None = None
+    metadata: Mapping[str, Any] | None = field(default=None, compare=False)
+    table: str = field(default="", compare=False)
+    column: str = field(default="", compare=False)
+
+    @property
+    def etype(self) -> str:
+        return self.forward.etype
+
+    @property
+    def label(self) -> str:
+        return self.forward.label
+
+    @property
+    def name(self) -> str:
+        """`etype.label`, as error messages write it."""
+        return f"{self.forward.etype}.{self.forward.label}"
+
+    @property
+    def is_ref(self) -> bool:
+        return self.value_type == "ref"
+
+    @property
+    def is_id(self) -> bool:
+        return self.forward.label == "id" and self.value_type == "blob"
+
+    @property
+    def is_pairs(self) -> bool:
+        """A link stored as a table of pairs; every other attr is a column of its namespace."""
+        return self.value_type == "ref" and self.cardinality == "many"
+
+    @property
+    def is_sortable(self) -> bool:
+        """Whether `order` and comparison operators work on it (instant-semantics §2.3)."""
+        return (
+            self.is_indexed
+            and self.checked_type is not None
+            and self.cardinality == "one"
+            and not self.is_ref
+        )
+
+    def inferring(self, bits: int) -> Attr:
+        """This attr once values of the types in `bits` have been written too."""
+        return self if self.inferred | bits == self.inferred else replace(self, inferred=self.inferred | bits)
+
+    def wire(self) -> dict[str, Any]:
+        """The attr as clients receive it (instant-realtime §4)."""
+        body: dict[str, Any] = {
+            "id": self.id,
+            "forward-identity": [self.forward.id, self.forward.etype, self.forward.label],
+            "value-type": self.value_type,
+            "cardinality": self.cardinality,
+            "unique?": self.is_unique,
+            "index?": self.is_indexed,
+            "required?": self.is_required,
+            "inferred-types": [name for name, bit in INFERRED_BITS.items() if self.inferred & bit] or None,
+            "catalog": "system" if self.is_system else "user",
+        }
+        if self.reverse is not None:
+            body["reverse-identity"] = [self.reverse.id, self.reverse.etype, self.reverse.label]
+        if self.checked_type is not None:
+            body["checked-data-type"] = self.checked_type
+        if self.on_delete is not None:
+            body["on-delete"] = self.on_delete
+        if self.on_delete_reverse is not None:
+            body["on-delete-reverse"] = self.on_delete_reverse
+        if self.metadata is not None:
+            body["metadata"] = dict(self.metadata)
+        return body

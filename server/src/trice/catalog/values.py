@@ -1,0 +1,130 @@
+"""Values and the cells they are kept in: encode, decode, order, classify. No I/O.
+
+A *cell* is what a column of a namespace's table holds:
+
+| JSON value          | cell                              | why                                   |
+|---------------------|-----------------------------------|---------------------------------------|
+| string, number      | TEXT, INTEGER or REAL             | readable with any SQLite tool         |
+| false, true         | one byte 0x01, 0x02               | apart from 0 and 1, and in that order |
+| array, object       | JSON text as bytes, keys sorted   | equal values are equal bytes          |
+| explicit null       | one byte 0x00; NULL if indexed    | see below                             |
+| never set           | NULL                              |                                       |
+| target of a link    | the 16 bytes of its id            |                                       |
+
+An indexed attr shows `null` when it was never set (instant-semantics §1.5), so there the two are
+one thing and both are NULL: the index then orders nulls by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import icu
+import orjson
+
+from trice.catalog.attr import INFERRED_BITS, Attr
+from trice.catalog.dates import instant_us
+from trice.protocol.ids import uuid_text
+
+Cell = int | float | str | bytes | None
+
+NULL: Final = b"\x00"
+FALSE: Final = b"\x01"
+TRUE: Final = b"\x02"
+
+INT64_MAX: Final = 2**63 - 1
+INT64_MIN: Final = -(2**63)
+
+
+class Missing:
+    """The type of MISSING: no value at all, as opposed to null."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+# The order of clients: `Intl.Collator('en-US')` (instant-semantics §1.10).
+_COLLATOR: Final = icu.Collator.createInstance(icu.Locale("en-US"))
+
+
+def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
+    """Turn a JSON value into the cell that keeps it. `value` is checked already."""
+    if value is None:
+        return None if is_indexed else NULL
+    if value is True:
+        return TRUE
+    if value is False:
+        return FALSE
+    if isinstance(value, int):
+        return value if INT64_MIN <= value <= INT64_MAX else float(value)
+    if isinstance(value, (str, float)):
+        return value
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def decode_cell(cell: Cell, *, is_indexed: bool) -> Any:
+    """Turn the cell of a blob attr back into its JSON value, or MISSING."""
+    if cell is None:
+        return None if is_indexed else MISSING
+    if not isinstance(cell, bytes):
+        return cell
+    if cell == NULL:
+        return None
+    if cell == TRUE:
+        return True
+    if cell == FALSE:
+        return False
+    return orjson.loads(cell)
+
+
+def decode_attr(attr: Attr, cell: Cell) -> Any:
+    """The JSON value of a column attr: a blob's value, a link's target as text, or MISSING."""
+    if attr.is_ref:
+        return MISSING if cell is None else uuid_text(cell)  # type: ignore[arg-type]
+    return decode_cell(cell, is_indexed=attr.is_indexed)
+
+
+def text_order(text: str) -> bytes:
+    """The ICU en-US sort key of `text`: comparing keys as bytes orders texts as clients do."""
+    return bytes(_COLLATOR.getSortKey(text))
+
+
+def has_order_column(attr: Attr) -> bool:
+    """Whether the store keeps an order key beside the value (else the value orders by itself)."""
+    return attr.is_sortable and attr.checked_type in ("string", "date")
+
+
+def order_cell(attr: Attr, cell: Cell) -> Cell:
+    """The cell that orders a value of sortable `attr`: ICU key, instant in µs, or the cell itself.
+
+    NULL for null and missing, which come first ascending and last descending.
+    """
+    if cell is None:
+        return None
+    if attr.checked_type == "string":
+        return text_order(cell) if isinstance(cell, str) else None
+    if attr.checked_type == "date":
+        return instant_us(cell) if isinstance(cell, (str, int, float)) else None
+    return cell
+
+
+def json_type(value: Any) -> str:
+    """The JSON type as error messages name it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def inferred_bit(value: Any) -> int:
+    """The bit a written value adds to its attr's inferred types; null adds none."""
+    if value is None:
+        return 0
+    return INFERRED_BITS.get(json_type(value), INFERRED_BITS["json"])

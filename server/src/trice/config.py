@@ -1,0 +1,52 @@
+"""Settings of a server: validated once at start, never changed after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trice import log
+from trice.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `trice serve` was told, by flag or by `TRICE_*` variable.
+
+    host, port          where to listen; port 0 takes a free one
+    data_dir            everything the server keeps; made on first start
+    sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
+    is_open_by_default  apps made without rules may be read and written by anybody
+    has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
+    websocket           "picows", or "asgi" for the plain second implementation
+    log_level           debug, info, warning or error
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8888
+    data_dir: Path = Path("trice-data")
+    sample_dir: Path | None = None
+    is_open_by_default: bool = False
+    has_ephemeral_apps: bool = True
+    websocket: str = "picows"
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise _bad("port", self.port, "a number from 0 to 65535")
+        if self.websocket not in ("picows", "asgi"):
+            raise _bad("websocket", self.websocket, "picows or asgi")
+        if self.log_level not in log.LEVELS:
+            raise _bad("log-level", self.log_level, "one of " + ", ".join(log.LEVELS))
+        if self.data_dir.exists() and not self.data_dir.is_dir():
+            raise _bad("data-dir", self.data_dir, "a folder, or a path where one can be made")
+        if self.sample_dir is not None and not self.sample_dir.is_dir():
+            raise _bad("sample", self.sample_dir, "an existing folder")
+
+    @property
+    def is_picows(self) -> bool:
+        return self.websocket == "picows"
+
+
+def _bad(flag: str, value: object, accepted: str) -> InvalidInput:
+    return InvalidInput("param-malformed", f"--{flag} is {str(value)!r}, but must be {accepted}.")

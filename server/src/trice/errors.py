@@ -1,0 +1,116 @@
+"""Failures as exceptions: eight kinds, each instance carrying a registered code.
+
+    TriceError
+    ├── InvalidInput      400   malformed or invalid       fix the input
+    ├── Unauthenticated   401   who are you                sign in
+    ├── PermissionDenied  400   not allowed
+    ├── NotFound          400   absent
+    ├── Conflict          400   clash                      re-read, then try again
+    ├── LimitExceeded     413   too much                   send less, or later
+    ├── Unavailable       503   not now                    back off
+    └── Bug               500   our bug                    the log has the traceback
+
+Raise nearest to the cause; caught in two places only: `api.middleware` and the session's worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from trice.protocol.errors import CODES, Kind
+
+
+class TriceError(Exception):
+    """A failure the caller is told about.
+
+    code      a name in `protocol.errors.CODES`
+    message   one sentence: what was wrong, where, what is accepted
+    hint      JSON object for programs: input path and value, never a secret
+    """
+
+    kind: ClassVar[Kind] = Kind.BUG
+
+    def __init__(self, code: str, message: str, hint: Mapping[str, Any] | None = None) -> None:
+        assert CODES[code].kind is self.kind, f"{code} is not a {self.kind}"
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint: dict[str, Any] = dict(hint or {})
+
+    def body(self) -> dict[str, Any]:
+        """The error as JSON: `{"type", "message", "hint"}`. `hint` is always an object."""
+        return {"type": self.code, "message": self.message, "hint": self.hint}
+
+
+class InvalidInput(TriceError):
+    """What was sent is malformed or breaks a rule."""
+
+    kind = Kind.INVALID
+
+
+class Unauthenticated(TriceError):
+    """The caller must sign in."""
+
+    kind = Kind.UNAUTHENTICATED
+
+
+class PermissionDenied(TriceError):
+    """The caller may not do this."""
+
+    kind = Kind.DENIED
+
+
+class NotFound(TriceError):
+    """The thing named does not exist."""
+
+    kind = Kind.NOT_FOUND
+
+
+class Conflict(TriceError):
+    """It clashes with what is stored."""
+
+    kind = Kind.CONFLICT
+
+
+class LimitExceeded(TriceError):
+    """It is larger, deeper or more frequent than `limits` allows."""
+
+    kind = Kind.LIMIT
+
+
+class Unavailable(TriceError):
+    """The server cannot do it now; the same request may succeed later."""
+
+    kind = Kind.UNAVAILABLE
+
+
+class Bug(TriceError):
+    """A promise of ours was broken."""
+
+    kind = Kind.BUG
+
+
+def invalid(
+    data_type: str, given: Any, errors: Sequence[Mapping[str, Any]], *, message: str | None = None
+) -> InvalidInput:
+    """Build Instant's `validation-failed` error.
+
+    data_type   what was being checked: "query", "tx-steps", "tx-step", "schema", …
+    given       the input, as received
+    errors      entries `{"expected"?: str, "in"?: [path…], "message"?: str, …}`
+    message     replaces the text built from the entries
+    source      instant-semantics §2.3
+    """
+    texts = [str(entry["message"]) for entry in errors if entry.get("message")]
+    text = message or ": ".join([f"Validation failed for {data_type}", *([", ".join(texts)] if texts else [])])
+    return InvalidInput(
+        "validation-failed",
+        text,
+        {"data-type": data_type, "input": given, "errors": [dict(entry) for entry in errors]},
+    )
+
+
+def not_built(feature: str) -> InvalidInput:
+    """Say plainly that `feature` does not exist in this version."""
+    return InvalidInput("not-built", f"{feature} is not built yet in this version of trice.")

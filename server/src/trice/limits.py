@@ -1,0 +1,190 @@
+"""Every bound in the system: name with its unit, value, reason. Nothing else invents a number.
+
+What happens at each bound is said beside it; related bounds are asserted against each other below.
+"""
+
+from __future__ import annotations
+
+# --- messages and sessions -------------------------------------------------------------------
+
+MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+"""One WebSocket frame or HTTP body. Larger: `message-too-big`, and the socket closes with 1009."""
+
+ERROR_ECHO_BYTES_MAX = 64 * 1024
+"""`original-event` of an error repeats the message up to this size; larger ones lose their body."""
+
+OUTBOX_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes waiting for one socket. Fuller: the session is dropped and the client reconnects."""
+
+OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
+"""Above this backlog refreshes wait and are coalesced to the newest state of each query."""
+
+SESSION_QUERIES_MAX = 2_000
+"""Live queries of one session. More: `parameter-limit-exceeded`."""
+
+SESSION_TRANSACTS_MAX = 1_000
+"""Unacknowledged transactions of one session. More: the socket is not read until some finish."""
+
+SESSION_EARLY_MESSAGES_MAX = 1_000
+"""Messages sent before `init-ok`. Clients wait for it; more closes the socket."""
+
+PING_INTERVAL_MS = 5_000
+"""A WebSocket ping this often (instant-realtime §2.5)."""
+
+IDLE_TIMEOUT_MS = 15_000
+"""A socket from which nothing came for this long, pongs included, is dropped."""
+
+SSE_KEEP_ALIVE_MS = 15_000
+"""A comment line this often. The Python SDK gives up after 60 s of silence."""
+
+SSE_RETRY_MS = 500
+"""What admin event streams tell clients to wait before reconnecting."""
+
+INIT_TIMEOUT_MS = 10_000
+"""A session that has not sent `init` by then is dropped."""
+
+HTTP_HEADER_BYTES_MAX = 256 * 1024
+"""All headers of a request. `create-instant-app` sends a schema in one (instant-http §0.2)."""
+
+STOP_GRACE_MS = 5_000
+"""At shutdown, how long sessions and writes get to finish."""
+
+# --- queries -----------------------------------------------------------------------------------
+
+QUERY_DEPTH_MAX = 32
+"""Nested forms, and links in one dotted path."""
+
+QUERY_FORMS_MAX = 500
+"""Forms in one query, all levels together."""
+
+QUERY_CONDITIONS_MAX = 1_000
+"""Conditions in one `where`, lists included."""
+
+QUERY_IN_VALUES_MAX = 30_000
+"""Values in one `$in`."""
+
+QUERY_BRANCHES_MAX = 256
+"""Alternatives a `where` may expand to once negations over shared links are written out."""
+
+QUERY_ROWS_MAX = 1_000_000
+"""Entities in one answer, all levels together. More: `parameter-limit-exceeded`."""
+
+QUERY_BRANCH_TESTS_MAX = 2_000
+"""Tests in all those alternatives together. More of either: `parameter-limit-exceeded`."""
+
+QUERY_BINDINGS_MAX = 32_000
+"""Values bound in one statement; SQLite allows 32,766. More: `parameter-limit-exceeded`."""
+
+QUERY_SQL_CHARS_MAX = 900_000
+"""Length of one statement; SQLite allows 1,000,000. More: `parameter-limit-exceeded`."""
+
+READ_STEPS_ON_LOOP = 60_000
+"""SQLite instructions a read may take on the event loop (about 5 ms); beyond, it moves to a thread."""
+
+READ_TIMEOUT_MS = 5_000
+"""A session's query may take this long (instant-realtime §14); then `timeout`."""
+
+ADMIN_READ_TIMEOUT_MS = 30_000
+"""The same for the admin API."""
+
+READER_THREADS = 2
+"""Threads for long reads; more only fight over the interpreter lock."""
+
+READS_WAITING_MAX = 1_000
+"""Long reads of an app waiting for a thread. More: `overloaded`."""
+
+LIKE_PATTERN_CHARS_MAX = 4_000
+"""Of `$like` and `$ilike`; SQLite refuses 50,000 bytes, and our translation may triple them."""
+
+# --- transactions ------------------------------------------------------------------------------
+
+TX_STEPS_MAX = 100_000
+"""Steps in one transaction. More: `parameter-limit-exceeded` (instant-semantics §1.11)."""
+
+TX_ATTR_STEPS_MAX = 1_000
+"""Steps in one transaction that change attrs: each is a change of tables. More:
+`parameter-limit-exceeded`."""
+
+TX_STATEMENT_SHAPES_MAX = 256
+"""Texts of inserts and updates remembered per namespace; beyond, they are composed again."""
+
+TX_LOOKUP_BATCH_MAX = 64
+"""Lookups of one attr that one statement answers."""
+
+ERROR_SAMPLES_MAX = 20
+"""Entities one error names; the rest is only counted."""
+
+TX_CASCADE_MAX = 1_000_000
+"""Entities one delete may take along."""
+
+TX_GROUP_MAX = 500
+"""Transactions that share one fsync. Bounds how long the loop works before it commits."""
+
+TX_QUEUE_MAX = 10_000
+"""Transactions of an app waiting for the writer. More: `overloaded`."""
+
+TX_LOG_ROWS_MAX = 200_000
+"""Rows of the `tx` log kept; replays older than that are judged afresh."""
+
+TX_LOG_TRIM_EVERY = 1_000
+"""Commits between two trims of the log."""
+
+INDEXED_VALUE_BYTES_MAX = 1_012
+"""UTF-8 bytes of a string in an indexed or unique attr (1,024 as PostgreSQL jsonb, measured)."""
+
+JSON_VALUE_DEPTH_MAX = 100
+"""Nesting of one stored value."""
+
+TX_GROUP_WORK_MS = 8
+"""A group takes no further transaction after this long on the event loop."""
+
+STORE_BUSY_MS = 100
+"""How long a write waits, holding the loop, for another process that has the file locked; then
+`overloaded`."""
+
+# --- catalog -----------------------------------------------------------------------------------
+
+ATTRS_PER_NAMESPACE_MAX = 900
+"""Columns of a namespace's table: two per attr at most, SQLite allows 2,000."""
+
+ATTRS_PER_APP_MAX = 20_000
+"""All attrs travel to every client in `init-ok`."""
+
+NAME_BYTES_MAX = 255
+"""UTF-8 bytes of a namespace or label."""
+
+# --- live --------------------------------------------------------------------------------------
+
+LIVE_QUERIES_MAX = 100_000
+"""Distinct live queries of an app (equal ones count once). More: `overloaded`."""
+
+LIVE_RECENT_COMMITS = 1_000
+"""Commits kept in memory to hold against answers of slow runs; older means: run again."""
+
+LIVE_TURN_MS = 4
+"""A round of refreshes lets the event loop breathe after this long."""
+
+ENTITY_CACHE_ROWS_MAX = 50_000
+"""Encoded entities kept per app; the oldest leave first."""
+
+ENTITY_CACHE_BYTES_MAX = 16 * 1024 * 1024
+"""Their JSON, all together."""
+
+# --- apps --------------------------------------------------------------------------------------
+
+EPHEMERAL_APP_MS = 14 * 24 * 3600 * 1000
+"""Life of a throw-away app (instant-http §5.6)."""
+
+APP_SWEEP_INTERVAL_MS = 3600 * 1000
+"""How often expired apps are looked for; they stop answering at once."""
+
+APPS_OPEN_MAX = 500
+"""App databases open at once; the ones nobody is connected to close first."""
+
+assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
+assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
+assert PING_INTERVAL_MS * 2 < IDLE_TIMEOUT_MS
+assert READ_TIMEOUT_MS < ADMIN_READ_TIMEOUT_MS
+assert TX_GROUP_MAX <= TX_QUEUE_MAX
+assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
+assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX

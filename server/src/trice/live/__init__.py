@@ -1,0 +1,1 @@
+"""Which live queries does a commit touch, and what is their answer now."""

@@ -1,0 +1,339 @@
+"""Live queries of one app: shared answers, kept current as commits arrive.
+
+    commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
+
+Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.errors import Bug, TriceError, Unavailable
+from trice.live.read_set import ReadSet
+from trice.live.subscriptions import Subscriptions
+from trice.metrics import LiveCounts
+from trice.protocol import down
+from trice.protocol.ids import TxId
+from trice.runtime import Runtime
+from trice.store.commit import Commit
+from trice.store.engine import Engine, ReadTooLong, Snapshot
+
+logger: Final = logging.getLogger("trice.live")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
+
+    source  the query as the client sent it
+    rights  identities with equal rights see the same answer
+    shape   "flat": triples for the client's own evaluation · "tree": nested objects · "tree-one":
+            nested, has-one links as a single object
+    """
+
+    source: Any = field(compare=False)
+    rights: str
+    shape: str
+    key: bytes
+
+    @staticmethod
+    def of(source: Any, *, rights: str, shape: str) -> Question:
+        """Build a question; key order inside `source` does not matter for sharing."""
+        return Question(source, rights, shape, orjson.dumps(source, option=orjson.OPT_SORT_KEYS))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One run of a question: encoded result and page info, and what it depends on."""
+
+    result_json: bytes
+    meta_json: bytes
+    reads: ReadSet
+
+
+Evaluate = Callable[[Snapshot, Question, bool], Answer]
+"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveQuery:
+    """One question that somebody watches, and its latest answer.
+
+    answer   None when the latest run failed (then `error` says why) or before the first
+    tx       the answer contains every commit up to here
+    Only `Live` writes it; watchers read it when told.
+    """
+
+    question: Question
+    q_json: bytes
+    answer: Answer | None = None
+    error: TriceError | None = None
+    tx: TxId = TxId(0)
+    digest: bytes = b""
+    watchers: dict[Watcher, None] = field(default_factory=dict)
+    _computation: bytes | None = None
+    _refresh: bytes | None = None
+
+    def computation(self) -> bytes:
+        """The answer as an element of `refresh-ok`; encoded once for all watchers."""
+        assert self.answer is not None
+        if self._computation is None:
+            self._computation = down.computation(
+                q_json=self.q_json,
+                result_json=self.answer.result_json,
+                meta_json=self.answer.meta_json,
+            )
+        return self._computation
+
+    def refresh_frame(self) -> bytes:
+        """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
+        if self._refresh is None:
+            self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
+        return self._refresh
+
+    def forget_frames(self) -> None:
+        self._computation = None
+        self._refresh = None
+
+
+Watcher = Callable[[LiveQuery], None]
+"""Told on the loop, after each change of the answer or failure to compute it."""
+
+
+class Live:
+    """The live queries of one app.
+
+    Holds who watches what, each answer, and which are due. Does not hold rows (the engine does) or
+    what each session was told (the session does).
+    Invariant: once `due` is empty, every answer equals a fresh run at the engine's transaction.
+    """
+
+    def __init__(self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime) -> None:
+        self.counts = LiveCounts()
+        self._engine = engine
+        self._evaluate = evaluate
+        self._runtime = runtime
+        self._queries: dict[Question, LiveQuery] = {}
+        self._subscriptions: Subscriptions[LiveQuery] = Subscriptions()
+        self._due: dict[LiveQuery, None] = {}
+        # Their read sets are out of date, so every commit tries them again.
+        self._broken: dict[LiveQuery, None] = {}
+        self._recent: deque[Commit] = deque(maxlen=limits.LIVE_RECENT_COMMITS)
+        self._wake = asyncio.Event()
+        self._slow: dict[LiveQuery, asyncio.Task[None]] = {}
+        self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._loop_task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def start(self) -> None:
+        """Begin to refresh in the background, until `close`."""
+        self._loop_task = asyncio.get_running_loop().create_task(self._refresh_forever())
+
+    async def close(self) -> None:
+        """Stop refreshing. Watchers are not told."""
+        tasks = [*self._slow.values(), *self._first_runs.values()]
+        if self._loop_task is not None:
+            tasks.append(self._loop_task)  # type: ignore[arg-type]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until nothing is due and no slow run is under way."""
+        await self._is_idle.wait()
+
+    def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
+        """Start to watch, with the current answer at hand when this returns.
+
+        raises  ReadTooLong when the first run is too long for the loop: call `watch` instead;
+                TriceError when the query is invalid (then nothing is watched)
+        """
+        live = self._queries.get(question)
+        if live is None or live.answer is None:
+            answer = self._run_now(question)
+            live = self._adopt_first(question, answer, self._engine.tx)
+        live.watchers[watcher] = None
+        return live
+
+    async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
+        """`watch_now`, on a reader thread when the first run is long; equal ones wait together."""
+        try:
+            return self.watch_now(question, watcher)
+        except ReadTooLong:
+            pass
+        task = self._first_runs.get(question)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._first_slow_run(question))
+            self._first_runs[question] = task
+            task.add_done_callback(lambda _: self._first_runs.pop(question, None))
+        live = await asyncio.shield(task)
+        live.watchers[watcher] = None
+        if self._queries.setdefault(question, live) is live:
+            self._subscriptions_put(live)
+        return live
+
+    def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
+        """Stop telling `watcher`; the last one to go takes the query along."""
+        live.watchers.pop(watcher, None)
+        if not live.watchers:
+            self._forget(live)
+
+    def _forget(self, live: LiveQuery) -> None:
+        if self._queries.get(live.question) is live:
+            del self._queries[live.question]
+        self._subscriptions.remove(live)
+        self._due.pop(live, None)
+        self._broken.pop(live, None)
+
+    def apply(self, commits: Sequence[Commit], before: Catalog) -> None:
+        """Mark what `commits` may have changed as due.
+
+        before  the catalog in force before the first of them
+        """
+        for commit in commits:
+            self._recent.append(commit)
+            touched = self._subscriptions.affected(commit)
+            if commit.is_catalog_changed:
+                touched |= self._subscriptions.affected_by_names(before, commit.catalog)
+                before = commit.catalog
+            self.counts.touched += len(touched)
+            touched.update(self._broken)
+            self._mark_due(touched)
+
+    def _mark_due(self, touched: set[LiveQuery]) -> None:
+        if touched:
+            for live in touched:
+                self._due[live] = None
+            self._is_idle.clear()
+            self._wake.set()
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            started_ms = self._runtime.monotonic_ms()
+            while self._due:
+                live = next(iter(self._due))
+                del self._due[live]
+                self._refresh(live)
+                if self._runtime.monotonic_ms() - started_ms > limits.LIVE_TURN_MS:
+                    await asyncio.sleep(0)
+                    started_ms = self._runtime.monotonic_ms()
+            self._note_idle()
+
+    def _refresh(self, live: LiveQuery) -> None:
+        if not live.watchers:
+            self._forget(live)
+            return
+        if live in self._slow:
+            # Its run may have begun before this commit: `_adopt` looks at the commits since.
+            return
+        try:
+            tx = self._engine.tx
+            self._adopt(live, self._run_now(live.question), tx)
+        except ReadTooLong:
+            self._slow[live] = asyncio.get_running_loop().create_task(self._slow_run(live))
+        except TriceError as failure:
+            self._fail(live, failure)
+        except Exception:
+            logger.exception("live query failed q=%s", live.q_json[:200].decode(errors="replace"))
+            self._fail(live, Bug("unknown", "The server failed to refresh this query."))
+
+    async def _slow_run(self, live: LiveQuery) -> None:
+        try:
+            answer, tx = await self._run_on_thread(live.question)
+            self._adopt(live, answer, tx)
+        except TriceError as failure:
+            self._fail(live, failure)
+        finally:
+            self._slow.pop(live, None)
+            self._note_idle()
+
+    async def _first_slow_run(self, question: Question) -> LiveQuery:
+        answer, tx = await self._run_on_thread(question)
+        return self._adopt_first(question, answer, tx)
+
+    def _run_now(self, question: Question) -> Answer:
+        self.counts.rerun_query += 1
+        return self._engine.read_now(lambda snapshot: self._evaluate(snapshot, question, True))
+
+    async def _run_on_thread(self, question: Question) -> tuple[Answer, TxId]:
+        self.counts.rerun_on_thread += 1
+
+        def work(snapshot: Snapshot) -> tuple[Answer, TxId]:
+            return self._evaluate(snapshot, question, False), snapshot.tx
+
+        timeout_ms = (
+            limits.ADMIN_READ_TIMEOUT_MS if question.rights == "admin" else limits.READ_TIMEOUT_MS
+        )
+        return await self._engine.read_on_thread(work, timeout_ms=timeout_ms)
+
+    def _adopt_first(self, question: Question, answer: Answer, tx: TxId) -> LiveQuery:
+        live = self._queries.get(question)
+        if live is None:
+            if len(self._queries) >= limits.LIVE_QUERIES_MAX:
+                raise Unavailable(
+                    "overloaded",
+                    f"This app already has {limits.LIVE_QUERIES_MAX} different live queries.",
+                )
+            live = LiveQuery(question, orjson.dumps(question.source))
+            self._queries[question] = live
+        self._adopt(live, answer, tx)
+        return live
+
+    def _adopt(self, live: LiveQuery, answer: Answer, tx: TxId) -> None:
+        """Take over a run's answer, and tell the watchers if it differs from the last."""
+        digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
+        is_changed = digest != live.digest or live.error is not None
+        self._broken.pop(live, None)
+        live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
+        live.forget_frames()
+        self._subscriptions_put(live)
+        self._catch_up(live)
+        if is_changed:
+            self.counts.changed += 1
+            self._tell(live)
+        else:
+            self.counts.silent += 1
+
+    def _subscriptions_put(self, live: LiveQuery) -> None:
+        assert live.answer is not None
+        self._subscriptions.put(live, live.answer.reads)
+
+    def _catch_up(self, live: LiveQuery) -> None:
+        """Mark `live` due if a commit after its run touches it; only slow runs meet any."""
+        if live.tx >= self._engine.tx:
+            return
+        missed = [commit for commit in self._recent if commit.tx > live.tx]
+        is_log_whole = bool(missed) and missed[0].tx == live.tx + 1
+        if not is_log_whole or any(live in self._subscriptions.affected(c) for c in missed):
+            self._mark_due({live})
+
+    def _fail(self, live: LiveQuery, failure: TriceError) -> None:
+        """Tell the watchers that the query is broken; the next commit tries again."""
+        live.error = failure
+        self._broken[live] = None
+        self._tell(live)
+
+    def _tell(self, live: LiveQuery) -> None:
+        for watcher in list(live.watchers):
+            watcher(live)
+
+    def _note_idle(self) -> None:
+        if not self._due and not self._slow:
+            self._is_idle.set()

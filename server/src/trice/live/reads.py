@@ -1,0 +1,136 @@
+"""From a plan and its answer to the read set that keeps the answer current. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trice.catalog.catalog import Catalog
+from trice.live.read_set import ReadSet, ValueKey
+from trice.protocol.ids import AttrId, EntityId
+from trice.query.reads import Equality, FormReads
+from trice.query.tree import Node, Tree
+from trice.store.engine import Row
+
+
+@dataclass(slots=True)
+class _Collector:
+    """A ReadSet in the making; fields as there."""
+
+    catalog: Catalog
+    entities: set[tuple[str, EntityId]] = field(default_factory=set)
+    values: set[ValueKey] = field(default_factory=set)
+    tested: set[AttrId] = field(default_factory=set)
+    attrs: set[AttrId] = field(default_factory=set)
+    births: set[str] = field(default_factory=set)
+    etypes: set[str] = field(default_factory=set)
+    waits: set[tuple[str, str]] = field(default_factory=set)
+
+
+def read_set(tree: Tree) -> ReadSet:
+    """Name everything the answer `tree` depends on.
+
+    cost  O(entities in the answer)
+    """
+    found = _Collector(tree.plan.catalog)
+    found.entities.update(tree.entities())
+    for node in tree.nodes:
+        _add_node(found, node, ())
+    return ReadSet(
+        entities=frozenset(found.entities),
+        values=frozenset(found.values),
+        tested=frozenset(found.tested),
+        attrs=frozenset(found.attrs),
+        births=frozenset(found.births),
+        etypes=frozenset(found.etypes),
+        waits=frozenset(found.waits),
+    )
+
+
+def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> None:
+    reads = node.form.reads
+    if node.form.is_witness or reads is None:
+        return
+    found.waits.update(reads.waits)
+    if reads.etype:
+        found.etypes.add(reads.etype)
+    for path in reads.paths:
+        found.attrs.update(path.attrs, (step.attr.id for step in path.links))
+        found.births.update(step.etype for step in path.links)
+        found.etypes.update(step.etype for step in path.links)
+    tested = reads.own_attrs if reads.order is None else reads.own_attrs | {reads.order}
+    if reads.via is None:
+        _add_top(found, reads, tested)
+    else:
+        _add_linked(found, node, reads, tested, parents)
+    ids = node.ids()
+    for child in node.children:
+        _note_targets(found, child, node.rows)
+        _add_node(found, child, ids)
+
+
+def _add_top(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> None:
+    """Which other entities could enter: those of one value if a condition says so, else any."""
+    anchor = next((e for e in reads.equalities if _is_anchor(e, reads.etype)), None)
+    if anchor is None:
+        found.attrs.update(tested)
+        found.births.add(reads.etype)
+        return
+    found.tested.update(tested)
+    for cell in anchor.cells:
+        found.values.add((anchor.attr.id, "", cell))
+    # Links walked or tested from here that are no column of the entity show in other changes.
+    for attr_id in tested:
+        attr = found.catalog.by_id[attr_id]
+        if attr.is_pairs or attr.etype != reads.etype:
+            found.attrs.add(attr_id)
+            found.births.add(attr.etype)
+
+
+def _is_anchor(equality: Equality, etype: str) -> bool:
+    """Whether a commit shows the tested value among the changed entity's own cells."""
+    attr = equality.attr
+    return (
+        not equality.is_by_instant
+        and None not in equality.cells
+        and not attr.is_pairs
+        and attr.etype == etype
+        and (not attr.is_ref or equality.is_forward)
+    )
+
+
+def _add_linked(
+    found: _Collector,
+    node: Node,
+    reads: FormReads,
+    tested: frozenset[AttrId],
+    parents: tuple[EntityId, ...],
+) -> None:
+    via = reads.via
+    assert via is not None
+    match node.form.held:
+        case "child":
+            # The link is a column of the entities here: they are found by its value.
+            found.tested.update(tested, (via.attr.id,))
+            found.values.update((via.attr.id, "", parent) for parent in parents)
+            foreign = [a for a in tested if found.catalog.by_id[a].etype != reads.etype]
+            found.attrs.update(foreign, (a for a in tested if found.catalog.by_id[a].is_pairs))
+        case "parent":
+            # The link is a column of the parents, which are shown; `_note_targets` has the rest.
+            found.attrs.update(tested)
+        case "pairs":
+            side = "source" if via.is_forward else "target"
+            found.values.update((via.attr.id, side, parent) for parent in parents)  # type: ignore[misc]
+            found.attrs.update(tested)
+            found.births.add(reads.etype)
+        case None:
+            pass
+
+
+def _note_targets(found: _Collector, child: Node, parents: list[Row]) -> None:
+    """Targets of has-one links count as read even if they are filtered out or do not exist yet."""
+    form = child.form
+    if form.held == "parent" and form.link_cell is not None:
+        for row in parents:
+            target = row[form.link_cell]
+            if isinstance(target, bytes):
+                found.entities.add((form.etype, EntityId(target)))

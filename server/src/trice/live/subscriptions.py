@@ -1,0 +1,154 @@
+"""The index from what a commit changed to the live queries it may touch. No I/O.
+
+A commit is looked up by (namespace, id), by value and by attr, never compared with every query: with
+10,000 clients each on its own `owner`, a write looks at the ones whose value it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import Cell
+from trice.live.read_set import ReadSet, Side
+from trice.protocol.ids import AttrId, EntityId
+from trice.store.commit import Commit, EntityChange, PairChange
+
+Q = TypeVar("Q", bound=Hashable)
+
+
+class Subscriptions(Generic[Q]):
+    """Read sets of live queries, indexed.
+
+    Holds for each query the read set of its latest answer. Does not hold answers, watchers or
+    sessions. Only `live.Live` writes it.
+    """
+
+    def __init__(self) -> None:
+        self._read_sets: dict[Q, ReadSet] = {}
+        self._by_entity: dict[tuple[str, EntityId], set[Q]] = {}
+        self._by_value: dict[tuple[AttrId, Side], dict[Cell, set[Q]]] = {}
+        self._by_attr: dict[AttrId, set[Q]] = {}
+        self._by_birth: dict[str, set[Q]] = {}
+        self._by_etype: dict[str, set[Q]] = {}
+        self._by_wait: dict[tuple[str, str], set[Q]] = {}
+
+    def __len__(self) -> int:
+        return len(self._read_sets)
+
+    def put(self, query: Q, reads: ReadSet) -> None:
+        """Register `query`, or replace what it depends on."""
+        previous = self._read_sets.get(query)
+        if previous == reads:
+            return
+        if previous is not None:
+            self._unlink(query, previous)
+        self._read_sets[query] = reads
+        for entity in reads.entities:
+            self._by_entity.setdefault(entity, set()).add(query)
+        for attr_id, side, cell in reads.values:
+            self._by_value.setdefault((attr_id, side), {}).setdefault(cell, set()).add(query)
+        for attr_id in reads.attrs:
+            self._by_attr.setdefault(attr_id, set()).add(query)
+        for etype in reads.births:
+            self._by_birth.setdefault(etype, set()).add(query)
+        for etype in reads.etypes:
+            self._by_etype.setdefault(etype, set()).add(query)
+        for name in reads.waits:
+            self._by_wait.setdefault(name, set()).add(query)
+
+    def remove(self, query: Q) -> None:
+        """Forget `query`; unknown ones are no error."""
+        reads = self._read_sets.pop(query, None)
+        if reads is not None:
+            self._unlink(query, reads)
+
+    def affected(self, commit: Commit) -> set[Q]:
+        """The queries whose answer this commit may have changed.
+
+        cost  O(what the commit changed + the queries found)
+        """
+        found: set[Q] = set()
+        for change in commit.entities:
+            self._find_entity(change, commit.catalog, found)
+        for pair in commit.pairs:
+            self._find_pair(pair, found)
+        return found
+
+    def affected_by_names(self, before: Catalog, after: Catalog) -> set[Q]:
+        """The queries that must be planned anew because attrs differ between two catalogs."""
+        found: set[Q] = set()
+        for attr_id in before.by_id.keys() | after.by_id.keys():
+            old, new = before.by_id.get(attr_id), after.by_id.get(attr_id)
+            if old == new:
+                continue
+            for attr in (old, new):
+                for identity in () if attr is None else (attr.forward, attr.reverse):
+                    if identity is not None:
+                        found |= self._by_etype.get(identity.etype, set())
+                        found |= self._by_wait.get(identity.name, set())
+                        found |= self._by_wait.get((identity.etype, ""), set())
+        return found
+
+    def _find_entity(self, change: EntityChange, catalog: Catalog, found: set[Q]) -> None:
+        old = change.old.cells if change.old is not None else {}
+        new = change.new.cells if change.new is not None else {}
+        is_birth = change.is_visible_before != change.is_visible_after
+        changed = [attr for attr in old.keys() | new.keys() if old.get(attr) != new.get(attr)]
+        found |= self._by_entity.get((change.etype, change.id), set())
+        if is_birth:
+            found |= self._by_birth.get(change.etype, set())
+        for attr_id in changed:
+            found |= self._by_attr.get(attr_id, set())
+        for attr_id in old.keys() | new.keys():
+            by_cell = self._by_value.get((attr_id, ""))
+            if by_cell is not None:
+                for cell in {old.get(attr_id), new.get(attr_id)}:
+                    self._keep_tested(by_cell.get(cell, ()), changed, is_birth, found)
+        namespace = catalog.namespaces.get(change.etype)
+        if namespace is not None and namespace.id_attr is not None:
+            by_id = self._by_value.get((namespace.id_attr.id, ""))
+            if by_id is not None:
+                self._keep_tested(by_id.get(change.id, ()), changed, is_birth, found)
+
+    def _keep_tested(
+        self, queries: Iterable[Q], changed: list[AttrId], is_birth: bool, found: set[Q]
+    ) -> None:
+        for query in queries:
+            if is_birth or not self._read_sets[query].tested.isdisjoint(changed):
+                found.add(query)
+
+    def _find_pair(self, pair: PairChange, found: set[Q]) -> None:
+        found |= self._by_attr.get(pair.attr_id, set())
+        ends: tuple[tuple[Side, EntityId], ...] = (("source", pair.source), ("target", pair.target))
+        for side, end in ends:
+            found |= self._by_value.get((pair.attr_id, side), {}).get(end, set())
+
+    def _unlink(self, query: Q, reads: ReadSet) -> None:
+        for entity in reads.entities:
+            _discard(self._by_entity, entity, query)
+        for attr_id, side, cell in reads.values:
+            by_cell = self._by_value[(attr_id, side)]
+            _discard(by_cell, cell, query)
+            if not by_cell:
+                del self._by_value[(attr_id, side)]
+        for attr_id in reads.attrs:
+            _discard(self._by_attr, attr_id, query)
+        for etype in reads.births:
+            _discard(self._by_birth, etype, query)
+        for etype in reads.etypes:
+            _discard(self._by_etype, etype, query)
+        for name in reads.waits:
+            _discard(self._by_wait, name, query)
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+def _discard(index: dict[K, set[Q]], key: K, query: Q) -> None:
+    """Take `query` from the set at `key`, and the set from the index when it is empty."""
+    queries = index[key]
+    queries.discard(query)
+    if not queries:
+        del index[key]

@@ -1,0 +1,22 @@
+"""Counters of what the engine did, for tests and for operators. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class LiveCounts:
+    """What commits cost the live queries of an app, since it was opened.
+
+    touched          queries found by the index, over all commits
+    rerun_query      whole queries run on the loop, first runs included
+    rerun_on_thread  runs moved to a reader thread because they were long
+    changed, silent  runs whose answer differed from the last, or did not
+    """
+
+    touched: int = 0
+    rerun_query: int = 0
+    rerun_on_thread: int = 0
+    changed: int = 0
+    silent: int = 0

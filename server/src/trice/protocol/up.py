@@ -1,0 +1,70 @@
+"""What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6).
+
+    {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…"}
+    {"op":"add-query","client-event-id":"…","q":{…},"return-type":"join-rows"|"tree"}
+    {"op":"remove-query","client-event-id":"…","q":{…}}
+    {"op":"transact","client-event-id":"…","tx-steps":[[…],…]}
+
+Unknown keys are ignored. Absent and null are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+
+class _Up(msgspec.Struct, rename="kebab", tag_field="op", frozen=True):
+    """Fields every message has. `client_event_id` is echoed in answers."""
+
+    client_event_id: str | None = None
+
+
+class Init(_Up, tag="init"):
+    """Opens the session: which app, and as whom."""
+
+    app_id: Any = None
+    refresh_token: Any = None
+    admin_token: Any = msgspec.field(name="__admin-token", default=None)
+    versions: Any = None
+
+
+class AddQuery(_Up, tag="add-query"):
+    """Subscribes to `q`. `return_type` "tree" asks for nested objects instead of triples."""
+
+    q: Any = None
+    return_type: Any = None
+    is_inferring: Any = msgspec.field(name="inference?", default=None)
+
+
+class RemoveQuery(_Up, tag="remove-query"):
+    """Ends the subscription to `q`; unknown ones are no error."""
+
+    q: Any = None
+
+
+class Transact(_Up, tag="transact"):
+    """Applies `tx_steps` as one transaction."""
+
+    tx_steps: Any = None
+
+
+Up = Init | AddQuery | RemoveQuery | Transact
+
+NOT_BUILT_OPS: Final = {
+    "join-room": "Rooms",
+    "leave-room": "Rooms",
+    "set-presence": "Rooms",
+    "client-broadcast": "Rooms",
+    "start-stream": "Streams",
+    "append-stream": "Streams",
+    "subscribe-stream": "Streams",
+    "unsubscribe-stream": "Streams",
+    "start-sync": "Sync tables",
+    "resync-table": "Sync tables",
+    "remove-sync": "Sync tables",
+}
+"""Ops of the protocol this version answers with `not-built`, and the feature they belong to."""
+
+decoder: Final = msgspec.json.Decoder(Up)

@@ -1,0 +1,1 @@
+"""InstaQL: parse, plan, compose SQL, run, encode."""

@@ -1,0 +1,168 @@
+"""A checked query: frozen nodes, every name resolved to its attr. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from trice.catalog.attr import Attr
+from trice.protocol.ids import EntityId
+
+
+class Op(Enum):
+    """What a test does with the value at the end of its path."""
+
+    EQ = "$eq"
+    IN = "$in"
+    NOT = "$not"
+    IS_NULL = "$isNull"
+    GT = "$gt"
+    GTE = "$gte"
+    LT = "$lt"
+    LTE = "$lte"
+    LIKE = "$like"
+    ILIKE = "$ilike"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link walked from an entity to the ones it is linked with.
+
+    is_forward  from the source to the target (False: from the target back)
+    etype       the namespace arrived at
+    """
+
+    attr: Attr
+    is_forward: bool
+    etype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """`value op` at the end of a path.
+
+    path        links walked first; empty for the entity itself
+    attr        a blob, or a link compared with ids (then `is_forward` says from which side)
+    value       JSON value; a list for IN, a bool for IS_NULL; EntityId (bytes) where `attr` is a
+                link, or the id attr compared with a uuid
+    Several tests of one scope whose paths arrive at the same (namespace, depth) speak of the same
+    linked entity (instant-semantics §2.4).
+    """
+
+    path: tuple[Step, ...]
+    attr: Attr
+    is_forward: bool
+    op: Op
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class IdPrefix:
+    """`$entityIdStartsWith`: the text of the entity's id starts with this (lower case)."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """`and: [...]`: every scope holds, each with linked entities of its own."""
+
+    scopes: tuple[tuple[Condition, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """`or: [...]`: at least one scope holds."""
+
+    scopes: tuple[tuple[Condition, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """A condition on a name that does not exist (yet): the form finds nothing.
+
+    One inside a list is repeated in the scopes around it: an alternative does not save the form.
+
+    etype, label  what was looked for, so that a live query can wait for it
+    """
+
+    etype: str
+    label: str
+
+
+Condition = Test | IdPrefix | AllOf | AnyOf | Never
+Scope = tuple[Condition, ...]
+"""Conditions that must all hold; the unit in which linked entities are shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """attr None: by the time the entity was created (`serverCreatedAt`)."""
+
+    attr: Attr | None
+    is_descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A row of a page, as clients hand it back: `[entity, attr, value, created_ms]`.
+
+    value  the JSON value of the order attr; None for null or missing
+    """
+
+    entity: EntityId
+    attr_id: str
+    value: Any
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows of the ordered answer are wanted.
+
+    limit    rows at most; from the end when `is_last`
+    """
+
+    limit: int | None = None
+    is_last: bool = False
+    offset: int = 0
+    after: Cursor | None = None
+    before: Cursor | None = None
+    is_after_inclusive: bool = False
+    is_before_inclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One level of a query: a namespace at the top, a link below.
+
+    label      the key it stands under in the query and in a tree result
+    etype      namespace of its entities; for an unknown link, empty
+    via        the link walked from the parent form; None at the top
+    page       top forms that order or limit; None: every matching entity, no page info
+    order      given explicitly, or None (then by creation time)
+    fields     attrs to return, in query order; None: all
+    is_known   False when the namespace or link does not exist: the answer is empty
+    """
+
+    label: str
+    etype: str
+    via: Step | None
+    where: Scope
+    order: Order | None
+    page: Page | None
+    fields: tuple[Attr, ...] | None
+    is_count: bool
+    is_known: bool
+    children: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A whole query. `source` is what the client sent, untouched: it is echoed."""
+
+    forms: tuple[Form, ...]
+    rule_params: Mapping[str, Any]
+    source: Any

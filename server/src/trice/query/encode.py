@@ -1,0 +1,313 @@
+"""Tree to bytes and objects: Instant's flat triples, the nested result of the admin API. No I/O.
+
+An entity is encoded once and joined into every answer that shows it: its JSON is kept with the row
+it was made from, and used again while that row is equal, so an answer from an older snapshot can
+neither read nor leave anything wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Final
+
+import orjson
+
+from trice import limits
+from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
+from trice.protocol.ids import AttrId, EntityId, uuid_text
+from trice.query.plan import CELLS_FROM, FormPlan, Projection
+from trice.query.tree import Node, Pair, Tree
+from trice.store.engine import Row
+
+_JSON_OF_BYTES: Final[dict[bytes, object]] = {NULL: None, FALSE: False, TRUE: True}
+
+
+class EntityCache:
+    """JSON of entities, by projection and id. Owned by one app's database, on one thread.
+
+    Holds: `(row, triples as JSON without brackets)`, at most limits.ENTITY_CACHE_ROWS_MAX of them
+    and limits.ENTITY_CACHE_BYTES_MAX of JSON; the oldest leave first. Does not hold what is true:
+    every use compares the row.
+    """
+
+    def __init__(
+        self,
+        *,
+        rows_max: int = limits.ENTITY_CACHE_ROWS_MAX,
+        bytes_max: int = limits.ENTITY_CACHE_BYTES_MAX,
+    ) -> None:
+        self._rows_max = rows_max
+        self._bytes_max = bytes_max
+        self._by_projection: dict[Hashable, dict[Cell, tuple[Row, bytes]]] = {}
+        self._keys_by_etype: dict[str, set[Hashable]] = {}
+        self._rows = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def fragments(self, projection: Projection, rows: Iterable[Row]) -> list[bytes]:
+        """The JSON of each row's triples, in the order of `rows`: `["e","a",1,9],…`."""
+        known = self._by_projection.get(projection.key)
+        if known is None:
+            known = self._by_projection[projection.key] = {}
+            self._keys_by_etype.setdefault(projection.etype, set()).add(projection.key)
+        found: list[bytes] = []
+        for row in rows:
+            entry = known.get(row[0])
+            if entry is not None and entry[0] == row:
+                found.append(entry[1])
+            else:
+                encoded = _encode_row(row, projection)
+                found.append(encoded)
+                self._keep(known, row, encoded, entry)
+        if self._rows > self._rows_max or self._bytes > self._bytes_max:
+            self._shrink()
+        return found
+
+    def forget(self, etype: str, entity: EntityId) -> None:
+        """Free what is kept of an entity. Never needed for correctness."""
+        for key in self._keys_by_etype.get(etype, ()):
+            entry = self._by_projection[key].pop(entity, None)
+            if entry is not None:
+                self._rows -= 1
+                self._bytes -= len(entry[1])
+
+    def _keep(
+        self,
+        known: dict[Cell, tuple[Row, bytes]],
+        row: Row,
+        encoded: bytes,
+        replaced: tuple[Row, bytes] | None,
+    ) -> None:
+        if replaced is None:
+            self._rows += 1
+        else:
+            self._bytes -= len(replaced[1])
+        known[row[0]] = (row, encoded)
+        self._bytes += len(encoded)
+
+    def _shrink(self) -> None:
+        """Drop the oldest half of each projection until there is room."""
+        while self._rows > self._rows_max or self._bytes > self._bytes_max:
+            for known in self._by_projection.values():
+                for entity in list(known)[: (len(known) + 1) // 2]:
+                    self._bytes -= len(known.pop(entity)[1])
+                    self._rows -= 1
+        empty = [key for key, known in self._by_projection.items() if not known]
+        for key in empty:
+            del self._by_projection[key]
+            for keys in self._keys_by_etype.values():
+                keys.discard(key)
+
+
+def flat_result(tree: Tree, cache: EntityCache) -> bytes:
+    """The `result` of a query message: one node, one row of distinct triples.
+
+    returns  `[{"data":{"datalog-result":{"join-rows":[[[e,a,v,t],…]]},"page-info"?:…,
+             "aggregate"?:…},"child-nodes":[]}]`
+    """
+    parts = _triples(tree, cache)
+    meta = result_meta(tree)
+    tail = b"," + orjson.dumps(meta)[1:-1] if meta else b""
+    return b"".join(
+        (
+            b'[{"data":{"datalog-result":{"join-rows":[[',
+            b",".join(parts),
+            b"]]}",
+            tail,
+            b'},"child-nodes":[]}]',
+        )
+    )
+
+
+def result_meta(tree: Tree) -> dict[str, Any]:
+    """`{"page-info": {etype: …}, "aggregate": {etype: {"count": n}}}`, only what was asked for."""
+    pages = {node.form.label: node.page.wire() for node in tree.nodes if node.page is not None}
+    counts = {
+        node.form.label: {"count": node.count} for node in tree.nodes if node.count is not None
+    }
+    meta: dict[str, Any] = {}
+    if pages:
+        meta["page-info"] = pages
+    if counts:
+        meta["aggregate"] = counts
+    return meta
+
+
+def _triples(tree: Tree, cache: EntityCache) -> list[bytes]:
+    """All triples of the answer as JSON, each once."""
+    nodes = [node for node in tree.walk() if node.rows]
+    levels: dict[str, int] = {}
+    for node in nodes:
+        levels[node.form.etype] = levels.get(node.form.etype, 0) + 1
+    parts: list[bytes] = []
+    shown: dict[tuple[str, Cell], list[Projection]] = {}
+    for node in nodes:
+        projection = node.form.projection
+        assert projection is not None
+        if levels[projection.etype] == 1:
+            parts += cache.fragments(projection, node.rows)
+            continue
+        fresh: list[Row] = []
+        for row in node.rows:
+            before = shown.setdefault((projection.etype, row[0]), [])
+            if not before:
+                fresh.append(row)
+            elif not any(other.key == projection.key for other in before):
+                parts += _remaining(row, projection, before)
+            before.append(projection)
+        parts += cache.fragments(projection, fresh)
+    parts += _link_triples(tree)
+    return parts
+
+
+def _remaining(row: Row, projection: Projection, before: list[Projection]) -> list[bytes]:
+    """The triples of a row that other levels, with other attrs of the entity, have not shown."""
+    known = {attr.id for other in before for attr in other.columns}
+    text = uuid_text(row[0])  # type: ignore[arg-type]
+    return [
+        orjson.dumps((text, attr.id, value, row[1]))
+        for attr, cell in zip(projection.columns, row[CELLS_FROM:], strict=True)
+        if attr.id not in known and (value := decode_attr(attr, cell)) is not MISSING
+    ]
+
+
+def _encode_row(row: Row, projection: Projection) -> bytes:
+    entity, created_ms, *cells = row
+    text = uuid_text(entity)  # type: ignore[arg-type]
+    triples: list[tuple[str, AttrId, object, Cell]] = [(text, projection.id_attr, text, created_ms)]
+    for attr, cell in zip(projection.columns, cells, strict=True):
+        value: object = cell
+        if cell is None:
+            if attr.is_ref or not attr.is_indexed:
+                continue
+        elif type(cell) is bytes:
+            if attr.is_ref:
+                value = uuid_text(cell)
+            elif len(cell) == 1 and cell in _JSON_OF_BYTES:
+                value = _JSON_OF_BYTES[cell]
+            else:
+                value = orjson.Fragment(cell)
+        triples.append((text, attr.id, value, created_ms))
+    return orjson.dumps(triples)[1:-1]
+
+
+def _link_triples(tree: Tree) -> list[bytes]:
+    """Links that are no cell of a row shown, as triples, each once."""
+    seen: set[tuple[AttrId, bytes, bytes]] = set()
+    parts: list[bytes] = []
+    for node in tree.walk():
+        if node.pairs and node.form.via is not None:
+            _add_pairs(parts, seen, node.form.via.attr.id, node.pairs)
+        for attr_id, pairs in node.witnesses:
+            if pairs:
+                holders = _holders(tree, attr_id)
+                _add_pairs(parts, seen, attr_id, (pair for pair in pairs if pair[0] not in holders))
+    return parts
+
+
+def _holders(tree: Tree, attr_id: AttrId) -> set[Cell]:
+    """Entities that are shown with `attr_id` among their own triples."""
+    return {
+        row[0]
+        for node in tree.walk()
+        if node.form.projection is not None
+        and any(attr.id == attr_id for attr in node.form.projection.columns)
+        for row in node.rows
+    }
+
+
+def _add_pairs(
+    parts: list[bytes],
+    seen: set[tuple[AttrId, bytes, bytes]],
+    attr_id: AttrId,
+    pairs: Iterable[Pair],
+) -> None:
+    found: list[tuple[str, AttrId, str, int]] = []
+    for source, target, created_ms in pairs:
+        key = (attr_id, source, target)
+        if key not in seen:
+            seen.add(key)
+            found.append((uuid_text(source), attr_id, uuid_text(target), created_ms))
+    if found:
+        parts.append(orjson.dumps(found)[1:-1])
+
+
+def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
+    """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
+
+    is_inferring  a link that leads to one entity at most is that object, or None
+    returns       rows by the form's order, else by creation and id, on every level; a page that was
+                  cut keeps the order it was cut in (instant-semantics §2.8)
+    """
+    return {
+        node.form.label: [] if node.form.projection is None else _objects(node, is_inferring)
+        for node in tree.nodes
+    }
+
+
+def _objects(node: Node, is_inferring: bool) -> list[dict[str, Any]]:
+    rows = node.rows if _is_cut(node.form) else _sorted(node.form, node.rows)
+    built = _build(node, is_inferring)
+    return [built[row[0]] for row in rows]
+
+
+def _build(node: Node, is_inferring: bool) -> dict[Cell, dict[str, Any]]:
+    """The object of each row, links filled in. An entity under several parents is one object."""
+    found = {row[0]: _object(node.form, row) for row in node.rows}
+    for child in node.children:
+        form = child.form
+        if form.is_witness:
+            continue
+        objects = _build(child, is_inferring)
+        linked = child.by_parent(node.rows)
+        is_single = is_inferring and form.is_singular
+        for parent, own in found.items():
+            rows = _sorted(form, linked.get(parent, []))  # type: ignore[call-overload]
+            if is_single:
+                own[form.label] = objects[rows[0][0]] if rows else None
+            else:
+                own[form.label] = [objects[row[0]] for row in rows]
+    return found
+
+
+def _object(form: FormPlan, row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
+    for label, position, attr in form.fields:
+        value = decode_attr(attr, row[position])
+        if value is not MISSING:
+            found[label] = value
+    return found
+
+
+def _is_cut(form: FormPlan) -> bool:
+    page = form.page
+    return page is not None and (
+        page.limit is not None
+        or page.offset > 0
+        or page.after is not None
+        or page.before is not None
+    )
+
+
+def _sorted(form: FormPlan, rows: list[Row]) -> list[Row]:
+    if len(rows) < 2:
+        return rows
+    position = form.order_position
+    order = form.order
+    is_descending = order is not None and order.is_descending
+    if position is None or order is None or order.attr is None:
+        return sorted(rows, key=lambda row: (row[1], row[0]), reverse=is_descending)
+    attr = order.attr
+
+    def key(row: Row) -> tuple[bool, Any, Cell]:
+        cell = row[position]
+        if cell is None:
+            return (False, 0, row[0])
+        if isinstance(cell, str) and attr.checked_type == "string":
+            # Tree results order text by UTF-16 units, as Instant's do.
+            return (True, cell.encode("utf-16-be"), row[0])
+        return (True, order_cell(attr, cell), row[0])
+
+    return sorted(rows, key=key, reverse=is_descending)

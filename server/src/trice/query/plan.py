@@ -1,0 +1,345 @@
+"""Query to Plan: the levels in reading order, their SQL, what each depends on. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog, Namespace
+from trice.protocol.ids import AttrId, EntityId
+from trice.query.ast import Form, Op, Order, Page, Query, Step, Test
+from trice.query.branches import is_absence_enough
+from trice.query.reads import FormReads, all_tests, form_reads
+from trice.query.sql import (
+    Held,
+    PageSelect,
+    Statement,
+    held,
+    select,
+    select_count,
+    select_linked,
+    select_pairs,
+)
+from trice.store.dialect import Dialect, SqliteDialect
+
+CELLS_FROM: Final = 2
+"""Where the cells of a row begin: after its id and its time of creation."""
+
+_NARROWING_MAX: Final = 50
+"""Tests and links up to which witnesses are narrowed to those that meet a test."""
+
+_SQLITE: Final = SqliteDialect()
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Which attrs a level returns of each entity.
+
+    columns  attrs of cardinality one, in the order of a row's cells
+    key      equal for projections whose rows encode alike; hashable
+    """
+
+    etype: str
+    id_attr: AttrId
+    columns: tuple[Attr, ...]
+    key: tuple[object, ...]
+
+    def position(self, attr: Attr) -> int:
+        """Where the cell of a column attr is in a row."""
+        return next(
+            index for index, column in enumerate(self.columns, CELLS_FROM) if column.id == attr.id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairsPlan:
+    """Links that prove a condition, fetched for the entities of a level without their other ends.
+
+    statement   takes the ids of the level's entities; returns `source, target, created_ms`
+    """
+
+    attr: Attr
+    is_forward: bool
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormPlan:
+    """One level: a form of the query, or linked entities that prove its conditions.
+
+    label       key in a tree result
+    via         link from the parent level; None at the top
+    held        where that link is stored
+    link_cell   position of the link's cell: in the parent's row or in the own row, by `held`
+    projection  None: nothing can be found (unknown namespace or link), or only a count is wanted
+    fields      what a tree result shows: label, position in a row, attr
+    select      the level's statement; None when it pages, counts or finds nothing
+    page        and `pages`, its statements: top levels that order or limit
+    count       the statement of a level that counts
+    order       explicit order of the form
+    is_witness  not part of the result's tree; proves conditions to clients, which test them again
+    """
+
+    label: str
+    etype: str
+    via: Step | None
+    held: Held | None
+    link_cell: int | None
+    projection: Projection | None
+    fields: tuple[tuple[str, int, Attr], ...]
+    select: Statement | None
+    page: Page | None
+    pages: PageSelect | None
+    count: Statement | None
+    order: Order | None
+    is_witness: bool
+    children: tuple[FormPlan, ...]
+    pairs: tuple[PairsPlan, ...]
+    reads: FormReads | None
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether at most one entity is linked on this level for each parent."""
+        if self.via is None:
+            return False
+        attr = self.via.attr
+        return attr.cardinality == "one" if self.via.is_forward else attr.is_unique
+
+    @property
+    def order_position(self) -> int | None:
+        """Where the cell of the order attr is in a row; None for creation time."""
+        attr = self.order.attr if self.order is not None else None
+        return None if attr is None or self.projection is None else self.projection.position(attr)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A query, ready to run any number of times while its catalog stands.
+
+    forms    top levels, in query order
+    catalog  what it was planned against; physical names in its SQL hold for this catalog only
+    reads    per visible form, parents before children: what the answer depends on. Witnesses need
+             none of their own: the `paths` of their form cover them.
+    """
+
+    query: Query
+    catalog: Catalog
+    forms: tuple[FormPlan, ...]
+
+    @property
+    def reads(self) -> tuple[FormReads, ...]:
+        return tuple(form.reads for form in walk_forms(self.forms) if form.reads is not None)
+
+
+def walk_forms(forms: Iterable[FormPlan]) -> Iterator[FormPlan]:
+    """All levels, parents before children."""
+    for form in forms:
+        yield form
+        yield from walk_forms(form.children)
+
+
+def plan(query: Query, catalog: Catalog, *, dialect: Dialect = _SQLITE) -> Plan:
+    """Decide what each level of `query` reads and compose its SQL.
+
+    query    from `parse`, against the same catalog
+    raises   LimitExceeded when a `where` expands to too much SQL
+    cost     O(size of the query), no I/O
+    """
+    planner = _Planner(catalog, dialect)
+    return Plan(query, catalog, tuple(planner.form(form, None) for form in query.forms))
+
+
+class _Planner:
+    """Plans the levels of one query. Holds the catalog and the dialect, changes neither."""
+
+    def __init__(self, catalog: Catalog, dialect: Dialect) -> None:
+        self._catalog = catalog
+        self._dialect = dialect
+
+    def form(self, form: Form, parent: Projection | None) -> FormPlan:
+        namespace = self._catalog.namespaces.get(form.etype)
+        if not form.is_known or namespace is None or namespace.id_attr is None:
+            return _nothing(form, parent)
+        tests = list(all_tests(form.where))
+        projection = _projection(namespace, namespace.id_attr, _columns(form, namespace, tests))
+        catalog, dialect, columns = self._catalog, self._dialect, projection.columns
+        statement = pages = count = None
+        if form.is_count:
+            count = select_count(catalog, dialect, form.etype, form.where)
+        elif form.via is not None:
+            statement = select_linked(catalog, dialect, form.via, columns, form.where)
+        elif form.page is not None:
+            pages = PageSelect(catalog, dialect, form.etype, columns, form.where, form.order)
+        else:
+            statement = select(catalog, dialect, form.etype, columns, form.where)
+        return FormPlan(
+            label=form.label,
+            etype=form.etype,
+            via=form.via,
+            held=None if form.via is None else held(form.via),
+            link_cell=_link_cell(form.via, parent, projection),
+            projection=None if form.is_count else projection,
+            fields=_fields(form, projection),
+            select=statement,
+            page=None if form.is_count else form.page,
+            pages=pages,
+            count=count,
+            order=form.order,
+            is_witness=False,
+            children=(
+                *(self.form(child, projection) for child in form.children),
+                *(() if form.is_count else self._hops(tests, projection, form.children)),
+            ),
+            pairs=() if form.is_count else self._pairs(tests),
+            reads=form_reads(form, columns, parent.etype if parent is not None else ""),
+        )
+
+    def _hops(
+        self, tests: Sequence[Test], parent: Projection, visible: Sequence[Form]
+    ) -> list[FormPlan]:
+        """Levels of linked entities that prove `tests`, one per link that they walk first.
+
+        visible  forms of the query on the same level: one of these may show the entities anyway
+        """
+        by_step: dict[Step, list[Test]] = {}
+        for test in tests:
+            if test.path:
+                by_step.setdefault(test.path[0], []).append(test)
+        found: list[FormPlan] = []
+        for step, walking in by_step.items():
+            rest = [replace(test, path=test.path[1:]) for test in walking]
+            hop = self._hop(step, rest, parent)
+            if hop is not None and not (
+                any(_shows_all(form, step) for form in visible) and not hop.children + hop.pairs
+            ):
+                found.append(hop)
+        return found
+
+    def _hop(self, step: Step, tests: Sequence[Test], parent: Projection) -> FormPlan | None:
+        namespace = self._catalog.namespaces.get(step.etype)
+        if namespace is None or namespace.id_attr is None:
+            return None
+        wanted = set(_own_columns(tests))
+        if held(step) == "child":
+            wanted.add(step.attr.id)
+        columns = tuple(attr for attr in namespace.columns if attr.id in wanted)
+        projection = _projection(namespace, namespace.id_attr, columns)
+        # A negation is proved by every linked entity; the rest by those that meet a test, unless
+        # asking for that is itself a large query.
+        is_all = any(map(is_absence_enough, tests)) or (
+            sum(len(test.path) + 1 for test in tests) > _NARROWING_MAX
+        )
+        needed = () if is_all else tests
+        return FormPlan(
+            label="",
+            etype=step.etype,
+            via=step,
+            held=held(step),
+            link_cell=_link_cell(step, parent, projection),
+            projection=projection,
+            fields=(),
+            select=select_linked(self._catalog, self._dialect, step, columns, (), needed=needed),
+            page=None,
+            pages=None,
+            count=None,
+            order=None,
+            is_witness=True,
+            children=tuple(self._hops(tests, projection, ())),
+            pairs=self._pairs(tests),
+            reads=None,
+        )
+
+    def _pairs(self, tests: Sequence[Test]) -> tuple[PairsPlan, ...]:
+        """Links compared with ids at the end of a path, unless a cell of the row shows them."""
+        wanted: dict[tuple[AttrId, bool], tuple[Attr, list[EntityId] | None]] = {}
+        for test in tests:
+            attr, key = test.attr, (test.attr.id, test.is_forward)
+            if test.path or not attr.is_ref or (test.is_forward and not attr.is_pairs):
+                continue
+            ids = wanted.get(key, (attr, []))[1]
+            if test.op is Op.IS_NULL and test.value is True:
+                # Proved by there being none.
+                continue
+            if ids is None or test.op not in (Op.EQ, Op.IN):
+                wanted[key] = (attr, None)
+            else:
+                wanted[key] = (attr, [*ids, *(test.value if test.op is Op.IN else (test.value,))])
+        return tuple(
+            PairsPlan(
+                attr,
+                is_forward,
+                select_pairs(
+                    self._dialect, self._catalog, attr, is_forward=is_forward, ids=ids or ()
+                ),
+            )
+            for (_, is_forward), (attr, ids) in wanted.items()
+        )
+
+
+def _nothing(form: Form, parent: Projection | None) -> FormPlan:
+    """A level whose namespace or link does not exist: it is empty, and waits for the name."""
+    return FormPlan(
+        label=form.label,
+        etype=form.etype,
+        via=form.via,
+        held=None,
+        link_cell=None,
+        projection=None,
+        fields=(),
+        select=None,
+        page=form.page,
+        pages=None,
+        count=None,
+        order=None,
+        is_witness=False,
+        children=(),
+        pairs=(),
+        reads=form_reads(form, (), parent.etype if parent is not None else ""),
+    )
+
+
+def _projection(namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]) -> Projection:
+    key = (id_attr.id, *((attr.id, attr.is_indexed) for attr in columns))
+    return Projection(namespace.etype, id_attr.id, columns, key)
+
+
+def _columns(form: Form, namespace: Namespace, tests: Sequence[Test]) -> tuple[Attr, ...]:
+    """Everything of its entities that a form returns or that proves its conditions and order."""
+    if form.fields is None:
+        return namespace.columns
+    wanted = {attr.id for attr in form.fields} | _own_columns(tests)
+    if form.order is not None and form.order.attr is not None:
+        wanted.add(form.order.attr.id)
+    for step in (*(child.via for child in form.children), form.via):
+        if step is not None:
+            wanted.add(step.attr.id)
+    return tuple(attr for attr in namespace.columns if attr.id in wanted)
+
+
+def _own_columns(tests: Iterable[Test]) -> set[AttrId]:
+    """Attrs of the entity itself that tests look at, has-one links they walk included."""
+    return {test.path[0].attr.id if test.path else test.attr.id for test in tests}
+
+
+def _fields(form: Form, projection: Projection) -> tuple[tuple[str, int, Attr], ...]:
+    shown = projection.columns if form.fields is None else form.fields
+    return tuple((attr.label, projection.position(attr), attr) for attr in shown if not attr.is_ref)
+
+
+def _link_cell(via: Step | None, parent: Projection | None, own: Projection) -> int | None:
+    if via is None or parent is None:
+        return None
+    match held(via):
+        case "parent":
+            return parent.position(via.attr)
+        case "child":
+            return own.position(via.attr)
+        case "pairs":
+            return None
+
+
+def _shows_all(form: Form, step: Step) -> bool:
+    """Whether a form returns every entity that `step` leads to, with all attrs."""
+    return form.via == step and not form.where and form.fields is None and form.is_known

@@ -1,0 +1,214 @@
+"""Plan and snapshot to Tree: one statement per level. Reads only what the plan names."""
+
+from __future__ import annotations
+
+from trice import limits
+from trice.catalog.values import MISSING, Cell, decode_attr, order_cell
+from trice.errors import LimitExceeded
+from trice.protocol.ids import EntityId
+from trice.query.ast import Page
+from trice.query.cursor import encode_cursor
+from trice.query.plan import CELLS_FROM, FormPlan, Plan
+from trice.query.sql import ROWS_MAX, Bound, PageSelect, page_bounds
+from trice.query.tree import Node, PageInfo, Pair, Tree
+from trice.store.engine import Row, Snapshot
+
+
+def run(plan: Plan, snapshot: Snapshot) -> Tree:
+    """Answer `plan` from `snapshot`.
+
+    plan     made for the snapshot's catalog
+    raises   LimitExceeded when the answer has more than limits.QUERY_ROWS_MAX entities;
+             ReadTooLong from the snapshot
+    cost     one statement per level, however many parents; a page two or three
+    """
+    reader = _Reader(snapshot)
+    return Tree(plan, [reader.top(form) for form in plan.forms])
+
+
+class _Reader:
+    """Runs the statements of one answer and counts its rows."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._rows_left = limits.QUERY_ROWS_MAX
+
+    def top(self, form: FormPlan) -> Node:
+        node = Node(form)
+        if form.count is not None:
+            ((count,),) = self._snapshot.rows(form.count.sql, form.count.bindings)
+            assert isinstance(count, int)
+            node.count = count
+        elif form.pages is not None and form.page is not None:
+            self._read_page(node, form.pages, form.page)
+        elif form.select is not None:
+            node.rows = self._snapshot.rows(form.select.sql, form.select.bindings)
+        elif form.page is not None:
+            node.page = PageInfo(None, None, False, _is_previous_given(form.page))
+        self._count(node.rows)
+        self._below(node)
+        return node
+
+    def _below(self, node: Node) -> None:
+        ids = node.ids() if node.form.pairs or node.form.children else ()
+        for pairs_plan in node.form.pairs:
+            statement = pairs_plan.statement
+            found = self._snapshot.rows(statement.sql, (ids, *statement.bindings)) if ids else []
+            self._count(found)
+            node.witnesses.append((pairs_plan.attr.id, _as_pairs(found)))
+        for form in node.form.children:
+            child = Node(form)
+            if ids and form.select is not None:
+                self._read_linked(child, node.rows, ids)
+            node.children.append(child)
+            self._below(child)
+
+    def _read_linked(self, node: Node, parents: list[Row], ids: tuple[EntityId, ...]) -> None:
+        form = node.form
+        statement = form.select
+        assert statement is not None
+        bound: tuple[Cell, ...] = ids
+        if form.held == "parent":
+            assert form.link_cell is not None
+            cell = form.link_cell
+            bound = tuple({parent[cell] for parent in parents} - {None})
+            if not bound:
+                return
+        rows = self._snapshot.rows(statement.sql, (bound, *statement.bindings))  # type: ignore[arg-type]
+        self._count(rows)
+        if form.held == "pairs":
+            _split_pairs(node, rows)
+        else:
+            node.rows = rows
+
+    def _count(self, rows: list[Row]) -> None:
+        self._rows_left -= len(rows)
+        if self._rows_left < 0:
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                f"The answer has more than {limits.QUERY_ROWS_MAX} rows. Narrow it with `where` or "
+                "read it in pages with `limit`.",
+            )
+
+    def _read_page(self, node: Node, pages: PageSelect, page: Page) -> None:
+        form = node.form
+        is_descending = form.order is not None and form.order.is_descending
+        after, before = page_bounds(page, form.order)
+        is_reversed = is_descending != page.is_last
+        start, end = (before, after) if page.is_last else (after, before)
+        wanted = ROWS_MAX if page.limit is None else page.limit + 1
+        rows = self._stretch(
+            pages,
+            is_descending=is_reversed,
+            start=start,
+            end=end,
+            limit=wanted,
+            offset=page.offset,
+        )
+        has_more = len(rows) == wanted and page.limit is not None
+        if has_more:
+            rows.pop()
+        if page.is_last:
+            rows.reverse()
+        node.rows = rows
+        if not rows:
+            node.page = PageInfo(None, None, False, _is_previous_given(page))
+            return
+        has_next, has_previous = (False, has_more) if page.is_last else (has_more, False)
+        if not has_next:
+            has_next = (page.is_last and page.offset > 0) or (
+                before is not None
+                and self._is_any_beyond(pages, form, rows[-1], is_descending=is_descending)
+            )
+        if not has_previous:
+            has_previous = page.offset > 0 or (
+                after is not None
+                and self._is_any_beyond(pages, form, rows[0], is_descending=not is_descending)
+            )
+        first, last = (_cursor(form, row) for row in (rows[0], rows[-1]))
+        node.page = PageInfo(first, last, has_next, has_previous)
+
+    def _stretch(
+        self,
+        pages: PageSelect,
+        *,
+        is_descending: bool,
+        start: Bound | None,
+        end: Bound | None,
+        limit: int,
+        offset: int = 0,
+    ) -> list[Row]:
+        statements = pages.stretch(
+            is_descending=is_descending, start=start, end=end, limit=limit, offset=offset
+        )
+        if len(statements) == 1:
+            return self._snapshot.rows(statements[0].sql, statements[0].bindings)
+        rows: list[Row] = []
+        for statement in statements:
+            if len(rows) < offset + limit:
+                rows += self._snapshot.rows(statement.sql, statement.bindings)
+        return rows[offset : offset + limit]
+
+    def _is_any_beyond(
+        self, pages: PageSelect, form: FormPlan, row: Row, *, is_descending: bool
+    ) -> bool:
+        """Whether a matching row follows `row` in this direction."""
+        bound = Bound(_order_of(form, row), row[0], False)  # type: ignore[arg-type]
+        return bool(
+            self._stretch(pages, is_descending=is_descending, start=bound, end=None, limit=1)
+        )
+
+
+def _order_of(form: FormPlan, row: Row) -> Cell:
+    position = form.order_position
+    if position is None:
+        return row[1]
+    assert form.order is not None and form.order.attr is not None
+    return order_cell(form.order.attr, row[position])
+
+
+def _cursor(form: FormPlan, row: Row) -> list[object]:
+    entity, created_ms = row[0], row[1]
+    assert isinstance(entity, bytes) and isinstance(created_ms, int)
+    assert form.projection is not None
+    position = form.order_position
+    if position is None:
+        cursor = encode_cursor(
+            EntityId(entity), attr_id=form.projection.id_attr, value=None, created_ms=created_ms
+        )
+        cursor[2] = cursor[0]
+        return cursor
+    attr = form.projection.columns[position - CELLS_FROM]
+    value = decode_attr(attr, row[position])
+    return encode_cursor(
+        EntityId(entity),
+        attr_id=attr.id,
+        value=None if value is MISSING else value,
+        created_ms=created_ms,
+    )
+
+
+def _is_previous_given(page: Page) -> bool:
+    """An empty page says so when it was looked for behind something (instant-realtime §5.7)."""
+    return page.offset > 0 or page.after is not None
+
+
+def _split_pairs(node: Node, rows: list[Row]) -> None:
+    """Take rows of `entity…, parent, created_ms` apart into entities, each once, and pairs."""
+    assert node.form.via is not None
+    is_forward = node.form.via.is_forward
+    entities: dict[Cell, Row] = {}
+    pairs: list[Pair] = []
+    for row in rows:
+        entity, parent, created_ms = row[0], row[-2], row[-1]
+        if entity not in entities:
+            entities[entity] = row[:-2]
+        pair = (parent, entity, created_ms) if is_forward else (entity, parent, created_ms)
+        pairs.append(pair)  # type: ignore[arg-type]
+    node.rows = list(entities.values())
+    node.pairs = pairs
+
+
+def _as_pairs(rows: list[Row]) -> list[Pair]:
+    """Rows of `source, target, created_ms`; a link held by a stub has no time yet."""
+    return [(source, target, created_ms or 0) for source, target, created_ms in rows]  # type: ignore[misc]

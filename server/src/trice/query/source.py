@@ -1,0 +1,162 @@
+"""What is being parsed: the query as sent, its names, and how to complain about it. No I/O."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.errors import InvalidInput, invalid
+
+QUOTE_LENGTH_MAX: Final = 80
+"""Characters of a refused value that a message repeats."""
+
+MESSAGE_LENGTH_MAX: Final = 1_000
+"""Characters of a message; only names from the query can make it longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the query something stands.
+
+    path     keys from the top, as the sender wrote them: `("todos", "$", "where", "title")`
+    coerced  the same place in the form that Instant's shape errors point into:
+             `(0, "option-map", "where-conds", 0, 1)`
+    """
+
+    path: tuple[str | int, ...]
+    coerced: tuple[str | int, ...]
+
+    def key(self, *names: str | int) -> Place:
+        """The place below this one in the query, the same in the coerced form."""
+        return Place((*self.path, *names), self.coerced)
+
+    def part(self, *names: str | int) -> Place:
+        """The place below this one in the coerced form, the same in the query."""
+        return Place(self.path, (*self.coerced, *names))
+
+
+class Source:
+    """The query being parsed and what has been counted of it.
+
+    Holds the query as sent, its catalog, and running totals of forms, conditions and values.
+    """
+
+    def __init__(self, given: Any, catalog: Catalog, *, is_admin: bool) -> None:
+        self.given = given
+        self.catalog = catalog
+        self.is_admin = is_admin
+        self._forms = 0
+        self._conditions = 0
+        self._values = 0
+
+    def failure(
+        self, place: Place, message: str, *, expected: str = "", wanted: str = ""
+    ) -> InvalidInput:
+        """A `validation-failed` error at `place`.
+
+        expected, wanted  the broken rule; Instant spells its key `expected` or `expected?`
+        """
+        entry: dict[str, Any] = {
+            "in": list(place.path),
+            "message": _cut(message, MESSAGE_LENGTH_MAX),
+        }
+        if expected:
+            entry["expected"] = expected
+        if wanted:
+            entry["expected?"] = wanted
+        return invalid("query", self.given, [entry])
+
+    def shape_failure(self, place: Place, message: str, *, expected: str) -> InvalidInput:
+        """The error for a condition of the wrong shape (instant-semantics §2.3)."""
+        entry = {
+            "expected": expected,
+            "in": list(place.coerced),
+            "message": _cut(message, MESSAGE_LENGTH_MAX),
+        }
+        return invalid("coerced-query", self.given, [entry])
+
+    def no_link(self, place: Place, attr: Attr) -> InvalidInput:
+        """The error for walking through an attr that is no link."""
+        message = f"`{attr.name}` needs to be a link"
+        return invalid("attr", self.given, [{"in": list(place.path), "message": message}])
+
+    def count_form(self, place: Place, depth: int) -> None:
+        """Refuse a form that is one too many or one too deep."""
+        self._forms += 1
+        if depth > limits.QUERY_DEPTH_MAX:
+            raise self.failure(
+                place,
+                f"A query may nest {limits.QUERY_DEPTH_MAX} levels deep; this one goes deeper.",
+                expected="supported-depth?",
+            )
+        if self._forms > limits.QUERY_FORMS_MAX:
+            raise self.failure(
+                place,
+                f"A query may have {limits.QUERY_FORMS_MAX} forms; this one has more.",
+                expected="supported-size?",
+            )
+
+    def start_where(self) -> None:
+        """Begin counting the conditions of another `where`."""
+        self._conditions = 0
+        self._values = 0
+
+    def count_condition(self, place: Place, *, values: int = 1) -> None:
+        """Refuse a `where` with too many conditions, or too many values in its lists."""
+        self._conditions += 1
+        self._values += values
+        if self._conditions > limits.QUERY_CONDITIONS_MAX:
+            raise self.failure(
+                place,
+                f"A `where` may have {limits.QUERY_CONDITIONS_MAX} conditions; this one has more.",
+                expected="supported-size?",
+            )
+        if self._values > limits.QUERY_IN_VALUES_MAX:
+            raise self.failure(
+                place,
+                f"A `where` may list {limits.QUERY_IN_VALUES_MAX} values; this one has more.",
+                expected="supported-size?",
+            )
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a condition may compare with it: text, a finite number, true or false."""
+    match value:
+        case bool():
+            return True
+        case str():
+            return value.isascii() or _is_encodable(value)
+        case int():
+            return abs(value) < 2**1023
+        case float():
+            return math.isfinite(value)
+        case _:
+            return False
+
+
+def quote(value: object) -> str:
+    """The value as a message repeats it: JSON-like, cut short."""
+    match value:
+        case None | bool():
+            text = {None: "null", True: "true", False: "false"}[value]
+        case str():
+            text = f'"{value}"'
+        case _:
+            text = repr(value)
+    return _cut(text.encode("utf-8", "replace").decode(), QUOTE_LENGTH_MAX)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""Builds everything and owns start and stop. The only wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final
+
+import uvicorn
+
+from trice import limits
+from trice.api.routes import build_app
+from trice.apps.apps import Apps
+from trice.config import Settings
+from trice.runtime import Runtime, SystemRuntime
+from trice.session.hub import Hub
+from trice.session.picows_socket import make_protocol_class
+
+logger: Final = logging.getLogger("trice.server")
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn, telling us when it listens and asking us to part from clients before it stops."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        on_ready: Callable[[int], None],
+        on_stop: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+
+    async def startup(self, sockets: list[object] | None = None) -> None:
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            self._on_ready(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        # uvicorn raises the captured signal again once stopped; Ctrl-C is a normal end for us.
+        if sig == signal.SIGINT and self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+
+class Server:
+    """One server: an HTTP port, the sessions on it, the apps behind them.
+
+    Stopping: no new connections → clients told to reconnect → accepted writes finish → files close.
+    """
+
+    def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
+        self.settings = settings
+        self._runtime = runtime or SystemRuntime()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, *, on_ready: Callable[[str, list[str]], None]) -> None:
+        """Serve until told to stop by SIGINT or SIGTERM.
+
+        on_ready  called once with the base URL and the URLs of the sample apps
+        """
+        settings = self.settings
+        lock = lock_data_dir(settings.data_dir)
+        apps = Apps(
+            settings.data_dir,
+            runtime=self._runtime,
+            is_open_by_default=settings.is_open_by_default,
+        )
+        hub = Hub(apps=apps, runtime=self._runtime)
+        apps.on_delete = hub.drop_app
+        app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
+        samples = await self._sample_paths(apps)
+        loop = asyncio.get_running_loop()
+
+        def ready(port: int) -> None:
+            host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
+            base = f"http://{host}:{port}"
+            on_ready(base, [base + path for path in samples])
+
+        http = _HttpServer(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                ws=make_protocol_class(hub) if settings.is_picows else "websockets-sansio",
+                ws_max_size=limits.MESSAGE_BYTES_MAX,
+                ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
+                ws_ping_timeout=limits.IDLE_TIMEOUT_MS / 1000,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
+                h11_max_incomplete_event_size=limits.HTTP_HEADER_BYTES_MAX,
+            ),
+            on_ready=ready,
+            on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
+        )
+        apps.start()
+        hub.start()
+        try:
+            await http.serve()
+        finally:
+            hub.stop()
+            await apps.close()
+            lock.close()
+            logger.info("stopped")
+
+    async def _sample_paths(self, apps: Apps) -> list[str]:
+        """Where the built sample apps are served, each with an open app of its own."""
+        folder = self.settings.sample_dir
+        built = sorted(folder.glob("*/dist")) if folder is not None else []
+        paths = []
+        for dist in built:
+            name = dist.parent.name
+            app_id = await apps.find_or_create_open(f"sample: {name}")
+            paths.append(f"/sample/{name}/?app={app_id}")
+        return paths
+
+
+def lock_data_dir(data_dir: Path) -> IO[bytes]:
+    """Claim the folder for this process until the file returned is closed, or the process ends.
+
+    raises  OSError when another server has it: two writers would give the same transaction ids
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = (data_dir / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        lock.close()
+        raise OSError(
+            cause.errno, f"another trice server is using the data directory {data_dir}"
+        ) from cause
+    return lock

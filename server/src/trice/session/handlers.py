@@ -1,0 +1,278 @@
+"""One function per op: what it means, in terms of the state and the database."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from typing import Any, assert_never
+
+import orjson
+
+from trice import limits
+from trice.apps.apps import App
+from trice.errors import Bug, InvalidInput, LimitExceeded, NotFound, TriceError, invalid
+from trice.identity import ADMIN, GUEST, Identity
+from trice.live.live import LiveQuery, Question
+from trice.protocol import down, up
+from trice.protocol.ids import EventId, TxId, find_uuid_bytes
+from trice.session.session import Session
+from trice.session.state import Phase, Subscription
+from trice.store.engine import ReadTooLong
+
+
+def handle(session: Session, message: up.Up, raw: bytes) -> None:
+    """Carry out one message. Raises TriceError; the worker turns it into an `error` message."""
+    match message:
+        case up.Init():
+            init(session, message, raw)
+        case up.AddQuery():
+            add_query(session, message, raw)
+        case up.RemoveQuery():
+            remove_query(session, message)
+        case up.Transact():
+            transact(session, message, raw)
+        case _:
+            assert_never(message)
+
+
+def init(session: Session, message: up.Init, raw: bytes) -> None:
+    """Open the app and answer with its catalog (instant-realtime §3)."""
+    if session.state.phase is not Phase.WAITING:
+        raise invalid("init", None, [{"message": "`init` has already run for this session."}])
+    if message.app_id is None:
+        raise InvalidInput("param-missing", 'Missing parameter: ["app-id"]', {"in": ["app-id"]})
+    if find_uuid_bytes(message.app_id) is None:
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["app-id"]',
+            {"in": ["app-id"], "original-input": message.app_id},
+        )
+    session.state.phase = Phase.OPENING
+    session.spawn(_open(session, message, raw))
+
+
+async def _open(session: Session, message: up.Init, raw: bytes) -> None:
+    try:
+        app = await session.apps.lend(message.app_id.lower())
+    except TriceError as failure:
+        _refuse_init(session, failure, message, raw)
+        return
+    try:
+        identity = _identify(app, message)
+    except TriceError as failure:
+        session.apps.give_back(app)
+        _refuse_init(session, failure, message, raw)
+        return
+    session.enter(app, identity)
+    session.push(
+        down.init_ok(
+            session.id,
+            event_id=message.client_event_id,
+            app={"id": app.id, "title": app.title},
+            attrs_json=app.database.catalog.wire_json,
+        )
+    )
+    session.handle_early()
+
+
+def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
+    session.state.phase = Phase.WAITING
+    session.fail(failure, raw=raw, event_id=message.client_event_id)
+    session.handle_early()
+
+
+def _identify(app: App, message: up.Init) -> Identity:
+    if message.admin_token is not None:
+        app.check_admin_token(message.admin_token)
+        return ADMIN
+    if message.refresh_token is not None:
+        # Nobody can hold a token before sign-in is built; the client then goes on as a guest.
+        raise NotFound(
+            "record-not-found",
+            "Record not found: app-user",
+            {"record-type": "app-user", "args": []},
+        )
+    return GUEST
+
+
+def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
+    """Answer a query and keep the answer live (instant-realtime §5.1)."""
+    app = _ready(session)
+    question, q_json = _question(session, message)
+    app.check_may_read(session.identity)
+    state = session.state
+    if (
+        question not in state.subscriptions
+        and len(state.subscriptions) >= limits.SESSION_QUERIES_MAX
+    ):
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
+        )
+    subscription = state.add_query(question, q_json, message.client_event_id)
+    if subscription.live is not None:
+        _answer(session, subscription)
+        return
+    if len(subscription.owed) > 1:
+        return  # the first answer is on its way to everybody it is owed to
+    try:
+        live = app.database.watch_now(question, session.on_answer)
+    except ReadTooLong:
+        session.spawn(_add_slow_query(session, subscription, raw))
+    except BaseException:
+        state.forget(subscription)
+        raise
+    else:
+        _begin(session, subscription, live)
+
+
+async def _add_slow_query(session: Session, subscription: Subscription, raw: bytes) -> None:
+    app = _ready(session)
+    try:
+        live = await app.database.watch(subscription.question, session.on_answer)
+    except TriceError as failure:
+        _fail_owed(session, subscription, failure, raw)
+        return
+    except Exception as cause:
+        bug = Bug("unknown", "Something went wrong in the server while running this query.")
+        bug.__cause__ = cause
+        _fail_owed(session, subscription, bug, raw)
+        return
+    _begin(session, subscription, live)
+
+
+def _fail_owed(
+    session: Session, subscription: Subscription, failure: TriceError, raw: bytes
+) -> None:
+    session.state.forget(subscription)
+    for event_id in subscription.owed:
+        session.fail(failure, raw=raw, event_id=event_id)
+
+
+def _begin(session: Session, subscription: Subscription, live: LiveQuery) -> None:
+    session.connect(subscription, live)
+    if not subscription.is_wanted:
+        session.disconnect(session.state.forget(subscription))
+        return
+    _answer(session, subscription)
+
+
+def _answer(session: Session, subscription: Subscription) -> None:
+    """Send the current answer in full, once per add-query that waits for it."""
+    live = subscription.live
+    assert live is not None
+    owed, subscription.owed = subscription.owed, []
+    if live.answer is None or live.error is not None:
+        failure = live.error or Bug("unknown", "This query has no answer yet.")
+        raw = b'{"op":"add-query","q":%b}' % subscription.q_json
+        for event_id in owed:
+            session.fail(failure, raw=raw, event_id=event_id)
+        return
+    session.tell_catalog_first()
+    for event_id in owed:
+        session.push(
+            down.add_query_ok(
+                event_id=event_id,
+                q_json=subscription.q_json,
+                result_json=live.answer.result_json,
+                meta_json=live.answer.meta_json,
+                tx=live.tx,
+            )
+        )
+    session.state.told(subscription)
+
+
+def remove_query(session: Session, message: up.RemoveQuery) -> None:
+    """End the subscription to `q`, in whichever shape it was asked for."""
+    _ready(session)
+    q_json = b"null"
+    if isinstance(message.q, dict):
+        q_json = orjson.dumps(message.q)
+        for shape in ("flat", "tree", "tree-one"):
+            question = Question.of(message.q, rights=session.identity.rights, shape=shape)
+            removed = session.state.remove_query(question)
+            if removed is not None:
+                session.disconnect(removed)
+    session.push(down.remove_query_ok(q_json, event_id=message.client_event_id))
+
+
+def transact(session: Session, message: up.Transact, raw: bytes) -> None:
+    """Hand the steps to the database in order of arrival; acknowledge when durable."""
+    app = _ready(session)
+    app.check_may_write(session.identity)
+    event_id = message.client_event_id
+    done = app.database.submit(
+        message.tx_steps,
+        identity=session.identity,
+        event_id=EventId(event_id) if event_id is not None else None,
+    )
+    session.state.transacts_in_flight += 1
+    if session.state.transacts_in_flight == limits.SESSION_TRANSACTS_MAX:
+        session.socket.pause_reading()
+
+    def finish(future: Future[TxId]) -> None:
+        _finish_transact(session, future, raw, event_id)
+
+    done.add_done_callback(finish)
+
+
+def _finish_transact(
+    session: Session, done: Future[TxId], raw: bytes, event_id: str | None
+) -> None:
+    if session.state.transacts_in_flight == limits.SESSION_TRANSACTS_MAX:
+        session.socket.resume_reading()
+    session.state.transacts_in_flight -= 1
+    if done.cancelled() or session.state.phase is Phase.CLOSED:
+        return
+    cause = done.exception()
+    if cause is None:
+        session.push(down.transact_ok(done.result(), event_id=event_id))
+        return
+    failure = cause if isinstance(cause, TriceError) else _bug(cause)
+    session.fail(failure, raw=raw, event_id=event_id)
+    # The client may have baked the rejected write into a result (instant-realtime §6.8).
+    session.state.note_news_everywhere()
+    session.outbox.schedule()
+
+
+def _bug(cause: BaseException) -> Bug:
+    bug = Bug("unknown", "Something went wrong in the server while applying this transaction.")
+    bug.__cause__ = cause
+    return bug
+
+
+def _ready(session: Session) -> App:
+    if session.app is None:
+        raise invalid("init", None, [{"message": "`init` has not run for this session."}])
+    return session.app
+
+
+def _question(session: Session, message: up.AddQuery) -> tuple[Question, bytes]:
+    if not isinstance(message.q, dict):
+        raise invalid(
+            "query",
+            message.q,
+            [{"expected": "map?", "in": [], "message": "A query must be an object."}],
+        )
+    try:
+        q_json = orjson.dumps(message.q)
+    except orjson.JSONEncodeError as cause:
+        raise invalid("query", None, [{"in": [], "message": "The query nests too deeply."}]) from cause
+    return Question.of(message.q, rights=session.identity.rights, shape=_shape(message)), q_json
+
+
+def _shape(message: up.AddQuery) -> str:
+    match message.return_type:
+        case None | "join-rows":
+            return "flat"
+        case "tree":
+            return "tree-one" if message.is_inferring is True else "tree"
+        case other:
+            raise InvalidInput(
+                "param-malformed",
+                'Malformed parameter: ["return-type"]; "join-rows" and "tree" are accepted.',
+                {"in": ["return-type"], "original-input": _short(other)},
+            )
+
+
+def _short(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool)) else type(value).__name__

@@ -1,0 +1,74 @@
+"""All sessions of this process: found by id, checked for silence, told when the server stops."""
+
+from __future__ import annotations
+
+import asyncio
+
+from trice import limits
+from trice.apps.apps import Apps
+from trice.protocol.ids import SessionId
+from trice.runtime import Runtime
+from trice.session.session import Session
+from trice.session.socket import GOING_AWAY, Socket
+from trice.session.worker import on_message
+
+
+class Hub:
+    """Holds every open session. Does not hold what they are about."""
+
+    def __init__(self, *, apps: Apps, runtime: Runtime) -> None:
+        self.apps = apps
+        self._runtime = runtime
+        self._sessions: dict[SessionId, Session] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.is_stopping = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def start(self) -> None:
+        """Begin to look after the sessions."""
+        self._task = asyncio.get_running_loop().create_task(self._look_after())
+
+    def open(self, socket: Socket) -> Session:
+        """A connection was made."""
+        session = Session(
+            socket, apps=self.apps, runtime=self._runtime, on_message=on_message
+        )
+        self._sessions[session.id] = session
+        return session
+
+    def closed(self, session: Session) -> None:
+        """A connection is gone. Safe to call twice."""
+        self._sessions.pop(session.id, None)
+        session.on_closed()
+
+    def find(self, session_id: str) -> Session | None:
+        """The open session with this id."""
+        return self._sessions.get(SessionId(session_id))
+
+    def stop(self) -> None:
+        """Tell every client to reconnect later, and take no new ones."""
+        self.is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
+        for session in list(self._sessions.values()):
+            session.outbox.flush()
+            session.close(GOING_AWAY, "server restarts")
+            self._sessions.pop(session.id, None)
+
+    def drop_app(self, app_id: str) -> None:
+        """Close the sessions of an app that ceased to exist."""
+        for session in list(self._sessions.values()):
+            if session.app is not None and session.app.id == app_id:
+                session.close(GOING_AWAY, "app deleted")
+                self._sessions.pop(session.id, None)
+
+    async def _look_after(self) -> None:
+        while True:
+            await self._runtime.sleep_ms(limits.PING_INTERVAL_MS / 2)
+            now_ms = self._runtime.monotonic_ms()
+            for session in list(self._sessions.values()):
+                session.check_time(now_ms)
+                if session.is_closed:
+                    self._sessions.pop(session.id, None)

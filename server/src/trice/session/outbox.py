@@ -1,0 +1,79 @@
+"""Frames on their way to one socket: bounded, joined into one write per turn of the loop.
+
+Policy when the client is slow: answers and acknowledgements queue up to OUTBOX_BYTES_MAX, beyond
+which the session is dropped; refreshes wait from OUTBOX_REFRESH_BYTES_MAX on and are coalesced by
+the state, which keeps only that there is news. A slow client skips states, never the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from trice import limits
+from trice.session.socket import Socket
+
+
+class Outbox:
+    """Holds frames until the end of the current turn. Does not know what they mean.
+
+    make_refresh   asked at flush time for the frame with all news, or None
+    on_overflow    called once when the client is hopelessly behind
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        *,
+        make_refresh: Callable[[], bytes | None],
+        on_overflow: Callable[[], None],
+    ) -> None:
+        self._socket = socket
+        self._make_refresh = make_refresh
+        self._on_overflow = on_overflow
+        self._loop = asyncio.get_running_loop()
+        self._frames: list[bytes] = []
+        self._frames_bytes = 0
+        self._is_scheduled = False
+        self._is_closed = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client keeps up well enough for refreshes to be built."""
+        return self._socket.backlog_bytes < limits.OUTBOX_REFRESH_BYTES_MAX
+
+    def push(self, frame: bytes) -> None:
+        """Send `frame` with the next flush."""
+        if self._is_closed:
+            return
+        self._frames.append(frame)
+        self._frames_bytes += len(frame)
+        if self._frames_bytes + self._socket.backlog_bytes > limits.OUTBOX_BYTES_MAX:
+            self.close()
+            self._on_overflow()
+            return
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Flush at the end of this turn of the loop, however often this is called."""
+        if not self._is_scheduled and not self._is_closed:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is queued and, if the client keeps up, what is new, in one write."""
+        self._is_scheduled = False
+        if self._is_closed:
+            return
+        frames, self._frames, self._frames_bytes = self._frames, [], 0
+        refresh = self._make_refresh() if self.has_room else None
+        if refresh is not None:
+            frames.append(refresh)
+        if frames:
+            self._socket.send(frames)
+
+    def close(self) -> None:
+        """Send nothing any more; what is queued is dropped."""
+        self._is_closed = True
+        self._frames = []
+        self._frames_bytes = 0

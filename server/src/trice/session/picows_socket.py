@@ -1,0 +1,197 @@
+"""WebSockets by picows inside uvicorn: HTTP and sockets on one port, 6 µs a message.
+
+uvicorn hands a connection that asks for an upgrade to its `ws` class; this one feeds it to picows'
+protocol object. That constructor is not part of picows' public interface, so picows is pinned to a
+minor version and `api.sync.websocket` is the tested second way (`TRICE_WEBSOCKET=asgi`).
+
+Outgoing frames are framed here: a server's text frame is two to ten bytes before the payload, and
+joining all frames of a turn into one write is what makes pushes cheap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSProtocol
+
+from trice import limits
+from trice.session.hub import Hub
+from trice.session.session import Session
+
+PATH: Final = b"/runtime/session"
+_TEXT_FINAL: Final = 0x81
+_logger: Final = logging.getLogger("trice.picows")
+
+
+def frame_header(size_bytes: int) -> bytes:
+    """The bytes before the payload of an unmasked, unfragmented text frame (RFC 6455 §5.2)."""
+    if size_bytes < 126:
+        return bytes((_TEXT_FINAL, size_bytes))
+    if size_bytes < 65536:
+        return bytes((_TEXT_FINAL, 126)) + size_bytes.to_bytes(2, "big")
+    return bytes((_TEXT_FINAL, 127)) + size_bytes.to_bytes(8, "big")
+
+
+class PicowsSocket(WSListener):  # type: ignore[misc]
+    """One connection: picows' listener on one side, the session's Socket on the other."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._parts: list[bytes] = []
+        self._parts_bytes = 0
+        self._is_closing = False
+
+    # --- Socket ------------------------------------------------------------------------------
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        if self._is_closing:
+            return
+        parts: list[bytes] = []
+        for frame in frames:
+            parts.append(frame_header(len(frame)))
+            parts.append(frame)
+        self._raw.write(b"".join(parts))
+
+    @property
+    def backlog_bytes(self) -> int:
+        return int(self._raw.get_write_buffer_size())
+
+    def ping(self) -> None:
+        if not self._is_closing:
+            self._transport.send_ping()
+
+    def pause_reading(self) -> None:
+        self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._raw.resume_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._transport.send_close(code, reason.encode())
+            self._transport.disconnect()
+
+    # --- WSListener --------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self._raw: asyncio.Transport = transport.underlying_transport
+        self._session: Session = self._hub.open(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        match frame.msg_type:
+            case WSMsgType.TEXT | WSMsgType.BINARY | WSMsgType.CONTINUATION:
+                self._on_data(frame.get_payload_as_bytes(), is_last=bool(frame.fin))
+            case WSMsgType.PING:
+                transport.send_pong(frame.get_payload_as_bytes())
+                self._session.heard()
+            case WSMsgType.PONG:
+                self._session.heard()
+            case WSMsgType.CLOSE:
+                self._is_closing = True
+                transport.send_close(frame.get_close_code(), frame.get_close_message())
+                transport.disconnect()
+
+    def _on_data(self, payload: bytes, *, is_last: bool) -> None:
+        if is_last and not self._parts:
+            self._session.receive(payload)
+            return
+        self._parts.append(payload)
+        self._parts_bytes += len(payload)
+        if self._parts_bytes > limits.MESSAGE_BYTES_MAX:
+            self.close(WSCloseCode.MESSAGE_TOO_BIG, "message too big")
+        elif is_last:
+            message = b"".join(self._parts)
+            self._parts, self._parts_bytes = [], 0
+            self._session.receive(message)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._is_closing = True
+        self._hub.closed(self._session)
+
+    def pause_writing(self) -> None:
+        """The backlog grew over the transport's mark; the outbox asks `backlog_bytes` itself."""
+
+    def resume_writing(self) -> None:
+        self._session.on_writable()
+
+
+def make_protocol_class(hub: Hub) -> type[asyncio.Protocol]:
+    """The class to give to `uvicorn.Config(ws=…)`, bound to the hub its sessions join."""
+
+    def accept(request: WSUpgradeRequest) -> Any:
+        if request.path.split(b"?", 1)[0] != PATH:
+            return _refuse(HTTPStatus.NOT_FOUND, b"WebSockets are served at /runtime/session.")
+        if hub.is_stopping:
+            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, b"The server is stopping.")
+        return PicowsSocket(hub)
+
+    class PicowsProtocol(asyncio.Protocol):
+        """What uvicorn makes per upgrade; it only exists until picows has taken over."""
+
+        def __init__(self, config: Any, server_state: Any, app_state: Any, **_: Any) -> None:
+            self._inner = WSProtocol(
+                None,  # host_port: clients only
+                None,  # ws_path: clients only
+                False,  # is_client_side
+                accept,
+                _logger,
+                True,  # disconnect_on_exception
+                limits.INIT_TIMEOUT_MS / 1000,  # handshake timeout
+                False,  # auto ping: the hub pings
+                limits.IDLE_TIMEOUT_MS / 1000,
+                limits.IDLE_TIMEOUT_MS / 1000,
+                WSAutoPingStrategy.PING_WHEN_IDLE,
+                False,  # auto pong: see on_ws_frame
+                limits.MESSAGE_BYTES_MAX,
+                None,  # extra headers
+                2048,  # first size of the read buffer; it grows with the frames
+            )
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._transport = transport
+            self._inner.connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            """Called once by uvicorn, with the request it has parsed already."""
+            position = 0
+            while position < len(data):
+                room = self._inner.get_buffer(-1)
+                size = min(len(room), len(data) - position)
+                room[:size] = data[position : position + size]
+                self._inner.buffer_updated(size)
+                position += size
+
+    class Handover(PicowsProtocol):
+        """uvicorn next calls `transport.set_protocol(this)`; picows must stand there instead."""
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            asyncio.get_running_loop().call_soon(self._transport.set_protocol, self._inner)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._inner.connection_lost(exc)
+
+    return Handover
+
+
+def _refuse(status: HTTPStatus, body: bytes) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(
+        WSUpgradeResponse.create_error_response(status, body), None
+    )

@@ -1,0 +1,262 @@
+"""One connected client: its identity, its app, its socket, and everything it holds on to.
+
+    socket ──receive──> worker ──> handlers ──> state, database
+    database ──told──> state.news ──> outbox ──one write a turn──> socket
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import orjson
+
+from trice import limits
+from trice.apps.apps import App, Apps
+from trice.catalog.catalog import Catalog
+from trice.errors import Bug, TriceError
+from trice.identity import GUEST, Identity
+from trice.live.live import LiveQuery
+from trice.log import fields
+from trice.protocol import down
+from trice.protocol.errors import CODES
+from trice.protocol.ids import SessionId
+from trice.runtime import Runtime, new_uuid
+from trice.session.outbox import Outbox
+from trice.session.socket import IDLE, TRY_LATER, Socket
+from trice.session.state import Phase, SessionState, Subscription
+
+logger: Final = logging.getLogger("trice.session")
+
+
+class Session:
+    """One connected client.
+
+    Holds its identity, its app, its socket and the tasks it started. Does not hold: subscriptions
+    (SessionState), unsent frames (Outbox), answers (Live).
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        *,
+        apps: Apps,
+        runtime: Runtime,
+        on_message: Callable[[Session, bytes], None],
+    ) -> None:
+        self.id = SessionId(new_uuid(runtime))
+        self.socket = socket
+        self.apps = apps
+        self.runtime = runtime
+        self.state = SessionState()
+        self.identity: Identity = GUEST
+        self.app: App | None = None
+        self.outbox = Outbox(
+            socket, make_refresh=self._make_refresh, on_overflow=self._drop_slow_client
+        )
+        self.opened_ms = runtime.monotonic_ms()
+        self.heard_ms = self.opened_ms
+        self._on_message = on_message
+        self._early: deque[bytes] = deque()
+        self.on_end: Callable[[], object] = lambda: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told_by: dict[LiveQuery, Subscription] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state.phase is Phase.CLOSED
+
+    # --- called by the transport ---------------------------------------------------------------
+
+    def receive(self, raw: bytes) -> None:
+        """Take one message. Never raises: every failure becomes an `error` message."""
+        self.heard_ms = self.runtime.monotonic_ms()
+        if self.state.phase is Phase.OPENING:
+            self._keep_early(raw)
+        elif self.state.phase is not Phase.CLOSED:
+            self._on_message(self, raw)
+
+    def heard(self) -> None:
+        """Something that is no message arrived: a pong."""
+        self.heard_ms = self.runtime.monotonic_ms()
+
+    def on_writable(self) -> None:
+        """The backlog shrank: build the refreshes that waited."""
+        if self.state.has_news:
+            self.outbox.schedule()
+
+    def on_closed(self) -> None:
+        """The connection is gone: give back everything the session held. Safe to call twice."""
+        if self.state.phase is Phase.CLOSED:
+            return
+        self.state.phase = Phase.CLOSED
+        self.outbox.close()
+        for task in self._tasks:
+            task.cancel()
+        if self.app is not None:
+            for live in list(self._told_by):
+                self.app.database.unwatch(live, self.on_answer)
+            self.app.database.unwatch_catalog(self.on_catalog)
+            self.apps.give_back(self.app)
+        self._told_by.clear()
+        self.state.subscriptions.clear()
+        self.on_end()
+
+    # --- called by handlers ----------------------------------------------------------------------
+
+    def push(self, frame: bytes) -> None:
+        """Send an answer with this turn's write."""
+        self.outbox.push(frame)
+
+    def fail(self, failure: TriceError, *, raw: bytes, event_id: str | None) -> None:
+        """Tell the client that what it sent failed."""
+        trace_id = new_uuid(self.runtime)
+        level = logging.ERROR if isinstance(failure, Bug) else logging.DEBUG
+        logger.log(
+            level,
+            "message failed %s",
+            fields(session=self.id, code=failure.code, trace=trace_id, message=failure.message),
+            exc_info=failure.__cause__ if isinstance(failure, Bug) else None,
+        )
+        self.push(
+            down.error(
+                failure.body(),
+                status=CODES[failure.code].session_status,
+                event_id=event_id,
+                original_json=echo(raw),
+                trace_id=trace_id,
+            )
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside the session; it ends with it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def enter(self, app: App, identity: Identity) -> None:
+        """The session belongs to `app` from here on: hear of its catalog, allow other ops."""
+        self.app = app
+        self.identity = identity
+        app.database.watch_catalog(self.on_catalog)
+        self.state.catalog_version_told = app.database.catalog.version
+        self.state.phase = Phase.READY
+
+    def handle_early(self) -> None:
+        """Handle what arrived while the app was being opened."""
+        while self._early and self.state.phase in (Phase.READY, Phase.WAITING):
+            self.receive(self._early.popleft())
+
+    def tell_catalog_first(self) -> None:
+        """Make sure the client knows every attr that the next frame may name (trap 4)."""
+        assert self.app is not None
+        catalog = self.app.database.catalog
+        if catalog.version != self.state.catalog_version_told:
+            self.state.catalog_version_told = catalog.version
+            self.push(
+                down.refresh_ok([], tx=self.app.database.tx, attrs_json=catalog.wire_json)
+            )
+
+    def connect(self, subscription: Subscription, live: LiveQuery) -> None:
+        """`live` answers `subscription` from here on."""
+        subscription.live = live
+        self._told_by[live] = subscription
+
+    def disconnect(self, subscription: Subscription) -> None:
+        """Stop watching for a subscription that was removed."""
+        if subscription.live is not None and self.app is not None:
+            self._told_by.pop(subscription.live, None)
+            self.app.database.unwatch(subscription.live, self.on_answer)
+
+    def close(self, code: int, reason: str) -> None:
+        """End the session from this side."""
+        self.socket.close(code, reason)
+        self.on_closed()
+
+    # --- called by the database ------------------------------------------------------------------
+
+    def on_answer(self, live: LiveQuery) -> None:
+        """A watched answer changed, or could not be computed."""
+        subscription = self._told_by.get(live)
+        if subscription is None:
+            return
+        if live.error is not None:
+            self.fail(
+                live.error,
+                raw=b'{"op":"add-query","q":%b}' % subscription.q_json,
+                event_id=None,
+            )
+            return
+        self.state.note_news(subscription)
+        self.outbox.schedule()
+
+    def on_catalog(self, catalog: Catalog) -> None:
+        """Attrs changed: every session hears of it, with or without queries."""
+        self.outbox.schedule()
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _keep_early(self, raw: bytes) -> None:
+        self._early.append(raw)
+        if len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX:
+            self.close(TRY_LATER, "too many messages before init-ok")
+
+    def _make_refresh(self) -> bytes | None:
+        """The frame with all news: a new catalog, and each changed answer once."""
+        if self.app is None:
+            return None
+        catalog = self.app.database.catalog
+        is_catalog_new = catalog.version != self.state.catalog_version_told
+        if not is_catalog_new and not self.state.has_news:
+            return None
+        self.state.catalog_version_told = catalog.version
+        lives = [
+            subscription.live
+            for subscription in self.state.take_news()
+            if subscription.live is not None and subscription.live.answer is not None
+        ]
+        if len(lives) == 1 and not is_catalog_new:
+            return lives[0].refresh_frame()
+        if not lives and not is_catalog_new:
+            return None
+        return down.refresh_ok(
+            [live.computation() for live in lives],
+            tx=min((live.tx for live in lives), default=self.app.database.tx),
+            attrs_json=catalog.wire_json if is_catalog_new else None,
+        )
+
+    def _drop_slow_client(self) -> None:
+        logger.warning(
+            "client too slow, dropped %s",
+            fields(session=self.id, backlog_bytes=self.socket.backlog_bytes),
+        )
+        self.close(TRY_LATER, "client too slow")
+
+    def check_time(self, now_ms: float) -> None:
+        """Drop a session that never began or fell silent; else make the other side answer."""
+        if (
+            self.state.phase is Phase.WAITING
+            and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS
+        ):
+            self.close(IDLE, "no init message")
+        elif now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
+            self.close(IDLE, "nothing received")
+        elif now_ms - self.heard_ms >= limits.PING_INTERVAL_MS / 2:
+            self.socket.ping()
+
+
+def echo(raw: bytes) -> bytes:
+    """The message as `original-event`: whole if it is JSON of a reasonable size, else in part."""
+    try:
+        message = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return b"{}"
+    if not isinstance(message, dict):
+        return b"{}"
+    if len(raw) <= limits.ERROR_ECHO_BYTES_MAX:
+        return raw
+    kept = {key: message[key] for key in ("op", "client-event-id", "app-id") if key in message}
+    return orjson.dumps(kept)

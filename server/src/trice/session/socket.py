@@ -1,0 +1,47 @@
+"""The contract between a session and whatever carries its frames. No I/O.
+
+Two directions, all calls on the event loop:
+
+    transport -> session    receive(frame) · on_writable() · on_closed()
+    session   -> transport  send(frames) · close(code, reason) · pause_reading() · resume_reading()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Socket(Protocol):
+    """What a transport offers: WebSocket by picows or plain ASGI, server-sent events."""
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Hand over frames, in order, in one write. Never blocks; see `backlog_bytes`."""
+        ...
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes handed over that the operating system has not taken yet."""
+        ...
+
+    def ping(self) -> None:
+        """Make the other side answer, where the transport has pings."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the client until `resume_reading`."""
+        ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with a WebSocket close code; frames sent before still go out."""
+        ...
+
+
+GOING_AWAY = 1012
+"""Close code "service restart": the server stops, reconnect."""
+
+TOO_BIG = 1009
+IDLE = 1001
+TRY_LATER = 1013

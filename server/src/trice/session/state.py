@@ -1,0 +1,111 @@
+"""What one client asked for and was told. Edits memory, never sends. No I/O.
+
+    WAITING --init--> OPENING --app opened--> READY --closed--> CLOSED
+       |                 |                                        ^
+       +-----------------+-------------------- closed ------------+
+
+| phase   | init               | any other op            | closed   |
+|---------|--------------------|-------------------------|----------|
+| WAITING | start opening      | error: init first       | CLOSED   |
+| OPENING | error: second init | kept until READY        | CLOSED   |
+| READY   | error: second init | handled                 | CLOSED   |
+| CLOSED  | dropped            | dropped                 | —        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from trice.live.live import LiveQuery, Question
+
+
+class Phase(Enum):
+    WAITING = "waiting"
+    OPENING = "opening"
+    READY = "ready"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One query of this session.
+
+    live       None until the first answer is there
+    owed       client-event-ids of add-query messages that still wait for that answer
+    is_wanted  False once removed while the first answer was on its way
+    """
+
+    question: Question
+    q_json: bytes
+    live: LiveQuery | None = None
+    owed: list[str | None] = field(default_factory=list)
+    is_wanted: bool = True
+
+
+class SessionState:
+    """Holds the phase, the subscriptions, which of them have news, and the catalog version told.
+
+    Does not hold: answers (live.Live does), frames waiting to be sent (the outbox does).
+    Only the session's worker writes it.
+    """
+
+    def __init__(self) -> None:
+        self.phase = Phase.WAITING
+        self.subscriptions: dict[Question, Subscription] = {}
+        self.catalog_version_told = 0
+        self.transacts_in_flight = 0
+        self._news: dict[Subscription, None] = {}
+
+    def add_query(self, question: Question, q_json: bytes, event_id: str | None) -> Subscription:
+        """Note that an answer to `question` is wanted (again), and owed to `event_id`."""
+        subscription = self.subscriptions.get(question)
+        if subscription is None:
+            subscription = Subscription(question, q_json)
+            self.subscriptions[question] = subscription
+        subscription.is_wanted = True
+        subscription.owed.append(event_id)
+        return subscription
+
+    def remove_query(self, question: Question) -> Subscription | None:
+        """Drop a subscription; the one returned must be unwatched by the caller.
+
+        One whose first answer is under way stays, unwanted: a new add-query may revive it.
+        """
+        subscription = self.subscriptions.get(question)
+        if subscription is None:
+            return None
+        if subscription.live is None and subscription.owed:
+            subscription.is_wanted = False
+            return None
+        return self.forget(subscription)
+
+    def forget(self, subscription: Subscription) -> Subscription:
+        """Take a subscription out, whatever its state."""
+        self.subscriptions.pop(subscription.question, None)
+        self._news.pop(subscription, None)
+        return subscription
+
+    def note_news(self, subscription: Subscription) -> None:
+        """Its answer changed. Older news of the same query is superseded, never queued twice."""
+        self._news[subscription] = None
+
+    def note_news_everywhere(self) -> None:
+        """Send every answer again: the client may show an optimistic write that was rejected."""
+        for subscription in self.subscriptions.values():
+            if subscription.live is not None:
+                self._news[subscription] = None
+
+    def told(self, subscription: Subscription) -> None:
+        """The current answer was just sent in full."""
+        self._news.pop(subscription, None)
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._news)
+
+    def take_news(self) -> Iterator[Subscription]:
+        """Yield the subscriptions with news, and note them as told."""
+        news, self._news = self._news, {}
+        yield from news

@@ -1,0 +1,73 @@
+"""A Commit: everything one transaction changed, old and new. Only this travels upward. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import Cell
+from trice.protocol.ids import AttrId, EntityId, EventId, TxId
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One entity's row at one moment.
+
+    created_ms   time of its id triple; None while it has none (a stub: only the target or source
+                 of writes that came before its id; no query shows it)
+    cells        every column attr whose cell is not NULL
+    """
+
+    created_ms: int | None
+    cells: Mapping[AttrId, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityChange:
+    """One row before and after; `old` is None when there was none, `new` when it was deleted."""
+
+    etype: str
+    id: EntityId
+    old: Image | None
+    new: Image | None
+
+    @property
+    def is_visible_before(self) -> bool:
+        return self.old is not None and self.old.created_ms is not None
+
+    @property
+    def is_visible_after(self) -> bool:
+        return self.new is not None and self.new.created_ms is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PairChange:
+    """One pair of a link of cardinality many, added or removed."""
+
+    attr_id: AttrId
+    source: EntityId
+    target: EntityId
+    created_ms: int
+    is_added: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction as it became durable.
+
+    Invariant: lists every row and pair it changed, each once, and nothing that stayed equal.
+
+    tx        ids are integers >= 1, rise by one per app, are never reset
+    catalog   the catalog from this transaction on (the same object when no attr changed)
+    event_id  the client's id of the mutation, by which a replay is recognised
+    """
+
+    tx: TxId
+    time_ms: int
+    identity: str
+    event_id: EventId | None
+    entities: Sequence[EntityChange]
+    pairs: Sequence[PairChange]
+    catalog: Catalog
+    is_catalog_changed: bool

@@ -1,0 +1,155 @@
+"""The contract of a storage engine: one app's data, its transactions, its snapshots.
+
+SQLite keeps it today; the suite in `tests/contract` is written against these names only.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import Cell
+from trice.protocol.ids import EventId, TxId
+from trice.store.commit import Commit
+from trice.store.dialect import Dialect
+
+T = TypeVar("T")
+Binding = Cell | Sequence[bytes]
+Row = tuple[Cell, ...]
+
+
+class Statements(Protocol):
+    """Where SQL runs: a snapshot, or an open write that sees its own changes."""
+
+    def rows(self, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
+        """Run one statement and return all its rows.
+
+        bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list)
+        raises    ReadTooLong when the snapshot's step or time budget is used up
+        """
+        ...
+
+
+class Snapshot(Statements, Protocol):
+    """A consistent view of the data at some transaction >= `tx`.
+
+    tx       the last transaction published when the snapshot was taken. A result read from it may
+             be labelled with `tx`: it contains every commit up to there.
+    catalog  the catalog of transaction `tx`
+    """
+
+    @property
+    def tx(self) -> TxId: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+
+class WriteTx(Statements, Protocol):
+    """One open transaction on the writer. Its statements see what it and earlier ones wrote.
+
+    tx, time_ms  the id and time it will commit with
+    catalog      the catalog as of the transaction before it
+    """
+
+    @property
+    def tx(self) -> TxId: ...
+
+    @property
+    def time_ms(self) -> int: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+
+class ReadTooLong(Exception):
+    """A read used up its budget of steps (on the event loop) or of time (on a thread)."""
+
+
+class UniqueViolation(Exception):
+    """A statement broke a unique index.
+
+    table, columns  physical names; `tables.find_attr` tells whose they are
+    """
+
+    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
+        super().__init__(f"unique index on {table}({', '.join(columns)})")
+        self.table = table
+        self.columns = columns
+
+
+class Engine(Protocol):
+    """One app's storage.
+
+    Holds the last published transaction id and its catalog. Does not hold: live queries, sessions.
+
+    Invariants: transaction ids rise by one; a commit is durable before anyone hears of it; readers
+    never see half a transaction; a snapshot contains every published commit.
+    """
+
+    dialect: Dialect
+
+    @property
+    def tx(self) -> TxId:
+        """The last published transaction, 0 before the first."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as of `tx`."""
+        ...
+
+    def read_now(self, work: Callable[[Snapshot], T]) -> T:
+        """Run `work` on a snapshot here and now, within limits.READ_STEPS_ON_LOOP.
+
+        raises  ReadTooLong; `work` must then be started again with `read`, so it may not have
+                effects outside its result
+        """
+        ...
+
+    async def read(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
+        """Run `work` on a snapshot: on the loop if it is short, else again on a reader thread.
+
+        raises  Unavailable("timeout") after `timeout_ms`
+        """
+        ...
+
+    async def read_on_thread(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
+        """Run `work` on a reader thread at once, for reads known to be long.
+
+        raises  Unavailable("timeout") after `timeout_ms`
+        """
+        ...
+
+    async def write(
+        self,
+        work: Callable[[WriteTx], Commit],
+        *,
+        event_id: EventId | None = None,
+    ) -> TxId:
+        """Run `work` as one transaction and return its id once it is durable and published.
+
+        work      runs on the loop, in call order; whatever it raises undoes its writes only
+        event_id  when a transaction with this id is in the log, `work` is not run and the id of
+                  that transaction is returned
+        raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
+        cost      one fsync, shared with every transaction that waited meanwhile
+        """
+        ...
+
+    def submit(
+        self, work: Callable[[WriteTx], Commit], *, event_id: EventId | None = None
+    ) -> Future[TxId]:
+        """`write` without a coroutine: the call's place in the order is taken when this returns."""
+        ...
+
+    def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        """Call `listener` on the loop with each group of commits, in order, once durable and
+        before any of their `write` calls return."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the writes that were accepted, then release the files."""
+        ...

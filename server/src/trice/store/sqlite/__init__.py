@@ -1,0 +1,1 @@
+"""One app's data in one SQLite file."""

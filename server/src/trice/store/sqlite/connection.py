@@ -1,0 +1,169 @@
+"""A SQLite connection as the store needs it: durable, read back, with our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+from typing import Final
+
+import apsw
+
+from trice import limits
+from trice.errors import Bug, Unavailable
+from trice.store.engine import Binding, ReadTooLong, Row, UniqueViolation
+from trice.store.sqlite import functions
+
+FORMAT: Final = 1
+"""`user_version` of the files this server writes and reads."""
+
+_UNIQUE: Final = re.compile(r"UNIQUE constraint failed: (.*)", re.DOTALL)
+_PAIR: Final = re.compile(r"(.*)\.source, \1\.target", re.DOTALL)
+
+
+class Role(Enum):
+    """What a connection is for, and the kilobytes its page cache may grow to."""
+
+    WRITER = 4_000
+    READER = 8_000
+
+
+class Connection:
+    """One SQLite connection; used by one thread at a time.
+
+    Holds nothing of the app: neither catalog nor transaction ids.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, path: str, role: Role) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY
+        if role is Role.WRITER:
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        raw = apsw.Connection(path, flags=flags, statementcachesize=_STATEMENTS_KEPT)
+        self._raw = raw
+        try:
+            _configure(raw, role)
+            functions.register(raw)
+        except BaseException:
+            raw.close()
+            raise
+
+    def rows(self, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
+        """Run one statement and return all its rows (see `engine.Statements`).
+
+        raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
+                Unavailable when the disk is full or the file is locked, Bug for the rest
+        """
+        bound: Sequence[object] = bindings
+        if tuple in map(type, bindings):
+            bound = [_array(value) if type(value) is tuple else value for value in bindings]
+        try:
+            return self._raw.execute(sql, bound).fetchall()
+        except apsw.Error as error:
+            raise _translated(error, sql) from error
+
+    def run(self, sql: str) -> None:
+        """Run one statement that returns nothing and takes nothing."""
+        try:
+            self._raw.execute(sql)
+        except apsw.Error as error:
+            raise _translated(error, sql) from error
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._raw.in_transaction)
+
+    def begin_snapshot(self) -> None:
+        """Open a read transaction that sees the database as it is now."""
+        self.run("BEGIN")
+        self.rows("SELECT 1 FROM _tx LIMIT 1")  # BEGIN alone takes the snapshot at the first read
+
+    def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
+        """Ask every `steps` SQLite instructions whether to stop; `rows` raises ReadTooLong then."""
+        self._raw.set_progress_handler(is_over, steps)
+
+    def rollback(self) -> None:
+        """End the open transaction, if any is left, without its changes."""
+        if self._raw.in_transaction:
+            # SQLite ends the transaction also when a failing disk makes it report an error here.
+            with suppress(apsw.Error):
+                self._raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Release the file; a second call does nothing."""
+        self._raw.close()
+
+
+_STATEMENTS_KEPT: Final = 256
+
+
+def _configure(raw: apsw.Connection, role: Role) -> None:
+    raw.set_busy_timeout(limits.STORE_BUSY_MS)
+    # A misspelt column must fail, not become a string.
+    raw.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    raw.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    if role is Role.WRITER:
+        found = _pragma(raw, "user_version")
+        if found not in (0, FORMAT):
+            raise Bug(
+                "unknown",
+                f"The database file is of format {found}, but this server writes format"
+                f" {FORMAT}. Start the version of trice that wrote it, or a newer one.",
+            )
+        _set(raw, "journal_mode", "wal")
+        _set(raw, "synchronous", 2)
+        _set(raw, "foreign_keys", 0)
+        _set(raw, "wal_autocheckpoint", 1_000)
+        _set(raw, "journal_size_limit", 64 * 1024 * 1024)  # what a long read made the WAL grow to
+    else:
+        _set(raw, "query_only", 1)
+    _set(raw, "cache_size", -role.value)
+
+
+def _set(raw: apsw.Connection, name: str, value: str | int) -> None:
+    """Set a pragma and read it back: several in one call, or a refused one, fail silently."""
+    raw.execute(f"PRAGMA {name} = {value}").fetchall()
+    found = _pragma(raw, name)
+    assert found == value, f"PRAGMA {name} is {found!r}, not {value!r}"
+
+
+def _pragma(raw: apsw.Connection, name: str) -> object:
+    return raw.execute(f"PRAGMA {name}").fetchall()[0][0]
+
+
+def _array(ids: tuple[bytes, ...]) -> apsw.CArrayBinding | None:
+    """A list of ids as one binding. SQLite has no empty array; NULL in its place has no rows."""
+    return apsw.carray(ids) if ids else None
+
+
+def _translated(error: apsw.Error, sql: str) -> Exception:
+    match error:
+        case apsw.ConstraintError():
+            return _violation(str(error)) or Bug("unknown", f"{error} in: {sql}")
+        case apsw.InterruptError():
+            return ReadTooLong()
+        case apsw.BusyError() | apsw.LockedError():
+            return Unavailable(
+                "overloaded", "Another process holds the database file locked. Try again."
+            )
+        case apsw.FullError() | apsw.IOError():
+            return Unavailable("overloaded", "The server's disk does not accept data. Try again.")
+        case _:
+            return Bug("unknown", f"{error} in: {sql}")
+
+
+def _violation(message: str) -> UniqueViolation | None:
+    """Read SQLite's `UNIQUE constraint failed: table.column`.
+
+    Columns have no dot in their names (see `store.names`), so the last one separates.
+    """
+    found = _UNIQUE.fullmatch(message)
+    if found is None:
+        return None
+    pair = _PAIR.fullmatch(found[1])
+    if pair is not None:
+        return UniqueViolation(pair[1], ("source", "target"))
+    table, _, column = found[1].rpartition(".")
+    return UniqueViolation(table, (column,))

@@ -1,0 +1,257 @@
+"""Group commit: one COMMIT, and one fsync, for all calls that waited for the one before.
+
+write() --> waiting --+-- nobody commits --> works run on the loop, each in a savepoint
+                      |                        |
+                      +-- a COMMIT runs:       v
+                          wait for its end   COMMIT on the writer's thread (fsync)
+                                               |
+                                               v
+                                   publish, tell listeners, answer the calls, next group
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.errors import Unavailable
+from trice.protocol.ids import EventId, TxId
+from trice.runtime import Runtime
+from trice.store import log
+from trice.store.commit import Commit
+from trice.store.engine import Row, WriteTx
+from trice.store.sqlite.connection import Connection
+
+Work = Callable[[WriteTx], Commit]
+
+
+class OpenTx:
+    """A transaction while its work runs (`engine.WriteTx`)."""
+
+    __slots__ = ("catalog", "rows", "time_ms", "tx")
+
+    def __init__(self, connection: Connection, *, tx: TxId, time_ms: int, catalog: Catalog) -> None:
+        self.tx = tx
+        self.time_ms = time_ms
+        self.catalog = catalog
+        self.rows: Callable[..., list[Row]] = connection.rows
+
+
+@dataclass(slots=True)
+class _Call:
+    """One `write` that waits for its answer."""
+
+    work: Work
+    event_id: EventId | None
+    answer: asyncio.Future[TxId]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Calls whose transactions share one COMMIT, and what each is told once that is durable.
+
+    tx, catalog  as of the last transaction in it
+    """
+
+    tx: TxId
+    catalog: Catalog
+    answers: list[tuple[_Call, TxId | Exception]] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
+
+
+class _TransactionLost(Exception):
+    """SQLite ended the group's transaction by itself (disk full, I/O error)."""
+
+
+class Writer:
+    """Runs writes in call order and makes them durable in groups.
+
+    Holds the writing connection, the waiting calls, the published transaction id and catalog.
+    Does not hold: readers, nor what listeners do with commits.
+    Invariant: between groups no transaction is open, and `tx` and `catalog` are what disk says.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        runtime: Runtime,
+        tx: TxId,
+        catalog: Catalog,
+        before_catalog: Callable[[], None],
+        after_group: Callable[[Sequence[Commit]], None],
+    ) -> None:
+        """
+        before_catalog  called when a group that changes the catalog is about to commit
+        after_group     called when a group ended, with its commits once `tx` and `catalog` are
+                        published, or with none when it failed
+        """
+        self.tx = tx
+        self.catalog = catalog
+        self._connection = connection
+        self._runtime = runtime
+        self._before_catalog = before_catalog
+        self._after_group = after_group
+        self._waiting: deque[_Call] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trice-writer")
+        self._is_busy = False
+        self._is_closing = False
+        self._idle = asyncio.Event()
+
+    def submit(self, work: Work, event_id: EventId | None) -> asyncio.Future[TxId]:
+        """See `engine.Engine.submit`."""
+        if self._is_closing:
+            raise Unavailable("overloaded", "The server is stopping. Try again in a moment.")
+        if len(self._waiting) >= limits.TX_QUEUE_MAX:
+            raise Unavailable(
+                "overloaded",
+                f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
+            )
+        answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(work, event_id, answer))
+        if not self._is_busy:
+            self._run_groups()
+        return answer
+
+    async def finish(self) -> None:
+        """Accept nothing more; return when the accepted writes are answered."""
+        self._is_closing = True
+        while self._is_busy:
+            self._idle.clear()
+            await self._idle.wait()
+        self._thread.shutdown()
+
+    def close(self) -> None:
+        """Move what the log of SQLite holds into the database file, and release it."""
+        self._connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    def _run_groups(self) -> None:
+        """Run what waits, until a group needs its COMMIT or nothing is left."""
+        self._is_busy = True
+        while self._waiting:
+            calls: list[_Call] = []
+            try:
+                group = self._open_group(calls)
+            except Exception as error:
+                self._fail(calls, error)
+                continue
+            if group.commits:
+                self._thread.submit(self._commit, asyncio.get_running_loop(), group)
+                return
+            self._connection.rollback()
+            _answer(group)
+        self._is_busy = False
+        self._idle.set()
+
+    def _open_group(self, calls: list[_Call]) -> _Group:
+        """Run waiting calls in one open transaction.
+
+        calls   receives those that were taken, also when this raises
+        raises  whatever made the transaction as a whole impossible
+        """
+        try:
+            self._connection.run("BEGIN IMMEDIATE")
+        except Exception:
+            # The next in the queue would fail in the same way, and hold up the loop as long.
+            calls.extend(self._waiting)
+            self._waiting.clear()
+            raise
+        group = _Group(self.tx, self.catalog)
+        ends_ms = self._runtime.monotonic_ms() + limits.TX_GROUP_WORK_MS
+        while self._waiting and len(calls) < limits.TX_GROUP_MAX:
+            calls.append(self._waiting.popleft())
+            self._run_call(group, calls[-1])
+            if self._runtime.monotonic_ms() >= ends_ms:
+                break
+        if group.catalog is not self.catalog:
+            self._before_catalog()
+        return group
+
+    def _run_call(self, group: _Group, call: _Call) -> None:
+        """Run one call in a savepoint: it leaves all of its changes, or none.
+
+        raises  _TransactionLost when the whole group's transaction is gone
+        """
+        run = self._connection.run
+        rows = self._connection.rows
+        run("SAVEPOINT call")
+        try:
+            if call.event_id is not None:
+                known = rows(log.FIND_EVENT, (call.event_id,))
+                if known:
+                    run("RELEASE call")
+                    group.answers.append((call, TxId(known[0][0])))  # type: ignore[arg-type]
+                    return
+            tx = TxId(group.tx + 1)
+            commit = call.work(
+                OpenTx(
+                    self._connection,
+                    tx=tx,
+                    time_ms=self._runtime.now_ms(),
+                    catalog=group.catalog,
+                )
+            )
+            assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
+            rows(log.INSERT, log.row(commit, call.event_id))
+            log.trim(self._connection, tx)
+            run("RELEASE call")
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise _TransactionLost from error
+            run("ROLLBACK TO call")
+            run("RELEASE call")
+            group.answers.append((call, error))
+            return
+        group.tx = tx
+        group.catalog = commit.catalog
+        group.commits.append(commit)
+        group.answers.append((call, tx))
+
+    def _commit(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
+        """On the writer's thread: wait for the disk."""
+        failure: Exception | None = None
+        try:
+            self._connection.run("COMMIT")
+        except Exception as error:
+            failure = error
+        loop.call_soon_threadsafe(self._settle, group, failure)
+
+    def _settle(self, group: _Group, failure: Exception | None) -> None:
+        """Back on the loop: the group is durable, or failed as a whole."""
+        if failure is None:
+            self.tx = group.tx
+            self.catalog = group.catalog
+            self._after_group(group.commits)
+            _answer(group)
+        else:
+            self._fail([call for call, _ in group.answers], failure)
+        self._run_groups()
+
+    def _fail(self, calls: Sequence[_Call], cause: Exception) -> None:
+        """Undo a group. Its calls may be tried again: nothing of them is left."""
+        self._connection.rollback()
+        self._after_group(())
+        for call in calls:
+            if not call.answer.done():
+                failure = Unavailable(
+                    "overloaded", "The transaction could not be written to disk. Try again."
+                )
+                failure.__cause__ = cause
+                call.answer.set_exception(failure)
+
+
+def _answer(group: _Group) -> None:
+    """Tell every caller that still waits; a cancelled one's transaction stands all the same."""
+    for call, outcome in group.answers:
+        if call.answer.done():
+            continue
+        if isinstance(outcome, Exception):
+            call.answer.set_exception(outcome)
+        else:
+            call.answer.set_result(outcome)

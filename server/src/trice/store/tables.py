@@ -1,0 +1,286 @@
+"""Where attrs live on disk: the table and column of a field, the table of a link's pairs.
+
+    "todos"        id BLOB PRIMARY KEY, _created_ms INTEGER, one column per attr of cardinality one
+                   (a has-one link is a column too: the id of its target), and "title~order" beside
+                   an indexed string or date
+    "todos.tags"   source BLOB, target BLOB, created_ms INTEGER: the pairs of a has-many link
+    "_attrs"       one row per attr: its JSON, its table, its column
+    "_tx"          the log of transactions
+
+Physical names are chosen once, stay readable, and survive renames. Named nowhere else but here.
+The indexes, and the shape each serves:
+
+    _created_ms, id        the newest page of a namespace
+    value, id              equality and ranges on an indexed field; order of numbers and booleans
+    value~order, id        order of an indexed string or date
+    value, unique          lookups (see `lookup_predicate`)
+    target, id or source   a link walked backwards; unique when a target may have one source only
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import has_order_column
+from trice.store.attr_rows import find_table, insert_attr, update_attr
+from trice.store.engine import Statements, WriteTx
+from trice.store.names import choose_name
+
+ID: Final = "id"
+CREATED: Final = "_created_ms"
+_RESERVED_COLUMNS: Final = (ID, CREATED, "rowid", "oid", "_rowid_")
+
+
+class LinkColumns(NamedTuple):
+    """Where a link's pairs can be read, whichever way it is stored.
+
+    For a has-one link this is the namespace's own table and `source` is its id; rows whose
+    `target` is NULL are not linked.
+    """
+
+    table: str
+    source: str
+    target: str
+
+
+def link_columns(attr: Attr) -> LinkColumns:
+    """The table and columns that hold the pairs of link `attr`."""
+    assert attr.is_ref
+    if attr.is_pairs:
+        return LinkColumns(attr.table, "source", "target")
+    return LinkColumns(attr.table, ID, attr.column)
+
+
+def order_column(attr: Attr) -> str:
+    """The column that orders `attr`: its order key's if there is one, else its own."""
+    return f"{attr.column}~order" if has_order_column(attr) else attr.column
+
+
+def lookup_predicate(attr: Attr) -> str:
+    """What a lookup by unique `attr` must add to `column = ?` so that SQLite uses its index.
+
+    returns  SQL beginning with " AND ", or "" where the equality alone is enough
+    """
+    return f" AND {quoted(attr.column)} <> x'00'" if _is_partial(attr) else ""
+
+
+def quoted(identifier: str) -> str:
+    """A table, column or index name as SQL."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def create_attr(tx: WriteTx, catalog: Catalog, attr: Attr) -> Attr:
+    """Make room for a new attr (table, column, indexes, its `_attrs` row); return it placed.
+
+    catalog  the catalog before it (names taken by soft-deleted attrs included)
+    cost     O(1) for a field without index; an index is built in O(rows)
+    """
+    if attr.is_pairs:
+        placed = _create_pairs(tx, attr)
+    else:
+        table = _namespace_table(catalog, attr.etype) or _create_namespace(tx, attr.etype)
+        column = ID if attr.is_id else _create_column(tx, table, attr)
+        placed = replace(attr, table=table, column=column)
+    _create_indexes(tx, placed)
+    insert_attr(tx, placed)
+    return placed
+
+
+def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
+    """Bring disk in line with a changed attr: indexes, order keys, nulls, uniqueness, its row.
+
+    old, new  the same attr before and after; `new.table` and `new.column` are ignored
+    returns   `new`, placed
+    raises    UniqueViolation when existing values are not unique
+    cost      O(rows) when flags that touch disk differ, else one row of `_attrs`
+    """
+    assert old.id == new.id and old.value_type == new.value_type
+    placed = replace(new, table=old.table, column=old.column)
+    if _shape(old) != _shape(placed):
+        _drop_indexes(tx, old)
+        if old.is_pairs and not placed.is_pairs:
+            placed = _pairs_to_column(tx, old, placed)
+        elif placed.is_pairs and not old.is_pairs:
+            placed = _column_to_pairs(tx, old, placed)
+        elif not placed.is_ref and not _is_key(placed):
+            _convert_nulls(tx, old, placed)
+            _convert_order(tx, old, placed)
+        _create_indexes(tx, placed)
+    update_attr(tx, placed)
+    return placed
+
+
+def find_attr(catalog: Catalog, table: str, columns: tuple[str, ...]) -> Attr | None:
+    """The attr whose unique index covers these physical columns."""
+    for attr in catalog.by_id.values():
+        if attr.table == table and columns == ("target" if attr.is_pairs else attr.column,):
+            return attr
+    return None
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def _namespace_table(catalog: Catalog, etype: str) -> str | None:
+    """The table of `etype`, or None before its first column.
+
+    Attrs in use decide. Soft-deleted ones are asked only when there are none, and only while no
+    namespace in use has their table: it may have been renamed since.
+    """
+    namespace = catalog.namespaces.get(etype)
+    if namespace is not None and namespace.table:
+        return namespace.table
+    in_use = {other.table for other in catalog.namespaces.values()}
+    for attr in catalog.by_id.values():
+        if attr.etype == etype and not attr.is_pairs and attr.table not in in_use:
+            return attr.table
+    return None
+
+
+def _create_namespace(tx: WriteTx, etype: str) -> str:
+    table = choose_name(etype, _table_names(tx))
+    tx.rows(
+        f"CREATE TABLE {quoted(table)} (id BLOB NOT NULL PRIMARY KEY, {quoted(CREATED)} INTEGER)"
+    )
+    tx.rows(f"CREATE INDEX {quoted(f'{table}~created')} ON {quoted(table)} ({quoted(CREATED)}, id)")
+    return table
+
+
+def _create_column(tx: WriteTx, table: str, attr: Attr) -> str:
+    column = choose_name(attr.label, (*_column_names(tx, table), *_RESERVED_COLUMNS))
+    tx.rows(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column)}")
+    if has_order_column(attr):
+        tx.rows(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(f'{column}~order')}")
+    return column
+
+
+def _create_pairs(tx: WriteTx, attr: Attr) -> Attr:
+    wanted = f"{choose_name(attr.etype, ())}.{choose_name(attr.label, ())}"
+    taken = {name.lower() for name in _table_names(tx)}
+    table = wanted
+    number = 2
+    while table.lower() in taken:
+        table = f"{wanted}_{number}"
+        number += 1
+    tx.rows(
+        f"CREATE TABLE {quoted(table)} (source BLOB NOT NULL, target BLOB NOT NULL,"
+        " created_ms INTEGER NOT NULL, PRIMARY KEY (source, target)) WITHOUT ROWID"
+    )
+    return replace(attr, table=table, column="")
+
+
+def _table_names(statements: Statements) -> list[str]:
+    found = statements.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    return [str(name) for (name,) in found]
+
+
+def _column_names(statements: Statements, table: str) -> list[str]:
+    found = statements.rows("SELECT name FROM pragma_table_info(?)", (table,))
+    return [str(name) for (name,) in found]
+
+
+# --- indexes ------------------------------------------------------------------------------------
+
+
+def _shape(attr: Attr) -> tuple[object, ...]:
+    """Everything about an attr that shows on disk."""
+    return (attr.cardinality, attr.is_unique, attr.is_indexed, has_order_column(attr)) + (
+        (attr.checked_type,) if has_order_column(attr) else ()
+    )
+
+
+def _is_key(attr: Attr) -> bool:
+    """An id attr, whatever a soft delete made of its name: the table's own key serves it."""
+    return attr.column == ID
+
+
+def _is_partial(attr: Attr) -> bool:
+    """A unique field that is not indexed may hold explicit nulls (x'00') many times."""
+    return not attr.is_ref and not _is_key(attr) and attr.is_unique and not attr.is_indexed
+
+
+def _index_names(attr: Attr) -> tuple[str, ...]:
+    base = f"{attr.table}~{attr.column}"
+    return (f"{base}~value", f"{base}~unique", f"{base}~order")
+
+
+def _create_indexes(tx: WriteTx, attr: Attr) -> None:
+    if _is_key(attr):
+        return
+    value_index, unique_index, order_index = _index_names(attr)
+    place = link_columns(attr) if attr.is_ref else LinkColumns(attr.table, ID, attr.column)
+    table, value = quoted(place.table), quoted(place.target)
+    if attr.is_unique:
+        condition = f" WHERE {value} IS NOT NULL AND {value} <> x'00'" if _is_partial(attr) else ""
+        tx.rows(f"CREATE UNIQUE INDEX {quoted(unique_index)} ON {table} ({value}){condition}")
+    elif attr.is_ref or attr.is_indexed:
+        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({value}, {quoted(place.source)})")
+    if has_order_column(attr):
+        order = quoted(order_column(attr))
+        tx.rows(f"CREATE INDEX {quoted(order_index)} ON {table} ({order}, id)")
+
+
+def _drop_indexes(tx: WriteTx, attr: Attr) -> None:
+    for name in _index_names(attr):
+        tx.rows(f"DROP INDEX IF EXISTS {quoted(name)}")
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+def _convert_nulls(tx: WriteTx, old: Attr, new: Attr) -> None:
+    """Indexed fields keep null as NULL; others keep it as x'00', and NULL means never set."""
+    table, value = quoted(new.table), quoted(new.column)
+    if new.is_indexed and not old.is_indexed:
+        tx.rows(f"UPDATE {table} SET {value} = NULL WHERE {value} = x'00'")
+    elif old.is_indexed and not new.is_indexed:
+        # Apps saw null there until now, and go on seeing it.
+        tx.rows(
+            f"UPDATE {table} SET {value} = x'00'"
+            f" WHERE {value} IS NULL AND {quoted(CREATED)} IS NOT NULL"
+        )
+
+
+def _convert_order(tx: WriteTx, old: Attr, new: Attr) -> None:
+    table, value = quoted(new.table), quoted(new.column)
+    if has_order_column(new):
+        column = order_column(new)
+        if column not in _column_names(tx, new.table):
+            tx.rows(f"ALTER TABLE {table} ADD COLUMN {quoted(column)}")
+        key = "trice_text_order" if new.checked_type == "string" else "trice_instant"
+        tx.rows(f"UPDATE {table} SET {quoted(column)} = {key}({value})")
+    elif has_order_column(old):
+        column = quoted(order_column(old))
+        tx.rows(f"UPDATE {table} SET {column} = NULL WHERE {column} IS NOT NULL")
+
+
+def _column_to_pairs(tx: WriteTx, old: Attr, new: Attr) -> Attr:
+    """Move a has-one link into a table of pairs. A row's creation time becomes its pair's."""
+    placed = _create_pairs(tx, new)
+    table, column = quoted(old.table), quoted(old.column)
+    tx.rows(
+        f"INSERT INTO {quoted(placed.table)} (source, target, created_ms)"
+        f" SELECT id, {column}, coalesce({quoted(CREATED)}, ?) FROM {table}"
+        f" WHERE {column} IS NOT NULL",
+        (tx.time_ms,),
+    )
+    tx.rows(f"ALTER TABLE {table} DROP COLUMN {column}")
+    return placed
+
+
+def _pairs_to_column(tx: WriteTx, old: Attr, new: Attr) -> Attr:
+    """Move pairs into a column. Of several targets the one linked first stays."""
+    # Not from the catalog: this transaction may have created the namespace.
+    table = find_table(tx, new.etype) or _create_namespace(tx, new.etype)
+    column = _create_column(tx, table, new)
+    pairs = quoted(old.table)
+    tx.rows(f"INSERT OR IGNORE INTO {quoted(table)} (id) SELECT DISTINCT source FROM {pairs}")
+    tx.rows(
+        f"UPDATE {quoted(table)} SET {quoted(column)} = (SELECT target FROM {pairs}"
+        " WHERE source = id ORDER BY created_ms, target LIMIT 1)"
+    )
+    tx.rows(f"DROP TABLE {pairs}")
+    return replace(new, table=table, column=column)

@@ -1,0 +1,249 @@
+"""A transaction from steps to Commit: the story, in order.
+
+    attr steps → lookups, links, cascades → guards → modes → writes by op → disk → required
+
+source   instant-semantics §3.3; spec/transact.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from trice.catalog.attr import INFERRED_BITS, Attr
+from trice.catalog.catalog import Catalog
+from trice.catalog.check import check_value
+from trice.catalog.values import Cell, decode_attr, decode_cell, encode_cell, inferred_bit
+from trice.protocol.ids import AttrId, EntityId, EventId, find_uuid_bytes, uuid_text
+from trice.runtime import Runtime
+from trice.store import tables
+from trice.store.commit import Commit
+from trice.store.engine import WriteTx
+from trice.transact.attrs import Alias, AttrChanges
+from trice.transact.checks import check_guards, check_modes, check_required
+from trice.transact.draft import Draft, Row, is_equal_cell
+from trice.transact.merge import deep_merge
+from trice.transact.parse import find_lookup
+from trice.transact.resolve import DataStep, Resolved, Write, resolve
+from trice.transact.steps import (
+    AddAttr,
+    AttrStep,
+    DeleteAttr,
+    DeleteEntity,
+    Lookup,
+    RestoreAttr,
+    RetractTriple,
+    RuleParams,
+    Step,
+    Subject,
+    UpdateAttr,
+)
+
+_ATTR_STEPS = (AddAttr, UpdateAttr, DeleteAttr, RestoreAttr)
+_LINK_BIT = INFERRED_BITS["string"]
+
+
+def apply(
+    tx: WriteTx,
+    steps: Sequence[Step],
+    *,
+    is_admin: bool,
+    identity_name: str,
+    event_id: EventId | None,
+    runtime: Runtime,
+    is_internal: bool = False,
+) -> Commit:
+    """Apply a transaction's steps inside an open write.
+
+    is_admin        may write system columns (but those of `$files` and `$streams`)
+    identity_name   who did it, for the log
+    is_internal     the server itself: no guards on `$` namespaces
+    returns         everything that changed; empty when nothing did
+    raises          InvalidInput, Conflict, LimitExceeded; whatever was written must be undone
+    cost            one read and one write per touched row, plus a few statements per namespace
+    """
+    catalog = tx.catalog
+    attr_steps: list[AttrStep] = []
+    data: list[DataStep] = []
+    for step in steps:
+        if isinstance(step, _ATTR_STEPS):
+            attr_steps.append(step)
+        else:
+            data.append(step)
+    if attr_steps:
+        attr_changes = AttrChanges(tx, is_internal=is_internal)
+        attr_changes.run(attr_steps)
+        catalog = attr_changes.catalog
+        if attr_changes.aliases:
+            data = [_aliased(step, attr_changes.aliases) for step in data]
+    resolved = resolve(tx, catalog, data, runtime=runtime)
+    draft = Draft(tx, catalog)
+    _load(draft, resolved)
+    if not is_internal:
+        check_guards(resolved, draft, is_admin=is_admin)
+    check_modes(resolved, draft)
+    writer = _Writer(draft, catalog, time_ms=tx.time_ms)
+    for op in resolved.groups:
+        if op == "delete":
+            for etype, deleted in resolved.deletes.items():
+                draft.delete(etype, deleted)
+        else:
+            for write in resolved.writes[op]:
+                writer.write(write)
+    entities, pairs = draft.flush()
+    check_required(tx, catalog, draft)
+    is_changed = catalog is not tx.catalog
+    if writer.inferred:
+        catalog = _with_inferred(tx, catalog, writer.inferred)
+    return Commit(
+        tx=tx.tx,
+        time_ms=tx.time_ms,
+        identity=identity_name,
+        event_id=event_id,
+        entities=entities,
+        pairs=pairs,
+        catalog=catalog,
+        is_catalog_changed=is_changed,
+    )
+
+
+class _Writer:
+    """Plays single writes into the draft.
+
+    Holds the types of values that attrs had not seen before (`inferred`, bits by attr).
+    """
+
+    def __init__(self, draft: Draft, catalog: Catalog, *, time_ms: int) -> None:
+        self.inferred: dict[AttrId, int] = {}
+        self._draft = draft
+        self._namespaces = catalog.namespaces
+        self._time_ms = time_ms
+
+    def write(self, write: Write) -> None:
+        """Add, merge or retract one triple."""
+        attr = write.attr
+        if write.key is not None and write.op != "retract":
+            self._name(write, *write.key)
+        if attr.is_pairs:
+            is_linked = write.op != "retract"
+            self._draft.link(attr, write.entity, write.value, is_linked=is_linked)
+            if is_linked:
+                self._infer(attr, _LINK_BIT)
+            return
+        row = self._draft.rows[attr.etype][write.entity]
+        row.is_touched = True
+        if attr.is_id:
+            self._write_id(row, attr, is_removed=write.op == "retract")
+            return
+        position = self._namespaces[attr.etype].index[attr.id]
+        if write.op == "retract":
+            if _holds(attr, row, position, write.value):
+                row.cells[position] = None
+        elif attr.is_ref:
+            row.cells[position] = write.value
+            self._infer(attr, _LINK_BIT)
+        else:
+            value = write.value
+            if write.op == "merge":
+                stored = decode_cell(row.cells[position], is_indexed=attr.is_indexed)
+                # The patch alone first: merging recurses, so its depth must be known.
+                check_value(attr, value, write.entity)
+                value = deep_merge(stored, value)
+            check_value(attr, value, write.entity)
+            row.cells[position] = encode_cell(value, is_indexed=attr.is_indexed)
+            self._infer(attr, inferred_bit(value))
+
+    def _write_id(self, row: Row, attr: Attr, *, is_removed: bool) -> None:
+        if is_removed:
+            row.created = None
+        elif row.created is None:
+            row.created = self._time_ms
+            self._infer(attr, _LINK_BIT)
+
+    def _name(self, write: Write, by: Attr, cell: Cell) -> None:
+        """Give an entity that a lookup creates the value it was looked up by."""
+        if by.is_pairs:
+            if write.is_new:
+                assert isinstance(cell, bytes)
+                self._draft.link(by, write.entity, EntityId(cell), is_linked=True)
+            return
+        row = self._draft.rows[by.etype][write.entity]
+        if not row.has_content:
+            row.cells[self._namespaces[by.etype].index[by.id]] = cell
+            row.is_touched = True
+            self._infer(by, inferred_bit(decode_attr(by, cell)))
+
+    def _infer(self, attr: Attr, bits: int) -> None:
+        if bits & ~attr.inferred:
+            self.inferred[attr.id] = self.inferred.get(attr.id, attr.inferred) | bits
+
+
+def _load(draft: Draft, resolved: Resolved) -> None:
+    """Read every row that the writes touch or ask about, a namespace at a time."""
+    wanted: dict[str, dict[EntityId, None]] = {}
+    for writes in resolved.writes.values():
+        for write in writes:
+            attr = write.attr
+            if not attr.is_pairs or write.mode is not None or write.key is not None:
+                ids = wanted.get(attr.etype)
+                if ids is None:
+                    ids = wanted[attr.etype] = {}
+                ids[write.entity] = None
+    for etype, ids in wanted.items():
+        draft.load(etype, ids)
+
+
+def _holds(attr: Attr, row: Row, position: int, value: Any) -> bool:
+    """Whether a column holds exactly `value`: a link's target, or equal JSON."""
+    cell = row.cells[position]
+    if attr.is_ref:
+        return bool(cell == value)
+    check_value(attr, value, row.id)
+    return is_equal_cell(cell, encode_cell(value, is_indexed=attr.is_indexed))
+
+
+def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -> Catalog:
+    """The catalog once it knows these types; clients are not told."""
+    changed: list[Attr] = []
+    for attr_id, bits in inferred.items():
+        old = catalog.by_id[attr_id]
+        changed.append(tables.replace_attr(tx, old, replace(old, inferred=bits)))
+    return catalog.with_attrs(changed, is_visible=False)
+
+
+def _aliased(step: DataStep, aliases: dict[AttrId, Alias]) -> DataStep:
+    """The step in terms of the attrs that stand for the ones its client invented."""
+    subject = _aliased_subject(step.subject, aliases)
+    match step:
+        case RuleParams():
+            return RuleParams(subject, step.etype, step.params)
+        case DeleteEntity():
+            return DeleteEntity(subject, step.etype)
+    attr_id, value = step.attr_id, step.value
+    target = find_lookup(value)
+    if target is not None and target.attr_id in aliases:
+        value = [aliases[target.attr_id].attr_id, target.value]
+    alias = aliases.get(attr_id)
+    if alias is not None:
+        attr_id = alias.attr_id
+        if alias.is_swapped:
+            other = find_uuid_bytes(value) or find_lookup(value)
+            if other is not None:
+                subject, value = other, _as_value(subject)
+    if isinstance(step, RetractTriple):
+        return RetractTriple(subject, attr_id, value)
+    return type(step)(subject, attr_id, value, step.mode)
+
+
+def _aliased_subject(subject: Subject, aliases: dict[AttrId, Alias]) -> Subject:
+    if isinstance(subject, Lookup) and subject.attr_id in aliases:
+        return Lookup(aliases[subject.attr_id].attr_id, subject.value)
+    return subject
+
+
+def _as_value(subject: Subject) -> Any:
+    """A subject written as the value of a link."""
+    if isinstance(subject, Lookup):
+        return [subject.attr_id, subject.value]
+    return uuid_text(subject)

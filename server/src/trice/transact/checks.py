@@ -1,0 +1,153 @@
+"""What a transaction must satisfy besides its form: modes, system columns, required attrs.
+
+source   instant-semantics §3.4, §3.8, §3.9; spec/transact.md T50-T62
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog, Namespace
+from trice.catalog.system import WRITABLE
+from trice.catalog.values import NULL
+from trice.errors import InvalidInput, invalid
+from trice.protocol.ids import EntityId, uuid_text
+from trice.store.engine import WriteTx
+from trice.transact import stored
+from trice.transact.draft import Draft, Row
+from trice.transact.resolve import Resolved, Write
+
+_SERVER_OWNED = ("$files", "$streams")
+
+
+def check_modes(resolved: Resolved, draft: Draft) -> None:
+    """Refuse to create what exists and to update what does not, by the state before.
+
+    Entities that the transaction deletes before it creates them again do not count as existing.
+    """
+    deleted: Mapping[str, Mapping[EntityId, None]] = {}
+    present: dict[EntityId, None] = {}
+    absent: dict[EntityId, None] = {}
+    for op in resolved.groups:
+        if op == "delete":
+            deleted = resolved.deletes
+            continue
+        for write in resolved.writes[op]:
+            if write.mode is None:
+                continue
+            row = draft.find(write.attr.etype, write.entity)
+            is_there = row is not None and row.old is not None
+            if write.mode == "update" and not is_there:
+                absent[write.entity] = None
+            is_deleted = write.entity in deleted.get(write.attr.etype, {})
+            if write.mode == "create" and is_there and not is_deleted:
+                present[write.entity] = None
+    if present:
+        raise _refused(f"Creating entities that exist: {_listed(present)}")
+    if absent:
+        raise _refused(f"Updating entities that don't exist: {_listed(absent)}")
+
+
+def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
+    """Keep system entities and columns from those who may not write them."""
+    if not is_admin:
+        for etype in resolved.deletes:
+            if etype.startswith("$") and etype != "$files":
+                raise _refused(
+                    f"{etype} is a system entity. You aren't allowed to delete this directly."
+                )
+    for writes in resolved.writes.values():
+        for write in writes:
+            if write.attr.is_system:
+                _check_column(write, write.attr, draft, is_admin=is_admin)
+            if write.is_new and write.key is not None and write.key[0].is_system:
+                _check_column(write, write.key[0], draft, is_admin=is_admin)
+
+
+def _check_column(write: Write, attr: Attr, draft: Draft, *, is_admin: bool) -> None:
+    etype = attr.etype
+    if attr.forward.name not in WRITABLE:
+        if not is_admin or etype in _SERVER_OWNED:
+            raise _refused(
+                f"{attr.name} is a system column. You aren't allowed to change this directly."
+            )
+        return
+    if attr.label == "path":
+        texts = (write.value, write.key[1] if write.key is not None else None)
+        if any(isinstance(text, str) and text.startswith("$stream/") for text in texts):
+            raise _refused("The path for stream files can't be edited.")
+    if is_admin or etype != "$users":
+        return
+    if write.op == "retract":
+        raise _refused("$users is a system entity. You aren't allowed to delete this directly.")
+    row = draft.find(etype, write.entity)
+    if row is None or row.old is None or row.old_created is None:
+        raise _refused("$users is a system entity. You aren't allowed to create this directly.")
+
+
+def check_required(tx: WriteTx, catalog: Catalog, draft: Draft) -> None:
+    """Refuse touched entities that lack a required attr or, while they have one, their id.
+
+    Asked after everything is written.
+    """
+    records: list[dict[str, Any]] = []
+    for etype in {*draft.rows, *draft.sources}:
+        namespace = catalog.namespaces.get(etype)
+        if namespace is None or not namespace.required:
+            continue
+        sources = draft.sources.get(etype, set())
+        rows = draft.load(etype, sources)
+        touched = [row for row in rows.values() if row.is_touched or row.id in sources]
+        records.extend(_lacking(tx, namespace, touched))
+    if not records:
+        return
+    groups: dict[str, list[str]] = {}
+    for record in records:
+        groups.setdefault(f"{record['etype']}/{record['label']}", []).append(record["entity-id"])
+    texts = [_missing(attribute, ids) for attribute, ids in groups.items()]
+    raise InvalidInput(
+        "validation-failed",
+        ". ".join(texts),
+        {"data-type": "tx-step", "records": records[: limits.ERROR_SAMPLES_MAX]},
+    )
+
+
+def _lacking(tx: WriteTx, namespace: Namespace, touched: list[Row]) -> Iterable[dict[str, Any]]:
+    ids = tuple(row.id for row in touched)
+    if not ids:
+        return
+    columns = [(attr, namespace.index[attr.id]) for attr in namespace.required if not attr.is_pairs]
+    linked: dict[Attr, set[EntityId]] = {
+        attr: stored.find_linked(tx, attr, ids) for attr in namespace.required if attr.is_pairs
+    }
+    for row in touched:
+        lacking = [attr for attr, at in columns if row.cells[at] is None or row.cells[at] == NULL]
+        lacking += [attr for attr, sources in linked.items() if row.id not in sources]
+        if row.created is None and len(lacking) == len(namespace.required):
+            continue
+        labels = [attr.label for attr in lacking]
+        if row.created is None:
+            labels.append("id")
+        for label in labels:
+            yield {"etype": namespace.etype, "label": label, "entity-id": uuid_text(row.id)}
+
+
+def _missing(attribute: str, ids: list[str]) -> str:
+    shown = ", ".join(ids[: limits.ERROR_SAMPLES_MAX])
+    rest = len(ids) - limits.ERROR_SAMPLES_MAX
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"Missing required attribute `{attribute}`: {shown}{more}"
+
+
+def _listed(entities: Iterable[EntityId]) -> str:
+    ids = [uuid_text(entity) for entity in entities]
+    shown = ", ".join(ids[: limits.ERROR_SAMPLES_MAX])
+    rest = len(ids) - limits.ERROR_SAMPLES_MAX
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _refused(message: str) -> InvalidInput:
+    return invalid("tx-step", None, [{"message": message}])

@@ -1,0 +1,414 @@
+"""A unit of work: rows and pairs as a transaction wants them, written once at the end.
+
+Each touched row is read once, changed in memory, and written only where it differs. What is listed
+as changed is therefore exactly what differs.
+
+source   instant-semantics §1.3; spec/transact.md T30-T49
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog, Namespace
+from trice.catalog.values import Cell, has_order_column, order_cell
+from trice.protocol.ids import AttrId, EntityId
+from trice.store import tables
+from trice.store.commit import EntityChange, Image, PairChange
+from trice.store.engine import Binding, UniqueViolation, WriteTx
+from trice.transact import stored
+from trice.transact.stored import IN_LIST, name
+
+_DOCUMENT: Final = (b"{", b"[")
+
+
+class Row:
+    """One entity's row.
+
+    old           cells before the transaction, in the order of Namespace.columns; None: no row
+    old_created   `_created_ms` before it
+    cells, created   as they shall be
+    is_rewritten  deleted on the way: hidden cells must go too
+    is_touched    some step was about it
+    """
+
+    __slots__ = ("cells", "created", "id", "is_rewritten", "is_touched", "old", "old_created")
+
+    def __init__(
+        self, entity: EntityId, old: tuple[Cell, ...] | None, created: int | None, width: int
+    ) -> None:
+        self.id = entity
+        self.old = old
+        self.old_created = created
+        self.created = created
+        self.cells: list[Cell] = [None] * width if old is None else list(old)
+        self.is_rewritten = False
+        self.is_touched = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a row must exist: an entity, or a stub with something in it."""
+        return self.created is not None or any(cell is not None for cell in self.cells)
+
+    def clear(self) -> None:
+        """Take everything away."""
+        self.created = None
+        self.cells = [None] * len(self.cells)
+        self.is_rewritten = True
+        self.is_touched = True
+
+
+class _Layout:
+    """How a namespace's rows are written as SQL; made once per Namespace.
+
+    Holds texts of statements only, never data.
+    """
+
+    __slots__ = ("_inserts", "_updates", "ids", "order", "select", "select_one", "table", "unique")
+
+    def __init__(self, namespace: Namespace) -> None:
+        columns = namespace.columns
+        self.table = name(namespace.table)
+        self.ids: tuple[AttrId, ...] = tuple(attr.id for attr in columns)
+        self.order = tuple(attr if has_order_column(attr) else None for attr in columns)
+        self.unique = tuple(at for at, attr in enumerate(columns) if attr.is_unique)
+        listed = ", ".join(
+            name(each) for each in ("id", tables.CREATED, *(a.column for a in columns))
+        )
+        self.select = f"SELECT {listed} FROM {self.table} WHERE id IN {IN_LIST}"
+        self.select_one = f"SELECT {listed} FROM {self.table} WHERE id = ?"
+        self._inserts: dict[tuple[int, ...], str] = {}
+        self._updates: dict[tuple[int, ...], str] = {}
+
+    def insert(self, columns: tuple[Attr, ...], at: tuple[int, ...]) -> str:
+        """Insert id, creation time and the cells at these positions."""
+        sql = self._inserts.get(at)
+        if sql is None:
+            names = ["id", tables.CREATED, *self._names(columns, at)]
+            marks = ", ".join("?" * len(names))
+            listed = ", ".join(map(name, names))
+            sql = f"INSERT INTO {self.table} ({listed}) VALUES ({marks})"
+            _remember(self._inserts, at, sql)
+        return sql
+
+    def update(self, columns: tuple[Attr, ...], at: tuple[int, ...]) -> str:
+        """Set the cells at these positions (-1: the creation time) of one row."""
+        sql = self._updates.get(at)
+        if sql is None:
+            created = [tables.CREATED] if at[0] < 0 else []
+            names = [*created, *self._names(columns, at[len(created) :])]
+            listed = ", ".join(f"{name(each)} = ?" for each in names)
+            sql = f"UPDATE {self.table} SET {listed} WHERE id = ?"
+            _remember(self._updates, at, sql)
+        return sql
+
+    def bindings(self, cells: list[Cell], at: Iterable[int]) -> list[Binding]:
+        """Values of the columns that `insert` and `update` name for these positions."""
+        values: list[Binding] = []
+        for position in at:
+            cell = cells[position]
+            values.append(cell)
+            attr = self.order[position]
+            if attr is not None:
+                values.append(order_cell(attr, cell))
+        return values
+
+    def _names(self, columns: tuple[Attr, ...], at: Iterable[int]) -> list[str]:
+        names: list[str] = []
+        for position in at:
+            attr = columns[position]
+            names.append(attr.column)
+            if self.order[position] is not None:
+                names.append(tables.order_column(attr))
+        return names
+
+
+_layouts: WeakKeyDictionary[Namespace, _Layout] = WeakKeyDictionary()
+
+
+def _layout(namespace: Namespace) -> _Layout:
+    layout = _layouts.get(namespace)
+    if layout is None:
+        layout = _layouts[namespace] = _Layout(namespace)
+    return layout
+
+
+class Draft:
+    """Rows and pairs of one transaction.
+
+    Holds the touched rows by namespace and which pairs shall exist. Does not hold: steps, rules.
+    Invariant: nothing is written before `flush`; afterwards the draft is not used again.
+
+    sources   entities whose links of cardinality many changed, by namespace
+    """
+
+    def __init__(self, tx: WriteTx, catalog: Catalog) -> None:
+        self._tx = tx
+        self._catalog = catalog
+        self._rows: dict[str, dict[EntityId, Row]] = {}
+        self._pairs: dict[AttrId, dict[tuple[EntityId, EntityId], bool]] = {}
+        self.sources: dict[str, set[EntityId]] = {}
+
+    @property
+    def rows(self) -> Mapping[str, Mapping[EntityId, Row]]:
+        """Every row that was loaded."""
+        return self._rows
+
+    def load(self, etype: str, ids: Iterable[EntityId]) -> dict[EntityId, Row]:
+        """Read the rows of these entities, with one statement; return all rows of `etype`."""
+        rows = self._rows.setdefault(etype, {})
+        missing = [entity for entity in ids if entity not in rows]
+        namespace = self._catalog.namespaces.get(etype)
+        if not missing or namespace is None or not namespace.table:
+            return rows
+        layout = _layout(namespace)
+        width = len(namespace.columns)
+        if len(missing) == 1:
+            found = self._tx.rows(layout.select_one, (missing[0],))
+        else:
+            found = self._tx.rows(layout.select, (tuple(missing),))
+        for entity, created, *cells in found:
+            assert isinstance(entity, bytes) and not isinstance(created, (str, bytes, float))
+            key = EntityId(entity)
+            rows[key] = Row(key, tuple(cells), created, width)
+        if len(found) < len(missing):
+            for entity in missing:
+                if entity not in rows:
+                    rows[entity] = Row(entity, None, None, width)
+        return rows
+
+    def find(self, etype: str, entity: EntityId) -> Row | None:
+        """A loaded row."""
+        return self._rows.get(etype, {}).get(entity)
+
+    def link(self, attr: Attr, source: EntityId, target: EntityId, *, is_linked: bool) -> None:
+        """Say whether a pair of a link of cardinality many shall exist."""
+        self._pairs.setdefault(attr.id, {})[source, target] = is_linked
+        self.sources.setdefault(attr.etype, set()).add(source)
+
+    def delete(self, etype: str, entities: Mapping[EntityId, None]) -> None:
+        """Delete entities of one namespace, with all their links, in both directions."""
+        ids = tuple(entities)
+        rows = self.load(etype, ids)
+        for entity in ids:
+            row = rows.get(entity)
+            if row is not None:
+                row.clear()
+        for attr in self._catalog.by_id.values():
+            # Links of soft-deleted attrs go too: a restore shall not bring back half an entity.
+            if attr.is_pairs and attr.etype == etype:
+                self._unlink_all(attr, ids, entities, is_source=True)
+        for attr in self._catalog.pointing_at(etype):
+            if attr.is_pairs:
+                self._unlink_all(attr, ids, entities, is_source=False)
+            else:
+                self._clear_links(attr, ids, entities)
+
+    def _unlink_all(
+        self,
+        attr: Attr,
+        ids: tuple[EntityId, ...],
+        deleted: Mapping[EntityId, None],
+        *,
+        is_source: bool,
+    ) -> None:
+        find = stored.find_targets if is_source else stored.find_sources
+        for source, target in find(self._tx, attr, ids):
+            self.link(attr, source, target, is_linked=False)
+        drafted = self._pairs.get(attr.id, {})
+        for pair in drafted:
+            if (pair[0] if is_source else pair[1]) in deleted:
+                drafted[pair] = False
+
+    def _clear_links(
+        self, attr: Attr, ids: tuple[EntityId, ...], deleted: Mapping[EntityId, None]
+    ) -> None:
+        found = stored.find_sources(self._tx, attr, ids)
+        rows = self.load(attr.etype, [source for source, _ in found])
+        position = self._catalog.namespaces[attr.etype].index[attr.id]
+        for row in rows.values():
+            if row.cells[position] in deleted:
+                row.cells[position] = None
+                row.is_touched = True
+
+    def flush(self) -> tuple[list[EntityChange], list[PairChange]]:
+        """Write what differs; return it.
+
+        raises   Conflict("record-not-unique")
+        """
+        changes: list[EntityChange] = []
+        for etype, rows in self._rows.items():
+            namespace = self._catalog.namespaces.get(etype)
+            if namespace is not None and namespace.table:
+                changes.extend(self._flush_rows(namespace, rows))
+        pairs: list[PairChange] = []
+        for is_linked in (False, True):
+            for attr_id, wanted in self._pairs.items():
+                attr = self._catalog.by_id[attr_id]
+                ends = [pair for pair, wish in wanted.items() if wish is is_linked]
+                if ends:
+                    flush = self._flush_links if is_linked else self._flush_unlinks
+                    pairs.extend(flush(attr, ends))
+        return changes, pairs
+
+    def _flush_rows(self, namespace: Namespace, rows: Mapping[EntityId, Row]) -> list[EntityChange]:
+        layout = _layout(namespace)
+        gone: list[EntityId] = []
+        changed: list[tuple[Row, tuple[int, ...]]] = []
+        changes: list[EntityChange] = []
+        for row in rows.values():
+            if not row.is_touched:
+                continue
+            has_content = row.has_content
+            positions = _differing(row)
+            is_gone = row.old is not None and not has_content
+            if is_gone or (row.is_rewritten and row.old is not None):
+                gone.append(row.id)
+            if is_gone or positions or row.created != row.old_created:
+                changes.append(_change(namespace.etype, row, layout.ids, has_content=has_content))
+            elif not (row.is_rewritten and row.old is not None):
+                continue
+            if has_content:
+                changed.append((row, positions))
+        if gone:
+            self._tx.rows(f"DELETE FROM {layout.table} WHERE id IN {IN_LIST}", (tuple(gone),))
+        if len(changed) > 1 and layout.unique:
+            self._release(namespace, layout, changed)
+        for row, positions in changed:
+            try:
+                self._write(namespace, layout, row, positions)
+            except UniqueViolation as violation:
+                raise self._not_unique(violation, row) from violation
+        return changes
+
+    def _write(
+        self, namespace: Namespace, layout: _Layout, row: Row, positions: tuple[int, ...]
+    ) -> None:
+        if row.old is None or row.is_rewritten:
+            given = tuple(at for at, cell in enumerate(row.cells) if cell is not None)
+            values: list[Binding] = [row.id, row.created]
+            values += layout.bindings(row.cells, given)
+            self._tx.rows(layout.insert(namespace.columns, given), values)
+            return
+        values = []
+        at = positions
+        if row.created != row.old_created:
+            values.append(row.created)
+            at = (-1, *positions)
+        values += layout.bindings(row.cells, positions)
+        values.append(row.id)
+        self._tx.rows(layout.update(namespace.columns, at), values)
+
+    def _release(
+        self, namespace: Namespace, layout: _Layout, changed: list[tuple[Row, tuple[int, ...]]]
+    ) -> None:
+        """Free unique values that one row gives up and another takes, whatever their order."""
+        taken = {
+            (at, row.cells[at])
+            for row, positions in changed
+            for at in positions
+            if at in layout.unique
+        }
+        for row, positions in changed:
+            if row.old is None or row.is_rewritten:
+                continue
+            for at in positions:
+                if at in layout.unique and row.old[at] is not None and (at, row.old[at]) in taken:
+                    column = name(namespace.columns[at].column)
+                    self._tx.rows(
+                        f"UPDATE {layout.table} SET {column} = NULL WHERE id = ?", (row.id,)
+                    )
+
+    def _flush_unlinks(
+        self, attr: Attr, ends: list[tuple[EntityId, EntityId]]
+    ) -> Iterable[PairChange]:
+        sql = f"DELETE FROM {name(attr.table)} WHERE source = ? AND target = ? RETURNING created_ms"
+        for source, target in ends:
+            for (created,) in self._tx.rows(sql, (source, target)):
+                assert isinstance(created, int)
+                yield PairChange(attr.id, source, target, created, is_added=False)
+
+    def _flush_links(
+        self, attr: Attr, ends: list[tuple[EntityId, EntityId]]
+    ) -> Iterable[PairChange]:
+        now = self._tx.time_ms
+        table = name(attr.table)
+        # Not ON CONFLICT: a target that has a source already must still be a violation.
+        sql = (
+            f"INSERT INTO {table} (source, target, created_ms) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
+            f" (SELECT 1 FROM {table} WHERE source = ?1 AND target = ?2) RETURNING 1"
+        )
+        for source, target in ends:
+            try:
+                added = self._tx.rows(sql, (source, target, now))
+            except UniqueViolation as violation:
+                raise stored.not_unique(attr, target) from violation
+            if added:
+                yield PairChange(attr.id, source, target, now, is_added=True)
+
+    def _not_unique(self, violation: UniqueViolation, row: Row) -> Exception:
+        attr = tables.find_attr(self._catalog, violation.table, violation.columns)
+        if attr is None or attr.deleted_ms is not None:
+            return violation
+        position = self._catalog.namespaces[attr.etype].index.get(attr.id)
+        return stored.not_unique(attr, None if position is None else row.cells[position])
+
+
+def _differing(row: Row) -> tuple[int, ...]:
+    """Positions of the cells that change. Documents that are equal keep their old bytes."""
+    old = row.old
+    if old is None:
+        return tuple(at for at, cell in enumerate(row.cells) if cell is not None)
+    positions: list[int] = []
+    for at, cell in enumerate(row.cells):
+        before = old[at]
+        if cell is before or is_equal_cell(before, cell):
+            row.cells[at] = before
+        else:
+            positions.append(at)
+    return tuple(positions)
+
+
+def is_equal_cell(left: Cell, right: Cell) -> bool:
+    """Whether two cells hold equal JSON: 1 and 1.0 are one number, inside documents too."""
+    if left == right:
+        return True
+    if not isinstance(left, bytes) or not isinstance(right, bytes):
+        return False
+    # Sixteen bytes may be the id of a link's target, which is no JSON.
+    if len(left) == 16 == len(right) or left[:1] not in _DOCUMENT or left[:1] != right[:1]:
+        return False
+    return bool(_canonical(orjson.loads(left)) == _canonical(orjson.loads(right)))
+
+
+def _canonical(value: Any) -> Any:
+    """The value with booleans told from numbers, which Python takes for equal."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, list):
+        return [_canonical(member) for member in value]
+    if isinstance(value, dict):
+        return {key: _canonical(member) for key, member in value.items()}
+    return value
+
+
+def _change(etype: str, row: Row, ids: tuple[AttrId, ...], *, has_content: bool) -> EntityChange:
+    old = None if row.old is None else Image(row.old_created, _given(ids, row.old))
+    new = Image(row.created, _given(ids, row.cells)) if has_content else None
+    return EntityChange(etype, row.id, old, new)
+
+
+def _given(ids: tuple[AttrId, ...], cells: Iterable[Cell]) -> dict[AttrId, Cell]:
+    return {attr_id: cell for attr_id, cell in zip(ids, cells, strict=True) if cell is not None}
+
+
+def _remember(texts: dict[tuple[int, ...], str], at: tuple[int, ...], sql: str) -> None:
+    if len(texts) >= limits.TX_STATEMENT_SHAPES_MAX:
+        texts.clear()
+    texts[at] = sql

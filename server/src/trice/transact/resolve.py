@@ -1,0 +1,418 @@
+"""Steps → writes on known entities: lookups answered, links read, deletes spread by cascades.
+
+Reads only. Everything is judged against the data before the transaction, but a lookup also finds
+what the transaction itself is about to create.
+
+source   instant-semantics §3.3, §3.5, §3.7; spec/transact.md T10-T26
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+
+from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.catalog.check import check_value
+from trice.catalog.values import Cell, encode_cell
+from trice.errors import InvalidInput, invalid
+from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
+from trice.runtime import Runtime, new_uuid_bytes
+from trice.store.engine import WriteTx
+from trice.transact import stored
+from trice.transact.attrs import unknown_attr
+from trice.transact.parse import find_lookup
+from trice.transact.steps import (
+    AddTriple,
+    DeepMerge,
+    DeleteEntity,
+    Lookup,
+    Mode,
+    RetractTriple,
+    RuleParams,
+    TripleStep,
+)
+
+DataStep = TripleStep | DeleteEntity | RuleParams
+Op = Literal["add", "merge", "retract", "delete"]
+Key = tuple[Attr, Cell]
+
+_OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
+_NOBODY: Final = EntityId(bytes(16))
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One triple to add, merge or remove, for an entity whose id is known.
+
+    value    JSON; for a link the target's id; for the id attr not used
+    key      the lookup the entity was named by: written too when the entity is new
+    is_new   the lookup found nothing, so the entity got a fresh id
+    """
+
+    op: Op
+    attr: Attr
+    entity: EntityId
+    value: Any
+    mode: Mode | None = None
+    key: Key | None = None
+    is_new: bool = False
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A transaction ready to be judged and applied.
+
+    writes    by op, in list order
+    deletes   entities by namespace, cascades included
+    groups    ops in the order in which each first appears
+    """
+
+    writes: dict[Op, list[Write]] = field(default_factory=dict)
+    deletes: dict[str, dict[EntityId, None]] = field(default_factory=dict)
+    groups: list[Op] = field(default_factory=list)
+
+
+def resolve(
+    tx: WriteTx, catalog: Catalog, steps: Sequence[DataStep], *, runtime: Runtime
+) -> Resolved:
+    """Read the steps on data against the catalog and the data.
+
+    raises   InvalidInput("sql-raise") for an unknown attr, InvalidInput("validation-failed") for
+             lookups and link values that cannot be, LimitExceeded for a cascade without end
+    cost     1 µs a step; one statement per 64 lookups of an attr, and per cascading link and level
+    """
+    resolved = Resolved()
+    lookups = _Lookups(tx, catalog, runtime)
+    lookups.load(steps)
+    deletes: list[DeleteEntity] = []
+    for step in steps:
+        if isinstance(step, RuleParams):
+            continue
+        if isinstance(step, DeleteEntity):
+            if not deletes:
+                resolved.groups.append("delete")
+            deletes.append(step)
+            continue
+        op = _OPS[type(step)]
+        group = resolved.writes.get(op)
+        if group is None:
+            group = resolved.writes[op] = []
+            resolved.groups.append(op)
+        write = lookups.write(op, step)
+        if write is not None:
+            group.append(write)
+    if deletes:
+        resolved.deletes = _deleted(tx, catalog, deletes, lookups)
+    return resolved
+
+
+class _Lookups:
+    """The lookups of one transaction and the entities they mean.
+
+    Holds what the data says about each (`_stored`) and ids the transaction makes (`_pending`).
+    """
+
+    def __init__(self, tx: WriteTx, catalog: Catalog, runtime: Runtime) -> None:
+        self._tx = tx
+        self._attrs = catalog.by_id
+        self._runtime = runtime
+        self._stored: dict[tuple[AttrId, Cell], EntityId] = {}
+        self._pending: dict[tuple[AttrId, Cell], EntityId] = {}
+
+    def load(self, steps: Sequence[DataStep]) -> None:
+        """Answer every lookup in `steps`; give ids to the entities that writes will create."""
+        subjects: list[Lookup] = []
+        wanted: dict[AttrId, dict[Cell, None]] = {}
+        for step in steps:
+            if isinstance(step, RuleParams):
+                continue
+            if isinstance(step.subject, Lookup):
+                self._want(step.subject, wanted)
+                if isinstance(step, (AddTriple, DeepMerge)):
+                    subjects.append(step.subject)
+            if not isinstance(step, DeleteEntity) and type(step.value) is list:
+                target = find_lookup(step.value) if self.attr(step.attr_id).is_ref else None
+                if target is not None:
+                    self._want(target, wanted)
+        if not wanted:
+            return
+        for attr_id, cells in wanted.items():
+            attr = self._attrs[attr_id]
+            for cell, entity in stored.find_holders(self._tx, attr, tuple(cells)).items():
+                self._stored[attr_id, cell] = entity
+        self._foresee(steps, wanted)
+        for lookup in subjects:
+            attr, cell = self._key(lookup)
+            if not attr.is_id and self._find(attr, cell) is None:
+                fresh = EntityId(new_uuid_bytes(self._runtime))
+                self._pending[attr.id, cell] = fresh
+
+    def attr(self, attr_id: AttrId) -> Attr:
+        attr = self._attrs.get(attr_id)
+        if attr is None or attr.deleted_ms is not None:
+            raise unknown_attr(attr_id)
+        return attr
+
+    def find_stored(self, lookup: Lookup) -> tuple[Attr, EntityId | None]:
+        """The lookup's attr, and who has its value before the transaction."""
+        attr, cell = self._key(lookup)
+        if attr.is_id:
+            return attr, _as_id(cell)
+        return attr, self._stored.get((attr.id, cell))
+
+    def write(self, op: Op, step: TripleStep) -> Write | None:
+        """The write a step means; None when it removes from an entity that does not exist."""
+        attr = self.attr(step.attr_id)
+        mode = None if isinstance(step, RetractTriple) else step.mode
+        subject = step.subject
+        key: Key | None = None
+        is_new = False
+        if isinstance(subject, Lookup):
+            key = self._key(subject)
+            _check_namespace(key[0], attr.etype)
+            if key[0].is_id:
+                entity = _as_id(key[1])
+                key = None
+            else:
+                found = self._find(*key)
+                if found is None:
+                    return None
+                entity = found
+                is_new = (key[0].id, key[1]) not in self._stored
+                if is_new and key[0].id == attr.id and op != "retract":
+                    self._check_own_value(key, step.value)
+        else:
+            entity = subject
+        value = step.value
+        if attr.is_ref:
+            if op == "merge":
+                message = "merge operation is not supported for links"
+                raise invalid("tx-step", value, [{"message": f"{message}: `{attr.name}`."}])
+            value = self._target(attr, entity, value, is_needed=op == "add")
+            if value is None:
+                return None
+        elif attr.is_id and not _is_own_id(entity, subject, value):
+            if op == "retract":
+                return None
+            message = f"`{attr.name}` of an entity is its own id, {uuid_text(entity)}."
+            raise invalid("tx-step", value, [{"message": message}])
+        return Write(op, attr, entity, value, mode, key, is_new)
+
+    def _target(
+        self, attr: Attr, entity: EntityId, raw: Any, *, is_needed: bool
+    ) -> EntityId | None:
+        """The entity a link is to, or None for a lookup that finds nothing."""
+        direct = find_uuid_bytes(raw)
+        if direct is not None:
+            return direct
+        lookup = find_lookup(raw)
+        if lookup is None:
+            raise _no_link_value(attr, entity, raw)
+        by, cell = self._key(lookup)
+        assert attr.reverse is not None
+        _check_namespace(by, attr.reverse.etype)
+        if by.is_id:
+            return _as_id(cell)
+        found = self._find(by, cell)
+        if found is None and is_needed:
+            raise invalid(
+                "lookup",
+                {
+                    "attribute-id": by.id,
+                    "namespace": by.etype,
+                    "label": by.label,
+                    "value": lookup.value,
+                },
+                [{"message": "The entity for the lookup does not exist."}],
+            )
+        return found
+
+    def _want(self, lookup: Lookup, wanted: dict[AttrId, dict[Cell, None]]) -> None:
+        attr, cell = self._key(lookup)
+        if not attr.is_id:
+            wanted.setdefault(attr.id, {})[cell] = None
+
+    def _key(self, lookup: Lookup) -> Key:
+        """The unique attr of a lookup and the cell to look for."""
+        attr = self.attr(lookup.attr_id)
+        value = lookup.value
+        if attr.is_id or attr.is_ref:
+            if not attr.is_unique:
+                raise _not_unique_attr(attr, value)
+            found = find_uuid_bytes(value)
+            if found is None:
+                shown = str(value)[:100].encode("utf-8", "replace").decode()
+                message = f"Invalid lookup '{shown}' on `{attr.name}`: it is not a valid UUID."
+                raise invalid("tx-steps", None, [{"expected": "uuid?", "message": message}])
+            return attr, found
+        if not attr.is_unique:
+            raise _not_unique_attr(attr, value)
+        if value is None:
+            message = (
+                f"Invalid lookup on `{attr.name}`: any number of entities may have null there."
+            )
+            raise invalid("lookup", None, [{"message": message}])
+        check_value(attr, value, _NOBODY)
+        return attr, encode_cell(value, is_indexed=True)
+
+    def _find(self, attr: Attr, cell: Cell) -> EntityId | None:
+        key = (attr.id, cell)
+        return self._stored.get(key) or self._pending.get(key)
+
+    def _foresee(self, steps: Sequence[DataStep], wanted: dict[AttrId, dict[Cell, None]]) -> None:
+        """Find lookups that the transaction's own steps on known entities will answer."""
+        missing = {
+            (attr_id, cell)
+            for attr_id, cells in wanted.items()
+            for cell in cells
+            if (attr_id, cell) not in self._stored
+        }
+        if not missing:
+            return
+        for step in steps:
+            if not isinstance(step, AddTriple) or step.attr_id not in wanted:
+                continue
+            if isinstance(step.subject, Lookup):
+                continue
+            attr = self._attrs[step.attr_id]
+            cell: Cell = find_uuid_bytes(step.value)
+            if not attr.is_ref:
+                check_value(attr, step.value, step.subject)
+                cell = encode_cell(step.value, is_indexed=True)
+            if (attr.id, cell) in missing:
+                self._pending[attr.id, cell] = step.subject
+
+    def _check_own_value(self, key: Key, value: Any) -> None:
+        """A lookup that finds nobody creates an entity with its value, so with no other."""
+        attr, wanted = key
+        given: Cell = find_uuid_bytes(value)
+        if not attr.is_ref:
+            check_value(attr, value, _NOBODY)
+            given = encode_cell(value, is_indexed=True)
+        if given != wanted:
+            message = (
+                "Updates with lookups can only update the lookup attribute if an entity with the "
+                "unique attribute value already exists."
+            )
+            raise invalid("tx-step", {"attribute": attr.name}, [{"message": message}])
+
+
+def _deleted(
+    tx: WriteTx, catalog: Catalog, steps: Sequence[DeleteEntity], lookups: _Lookups
+) -> dict[str, dict[EntityId, None]]:
+    """The entities to delete, by namespace, with everything that cascades from them."""
+    roots: dict[str, dict[EntityId, None]] = {}
+    anywhere: dict[EntityId, None] = {}
+    for step in steps:
+        entity: EntityId | None
+        if isinstance(step.subject, Lookup):
+            attr, entity = lookups.find_stored(step.subject)
+            if step.etype is not None:
+                _check_namespace(attr, step.etype)
+        else:
+            entity = step.subject
+        if entity is None:
+            continue
+        if step.etype is None:
+            anywhere[entity] = None
+        else:
+            roots.setdefault(step.etype, {})[entity] = None
+    if anywhere:
+        ids = tuple(anywhere)
+        for namespace in catalog.namespaces.values():
+            found: dict[EntityId, None] = {}
+            if namespace.table:
+                found.update(dict.fromkeys(stored.find_present(tx, namespace.table, ids)))
+            for attr in namespace.pairs:
+                found.update(dict.fromkeys(stored.find_linked(tx, attr, ids)))
+            if found:
+                roots.setdefault(namespace.etype, {}).update(found)
+    return _cascade(tx, catalog, roots)
+
+
+def _cascade(
+    tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, None]]
+) -> dict[str, dict[EntityId, None]]:
+    """Follow the links that delete along, level by level, until nothing new is reached."""
+    reached = {etype: dict(ids) for etype, ids in roots.items()}
+    count = sum(map(len, reached.values()))
+    level: dict[str, dict[EntityId, None]] = roots
+    while level:
+        following: dict[str, dict[EntityId, None]] = {}
+        for etype, ids in level.items():
+            for target_etype, found in _pulled(tx, catalog, etype, tuple(ids)):
+                known = reached.setdefault(target_etype, {})
+                for entity in found:
+                    if entity not in known:
+                        known[entity] = None
+                        following.setdefault(target_etype, {})[entity] = None
+                        count += 1
+            if count > limits.TX_CASCADE_MAX:
+                raise stored.too_many()
+        level = following
+    return {etype: ids for etype, ids in reached.items() if ids}
+
+
+def _pulled(
+    tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
+) -> list[tuple[str, list[EntityId]]]:
+    """What deleting these entities deletes along directly, by namespace."""
+    pulled: list[tuple[str, list[EntityId]]] = []
+    for attr in catalog.pointing_at(etype):
+        if attr.on_delete is not None:
+            rows = stored.find_sources(tx, attr, ids)
+            pulled.append((attr.etype, [source for source, _ in rows]))
+    namespace = catalog.namespaces.get(etype)
+    for attr in (*namespace.columns, *namespace.pairs) if namespace is not None else ():
+        if attr.on_delete_reverse is not None and attr.reverse is not None:
+            rows = stored.find_targets(tx, attr, ids)
+            pulled.append((attr.reverse.etype, [target for _, target in rows]))
+    return pulled
+
+
+def _as_id(cell: Cell) -> EntityId:
+    """The id that a lookup by an id attr is about."""
+    assert isinstance(cell, bytes)
+    return EntityId(cell)
+
+
+def _is_own_id(entity: EntityId, subject: Any, value: Any) -> bool:
+    """Whether `value` names `entity`: its id as text, or the lookup that found it."""
+    if find_uuid_bytes(value) == entity:
+        return True
+    return type(subject) is Lookup and find_lookup(value) == subject
+
+
+def _check_namespace(by: Attr, etype: str) -> None:
+    if by.etype != etype:
+        message = (
+            "Invalid transaction: the namespace in the lookup attribute is different from the "
+            f"namespace of the entity: `{by.name}` cannot find an entity of `{etype}`."
+        )
+        raise invalid("tx-step", {"attribute": by.name, "etype": etype}, [{"message": message}])
+
+
+def _not_unique_attr(attr: Attr, value: Any) -> InvalidInput:
+    message = f"`{attr.label}` is not a unique attribute on `{attr.etype}`"
+    return invalid("lookup", {"attribute-id": attr.id, "value": value}, [{"message": message}])
+
+
+def _no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
+    message = f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a lookup."
+    return InvalidInput(
+        "validation-failed",
+        f"Validation failed for eid: {message}",
+        {
+            "data-type": "eid",
+            "input": raw,
+            "errors": [{"expected": "uuid?", "message": message}],
+            "namespace": attr.etype,
+            "attribute": attr.label,
+            "attr-id": attr.id,
+            "entity-id": uuid_text(entity),
+        },
+    )

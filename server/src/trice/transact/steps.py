@@ -1,0 +1,106 @@
+"""The steps of a transaction, checked in form but not yet against data. No I/O.
+
+Structs, not dataclasses: a transaction makes one per field, and these are made in a tenth of the
+time (0.1 µs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from trice.catalog.attr import Attr
+from trice.protocol.ids import AttrId, EntityId
+
+Mode = Literal["create", "update"]
+
+
+class Lookup(msgspec.Struct, frozen=True, gc=False):
+    """`[attr id, value]`: the entity whose unique attr has this JSON value."""
+
+    attr_id: AttrId
+    value: Any
+
+
+Subject = EntityId | Lookup
+
+
+class AddTriple(msgspec.Struct, frozen=True):
+    """Set a field, or add a link.
+
+    value   any JSON; for a link a uuid as text or `[attr id, value]`
+    mode    what must be true of the entity before the transaction; None: nothing
+    """
+
+    subject: Subject
+    attr_id: AttrId
+    value: Any
+    mode: Mode | None = None
+
+
+class DeepMerge(msgspec.Struct, frozen=True):
+    """Merge a JSON value into a field."""
+
+    subject: Subject
+    attr_id: AttrId
+    value: Any
+    mode: Mode | None = None
+
+
+class RetractTriple(msgspec.Struct, frozen=True):
+    """Remove a link, or a field if it has exactly this value."""
+
+    subject: Subject
+    attr_id: AttrId
+    value: Any
+
+
+class DeleteEntity(msgspec.Struct, frozen=True):
+    """Delete an entity; in every namespace that has it when `etype` is None."""
+
+    subject: Subject
+    etype: str | None
+
+
+class RuleParams(msgspec.Struct, frozen=True):
+    """Parameters for the rules that judge this entity; changes no data."""
+
+    subject: Subject
+    etype: str
+    params: Mapping[str, Any]
+
+
+class AddAttr(msgspec.Struct, frozen=True):
+    """Create an attr.
+
+    is_unsynced   the client invented it because it did not know of any with this name
+    """
+
+    attr: Attr
+    is_unsynced: bool = False
+
+
+class UpdateAttr(msgspec.Struct, frozen=True):
+    """Change an attr. `changes` has the names of Attr's fields, with their new values."""
+
+    attr_id: AttrId
+    changes: Mapping[str, Any]
+
+
+class DeleteAttr(msgspec.Struct, frozen=True):
+    """Hide an attr and its values until it is restored."""
+
+    attr_id: AttrId
+
+
+class RestoreAttr(msgspec.Struct, frozen=True):
+    """Undo DeleteAttr."""
+
+    attr_id: AttrId
+
+
+TripleStep = AddTriple | DeepMerge | RetractTriple
+AttrStep = AddAttr | UpdateAttr | DeleteAttr | RestoreAttr
+Step = TripleStep | DeleteEntity | RuleParams | AttrStep

@@ -1,0 +1,76 @@
+"""The whole ASGI application on a data directory of its own, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from support.asgi import Exchange
+from support.runtime import FakeRuntime
+
+from trice.api.routes import build_app
+from trice.apps.apps import Apps
+from trice.config import Settings
+from trice.session.hub import Hub
+
+
+class Stage:
+    """The application, one open app in it, and its admin token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runtime = FakeRuntime()
+        self.apps = Apps(settings.data_dir, runtime=self.runtime, is_open_by_default=False)
+        self.hub = Hub(apps=self.apps, runtime=self.runtime)
+        self.apps.on_delete = self.hub.drop_app
+        self.asgi = build_app(
+            settings=settings, apps=self.apps, hub=self.hub, runtime=self.runtime
+        )
+        self.app_id = ""
+        self.token = ""
+
+    async def prepare(self) -> None:
+        app, self.token = await self.apps.create(title="test", is_open=True)
+        self.app_id = app.id
+        self.apps.give_back(app)
+
+    def admin(self, **extra: str) -> dict[str, str]:
+        """Headers of an admin request."""
+        return {"app-id": self.app_id, "authorization": f"Bearer {self.token}", **extra}
+
+    def start(
+        self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Exchange:
+        raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+        return Exchange(self.asgi, method, target, headers or {}, raw)
+
+    async def ask(
+        self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Exchange:
+        """One request with its whole answer."""
+        return await self.start(method, target, body, headers).whole()
+
+
+Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., None]:
+    """Run a test's coroutine on a stage of its own; keywords become settings."""
+
+    def run(scene: Scene, **settings: Any) -> None:
+        async def whole() -> None:
+            stage = Stage(Settings(data_dir=tmp_path, **settings))
+            await stage.prepare()
+            try:
+                await scene(stage)
+            finally:
+                stage.hub.stop()
+                await stage.apps.close()
+
+        asyncio.run(whole())
+
+    return run

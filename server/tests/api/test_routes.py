@@ -1,0 +1,256 @@
+"""Every endpoint: request, identity, status, body."""
+
+from __future__ import annotations
+
+import pytest
+
+from trice import limits
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+T1 = "e1000000-0000-4000-8000-000000000001"
+
+
+@pytest.mark.rule("H1")
+def test_health_answers_200_and_503_while_stopping(play):
+    async def scene(stage):
+        assert (await stage.ask("GET", "/health")).json() == {"status": "ok"}
+        assert (await stage.ask("GET", "/health/system")).json() == {"wal": "ok"}
+        assert (await stage.ask("GET", "/")).headers["content-type"].startswith("text/html")
+        stage.hub.stop()
+        assert (await stage.ask("GET", "/health")).status == 503
+
+    play(scene)
+
+
+@pytest.mark.rule("H2")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nowhere"), ("GET", "/admin/query"), ("DELETE", "/health/x"), ("PATCH", "/admin/transact")],
+)
+def test_unknown_routes_and_methods_are_404_json(play, method, path):
+    async def scene(stage):
+        answer = await stage.ask(method, path)
+        assert answer.status == 404
+        assert answer.json()["message"] == "Oops! We couldn't match this route."
+
+    play(scene)
+
+
+@pytest.mark.rule("H3")
+@pytest.mark.parametrize(
+    "path",
+    ["/runtime/auth/send_magic_code", "/storage/upload", "/admin/users", "/dash/apps", "/superadmin/apps"],
+)
+def test_what_is_not_built_says_so(play, path):
+    async def scene(stage):
+        answer = await stage.ask("POST", path, {})
+        assert (answer.status, answer.json()["type"]) == (501, "not-built")
+
+    play(scene)
+
+
+@pytest.mark.rule("H4")
+def test_cors_on_answers_errors_and_preflight(play):
+    async def scene(stage):
+        origin = {"origin": "https://app.example"}
+        for path in ("/health", "/nowhere", "/admin/query"):
+            answer = await stage.ask("POST", path, {}, origin)
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        asked = {"access-control-request-headers": "app-id,app_id,authorization"}
+        answer = await stage.ask("OPTIONS", "/admin/query", None, {**origin, **asked})
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-headers"] == "app-id,app_id,authorization"
+        assert answer.headers["access-control-max-age"] == "600"
+
+    play(scene)
+
+
+@pytest.mark.rule("H5")
+@pytest.mark.parametrize(
+    ("title", "status"), [("my app", 200), (" ", 400), (5, 400), (None, 400)]
+)
+def test_ephemeral_apps_need_a_title(play, title, status):
+    async def scene(stage):
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": title})
+        assert answer.status == status
+
+    play(scene)
+
+
+@pytest.mark.rule("H5", "H6")
+def test_an_ephemeral_app_is_open_and_expires(play):
+    async def scene(stage):
+        made = (await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})).json()
+        app_id, token = made["app"]["id"], made["app"]["admin-token"]
+        assert made["expires_ms"] == stage.runtime.now + limits.EPHEMERAL_APP_MS
+        guest = {"app-id": app_id, "as-guest": "true"}
+        answer = await stage.ask("POST", "/admin/query", {"query": {"a": {}}}, guest)
+        assert answer.json() == {"a": []}
+        shown = (await stage.ask("GET", f"/dash/apps/ephemeral/{app_id}")).json()
+        assert shown["app"]["id"] == app_id
+        assert token not in str(shown)
+        stage.runtime.advance(limits.EPHEMERAL_APP_MS)
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, guest)
+        assert answer.json()["type"] == "record-not-found"
+
+    play(scene)
+
+
+@pytest.mark.rule("H7")
+def test_ephemeral_apps_can_be_switched_off(play):
+    async def scene(stage):
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})
+        assert answer.json()["type"] == "permission-denied"
+
+    play(scene, has_ephemeral_apps=False)
+
+
+@pytest.mark.rule("H8")
+@pytest.mark.parametrize(
+    ("rules", "is_open"),
+    [
+        (None, True),
+        ({}, True),
+        ({"code": {}}, True),
+        ({"code": {"$default": {"allow": {"$default": "true"}}}}, True),
+        ({"code": {"todos": {"allow": {"view": "auth.id != null"}}}}, False),
+        ({"code": {"todos": {"allow": {"view": False}}}}, False),
+    ],
+)
+def test_rules_that_cannot_be_judged_yet_close_the_app(play, rules, is_open):
+    async def scene(stage):
+        made = (await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": rules})).json()
+        app = made["app"]
+        guest = {"app-id": app["id"], "as-guest": "true"}
+        admin = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
+        steps = {"steps": [["update", "todos", T1, {"title": "a"}]]}
+        for path, body in (("/admin/query", {"query": {"todos": {}}}), ("/admin/transact", steps)):
+            assert (await stage.ask("POST", path, body, admin)).status == 200
+            answer = await stage.ask("POST", path, body, guest)
+            assert (answer.status == 200) == is_open
+            if not is_open:
+                assert answer.json()["type"] == "permission-denied"
+                assert "rules" in answer.json()["message"]
+
+    play(scene)
+
+
+@pytest.mark.rule("H9")
+@pytest.mark.parametrize("schema", [5, {"entities": 5}, {"entities": {"a": 1}}])
+def test_a_wrong_schema_leaves_no_app_behind(play, schema, tmp_path):
+    async def scene(stage):
+        before = sorted(tmp_path.rglob("*.db"))
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "schema": schema})
+        assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
+        assert sorted(tmp_path.rglob("*.db")) == before
+
+    play(scene)
+
+
+@pytest.mark.rule("H10")
+def test_query_and_transact_with_the_admin_token(play):
+    async def scene(stage):
+        steps = [["update", "todos", T1, {"title": "a", "done": False}]]
+        answer = await stage.ask("POST", "/admin/transact", {"steps": steps}, stage.admin())
+        assert answer.json() == {"tx-id": 1}
+        answer = await stage.ask("POST", "/admin/query", {"query": {"todos": {}}}, stage.admin())
+        assert answer.json() == {"todos": [{"id": T1, "title": "a", "done": False}]}
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+    play(scene)
+
+
+@pytest.mark.rule("H11")
+@pytest.mark.parametrize(
+    ("headers", "code", "record"),
+    [
+        ({"authorization": f"Bearer {NOBODY}"}, "record-not-found", "app-admin-token"),
+        ({"authorization": "Bearer x"}, "record-not-found", "app-admin-token"),
+        ({}, "param-missing", None),
+        ({"authorization": "Bearer undefined"}, "param-missing", None),
+        ({"as-token": NOBODY}, "record-not-found", "app-user"),
+        ({"as-token": "x"}, "param-malformed", None),
+        ({"as-email": "a@b.c"}, "param-missing", None),
+        ({"app-id": NOBODY, "as-guest": "true"}, "record-not-found", "app"),
+        ({"app-id": "x"}, "param-malformed", None),
+    ],
+)
+def test_who_may_not_come_in(play, headers, code, record):
+    async def scene(stage):
+        sent = {"app-id": stage.app_id, **headers}
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, sent)
+        assert (answer.status, answer.json()["type"]) == (400, code)
+        assert answer.json()["hint"].get("record-type") == record
+
+    play(scene)
+
+
+@pytest.mark.rule("H11")
+def test_the_app_id_may_come_as_query_parameter(play):
+    async def scene(stage):
+        headers = {"authorization": f"Bearer {stage.token}"}
+        answer = await stage.ask("POST", f"/admin/query?app_id={stage.app_id}", {"query": {}}, headers)
+        assert answer.json() == {}
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
+        assert answer.json()["type"] == "param-missing"
+
+    play(scene)
+
+
+@pytest.mark.rule("H12")
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/admin/query", {}, ["body", "query"]),
+        ("/admin/query", {"query": []}, ["body", "query"]),
+        ("/admin/transact", {}, ["body", "steps"]),
+        ("/admin/query", b"{", ["body"]),
+        ("/admin/query", b"[]", ["body"]),
+        ("/admin/query", b"", ["body", "query"]),
+    ],
+)
+def test_bad_bodies_are_located(play, path, body, where):
+    async def scene(stage):
+        answer = await stage.ask("POST", path, body, stage.admin())
+        assert (answer.status, answer.json()["hint"]["in"]) == (400, where)
+
+    play(scene)
+
+
+@pytest.mark.rule("H13")
+def test_a_body_over_the_limit_is_413_whatever_its_headers_say(play):
+    async def scene(stage):
+        huge = b" " * (limits.MESSAGE_BYTES_MAX + 1)
+        declared = stage.admin(**{"content-length": str(len(huge))})
+        for headers in (declared, stage.admin()):
+            answer = await stage.ask("POST", "/admin/query", huge, headers)
+            assert (answer.status, answer.json()["type"]) == (413, "message-too-big")
+
+    play(scene)
+
+
+@pytest.mark.rule("H14")
+def test_framework_query_gives_flat_rows_and_attrs(play):
+    async def scene(stage):
+        headers = {"app-id": stage.app_id, "authorization": "undefined"}
+        answer = await stage.ask("POST", "/runtime/framework/query", {"query": {"x": {}}}, headers)
+        body = answer.json()
+        assert body["result"][0]["data"]["datalog-result"]["join-rows"] == [[]]
+        assert any(attr["forward-identity"][1] == "$users" for attr in body["attrs"])
+        headers["authorization"] = f"Bearer {NOBODY}"
+        answer = await stage.ask("POST", "/runtime/framework/query", {"query": {}}, headers)
+        assert answer.json()["hint"]["record-type"] == "app-user"
+
+    play(scene)
+
+
+@pytest.mark.rule("H15")
+def test_a_bug_is_500_with_a_trace_id_and_no_details(play, monkeypatch, caplog):
+    async def scene(stage):
+        monkeypatch.setattr(stage.apps, "lend", None)
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, stage.admin())
+        assert (answer.status, answer.json()["type"]) == (500, "unknown")
+        assert "NoneType" not in answer.body.decode()
+        assert answer.json()["trace-id"] in caplog.text
+
+    play(scene)

@@ -1,0 +1,202 @@
+// Runs spec/cases/query on a live server through the official client, and compares with the
+// expected text. Usage: node run.mjs http://127.0.0.1:PORT spec/cases
+//
+// Left out: cases marked `client: skip`, commands that only a server can answer (`infer`), and
+// cases that write low-level steps. Of errors only the refusal is compared: the client hides codes.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { init } from '@instantdb/core';
+
+const [origin, root] = process.argv.slice(2);
+
+// --- case files: the same format as case_file.py reads -------------------------------------------
+
+function readCases(path) {
+  const cases = [];
+  for (const block of readFileSync(path, 'utf8').trim().split(/\n\n+/)) {
+    let lines = block.split('\n');
+    const header = lines.filter((line) => line.startsWith('# '));
+    lines = lines.slice(header.length);
+    if (header.length) cases.push({ header, seed: lines.shift().slice(5), commands: [] });
+    const rule = lines.indexOf('----');
+    cases.at(-1).commands.push({
+      words: lines[0].split(' '),
+      source: lines.slice(1, rule).join('\n'),
+      expected: lines.slice(rule + 1).join('\n'),
+    });
+  }
+  return cases;
+}
+
+function aliasUuid(alias) {
+  const [, letters, number] = alias.match(/^([a-z]{1,4})(\d+)$/);
+  const hex = Buffer.from(letters).toString('hex').padStart(8, '0');
+  return `ca5e0000-0000-4000-8000-${hex}${Number(number).toString(16).padStart(4, '0')}`;
+}
+
+const withAliases = (text) =>
+  text.replace(/ca5e0000-0000-4000-8000-([0-9a-f]{8})([0-9a-f]{4})/g, (_, letters, number) =>
+    Buffer.from(letters, 'hex').toString().replaceAll('\0', '') + parseInt(number, 16));
+
+function resolve(value, cursors) {
+  if (Array.isArray(value)) return value.map((one) => resolve(one, cursors));
+  if (value && typeof value === 'object')
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolve(v, cursors)]));
+  if (typeof value !== 'string') return value;
+  if (value.startsWith('<')) return cursors[value];
+  return value.replace(/@([a-z]{1,4}\d+)/g, (_, alias) => aliasUuid(alias));
+}
+
+function loadSeed(name) {
+  const seed = JSON.parse(readFileSync(join(root, 'seeds', `${name}.json`), 'utf8'));
+  const entities = {};
+  for (const [etype, fields] of Object.entries(seed.entities)) {
+    const attrs = {};
+    for (const [label, spec] of Object.entries(fields)) {
+      const [valueType, ...flags] = spec.split(' ');
+      const config = { indexed: flags.includes('indexed'), unique: flags.includes('unique') };
+      const required = flags.includes('required');
+      attrs[label] = { valueType, required, isIndexed: config.indexed, config };
+    }
+    entities[etype] = { attrs };
+  }
+  const links = {};
+  seed.links.forEach((text, number) => {
+    const [forward, reverse] = text.split(' <-> ').map((side) => {
+      const [path, has, ...flags] = side.split(' ');
+      const [on, label] = path.split('.');
+      const cascade = flags.includes('cascade') ? { onDelete: 'cascade' } : {};
+      return { on, label, has, ...cascade, ...(flags.includes('required') && { required: true }) };
+    });
+    links[`link${number}`] = { forward, reverse };
+  });
+  return { schema: { entities, links }, rows: seed.rows };
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+/** Values as Python's json.dumps writes them, for comparison with the expected text. */
+function pythonJson(value) {
+  if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`;
+  if (value && typeof value === 'object')
+    return `{${Object.entries(value).sort().map(([k, v]) => `${JSON.stringify(k)}: ${pythonJson(v)}`).join(', ')}}`;
+  return JSON.stringify(value);
+}
+
+function renderForm(label, rows, form, indent, isFull, lines) {
+  const links = Object.keys(form).filter((name) => name !== '$');
+  if (!rows?.length) lines.push(`${indent}${label}: []`);
+  else if (!links.length && !isFull) lines.push(`${indent}${label}: [${rows.map((row) => row.id).join(' ')}]`);
+  else {
+    lines.push(`${indent}${label}:`);
+    for (const row of rows) {
+      const names = Object.keys(row).filter((name) => name !== 'id' && !links.includes(name)).sort();
+      const fields = Object.fromEntries(names.map((name) => [name, row[name]]));
+      lines.push(`${indent}  ${row.id}${isFull ? ` ${pythonJson(fields)}` : ''}`);
+      for (const link of links) renderForm(link, row[link], form[link], `${indent}    `, isFull, lines);
+    }
+  }
+}
+
+function render(result, query, isFull) {
+  const lines = [];
+  for (const label of Object.keys(query)) {
+    const counted = result.aggregate?.[label];
+    if (counted) lines.push(`${label}: count ${counted.count}`);
+    else renderForm(label, result.data[label], query[label], '', isFull, lines);
+  }
+  for (const [label, page] of Object.entries(result.pageInfo ?? {}).sort()) {
+    const [start, end] = [page.startCursor, page.endCursor].map((cursor) => cursor?.[0] ?? 'none');
+    const more = [page.hasNextPage && 'next', page.hasPreviousPage && 'previous'].filter(Boolean);
+    lines.push(`page ${label}: ${start} to ${end}, more: ${more.join(' ') || 'none'}`);
+  }
+  return withAliases(lines.join('\n'));
+}
+
+// --- running -------------------------------------------------------------------------------------
+
+async function post(path, body, headers = {}) {
+  const response = await fetch(origin + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+  return { isOk: response.ok, body: await response.json() };
+}
+
+class Stage {
+  static async open(seed) {
+    const { schema, rows } = loadSeed(seed);
+    const { isOk, body } = await post('/dash/apps/ephemeral', { title: seed, schema });
+    if (!isOk) throw new Error(`no app: ${JSON.stringify(body)}`);
+    const stage = new Stage();
+    stage.appId = body.app.id;
+    stage.token = body.app['admin-token'];
+    stage.cursors = {};
+    const [websocketURI, apiURI] = [`${origin.replace(/^http/, 'ws')}/runtime/session`, origin];
+    const config = { appId: stage.appId, apiURI, websocketURI, verbose: false };
+    stage.admin = init({ ...config, __adminToken: stage.token });
+    for (const row of rows) {
+      const answer = await stage.transact([row]);
+      if (answer !== 'ok') throw new Error(`seed refused: ${JSON.stringify(row)}`);
+    }
+    return stage;
+  }
+
+  async transact(steps) {
+    const headers = { 'app-id': this.appId, authorization: `Bearer ${this.token}` };
+    const body = { steps: resolve(steps, this.cursors) };
+    const answer = await post('/admin/transact', body, headers);
+    return answer.isOk ? 'ok' : 'error';
+  }
+
+  async query(source, isFull) {
+    const query = resolve(source, this.cursors);
+    let result;
+    try {
+      result = await this.admin.queryOnce(query);
+    } catch {
+      return 'error';
+    }
+    for (const [label, page] of Object.entries(result.pageInfo ?? {})) {
+      this.cursors[`<start ${label}>`] = page.startCursor;
+      this.cursors[`<end ${label}>`] = page.endCursor;
+    }
+    return render(result, query, isFull);
+  }
+
+  close() {
+    this.admin.shutdown();
+  }
+}
+
+const hasLowLevel = (one) =>
+  one.commands.some(({ source }) => /-triple"|-entity"|-attr"|"#/.test(source));
+const isOnlyServers = (one) =>
+  one.commands.some(({ words }) => ['infer', 'strict', 'as=guest', 'attrs'].some((w) => words.includes(w)));
+
+let run = 0;
+let failed = 0;
+for (const folder of ['query', 'transact']) {
+  for (const file of readdirSync(join(root, folder)).sort()) {
+    for (const one of readCases(join(root, folder, file))) {
+      const isSkipped = one.header.some((line) => line.startsWith('# client: skip'));
+      if (isSkipped || hasLowLevel(one) || isOnlyServers(one)) continue;
+      const stage = await Stage.open(one.seed);
+      for (const { words, source, expected } of one.commands) {
+        const input = JSON.parse(source);
+        const given =
+          words[0] === 'transact' ? await stage.transact(input) : await stage.query(input, words.includes('full'));
+        const wanted = expected.startsWith('error') ? 'error' : expected;
+        run += 1;
+        if (given !== wanted) {
+          failed += 1;
+          console.error(`FAILED ${folder}/${file} ${one.header[0]}\n${source}\nexpected\n${wanted}\ngot\n${given}\n`);
+        }
+      }
+      stage.close();
+    }
+  }
+}
+console.log(`${run} commands, ${failed} failed`);
+process.exit(failed ? 1 : 0);

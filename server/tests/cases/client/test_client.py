@@ -1,0 +1,43 @@
+"""The case files through the official client in Node, against a server of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+READY = "trice is ready at "
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Iterator[str]:
+    """The address of a fresh server."""
+    command = [Path(sys.executable).with_name("trice"), "serve", "--host", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--data-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        ready = next(line for line in server.stdout if READY in line)
+        yield ready.partition(READY)[2].strip()
+        server.terminate()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+@pytest.mark.skipif(
+    not (ROOT / "node_modules" / "@instantdb" / "core").exists(), reason="needs `npm ci`"
+)
+def test_official_client_shows_the_expected_answers(origin: str) -> None:
+    script = Path(__file__).with_name("run.mjs")
+    result = subprocess.run(
+        ["node", script, origin, ROOT / "spec" / "cases"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

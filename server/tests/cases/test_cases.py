@@ -1,0 +1,183 @@
+"""Run `spec/cases` on the engine, on the naive model and on a client's evaluator.
+
+`REWRITE=1` writes what the engine answers into the files; read the diff before you keep it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cases.case_file import (
+    ROOT,
+    Case,
+    Command,
+    alias_uuid,
+    load_seed,
+    read_cases,
+    render_error,
+    render_pages,
+    render_tree,
+    resolve,
+    with_aliases,
+    write_cases,
+)
+from model.admin import expand
+from model.client import evaluate
+from model.query import run
+from model.state import Model
+from model.transact import transact
+from support.runtime import FakeRuntime
+from trice.database import Database
+from trice.errors import TriceError
+from trice.identity import ADMIN, GUEST
+
+FILES = [path for folder in ("query", "transact") for path in sorted((ROOT / folder).glob("*.txt"))]
+IS_REWRITING = bool(os.environ.get("REWRITE"))
+LOW_LEVEL = {"add-triple", "retract-triple", "deep-merge-triple", "delete-entity", "add-attr"}
+LOW_LEVEL |= {"restore-attr", "update-attr"}
+
+
+class Stage:
+    """One case being run: the engine and, as far as it can follow, the model."""
+
+    def __init__(self, case: Case, db: Database, runtime: FakeRuntime) -> None:
+        self.case = case
+        self.db = db
+        self.runtime = runtime
+        self.model = Model(attr for attr in db.catalog.wire() if attr["catalog"] == "user")
+        self.attr_ids: dict[str, str] = {}
+        self.cursors: dict[str, Any] = {}
+        self.serial = 0
+
+    def new_uuid(self) -> str:
+        self.serial += 1
+        return alias_uuid(f"new{self.serial}")
+
+    def resolve(self, value: Any) -> Any:
+        for attr in self.db.catalog.wire():
+            self.attr_ids.setdefault(".".join(attr["forward-identity"][1:]), attr["id"])
+        return resolve(value, self.attr_ids, self.cursors)
+
+    # --- commands --------------------------------------------------------------------------
+
+    async def transact(self, steps: list[Any], words: list[str]) -> str:
+        self.runtime.now += 1
+        is_low = any(step[0] in LOW_LEVEL for step in steps)
+        identity = GUEST if "as=guest" in words else ADMIN
+        try:
+            if is_low:
+                await self.db.transact(steps, identity=identity)
+            else:
+                strict = "strict" in words
+                await self.db.transact_admin(
+                    steps, identity=identity, throw_on_missing_attrs=strict
+                )
+        except TriceError as failure:
+            return render_error(failure.code, failure.hint)
+        if "model" not in self.case.skips and not IS_REWRITING:
+            low = steps if is_low else expand(self.model, steps, new_uuid=self.new_uuid)
+            self.model = transact(
+                self.model, low, now_ms=self.runtime.now, new_id=lambda *_: self.new_uuid()
+            )
+        return "ok"
+
+    async def query(self, query: dict[str, Any], words: list[str]) -> str:
+        identity = GUEST if "as=guest" in words else ADMIN
+        is_full = "full" in words
+        try:
+            tree = await self.db.query(query, identity=identity, is_inferring="infer" in words)
+            flat_json, _ = await self.db.query_flat(query, identity=identity)
+        except TriceError as failure:
+            return render_error(failure.code, failure.hint)
+        flat = orjson.loads(flat_json)
+        pages = flat[0]["data"].get("page-info") or {}
+        for label, page in pages.items():
+            self.cursors[f"<start {label}>"] = page.get("start-cursor")
+            self.cursors[f"<end {label}>"] = page.get("end-cursor")
+        tree |= flat[0]["data"].get("aggregate") or {}
+        text = render_tree(tree, query, is_full=is_full)
+        self.check_others(query, flat, text, words)
+        return "\n".join(part for part in (text, render_pages(pages)) if part)
+
+    def check_others(
+        self, query: dict[str, Any], flat: list[Any], text: str, words: list[str]
+    ) -> None:
+        """The model and a client that got the flat result must show the same."""
+        is_full = "full" in words
+        if IS_REWRITING or "infer" in words:
+            return
+        if "client" not in self.case.skips:
+            shown = evaluate(flat, self.db.catalog.wire(), query)
+            assert render_tree(shown, query, is_full=is_full) == text, "client"
+        if "model" not in self.case.skips:
+            answer = run(self.model, query)
+            assert render_tree(answer.admin, query, is_full=is_full) == text, "model"
+            pages = flat[0]["data"].get("page-info") or {}
+            assert render_pages(answer.pages) == render_pages(pages), "model"
+
+    def attrs(self, etype: str) -> str:
+        """The attrs of a namespace, one line each."""
+        lines = []
+        for attr in self.db.catalog.wire():
+            _, owner, label = attr["forward-identity"]
+            if owner == etype and attr["catalog"] == "user":
+                flags = [name[:-1] for name in ("unique?", "index?", "required?") if attr[name]]
+                kind = attr.get("checked-data-type", attr["value-type"])
+                seen = "/".join(attr["inferred-types"] or ["nothing"])
+                lines.append(" ".join([f"{label}: {kind}", *flags, f"seen {seen}"]))
+        return "\n".join(sorted(lines))
+
+    async def run(self, command: Command) -> str:
+        match command.words:
+            case ["attrs", etype]:
+                return self.attrs(etype)
+            case ["transact", *words]:
+                return await self.transact(self.resolve(json.loads(command.source)), words)
+            case ["query", *words]:
+                return await self.query(self.resolve(json.loads(command.source)), words)
+            case _:
+                raise AssertionError(f"no such command: {command.words}")
+
+
+async def play(case: Case, path: Path) -> list[str]:
+    """Run a case's commands; return what each answered."""
+    schema, rows = load_seed(case.seed)
+    runtime = FakeRuntime()
+    db = await Database.open(path, runtime=runtime, schema=schema)
+    try:
+        stage = Stage(case, db, runtime)
+        for row in rows:
+            assert await stage.transact(stage.resolve([row]), []) == "ok", row
+        return [with_aliases(await stage.run(command)) for command in case.commands]
+    finally:
+        await db.close()
+
+
+CASES = [case for path in FILES for case in read_cases(path)]
+
+
+@pytest.mark.skipif(IS_REWRITING, reason="the expected parts are being written")
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=pytest.mark.rule(*c.rules)) for c in CASES]
+)
+def test_case(case: Case, tmp_path: Path) -> None:
+    answers = asyncio.run(play(case, tmp_path / "app.db"))
+    assert answers == [command.expected for command in case.commands]
+
+
+@pytest.mark.skipif(not IS_REWRITING, reason="only with REWRITE=1")
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_rewrite(file: Path, tmp_path: Path) -> None:
+    cases = read_cases(file)
+    for number, case in enumerate(cases):
+        answers = asyncio.run(play(case, tmp_path / f"{number}.db"))
+        for command, answer in zip(case.commands, answers, strict=True):
+            command.expected = answer
+    write_cases(file, cases)

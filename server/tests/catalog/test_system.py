@@ -1,0 +1,154 @@
+"""The system catalog: its ids and its properties."""
+
+from __future__ import annotations
+
+import pytest
+
+from trice.catalog.catalog import Catalog
+from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES, is_shown, system_attrs
+
+# Name, low half of the attr id and of the identity id; for links also the reverse side's.
+IDS = """
+$users.id a4b4-81ffffffffff
+$users.email a4b4-46010bffffff
+$users.type a4b5-3cbc9fffffff
+$users.imageURL a4b4-8600c4a457ff
+$users.linkedPrimaryUser a4b4-b7d3ffffffff $users.linkedGuestUsers a4b4-b353ffffffff
+$magicCodes.id 60b4-81ffffffffff
+$magicCodes.codeHash 60b4-270c87048fff
+$magicCodes.email 60b4-46010bffffff
+$userRefreshTokens.id a474-81ffffffffff
+$userRefreshTokens.hashedToken a474-7048e41cdcaf
+$userRefreshTokens.$user a475-49123fffffff $users.$userRefreshTokens a4b5-48ffffffffff
+$oauthProviders.id 73f4-81ffffffffff
+$oauthProviders.name 73f4-d0309fffffff
+$oauthUserLinks.id 72f4-81ffffffffff
+$oauthUserLinks.sub 72f5-2a07ffffffff
+$oauthUserLinks.$user 72f5-49123fffffff $users.$oauthUserLinks a4b4-e5ffffffffff
+$oauthUserLinks.$oauthProvider 72f4-e7c5d540c91f $oauthProviders.$oauthUserLinks 73f4-e5ffffffffff
+$oauthUserLinks.sub+$oauthProvider 72f5-2a05f175503f
+$oauthClients.id 70b4-81ffffffffff
+$oauthClients.$oauthProvider 70b4-e7c5d540c91f $oauthProviders.$oauthClients 73f4-e17fffffffff
+$oauthClients.name 70b4-d0309fffffff
+$oauthClients.clientId 70b4-25a08d9a07ff
+$oauthClients.encryptedClientSecret 70b4-46884b44882f
+$oauthClients.discoveryEndpoint 70b4-34484ea91a3f
+$oauthClients.meta 70b4-c24c1fffffff
+$oauthClients.redirectTo 70b5-120d1120a6ef
+$oauthClients.useSharedCredentials 70b5-49124704451f
+$oauthCodes.id 13b4-81ffffffffff
+$oauthCodes.codeHash 13b4-270c87048fff
+$oauthCodes.codeChallengeMethod 13b4-211c0b61267f
+$oauthCodes.codeChallenge 13b4-270c823816bf
+$oauthCodes.userInfo 13b5-49122d2bbfff
+$oauthCodes.$oauthClient 13b4-e0504b411b3f $oauthClients.$oauthCodes 70b4-277fffffffff
+$oauthRedirects.id 7474-81ffffffffff
+$oauthRedirects.stateHash 7475-29826438247f
+$oauthRedirects.cookieHash 7474-27394838247f
+$oauthRedirects.redirectUrl 7475-120d112522bf
+$oauthRedirects.redirectTo 7475-120d1120a6ef
+$oauthRedirects.$oauthClient 7474-e0504b411b3f $oauthClients.$oauthRedirects 70b4-e8ffffffffff
+$oauthRedirects.codeChallengeMethod 7474-211c0b61267f
+$oauthRedirects.codeChallenge 7474-270c823816bf
+$files.id 2a34-81ffffffffff
+$files.path 2a34-f04cffffffff
+$files.size 2a35-24609fffffff
+$files.content-type 2a34-29e5e4ffffff
+$files.content-disposition 2a34-21a24fffffff
+$files.location-id 2a34-b40fffffffff
+$files.key-version 2a34-aaffffffffff
+$files.url 2a35-48afffffffff
+$streams.id 94f4-81ffffffffff
+$streams.clientId 94f4-25a08d9a07ff
+$streams.machineId 94f4-c008e869103f
+$streams.$files 94f4-547fffffffff $files.$stream 2a35-29c48067ffff
+$streams.done 94f4-37349fffffff
+$streams.size 94f5-24609fffffff
+$streams.hashedReconnectToken 94f4-7048f124dcaf
+$streams.abortReason 94f4-00c6712024df
+"""
+
+
+@pytest.mark.rule("C1")
+def test_ids_are_the_ones_instant_has() -> None:
+    expected = {}
+    for line in IDS.strip().splitlines():
+        name, low, *reverse = line.split()
+        expected[name] = (
+            f"96653230-13ff-ffff-{low}",
+            f"96653231-03ff-ffff-{low}",
+            (reverse[0], f"96653231-03ff-ffff-{reverse[1]}") if reverse else None,
+        )
+    found = {
+        attr.name: (
+            attr.id,
+            attr.forward.id,
+            (f"{attr.reverse.etype}.{attr.reverse.label}", attr.reverse.id)
+            if attr.reverse
+            else None,
+        )
+        for attr in system_attrs()
+    }
+    assert found == expected
+    assert len({attr.id for attr in system_attrs()}) == 57
+
+
+@pytest.mark.rule("C2")
+def test_properties() -> None:
+    catalog = Catalog(system_attrs())
+
+    def flags(name: str) -> str:
+        attr = catalog.find_forward(*name.split("."))
+        assert attr is not None and attr.is_system
+        letters = zip("uir", (attr.is_unique, attr.is_indexed, attr.is_required), strict=True)
+        return "".join(letter for letter, is_set in letters if is_set) + f" {attr.checked_type}"
+
+    assert {name: flags(name) for name in ("$users.id", "$users.email", "$users.type")} == {
+        "$users.id": "ui None",
+        "$users.email": "ui string",
+        "$users.type": " string",
+    }
+    assert flags("$files.path") == "uir string"
+    assert flags("$files.size") == "ir number"
+    assert flags("$files.url") == " string"
+    assert flags("$streams.clientId") == "uir string"
+    assert flags("$streams.done") == " boolean"
+    assert flags("$magicCodes.codeHash") == "i string"
+    assert flags("$oauthUserLinks.sub+$oauthProvider") == "ui string"
+    assert set(catalog.namespaces) == SYSTEM_ETYPES
+    assert all(space.id_attr is not None for space in catalog.namespaces.values())
+
+
+@pytest.mark.rule("C2")
+def test_links() -> None:
+    catalog = Catalog(system_attrs())
+    links = {
+        attr.name: (attr.cardinality, attr.is_unique, attr.on_delete, attr.on_delete_reverse)
+        for attr in catalog.by_id.values()
+        if attr.is_ref
+    }
+    assert links == {
+        "$users.linkedPrimaryUser": ("one", False, "cascade", None),
+        "$userRefreshTokens.$user": ("one", False, "cascade", None),
+        "$oauthUserLinks.$user": ("one", False, "cascade", None),
+        "$oauthClients.$oauthProvider": ("one", False, "cascade", None),
+        "$oauthCodes.$oauthClient": ("one", False, "cascade", None),
+        "$oauthRedirects.$oauthClient": ("one", False, "cascade", None),
+        "$streams.$files": ("many", True, None, "cascade"),
+    }
+    oddity = catalog.find_forward("$oauthUserLinks", "$oauthProvider")
+    assert oddity is not None and oddity.reverse is not None and not oddity.is_ref
+    assert catalog.find_reverse(*oddity.reverse.name) is None
+
+
+@pytest.mark.rule("C3")
+def test_what_schema_views_show() -> None:
+    shown = {attr.name for attr in system_attrs() if is_shown(attr)}
+    assert {name.split(".")[0] for name in shown} == EXTENSIBLE
+    assert {name for name in shown if name.startswith("$files")} == {
+        "$files.id",
+        "$files.path",
+        "$files.url",
+    }
+    assert {"$streams.clientId", "$streams.done", "$users.email"} <= shown
+    assert not {"$streams.machineId", "$streams.hashedReconnectToken"} & shown

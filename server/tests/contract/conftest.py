@@ -1,0 +1,46 @@
+"""The engines the suite runs against. A second engine is one more `param`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.attrs import blob, creating
+from support.runtime import FakeRuntime
+from trice.store.engine import Engine
+from trice.store.sqlite.engine import SqliteEngine
+
+TODOS = (blob("todos", "id"), blob("todos", "slug", is_unique=True), blob("todos", "n"))
+
+Open = Callable[[], Engine]
+Scenario = Callable[[Engine, Open], Awaitable[None]]
+
+
+@pytest.fixture
+def runtime() -> FakeRuntime:
+    return FakeRuntime()
+
+
+@pytest.fixture(params=["sqlite"])
+def open_engine(
+    request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRuntime
+) -> Iterator[Open]:
+    """Opens the same app's storage, again and again."""
+    assert request.param == "sqlite"
+    yield lambda: SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+
+
+@pytest.fixture
+def run(open_engine: Open) -> Callable[[Scenario], None]:
+    """Runs a scenario on an engine whose transaction 1 created the todos."""
+
+    async def started(scenario: Scenario) -> None:
+        engine = open_engine()
+        assert await engine.write(creating(*TODOS)) == 1
+        await scenario(engine, open_engine)
+        await engine.close()
+
+    return lambda scenario: asyncio.run(started(scenario))

@@ -1,0 +1,27 @@
+import { address, createApp, enter, expect, expectConnected, people, test } from './fixtures';
+import { Gate } from './gate';
+
+test('a refused write shows at once, then rolls back with the reason', async ({ server, page }) => {
+  const app = await createApp('todo', server);
+  const gate = await Gate.install(page);
+  await page.goto(address('todo', server, app));
+  await expectConnected(page);
+  await enter(page, 'New person', 'Ada');
+  await expect
+    .poll(async () => (await server.query(app, { people: {} })).people.length)
+    .toBe(1);
+
+  gate.hold();
+  await enter(page, 'New person', 'Ada');
+  await expect(people(page)).toHaveText(['Ada', 'Ada']);
+
+  gate.open();
+  await expect(page.getByRole('alert')).toContainText('name');
+  await expect(people(page)).toHaveText(['Ada']);
+  expect((await server.query(app, { people: {} })).people).toHaveLength(1);
+
+  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await enter(page, 'New person', 'Grace');
+  await expect(people(page)).toHaveText(['Ada', 'Grace']);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+});

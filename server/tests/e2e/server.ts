@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+const READY = /trice is ready at (http:\/\/\S+)/;
+
+export interface App {
+  readonly id: string;
+  readonly adminToken: string;
+}
+
+/** A `trice serve` of its own, with a data directory that outlives a kill and goes with `remove`. */
+export class Server {
+  private child: ChildProcess | null = null;
+  private log = '';
+
+  private constructor(
+    private readonly dataDir: string,
+    public url: string,
+  ) {}
+
+  static async start(): Promise<Server> {
+    const server = new Server(await mkdtemp(join(tmpdir(), 'trice-e2e-')), '');
+    await server.run(0);
+    return server;
+  }
+
+  /** Start again on the same port with the same data. */
+  async restart(): Promise<void> {
+    await this.run(Number(new URL(this.url).port));
+  }
+
+  /** End the process at once, as a power cut would; it gets no chance to finish anything. */
+  async kill(): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (child === null || child.exitCode !== null) return;
+    const exited = new Promise((done) => child.once('exit', done));
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** Make a throw-away app. `schema` is an `i.schema(…)`; it travels as JSON. */
+  async createApp(title: string, schema: object): Promise<App> {
+    const answer = await this.post('/dash/apps/ephemeral', { title, schema });
+    return { id: answer.app.id, adminToken: answer.app['admin-token'] };
+  }
+
+  /** Ask with the app's admin token: what the server has, whatever the pages show. */
+  async query(app: App, query: object): Promise<any> {
+    return this.post('/admin/query', { query }, app);
+  }
+
+  /** Write with the app's admin token. */
+  async transact(app: App, steps: readonly unknown[]): Promise<void> {
+    await this.post('/admin/transact', { steps }, app);
+  }
+
+  private async post(path: string, body: object, app?: App): Promise<any> {
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (app !== undefined) {
+      headers['app-id'] = app.id;
+      headers['authorization'] = `Bearer ${app.adminToken}`;
+    }
+    const response = await fetch(this.url + path, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${text}`);
+    return JSON.parse(text);
+  }
+
+  private async run(port: number): Promise<void> {
+    const child = spawn(
+      join(ROOT, '.venv/bin/trice'),
+      ['serve', '--port', String(port), '--data-dir', this.dataDir, '--sample', 'examples'],
+      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.child = child;
+    child.stderr.on('data', (bytes) => (this.log += bytes));
+    this.url = await new Promise<string>((ready, fail) => {
+      createInterface(child.stdout).on('line', (line) => {
+        const match = READY.exec(line);
+        if (match?.[1] !== undefined) ready(match[1].replace(/\/$/, ''));
+      });
+      child.once('error', fail);
+      child.once('exit', (code, signal) => {
+        fail(new Error(`trice serve ended (${code ?? signal}) before it was ready.\n${this.log}`));
+      });
+    });
+  }
+}

@@ -1,0 +1,68 @@
+// A TCP proxy whose connections the test cuts, stalls, or refuses.
+import net from 'node:net';
+
+export async function startProxy(server) {
+  const pairs = new Set();
+  let isRefusing = false;
+  let areAnswersHeld = false;
+  let areWebSocketsRefused = false;
+  const listener = net.createServer((near) => {
+    if (isRefusing) {
+      near.destroy();
+      return;
+    }
+    const far = net.connect(server.port, '127.0.0.1');
+    const pair = { near, far, held: [] };
+    pairs.add(pair);
+    near.on('data', (bytes) => {
+      if (areWebSocketsRefused && bytes.includes('GET /runtime/session')) end();
+      else far.write(bytes);
+    });
+    far.on('data', (bytes) => {
+      if (areAnswersHeld) pair.held.push(bytes);
+      else near.write(bytes);
+    });
+    const end = () => {
+      near.destroy();
+      far.destroy();
+      pairs.delete(pair);
+    };
+    for (const socket of [near, far]) socket.on('close', end).on('error', end);
+  });
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const cut = () => {
+    for (const { near, far } of pairs) {
+      near.destroy();
+      far.destroy();
+    }
+  };
+  return {
+    url: `http://127.0.0.1:${listener.address().port}`,
+    cut,
+    /** Refuse new connections too, until allow(). */
+    block() {
+      isRefusing = true;
+      cut();
+    },
+    refuseWebSockets() {
+      areWebSocketsRefused = true;
+    },
+    allow() {
+      isRefusing = false;
+      areWebSocketsRefused = false;
+      areAnswersHeld = false;
+    },
+    /** Requests pass, answers do not: what a client sees when the network dies half-way. */
+    holdAnswers() {
+      areAnswersHeld = true;
+    },
+    releaseAnswers() {
+      areAnswersHeld = false;
+      for (const pair of pairs) for (const bytes of pair.held.splice(0)) pair.near.write(bytes);
+    },
+    close() {
+      cut();
+      listener.close();
+    },
+  };
+}

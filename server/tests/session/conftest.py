@@ -1,0 +1,100 @@
+"""A hub with one open app on a real database file, and clients without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.memory_client import MemoryClient
+from support.runtime import FakeRuntime
+
+from trice.apps.apps import App, Apps
+from trice.session.hub import Hub
+
+
+def _field(kind: str, *, is_indexed: bool = True, is_unique: bool = False) -> dict[str, Any]:
+    return {
+        "valueType": kind,
+        "required": False,
+        "config": {"indexed": is_indexed, "unique": is_unique},
+    }
+
+
+SCHEMA = {
+    "entities": {
+        "todos": {
+            "attrs": {
+                "title": _field("string"),
+                "done": _field("boolean"),
+                "slug": _field("string", is_unique=True),
+            }
+        },
+        "people": {"attrs": {"name": _field("string", is_indexed=False)}},
+    },
+    "links": {
+        "todoOwner": {
+            "forward": {"on": "todos", "label": "owner", "has": "one"},
+            "reverse": {"on": "people", "label": "todos", "has": "many"},
+        }
+    },
+}
+
+
+class Stage:
+    """What a session test plays on: the hub, an open app, and its admin token."""
+
+    def __init__(self, hub: Hub, app: App, token: str, runtime: FakeRuntime) -> None:
+        self.hub = hub
+        self.app = app
+        self.token = token
+        self.runtime = runtime
+
+    def connect(self) -> MemoryClient:
+        return MemoryClient(self.hub)
+
+    def attr(self, etype: str, label: str) -> str:
+        """The id of an attr of the app."""
+        found = self.app.database.catalog.find_forward(etype, label)
+        assert found is not None, f"{etype}.{label}"
+        return str(found.id)
+
+    def create(self, etype: str, entity: str, **values: Any) -> list[list[Any]]:
+        """The steps that make an entity."""
+        return [
+            ["add-triple", entity, self.attr(etype, "id"), entity],
+            *(["add-triple", entity, self.attr(etype, label), v] for label, v in values.items()),
+        ]
+
+    async def client(self, **init: Any) -> MemoryClient:
+        """A client whose session is open."""
+        client = self.connect()
+        await client.init(self.app.id, **init)
+        return client
+
+
+Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Scene], None]:
+    """Run a test's coroutine on a stage of its own."""
+
+    def run(scene: Scene) -> None:
+        async def whole() -> None:
+            runtime = FakeRuntime()
+            apps = Apps(tmp_path, runtime=runtime, is_open_by_default=False)
+            hub = Hub(apps=apps, runtime=runtime)
+            apps.on_delete = hub.drop_app
+            app, token = await apps.create(title="test", is_open=True, schema=SCHEMA)
+            try:
+                await scene(Stage(hub, app, token, runtime))
+            finally:
+                hub.stop()
+                await apps.close()
+
+        asyncio.run(whole())
+
+    return run

@@ -1,0 +1,83 @@
+"""An HTTP client without a network: requests to the ASGI app, answers that may go on for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp, Message
+
+WAIT_S = 10
+
+
+class Exchange:
+    """One request and what has come back so far. Ends with `hang_up` if the answer does not."""
+
+    def __init__(self, app: ASGIApp, method: str, target: str, headers: dict[str, str], body: bytes):
+        path, _, query = target.partition("?")
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.is_over = False
+        self._parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._gone = asyncio.Event()
+        self._change = asyncio.Event()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        self._task = asyncio.create_task(app(scope, self._receive, self._send))  # type: ignore[arg-type]
+
+    async def _receive(self) -> Message:
+        if self._parts:
+            return self._parts.pop()
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+        else:
+            self.body += message.get("body", b"")
+            self.is_over = not message.get("more_body", False)
+        self._change.set()
+
+    async def whole(self) -> Exchange:
+        """Wait until the answer is complete."""
+        async with asyncio.timeout(WAIT_S):
+            await self._task
+        return self
+
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The complete events so far; each must be one JSON object."""
+        blocks = self.body.decode().split("\n\n")[:-1]
+        return [orjson.loads(b.removeprefix("data: ")) for b in blocks if b.startswith("data: ")]
+
+    async def event(self, position: int) -> dict[str, Any]:
+        """The event at this position, once it is there."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.events()) <= position:
+                self._change.clear()
+                await self._change.wait()
+        return self.events()[position]
+
+    async def hang_up(self) -> None:
+        """The client goes away."""
+        self._gone.set()
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,434 @@
+"""House rules a machine can see: sizes, names, layers, purity, dead code, rules and their tests.
+
+The rules themselves are in CONTRIBUTING.md. Each test collects every offender before it fails.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "server" / "src"
+
+LINE_CHARACTERS_MAX = 100
+FUNCTION_LINES_MAX = 70
+FILE_LINES_EXPLAINED = 500
+FILE_LINES_MAX = 800
+
+BANNED_NAMES = frozenset(
+    ("utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "service", "impl")
+)
+
+LAYERS: tuple[frozenset[str], ...] = tuple(
+    frozenset(line.split(" | "))
+    for line in (
+        "__main__",
+        "cli",
+        "server",
+        "api",
+        "session",
+        "apps",
+        "database",
+        "live",
+        "rules",
+        "query | transact",
+        "store",
+        "catalog",
+        "config",
+        "metrics | identity",
+        "errors",
+        "log | runtime",
+        "limits",
+        "protocol",
+    )
+)
+"""Top to bottom. A module may import its own part and lines below it, never beside or above."""
+
+AMBIENT_MODULES = frozenset(("time", "random", "secrets", "uuid"))
+IMPURE_MODULES = AMBIENT_MODULES | frozenset(
+    (
+        *("asyncio", "http", "os", "pathlib", "select", "selectors", "shutil", "signal", "socket"),
+        *("ssl", "subprocess", "tempfile", "threading", "concurrent", "trice.runtime"),
+    )
+)
+SKIPPED_FOLDERS = frozenset(
+    (
+        *(".git", ".venv", "node_modules", "dist", "test-results", "trice-data", "__pycache__"),
+        *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
+    )
+)
+
+RULE_LINE = re.compile(r"^- \*\*([A-Z]+\d+)\*\* ", re.MULTILINE)
+CASE_CITATION = re.compile(r"^# ([A-Z]+\d+(?:, [A-Z]+\d+)*):", re.MULTILINE)
+TITLE_CITATION = re.compile(r"\b(?:test|it)(?:\.\w+)?\(\s*['\"`]\[([A-Z]+\d+(?:, [A-Z]+\d+)*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One parsed Python file of the server."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.tree) or ""
+
+    def at(self, node: ast.AST) -> str:
+        return f"{self.path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+
+
+@cache
+def files(*suffixes: str) -> tuple[Path, ...]:
+    """Every file of the project with one of `suffixes`, what tools made left out."""
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir():
+                if entry.name not in SKIPPED_FOLDERS:
+                    yield from walk(entry)
+            elif entry.suffix in suffixes:
+                yield entry
+
+    return tuple(walk(ROOT))
+
+
+@cache
+def modules() -> dict[str, Module]:
+    """The server's modules by dotted name; a package is known by its `__init__.py`."""
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+@cache
+def imports(name: str) -> tuple[tuple[str, int], ...]:
+    """Modules that `name` imports, wherever in the file, each with its line."""
+    known = modules()
+    found: list[tuple[str, int]] = []
+    for node in ast.walk(known[name].tree):
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{known[name].at(node)} imports relatively"
+            origin = node.module or ""
+            for alias in node.names:
+                inner = f"{origin}.{alias.name}"
+                found.append((inner if inner in known else origin, node.lineno))
+    return tuple(found)
+
+
+def layer(name: str) -> int:
+    """Position in LAYERS, 0 at the top."""
+    part = name.split(".")[1] if "." in name else ""
+    for position, parts in enumerate(LAYERS):
+        if part in parts:
+            return position
+    raise AssertionError(f"{name} belongs to no layer: add '{part}' to LAYERS in test_tidy.py")
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def expect_none(offenders: list[str]) -> None:
+    """Fail with one offender a line."""
+    if offenders:
+        pytest.fail("\n".join(["", *offenders]), pytrace=False)
+
+
+def test_lines_and_files_stay_short() -> None:
+    offenders = []
+    for path in files(".py", ".ts", ".tsx", ".js", ".mjs"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        where = path.relative_to(ROOT)
+        offenders += [
+            f"{where}:{number} has {len(line)} characters"
+            for number, line in enumerate(lines, 1)
+            if len(line) > LINE_CHARACTERS_MAX
+        ]
+        if len(lines) > FILE_LINES_MAX:
+            offenders.append(f"{where} has {len(lines)} lines")
+        elif len(lines) > FILE_LINES_EXPLAINED and "one file because" not in "\n".join(lines[:40]):
+            offenders.append(
+                f"{where} has {len(lines)} lines and does not say 'one file because …' at its top"
+            )
+    expect_none(offenders)
+
+
+def test_functions_fit_on_a_screen() -> None:
+    offenders = []
+    for path in files(".py"):
+        for node in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            first = node.body[0]
+            has_docstring = ast.get_docstring(node, clean=False) is not None
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
+            size = (node.end_lineno or 0) - node.lineno + 1 - docstring
+            if size > FUNCTION_LINES_MAX:
+                offenders.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {size}")
+    expect_none(offenders)
+
+
+def test_names_of_files_say_something() -> None:
+    offenders = []
+    for path in files(".py", ".ts", ".tsx", ".js", ".mjs"):
+        where = path.relative_to(ROOT)
+        words = {part.split(".")[0] for part in where.parts}
+        if words & BANNED_NAMES or re.search(r"(^|[_-])v\d+\.", path.name):
+            offenders.append(str(where))
+    expect_none(offenders)
+
+
+def test_imports_point_down() -> None:
+    offenders = []
+    for name in modules():
+        for target, line in imports(name):
+            if name == "trice" or not target.startswith("trice.") or target not in modules():
+                continue
+            is_same_part = name.split(".")[1] == target.split(".")[1]
+            if not is_same_part and layer(target) <= layer(name):
+                offenders.append(f"{name}:{line} imports {target}, which lies above or beside it")
+    expect_none(offenders)
+
+
+def test_imports_make_no_cycle() -> None:
+    finished: set[str] = set()
+    cycles: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            cycles.append(" -> ".join((*path[path.index(name) :], name)))
+        elif name not in finished:
+            for target, _ in imports(name):
+                if target in modules() and target != name:
+                    visit(target, (*path, name))
+            finished.add(name)
+
+    for name in modules():
+        visit(name, ())
+    expect_none(cycles)
+
+
+def test_pure_files_do_no_io() -> None:
+    offenders = []
+    for module in modules().values():
+        if "No I/O." not in module.docstring:
+            continue
+        for target, line in imports(module.name):
+            if target in IMPURE_MODULES or target.split(".")[0] in IMPURE_MODULES:
+                offenders.append(f"{module.path.relative_to(ROOT)}:{line} imports {target}")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+                offenders.append(f"{module.at(node)} is asynchronous")
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open", "print", "input"):
+                offenders.append(f"{module.at(node)} calls {ast.unparse(node.func)}")
+    expect_none(offenders)
+
+
+def test_time_and_randomness_come_from_runtime() -> None:
+    clocks = re.compile(r"(datetime\.(now|utcnow|today)|date\.today|os\.urandom)$")
+    offenders = []
+    for module in modules().values():
+        if module.name == "trice.runtime":
+            continue
+        for target, line in imports(module.name):
+            if target.split(".")[0] in AMBIENT_MODULES:
+                offenders.append(f"{module.path.relative_to(ROOT)}:{line} imports {target}")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and clocks.search(ast.unparse(node.func)):
+                offenders.append(f"{module.at(node)} calls {ast.unparse(node.func)}")
+    expect_none(offenders)
+
+
+def test_every_module_is_reached_from_the_command() -> None:
+    reached: set[str] = set()
+    waiting = ["trice.cli.main"]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in modules():
+            continue
+        reached.add(name)
+        waiting.extend(target for target, _ in imports(name))
+        waiting.append(name.rpartition(".")[0])
+    expect_none(sorted(modules().keys() - reached - {"trice.__main__"}))
+
+
+def test_every_name_is_used() -> None:
+    """A function, class, method or constant that no other line of the server mentions is dead."""
+    used = set[str]()
+    for module in modules().values():
+        used |= mentions(module.tree)
+    offenders = [
+        f"{module.at(node)} {name}"
+        for module in modules().values()
+        for name, node in definitions(module.tree)
+        if name not in used and not (name.startswith("__") and name.endswith("__"))
+    ]
+    expect_none(offenders)
+
+
+def mentions(tree: ast.Module) -> set[str]:
+    """Every identifier a file uses: read, called, imported, or written as a string."""
+    found = set[str]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+                found.add(name)
+            case ast.alias(name=name):
+                found.add(name.rpartition(".")[2])
+            case ast.Constant(value=str(text)) if text.isidentifier():
+                found.add(text)
+            case ast.MatchClass(kwd_attrs=names):
+                found.update(names)
+            case _:
+                pass
+    return found
+
+
+PLAIN_DECORATORS = frozenset(
+    ("property", "staticmethod", "classmethod", "cache", "overload", "override", "dataclass")
+)
+PLAIN_BASES = frozenset(
+    (
+        *("Protocol", "Generic", "Enum", "StrEnum", "IntEnum", "NamedTuple", "TypedDict"),
+        *("Struct", "Exception", "object"),
+    )
+)
+
+
+def definitions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Names a file defines; not those a library calls (registered, or of a library's class)."""
+    own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if is_plain(node.decorator_list):
+                yield node.name, node
+            case ast.ClassDef():
+                yield node.name, node
+                bases = {ast.unparse(base).partition("[")[0] for base in node.bases}
+                if all(base in own or base.split(".")[-1] in PLAIN_BASES for base in bases):
+                    for member in node.body:
+                        match member:
+                            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                                if is_plain(member.decorator_list):
+                                    yield member.name, member
+                            case _:
+                                pass
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield name, node
+            case _:
+                pass
+
+
+def is_plain(decorators: list[ast.expr]) -> bool:
+    names = (ast.unparse(decorator).partition("(")[0] for decorator in decorators)
+    return all(name.split(".")[-1] in PLAIN_DECORATORS for name in names)
+
+
+@cache
+def stated_rules() -> dict[str, str]:
+    """Rule id -> file that states it."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "spec").glob("*.md")):
+        for rule in RULE_LINE.findall(path.read_text(encoding="utf-8")):
+            assert rule not in found, f"{path.name} states {rule} again (first in {found[rule]})"
+            found[rule] = path.name
+    return found
+
+
+@cache
+def cited_rules() -> dict[str, str]:
+    """Rule id -> one test that cites it."""
+    found: dict[str, str] = {}
+    for path in (ROOT / "server" / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule":
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant):
+                        found[str(argument.value)] = str(path.relative_to(ROOT))
+    patterns = [(path, TITLE_CITATION) for path in files(".ts", ".tsx", ".js", ".mjs")]
+    patterns += [(path, CASE_CITATION) for path in (ROOT / "spec" / "cases").rglob("*.txt")]
+    for path, pattern in patterns:
+        for group in pattern.findall(path.read_text(encoding="utf-8")):
+            found.update(dict.fromkeys(group.split(", "), str(path.relative_to(ROOT))))
+    return found
+
+
+def test_every_rule_has_a_test() -> None:
+    missing = [f"{rule} of {where}" for rule, where in stated_rules().items()]
+    expect_none([line for line in missing if line.split(" ")[0] not in cited_rules()])
+
+
+def test_every_citation_has_a_rule() -> None:
+    unknown = {rule: path for rule, path in cited_rules().items() if rule not in stated_rules()}
+    expect_none([f"{rule} in {path}" for rule, path in unknown.items()])
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    offered = set[str]()
+    for module in modules().values():
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.Constant(value=str(text)) if re.fullmatch(r"TRICE_[A-Z_]+", text):
+                    offered.add(text)
+                case ast.arg(arg=name, annotation=ast.expr() as annotation):
+                    if "typer.Option(" in ast.unparse(annotation):
+                        offered.add("--" + name.replace("_", "-"))
+                case _:
+                    pass
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| `(TRICE_[A-Z_]+)` \|", readme, re.MULTILINE)
+    documented = {name for row in rows for name in row}
+    expect_none([f"{name} is offered, but not in README.md" for name in offered - documented])
+    expect_none([f"{name} is in README.md, but not offered" for name in documented - offered])
+
+
+def test_generated_documents_are_fresh() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "document_errors.py"))
+    written = (ROOT / "spec" / "errors.md").read_text(encoding="utf-8")
+    assert written == script["document_errors"](), "run `make gen`"
+
+
+def test_nothing_is_left_for_later_without_an_issue() -> None:
+    later = re.compile(r"(#|//|\*).*\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b(?!.*#\d)")
+    expect_none(grep(later, files(".py", ".ts", ".tsx", ".js", ".mjs", ".css", ".sql", ".toml")))
+
+
+def test_nothing_points_at_one_machine() -> None:
+    machine = re.compile(r"(?<![\w.])/(wo" + r"rk|ro" + r"ot|ho" + r"me|Us" + r"ers)/\w")
+    suffixes = (".py", ".ts", ".tsx", ".js", ".mjs", ".md", ".toml", ".json", ".txt", "")
+    expect_none(grep(machine, files(*suffixes)))
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_name_no_registry(name: str) -> None:
+    expect_none(grep(re.compile(r"://|--(extra-)?index-url|--find-links"), (ROOT / name,)))
+
+
+def test_package_lock_names_no_registry() -> None:
+    remote = re.compile(r'"resolved": "[a-z+]+:')
+    expect_none(grep(remote, (ROOT / "package-lock.json",)))
+
+
+def grep(pattern: re.Pattern[str], paths: tuple[Path, ...]) -> list[str]:
+    """Lines that match, as `path:line text`."""
+    return [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()[:80]}"
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]

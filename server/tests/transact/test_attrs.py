@@ -1,0 +1,332 @@
+"""Steps that change attrs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.transact_app import App, raw, uid
+from trice import limits
+from trice.errors import Conflict, InvalidInput, LimitExceeded
+
+
+def refused(app: App, steps: Any, *, code: str = "validation-failed") -> InvalidInput:
+    before = app.snapshot()
+    with pytest.raises(InvalidInput) as caught:
+        app.transact(steps)
+    assert caught.value.code == code
+    assert app.snapshot() == before
+    return caught.value
+
+
+def update(app: App, etype: str, label: str, **changes: Any) -> list[Any]:
+    renamed = {key.replace("_", "-"): value for key, value in changes.items()}
+    flags = {"unique": "unique?", "index": "index?", "required": "required?"}
+    body = {flags.get(key, key): value for key, value in renamed.items()}
+    return [["update-attr", {"id": app.attr(etype, label).id, **body}]]
+
+
+@pytest.mark.rule("T70")
+def test_adding_the_same_attr_again_changes_nothing(library: App) -> None:
+    attr = {**library.attr_json("books", "isbn2"), "isUnsynced": True, "unknown": {"key": 1}}
+    library.transact([["add-attr", attr]])
+    catalog = library.catalog
+    library.put("books", 1, isbn2=5)
+    again = library.transact([["add-attr", attr], ["add-attr", {**attr, "isUnsynced": False}]])
+    assert not again.is_catalog_changed
+    assert library.catalog.version == catalog.version
+
+
+@pytest.mark.rule("T71")
+def test_the_same_id_with_other_properties_is_an_error(library: App) -> None:
+    attr = library.attr_json("books", "isbn2")
+    library.transact([["add-attr", attr]])
+    for change in ({"unique?": True}, {"forward-identity": [uid(1), "books", "isbn3"]}):
+        refused(library, [["add-attr", {**attr, **change}]], code="sql-raise")
+
+
+@pytest.mark.rule("T72")
+def test_a_name_is_used_once(library: App) -> None:
+    for attr in (
+        library.attr_json("books", "title"),
+        library.attr_json("people", "books"),
+        library.attr_json("books", "writer", to=("people", "email")),
+        {**library.attr_json("books", "author"), "isUnsynced": True},
+    ):
+        with pytest.raises(Conflict) as caught:
+            library.transact([["add-attr", attr]])
+        assert caught.value.hint["record-type"] == "ident"
+        etype, label = caught.value.hint["etype"], caught.value.hint["label"]
+        assert caught.value.message == f"`{label}` already exists on `{etype}`"
+
+
+@pytest.mark.rule("T73")
+def test_an_invented_attr_gives_way_to_one_with_its_name(library: App) -> None:
+    title = {**library.attr_json("books", "title"), "isUnsynced": True}
+    own_id = {**library.attr_json("books", "id"), "isUnsynced": True}
+    steps = [
+        ["add-attr", own_id],
+        ["add-attr", title],
+        ["add-triple", uid(1), own_id["id"], uid(1)],
+        ["add-triple", uid(1), title["id"], "t"],
+    ]
+    commit = library.transact(steps, is_admin=False)
+    assert not commit.is_catalog_changed
+    assert library.get("books", 1) == {"title": "t", "pages": None}
+
+
+@pytest.mark.rule("T73")
+def test_an_invented_link_that_runs_the_other_way_is_turned_around(library: App) -> None:
+    link = library.attr_json("people", "books", to=("books", "people"), cardinality="many")
+    add = ["add-attr", {**link, "isUnsynced": True}]
+    library.put("people", 5, email="a@b.c")
+    by = [library.attr("people", "email").id, "a@b.c"]
+    library.transact(
+        [add, ["add-triple", uid(5), link["id"], uid(1)], *library.put_steps("books", 1)]
+    )
+    library.transact([add, ["add-triple", by, link["id"], uid(2)], *library.put_steps("books", 2)])
+    assert set(library.all("books")) == {uid(1), uid(2)}
+    assert {each["author"] for each in library.all("books").values()} == {uid(5)}
+    library.transact([add, ["retract-triple", uid(5), link["id"], uid(1)]])
+    assert library.get("books", 1) == {"pages": None}
+
+
+@pytest.mark.rule("T74")
+@pytest.mark.parametrize(
+    ("etype", "label", "flags", "message"),
+    [
+        ("$foo", "id", {}, "$ is reserved for system tables. You can't create $foo"),
+        ("$magicCodes", "mine", {}, "$ is reserved for system tables."),
+        ("books", "codes", {"to": ("$magicCodes", "book")}, "$ is reserved for system tables."),
+        ("$users", "email", {}, "$users.email is a system column and it already exists."),
+        ("$users", "nick", {"required": True}, "as required"),
+    ],
+)
+def test_system_namespaces(app: App, etype: str, label: str, flags: Any, message: str) -> None:
+    error = refused(app, [["add-attr", app.attr_json(etype, label, **flags)]])
+    assert message in error.message
+    assert error.hint["data-type"] == "attributes"
+
+
+@pytest.mark.rule("T74")
+def test_some_system_namespaces_may_be_extended(app: App) -> None:
+    for etype in ("$users", "$files", "$streams"):
+        app.define(etype, "nick")
+        app.define("notes", f"of{etype[1:]}", to=(etype, "notes"))
+    app.put("$users", 1, nick="x")
+    found = app.get("$users", 1)
+    assert found is not None and found["nick"] == "x"
+
+
+@pytest.mark.rule("T75")
+def test_a_required_attr_needs_an_empty_namespace(library: App) -> None:
+    attr = ["add-attr", library.attr_json("books", "genre", required=True)]
+    library.put("people", 1)
+    library.put("books", 1)
+    error = refused(library, [attr])
+    expected = "Can't create attribute `genre` as required because `books` already have entities"
+    assert expected in error.message
+    library.transact([["delete-entity", uid(1), "books"]])
+    library.transact([attr])
+
+
+@pytest.mark.rule("T76")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "x"},
+        {"forward-identity": None},
+        {"forward-identity": [uid(1), "books"]},
+        {"forward-identity": ["x", "books", "label"]},
+        {"forward-identity": [uid(1), "", "label"]},
+        {"forward-identity": [uid(1), "books", "x" * 256]},
+        {"forward-identity": [uid(1), "books", "a\x00"]},
+        {"forward-identity": [uid(1), 5, "label"]},
+        {"value-type": "text"},
+        {"value-type": None},
+        {"value-type": "ref"},
+        {"cardinality": "few"},
+        {"cardinality": "many"},
+        {"unique?": 1},
+        {"checked-data-type": "uuid"},
+    ],
+)
+def test_malformed_attrs(app: App, change: Any) -> None:
+    error = refused(app, [["add-attr", {**app.attr_json("books", "label"), **change}]])
+    assert error.hint["data-type"] == "tx-steps"
+    assert error.hint["errors"][0]["in"][:2] == [0, 1]
+
+
+@pytest.mark.rule("T76")
+def test_malformed_links(app: App) -> None:
+    for attr in (
+        {**app.attr_json("a", "b", to=("c", "d")), "reverse-identity": None},
+        {**app.attr_json("a", "b", to=("c", "d")), "on-delete": "restrict"},
+        app.attr_json("a", "id", to=("c", "d")),
+        app.attr_json("a", "b", to=("c", "id")),
+        app.attr_json("a", "b", to=("a", "b")),
+    ):
+        refused(app, [["add-attr", attr]])
+
+
+@pytest.mark.rule("T77")
+def test_attrs_are_bounded(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ATTRS_PER_NAMESPACE_MAX", 2)
+    app.define("a", "id")
+    app.define("a", "b")
+    for limit, attr in (("", "a"), ("ATTRS_PER_APP_MAX", "c"), ("TX_ATTR_STEPS_MAX", "c")):
+        if limit:
+            monkeypatch.setattr(limits, limit, 0)
+        with pytest.raises(LimitExceeded) as caught:
+            app.transact([["add-attr", app.attr_json(attr, "x")]])
+        assert caught.value.code == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("T78")
+def test_updating_an_attr(library: App) -> None:
+    library.put("books", 1, title="b", meta=None)
+    library.put("books", 2)
+    forward = [library.attr("books", "title").forward.id, "books", "name"]
+    steps = update(
+        library, "books", "title", forward_identity=forward, index=True, checked_data_type="string"
+    )
+    commit = library.transact(steps)
+    assert commit.is_catalog_changed and library.catalog.find_forward("books", "title") is None
+    attr = library.attr("books", "name")
+    assert attr.is_sortable and library.all("books")[uid(2)]["name"] is None
+    library.transact(update(library, "books", "name", checked_data_type=None, index=False))
+    assert library.attr("books", "name").checked_type is None
+    refused(library, [["update-attr", {"id": uid(9)}]], code="sql-raise")
+
+
+@pytest.mark.rule("T78")
+def test_the_new_name_must_be_free(library: App) -> None:
+    forward = [uid(1), "books", "meta"]
+    with pytest.raises(Conflict) as caught:
+        library.transact(update(library, "books", "title", forward_identity=forward))
+    assert caught.value.hint["record-type"] == "ident"
+
+
+@pytest.mark.rule("T79")
+def test_what_cannot_be_changed_says_so(library: App) -> None:
+    moved = [uid(1), "tags", "title"]
+    refused(library, update(library, "books", "title", forward_identity=moved), code="not-built")
+    turned = [uid(1), "tags", "authored"]
+    refused(library, update(library, "books", "author", reverse_identity=turned), code="not-built")
+    refused(library, update(library, "books", "title", value_type="ref"), code="not-built")
+    refused(library, update(library, "books", "title", cardinality="many"))
+    refused(library, update(library, "books", "title", on_delete="cascade"))
+    refused(library, update(library, "books", "author", reverse_identity=None))
+    refused(library, update(library, "books", "author", checked_data_type="string"))
+    refused(library, update(library, "books", "id", forward_identity=[uid(1), "books", "key"]))
+    refused(library, update(library, "$users", "email", unique=False))
+
+
+@pytest.mark.rule("T80")
+def test_existing_values_must_fit_the_change(library: App) -> None:
+    library.put("books", 1, title="a", meta="2025-01-02", tags=uid(9), author=uid(9))
+    library.put("books", 2, title="a", meta=5, tags=uid(9), author=uid(9))
+    library.put("books", 3, meta="x" * 2000)
+    error = refused(library, update(library, "books", "title", required=True))
+    assert "Can't update attribute `title` to required because `books`" in error.message
+    refused(library, update(library, "books", "tags", required=True))
+    for label in ("title", "tags", "author"):
+        with pytest.raises(Conflict) as caught:
+            library.transact(update(library, "books", label, unique=True))
+        assert caught.value.hint["value"] == ("a" if label == "title" else uid(9))
+    error = refused(library, update(library, "books", "meta", index=True))
+    assert error.hint["value-too-large?"] is True
+    for checked in ("string", "number", "boolean", "date"):
+        error = refused(library, update(library, "books", "meta", checked_data_type=checked))
+        assert error.hint["checked-data-type"] == checked
+    library.put("books", 3, title="c", meta="now", tags=uid(8))
+    library.transact(update(library, "books", "meta", checked_data_type="date", index=True))
+    library.transact(update(library, "books", "title", required=True))
+    library.transact(update(library, "books", "tags", required=True))
+
+
+@pytest.mark.rule("T81")
+def test_a_link_may_change_its_cardinality(library: App) -> None:
+    library.put("books", 1, author=uid(5))
+    library.transact(update(library, "books", "author", cardinality="many"))
+    library.put("books", 1, author=uid(6))
+    assert library.pairs("books", "author") == {(raw(1), raw(5)), (raw(1), raw(6))}
+    library.transact(update(library, "books", "author", cardinality="one"))
+    assert library.get("books", 1) is not None
+
+
+@pytest.mark.rule("T82")
+def test_deleting_and_restoring_an_attr(library: App) -> None:
+    library.put("books", 1, title="a", pages=7)
+    pages = library.attr("books", "pages")
+    library.transact([["delete-attr", pages.id]])
+    assert library.get("books", 1) == {"title": "a"}
+    assert pages.id not in [attr["id"] for attr in library.catalog.wire()]
+    hidden = library.catalog.by_id[pages.id]
+    assert hidden.label == f"{pages.id}_deleted$pages"
+    assert hidden.metadata is not None
+    assert hidden.metadata["soft_delete_snapshot"] == {
+        "is_indexed": True,
+        "is_required": False,
+        "id_attr_id": library.attr("books", "id").id,
+    }
+    refused(library, [["add-triple", uid(1), pages.id, 8]], code="sql-raise")
+    library.transact([["restore-attr", pages.id]])
+    assert library.get("books", 1) == {"title": "a", "pages": 7}
+    assert not library.attr("books", "pages").is_indexed
+    assert library.attr("books", "pages").metadata is None
+
+
+@pytest.mark.rule("T82")
+def test_links_are_hidden_and_restored_too(library: App) -> None:
+    tags = library.attr("books", "tags").id
+    library.put("books", 1, tags=uid(9))
+    library.transact([["delete-attr", tags]])
+    assert library.catalog.find_reverse("tags", "books") is None
+    library.transact([["restore-attr", tags], ["restore-attr", tags]])
+    assert library.pairs("books", "tags") == {(raw(1), raw(9))}
+    library.transact([["delete-attr", tags]])
+    library.transact([["delete-entity", uid(1), "books"]])
+    library.transact([["restore-attr", tags]])
+    assert library.pairs("books", "tags") == set()
+
+
+@pytest.mark.rule("T83")
+def test_the_name_of_a_deleted_attr_is_free(library: App) -> None:
+    title = library.attr("books", "title").id
+    library.put("books", 1, title="old")
+    library.transact([["delete-attr", title]])
+    library.define("books", "title")
+    assert library.get("books", 1) == {"pages": None}
+    library.put("books", 1, title="new")
+    assert library.get("books", 1) == {"pages": None, "title": "new"}
+    with pytest.raises(Conflict) as caught:
+        library.transact([["restore-attr", title]])
+    assert caught.value.hint["record-type"] == "ident"
+    refused(library, [["delete-attr", title]], code="sql-raise")
+    refused(library, [["restore-attr", uid(9)]], code="sql-raise")
+    refused(library, [["delete-attr", library.attr("$users", "email").id]])
+
+
+@pytest.mark.rule("T84")
+def test_a_namespace_made_again_starts_empty(library: App) -> None:
+    library.put("tags", 1)
+    library.put("books", 1, title="a")
+    library.transact([["delete-attr", library.attr("tags", "id").id]])
+    for label in ("id", "title", "pages", "meta", "isbn", "author", "tags"):
+        library.transact([["delete-attr", library.attr("books", label).id]])
+    library.define("tags", "id")
+    library.define("books", "id")
+    library.define("books", "title")
+    assert (library.all("tags"), library.all("books")) == ({}, {})
+    library.put("books", 1)
+    assert library.all("books") == {uid(1): {}}
+
+
+@pytest.mark.rule("T85")
+def test_attr_steps_come_first_wherever_they_stand(library: App) -> None:
+    genre = library.attr_json("books", "genre")
+    library.transact([["add-triple", uid(1), genre["id"], "x"], ["add-attr", genre]])
+    library.put("books", 1)
+    assert library.get("books", 1) == {"genre": "x", "pages": None}

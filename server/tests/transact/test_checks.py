@@ -1,0 +1,307 @@
+"""Modes, system columns, required attrs, value types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.transact_app import App, uid
+from trice.errors import InvalidInput
+
+
+def refused(app: App, steps: Any, *, is_admin: bool = True) -> InvalidInput:
+    before = app.snapshot()
+    with pytest.raises(InvalidInput) as caught:
+        app.transact(steps, is_admin=is_admin)
+    assert caught.value.code == "validation-failed"
+    assert app.snapshot() == before
+    return caught.value
+
+
+def with_mode(steps: list[Any], mode: str) -> list[Any]:
+    return [[*step, {"mode": mode}] for step in steps]
+
+
+@pytest.mark.rule("T50")
+def test_create_needs_a_new_entity(library: App) -> None:
+    library.transact(with_mode(library.put_steps("books", 1, title="a"), "create"))
+    error = refused(library, with_mode(library.put_steps("books", 1, title="b"), "create"))
+    assert f"Creating entities that exist: {uid(1)}" in error.message
+    assert error.hint["data-type"] == "tx-step"
+    library.put("people", 2, email="a@b.c")
+    by = [library.attr("people", "email").id, "a@b.c"]
+    step = ["add-triple", by, library.attr("people", "id").id, by, {"mode": "create"}]
+    assert "Creating entities that exist" in refused(library, [step]).message
+
+
+@pytest.mark.rule("T51")
+def test_update_needs_an_existing_entity(library: App) -> None:
+    error = refused(library, with_mode(library.put_steps("books", 1, title="a"), "update"))
+    assert f"Updating entities that don't exist: {uid(1)}" in error.message
+    by = [library.attr("people", "email").id, "a@b.c"]
+    step = ["add-triple", by, library.attr("people", "id").id, by, {"mode": "update"}]
+    assert "Updating entities that don't exist" in refused(library, [step]).message
+    link = ["add-triple", uid(1), library.attr("books", "tags").id, uid(2), {"mode": "update"}]
+    refused(library, [link])
+    library.put("books", 1)
+    library.transact([link])
+
+
+@pytest.mark.rule("T52")
+def test_modes_judge_each_namespace_alone(library: App) -> None:
+    library.put("people", 1)
+    library.transact(with_mode(library.put_steps("books", 1, title="a"), "create"))
+    refused(library, with_mode(library.put_steps("tags", 1), "update"))
+
+
+@pytest.mark.rule("T53")
+def test_what_is_deleted_first_may_be_created(library: App) -> None:
+    library.put("books", 1, title="a", meta=1)
+    create = with_mode(library.put_steps("books", 1, title="b"), "create")
+    delete = ["delete-entity", uid(1), "books"]
+    refused(library, [*create, delete])
+    library.transact([delete, *create])
+    assert library.get("books", 1) == {"title": "b", "pages": None}
+
+
+@pytest.mark.rule("T54")
+@pytest.mark.parametrize(
+    ("etype", "label", "value"),
+    [
+        ("$users", "email", "a@b.c"),
+        ("$users", "type", "guest"),
+        ("$magicCodes", "email", "a@b.c"),
+        ("$oauthClients", "name", "google"),
+    ],
+)
+def test_system_columns_are_for_admins(app: App, etype: str, label: str, value: Any) -> None:
+    app.put(etype, 1)
+    for op in ("add-triple", "deep-merge-triple", "retract-triple"):
+        step = [op, uid(1), app.attr(etype, label).id, value]
+        error = refused(app, [step], is_admin=False)
+        assert f"{etype}.{label} is a system column." in error.message
+        assert error.hint["data-type"] == "tx-step"
+        app.transact([step])
+
+
+@pytest.mark.rule("T55")
+@pytest.mark.parametrize("is_admin", [False, True])
+@pytest.mark.parametrize(
+    ("etype", "label", "value"),
+    [("$files", "size", 5), ("$files", "location-id", "x"), ("$streams", "done", True)],
+)
+def test_files_and_streams_belong_to_the_server(
+    app: App, etype: str, label: str, value: Any, is_admin: bool
+) -> None:
+    step = ["add-triple", uid(1), app.attr(etype, label).id, value]
+    error = refused(app, [step], is_admin=is_admin)
+    expected = f"{etype}.{label} is a system column. You aren't allowed to change this directly."
+    assert expected in error.message
+
+
+def upload(app: App, number: int, path: str) -> None:
+    values = {"path": path, "size": 1, "location-id": f"l{number}"}
+    steps = app.put_steps("$files", number, **values)
+    app.transact(steps, is_internal=True)
+
+
+@pytest.mark.rule("T56")
+def test_files_may_be_moved_extended_and_deleted(app: App) -> None:
+    note = app.define("$files", "note")
+    upload(app, 1, "a.png")
+    path = app.attr("$files", "path").id
+    app.transact(
+        [["add-triple", uid(1), path, "b.png"], ["add-triple", uid(1), note, "n"]], is_admin=False
+    )
+    found = app.get("$files", 1)
+    assert found is not None and (found["path"], found["note"]) == ("b.png", "n")
+    error = refused(app, [["add-triple", uid(1), path, "$stream/x/0"]])
+    assert "The path for stream files can't be edited." in error.message
+    by = [path, "$stream/x/0"]
+    refused(app, [["add-triple", by, app.attr("$files", "id").id, by]])
+    error = refused(app, app.put_steps("$files", 2, path="c.png"), is_admin=False)
+    assert "Missing required attribute" in error.message
+    app.transact([["delete-entity", uid(1), "$files"]], is_admin=False)
+    assert app.all("$files") == {}
+
+
+@pytest.mark.rule("T57")
+def test_only_admins_create_and_delete_users(app: App) -> None:
+    nick = app.define("$users", "nick")
+    create = app.put_steps("$users", 1, nick="x")
+    error = refused(app, create, is_admin=False)
+    assert "$users is a system entity. You aren't allowed to create this" in error.message
+    app.transact(create)
+    app.transact(app.put_steps("$users", 1, nick="y"), is_admin=False)
+    id_attr = app.attr("$users", "id").id
+    for step in (["delete-entity", uid(1), "$users"], ["retract-triple", uid(1), id_attr, uid(1)]):
+        error = refused(app, [step], is_admin=False)
+        assert "$users is a system entity. You aren't allowed to delete this" in error.message
+    by = [app.attr("$users", "email").id, "a@b.c"]
+    error = refused(app, [["add-triple", by, nick, "z"]], is_admin=False)
+    assert "$users.email is a system column" in error.message
+    app.transact([["delete-entity", uid(1), "$users"]])
+    assert app.all("$users") == {}
+
+
+@pytest.mark.rule("T57")
+def test_a_cascade_into_a_system_namespace_is_refused(app: App) -> None:
+    app.define("teams", "id")
+    app.define("teams", "boss", to=("$users", "team"), unique=True, on_delete_reverse="cascade")
+    app.put("$users", 1)
+    app.put("teams", 2, boss=uid(1))
+    error = refused(app, [["delete-entity", uid(2), "teams"]], is_admin=False)
+    assert "$users is a system entity." in error.message
+    app.transact([["delete-entity", uid(2), "teams"]])
+    assert app.all("$users") == {}
+
+
+@pytest.fixture
+def strict(app: App) -> App:
+    """Posts need a title and an owner; users nothing."""
+    app.define("users", "id")
+    app.define("posts", "id")
+    app.define("posts", "title", required=True)
+    app.define("posts", "owner", to=("users", "posts"), required=True)
+    app.put("users", 9)
+    app.put("posts", 1, title="t", owner=uid(9))
+    return app
+
+
+@pytest.mark.rule("T60")
+def test_required_attrs(strict: App) -> None:
+    title, owner = strict.attr("posts", "title").id, strict.attr("posts", "owner").id
+    error = refused(strict, strict.put_steps("posts", 2, owner=uid(9)))
+    assert error.message == f"Missing required attribute `posts/title`: {uid(2)}"
+    assert error.hint["records"] == [{"etype": "posts", "label": "title", "entity-id": uid(2)}]
+    refused(strict, strict.put_steps("posts", 2, title="t"))
+    for step in (
+        ["add-triple", uid(1), title, None],
+        ["retract-triple", uid(1), title, "t"],
+        ["retract-triple", uid(1), owner, uid(9)],
+        ["delete-entity", uid(9), "users"],
+        ["retract-triple", uid(1), strict.attr("posts", "id").id, uid(1)],
+    ):
+        assert "Missing required attribute" in refused(strict, [step]).message
+    strict.transact([["delete-entity", uid(9), "users"], ["delete-entity", uid(1), "posts"]])
+    assert strict.all("posts") == {}
+
+
+@pytest.mark.rule("T60")
+def test_several_missing_attrs_are_all_named(strict: App) -> None:
+    steps = strict.put_steps("posts", 2) + strict.put_steps("posts", 3, title="t")
+    assert refused(strict, steps).message == (
+        f"Missing required attribute `posts/title`: {uid(2)}. "
+        f"Missing required attribute `posts/owner`: {uid(2)}, {uid(3)}"
+    )
+
+
+@pytest.mark.rule("T61")
+def test_retracting_everything_required_is_a_removal(strict: App) -> None:
+    values = {"id": uid(1), "title": "t", "owner": uid(9)}
+    strict.transact(
+        [
+            ["retract-triple", uid(1), strict.attr("posts", label).id, value]
+            for label, value in values.items()
+        ]
+    )
+    assert strict.all("posts") == {}
+
+
+@pytest.mark.rule("T62")
+def test_a_required_has_many_link(app: App) -> None:
+    app.define("users", "id")
+    app.define("teams", "id")
+    members = app.define(
+        "teams", "members", to=("users", "teams"), cardinality="many", required=True
+    )
+    app.put("users", 9)
+    assert "`teams/members`" in refused(app, app.put_steps("teams", 1)).message
+    app.put("teams", 1, members=uid(9))
+    for step in (["retract-triple", uid(1), members, uid(9)], ["delete-entity", uid(9), "users"]):
+        assert "`teams/members`" in refused(app, [step]).message
+    swap = [["retract-triple", uid(1), members, uid(9)], ["add-triple", uid(1), members, uid(8)]]
+    app.transact(swap)
+
+
+@pytest.mark.rule("T63")
+@pytest.mark.parametrize(
+    ("checked", "right", "wrong"),
+    [
+        ("string", ["", "x"], [1, True, {}, []]),
+        ("number", [0, -1.5], ["1", False, {}, []]),
+        ("boolean", [True, False], [0, "true", {}, []]),
+        ("date", [0, 1.5, "2025-01-02", "now"], [True, "2025-01-0", "x", {}, 1e300]),
+    ],
+)
+def test_checked_types(app: App, checked: str, right: list[Any], wrong: list[Any]) -> None:
+    app.define("todos", "id")
+    attr_id = app.define("todos", "field", checked_data_type=checked)
+    for value in [*right, None]:
+        app.put("todos", 1, field=value)
+        assert app.get("todos", 1) == {"field": value}
+    for value in wrong:
+        error = refused(app, app.put_steps("todos", 1, field=value))
+        assert error.message.startswith("Invalid value type for todos.field. Value must be a ")
+        assert set(error.hint) == {
+            "namespace",
+            "attribute",
+            "value",
+            "checked-data-type",
+            "attr-id",
+            "entity-id",
+        }
+        assert error.hint["attr-id"] == attr_id and error.hint["entity-id"] == uid(1)
+    merge = [["deep-merge-triple", uid(1), attr_id, {}]]
+    assert "Invalid value type" in refused(app, merge).message
+
+
+@pytest.mark.rule("T64")
+@pytest.mark.parametrize(
+    ("flags", "kind"), [({"index": True}, "an indexed"), ({"unique": True}, "a unique")]
+)
+def test_indexed_and_unique_values_are_short(app: App, flags: Any, kind: str) -> None:
+    app.define("todos", "id")
+    app.define("todos", "key", **flags)
+    app.put("todos", 1, key="x" * 1012)
+    for value in ("x" * 1013, "é" * 507, ["x" * 1012]):
+        error = refused(app, app.put_steps("todos", 1, key=value))
+        assert f"too large for {kind} attribute" in error.message
+        assert error.hint["value-too-large?"] is True
+        assert len(error.hint["value"]) < 200
+
+
+@pytest.mark.rule("T65")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\x00b",
+        ["\x00"],
+        {"\x00": 1},
+        "\ud800",
+        {"a": ["\udfff"]},
+        2**70,
+        [2**70],
+        float("nan"),
+        [float("inf")],
+        {1: 2},
+        b"x",
+        (1,),
+    ],
+)
+def test_values_the_store_cannot_keep(library: App, value: Any) -> None:
+    error = refused(library, library.put_steps("books", 1, meta=value))
+    assert error.hint["attribute"] == "meta"
+
+
+@pytest.mark.rule("T65")
+def test_values_are_bounded_in_depth(library: App) -> None:
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    library.put("books", 1, meta=deep)
+    for _ in range(5_000):
+        deep = [deep]
+    refused(library, library.put_steps("books", 1, meta=deep))
+    refused(library, [["deep-merge-triple", uid(1), library.attr("books", "meta").id, deep]])
