@@ -25,6 +25,7 @@ GROWTH_WRITES = 200
 PAUSE_S = 0.005
 DELIVERY_LIMIT_S = 20
 CONNECT_AT_ONCE = 50
+SETTLE_S = 1
 ROUNDS = 3
 
 _ACK = b'"transact-ok"'
@@ -225,6 +226,7 @@ async def own_filter(server: ServerProcess, clients: int) -> list[Row]:
 
     for connection in connections:
         connection.on_message = on_message
+    await asyncio.sleep(SETTLE_S)
     chooser = random.Random(clients)
     for round_number in range(ROUNDS):
         delays = []

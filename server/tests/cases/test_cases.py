@@ -39,6 +39,8 @@ from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST
 
 FILES = [path for folder in ("query", "transact") for path in sorted((ROOT / folder).glob("*.txt"))]
+SEED_ROWS = 4
+"""Rows of a seed per transaction: some entities are of one age, some are not."""
 IS_REWRITING = bool(os.environ.get("REWRITE"))
 LOW_LEVEL = {"add-triple", "retract-triple", "deep-merge-triple", "delete-entity", "add-attr"}
 LOW_LEVEL |= {"restore-attr", "update-attr"}
@@ -153,8 +155,9 @@ async def play(case: Case, path: Path) -> list[str]:
     db = await Database.open(path, runtime=runtime, schema=schema)
     try:
         stage = Stage(case, db, runtime)
-        for row in rows:
-            assert await stage.transact(stage.resolve([row]), []) == "ok", row
+        for start in range(0, len(rows), SEED_ROWS):
+            batch = rows[start : start + SEED_ROWS]
+            assert await stage.transact(stage.resolve(batch), []) == "ok", batch
         return [with_aliases(await stage.run(command)) for command in case.commands]
     finally:
         await db.close()

@@ -86,10 +86,12 @@ test(`live results equal fresh ones, seed ${SEED}`, async () => {
     });
     await Promise.all(writes);
     for (const [n, query] of QUERIES.entries()) {
-      const { data } = await within(fresh.db.queryOnce(query), 'queryOnce');
-      const due = JSON.stringify(data);
+      let due;
       await until(
-        () => JSON.stringify(watched[n].last().data) === due,
+        async () => {
+          due = JSON.stringify((await within(fresh.db.queryOnce(query), 'queryOnce')).data);
+          return JSON.stringify(watched[n].last().data) === due;
+        },
         () => `burst ${burst}, ${JSON.stringify(query)} after ${said.join('; ')}\n live  ${JSON.stringify(watched[n].last())}\n fresh ${due}`,
         3_000,
       );

@@ -180,6 +180,24 @@ describe('queries', () => {
     assert.ok(fresh['processed-tx-id'] >= last);
   });
 
+  test('[trap 2] a query asked after an acknowledged write shows it, though others share the query', async () => {
+    const session = await RawSession.connect(server, app.id);
+    const q = { todos: { $: { order: { title: 'asc' } } } };
+    await addQuery(b, q);
+    const others = Array.from({ length: 200 }, (_, n) => ({ todos: { $: { limit: n + 1 } } }));
+    for (const other of others) await addQuery(b, other);
+    for (let n = 0; n < 10; n += 1) {
+      const t = id();
+      const txId = await committed(a, todoSteps(t));
+      const ok = await addQuery(session, q);
+      assert.ok(ok['processed-tx-id'] >= txId, `answered at ${ok['processed-tx-id']} after the ack of ${txId}`);
+      assert.ok(triplesOf(ok.result).some(([e]) => e === t));
+      await session.ask({ op: 'remove-query', q });
+    }
+    for (const other of [q, ...others]) await b.ask({ op: 'remove-query', q: other });
+    session.close();
+  });
+
   test('[trap 3] fields leave out neither the id triple, nor what where and order need', async () => {
     const [t, p, label, name] = [id(), id(), id(), id()];
     await committed(a, [...personSteps(p, { name }), ...todoSteps(t, { label, priority: 5 }), ['add-triple', t, a.attr('todos', 'owner'), p]]);

@@ -86,7 +86,7 @@ def test_levels_and_unknown_names(books: Library) -> None:
         },
     )
     assert [(form.etype, form.waits) for form in found] == [
-        ("books", (("books", "nothing"), ("people", "none"))),
+        ("books", (("people", "none"), ("books", "nothing"))),
         ("", (("books", "gone"),)),
         ("nowhere", (("nowhere", "x"), ("nowhere", ""))),
         ("people", ()),

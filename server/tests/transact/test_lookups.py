@@ -102,8 +102,10 @@ def test_removing_by_a_lookup_without_match_is_ignored(ada: App) -> None:
 @pytest.mark.rule("T16")
 def test_the_lookups_own_attr_changes_only_if_it_matches(ada: App) -> None:
     email = ada.attr("people", "email").id
-    ada.transact([["add-triple", lookup(ada, "ada@x.y"), email, "new@x.y"]])
-    assert ada.all("people")[uid(1)]["email"] == "new@x.y"
+    by = lookup(ada, "ada@x.y")
+    name = ada.attr("people", "name").id
+    ada.transact([["add-triple", by, email, "new@x.y"], ["add-triple", by, name, "New"]])
+    assert ada.all("people") == {uid(1): {"email": "new@x.y", "name": "New"}}
     error = refused(ada, [["add-triple", lookup(ada, "ada@x.y"), email, "b@x.y"]])
     assert "Updates with lookups can only update the lookup attribute if" in error.message
 

@@ -84,6 +84,16 @@ def test_a_has_one_link_is_replaced_and_never_stolen(library: App) -> None:
 
 
 @pytest.mark.rule("T34")
+def test_ids_that_begin_like_a_document_are_only_ids(library: App) -> None:
+    first, second = (f"7b000000-0000-4000-8000-{number:012d}" for number in (1, 2))
+    author = library.attr("books", "author").id
+    library.put("books", 1)
+    for target in (first, second):
+        library.transact([["add-triple", uid(1), author, target]])
+    assert library.get("books", 1) == {"author": second, "pages": None}
+
+
+@pytest.mark.rule("T34")
 def test_the_one_side_of_a_has_many_link_is_never_stolen(library: App) -> None:
     library.define("people", "pets", to=("pets", "owner"), cardinality="many", unique=True)
     pets = library.attr("people", "pets").id

@@ -1,26 +1,20 @@
-"""`trice`: the commands and their exit codes."""
+"""`trice`: the commands and their exit codes.
+
+0 done · 1 the server could not run (port taken, folder in use) · 2 wrong usage
+"""
 
 from __future__ import annotations
 
-import typer
+import click
 
+import trice
 from trice.cli.serve import serve
 
-app = typer.Typer(
-    name="trice",
-    help="A real-time backend: live relational queries, transactions and sync in one process.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(serve)
 
-
-@app.callback()
-def trice() -> None:
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(trice.__version__, prog_name="trice")
+def main() -> None:
     """A real-time backend: live relational queries, transactions and sync in one process."""
 
 
-def main() -> None:
-    """Entry point of the `trice` command."""
-    app()
+main.add_command(serve)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 import uvloop
 
 from trice import log
@@ -15,46 +15,64 @@ from trice.errors import InvalidInput
 from trice.server import Server
 
 
+@click.command(context_settings={"show_default": True, "max_content_width": 100})
+@click.option(
+    "--host", envvar="TRICE_HOST", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all."
+)
+@click.option(
+    "--port", envvar="TRICE_PORT", type=int, default=8888, help="Port to listen on; 0 takes a free one."
+)
+@click.option(
+    "--data-dir",
+    envvar="TRICE_DATA_DIR",
+    type=click.Path(path_type=Path),
+    default="trice-data",
+    help="Where everything is kept.",
+)
+@click.option(
+    "--sample",
+    envvar="TRICE_SAMPLE",
+    type=click.Path(path_type=Path),
+    help="Folder of built sample apps (NAME/dist) to serve at /sample/NAME/.",
+)
+@click.option(
+    "--open-by-default/--no-open-by-default",
+    envvar="TRICE_OPEN_BY_DEFAULT",
+    default=False,
+    help="New apps without rules may be read and written by anybody.",
+)
+@click.option(
+    "--ephemeral-apps/--no-ephemeral-apps",
+    envvar="TRICE_EPHEMERAL_APPS",
+    default=True,
+    help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
+)
+@click.option(
+    "--websocket",
+    envvar="TRICE_WEBSOCKET",
+    type=click.Choice(("picows", "asgi")),
+    default="picows",
+    help="WebSocket implementation.",
+)
+@click.option(
+    "--log-level",
+    envvar="TRICE_LOG_LEVEL",
+    type=click.Choice(log.LEVELS),
+    default="info",
+    help="Least severe lines to log.",
+)
 def serve(
-    host: Annotated[
-        str, typer.Option(envvar="TRICE_HOST", help="Address to listen on; 0.0.0.0 for all.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="TRICE_PORT", help="Port to listen on; 0 takes a free one.")
-    ] = 8888,
-    data_dir: Annotated[
-        Path, typer.Option(envvar="TRICE_DATA_DIR", help="Where everything is kept.")
-    ] = Path("trice-data"),
-    sample: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="TRICE_SAMPLE",
-            help="Folder of built sample apps (NAME/dist) to serve at /sample/NAME/.",
-        ),
-    ] = None,
-    open_by_default: Annotated[
-        bool,
-        typer.Option(
-            envvar="TRICE_OPEN_BY_DEFAULT",
-            help="New apps without rules may be read and written by anybody.",
-        ),
-    ] = False,
-    ephemeral_apps: Annotated[
-        bool,
-        typer.Option(
-            envvar="TRICE_EPHEMERAL_APPS",
-            help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
-        ),
-    ] = True,
-    websocket: Annotated[
-        str,
-        typer.Option(envvar="TRICE_WEBSOCKET", help="WebSocket implementation: picows or asgi."),
-    ] = "picows",
-    log_level: Annotated[
-        str, typer.Option(envvar="TRICE_LOG_LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+    *,
+    host: str,
+    port: int,
+    data_dir: Path,
+    sample: Path | None,
+    open_by_default: bool,
+    ephemeral_apps: bool,
+    websocket: str,
+    log_level: str,
 ) -> None:
-    """Run a server until Ctrl-C."""
+    """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
     try:
         settings = Settings(
             host=host,
@@ -67,16 +85,13 @@ def serve(
             log_level=log_level,
         )
     except InvalidInput as failure:
-        typer.echo(f"trice serve: {failure.message}", err=True)
-        raise typer.Exit(2) from None
+        raise click.UsageError(failure.message) from None
     log.set_up(settings.log_level)
     try:
-        uvloop.run(Server(settings).run(on_ready=_announce))
-    except KeyboardInterrupt:
-        pass
+        with contextlib.suppress(KeyboardInterrupt):
+            uvloop.run(Server(settings).run(on_ready=_announce))
     except OSError as failure:
-        typer.echo(f"trice serve: {failure.strerror or failure}", err=True)
-        raise typer.Exit(1) from None
+        raise click.ClickException(failure.strerror or str(failure)) from None
 
 
 def _announce(base: str, samples: list[str]) -> None:

@@ -5,7 +5,9 @@
 // cases that write low-level steps. Of errors only the refusal is compared: the client hides codes.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { init } from '@instantdb/core';
+import { createNetwork, createStorage } from '../../interop/support/browser.mjs';
+
+const { init } = await import('@instantdb/core');
 
 const [origin, root] = process.argv.slice(2);
 
@@ -135,11 +137,10 @@ class Stage {
     stage.cursors = {};
     const [websocketURI, apiURI] = [`${origin.replace(/^http/, 'ws')}/runtime/session`, origin];
     const config = { appId: stage.appId, apiURI, websocketURI, verbose: false };
-    stage.admin = init({ ...config, __adminToken: stage.token });
-    for (const row of rows) {
-      const answer = await stage.transact([row]);
-      if (answer !== 'ok') throw new Error(`seed refused: ${JSON.stringify(row)}`);
-    }
+    const admin = { ...config, __adminToken: stage.token };
+    stage.admin = init(admin, createStorage(), createNetwork().Listener);
+    const answer = await stage.transact(rows);
+    if (answer !== 'ok') throw new Error(`seed ${seed} refused`);
     return stage;
   }
 

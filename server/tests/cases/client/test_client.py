@@ -19,7 +19,10 @@ def origin(tmp_path: Path) -> Iterator[str]:
     """The address of a fresh server."""
     command = [Path(sys.executable).with_name("trice"), "serve", "--host", "127.0.0.1"]
     with subprocess.Popen(
-        [*command, "--port", "0", "--data-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [*command, "--port", "0", "--data-dir", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as server:
         assert server.stdout is not None
         ready = next(line for line in server.stdout if READY in line)
