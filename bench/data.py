@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -92,11 +93,11 @@ async def seed_people(connection: Connection, count: int) -> list[str]:
     return ids
 
 
-async def _send_all(connection: Connection, messages: list[dict[str, object]]) -> None:
+async def _send_all(connection: Connection, messages: Sequence[Mapping[str, object]]) -> None:
     for first in range(0, len(messages), SEED_TRANSACTIONS_IN_FLIGHT):
         group = messages[first : first + SEED_TRANSACTIONS_IN_FLIGHT]
         await asyncio.gather(*(connection.ask(message) for message in group))
 
 
-def add_query(q: dict[str, object]) -> bytes:
+def add_query(q: Mapping[str, object]) -> bytes:
     return orjson.dumps({"op": "add-query", "client-event-id": str(uuid.uuid4()), "q": q})

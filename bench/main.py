@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,11 @@ def groups(arguments: argparse.Namespace) -> list[Group]:
         ),
         Group(
             "own-filter",
-            tuple(lambda s, n=n: workloads.own_filter(s, n) for n in filters),
+            tuple(partial(workloads.own_filter, clients=n) for n in filters),
         ),
         Group(
             "reads",
-            tuple(lambda s, n=n: workloads.first_answer(s, n) for n in (20, 1_000, 10_000)),
+            tuple(partial(workloads.first_answer, rows=n) for n in (20, 1_000, 10_000)),
         ),
         Group("growth", (lambda s: workloads.growth(s, sizes),), ("trice",)),
     ]
@@ -84,26 +85,32 @@ def idle(name: str) -> list[Row]:
     return [memory, start]
 
 
-async def measure(name: str, chosen: list[Group]) -> list[Row]:
-    """Every chosen workload against one server process; an app of its own for each."""
-    server = ServerProcess.start(name)
-    rows: list[Row] = []
+async def measure(names: list[str], chosen: list[Group]) -> dict[str, list[Row]]:
+    """Every chosen workload, an app of its own for each. Servers take turns workload by workload,
+    so that a ratio compares the same minute of the machine."""
+    servers = {name: ServerProcess.start(name) for name in names}
+    rows: dict[str, list[Row]] = {name: [] for name in names}
     try:
         for group in chosen:
-            if name not in group.servers:
-                continue
             for workload in group.workloads:
-                sys.stderr.write(f"{name}: {group.name}\n")
-                # A pause of the client's collector would be counted as the server's latency.
-                gc.collect()
-                gc.disable()
-                try:
-                    rows += await workload(server)
-                finally:
-                    gc.enable()
+                for name in names:
+                    if name in group.servers:
+                        sys.stderr.write(f"{group.name}: {name}\n")
+                        rows[name] += await _undisturbed(workload, servers[name])
     finally:
-        server.stop()
+        for server in servers.values():
+            server.stop()
     return rows
+
+
+async def _undisturbed(workload: Workload, server: ServerProcess) -> list[Row]:
+    """Run with this process's collector off: its pauses would count as the server's latency."""
+    gc.collect()
+    gc.disable()
+    try:
+        return await workload(server)
+    finally:
+        gc.enable()
 
 
 def number(value: float) -> str:
@@ -192,12 +199,11 @@ def main() -> None:
         sys.stderr.write(f"without the floor: {reason}\n")
         servers.remove("floor")
     chosen = [group for group in groups(arguments) if group.name in arguments.only]
-    results: dict[str, dict[str, dict[str, Any]]] = {}
-    for name in servers:
-        rows = idle(name) if "idle" in arguments.only else []
-        if chosen:
-            rows += uvloop.run(measure(name, chosen))
-        results[name] = {row.key: summary(row) for row in rows}
+    rows = {name: idle(name) if "idle" in arguments.only else [] for name in servers}
+    if chosen:
+        for name, measured in uvloop.run(measure(servers, chosen)).items():
+            rows[name] += measured
+    results = {name: {row.key: summary(row) for row in found} for name, found in rows.items()}
     baseline = orjson.loads(BASELINE.read_bytes()) if BASELINE.exists() else {}
     print_table(results, baseline)
     if arguments.record:

@@ -1,8 +1,8 @@
 """ONE app's data: query, transact, watch. The table of contents of the engine.
 
-    query      parse -> plan -> run -> encode
-    transact   parse -> apply (resolve, check, write) -> commit -> publish
-    watch      query, kept current: commit -> live -> run -> watchers
+query      parse -> plan -> run -> encode
+transact   parse -> apply (resolve, check, write) -> commit -> publish
+watch      query, kept current: commit -> live -> run -> watchers
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class Database:
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns."""
         steps = parse_steps(tx_steps, is_admin=identity.is_admin)
-        return self._engine.submit(self._applying(lambda _: steps, identity, event_id), event_id=event_id)
+        return self._engine.submit(
+            self._applying(lambda _: steps, identity, event_id), event_id=event_id
+        )
 
     async def transact_admin(
         self, steps: Any, *, identity: Identity, throw_on_missing_attrs: bool = False

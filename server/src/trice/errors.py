@@ -1,8 +1,7 @@
-"""Failures as exceptions: eight kinds, each instance carrying a registered code.
+"""Failures as exceptions: kinds, each instance carrying a registered code.
 
     TriceError
     ├── InvalidInput      400   malformed or invalid       fix the input
-    ├── Unauthenticated   401   who are you                sign in
     ├── PermissionDenied  400   not allowed
     ├── NotFound          400   absent
     ├── Conflict          400   clash                      re-read, then try again
@@ -47,12 +46,6 @@ class InvalidInput(TriceError):
     """What was sent is malformed or breaks a rule."""
 
     kind = Kind.INVALID
-
-
-class Unauthenticated(TriceError):
-    """The caller must sign in."""
-
-    kind = Kind.UNAUTHENTICATED
 
 
 class PermissionDenied(TriceError):
@@ -103,7 +96,9 @@ def invalid(
     source      instant-semantics §2.3
     """
     texts = [str(entry["message"]) for entry in errors if entry.get("message")]
-    text = message or ": ".join([f"Validation failed for {data_type}", *([", ".join(texts)] if texts else [])])
+    text = message or ": ".join(
+        [f"Validation failed for {data_type}", *([", ".join(texts)] if texts else [])]
+    )
     return InvalidInput(
         "validation-failed",
         text,

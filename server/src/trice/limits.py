@@ -34,9 +34,6 @@ PING_INTERVAL_MS = 5_000
 IDLE_TIMEOUT_MS = 15_000
 """A socket from which nothing came for this long, pongs included, is dropped."""
 
-SSE_KEEP_ALIVE_MS = 15_000
-"""A comment line this often. The Python SDK gives up after 60 s of silence."""
-
 SSE_RETRY_MS = 500
 """What admin event streams tell clients to wait before reconnecting."""
 
@@ -79,7 +76,7 @@ QUERY_SQL_CHARS_MAX = 900_000
 """Length of one statement; SQLite allows 1,000,000. More: `parameter-limit-exceeded`."""
 
 READ_STEPS_ON_LOOP = 60_000
-"""SQLite instructions a read may take on the event loop (about 5 ms); beyond, it moves to a thread."""
+"""SQLite instructions a read may take on the loop (about 5 ms); beyond, it moves to a thread."""
 
 READ_TIMEOUT_MS = 5_000
 """A session's query may take this long (instant-realtime §14); then `timeout`."""

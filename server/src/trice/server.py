@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -32,14 +33,14 @@ class _HttpServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         on_ready: Callable[[int], None],
-        on_stop: Callable[[], None],
+        on_stop: Callable[[], object],
     ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
         self._on_stop = on_stop
 
-    async def startup(self, sockets: list[object] | None = None) -> None:
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 

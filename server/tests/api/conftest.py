@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 import pytest
+
 from support.asgi import Exchange
 from support.runtime import FakeRuntime
-
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -26,9 +26,7 @@ class Stage:
         self.apps = Apps(settings.data_dir, runtime=self.runtime, is_open_by_default=False)
         self.hub = Hub(apps=self.apps, runtime=self.runtime)
         self.apps.on_delete = self.hub.drop_app
-        self.asgi = build_app(
-            settings=settings, apps=self.apps, hub=self.hub, runtime=self.runtime
-        )
+        self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=self.runtime)
         self.app_id = ""
         self.token = ""
 

@@ -42,7 +42,12 @@ def test_pushes_must_know_the_token(play):
         events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
         hello = await events.event(0)
         target = f"/runtime/sse?app_id={stage.app_id}"
-        for wrong in ({"sse-token": NOBODY}, {"sse-token": 5}, {"session-id": NOBODY}, {"session-id": []}):
+        for wrong in (
+            {"sse-token": NOBODY},
+            {"sse-token": 5},
+            {"session-id": NOBODY},
+            {"session-id": []},
+        ):
             answer = await stage.ask("POST", target, push({**hello, **wrong}))
             assert (answer.status, answer.json()["type"]) == (400, "session-missing")
         answer = await stage.ask("POST", target, {})
@@ -84,7 +89,9 @@ def test_a_bad_live_query_is_an_error_event_and_bad_callers_an_http_error(play):
         error = await events.event(1)
         assert (error["op"], error["type"]) == ("error", "validation-failed")
         await events.hang_up()
-        answer = await stage.ask("POST", "/admin/subscribe-query", {"query": {}}, {"app-id": stage.app_id})
+        answer = await stage.ask(
+            "POST", "/admin/subscribe-query", {"query": {}}, {"app-id": stage.app_id}
+        )
         assert (answer.status, answer.json()["type"]) == (400, "param-missing")
 
     play(scene)

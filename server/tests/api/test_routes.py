@@ -25,7 +25,12 @@ def test_health_answers_200_and_503_while_stopping(play):
 @pytest.mark.rule("H2")
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/nowhere"), ("GET", "/admin/query"), ("DELETE", "/health/x"), ("PATCH", "/admin/transact")],
+    [
+        ("GET", "/nowhere"),
+        ("GET", "/admin/query"),
+        ("DELETE", "/health/x"),
+        ("PATCH", "/admin/transact"),
+    ],
 )
 def test_unknown_routes_and_methods_are_404_json(play, method, path):
     async def scene(stage):
@@ -39,7 +44,13 @@ def test_unknown_routes_and_methods_are_404_json(play, method, path):
 @pytest.mark.rule("H3")
 @pytest.mark.parametrize(
     "path",
-    ["/runtime/auth/send_magic_code", "/storage/upload", "/admin/users", "/dash/apps", "/superadmin/apps"],
+    [
+        "/runtime/auth/send_magic_code",
+        "/storage/upload",
+        "/admin/users",
+        "/dash/apps",
+        "/superadmin/apps",
+    ],
 )
 def test_what_is_not_built_says_so(play, path):
     async def scene(stage):
@@ -66,9 +77,7 @@ def test_cors_on_answers_errors_and_preflight(play):
 
 
 @pytest.mark.rule("H5")
-@pytest.mark.parametrize(
-    ("title", "status"), [("my app", 200), (" ", 400), (5, 400), (None, 400)]
-)
+@pytest.mark.parametrize(("title", "status"), [("my app", 200), (" ", 400), (5, 400), (None, 400)])
 def test_ephemeral_apps_need_a_title(play, title, status):
     async def scene(stage):
         answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": title})
@@ -119,7 +128,9 @@ def test_ephemeral_apps_can_be_switched_off(play):
 )
 def test_rules_that_cannot_be_judged_yet_close_the_app(play, rules, is_open):
     async def scene(stage):
-        made = (await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": rules})).json()
+        made = (
+            await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": rules})
+        ).json()
         app = made["app"]
         guest = {"app-id": app["id"], "as-guest": "true"}
         admin = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
@@ -189,7 +200,9 @@ def test_who_may_not_come_in(play, headers, code, record):
 def test_the_app_id_may_come_as_query_parameter(play):
     async def scene(stage):
         headers = {"authorization": f"Bearer {stage.token}"}
-        answer = await stage.ask("POST", f"/admin/query?app_id={stage.app_id}", {"query": {}}, headers)
+        answer = await stage.ask(
+            "POST", f"/admin/query?app_id={stage.app_id}", {"query": {}}, headers
+        )
         assert answer.json() == {}
         answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
         assert answer.json()["type"] == "param-missing"

@@ -9,15 +9,16 @@ from typing import Any
 
 import orjson
 import pytest
-from support.runtime import FakeRuntime
 
+from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.identity import ADMIN
 from trice.live.live import LiveQuery, Question
 
-IDS = {name: f"e{number:07d}-0000-4000-8000-000000000000" for number, name in enumerate(
-    ("t1", "t2", "t3", "p1", "p2", "g1", "g2")
-)}
+IDS = {
+    name: f"e{number:07d}-0000-4000-8000-000000000000"
+    for number, name in enumerate(("t1", "t2", "t3", "p1", "p2", "g1", "g2"))
+}
 
 
 class Watched:

@@ -32,7 +32,10 @@ UNTOUCHED = [
     ({"todos": {"$": {"where": {"owner": "p1"}}}}, ["update", "todos", "t2", {"rank": 5}]),
     ({"todos": {"$": {"where": {"id": "t1"}}}}, ["update", "todos", "t2", {"title": "x"}]),
     ({"todos": {"$": {"where": {"rank": 3}}}}, ["update", "todos", "t2", {"title": "x"}]),
-    ({"people": {"$": {"where": {"id": "p1"}}, "todos": {}}}, ["update", "todos", "t2", {"title": "x"}]),
+    (
+        {"people": {"$": {"where": {"id": "p1"}}, "todos": {}}},
+        ["update", "todos", "t2", {"title": "x"}],
+    ),
 ]
 
 
@@ -76,7 +79,9 @@ def test_of_many_owners_only_the_written_one_is_touched(play):
 
 
 REFRESHED = [
-    pytest.param({"todos": {}}, ["update", "todos", "t1", {"title": "z"}], marks=pytest.mark.rule("L4")),
+    pytest.param(
+        {"todos": {}}, ["update", "todos", "t1", {"title": "z"}], marks=pytest.mark.rule("L4")
+    ),
     pytest.param(
         {"todos": {"$": {"where": {"rank": {"$gt": 5}}}}},
         ["update", "todos", "t1", {"rank": 9}],
@@ -102,11 +107,31 @@ REFRESHED = [
         ["unlink", "todos", "t1", {"tags": "g1"}],
         marks=pytest.mark.rule("L5"),
     ),
-    pytest.param({"todos": {"tags": {}}}, ["link", "todos", "t1", {"tags": "g2"}], marks=pytest.mark.rule("L6")),
-    pytest.param({"tags": {"todos": {}}}, ["unlink", "todos", "t1", {"tags": "g1"}], marks=pytest.mark.rule("L6")),
-    pytest.param({"people": {"todos": {}}}, ["link", "people", "p2", {"todos": "t1"}], marks=pytest.mark.rule("L6")),
-    pytest.param({"todos": {"owner": {}}}, ["link", "todos", "t2", {"owner": "p2"}], marks=pytest.mark.rule("L6")),
-    pytest.param({"todos": {"owner": {}}}, ["update", "people", "p1", {"name": "Z"}], marks=pytest.mark.rule("L7")),
+    pytest.param(
+        {"todos": {"tags": {}}},
+        ["link", "todos", "t1", {"tags": "g2"}],
+        marks=pytest.mark.rule("L6"),
+    ),
+    pytest.param(
+        {"tags": {"todos": {}}},
+        ["unlink", "todos", "t1", {"tags": "g1"}],
+        marks=pytest.mark.rule("L6"),
+    ),
+    pytest.param(
+        {"people": {"todos": {}}},
+        ["link", "people", "p2", {"todos": "t1"}],
+        marks=pytest.mark.rule("L6"),
+    ),
+    pytest.param(
+        {"todos": {"owner": {}}},
+        ["link", "todos", "t2", {"owner": "p2"}],
+        marks=pytest.mark.rule("L6"),
+    ),
+    pytest.param(
+        {"todos": {"owner": {}}},
+        ["update", "people", "p1", {"name": "Z"}],
+        marks=pytest.mark.rule("L7"),
+    ),
     pytest.param({"todos": {"tags": {}}}, ["delete", "tags", "g1"], marks=pytest.mark.rule("L7")),
     pytest.param(
         {"people": {"$": {"where": {"id": "p1"}}, "todos": {"$": {"where": {"rank": 8}}}}},
@@ -123,14 +148,22 @@ REFRESHED = [
         ["update", "todos", "t1", {"rank": 99}],
         marks=pytest.mark.rule("L8"),
     ),
-    pytest.param({"stars": {}}, ["update", "stars", "t1", {"size": 1}], marks=pytest.mark.rule("L9")),
+    pytest.param(
+        {"stars": {}}, ["update", "stars", "t1", {"size": 1}], marks=pytest.mark.rule("L9")
+    ),
     pytest.param(
         {"todos": {"$": {"where": {"color": "red"}}}},
         ["update", "todos", "t1", {"color": "red"}],
         marks=pytest.mark.rule("L9"),
     ),
-    pytest.param({"todos": {"stars": {}}}, ["link", "todos", "t1", {"stars": "g2"}], marks=pytest.mark.rule("L9")),
-    pytest.param({"todos": {}}, ["update", "todos", "t1", {"color": "red"}], marks=pytest.mark.rule("L9")),
+    pytest.param(
+        {"todos": {"stars": {}}},
+        ["link", "todos", "t1", {"stars": "g2"}],
+        marks=pytest.mark.rule("L9"),
+    ),
+    pytest.param(
+        {"todos": {}}, ["update", "todos", "t1", {"color": "red"}], marks=pytest.mark.rule("L9")
+    ),
 ]
 
 
@@ -203,12 +236,17 @@ def test_the_last_watcher_takes_the_query_along(play):
 def test_long_runs_move_to_a_thread_and_miss_no_commit(play, monkeypatch):
     async def scene(stage):
         await stage.write(
-            *(["update", "todos", f"e{n:07d}-2222-4000-8000-000000000000", {"rank": n}] for n in range(3000))
+            *(
+                ["update", "todos", f"e{n:07d}-2222-4000-8000-000000000000", {"rank": n}]
+                for n in range(3000)
+            )
         )
         monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 2_000)
         query = {"todos": {"$": {"where": {"rank": {"$gte": 0}}}}}
         with pytest.raises(ReadTooLong):
-            stage.live.watch_now(Question.of(query, rights="admin", shape="tree"), lambda live: None)
+            stage.live.watch_now(
+                Question.of(query, rights="admin", shape="tree"), lambda live: None
+            )
         first, same = await asyncio.gather(stage.watch(query), stage.watch(query))
         assert first.live is same.live
         assert stage.live.counts.rerun_on_thread == 1
@@ -242,9 +280,3 @@ def test_a_refresh_that_fails_is_told_and_recovers(play, monkeypatch):
         assert [row["rank"] for row in watched.rows("todos")] == [2]
 
     play(scene)
-
-
-
-
-
-

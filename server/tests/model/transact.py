@@ -188,7 +188,9 @@ class _Transaction:
             self.set_one(entity, attr, target)
             return
         self.touch(entity, attr)
-        self.after.many.setdefault((attr["id"], entity, target), self.now_ms)
+        key = (attr["id"], entity, target)
+        # A pair taken away and given back by one transaction never was away.
+        self.after.many.setdefault(key, self.before.many.get(key, self.now_ms))
 
     def set_one(self, entity: str, attr: Attr, value: Any) -> None:
         """Store a value of cardinality one; an equal value is no change and keeps its form."""

@@ -36,7 +36,7 @@ def page(library: Library, options: dict[str, Any]) -> tuple[list[int], dict[str
     return [int.from_bytes(entity, "big") for entity in node.ids()], node.page.wire()
 
 
-@pytest.mark.rule("Q31", "Q50", "Q51")
+@pytest.mark.rule("Q50", "Q51", "Q61")
 def test_order_of_text_is_the_clients_with_nulls_lowest(shelf: Library) -> None:
     assert page(shelf, {"order": {"title": "asc"}})[0] == ASCENDING
     assert page(shelf, {"order": {"title": "desc"}})[0] == ASCENDING[::-1]

@@ -334,7 +334,7 @@ def test_unknown_names_find_nothing_and_are_no_error(books: Library) -> None:
     }
 
 
-@pytest.mark.rule("Q24")
+@pytest.mark.rule("Q60")
 def test_a_limit_counts_entities_not_joined_rows(books: Library) -> None:
     for tag in range(20, 30):
         books.add("tags", tag, name="x")

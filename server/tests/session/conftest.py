@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.memory_client import MemoryClient
 from support.runtime import FakeRuntime
-
 from trice.apps.apps import App, Apps
 from trice.session.hub import Hub
 

@@ -6,8 +6,8 @@ import asyncio
 
 import orjson
 import pytest
-from support.memory_client import refreshed
 
+from support.memory_client import refreshed
 from trice import limits
 
 T1 = "e1000000-0000-4000-8000-000000000001"

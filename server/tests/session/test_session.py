@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
+
 from support.memory_client import refreshed, triples
 
 T1 = "e1000000-0000-4000-8000-000000000001"
@@ -213,7 +214,9 @@ def test_changes_arrive_whole_and_only_when_the_result_differs(play):
         client.say("add-query", q=query)
         await client.hear("add-query-ok")
         client.say("transact", tx_steps=stage.create("todos", T1, title="a", done=False))
-        last = client.say("transact", tx_steps=[["add-triple", T1, stage.attr("todos", "done"), True]])
+        last = client.say(
+            "transact", tx_steps=[["add-triple", T1, stage.attr("todos", "done"), True]]
+        )
         second = await client.hear_where(lambda m: m.get("client-event-id") == last)
         refresh = await client.hear("refresh-ok")
         assert refresh["processed-tx-id"] == second["tx-id"]
@@ -246,7 +249,9 @@ def test_transactions_are_acknowledged_in_order_with_rising_ids(play):
         client = await stage.client()
         title = stage.attr("todos", "title")
         events = [client.say("transact", tx_steps=stage.create("todos", T1))]
-        events += [client.say("transact", tx_steps=[["add-triple", T1, title, str(n)]]) for n in range(20)]
+        events += [
+            client.say("transact", tx_steps=[["add-triple", T1, title, str(n)]]) for n in range(20)
+        ]
         acks = [await client.hear("transact-ok") for _ in events]
         assert [ack["client-event-id"] for ack in acks] == events
         first = acks[0]["tx-id"]

@@ -14,7 +14,9 @@ WAIT_S = 10
 class Exchange:
     """One request and what has come back so far. Ends with `hang_up` if the answer does not."""
 
-    def __init__(self, app: ASGIApp, method: str, target: str, headers: dict[str, str], body: bytes):
+    def __init__(
+        self, app: ASGIApp, method: str, target: str, headers: dict[str, str], body: bytes
+    ):
         path, _, query = target.partition("?")
         self.status = 0
         self.headers: dict[str, str] = {}

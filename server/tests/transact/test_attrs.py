@@ -292,6 +292,17 @@ def test_links_are_hidden_and_restored_too(library: App) -> None:
     assert library.pairs("books", "tags") == set()
 
 
+@pytest.mark.rule("T82")
+def test_a_delete_takes_hidden_values_too(library: App) -> None:
+    library.put("books", 1, title="a", isbn=7)
+    isbn = library.attr("books", "isbn").id
+    library.transact([["delete-attr", isbn]])
+    again = [["delete-entity", uid(1), "books"], *library.put_steps("books", 1, title="a")]
+    assert library.transact(again).entities == []
+    library.transact([["restore-attr", isbn]])
+    assert library.get("books", 1) == {"title": "a", "pages": None}
+
+
 @pytest.mark.rule("T83")
 def test_the_name_of_a_deleted_attr_is_free(library: App) -> None:
     title = library.attr("books", "title").id

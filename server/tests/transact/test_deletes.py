@@ -45,6 +45,14 @@ def test_a_delete_also_takes_links_of_the_same_transaction(library: App) -> None
     assert library.pairs("books", "tags") == set()
 
 
+@pytest.mark.rule("T22")
+def test_a_delete_leaves_links_that_were_moved_before(library: App) -> None:
+    library.put("books", 1, author=uid(5))
+    move = ["add-triple", uid(1), library.attr("books", "author").id, uid(6)]
+    library.transact([move, ["delete-entity", uid(5), "people"]])
+    assert library.get("books", 1) == {"author": uid(6), "pages": None}
+
+
 @pytest.mark.rule("T23")
 def test_a_delete_without_namespace_goes_everywhere(library: App) -> None:
     for etype in ("books", "people", "tags"):

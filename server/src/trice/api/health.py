@@ -11,7 +11,7 @@ _WELCOME = """<!doctype html>
 <meta charset="utf-8">
 <title>trice</title>
 <style>
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem }
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto }
   code { background: #f2f2f2; padding: .1em .3em; border-radius: 4px }
 </style>
 <h1>trice is running</h1>

@@ -90,6 +90,4 @@ async def _anything_else(request: Request) -> Response:
     for prefix, feature in NOT_BUILT.items():
         if path == prefix or path.startswith(prefix + "/"):
             raise not_built(feature)
-    raise NotFound(
-        "route-not-found", "Oops! We couldn't match this route.", {"path": path}
-    )
+    raise NotFound("route-not-found", "Oops! We couldn't match this route.", {"path": path})

@@ -1,9 +1,9 @@
 """Connections that stay: WebSocket over plain ASGI, and server-sent events with their pushes.
 
-    GET  /runtime/session            WebSocket (uvicorn hands it to picows; this is the second way)
-    GET  /runtime/sse                events down; POST to the same path carries messages up
-    POST /admin/sse, /admin/sse/push the same for backends, signed in by headers
-    POST /admin/subscribe-query      one live query as a tree, events down only
+GET  /runtime/session            WebSocket (uvicorn hands it to picows; this is the second way)
+GET  /runtime/sse                events down; POST to the same path carries messages up
+POST /admin/sse, /admin/sse/push the same for backends, signed in by headers
+POST /admin/subscribe-query      one live query as a tree, events down only
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class QueuedSocket:
         return self._backlog_bytes
 
     def ping(self) -> None:
-        """An empty event; the carrier notices a dead client by itself, so silence proves nothing."""
+        """An empty event. The carrier notices a dead client by itself: silence proves nothing."""
         if self.session is not None:
             self.session.heard()
         self.send([b""])
@@ -145,9 +145,7 @@ class EventStream:
         self.socket.session = self.session
         self.token = new_uuid(runtime)
         self._hub = hub
-        self._hello = down.sse_init(
-            self.session.id, machine_id=machine_id, sse_token=self.token
-        )
+        self._hello = down.sse_init(self.session.id, machine_id=machine_id, sse_token=self.token)
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""

@@ -1,7 +1,7 @@
 """Apps: made, found, opened while somebody uses them, closed and deleted.
 
-    data-dir/platform.db        the registry
-    data-dir/apps/<id>.db       one SQLite file per app
+data-dir/platform.db        the registry
+data-dir/apps/<id>.db       one SQLite file per app
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Apps:
     Holds the databases in use. Does not hold sessions; `on_delete` tells their hub.
     """
 
-    def __init__(
-        self, data_dir: Path, *, runtime: Runtime, is_open_by_default: bool
-    ) -> None:
+    def __init__(self, data_dir: Path, *, runtime: Runtime, is_open_by_default: bool) -> None:
         self._folder = data_dir / "apps"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._registry = Registry(data_dir / "platform.db")
@@ -138,9 +136,7 @@ class Apps:
             expires_ms=None if life_ms is None else now_ms + life_ms,
         )
         try:
-            database = await Database.open(
-                self._path(app_id), runtime=self._runtime, schema=schema
-            )
+            database = await Database.open(self._path(app_id), runtime=self._runtime, schema=schema)
         except BaseException:
             self._delete_files(app_id)
             raise
@@ -162,9 +158,7 @@ class Apps:
     def get_row(self, app_id: str) -> AppRow:
         """The app's row; raises NotFound for unknown and expired ones."""
         row = self._registry.find(AppId(app_id.lower()))
-        if row is None or (
-            row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()
-        ):
+        if row is None or (row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()):
             raise NotFound(
                 "record-not-found",
                 "Record not found: app",

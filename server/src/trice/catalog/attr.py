@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trice.protocol.ids import AttrId
@@ -99,10 +99,6 @@ class Attr:
             and not self.is_ref
         )
 
-    def inferring(self, bits: int) -> Attr:
-        """This attr once values of the types in `bits` have been written too."""
-        return self if self.inferred | bits == self.inferred else replace(self, inferred=self.inferred | bits)
-
     def wire(self) -> dict[str, Any]:
         """The attr as clients receive it (instant-realtime §4)."""
         body: dict[str, Any] = {
@@ -113,7 +109,8 @@ class Attr:
             "unique?": self.is_unique,
             "index?": self.is_indexed,
             "required?": self.is_required,
-            "inferred-types": [name for name, bit in INFERRED_BITS.items() if self.inferred & bit] or None,
+            "inferred-types": [name for name, bit in INFERRED_BITS.items() if self.inferred & bit]
+            or None,
             "catalog": "system" if self.is_system else "user",
         }
         if self.reverse is not None:

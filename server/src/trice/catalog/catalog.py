@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,13 @@ class Namespace:
     columns: tuple[Attr, ...]
     pairs: tuple[Attr, ...]
 
+    def attrs(self) -> Iterator[Attr]:
+        """Every attr whose forward side this namespace owns, `id` first."""
+        if self.id_attr is not None:
+            yield self.id_attr
+        yield from self.columns
+        yield from self.pairs
+
     @cached_property
     def index(self) -> Mapping[AttrId, int]:
         """Position of each column attr in a row's cells."""
@@ -48,22 +55,62 @@ class Catalog:
 
     def __init__(self, attrs: Iterable[Attr], *, version: int = 1) -> None:
         self.version = version
-        self.by_id: dict[AttrId, Attr] = {attr.id: attr for attr in attrs}
+        self.by_id: dict[AttrId, Attr] = {}
+        self.namespaces: dict[str, Namespace] = {}
         self._forward: dict[tuple[str, str], Attr] = {}
         self._reverse: dict[tuple[str, str], Attr] = {}
-        owned: dict[str, list[Attr]] = {}
-        self._pointing: dict[str, list[Attr]] = {}
-        for attr in self.by_id.values():
-            if attr.deleted_ms is not None:
-                continue
-            self._forward[attr.forward.name] = attr
-            owned.setdefault(attr.etype, []).append(attr)
-            if attr.reverse is not None and attr.is_ref:
-                self._reverse[attr.reverse.name] = attr
-                self._pointing.setdefault(attr.reverse.etype, []).append(attr)
-        self.namespaces: dict[str, Namespace] = {
-            etype: _namespace(etype, members) for etype, members in owned.items()
-        }
+        self._pointing: dict[str, tuple[Attr, ...]] = {}
+        self._put(attrs)
+
+    def _put(self, changed: Iterable[Attr]) -> None:
+        """Add or replace attrs, and what is derived from the ones whose namespaces they touch.
+
+        Only while the catalog is being made. Costs O(changed + members of their namespaces).
+        """
+        members: dict[str, dict[AttrId, Attr]] = {}
+        pointing: dict[str, dict[AttrId, Attr]] = {}
+        for attr in changed:
+            old = self.by_id.get(attr.id)
+            self.by_id[attr.id] = attr
+            for version in (old, attr):
+                if version is not None and version.deleted_ms is None:
+                    self._place(version, members, pointing, is_gone=version is old)
+        for etype, owned in members.items():
+            if owned:
+                self.namespaces[etype] = _namespace(etype, owned.values())
+            else:
+                self.namespaces.pop(etype, None)
+        for etype, links in pointing.items():
+            self._pointing[etype] = tuple(links.values())
+
+    def _place(
+        self,
+        attr: Attr,
+        members: dict[str, dict[AttrId, Attr]],
+        pointing: dict[str, dict[AttrId, Attr]],
+        *,
+        is_gone: bool,
+    ) -> None:
+        """Enter one attr under its names, or take it out."""
+        owned = members.get(attr.etype)
+        if owned is None:
+            namespace = self.namespaces.get(attr.etype)
+            owned = {} if namespace is None else {own.id: own for own in namespace.attrs()}
+            members[attr.etype] = owned
+        places: list[tuple[dict[tuple[str, str], Attr], tuple[str, str], dict[AttrId, Attr]]]
+        places = [(self._forward, attr.forward.name, owned)]
+        if attr.reverse is not None and attr.is_ref:
+            target = attr.reverse.etype
+            links = pointing.setdefault(target, {a.id: a for a in self._pointing.get(target, ())})
+            places.append((self._reverse, attr.reverse.name, links))
+        for names, name, siblings in places:
+            if is_gone:
+                siblings.pop(attr.id, None)
+                if name in names and names[name].id == attr.id:
+                    del names[name]
+            else:
+                siblings[attr.id] = attr
+                names[name] = attr
 
     def find_forward(self, etype: str, label: str) -> Attr | None:
         """The attr that `etype` calls `label` on its forward side."""
@@ -79,22 +126,21 @@ class Catalog:
 
     def pointing_at(self, etype: str) -> tuple[Attr, ...]:
         """Links whose targets are entities of `etype`."""
-        return tuple(self._pointing.get(etype, ()))
+        return self._pointing.get(etype, ())
 
     def with_attrs(self, changed: Iterable[Attr], *, is_visible: bool = True) -> Catalog:
         """A catalog in which `changed` attrs are added or replace the ones with their ids.
 
         is_visible   whether clients must be told (False: only inferred types differ)
         """
-        merged = dict(self.by_id)
-        merged.update((attr.id, attr) for attr in changed)
-        return Catalog(merged.values(), version=self.version + (1 if is_visible else 0))
-
-    def without_attr(self, attr_id: AttrId) -> Catalog:
-        """A catalog that never had this attr."""
-        return Catalog(
-            (attr for attr in self.by_id.values() if attr.id != attr_id), version=self.version + 1
-        )
+        made = Catalog((), version=self.version + (1 if is_visible else 0))
+        made.by_id = dict(self.by_id)
+        made.namespaces = dict(self.namespaces)
+        made._forward = dict(self._forward)
+        made._reverse = dict(self._reverse)
+        made._pointing = dict(self._pointing)
+        made._put(changed)
+        return made
 
     def wire(self) -> list[dict[str, Any]]:
         """Every visible attr as clients receive it, sorted by id."""
@@ -107,7 +153,7 @@ class Catalog:
         return orjson.dumps(self.wire())
 
 
-def _namespace(etype: str, members: list[Attr]) -> Namespace:
+def _namespace(etype: str, members: Collection[Attr]) -> Namespace:
     columns = [attr for attr in members if not attr.is_pairs and not attr.is_id]
     id_attr = next((attr for attr in members if attr.is_id), None)
     table = next((attr.table for attr in (*([id_attr] if id_attr else ()), *columns)), "")

@@ -17,10 +17,17 @@ from trice.server import Server
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
 @click.option(
-    "--host", envvar="TRICE_HOST", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all."
+    "--host",
+    envvar="TRICE_HOST",
+    default="127.0.0.1",
+    help="Address to listen on; 0.0.0.0 for all.",
 )
 @click.option(
-    "--port", envvar="TRICE_PORT", type=int, default=8888, help="Port to listen on; 0 takes a free one."
+    "--port",
+    envvar="TRICE_PORT",
+    type=int,
+    default=8888,
+    help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--data-dir",

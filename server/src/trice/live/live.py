@@ -31,6 +31,9 @@ from trice.store.engine import Engine, ReadTooLong, Snapshot
 
 logger: Final = logging.getLogger("trice.live")
 
+NO_TX: Final = TxId(0)
+"""Before the first transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -79,7 +82,7 @@ class LiveQuery:
     q_json: bytes
     answer: Answer | None = None
     error: TriceError | None = None
-    tx: TxId = TxId(0)
+    tx: TxId = NO_TX
     digest: bytes = b""
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _computation: bytes | None = None
@@ -148,7 +151,7 @@ class Live:
         """Stop refreshing. Watchers are not told."""
         tasks = [*self._slow.values(), *self._first_runs.values()]
         if self._loop_task is not None:
-            tasks.append(self._loop_task)  # type: ignore[arg-type]
+            tasks.append(self._loop_task)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The index from what a commit changed to the live queries it may touch. No I/O.
 
-A commit is looked up by (namespace, id), by value and by attr, never compared with every query: with
-10,000 clients each on its own `owner`, a write looks at the ones whose value it has.
+A commit is looked up by (namespace, id), by value and by attr, never compared with every query:
+with 10,000 clients each on its own `owner`, a write looks at the ones whose value it has.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ Frame = bytes
 """One message, encoded."""
 
 
-def init_ok(session_id: SessionId, *, event_id: str | None, app: Mapping[str, Any], attrs_json: bytes) -> Frame:
+def init_ok(
+    session_id: SessionId, *, event_id: str | None, app: Mapping[str, Any], attrs_json: bytes
+) -> Frame:
     """The session is open; `attrs` is the whole catalog (instant-realtime §3.2)."""
     return orjson.dumps(
         {
@@ -66,7 +68,7 @@ def computation(*, q_json: bytes, result_json: bytes, meta_json: bytes) -> bytes
 
 
 def refresh_ok(computations: Iterable[bytes], *, tx: TxId, attrs_json: bytes | None) -> Frame:
-    """New answers, all containing every transaction up to `tx`; `attrs` when the catalog changed."""
+    """New answers, each containing every transaction up to `tx`; `attrs` if they changed."""
     return b"".join(
         (
             b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1),
@@ -80,7 +82,10 @@ def refresh_ok(computations: Iterable[bytes], *, tx: TxId, attrs_json: bytes | N
 
 def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:
     """The subscription is gone, or never was."""
-    return b'{"op":"remove-query-ok","client-event-id":%b,"q":%b}' % (orjson.dumps(event_id), q_json)
+    return b'{"op":"remove-query-ok","client-event-id":%b,"q":%b}' % (
+        orjson.dumps(event_id),
+        q_json,
+    )
 
 
 def transact_ok(tx: TxId, *, event_id: str | None) -> Frame:
@@ -89,7 +94,12 @@ def transact_ok(tx: TxId, *, event_id: str | None) -> Frame:
 
 
 def error(
-    body: Mapping[str, Any], *, status: int, event_id: str | None, original_json: bytes, trace_id: str
+    body: Mapping[str, Any],
+    *,
+    status: int,
+    event_id: str | None,
+    original_json: bytes,
+    trace_id: str,
 ) -> Frame:
     """A failure (§7.1). `original_json` is the message that caused it, which clients route by."""
     return orjson.dumps(
@@ -107,5 +117,10 @@ def error(
 def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> Frame:
     """First event of an SSE connection: what its pushes must present (§2.2)."""
     return orjson.dumps(
-        {"op": "sse-init", "machine-id": machine_id, "session-id": session_id, "sse-token": sse_token}
+        {
+            "op": "sse-init",
+            "machine-id": machine_id,
+            "session-id": session_id,
+            "sse-token": sse_token,
+        }
     )

@@ -13,10 +13,9 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """The eight ways to fail; each has one exception class in `trice.errors`."""
+    """The ways to fail; each has one exception class in `trice.errors`."""
 
     INVALID = "malformed or invalid"
-    UNAUTHENTICATED = "who are you"
     DENIED = "not allowed"
     NOT_FOUND = "absent"
     CONFLICT = "clash"
@@ -48,23 +47,111 @@ CODES: dict[str, Code] = {
     for code in (
         Code("param-missing", Kind.INVALID, 400, 400, False, "A required parameter is absent."),
         Code("param-malformed", Kind.INVALID, 400, 400, False, "A parameter has the wrong form."),
-        Code("validation-failed", Kind.INVALID, 400, 400, False, "A query, transaction or schema breaks a rule; `hint.errors` says where."),
-        Code("sql-raise", Kind.INVALID, 400, 400, False, "A step names an attr that does not exist, or redefines one."),
-        Code("not-built", Kind.INVALID, 501, 400, False, "This server does not have that feature yet."),
+        Code(
+            "validation-failed",
+            Kind.INVALID,
+            400,
+            400,
+            False,
+            "A query, transaction or schema breaks a rule; `hint.errors` says where.",
+        ),
+        Code(
+            "sql-raise",
+            Kind.INVALID,
+            400,
+            400,
+            False,
+            "A step names an attr that does not exist, or redefines one.",
+        ),
+        Code(
+            "not-built",
+            Kind.INVALID,
+            501,
+            400,
+            False,
+            "This server does not have that feature yet.",
+        ),
         Code("permission-denied", Kind.DENIED, 400, 400, False, "The caller may not do this."),
-        Code("app-read-only", Kind.DENIED, 400, 400, False, "The app accepts no writes at the moment."),
+        Code(
+            "app-read-only",
+            Kind.DENIED,
+            400,
+            400,
+            False,
+            "The app accepts no writes at the moment.",
+        ),
         Code("app-disabled", Kind.DENIED, 400, 400, False, "The app is switched off."),
-        Code("record-not-found", Kind.NOT_FOUND, 400, 400, False, "There is no such app, token or user."),
-        Code("route-not-found", Kind.NOT_FOUND, 404, 404, False, "No route has this path and method."),
-        Code("session-missing", Kind.NOT_FOUND, 400, 400, False, "The session has ended or its token is wrong; open a new one."),
-        Code("record-not-unique", Kind.CONFLICT, 400, 400, False, "Another record holds this value."),
-        Code("parameter-limit-exceeded", Kind.LIMIT, 400, 500, False, "The transaction or query has too many parts."),
-        Code("message-too-big", Kind.LIMIT, 413, 400, False, "The message is larger than this server accepts."),
-        Code("rate-limited", Kind.LIMIT, 429, 400, True, "Too many requests; wait `hint.retry-after` ms."),
+        Code(
+            "record-not-found",
+            Kind.NOT_FOUND,
+            400,
+            400,
+            False,
+            "There is no such app, token or user.",
+        ),
+        Code(
+            "route-not-found", Kind.NOT_FOUND, 404, 404, False, "No route has this path and method."
+        ),
+        Code(
+            "session-missing",
+            Kind.NOT_FOUND,
+            400,
+            400,
+            False,
+            "The session has ended or its token is wrong; open a new one.",
+        ),
+        Code(
+            "record-not-unique", Kind.CONFLICT, 400, 400, False, "Another record holds this value."
+        ),
+        Code(
+            "parameter-limit-exceeded",
+            Kind.LIMIT,
+            400,
+            500,
+            False,
+            "The transaction or query has too many parts.",
+        ),
+        Code(
+            "message-too-big",
+            Kind.LIMIT,
+            413,
+            400,
+            False,
+            "The message is larger than this server accepts.",
+        ),
+        Code(
+            "rate-limited",
+            Kind.LIMIT,
+            429,
+            400,
+            True,
+            "Too many requests; wait `hint.retry-after` ms.",
+        ),
         Code("timeout", Kind.UNAVAILABLE, 429, 500, True, "The query took too long to complete."),
-        Code("operation-timed-out", Kind.UNAVAILABLE, 500, 500, True, "Handling the message took too long."),
-        Code("overloaded", Kind.UNAVAILABLE, 503, 500, True, "The server is busy or stopping; try again."),
-        Code("unknown", Kind.BUG, 500, 500, True, "Something broke in the server; the log has the trace id."),
+        Code(
+            "operation-timed-out",
+            Kind.UNAVAILABLE,
+            500,
+            500,
+            True,
+            "Handling the message took too long.",
+        ),
+        Code(
+            "overloaded",
+            Kind.UNAVAILABLE,
+            503,
+            500,
+            True,
+            "The server is busy or stopping; try again.",
+        ),
+        Code(
+            "unknown",
+            Kind.BUG,
+            500,
+            500,
+            True,
+            "Something broke in the server; the log has the trace id.",
+        ),
     )
 }
 """Every code by its name on the wire."""

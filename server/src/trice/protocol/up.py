@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 
-class _Up(msgspec.Struct, rename="kebab", tag_field="op", frozen=True):
+class _Up(msgspec.Struct, rename="kebab", tag_field="op"):
     """Fields every message has. `client_event_id` is echoed in answers."""
 
     client_event_id: str | None = None

@@ -322,6 +322,13 @@ def _check_value(
                     f"The value of `{op.value}` must be a string. Got {quote(value)}.",
                     wanted="string?",
                 )
+            if len(value) > limits.LIKE_PATTERN_CHARS_MAX:
+                raise source.failure(
+                    op_place,
+                    f"The pattern of `{op.value}` has {len(value)} characters; "
+                    f"{limits.LIKE_PATTERN_CHARS_MAX} are accepted.",
+                    expected="supported-size?",
+                )
         case Op.GT | Op.GTE | Op.LT | Op.LTE:
             if not attr.is_sortable or attr.is_id:
                 raise _not_comparable(source, attr, op, place=place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trice import limits
 from trice.catalog.values import MISSING, Cell, decode_attr, order_cell
 from trice.errors import LimitExceeded
@@ -67,14 +69,14 @@ class _Reader:
         form = node.form
         statement = form.select
         assert statement is not None
-        bound: tuple[Cell, ...] = ids
+        bound: Sequence[EntityId] = ids
         if form.held == "parent":
             assert form.link_cell is not None
             cell = form.link_cell
-            bound = tuple({parent[cell] for parent in parents} - {None})
+            bound = tuple({parent[cell] for parent in parents} - {None})  # type: ignore[arg-type]
             if not bound:
                 return
-        rows = self._snapshot.rows(statement.sql, (bound, *statement.bindings))  # type: ignore[arg-type]
+        rows = self._snapshot.rows(statement.sql, (bound, *statement.bindings))
         self._count(rows)
         if form.held == "pairs":
             _split_pairs(node, rows)
@@ -211,4 +213,5 @@ def _split_pairs(node: Node, rows: list[Row]) -> None:
 
 def _as_pairs(rows: list[Row]) -> list[Pair]:
     """Rows of `source, target, created_ms`; a link held by a stub has no time yet."""
-    return [(source, target, created_ms or 0) for source, target, created_ms in rows]  # type: ignore[misc]
+    pairs = ((source, target, created_ms or 0) for source, target, created_ms in rows)
+    return list(pairs)  # type: ignore[arg-type]

@@ -256,7 +256,9 @@ def _question(session: Session, message: up.AddQuery) -> tuple[Question, bytes]:
     try:
         q_json = orjson.dumps(message.q)
     except orjson.JSONEncodeError as cause:
-        raise invalid("query", None, [{"in": [], "message": "The query nests too deeply."}]) from cause
+        raise invalid(
+            "query", None, [{"in": [], "message": "The query nests too deeply."}]
+        ) from cause
     return Question.of(message.q, rights=session.identity.rights, shape=_shape(message)), q_json
 
 

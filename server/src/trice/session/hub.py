@@ -32,9 +32,7 @@ class Hub:
 
     def open(self, socket: Socket) -> Session:
         """A connection was made."""
-        session = Session(
-            socket, apps=self.apps, runtime=self._runtime, on_message=on_message
-        )
+        session = Session(socket, apps=self.apps, runtime=self._runtime, on_message=on_message)
         self._sessions[session.id] = session
         return session
 

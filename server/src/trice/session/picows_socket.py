@@ -27,11 +27,12 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
-from picows.picows import WSProtocol
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
 from trice.session.hub import Hub
 from trice.session.session import Session
+from trice.session.socket import TOO_BIG
 
 PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
@@ -47,7 +48,7 @@ def frame_header(size_bytes: int) -> bytes:
     return bytes((_TEXT_FINAL, 127)) + size_bytes.to_bytes(8, "big")
 
 
-class PicowsSocket(WSListener):  # type: ignore[misc]
+class PicowsSocket(WSListener):
     """One connection: picows' listener on one side, the session's Socket on the other."""
 
     def __init__(self, hub: Hub) -> None:
@@ -84,7 +85,7 @@ class PicowsSocket(WSListener):  # type: ignore[misc]
     def close(self, code: int, reason: str) -> None:
         if not self._is_closing:
             self._is_closing = True
-            self._transport.send_close(code, reason.encode())
+            self._transport.send_close(WSCloseCode(code), reason.encode())
             self._transport.disconnect()
 
     # --- WSListener --------------------------------------------------------------------------
@@ -115,7 +116,7 @@ class PicowsSocket(WSListener):  # type: ignore[misc]
         self._parts.append(payload)
         self._parts_bytes += len(payload)
         if self._parts_bytes > limits.MESSAGE_BYTES_MAX:
-            self.close(WSCloseCode.MESSAGE_TOO_BIG, "message too big")
+            self.close(TOO_BIG, "message too big")
         elif is_last:
             message = b"".join(self._parts)
             self._parts, self._parts_bytes = [], 0

@@ -1,7 +1,7 @@
 """One connected client: its identity, its app, its socket, and everything it holds on to.
 
-    socket ──receive──> worker ──> handlers ──> state, database
-    database ──told──> state.news ──> outbox ──one write a turn──> socket
+socket ──receive──> worker ──> handlers ──> state, database
+database ──told──> state.news ──> outbox ──one write a turn──> socket
 """
 
 from __future__ import annotations
@@ -156,9 +156,7 @@ class Session:
         catalog = self.app.database.catalog
         if catalog.version != self.state.catalog_version_told:
             self.state.catalog_version_told = catalog.version
-            self.push(
-                down.refresh_ok([], tx=self.app.database.tx, attrs_json=catalog.wire_json)
-            )
+            self.push(down.refresh_ok([], tx=self.app.database.tx, attrs_json=catalog.wire_json))
 
     def connect(self, subscription: Subscription, live: LiveQuery) -> None:
         """`live` answers `subscription` from here on."""
@@ -237,10 +235,7 @@ class Session:
 
     def check_time(self, now_ms: float) -> None:
         """Drop a session that never began or fell silent; else make the other side answer."""
-        if (
-            self.state.phase is Phase.WAITING
-            and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS
-        ):
+        if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
             self.close(IDLE, "no init message")
         elif now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
             self.close(IDLE, "nothing received")
