@@ -47,15 +47,29 @@ function openApp() {
   db.pragma('synchronous = FULL');
   const upserts = new Map();
   for (const [table, columns] of Object.entries(COLUMNS)) {
-    db.exec(`create table ${table} (id text primary key, created integer, ${columns.join(', ')}) without rowid`);
+    db.exec(
+      `create table ${table} (id text primary key, created integer, ${columns.join(', ')})` +
+        ' without rowid',
+    );
     const inserts = (column) =>
       column === 'id'
         ? `insert into ${table} (id, created) values (?, ?) on conflict (id) do nothing`
-        : `insert into ${table} (id, ${column}) values (?, ?) on conflict (id) do update set ${column} = excluded.${column}`;
-    for (const column of ['id', ...columns]) upserts.set(`${table}.${column}`, db.prepare(inserts(column)));
+        : `insert into ${table} (id, ${column}) values (?, ?)` +
+          ` on conflict (id) do update set ${column} = excluded.${column}`;
+    for (const column of ['id', ...columns])
+      upserts.set(`${table}.${column}`, db.prepare(inserts(column)));
   }
-  for (const column of ['label', 'owner', 'priority']) db.exec(`create index todos_${column} on todos (${column})`);
-  const app = { id, db, upserts, txId: 1, queries: new Map(), byValue: new Map(), reads: new Map() };
+  for (const column of ['label', 'owner', 'priority'])
+    db.exec(`create index todos_${column} on todos (${column})`);
+  const app = {
+    id,
+    db,
+    upserts,
+    txId: 1,
+    queries: new Map(),
+    byValue: new Map(),
+    reads: new Map(),
+  };
   apps.set(id, app);
   return app;
 }
@@ -73,7 +87,8 @@ function runQuery(app, q) {
   const [order] = Object.entries($.order ?? {});
   const sql =
     `select * from todos${filter ? ` where ${filter[0]} = ?` : ''}` +
-    ` order by ${order ? `${order[0]} ${order[1]}` : 'created'}${$.limit ? ` limit ${$.limit}` : ''}`;
+    ` order by ${order ? `${order[0]} ${order[1]}` : 'created'}` +
+    ($.limit ? ` limit ${$.limit}` : '');
   const rows = prepared(app, sql).all(...(filter ? [sqlValue(filter[1])] : []));
   const triples = [];
   const add = (table, row) => {
@@ -88,7 +103,8 @@ function runQuery(app, q) {
     add('todos', row);
     if (owner && row.owner) owners.add(row.owner);
   }
-  for (const id of owners) add('people', prepared(app, 'select * from people where id = ?').get(id));
+  for (const id of owners)
+    add('people', prepared(app, 'select * from people where id = ?').get(id));
   return [{ data: { 'datalog-result': { 'join-rows': [triples] } }, 'child-nodes': [] }];
 }
 
@@ -114,7 +130,9 @@ function transact(app, steps) {
   app.db.exec('begin immediate');
   for (const [, entity, attr, value] of steps) {
     const { table, column } = columnByAttr.get(attr);
-    app.upserts.get(`${table}.${column}`).run(entity, column === 'id' ? Date.now() : sqlValue(value));
+    app.upserts
+      .get(`${table}.${column}`)
+      .run(entity, column === 'id' ? Date.now() : sqlValue(value));
     if (table === 'todos') touched.add(entity);
   }
   const affected = new Set();
@@ -147,7 +165,13 @@ const handlers = {
   },
   transact({ app, socket }, message) {
     const affected = transact(app, message['tx-steps']);
-    socket.send(JSON.stringify({ op: 'transact-ok', 'client-event-id': message['client-event-id'], 'tx-id': app.txId }));
+    socket.send(
+      JSON.stringify({
+        op: 'transact-ok',
+        'client-event-id': message['client-event-id'],
+        'tx-id': app.txId,
+      }),
+    );
     for (const { q, sockets } of affected) {
       if (!sockets.size) continue;
       const computations = [{ 'instaql-query': q, 'instaql-result': runQuery(app, q) }];
@@ -162,14 +186,17 @@ const server = createServer((request, response) => {
   response.setHeader('content-type', 'application/json');
   if (request.url === '/health') return response.end('{}');
   const app = openApp();
-  return response.end(JSON.stringify({ app: { id: app.id, 'admin-token': randomUUID() }, expires_ms: 0 }));
+  return response.end(
+    JSON.stringify({ app: { id: app.id, 'admin-token': randomUUID() }, expires_ms: 0 }),
+  );
 });
 new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket) => {
   const session = { socket, app: undefined };
   socket.on('message', (data) => {
     const message = JSON.parse(data);
     const answer = handlers[message.op](session, message);
-    if (answer) socket.send(JSON.stringify({ 'client-event-id': message['client-event-id'], ...answer }));
+    if (answer)
+      socket.send(JSON.stringify({ 'client-event-id': message['client-event-id'], ...answer }));
   });
   socket.on('close', () => {
     for (const { sockets } of session.app?.queries.values() ?? []) sockets.delete(socket);

@@ -61,7 +61,9 @@ before(async () => {
   server = await startServer();
   app = await createApp(server, { schema: serialisedSchema() });
   admin = createAdmin(server, app, { schema });
-  [watcher, writer, fresh] = await Promise.all([1, 2, 3].map(() => connectCore(server, app, { schema })));
+  [watcher, writer, fresh] = await Promise.all(
+    [1, 2, 3].map(() => connectCore(server, app, { schema })),
+  );
 });
 after(async () => {
   for (const client of [watcher, writer, fresh]) client?.close();
@@ -71,7 +73,10 @@ after(async () => {
 test(`live results equal fresh ones, seed ${SEED}`, async () => {
   const random = new Random();
   const pool = Object.fromEntries(
-    ['people', 'todos', 'tags', 'projects', 'comments', 'profiles'].map((etype) => [etype, Array.from({ length: POOL }, () => random.uuid())]),
+    ['people', 'todos', 'tags', 'projects', 'comments', 'profiles'].map((etype) => [
+      etype,
+      Array.from({ length: POOL }, () => random.uuid()),
+    ]),
   );
   const watched = QUERIES.map((query) => watch(watcher.db, query));
   await until(() => watched.every((w) => w.answers.length > 0), 'the first answers');
@@ -82,7 +87,10 @@ test(`live results equal fresh ones, seed ${SEED}`, async () => {
       const db = random.chance(0.5) ? writer.db : admin;
       const [what, chunk] = operation(random, db.tx, pool);
       said.push(what);
-      return within(Promise.resolve(db.transact(chunk)).catch(() => {}), 'a write');
+      return within(
+        Promise.resolve(db.transact(chunk)).catch(() => {}),
+        'a write',
+      );
     });
     await Promise.all(writes);
     for (const [n, query] of QUERIES.entries()) {
@@ -92,7 +100,9 @@ test(`live results equal fresh ones, seed ${SEED}`, async () => {
           due = JSON.stringify((await within(fresh.db.queryOnce(query), 'queryOnce')).data);
           return JSON.stringify(watched[n].last().data) === due;
         },
-        () => `burst ${burst}, ${JSON.stringify(query)} after ${said.join('; ')}\n live  ${JSON.stringify(watched[n].last())}\n fresh ${due}`,
+        () =>
+          `burst ${burst}, ${JSON.stringify(query)} after ${said.join('; ')}\n` +
+          ` live  ${JSON.stringify(watched[n].last())}\n fresh ${due}`,
         3_000,
       );
     }
@@ -104,22 +114,55 @@ test(`live results equal fresh ones, seed ${SEED}`, async () => {
 
 /** [description, chunk] of one random write. */
 function operation(random, tx, pool) {
-  const [t, p, tag, project, comment, profile] = ['todos', 'people', 'tags', 'projects', 'comments', 'profiles'].map((etype) => random.pick(pool[etype]));
+  const [t, p, tag, project, comment, profile] = [
+    'todos',
+    'people',
+    'tags',
+    'projects',
+    'comments',
+    'profiles',
+  ].map((etype) => random.pick(pool[etype]));
   const todo = {
     title: `t${random.below(30)}`,
     done: random.chance(0.5),
     ...(random.chance(0.6) ? { priority: random.chance(0.2) ? null : random.below(6) } : {}),
     ...(random.chance(0.5) ? { label: random.pick(['a', 'b', 'c', null]) } : {}),
-    ...(random.chance(0.4) ? { due: random.pick([Date.UTC(2025, random.below(12), 1), `2025-0${1 + random.below(9)}-15`]) } : {}),
+    ...(random.chance(0.4)
+      ? {
+          due: random.pick([
+            Date.UTC(2025, random.below(12), 1),
+            `2025-0${1 + random.below(9)}-15`,
+          ]),
+        }
+      : {}),
   };
-  const person = { name: `n${random.below(9)}`, email: `${p}@example.com`, age: random.below(99), active: random.chance(0.5), score: random.pick([null, 1, 2]) };
+  const person = {
+    name: `n${random.below(9)}`,
+    email: `${p}@example.com`,
+    age: random.below(99),
+    active: random.chance(0.5),
+    score: random.pick([null, 1, 2]),
+  };
   const choices = [
     ['write todo', () => tx.todos[t].update(todo)],
     ['write todo with links', () => tx.todos[t].update(todo).link({ owner: p, tags: [tag] })],
     ['write person', () => tx.people[p].update(person)],
-    ['write tag', () => tx.tags[tag].update({ name: `tag ${pool.tags.indexOf(tag)}`, hue: random.pick([null, 5]) })],
-    ['write project', () => tx.projects[project].update({ title: 'p', code: project }).link({ todos: t })],
-    ['write comment', () => tx.comments[comment].update({ body: 'b', at: 5, rank: random.below(9) }).link({ todo: t, author: p })],
+    [
+      'write tag',
+      () =>
+        tx.tags[tag].update({ name: `tag ${pool.tags.indexOf(tag)}`, hue: random.pick([null, 5]) }),
+    ],
+    [
+      'write project',
+      () => tx.projects[project].update({ title: 'p', code: project }).link({ todos: t }),
+    ],
+    [
+      'write comment',
+      () =>
+        tx.comments[comment]
+          .update({ body: 'b', at: 5, rank: random.below(9) })
+          .link({ todo: t, author: p }),
+    ],
     ['write profile', () => tx.profiles[profile].update({ handle: profile }).link({ person: p })],
     ['link owner', () => tx.todos[t].link({ owner: p })],
     ['unlink owner', () => tx.todos[t].unlink({ owner: p })],
@@ -131,7 +174,10 @@ function operation(random, tx, pool) {
     ['delete person', () => tx.people[p].delete()],
     ['delete tag', () => tx.tags[tag].delete()],
     ['delete project', () => tx.projects[project].delete()],
-    ['two at once', () => [tx.todos[t].update(todo), tx.people[p].update(person).link({ todos: t })]],
+    [
+      'two at once',
+      () => [tx.todos[t].update(todo), tx.people[p].update(person).link({ todos: t })],
+    ],
   ];
   const [what, make] = random.pick(choices);
   return [`${what} ${t.slice(0, 4)} ${p.slice(0, 4)}`, make()];

@@ -31,7 +31,13 @@ after(async () => {
   await server?.stop();
 });
 
-const person = (more = {}) => ({ name: 'Ada', email: `p${(emails += 1)}@example.com`, age: 36, active: true, ...more });
+const person = (more = {}) => ({
+  name: 'Ada',
+  email: `p${(emails += 1)}@example.com`,
+  age: 36,
+  active: true,
+  ...more,
+});
 const write = (chunks) => within(db.transact(chunks), 'transact');
 const read = async (etype, entity, links = {}) =>
   (await admin.query({ [etype]: { $: { where: { id: entity } }, ...links } }))[etype][0];
@@ -71,19 +77,40 @@ describe('operations', () => {
   test('create refuses an entity that exists', async () => {
     const p = id();
     await write(db.tx.people[p].create(person()));
-    const error = await rejection(db.transact(db.tx.people[p].create(person())), 'the second create');
+    const error = await rejection(
+      db.transact(db.tx.people[p].create(person())),
+      'the second create',
+    );
     assert.match(error.message, new RegExp(`Creating entities that exist: ${p}`));
   });
 
   test('update with upsert: false refuses an entity that does not exist', async () => {
     const p = id();
-    const error = await rejection(db.transact(db.tx.people[p].update({ age: 3 }, { upsert: false })), 'the update');
+    const error = await rejection(
+      db.transact(db.tx.people[p].update({ age: 3 }, { upsert: false })),
+      'the update',
+    );
     assert.match(error.message, new RegExp(`Updating entities that don't exist: ${p}`));
   });
 
   test('every JSON value survives', async () => {
     const values = [
-      null, true, false, 0, -1.5, 1e21, 1e-7, 9007199254740991, '', 'ä😀', ' \t\n"\\', [], {}, [[[]]], { a: { b: [1, { c: null }] } }, '\u2028',
+      null,
+      true,
+      false,
+      0,
+      -1.5,
+      1e21,
+      1e-7,
+      9007199254740991,
+      '',
+      'ä😀',
+      ' \t\n"\\',
+      [],
+      {},
+      [[[]]],
+      { a: { b: [1, { c: null }] } },
+      '\u2028',
     ];
     for (const value of values) {
       const p = id();
@@ -96,14 +123,20 @@ describe('operations', () => {
 
   test('merge merges objects, drops keys given as null, replaces arrays', async () => {
     const p = id();
-    await write(db.tx.people[p].create(person({ prefs: { a: { x: 1, y: 2 }, list: [1, 2], gone: 1 } })));
+    await write(
+      db.tx.people[p].create(person({ prefs: { a: { x: 1, y: 2 }, list: [1, 2], gone: 1 } })),
+    );
     await write(db.tx.people[p].merge({ prefs: { a: { y: 3, z: 4 }, list: [9], gone: null } }));
     assert.deepEqual((await read('people', p)).prefs, { a: { x: 1, y: 3, z: 4 }, list: [9] });
   });
 
   test('link and unlink, from both sides, has-one replaced', async () => {
     const [p, q, t] = [id(), id(), id()];
-    await write([db.tx.people[p].create(person()), db.tx.people[q].create(person()), db.tx.todos[t].create({ title: 't', done: false })]);
+    await write([
+      db.tx.people[p].create(person()),
+      db.tx.people[q].create(person()),
+      db.tx.todos[t].create({ title: 't', done: false }),
+    ]);
     await write(db.tx.todos[t].link({ owner: p }));
     assert.equal((await read('todos', t, { owner: {} })).owner.id, p);
     await write(db.tx.people[q].link({ todos: t }));
@@ -121,15 +154,27 @@ describe('operations', () => {
       db.tx.todos[t].create({ title: 't', done: false }).link({ tags: [a, b] }),
     ]);
     await write(db.tx.todos[t].link({ tags: a }));
-    assert.deepEqual((await read('todos', t, { tags: {} })).tags.map((x) => x.id).sort(), [a, b].sort());
+    assert.deepEqual(
+      (await read('todos', t, { tags: {} })).tags.map((x) => x.id).sort(),
+      [a, b].sort(),
+    );
     await write(db.tx.tags[a].unlink({ todos: t }));
-    assert.deepEqual((await read('todos', t, { tags: {} })).tags.map((x) => x.id), [b]);
+    assert.deepEqual(
+      (await read('todos', t, { tags: {} })).tags.map((x) => x.id),
+      [b],
+    );
   });
 
   test('a one-one link refuses a second source', async () => {
     const [p, x, y] = [id(), id(), id()];
-    await write([db.tx.people[p].create(person()), db.tx.profiles[x].create({ handle: x }).link({ person: p })]);
-    const error = await rejection(db.transact(db.tx.profiles[y].create({ handle: y }).link({ person: p })), 'the second link');
+    await write([
+      db.tx.people[p].create(person()),
+      db.tx.profiles[x].create({ handle: x }).link({ person: p }),
+    ]);
+    const error = await rejection(
+      db.transact(db.tx.profiles[y].create({ handle: y }).link({ person: p })),
+      'the second link',
+    );
     assert.equal(error.hint?.['record-type'] ?? 'none', 'triple');
     assert.equal((await read('people', p, { profile: {} })).profile.id, x);
     assert.equal(await read('profiles', y), undefined, 'nothing of the refused transaction stays');
@@ -150,22 +195,34 @@ describe('operations', () => {
     await write(db.tx.people[lookup('email', email)].update({ age: 77 }));
     assert.equal((await read('people', p)).age, 77);
     const t = id();
-    await write(db.tx.todos[t].create({ title: 't', done: false }).link({ owner: lookup('email', email) }));
+    await write(
+      db.tx.todos[t].create({ title: 't', done: false }).link({ owner: lookup('email', email) }),
+    );
     assert.equal((await read('todos', t, { owner: {} })).owner.id, p);
     const fresh = person().email;
-    await write(db.tx.people[lookup('email', fresh)].update({ name: 'New', age: 1, active: false }));
+    await write(
+      db.tx.people[lookup('email', fresh)].update({ name: 'New', age: 1, active: false }),
+    );
     const { people } = await admin.query({ people: { $: { where: { email: fresh } } } });
     assert.equal(people.length, 1);
     assert.equal(people[0].name, 'New');
     await write(db.tx.people[lookup('email', fresh)].delete());
-    assert.deepEqual((await admin.query({ people: { $: { where: { email: fresh } } } })).people, []);
+    assert.deepEqual(
+      (await admin.query({ people: { $: { where: { email: fresh } } } })).people,
+      [],
+    );
     await write(db.tx.people[lookup('email', 'nobody@example.com')].delete());
   });
 
   test('a link to a lookup that finds nothing is an error', async () => {
     const t = id();
-    const chunk = db.tx.todos[t].create({ title: 't', done: false }).link({ owner: lookup('email', 'nobody@example.com') });
-    assert.match((await rejection(db.transact(chunk), 'the link')).message, /lookup does not exist/);
+    const chunk = db.tx.todos[t]
+      .create({ title: 't', done: false })
+      .link({ owner: lookup('email', 'nobody@example.com') });
+    assert.match(
+      (await rejection(db.transact(chunk), 'the link')).message,
+      /lookup does not exist/,
+    );
   });
 
   test('delete takes links along, cascades where the schema says so, and only there', async () => {
@@ -184,10 +241,20 @@ describe('operations', () => {
 
   test('several operations are one transaction: all or nothing', async () => {
     const [p, t] = [id(), id()];
-    const chunks = [db.tx.people[p].create(person()), db.tx.todos[t].create({ title: 't', done: false }), db.tx.todos[t].create({ title: 'u', done: false })];
+    const chunks = [
+      db.tx.people[p].create(person()),
+      db.tx.todos[t].create({ title: 't', done: false }),
+      db.tx.todos[t].create({ title: 'u', done: false }),
+    ];
     await write(chunks.slice(0, 2));
     const [q] = [id()];
-    await rejection(db.transact([db.tx.people[q].create(person()), db.tx.todos[t].create({ title: 'v', done: true })]), 'the transaction');
+    await rejection(
+      db.transact([
+        db.tx.people[q].create(person()),
+        db.tx.todos[t].create({ title: 'v', done: true }),
+      ]),
+      'the transaction',
+    );
     assert.equal(await read('people', q), undefined);
     assert.equal((await read('todos', t)).title, 't');
   });
@@ -201,10 +268,16 @@ describe('what is refused', () => {
   test('a second entity with the same unique value', async () => {
     const { email } = person();
     await write(db.tx.people[id()].create(person({ email })));
-    const error = await rejection(db.transact(db.tx.people[id()].create(person({ email }))), 'the create');
+    const error = await rejection(
+      db.transact(db.tx.people[id()].create(person({ email }))),
+      'the create',
+    );
     assert.match(error.message, /email/);
     assert.equal(error.hint['record-type'], 'triple');
-    assert.deepEqual([error.hint.etype, error.hint.label, error.hint.value], ['people', 'email', email]);
+    assert.deepEqual(
+      [error.hint.etype, error.hint.label, error.hint.value],
+      ['people', 'email', email],
+    );
   });
 
   test('a missing required attr', async () => {
@@ -218,19 +291,30 @@ describe('what is refused', () => {
   test('null in a required attr', async () => {
     const p = id();
     await write(db.tx.people[p].create(person()));
-    const error = await rejection(db.transact(db.tx.people[p].update({ name: null })), 'the update');
+    const error = await rejection(
+      db.transact(db.tx.people[p].update({ name: null })),
+      'the update',
+    );
     assert.match(error.message, /required/i);
     assert.equal((await read('people', p)).name, 'Ada');
   });
 
   for (const [label, value, type] of [
-    ['name', 5, 'string'], ['age', 'old', 'number'], ['active', 'yes', 'boolean'], ['born', 'not a day', 'date'], ['born', true, 'date'], ['age', [1], 'number'],
+    ['name', 5, 'string'],
+    ['age', 'old', 'number'],
+    ['active', 'yes', 'boolean'],
+    ['born', 'not a day', 'date'],
+    ['born', true, 'date'],
+    ['age', [1], 'number'],
   ]) {
     test(`[trap 10] ${JSON.stringify(value)} in a ${type} attr`, async () => {
       const p = id();
       // A client without the schema, so that the server has to say it.
       const bare = await connectCore(server, app);
-      const error = await rejection(bare.db.transact(bare.db.tx.people[p].update(person({ [label]: value }))), 'the write');
+      const error = await rejection(
+        bare.db.transact(bare.db.tx.people[p].update(person({ [label]: value }))),
+        'the write',
+      );
       bare.close();
       assert.match(error.message, new RegExp(`people.${label}`));
       assert.match(error.message, new RegExp(type));
@@ -249,7 +333,10 @@ describe('optimism', () => {
     await until(() => watched.last().data.todos.length === 1, 'the optimistic view', 1_000);
     assert.equal((await within(written, 'ack')).status, 'synced');
     await settle();
-    assert.deepEqual(new Set(watched.answers.slice(start).map((a) => a.data.todos[0]?.title)), new Set(['now']));
+    assert.deepEqual(
+      new Set(watched.answers.slice(start).map((a) => a.data.todos[0]?.title)),
+      new Set(['now']),
+    );
     watched.unsubscribe();
   });
 
@@ -259,11 +346,17 @@ describe('optimism', () => {
     const watched = watch(db, { todos: { $: { where: { id: t } } } });
     await answer(watched, (a) => a.data?.todos[0]?.title === '0');
     const start = watched.answers.length;
-    const writes = Array.from({ length: 40 }, (_, n) => db.transact(db.tx.todos[t].update({ title: String(n + 1) })));
+    const writes = Array.from({ length: 40 }, (_, n) =>
+      db.transact(db.tx.todos[t].update({ title: String(n + 1) })),
+    );
     await Promise.all(writes.map((w) => within(w, 'ack')));
     await settle();
     const titles = watched.answers.slice(start).map((a) => Number(a.data.todos[0].title));
-    assert.deepEqual(titles, [...titles].sort((a, b) => a - b), 'titles only rise');
+    assert.deepEqual(
+      titles,
+      [...titles].sort((a, b) => a - b),
+      'titles only rise',
+    );
     assert.equal(titles.at(-1), 40);
     watched.unsubscribe();
   });
@@ -273,8 +366,18 @@ describe('optimism', () => {
     await write(db.tx.todos[t].create({ title: 'kept', done: false }));
     const watched = watch(db, { todos: { $: { where: { id: t } } } });
     await answer(watched, (a) => a.data?.todos[0]?.title === 'kept');
-    const refused = rejection(db.transact([db.tx.todos[t].update({ title: 'lost' }), db.tx.people[id()].update({ age: 1 })]), 'the write');
-    await until(() => watched.answers.some((a) => a.data?.todos[0]?.title === 'lost'), 'the optimistic view', 1_000);
+    const refused = rejection(
+      db.transact([
+        db.tx.todos[t].update({ title: 'lost' }),
+        db.tx.people[id()].update({ age: 1 }),
+      ]),
+      'the write',
+    );
+    await until(
+      () => watched.answers.some((a) => a.data?.todos[0]?.title === 'lost'),
+      'the optimistic view',
+      1_000,
+    );
     await refused;
     await answer(watched, (a) => a.data.todos[0].title === 'kept', 'the rollback');
     watched.unsubscribe();
@@ -294,15 +397,31 @@ describe('optimism', () => {
     const { reactor } = core;
     const { _trySend: send } = reactor;
     const heldBack = [];
-    reactor._trySend = (...args) => (args[1].op === 'transact' ? heldBack.push(args) : send.apply(reactor, args));
-    const refused = rejection(db.transact([db.tx.todos[t].update({ title: 'lost' }), db.tx.people[id()].create(person({ email }))]), 'the write');
+    reactor._trySend = (...args) =>
+      args[1].op === 'transact' ? heldBack.push(args) : send.apply(reactor, args);
+    const refused = rejection(
+      db.transact([
+        db.tx.todos[t].update({ title: 'lost' }),
+        db.tx.people[id()].create(person({ email })),
+      ]),
+      'the write',
+    );
     const sibling = id();
-    await within(other.db.transact(other.db.tx.todos[sibling].create({ title: 'sibling', done: false, label: marker })), 'the other write');
+    await within(
+      other.db.transact(
+        other.db.tx.todos[sibling].create({ title: 'sibling', done: false, label: marker }),
+      ),
+      'the other write',
+    );
     await answer(watched, (a) => a.data.todos.length === 2, 'the refresh');
     reactor._trySend = send;
     for (const args of heldBack) send.apply(reactor, args);
     assert.match((await refused).message, /email/);
-    await answer(watched, (a) => a.data.todos.find((x) => x.id === t).title === 'kept', 'the rollback');
+    await answer(
+      watched,
+      (a) => a.data.todos.find((x) => x.id === t).title === 'kept',
+      'the rollback',
+    );
     watched.unsubscribe();
   });
 
@@ -315,7 +434,10 @@ describe('optimism', () => {
       db.transact(db.tx.people[id()].create(person({ email }))),
       db.transact(db.tx.todos[b].create({ title: 'b', done: false })),
     ]);
-    assert.deepEqual(results.map((r) => r.status), ['fulfilled', 'rejected', 'fulfilled']);
+    assert.deepEqual(
+      results.map((r) => r.status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
     assert.equal((await read('todos', b)).title, 'b');
   });
 });

@@ -1,4 +1,4 @@
-// Each query of the grid through the core client and through /admin/query, against the naive answer.
+// Each query of the grid through the core client and /admin/query, against the naive answer.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
@@ -44,9 +44,14 @@ describe('the grid', () => {
   }
 
   test('the grid is not vacuous', () => {
-    const empty = gridOf(world).filter(([, query]) => Object.values(world.answer(query)).every((rows) => rows.length === 0));
+    const empty = gridOf(world).filter(([, query]) =>
+      Object.values(world.answer(query)).every((rows) => rows.length === 0),
+    );
     // "an id nobody has", "$in with nothing", "offset past the end" and the like.
-    assert.ok(empty.length <= 8, `too many queries with empty answers: ${empty.map(([name]) => name).join('; ')}`);
+    assert.ok(
+      empty.length <= 8,
+      `too many queries with empty answers: ${empty.map(([name]) => name).join('; ')}`,
+    );
   });
 });
 
@@ -56,14 +61,24 @@ describe('without a schema', () => {
     const expected = world.answer(query);
     const bare = createAdmin(server, app);
     const client = await connectCore(server, app);
-    const [fromAdmin, { data }] = await Promise.all([bare.query(query), within(client.db.queryOnce(query), 'queryOnce')]);
+    const [fromAdmin, { data }] = await Promise.all([
+      bare.query(query),
+      within(client.db.queryOnce(query), 'queryOnce'),
+    ]);
     client.close();
     for (const tree of [fromAdmin, data]) {
       assert.equal(tree.todos.length, expected.todos.length);
       for (const [n, todo] of tree.todos.entries()) {
         const owner = expected.todos[n].owner;
-        assert.deepEqual(todo.owner.map((p) => p.id), owner ? [owner.id] : []);
-        if (owner) assert.deepEqual(todo.owner[0].profile.map((p) => p.id), owner.profile ? [owner.profile.id] : []);
+        assert.deepEqual(
+          todo.owner.map((p) => p.id),
+          owner ? [owner.id] : [],
+        );
+        if (owner)
+          assert.deepEqual(
+            todo.owner[0].profile.map((p) => p.id),
+            owner.profile ? [owner.profile.id] : [],
+          );
       }
     }
   });
@@ -71,8 +86,17 @@ describe('without a schema', () => {
 
 describe('pages', () => {
   const orders = [
-    ['title', 'asc'], ['title', 'desc'], ['label', 'asc'], ['label', 'desc'], ['due', 'asc'], ['due', 'desc'],
-    ['priority', 'asc'], ['priority', 'desc'], ['done', 'asc'], ['serverCreatedAt', 'asc'], ['serverCreatedAt', 'desc'],
+    ['title', 'asc'],
+    ['title', 'desc'],
+    ['label', 'asc'],
+    ['label', 'desc'],
+    ['due', 'asc'],
+    ['due', 'desc'],
+    ['priority', 'asc'],
+    ['priority', 'desc'],
+    ['done', 'asc'],
+    ['serverCreatedAt', 'asc'],
+    ['serverCreatedAt', 'desc'],
   ];
   // A slice of the world small enough to walk, with nulls in every attr that may have them.
   const where = { 'owner.age': { $lt: 2 } };
@@ -86,10 +110,17 @@ describe('pages', () => {
       let cursor;
       for (let pages = 0; pages < 100; pages += 1) {
         const $ = { ...options, first: PAGE_SIZE, ...(cursor ? { after: cursor } : {}) };
-        const { data, pageInfo } = await within(core.db.queryOnce({ todos: { $ } }), `page ${pages}`);
+        const { data, pageInfo } = await within(
+          core.db.queryOnce({ todos: { $ } }),
+          `page ${pages}`,
+        );
         seen.push(...data.todos.map((t) => t.id));
         assert.equal(pageInfo.todos.hasPreviousPage, pages > 0, `hasPreviousPage of page ${pages}`);
-        assert.equal(pageInfo.todos.hasNextPage, seen.length < whole.length, `hasNextPage of page ${pages}`);
+        assert.equal(
+          pageInfo.todos.hasNextPage,
+          seen.length < whole.length,
+          `hasNextPage of page ${pages}`,
+        );
         cursor = pageInfo.todos.endCursor;
         if (!pageInfo.todos.hasNextPage) break;
       }
@@ -117,14 +148,20 @@ describe('pages', () => {
     const whole = world.top('todos', { $: options }).ids;
     const { pageInfo } = await core.db.queryOnce({ todos: { $: { ...options, first: 5 } } });
     const cursor = pageInfo.todos.endCursor;
-    const page = async ($) => (await within(core.db.queryOnce({ todos: { $: { ...options, ...$ } } }), 'page')).data.todos.map((t) => t.id);
+    const page = async ($) =>
+      (
+        await within(core.db.queryOnce({ todos: { $: { ...options, ...$ } } }), 'page')
+      ).data.todos.map((t) => t.id);
     assert.deepEqual(await page({ after: cursor, first: 3 }), whole.slice(5, 8));
-    assert.deepEqual(await page({ after: cursor, afterInclusive: true, first: 3 }), whole.slice(4, 7));
+    assert.deepEqual(
+      await page({ after: cursor, afterInclusive: true, first: 3 }),
+      whole.slice(4, 7),
+    );
     assert.deepEqual(await page({ before: cursor }), whole.slice(0, 4));
     assert.deepEqual(await page({ before: cursor, beforeInclusive: true }), whole.slice(0, 5));
   });
 
-  test('a cursor names the first and last row: [entity, order attr, value, created_at]', async () => {
+  test('cursors name the first and last row: [entity, attr, value, created_at]', async () => {
     const query = { todos: { $: { order: { title: 'asc' }, limit: 4, where } } };
     const { data, pageInfo } = await core.db.queryOnce(query);
     const [first, last] = [data.todos[0], data.todos.at(-1)];
@@ -143,8 +180,12 @@ describe('pages', () => {
   });
 
   test('a cursor of another order is an error that names both', async () => {
-    const { pageInfo } = await core.db.queryOnce({ todos: { $: { order: { title: 'asc' }, limit: 4 } } });
-    const watched = watch(core.db, { todos: { $: { order: { priority: 'asc' }, limit: 4, after: pageInfo.todos.endCursor } } });
+    const { pageInfo } = await core.db.queryOnce({
+      todos: { $: { order: { title: 'asc' }, limit: 4 } },
+    });
+    const watched = watch(core.db, {
+      todos: { $: { order: { priority: 'asc' }, limit: 4, after: pageInfo.todos.endCursor } },
+    });
     const { error } = await answer(watched, (a) => a.error, 'the error');
     assert.match(error.message, /priority/);
     assert.match(error.message, /title/);
@@ -177,14 +218,19 @@ function assertSame(actual, expected, who) {
     if (JSON.stringify(ids) !== JSON.stringify(due)) {
       const missing = due.filter((id) => !ids.includes(id));
       const extra = ids.filter((id) => !due.includes(id));
-      const what = missing.length || extra.length ? `misses ${missing.length}, has ${extra.length} too many` : 'has another order';
+      const what =
+        missing.length || extra.length
+          ? `misses ${missing.length}, has ${extra.length} too many`
+          : 'has another order';
       const show = (id) => JSON.stringify(world.row(etype, id));
       const at = ids.findIndex((id, n) => id !== due[n]);
       assert.fail(
-        `${who}: ${etype} ${what} (of ${due.length})\n missing ${missing.slice(0, 3).map(show)}\n extra ${extra.slice(0, 3).map(show)}` +
+        `${who}: ${etype} ${what} (of ${due.length})\n missing ${missing.slice(0, 3).map(show)}` +
+          `\n extra ${extra.slice(0, 3).map(show)}` +
           `\n at ${at} got ${show(ids[at])}\n at ${at} due ${show(due[at])}`,
       );
     }
-    for (const [n, row] of rows.entries()) assert.deepEqual(actual[etype][n], row, `${who}: ${etype}[${n}]`);
+    for (const [n, row] of rows.entries())
+      assert.deepEqual(actual[etype][n], row, `${who}: ${etype}[${n}]`);
   }
 }

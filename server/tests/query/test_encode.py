@@ -254,7 +254,7 @@ def test_every_level_of_a_tree_is_ordered(library: Library) -> None:
     assert [person["name"] for person in found["people"]] == ["Bob", "Ada"]
     library.add("people", 12, name="bob", boss=10)
     found = library.tree({"people": {"reports": {"$": {"order": {"name": "desc"}, "limit": 1}}}})
-    assert [person["name"] for person in found["people"][0]["reports"]] == ["bob", "Bob"]
+    assert [person["name"] for person in found["people"][0]["reports"]] == ["Bob", "bob"]
 
 
 @pytest.mark.rule("Q16")

@@ -29,9 +29,9 @@ def _form(world: World, etype: str, cursors: Cursors, *, depth: int) -> dict[str
     if draw.random() < 0.25:
         labels = [attr["forward-identity"][2] for attr in world.fields(etype)]
         options["fields"] = draw.sample(labels, draw.randint(0, len(labels)))
-    if draw.random() < 0.35:
+    if draw.random() < 0.45:
         options["order"] = {draw.choice(_order_labels(world, etype)): draw.choice(("asc", "desc"))}
-    if depth == 0 and draw.random() < 0.4:
+    if depth == 0 and draw.random() < 0.45:
         _add_paging(world, etype, options, cursors)
     form: dict[str, Any] = {"$": options} if options else {}
     links = world.links(etype)
@@ -47,7 +47,8 @@ def _order_labels(world: World, etype: str) -> list[str]:
         for attr in world.fields(etype)
         if attr["index?"] and attr.get("checked-data-type")
     ]
-    return ["serverCreatedAt", *sortable]
+    texts = [label for label in sortable if label == "name"]
+    return ["serverCreatedAt", *sortable, *texts]
 
 
 def _add_paging(world: World, etype: str, options: dict[str, Any], cursors: Cursors) -> None:

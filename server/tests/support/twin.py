@@ -78,7 +78,7 @@ class Twin:
 
     async def check_state(self) -> None:
         """Every visible triple of the engine is the model's, and inferred types agree."""
-        query = {
+        query: dict[str, Any] = {
             etype: {label: {} for label, _, is_forward, _ in self.world.links(etype) if is_forward}
             for etype in self.world.etypes
         }

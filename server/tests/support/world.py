@@ -24,6 +24,7 @@ DATES = (
     "2025-06-01T12:30:00+02:00",
 )
 JSONS = ({"k": 1, "n": {"m": None}}, [1, "a"], "a1", 7, True, False, {"n": {"p": 2}})
+PATCHES = ({"k": None}, {"n": {"m": 1, "p": None}}, {"n": None, "q": {"r": None}}, {}, 5)
 
 
 @dataclass
@@ -87,7 +88,7 @@ class World:
             case "date":
                 return draw.choice(DATES)
             case _:
-                return draw.choice((*JSONS, *NAMES[:4], *NUMBERS[:3]))
+                return draw.choice((*JSONS, *JSONS[:1] * 6, *NAMES[:4], *NUMBERS[:3]))
 
     def wrong_value(self, attr: Attr) -> Any:
         """A value the attr refuses."""
@@ -258,6 +259,8 @@ def _set(world: World, etype: str, entity: str) -> list[Step]:
         return [["add-triple", entity, attr["id"], world.wrong_value(attr), *tail]]
     value = None if draw.random() < 0.15 else world.value(attr)
     is_merge = draw.random() < 0.3
+    if is_merge and not attr.get("checked-data-type"):
+        value = draw.choice((*PATCHES, *JSONS[:2]))
     return [["deep-merge-triple" if is_merge else "add-triple", entity, attr["id"], value, *tail]]
 
 

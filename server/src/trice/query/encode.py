@@ -238,8 +238,7 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
     """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
 
     is_inferring  a link that leads to one entity at most is that object, or None
-    returns       rows by the form's order, else by creation and id, on every level; a page that was
-                  cut keeps the order it was cut in (instant-semantics §2.8)
+    returns       rows by the form's order, else by creation and id, on every level
     """
     return {
         node.form.label: [] if node.form.projection is None else _objects(node, is_inferring)
@@ -248,7 +247,7 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
 
 
 def _objects(node: Node, is_inferring: bool) -> list[dict[str, Any]]:
-    rows = node.rows if _is_cut(node.form) else _sorted(node.form, node.rows)
+    rows = node.rows if node.form.page is not None else _sorted(node.form, node.rows)
     built = _build(node, is_inferring)
     return [built[row[0]] for row in rows]
 
@@ -281,16 +280,6 @@ def _object(form: FormPlan, row: Row) -> dict[str, Any]:
     return found
 
 
-def _is_cut(form: FormPlan) -> bool:
-    page = form.page
-    return page is not None and (
-        page.limit is not None
-        or page.offset > 0
-        or page.after is not None
-        or page.before is not None
-    )
-
-
 def _sorted(form: FormPlan, rows: list[Row]) -> list[Row]:
     if len(rows) < 2:
         return rows
@@ -305,9 +294,6 @@ def _sorted(form: FormPlan, rows: list[Row]) -> list[Row]:
         cell = row[position]
         if cell is None:
             return (False, 0, row[0])
-        if isinstance(cell, str) and attr.checked_type == "string":
-            # Tree results order text by UTF-16 units, as Instant's do.
-            return (True, cell.encode("utf-16-be"), row[0])
         return (True, order_cell(attr, cell), row[0])
 
     return sorted(rows, key=key, reverse=is_descending)

@@ -77,7 +77,8 @@ class FormPlan:
     fields      what a tree result shows: label, position in a row, attr
     select      the level's statement; None when it pages, counts or finds nothing
     page        and `pages`, its statements: top levels that order or limit
-    count       the statement of a level that counts
+    is_count    only how many entities match is wanted
+    count       the statement of a level that counts; None when nothing can be found
     order       explicit order of the form
     is_witness  not part of the result's tree; proves conditions to clients, which test them again
     """
@@ -92,6 +93,7 @@ class FormPlan:
     select: Statement | None
     page: Page | None
     pages: PageSelect | None
+    is_count: bool
     count: Statement | None
     order: Order | None
     is_witness: bool
@@ -185,6 +187,7 @@ class _Planner:
             select=statement,
             page=None if form.is_count else form.page,
             pages=pages,
+            is_count=form.is_count,
             count=count,
             order=form.order,
             is_witness=False,
@@ -243,6 +246,7 @@ class _Planner:
             select=select_linked(self._catalog, self._dialect, step, columns, (), needed=needed),
             page=None,
             pages=None,
+            is_count=False,
             count=None,
             order=None,
             is_witness=True,
@@ -291,6 +295,7 @@ def _nothing(form: Form, parent: Projection | None) -> FormPlan:
         select=None,
         page=form.page,
         pages=None,
+        is_count=form.is_count,
         count=None,
         order=None,
         is_witness=False,

@@ -41,6 +41,8 @@ class _Reader:
             ((count,),) = self._snapshot.rows(form.count.sql, form.count.bindings)
             assert isinstance(count, int)
             node.count = count
+        elif form.is_count:
+            node.count = 0
         elif form.pages is not None and form.page is not None:
             self._read_page(node, form.pages, form.page)
         elif form.select is not None:

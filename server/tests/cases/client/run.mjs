@@ -77,25 +77,32 @@ function loadSeed(name) {
 
 // --- answers -------------------------------------------------------------------------------------
 
+const pythonPair = ([key, value]) => `${JSON.stringify(key)}: ${pythonJson(value)}`;
+
 /** Values as Python's json.dumps writes them, for comparison with the expected text. */
 function pythonJson(value) {
   if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`;
   if (value && typeof value === 'object')
-    return `{${Object.entries(value).sort().map(([k, v]) => `${JSON.stringify(k)}: ${pythonJson(v)}`).join(', ')}}`;
+    return `{${Object.entries(value).sort().map(pythonPair).join(', ')}}`;
   return JSON.stringify(value);
 }
 
 function renderForm(label, rows, form, indent, isFull, lines) {
   const links = Object.keys(form).filter((name) => name !== '$');
   if (!rows?.length) lines.push(`${indent}${label}: []`);
-  else if (!links.length && !isFull) lines.push(`${indent}${label}: [${rows.map((row) => row.id).join(' ')}]`);
+  else if (!links.length && !isFull) {
+    const ids = rows.map((row) => row.id).join(' ');
+    lines.push(`${indent}${label}: [${ids}]`);
+  }
   else {
     lines.push(`${indent}${label}:`);
     for (const row of rows) {
-      const names = Object.keys(row).filter((name) => name !== 'id' && !links.includes(name)).sort();
-      const fields = Object.fromEntries(names.map((name) => [name, row[name]]));
+      const isField = ([name]) => name !== 'id' && !links.includes(name);
+      const fields = Object.fromEntries(Object.entries(row).filter(isField));
       lines.push(`${indent}  ${row.id}${isFull ? ` ${pythonJson(fields)}` : ''}`);
-      for (const link of links) renderForm(link, row[link], form[link], `${indent}    `, isFull, lines);
+      for (const link of links) {
+        renderForm(link, row[link], form[link], `${indent}    `, isFull, lines);
+      }
     }
   }
 }
@@ -166,6 +173,11 @@ class Stage {
     return render(result, query, isFull);
   }
 
+  run(words, input) {
+    if (words[0] === 'transact') return this.transact(input);
+    return this.query(input, words.includes('full'));
+  }
+
   close() {
     this.admin.shutdown();
   }
@@ -173,8 +185,9 @@ class Stage {
 
 const hasLowLevel = (one) =>
   one.commands.some(({ source }) => /-triple"|-entity"|-attr"|"#/.test(source));
+const SERVERS_WORDS = ['infer', 'strict', 'as=guest', 'attrs'];
 const isOnlyServers = (one) =>
-  one.commands.some(({ words }) => ['infer', 'strict', 'as=guest', 'attrs'].some((w) => words.includes(w)));
+  one.commands.some(({ words }) => SERVERS_WORDS.some((word) => words.includes(word)));
 
 let run = 0;
 let failed = 0;
@@ -186,13 +199,13 @@ for (const folder of ['query', 'transact']) {
       const stage = await Stage.open(one.seed);
       for (const { words, source, expected } of one.commands) {
         const input = JSON.parse(source);
-        const given =
-          words[0] === 'transact' ? await stage.transact(input) : await stage.query(input, words.includes('full'));
+        const given = await stage.run(words, input);
         const wanted = expected.startsWith('error') ? 'error' : expected;
         run += 1;
         if (given !== wanted) {
           failed += 1;
-          console.error(`FAILED ${folder}/${file} ${one.header[0]}\n${source}\nexpected\n${wanted}\ngot\n${given}\n`);
+          console.error(`FAILED ${folder}/${file} ${one.header[0]}\n${source}`);
+          console.error(`expected\n${wanted}\ngot\n${given}\n`);
         }
       }
       stage.close();

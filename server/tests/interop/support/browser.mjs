@@ -6,7 +6,7 @@ globalThis.WebSocket = WebSocket;
 // Tabs of one browser tell each other about sign-ins; our clients are separate browsers.
 globalThis.BroadcastChannel = undefined;
 
-/** A store that lives as long as `shared` does, so that a second client can be "the same browser". */
+/** A store that lives as long as `shared`, so that a second client can be the same browser. */
 export function createStorage(shared = new Map()) {
   return class MemoryStorage {
     constructor(appId, storeName) {

@@ -15,7 +15,11 @@ let clientCount = 0;
  * shared   Map that outlives the client: give it to a second one to be the same browser
  * returns  {db, network, reactor, close}
  */
-export function createCore(at, app, { schema, useDateObjects = false, shared, admin = false, EventSource } = {}) {
+export function createCore(
+  at,
+  app,
+  { schema, useDateObjects = false, shared, admin = false, EventSource } = {},
+) {
   const network = createNetwork();
   const db = initCore(
     {
@@ -41,7 +45,8 @@ export async function connectCore(at, app, options) {
   const core = createCore(at, app, options);
   await until(
     () => core.reactor.status === 'authenticated',
-    () => `init-ok; status is ${core.reactor.status} ${JSON.stringify(core.reactor._errorMessage ?? '')}`,
+    () =>
+      `init-ok; ${core.reactor.status} ${JSON.stringify(core.reactor._errorMessage ?? '')}`,
   );
   return core;
 }
@@ -65,7 +70,8 @@ export function answer(watched, test, what = 'the expected answer', limitMs = 5_
       const last = watched.last();
       return last && test(last) ? last : undefined;
     },
-    () => `${what}; the newest of ${watched.answers.length} is ${JSON.stringify(watched.last())?.slice(0, 600)}`,
+    () =>
+      `${what}; of ${watched.answers.length}: ${JSON.stringify(watched.last())?.slice(0, 600)}`,
     limitMs,
   );
 }

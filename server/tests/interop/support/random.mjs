@@ -29,6 +29,6 @@ export class Random {
     hex[12] = '4';
     hex[16] = (8 + this.below(4)).toString(16);
     const s = hex.join('');
-    return `${s.slice(0, 8)}-${s.slice(8, 12)}-${s.slice(12, 16)}-${s.slice(16, 20)}-${s.slice(20)}`;
+    return s.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   }
 }

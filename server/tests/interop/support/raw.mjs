@@ -56,7 +56,10 @@ export class RawSession {
   async ask(message, limitMs = 5_000) {
     const start = this.received.length;
     const eventId = this.send(message);
-    return this.next((m) => m['client-event-id'] === eventId, `answer to ${message.op}`, { start, limitMs });
+    return this.next((m) => m['client-event-id'] === eventId, `answer to ${message.op}`, {
+      start,
+      limitMs,
+    });
   }
 
   /** The first message after position `start` that passes `test`. */
@@ -64,7 +67,8 @@ export class RawSession {
     return until(
       () => {
         const found = this.received.slice(start).find(test);
-        if (!found && this.closed) throw new Error(`socket closed ${JSON.stringify(this.closed)} before ${what}`);
+        if (!found && this.closed)
+          throw new Error(`socket closed ${JSON.stringify(this.closed)} before ${what}`);
         return found;
       },
       () => `${what}; received ${JSON.stringify(this.received.slice(start)).slice(0, 800)}`,

@@ -92,7 +92,9 @@ const forwardLinks = Object.values(schema.links).map(({ forward, reverse }) => (
 
 /** The link `label` of namespace `etype` seen from that side, or undefined. */
 export function findLink(etype, label) {
-  return [...forwardLinks, ...reverseLinks].find((link) => link.from === etype && link.label === label);
+  return [...forwardLinks, ...reverseLinks].find(
+    (link) => link.from === etype && link.label === label,
+  );
 }
 
 /** {label: {type, isIndexed}} of the plain attrs of `etype`. */

@@ -26,7 +26,9 @@ export async function startServer({ dataDir, port = 0, env = {} } = {}) {
   let output = '';
   child.stdout.on('data', (bytes) => (output += bytes));
   child.stderr.on('data', (bytes) => (output += bytes));
-  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+  const exited = new Promise((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? signal)),
+  );
   // node --test ends a file with process.exit; never leave a server behind.
   const onExit = () => child.kill('SIGKILL');
   process.once('exit', onExit);
@@ -77,7 +79,11 @@ export async function post(url, body, headers = {}) {
 
 /** Make a throw-away app, open to everyone (instant-http §5.6). */
 export async function createApp(server, { schema, rules, title = 'interop' } = {}) {
-  const { status, body, text } = await post(`${server.url}/dash/apps/ephemeral`, { title, schema, rules });
+  const { status, body, text } = await post(`${server.url}/dash/apps/ephemeral`, {
+    title,
+    schema,
+    rules,
+  });
   if (status !== 200) throw new Error(`POST /dash/apps/ephemeral answered ${status}: ${text}`);
   return { id: body.app.id, adminToken: body.app['admin-token'] };
 }

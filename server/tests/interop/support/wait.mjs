@@ -9,7 +9,9 @@ export async function until(probe, what, limitMs = 5_000) {
     const answer = await probe();
     if (answer) return answer;
     if (performance.now() > end) {
-      throw new Error(`waited ${limitMs} ms in vain for ${typeof what === 'function' ? what() : what}`);
+      throw new Error(
+        `waited ${limitMs} ms in vain for ${typeof what === 'function' ? what() : what}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

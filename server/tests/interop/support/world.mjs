@@ -3,22 +3,75 @@ import { attrsOf, findLink } from './schema.mjs';
 import { Random, SEED } from './random.mjs';
 import { RawSession, triplesOf } from './raw.mjs';
 
-const COUNTS = { people: 600, profiles: 300, projects: 100, tags: 100, todos: 5_000, comments: 3_900 };
+const COUNTS = {
+  people: 600,
+  profiles: 300,
+  projects: 100,
+  tags: 100,
+  todos: 5_000,
+  comments: 3_900,
+};
 const BATCH = 100;
 const collator = new Intl.Collator('en-US');
 
-// Words that separate text orders: case, accents, digits, punctuation, blanks, other scripts, emoji.
+// Words that separate text orders: case, accents, digits, punctuation, scripts, emoji.
 const WORDS = [
-  'apple', 'Apple', 'äpfel', 'Zebra', 'zebra', 'éclair', 'eclair', 'résumé', 'resume', 'Resume',
-  'co-op', 'coop', 'co op', '10', '2', '100', 'a0', 'a10', 'Zz', 'ñandú', 'nandu', 'œuvre',
-  'straße', 'strasse', '_under', '-dash', "o'neil", 'ONeil', '日本', '中文', 'Ωmega', 'привет',
-  '🔥fire', '😀', 'µ', 'ﬁx', 'I', 'ı', 'i', 'ß', 'ø', 'Å', 'A', 'aa', 'ab%c', 'ab_c', 'line\nbreak', '',
+  'apple',
+  'Apple',
+  'äpfel',
+  'Zebra',
+  'zebra',
+  'éclair',
+  'eclair',
+  'résumé',
+  'resume',
+  'Resume',
+  'co-op',
+  'coop',
+  'co op',
+  '10',
+  '2',
+  '100',
+  'a0',
+  'a10',
+  'Zz',
+  'ñandú',
+  'nandu',
+  'œuvre',
+  'straße',
+  'strasse',
+  '_under',
+  '-dash',
+  "o'neil",
+  'ONeil',
+  '日本',
+  '中文',
+  'Ωmega',
+  'привет',
+  '🔥fire',
+  '😀',
+  'µ',
+  'ﬁx',
+  'I',
+  'ı',
+  'i',
+  'ß',
+  'ø',
+  'Å',
+  'A',
+  'aa',
+  'ab%c',
+  'ab_c',
+  'line\nbreak',
+  '',
 ];
 const START_MS = Date.UTC(2024, 0, 1);
 const SPAN_MS = 700 * 24 * 3600 * 1000;
 
 function title(random) {
-  return Array.from({ length: 1 + random.below(3) }, () => random.pick(WORDS)).join(random.pick([' ', '-', '']));
+  return Array.from({ length: 1 + random.below(3) }, () => random.pick(WORDS)).join(
+    random.pick([' ', '-', '']),
+  );
 }
 
 /** A date in one of the forms apps store: epoch ms, ISO with zone, ISO with offset, date only. */
@@ -116,16 +169,23 @@ export class World {
   async readCreatedAt(server, app) {
     const session = await RawSession.connect(server, app.id);
     for (const etype of Object.keys(COUNTS)) {
-      const ok = await session.ask({ op: 'add-query', q: { [etype]: { $: { fields: ['id'] } } } }, 20_000);
-      if (ok.op !== 'add-query-ok') throw new Error(`${etype}: ${JSON.stringify(ok).slice(0, 400)}`);
+      const ok = await session.ask(
+        { op: 'add-query', q: { [etype]: { $: { fields: ['id'] } } } },
+        20_000,
+      );
+      if (ok.op !== 'add-query-ok')
+        throw new Error(`${etype}: ${JSON.stringify(ok).slice(0, 400)}`);
       const idAttr = session.attr(etype, 'id');
       for (const [entity, attr, , createdAt] of triplesOf(ok.result)) {
         if (attr === idAttr) this.createdAt.set(entity, createdAt);
       }
     }
     session.close();
-    const missing = Object.keys(COUNTS).flatMap((etype) => this.ids(etype).filter((id) => !this.createdAt.has(id)));
-    if (missing.length) throw new Error(`${missing.length} entities were written and not found again`);
+    const missing = Object.keys(COUNTS).flatMap((etype) =>
+      this.ids(etype).filter((id) => !this.createdAt.has(id)),
+    );
+    if (missing.length)
+      throw new Error(`${missing.length} entities were written and not found again`);
   }
 
   linked(etype, id, label) {
@@ -138,13 +198,19 @@ export class World {
 
   /** The tree a query answers, links of cardinality one as object or null. */
   answer(query) {
-    return Object.fromEntries(Object.entries(query).map(([etype, form]) => [etype, this.top(etype, form).rows]));
+    return Object.fromEntries(
+      Object.entries(query).map(([etype, form]) => [etype, this.top(etype, form).rows]),
+    );
   }
 
   /** Rows of one top form, and how many matched before the page was cut. */
   top(etype, form) {
     const { $: options = {} } = form;
-    const all = this.sorted(etype, this.filtered(etype, this.ids(etype), options.where), options.order);
+    const all = this.sorted(
+      etype,
+      this.filtered(etype, this.ids(etype), options.where),
+      options.order,
+    );
     let page = all;
     const size = options.limit ?? options.first;
     if (options.offset) page = page.slice(options.offset);
@@ -170,7 +236,9 @@ export class World {
       const link = findLink(etype, label);
       const { where, order } = nested.$ ?? {};
       const found = this.filtered(link.to, this.linked(etype, id, label), where);
-      const children = this.sorted(link.to, found, order).map((child) => this.shape(link.to, child, nested));
+      const children = this.sorted(link.to, found, order).map((child) =>
+        this.shape(link.to, child, nested),
+      );
       shaped[label] = link.has === 'one' ? (children[0] ?? null) : children;
     }
     return shaped;
@@ -180,12 +248,14 @@ export class World {
     const [[label, direction]] = Object.entries(order ?? { serverCreatedAt: 'asc' });
     const sign = direction === 'desc' ? -1 : 1;
     const key =
-      label === 'serverCreatedAt' ? (id) => this.createdAt.get(id) : (id) => this.row(etype, id)[label] ?? null;
+      label === 'serverCreatedAt'
+        ? (id) => this.createdAt.get(id)
+        : (id) => this.row(etype, id)[label] ?? null;
     const type = label === 'serverCreatedAt' ? 'number' : attrsOf(etype)[label].type;
     return [...ids].sort((a, b) => sign * (compare(type, key(a), key(b)) || (a < b ? -1 : 1)));
   }
 
-  /** Whether `where` holds of the entity. Dotted keys through one link speak of one linked entity. */
+  /** Whether `where` holds. Dotted keys through one link speak of one linked entity. */
   holds(etype, id, where) {
     const throughLink = new Map();
     for (const [path, condition] of Object.entries(where)) {
@@ -205,7 +275,8 @@ export class World {
     }
     return [...throughLink].every(([label, group]) => {
       const targets = this.linked(etype, id, label);
-      if (targets.length === 0) return Object.values(group).every((condition) => test(null, condition));
+      if (targets.length === 0)
+        return Object.values(group).every((condition) => test(null, condition));
       return targets.some((target) => this.holds(findLink(etype, label).to, target, group));
     });
   }
@@ -229,9 +300,14 @@ const FIELDS = {
     ...(random.chance(0.7) ? { score: random.below(1000) / 8 - 20 } : {}),
     ...(random.chance(0.7) ? { born: date(random) } : {}),
     ...(random.chance(0.3) ? { bio: title(random) } : {}),
-    ...(random.chance(0.3) ? { prefs: { theme: random.pick(['dark', 'light']), sizes: [1, random.below(5)] } } : {}),
+    ...(random.chance(0.3)
+      ? { prefs: { theme: random.pick(['dark', 'light']), sizes: [1, random.below(5)] } }
+      : {}),
   }),
-  profiles: (random, n) => ({ handle: `h${n}`, ...(random.chance(0.5) ? { avatar: title(random) } : {}) }),
+  profiles: (random, n) => ({
+    handle: `h${n}`,
+    ...(random.chance(0.5) ? { avatar: title(random) } : {}),
+  }),
   projects: (random, n) => ({
     title: title(random),
     code: `P-${n}`,
@@ -244,10 +320,19 @@ const FIELDS = {
     ...(random.chance(0.8) ? { due: date(random) } : {}),
     ...(random.chance(0.4) ? { note: title(random) } : {}),
     ...(random.chance(0.6) ? { label: random.pick(WORDS) } : {}),
-    ...(random.chance(0.2) ? { meta: { n: random.below(9), deep: { list: [true, null, 'x'] } } } : {}),
+    ...(random.chance(0.2)
+      ? { meta: { n: random.below(9), deep: { list: [true, null, 'x'] } } }
+      : {}),
   }),
-  comments: (random, n) => ({ body: `${title(random)} ${n}`, at: date(random), rank: random.below(1_000) }),
-  tags: (random, n) => ({ name: `tag ${n}`, ...(random.chance(0.5) ? { hue: random.below(360) } : {}) }),
+  comments: (random, n) => ({
+    body: `${title(random)} ${n}`,
+    at: date(random),
+    rank: random.below(1_000),
+  }),
+  tags: (random, n) => ({
+    name: `tag ${n}`,
+    ...(random.chance(0.5) ? { hue: random.below(360) } : {}),
+  }),
 };
 
 function compare(type, a, b) {
@@ -262,8 +347,11 @@ function isEqual(a, b, type) {
 }
 
 function test(value, condition, type) {
-  if (typeof condition !== 'object' || condition === null) return value !== null && isEqual(value, condition, type);
-  return Object.entries(condition).every(([operator, operand]) => OPERATORS[operator](value, operand, type));
+  if (typeof condition !== 'object' || condition === null)
+    return value !== null && isEqual(value, condition, type);
+  return Object.entries(condition).every(([operator, operand]) =>
+    OPERATORS[operator](value, operand, type),
+  );
 }
 
 function ordered(check) {
@@ -278,7 +366,10 @@ function ordered(check) {
 function like(flags) {
   return (value, pattern) => {
     if (typeof value !== 'string') return false;
-    const source = pattern.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/%/g, '.*').replace(/_/g, '.');
+    const source = pattern
+      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/%/g, '.*')
+      .replace(/_/g, '.');
     return new RegExp(`^${source}$`, flags).test(value);
   };
 }
