@@ -18,6 +18,7 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
+from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
 from trice.live.live import Answer, Live, LiveQuery, Question, Watcher
 from trice.live.reads import read_set
@@ -107,7 +108,9 @@ class Database:
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
             query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
             tree = run(plan(query, snapshot.catalog), snapshot)
-            return flat_result(tree, EntityCache()), snapshot.catalog.wire_json
+            result_json = flat_result(tree, EntityCache())
+            _check_size(result_json)
+            return result_json, snapshot.catalog.wire_json
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
 
@@ -125,6 +128,15 @@ class Database:
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns."""
+        is_long = isinstance(tx_steps, list) and len(tx_steps) > limits.TX_STEPS_ON_LOOP
+        if is_long:
+            return self._engine.submit(
+                self._applying(
+                    lambda _: parse_steps(tx_steps, is_admin=identity.is_admin), identity, event_id
+                ),
+                event_id=event_id,
+                is_long=True,
+            )
         steps = parse_steps(tx_steps, is_admin=identity.is_admin)
         return self._engine.submit(
             self._applying(lambda _: steps, identity, event_id), event_id=event_id
@@ -143,7 +155,9 @@ class Database:
                 runtime=self._runtime,
             )
 
-        return await self._engine.write(self._applying(expand, identity, None))
+        is_long = isinstance(steps, list) and len(steps) > limits.TX_ADMIN_STEPS_ON_LOOP
+        work = self._applying(expand, identity, None)
+        return await self._engine.write(work, is_long=is_long)
 
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""
@@ -208,6 +222,7 @@ class Database:
             nested = nested_result(tree, is_inferring=question.shape == "tree-one")
             result_json = orjson.dumps(nested)
             meta_json = orjson.dumps(result_meta(tree))
+        _check_size(result_json)
         return Answer(result_json, meta_json, read_set(tree))
 
     def _publish(self, commits: Sequence[Commit]) -> None:
@@ -220,3 +235,13 @@ class Database:
         if self.catalog.version != before.version:
             for listener in list(self._catalog_listeners):
                 listener(self.catalog)
+
+
+def _check_size(result_json: bytes) -> None:
+    if len(result_json) > limits.RESULT_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The answer has {len(result_json):,} bytes; at most {limits.RESULT_BYTES_MAX:,} are"
+            " sent. Ask for a page with `limit`, or for less of each entity with `fields`.",
+            {"bytes": len(result_json), "bytes-max": limits.RESULT_BYTES_MAX},
+        )

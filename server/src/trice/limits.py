@@ -14,7 +14,10 @@ ERROR_ECHO_BYTES_MAX = 64 * 1024
 """`original-event` of an error repeats the message up to this size; larger ones lose their body."""
 
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
-"""Bytes waiting for one socket. Fuller: the session is dropped and the client reconnects."""
+"""Bytes waiting for one socket before a frame is added. Fuller: the session is dropped."""
+
+RESULT_BYTES_MAX = 64 * 1024 * 1024
+"""One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
 
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
@@ -114,6 +117,12 @@ ERROR_SAMPLES_MAX = 20
 TX_CASCADE_MAX = 1_000_000
 """Entities one delete may take along."""
 
+TX_STEPS_ON_LOOP = 600
+"""Low-level steps applied on the event loop (about 5 ms); more run on the writer's thread."""
+
+TX_ADMIN_STEPS_ON_LOOP = 150
+"""The same for the admin API, whose steps hold several values each."""
+
 TX_GROUP_MAX = 500
 """Transactions that share one fsync. Bounds how long the loop works before it commits."""
 
@@ -182,6 +191,7 @@ assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert PING_INTERVAL_MS * 2 < IDLE_TIMEOUT_MS
 assert READ_TIMEOUT_MS < ADMIN_READ_TIMEOUT_MS
+assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
 assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX

@@ -120,7 +120,7 @@ class Stage:
             assert render_tree(shown, query, is_full=is_full) == text, "client"
         if "model" not in self.case.skips:
             answer = run(self.model, query)
-            assert render_tree(answer.admin, query, is_full=is_full) == text, "model"
+            assert render_tree(answer.tree, query, is_full=is_full) == text, "model"
             pages = flat[0]["data"].get("page-info") or {}
             assert render_pages(answer.pages) == render_pages(pages), "model"
 

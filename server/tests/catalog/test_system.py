@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trice.catalog.catalog import Catalog
-from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES, is_shown, system_attrs
+from trice.catalog.system import SYSTEM_ETYPES, system_attrs
 
 # Name, low half of the attr id and of the identity id; for links also the reverse side's.
 IDS = """
@@ -139,16 +139,3 @@ def test_links() -> None:
     oddity = catalog.find_forward("$oauthUserLinks", "$oauthProvider")
     assert oddity is not None and oddity.reverse is not None and not oddity.is_ref
     assert catalog.find_reverse(*oddity.reverse.name) is None
-
-
-@pytest.mark.rule("C3")
-def test_what_schema_views_show() -> None:
-    shown = {attr.name for attr in system_attrs() if is_shown(attr)}
-    assert {name.split(".")[0] for name in shown} == EXTENSIBLE
-    assert {name for name in shown if name.startswith("$files")} == {
-        "$files.id",
-        "$files.path",
-        "$files.url",
-    }
-    assert {"$streams.clientId", "$streams.done", "$users.email"} <= shown
-    assert not {"$streams.machineId", "$streams.hashedReconnectToken"} & shown

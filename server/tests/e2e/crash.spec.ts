@@ -45,7 +45,8 @@ async function startTraffic(page: Page, server: Server, app: App): Promise<void>
           traffic.issued.push(todoId);
           try {
             const title = `todo ${traffic.issued.length}`;
-            const { status } = await db.transact(db.tx.todos[todoId].create({ title, done: false }));
+            const step = db.tx.todos[todoId].create({ title, done: false });
+            const { status } = await db.transact(step);
             if (status === 'synced') traffic.acknowledged.push(todoId);
             else await connected();
           } catch {

@@ -12,7 +12,7 @@ export interface App {
   readonly adminToken: string;
 }
 
-/** A `trice serve` of its own, with a data directory that outlives a kill and goes with `remove`. */
+/** A `trice serve` of its own, with a data directory that outlives a kill and goes at `remove`. */
 export class Server {
   private child: ChildProcess | null = null;
   private log = '';

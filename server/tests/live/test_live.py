@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
+from support.live_stage import IDS
 from trice import limits
 from trice.errors import InvalidInput
 from trice.identity import ADMIN
@@ -278,5 +280,51 @@ def test_a_refresh_that_fails_is_told_and_recovers(play, monkeypatch):
         await stage.write(["update", "todos", "t1", {"rank": 2}])
         assert (watched.told, watched.live.error) == (2, None)
         assert [row["rank"] for row in watched.rows("todos")] == [2]
+
+    play(scene)
+
+
+@pytest.mark.rule("L15")
+def test_an_answer_asked_after_an_acknowledged_write_shows_it(play):
+    async def scene(stage):
+        others = await stage.watch({"todos": {}})
+        question = others.live.question
+        steps = [["update", "todos", IDS["t1"], {"rank": 1}]]
+        write = asyncio.ensure_future(stage.database.transact_admin(steps, identity=ADMIN))
+        seen = []
+
+        def ask(_):
+            # Right after the acknowledgement, before any refresh had its turn.
+            live = stage.database.watch_now(question, lambda live: None)
+            seen.append((live.tx, len(orjson.loads(live.answer.result_json)["todos"])))
+
+        write.add_done_callback(ask)
+        tx = await write
+        await stage.live.settled()
+        assert seen == [(tx, 1)]
+        assert others.told == 1
+
+    play(scene)
+
+
+@pytest.mark.rule("L15")
+def test_a_long_answer_asked_after_an_acknowledged_write_shows_it(play, monkeypatch):
+    async def scene(stage):
+        await stage.write(
+            *(
+                ["update", "todos", f"e{n:07d}-2222-4000-8000-000000000000", {"rank": n}]
+                for n in range(3000)
+            )
+        )
+        monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 2_000)
+        query = {"todos": {}}
+        watched = [asyncio.ensure_future(stage.watch(query))]
+        await asyncio.sleep(0)
+        for number in range(3):
+            steps = [["update", "todos", f"e{number:07d}-3333-4000-8000-000000000000", {"rank": 0}]]
+            await stage.database.transact_admin(steps, identity=ADMIN)
+            one = await stage.watch(query)
+            assert len(one.rows("todos")) >= 3001 + number
+        await asyncio.gather(*watched)
 
     play(scene)

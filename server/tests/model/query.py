@@ -22,16 +22,9 @@ PAGING = ("limit", "first", "last", "offset", "before", "after")
 
 @dataclass
 class Answer:
-    """What a query finds.
-
-    tree    objects as clients show them, every link a list
-    admin   the same as the admin API shows it: texts in the order of UTF-16 units but in a page
-            that was cut, for which the order of the cut stays
-    pages   page info by top label
-    """
+    """A tree in which every link is a list, and page info by top label."""
 
     tree: dict[str, Any] = field(default_factory=dict)
-    admin: dict[str, Any] = field(default_factory=dict)
     pages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -44,27 +37,22 @@ def run(model: Model, query: dict[str, Any]) -> Answer:
         options = _options(form)
         found = matching(model, label, options)
         if options.get("aggregate"):
-            answer.tree[label] = answer.admin[label] = {"count": len(found)}
+            answer.tree[label] = {"count": len(found)}
             continue
         if "order" in options or any(name in options for name in PAGING):
             found, answer.pages[label] = _page(model, label, options, found)
         answer.tree[label] = [_object(model, entity, label, form) for entity in found]
-        if not any(options.get(name) for name in PAGING):
-            found = _sorted(model, label, options, found, by_units=True)
-        answer.admin[label] = [_object(model, e, label, form, by_units=True) for e in found]
     return answer
 
 
-def matching(
-    model: Model, etype: str, options: dict[str, Any], *, by_units: bool = False
-) -> list[str]:
+def matching(model: Model, etype: str, options: dict[str, Any]) -> list[str]:
     """Existing entities of `etype` that satisfy the form's `where`, in its order."""
     try:
         model.id_attr(etype)
         found = [e for e in model.entities(etype) if _holds(model, options.get("where"), e, etype)]
     except NoSuchName:
         return []
-    return _sorted(model, etype, options, found, by_units=by_units)
+    return _sorted(model, etype, options, found)
 
 
 def _options(form: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +62,7 @@ def _options(form: dict[str, Any]) -> dict[str, Any]:
 # --- shape -------------------------------------------------------------------------------------
 
 
-def _object(
-    model: Model, entity: str, etype: str, form: dict[str, Any], *, by_units: bool = False
-) -> dict[str, Any]:
+def _object(model: Model, entity: str, etype: str, form: dict[str, Any]) -> dict[str, Any]:
     wanted = _options(form).get("fields")
     shown: dict[str, Any] = {}
     for attr in model.owned(etype):
@@ -88,24 +74,20 @@ def _object(
             shown[label] = value
     for label, child in form.items():
         if label != "$":
-            shown[label] = _children(model, entity, etype, label, child, by_units=by_units)
+            shown[label] = _children(model, entity, etype, label, child)
     return shown
 
 
 def _children(
-    model: Model, entity: str, etype: str, label: str, form: dict[str, Any], *, by_units: bool
+    model: Model, entity: str, etype: str, label: str, form: dict[str, Any]
 ) -> list[dict[str, Any]]:
     try:
         attr, is_forward, child_etype = model.link(etype, label)
     except NoSuchName:
         return []
     linked = model.linked(entity, attr, is_forward=is_forward)
-    found = matching(model, child_etype, _options(form), by_units=by_units)
-    return [
-        _object(model, child, child_etype, form, by_units=by_units)
-        for child in found
-        if child in linked
-    ]
+    found = matching(model, child_etype, _options(form))
+    return [_object(model, child, child_etype, form) for child in found if child in linked]
 
 
 # --- order and pages ---------------------------------------------------------------------------
@@ -119,13 +101,11 @@ def _order(model: Model, etype: str, options: dict[str, Any]) -> tuple[Attr | No
     return None, False
 
 
-def _key(
-    model: Model, etype: str, attr: Attr | None, entity: str, *, by_units: bool = False
-) -> tuple[Any, ...]:
+def _key(model: Model, etype: str, attr: Attr | None, entity: str) -> tuple[Any, ...]:
     tie = bytes.fromhex(entity.replace("-", ""))
     if attr is None:
         return ((1, model.created[entity, etype]), tie)
-    return (order_key(attr, model.value(entity, attr), by_units=by_units), tie)
+    return (order_key(attr, model.value(entity, attr)), tie)
 
 
 def _cursor_key(attr: Attr | None, cursor: list[Any]) -> tuple[Any, ...]:
@@ -133,13 +113,11 @@ def _cursor_key(attr: Attr | None, cursor: list[Any]) -> tuple[Any, ...]:
     return ((1, cursor[3]), tie) if attr is None else (order_key(attr, cursor[2]), tie)
 
 
-def _sorted(
-    model: Model, etype: str, options: dict[str, Any], found: list[str], *, by_units: bool
-) -> list[str]:
+def _sorted(model: Model, etype: str, options: dict[str, Any], found: list[str]) -> list[str]:
     attr, is_descending = _order(model, etype, options)
     return sorted(
         found,
-        key=lambda entity: _key(model, etype, attr, entity, by_units=by_units),
+        key=lambda entity: _key(model, etype, attr, entity),
         reverse=is_descending,
     )
 

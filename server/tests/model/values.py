@@ -83,16 +83,11 @@ def comparable(attr: dict[str, Any], value: Any) -> Any:
     return instant_ms(value) if attr.get("checked-data-type") == "date" else value
 
 
-def order_key(attr: dict[str, Any], value: Any, *, by_units: bool = False) -> tuple[Any, ...]:
-    """What `order` sorts by: nulls and missing below everything, texts by ICU en-US.
-
-    by_units   texts by UTF-16 units instead
-    """
+def order_key(attr: dict[str, Any], value: Any) -> tuple[Any, ...]:
+    """What `order` sorts by: nulls and missing below everything, texts by ICU en-US."""
     if value is None or value is MISSING:
         return (0,)
     match attr.get("checked-data-type"):
-        case "string" if by_units:
-            return (1, value.encode("utf-16-be"))
         case "string":
             return (1, bytes(COLLATOR.getSortKey(value)))
         case "date":

@@ -240,3 +240,14 @@ def test_a_closed_session_gives_everything_back(play):
         await asyncio.sleep(0)
 
     play(scene)
+
+
+@pytest.mark.rule("P35")
+def test_one_large_answer_goes_out_when_nothing_waits(play):
+    async def scene(stage):
+        client = await stage.client()
+        client.session.push(b'{"op":"large","x":"%b"}' % (b"x" * limits.OUTBOX_BYTES_MAX))
+        assert (await client.hear("large"))["op"] == "large"
+        assert client.closed is None
+
+    play(scene)

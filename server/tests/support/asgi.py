@@ -39,7 +39,7 @@ class Exchange:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
-        self._task = asyncio.create_task(app(scope, self._receive, self._send))  # type: ignore[arg-type]
+        self._task = asyncio.ensure_future(app(scope, self._receive, self._send))
 
     async def _receive(self) -> Message:
         if self._parts:

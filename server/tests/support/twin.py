@@ -119,7 +119,7 @@ class Twin:
         story = f"seed {self.world.seed}: {orjson.dumps(query).decode()}"
         answer = run(self.model, query)
         tree = await self.db.query(query, identity=ADMIN)
-        assert _key(tree) == _key(answer.admin), story
+        assert _key(tree) == _key(answer.tree), story
         flat = await self.flat(query)
         pages = flat[0]["data"].get("page-info") or {}
         assert _key(pages) == _key(answer.pages), story

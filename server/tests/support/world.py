@@ -24,7 +24,13 @@ DATES = (
     "2025-06-01T12:30:00+02:00",
 )
 JSONS = ({"k": 1, "n": {"m": None}}, [1, "a"], "a1", 7, True, False, {"n": {"p": 2}})
-PATCHES = ({"k": None}, {"n": {"m": 1, "p": None}}, {"n": None, "q": {"r": None}}, {}, 5)
+PATCHES: tuple[Any, ...] = (
+    {"k": None},
+    {"n": {"m": 1, "p": None}},
+    {"n": None, "q": {"r": None}},
+    {},
+    5,
+)
 
 
 @dataclass

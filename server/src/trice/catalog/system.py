@@ -19,19 +19,6 @@ _ALPHABET: Final = "abcdefghijklmnopqrstuvwxzy/"
 EXTENSIBLE: Final = frozenset({"$users", "$files", "$streams"})
 """System namespaces to which an app may add attrs of its own; shown in schema views."""
 
-HIDDEN: Final = frozenset(
-    {
-        ("$files", "content-type"),
-        ("$files", "content-disposition"),
-        ("$files", "size"),
-        ("$files", "location-id"),
-        ("$files", "key-version"),
-        ("$streams", "machineId"),
-        ("$streams", "hashedReconnectToken"),
-    }
-)
-"""Attrs of the extensible namespaces that schema views leave out."""
-
 WRITABLE: Final = frozenset(
     {("$users", "id"), ("$files", "id"), ("$files", "path"), ("$streams", "id")}
 )
@@ -130,13 +117,6 @@ def system_attrs() -> list[Attr]:
     """Every attr of the system catalog, not yet placed in a table."""
     fields = [_field(*line.split()) for line in _FIELDS.strip().splitlines()]
     return fields + [_link(*line.split()) for line in _LINKS.strip().splitlines()]
-
-
-def is_shown(attr: Attr) -> bool:
-    """Whether schema views list `attr` (instant-semantics §1.9)."""
-    if not attr.is_system:
-        return True
-    return attr.etype in EXTENSIBLE and attr.forward.name not in HIDDEN
 
 
 def _field(etype: str, label: str, code: str, kind: str, flags: str) -> Attr:

@@ -97,6 +97,9 @@ def serve(
     try:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(Server(settings).run(on_ready=_announce))
+    except SystemExit:
+        # uvicorn could not listen, and has logged why.
+        raise SystemExit(1) from None
     except OSError as failure:
         raise click.ClickException(failure.strerror or str(failure)) from None
 

@@ -167,28 +167,46 @@ class Live:
                 TriceError when the query is invalid (then nothing is watched)
         """
         live = self._queries.get(question)
-        if live is None or live.answer is None:
+        if live is None or live.answer is None or live in self._due:
+            # A kept answer that a commit has touched would be older than what the caller may know.
             answer = self._run_now(question)
             live = self._adopt_first(question, answer, self._engine.tx)
+            self._due.pop(live, None)
+        elif live in self._slow:
+            raise ReadTooLong
         live.watchers[watcher] = None
         return live
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """`watch_now`, on a reader thread when the first run is long; equal ones wait together."""
-        try:
-            return self.watch_now(question, watcher)
-        except ReadTooLong:
-            pass
+        """`watch_now`, on a reader thread when the run is long; equal ones wait together.
+
+        The answer is as new as the transaction published when this was called, or newer.
+        """
+        needed_tx = self._engine.tx
+        while True:
+            try:
+                return self.watch_now(question, watcher)
+            except ReadTooLong:
+                live = await self._slow_answer(question)
+            if live.tx >= needed_tx or live not in self._due:
+                break
+        live = self._queries.setdefault(question, live)
+        self._subscriptions_put(live)
+        live.watchers[watcher] = None
+        return live
+
+    async def _slow_answer(self, question: Question) -> LiveQuery:
+        """The live query once the thread run that is under way, or a new one, has answered it."""
+        running = self._queries.get(question)
+        if running is not None and running in self._slow:
+            await asyncio.shield(self._slow[running])
+            return running
         task = self._first_runs.get(question)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._first_slow_run(question))
             self._first_runs[question] = task
             task.add_done_callback(lambda _: self._first_runs.pop(question, None))
-        live = await asyncio.shield(task)
-        live.watchers[watcher] = None
-        if self._queries.setdefault(question, live) is live:
-            self._subscriptions_put(live)
-        return live
+        return await asyncio.shield(task)
 
     def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
         """Stop telling `watcher`; the last one to go takes the query along."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trice.catalog.catalog import Catalog
-from trice.live.read_set import ReadSet, ValueKey
+from trice.live.read_set import ReadSet, Side, ValueKey
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.reads import Equality, FormReads
 from trice.query.tree import Node, Tree
@@ -118,8 +118,8 @@ def _add_linked(
             # The link is a column of the parents, which are shown; `_note_targets` has the rest.
             found.attrs.update(tested)
         case "pairs":
-            side = "source" if via.is_forward else "target"
-            found.values.update((via.attr.id, side, parent) for parent in parents)  # type: ignore[misc]
+            side: Side = "source" if via.is_forward else "target"
+            found.values.update((via.attr.id, side, parent) for parent in parents)
             found.attrs.update(tested)
             found.births.add(reads.etype)
         case None:

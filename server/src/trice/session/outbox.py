@@ -1,8 +1,9 @@
 """Frames on their way to one socket: bounded, joined into one write per turn of the loop.
 
-Policy when the client is slow: answers and acknowledgements queue up to OUTBOX_BYTES_MAX, beyond
-which the session is dropped; refreshes wait from OUTBOX_REFRESH_BYTES_MAX on and are coalesced by
-the state, which keeps only that there is news. A slow client skips states, never the last one.
+Policy when the client is slow: answers and acknowledgements queue up; one that finds
+OUTBOX_BYTES_MAX waiting before it drops the session, so a single large answer always goes out.
+Refreshes wait from OUTBOX_REFRESH_BYTES_MAX on and are coalesced by the state, which keeps only
+that there is news: a slow client skips states, never the last one.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class Outbox:
         """Send `frame` with the next flush."""
         if self._is_closed:
             return
-        self._frames.append(frame)
-        self._frames_bytes += len(frame)
-        if self._frames_bytes + self._socket.backlog_bytes > limits.OUTBOX_BYTES_MAX:
+        if self._frames_bytes + self._socket.backlog_bytes >= limits.OUTBOX_BYTES_MAX:
             self.close()
             self._on_overflow()
             return
+        self._frames.append(frame)
+        self._frames_bytes += len(frame)
         self.schedule()
 
     def schedule(self) -> None:

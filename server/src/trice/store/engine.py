@@ -128,19 +128,26 @@ class Engine(Protocol):
         work: Callable[[WriteTx], Commit],
         *,
         event_id: EventId | None = None,
+        is_long: bool = False,
     ) -> TxId:
         """Run `work` as one transaction and return its id once it is durable and published.
 
         work      runs on the loop, in call order; whatever it raises undoes its writes only
         event_id  when a transaction with this id is in the log, `work` is not run and the id of
                   that transaction is returned
+        is_long   `work` would hold up the loop: it runs on the writer's thread and by itself, so it
+                  may touch nothing that the loop changes
         raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
         cost      one fsync, shared with every transaction that waited meanwhile
         """
         ...
 
     def submit(
-        self, work: Callable[[WriteTx], Commit], *, event_id: EventId | None = None
+        self,
+        work: Callable[[WriteTx], Commit],
+        *,
+        event_id: EventId | None = None,
+        is_long: bool = False,
     ) -> Future[TxId]:
         """`write` without a coroutine: the call's place in the order is taken when this returns."""
         ...

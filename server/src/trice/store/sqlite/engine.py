@@ -120,16 +120,24 @@ class SqliteEngine:
         return await self._readers.read(work, deadline_ms=deadline_ms, published=self._published)
 
     async def write(
-        self, work: Callable[[WriteTx], Commit], *, event_id: EventId | None = None
+        self,
+        work: Callable[[WriteTx], Commit],
+        *,
+        event_id: EventId | None = None,
+        is_long: bool = False,
     ) -> TxId:
         """See `engine.Engine.write`."""
-        return await self._writer.submit(work, event_id)
+        return await self._writer.submit(work, event_id, is_long=is_long)
 
     def submit(
-        self, work: Callable[[WriteTx], Commit], *, event_id: EventId | None = None
+        self,
+        work: Callable[[WriteTx], Commit],
+        *,
+        event_id: EventId | None = None,
+        is_long: bool = False,
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
-        return self._writer.submit(work, event_id)
+        return self._writer.submit(work, event_id, is_long=is_long)
 
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
         """See `engine.Engine.on_commits`."""

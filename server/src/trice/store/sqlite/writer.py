@@ -1,6 +1,7 @@
 """Group commit: one COMMIT, and one fsync, for all calls that waited for the one before.
 
 write() --> waiting --+-- nobody commits --> works run on the loop, each in a savepoint
+                      |                        | (a long one: alone, on the writer's thread)
                       |                        |
                       +-- a COMMIT runs:       v
                           wait for its end   COMMIT on the writer's thread (fsync)
@@ -44,10 +45,14 @@ class OpenTx:
 
 @dataclass(slots=True)
 class _Call:
-    """One `write` that waits for its answer."""
+    """One `write` that waits for its answer.
+
+    is_long  its work would hold up the loop: it runs on the writer's thread, in a group of its own
+    """
 
     work: Work
     event_id: EventId | None
+    is_long: bool
     answer: asyncio.Future[TxId]
 
 
@@ -99,11 +104,14 @@ class Writer:
         self._after_group = after_group
         self._waiting: deque[_Call] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="trice-writer")
+        self._latest_ms = 0
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
 
-    def submit(self, work: Work, event_id: EventId | None) -> asyncio.Future[TxId]:
+    def submit(
+        self, work: Work, event_id: EventId | None, *, is_long: bool
+    ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
         if self._is_closing:
             raise Unavailable("overloaded", "The server is stopping. Try again in a moment.")
@@ -113,7 +121,7 @@ class Writer:
                 f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
             )
         answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(work, event_id, answer))
+        self._waiting.append(_Call(work, event_id, is_long, answer))
         if not self._is_busy:
             self._run_groups()
         return answer
@@ -135,19 +143,50 @@ class Writer:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
         self._is_busy = True
         while self._waiting:
+            if self._waiting[0].is_long:
+                call = self._waiting.popleft()
+                self._thread.submit(self._run_long, asyncio.get_running_loop(), call)
+                return
             calls: list[_Call] = []
             try:
                 group = self._open_group(calls)
             except Exception as error:
                 self._fail(calls, error)
                 continue
-            if group.commits:
-                self._thread.submit(self._commit, asyncio.get_running_loop(), group)
+            if self._seal(group):
                 return
-            self._connection.rollback()
-            _answer(group)
         self._is_busy = False
         self._idle.set()
+
+    def _seal(self, group: _Group) -> bool:
+        """Send a group to its COMMIT. False: nothing changed, its calls are answered already."""
+        if not group.commits:
+            self._connection.rollback()
+            _answer(group)
+            return False
+        if group.catalog is not self.catalog:
+            self._before_catalog()
+        self._thread.submit(self._commit, asyncio.get_running_loop(), group)
+        return True
+
+    def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
+        """On the writer's thread: run one call; nobody else uses the connection meanwhile."""
+        group = _Group(self.tx, self.catalog)
+        failure: Exception | None = None
+        try:
+            self._connection.run("BEGIN IMMEDIATE")
+            self._run_call(group, call)
+        except Exception as error:
+            failure = error
+        loop.call_soon_threadsafe(self._ran_long, group, call, failure)
+
+    def _ran_long(self, group: _Group, call: _Call, failure: Exception | None) -> None:
+        """Back on the loop: commit what a long call did."""
+        if failure is not None:
+            self._fail([call], failure)
+        elif self._seal(group):
+            return
+        self._run_groups()
 
     def _open_group(self, calls: list[_Call]) -> _Group:
         """Run waiting calls in one open transaction.
@@ -164,13 +203,11 @@ class Writer:
             raise
         group = _Group(self.tx, self.catalog)
         ends_ms = self._runtime.monotonic_ms() + limits.TX_GROUP_WORK_MS
-        while self._waiting and len(calls) < limits.TX_GROUP_MAX:
+        while self._waiting and not self._waiting[0].is_long and len(calls) < limits.TX_GROUP_MAX:
             calls.append(self._waiting.popleft())
             self._run_call(group, calls[-1])
             if self._runtime.monotonic_ms() >= ends_ms:
                 break
-        if group.catalog is not self.catalog:
-            self._before_catalog()
         return group
 
     def _run_call(self, group: _Group, call: _Call) -> None:
@@ -193,7 +230,7 @@ class Writer:
                 OpenTx(
                     self._connection,
                     tx=tx,
-                    time_ms=self._runtime.now_ms(),
+                    time_ms=self._now_ms(),
                     catalog=group.catalog,
                 )
             )
@@ -212,6 +249,11 @@ class Writer:
         group.catalog = commit.catalog
         group.commits.append(commit)
         group.answers.append((call, tx))
+
+    def _now_ms(self) -> int:
+        """The clock, except that it never goes back: rows created later never sort before."""
+        self._latest_ms = max(self._latest_ms, self._runtime.now_ms())
+        return self._latest_ms
 
     def _commit(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
         """On the writer's thread: wait for the disk."""

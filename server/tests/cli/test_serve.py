@@ -1,0 +1,166 @@
+"""The `trice` command as a process: what it prints, answers, and returns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from websockets.sync.client import connect
+
+TRICE = Path(sys.executable).with_name("trice")
+WAIT_S = 20
+
+Serving = tuple[subprocess.Popen[str], str]
+
+
+@contextmanager
+def serving(data_dir: Path, *flags: str, **variables: str) -> Iterator[Serving]:
+    """A running server and its base URL; killed at the end if the test did not stop it."""
+    process = subprocess.Popen(
+        [TRICE, "serve", "--data-dir", data_dir, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("trice is ready at "), line
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [TRICE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@pytest.mark.rule("CLI1", "CLI2")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_when_it_is_ready_and_stops_cleanly(tmp_path, sign):
+    with serving(tmp_path, "--port", "0") as (process, url):
+        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        with connect(url.replace("http", "ws") + "/runtime/session") as session:
+            app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+            session.send(orjson.dumps({"op": "init", "app-id": app["id"]}).decode())
+            opened = orjson.loads(session.recv(WAIT_S))
+            assert opened["op"] == "init-ok"
+            process.send_signal(sign)
+            _, errors = process.communicate(timeout=WAIT_S)
+            assert process.returncode == 0
+            assert "Traceback" not in errors
+            with pytest.raises(Exception, match="1012"):
+                session.recv(WAIT_S)
+
+
+@pytest.mark.rule("CLI3")
+def test_every_option_is_a_variable_and_the_flag_wins(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        variables = {"TRICE_PORT": port, "TRICE_EPHEMERAL_APPS": "0"}
+        with serving(tmp_path, "--port", "0", **variables) as (_, url):
+            answer = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"})
+            assert answer.json()["type"] == "permission-denied"
+
+
+@pytest.mark.rule("CLI4")
+def test_a_port_in_use_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", "--data-dir", tmp_path, "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.rule("CLI5")
+def test_a_data_directory_serves_one_server(tmp_path):
+    with serving(tmp_path, "--port", "0"):
+        done = run("serve", "--data-dir", tmp_path, "--port", "0")
+        assert done.returncode == 1
+        assert "another trice server" in done.stderr
+        assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.rule("CLI6")
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--port", "99999"), "0 to 65535"),
+        (("--port", "x"), "not a valid integer"),
+        (("--sample", "/nowhere/at/all"), "an existing folder"),
+        (("--log-level", "loud"), "debug"),
+        (("--nonsense",), "No such option"),
+    ],
+)
+def test_wrong_usage_says_what_is_accepted(tmp_path, flags, said):
+    done = run("serve", "--data-dir", tmp_path, *flags)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.mark.rule("CLI6")
+def test_a_data_directory_that_is_a_file_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run("serve", "--data-dir", file)
+    assert done.returncode == 2
+    assert "a folder" in done.stderr
+
+
+@pytest.mark.rule("CLI7")
+@pytest.mark.parametrize("kind", ["picows", "asgi"])
+def test_both_websockets_speak_the_same(tmp_path, kind):
+    with serving(tmp_path, "--port", "0", "--websocket", kind) as (_, url):
+        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        with connect(url.replace("http", "ws") + "/runtime/session", compression=None) as session:
+            session.send(orjson.dumps({"op": "init", "app-id": app["id"]}).decode())
+            assert orjson.loads(session.recv(WAIT_S))["op"] == "init-ok"
+            # In fragments, as binary, large: 200 kB of `where` values, then a ping.
+            query = {"todos": {"$": {"where": {"id": {"$in": [app["id"]] * 5_000}}}}}
+            whole = orjson.dumps({"op": "add-query", "q": query})
+            session.send([whole[:10].decode(), whole[10:70_000].decode(), whole[70_000:].decode()])
+            assert orjson.loads(session.recv(WAIT_S))["q"] == query
+            session.send(whole)
+            assert orjson.loads(session.recv(WAIT_S))["op"] == "add-query-ok"
+            assert session.ping().wait(WAIT_S)
+            session.send(b"\xff\xfe")
+            assert orjson.loads(session.recv(WAIT_S))["op"] == "error"
+        with pytest.raises(Exception, match=r"40[34]"):
+            connect(url.replace("http", "ws") + "/elsewhere")
+
+
+@pytest.mark.rule("CLI8")
+def test_sample_apps_are_served_on_an_app_of_their_own(tmp_path):
+    dist = tmp_path / "samples" / "demo" / "dist"
+    dist.mkdir(parents=True)
+    (dist / "index.html").write_text("<h1>demo</h1>")
+    samples = str(dist.parents[1])
+    with serving(tmp_path / "data", "--port", "0", "--sample", samples) as (
+        process,
+        url,
+    ):
+        assert process.stdout is not None
+        sample = process.stdout.readline().split()[-1]
+        assert sample.startswith(f"{url}/sample/demo/?app=")
+        assert httpx.get(sample).text == "<h1>demo</h1>"
+        query = {"query": {"todos": {}}}
+        headers = {"app-id": sample.partition("app=")[2], "as-guest": "true"}
+        assert httpx.post(f"{url}/admin/query", json=query, headers=headers).json() == {"todos": []}
+    with serving(tmp_path / "data", "--port", "0", "--sample", samples) as (
+        process,
+        _,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline().partition("app=")[2] == sample.partition("app=")[2] + "\n"

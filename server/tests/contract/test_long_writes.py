@@ -1,0 +1,82 @@
+"""Works that would hold up the loop run beside it, in order, and as durably as others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from support.attrs import blob, creating
+from support.runtime import FakeRuntime
+from support.todos import Open, Run, failing_after, insert, numbers
+from trice.store.commit import Commit
+from trice.store.engine import Engine, WriteTx
+
+
+@pytest.mark.rule("S68")
+def test_a_long_work_leaves_the_loop_to_others(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        may_go_on = threading.Event()
+        here = threading.get_ident()
+
+        def long(tx: WriteTx) -> Commit:
+            assert threading.get_ident() != here
+            assert may_go_on.wait(10)
+            return insert(1)(tx)
+
+        written = asyncio.ensure_future(engine.write(long, is_long=True))
+        after = asyncio.ensure_future(engine.write(insert(2)))
+        await asyncio.sleep(0)
+        assert engine.read_now(numbers) == []
+        may_go_on.set()
+        assert (await written, await after) == (2, 3)
+        assert engine.read_now(numbers) == [1, 2]
+
+    run(scenario)
+
+
+@pytest.mark.rule("S68")
+def test_long_and_short_works_keep_their_order(run: Run) -> None:
+    async def scenario(engine: Engine, reopen: Open) -> None:
+        calls = [
+            engine.submit(failing_after(insert(n)) if n == 4 else insert(n), is_long=n % 2 == 0)
+            for n in range(8)
+        ]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert outcomes[:4] == [2, 3, 4, 5]
+        assert isinstance(outcomes[4], KeyError)
+        assert outcomes[5:] == [6, 7, 8]
+        await engine.close()
+        again = reopen()
+        assert again.read_now(numbers) == [0, 1, 2, 3, 5, 6, 7]
+        await again.close()
+
+    run(scenario)
+
+
+@pytest.mark.rule("S68")
+def test_a_long_work_may_change_the_catalog(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        await engine.write(creating(blob("todos", "later")), is_long=True)
+        assert engine.catalog.find_forward("todos", "later") is not None
+
+    run(scenario)
+
+
+@pytest.mark.rule("S69")
+def test_time_never_goes_back(run: Run, runtime: FakeRuntime) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        times = []
+
+        def timed(tx: WriteTx) -> Commit:
+            times.append(tx.time_ms)
+            return insert(tx.tx)(tx)
+
+        for step_ms in (5, -1000, 1, 2000):
+            runtime.now += step_ms
+            await engine.write(timed)
+        assert times == sorted(times)
+        assert times[-1] == runtime.now
+
+    run(scenario)

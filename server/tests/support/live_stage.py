@@ -1,0 +1,89 @@
+"""A database of its own, with watchers that count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+
+from trice.database import Database
+from trice.identity import ADMIN
+from trice.live.live import LiveQuery, Question
+
+IDS = {
+    name: f"e{number:07d}-0000-4000-8000-000000000000"
+    for number, name in enumerate(("t1", "t2", "t3", "p1", "p2", "g1", "g2"))
+}
+
+
+class Watched:
+    """One watched query: what it was told, and its answer as nested objects."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.told = 0
+        self.live: LiveQuery
+
+    def __call__(self, live: LiveQuery) -> None:
+        self.told += 1
+
+    def rows(self, etype: str) -> list[Any]:
+        assert self.live.answer is not None
+        return list(orjson.loads(self.live.answer.result_json)[etype])
+
+    def stop(self) -> None:
+        self.stage.database.unwatch(self.live, self)
+
+
+class Stage:
+    """A database and short words for writing and watching."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.live = database.live
+
+    async def write(self, *steps: list[Any]) -> None:
+        """Apply admin steps with ids by name, and wait until every answer is current."""
+        await self.database.transact_admin(_with_ids(list(steps)), identity=ADMIN)
+        await self.live.settled()
+
+    async def watch(self, query: dict[str, Any]) -> Watched:
+        watched = Watched(self)
+        question = Question.of(_with_ids(query), rights="admin", shape="tree")
+        watched.live = await self.database.watch(question, watched)
+        return watched
+
+
+def _with_ids(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_ids(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_with_ids(child) for child in value]
+    return IDS.get(value, value) if isinstance(value, str) else value
+
+
+Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+def _field(kind: str) -> dict[str, Any]:
+    return {"valueType": kind, "required": False, "config": {"indexed": True, "unique": False}}
+
+
+SCHEMA = {
+    "entities": {
+        "todos": {"attrs": {"title": _field("string"), "rank": _field("number")}},
+        "people": {"attrs": {"name": _field("string")}},
+        "tags": {"attrs": {"word": _field("string")}},
+    },
+    "links": {
+        "owner": {
+            "forward": {"on": "todos", "label": "owner", "has": "one"},
+            "reverse": {"on": "people", "label": "todos", "has": "many"},
+        },
+        "tags": {
+            "forward": {"on": "todos", "label": "tags", "has": "many"},
+            "reverse": {"on": "tags", "label": "todos", "has": "many"},
+        },
+    },
+}
