@@ -70,6 +70,8 @@ class Subscriptions(Generic[Q]):
         cost  O(what the commit changed + the queries found)
         """
         found: set[Q] = set()
+        if not self._read_sets:
+            return found
         for change in commit.entities:
             self._find_entity(change, commit.catalog, found)
         for pair in commit.pairs:
@@ -95,13 +97,17 @@ class Subscriptions(Generic[Q]):
         old = change.old.cells if change.old is not None else {}
         new = change.new.cells if change.new is not None else {}
         is_birth = change.is_visible_before != change.is_visible_after
-        changed = [attr for attr in old.keys() | new.keys() if old.get(attr) != new.get(attr)]
-        found |= self._by_entity.get((change.etype, change.id), set())
+        both = old.keys() | new.keys()
+        changed = [attr for attr in both if old.get(attr) != new.get(attr)]
+        found.update(self._by_entity.get((change.etype, change.id), ()))
         if is_birth:
-            found |= self._by_birth.get(change.etype, set())
-        for attr_id in changed:
-            found |= self._by_attr.get(attr_id, set())
-        for attr_id in old.keys() | new.keys():
+            found.update(self._by_birth.get(change.etype, ()))
+        if self._by_attr:
+            for attr_id in changed:
+                found.update(self._by_attr.get(attr_id, ()))
+        if not self._by_value:
+            return
+        for attr_id in both:
             by_cell = self._by_value.get((attr_id, ""))
             if by_cell is not None:
                 for cell in {old.get(attr_id), new.get(attr_id)}:

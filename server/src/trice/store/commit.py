@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """One entity's row at one moment.
 
     created_ms   time of its id triple; None while it has none (a stub: only the target or source
@@ -23,8 +23,7 @@ class Image:
     cells: Mapping[AttrId, Cell]
 
 
-@dataclass(frozen=True, slots=True)
-class EntityChange:
+class EntityChange(msgspec.Struct, frozen=True):
     """One row before and after; `old` is None when there was none, `new` when it was deleted."""
 
     etype: str
@@ -41,8 +40,7 @@ class EntityChange:
         return self.new is not None and self.new.created_ms is not None
 
 
-@dataclass(frozen=True, slots=True)
-class PairChange:
+class PairChange(msgspec.Struct, frozen=True):
     """One pair of a link of cardinality many, added or removed."""
 
     attr_id: AttrId
@@ -52,8 +50,7 @@ class PairChange:
     is_added: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """One transaction as it became durable.
 
     Invariant: lists every row and pair it changed, each once, and nothing that stayed equal.
