@@ -33,6 +33,7 @@ from trice.store.engine import Engine, Snapshot, WriteTx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
+from trice.transact.cost import is_long
 from trice.transact.parse import parse_steps
 from trice.transact.steps import AddAttr, Step
 
@@ -128,8 +129,7 @@ class Database:
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns."""
-        is_long = isinstance(tx_steps, list) and len(tx_steps) > limits.TX_STEPS_ON_LOOP
-        if is_long:
+        if is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP):
             return self._engine.submit(
                 self._applying(
                     lambda _: parse_steps(tx_steps, is_admin=identity.is_admin), identity, event_id
@@ -155,9 +155,10 @@ class Database:
                 runtime=self._runtime,
             )
 
-        is_long = isinstance(steps, list) and len(steps) > limits.TX_ADMIN_STEPS_ON_LOOP
-        work = self._applying(expand, identity, None)
-        return await self._engine.write(work, is_long=is_long)
+        return await self._engine.write(
+            self._applying(expand, identity, None),
+            is_long=is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP),
+        )
 
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""
@@ -166,7 +167,7 @@ class Database:
         attrs = plan_schema(schema, self.catalog, self._runtime)
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
-            await self._engine.write(self._applying(lambda _: added, ADMIN, None))
+            await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
     def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query whose first answer is short; see `Live.watch_now`."""
@@ -175,6 +176,10 @@ class Database:
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""
         return await self.live.watch(question, watcher)
+
+    def recall(self, live: LiveQuery) -> None:
+        """Bring back an answer that was dropped to save memory; see `Live.recall`."""
+        self.live.recall(live)
 
     def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
         """Stop calling `watcher`."""

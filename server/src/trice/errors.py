@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import orjson
+
 from trice.protocol.errors import CODES, Kind
 
 
@@ -38,8 +40,21 @@ class TriceError(Exception):
         self.hint: dict[str, Any] = dict(hint or {})
 
     def body(self) -> dict[str, Any]:
-        """The error as JSON: `{"type", "message", "hint"}`. `hint` is always an object."""
-        return {"type": self.code, "message": self.message, "hint": self.hint}
+        """The error as JSON: `{"type", "message", "hint"}`. `hint` is always an object.
+
+        Input it repeats may be readable yet not writable (nested too deeply, over 64 bits): the
+        failure to name it must not become a failure of its own, so it is left out.
+        """
+        hint = {key: value for key, value in self.hint.items() if _is_writable(value)}
+        return {"type": self.code, "message": self.message, "hint": hint}
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 class InvalidInput(TriceError):

@@ -31,6 +31,9 @@ SESSION_TRANSACTS_MAX = 1_000
 SESSION_EARLY_MESSAGES_MAX = 1_000
 """Messages sent before `init-ok`. Clients wait for it; more closes the socket."""
 
+SESSION_EARLY_BYTES_MAX = 16 * 1024 * 1024
+"""The same messages, all together."""
+
 PING_INTERVAL_MS = 5_000
 """A WebSocket ping this often (instant-realtime §2.5)."""
 
@@ -48,6 +51,9 @@ HTTP_HEADER_BYTES_MAX = 256 * 1024
 
 STOP_GRACE_MS = 5_000
 """At shutdown, how long sessions and writes get to finish."""
+
+CLOSE_GRACE_MS = 5_000
+"""What was sent before a close may take this long to leave; then the connection is cut."""
 
 # --- queries -----------------------------------------------------------------------------------
 
@@ -159,6 +165,12 @@ ATTRS_PER_APP_MAX = 20_000
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 
+STATISTICS_CHANGES_MIN = 1_000
+"""Changes of a table before SQLite is told how its values are spread; any plan does for fewer."""
+
+STATISTICS_ENTRIES_MAX = 250_000
+"""Entries of each index that are read for that; beyond, the spread is guessed from so many."""
+
 # --- live --------------------------------------------------------------------------------------
 
 LIVE_QUERIES_MAX = 100_000
@@ -167,10 +179,14 @@ LIVE_QUERIES_MAX = 100_000
 LIVE_RECENT_COMMITS = 1_000
 """Commits kept in memory to hold against answers of slow runs; older means: run again."""
 
+LIVE_RESULTS_BYTES_MAX = 256 * 1024 * 1024
+"""Encoded answers kept per app, without the frames made of them. More: those used least recently
+are dropped, and run again when needed."""
+
 LIVE_TURN_MS = 4
 """A round of refreshes lets the event loop breathe after this long."""
 
-ENTITY_CACHE_ROWS_MAX = 50_000
+ENTITY_CACHE_ROWS_MAX = 20_000
 """Encoded entities kept per app; the oldest leave first."""
 
 ENTITY_CACHE_BYTES_MAX = 16 * 1024 * 1024
@@ -195,3 +211,50 @@ assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
 assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
+
+# --- rules -------------------------------------------------------------------------------------
+
+RULES_EXPRESSIONS_MAX = 2_000
+"""Expressions of one document, those a namespace takes from `$default` included; about 0.2 ms
+each to compile. More: `validation-failed`."""
+
+RATE_LIMIT_CAPACITY_MAX = 1_000_000_000
+"""Tokens in one bucket, and tokens refilled at once. More: `validation-failed`."""
+
+RATE_LIMIT_PERIOD_MS_MIN = 1_000
+RATE_LIMIT_PERIOD_MS_MAX = 24 * 3600 * 1000
+"""How often a bucket refills (instant-semantics §5.6)."""
+
+# --- expressions of rules (cel) ----------------------------------------------------------------
+
+CEL_SOURCE_CHARS_MAX = 10_000
+"""One expression. Longer: it does not compile."""
+
+CEL_NODES_MAX = 2_000
+"""Parts of one expression, its binds included. More: it does not compile."""
+
+CEL_DEPTH_MAX = 80
+"""Nesting of one expression, its binds included; five Python frames a level while parsing, of
+the interpreter's 1,000. More: it does not compile."""
+
+CEL_STEPS_MAX = 20_000
+"""Steps of one evaluation, one for each part evaluated (0.1 to 0.2 µs); more for long values.
+Beyond: the evaluation fails, within 5 ms."""
+
+CEL_STRING_CHARS_MAX = 1_000_000
+"""A string or byte string that an expression makes. Longer: the evaluation fails."""
+
+CEL_LIST_ITEMS_MAX = 20_000
+"""A list that an expression makes. Longer: the evaluation fails."""
+
+CEL_PATTERN_CHARS_MAX = 1_000
+"""A regular expression for `matches`. Longer: refused."""
+
+CEL_PATTERN_MEMORY_BYTES_MAX = 128 * 1024
+"""What a compiled regular expression may take, its caches included. More: refused."""
+
+CEL_PATTERNS_KEPT = 256
+"""Compiled regular expressions kept; the oldest leave first."""
+
+CEL_PATTERN_STEPS = 5_000
+"""Steps that compiling one during an evaluation costs (up to 1 ms)."""

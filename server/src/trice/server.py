@@ -15,6 +15,7 @@ from typing import IO, Final
 import uvicorn
 
 from trice import limits
+from trice.api.bounded_http import BoundedHttp
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -61,7 +62,6 @@ class Server:
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
         self._runtime = runtime or SystemRuntime()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, *, on_ready: Callable[[str, list[str]], None]) -> None:
         """Serve until told to stop by SIGINT or SIGTERM.
@@ -91,6 +91,7 @@ class Server:
                 app,
                 host=settings.host,
                 port=settings.port,
+                http=BoundedHttp,
                 ws=make_protocol_class(hub) if settings.is_picows else "websockets-sansio",
                 ws_max_size=limits.MESSAGE_BYTES_MAX,
                 ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
@@ -100,7 +101,6 @@ class Server:
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
-                h11_max_incomplete_event_size=limits.HTTP_HEADER_BYTES_MAX,
             ),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),

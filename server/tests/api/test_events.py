@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import orjson
 import pytest
+
+from trice import limits
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 T1 = "e1000000-0000-4000-8000-000000000001"
@@ -111,6 +116,87 @@ def test_admin_events_are_signed_in_by_headers(play):
     play(scene)
 
 
+@pytest.mark.rule("P55")
+@pytest.mark.parametrize("turns", range(6))
+def test_a_client_that_leaves_at_once_leaves_no_session(play, turns):
+    async def scene(stage):
+        for path, method in (
+            (f"/runtime/sse?app_id={stage.app_id}", "GET"),
+            ("/admin/sse", "POST"),
+            ("/admin/subscribe-query", "POST"),
+        ):
+            events = stage.start(method, path, {"query": {"todos": {}}}, stage.admin())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await events.hang_up()
+            assert len(stage.hub) == 0
+            assert stage.asgi.state.streams == {}
+        app = await stage.apps.lend(stage.app_id)
+        assert app.users == 1
+        assert len(app.database.live) == 0
+        stage.apps.give_back(app)
+
+    play(scene)
+
+
+@pytest.mark.rule("P55")
+def test_a_reader_that_stops_is_dropped_and_gets_no_more_comments(play):
+    async def scene(stage):
+        reading = stage.start("POST", "/admin/sse", {}, stage.admin())
+        stuck = stage.start("POST", "/admin/sse", {}, stage.admin())
+        hello = await stuck.event(0)
+        await reading.event(0)
+        session = stage.hub.find(hello["session-id"])
+        stuck.stop_reading()
+        for _ in range(8):
+            stage.runtime.advance(limits.PING_INTERVAL_MS / 2)
+            for one in list(stage.hub._sessions.values()):
+                one.check_time(stage.runtime.monotonic_ms())
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert session.is_closed
+        assert len(session.socket._frames) <= 1
+        assert reading.body.count(b": keep-alive") >= 4
+        for events in (reading, stuck):
+            await events.hang_up()
+        assert len(stage.hub) == 0
+
+    play(scene)
+
+
+@pytest.mark.rule("P50", "P6")
+def test_pushes_while_init_is_opening_wait_their_turn(play):
+    async def scene(stage):
+        target = f"/runtime/sse?app_id={stage.app_id}"
+        events = stage.start("GET", target)
+        hello = await events.event(0)
+        init = {"op": "init", "app-id": stage.app_id, "client-event-id": "1"}
+        query = {"op": "add-query", "q": {"todos": {}}, "client-event-id": "2"}
+        first = stage.start("POST", target, push(hello, init))
+        second = stage.start("POST", target, push(hello, query))
+        await first.whole()
+        await second.whole()
+        assert [(await events.event(n))["client-event-id"] for n in (1, 2)] == ["1", "2"]
+        deep = orjson.dumps(push(hello, 5)).replace(b"5]", b"[" * 300 + b"]" * 300 + b"]")
+        answer = await stage.ask("POST", target, deep)
+        assert (answer.status, answer.json()["type"]) == (400, "param-malformed")
+        await events.hang_up()
+
+    play(scene)
+
+
+@pytest.mark.rule("H4", "P53")
+def test_event_streams_carry_cors_headers_too(play):
+    async def scene(stage):
+        headers = stage.admin(origin="https://app.example")
+        events = stage.start("POST", "/admin/subscribe-query", {"query": {}}, headers)
+        await events.event(0)
+        assert events.headers["access-control-allow-origin"] == "https://app.example"
+        await events.hang_up()
+
+    play(scene)
+
+
 @pytest.mark.rule("P39")
 def test_streams_end_when_the_server_stops(play):
     async def scene(stage):
@@ -119,7 +205,13 @@ def test_streams_end_when_the_server_stops(play):
         stage.hub.stop()
         await events.whole()
         assert events.is_over
-        answer = await stage.ask("GET", f"/runtime/sse?app_id={stage.app_id}")
-        assert (answer.status, answer.json()["type"]) == (503, "overloaded")
+        for method, path in (
+            ("GET", f"/runtime/sse?app_id={stage.app_id}"),
+            ("POST", "/admin/sse"),
+        ):
+            answer = await stage.ask(method, path, {}, stage.admin())
+            assert (answer.status, answer.json()["type"]) == (503, "overloaded")
+        app = await stage.apps.lend(stage.app_id)
+        assert app.users == 1
 
     play(scene)

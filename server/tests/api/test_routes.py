@@ -30,6 +30,8 @@ def test_health_answers_200_and_503_while_stopping(play):
         ("GET", "/admin/query"),
         ("DELETE", "/health/x"),
         ("PATCH", "/admin/transact"),
+        ("OPTIONS", "/admin/query"),
+        ("PROPFIND", "/nowhere"),
     ],
 )
 def test_unknown_routes_and_methods_are_404_json(play, method, path):
@@ -176,7 +178,9 @@ def test_query_and_transact_with_the_admin_token(play):
     ("headers", "code", "record"),
     [
         ({"authorization": f"Bearer {NOBODY}"}, "record-not-found", "app-admin-token"),
-        ({"authorization": "Bearer x"}, "record-not-found", "app-admin-token"),
+        ({"authorization": NOBODY}, "record-not-found", "app-admin-token"),
+        ({"authorization": "Bearer x"}, "param-malformed", None),
+        ({"authorization": f"Bearer per_{'a' * 64}"}, "record-not-found", "instant-user"),
         ({}, "param-missing", None),
         ({"authorization": "Bearer undefined"}, "param-missing", None),
         ({"as-token": NOBODY}, "record-not-found", "app-user"),
@@ -230,6 +234,47 @@ def test_bad_bodies_are_located(play, path, body, where):
     play(scene)
 
 
+@pytest.mark.rule("H12")
+@pytest.mark.parametrize("path", ["/admin/query", "/admin/transact", "/runtime/framework/query"])
+@pytest.mark.parametrize("where", ["query", "steps"])
+def test_input_nested_too_deeply_is_an_error_in_json(play, path, where):
+    async def scene(stage):
+        deep = b"[" * 300 + b"]" * 300
+        body = b'{"query":{},"steps":[],"%b":%b}' % (where.encode(), deep)
+        headers = stage.admin() if "admin" in path else {"app-id": stage.app_id}
+        answer = await stage.ask("POST", path, body, headers)
+        assert answer.status < 500
+        assert isinstance(answer.json(), dict)
+
+    play(scene)
+
+
+@pytest.mark.rule("H11")
+def test_the_app_id_may_be_in_upper_case_with_spaces_and_the_token_bare(play):
+    async def scene(stage):
+        headers = {
+            "App-Id": f" {stage.app_id.upper()} ",
+            "Authorization": f"x Bearer {stage.token} ",
+        }
+        assert (await stage.ask("POST", "/admin/query", {"query": {}}, headers)).json() == {}
+        headers["Authorization"] = stage.token.upper()
+        assert (await stage.ask("POST", "/admin/query", {"query": {}}, headers)).json() == {}
+
+    play(scene)
+
+
+@pytest.mark.rule("H15")
+def test_a_client_that_leaves_while_sending_is_no_bug(play, caplog):
+    async def scene(stage):
+        exchange = stage.start("POST", "/admin/query", b"", stage.admin())
+        exchange.leave_unsent()
+        await exchange.hang_up()
+        assert "Traceback" not in caplog.text
+        assert "unknown" not in caplog.text
+
+    play(scene)
+
+
 @pytest.mark.rule("H13")
 def test_a_body_over_the_limit_is_413_whatever_its_headers_say(play):
     async def scene(stage):
@@ -250,6 +295,9 @@ def test_framework_query_gives_flat_rows_and_attrs(play):
         body = answer.json()
         assert body["result"][0]["data"]["datalog-result"]["join-rows"] == [[]]
         assert any(attr["forward-identity"][1] == "$users" for attr in body["attrs"])
+        headers["authorization"] = "Bearer nonsense"
+        answer = await stage.ask("POST", "/runtime/framework/query", {"query": {}}, headers)
+        assert answer.status == 200
         headers["authorization"] = f"Bearer {NOBODY}"
         answer = await stage.ask("POST", "/runtime/framework/query", {"query": {}}, headers)
         assert answer.json()["hint"]["record-type"] == "app-user"

@@ -65,6 +65,36 @@ def test_it_says_when_it_is_ready_and_stops_cleanly(tmp_path, sign):
                 session.recv(WAIT_S)
 
 
+@pytest.mark.rule("CLI2")
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_reader_that_never_reads_does_not_spoil_the_stop(tmp_path, signals):
+    with serving(tmp_path, "--port", "0") as (process, url):
+        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        headers = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
+        steps = [
+            ["update", "todos", f"e{n:07d}-0000-4000-8000-000000000000", {"text": "x" * 500_000}]
+            for n in range(15)
+        ]
+        httpx.post(f"{url}/admin/transact", json={"steps": steps}, headers=headers, timeout=WAIT_S)
+        body = b'{"query":{"todos":{}}}'
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        request = "POST /admin/subscribe-query HTTP/1.1\r\nhost: x\r\n" + "".join(lines)
+        address = url.removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1]))) as stuck:
+            stuck.sendall(f"{request}content-length: {len(body)}\r\n\r\n".encode() + body)
+            assert stuck.recv(12) == b"HTTP/1.1 200"
+            process.send_signal(signal.SIGINT)
+            if signals == 2:
+                # The first signal must be handled, or both count as one.
+                with pytest.raises(ConnectionRefusedError):
+                    while True:
+                        socket.create_connection((address[0], int(address[1])), WAIT_S).close()
+                process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+
+
 @pytest.mark.rule("CLI3")
 def test_every_option_is_a_variable_and_the_flag_wins(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -164,3 +194,28 @@ def test_sample_apps_are_served_on_an_app_of_their_own(tmp_path):
     ):
         assert process.stdout is not None
         assert process.stdout.readline().partition("app=")[2] == sample.partition("app=")[2] + "\n"
+
+
+@pytest.mark.rule("H17")
+def test_headers_have_a_bound(tmp_path):
+    with serving(tmp_path, "--port", "0") as (_, url):
+        large = {"x-instant-metadata": "x" * 100_000}
+        assert httpx.get(f"{url}/health", headers=large).status_code == 200
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=WAIT_S) as raw:
+            raw.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nx-endless: ")
+            answer = b""
+            while not answer:
+                try:
+                    raw.sendall(b"x" * 65_536)
+                    raw.settimeout(0.01)
+                    answer = raw.recv(4096)
+                except TimeoutError:
+                    continue
+                finally:
+                    raw.settimeout(WAIT_S)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        # The same connection takes many requests, each with a count of its own.
+        with httpx.Client() as client:
+            for _ in range(5):
+                assert client.get(f"{url}/health", headers=large).status_code == 200

@@ -19,11 +19,10 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
 
     def run(scene: Scene) -> None:
         async def whole() -> None:
-            database = await Database.open(
-                tmp_path / "app.db", runtime=FakeRuntime(), schema=SCHEMA
-            )
+            runtime = FakeRuntime()
+            database = await Database.open(tmp_path / "app.db", runtime=runtime, schema=SCHEMA)
             try:
-                await scene(Stage(database))
+                await scene(Stage(database, runtime))
             finally:
                 await database.close()
 

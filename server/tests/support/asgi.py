@@ -25,6 +25,8 @@ class Exchange:
         self._parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._gone = asyncio.Event()
         self._change = asyncio.Event()
+        self._may_send = asyncio.Event()
+        self._may_send.set()
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -47,7 +49,12 @@ class Exchange:
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
+    def stop_reading(self) -> None:
+        """From the next part on, sending waits as it does for a client that never reads."""
+        self._may_send.clear()
+
     async def _send(self, message: Message) -> None:
+        await self._may_send.wait()
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
@@ -55,6 +62,10 @@ class Exchange:
             self.body += message.get("body", b"")
             self.is_over = not message.get("more_body", False)
         self._change.set()
+
+    def leave_unsent(self) -> None:
+        """The body never arrives; to be called before the first turn of the loop."""
+        self._parts.clear()
 
     async def whole(self) -> Exchange:
         """Wait until the answer is complete."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
+from support.runtime import FakeRuntime
 from trice.database import Database
+from trice.errors import InvalidInput
 from trice.identity import ADMIN
 from trice.live.live import LiveQuery, Question
 
@@ -32,6 +34,10 @@ class Watched:
         assert self.live.answer is not None
         return list(orjson.loads(self.live.answer.result_json)[etype])
 
+    def answer(self) -> tuple[bytes, bytes]:
+        assert self.live.answer is not None
+        return self.live.answer.result_json, self.live.answer.meta_json
+
     def stop(self) -> None:
         self.stage.database.unwatch(self.live, self)
 
@@ -39,14 +45,41 @@ class Watched:
 class Stage:
     """A database and short words for writing and watching."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, runtime: FakeRuntime) -> None:
         self.database = database
+        self.runtime = runtime
         self.live = database.live
 
     async def write(self, *steps: list[Any]) -> None:
         """Apply admin steps with ids by name, and wait until every answer is current."""
         await self.database.transact_admin(_with_ids(list(steps)), identity=ADMIN)
         await self.live.settled()
+
+    async def write_low(self, first: list[Any], *steps: list[Any]) -> None:
+        """Apply `first` as it is, then add, take and delete steps that name attrs by label."""
+        low = list(first)
+        if low and steps:
+            await self.database.transact(low, identity=ADMIN)
+            low = []
+        for step in steps:
+            match step:
+                case ["add" | "take" as kind, entity, etype, label, value]:
+                    attr = self.database.catalog.find_forward(etype, label)
+                    assert attr is not None, f"{etype}.{label}"
+                    op = "add-triple" if kind == "add" else "retract-triple"
+                    low.append([op, entity, attr.id, value])
+                case ["delete", entity, etype]:
+                    low.append(["delete-entity", entity, etype])
+        self.runtime.advance(1)
+        await self.database.transact(low, identity=ADMIN)
+        await self.live.settled()
+
+    async def try_watch(self, query: dict[str, Any]) -> Watched | None:
+        """`watch`, or None when the query is invalid."""
+        try:
+            return await self.watch(query)
+        except InvalidInput:
+            return None
 
     async def watch(self, query: dict[str, Any]) -> Watched:
         watched = Watched(self)

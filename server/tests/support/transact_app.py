@@ -36,6 +36,7 @@ class App:
 
     def __init__(self, path: Path) -> None:
         self.runtime = FakeRuntime()
+        self._path = path
         self._runner = asyncio.Runner()
         self.engine = self._runner.run(self._open(path))
         self.statements: list[str] = []
@@ -43,6 +44,11 @@ class App:
 
     async def _open(self, path: Path) -> SqliteEngine:
         return SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+
+    def reopen(self) -> None:
+        """Close the file and open it again."""
+        self._runner.run(self.engine.close())
+        self.engine = self._runner.run(self._open(self._path))
 
     def close(self) -> None:
         self._runner.run(self.engine.close())

@@ -341,3 +341,100 @@ def test_attr_steps_come_first_wherever_they_stand(library: App) -> None:
     library.transact([["add-triple", uid(1), genre["id"], "x"], ["add-attr", genre]])
     library.put("books", 1)
     assert library.get("books", 1) == {"genre": "x", "pages": None}
+
+
+@pytest.mark.rule("T78")
+def test_an_update_that_says_nothing_new_changes_nothing(library: App) -> None:
+    version = library.catalog.version
+    title = library.attr("books", "title")
+    for change in ({}, {"unknown": 1}, {"index": title.is_indexed}):
+        commit = library.transact(update(library, "books", "title", **change))
+        assert not commit.is_catalog_changed
+    assert library.catalog.version == version
+
+
+@pytest.mark.rule("T78")
+def test_an_id_attr_stays_what_lookups_and_clients_need(library: App) -> None:
+    refused(library, update(library, "books", "id", unique=False))
+    refused(library, update(library, "books", "id", checked_data_type="number"))
+    library.transact(update(library, "books", "id", checked_data_type="string", index=True))
+    library.put("books", 1, title="t")
+    by_id = [library.attr("books", "id").id, uid(1)]
+    library.transact([["add-triple", by_id, library.attr("books", "title").id, "u"]])
+    assert library.all("books")[uid(1)]["title"] == "u"
+
+
+@pytest.mark.rule("T22")
+@pytest.mark.parametrize("cardinality", ["one", "many"])
+@pytest.mark.parametrize("deleted", ["people", "notes"])
+def test_a_delete_takes_hidden_links_along(app: App, cardinality: str, deleted: str) -> None:
+    app.define("notes", "id")
+    app.define("people", "id")
+    app.define("notes", "writer", to=("people", "notes"), cardinality=cardinality)
+    link = app.attr("notes", "writer").id
+    app.put("people", 2)
+    app.put("notes", 1, writer=uid(2))
+    app.transact([["delete-attr", link]])
+    app.transact([["delete-entity", uid(2 if deleted == "people" else 1), deleted]])
+    app.transact([["restore-attr", link]])
+    app.put("people", 2)
+    app.put("notes", 1)
+    if cardinality == "many":
+        assert app.pairs("notes", "writer") == set()
+    else:
+        assert "writer" not in app.all("notes")[uid(1)]
+
+
+@pytest.mark.rule("T78")
+@pytest.mark.rule("T80")
+@pytest.mark.rule("T81")
+def test_flags_change_under_a_thousand_rows_and_survive_reopening(app: App) -> None:
+    """Each change of an attr with data present, then the same questions; the file is reopened."""
+    app.define("notes", "id")
+    app.define("people", "id")
+    for label in ("title", "pages", "day", "code"):
+        app.define("notes", label)
+    app.define("notes", "writer", to=("people", "notes"))
+    app.transact([step for each in range(10) for step in app.put_steps("people", 5000 + each)])
+    app.transact(
+        [
+            step
+            for each in range(1_000)
+            for step in app.put_steps(
+                "notes",
+                each,
+                title=f"t{each % 50}",
+                pages=each if each % 7 else None,
+                day=f"2025-01-{each % 28 + 1:02d}",
+                code=f"c{each}",
+                writer=uid(5000 + each % 10),
+            )
+        ]
+    )
+    before = app.all("notes")
+
+    def change(label: str, **changes: Any) -> None:
+        app.transact(update(app, "notes", label, **changes))
+        app.reopen()
+
+    for label in ("title", "pages", "code", "day"):
+        change(label, index=True)
+    for label, kind in (("title", "string"), ("pages", "number"), ("day", "date")):
+        change(label, checked_data_type=kind)
+    change("code", unique=True)
+    change("title", required=True)
+    refused(app, update(app, "notes", "pages", required=True))
+    refused(app, update(app, "notes", "pages", checked_data_type="string"))
+    for label in ("title", "writer"):
+        with pytest.raises(Conflict):
+            app.transact(update(app, "notes", label, unique=True))
+    by_code = [app.attr("notes", "code").id, "c3"]
+    app.transact([["add-triple", by_code, app.attr("notes", "pages").id, 33]])
+    change("writer", cardinality="many")
+    assert len(app.pairs("notes", "writer")) == 1_000
+    change("writer", cardinality="one")
+    for label, kind in (("title", None), ("pages", None), ("day", None)):
+        change(label, checked_data_type=kind, index=False, required=False)
+    change("code", unique=False, index=False)
+    before[uid(3)]["pages"] = 33
+    assert app.all("notes") == before

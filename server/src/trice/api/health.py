@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import html
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from trice.api.middleware import json_response
 
 _WELCOME = """<!doctype html>
+<html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
 <title>trice</title>
 <style>
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto }
-  code { background: #f2f2f2; padding: .1em .3em; border-radius: 4px }
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto }}
+  pre {{ background: #f2f2f2; padding: 1rem; border-radius: 6px; overflow-x: auto }}
 </style>
 <h1>trice is running</h1>
-<p>This is the API. Point an Instant client here:</p>
-<p><code>init({ appId, apiURI: location, websocketURI: location + "/runtime/session" })</code></p>
-<p>A new app to try: <code>POST /dash/apps/ephemeral {"title": "my app"}</code></p>
+<p>Make an app; the answer holds its id and its admin token:</p>
+<pre>curl -X POST {http}/dash/apps/ephemeral \\
+  -H 'content-type: application/json' -d '{{"title": "my app"}}'</pre>
+<p>Point an Instant client at it:</p>
+<pre>init({{
+  appId: "…",
+  apiURI: "{http}",
+  websocketURI: "{ws}/runtime/session",
+}})</pre>
+</html>
 """
 
 
@@ -35,4 +47,5 @@ async def system(request: Request) -> Response:
 
 async def welcome(request: Request) -> Response:
     """`GET /`."""
-    return HTMLResponse(_WELCOME)
+    base = html.escape(str(request.base_url).rstrip("/"))
+    return HTMLResponse(_WELCOME.format(http=base, ws="ws" + base.removeprefix("http")))

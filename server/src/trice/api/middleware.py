@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trice import limits
-from trice.errors import Bug, LimitExceeded, TriceError
+from trice.errors import Bug, LimitExceeded, TriceError, Unavailable
 from trice.log import fields
 from trice.protocol.errors import CODES
 from trice.runtime import Runtime, new_uuid
@@ -66,6 +68,15 @@ class Boundary:
         try:
             _check_size(headers)
             await self._app(scope, _bounded(receive), send_with_headers)
+        except asyncio.CancelledError:
+            # Only the end of the server cancels requests; a stack trace would look like a bug.
+            logger.info("request cut off by the stop %s", fields(path=scope["path"]))
+            if not has_started:
+                stopping = Unavailable("overloaded", "The server is stopping; try again.")
+                response = error_response(stopping, trace_id=new_uuid(self._runtime))
+                await response(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            logger.debug("client left %s", fields(path=scope["path"]))
         except Exception as cause:
             response = self._explain(cause, scope)
             if has_started:

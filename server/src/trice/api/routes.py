@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,6 +53,7 @@ def build_app(*, settings: Settings, apps: Apps, hub: Hub, runtime: Runtime) -> 
     app = Starlette(
         routes=[*_routes(settings.sample_dir)],
         middleware=[Middleware(Boundary, runtime=runtime)],
+        exception_handlers={HTTPException: _no_route},
     )
     app.router.redirect_slashes = False
     app.state.settings = settings
@@ -84,10 +86,19 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     yield Route("/{path:path}", _anything_else, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
 
 
+async def _no_route(request: Request, failure: Exception) -> Response:
+    """What starlette refuses by itself: a method no route takes, a missing file."""
+    raise _unknown(request.url.path) from failure
+
+
+def _unknown(path: str) -> NotFound:
+    return NotFound("route-not-found", "Oops! We couldn't match this route.", {"path": path})
+
+
 async def _anything_else(request: Request) -> Response:
     """Say what is missing: a feature this version lacks, or a path nobody has (§7)."""
     path = request.url.path
     for prefix, feature in NOT_BUILT.items():
         if path == prefix or path.startswith(prefix + "/"):
             raise not_built(feature)
-    raise NotFound("route-not-found", "Oops! We couldn't match this route.", {"path": path})
+    raise _unknown(path)

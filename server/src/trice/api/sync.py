@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trice import limits
@@ -31,10 +32,12 @@ from trice.api.parameters import (
 )
 from trice.apps.apps import Apps
 from trice.errors import NotFound, Unavailable
+from trice.identity import Identity
 from trice.protocol import down
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.session.session import Session
+from trice.session.socket import GOING_AWAY
 
 
 class QueuedSocket:
@@ -46,6 +49,7 @@ class QueuedSocket:
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
         self._backlog_bytes = 0
+        self._is_sending = False
         self._change = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
@@ -62,7 +66,10 @@ class QueuedSocket:
         return self._backlog_bytes
 
     def ping(self) -> None:
-        """An empty event. The carrier notices a dead client by itself: silence proves nothing."""
+        """An empty event. There are no pongs here: a client is alive as long as what was sent
+        before has left."""
+        if self._is_sending or self._frames:
+            return
         if self.session is not None:
             self.session.heard()
         self.send([b""])
@@ -91,11 +98,13 @@ class QueuedSocket:
             await self._change.wait()
         frames = list(self._frames)
         self._frames.clear()
+        self._is_sending = True
         return frames
 
     def sent(self, frames: Sequence[bytes]) -> None:
         """The carrier took them."""
         self._backlog_bytes -= sum(map(len, frames))
+        self._is_sending = False
         if self.session is not None:
             self.session.on_writable()
 
@@ -104,6 +113,9 @@ async def websocket(connection: WebSocket) -> None:
     """`/runtime/session` without picows; uvicorn pings and notices dead clients here."""
     hub: Hub = connection.app.state.hub
     await connection.accept()
+    if hub.is_stopping:
+        await connection.close(GOING_AWAY, "server restarts")
+        return
     socket = QueuedSocket()
     session = hub.open(socket)
     socket.session = session
@@ -149,22 +161,34 @@ class EventStream:
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""
-        return StreamingResponse(
+        return _EventResponse(
             self._events(has_retry),
             media_type="text/event-stream",
             headers={"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"},
+            on_end=lambda: self._hub.closed(self.session),
         )
 
     async def _events(self, has_retry: bool) -> AsyncIterator[bytes]:
+        if has_retry:
+            yield b"retry: %d\n\n" % limits.SSE_RETRY_MS
+        yield _event(self._hello)
+        while (frames := await self.socket.take()) is not None:
+            yield b"".join(map(_event, frames))
+            self.socket.sent(frames)
+
+
+class _EventResponse(StreamingResponse):
+    """Calls `on_end` however the stream ends, also when the client left before its first event."""
+
+    def __init__(self, *arguments: Any, on_end: Callable[[], None], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if has_retry:
-                yield b"retry: %d\n\n" % limits.SSE_RETRY_MS
-            yield _event(self._hello)
-            while (frames := await self.socket.take()) is not None:
-                yield b"".join(map(_event, frames))
-                self.socket.sent(frames)
+            await super().__call__(scope, receive, send)
         finally:
-            self._hub.closed(self.session)
+            self._on_end()
 
 
 def _event(frame: bytes) -> bytes:
@@ -181,9 +205,7 @@ async def open_admin_events(request: Request) -> Response:
     """`POST /admin/sse`: a session signed in by its headers; no `init` follows."""
     apps: Apps = request.app.state.apps
     async with admin_caller(request, apps) as (_, identity):
-        app = await apps.lend(app_id_of(request))
-        stream = _open_events(request)
-        stream.session.enter(app, identity)
+        stream = await _open_signed_in(request, identity)
         return stream.response(has_retry=True)
 
 
@@ -196,10 +218,17 @@ async def push_events(request: Request) -> Response:
     if not isinstance(body["messages"], list):
         raise malformed("body", "messages", given=body["messages"])
     stream = _find_stream(request, body["session_id"], body["sse_token"])
-    for message in body["messages"]:
+    for raw in _encoded(body["messages"]):
         await stream.socket.may_read()
-        stream.session.receive(orjson.dumps(message))
+        stream.session.receive(raw)
     return json_response({})
+
+
+def _encoded(messages: list[Any]) -> list[bytes]:
+    try:
+        return [orjson.dumps(message) for message in messages]
+    except orjson.JSONEncodeError as cause:
+        raise malformed("body", "messages", given="nested too deeply") from cause
 
 
 async def subscribe_query(request: Request) -> Response:
@@ -207,11 +236,11 @@ async def subscribe_query(request: Request) -> Response:
     apps: Apps = request.app.state.apps
     async with admin_caller(request, apps) as (_, identity):
         body = await json_body(request)
-        if not isinstance(body.get("query"), dict):
-            raise malformed("body", "query", given=body.get("query"))
-        app = await apps.lend(app_id_of(request))
-        stream = _open_events(request)
-        stream.session.enter(app, identity)
+        if "query" not in body:
+            raise missing("body", "query")
+        if not isinstance(body["query"], dict):
+            raise malformed("body", "query", given=body["query"])
+        stream = await _open_signed_in(request, identity)
         message = {
             "op": "add-query",
             "client-event-id": new_uuid(request.app.state.runtime),
@@ -232,6 +261,18 @@ def _open_events(request: Request) -> EventStream:
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream
     stream.session.on_end = lambda: streams.pop(stream.session.id, None)
+    return stream
+
+
+async def _open_signed_in(request: Request, identity: Identity) -> EventStream:
+    """An event stream whose session needs no `init`."""
+    app = await request.app.state.apps.lend(app_id_of(request))
+    try:
+        stream = _open_events(request)
+    except BaseException:
+        request.app.state.apps.give_back(app)
+        raise
+    stream.session.enter(app, identity)
     return stream
 
 

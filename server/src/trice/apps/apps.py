@@ -97,6 +97,7 @@ class Apps:
         self._is_open_by_default = is_open_by_default
         self._open: dict[AppId, App] = {}
         self._opening: dict[AppId, asyncio.Task[None]] = {}
+        self._closing: dict[AppId, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
@@ -172,12 +173,8 @@ class Apps:
             raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
         row = self.get_row(app_id)
         while (app := self._open.get(row.id)) is None:
-            task = self._opening.get(row.id)
-            if task is None:
-                task = asyncio.get_running_loop().create_task(self._open_database(row))
-                self._opening[row.id] = task
-                task.add_done_callback(lambda _: self._opening.pop(row.id, None))
-            await asyncio.shield(task)
+            await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
+            row = self.get_row(app_id)  # it may have been deleted meanwhile
         app.users += 1
         return app
 
@@ -187,12 +184,16 @@ class Apps:
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
 
     async def delete(self, app_id: AppId) -> None:
-        """End an app: its sessions, its row, its files."""
+        """End an app: its row, its sessions, its files."""
+        # The row first: from here on nobody can begin to open it.
+        self._registry.delete(app_id)
+        while (opening := self._opening.get(app_id)) is not None:
+            await asyncio.gather(opening, return_exceptions=True)
         self.on_delete(app_id)
         app = self._open.pop(app_id, None)
         if app is not None:
-            await app.database.close()
-        self._registry.delete(app_id)
+            self._close_database(app)
+        await self._wait_closed(app_id)
         self._delete_files(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
@@ -203,10 +204,18 @@ class Apps:
             self._sweeper.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         await asyncio.gather(*(app.database.close() for app in self._open.values()))
+        await asyncio.gather(*self._closing.values(), return_exceptions=True)
         self._open.clear()
         self._registry.close()
 
+    def _begin_opening(self, row: AppRow) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._open_database(row))
+        self._opening[row.id] = task
+        task.add_done_callback(lambda _: self._opening.pop(row.id, None))
+        return task
+
     async def _open_database(self, row: AppRow) -> None:
+        await self._wait_closed(row.id)
         await self._close_idle()
         database = await Database.open(self._path(row.id), runtime=self._runtime)
         self._open[row.id] = App(row, database)
@@ -215,14 +224,32 @@ class Apps:
         """Make room when many databases are open; those in use stay."""
         surplus = len(self._open) - limits.APPS_OPEN_MAX + 1
         idle = [app for app in self._open.values() if app.users == 0]
-        for app in idle[: max(surplus, 0)]:
+        closed = idle[: max(surplus, 0)]
+        for app in closed:
             del self._open[app.id]
-            await app.database.close()
+            self._close_database(app)
+        for app in closed:
+            await self._wait_closed(app.id)
+
+    def _close_database(self, app: App) -> None:
+        """Begin to close; until it is done, `_open_database` of the same app waits: two writers
+        on one file would give the same transaction ids."""
+        task = asyncio.get_running_loop().create_task(app.database.close())
+        self._closing[app.id] = task
+        task.add_done_callback(lambda _: self._closing.pop(app.id, None))
+
+    async def _wait_closed(self, app_id: AppId) -> None:
+        task = self._closing.get(app_id)
+        if task is not None:
+            await asyncio.shield(task)
 
     async def _sweep_forever(self) -> None:
         while True:
             for row in self._registry.expired(self._runtime.now_ms()):
-                await self.delete(row.id)
+                try:
+                    await self.delete(row.id)
+                except Exception:
+                    logger.exception("expired app not deleted %s", fields(app=row.id))
             await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
 
     def _path(self, app_id: AppId) -> Path:

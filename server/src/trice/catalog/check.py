@@ -12,15 +12,15 @@ import orjson
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.dates import is_date_text
-from trice.catalog.values import json_type
+from trice.catalog.values import INT64_MAX, INT64_MIN, dump_document, json_type
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import EntityId, uuid_text
 
 # What a JavaScript Date can hold; in microseconds it still fits SQLite's 64-bit integers.
 _DATE_MS_MAX: Final = 8_640_000_000_000_000
 
-_INTEGER_MAX: Final = 2**64 - 1
-_INTEGER_MIN: Final = -(2**63)
+# A JavaScript number below 1e21 is sent with all its digits; the store keeps the nearest double.
+_INTEGER_MAX: Final = 2**1023
 
 _SAMPLE_CHARS: Final = 100
 
@@ -43,7 +43,7 @@ def check_value(attr: Attr, value: Any, entity: EntityId) -> None:
         size_bytes = 8
         problem = _number_problem(value)
         if problem is not None:
-            raise _refusal(attr, value, entity, problem)
+            raise _refusal(attr, value, entity, f"Invalid value for {attr.name}: {problem}")
     else:
         size_bytes = _check_document(attr, value, entity)
     if attr.checked_type is not None:
@@ -68,11 +68,11 @@ def wrong_type(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
     given = json_type(value)
     message = (
         f"Invalid value type for {attr.name}. Value must be a {expected} "
-        f"but the provided value type is {given}."
+        f"but the provided value type is {given}. Got {_shown(value)}."
     )
     if expected == "date" and given in ("string", "number"):
         message = (
-            f"Invalid value type for {attr.name}. Value must be a date, but {_sample(value)!r} "
+            f"Invalid value type for {attr.name}. Value must be a date, but {_shown(value)} "
             "is not one. Use epoch milliseconds or an ISO 8601 text."
         )
     return _refusal(attr, value, entity, message)
@@ -168,18 +168,18 @@ def _check_document(attr: Attr, value: Any, entity: EntityId) -> int:
         if problem is not None:
             raise _refusal(attr, None, entity, f"Invalid value for {attr.name}: {problem}")
     if attr.is_indexed or attr.is_unique:
-        return len(orjson.dumps(value))
+        return len(dump_document(value))
     return 0
 
 
 def _number_problem(value: int | float) -> str | None:
     if isinstance(value, int):
-        if _INTEGER_MIN <= value <= _INTEGER_MAX:
+        if -_INTEGER_MAX <= value <= _INTEGER_MAX:
             return None
-        return "Numbers must fit 64 bits; send larger ones as text."
+        return "the number is larger than a double can hold; send it as text."
     if value - value == 0.0:
         return None
-    return "Numbers must be finite."
+    return "numbers must be finite."
 
 
 def _is_encodable(text: str) -> bool:
@@ -222,13 +222,28 @@ def _sample(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        return value if _number_problem(value) is None else repr(value)[:_SAMPLE_CHARS]
+        is_plain = isinstance(value, float) or INT64_MIN <= value <= INT64_MAX
+        return value if is_plain and _number_problem(value) is None else _cut_number(value)
     return _sample(_document_sample(value))
+
+
+def _shown(value: Any) -> str:
+    """The value as messages repeat it: JSON, cut."""
+    sample = _sample(value)
+    is_document = isinstance(value, (list, dict))
+    return f"`{sample if is_document else orjson.dumps(sample).decode()}`"
+
+
+def _cut_number(value: int | float) -> str:
+    """A number that JSON cannot carry, or not exactly, as text."""
+    if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+        return f"(a number of {value.bit_length()} bits)"
+    return repr(value)[:_SAMPLE_CHARS]
 
 
 def _document_sample(value: Any) -> str:
     """The beginning of a document as JSON text; a description if it is not JSON."""
     try:
-        return orjson.dumps(value).decode()
+        return dump_document(value).decode()
     except (TypeError, ValueError, RecursionError):
         return f"({type(value).__name__})"

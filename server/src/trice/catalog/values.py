@@ -61,7 +61,26 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
         return value if INT64_MIN <= value <= INT64_MAX else float(value)
     if isinstance(value, (str, float)):
         return value
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return dump_document(value)
+
+
+def dump_document(value: Any) -> bytes:
+    """An array or object as JSON with sorted keys; integers beyond 64 bits become floats."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return orjson.dumps(_with_floats(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _with_floats(value: Any) -> Any:
+    """The value with integers that orjson cannot write as floats. Its depth is bounded."""
+    if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
+        return float(value)
+    if isinstance(value, list):
+        return [_with_floats(member) for member in value]
+    if isinstance(value, dict):
+        return {key: _with_floats(member) for key, member in value.items()}
+    return value
 
 
 def decode_cell(cell: Cell, *, is_indexed: bool) -> Any:

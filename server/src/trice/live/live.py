@@ -73,7 +73,8 @@ Evaluate = Callable[[Snapshot, Question, bool], Answer]
 class LiveQuery:
     """One question that somebody watches, and its latest answer.
 
-    answer   None when the latest run failed (then `error` says why) or before the first
+    answer   None when the latest run failed (then `error` says why), before the first, and once
+             it was dropped to save memory (then `Live.recall` brings it back)
     tx       the answer contains every commit up to here
     Only `Live` writes it; watchers read it when told.
     """
@@ -120,6 +121,9 @@ class Live:
     Holds who watches what, each answer, and which are due. Does not hold rows (the engine does) or
     what each session was told (the session does).
     Invariant: once `due` is empty, every answer equals a fresh run at the engine's transaction.
+
+    Of all answers LIVE_RESULTS_BYTES_MAX are kept, those used last. A query whose answer was
+    dropped keeps its read set and digest: it is run again when touched, or when somebody asks.
     """
 
     def __init__(self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime) -> None:
@@ -136,6 +140,13 @@ class Live:
         self._wake = asyncio.Event()
         self._slow: dict[LiveQuery, asyncio.Task[None]] = {}
         self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
+        # How many calls of `watch` wait for a slow answer; the query stays for them.
+        self._waiting: dict[Question, int] = {}
+        # Answers in memory, the one used last at the end, with their sizes in bytes.
+        self._kept: dict[LiveQuery, int] = {}
+        self._kept_bytes = 0
+        # Somebody waits for these answers, changed or not.
+        self._recalled: set[LiveQuery] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._loop_task: asyncio.Task[None] | None = None
@@ -174,6 +185,8 @@ class Live:
             self._due.pop(live, None)
         elif live in self._slow:
             raise ReadTooLong
+        else:
+            self._kept[live] = self._kept.pop(live)
         live.watchers[watcher] = None
         return live
 
@@ -183,17 +196,34 @@ class Live:
         The answer is as new as the transaction published when this was called, or newer.
         """
         needed_tx = self._engine.tx
-        while True:
-            try:
-                return self.watch_now(question, watcher)
-            except ReadTooLong:
-                live = await self._slow_answer(question)
-            if live.tx >= needed_tx or live not in self._due:
-                break
-        live = self._queries.setdefault(question, live)
-        self._subscriptions_put(live)
-        live.watchers[watcher] = None
-        return live
+        self._waiting[question] = self._waiting.get(question, 0) + 1
+        try:
+            while True:
+                try:
+                    return self.watch_now(question, watcher)
+                except ReadTooLong:
+                    live = await self._slow_answer(question)
+                if live.error is not None or (
+                    live.answer is not None
+                    and (live.tx >= needed_tx or not (live in self._due or live in self._slow))
+                ):
+                    live.watchers[watcher] = None
+                    return live
+        finally:
+            self._end_waiting(question)
+
+    def _end_waiting(self, question: Question) -> None:
+        """One call of `watch` ended; with the last one, what was only kept for it goes."""
+        self._waiting[question] -= 1
+        if self._waiting[question]:
+            return
+        del self._waiting[question]
+        run = self._first_runs.pop(question, None)
+        if run is not None:
+            run.cancel()
+        live = self._queries.get(question)
+        if live is not None:
+            self._forget_unwatched(live)
 
     async def _slow_answer(self, question: Question) -> LiveQuery:
         """The live query once the thread run that is under way, or a new one, has answered it."""
@@ -205,21 +235,39 @@ class Live:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._first_slow_run(question))
             self._first_runs[question] = task
-            task.add_done_callback(lambda _: self._first_runs.pop(question, None))
+            task.add_done_callback(lambda task: self._end_first_run(question, task))
         return await asyncio.shield(task)
+
+    def _end_first_run(self, question: Question, task: asyncio.Task[LiveQuery]) -> None:
+        if self._first_runs.get(question) is task:
+            del self._first_runs[question]
+        if not task.cancelled():
+            task.exception()  # whoever still waits hears of it; nobody is no reason to log
 
     def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
         """Stop telling `watcher`; the last one to go takes the query along."""
         live.watchers.pop(watcher, None)
-        if not live.watchers:
-            self._forget(live)
+        self._forget_unwatched(live)
 
-    def _forget(self, live: LiveQuery) -> None:
+    def recall(self, live: LiveQuery) -> None:
+        """Run a query whose answer was dropped, and tell its watchers once it is there."""
+        self._recalled.add(live)
+        self._mark_due({live})
+
+    def _forget_unwatched(self, live: LiveQuery) -> None:
+        """Take a query out, unless somebody watches it or waits to."""
+        if live.watchers or live.question in self._waiting:
+            return
         if self._queries.get(live.question) is live:
             del self._queries[live.question]
         self._subscriptions.remove(live)
         self._due.pop(live, None)
         self._broken.pop(live, None)
+        self._recalled.discard(live)
+        self._drop(live)
+        run = self._slow.pop(live, None)
+        if run is not None:
+            run.cancel()
 
     def apply(self, commits: Sequence[Commit], before: Catalog) -> None:
         """Mark what `commits` may have changed as due.
@@ -258,9 +306,6 @@ class Live:
             self._note_idle()
 
     def _refresh(self, live: LiveQuery) -> None:
-        if not live.watchers:
-            self._forget(live)
-            return
         if live in self._slow:
             # Its run may have begun before this commit: `_adopt` looks at the commits since.
             return
@@ -269,24 +314,24 @@ class Live:
             self._adopt(live, self._run_now(live.question), tx)
         except ReadTooLong:
             self._slow[live] = asyncio.get_running_loop().create_task(self._slow_run(live))
-        except TriceError as failure:
-            self._fail(live, failure)
-        except Exception:
-            logger.exception("live query failed q=%s", live.q_json[:200].decode(errors="replace"))
-            self._fail(live, Bug("unknown", "The server failed to refresh this query."))
+        except Exception as cause:
+            self._fail(live, cause)
 
     async def _slow_run(self, live: LiveQuery) -> None:
         try:
             answer, tx = await self._run_on_thread(live.question)
-            self._adopt(live, answer, tx)
-        except TriceError as failure:
-            self._fail(live, failure)
+            if self._queries.get(live.question) is live:
+                self._adopt(live, answer, tx)
+        except Exception as cause:
+            self._fail(live, cause)
         finally:
             self._slow.pop(live, None)
             self._note_idle()
 
     async def _first_slow_run(self, question: Question) -> LiveQuery:
         answer, tx = await self._run_on_thread(question)
+        if question not in self._waiting:
+            raise asyncio.CancelledError  # `wait_for` may swallow the one it was sent
         return self._adopt_first(question, answer, tx)
 
     def _run_now(self, question: Question) -> Answer:
@@ -319,22 +364,36 @@ class Live:
 
     def _adopt(self, live: LiveQuery, answer: Answer, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
+        if tx < live.tx:
+            return  # a short run overtook this long one: answers only move forward
         digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
         is_changed = digest != live.digest or live.error is not None
+        is_recalled = live in self._recalled
+        self._recalled.discard(live)
         self._broken.pop(live, None)
         live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
         live.forget_frames()
-        self._subscriptions_put(live)
+        self._subscriptions.put(live, answer.reads)
         self._catch_up(live)
+        self._keep(live, len(answer.result_json) + len(answer.meta_json))
         if is_changed:
             self.counts.changed += 1
-            self._tell(live)
         else:
             self.counts.silent += 1
+        if is_changed or is_recalled:
+            self._tell(live)
 
-    def _subscriptions_put(self, live: LiveQuery) -> None:
-        assert live.answer is not None
-        self._subscriptions.put(live, live.answer.reads)
+    def _keep(self, live: LiveQuery, size_bytes: int) -> None:
+        """Count an answer that just came, and drop those not used for longest beyond the limit."""
+        self._kept_bytes += size_bytes - self._kept.pop(live, 0)
+        self._kept[live] = size_bytes
+        while self._kept_bytes > limits.LIVE_RESULTS_BYTES_MAX and len(self._kept) > 1:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, live: LiveQuery) -> None:
+        self._kept_bytes -= self._kept.pop(live, 0)
+        live.answer = None
+        live.forget_frames()
 
     def _catch_up(self, live: LiveQuery) -> None:
         """Mark `live` due if a commit after its run touches it; only slow runs meet any."""
@@ -342,18 +401,39 @@ class Live:
             return
         missed = [commit for commit in self._recent if commit.tx > live.tx]
         is_log_whole = bool(missed) and missed[0].tx == live.tx + 1
-        if not is_log_whole or any(live in self._subscriptions.affected(c) for c in missed):
+        if not is_log_whole or any(
+            commit.is_catalog_changed or live in self._subscriptions.affected(commit)
+            for commit in missed
+        ):
             self._mark_due({live})
 
-    def _fail(self, live: LiveQuery, failure: TriceError) -> None:
+    def _fail(self, live: LiveQuery, cause: Exception) -> None:
         """Tell the watchers that the query is broken; the next commit tries again."""
+        if self._queries.get(live.question) is not live:
+            return
+        if isinstance(cause, TriceError):
+            failure = cause
+        else:
+            logger.error(
+                "live query failed q=%s",
+                live.q_json[:200].decode(errors="replace"),
+                exc_info=cause,
+            )
+            failure = Bug("unknown", "The server failed to refresh this query.")
+        is_news = live.error is None or live.error.body() != failure.body()
         live.error = failure
         self._broken[live] = None
-        self._tell(live)
+        self._drop(live)
+        if is_news:
+            self._tell(live)
 
     def _tell(self, live: LiveQuery) -> None:
         for watcher in list(live.watchers):
-            watcher(live)
+            try:
+                watcher(live)
+            except Exception:
+                # The others must hear of it, and the queries after this one be refreshed.
+                logger.exception("a watcher failed")
 
     def _note_idle(self) -> None:
         if not self._due and not self._slow:

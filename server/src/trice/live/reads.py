@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.live.read_set import ReadSet, Side, ValueKey
 from trice.protocol.ids import AttrId, EntityId
@@ -81,9 +82,18 @@ def _add_top(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> 
     # Links walked or tested from here that are no column of the entity show in other changes.
     for attr_id in tested:
         attr = found.catalog.by_id[attr_id]
-        if attr.is_pairs or attr.etype != reads.etype:
+        if _shows_elsewhere(attr, reads.etype):
             found.attrs.add(attr_id)
             found.births.add(attr.etype)
+
+
+def _shows_elsewhere(attr: Attr, etype: str) -> bool:
+    """Whether a change of `attr` that matters to an entity may be listed under another one.
+
+    A link from a namespace to itself is a column of the one end, and tested from either.
+    """
+    is_self_link = attr.reverse is not None and attr.reverse.etype == attr.etype
+    return attr.is_pairs or attr.etype != etype or is_self_link
 
 
 def _is_anchor(equality: Equality, etype: str) -> bool:
@@ -112,8 +122,8 @@ def _add_linked(
             # The link is a column of the entities here: they are found by its value.
             found.tested.update(tested, (via.attr.id,))
             found.values.update((via.attr.id, "", parent) for parent in parents)
-            foreign = [a for a in tested if found.catalog.by_id[a].etype != reads.etype]
-            found.attrs.update(foreign, (a for a in tested if found.catalog.by_id[a].is_pairs))
+            by_id = found.catalog.by_id
+            found.attrs.update(a for a in tested if _shows_elsewhere(by_id[a], reads.etype))
         case "parent":
             # The link is a column of the parents, which are shown; `_note_targets` has the rest.
             found.attrs.update(tested)

@@ -96,7 +96,7 @@ class Subscriptions(Generic[Q]):
     def _find_entity(self, change: EntityChange, catalog: Catalog, found: set[Q]) -> None:
         old = change.old.cells if change.old is not None else {}
         new = change.new.cells if change.new is not None else {}
-        is_birth = change.is_visible_before != change.is_visible_after
+        is_birth = change.is_visible_before != change.is_visible_after or _is_reborn(change)
         both = old.keys() | new.keys()
         changed = [attr for attr in both if old.get(attr) != new.get(attr)]
         found.update(self._by_entity.get((change.etype, change.id), ()))
@@ -147,6 +147,12 @@ class Subscriptions(Generic[Q]):
             _discard(self._by_etype, etype, query)
         for name in reads.waits:
             _discard(self._by_wait, name, query)
+
+
+def _is_reborn(change: EntityChange) -> bool:
+    """Its id triple was taken back and added again: its time, by which pages order, is another."""
+    old, new = change.old, change.new
+    return old is not None and new is not None and old.created_ms != new.created_ms
 
 
 K = TypeVar("K", bound=Hashable)

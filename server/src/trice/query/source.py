@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
@@ -146,8 +148,16 @@ def quote(value: object) -> str:
         case str():
             text = f'"{value}"'
         case _:
-            text = repr(value)
+            text = _json(value)
     return _cut(text.encode("utf-8", "replace").decode(), QUOTE_LENGTH_MAX)
+
+
+def _json(value: object) -> str:
+    """The value as its sender wrote it, or nearly."""
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
 
 
 def _cut(text: str, length: int) -> str:

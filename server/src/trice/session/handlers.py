@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import Future
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import orjson
 
 from trice import limits
 from trice.apps.apps import App
-from trice.errors import Bug, InvalidInput, LimitExceeded, NotFound, TriceError, invalid
+from trice.errors import (
+    Bug,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    TriceError,
+    Unavailable,
+    invalid,
+)
 from trice.identity import ADMIN, GUEST, Identity
 from trice.live.live import LiveQuery, Question
+from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.session.session import Session
+from trice.session.socket import TRY_LATER
 from trice.session.state import Phase, Subscription
 from trice.store.engine import ReadTooLong
+
+logger: Final = logging.getLogger("trice.session")
 
 
 def handle(session: Session, message: up.Up, raw: bytes) -> None:
@@ -53,8 +66,16 @@ def init(session: Session, message: up.Init, raw: bytes) -> None:
 async def _open(session: Session, message: up.Init, raw: bytes) -> None:
     try:
         app = await session.apps.lend(message.app_id.lower())
+    except Unavailable:
+        # An error would park the client for ever (instant-realtime §16.12); closed, it comes back.
+        session.close(TRY_LATER, "try again")
+        return
     except TriceError as failure:
         _refuse_init(session, failure, message, raw)
+        return
+    except Exception:
+        logger.exception("app not opened %s", fields(session=session.id, app=message.app_id))
+        session.close(TRY_LATER, "try again")
         return
     try:
         identity = _identify(app, message)
@@ -109,7 +130,8 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
             f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
         )
     subscription = state.add_query(question, q_json, message.client_event_id)
-    if subscription.live is not None:
+    live = subscription.live
+    if live is not None and (live.answer is not None or live.error is not None):
         _answer(session, subscription)
         return
     if len(subscription.owed) > 1:
@@ -186,7 +208,7 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
     _ready(session)
     q_json = b"null"
     if isinstance(message.q, dict):
-        q_json = orjson.dumps(message.q)
+        q_json = _q_json(message.q)
         for shape in ("flat", "tree", "tree-one"):
             question = Question.of(message.q, rights=session.identity.rights, shape=shape)
             removed = session.state.remove_query(question)
@@ -218,12 +240,12 @@ def transact(session: Session, message: up.Transact, raw: bytes) -> None:
 def _finish_transact(
     session: Session, done: Future[TxId], raw: bytes, event_id: str | None
 ) -> None:
+    cause = None if done.cancelled() else done.exception()
+    if done.cancelled() or session.state.phase is Phase.CLOSED:
+        return
     if session.state.transacts_in_flight == limits.SESSION_TRANSACTS_MAX:
         session.socket.resume_reading()
     session.state.transacts_in_flight -= 1
-    if done.cancelled() or session.state.phase is Phase.CLOSED:
-        return
-    cause = done.exception()
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
         return
@@ -253,13 +275,20 @@ def _question(session: Session, message: up.AddQuery) -> tuple[Question, bytes]:
             message.q,
             [{"expected": "map?", "in": [], "message": "A query must be an object."}],
         )
-    try:
-        q_json = orjson.dumps(message.q)
-    except orjson.JSONEncodeError as cause:
-        raise invalid(
-            "query", None, [{"in": [], "message": "The query nests too deeply."}]
-        ) from cause
+    q_json = _q_json(message.q)
     return Question.of(message.q, rights=session.identity.rights, shape=_shape(message)), q_json
+
+
+def _q_json(q: Any) -> bytes:
+    try:
+        return orjson.dumps(q)
+    except orjson.JSONEncodeError as cause:
+        reason = (
+            "A whole number in the query has more than 64 bits; write it with an exponent (1e20)."
+            if "64-bit" in str(cause)
+            else "The query nests too deeply."
+        )
+        raise invalid("query", None, [{"in": [], "message": reason}]) from cause
 
 
 def _shape(message: up.AddQuery) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Final
 
 from trice import limits
 from trice.apps.apps import Apps
+from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
 from trice.session.worker import on_message
+
+logger: Final = logging.getLogger("trice.session")
 
 
 class Hub:
@@ -67,6 +72,10 @@ class Hub:
             await self._runtime.sleep_ms(limits.PING_INTERVAL_MS / 2)
             now_ms = self._runtime.monotonic_ms()
             for session in list(self._sessions.values()):
-                session.check_time(now_ms)
+                try:
+                    session.check_time(now_ms)
+                except Exception:
+                    # One broken transport must not end the pings of all the others.
+                    logger.exception("session check failed %s", fields(session=session.id))
                 if session.is_closed:
                     self._sessions.pop(session.id, None)

@@ -87,6 +87,8 @@ class PicowsSocket(WSListener):
             self._is_closing = True
             self._transport.send_close(WSCloseCode(code), reason.encode())
             self._transport.disconnect()
+            # It waits for what was sent before; a client that never reads would keep it for ever.
+            asyncio.get_running_loop().call_later(limits.CLOSE_GRACE_MS / 1000, self._raw.abort)
 
     # --- WSListener --------------------------------------------------------------------------
 

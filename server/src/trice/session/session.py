@@ -59,8 +59,10 @@ class Session:
         )
         self.opened_ms = runtime.monotonic_ms()
         self.heard_ms = self.opened_ms
+        self._backlog_bytes = 0
         self._on_message = on_message
         self._early: deque[bytes] = deque()
+        self._early_bytes = 0
         self.on_end: Callable[[], object] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
         self._told_by: dict[LiveQuery, Subscription] = {}
@@ -85,7 +87,7 @@ class Session:
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
-        if self.state.has_news:
+        if self.state.has_news or self._is_catalog_new:
             self.outbox.schedule()
 
     def on_closed(self) -> None:
@@ -148,13 +150,22 @@ class Session:
     def handle_early(self) -> None:
         """Handle what arrived while the app was being opened."""
         while self._early and self.state.phase in (Phase.READY, Phase.WAITING):
-            self.receive(self._early.popleft())
+            raw = self._early.popleft()
+            self._early_bytes -= len(raw)
+            self.receive(raw)
+
+    @property
+    def _is_catalog_new(self) -> bool:
+        return (
+            self.app is not None
+            and self.app.database.catalog.version != self.state.catalog_version_told
+        )
 
     def tell_catalog_first(self) -> None:
         """Make sure the client knows every attr that the next frame may name (trap 4)."""
         assert self.app is not None
-        catalog = self.app.database.catalog
-        if catalog.version != self.state.catalog_version_told:
+        if self._is_catalog_new:
+            catalog = self.app.database.catalog
             self.state.catalog_version_told = catalog.version
             self.push(down.refresh_ok([], tx=self.app.database.tx, attrs_json=catalog.wire_json))
 
@@ -199,7 +210,12 @@ class Session:
 
     def _keep_early(self, raw: bytes) -> None:
         self._early.append(raw)
-        if len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX:
+        self._early_bytes += len(raw)
+        if (
+            len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
+            or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
+        ):
+            self._early.clear()
             self.close(TRY_LATER, "too many messages before init-ok")
 
     def _make_refresh(self) -> bytes | None:
@@ -207,15 +223,19 @@ class Session:
         if self.app is None:
             return None
         catalog = self.app.database.catalog
-        is_catalog_new = catalog.version != self.state.catalog_version_told
+        is_catalog_new = self._is_catalog_new
         if not is_catalog_new and not self.state.has_news:
             return None
         self.state.catalog_version_told = catalog.version
-        lives = [
-            subscription.live
-            for subscription in self.state.take_news()
-            if subscription.live is not None and subscription.live.answer is not None
-        ]
+        lives = []
+        for subscription in self.state.take_news():
+            live = subscription.live
+            if live is None or live.error is not None:
+                continue
+            if live.answer is None:
+                self.app.database.recall(live)
+            else:
+                lives.append(live)
         if len(lives) == 1 and not is_catalog_new:
             return lives[0].refresh_frame()
         if not lives and not is_catalog_new:
@@ -237,7 +257,13 @@ class Session:
         """Drop a session that never began or fell silent; else make the other side answer."""
         if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
             self.close(IDLE, "no init message")
-        elif now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
+            return
+        backlog_bytes = self.socket.backlog_bytes
+        if backlog_bytes < self._backlog_bytes:
+            # A large answer on a slow line: pongs come only after it, yet the client takes it.
+            self.heard()
+        self._backlog_bytes = backlog_bytes
+        if now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
             self.close(IDLE, "nothing received")
         elif now_ms - self.heard_ms >= limits.PING_INTERVAL_MS / 2:
             self.socket.ping()
@@ -253,5 +279,7 @@ def echo(raw: bytes) -> bytes:
         return b"{}"
     if len(raw) <= limits.ERROR_ECHO_BYTES_MAX:
         return raw
-    kept = {key: message[key] for key in ("op", "client-event-id", "app-id") if key in message}
+    # Without `q` clients could not tell which query failed.
+    keys = ("op", "client-event-id", "app-id", "q")
+    kept = {key: message[key] for key in keys if key in message}
     return orjson.dumps(kept)

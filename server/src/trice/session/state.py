@@ -33,8 +33,8 @@ class Subscription:
     """One query of this session.
 
     live       None until the first answer is there
-    owed       client-event-ids of add-query messages that still wait for that answer
-    is_wanted  False once removed while the first answer was on its way
+    owed       client-event-ids of add-query messages that wait for an answer being computed
+    is_wanted  False once removed while an answer was on its way
     """
 
     question: Question
@@ -71,12 +71,12 @@ class SessionState:
     def remove_query(self, question: Question) -> Subscription | None:
         """Drop a subscription; the one returned must be unwatched by the caller.
 
-        One whose first answer is under way stays, unwanted: a new add-query may revive it.
+        One whose answer is under way stays, unwanted: a new add-query may revive it.
         """
         subscription = self.subscriptions.get(question)
         if subscription is None:
             return None
-        if subscription.live is None and subscription.owed:
+        if subscription.owed:
             subscription.is_wanted = False
             return None
         return self.forget(subscription)

@@ -107,6 +107,8 @@ class AttrChanges:
     def _update(self, step: UpdateAttr) -> None:
         old = self._get(step.attr_id)
         new = replace(old, **step.changes)
+        if new == old:
+            return
         if old.is_system and not self._is_internal:
             raise _refused(f"{old.name} is a system column. You aren't allowed to change it.")
         self._check_update(old, new)
@@ -217,6 +219,8 @@ class AttrChanges:
             raise _refused(f"`{old.name}` is a link: only fields have a checked-data-type.")
         if (new.label == "id") != (old.label == "id"):
             raise _refused(f"`{old.name}` cannot be renamed to `{new.name}`: `id` is reserved.")
+        if new.is_id and (not new.is_unique or new.checked_type not in (None, "string")):
+            raise _refused(f"`{old.name}` holds uuids: it stays unique, and its type is string.")
         if new.is_required and old.etype.startswith("$") and not self._is_internal:
             raise _refused(f"{old.name} is on a system table, so it cannot be required.")
         self._check_names(new)

@@ -154,6 +154,7 @@ class Draft:
         self._rows: dict[str, dict[EntityId, Row]] = {}
         self._pairs: dict[AttrId, dict[tuple[EntityId, EntityId], bool]] = {}
         self.sources: dict[str, set[EntityId]] = {}
+        self._hidden: list[tuple[Attr, tuple[EntityId, ...]]] = []
 
     @property
     def rows(self) -> Mapping[str, Mapping[EntityId, Row]]:
@@ -204,6 +205,12 @@ class Draft:
             # Links of soft-deleted attrs go too: a restore shall not bring back half an entity.
             if attr.is_pairs and attr.etype == etype:
                 self._unlink_all(attr, ids, entities, is_source=True)
+            if attr.deleted_ms is None or attr.reverse is None or attr.reverse.etype != etype:
+                continue
+            if attr.is_pairs:
+                self._unlink_all(attr, ids, entities, is_source=False)
+            elif attr.is_ref:
+                self._hidden.append((attr, ids))
         for attr in self._catalog.pointing_at(etype):
             if attr.is_pairs:
                 self._unlink_all(attr, ids, entities, is_source=False)
@@ -242,6 +249,11 @@ class Draft:
 
         raises   Conflict("record-not-unique")
         """
+        for attr, ids in self._hidden:
+            column = name(attr.column)
+            self._tx.rows(
+                f"UPDATE {name(attr.table)} SET {column} = NULL WHERE {column} IN {IN_LIST}", (ids,)
+            )
         changes: list[EntityChange] = []
         for etype, rows in self._rows.items():
             namespace = self._catalog.namespaces.get(etype)

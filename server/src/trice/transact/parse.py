@@ -57,7 +57,9 @@ def parse_steps(tx_steps: Any, *, is_admin: bool) -> list[Step]:
         parse = _PARSERS.get(op) if type(op) is str else None
         if parse is None:
             known = ", ".join(_PARSERS)
-            raise malformed(op, "op?", [position, 0], f"Unknown op. It must be one of {known}.")
+            shown = f" {op[:100]!r}" if isinstance(op, str) else ""
+            message = f"Unknown op{shown}. It must be one of {known}."
+            raise malformed(op, "op?", [position, 0], message)
         if not is_admin and op in _ADMIN_OPS:
             raise _admin_only(op)
         steps.append(parse(raw, position))

@@ -402,7 +402,11 @@ def _not_unique_attr(attr: Attr, value: Any) -> InvalidInput:
 
 
 def _no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
-    message = f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a lookup."
+    given = f", not {raw[:100]!r}" if isinstance(raw, str) else ""
+    message = (
+        f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "
+        f"lookup{given}."
+    )
     return InvalidInput(
         "validation-failed",
         f"Validation failed for eid: {message}",

@@ -8,6 +8,8 @@ write() --> waiting --+-- nobody commits --> works run on the loop, each in a sa
                                                |
                                                v
                                    publish, tell listeners, answer the calls, next group
+
+Between two groups a table that has grown much is counted anew on the thread (statistics.py).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from trice.store import log
 from trice.store.commit import Commit
 from trice.store.engine import Row, WriteTx
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.statistics import Statistics
 
 Work = Callable[[WriteTx], Commit]
 
@@ -103,6 +106,7 @@ class Writer:
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._waiting: deque[_Call] = deque()
+        self._statistics = Statistics(connection)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="trice-writer")
         self._latest_ms = 0
         self._is_busy = False
@@ -142,6 +146,10 @@ class Writer:
     def _run_groups(self) -> None:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
         self._is_busy = True
+        table = None if self._is_closing else self._statistics.find_due()
+        if table is not None:
+            self._thread.submit(self._refresh, asyncio.get_running_loop(), table)
+            return
         while self._waiting:
             if self._waiting[0].is_long:
                 call = self._waiting.popleft()
@@ -269,10 +277,28 @@ class Writer:
         if failure is None:
             self.tx = group.tx
             self.catalog = group.catalog
+            self._statistics.note(group.commits)
             self._after_group(group.commits)
             _answer(group)
         else:
             self._fail([call for call, _ in group.answers], failure)
+        self._run_groups()
+
+    def _refresh(self, loop: asyncio.AbstractEventLoop, table: str) -> None:
+        """On the writer's thread: count a table anew."""
+        failure: Exception | None = None
+        try:
+            self._statistics.refresh(self._connection, table)
+        except Exception as error:
+            failure = error
+        loop.call_soon_threadsafe(self._refreshed, loop, failure)
+
+    def _refreshed(self, loop: asyncio.AbstractEventLoop, failure: Exception | None) -> None:
+        """Back on the loop: go on, whatever came of it. Figures only help."""
+        if failure is not None and not isinstance(failure, Unavailable):
+            loop.call_exception_handler(
+                {"message": "Counting a table failed.", "exception": failure}
+            )
         self._run_groups()
 
     def _fail(self, calls: Sequence[_Call], cause: Exception) -> None:

@@ -1,0 +1,152 @@
+"""Apps that are opened, closed and deleted while somebody wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.runtime import FakeRuntime
+from trice import limits
+from trice.apps.apps import Apps
+from trice.database import Database
+from trice.errors import NotFound
+from trice.identity import ADMIN
+
+T1 = "e1000000-0000-4000-8000-000000000001"
+STEPS = [["update", "todos", T1, {"title": "a"}]]
+
+
+class Stage:
+    """The apps of a data directory, and their files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runtime = FakeRuntime()
+        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
+
+    async def make(self, **options: Any) -> str:
+        app, _ = await self.apps.create(title="x", **options)
+        self.apps.give_back(app)
+        return app.id
+
+    async def reopen(self) -> None:
+        """As after a restart: no database is open."""
+        await self.apps.close()
+        self.apps = Apps(self.folder, runtime=self.runtime, is_open_by_default=True)
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in (self.folder / "apps").iterdir())
+
+
+Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Scene], None]:
+    def run(scene: Scene) -> None:
+        async def whole() -> None:
+            stage = Stage(tmp_path)
+            try:
+                await scene(stage)
+            finally:
+                await stage.apps.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+@pytest.mark.rule("H16")
+@pytest.mark.parametrize("turns", [0, 1, 2, 20])
+def test_an_app_deleted_while_it_is_opened_is_gone(play, turns):
+    async def scene(stage):
+        app_id = await stage.make()
+        await stage.reopen()
+        lending = asyncio.ensure_future(stage.apps.lend(app_id))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await stage.apps.delete(app_id)
+        await asyncio.gather(lending, return_exceptions=True)
+        assert stage.files() == []
+        with pytest.raises(NotFound):
+            await stage.apps.lend(app_id)
+        assert stage.files() == []
+
+    play(scene)
+
+
+@pytest.mark.rule("H16")
+def test_a_database_is_not_opened_while_it_is_still_closing(play, monkeypatch):
+    monkeypatch.setattr(limits, "APPS_OPEN_MAX", 1)
+
+    async def scene(stage):
+        first, second = await stage.make(), await stage.make()
+        await stage.reopen()
+        app = await stage.apps.lend(first)
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+        # A write that nobody waits for any more, as of a session that was closed.
+        steps = [["update", "todos", T1, {"title": "b"}]]
+        orphan = asyncio.ensure_future(app.database.transact_admin(steps, identity=ADMIN))
+        await asyncio.sleep(0)
+        stage.apps.give_back(app)
+        other, again = await asyncio.gather(stage.apps.lend(second), stage.apps.lend(first))
+        tx = await again.database.transact_admin(STEPS, identity=ADMIN)
+        assert tx == await orphan + 1
+        stage.apps.give_back(other)
+        stage.apps.give_back(again)
+
+    play(scene)
+
+
+@pytest.mark.rule("H16")
+def test_making_room_spares_an_app_that_came_into_use(play, monkeypatch):
+    async def scene(stage):
+        ids = [await stage.make() for _ in range(3)]
+        third = await stage.make()
+        await stage.reopen()
+        for app_id in ids:
+            stage.apps.give_back(await stage.apps.lend(app_id))
+        monkeypatch.setattr(limits, "APPS_OPEN_MAX", 2)
+        closing = asyncio.Event()
+        close = Database.close
+
+        async def slow_close(database):
+            closing.set()
+            await asyncio.sleep(0)
+            await close(database)
+
+        monkeypatch.setattr(Database, "close", slow_close)
+        opening = asyncio.ensure_future(stage.apps.lend(third))
+        await closing.wait()
+        used = [await stage.apps.lend(app_id) for app_id in ids]
+        await opening
+        for app in used:
+            assert await app.database.query({"todos": {}}, identity=ADMIN) == {"todos": []}
+
+    play(scene)
+
+
+@pytest.mark.rule("H6")
+def test_the_sweep_goes_on_after_an_app_it_cannot_delete(play, monkeypatch, caplog):
+    async def scene(stage):
+        ids = [await stage.make(life_ms=1) for _ in range(2)]
+        stage.runtime.advance(2)
+        delete, deleted = stage.apps.delete, asyncio.Event()
+
+        async def broken(app_id):
+            if app_id == ids[0]:
+                raise OSError("busy")
+            await delete(app_id)
+            deleted.set()
+
+        monkeypatch.setattr(stage.apps, "delete", broken)
+        stage.apps.start()
+        await deleted.wait()
+        assert not any(ids[1] in name for name in stage.files())
+        assert "busy" in caplog.text
+
+    play(scene)

@@ -1,0 +1,201 @@
+"""Long runs that are overtaken, given up, or fail; answers dropped to save memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from support.live_stage import IDS
+from trice import limits
+from trice.errors import TriceError
+from trice.identity import ADMIN
+from trice.live.live import Question
+
+TODOS = {"todos": {}}
+SIZE = {
+    "id": "aa000000-0000-4000-8000-0000000000f1",
+    "forward-identity": ["ab000000-0000-4000-8000-0000000000f1", "todos", "size"],
+    "value-type": "blob",
+    "cardinality": "one",
+    "unique?": False,
+    "index?": True,
+}
+
+
+async def many_todos(stage):
+    await stage.write(
+        *(
+            ["update", "todos", f"e{n:07d}-2222-4000-8000-000000000000", {"rank": n}]
+            for n in range(1000)
+        )
+    )
+
+
+async def thread_run(stage):
+    """Wait until a refresh has moved to a thread."""
+    for _ in range(100):
+        if stage.live.counts.rerun_on_thread:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("no refresh moved to a thread")
+
+
+def question(query):
+    return Question.of(query, rights=ADMIN.rights, shape="tree")
+
+
+@pytest.mark.rule("L16")
+def test_a_watch_that_is_given_up_leaves_nothing_behind(play, monkeypatch):
+    async def scene(stage):
+        await many_todos(stage)
+        monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
+        for moment in range(6):
+            task = asyncio.ensure_future(stage.watch(TODOS))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await stage.live.settled()
+            assert len(stage.live) == 0
+        task = asyncio.ensure_future(stage.watch(TODOS))
+        other = asyncio.ensure_future(stage.watch(TODOS))
+        await asyncio.sleep(0)
+        task.cancel()
+        assert len((await other).rows("todos")) == 1000
+        assert len(stage.live) == 1
+
+    play(scene)
+
+
+@pytest.mark.rule("L16")
+def test_the_last_watcher_ends_the_long_run_too(play, monkeypatch):
+    async def scene(stage):
+        await many_todos(stage)
+        watched = await stage.watch(TODOS)
+        monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
+        await stage.database.transact_admin(
+            [["update", "todos", IDS["t1"], {"rank": 1}]], identity=ADMIN
+        )
+        await thread_run(stage)
+        watched.stop()
+        await stage.live.settled()
+        assert (len(stage.live), watched.told) == (0, 0)
+        assert len(stage.live._subscriptions) == 0
+
+    play(scene)
+
+
+@pytest.mark.rule("L12")
+def test_a_long_run_that_is_overtaken_does_not_bring_the_past_back(play, monkeypatch):
+    async def scene(stage):
+        await many_todos(stage)
+        watched = await stage.watch(TODOS)
+        old = watched.live.answer
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
+            write = stage.database.transact_admin(
+                [["update", "todos", IDS["t1"], {"rank": 1}]], identity=ADMIN
+            )
+            await write
+            await thread_run(stage)
+        # The short run of somebody who asks now comes before the long one ends.
+        stage.live.recall(watched.live)
+        assert stage.live.watch_now(question(TODOS), lambda live: None).tx == stage.database.tx
+        stage.live._adopt(watched.live, old, watched.live.tx - 1)
+        assert len(watched.rows("todos")) == 1001
+        await stage.live.settled()
+        assert len(watched.rows("todos")) == 1001
+
+    play(scene)
+
+
+@pytest.mark.rule("L12", "L9")
+def test_a_long_run_sees_attrs_that_change_meanwhile(play, monkeypatch):
+    async def scene(stage):
+        await many_todos(stage)
+        await stage.database.transact([["add-attr", SIZE]], identity=ADMIN)
+        watched = await stage.watch(TODOS)
+        monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
+        await stage.database.transact_admin(
+            [["update", "todos", IDS["t1"], {"rank": 1}]], identity=ADMIN
+        )
+        await thread_run(stage)
+        await stage.database.transact([["delete-attr", SIZE["id"]]], identity=ADMIN)
+        await stage.live.settled()
+        assert all("size" not in row for row in watched.rows("todos"))
+
+    play(scene)
+
+
+@pytest.mark.rule("L13")
+def test_a_long_run_that_breaks_is_told_and_recovers(play, monkeypatch, caplog):
+    async def scene(stage):
+        await many_todos(stage)
+        watched = await stage.watch(TODOS)
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
+
+            async def broken(*_args):
+                raise RuntimeError("a bug on the thread")
+
+            patch.setattr(stage.live, "_run_on_thread", broken)
+            await stage.write(["update", "todos", "t1", {"rank": 1}])
+        assert watched.told == 1
+        assert isinstance(watched.live.error, TriceError)
+        assert "a bug on the thread" in caplog.text
+        await stage.write(["update", "people", "p1", {"name": "x"}])
+        assert (watched.told, watched.live.error) == (2, None)
+        assert len(watched.rows("todos")) == 1001
+
+    play(scene)
+
+
+@pytest.mark.rule("L13")
+def test_a_watcher_that_breaks_does_not_stop_the_others(play, caplog):
+    async def scene(stage):
+        def broken(_live):
+            raise RuntimeError("a bug in a watcher")
+
+        await stage.database.watch(question(TODOS), broken)
+        watched = await stage.watch(TODOS)
+        for number in (1, 2):
+            await stage.write(["update", "todos", "t1", {"rank": number}])
+        assert watched.told == 2
+        assert "a bug in a watcher" in caplog.text
+
+    play(scene)
+
+
+@pytest.mark.rule("L17")
+def test_answers_beyond_the_limit_are_dropped_and_come_back(play, monkeypatch):
+    async def scene(stage):
+        await stage.write(["update", "todos", "t1", {"title": "x" * 500, "rank": 1}])
+        monkeypatch.setattr(limits, "LIVE_RESULTS_BYTES_MAX", 1_200)
+        watches = [
+            await stage.watch({"todos": {"$": {"where": {"rank": {"$gt": -n}}}}}) for n in range(4)
+        ]
+        at_hand = [watched.live.answer is not None for watched in watches]
+        assert at_hand == [False, False, True, True]
+        runs = stage.live.counts.rerun_query
+        await stage.write(["update", "people", "p1", {"name": "untouched"}])
+        assert stage.live.counts.rerun_query == runs
+        # Asked again: run again, and the others are not told of what did not change.
+        again = await stage.watch({"todos": {"$": {"where": {"rank": {"$gt": 0}}}}})
+        assert again.live is watches[0].live
+        again.stop()
+        assert len(watches[0].rows("todos")) == 1
+        assert [watched.told for watched in watches] == [0] * 4
+        # Recalled: told, changed or not.
+        stage.live.recall(watches[1].live)
+        await stage.live.settled()
+        assert watches[1].told == 1
+        assert len(watches[1].rows("todos")) == 1
+        # Touched: all are run again and told, whether their answer was at hand or not.
+        await stage.write(["update", "todos", "t1", {"title": "y" * 500}])
+        assert [watched.told for watched in watches] == [1, 2, 1, 1]
+        for watched in watches:
+            watched.stop()
+        assert stage.live._kept_bytes == 0
+
+    play(scene)
