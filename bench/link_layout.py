@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -46,31 +47,34 @@ PEOPLE = "SELECT id, created, name FROM people WHERE id IN carray(?)"
 
 
 def main() -> None:
-    print(f"{'layout':8} {'read newest 50 µs':>24} {'create µs':>24} {'MB':>6}")
+    lines = [f"{'layout':8} {'read newest 50 µs':>24} {'create µs':>24} {'MB':>6}"]
     with tempfile.TemporaryDirectory() as folder:
         for layout, schema in (("column", COLUMN), ("pairs", PAIRS)):
-            path = Path(folder) / layout
-            database = apsw.Connection(str(path))
-            database.execute("PRAGMA journal_mode = WAL").fetchall()
-            database.execute("PRAGMA synchronous = OFF").fetchall()
-            database.execute(schema)
-            owners = [os.urandom(16) for _ in range(OWNERS)]
-            database.execute("BEGIN")
-            for owner in owners:
-                database.execute("INSERT INTO people VALUES (?, 1, 'name')", (owner,))
-            for number in range(ROWS):
-                create(database, layout, owners, number)
-            database.execute("COMMIT")
-            reads = [timed(lambda: read(database, layout), READS) for _ in range(ROUNDS)]
-            database.execute("BEGIN")
-            writes = [
-                timed(lambda: create(database, layout, owners, ROWS), CREATES)
-                for _ in range(ROUNDS)
-            ]
-            database.execute("COMMIT")
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            size_mb = path.stat().st_size / 1e6
-            print(f"{layout:8} {spread(reads):>24} {spread(writes):>24} {size_mb:6.1f}")
+            lines.append(measure(Path(folder) / layout, layout, schema))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def measure(path: Path, layout: str, schema: str) -> str:
+    """Build one layout's file and time it: a line of the table."""
+    database = apsw.Connection(str(path))
+    database.execute("PRAGMA journal_mode = WAL").fetchall()
+    database.execute("PRAGMA synchronous = OFF").fetchall()
+    database.execute(schema)
+    owners = [os.urandom(16) for _ in range(OWNERS)]
+    database.execute("BEGIN")
+    for owner in owners:
+        database.execute("INSERT INTO people VALUES (?, 1, 'name')", (owner,))
+    for number in range(ROWS):
+        create(database, layout, owners, number)
+    database.execute("COMMIT")
+    reads = [timed(lambda: read(database, layout), READS) for _ in range(ROUNDS)]
+    database.execute("BEGIN")
+    one_more = partial(create, database, layout, owners, ROWS)
+    writes = [timed(one_more, CREATES) for _ in range(ROUNDS)]
+    database.execute("COMMIT")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    size_mb = path.stat().st_size / 1e6
+    return f"{layout:8} {spread(reads):>24} {spread(writes):>24} {size_mb:6.1f}"
 
 
 def read(database: apsw.Connection, layout: str) -> None:
@@ -83,9 +87,7 @@ def create(database: apsw.Connection, layout: str, owners: list[bytes], number: 
     entity, owner = os.urandom(16), owners[number % OWNERS]
     title = f"todo {number}"
     if layout == "column":
-        database.execute(
-            "INSERT INTO todos VALUES (?, ?, ?, 0, ?)", (entity, number, title, owner)
-        )
+        database.execute("INSERT INTO todos VALUES (?, ?, ?, 0, ?)", (entity, number, title, owner))
         return
     database.execute("INSERT INTO todos VALUES (?, ?, ?, 0)", (entity, number, title))
     database.execute("INSERT INTO owner VALUES (?, ?, ?)", (entity, owner, number))
@@ -104,4 +106,4 @@ def spread(samples: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

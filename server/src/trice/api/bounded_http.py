@@ -12,7 +12,7 @@ from trice import limits
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Counts the bytes of a request line and its headers; too many end the connection with a 400."""
+    """Counts the bytes of request line and headers; too many end the connection with a 400."""
 
     _head_bytes = 0
     _is_in_head = True
