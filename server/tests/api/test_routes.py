@@ -148,6 +148,27 @@ def test_rules_that_cannot_be_judged_yet_close_the_app(play, rules, is_open):
     play(scene)
 
 
+@pytest.mark.rule("H18")
+def test_rules_with_a_mistake_are_located_and_leave_no_app_behind(play, tmp_path):
+    async def scene(stage):
+        before = sorted(tmp_path.rglob("*.db"))
+        rules = {"todos": {"allow": {"view": "auth.id = data.owner", "update": "newDat.x == 1"}}}
+        body = {"title": "x", "rules": {"code": rules}}
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", body)
+        assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
+        errors = answer.json()["hint"]["errors"]
+        assert [error["in"] for error in errors] == [
+            ["todos", "allow", "view"],
+            ["todos", "allow", "update"],
+        ]
+        assert "newDat" in errors[1]["message"]
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": 5})
+        assert answer.json()["type"] == "param-malformed"
+        assert sorted(tmp_path.rglob("*.db")) == before
+
+    play(scene)
+
+
 @pytest.mark.rule("H9")
 @pytest.mark.parametrize("schema", [5, {"entities": 5}, {"entities": {"a": 1}}])
 def test_a_wrong_schema_leaves_no_app_behind(play, schema, tmp_path):

@@ -1,0 +1,31 @@
+"""What can go wrong with an expression. No I/O.
+
+These are no `TriceError`s: whoever asked for the evaluation knows which rule it was, and says so.
+"""
+
+from __future__ import annotations
+
+
+class CompileError(Exception):
+    """The expression cannot be used.
+
+    message  one sentence: what was found, what is accepted
+    line     1-based; `column` too, in characters
+    bind     the bind in whose expression it is; None: in the expression itself
+    """
+
+    def __init__(self, message: str, *, line: int, column: int, bind: str | None = None) -> None:
+        where = f"line {line}, column {column}"
+        super().__init__(f"{where} of bind `{bind}`: {message}" if bind else f"{where}: {message}")
+        self.message = message
+        self.line = line
+        self.column = column
+        self.bind = bind
+
+
+class EvaluationError(Exception):
+    """The expression has no value for these variables. `&&` and `||` may absorb it."""
+
+
+class BudgetExceeded(Exception):
+    """The evaluation took too many steps, or made too large a value. Nothing absorbs it."""

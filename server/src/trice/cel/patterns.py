@@ -1,0 +1,70 @@
+"""Regular expressions in linear time, by RE2. No I/O."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, Protocol
+
+import re2
+
+from trice import limits
+from trice.cel.errors import EvaluationError
+from trice.cel.values import Budget, show
+
+_SUBJECT_CHARS_PER_STEP: Final = 8
+
+
+class Pattern(Protocol):
+    """What we use of a compiled expression."""
+
+    def search(self, text: str, /) -> object | None:
+        """Find it anywhere in `text`."""
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = limits.CEL_PATTERN_MEMORY_BYTES_MAX
+    options.log_errors = False
+    return options
+
+
+_OPTIONS: Final = _options()
+
+
+def compile_pattern(text: str) -> Pattern:
+    """Compile a regular expression of RE2; raises EvaluationError, saying what is wrong.
+
+    cost   up to 1 ms the first time
+    """
+    compiled = _compiled(text)
+    if isinstance(compiled, str):
+        raise EvaluationError(compiled)
+    return compiled
+
+
+@lru_cache(maxsize=limits.CEL_PATTERNS_KEPT)
+def _compiled(text: str) -> Pattern | str:
+    """The pattern, or what is wrong with it: refusals cost time too, and are remembered."""
+    if len(text) > limits.CEL_PATTERN_CHARS_MAX:
+        size = f"A regular expression of {len(text):,} characters"
+        return f"{size}; at most {limits.CEL_PATTERN_CHARS_MAX:,} are allowed."
+    try:
+        pattern: Pattern = re2.compile(text, _OPTIONS)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "unknown reason"
+        shown = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        message = f"The regular expression {show(text)} is refused: {shown}"
+        return f"{message} (RE2 syntax: no look-around, no references)."
+    return pattern
+
+
+def matches(budget: Budget, text: str, pattern: str) -> bool:
+    """Whether `pattern` is found anywhere in `text`."""
+    misses = _compiled.cache_info().misses
+    compiled = _compiled(pattern)
+    if _compiled.cache_info().misses != misses:
+        budget.charge(limits.CEL_PATTERN_STEPS)
+    if isinstance(compiled, str):
+        raise EvaluationError(compiled)
+    budget.charge(len(text) // _SUBJECT_CHARS_PER_STEP)
+    return compiled.search(text) is not None

@@ -1,0 +1,70 @@
+"""What the expression of each action may name. No I/O.
+
+source   instant-semantics §5.4; spec/rules.md R30-R37
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from trice.catalog.dates import instant_us
+from trice.cel.ast import Literal as LiteralNode
+from trice.cel.ast import Node
+from trice.cel.environment import Environment, Method, Record
+
+EntityAction = Literal["view", "create", "update", "delete"]
+LinkAction = Literal["link", "unlink"]
+Action = EntityAction | LinkAction
+
+ENTITY_ACTIONS: Final[tuple[EntityAction, ...]] = ("view", "create", "update", "delete")
+LINK_ACTIONS: Final[tuple[LinkAction, ...]] = ("link", "unlink")
+
+_REQUEST: Final = Record(
+    {"ip": "string", "modifiedFields": "list", "origin": "string", "time": "timestamp"}
+)
+_REF: Final = Method(("string",), required=1, result="list")
+_LIMIT: Final = Method(("dyn", "int"), required=1, result="bool")
+_UNKNOWN_LIMIT: Final = " That is not a valid rate limit config; define it in `$rateLimits`."
+
+
+def _refuse_path(arguments: tuple[Node, ...]) -> str | None:
+    """What is wrong with the argument of `auth.ref`."""
+    match arguments:
+        case (LiteralNode(value=str(path)),) if path.startswith("$user."):
+            return None
+        case (LiteralNode(),):
+            return "auth.ref arg must start with `$user.`, as in auth.ref('$user.todos.id')."
+        case _:
+            return (
+                "auth.ref arg must start with `$user.` and be written as a plain string, "
+                "as in auth.ref('$user.todos.id')."
+            )
+
+
+def environment_of(action: Action, rate_limits: Iterable[str]) -> Environment:
+    """The names an expression for `action` may use.
+
+    rate_limits   names defined in `$rateLimits`
+    """
+    names = tuple(rate_limits)
+    variables: dict[str, str | Record] = {
+        "auth": "map",
+        "data": "map",
+        "rateLimit": Record(dict.fromkeys(names, "dyn"), _UNKNOWN_LIMIT),
+        "request": _REQUEST,
+        "ruleParams": "map",
+    }
+    methods = {
+        "auth.ref": Method(("string",), required=1, result="list", refuse=_refuse_path),
+        "data.ref": _REF,
+        **{f"rateLimit.{name}.limit": _LIMIT for name in names},
+    }
+    if action in ("create", "update", "link", "unlink"):
+        variables["newData"] = "map"
+    if action in LINK_ACTIONS:
+        variables["linkedData"] = "map"
+        methods["linkedData.ref"] = _REF
+    if action == "link":
+        variables["actions"] = Record({"data": "string", "linkedData": "string"})
+    return Environment(variables, methods, instant_us)
