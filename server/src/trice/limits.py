@@ -28,6 +28,9 @@ SESSION_QUERIES_MAX = 2_000
 SESSION_TRANSACTS_MAX = 1_000
 """Unacknowledged transactions of one session. More: the socket is not read until some finish."""
 
+SESSION_TRANSACTS_BYTES_MAX = 32 * 1024 * 1024
+"""The same transactions, all together."""
+
 SESSION_EARLY_MESSAGES_MAX = 1_000
 """Messages sent before `init-ok`. Clients wait for it; more closes the socket."""
 
@@ -182,6 +185,9 @@ LIVE_RECENT_COMMITS = 1_000
 LIVE_RESULTS_BYTES_MAX = 256 * 1024 * 1024
 """Encoded answers kept per app, without the frames made of them. More: those used least recently
 are dropped, and run again when needed."""
+
+LIVE_RECENT_CHANGES = 100_000
+"""Rows and pairs those commits may have changed, all together; the oldest commits leave first."""
 
 LIVE_TURN_MS = 4
 """A round of refreshes lets the event loop breathe after this long."""

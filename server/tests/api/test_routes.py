@@ -79,7 +79,9 @@ def test_cors_on_answers_errors_and_preflight(play):
 
 
 @pytest.mark.rule("H5")
-@pytest.mark.parametrize(("title", "status"), [("my app", 200), (" ", 400), (5, 400), (None, 400)])
+@pytest.mark.parametrize(
+    ("title", "status"), [("my app", 200), (" ", 400), (5, 200), (True, 400), (None, 400)]
+)
 def test_ephemeral_apps_need_a_title(play, title, status):
     async def scene(stage):
         answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": title})

@@ -235,7 +235,10 @@ def test_the_last_watcher_takes_the_query_along(play):
 
 
 @pytest.mark.rule("L12")
-def test_long_runs_move_to_a_thread_and_miss_no_commit(play, monkeypatch):
+@pytest.mark.parametrize("recent_changes", [100_000, 1])
+def test_long_runs_move_to_a_thread_and_miss_no_commit(play, monkeypatch, recent_changes):
+    monkeypatch.setattr(limits, "LIVE_RECENT_CHANGES", recent_changes)
+
     async def scene(stage):
         await stage.write(
             *(

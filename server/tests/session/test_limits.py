@@ -182,8 +182,11 @@ def test_silent_sessions_are_closed(play):
 
 
 @pytest.mark.rule("P38")
-def test_a_session_with_too_many_open_transactions_is_not_read(play, monkeypatch):
-    monkeypatch.setattr(limits, "SESSION_TRANSACTS_MAX", 3)
+@pytest.mark.parametrize(
+    ("limit", "value"), [("SESSION_TRANSACTS_MAX", 3), ("SESSION_TRANSACTS_BYTES_MAX", 600)]
+)
+def test_a_session_with_too_many_open_transactions_is_not_read(play, monkeypatch, limit, value):
+    monkeypatch.setattr(limits, limit, value)
 
     async def scene(stage):
         client = await stage.client()

@@ -29,6 +29,8 @@ async def create_ephemeral(request: Request) -> Response:
     if "title" not in body:
         raise missing("body", "title")
     title = body["title"]
+    if isinstance(title, (int, float)) and not isinstance(title, bool):
+        title = str(title)  # non-blank text may come as a number (instant-http §0.4)
     if not isinstance(title, str) or not title.strip():
         raise malformed("body", "title", given=title)
     app, token = await apps.create(

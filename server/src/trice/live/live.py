@@ -136,7 +136,8 @@ class Live:
         self._due: dict[LiveQuery, None] = {}
         # Their read sets are out of date, so every commit tries them again.
         self._broken: dict[LiveQuery, None] = {}
-        self._recent: deque[Commit] = deque(maxlen=limits.LIVE_RECENT_COMMITS)
+        self._recent: deque[Commit] = deque()
+        self._recent_changes = 0
         self._wake = asyncio.Event()
         self._slow: dict[LiveQuery, asyncio.Task[None]] = {}
         self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
@@ -275,7 +276,7 @@ class Live:
         before  the catalog in force before the first of them
         """
         for commit in commits:
-            self._recent.append(commit)
+            self._remember(commit)
             touched = self._subscriptions.affected(commit)
             if commit.is_catalog_changed:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
@@ -283,6 +284,16 @@ class Live:
             self.counts.touched += len(touched)
             touched.update(self._broken)
             self._mark_due(touched)
+
+    def _remember(self, commit: Commit) -> None:
+        """Keep a commit for runs that began before it; the oldest leave."""
+        self._recent.append(commit)
+        self._recent_changes += _weight(commit)
+        while (
+            len(self._recent) > limits.LIVE_RECENT_COMMITS
+            or self._recent_changes > limits.LIVE_RECENT_CHANGES
+        ) and len(self._recent) > 1:
+            self._recent_changes -= _weight(self._recent.popleft())
 
     def _mark_due(self, touched: set[LiveQuery]) -> None:
         if touched:
@@ -438,3 +449,7 @@ class Live:
     def _note_idle(self) -> None:
         if not self._due and not self._slow:
             self._is_idle.set()
+
+
+def _weight(commit: Commit) -> int:
+    return len(commit.entities) + len(commit.pairs)

@@ -227,8 +227,7 @@ def transact(session: Session, message: up.Transact, raw: bytes) -> None:
         identity=session.identity,
         event_id=EventId(event_id) if event_id is not None else None,
     )
-    session.state.transacts_in_flight += 1
-    if session.state.transacts_in_flight == limits.SESSION_TRANSACTS_MAX:
+    if session.state.begin_transact(len(raw)):
         session.socket.pause_reading()
 
     def finish(future: Future[TxId]) -> None:
@@ -243,9 +242,8 @@ def _finish_transact(
     cause = None if done.cancelled() else done.exception()
     if done.cancelled() or session.state.phase is Phase.CLOSED:
         return
-    if session.state.transacts_in_flight == limits.SESSION_TRANSACTS_MAX:
+    if session.state.end_transact(len(raw)):
         session.socket.resume_reading()
-    session.state.transacts_in_flight -= 1
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
         return

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from trice import limits
 from trice.live.live import LiveQuery, Question
 
 
@@ -55,7 +56,8 @@ class SessionState:
         self.phase = Phase.WAITING
         self.subscriptions: dict[Question, Subscription] = {}
         self.catalog_version_told = 0
-        self.transacts_in_flight = 0
+        self._transacts = 0
+        self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
 
     def add_query(self, question: Question, q_json: bytes, event_id: str | None) -> Subscription:
@@ -86,6 +88,26 @@ class SessionState:
         self.subscriptions.pop(subscription.question, None)
         self._news.pop(subscription, None)
         return subscription
+
+    def begin_transact(self, size_bytes: int) -> bool:
+        """A transaction was handed over; whether that is as much as a session may have open."""
+        self._transacts += 1
+        self._transacts_bytes += size_bytes
+        return self._is_full
+
+    def end_transact(self, size_bytes: int) -> bool:
+        """A transaction was answered; whether the session may send more because of that."""
+        was_full = self._is_full
+        self._transacts -= 1
+        self._transacts_bytes -= size_bytes
+        return was_full and not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._transacts >= limits.SESSION_TRANSACTS_MAX
+            or self._transacts_bytes >= limits.SESSION_TRANSACTS_BYTES_MAX
+        )
 
     def note_news(self, subscription: Subscription) -> None:
         """Its answer changed. Older news of the same query is superseded, never queued twice."""
