@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+_ATTR_OPS: Final = ("add-attr", "update-attr", "delete-attr", "restore-attr")
 _REBUILDING: Final = ("index?", "unique?", "required?", "checked-data-type", "cardinality")
 
 
@@ -17,10 +18,13 @@ def is_long(raw_steps: Any, *, steps_max: int) -> bool:
     """
     if not isinstance(raw_steps, list):
         return False
-    return len(raw_steps) > steps_max or any(map(_rebuilds, raw_steps))
+    return len(raw_steps) > steps_max or any(
+        type(step) is list and step and step[0] in _ATTR_OPS and _rebuilds(step)
+        for step in raw_steps
+    )
 
 
-def _rebuilds(step: Any) -> bool:
+def _rebuilds(step: list[Any]) -> bool:
     match step:
         case ["delete-attr" | "restore-attr", *_]:
             return True
