@@ -94,7 +94,7 @@ class _Expansion:
             self._expand_attr(op, raw[1], position)
             return
         if not isinstance(op, str) or op not in _ACTIONS:
-            self._unsupported(op)
+            self._unsupported(op, position)
         if len(raw) not in (4, 5) and not (op == "delete" and len(raw) == 3):
             message = f"`{op}` is [op, namespace, id, arguments, options?]."
             raise _malformed(raw, "count", [position], message)
@@ -116,12 +116,12 @@ class _Expansion:
             mode = self._mode(op, raw[4] if len(raw) == 5 else None, position)
             self._expand_values(op, etype, raw[2], arguments, mode, position)
 
-    def _unsupported(self, op: Any) -> NoReturn:
+    def _unsupported(self, op: Any, position: int) -> NoReturn:
         shown = op[:100] if isinstance(op, str) else repr(op)[:100]
         known = ", ".join((*_ACTIONS, "add-attr", "delete-attr"))
-        message = f"Unsupported action {shown}"
+        message = f"Unsupported action {shown}. Accepted are {known}."
         raise invalid(
-            "action", shown, [{"message": message, "expected": f"one of {known}", "in": [0]}]
+            "action", shown, [{"message": message, "expected": "action?", "in": [position, 0]}]
         )
 
     def _expand_attr(self, op: str, raw: Any, position: int) -> None:
