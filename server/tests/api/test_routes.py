@@ -101,6 +101,7 @@ def test_an_ephemeral_app_is_open_and_expires(play):
         assert answer.json() == {"a": []}
         shown = (await stage.ask("GET", f"/dash/apps/ephemeral/{app_id}")).json()
         assert shown["app"]["id"] == app_id
+        assert shown["app"]["created_at"] == "2023-11-14T22:13:20Z"
         assert token not in str(shown)
         stage.runtime.advance(limits.EPHEMERAL_APP_MS)
         answer = await stage.ask("POST", "/admin/query", {"query": {}}, guest)

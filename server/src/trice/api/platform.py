@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -69,11 +70,16 @@ def _rules_code(rules: Any) -> Any:
     return rules.get("code", rules)
 
 
+def _iso(moment_ms: int) -> str:
+    """A moment as clients' schemas expect it: text, UTC, whole seconds (instant-http §0.4)."""
+    return datetime.fromtimestamp(moment_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _row(row: AppRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "title": row.title,
-        "created_at": row.created_ms,
+        "created_at": _iso(row.created_ms),
         "status": "active",
         "perms": None if row.rules is None else {"code": row.rules},
     }
