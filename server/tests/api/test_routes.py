@@ -299,6 +299,18 @@ def test_a_client_that_leaves_while_sending_is_no_bug(play, caplog):
     play(scene)
 
 
+@pytest.mark.rule("H12")
+def test_a_malformed_parameter_says_what_is_accepted(play):
+    async def scene(stage):
+        answer = await stage.ask("POST", "/admin/query", {"query": []}, stage.admin())
+        expected = 'Malformed parameter: ["body" "query"]. It must be an object.'
+        assert answer.json()["message"] == expected
+        answer = await stage.ask("POST", "/admin/query", {}, {"app-id": "nope"})
+        assert answer.json()["message"].endswith("It must be a uuid.")
+
+    play(scene)
+
+
 @pytest.mark.rule("H13")
 def test_a_body_over_the_limit_is_413_whatever_its_headers_say(play):
     async def scene(stage):

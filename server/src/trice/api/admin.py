@@ -26,7 +26,7 @@ async def query(request: Request) -> Response:
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
-            raise malformed("body", "query", given=body["query"])
+            raise malformed("body", "query", given=body["query"], accepted="an object")
         app.check_may_read(identity)
         tree = await app.database.query(
             body["query"], identity=identity, is_inferring=is_true(body.get("inference?"))

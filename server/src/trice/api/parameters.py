@@ -23,11 +23,11 @@ def missing(*path: str) -> InvalidInput:
     return InvalidInput("param-missing", f"Missing parameter: {_vector(path)}", {"in": list(path)})
 
 
-def malformed(*path: str, given: Any) -> InvalidInput:
-    """A parameter has the wrong form."""
+def malformed(*path: str, given: Any, accepted: str) -> InvalidInput:
+    """A parameter has the wrong form; `accepted` says which would do: "a uuid"."""
     return InvalidInput(
         "param-malformed",
-        f"Malformed parameter: {_vector(path)}",
+        f"Malformed parameter: {_vector(path)}. It must be {accepted}.",
         {"in": list(path), "original-input": given},
     )
 
@@ -48,7 +48,7 @@ async def json_body(request: Request) -> dict[str, Any]:
             "param-malformed", f"The body is not valid JSON: {cause}.", {"in": ["body"]}
         ) from cause
     if not isinstance(body, dict):
-        raise malformed("body", given="not an object")
+        raise malformed("body", given="not an object", accepted="a JSON object")
     return body
 
 
@@ -58,7 +58,7 @@ def app_id_of(request: Request) -> AppId:
     if given is None:
         raise missing("headers", "app-id")
     if find_uuid_bytes(given.strip()) is None:
-        raise malformed("headers", "app-id", given=given)
+        raise malformed("headers", "app-id", given=given, accepted="a uuid")
     return AppId(given.strip().lower())
 
 
@@ -111,7 +111,7 @@ def _identify(app: App, request: Request) -> Identity:
     as_token = request.headers.get("as-token")
     if as_token is not None:
         if find_uuid_bytes(as_token.strip()) is None:
-            raise malformed("asUser", "token", given=as_token)
+            raise malformed("asUser", "token", given=as_token, accepted="a uuid")
         raise _no_user()
     if request.headers.get("as-email") is not None:
         if token is None:

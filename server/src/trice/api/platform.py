@@ -33,7 +33,7 @@ async def create_ephemeral(request: Request) -> Response:
     if isinstance(title, (int, float)) and not isinstance(title, bool):
         title = str(title)  # non-blank text may come as a number (instant-http §0.4)
     if not isinstance(title, str) or not title.strip():
-        raise malformed("body", "title", given=title)
+        raise malformed("body", "title", given=title, accepted="text that is not blank")
     app, token = await apps.create(
         title=title.strip(),
         schema=body.get("schema"),
@@ -53,7 +53,7 @@ async def get_ephemeral(request: Request) -> Response:
     apps: Apps = request.app.state.apps
     app_id = request.path_params["app_id"]
     if find_uuid_bytes(app_id) is None:
-        raise malformed("params", "app_id", given=app_id)
+        raise malformed("params", "app_id", given=app_id, accepted="a uuid")
     row = apps.get_row(app_id)
     if row.expires_ms is None:
         raise NotFound(
@@ -66,7 +66,7 @@ def _rules_code(rules: Any) -> Any:
     if rules is None:
         return None
     if not isinstance(rules, dict):
-        raise malformed("body", "rules", given=rules)
+        raise malformed("body", "rules", given=rules, accepted="an object")
     return rules.get("code", rules)
 
 

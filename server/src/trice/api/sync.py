@@ -216,7 +216,7 @@ async def push_events(request: Request) -> Response:
         if name not in body:
             raise missing("body", name)
     if not isinstance(body["messages"], list):
-        raise malformed("body", "messages", given=body["messages"])
+        raise malformed("body", "messages", given=body["messages"], accepted="a list")
     stream = _find_stream(request, body["session_id"], body["sse_token"])
     for raw in _encoded(body["messages"]):
         await stream.socket.may_read()
@@ -228,7 +228,9 @@ def _encoded(messages: list[Any]) -> list[bytes]:
     try:
         return [orjson.dumps(message) for message in messages]
     except orjson.JSONEncodeError as cause:
-        raise malformed("body", "messages", given="nested too deeply") from cause
+        raise malformed(
+            "body", "messages", given="nested too deeply", accepted="nested less"
+        ) from cause
 
 
 async def subscribe_query(request: Request) -> Response:
@@ -239,7 +241,7 @@ async def subscribe_query(request: Request) -> Response:
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
-            raise malformed("body", "query", given=body["query"])
+            raise malformed("body", "query", given=body["query"], accepted="an object")
         stream = await _open_signed_in(request, identity)
         message = {
             "op": "add-query",

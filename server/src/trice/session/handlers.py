@@ -56,7 +56,7 @@ def init(session: Session, message: up.Init, raw: bytes) -> None:
     if find_uuid_bytes(message.app_id) is None:
         raise InvalidInput(
             "param-malformed",
-            'Malformed parameter: ["app-id"]',
+            'Malformed parameter: ["app-id"]. It must be a uuid.',
             {"in": ["app-id"], "original-input": message.app_id},
         )
     session.state.phase = Phase.OPENING
