@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trice import log
@@ -18,6 +18,13 @@ class Settings:
     sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
     is_open_by_default  apps made without rules may be read and written by anybody
     has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
+    trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
+                        per address, take the address that the outermost of them saw
+    smtp_url            where e-mail goes, or None: codes are written to the log
+    mail_from           address that e-mail comes from
+    secret_key          64 hex digits that seal the secrets of sign-in providers; None: a key in
+                        the data directory
+    allows_private_hosts  whether sign-in providers may be at addresses of a private network
     websocket           "picows", or "asgi" for the plain second implementation
     log_level           debug, info, warning or error
     """
@@ -28,12 +35,19 @@ class Settings:
     sample_dir: Path | None = None
     is_open_by_default: bool = False
     has_ephemeral_apps: bool = True
+    trusted_proxies: int = 0
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str = "trice@localhost"
+    secret_key: str | None = field(default=None, repr=False)
+    allows_private_hosts: bool = False
     websocket: str = "picows"
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise _bad("port", self.port, "a number from 0 to 65535")
+        if not 0 <= self.trusted_proxies <= 10:
+            raise _bad("trusted-proxies", self.trusted_proxies, "a number from 0 to 10")
         if self.websocket not in ("picows", "asgi"):
             raise _bad("websocket", self.websocket, "picows or asgi")
         if self.log_level not in log.LEVELS:

@@ -8,9 +8,9 @@ watch      query, kept current: commit -> live -> run -> watchers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -20,16 +20,25 @@ from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
 from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
-from trice.live.live import Answer, Live, LiveQuery, Question, Watcher
+from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Watcher
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
+from trice.query.ast import Query
 from trice.query.encode import EntityCache, flat_result, nested_result, result_meta
+from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import plan
 from trice.query.run import run
+from trice.query.tree import Tree
+from trice.query.visibility import EVERYTHING, Visibility
+from trice.rate_limit import Buckets
+from trice.rules.document import Rules
+from trice.rules.judge import Caller, Judge
+from trice.rules.reads import RuledVisibility, view_key
+from trice.rules.writes import CheckResult, WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
-from trice.store.engine import Engine, Snapshot, WriteTx
+from trice.store.engine import Engine, Snapshot, Statements, WriteTx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -38,6 +47,49 @@ from trice.transact.parse import parse_steps
 from trice.transact.steps import AddAttr, Step
 
 CatalogListener = Callable[[Catalog], None]
+T = TypeVar("T")
+
+
+class Look:
+    """What the server itself reads, on one snapshot or open write. No rules apply."""
+
+    def __init__(self, statements: Snapshot | WriteTx) -> None:
+        self._state = statements
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._state.catalog
+
+    @property
+    def statements(self) -> Statements:
+        """Where rules are judged, and single rows are read."""
+        return self._state
+
+    def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
+        """Answer an InstaQL query as nested objects, as an admin sees it."""
+        query = parse(source, self.catalog, is_admin=True)
+        return nested_result(run(plan(query, self.catalog), self._state), is_inferring=False)
+
+
+class Change(Look):
+    """One transaction of the server itself: what it reads, and what it will write.
+
+    No rules and no guards of system namespaces apply. Reads see the data before the transaction.
+    """
+
+    def __init__(self, tx: WriteTx) -> None:
+        super().__init__(tx)
+        self._tx = tx
+        self.steps: list[Any] = []
+
+    @property
+    def time_ms(self) -> int:
+        """When the transaction happens, by the wall clock."""
+        return self._tx.time_ms
+
+    def write(self, *steps: Any) -> None:
+        """Add steps of the admin API, as `["update", etype, id, {label: value}]`."""
+        self.steps.extend(steps)
 
 
 class Database:
@@ -47,10 +99,17 @@ class Database:
     are (sessions, HTTP) or whether they may come in at all (apps).
     """
 
-    def __init__(self, engine: Engine, *, runtime: Runtime) -> None:
+    def __init__(
+        self, engine: Engine, *, runtime: Runtime, rules: Rules, app_id: str, buckets: Buckets
+    ) -> None:
         """Use `Database.open`."""
         self._engine = engine
         self._runtime = runtime
+        self._app_id = app_id
+        self._buckets = buckets
+        self._rules = rules
+        self._rules_version = 0
+        self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
@@ -58,16 +117,34 @@ class Database:
         engine.on_commits(self._publish)
 
     @classmethod
-    async def open(cls, path: Path, *, runtime: Runtime, schema: Any = None) -> Database:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        runtime: Runtime,
+        rules: Rules,
+        app_id: str = "",
+        buckets: Buckets | None = None,
+        schema: Any = None,
+    ) -> Database:
         """Open the app's file, or make it.
 
-        schema  InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        raises  InvalidInput when the schema is wrong
+        rules    what callers other than admins may do
+        app_id   what `auth.app_id` says; its buckets are told from those of other apps by it
+        buckets  of the process; None: its own
+        schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
+        raises   InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(
             SqliteEngine.open, path, runtime=runtime, system_attrs=system_attrs()
         )
-        database = cls(engine, runtime=runtime)
+        database = cls(
+            engine,
+            runtime=runtime,
+            rules=rules,
+            app_id=app_id,
+            buckets=buckets or Buckets(runtime),
+        )
         try:
             await database.add_schema(schema)
         except BaseException:
@@ -86,6 +163,86 @@ class Database:
         """The last published transaction."""
         return self._engine.tx
 
+    @property
+    def rules(self) -> Rules:
+        """What callers other than admins may do."""
+        return self._rules
+
+    def set_rules(self, rules: Rules) -> None:
+        """Put other rules in force: every live answer is judged again before it is sent."""
+        self._rules = rules
+        self._rules_version += 1
+        self.live.judge_again()
+
+    def judge(
+        self,
+        caller: Caller,
+        statements: Statements,
+        catalog: Catalog,
+        rules: Rules | None = None,
+        *,
+        kind: type[Judge] = Judge,
+    ) -> Judge:
+        """What evaluates rules for `caller` on one state of the data.
+
+        rules   others than those in force, for trying them out
+        kind    one that explains, for debugging
+        """
+        return kind(
+            rules or self._rules,
+            caller,
+            statements,
+            catalog,
+            runtime=self._runtime,
+            buckets=self._buckets,
+            app_id=self._app_id,
+        )
+
+    def visible_to(self, query: Query, identity: Identity, snapshot: Snapshot) -> Visibility:
+        """Which part of a snapshot exists for a query of `identity`."""
+        if identity.is_admin:
+            return EVERYTHING
+        caller = Caller(identity, query.rule_params)
+        rules = self._rules
+        judge = self.judge(caller, snapshot, snapshot.catalog, rules)
+        return RuledVisibility(rules, judge, snapshot.catalog)
+
+    def write_checks(
+        self, identity: Identity, rules: Rules, *, recorder: list[CheckResult] | None = None
+    ) -> WriteChecks:
+        """Who judges a transaction of `identity`, which is no admin's.
+
+        recorder   receives every check; then none of them stops the transaction
+        """
+
+        def make_judge(
+            statements: Statements, catalog: Catalog, params: Mapping[str, Any]
+        ) -> Judge:
+            return self.judge(Caller(identity, params), statements, catalog, rules)
+
+        return WriteChecks(rules, make_judge, recorder=recorder)
+
+    def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
+        """What a live query is shared by: what is asked, and with which rights.
+
+        raises   InvalidInput when the query is invalid
+        """
+        rights = "admin"
+        if not identity.is_admin:
+            rights = self._rights(parse(source, self.catalog, is_admin=False), identity)
+        return Question.of(source, identity=identity, rights=rights, shape=shape)
+
+    def _rights(self, query: Query, identity: Identity) -> str:
+        """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""
+        if identity.is_admin:
+            return "admin"
+        etypes = etypes_of(query)
+        if etypes is None:
+            key = f"{identity.name} {identity.ip} {identity.origin}"
+        else:
+            key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
+        return f"{self._rules_version}:{key}"
+
     async def query(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
     ) -> dict[str, Any]:
@@ -93,13 +250,14 @@ class Database:
 
         source        InstaQL object
         is_inferring  has-one links are an object or null instead of a list
-        raises        InvalidInput, LimitExceeded, Unavailable("timeout")
+        raises        InvalidInput, LimitExceeded, PermissionDenied when a rule cannot be evaluated,
+                      Unavailable("timeout")
         """
 
         def work(snapshot: Snapshot) -> dict[str, Any]:
-            query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
-            tree = run(plan(query, snapshot.catalog), snapshot)
-            return nested_result(tree, is_inferring=is_inferring)
+            return nested_result(
+                self._answer(source, identity, snapshot), is_inferring=is_inferring
+            )
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
 
@@ -107,13 +265,16 @@ class Database:
         """Answer a query once, as triples; return the result and the catalog it names, as JSON."""
 
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
-            query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
-            tree = run(plan(query, snapshot.catalog), snapshot)
-            result_json = flat_result(tree, EntityCache())
+            result_json = flat_result(self._answer(source, identity, snapshot), EntityCache())
             _check_size(result_json)
             return result_json, snapshot.catalog.wire_json
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
+
+    def _answer(self, source: Any, identity: Identity, snapshot: Snapshot) -> Tree:
+        query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
+        visibility = self.visible_to(query, identity, snapshot)
+        return run(plan(query, snapshot.catalog, visibility), snapshot)
 
     async def transact(
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
@@ -160,6 +321,47 @@ class Database:
             is_long=is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP),
         )
 
+    async def look(self, work: Callable[[Look], T]) -> T:
+        """Read as the server itself: a few rows, on the loop (2 µs besides the work)."""
+        timeout_ms = limits.READ_TIMEOUT_MS
+        return await self._engine.read(lambda state: work(Look(state)), timeout_ms=timeout_ms)
+
+    async def change(self, work: Callable[[Change], T]) -> T:
+        """Read and write as the server itself, in one durable transaction.
+
+        work      synchronous, without effects of its own; what it raises undoes the transaction
+        returns   what `work` returned, once the writes are durable
+        """
+        results: list[T] = []
+
+        def write(tx: WriteTx) -> Commit:
+            change = Change(tx)
+            results.append(work(change))
+            steps = expand_admin_steps(
+                change.steps, tx.catalog, throw_on_missing_attrs=True, runtime=self._runtime
+            )
+            return apply(
+                tx,
+                steps,
+                is_admin=True,
+                identity_name="server",
+                event_id=None,
+                runtime=self._runtime,
+                is_internal=True,
+            )
+
+        await self._engine.write(write)
+        return results[-1]
+
+    async def read_on_thread(self, work: Callable[[Snapshot], T]) -> T:
+        """Run `work` on a snapshot, on a reader thread: for reads that explain themselves."""
+        return await self._engine.read_on_thread(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
+
+    async def write_on_thread(self, work: Callable[[WriteTx], Commit]) -> TxId:
+        """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
+        the transaction. For writes that explain themselves."""
+        return await self._engine.write(work, is_long=True)
+
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""
         if schema is None:
@@ -184,6 +386,20 @@ class Database:
     def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
         """Stop calling `watcher`."""
         self.live.unwatch(live, watcher)
+
+    def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
+        """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
+        return self.live.follow(question, watcher)
+
+    def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
+        """Call `listener` when the refresh token with this hash ceases to exist."""
+        self._token_listeners.setdefault(hashed, {})[listener] = None
+
+    def unwatch_token(self, hashed: str, listener: Callable[[], None]) -> None:
+        listeners = self._token_listeners.get(hashed, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._token_listeners.pop(hashed, None)
 
     def watch_catalog(self, listener: CatalogListener) -> None:
         """Call `listener` after each change of attrs that clients must hear of."""
@@ -211,15 +427,19 @@ class Database:
                 identity_name=identity.name,
                 event_id=event_id,
                 runtime=self._runtime,
+                checks=None if identity.is_admin else self.write_checks(identity, self._rules),
             )
 
         return work
 
     def _evaluate(self, snapshot: Snapshot, question: Question, is_on_loop: bool) -> Answer:
         """One run of a live query, encoded. Off the loop it keeps away from the shared cache."""
-        is_admin = question.rights == ADMIN.rights
-        query = parse(question.source, snapshot.catalog, is_admin=is_admin)
-        tree = run(plan(query, snapshot.catalog), snapshot)
+        identity = question.identity
+        query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
+        if self._rights(query, identity) != question.rights:
+            raise RightsChanged
+        visibility = self.visible_to(query, identity, snapshot)
+        tree = run(plan(query, snapshot.catalog, visibility), snapshot)
         if question.shape == "flat":
             result_json = flat_result(tree, self._cache if is_on_loop else EntityCache())
             meta_json = b"null"
@@ -235,11 +455,26 @@ class Database:
         for commit in commits:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
+        self._end_tokens(commits)
         before, self._catalog_told = self._catalog_told, self.catalog
         self.live.apply(commits, before)
         if self.catalog.version != before.version:
             for listener in list(self._catalog_listeners):
                 listener(self.catalog)
+
+    def _end_tokens(self, commits: Sequence[Commit]) -> None:
+        """Tell whoever lives on a refresh token that was deleted."""
+        if not self._token_listeners:
+            return
+        for commit in commits:
+            for change in commit.entities:
+                if change.etype == "$userRefreshTokens" and change.old is not None:
+                    attr = commit.catalog.find_forward(change.etype, "hashedToken")
+                    assert attr is not None, "a system attr is missing"
+                    hashed = change.old.cells.get(attr.id)
+                    if change.new is None or change.new.cells.get(attr.id) != hashed:
+                        for listener in list(self._token_listeners.get(str(hashed), ())):
+                            listener()
 
 
 def _check_size(result_json: bytes) -> None:

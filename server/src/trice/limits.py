@@ -264,3 +264,232 @@ CEL_PATTERNS_KEPT = 256
 
 CEL_PATTERN_STEPS = 5_000
 """Steps that compiling one during an evaluation costs (up to 1 ms)."""
+
+RATE_BUCKETS_MAX = 100_000
+"""Buckets of rate limits kept, 200 bytes each. More: full ones are forgotten, then the oldest."""
+
+CODE_EXPIRY_MINUTES = 1_440
+"""How long a magic code works unless the app sets less (instant-http §1.3)."""
+
+CEL_TRACE_NOTES_MAX = 10_000
+"""Values of parts that a traced evaluation notes (loops: one for each item). Later ones are not
+shown."""
+
+# --- passwords and passkeys ------------------------------------------------------------------
+
+PASSWORD_BYTES_MIN = 8
+PASSWORD_BYTES_MAX = 1_024
+"""UTF-8 bytes of a password, normalised. Outside: `validation-failed`."""
+
+PASSWORD_SURPRISES_MIN = 5
+"""Characters that neither repeat nor follow from the one before (`abcdefgh` has 1), and different
+characters. Fewer of either: `validation-failed`."""
+
+PASSWORD_HASH_MEMORY_KIB = 19_456
+PASSWORD_HASH_PASSES = 2
+PASSWORD_HASH_LANES = 1
+"""Cost of argon2id: OWASP's first choice (Password Storage Cheat Sheet), 19 MiB and 40 ms. RFC
+9106's second choice, 64 MiB, would double the memory of an idle server for each sign-in."""
+
+PASSWORD_HASH_BYTES = 32
+PASSWORD_SALT_BYTES = 16
+"""As RFC 9106 §4 recommends."""
+
+PASSWORD_HASHES_AT_ONCE = 2
+"""Hashes computed at the same time, each on a thread with its own memory. More wait."""
+
+PASSWORD_HASHES_WAITING_MAX = 100
+"""Hashes under way or waiting, two seconds of work. More: `overloaded`."""
+
+PASSWORD_TRIES_PER_HOUR = 20
+"""Passwords tried for one account of an app. More: `rate-limited`."""
+
+PASSWORD_TRIES_PER_HOUR_OF_IP = 300
+"""Passwords tried or set from one network address, whole offices included. More: `rate-limited`."""
+
+PASSKEY_REQUESTS_PER_HOUR_OF_IP = 1_200
+"""Requests about passkeys from one address; a sign-in takes two. More: `rate-limited`."""
+
+PASSKEY_CHALLENGE_BYTES = 32
+"""Randomness of a challenge; WebAuthn asks for 16 at least."""
+
+PASSKEY_CHALLENGE_MS = 5 * 60 * 1000
+"""How long a passkey ceremony may take. Later: `record-expired`."""
+
+PASSKEY_CHALLENGES_MAX = 10_000
+"""Outstanding challenges of an app. More: the oldest are forgotten."""
+
+PASSKEY_CHALLENGES_SWEPT = 100
+"""Expired or surplus challenges removed when one is made: more than are made, so few stay."""
+
+PASSKEYS_PER_USER_MAX = 50
+"""Passkeys of one user. More: `parameter-limit-exceeded`."""
+
+PASSKEY_RESPONSE_BYTES_MAX = 64 * 1024
+"""What an authenticator answers, as JSON; real ones are below 8 KiB. More: `param-malformed`."""
+
+PASSKEY_ID_BYTES_MAX = 750
+"""A credential's id; its text must fit an index. Real ones are below 300. More:
+`validation-failed`."""
+
+PASSKEY_KEY_BYTES_MAX = 2_048
+"""A credential's public key; RSA of 4,096 bits has 530. More: `validation-failed`."""
+
+PASSKEY_NAME_CHARS_MAX = 100
+"""What a user calls a passkey. Longer: `param-malformed`."""
+
+assert PASSKEY_ID_BYTES_MAX * 4 // 3 < INDEXED_VALUE_BYTES_MAX
+assert PASSWORD_HASHES_AT_ONCE < PASSWORD_HASHES_WAITING_MAX
+
+# --- sign-in with providers (OAuth) ------------------------------------------------------------
+
+URL_CHARS_MAX = 8_192
+"""An address to return to, or of a provider. Longer: not authorized."""
+
+HOST_CHARS_MAX = 255
+"""Of an authorized origin; names on the internet are no longer."""
+
+ORIGINS_MAX = 200
+"""Authorized origins of an app. More: `validation-failed`."""
+
+TEST_USERS_MAX = 100
+"""Test users of an app. More: `validation-failed`."""
+
+EMAIL_TEMPLATE_CHARS_MAX = 200_000
+"""Subject or body of an e-mail template. Longer: `validation-failed`."""
+
+OAUTH_CLIENTS_MAX = 200
+"""OAuth clients of an app, and providers. More: `validation-failed`."""
+
+OAUTH_TEXT_CHARS_MAX = 2_048
+"""A name, id or parameter of OAuth other than an address or a token. Longer: refused."""
+
+OAUTH_SECRET_CHARS_MAX = 16_384
+"""A client secret; a private key as PEM has up to 3,300. Longer: refused."""
+
+OAUTH_META_BYTES_MAX = 64 * 1024
+"""`meta` of an OAuth client, as JSON. Larger: refused."""
+
+OAUTH_REDIRECT_MINUTES = 10
+"""From the start of a sign-in to its callback, in whole minutes (instant-http §1.6)."""
+
+OAUTH_CODE_MINUTES = 5
+"""From the callback to the exchange of the code, in whole minutes (instant-http §1.6)."""
+
+OAUTH_COOKIE_SECONDS = 3_600
+"""Life of the cookie that ties callback and start to one browser."""
+
+OAUTH_SWEEP_MAX = 20
+"""Sign-ins begun and never finished that one new start deletes. It adds one: they stay bounded by
+what the limits of requests allow in ten minutes."""
+
+OAUTH_FORM_BYTES_MAX = 64 * 1024
+"""Body of a callback or token request sent as a form. Larger: refused."""
+
+OAUTH_FORM_FIELDS_MAX = 50
+"""Fields of such a form. More: refused."""
+
+OAUTH_CALLS_PER_ADDRESS = 300
+OAUTH_CALLS_PERIOD_MS = 600_000
+"""Requests of one network address to the OAuth routes. More: `rate-limited`."""
+
+ID_TOKEN_CHARS_MAX = 16_384
+"""An id_token; those of providers have one to three thousand. Longer: refused unread."""
+
+ID_TOKEN_LEEWAY_S = 60
+"""How far the clock of a provider may be from ours."""
+
+JWKS_KEYS_MAX = 100
+"""Public keys of one provider that are looked at."""
+
+OUTGOING_TIMEOUT_MS = 10_000
+"""One request to a provider, redirects included. Longer: `oauth-error`."""
+
+OUTGOING_BYTES_MAX = 512 * 1024
+"""Its answer. Larger: `oauth-error`."""
+
+OUTGOING_CALLS_MAX = 64
+"""Requests to providers running at once. More: `overloaded`."""
+
+OUTGOING_REDIRECTS_MAX = 3
+"""Redirects followed for one document, on the same host. More: `oauth-error`."""
+
+PROVIDER_DOCUMENTS_MAX = 512
+"""Discovery documents and key sets kept; the oldest leave first."""
+
+PROVIDER_DOCUMENT_MS = 3_600_000
+"""How long they are believed."""
+
+PROVIDER_RETRY_MS = 10_000
+"""A document that could not be had is not asked for again before."""
+
+PROVIDER_KEYS_RETRY_MS = 60_000
+"""A token names an unknown key: the key set is read again, this often at most."""
+
+JUDGED_ROWS_ON_LOOP = 2_000
+"""Rows that rules in Python judge in one read on the loop (about 6 ms); beyond, it moves to a
+thread."""
+
+RULE_REF_VALUES_MAX = 20_000
+"""Values that one `data.ref` or `auth.ref` may find. More: the evaluation fails."""
+
+RULE_REF_STEPS = 300
+"""Steps of an evaluation that one statement of a `ref` costs (about 40 µs)."""
+
+RULE_MEMO_MAX = 10_000
+"""Entities, references and judgements remembered while one state is judged; beyond, they are read
+again."""
+
+# --- sign-in and e-mail ------------------------------------------------------------------------
+
+MAGIC_CODE_SENDS_PER_HOUR = 20
+"""Codes sent to one address of an app. More: `rate-limited` (instant-http §6.4)."""
+
+MAGIC_CODE_VERIFIES_PER_HOUR = 20
+"""Tries to use a code of one address of an app; with a million codes of which ten work, an
+attacker needs five months for an even chance. More: `rate-limited`."""
+
+MAGIC_CODES_PER_EMAIL_MAX = 10
+"""Codes of one address that work at a time. More: the oldest stops working."""
+
+MAGIC_CODES_READ_MAX = 1_000
+"""Codes of one address that are looked at; only imported data can hold so many."""
+
+SIGN_INS_PER_ADDRESS_PER_HOUR = 600
+"""Codes asked for, codes tried and guests made (each counted for itself) from one network address:
+an office behind one router passes, a script does not. More: `rate-limited`."""
+
+TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE = 12_000
+"""Refresh tokens looked up or signed out from one network address: a web server asks for each page
+it renders. More: `rate-limited`."""
+
+MAIL_CONNECTIONS_MAX = 10
+"""E-mails handed to the mail server at a time; the others wait."""
+
+MAIL_WAITING_MAX = 200
+"""E-mails being sent or waiting. More: `email-send-failed`."""
+
+MAIL_TIMEOUT_MS = 20_000
+"""An e-mail is handed over by then, or `email-send-failed`."""
+
+EXTRA_FIELDS_BYTES_MAX = 64 * 1024
+"""`extra-fields` of a sign-up, as JSON: anybody may send them. More: `validation-failed`."""
+
+assert MAIL_CONNECTIONS_MAX < MAIL_WAITING_MAX
+assert MAGIC_CODES_PER_EMAIL_MAX < MAGIC_CODES_READ_MAX
+
+RULE_FACTS_KEPT = 1_000
+"""Programs whose analysis is kept (a few kB each); the ones used least recently leave first."""
+
+RULE_CONDITIONS_MAX = 200
+"""Conditions that a rule may become in SQL. More: its rows are judged in Python."""
+
+RULE_IN_VALUES_MAX = 500
+"""Values of one `in` among them; ids, which are bound as one list, may be `RULE_REF_VALUES_MAX`."""
+
+DEBUG_CHECKS_MAX = 1_000
+"""Checks of rules that one debugging query or transaction explains: 0.3 ms and a few kB each. More:
+`parameter-limit-exceeded`."""
+
+RULE_CASES_MAX = 5_000
+"""Cases of one file of `trice test-rules`, a few ms each. More: refused."""

@@ -82,7 +82,7 @@ class Server:
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
         )
-        hub = Hub(apps=apps, runtime=self._runtime)
+        hub = Hub(apps=apps, runtime=self._runtime, trusted_proxies=settings.trusted_proxies)
         apps.on_delete = hub.drop_app
         app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
         samples = await self._sample_paths(apps)
@@ -108,6 +108,7 @@ class Server:
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # the setting says how many proxies to believe
                 timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
             ),
             on_ready=ready,
@@ -119,6 +120,7 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
+            await app.state.oauth.close()
             await apps.close()
             lock.close()
             logger.info("stopped")

@@ -47,9 +47,8 @@ def test_unknown_routes_and_methods_are_404_json(play, method, path):
 @pytest.mark.parametrize(
     "path",
     [
-        "/runtime/auth/send_magic_code",
         "/storage/upload",
-        "/admin/users",
+        "/admin/rooms/presence",
         "/dash/apps",
         "/superadmin/apps",
     ],
@@ -121,32 +120,34 @@ def test_ephemeral_apps_can_be_switched_off(play):
 
 @pytest.mark.rule("H8")
 @pytest.mark.parametrize(
-    ("rules", "is_open"),
+    ("rules", "may_read", "may_write"),
     [
-        (None, True),
-        ({}, True),
-        ({"code": {}}, True),
-        ({"code": {"$default": {"allow": {"$default": "true"}}}}, True),
-        ({"code": {"todos": {"allow": {"view": "auth.id != null"}}}}, False),
-        ({"code": {"todos": {"allow": {"view": False}}}}, False),
+        (None, True, True),
+        ({}, True, True),
+        ({"code": {}}, True, True),
+        ({"code": {"$default": {"allow": {"$default": "true"}}}}, True, True),
+        ({"code": {"todos": {"allow": {"view": "auth.id != null"}}}}, False, True),
+        ({"code": {"todos": {"allow": {"update": False}}}}, True, False),
+        ({"code": {"$default": {"allow": {"$default": "false"}}}}, False, False),
     ],
 )
-def test_rules_that_cannot_be_judged_yet_close_the_app(play, rules, is_open):
+def test_the_rules_of_a_throw_away_app_hold_from_its_first_request(
+    play, rules, may_read, may_write
+):
     async def scene(stage):
-        made = (
-            await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": rules})
-        ).json()
-        app = made["app"]
+        body = {"title": "x", "rules": rules}
+        app = (await stage.ask("POST", "/dash/apps/ephemeral", body)).json()["app"]
         guest = {"app-id": app["id"], "as-guest": "true"}
         admin = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
         steps = {"steps": [["update", "todos", T1, {"title": "a"}]]}
-        for path, body in (("/admin/query", {"query": {"todos": {}}}), ("/admin/transact", steps)):
-            assert (await stage.ask("POST", path, body, admin)).status == 200
-            answer = await stage.ask("POST", path, body, guest)
-            assert (answer.status == 200) == is_open
-            if not is_open:
-                assert answer.json()["type"] == "permission-denied"
-                assert "rules" in answer.json()["message"]
+        assert (await stage.ask("POST", "/admin/transact", steps, admin)).status == 200
+        query = {"query": {"todos": {}}}
+        shown = (await stage.ask("POST", "/admin/query", query, admin)).json()
+        assert shown == {"todos": [{"id": T1, "title": "a"}]}
+        seen = (await stage.ask("POST", "/admin/query", query, guest)).json()
+        assert seen == (shown if may_read else {"todos": []})
+        answer = await stage.ask("POST", "/admin/transact", steps, guest)
+        assert answer.json().get("type") == (None if may_write else "permission-denied")
 
     play(scene)
 
@@ -336,7 +337,7 @@ def test_framework_query_gives_flat_rows_and_attrs(play):
         assert answer.status == 200
         headers["authorization"] = f"Bearer {NOBODY}"
         answer = await stage.ask("POST", "/runtime/framework/query", {"query": {}}, headers)
-        assert answer.json()["hint"]["record-type"] == "app-user"
+        assert answer.status == 200
 
     play(scene)
 

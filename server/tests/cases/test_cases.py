@@ -37,6 +37,7 @@ from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST
+from trice.rules.document import Rules
 
 FILES = [path for folder in ("query", "transact") for path in sorted((ROOT / folder).glob("*.txt"))]
 SEED_ROWS = 4
@@ -152,7 +153,7 @@ async def play(case: Case, path: Path) -> list[str]:
     """Run a case's commands; return what each answered."""
     schema, rows = load_seed(case.seed)
     runtime = FakeRuntime()
-    db = await Database.open(path, runtime=runtime, schema=schema)
+    db = await Database.open(path, runtime=runtime, rules=Rules.parse(None), schema=schema)
     try:
         stage = Stage(case, db, runtime)
         for start in range(0, len(rows), SEED_ROWS):

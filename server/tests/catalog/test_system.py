@@ -68,11 +68,33 @@ $streams.hashedReconnectToken 94f4-7048f124dcaf
 $streams.abortReason 94f4-00c6712024df
 """
 
+OWN_IDS = """
+$userPasswords.id a3f4-81ffffffffff
+$userPasswords.hash a3f4-7048ffffffff
+$userPasswords.$user a3f5-49123fffffff $users.$userPasswords a4b5-47ffffffffff
+$userPasskeys.id a2b4-81ffffffffff
+$userPasskeys.credentialId a2b4-2890681fffff
+$userPasskeys.publicKey a2b4-fa0544cfffff
+$userPasskeys.signCount a2b5-2419a2751b3f
+$userPasskeys.rpId a2b5-17a07fffffff
+$userPasskeys.name a2b4-d0309fffffff
+$userPasskeys.lastUsedAt a2b4-b04a749107ff
+$userPasskeys.$user a2b5-49123fffffff $users.$userPasskeys a4b5-457fffffffff
+$passkeyChallenges.id 78b4-81ffffffffff
+$passkeyChallenges.challengeHash 78b4-238167048fff
+$passkeyChallenges.purpose 78b4-fa45ee913fff
+$passkeyChallenges.origin 78b4-e8a0c86fffff
+$passkeyChallenges.rpId 78b5-17a07fffffff
+$passkeyChallenges.expiresAt 78b4-4bbd1124813f
+$passkeyChallenges.$user 78b5-49123fffffff $users.$passkeyChallenges a4b4-f17fffffffff
+"""
+"""Of the namespaces that Instant does not have."""
 
-@pytest.mark.rule("C1")
-def test_ids_are_the_ones_instant_has() -> None:
+
+@pytest.mark.rule("C1", "A150")
+def test_ids_are_the_ones_instant_has_and_our_own_never_change() -> None:
     expected = {}
-    for line in IDS.strip().splitlines():
+    for line in (IDS + OWN_IDS.lstrip()).strip().splitlines():
         name, low, *reverse = line.split()
         expected[name] = (
             f"96653230-13ff-ffff-{low}",
@@ -90,7 +112,7 @@ def test_ids_are_the_ones_instant_has() -> None:
         for attr in system_attrs()
     }
     assert found == expected
-    assert len({attr.id for attr in system_attrs()}) == 57
+    assert len({attr.id for attr in system_attrs()}) == 57 + 18
 
 
 @pytest.mark.rule("C2")
@@ -135,6 +157,9 @@ def test_links() -> None:
         "$oauthCodes.$oauthClient": ("one", False, "cascade", None),
         "$oauthRedirects.$oauthClient": ("one", False, "cascade", None),
         "$streams.$files": ("many", True, None, "cascade"),
+        "$userPasswords.$user": ("one", True, "cascade", None),
+        "$userPasskeys.$user": ("one", False, "cascade", None),
+        "$passkeyChallenges.$user": ("one", False, "cascade", None),
     }
     oddity = catalog.find_forward("$oauthUserLinks", "$oauthProvider")
     assert oddity is not None and oddity.reverse is not None and not oddity.is_ref

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from support.cel_expressions import show_tree, value_of
+from support.cel_expressions import TREES, show_tree, value_of
 from trice.cel.ast import Bind, Call, Choice, Junction, ListOf, Literal, Loop, Name, Node
 from trice.cel.errors import CompileError, EvaluationError
 from trice.cel.parse import parse
@@ -93,42 +92,6 @@ CORPUS = (Path(__file__).parent / "corpus.txt").read_text(encoding="utf-8").spli
 @pytest.mark.parametrize("source", CORPUS)
 def test_google_agrees(source: str, google: Callable[[str], Any]) -> None:
     assert ours(source) == google(source)
-
-
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 3),
-    st.integers(0, 3).map(Uint),
-    st.sampled_from([0.0, 0.5, -1.0, 2.0]),
-    st.sampled_from(["", "a", "ab"]),
-)
-
-
-def untyped(value: Any) -> Node:
-    return Call("dyn", None, (Literal(value, at=0),), at=0)
-
-
-def compound(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    operators = st.sampled_from(["_+_", "_-_", "_*_", "_/_", "_<_", "_>=_", "_==_", "_!=_", "_in_"])
-    macros = st.sampled_from(["all", "exists", "exists_one", "map", "filter"])
-    listed = st.lists(inner, max_size=3).map(lambda items: ListOf(tuple(items), at=0))
-    two = st.lists(inner, min_size=2, max_size=3).map(tuple)
-    return st.one_of(
-        st.builds(Call, operators, st.none(), st.tuples(inner, inner), at=st.just(0)),
-        st.builds(Call, st.just("_[_]"), st.none(), st.tuples(listed, inner), at=st.just(0)),
-        st.builds(Call, st.just("!_"), st.none(), st.tuples(inner), at=st.just(0)),
-        st.builds(Junction, st.sampled_from(["&&", "||"]), two, at=st.just(0)),
-        st.builds(Choice, inner, inner, inner, at=st.just(0)),
-        listed,
-        st.builds(Loop, macros, listed, st.just("x"), st.none(), inner, at=st.just(0)),
-        st.builds(Bind, st.just("x"), inner, inner, at=st.just(0)),
-    )
-
-
-TREES = st.recursive(SCALARS.map(untyped) | st.just(Name("x", at=0)), compound, max_leaves=10).map(
-    lambda body: Bind("x", untyped(1), body, at=0)
-)
 
 
 @pytest.mark.rule("E72")

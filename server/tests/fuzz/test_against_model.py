@@ -21,7 +21,7 @@ from support.queries import random_query
 from support.twin import Twin
 from support.world import make_world, random_transaction, schema_steps, seed_steps
 from trice.identity import ADMIN
-from trice.live.live import LiveQuery, Question
+from trice.live.live import LiveQuery
 
 SEEDS_THAT_FAILED: tuple[int, ...] = ()
 FIXED_SEEDS = 16
@@ -78,7 +78,8 @@ async def live_history(seed: int, path: Path) -> None:
         told: set[int] = set()
         watches = [
             await twin.db.watch(
-                Question.of(query, rights=ADMIN.rights, shape="flat"), partial(hear, told, number)
+                twin.db.question(query, identity=ADMIN, shape="flat"),
+                partial(hear, told, number),
             )
             for number, query in enumerate(queries)
         ]

@@ -11,6 +11,7 @@ import pytest
 from support.live_stage import SCHEMA, Scene, Stage
 from support.runtime import FakeRuntime
 from trice.database import Database
+from trice.rules.document import Rules
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            database = await Database.open(tmp_path / "app.db", runtime=runtime, schema=SCHEMA)
+            database = await Database.open(
+                tmp_path / "app.db", runtime=runtime, rules=Rules.parse(None), schema=SCHEMA
+            )
             try:
                 await scene(Stage(database, runtime))
             finally:

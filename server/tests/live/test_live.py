@@ -250,7 +250,7 @@ def test_long_runs_move_to_a_thread_and_miss_no_commit(play, monkeypatch, recent
         query = {"todos": {"$": {"where": {"rank": {"$gte": 0}}}}}
         with pytest.raises(ReadTooLong):
             stage.live.watch_now(
-                Question.of(query, rights="admin", shape="tree"), lambda live: None
+                Question.of(query, identity=ADMIN, rights="admin", shape="tree"), lambda live: None
             )
         first, same = await asyncio.gather(stage.watch(query), stage.watch(query))
         assert first.live is same.live

@@ -42,7 +42,7 @@ async def thread_run(stage):
 
 
 def question(query):
-    return Question.of(query, rights=ADMIN.rights, shape="tree")
+    return Question.of(query, identity=ADMIN, rights="admin", shape="tree")
 
 
 @pytest.mark.rule("L16")

@@ -27,6 +27,7 @@ class Model:
     ones     (entity, attr id) -> value, for attrs of cardinality one
     created  (entity, etype) -> time of its id triple
     many     (attr id, source, target) -> time, for links of cardinality many
+    hidden   (entity, attr id) that are missing even where others are null
     """
 
     def __init__(self, attrs: Iterable[Attr] = ()) -> None:
@@ -34,6 +35,7 @@ class Model:
         self.ones: dict[tuple[str, str], Any] = {}
         self.created: dict[tuple[str, str], int] = {}
         self.many: dict[tuple[str, str, str], int] = {}
+        self.hidden: frozenset[tuple[str, str]] = frozenset()
         for attr in attrs:
             self.attrs[attr["id"]] = dict(attr)
 
@@ -112,7 +114,10 @@ class Model:
         return pairs or self.has_row(entity, etype)
 
     def value(self, entity: str, attr: Attr) -> Any:
-        """The value of a field, or MISSING; never MISSING for an indexed field of an entity."""
+        """The value of a field, or MISSING; an indexed field of an entity is null at least, unless
+        it is hidden."""
+        if (entity, attr["id"]) in self.hidden:
+            return MISSING
         value = self.ones.get((entity, attr["id"]), MISSING)
         if attr["index?"] and (value is MISSING or value is None):
             return None if self.exists(entity, attr["forward-identity"][1]) else MISSING

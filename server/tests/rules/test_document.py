@@ -16,8 +16,7 @@ from trice.rules.document import Rules
 from trice.rules.rate_limits import RateLimit
 
 
-def decide(program: Program | None, **variables: Any) -> Any:
-    assert program is not None
+def decide(program: Program, **variables: Any) -> Any:
     known = {"data": {}, "auth": {}, "ruleParams": {}, "request": {}, "newData": {}, **variables}
     return evaluate(program, known, Budget())
 
@@ -54,8 +53,8 @@ def test_the_first_place_that_has_a_rule_decides() -> None:
 @pytest.mark.rule("R2")
 def test_without_rules_system_namespaces_have_their_own() -> None:
     rules = Rules.parse({"posts": {"allow": {"view": "true"}}})
-    assert rules.find("posts", "create") is None
-    assert rules.find("other", "view") is None
+    assert decide(rules.find("posts", "create")) is True
+    assert decide(rules.find("other", "view")) is True
     for action in ("view", "update"):
         program = rules.find("$users", action)  # type: ignore[arg-type]
         assert decide(program, auth={"id": "a"}, data={"id": "a"}) is True
@@ -109,8 +108,9 @@ def test_booleans_and_nulls() -> None:
     rules = Rules.parse({"posts": {"allow": {"view": True, "create": False, "update": None}}})
     assert decide(rules.find("posts", "view")) is True
     assert decide(rules.find("posts", "create")) is False
-    assert rules.find("posts", "update") is None
-    assert Rules.parse(None).find("posts", "view") is None
+    assert source(rules.find("posts", "update")) == "true"
+    assert source(Rules.parse(None).find("posts", "view")) == "true"
+    assert source(Rules.parse(None, is_open=False).find("posts", "view")) == "false"
 
 
 @pytest.mark.rule("R10", "R11")
@@ -268,7 +268,7 @@ def test_wrong_shapes(document: Any, path: list[str]) -> None:
 @pytest.mark.rule("R27")
 def test_unknown_keys_are_ignored() -> None:
     rules = Rules.parse({"p": {"view": "nope", "allow": {"veiw": "nope"}}, "$default": {"x": 1}})
-    assert rules.find("p", "view") is None
+    assert source(rules.find("p", "view")) == "true"
 
 
 @pytest.mark.rule("R28")
@@ -422,3 +422,30 @@ def test_no_document_breaks_the_parser(document: Any) -> None:
         Rules.parse(document)
     except InvalidInput as error:
         assert error.hint["errors"]
+
+
+@pytest.mark.rule("R45")
+def test_only_a_rule_of_its_own_judges_sign_up() -> None:
+    own = {"$users": {"allow": {"create": "data.email != null"}}}
+    assert source(Rules.parse(own).sign_up_rule()) == "data.email != null"
+    for document in (
+        None,
+        {"$users": {"allow": {"$default": "false"}}},
+        {"$default": {"allow": {"create": "false"}}},
+        {"$default": {"allow": {"create": "false"}}, "$users": {"bind": {"a": "1"}}},
+    ):
+        assert Rules.parse(document).sign_up_rule() is None, document
+
+
+@pytest.mark.rule("R46")
+def test_what_nothing_says_anything_about_is_open_or_closed_as_the_app_is_set() -> None:
+    for is_open in (True, False):
+        rules = Rules.parse({"posts": {"allow": {"view": "true"}}}, is_open=is_open)
+        assert rules.is_open is is_open
+        assert decide(rules.find("posts", "view")) is True
+        assert decide(rules.find("posts", "update")) is is_open
+        assert decide(rules.find("attrs", "create")) is is_open
+        assert decide(rules.find("$files", "view")) is False
+        assert decide(rules.find("$users", "create")) is True
+    document = {"a": {"allow": {"view": "true"}}}
+    assert Rules.parse(document).source is document

@@ -1,8 +1,10 @@
-"""Short forms for tests of expressions: evaluate, print a tree."""
+"""Short forms for tests of expressions: evaluate, print a tree, random trees."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from hypothesis import strategies as st
 
 from trice.catalog.dates import instant_us
 from trice.cel.ast import (
@@ -99,3 +101,40 @@ def _show_literal(value: Any) -> str:
             return "'" + "".join(f"\\U{ord(character):08x}" for character in value) + "'"
         case _:
             return repr(value)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(0, 3).map(Uint),
+    st.sampled_from([0.0, 0.5, -1.0, 2.0]),
+    st.sampled_from(["", "a", "ab"]),
+)
+
+
+def untyped(value: Any) -> Node:
+    return Call("dyn", None, (Literal(value, at=0),), at=0)
+
+
+def compound(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    operators = st.sampled_from(["_+_", "_-_", "_*_", "_/_", "_<_", "_>=_", "_==_", "_!=_", "_in_"])
+    macros = st.sampled_from(["all", "exists", "exists_one", "map", "filter"])
+    listed = st.lists(inner, max_size=3).map(lambda items: ListOf(tuple(items), at=0))
+    two = st.lists(inner, min_size=2, max_size=3).map(tuple)
+    return st.one_of(
+        st.builds(Call, operators, st.none(), st.tuples(inner, inner), at=st.just(0)),
+        st.builds(Call, st.just("_[_]"), st.none(), st.tuples(listed, inner), at=st.just(0)),
+        st.builds(Call, st.just("!_"), st.none(), st.tuples(inner), at=st.just(0)),
+        st.builds(Junction, st.sampled_from(["&&", "||"]), two, at=st.just(0)),
+        st.builds(Choice, inner, inner, inner, at=st.just(0)),
+        listed,
+        st.builds(Loop, macros, listed, st.just("x"), st.none(), inner, at=st.just(0)),
+        st.builds(Bind, st.just("x"), inner, inner, at=st.just(0)),
+    )
+
+
+TREES = st.recursive(SCALARS.map(untyped) | st.just(Name("x", at=0)), compound, max_leaves=10).map(
+    lambda body: Bind("x", untyped(1), body, at=0)
+)
+"""Expressions without variables, many of which have no value."""

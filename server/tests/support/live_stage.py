@@ -83,7 +83,7 @@ class Stage:
 
     async def watch(self, query: dict[str, Any]) -> Watched:
         watched = Watched(self)
-        question = Question.of(_with_ids(query), rights="admin", shape="tree")
+        question = Question.of(_with_ids(query), identity=ADMIN, rights="admin", shape="tree")
         watched.live = await self.database.watch(question, watched)
         return watched
 

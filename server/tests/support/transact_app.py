@@ -18,6 +18,8 @@ from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
+from trice.transact.permission import Checks
+from trice.transact.steps import Step
 
 
 def uid(number: int, kind: str = "e") -> str:
@@ -58,12 +60,26 @@ class App:
     def catalog(self) -> Catalog:
         return self.engine.catalog
 
-    def transact(self, steps: Any, *, is_admin: bool = True, is_internal: bool = False) -> Commit:
+    def transact(
+        self,
+        steps: Any,
+        *,
+        is_admin: bool = True,
+        is_internal: bool = False,
+        checks: Checks | None = None,
+        is_long: bool = False,
+    ) -> Commit:
         return self._write(
             lambda tx: parse_steps(steps, is_admin=is_admin),
             is_admin=is_admin,
             is_internal=is_internal,
+            checks=checks,
+            is_long=is_long,
         )
+
+    def apply(self, *steps: Step, is_admin: bool) -> Commit:
+        """Steps parsed already."""
+        return self._write(lambda tx: steps, is_admin=is_admin, is_internal=False)
 
     def admin(self, *steps: Any, throw_on_missing_attrs: bool = False) -> Commit:
         return self._write(
@@ -77,7 +93,15 @@ class App:
             is_internal=False,
         )
 
-    def _write(self, parse: Any, *, is_admin: bool, is_internal: bool) -> Commit:
+    def _write(
+        self,
+        parse: Any,
+        *,
+        is_admin: bool,
+        is_internal: bool,
+        checks: Checks | None = None,
+        is_long: bool = False,
+    ) -> Commit:
         commits: list[Commit] = []
         self.statements = []
 
@@ -90,11 +114,12 @@ class App:
                 identity_name="tester",
                 event_id=EventId("event"),
                 runtime=self.runtime,
+                checks=checks,
             )
             commits.append(commit)
             return commit
 
-        self._runner.run(self.engine.write(work))
+        self._runner.run(self.engine.write(work, is_long=is_long))
         return commits[-1]
 
     def define(self, etype: str, label: str, **flags: Any) -> str:

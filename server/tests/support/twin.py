@@ -17,6 +17,7 @@ from support.world import Step, World
 from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN
+from trice.rules.document import Rules
 
 
 class Twin:
@@ -35,7 +36,8 @@ class Twin:
     @staticmethod
     async def open(world: World, path: Path) -> Twin:
         runtime = FakeRuntime()
-        return Twin(world, await Database.open(path, runtime=runtime), runtime)
+        database = await Database.open(path, runtime=runtime, rules=Rules.parse(None))
+        return Twin(world, database, runtime)
 
     # --- transactions ----------------------------------------------------------------------
 

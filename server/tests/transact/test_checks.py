@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from support.transact_app import App, uid
-from trice.errors import InvalidInput
+from trice.errors import InvalidInput, PermissionDenied
+from trice.transact.steps import DeleteAttr, RestoreAttr, UpdateAttr
 
 
 def refused(app: App, steps: Any, *, is_admin: bool = True) -> InvalidInput:
@@ -322,3 +323,24 @@ def test_values_are_bounded_in_depth(library: App) -> None:
         deep = [deep]
     refused(library, library.put_steps("books", 1, meta=deep))
     refused(library, [["deep-merge-triple", uid(1), library.attr("books", "meta").id, deep]])
+
+
+@pytest.mark.rule("T6")
+def test_only_admins_change_attrs_whatever_the_form_of_the_steps(library: App) -> None:
+    attr = library.attr("books", "title")
+    steps = (UpdateAttr(attr.id, {"is_indexed": True}), DeleteAttr(attr.id), RestoreAttr(attr.id))
+    for step in steps:
+        with pytest.raises(PermissionDenied) as caught:
+            library.apply(step, is_admin=False)
+        assert caught.value.hint["input"][0] == "attrs"
+        library.apply(step, is_admin=True)
+
+
+@pytest.mark.rule("T66")
+def test_a_refused_merge_does_not_repeat_what_was_stored(library: App) -> None:
+    library.define("books", "card", unique=True)
+    library.put("books", 1, card={"secret": "x" * 900})
+    step = ["deep-merge-triple", uid(1), library.attr("books", "card").id, {"mine": "y" * 200}]
+    error = refused(library, [step])
+    assert error.hint["value-too-large?"] is True
+    assert "secret" not in repr(error.body())

@@ -21,15 +21,14 @@ from trice.apps.apps import Apps
 async def query(request: Request) -> Response:
     """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
     apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as (app, identity):
+    async with admin_caller(request, apps) as lent:
         body = await json_body(request)
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
-        app.check_may_read(identity)
-        tree = await app.database.query(
-            body["query"], identity=identity, is_inferring=is_true(body.get("inference?"))
+        tree = await lent.app.database.query(
+            body["query"], identity=lent.identity, is_inferring=is_true(body.get("inference?"))
         )
         return json_response(tree)
 
@@ -37,14 +36,13 @@ async def query(request: Request) -> Response:
 async def transact(request: Request) -> Response:
     """`POST /admin/transact {"steps", "throw-on-missing-attrs?"?}` → `{"tx-id"}`."""
     apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as (app, identity):
+    async with admin_caller(request, apps) as lent:
         body = await json_body(request)
         if "steps" not in body:
             raise missing("body", "steps")
-        app.check_may_write(identity)
-        tx = await app.database.transact_admin(
+        tx = await lent.app.database.transact_admin(
             body["steps"],
-            identity=identity,
+            identity=lent.identity,
             throw_on_missing_attrs=is_true(body.get("throw-on-missing-attrs?")),
         )
         return json_response({"tx-id": tx})
@@ -56,9 +54,10 @@ async def framework_query(request: Request) -> Response:
     body = await json_body(request)
     if "query" not in body:
         raise missing("body", "query")
-    async with runtime_caller(request, apps) as (app, identity):
-        app.check_may_read(identity)
-        result_json, attrs_json = await app.database.query_flat(body["query"], identity=identity)
+    async with runtime_caller(request, apps) as lent:
+        result_json, attrs_json = await lent.app.database.query_flat(
+            body["query"], identity=lent.identity
+        )
         return json_response(
             {"result": orjson.Fragment(result_json), "attrs": orjson.Fragment(attrs_json)}
         )

@@ -35,9 +35,19 @@ def json_response(body: object, *, status: int = 200) -> Response:
 
 def error_response(failure: TriceError, *, trace_id: str) -> Response:
     """The one place where a failure becomes an HTTP response (instant-http §0.9)."""
-    return json_response(
-        {**failure.body(), "trace-id": trace_id}, status=CODES[failure.code].http_status
-    )
+    if failure.code == "oauth-error":
+        # Shown to the person who signs in: the one body of another shape.
+        body = {"type": failure.code, "error": failure.message}
+    else:
+        body = failure.body()
+    status = 401 if _is_signed_out(failure) else CODES[failure.code].http_status
+    return json_response({**body, "trace-id": trace_id}, status=status)
+
+
+def _is_signed_out(failure: TriceError) -> bool:
+    """Whether the token of a dashboard user is unknown: by it clients know to sign in again."""
+    args = failure.hint.get("args")
+    return isinstance(args, list) and bool(args) and args[0] == {"auth?": True}
 
 
 class Boundary:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from trice.apps.apps import App, Apps
+from trice.auth.tokens import hash_token, identify, identify_email
 from trice.errors import InvalidInput, NotFound
-from trice.identity import ADMIN, GUEST, Identity
+from trice.identity import ADMIN, Identity, caller_ip
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
@@ -76,52 +79,85 @@ def is_true(value: Any) -> bool:
     return value is True
 
 
-@asynccontextmanager
-async def admin_caller(request: Request, apps: Apps) -> AsyncIterator[tuple[App, Identity]]:
-    """Lend the app to the request, with the identity its headers establish.
+def guest_of(request: HTTPConnection) -> Identity:
+    """Nobody signed in, at the address and origin the request comes from."""
+    headers = request.headers
+    ip = caller_ip(
+        request.client.host if request.client is not None else "",
+        headers.get("x-forwarded-for"),
+        trusted_proxies=request.app.state.settings.trusted_proxies,
+    )
+    return Identity("guest", ip=ip, origin=headers.get("origin", ""))
 
-    The admin token alone acts as admin; with `as-guest` it, or nobody, acts as a guest. No user can
-    be found yet (sign-in is not built), so `as-token` and `as-email` answer `record-not-found`.
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """An app lent to a request, and who makes it.
+
+    hashed_token  the refresh token that says so, if one does: the identity ends with it
+    """
+
+    app: App
+    identity: Identity
+    hashed_token: str | None = None
+
+
+@asynccontextmanager
+async def admin_caller(request: Request, apps: Apps) -> AsyncIterator[Lent]:
+    """Lend the app to the request, with the identity its headers establish (instant-http §3.1).
+
+    The admin token alone acts as admin; with `as-email` it acts as that user. `as-token` and
+    `as-guest` need no admin token.
     """
     app = await apps.lend(app_id_of(request))
     try:
-        yield app, _identify(app, request)
+        yield await _identify(app, request)
     finally:
         apps.give_back(app)
 
 
 @asynccontextmanager
-async def runtime_caller(request: Request, apps: Apps) -> AsyncIterator[tuple[App, Identity]]:
+async def runtime_caller(request: Request, apps: Apps) -> AsyncIterator[Lent]:
     """Lend the app to a browser's request, which acts for a signed-in user or for nobody."""
     app = await apps.lend(app_id_of(request))
     try:
-        # What has not the form of a token counts as nobody (instant-http §1.10).
-        if find_uuid_bytes(bearer_token(request)) is not None:
-            raise _no_user()
-        yield app, GUEST
+        guest = guest_of(request)
+        token = bearer_token(request)
+        # Tokens that are malformed or unknown count as nobody (instant-http §1.10).
+        lent = Lent(app, guest)
+        if token is not None and find_uuid_bytes(token) is not None:
+            with contextlib.suppress(NotFound):
+                identity = await identify(app.database, token, request=guest)
+                lent = Lent(app, identity, hash_token(token))
+        yield lent
     finally:
         apps.give_back(app)
 
 
-def _identify(app: App, request: Request) -> Identity:
+async def _identify(app: App, request: Request) -> Lent:
     token = bearer_token(request)
     if token is not None:
         _check_form(token)
         app.check_admin_token(token)
+    guest = guest_of(request)
     as_token = request.headers.get("as-token")
     if as_token is not None:
-        if find_uuid_bytes(as_token.strip()) is None:
+        given = as_token.strip()
+        if find_uuid_bytes(given) is None:
             raise malformed("asUser", "token", given=as_token, accepted="a uuid")
-        raise _no_user()
-    if request.headers.get("as-email") is not None:
+        identity = await identify(app.database, given, request=guest)
+        return Lent(app, identity, hash_token(given))
+    as_email = request.headers.get("as-email")
+    if as_email is not None:
         if token is None:
             raise missing("headers", "authorization")
-        raise _no_user()
+        identity = await identify_email(app.database, as_email, request=guest)
+        return Lent(app, identity)
     if request.headers.get("as-guest") is not None:
-        return GUEST
+        return Lent(app, guest)
     if token is None:
         raise missing("headers", "authorization")
-    return ADMIN
+    return Lent(app, ADMIN)
 
 
 def _check_form(token: str) -> None:
@@ -140,11 +176,3 @@ def _check_form(token: str) -> None:
             " is accepted.",
             {"in": ["headers", "authorization"]},
         )
-
-
-def _no_user() -> NotFound:
-    return NotFound(
-        "record-not-found",
-        "Record not found: app-user",
-        {"record-type": "app-user", "args": []},
-    )

@@ -20,8 +20,7 @@ from trice.protocol.ids import find_uuid_bytes
 async def create_ephemeral(request: Request) -> Response:
     """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}` → app and admin token.
 
-    The app is open and lives 14 days. Given rules that are not all `true`, it is closed to callers
-    without the admin token until this server can evaluate them.
+    The app is open, for what its rules do not speak about, and lives 14 days.
     """
     if not request.app.state.settings.has_ephemeral_apps:
         raise PermissionDenied("permission-denied", "Throw-away apps are switched off here.")

@@ -14,30 +14,35 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from trice.api import admin, health, platform, sync
+from trice.api import (
+    admin,
+    admin_users,
+    auth,
+    dash_auth,
+    dash_settings,
+    debug,
+    health,
+    oauth,
+    passkeys,
+    passwords,
+    platform,
+    sync,
+)
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
+from trice.auth.oauth import OAuth
+from trice.auth.passkeys import Passkeys
+from trice.auth.passwords import Passwords
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.mail import make_mail
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 
 NOT_BUILT: Final = {
-    "/runtime/auth": "Sign-in",
-    "/runtime/oauth": "Sign-in with OAuth",
-    "/runtime/signout": "Sign-in",
     "/storage": "File storage",
     "/admin/storage": "File storage",
-    "/admin/users": "User management",
-    "/admin/refresh_tokens": "User management",
-    "/admin/magic_code": "Sign-in",
-    "/admin/send_magic_code": "Sign-in",
-    "/admin/verify_magic_code": "Sign-in",
-    "/admin/sign_in_guest": "Sign-in",
-    "/admin/sign_out": "Sign-in",
     "/admin/rooms": "Rooms",
-    "/admin/query_perms_check": "Checking rules",
-    "/admin/transact_perms_check": "Checking rules",
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "/dash": "The platform API",
@@ -49,7 +54,10 @@ NOT_BUILT: Final = {
 
 
 def build_app(*, settings: Settings, apps: Apps, hub: Hub, runtime: Runtime) -> Starlette:
-    """The ASGI application. Its state carries what the endpoints need."""
+    """The ASGI application. Its state carries what the endpoints need.
+
+    raises   InvalidInput when the setting of the mail server or of the secret key is malformed
+    """
     app = Starlette(
         routes=[*_routes(settings.sample_dir)],
         middleware=[Middleware(Boundary, runtime=runtime)],
@@ -62,6 +70,15 @@ def build_app(*, settings: Settings, apps: Apps, hub: Hub, runtime: Runtime) -> 
     app.state.runtime = runtime
     app.state.machine_id = new_uuid(runtime)
     app.state.streams = {}
+    app.state.mail = make_mail(settings.smtp_url, sender=settings.mail_from, runtime=runtime)
+    app.state.oauth = OAuth(
+        data_dir=settings.data_dir,
+        secret_key=settings.secret_key,
+        allows_private_hosts=settings.allows_private_hosts,
+        runtime=runtime,
+    )
+    app.state.passwords = Passwords(runtime=runtime, buckets=apps.buckets)
+    app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 
 
@@ -73,8 +90,11 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     yield Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
     yield Route("/runtime/sse", sync.push_events, methods=["POST"])
     yield Route("/runtime/framework/query", admin.framework_query, methods=["POST"])
+    for module in (auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings):
+        yield from module.ROUTES
     yield Route("/admin/query", admin.query, methods=["POST"])
     yield Route("/admin/transact", admin.transact, methods=["POST"])
+    yield from debug.ROUTES
     yield Route("/admin/subscribe-query", sync.subscribe_query, methods=["POST"])
     yield Route("/admin/sse", sync.open_admin_events, methods=["POST"])
     yield Route("/admin/sse/push", sync.push_events, methods=["POST"])

@@ -23,8 +23,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from trice import limits
 from trice.api.middleware import json_response
 from trice.api.parameters import (
+    Lent,
     admin_caller,
     app_id_of,
+    guest_of,
     is_true,
     json_body,
     malformed,
@@ -117,7 +119,7 @@ async def websocket(connection: WebSocket) -> None:
         await connection.close(GOING_AWAY, "server restarts")
         return
     socket = QueuedSocket()
-    session = hub.open(socket)
+    session = hub.open(socket, guest_of(connection))
     socket.session = session
 
     async def write() -> None:
@@ -151,9 +153,9 @@ class EventStream:
     token  what a push must present; known to this client only
     """
 
-    def __init__(self, hub: Hub, *, runtime: Runtime, machine_id: str) -> None:
+    def __init__(self, hub: Hub, guest: Identity, *, runtime: Runtime, machine_id: str) -> None:
         self.socket = QueuedSocket()
-        self.session = hub.open(self.socket)
+        self.session = hub.open(self.socket, guest)
         self.socket.session = self.session
         self.token = new_uuid(runtime)
         self._hub = hub
@@ -204,8 +206,8 @@ async def open_browser_events(request: Request) -> Response:
 async def open_admin_events(request: Request) -> Response:
     """`POST /admin/sse`: a session signed in by its headers; no `init` follows."""
     apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as (_, identity):
-        stream = await _open_signed_in(request, identity)
+    async with admin_caller(request, apps) as lent:
+        stream = await _open_signed_in(request, lent)
         return stream.response(has_retry=True)
 
 
@@ -236,13 +238,13 @@ def _encoded(messages: list[Any]) -> list[bytes]:
 async def subscribe_query(request: Request) -> Response:
     """`POST /admin/subscribe-query {"query", "inference?"?}` → events (instant-realtime §2.4)."""
     apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as (_, identity):
-        body = await json_body(request)
+    body = await json_body(request)
+    async with admin_caller(request, apps) as lent:
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
-        stream = await _open_signed_in(request, identity)
+        stream = await _open_signed_in(request, lent)
         message = {
             "op": "add-query",
             "client-event-id": new_uuid(request.app.state.runtime),
@@ -259,22 +261,23 @@ def _open_events(request: Request) -> EventStream:
     hub: Hub = state.hub
     if hub.is_stopping:
         raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
-    stream = EventStream(hub, runtime=state.runtime, machine_id=state.machine_id)
+    guest = guest_of(request)
+    stream = EventStream(hub, guest, runtime=state.runtime, machine_id=state.machine_id)
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream
     stream.session.on_end = lambda: streams.pop(stream.session.id, None)
     return stream
 
 
-async def _open_signed_in(request: Request, identity: Identity) -> EventStream:
+async def _open_signed_in(request: Request, lent: Lent) -> EventStream:
     """An event stream whose session needs no `init`."""
-    app = await request.app.state.apps.lend(app_id_of(request))
+    app = await request.app.state.apps.lend(lent.app.id)
     try:
         stream = _open_events(request)
     except BaseException:
         request.app.state.apps.give_back(app)
         raise
-    stream.session.enter(app, identity)
+    stream.session.enter(app, lent.identity, hashed_token=lent.hashed_token)
     return stream
 
 

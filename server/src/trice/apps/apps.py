@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from trice import limits
 from trice.apps.registry import AppRow, Registry, hash_token
+from trice.apps.settings import Settings
 from trice.database import Database
-from trice.errors import NotFound, PermissionDenied, Unavailable
-from trice.identity import Identity
+from trice.errors import NotFound, Unavailable
 from trice.log import fields
 from trice.protocol.ids import AppId, find_uuid_bytes
+from trice.rate_limit import Buckets
+from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 
 logger: Final = logging.getLogger("trice.apps")
@@ -60,27 +62,10 @@ class App:
                 },
             )
 
-    def check_may_read(self, identity: Identity) -> None:
-        """Raise unless `identity` may read at all."""
-        self._check_open(identity)
-
-    def check_may_write(self, identity: Identity) -> None:
-        """Raise unless `identity` may write at all."""
-        self._check_open(identity)
-
-    def _check_open(self, identity: Identity) -> None:
-        if identity.is_admin or self.row.is_open:
-            return
-        reason = (
-            "it has rules, and this version of trice cannot evaluate rules yet"
-            if self.row.rules
-            else "it was not made as an open app"
-        )
-        raise PermissionDenied(
-            "permission-denied",
-            f"This app is closed to callers without its admin token: {reason}.",
-            {"input": ["app", self.row.id], "expected": "admin-token"},
-        )
+    @property
+    def settings(self) -> Settings:
+        """What its developer has set."""
+        return self.row.settings
 
 
 class Apps:
@@ -95,6 +80,7 @@ class Apps:
         self._registry = Registry(data_dir / "platform.db")
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
+        self.buckets = Buckets(runtime)
         self._open: dict[AppId, App] = {}
         self._opening: dict[AppId, asyncio.Task[None]] = {}
         self._closing: dict[AppId, asyncio.Task[None]] = {}
@@ -118,29 +104,29 @@ class Apps:
         """Make an app and its database; return it, lent to the caller, and its admin token.
 
         schema   InstantSchemaDef as JSON, or None
-        is_open  None: open if it has no rules and the server is open by default
+        is_open  whether callers may do what no rule speaks about; None: as the server's setting
         life_ms  None: until deleted
         raises   InvalidInput; then nothing is left behind
         """
-        if rules:
-            # Compiling is 0.2 ms an expression: a large document would hold up the loop.
-            await asyncio.to_thread(check_rules, rules)
+        rules = rules or None
+        if is_open is None:
+            is_open = self._is_open_by_default
+        compiled = await compile_rules(rules, is_open=is_open)
         app_id = AppId(new_uuid(self._runtime))
         token = new_uuid(self._runtime)
         now_ms = self._runtime.now_ms()
-        has_rules = bool(rules) and not allows_everything(rules)
-        wants_open = self._is_open_by_default if is_open is None else is_open
         row = AppRow(
             id=app_id,
             title=title,
             admin_token_hash=hash_token(token),
-            is_open=wants_open and not has_rules,
-            rules=rules or None,
+            is_open=is_open,
+            rules=rules,
             created_ms=now_ms,
             expires_ms=None if life_ms is None else now_ms + life_ms,
+            settings=Settings(),
         )
         try:
-            database = await Database.open(self._path(app_id), runtime=self._runtime, schema=schema)
+            database = await self._database(row, compiled, schema=schema)
         except BaseException:
             self._delete_files(app_id)
             raise
@@ -169,6 +155,38 @@ class Apps:
                 {"record-type": "app", "args": [{"app-id": app_id}]},
             )
         return row
+
+    async def set_rules(self, app_id: str, document: Any) -> AppRow:
+        """Put other rules in force, for live queries at once.
+
+        document   decoded JSON of any shape; None, or empty, is no rules
+        raises     InvalidInput("validation-failed", data-type "rule"); then the old rules stay
+        """
+        document = document or None
+        row = self.get_row(app_id)
+        rules = await compile_rules(document, is_open=row.is_open)
+        app = await self.lend(app_id)
+        try:
+            if app.row.rules != document:
+                self._registry.set_rules(app.id, document)
+                app.row = replace(app.row, rules=document)
+                app.database.set_rules(rules)
+            return app.row
+        finally:
+            self.give_back(app)
+
+    async def change_settings(
+        self, app_id: str, change: Callable[[Settings], Settings]
+    ) -> Settings:
+        """Change an app's settings; nobody else changes them meanwhile."""
+        app = await self.lend(app_id)
+        try:
+            settings = change(app.row.settings)
+            self._registry.set_settings(app.id, settings)
+            app.row = replace(app.row, settings=settings)
+            return settings
+        finally:
+            self.give_back(app)
 
     async def lend(self, app_id: str) -> App:
         """The app, with its database open until `give_back`."""
@@ -220,8 +238,18 @@ class Apps:
     async def _open_database(self, row: AppRow) -> None:
         await self._wait_closed(row.id)
         await self._close_idle()
-        database = await Database.open(self._path(row.id), runtime=self._runtime)
+        database = await self._database(row, await compile_rules(row.rules, is_open=row.is_open))
         self._open[row.id] = App(row, database)
+
+    async def _database(self, row: AppRow, rules: Rules, *, schema: Any = None) -> Database:
+        return await Database.open(
+            self._path(row.id),
+            runtime=self._runtime,
+            rules=rules,
+            app_id=row.id,
+            buckets=self.buckets,
+            schema=schema,
+        )
 
     async def _close_idle(self) -> None:
         """Make room when many databases are open; those in use stay."""
@@ -264,23 +292,9 @@ class Apps:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def check_rules(rules: Any) -> None:
-    """Compile a rules document; raise InvalidInput that names every mistake."""
-    # Loaded by the first app with rules: the compiler takes 2.3 of the 60 MB of an idle server.
-    from trice.rules.document import Rules
-
-    Rules.parse(rules)
-
-
-def allows_everything(rules: Mapping[str, Any]) -> bool:
-    """Whether every expression of a checked document is plainly `true`: none needs judging."""
-    return all(text in (True, "true") for text in _expressions(rules))
-
-
-def _expressions(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        for key, child in node.items():
-            if key != "bind":
-                yield from _expressions(child)
-    else:
-        yield node
+async def compile_rules(document: Any, *, is_open: bool) -> Rules:
+    """Check and compile a rules document; raise InvalidInput that names every mistake."""
+    if not document:
+        return Rules.parse(None, is_open=is_open)
+    # Compiling is 0.2 ms an expression: a large document would hold up the loop.
+    return await asyncio.to_thread(Rules.parse, document, is_open=is_open)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 import orjson
 
+from trice.apps.settings import Settings
 from trice.protocol.ids import AppId
 
 _SCHEMA: Final = """
@@ -26,14 +28,17 @@ CREATE TABLE IF NOT EXISTS apps (
     expires_ms INTEGER
 ) STRICT
 """
-_COLUMNS: Final = "id, title, admin_token_hash, is_open, rules, created_ms, expires_ms"
+_LATER_COLUMNS: Final = {"settings": "TEXT"}
+"""Columns that files made by earlier versions lack."""
+
+_COLUMNS: Final = "id, title, admin_token_hash, is_open, rules, created_ms, expires_ms, settings"
 
 
 @dataclass(frozen=True, slots=True)
 class AppRow:
     """One app as the platform knows it.
 
-    is_open     whether callers without the admin token may read and write
+    is_open     whether callers may do what no rule speaks about
     rules       the rules document as given, or None
     expires_ms  throw-away apps: when it ends; None lives on
     """
@@ -45,6 +50,7 @@ class AppRow:
     rules: Any
     created_ms: int
     expires_ms: int | None
+    settings: Settings
 
 
 def hash_token(token: str) -> bytes:
@@ -64,11 +70,15 @@ class Registry:
             rows = self._connection.execute(pragma).fetchall()
             assert expected is None or rows == [(expected,)], f"{pragma} gave {rows}"
         self._connection.execute(_SCHEMA)
+        known = {row[1] for row in self._connection.execute("PRAGMA table_info(apps)")}
+        for name, kind in _LATER_COLUMNS.items():
+            if name not in known:
+                self._connection.execute(f"ALTER TABLE apps ADD COLUMN {name} {kind}")
 
     def insert(self, row: AppRow) -> None:
         """Add an app; its id must be new."""
         self._connection.execute(
-            f"INSERT INTO apps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO apps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.id,
                 row.title,
@@ -77,8 +87,19 @@ class Registry:
                 None if row.rules is None else orjson.dumps(row.rules).decode(),
                 row.created_ms,
                 row.expires_ms,
+                msgspec.json.encode(row.settings).decode(),
             ),
         )
+
+    def set_rules(self, app_id: AppId, rules: Any) -> None:
+        """Replace an app's rules document; None is none."""
+        text = None if rules is None else orjson.dumps(rules).decode()
+        self._connection.execute("UPDATE apps SET rules = ? WHERE id = ?", (text, app_id))
+
+    def set_settings(self, app_id: AppId, settings: Settings) -> None:
+        """Replace an app's settings."""
+        text = msgspec.json.encode(settings).decode()
+        self._connection.execute("UPDATE apps SET settings = ? WHERE id = ?", (text, app_id))
 
     def find(self, app_id: AppId) -> AppRow | None:
         """The app with this id."""
@@ -112,6 +133,7 @@ class Registry:
                 None if rules is None else orjson.loads(rules),
                 created_ms,
                 expires_ms,
+                Settings() if settings is None else msgspec.json.decode(settings, type=Settings),
             )
-            for app_id, title, token_hash, is_open, rules, created_ms, expires_ms in found
+            for app_id, title, token_hash, is_open, rules, created_ms, expires_ms, settings in found
         ]

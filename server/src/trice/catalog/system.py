@@ -1,9 +1,9 @@
 """The namespaces every app has: `$users`, `$files`, `$streams` and the internal ones. No I/O.
 
-Their attrs have the same ids in every app and in Instant's own catalog, so imported data and
-caches agree. An id is a text in disguise: five bits a character, most significant first, padded
-with ones. `systemat` and `us/email` make the attr id of `$users.email`; `systemid` in the first
-half makes its identity id. The short codes below are what the known ids decode to.
+Their attrs have the same ids in every app and, where Instant has them too, in its own catalog, so
+imported data and caches agree. An id is a text in disguise: five bits a character, most significant
+first, padded with ones. `systemat` and `us/email` make the attr id of `$users.email`; `systemid` in
+the first half makes its identity id. The short codes below are what the known ids decode to.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _CODES: Final = {
     "$oauthRedirects": "or",
     "$files": "fi",
     "$streams": "st",
+    # Beyond Instant's catalog: what passwords and passkeys need.
+    "$userPasswords": "up",
+    "$userPasskeys": "uk",
+    "$passkeyChallenges": "pc",
 }
 
 SYSTEM_ETYPES: Final = frozenset(_CODES)
@@ -92,6 +96,21 @@ $streams           done                  done        boolean -
 $streams           size                  size        number  -
 $streams           hashedReconnectToken  hashretok   string  -
 $streams           abortReason           abrtreasn   string  -
+$userPasswords     id                    id          any     ui
+$userPasswords     hash                  hash        string  -
+$userPasskeys      id                    id          any     ui
+$userPasskeys      credentialId          credid      string  ui
+$userPasskeys      publicKey             pubkey      string  -
+$userPasskeys      signCount             signcount   number  -
+$userPasskeys      rpId                  rpid        string  -
+$userPasskeys      name                  name        string  -
+$userPasskeys      lastUsedAt            lastused    number  -
+$passkeyChallenges id                    id          any     ui
+$passkeyChallenges challengeHash         chalhash    string  ui
+$passkeyChallenges purpose               purpose     string  -
+$passkeyChallenges origin                origin      string  -
+$passkeyChallenges rpId                  rpid        string  -
+$passkeyChallenges expiresAt             expiresat   number  i
 """
 
 # namespace, label, code, target, reverse label, its code, cardinality, flags
@@ -104,6 +123,9 @@ $oauthClients      $oauthProvider    oprovider $oauthProviders $oauthClients    
 $oauthCodes        $oauthClient      oauclient $oauthClients   $oauthCodes        co     one  c
 $oauthRedirects    $oauthClient      oauclient $oauthClients   $oauthRedirects    or     one  c
 $streams           $files            fi        $files          $stream            stream many uC
+$userPasswords     $user             user      $users          $userPasswords     up     one  uic
+$userPasskeys      $user             user      $users          $userPasskeys      uk     one  ic
+$passkeyChallenges $user             user      $users          $passkeyChallenges pc     one  ic
 """
 
 _CHECKED: Final[dict[str, CheckedType]] = {

@@ -7,8 +7,8 @@ source   spec/cel.md E10-E19
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from trice import limits
@@ -65,12 +65,20 @@ class _Local:
     value: Code | None
 
 
+Observe = Callable[[Node, Run], Run]
+"""Wraps the closure of a node, children before parents; for those who watch an evaluation."""
+
+
 def compile_expression(
-    expression: Expression, environment: Environment, binds: Sequence[tuple[str, Expression]] = ()
+    expression: Expression,
+    environment: Environment,
+    binds: Sequence[tuple[str, Expression]] = (),
+    observe: Observe | None = None,
 ) -> Code:
     """Check every name and turn the tree into closures.
 
     binds    (name, value) each available to those after it and to the expression
+    observe  called for every node, those of binds included; evaluating then costs its wrappers
     raises   CompileError; its `bind` names the bind in which the fault is
     """
     slots = _Slots()
@@ -78,12 +86,13 @@ def compile_expression(
     bound: list[int] = []
     weight = 0
     for name, value in binds:
-        code = _Compiler(value, environment, slots, bind=name).compile(value.root, locals_)
+        compiler = _Compiler(value, environment, slots, bind=name, observe=observe)
+        code = compiler.compile(value.root, locals_)
         weight += code.weight
         local = _Local(slots.take(), code)
         locals_ = {**locals_, name: local}
         bound.append(local.slot)
-    compiler = _Compiler(expression, environment, slots, bind=None)
+    compiler = _Compiler(expression, environment, slots, bind=None, observe=observe)
     code = compiler.compile(expression.root, locals_)
     run = code.run
     for slot in reversed(bound):
@@ -113,12 +122,19 @@ class _Compiler:
     """Compiles the nodes of one source."""
 
     def __init__(
-        self, expression: Expression, environment: Environment, slots: _Slots, *, bind: str | None
+        self,
+        expression: Expression,
+        environment: Environment,
+        slots: _Slots,
+        *,
+        bind: str | None,
+        observe: Observe | None,
     ) -> None:
         self._source = expression.source
         self._environment = environment
         self._slots = slots
         self._bind = bind
+        self._observe = observe
 
     def error(self, node: Node, message: str) -> CompileError:
         """A CompileError at `node`."""
@@ -130,6 +146,8 @@ class _Compiler:
         code = self._compile(node, scope)
         if code.depth > limits.CEL_DEPTH_MAX:
             raise self.error(node, TOO_DEEP)
+        if self._observe is not None:
+            return replace(code, run=self._observe(node, code.run))
         return code
 
     def _compile(self, node: Node, scope: dict[str, _Local]) -> Code:

@@ -24,7 +24,13 @@ class CompileError(Exception):
 
 
 class EvaluationError(Exception):
-    """The expression has no value for these variables. `&&` and `||` may absorb it."""
+    """The expression has no value for these variables. `&&` and `||` may absorb it.
+
+    part   the innermost part of the expression that has none, as text; known where the evaluation
+           was traced (`cel.trace`), else empty
+    """
+
+    part = ""
 
 
 class BudgetExceeded(Exception):

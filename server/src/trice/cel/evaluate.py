@@ -13,16 +13,20 @@ from trice.cel.parse import Expression
 from trice.cel.values import Budget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """An expression ready to be evaluated.
+    """An expression ready to be evaluated. Equal to itself only, so that facts can be kept by it.
 
     expression   what it was made from: source and tree
+    environment  what it may name
+    binds        (name, value) the expression uses, each after those it needs itself
     weight       steps of one evaluation, what loops and long values add left out
     run          the closure; call `evaluate`
     """
 
     expression: Expression
+    environment: Environment
+    binds: tuple[tuple[str, Expression], ...]
     weight: int
     run: Run
 
@@ -36,7 +40,7 @@ def make_program(
     raises   CompileError
     """
     code = compile_expression(expression, environment, binds)
-    return Program(expression, code.weight, code.run)
+    return Program(expression, environment, tuple(binds), code.weight, code.run)
 
 
 def evaluate(program: Program, variables: dict[str, Any], budget: Budget) -> Any:

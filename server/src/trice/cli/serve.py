@@ -46,13 +46,42 @@ from trice.server import Server
     "--open-by-default/--no-open-by-default",
     envvar="TRICE_OPEN_BY_DEFAULT",
     default=False,
-    help="New apps without rules may be read and written by anybody.",
+    help="In new apps, anybody may do what no rule speaks about.",
 )
 @click.option(
     "--ephemeral-apps/--no-ephemeral-apps",
     envvar="TRICE_EPHEMERAL_APPS",
     default=True,
     help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
+)
+@click.option(
+    "--trusted-proxies",
+    envvar="TRICE_TRUSTED_PROXIES",
+    type=int,
+    default=0,
+    help="How many proxies stand before this server; their X-Forwarded-For is believed.",
+)
+@click.option(
+    "--smtp-url",
+    envvar="TRICE_SMTP_URL",
+    help="Mail server: smtp://USER:PASSWORD@HOST:PORT, smtps://…; without one, codes are logged.",
+)
+@click.option(
+    "--mail-from",
+    envvar="TRICE_MAIL_FROM",
+    default="trice@localhost",
+    help="Address that e-mail comes from.",
+)
+@click.option(
+    "--secret-key",
+    envvar="TRICE_SECRET_KEY",
+    help="64 hex digits that seal secrets at rest; without it, DATA_DIR/secret.key is made.",
+)
+@click.option(
+    "--private-hosts/--no-private-hosts",
+    envvar="TRICE_ALLOW_PRIVATE_HOSTS",
+    default=False,
+    help="Let sign-in providers be at addresses of a private network.",
 )
 @click.option(
     "--websocket",
@@ -76,6 +105,11 @@ def serve(
     sample: Path | None,
     open_by_default: bool,
     ephemeral_apps: bool,
+    trusted_proxies: int,
+    smtp_url: str | None,
+    mail_from: str,
+    secret_key: str | None,
+    private_hosts: bool,
     websocket: str,
     log_level: str,
 ) -> None:
@@ -88,6 +122,11 @@ def serve(
             sample_dir=sample,
             is_open_by_default=open_by_default,
             has_ephemeral_apps=ephemeral_apps,
+            trusted_proxies=trusted_proxies,
+            smtp_url=smtp_url,
+            mail_from=mail_from,
+            secret_key=secret_key,
+            allows_private_hosts=private_hosts,
             websocket=websocket,
             log_level=log_level,
         )
@@ -97,6 +136,8 @@ def serve(
     try:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(Server(settings).run(on_ready=_announce))
+    except InvalidInput as failure:
+        raise click.UsageError(failure.message) from None
     except SystemExit:
         # uvicorn could not listen, and has logged why.
         raise SystemExit(1) from None

@@ -3,6 +3,8 @@
     commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
 
 Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers.
+
+A little over 500 lines, one file because every method keeps the one invariant of `Live`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import orjson
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
+from trice.identity import Identity
 from trice.live.read_set import ReadSet
 from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
@@ -39,21 +42,37 @@ NO_TX: Final = TxId(0)
 class Question:
     """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
 
-    source  the query as the client sent it
-    rights  identities with equal rights see the same answer
-    shape   "flat": triples for the client's own evaluation · "tree": nested objects · "tree-one":
-            nested, has-one links as a single object
+    source    the query as the client sent it
+    identity  whoever of those with these rights asked first
+    rights    identities with equal rights see the same answer
+    shape     "flat": triples for the client's own evaluation · "tree": nested objects ·
+              "tree-one": nested, has-one links as a single object
     """
 
     source: Any = field(compare=False)
+    identity: Identity = field(compare=False)
     rights: str
     shape: str
     key: bytes
 
     @staticmethod
-    def of(source: Any, *, rights: str, shape: str) -> Question:
+    def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
         """Build a question; key order inside `source` does not matter for sharing."""
-        return Question(source, rights, shape, orjson.dumps(source, option=orjson.OPT_SORT_KEYS))
+        return Question(source, identity, rights, shape, query_key(source))
+
+    @property
+    def asked(self) -> tuple[str, bytes]:
+        """What a client asked for, whoever it is at the moment."""
+        return self.shape, self.key
+
+
+def query_key(source: Any) -> bytes:
+    """Equal for equal queries, whatever the order of their keys."""
+    return orjson.dumps(source, option=orjson.OPT_SORT_KEYS)
+
+
+class RightsChanged(Exception):
+    """The rules, or what the query names, changed: those who share it may not see the same now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,7 @@ class LiveQuery:
 
     answer   None when the latest run failed (then `error` says why), before the first, and once
              it was dropped to save memory (then `Live.recall` brings it back)
+    is_outdated   its rights are no longer those of its watchers: they must ask again
     tx       the answer contains every commit up to here
     Only `Live` writes it; watchers read it when told.
     """
@@ -83,6 +103,7 @@ class LiveQuery:
     q_json: bytes
     answer: Answer | None = None
     error: TriceError | None = None
+    is_outdated: bool = False
     tx: TxId = NO_TX
     digest: bytes = b""
     watchers: dict[Watcher, None] = field(default_factory=dict)
@@ -151,6 +172,8 @@ class Live:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._loop_task: asyncio.Task[None] | None = None
+        # How often the rules changed: what a run began with counts no more once it differs.
+        self._generation = 0
 
     def __len__(self) -> int:
         return len(self._queries)
@@ -255,6 +278,24 @@ class Live:
         self._recalled.add(live)
         self._mark_due({live})
 
+    def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
+        """Watch without an answer at hand: `watcher` is told once there is one, or it failed."""
+        live = self._queries.get(question)
+        if live is None:
+            live = LiveQuery(question, orjson.dumps(question.source))
+            self._queries[question] = live
+        live.watchers[watcher] = None
+        self.recall(live)
+        return live
+
+    def judge_again(self) -> None:
+        """The rules changed: no answer made under the old ones leaves from here on."""
+        self._generation += 1
+        ruled = {live for live in self._queries.values() if live.question.rights != "admin"}
+        for live in ruled:
+            self._drop(live)
+        self._mark_due(ruled)
+
     def _forget_unwatched(self, live: LiveQuery) -> None:
         """Take a query out, unless somebody watches it or waits to."""
         if live.watchers or live.question in self._waiting:
@@ -358,7 +399,11 @@ class Live:
         timeout_ms = (
             limits.ADMIN_READ_TIMEOUT_MS if question.rights == "admin" else limits.READ_TIMEOUT_MS
         )
-        return await self._engine.read_on_thread(work, timeout_ms=timeout_ms)
+        while True:
+            generation = self._generation
+            found = await self._engine.read_on_thread(work, timeout_ms=timeout_ms)
+            if generation == self._generation:
+                return found
 
     def _adopt_first(self, question: Question, answer: Answer, tx: TxId) -> LiveQuery:
         live = self._queries.get(question)
@@ -421,6 +466,11 @@ class Live:
     def _fail(self, live: LiveQuery, cause: Exception) -> None:
         """Tell the watchers that the query is broken; the next commit tries again."""
         if self._queries.get(live.question) is not live:
+            return
+        if isinstance(cause, RightsChanged):
+            live.is_outdated = True
+            self._drop(live)
+            self._tell(live)
             return
         if isinstance(cause, TriceError):
             failure = cause

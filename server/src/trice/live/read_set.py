@@ -17,7 +17,7 @@ ValueKey = tuple[AttrId, Side, Cell]
 class ReadSet:
     """Everything that, when it changes, can change the answer.
 
-    entities  rows the answer was built from, witnesses included
+    entities  rows the answer was built from, witnesses and the caller's user included
     values    a row that has, gets or loses this value may enter or leave, if it also appears,
               vanishes, or changes in `tested`
     tested    attrs that decide membership or position

@@ -1,4 +1,7 @@
-"""From a plan and its answer to the read set that keeps the answer current. No I/O."""
+"""From a plan and its answer to the read set that keeps the answer current. No I/O.
+
+What is visible is part of it: the conditions that decide it are reads of the form like its own.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,11 @@ def read_set(tree: Tree) -> ReadSet:
     found.entities.update(tree.entities())
     for node in tree.nodes:
         _add_node(found, node, ())
+    depends = tree.plan.visibility.depends
+    found.entities.update(depends.entities)
+    found.attrs.update(depends.attrs)
+    found.births.update(depends.births)
+    found.etypes.update(depends.etypes)
     return ReadSet(
         entities=frozenset(found.entities),
         values=frozenset(found.values),

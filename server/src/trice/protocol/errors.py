@@ -73,6 +73,14 @@ CODES: dict[str, Code] = {
         ),
         Code("permission-denied", Kind.DENIED, 400, 400, False, "The caller may not do this."),
         Code(
+            "permission-evaluation-failed",
+            Kind.DENIED,
+            400,
+            400,
+            False,
+            "A rule could not be evaluated; `hint.rule` says which.",
+        ),
+        Code(
             "app-read-only",
             Kind.DENIED,
             400,
@@ -88,6 +96,22 @@ CODES: dict[str, Code] = {
             400,
             False,
             "There is no such app, token or user.",
+        ),
+        Code(
+            "record-expired",
+            Kind.NOT_FOUND,
+            400,
+            400,
+            False,
+            "The code or link was right once; its time is over.",
+        ),
+        Code(
+            "oauth-error",
+            Kind.DENIED,
+            400,
+            400,
+            False,
+            "Signing in with another provider failed; `error` says how.",
         ),
         Code(
             "route-not-found", Kind.NOT_FOUND, 404, 404, False, "No route has this path and method."
@@ -128,6 +152,14 @@ CODES: dict[str, Code] = {
             "Too many requests; wait `hint.retry-after` ms.",
         ),
         Code("timeout", Kind.UNAVAILABLE, 429, 500, True, "The query took too long to complete."),
+        Code(
+            "email-send-failed",
+            Kind.UNAVAILABLE,
+            500,
+            500,
+            True,
+            "The mail server did not take the message.",
+        ),
         Code(
             "operation-timed-out",
             Kind.UNAVAILABLE,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from trice.catalog.attr import Attr
+from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 
 
@@ -92,9 +93,51 @@ class Never:
     label: str
 
 
-Condition = Test | IdPrefix | AllOf | AnyOf | Never
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Values reached through links, all of them: `data.ref("path.attr")`.
+
+    Linked entities on the way must exist; what is missing (a NULL cell) is no value; an entity
+    reached in two ways gives its value twice.
+
+    attr   a blob, or a link, whose other ends are the values (then `is_forward` says which side)
+    """
+
+    path: tuple[Step, ...]
+    attr: Attr
+    is_forward: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A condition SQL cannot express: Python decides, row by row. Only rules make these.
+
+    decide   called with the entity's id, the stored cells of `attrs`, and per `refs` the cells
+             found; whatever it raises ends the query. Called on reader threads too, and more than
+             once for an entity
+    attrs    column attrs of the entity
+    """
+
+    decide: Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], bool]
+    attrs: tuple[Attr, ...]
+    refs: tuple[Ref, ...]
+
+
+Condition = Test | IdPrefix | AllOf | AnyOf | Never | Judged
 Scope = tuple[Condition, ...]
 """Conditions that must all hold; the unit in which linked entities are shared."""
+
+NOTHING: Final[Scope] = (AnyOf(()),)
+"""The scope that no entity meets."""
+
+
+def is_judged(scope: Scope) -> bool:
+    """Whether Python has a say in `scope`."""
+    return any(
+        isinstance(condition, Judged)
+        or (isinstance(condition, (AllOf, AnyOf)) and any(map(is_judged, condition.scopes)))
+        for condition in scope
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from typing import Any, Final
 import orjson
 
 from trice import limits
+from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.query.plan import CELLS_FROM, FormPlan, Projection
+from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
 from trice.store.engine import Row
 
@@ -47,7 +49,12 @@ class EntityCache:
         return self._rows
 
     def fragments(self, projection: Projection, rows: Iterable[Row]) -> list[bytes]:
-        """The JSON of each row's triples, in the order of `rows`: `["e","a",1,9],…`."""
+        """The JSON of each row's triples, in the order of `rows`: `["e","a",1,9],…`.
+
+        Rows with cells that not everybody sees are encoded for this answer alone.
+        """
+        if projection.is_masked:
+            return [_encode_row(row, projection) for row in rows]
         known = self._by_projection.get(projection.key)
         if known is None:
             known = self._by_projection[projection.key] = {}
@@ -169,7 +176,7 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
     return [
         orjson.dumps((text, attr.id, value, row[1]))
         for attr, cell in zip(projection.columns, row[CELLS_FROM:], strict=True)
-        if attr.id not in known and (value := decode_attr(attr, cell)) is not MISSING
+        if attr.id not in known and (value := _value(attr, cell)) is not MISSING
     ]
 
 
@@ -185,6 +192,8 @@ def _encode_row(row: Row, projection: Projection) -> bytes:
         elif type(cell) is bytes:
             if attr.is_ref:
                 value = uuid_text(cell)
+            elif cell == HIDDEN:
+                continue
             elif len(cell) == 1 and cell in _JSON_OF_BYTES:
                 value = _JSON_OF_BYTES[cell]
             else:
@@ -274,10 +283,14 @@ def _build(node: Node, is_inferring: bool) -> dict[Cell, dict[str, Any]]:
 def _object(form: FormPlan, row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
     for label, position, attr in form.fields:
-        value = decode_attr(attr, row[position])
+        value = _value(attr, row[position])
         if value is not MISSING:
             found[label] = value
     return found
+
+
+def _value(attr: Attr, cell: Cell) -> Any:
+    return MISSING if cell == HIDDEN else decode_attr(attr, cell)
 
 
 def _sorted(form: FormPlan, rows: list[Row]) -> list[Row]:
@@ -292,7 +305,7 @@ def _sorted(form: FormPlan, rows: list[Row]) -> list[Row]:
 
     def key(row: Row) -> tuple[bool, Any, Cell]:
         cell = row[position]
-        if cell is None:
+        if cell is None or cell == HIDDEN:
             return (False, 0, row[0])
         return (True, order_cell(attr, cell), row[0])
 

@@ -22,6 +22,8 @@ from trice.query.sql import (
     select_linked,
     select_pairs,
 )
+from trice.query.sql_where import Composer
+from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect, SqliteDialect
 
 CELLS_FROM: Final = 2
@@ -39,12 +41,14 @@ class Projection:
 
     columns  attrs of cardinality one, in the order of a row's cells
     key      equal for projections whose rows encode alike; hashable
+    is_masked  whether some cells are hidden from whoever asks: they are NULL or HIDDEN
     """
 
     etype: str
     id_attr: AttrId
     columns: tuple[Attr, ...]
     key: tuple[object, ...]
+    is_masked: bool
 
     def position(self, attr: Attr) -> int:
         """Where the cell of a column attr is in a row."""
@@ -122,6 +126,7 @@ class Plan:
 
     forms    top levels, in query order
     catalog  what it was planned against; physical names in its SQL hold for this catalog only
+    visibility  what it was planned for; its `depends` is complete once the plan has run
     reads    per visible form, parents before children: what the answer depends on. Witnesses need
              none of their own: the `paths` of their form cover them.
     """
@@ -129,6 +134,7 @@ class Plan:
     query: Query
     catalog: Catalog
     forms: tuple[FormPlan, ...]
+    visibility: Visibility
 
     @property
     def reads(self) -> tuple[FormReads, ...]:
@@ -142,40 +148,61 @@ def walk_forms(forms: Iterable[FormPlan]) -> Iterator[FormPlan]:
         yield from walk_forms(form.children)
 
 
-def plan(query: Query, catalog: Catalog, *, dialect: Dialect = _SQLITE) -> Plan:
+def plan(
+    query: Query,
+    catalog: Catalog,
+    visibility: Visibility = EVERYTHING,
+    *,
+    dialect: Dialect = _SQLITE,
+) -> Plan:
     """Decide what each level of `query` reads and compose its SQL.
 
-    query    from `parse`, against the same catalog
+    query       from `parse`, against the same catalog
+    visibility  what exists for whoever asks; composed into every statement
     raises   LimitExceeded when a `where` expands to too much SQL
     cost     O(size of the query), no I/O
     """
-    planner = _Planner(catalog, dialect)
-    return Plan(query, catalog, tuple(planner.form(form, None) for form in query.forms))
+    planner = _Planner(catalog, visibility, dialect)
+    forms = tuple(planner.form(form, None) for form in query.forms)
+    return Plan(query, catalog, forms, visibility)
 
 
 class _Planner:
-    """Plans the levels of one query. Holds the catalog and the dialect, changes neither."""
+    """Plans the levels of one query. Holds the catalog, what is visible, and the dialect."""
 
-    def __init__(self, catalog: Catalog, dialect: Dialect) -> None:
+    def __init__(self, catalog: Catalog, visibility: Visibility, dialect: Dialect) -> None:
         self._catalog = catalog
+        self._visibility = visibility
         self._dialect = dialect
+
+    def _composer(self) -> Composer:
+        return Composer(self._catalog, self._dialect, self._visibility)
+
+    def _projection(
+        self, namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]
+    ) -> Projection:
+        key = (id_attr.id, *((attr.id, attr.is_indexed) for attr in columns))
+        is_masked = self._visibility is not EVERYTHING and any(map(self._visibility.field, columns))
+        return Projection(namespace.etype, id_attr.id, columns, key, is_masked)
 
     def form(self, form: Form, parent: Projection | None) -> FormPlan:
         namespace = self._catalog.namespaces.get(form.etype)
         if not form.is_known or namespace is None or namespace.id_attr is None:
             return _nothing(form, parent)
         tests = list(all_tests(form.where))
-        projection = _projection(namespace, namespace.id_attr, _columns(form, namespace, tests))
-        catalog, dialect, columns = self._catalog, self._dialect, projection.columns
+        projection = self._projection(
+            namespace, namespace.id_attr, _columns(form, namespace, tests)
+        )
+        composer, columns = self._composer(), projection.columns
         statement = pages = count = None
         if form.is_count:
-            count = select_count(catalog, dialect, form.etype, form.where)
+            count = select_count(composer, form.etype, form.where)
         elif form.via is not None:
-            statement = select_linked(catalog, dialect, form.via, columns, form.where)
+            statement = select_linked(composer, form.via, columns, form.where)
         elif form.page is not None:
-            pages = PageSelect(catalog, dialect, form.etype, columns, form.where, form.order)
+            pages = PageSelect(composer, form.etype, columns, form.where, form.order)
         else:
-            statement = select(catalog, dialect, form.etype, columns, form.where)
+            statement = select(composer, form.etype, columns, form.where)
         return FormPlan(
             label=form.label,
             etype=form.etype,
@@ -196,7 +223,9 @@ class _Planner:
                 *(() if form.is_count else self._hops(tests, projection, form.children)),
             ),
             pairs=() if form.is_count else self._pairs(tests),
-            reads=form_reads(form, columns, parent.etype if parent is not None else ""),
+            reads=form_reads(
+                form, columns, parent.etype if parent is not None else "", self._visibility
+            ),
         )
 
     def _hops(
@@ -228,7 +257,7 @@ class _Planner:
         if held(step) == "child":
             wanted.add(step.attr.id)
         columns = tuple(attr for attr in namespace.columns if attr.id in wanted)
-        projection = _projection(namespace, namespace.id_attr, columns)
+        projection = self._projection(namespace, namespace.id_attr, columns)
         # A negation is proved by every linked entity; the rest by those that meet a test, unless
         # asking for that is itself a large query.
         is_all = any(map(is_absence_enough, tests)) or (
@@ -243,7 +272,7 @@ class _Planner:
             link_cell=_link_cell(step, parent, projection),
             projection=projection,
             fields=(),
-            select=select_linked(self._catalog, self._dialect, step, columns, (), needed=needed),
+            select=select_linked(self._composer(), step, columns, (), needed=needed),
             page=None,
             pages=None,
             is_count=False,
@@ -274,9 +303,7 @@ class _Planner:
             PairsPlan(
                 attr,
                 is_forward,
-                select_pairs(
-                    self._dialect, self._catalog, attr, is_forward=is_forward, ids=ids or ()
-                ),
+                select_pairs(self._composer(), attr, is_forward=is_forward, ids=ids or ()),
             )
             for (_, is_forward), (attr, ids) in wanted.items()
         )
@@ -303,11 +330,6 @@ def _nothing(form: Form, parent: Projection | None) -> FormPlan:
         pairs=(),
         reads=form_reads(form, (), parent.etype if parent is not None else ""),
     )
-
-
-def _projection(namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]) -> Projection:
-    key = (id_attr.id, *((attr.id, attr.is_indexed) for attr in columns))
-    return Projection(namespace.etype, id_attr.id, columns, key)
 
 
 def _columns(form: Form, namespace: Namespace, tests: Sequence[Test]) -> tuple[Attr, ...]:

@@ -12,6 +12,7 @@ from trice.query.ast import Page
 from trice.query.cursor import encode_cursor
 from trice.query.plan import CELLS_FROM, FormPlan, Plan
 from trice.query.sql import ROWS_MAX, Bound, PageSelect, page_bounds
+from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, PageInfo, Pair, Tree
 from trice.store.engine import Row, Snapshot
 
@@ -57,7 +58,7 @@ class _Reader:
         ids = node.ids() if node.form.pairs or node.form.children else ()
         for pairs_plan in node.form.pairs:
             statement = pairs_plan.statement
-            found = self._snapshot.rows(statement.sql, (ids, *statement.bindings)) if ids else []
+            found = self._snapshot.rows(statement.sql, statement.with_ids(ids)) if ids else []
             self._count(found)
             node.witnesses.append((pairs_plan.attr.id, _as_pairs(found)))
         for form in node.form.children:
@@ -78,7 +79,7 @@ class _Reader:
             bound = tuple({parent[cell] for parent in parents} - {None})  # type: ignore[arg-type]
             if not bound:
                 return
-        rows = self._snapshot.rows(statement.sql, (bound, *statement.bindings))
+        rows = self._snapshot.rows(statement.sql, statement.with_ids(bound))
         self._count(rows)
         if form.held == "pairs":
             _split_pairs(node, rows)
@@ -168,7 +169,7 @@ def _order_of(form: FormPlan, row: Row) -> Cell:
     if position is None:
         return row[1]
     assert form.order is not None and form.order.attr is not None
-    return order_cell(form.order.attr, row[position])
+    return order_cell(form.order.attr, _unless_hidden(row[position]))
 
 
 def _cursor(form: FormPlan, row: Row) -> list[object]:
@@ -183,13 +184,17 @@ def _cursor(form: FormPlan, row: Row) -> list[object]:
         cursor[2] = cursor[0]
         return cursor
     attr = form.projection.columns[position - CELLS_FROM]
-    value = decode_attr(attr, row[position])
+    value = decode_attr(attr, _unless_hidden(row[position]))
     return encode_cursor(
         EntityId(entity),
         attr_id=attr.id,
         value=None if value is MISSING else value,
         created_ms=created_ms,
     )
+
+
+def _unless_hidden(cell: Cell) -> Cell:
+    return None if cell == HIDDEN else cell
 
 
 def _is_previous_given(page: Page) -> bool:

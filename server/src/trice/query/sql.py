@@ -1,4 +1,7 @@
-"""Statements of a query: one per form level. Composed here and in `sql_where` only. No I/O."""
+"""Statements of a query: one per form level. Composed here and in `sql_where` only. No I/O.
+
+Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,14 @@ from typing import Final, Literal, assert_never
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, encode_cell, order_cell
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Cursor, Order, Page, Scope, Step, Test
-from trice.query.sql_where import Composer, Fragment, Place, all_of, any_of
-from trice.store.dialect import Dialect
+from trice.query.sql_fragment import TRUE, Fragment, Place, all_of
+from trice.query.sql_where import Composer
 from trice.store.engine import Binding
-from trice.store.tables import CREATED, ID, link_columns, order_column
+from trice.store.tables import CREATED, ID, link_columns
 
 ROOT: Final = "e"
 PAIR: Final = "p"
@@ -29,10 +31,18 @@ Held = Literal["parent", "child", "pairs"]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and its bindings. For a level below the top, ids of the parents are bound first."""
+    """SQL and its bindings.
+
+    ids_at  for a level below the top, how many bindings stand before the ids of the parents
+    """
 
     sql: str
     bindings: tuple[Binding, ...] = ()
+    ids_at: int = 0
+
+    def with_ids(self, ids: Sequence[EntityId]) -> tuple[Binding, ...]:
+        """All bindings, the parents' ids in their place."""
+        return (*self.bindings[: self.ids_at], ids, *self.bindings[self.ids_at :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +64,24 @@ def held(step: Step) -> Held:
     return "parent" if step.is_forward else "child"
 
 
-def select(
-    catalog: Catalog, dialect: Dialect, etype: str, columns: Sequence[Attr], where: Scope
-) -> Statement:
+def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope) -> Statement:
     """All entities of a top form: rows of `id, created_ms, columns…`, in no order."""
-    composer = Composer(catalog, dialect)
-    found = _matching(composer, etype, where)
-    text = f"{_select_row(composer, etype, columns)} WHERE {found.text} LIMIT {ROWS_MAX}"
-    return _checked(text, found.bindings)
+    found = composer.matching(where, Place(ROOT, etype))
+    head = _select_row(composer, etype, columns)
+    return _checked(
+        f"{head.text} WHERE {found.text} LIMIT {ROWS_MAX}", (*head.bindings, *found.bindings)
+    )
 
 
-def select_count(catalog: Catalog, dialect: Dialect, etype: str, where: Scope) -> Statement:
+def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
     """How many entities match: one row of one number."""
-    composer = Composer(catalog, dialect)
-    found = _matching(composer, etype, where)
+    found = composer.matching(where, Place(ROOT, etype))
     text = f"SELECT count(*) FROM {composer.table(etype)} {ROOT} WHERE {found.text}"
     return _checked(text, found.bindings)
 
 
 def select_linked(
-    catalog: Catalog,
-    dialect: Dialect,
+    composer: Composer,
     step: Step,
     columns: Sequence[Attr],
     where: Scope,
@@ -87,46 +94,48 @@ def select_linked(
     returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
              `parent id, created_ms of the pair`, one row per pair. Else the parent is known from a
              cell: the parent's own ("parent"), or the row's ("child").
-    bindings first the tuple of ids: of the children when the link is held by the parent, else of
-             the parents
+    ids      of the children when the link is held by the parent, else of the parents
     """
-    composer = Composer(catalog, dialect)
     place = Place(ROOT, step.etype)
     own_id = composer.column(ROOT, ID)
-    head = _select_row(composer, step.etype, columns)
-    in_list = dialect.in_list()
+    in_list = composer.dialect.in_list()
+    more: tuple[str, ...] = ()
+    join, shown = "", TRUE
     match held(step):
         case "parent":
             tie = f"{own_id} IN {in_list}"
         case "child":
             tie = f"{composer.column(ROOT, step.attr.column)} IN {in_list}"
+            shown = composer.shown(step.attr, place)
         case "pairs":
             near, far = _pair_ends(composer, step.attr, step.is_forward)
-            head = (
-                f"{_select_row(composer, step.etype, columns, more=(near, _pair_time(composer)))}"
-                f" JOIN {dialect.name(step.attr.table)} {PAIR} ON {far} = {own_id}"
-            )
+            more = (near, _pair_time(composer))
+            join = f" JOIN {composer.dialect.name(step.attr.table)} {PAIR} ON {far} = {own_id}"
             tie = f"{near} IN {in_list}"
+            if step.is_forward:
+                shown = composer.holder(step.attr, PAIR, is_visible=True)
+            else:
+                shown = composer.shown(step.attr, place)
         case other:
             assert_never(other)
-    parts = [composer.exists(ROOT), composer.scope(where, place)]
-    if needed:
-        parts.append(any_of([composer.scope((test,), place) for test in needed]))
-    found = all_of(parts)
-    return _checked(f"{head} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}", found.bindings)
+    head = _select_row(composer, step.etype, columns, more=more)
+    found = composer.matching(where, place, needed=needed, also=shown)
+    return _checked(
+        f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
+        (*head.bindings, *found.bindings),
+        ids_at=len(head.bindings),
+    )
 
 
 def select_pairs(
-    dialect: Dialect, catalog: Catalog, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
+    composer: Composer, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
 ) -> Statement:
     """The links of all parents at once, whether or not the other ends exist.
 
     ids      other ends wanted; empty: all
     returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
-    bindings first the tuple of the parents' ids
     """
-    composer = Composer(catalog, dialect)
-    place = link_columns(attr)
+    place, dialect = link_columns(attr), composer.dialect
     source, target = composer.column(PAIR, place.source), composer.column(PAIR, place.target)
     near, far = (source, target) if is_forward else (target, source)
     text = (
@@ -137,7 +146,10 @@ def select_pairs(
     if ids:
         text += f" AND {far} IN {dialect.in_list()}"
         bindings = (tuple(ids),)
-    return _checked(f"{text} LIMIT {ROWS_MAX}", bindings)
+    held = composer.holder(attr, PAIR, is_visible=is_forward)
+    if held is not TRUE:
+        text += f" AND {held.text}"
+    return _checked(f"{text} LIMIT {ROWS_MAX}", (*bindings, *held.bindings))
 
 
 class PageSelect:
@@ -150,20 +162,24 @@ class PageSelect:
 
     def __init__(
         self,
-        catalog: Catalog,
-        dialect: Dialect,
+        composer: Composer,
         etype: str,
         columns: Sequence[Attr],
         where: Scope,
         order: Order | None,
     ) -> None:
-        composer = Composer(catalog, dialect)
-        found = _matching(composer, etype, where)
+        place = Place(ROOT, etype)
+        found = composer.matching(where, place)
         attr = order.attr if order is not None else None
-        self._head = f"{_select_row(composer, etype, columns)} WHERE {found.text}"
-        self._bindings = found.bindings
+        head = _select_row(composer, etype, columns)
+        self._head = f"{head.text} WHERE {found.text}"
+        self._bindings = (*head.bindings, *found.bindings)
         self._has_nulls = attr is not None
-        self._order = composer.column(ROOT, CREATED if attr is None else order_column(attr))
+        self._order = (
+            Fragment(composer.column(ROOT, CREATED))
+            if attr is None
+            else composer.order_cell(attr, place)
+        )
         self._id = composer.column(ROOT, ID)
 
     def stretch(
@@ -181,7 +197,7 @@ class PageSelect:
         `offset + limit` rows and the caller skips.
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
-        if nulls is not None and values is not None and not (nulls.bindings or values.bindings):
+        if nulls is not None and start is None and end is None:
             ranges = [Fragment("1")]
         else:
             nulls_part = [] if nulls is None else [nulls]
@@ -190,11 +206,12 @@ class PageSelect:
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
         way = "DESC" if is_descending else "ASC"
-        tail = f"ORDER BY {self._order} {way}, {self._id} {way} LIMIT ? OFFSET ?"
+        order = self._order
+        tail = f"ORDER BY {order.text} {way}, {self._id} {way} LIMIT ? OFFSET ?"
         return [
             _checked(
                 f"{self._head} AND {part.text} {tail}",
-                (*self._bindings, *part.bindings, limit, offset),
+                (*self._bindings, *part.bindings, *order.bindings, limit, offset),
             )
             for part in ranges
         ]
@@ -205,9 +222,10 @@ class PageSelect:
         """The range among nulls and the range among values; None for one that is out of reach."""
         nulls: list[Fragment] | None = None
         values: list[Fragment] | None = []
+        order = self._order
         if self._has_nulls:
-            nulls = [Fragment(f"{self._order} IS NULL")]
-            values = [Fragment(f"{self._order} IS NOT NULL")]
+            nulls = [Fragment(f"{order.text} IS NULL", order.bindings)]
+            values = [Fragment(f"{order.text} IS NOT NULL", order.bindings)]
         for bound, is_start in ((start, True), (end, False)):
             if bound is None:
                 continue
@@ -222,8 +240,8 @@ class PageSelect:
                     values = None
             else:
                 if values is not None:
-                    key = (bound.order, bound.entity)
-                    values.append(Fragment(f"({self._order}, {self._id}) {sign} (?, ?)", key))
+                    key = (*order.bindings, bound.order, bound.entity)
+                    values.append(Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key))
                 if is_above:
                     nulls = None
         return (
@@ -255,16 +273,19 @@ def _sign(*, is_above: bool, is_inclusive: bool) -> str:
     return (">" if is_above else "<") + ("=" if is_inclusive else "")
 
 
-def _matching(composer: Composer, etype: str, where: Scope) -> Fragment:
-    return all_of([composer.exists(ROOT), composer.scope(where, Place(ROOT, etype))])
-
-
 def _select_row(
     composer: Composer, etype: str, columns: Sequence[Attr], *, more: Sequence[str] = ()
-) -> str:
-    names = [ID, CREATED, *(attr.column for attr in columns)]
-    wanted = ", ".join([*(composer.column(ROOT, name) for name in names), *more])
-    return f"SELECT {wanted} FROM {composer.table(etype)} {ROOT}"
+) -> Fragment:
+    bindings: tuple[Binding, ...] = ()
+    if composer.is_open:
+        texts = [composer.column(ROOT, attr.column) for attr in columns]
+    else:
+        cells = [composer.cell(attr, Place(ROOT, etype)) for attr in columns]
+        texts = [cell.text for cell in cells]
+        bindings = tuple(binding for cell in cells for binding in cell.bindings)
+    wanted = (composer.column(ROOT, ID), composer.column(ROOT, CREATED))
+    text = ", ".join([*wanted, *texts, *more])
+    return Fragment(f"SELECT {text} FROM {composer.table(etype)} {ROOT}", bindings)
 
 
 def _pair_ends(composer: Composer, attr: Attr, is_forward: bool) -> tuple[str, str]:
@@ -279,7 +300,7 @@ def _pair_time(composer: Composer, attr: Attr | None = None) -> str:
     return composer.column(PAIR, "created_ms" if has_own else CREATED)
 
 
-def _checked(text: str, bindings: tuple[Binding, ...]) -> Statement:
+def _checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:
     if len(bindings) > limits.QUERY_BINDINGS_MAX or len(text) > limits.QUERY_SQL_CHARS_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",
@@ -287,4 +308,4 @@ def _checked(text: str, bindings: tuple[Binding, ...]) -> Statement:
             f"{limits.QUERY_BINDINGS_MAX} values or {limits.QUERY_SQL_CHARS_MAX} characters of "
             "SQL. Use fewer values in `$in`, or fewer conditions.",
         )
-    return Statement(text, bindings)
+    return Statement(text, bindings, ids_at)

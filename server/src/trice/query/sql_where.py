@@ -1,19 +1,35 @@
 """Conditions to SQL predicates: the part of composing SQL that `where` needs. No I/O.
 
 Every value is bound, every name quoted by the dialect. A predicate that is NULL counts as false:
-nothing here is negated from outside.
+nothing here is negated from outside but by `IS NOT TRUE`.
+
+Visibility is composed in wherever data is looked at (`query.visibility`):
+    a row that must exist          `visible` at its alias
+    a value or link of a row       `shown` at its alias; tests take what is hidden for missing
+    a link seen from its target    `holder`: the entity that holds it is visible and shows it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Sequence
+from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.values import NULL, Cell, encode_cell, has_order_column, order_cell
-from trice.query.ast import AllOf, AnyOf, IdPrefix, Never, Op, Scope, Step, Test
+from trice.catalog.values import Cell, encode_cell, has_order_column, order_cell
+from trice.query.ast import (
+    AllOf,
+    AnyOf,
+    IdPrefix,
+    Judged,
+    Never,
+    Op,
+    Ref,
+    Scope,
+    Step,
+    Test,
+    is_judged,
+)
 from trice.query.branches import (
     Alternative,
     Edge,
@@ -23,6 +39,21 @@ from trice.query.branches import (
     connected,
     groups,
 )
+from trice.query.sql_fragment import (
+    FALSE,
+    HIDDEN_SQL,
+    TRUE,
+    Fragment,
+    Place,
+    all_of,
+    any_of,
+    id_test,
+    if_shown,
+    in_ids,
+    link_test,
+    null_test,
+)
+from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
 from trice.store.tables import CREATED, ID, link_columns, order_column
@@ -30,35 +61,23 @@ from trice.store.tables import CREATED, ID, link_columns, order_column
 _COMPARISONS: Final = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 
 
-class Fragment(NamedTuple):
-    """A piece of SQL and what its `?`s are bound to, in order."""
-
-    text: str
-    bindings: tuple[Binding, ...] = ()
-
-
-TRUE: Final = Fragment("1")
-FALSE: Final = Fragment("0")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An entity within a statement: the alias of its row, and its namespace."""
-
-    alias: str
-    etype: str
-
-
 class Composer:
     """Composes the predicates of one statement.
 
-    Holds the catalog (which tables linked namespaces have), the dialect, and the aliases given out.
+    Holds the catalog (which tables linked namespaces have), the dialect, what is visible, and the
+    aliases given out.
     """
 
-    def __init__(self, catalog: Catalog, dialect: Dialect) -> None:
+    def __init__(
+        self, catalog: Catalog, dialect: Dialect, visibility: Visibility = EVERYTHING
+    ) -> None:
         self.catalog = catalog
         self.dialect = dialect
+        self._visibility = visibility
+        self.is_open = visibility is EVERYTHING
+        """Whether everything is visible."""
         self._aliases = 0
+        self._is_judging = False
 
     def column(self, alias: str, column: str) -> str:
         """A column of the table with this alias."""
@@ -76,9 +95,96 @@ class Composer:
         """The row is an entity, not a stub."""
         return Fragment(f"{self.column(alias, CREATED)} IS NOT NULL")
 
+    def matching(
+        self,
+        scope: Scope,
+        place: Place,
+        *,
+        needed: Sequence[Test] = (),
+        also: Fragment = TRUE,
+    ) -> Fragment:
+        """The row at `place` is a visible entity for which all conditions hold.
+
+        needed  of these tests at least one holds; none given, no such condition
+        also    asked last but for whether the entity is visible
+        """
+        # Rules are asked last: one that fails on a row which the query does not speak of must not
+        # end the query.
+        self._is_judging = not self.is_open and is_judged(self._visibility.entities(place.etype))
+        parts = [self.exists(place.alias), self.scope(scope, place)]
+        if needed:
+            parts.append(any_of([self.scope((test,), place) for test in needed]))
+        return all_of([*parts, also, self.visible(place)])
+
+    def visible(self, place: Place) -> Fragment:
+        """The entity at `place`, which exists, is visible."""
+        return self._rule(self._visibility.entities(place.etype), place)
+
+    def shown(self, attr: Attr, place: Place) -> Fragment:
+        """The entity at `place`, which exists and holds `attr`, shows it. Ids always show."""
+        if self.is_open or attr.is_id:
+            return TRUE
+        return self._rule(self._visibility.field(attr), place)
+
+    def order_cell(self, attr: Attr, place: Place) -> Fragment:
+        """What orders `attr`, NULL where it is hidden."""
+        return self._cell(attr, place, order_column(attr), hidden="NULL")
+
+    def cell(self, attr: Attr, place: Place) -> Fragment:
+        """The column of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
+        is_null_shown = attr.is_indexed and not attr.is_ref
+        hidden = HIDDEN_SQL if is_null_shown else "NULL"
+        return self._cell(attr, place, attr.column, hidden=hidden)
+
+    def _cell(self, attr: Attr, place: Place, column: str, *, hidden: str) -> Fragment:
+        name, shown = self.column(place.alias, column), self.shown(attr, place)
+        if shown is TRUE:
+            return Fragment(name)
+        if shown is FALSE:
+            return Fragment(hidden)
+        return Fragment(f"CASE WHEN {shown.text} THEN {name} ELSE {hidden} END", shown.bindings)
+
+    def holder(self, attr: Attr, alias: str, *, is_visible: bool = False) -> Fragment:
+        """The link at `alias` (the row that holds it, or a pair) is there for whoever asks.
+
+        is_visible  the entity that holds it is known to be a visible one
+        """
+        entities = () if is_visible else self._visibility.entities(attr.etype)
+        fields = self._visibility.field(attr)
+        if not entities and not fields:
+            return TRUE
+        namespace = self.catalog.namespaces.get(attr.etype)
+        if namespace is None or not namespace.table:
+            return FALSE
+        source = Place(self.new_alias() if attr.is_pairs else alias, attr.etype)
+        found = all_of(
+            [self.exists(source.alias), self._rule(fields, source), self._rule(entities, source)]
+        )
+        if found is FALSE or not attr.is_pairs:
+            return found
+        own_id = self.column(source.alias, ID)
+        pair_source = self.column(alias, link_columns(attr).source)
+        return Fragment(
+            f"EXISTS (SELECT 1 FROM {self.table(attr.etype)} {source.alias}"
+            f" WHERE {own_id} = {pair_source} AND {found.text})",
+            found.bindings,
+        )
+
+    def _rule(self, scope: Scope, place: Place) -> Fragment:
+        """A scope of the visibility, judged on the whole data."""
+        if not scope:
+            return TRUE
+        visibility, self._visibility = self._visibility, EVERYTHING
+        was_open, self.is_open = self.is_open, True
+        try:
+            return self.scope(scope, place)
+        finally:
+            self._visibility, self.is_open = visibility, was_open
+
     def scope(self, scope: Scope, place: Place) -> Fragment:
         """All conditions hold for the entity at `place`, which exists."""
         parts: list[Fragment] = []
+        judged: list[Fragment] = []
         linked: list[Test] = []
         for condition in scope:
             match condition:
@@ -96,6 +202,8 @@ class Composer:
                     parts.append(any_of([self.scope(item, place) for item in scopes]))
                 case Never():
                     parts.append(FALSE)
+                case Judged():
+                    judged.append(self._judged(condition, place))
                 case _:
                     assert_never(condition)
         for group in groups(linked, place.etype):
@@ -107,7 +215,43 @@ class Composer:
                     ]
                 )
             )
-        return all_of(parts)
+        return all_of([*parts, *judged])
+
+    def _judged(self, condition: Judged, place: Place) -> Fragment:
+        refs = [self._ref(ref, place) for ref in condition.refs]
+        text = self.dialect.judge(
+            self.column(place.alias, ID),
+            [self.column(place.alias, attr.column) for attr in condition.attrs],
+            refs,
+        )
+        return Fragment(text, (condition.decide,))
+
+    def _ref(self, ref: Ref, place: Place) -> str:
+        """One value: all cells at the end of the path, starting from a row of its own.
+
+        From one of its own because an aggregate over the outer row's column would be the outer
+        query's.
+        """
+        here = Place(self.new_alias(), place.etype)
+        tables = [f"{self.table(here.etype)} {here.alias}"]
+        parts = [Fragment(f"{self.column(here.alias, ID)} = {self.column(place.alias, ID)}")]
+        for depth, step in enumerate(ref.path, start=1):
+            far = Place(self.new_alias(), step.etype)
+            tables.append(f"{self.table(far.etype)} {far.alias}")
+            edge = Edge((here.etype, depth - 1), step, (far.etype, depth))
+            parts += [self._join(edge, here, far, tables), self.exists(far.alias)]
+            here = far
+        if ref.attr.is_ref and (ref.attr.is_pairs or not ref.is_forward):
+            alias = self.new_alias()
+            near, far_column = self._pair_columns(ref.attr, ref.is_forward, alias)
+            tables.append(f"{self.dialect.name(link_columns(ref.attr).table)} {alias}")
+            parts.append(Fragment(f"{near} = {self.column(here.alias, ID)}"))
+        else:
+            far_column = self.column(here.alias, ref.attr.column)
+        return (
+            f"(SELECT {self.dialect.collect(far_column)} FROM {', '.join(tables)}"
+            f" WHERE {all_of(parts).text})"
+        )
 
     def _alternative(self, alternative: Alternative, place: Place) -> Fragment:
         parts: list[Fragment] = []
@@ -134,6 +278,9 @@ class Composer:
         root: Variable = (place.etype, 0)
         edges = {edge.key: edge for way in ways for edge in way.edges}
         places = {edge.far: Place(self.new_alias(), edge.far[0]) for edge in edges.values()}
+        self._is_judging |= not self.is_open and any(
+            is_judged(self._visibility.entities(far.etype)) for far in places.values()
+        )
         tables = [f"{self.table(far.etype)} {far.alias}" for far in places.values()]
         from_root = [edge for edge in edges.values() if edge.near == root]
         others = [edge for edge in edges.values() if edge.near != root]
@@ -141,19 +288,34 @@ class Composer:
         for edge in others:
             parts.append(self._join(edge, places[edge.near], places[edge.far], tables))
         parts += [self._end(way, places[way.end]) for way in ways]
+        outside: list[Fragment] = []
+        for edge in () if self.is_open else edges.values():
+            if edge.step.is_forward and edge.near == root:
+                outside.append(self.shown(edge.step.attr, place))
+            else:
+                source = places[edge.near if edge.step.is_forward else edge.far]
+                parts.append(self.shown(edge.step.attr, source))
+        parts += [] if self.is_open else map(self.visible, places.values())
         if len(from_root) == 1 and any(map(_is_selective, ways)):
             edge = from_root[0]
             left, right = self._membership(edge.step, place, places[edge.far], tables, parts)
             inside = all_of(parts)
-            return Fragment(
+            found = Fragment(
                 f"{left} IN (SELECT {right} FROM {', '.join(tables)} WHERE {inside.text})",
                 inside.bindings,
             )
-        joins = [self._join(edge, place, places[edge.far], tables) for edge in from_root]
-        inside = all_of([*joins, *parts])
-        return Fragment(
-            f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {inside.text})", inside.bindings
-        )
+        else:
+            joins = [self._join(edge, place, places[edge.far], tables) for edge in from_root]
+            inside = all_of([*joins, *parts])
+            found = Fragment(
+                self._exists(f"SELECT 1 FROM {', '.join(tables)} WHERE {inside.text}"),
+                inside.bindings,
+            )
+        return all_of([found, *outside])
+
+    def _exists(self, select: str) -> str:
+        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
+        return f"(EXISTS ({select})) IS TRUE" if self._is_judging else f"EXISTS ({select})"
 
     def _join(self, edge: Edge, near: Place, far: Place, tables: list[str]) -> Fragment:
         """Tie two rows by a link, adding its table of pairs to `tables` if it has one."""
@@ -198,65 +360,55 @@ class Composer:
         if test.attr.is_ref:
             return self._link_test(test.attr, test.is_forward, test.op, test.value, place)
         if test.attr.is_id:
-            return self._id_test(test.op, test.value, self.column(place.alias, ID))
-        return self._value_test(test, place)
-
-    def _id_test(self, op: Op, value: Binding, operand: str) -> Fragment:
-        match op:
-            case Op.EQ:
-                return Fragment(f"{operand} = ?", (value,))
-            case Op.NOT:
-                return Fragment(f"{operand} <> ?", (value,))
-            case Op.IN:
-                return self._in_ids(operand, value)
-            case Op.IS_NULL:
-                return FALSE if value else TRUE
-            case _:
-                raise AssertionError(f"{op} on an id passed the parser")
-
-    def _in_ids(self, operand: str, ids: Binding) -> Fragment:
-        if not ids:
-            return FALSE
-        return Fragment(f"{operand} IN {self.dialect.in_list()}", (ids,))
+            return id_test(self.dialect, test.op, test.value, self.column(place.alias, ID))
+        found = self._value_test(test, place)
+        return if_shown(found, self.shown(test.attr, place), is_hidden_enough=_holds_hidden(test))
 
     def _link_test(
         self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
     ) -> Fragment:
         """A link compared with ids, or asked for its absence."""
-        if is_forward and not attr.is_pairs:
-            return self._link_column_test(op, value, self.column(place.alias, attr.column))
+        if not is_forward:
+            return self._pairs_test(attr, is_forward, op, value, place)
+        found = (
+            self._pairs_test(attr, is_forward, op, value, place)
+            if attr.is_pairs
+            else link_test(self.dialect, op, value, self.column(place.alias, attr.column))
+        )
+        is_hidden_enough = op is Op.NOT or (op is Op.IS_NULL and bool(value))
+        return if_shown(found, self.shown(attr, place), is_hidden_enough=is_hidden_enough)
+
+    def _pairs_test(
+        self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
+    ) -> Fragment:
+        """A test of a link that is no column of the entity at `place`."""
         alias = self.new_alias()
         near, far = self._pair_columns(attr, is_forward, alias)
         table = f"{self.dialect.name(attr.table)} {alias}"
         own_id = self.column(place.alias, ID)
-        linked = f"EXISTS (SELECT 1 FROM {table} WHERE {near} = {own_id}"
+        held = TRUE if is_forward else self.holder(attr, alias)
+        rest = "" if held is TRUE else f" AND {held.text}"
+        linked = f"SELECT 1 FROM {table} WHERE {near} = {own_id}"
         match op:
             case Op.EQ:
                 return Fragment(
-                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {far} = ?)", (value,)
+                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {far} = ?{rest})",
+                    (value, *held.bindings),
                 )
             case Op.IN:
-                inside = self._in_ids(far, value)
+                inside = in_ids(self.dialect, far, value)
                 return Fragment(
-                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {inside.text})", inside.bindings
+                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {inside.text}{rest})",
+                    (*inside.bindings, *held.bindings),
                 )
             case Op.NOT:
-                return Fragment(f"({linked} AND {far} <> ?) OR NOT {linked}))", (value,))
+                return Fragment(
+                    f"(EXISTS ({linked} AND {far} <> ?{rest}) OR NOT EXISTS ({linked}{rest}))",
+                    (value, *held.bindings, *held.bindings),
+                )
             case Op.IS_NULL:
-                return Fragment(f"NOT {linked})" if value else f"{linked})")
-            case _:
-                raise AssertionError(f"{op} on a link passed the parser")
-
-    def _link_column_test(self, op: Op, value: Binding, operand: str) -> Fragment:
-        match op:
-            case Op.EQ:
-                return Fragment(f"{operand} = ?", (value,))
-            case Op.IN:
-                return self._in_ids(operand, value)
-            case Op.NOT:
-                return Fragment(f"{operand} IS DISTINCT FROM ?", (value,))
-            case Op.IS_NULL:
-                return Fragment(f"{operand} IS NULL" if value else f"{operand} IS NOT NULL")
+                text = f"NOT EXISTS ({linked}{rest})" if value else self._exists(f"{linked}{rest}")
+                return Fragment(text, held.bindings)
             case _:
                 raise AssertionError(f"{op} on a link passed the parser")
 
@@ -265,7 +417,7 @@ class Composer:
         operand = self.column(place.alias, attr.column)
         match op:
             case Op.IS_NULL:
-                return _null_test(attr, operand, is_null=test.value)
+                return null_test(attr, operand, is_null=test.value)
             case Op.EQ | Op.NOT:
                 compared, cell = self._comparable(attr, test.value, place)
                 sign = "=" if op is Op.EQ else "IS DISTINCT FROM"
@@ -294,7 +446,7 @@ class Composer:
             marks = ", ".join("?" * len(cells))
             parts.append(Fragment(f"{found[0][0]} IN ({marks})", cells))
         if len(found) < len(values):
-            parts.append(_null_test(attr, operand, is_null=True))
+            parts.append(null_test(attr, operand, is_null=True))
         return any_of(parts)
 
     def _comparable(self, attr: Attr, value: object, place: Place) -> tuple[str, Cell]:
@@ -308,48 +460,24 @@ class Composer:
         return self.column(place.alias, attr.column), cell
 
 
+def _holds_hidden(test: Test) -> bool:
+    """Whether a test of a field holds where it is hidden.
+
+    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
+    clients do.
+    """
+    match test.op:
+        case Op.NOT:
+            return test.value is not None or not test.attr.is_indexed
+        case Op.IS_NULL:
+            return bool(test.value)
+        case _:
+            return False
+
+
 def is_by_instant(attr: Attr) -> bool:
     """Whether equality on `attr` compares instants, not the stored text or number."""
     return attr.checked_type == "date" and has_order_column(attr)
-
-
-def all_of(parts: Iterable[Fragment]) -> Fragment:
-    """All parts hold."""
-    kept = [part for part in parts if part is not TRUE]
-    if any(part is FALSE for part in kept):
-        return FALSE
-    return _joined(kept, "AND") if kept else TRUE
-
-
-def any_of(parts: Iterable[Fragment]) -> Fragment:
-    """At least one part holds."""
-    kept = [part for part in parts if part is not FALSE]
-    if any(part is TRUE for part in kept):
-        return TRUE
-    return _joined(kept, "OR") if kept else FALSE
-
-
-def _joined(parts: Sequence[Fragment], word: str) -> Fragment:
-    """Join as a balanced tree: SQLite bounds the depth of an expression, and a chain is deep."""
-    if len(parts) == 1:
-        return parts[0]
-    if len(parts) > _CHAIN_MAX:
-        half = len(parts) // 2
-        parts = (_joined(parts[:half], word), _joined(parts[half:], word))
-    text = f" {word} ".join(part.text for part in parts)
-    return Fragment(f"({text})", tuple(binding for part in parts for binding in part.bindings))
-
-
-_CHAIN_MAX: Final = 50
-
-
-def _null_test(attr: Attr, operand: str, *, is_null: bool) -> Fragment:
-    """Null and missing are one thing here; unindexed attrs keep them apart (catalog.values)."""
-    if attr.is_indexed:
-        return Fragment(f"{operand} IS NULL" if is_null else f"{operand} IS NOT NULL")
-    if is_null:
-        return Fragment(f"({operand} IS NULL OR {operand} = ?)", (NULL,))
-    return Fragment(f"({operand} IS NOT NULL AND {operand} <> ?)", (NULL,))
 
 
 def _is_selective(way: Way) -> bool:

@@ -29,6 +29,7 @@ from trice.cel.evaluate import Program, make_program
 from trice.cel.parse import Expression, parse
 from trice.cel.values import show
 from trice.errors import invalid
+from trice.rate_limit import RateLimit
 from trice.rules.environments import (
     ENTITY_ACTIONS,
     LINK_ACTIONS,
@@ -37,7 +38,7 @@ from trice.rules.environments import (
     LinkAction,
     environment_of,
 )
-from trice.rules.rate_limits import RateLimit, parse_rate_limits
+from trice.rules.rate_limits import parse_rate_limits
 
 _DEFAULT: Final = "$default"
 _RATE_LIMITS: Final = "$rateLimits"
@@ -52,6 +53,7 @@ def _built_in(source: str, action: Action) -> Program:
 
 
 _NOBODY: Final = _built_in("false", "view")
+_ANYBODY: Final = _built_in("true", "view")
 _BUILT_IN: Final[Mapping[tuple[str, str], Program]] = {
     ("$users", "view"): _built_in(_OWN_USER, "view"),
     ("$users", "create"): _built_in("true", "create"),
@@ -64,29 +66,35 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Program]] = {
 class Rules:
     """A checked document. Immutable.
 
+    source        the document, as it was given
+    is_open       whether everybody may do what nothing says anything about
     rate_limits   name -> limits that must all have room
     """
 
+    source: Any = field(repr=False)
+    is_open: bool
     rate_limits: Mapping[str, tuple[RateLimit, ...]]
     _programs: Mapping[tuple[str, ...], Program] = field(repr=False)
+    _sign_up: Program | None = field(repr=False)
 
     @classmethod
-    def parse(cls, document: Any) -> Rules:
+    def parse(cls, document: Any, *, is_open: bool = True) -> Rules:
         """Check and compile a rules document.
 
         document   decoded JSON of any shape; None is a document without rules
+        is_open    what holds where neither the document nor the system says anything
         raises     InvalidInput("validation-failed", data-type "rule") with every fault found,
                    each as {message, in: path}
-        cost       about 0.2 ms an expression
+        cost       about 0.2 ms an expression; nothing without a document
         """
         builder = _Builder()
         builder.read(document)
         if builder.faults:
             raise invalid("rule", document, builder.faults)
-        return cls(builder.rate_limits, builder.programs)
+        return cls(document, is_open, builder.rate_limits, builder.programs, builder.sign_up)
 
-    def find(self, etype: str, action: EntityAction) -> Program | None:
-        """The program that decides; None when neither the document nor the system says anything.
+    def find(self, etype: str, action: EntityAction) -> Program:
+        """The program that decides.
 
         Rules for creating attrs are those of the namespace `attrs`. Internal system namespaces
         are closed whatever the document says.
@@ -95,9 +103,21 @@ class Rules:
         if is_system and etype not in EXTENSIBLE:
             return _NOBODY
         found = self._programs.get((etype, action)) or self._programs.get((_DEFAULT, action))
-        if found is not None or not is_system:
+        if found is not None:
             return found
-        return _BUILT_IN.get((etype, action), _NOBODY)
+        if is_system:
+            return _BUILT_IN.get((etype, action), _NOBODY)
+        return _ANYBODY if self.is_open else _NOBODY
+
+    def sign_up_rule(self) -> Program | None:
+        """`$users.allow.create`, if the document has just that; it alone judges who may sign up."""
+        return self._sign_up
+
+    def fields_of(self, etype: str) -> Iterator[tuple[str, Program]]:
+        """Every label of `etype` with a rule of its own, and that rule."""
+        for key, program in self._programs.items():
+            if key[:2] == (etype, "fields"):
+                yield key[2], program
 
     def find_field(self, etype: str, label: str) -> Program | None:
         """The program that decides who sees one attr; None when there is none."""
@@ -126,6 +146,7 @@ class _Builder:
     def __init__(self) -> None:
         self.rate_limits: dict[str, tuple[RateLimit, ...]] = {}
         self.programs: dict[tuple[str, ...], Program] = {}
+        self.sign_up: Program | None = None
         self.faults: list[dict[str, Any]] = []
         self._environments: dict[Action, Environment] = {}
         self._compiled: dict[tuple[object, ...], Program] = {}
@@ -202,6 +223,8 @@ class _Builder:
                 self._report(path, f'{message}; only "false" is accepted.')
                 continue
             self._add((etype, action), action, given, path, binds)
+            if path == ["$users", "allow", "create"]:
+                self.sign_up = self.programs.get((etype, action))
 
     def _add(
         self, key: tuple[str, ...], action: Action, given: Any, path: list[str], binds: _Binds

@@ -11,27 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from trice import limits
 from trice.cel.values import show
-
-RefillKind = Literal["greedy", "interval"]
-"""greedy: tokens come back continuously · interval: all at the end of the period."""
+from trice.rate_limit import RateLimit, RefillKind
 
 Report = Callable[[list[str], str], None]
 """Takes the path of a fault in the document, and what is wrong there."""
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """One bucket of tokens. It starts full."""
-
-    capacity: int
-    refill_amount: int
-    period_ms: int
-    refill_kind: RefillKind
 
 
 _SECTION: Final = "$rateLimits"

@@ -10,17 +10,18 @@ import orjson
 
 from trice import limits
 from trice.apps.apps import App
+from trice.auth.accounts import no_user
+from trice.auth.tokens import hash_token, identify
 from trice.errors import (
     Bug,
     InvalidInput,
     LimitExceeded,
-    NotFound,
     TriceError,
     Unavailable,
     invalid,
 )
-from trice.identity import ADMIN, GUEST, Identity
-from trice.live.live import LiveQuery, Question
+from trice.identity import ADMIN, Identity
+from trice.live.live import LiveQuery, Question, RightsChanged, query_key
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
@@ -78,12 +79,12 @@ async def _open(session: Session, message: up.Init, raw: bytes) -> None:
         session.close(TRY_LATER, "try again")
         return
     try:
-        identity = _identify(app, message)
+        identity, hashed_token = await _identify(session, app, message)
     except TriceError as failure:
         session.apps.give_back(app)
         _refuse_init(session, failure, message, raw)
         return
-    session.enter(app, identity)
+    session.enter(app, identity, hashed_token=hashed_token)
     session.push(
         down.init_ok(
             session.id,
@@ -95,34 +96,34 @@ async def _open(session: Session, message: up.Init, raw: bytes) -> None:
     session.handle_early()
 
 
+async def _identify(session: Session, app: App, message: up.Init) -> tuple[Identity, str | None]:
+    """Who the tokens say it is, and the hash of the refresh token used."""
+    if message.admin_token is not None:
+        app.check_admin_token(message.admin_token)
+        return ADMIN, None
+    if message.refresh_token is not None:
+        # Clients forget a token that is nobody's, and are stuck with any other error.
+        if find_uuid_bytes(message.refresh_token) is None:
+            raise no_user()
+        token = message.refresh_token
+        identity = await identify(app.database, token, request=session.guest)
+        return identity, hash_token(token)
+    return session.guest, None
+
+
 def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
     session.state.phase = Phase.WAITING
     session.fail(failure, raw=raw, event_id=message.client_event_id)
     session.handle_early()
 
 
-def _identify(app: App, message: up.Init) -> Identity:
-    if message.admin_token is not None:
-        app.check_admin_token(message.admin_token)
-        return ADMIN
-    if message.refresh_token is not None:
-        # Nobody can hold a token before sign-in is built; the client then goes on as a guest.
-        raise NotFound(
-            "record-not-found",
-            "Record not found: app-user",
-            {"record-type": "app-user", "args": []},
-        )
-    return GUEST
-
-
 def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     app = _ready(session)
-    question, q_json = _question(session, message)
-    app.check_may_read(session.identity)
+    question, q_json = _question(session, app, message)
     state = session.state
     if (
-        question not in state.subscriptions
+        question.asked not in state.subscriptions
         and len(state.subscriptions) >= limits.SESSION_QUERIES_MAX
     ):
         raise LimitExceeded(
@@ -137,7 +138,7 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     if len(subscription.owed) > 1:
         return  # the first answer is on its way to everybody it is owed to
     try:
-        live = app.database.watch_now(question, session.on_answer)
+        live = app.database.watch_now(subscription.question, session.on_answer)
     except ReadTooLong:
         session.spawn(_add_slow_query(session, subscription, raw))
     except BaseException:
@@ -150,7 +151,7 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
 async def _add_slow_query(session: Session, subscription: Subscription, raw: bytes) -> None:
     app = _ready(session)
     try:
-        live = await app.database.watch(subscription.question, session.on_answer)
+        live = await _watch(session, app, subscription)
     except TriceError as failure:
         _fail_owed(session, subscription, failure, raw)
         return
@@ -160,6 +161,22 @@ async def _add_slow_query(session: Session, subscription: Subscription, raw: byt
         _fail_owed(session, subscription, bug, raw)
         return
     _begin(session, subscription, live)
+
+
+async def _watch(session: Session, app: App, subscription: Subscription) -> LiveQuery:
+    """The answer to what the subscription asks, whoever asks it by then."""
+    while True:
+        question = subscription.question
+        try:
+            live = await app.database.watch(question, session.on_answer)
+        except RightsChanged:
+            session.ask_again(subscription)
+            continue
+        if subscription.question is question and not live.is_outdated:
+            return live
+        app.database.unwatch(live, session.on_answer)
+        if subscription.question is question:
+            session.ask_again(subscription)
 
 
 def _fail_owed(
@@ -209,9 +226,9 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
     q_json = b"null"
     if isinstance(message.q, dict):
         q_json = _q_json(message.q)
+        key = query_key(message.q)
         for shape in ("flat", "tree", "tree-one"):
-            question = Question.of(message.q, rights=session.identity.rights, shape=shape)
-            removed = session.state.remove_query(question)
+            removed = session.state.remove_query((shape, key))
             if removed is not None:
                 session.disconnect(removed)
     session.push(down.remove_query_ok(q_json, event_id=message.client_event_id))
@@ -220,7 +237,6 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
 def transact(session: Session, message: up.Transact, raw: bytes) -> None:
     """Hand the steps to the database in order of arrival; acknowledge when durable."""
     app = _ready(session)
-    app.check_may_write(session.identity)
     event_id = message.client_event_id
     done = app.database.submit(
         message.tx_steps,
@@ -266,7 +282,7 @@ def _ready(session: Session) -> App:
     return session.app
 
 
-def _question(session: Session, message: up.AddQuery) -> tuple[Question, bytes]:
+def _question(session: Session, app: App, message: up.AddQuery) -> tuple[Question, bytes]:
     if not isinstance(message.q, dict):
         raise invalid(
             "query",
@@ -274,7 +290,8 @@ def _question(session: Session, message: up.AddQuery) -> tuple[Question, bytes]:
             [{"expected": "map?", "in": [], "message": "A query must be an object."}],
         )
     q_json = _q_json(message.q)
-    return Question.of(message.q, rights=session.identity.rights, shape=_shape(message)), q_json
+    question = app.database.question(message.q, identity=session.identity, shape=_shape(message))
+    return question, q_json
 
 
 def _q_json(q: Any) -> bytes:

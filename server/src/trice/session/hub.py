@@ -8,6 +8,7 @@ from typing import Final
 
 from trice import limits
 from trice.apps.apps import Apps
+from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
@@ -21,8 +22,9 @@ logger: Final = logging.getLogger("trice.session")
 class Hub:
     """Holds every open session. Does not hold what they are about."""
 
-    def __init__(self, *, apps: Apps, runtime: Runtime) -> None:
+    def __init__(self, *, apps: Apps, runtime: Runtime, trusted_proxies: int = 0) -> None:
         self.apps = apps
+        self.trusted_proxies = trusted_proxies
         self._runtime = runtime
         self._sessions: dict[SessionId, Session] = {}
         self._task: asyncio.Task[None] | None = None
@@ -35,9 +37,14 @@ class Hub:
         """Begin to look after the sessions."""
         self._task = asyncio.get_running_loop().create_task(self._look_after())
 
-    def open(self, socket: Socket) -> Session:
-        """A connection was made."""
-        session = Session(socket, apps=self.apps, runtime=self._runtime, on_message=on_message)
+    def open(self, socket: Socket, guest: Identity = GUEST) -> Session:
+        """A connection was made.
+
+        guest   nobody signed in, at this address and origin
+        """
+        session = Session(
+            socket, apps=self.apps, runtime=self._runtime, on_message=on_message, guest=guest
+        )
         self._sessions[session.id] = session
         return session
 

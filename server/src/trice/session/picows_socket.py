@@ -30,6 +30,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
+from trice.identity import Identity, caller_ip
 from trice.session.hub import Hub
 from trice.session.session import Session
 from trice.session.socket import TOO_BIG
@@ -51,8 +52,9 @@ def frame_header(size_bytes: int) -> bytes:
 class PicowsSocket(WSListener):
     """One connection: picows' listener on one side, the session's Socket on the other."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, request: WSUpgradeRequest) -> None:
         self._hub = hub
+        self._headers = request.headers
         self._parts: list[bytes] = []
         self._parts_bytes = 0
         self._is_closing = False
@@ -95,7 +97,19 @@ class PicowsSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         self._raw: asyncio.Transport = transport.underlying_transport
-        self._session: Session = self._hub.open(self)
+        peer = self._raw.get_extra_info("peername") or ("",)
+        self._session: Session = self._hub.open(
+            self,
+            Identity(
+                "guest",
+                ip=caller_ip(
+                    peer[0],
+                    self._headers.get("x-forwarded-for"),
+                    trusted_proxies=self._hub.trusted_proxies,
+                ),
+                origin=self._headers.get("origin", ""),
+            ),
+        )
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         match frame.msg_type:
@@ -143,7 +157,7 @@ def make_protocol_class(hub: Hub) -> type[asyncio.Protocol]:
             return _refuse(HTTPStatus.NOT_FOUND, b"WebSockets are served at /runtime/session.")
         if hub.is_stopping:
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, b"The server is stopping.")
-        return PicowsSocket(hub)
+        return PicowsSocket(hub, request)
 
     class PicowsProtocol(asyncio.Protocol):
         """What uvicorn makes per upgrade; it only exists until picows has taken over."""

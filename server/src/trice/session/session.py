@@ -26,7 +26,7 @@ from trice.protocol.errors import CODES
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime, new_uuid
 from trice.session.outbox import Outbox
-from trice.session.socket import IDLE, TRY_LATER, Socket
+from trice.session.socket import IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
 
 logger: Final = logging.getLogger("trice.session")
@@ -46,13 +46,16 @@ class Session:
         apps: Apps,
         runtime: Runtime,
         on_message: Callable[[Session, bytes], None],
+        guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
         self.socket = socket
         self.apps = apps
         self.runtime = runtime
         self.state = SessionState()
-        self.identity: Identity = GUEST
+        self.guest = guest
+        self.identity = guest
+        self._hashed_token: str | None = None
         self.app: App | None = None
         self.outbox = Outbox(
             socket, make_refresh=self._make_refresh, on_overflow=self._drop_slow_client
@@ -102,6 +105,7 @@ class Session:
             for live in list(self._told_by):
                 self.app.database.unwatch(live, self.on_answer)
             self.app.database.unwatch_catalog(self.on_catalog)
+            self._forget_token()
             self.apps.give_back(self.app)
         self._told_by.clear()
         self.state.subscriptions.clear()
@@ -139,10 +143,16 @@ class Session:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def enter(self, app: App, identity: Identity) -> None:
-        """The session belongs to `app` from here on: hear of its catalog, allow other ops."""
+    def enter(self, app: App, identity: Identity, *, hashed_token: str | None = None) -> None:
+        """The session belongs to `app` from here on: hear of its catalog, allow other ops.
+
+        hashed_token   the refresh token it signed in with; once that is deleted, so is the identity
+        """
         self.app = app
         self.identity = identity
+        if hashed_token is not None:
+            self._hashed_token = hashed_token
+            app.database.watch_token(hashed_token, self.on_signed_out)
         app.database.watch_catalog(self.on_catalog)
         self.state.catalog_version_told = app.database.catalog.version
         self.state.phase = Phase.READY
@@ -180,6 +190,24 @@ class Session:
             self._told_by.pop(subscription.live, None)
             self.app.database.unwatch(subscription.live, self.on_answer)
 
+    def ask_again(self, subscription: Subscription) -> None:
+        """What the client may see is decided anew: follow the answer that holds now."""
+        assert self.app is not None
+        self.disconnect(subscription)
+        subscription.live = None
+        database = self.app.database
+        old = subscription.question
+        try:
+            question = database.question(old.source, identity=self.identity, shape=old.shape)
+        except TriceError as failure:
+            self.state.forget(subscription)
+            self._fail_query(subscription, failure)
+            return
+        subscription.question = question
+        if not subscription.owed:
+            # Else its first answer is being computed, which looks at the question again.
+            self.connect(subscription, database.follow(question, self.on_answer))
+
     def close(self, code: int, reason: str) -> None:
         """End the session from this side."""
         self.socket.close(code, reason)
@@ -192,12 +220,11 @@ class Session:
         subscription = self._told_by.get(live)
         if subscription is None:
             return
+        if live.is_outdated:
+            self.ask_again(subscription)
+            return
         if live.error is not None:
-            self.fail(
-                live.error,
-                raw=b'{"op":"add-query","q":%b}' % subscription.q_json,
-                event_id=None,
-            )
+            self._fail_query(subscription, live.error)
             return
         self.state.note_news(subscription)
         self.outbox.schedule()
@@ -206,7 +233,23 @@ class Session:
         """Attrs changed: every session hears of it, with or without queries."""
         self.outbox.schedule()
 
+    def on_signed_out(self) -> None:
+        """The refresh token is gone, and with it the right to all that is watched here.
+
+        The client comes back, is told that its token is nobody's, and signs out on its side too.
+        """
+        self.close(SIGNED_OUT, "signed out")
+
     # --- inside ----------------------------------------------------------------------------------
+
+    def _forget_token(self) -> None:
+        if self._hashed_token is not None and self.app is not None:
+            self.app.database.unwatch_token(self._hashed_token, self.on_signed_out)
+            self._hashed_token = None
+
+    def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
+        raw = b'{"op":"add-query","q":%b}' % subscription.q_json
+        self.fail(failure, raw=raw, event_id=None)
 
     def _keep_early(self, raw: bytes) -> None:
         self._early.append(raw)

@@ -54,7 +54,7 @@ class SessionState:
 
     def __init__(self) -> None:
         self.phase = Phase.WAITING
-        self.subscriptions: dict[Question, Subscription] = {}
+        self.subscriptions: dict[tuple[str, bytes], Subscription] = {}
         self.catalog_version_told = 0
         self._transacts = 0
         self._transacts_bytes = 0
@@ -62,20 +62,21 @@ class SessionState:
 
     def add_query(self, question: Question, q_json: bytes, event_id: str | None) -> Subscription:
         """Note that an answer to `question` is wanted (again), and owed to `event_id`."""
-        subscription = self.subscriptions.get(question)
+        subscription = self.subscriptions.get(question.asked)
         if subscription is None:
             subscription = Subscription(question, q_json)
-            self.subscriptions[question] = subscription
+            self.subscriptions[question.asked] = subscription
         subscription.is_wanted = True
         subscription.owed.append(event_id)
         return subscription
 
-    def remove_query(self, question: Question) -> Subscription | None:
+    def remove_query(self, asked: tuple[str, bytes]) -> Subscription | None:
         """Drop a subscription; the one returned must be unwatched by the caller.
 
+        asked   see `Question.asked`
         One whose answer is under way stays, unwanted: a new add-query may revive it.
         """
-        subscription = self.subscriptions.get(question)
+        subscription = self.subscriptions.get(asked)
         if subscription is None:
             return None
         if subscription.owed:
@@ -85,7 +86,7 @@ class SessionState:
 
     def forget(self, subscription: Subscription) -> Subscription:
         """Take a subscription out, whatever its state."""
-        self.subscriptions.pop(subscription.question, None)
+        self.subscriptions.pop(subscription.question.asked, None)
         self._news.pop(subscription, None)
         return subscription
 

@@ -1,11 +1,19 @@
 """What differs between SQLite and PostgreSQL in the SQL we compose. No I/O.
 
 Everything else that `query.sql`, `transact` and `tables` write is common to both.
+
+An engine without Python inside (PostgreSQL) meets the contract of `judge` in two reads: the rows
+that the other terms leave are judged beforehand, with the same cells, and the ids that passed are
+bound in its place as one list.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+_ARGUMENTS_MAX: Final = 90
+"""Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""
 
 
 class Dialect(Protocol):
@@ -29,6 +37,21 @@ class Dialect(Protocol):
 
     def id_prefix(self, operand: str, prefix: str) -> tuple[str, list[bytes]]:
         """A predicate for ids whose text starts with `prefix` (hex, hyphens), and its bindings."""
+        ...
+
+    def judge(self, entity: str, cells: Sequence[str], refs: Sequence[str]) -> str:
+        """A predicate that asks the function bound to its one `?`, which stands first.
+
+        entity  the row's id
+        cells   columns of the row
+        refs    scalar queries that `collect`
+        It is asked last: only of rows that meet the terms before it in its AND, as long as those
+        are no joins.
+        """
+        ...
+
+    def collect(self, operand: str) -> str:
+        """An aggregate: all cells that are not NULL, as one value that only `judge` reads."""
         ...
 
 
@@ -56,6 +79,19 @@ class SqliteDialect:
         low = bytes.fromhex(digits.ljust(32, "0"))
         high = bytes.fromhex(digits.ljust(32, "f"))
         return f"{operand} BETWEEN ? AND ?", [low, high]
+
+    def judge(self, entity: str, cells: Sequence[str], refs: Sequence[str]) -> str:
+        given = [*cells, *refs]
+        if len(given) > _ARGUMENTS_MAX:
+            starts = range(0, len(given), _ARGUMENTS_MAX)
+            parts = [given[start : start + _ARGUMENTS_MAX] for start in starts]
+            given = [f"trice_pack({', '.join(part)})" for part in parts]
+        # SQLite asks terms with a correlated query after those without, whatever their order.
+        arguments = ", ".join(("?", f"(SELECT {entity})", str(len(cells)), *given))
+        return f"trice_judge({arguments})"
+
+    def collect(self, operand: str) -> str:
+        return f"trice_cells({operand})"
 
 
 def _closed(pattern: str) -> str:

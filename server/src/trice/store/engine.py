@@ -11,12 +11,15 @@ from typing import Protocol, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
-from trice.protocol.ids import EventId, TxId
+from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 
 T = TypeVar("T")
-Binding = Cell | Sequence[bytes]
+Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], bool]
+"""Judges a row in Python: its id, cells of it, and lists of cells found elsewhere."""
+
+Binding = Cell | Sequence[bytes] | Decide
 Row = tuple[Cell, ...]
 
 
@@ -26,8 +29,10 @@ class Statements(Protocol):
     def rows(self, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
         """Run one statement and return all its rows.
 
-        bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list)
-        raises    ReadTooLong when the snapshot's step or time budget is used up
+        bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list),
+                  a function as the judge of rows (Dialect.judge)
+        raises    ReadTooLong when the snapshot's step or time budget is used up; whatever a judge
+                  of rows raises, unchanged
         """
         ...
 
@@ -102,7 +107,8 @@ class Engine(Protocol):
         ...
 
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
-        """Run `work` on a snapshot here and now, within limits.READ_STEPS_ON_LOOP.
+        """Run `work` on a snapshot here and now, within limits.READ_STEPS_ON_LOOP and
+        limits.JUDGED_ROWS_ON_LOOP.
 
         raises  ReadTooLong; `work` must then be started again with `read`, so it may not have
                 effects outside its result

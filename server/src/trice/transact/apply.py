@@ -1,6 +1,7 @@
 """A transaction from steps to Commit: the story, in order.
 
-    attr steps → lookups, links, cascades → guards → modes → writes by op → disk → required
+    attr steps → lookups, links, cascades → guards → writes by op, in memory → rules → modes
+    → disk → required → rules
 
 source   instant-semantics §3.3; spec/transact.md
 """
@@ -15,16 +16,18 @@ from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_value
 from trice.catalog.values import Cell, decode_attr, decode_cell, encode_cell, inferred_bit
+from trice.errors import InvalidInput, TriceError
 from trice.protocol.ids import AttrId, EntityId, EventId, find_uuid_bytes, uuid_text
 from trice.runtime import Runtime
 from trice.store import tables
 from trice.store.commit import Commit
 from trice.store.engine import WriteTx
 from trice.transact.attrs import Alias, AttrChanges
-from trice.transact.checks import check_guards, check_modes, check_required
+from trice.transact.checks import check_attr_steps, check_guards, check_modes, check_required
 from trice.transact.draft import Draft, Row, is_equal_cell
 from trice.transact.merge import deep_merge
 from trice.transact.parse import find_lookup
+from trice.transact.permission import Checks, Proposal
 from trice.transact.resolve import DataStep, Resolved, Write, resolve
 from trice.transact.steps import (
     AddAttr,
@@ -53,14 +56,17 @@ def apply(
     event_id: EventId | None,
     runtime: Runtime,
     is_internal: bool = False,
+    checks: Checks | None = None,
 ) -> Commit:
     """Apply a transaction's steps inside an open write.
 
-    is_admin        may write system columns (but those of `$files` and `$streams`)
+    is_admin        may change attrs and write system columns (not of `$files`, `$streams`)
     identity_name   who did it, for the log
     is_internal     the server itself: no guards on `$` namespaces
+    checks          who judges the transaction; None: it may do anything
     returns         everything that changed; empty when nothing did
-    raises          InvalidInput, Conflict, LimitExceeded; whatever was written must be undone
+    raises          InvalidInput, Conflict, LimitExceeded, what `checks` raises; whatever was
+                    written must be undone
     cost            one read and one write per touched row, plus a few statements per namespace
     """
     catalog = tx.catalog
@@ -71,28 +77,32 @@ def apply(
             attr_steps.append(step)
         else:
             data.append(step)
+    added: Sequence[Attr] = ()
     if attr_steps:
+        check_attr_steps(attr_steps, is_admin=is_admin)
         attr_changes = AttrChanges(tx, is_internal=is_internal)
         attr_changes.run(attr_steps)
         catalog = attr_changes.catalog
+        added = attr_changes.added
         if attr_changes.aliases:
             data = [_aliased(step, attr_changes.aliases) for step in data]
-    resolved = resolve(tx, catalog, data, runtime=runtime)
+    resolved = resolve(tx, catalog, data, runtime=runtime, is_judged=checks is not None)
     draft = Draft(tx, catalog)
     _load(draft, resolved)
     if not is_internal:
         check_guards(resolved, draft, is_admin=is_admin)
-    check_modes(resolved, draft)
     writer = _Writer(draft, catalog, time_ms=tx.time_ms)
-    for op in resolved.groups:
-        if op == "delete":
-            for etype, deleted in resolved.deletes.items():
-                draft.delete(etype, deleted)
-        else:
-            for write in resolved.writes[op]:
-                writer.write(write)
+    fault = _play(resolved, draft, writer)
+    if checks is not None:
+        proposal = Proposal(tx, catalog, resolved, draft, added=added)
+        checks.before(proposal)
+    check_modes(resolved, draft)
+    if fault is not None:
+        raise fault
     entities, pairs = draft.flush()
     check_required(tx, catalog, draft)
+    if checks is not None:
+        checks.after(proposal)
     is_changed = catalog is not tx.catalog
     if writer.inferred:
         catalog = _with_inferred(tx, catalog, writer.inferred)
@@ -150,7 +160,9 @@ class _Writer:
                 # The patch alone first: merging recurses, so its depth must be known.
                 check_value(attr, value, write.entity)
                 value = deep_merge(stored, value)
-            check_value(attr, value, write.entity)
+                _check_merged(attr, value, write.entity)
+            else:
+                check_value(attr, value, write.entity)
             row.cells[position] = encode_cell(value, is_indexed=attr.is_indexed)
             self._infer(attr, inferred_bit(value))
 
@@ -179,6 +191,25 @@ class _Writer:
             self.inferred[attr.id] = self.inferred.get(attr.id, attr.inferred) | bits
 
 
+def _play(resolved: Resolved, draft: Draft, writer: _Writer) -> TriceError | None:
+    """Play everything into the draft; return what makes it impossible.
+
+    That is told last: what a caller may not do, and modes, come first, since a fault found on the
+    way may depend on what is stored.
+    """
+    try:
+        for op in resolved.groups:
+            if op == "delete":
+                for etype, deleted in resolved.deletes.items():
+                    draft.delete(etype, deleted)
+            else:
+                for write in resolved.writes[op]:
+                    writer.write(write)
+    except TriceError as fault:
+        return fault
+    return None
+
+
 def _load(draft: Draft, resolved: Resolved) -> None:
     """Read every row that the writes touch or ask about, a namespace at a time."""
     wanted: dict[str, dict[EntityId, None]] = {}
@@ -192,6 +223,15 @@ def _load(draft: Draft, resolved: Resolved) -> None:
                 ids[write.entity] = None
     for etype, ids in wanted.items():
         draft.load(etype, ids)
+
+
+def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
+    """Refuse what a merge makes, without repeating it: whoever may write need not see it."""
+    try:
+        check_value(attr, value, entity)
+    except InvalidInput as refusal:
+        refusal.hint["value"] = None
+        raise
 
 
 def _holds(attr: Attr, row: Row, position: int, value: Any) -> bool:

@@ -43,11 +43,13 @@ class AttrChanges:
 
     catalog   what the steps on data are read against
     aliases   by the id the client invented
+    added     attrs that did not exist before, as the steps wish them
     """
 
     def __init__(self, tx: WriteTx, *, is_internal: bool) -> None:
         self.catalog: Catalog = tx.catalog
         self.aliases: dict[AttrId, Alias] = {}
+        self.added: list[Attr] = []
         self._tx = tx
         self._is_internal = is_internal
 
@@ -102,6 +104,7 @@ class AttrChanges:
         placed = tables.create_attr(self._tx, self.catalog, attr)
         if placed.is_id and self._had_id(placed):
             stored.forget_ids(self._tx, placed)
+        self.added.append(placed)
         self._put(placed)
 
     def _update(self, step: UpdateAttr) -> None:

@@ -5,8 +5,8 @@ source   instant-semantics §3.4, §3.8, §3.9; spec/transact.md T50-T62
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, assert_never
 
 from trice import limits
 from trice.catalog.attr import Attr
@@ -18,9 +18,25 @@ from trice.protocol.ids import EntityId, uuid_text
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.draft import Draft, Row
+from trice.transact.parse import admin_only
 from trice.transact.resolve import Resolved, Write
+from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
 
 _SERVER_OWNED = ("$files", "$streams")
+
+
+def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:
+    """Let only admins change, delete and restore attrs, whatever form the steps came in."""
+    for step in () if is_admin else steps:
+        match step:
+            case AddAttr():
+                pass
+            case UpdateAttr() | RestoreAttr():
+                raise admin_only("update")
+            case DeleteAttr():
+                raise admin_only("delete")
+            case _:
+                assert_never(step)
 
 
 def check_modes(resolved: Resolved, draft: Draft) -> None:
@@ -28,7 +44,7 @@ def check_modes(resolved: Resolved, draft: Draft) -> None:
 
     Entities that the transaction deletes before it creates them again do not count as existing.
     """
-    deleted: Mapping[str, Mapping[EntityId, None]] = {}
+    deleted: Mapping[str, Mapping[EntityId, object]] = {}
     present: dict[EntityId, None] = {}
     absent: dict[EntityId, None] = {}
     for op in resolved.groups:

@@ -34,11 +34,11 @@ class Row:
     old           cells before the transaction, in the order of Namespace.columns; None: no row
     old_created   `_created_ms` before it
     cells, created   as they shall be
-    is_rewritten  deleted on the way: hidden cells must go too
+    cleared       cells as they were when it was deleted on the way; None: it was not
     is_touched    some step was about it
     """
 
-    __slots__ = ("cells", "created", "id", "is_rewritten", "is_touched", "old", "old_created")
+    __slots__ = ("cells", "cleared", "created", "id", "is_touched", "old", "old_created")
 
     def __init__(
         self, entity: EntityId, old: tuple[Cell, ...] | None, created: int | None, width: int
@@ -48,7 +48,7 @@ class Row:
         self.old_created = created
         self.created = created
         self.cells: list[Cell] = [None] * width if old is None else list(old)
-        self.is_rewritten = False
+        self.cleared: list[Cell] | None = None
         self.is_touched = False
 
     @property
@@ -56,11 +56,16 @@ class Row:
         """Whether a row must exist: an entity, or a stub with something in it."""
         return self.created is not None or any(cell is not None for cell in self.cells)
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it was deleted on the way: hidden cells must go too."""
+        return self.cleared is not None
+
     def clear(self) -> None:
         """Take everything away."""
         self.created = None
+        self.cleared = self.cells
         self.cells = [None] * len(self.cells)
-        self.is_rewritten = True
         self.is_touched = True
 
 
@@ -193,7 +198,7 @@ class Draft:
         self._pairs.setdefault(attr.id, {})[source, target] = is_linked
         self.sources.setdefault(attr.etype, set()).add(source)
 
-    def delete(self, etype: str, entities: Mapping[EntityId, None]) -> None:
+    def delete(self, etype: str, entities: Mapping[EntityId, object]) -> None:
         """Delete entities of one namespace, with all their links, in both directions."""
         ids = tuple(entities)
         rows = self.load(etype, ids)
@@ -221,7 +226,7 @@ class Draft:
         self,
         attr: Attr,
         ids: tuple[EntityId, ...],
-        deleted: Mapping[EntityId, None],
+        deleted: Mapping[EntityId, object],
         *,
         is_source: bool,
     ) -> None:
@@ -234,7 +239,7 @@ class Draft:
                 drafted[pair] = False
 
     def _clear_links(
-        self, attr: Attr, ids: tuple[EntityId, ...], deleted: Mapping[EntityId, None]
+        self, attr: Attr, ids: tuple[EntityId, ...], deleted: Mapping[EntityId, object]
     ) -> None:
         found = stored.find_sources(self._tx, attr, ids)
         rows = self.load(attr.etype, [source for source, _ in found])

@@ -61,7 +61,7 @@ def parse_steps(tx_steps: Any, *, is_admin: bool) -> list[Step]:
             message = f"Unknown op{shown}. It must be one of {known}."
             raise malformed(op, "op?", [position, 0], message)
         if not is_admin and op in _ADMIN_OPS:
-            raise _admin_only(op)
+            raise admin_only(_ADMIN_OPS[op])
         steps.append(parse(raw, position))
     return steps
 
@@ -206,11 +206,12 @@ def _mode(raw: Any, position: int) -> Mode | None:
     return _MODES[mode]
 
 
-def _admin_only(op: str) -> PermissionDenied:
+def admin_only(action: str) -> PermissionDenied:
+    """The error for changing an attr without the app's admin token."""
     return PermissionDenied(
         "permission-denied",
-        "Permission denied: not perms-pass?",
-        {"input": ["attrs", _ADMIN_OPS[op]], "expected": "perms-pass?"},
+        f"Permission denied: not perms-pass? (only admins may {action} attributes)",
+        {"input": ["attrs", action], "expected": "perms-pass?"},
     )
 
 

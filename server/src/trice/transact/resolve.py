@@ -8,7 +8,7 @@ source   instant-semantics §3.3, §3.5, §3.7; spec/transact.md T10-T26
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -34,12 +34,15 @@ from trice.transact.steps import (
     Mode,
     RetractTriple,
     RuleParams,
+    Subject,
     TripleStep,
 )
 
 DataStep = TripleStep | DeleteEntity | RuleParams
 Op = Literal["add", "merge", "retract", "delete"]
 Key = tuple[Attr, Cell]
+EntityKey = tuple[str, EntityId]
+"""An entity of one namespace."""
 
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
@@ -67,30 +70,41 @@ class Resolved:
     """A transaction ready to be judged and applied.
 
     writes    by op, in list order
-    deletes   entities by namespace, cascades included
+    deletes   entities by namespace, cascades included, each with the entity a step named: the
+              first from which a cascade reached it, or itself
     groups    ops in the order in which each first appears
+    params    what the steps say to the rules about each entity; empty unless judged
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
-    deletes: dict[str, dict[EntityId, None]] = field(default_factory=dict)
+    deletes: dict[str, dict[EntityId, EntityKey]] = field(default_factory=dict)
     groups: list[Op] = field(default_factory=list)
+    params: dict[EntityKey, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def resolve(
-    tx: WriteTx, catalog: Catalog, steps: Sequence[DataStep], *, runtime: Runtime
+    tx: WriteTx,
+    catalog: Catalog,
+    steps: Sequence[DataStep],
+    *,
+    runtime: Runtime,
+    is_judged: bool = False,
 ) -> Resolved:
     """Read the steps on data against the catalog and the data.
 
+    is_judged   rules will be asked, so that parameters for them matter
     raises   InvalidInput("sql-raise") for an unknown attr, InvalidInput("validation-failed") for
              lookups and link values that cannot be, LimitExceeded for a cascade without end
     cost     1 µs a step; one statement per 64 lookups of an attr, and per cascading link and level
     """
     resolved = Resolved()
     lookups = _Lookups(tx, catalog, runtime)
-    lookups.load(steps)
+    lookups.load(steps, is_judged=is_judged)
     deletes: list[DeleteEntity] = []
     for step in steps:
         if isinstance(step, RuleParams):
+            if is_judged:
+                _add_params(resolved.params, step, lookups)
             continue
         if isinstance(step, DeleteEntity):
             if not deletes:
@@ -123,12 +137,14 @@ class _Lookups:
         self._stored: dict[tuple[AttrId, Cell], EntityId] = {}
         self._pending: dict[tuple[AttrId, Cell], EntityId] = {}
 
-    def load(self, steps: Sequence[DataStep]) -> None:
+    def load(self, steps: Sequence[DataStep], *, is_judged: bool) -> None:
         """Answer every lookup in `steps`; give ids to the entities that writes will create."""
         subjects: list[Lookup] = []
         wanted: dict[AttrId, dict[Cell, None]] = {}
         for step in steps:
             if isinstance(step, RuleParams):
+                if is_judged and isinstance(step.subject, Lookup):
+                    self._want(step.subject, wanted)
                 continue
             if isinstance(step.subject, Lookup):
                 self._want(step.subject, wanted)
@@ -163,6 +179,14 @@ class _Lookups:
         if attr.is_id:
             return attr, _as_id(cell)
         return attr, self._stored.get((attr.id, cell))
+
+    def find_named(self, subject: Subject, etype: str) -> EntityId | None:
+        """The entity of `etype` that a subject names: there before, or made by this transaction."""
+        if not isinstance(subject, Lookup):
+            return subject
+        attr, cell = self._key(subject)
+        _check_namespace(attr, etype)
+        return _as_id(cell) if attr.is_id else self._find(attr, cell)
 
     def write(self, op: Op, step: TripleStep) -> Write | None:
         """The write a step means; None when it removes from an entity that does not exist."""
@@ -301,11 +325,21 @@ class _Lookups:
             raise invalid("tx-step", {"attribute": attr.name}, [{"message": message}])
 
 
+def _add_params(
+    params: dict[EntityKey, Mapping[str, Any]], step: RuleParams, lookups: _Lookups
+) -> None:
+    """Note parameters for an entity; later ones are merged over earlier ones."""
+    entity = lookups.find_named(step.subject, step.etype)
+    if entity is not None:
+        key = (step.etype, entity)
+        params[key] = {**params.get(key, {}), **step.params}
+
+
 def _deleted(
     tx: WriteTx, catalog: Catalog, steps: Sequence[DeleteEntity], lookups: _Lookups
-) -> dict[str, dict[EntityId, None]]:
+) -> dict[str, dict[EntityId, EntityKey]]:
     """The entities to delete, by namespace, with everything that cascades from them."""
-    roots: dict[str, dict[EntityId, None]] = {}
+    roots: dict[str, dict[EntityId, EntityKey]] = {}
     anywhere: dict[EntityId, None] = {}
     for step in steps:
         entity: EntityId | None
@@ -320,36 +354,38 @@ def _deleted(
         if step.etype is None:
             anywhere[entity] = None
         else:
-            roots.setdefault(step.etype, {})[entity] = None
+            roots.setdefault(step.etype, {})[entity] = (step.etype, entity)
     if anywhere:
         ids = tuple(anywhere)
-        for namespace in catalog.namespaces.values():
-            found: dict[EntityId, None] = {}
+        for etype, namespace in catalog.namespaces.items():
+            found: set[EntityId] = set()
             if namespace.table:
-                found.update(dict.fromkeys(stored.find_present(tx, namespace.table, ids)))
+                found.update(stored.find_present(tx, namespace.table, ids))
             for attr in namespace.pairs:
-                found.update(dict.fromkeys(stored.find_linked(tx, attr, ids)))
+                found.update(stored.find_linked(tx, attr, ids))
             if found:
-                roots.setdefault(namespace.etype, {}).update(found)
+                named = roots.setdefault(etype, {})
+                named.update((entity, (etype, entity)) for entity in ids if entity in found)
     return _cascade(tx, catalog, roots)
 
 
 def _cascade(
-    tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, None]]
-) -> dict[str, dict[EntityId, None]]:
+    tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, EntityKey]]
+) -> dict[str, dict[EntityId, EntityKey]]:
     """Follow the links that delete along, level by level, until nothing new is reached."""
     reached = {etype: dict(ids) for etype, ids in roots.items()}
     count = sum(map(len, reached.values()))
-    level: dict[str, dict[EntityId, None]] = roots
+    level: dict[str, dict[EntityId, EntityKey]] = roots
     while level:
-        following: dict[str, dict[EntityId, None]] = {}
+        following: dict[str, dict[EntityId, EntityKey]] = {}
         for etype, ids in level.items():
             for target_etype, found in _pulled(tx, catalog, etype, tuple(ids)):
                 known = reached.setdefault(target_etype, {})
-                for entity in found:
+                for origin, entity in found:
                     if entity not in known:
-                        known[entity] = None
-                        following.setdefault(target_etype, {})[entity] = None
+                        root = ids[origin]
+                        known[entity] = root
+                        following.setdefault(target_etype, {})[entity] = root
                         count += 1
             if count > limits.TX_CASCADE_MAX:
                 raise stored.too_many()
@@ -359,18 +395,18 @@ def _cascade(
 
 def _pulled(
     tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
-) -> list[tuple[str, list[EntityId]]]:
-    """What deleting these entities deletes along directly, by namespace."""
-    pulled: list[tuple[str, list[EntityId]]] = []
+) -> list[tuple[str, list[stored.Pair]]]:
+    """What deleting these entities deletes along directly: (one of them, entity) by namespace."""
+    pulled: list[tuple[str, list[stored.Pair]]] = []
     for attr in catalog.pointing_at(etype):
         if attr.on_delete is not None:
             rows = stored.find_sources(tx, attr, ids)
-            pulled.append((attr.etype, [source for source, _ in rows]))
+            pulled.append((attr.etype, [(target, source) for source, target in rows]))
     namespace = catalog.namespaces.get(etype)
     for attr in (*namespace.columns, *namespace.pairs) if namespace is not None else ():
         if attr.on_delete_reverse is not None and attr.reverse is not None:
             rows = stored.find_targets(tx, attr, ids)
-            pulled.append((attr.reverse.etype, [target for _, target in rows]))
+            pulled.append((attr.reverse.etype, rows))
     return pulled
 
 

@@ -35,7 +35,7 @@ class Connection:
     Holds nothing of the app: neither catalog nor transaction ids.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_judging", "_raw")
 
     def __init__(self, path: str, role: Role) -> None:
         flags = apsw.SQLITE_OPEN_READONLY
@@ -45,7 +45,7 @@ class Connection:
         self._raw = raw
         try:
             _configure(raw, role)
-            functions.register(raw)
+            self._judging = functions.register(raw)
         except BaseException:
             raw.close()
             raise
@@ -54,11 +54,12 @@ class Connection:
         """Run one statement and return all its rows (see `engine.Statements`).
 
         raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
-                Unavailable when the disk is full or the file is locked, Bug for the rest
+                Unavailable when the disk is full or the file is locked, Bug for the rest;
+                what a bound function raises, unchanged
         """
         bound: Sequence[object] = bindings
-        if tuple in map(type, bindings):
-            bound = [_array(value) if type(value) is tuple else value for value in bindings]
+        if not _PLAIN.issuperset(map(type, bindings)):
+            bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
         try:
             return self._raw.execute(sql, bound).fetchall()
         except apsw.Error as error:
@@ -84,6 +85,10 @@ class Connection:
         """Ask every `steps` SQLite instructions whether to stop; `rows` raises ReadTooLong then."""
         self._raw.set_progress_handler(is_over, steps)
 
+    def judge_at_most(self, rows: int | None) -> None:
+        """Let bound functions judge so many rows from now on, then raise ReadTooLong; None: any."""
+        self._judging.rows_left = rows
+
     def rollback(self) -> None:
         """End the open transaction, if any is left, without its changes."""
         if self._raw.in_transaction:
@@ -97,6 +102,7 @@ class Connection:
 
 
 _STATEMENTS_KEPT: Final = 256
+_PLAIN: Final = frozenset((bytes, str, int, float, type(None)))
 
 
 def _configure(raw: apsw.Connection, role: Role) -> None:
@@ -135,9 +141,16 @@ def _pragma(raw: apsw.Connection, name: str) -> object:
     return raw.execute(f"PRAGMA {name}").fetchall()[0][0]
 
 
-def _array(ids: tuple[bytes, ...]) -> apsw.CArrayBinding | None:
-    """A list of ids as one binding. SQLite has no empty array; NULL in its place has no rows."""
-    return apsw.carray(ids) if ids else None
+def _bound(value: Binding) -> object:
+    """A list of ids, or a function, as SQLite takes it.
+
+    SQLite has no empty array; NULL in its place has no rows.
+    """
+    if callable(value):
+        return apsw.pyobject(value)
+    if isinstance(value, tuple):
+        return apsw.carray(value) if value else None
+    return value
 
 
 def _translated(error: apsw.Error, sql: str) -> Exception:

@@ -1,0 +1,268 @@
+"""Settings of sign-in for an app's developer: e-mail, test users, methods (http §6.1, §6.3).
+
+With the app's admin token, but for the template every app starts with.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trice import limits
+from trice.api.coercions import email_in, find_email_in, text_in, uuid_in
+from trice.api.dash_auth import administered, change_settings, not_found
+from trice.api.middleware import json_response
+from trice.api.parameters import json_body, malformed, missing
+from trice.apps.apps import App
+from trice.apps.settings import EmailTemplate, Settings, TestUser
+from trice.auth.templates import DEFAULT_BODY, DEFAULT_SUBJECT
+from trice.errors import Conflict, InvalidInput, invalid
+from trice.rules.values import iso_text
+from trice.runtime import new_uuid
+
+_EMAIL_TYPE: Final = "magic-code"
+_CODE: Final = re.compile(r"[0-9]{6}")
+_EXPIRY_MINUTES_MAX: Final = limits.CODE_EXPIRY_MINUTES
+
+# --- e-mail -------------------------------------------------------------------------------------
+
+
+async def get_default_template(request: Request) -> Response:
+    """`GET /dash/default-email-template` → the template of apps that have none; for anybody."""
+    return json_response(
+        {
+            "email-type": _EMAIL_TYPE,
+            "sender-email": request.app.state.settings.mail_from,
+            "subject": DEFAULT_SUBJECT,
+            "body": DEFAULT_BODY,
+        }
+    )
+
+
+async def get_email_status(request: Request) -> Response:
+    """`GET /dash/apps/:app_id/email_status` → `{"info": template | null}`."""
+    async with administered(request) as app:
+        template = app.settings.email_template
+        return json_response({"info": None if template is None else _template(app, template)})
+
+
+async def set_email_template(request: Request) -> Response:
+    """`POST …/email_templates {"email-type", "subject", "body", …}` → `{"id"}`.
+
+    {"sender-name"?, "sender-email"?: of the app's own, see `mail`}
+    """
+    async with administered(request) as app:
+        body = await json_body(request)
+        if body.get("email-type") != _EMAIL_TYPE:
+            given = body.get("email-type")
+            raise malformed("body", "email-type", given=given, accepted=f'"{_EMAIL_TYPE}"')
+        subject, letter = _template_text(body, "subject"), _template_text(body, "body")
+        name = text_in(body, "sender-name") if body.get("sender-name") else None
+        sender = _sender(request, body)
+        new_id = new_uuid(request.app.state.runtime)
+
+        def change(settings: Settings) -> tuple[Settings, str]:
+            before = settings.email_template
+            template = EmailTemplate(
+                id=new_id if before is None else before.id,
+                subject=subject,
+                body=letter,
+                name=name,
+                sender=sender,
+            )
+            return msgspec.structs.replace(settings, email_template=template), template.id
+
+        return json_response({"id": await change_settings(request, app, change)})
+
+
+async def delete_email_template(request: Request) -> Response:
+    """`DELETE …/email_templates/:id` → `{}`; the server's own template is used again."""
+    async with administered(request) as app:
+        template_id = uuid_in(request.path_params, "id", place="params")
+
+        def change(settings: Settings) -> tuple[Settings, None]:
+            template = settings.email_template
+            if template is None or template.id != template_id:
+                raise not_found("app-email-template", template_id)
+            return msgspec.structs.replace(settings, email_template=None), None
+
+        await change_settings(request, app, change)
+        return json_response({})
+
+
+async def get_sender_verification(request: Request) -> Response:
+    """`GET …/sender-verification`: senders are verified by the mail server alone."""
+    async with administered(request):
+        return json_response({"instant": {"verified?": None}, "verification": None})
+
+
+def _template(app: App, template: EmailTemplate) -> dict[str, Any]:
+    return {
+        "id": template.id,
+        "app_id": app.id,
+        "email_type": _EMAIL_TYPE,
+        "subject": template.subject,
+        "body": template.body,
+        "name": template.name or app.title,
+        "email": template.sender,
+        "sender_id": None,
+        "verification_id": None,
+        "postmark_id": None,
+        "verification_verified": None,
+    }
+
+
+def _template_text(body: dict[str, Any], key: str) -> str:
+    text = text_in(body, key)
+    if len(text) > limits.EMAIL_TEMPLATE_CHARS_MAX:
+        raise _bad_template(key, f"It has at most {limits.EMAIL_TEMPLATE_CHARS_MAX} characters.")
+    if "{code}" not in text:
+        raise _bad_template(key, f"The {key} must contain {{code}}, where the code will stand.")
+    if key == "subject" and not text.isprintable():
+        raise _bad_template(key, "The subject must be one line.")
+    return text
+
+
+def _sender(request: Request, body: dict[str, Any]) -> str | None:
+    """A sender of the app's own; None when it is the server's."""
+    if body.get("sender-email") == request.app.state.settings.mail_from:
+        return None
+    return find_email_in(body, "sender-email")
+
+
+def _bad_template(key: str, problem: str) -> InvalidInput:
+    return invalid("email-template", None, [{"message": problem, "in": [key]}])
+
+
+# --- test users ---------------------------------------------------------------------------------
+
+
+async def get_test_users(request: Request) -> Response:
+    """`GET …/test_users` → `{"test-users": [{"id", "app_id", "email", "code", "created_at"}]}`."""
+    async with administered(request) as app:
+        users = [_test_user(app, each) for each in app.settings.test_users]
+        return json_response({"test-users": users})
+
+
+async def add_test_user(request: Request) -> Response:
+    """`POST …/test_users {"email", "code": six digits}` → `{"test-user"}`."""
+    async with administered(request) as app:
+        body = await json_body(request)
+        email, code = email_in(body, "email"), body.get("code")
+        if not isinstance(code, str) or _CODE.fullmatch(code) is None:
+            raise malformed("body", "code", given=code, accepted="a text of six digits")
+        runtime = request.app.state.runtime
+        made = TestUser(new_uuid(runtime), email, code, runtime.now_ms())
+
+        def change(settings: Settings) -> tuple[Settings, TestUser]:
+            users = settings.test_users
+            if any(each.email == email for each in users):
+                raise Conflict(
+                    "record-not-unique",
+                    f"There is a test user with the address {email}. Delete it first.",
+                    {"record-type": "app-test-user", "value": email},
+                )
+            if len(users) >= limits.TEST_USERS_MAX:
+                problem = f"An app has at most {limits.TEST_USERS_MAX} test users."
+                raise invalid("test-user", None, [{"message": problem}])
+            return msgspec.structs.replace(settings, test_users=(*users, made)), made
+
+        return json_response(
+            {"test-user": _test_user(app, await change_settings(request, app, change))}
+        )
+
+
+async def delete_test_user(request: Request) -> Response:
+    """`DELETE …/test_users {"id"}` → `{"test-user"}` as it was."""
+    async with administered(request) as app:
+        user_id = uuid_in(await json_body(request), "id")
+
+        def change(settings: Settings) -> tuple[Settings, TestUser]:
+            for user in settings.test_users:
+                if user.id == user_id:
+                    left = tuple(each for each in settings.test_users if each is not user)
+                    return msgspec.structs.replace(settings, test_users=left), user
+            raise not_found("app-test-user", user_id)
+
+        return json_response(
+            {"test-user": _test_user(app, await change_settings(request, app, change))}
+        )
+
+
+def _test_user(app: App, user: TestUser) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "app_id": app.id,
+        "email": user.email,
+        "code": user.code,
+        "created_at": iso_text(user.created_ms),
+    }
+
+
+# --- codes and methods --------------------------------------------------------------------------
+
+
+async def set_code_expiry(request: Request) -> Response:
+    """`POST …/set-magic-code-expiry {"expiry": minutes}` → `{"app": row}`."""
+    async with administered(request) as app:
+        body = await json_body(request)
+        if "expiry" not in body:
+            raise missing("body", "expiry")
+        expiry = body["expiry"]
+        if type(expiry) is not int or not 1 <= expiry <= _EXPIRY_MINUTES_MAX:
+            accepted = f"a whole number of minutes from 1 to {_EXPIRY_MINUTES_MAX}"
+            raise malformed("body", "expiry", given=expiry, accepted=accepted)
+        await change_settings(
+            request,
+            app,
+            lambda settings: (msgspec.structs.replace(settings, code_expiry_minutes=expiry), None),
+        )
+        row = {
+            "id": app.id,
+            "title": app.title,
+            "created_at": iso_text(app.row.created_ms),
+            "magic_code_expiry_minutes": expiry,
+        }
+        return json_response({"app": row})
+
+
+async def set_sign_in_methods(request: Request) -> Response:
+    """`POST …/sign-in-methods {"passwords"?: bool, "passkeys"?: bool}` → both, as they are now.
+
+    Beyond Instant: ways to sign in that an app has only once it asks for them.
+    """
+    async with administered(request) as app:
+        body = await json_body(request)
+        for key in ("passwords", "passkeys"):
+            if body.get(key) is not None and not isinstance(body[key], bool):
+                raise malformed("body", key, given=body[key], accepted="true or false")
+        given = {f"has_{key}": value for key, value in body.items() if value is not None}
+        wanted = {key: given[key] for key in ("has_passwords", "has_passkeys") if key in given}
+
+        def change(settings: Settings) -> tuple[Settings, Settings]:
+            changed = msgspec.structs.replace(settings, **wanted)
+            return changed, changed
+
+        now = await change_settings(request, app, change)
+        return json_response({"passwords": now.has_passwords, "passkeys": now.has_passkeys})
+
+
+_APP: Final = "/dash/apps/{app_id}"
+
+ROUTES: Final = (
+    Route("/dash/default-email-template", get_default_template, methods=["GET"]),
+    Route(f"{_APP}/email_status", get_email_status, methods=["GET"]),
+    Route(f"{_APP}/email_templates", set_email_template, methods=["POST"]),
+    Route(f"{_APP}/email_templates/{{id}}", delete_email_template, methods=["DELETE"]),
+    Route(f"{_APP}/sender-verification", get_sender_verification, methods=["GET"]),
+    Route(f"{_APP}/test_users", get_test_users, methods=["GET"]),
+    Route(f"{_APP}/test_users", add_test_user, methods=["POST"]),
+    Route(f"{_APP}/test_users", delete_test_user, methods=["DELETE"]),
+    Route(f"{_APP}/set-magic-code-expiry", set_code_expiry, methods=["POST"]),
+    Route(f"{_APP}/sign-in-methods", set_sign_in_methods, methods=["POST"]),
+)

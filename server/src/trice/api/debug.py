@@ -1,0 +1,105 @@
+"""Routes that explain rules: `debugQuery` and `debugTransact` (instant-http §3.2, §3.3)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trice.api.middleware import json_response
+from trice.api.parameters import (
+    Lent,
+    admin_caller,
+    bearer_token,
+    is_true,
+    json_body,
+    malformed,
+    missing,
+)
+from trice.apps.apps import Apps
+from trice.errors import invalid
+from trice.rules.document import Rules
+
+if TYPE_CHECKING:
+    from trice.debug import Explainer
+
+
+async def query(request: Request) -> Response:
+    """`POST /admin/query_perms_check {"query", "rules-override"?, "ip-override"?,
+    "origin-override"?, "inference?"?}` → `{"result", "check-results"}`."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as lent:
+        body = await json_body(request)
+        if "query" not in body:
+            raise missing("body", "query")
+        if not isinstance(body["query"], dict):
+            raise malformed("body", "query", given=body["query"], accepted="an object")
+        explainer = await _explainer(request, lent, body)
+        found = await explainer.query(body["query"], is_inferring=is_true(body.get("inference?")))
+        return json_response(found.wire())
+
+
+async def transact(request: Request) -> Response:
+    """`POST /admin/transact_perms_check {"steps", "throw-on-missing-attrs?"?, "rules-override"?,
+    "ip-override"?, "origin-override"?, "dangerously-commit-tx"?}`
+    → `{"tx-id", "all-checks-ok?", "committed?", "check-results"}`."""
+    apps: Apps = request.app.state.apps
+    async with admin_caller(request, apps) as lent:
+        body = await json_body(request)
+        if "steps" not in body:
+            raise missing("body", "steps")
+        explainer = await _explainer(request, lent, body)
+        found = await explainer.transact(
+            body["steps"],
+            throw_on_missing_attrs=is_true(body.get("throw-on-missing-attrs?")),
+            may_commit=is_true(body.get("dangerously-commit-tx")),
+        )
+        return json_response(found.wire())
+
+
+async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Explainer:
+    """Who is judged, by which rules.
+
+    raises   InvalidInput for admins, for requests without the admin token, and for wrong overrides
+    """
+    # Imported here: what explains rules is no part of an idle server.
+    from trice.debug import Explainer
+
+    if bearer_token(request) is None:
+        raise missing("headers", "authorization")
+    if lent.identity.is_admin:
+        problem = (
+            "Cannot test perms as admin. Act as somebody: send the header `as-email`, `as-token` "
+            "or `as-guest` (in JavaScript, `db.asUser(…)`)."
+        )
+        raise invalid("non-admin", None, [{"message": problem}])
+    identity = lent.identity
+    ip = _text(body, "ip-override")
+    origin = _text(body, "origin-override")
+    if ip is not None:
+        identity = replace(identity, ip=ip)
+    if origin is not None:
+        identity = replace(identity, origin=origin)
+    rules = lent.app.database.rules
+    document = body.get("rules-override")
+    if document is not None:
+        # 0.2 ms an expression: a large document would hold up the loop.
+        rules = await asyncio.to_thread(Rules.parse, document, is_open=rules.is_open)
+    return Explainer(lent.app.database, identity, rules, runtime=request.app.state.runtime)
+
+
+def _text(body: dict[str, Any], key: str) -> str | None:
+    given = body.get(key)
+    if given is None or isinstance(given, str):
+        return given
+    raise malformed("body", key, given=given, accepted="a string")
+
+
+ROUTES: Final = (
+    Route("/admin/query_perms_check", query, methods=["POST"]),
+    Route("/admin/transact_perms_check", transact, methods=["POST"]),
+)

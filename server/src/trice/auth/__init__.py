@@ -1,0 +1,1 @@
+"""Who somebody is: accounts, tokens, and the ways to sign in."""

@@ -1,0 +1,115 @@
+"""Magic codes: six digits sent by e-mail, each of which signs in once.
+
+`$magicCodes {codeHash, email}` keeps hashes. Several codes of one address work at a time, up to
+limits.MAGIC_CODES_PER_EMAIL_MAX; making one removes those whose time is over, then the oldest.
+
+source   instant-http §1.3, §6.3; spec/auth.md A40-A49
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final, Literal
+
+from trice import limits
+from trice.apps.settings import Settings
+from trice.auth.rows import Row, find_rows
+from trice.database import Change
+from trice.errors import NotFound
+from trice.runtime import Runtime, new_uuid
+
+_CODES: Final = "$magicCodes"
+_CODE_COUNT: Final = 1_000_000
+_DRAW_BYTES: Final = 8
+_DRAW_MAX: Final = 2 ** (8 * _DRAW_BYTES) // _CODE_COUNT * _CODE_COUNT
+
+Consumed = Literal["right", "wrong", "expired"]
+
+
+def new_code(runtime: Runtime) -> str:
+    """Draw six digits, each code as likely as any other."""
+    while True:
+        drawn = int.from_bytes(runtime.random_bytes(_DRAW_BYTES), "big")
+        if drawn < _DRAW_MAX:  # beyond, the first codes would be likelier than the others
+            return f"{drawn % _CODE_COUNT:06d}"
+
+
+def add_code(change: Change, email: str, *, settings: Settings, runtime: Runtime) -> str:
+    """Make a code for an address and return it; only its hash is stored."""
+    code = new_code(runtime)
+    stored = _stored(change, email)
+    fresh = [row for row in stored if not _is_expired(row, change, settings)]
+    surplus = len(fresh) - limits.MAGIC_CODES_PER_EMAIL_MAX + 1
+    kept = {row.fields["id"] for row in fresh[max(surplus, 0) :]}
+    for row in stored:
+        if row.fields["id"] not in kept:
+            change.write(["delete", _CODES, row.fields["id"]])
+    values = {"codeHash": _hash_code(code), "email": email}
+    change.write(["update", _CODES, new_uuid(runtime), values])
+    return code
+
+
+def consume_code(change: Change, email: str, code: str, *, settings: Settings) -> Consumed:
+    """Use a code up. One that is too old is used up as well.
+
+    The codes of test users are right each time.
+    """
+    code_hash = _hash_code(code)
+    found = [row for row in _stored(change, email) if row.fields.get("codeHash") == code_hash]
+    fresh = [row for row in found if not _is_expired(row, change, settings)]
+    for row in (fresh or found)[-1:]:
+        change.write(["delete", _CODES, row.fields["id"]])
+    if fresh or _is_test_code(settings, email, code):
+        return "right"
+    return "expired" if found else "wrong"
+
+
+def code_error(consumed: Literal["wrong", "expired"]) -> NotFound:
+    """The answer to a code that does not sign in. It says nothing about the address."""
+    if consumed == "expired":
+        return NotFound(
+            "record-expired",
+            "Record expired: app-user-magic-code. The code is too old; ask for a new one.",
+            {"record-type": "app-user-magic-code", "args": []},
+        )
+    return NotFound(
+        "record-not-found",
+        "Record not found: app-user-magic-code. The code is wrong or was used already.",
+        {"record-type": "app-user-magic-code", "args": []},
+    )
+
+
+def expiry_text(settings: Settings) -> str:
+    """How long codes work, as the e-mail says it: `24 hours`, `10 minutes`."""
+    count, unit = settings.code_expiry_minutes, "minute"
+    if count % 60 == 0:
+        count, unit = count // 60, "hour"
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def is_test_user(settings: Settings, email: str) -> bool:
+    """Whether the address belongs to a test user, whose code is fixed."""
+    return any(user.email == email for user in settings.test_users)
+
+
+def _stored(change: Change, email: str) -> list[Row]:
+    """The codes of an address, oldest first. Imported data may hold more than are ever made."""
+    return find_rows(change, _CODES, "email", email, count=limits.MAGIC_CODES_READ_MAX)
+
+
+def _is_expired(row: Row, change: Change, settings: Settings) -> bool:
+    # Ages are compared in whole minutes, so the last minute is included (§1.6).
+    age_minutes = (change.time_ms - row.created_ms) // 60_000
+    return age_minutes > settings.code_expiry_minutes
+
+
+def _is_test_code(settings: Settings, email: str, code: str) -> bool:
+    return any(
+        user.email == email and hmac.compare_digest(user.code.encode(), code.encode())
+        for user in settings.test_users
+    )
+
+
+def _hash_code(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()

@@ -1,0 +1,307 @@
+"""Requests of this server to sign-in providers.
+
+Their addresses come from people who administer one app, so a request could be aimed at what only
+this machine reaches: another service on it, a metadata service of the cloud. Therefore https only,
+to public addresses only, looked up once and connected to as looked up; redirects stay on the host.
+
+source   instant-http §1.6, §5.7; spec/auth.md A94-A98
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urljoin
+
+import orjson
+
+from trice import limits
+from trice.auth.origins import Url, read_url
+from trice.errors import PermissionDenied, Unavailable
+from trice.runtime import Runtime
+
+if TYPE_CHECKING:
+    # Loaded by the first request: it and the certificates take 9 of an idle server's 60 MB.
+    import httpx
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Host and port → IP addresses; raises OSError."""
+
+_ADDRESSES_TRIED: Final = 3
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_HEADERS: Final = {
+    # Apple's discovery document is refused to what does not look like a browser.
+    "user-agent": "Mozilla/5.0 (compatible; trice)",
+    "accept": "application/json",
+    # What is not compressed cannot grow beyond the limit while it is unpacked.
+    "accept-encoding": "identity",
+}
+_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+"""IPv4 addresses as networks without IPv4 write them: `64:ff9b::10.0.0.1` may be private."""
+
+
+def oauth_error(message: str) -> PermissionDenied:
+    """Signing in with a provider failed; `message` reaches the person who tried."""
+    return PermissionDenied("oauth-error", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider answered.
+
+    body   a JSON object or list; an empty object when it is anything else
+    """
+
+    status: int
+    body: Any
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Outgoing:
+    """Holds one HTTP client, made by the first request, closed by `close`."""
+
+    def __init__(self, *, allows_private_hosts: bool, resolve: Resolve | None = None) -> None:
+        """allows_private_hosts   also http and private addresses: for development and tests"""
+        self._allows_private_hosts = allows_private_hosts
+        self._resolve = resolve or _resolve
+        self._making: asyncio.Task[httpx.AsyncClient] | None = None
+        self._running = 0
+
+    async def get(self, url: str, *, token: str | None = None) -> Answer:
+        """Fetch a JSON document, following redirects on the same host.
+
+        token    bearer token to send
+        raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
+        """
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return await self._bounded("GET", url, headers, None)
+
+    async def post(self, url: str, form: Mapping[str, str]) -> Answer:
+        """Send a form; redirects are not followed. Raises as `get`."""
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        return await self._bounded("POST", url, headers, urlencode(form).encode())
+
+    async def close(self) -> None:
+        """Close the client; requests under way fail."""
+        if self._making is not None:
+            client = await self._making
+            await client.aclose()
+
+    async def _bounded(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> Answer:
+        if self._running >= limits.OUTGOING_CALLS_MAX:
+            raise Unavailable("overloaded", "Too many sign-ins are under way; try again.")
+        self._running += 1
+        try:
+            async with asyncio.timeout(limits.OUTGOING_TIMEOUT_MS / 1000):
+                return await self._follow(method, url, headers, content)
+        except TimeoutError as cause:
+            raise oauth_error("The sign-in provider did not answer in time.") from cause
+        finally:
+            self._running -= 1
+
+    async def _follow(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> Answer:
+        for _ in range(limits.OUTGOING_REDIRECTS_MAX + 1):
+            target = self._check_url(url)
+            answer, location = await self._send(method, target, headers, content)
+            if location is None or method != "GET":
+                return answer
+            url = urljoin(url, location)
+            following = self._check_url(url)
+            if (following.scheme, following.host_and_port) != (target.scheme, target.host_and_port):
+                raise oauth_error("The sign-in provider redirected to another host.")
+        raise oauth_error("The sign-in provider redirected too often.")
+
+    def _check_url(self, text: str) -> Url:
+        url = read_url(text)
+        if url is None or not url.is_web:
+            raise oauth_error("The sign-in provider has an address that is not a valid https URL.")
+        if url.scheme != "https" and not self._allows_private_hosts:
+            raise oauth_error("The sign-in provider has an address that is not https.")
+        return url
+
+    async def _send(
+        self, method: str, url: Url, headers: Mapping[str, str], content: bytes | None
+    ) -> tuple[Answer, str | None]:
+        """One request; returns the answer and where it redirects to, if it does."""
+        import httpx  # see above
+
+        port = int(url.port) if url.port else 443 if url.scheme == "https" else 80
+        client = await self._get_client()
+        addresses = await self._addresses(url.host, port)
+        for position, address in enumerate(addresses, 1):
+            # Connected to by address: a second look-up could lead elsewhere than the first.
+            host = f"[{address}]" if ":" in address else address
+            query = "" if url.query is None else f"?{url.query}"
+            try:
+                request = client.build_request(
+                    method,
+                    f"{url.scheme}://{host}:{port}{url.path}{query}",
+                    headers={**_HEADERS, **headers, "host": url.host_and_port},
+                    content=content,
+                    extensions={
+                        "sni_hostname": url.host.strip("[]"),
+                        "timeout": httpx.Timeout(limits.OUTGOING_TIMEOUT_MS / 1000).as_dict(),
+                    },
+                )
+                return await self._read(client, request)
+            except httpx.ConnectError as cause:
+                if position == len(addresses):
+                    raise oauth_error("The sign-in provider cannot be reached.") from cause
+            except (httpx.HTTPError, httpx.InvalidURL) as cause:
+                raise oauth_error("The sign-in provider cannot be reached.") from cause
+        raise oauth_error("The sign-in provider has no address.")
+
+    async def _read(
+        self, client: httpx.AsyncClient, request: httpx.Request
+    ) -> tuple[Answer, str | None]:
+        response = await client.send(request, stream=True, follow_redirects=False)
+        try:
+            if response.status_code in _REDIRECTS and "location" in response.headers:
+                return Answer(response.status_code, {}), response.headers["location"]
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise oauth_error("The sign-in provider sent a compressed answer.")
+            body = bytearray()
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > limits.OUTGOING_BYTES_MAX:
+                    raise oauth_error("The sign-in provider sent too large an answer.")
+        finally:
+            await response.aclose()
+        return Answer(response.status_code, _json(bytes(body))), None
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            found = await self._resolve(host.strip("[]"), port)
+        except OSError as cause:
+            raise oauth_error("The sign-in provider's host is unknown.") from cause
+        # One private address among public ones would still be reached now and then.
+        if not self._allows_private_hosts and not all(is_public(address) for address in found):
+            raise oauth_error("The sign-in provider's host is not on the public internet.")
+        return sorted(set(found), key=lambda address: ":" in address)[:_ADDRESSES_TRIED]
+
+    async def _get_client(self) -> httpx.AsyncClient:
+        if self._making is None:
+            self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(_make_client))
+        return await asyncio.shield(self._making)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return is_public(str(found.ipv4_mapped))
+        if found in _TRANSLATED or found.sixtofour is not None or found.teredo is not None:
+            return False
+    return found.is_global and not found.is_multicast
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def _make_client() -> httpx.AsyncClient:
+    """Runs on a thread: importing and reading certificates takes 150 ms.
+
+    What verifies tokens is imported along: it is needed right after a provider's first answer.
+    """
+    import httpx
+    import joserfc.jwt  # noqa: F401
+
+    return httpx.AsyncClient(
+        # A connection kept for its address could serve another name at that address.
+        limits=httpx.Limits(max_keepalive_connections=0),
+        # A proxy of the environment would look up names again, out of our sight.
+        trust_env=False,
+    )
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, (dict, list)) else {}
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One document: `document`, or why there is none. `lock` is held while it is fetched."""
+
+    lock: asyncio.Lock
+    document: dict[str, Any] | None = None
+    problem: str = ""
+    read_ms: float = 0
+    until_ms: float = 0
+
+
+class Documents:
+    """Discovery documents and key sets of providers.
+
+    Holds at most limits.PROVIDER_DOCUMENTS_MAX, each for limits.PROVIDER_DOCUMENT_MS; failures for
+    limits.PROVIDER_RETRY_MS. Many who ask for one at once wait for one request.
+    """
+
+    def __init__(self, outgoing: Outgoing, runtime: Runtime) -> None:
+        self._outgoing = outgoing
+        self._runtime = runtime
+        self._entries: dict[str, _Entry] = {}
+
+    async def get(self, url: str) -> Mapping[str, Any]:
+        """The JSON object at `url`, perhaps remembered. Raises PermissionDenied("oauth-error")."""
+        entry = self._entry(url)
+        if self._runtime.monotonic_ms() >= entry.until_ms:
+            async with entry.lock:
+                if self._runtime.monotonic_ms() >= entry.until_ms:
+                    await self._fetch(url, entry)
+        return _document(entry)
+
+    async def get_newer(self, url: str) -> Mapping[str, Any]:
+        """The JSON object at `url`, read again unless that was just done."""
+        entry = self._entry(url)
+        async with entry.lock:
+            since_ms = self._runtime.monotonic_ms() - entry.read_ms
+            if entry.until_ms == 0 or since_ms >= limits.PROVIDER_KEYS_RETRY_MS:
+                await self._fetch(url, entry)
+        return _document(entry)
+
+    def _entry(self, url: str) -> _Entry:
+        entry = self._entries.get(url)
+        if entry is None:
+            while len(self._entries) >= limits.PROVIDER_DOCUMENTS_MAX:
+                del self._entries[next(iter(self._entries))]
+            entry = self._entries[url] = _Entry(asyncio.Lock())
+        return entry
+
+    async def _fetch(self, url: str, entry: _Entry) -> None:
+        entry.document, entry.problem = None, ""
+        try:
+            answer = await self._outgoing.get(url)
+            if answer.is_ok and isinstance(answer.body, dict) and answer.body:
+                entry.document = answer.body
+            else:
+                entry.problem = "Unable to fetch OAuth configuration"
+        except PermissionDenied as failure:
+            entry.problem = failure.message
+        now_ms = self._runtime.monotonic_ms()
+        is_found = entry.document is not None
+        life_ms = limits.PROVIDER_DOCUMENT_MS if is_found else limits.PROVIDER_RETRY_MS
+        entry.read_ms, entry.until_ms = now_ms, now_ms + life_ms
+
+
+def _document(entry: _Entry) -> Mapping[str, Any]:
+    if entry.document is None:
+        raise oauth_error(entry.problem)
+    return entry.document

@@ -1,0 +1,92 @@
+"""How often sign-in may be tried: per address of an app, and per network address.
+
+source   instant-http §6.4; spec/auth.md A50-A55
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from trice import limits
+from trice.errors import LimitExceeded
+from trice.rate_limit import Buckets, RateLimit
+from trice.rules.values import iso_text
+from trice.runtime import Runtime
+
+_HOUR_MS: Final = 3600 * 1000
+_MINUTE_MS: Final = 60 * 1000
+
+
+def _per_hour(count: int) -> RateLimit:
+    return RateLimit(count, count, _HOUR_MS)
+
+
+_SENDS: Final = _per_hour(limits.MAGIC_CODE_SENDS_PER_HOUR)
+_VERIFIES: Final = _per_hour(limits.MAGIC_CODE_VERIFIES_PER_HOUR)
+_SIGN_INS: Final = _per_hour(limits.SIGN_INS_PER_ADDRESS_PER_HOUR)
+_TOKEN_CHECKS: Final = RateLimit(
+    limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
+    limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
+    _MINUTE_MS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Counts tries, and raises LimitExceeded("rate-limited") that says when to come back."""
+
+    buckets: Buckets
+    runtime: Runtime
+
+    def send(self, app_id: str, email: str) -> None:
+        """Count a code sent to an address of an app."""
+        problem = "Too many verification codes requested for this email."
+        self.take(("magic-code-send", app_id, email), _SENDS, problem)
+
+    def verify(self, app_id: str, email: str) -> None:
+        """Count a try to use a code of an address of an app."""
+        problem = "Too many verification codes tried for this email."
+        self.take(("magic-code-verify", app_id, email), _VERIFIES, problem)
+
+    def sign_in(self, kind: Literal["send", "verify", "guest"], ip: str) -> None:
+        """Count a sign-in of one kind from a network address."""
+        problem = "Too many sign-ins from this network address."
+        self.take(("sign-in", kind, network_of(ip)), _SIGN_INS, problem)
+
+    def token_check(self, ip: str) -> None:
+        """Count a token that is looked at for a network address."""
+        problem = "Too many tokens checked from this network address."
+        self.take(("token-check", network_of(ip)), _TOKEN_CHECKS, problem)
+
+    def take(self, key: Hashable, rate: RateLimit, problem: str) -> None:
+        """Count one try of `key`.
+
+        problem   the sentence a refusal begins with
+        raises    LimitExceeded with hint {"retry-at", "retry-after" (ms), "remaining-tokens"}
+        """
+        refusal = self.buckets.take(key, (rate,))
+        if refusal is None:
+            return
+        assert refusal.retry_at_ms is not None, "one token fits into every bucket"
+        retry_at = iso_text(refusal.retry_at_ms)
+        hint = {
+            "retry-at": retry_at,
+            "retry-after": max(refusal.retry_at_ms - self.runtime.now_ms(), 1),
+            "remaining-tokens": refusal.remaining_tokens,
+        }
+        raise LimitExceeded("rate-limited", f"{problem} Try again after {retry_at}.", hint)
+
+
+def network_of(ip: str) -> str:
+    """The network one customer has: an IPv4 address, the first 64 bits of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return ip[:64]
+    if address.version == 4:
+        return ip
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else address.packed[:8].hex()

@@ -1,0 +1,157 @@
+"""An evaluation watched: the value, or the error, of every part of an expression. No I/O.
+
+The closures are those of the plain evaluation, each in a wrapper that takes notes, so the result
+is the same; a plain `Program` knows nothing of this. Parts that `&&`, `||` and `? :` skip are
+evaluated aside, to be shown: on a budget of their own, and without effect on the result.
+
+cost     about 0.3 ms to make, 1 µs a part to evaluate
+
+source   spec/cel.md E80-E84
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trice import limits
+from trice.cel.ast import Choice, Junction, Node
+from trice.cel.closures import BUDGET, Run, Scope
+from trice.cel.compile import compile_expression
+from trice.cel.errors import BudgetExceeded, EvaluationError
+from trice.cel.evaluate import Program
+from trice.cel.parse import Expression
+from trice.cel.text import text_of
+from trice.cel.values import Budget
+
+_ASIDE: Final = " aside"
+"""Where a scope holds whether it only shows what was skipped; no variable is called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one evaluation of a node came to.
+
+    error     why it has no value; "" when it has `value`
+    is_aside  it did not take part: `&&`, `||` or `? :` had skipped it
+    """
+
+    value: Any
+    error: str
+    is_aside: bool
+
+
+class Trace:
+    """A program that takes notes. Evaluate `program` as any other; then ask `seen`.
+
+    Holds the notes since `clear`, at most limits.CEL_TRACE_NOTES_MAX: then later ones are left out.
+    Not for two evaluations at once.
+
+    original  the program traced
+    silent    prefixes of functions of the host that are not called aside, because calling them has
+              effects
+    """
+
+    def __init__(self, original: Program, *, silent: tuple[str, ...] = ()) -> None:
+        self.original = original
+        self._silent = silent
+        self._notes: dict[int, list[Seen]] = {}
+        self._count = 0
+        self._runs: dict[int, Run] = {}
+        # Notes are kept by the identity of nodes: those of the binds stay alive with `original`.
+        code = compile_expression(
+            original.expression, original.environment, original.binds, self._observe
+        )
+        self.program = Program(
+            original.expression, original.environment, original.binds, original.weight, code.run
+        )
+
+    @property
+    def binds(self) -> Mapping[str, Expression]:
+        """What the names that the document binds stand for."""
+        return dict(self.original.binds)
+
+    def clear(self) -> None:
+        """Forget the notes."""
+        self._notes.clear()
+        self._count = 0
+
+    def seen(self, node: Node) -> list[Seen]:
+        """What `node` came to, each time it was evaluated; in loops once for each item."""
+        return self._notes.get(id(node), [])
+
+    def found(self, node: Node) -> Seen | None:
+        """What `node` came to when it counted, else aside; None: it was never evaluated."""
+        notes = self.seen(node)
+        return next((note for note in notes if not note.is_aside), notes[0] if notes else None)
+
+    def _observe(self, node: Node, run: Run) -> Run:
+        """Wrap the closure of `node`."""
+        whole = self._whole(node, run)
+
+        def observed(scope: Scope) -> Any:
+            try:
+                value = whole(scope)
+            except EvaluationError as error:
+                error.part = error.part or text_of(node)
+                self._note(node, Seen(None, str(error), _ASIDE in scope))
+                raise
+            self._note(node, Seen(value, "", _ASIDE in scope))
+            return value
+
+        self._runs[id(node)] = observed
+        return observed
+
+    def _whole(self, node: Node, run: Run) -> Run:
+        """The closure of `node` with what it skips shown afterwards."""
+        match node:
+            case Junction(operands=parts):
+                skippable = parts
+            case Choice(then=then, otherwise=otherwise):
+                skippable = (then, otherwise)
+            case _:
+                return run
+
+        def whole(scope: Scope) -> Any:
+            before = [len(self.seen(part)) for part in skippable]
+            try:
+                return run(scope)
+            finally:
+                for part, count in zip(skippable, before, strict=True):
+                    if len(self.seen(part)) == count:
+                        self._show(part, scope)
+
+        return whole
+
+    def _show(self, node: Node, scope: Scope) -> None:
+        """Evaluate a part that was skipped."""
+        if self._count >= limits.CEL_TRACE_NOTES_MAX:
+            return
+        aside = dict(scope)
+        main: Budget | None = None
+        if _ASIDE not in aside:
+            main = scope[BUDGET]
+            steps_left = main.steps_left
+            aside[BUDGET] = aside[_ASIDE] = Budget()
+            for name in aside:
+                if isinstance(name, str) and name.startswith(self._silent or (_ASIDE,)):
+                    aside[name] = _not_called if callable(aside[name]) else aside[name]
+        try:
+            self._runs[id(node)](aside)
+        except (EvaluationError, BudgetExceeded):
+            # An error was noted where it arose; beyond the budget there is nothing to show.
+            return
+        finally:
+            if main is not None:
+                # Functions of the host may charge the budget they were given beforehand.
+                main.steps_left = steps_left
+
+    def _note(self, node: Node, seen: Seen) -> None:
+        if self._count < limits.CEL_TRACE_NOTES_MAX:
+            self._count += 1
+            self._notes.setdefault(id(node), []).append(seen)
+
+
+def _not_called(*arguments: Any) -> Any:
+    raise EvaluationError("It was not evaluated: that would have effects.")

@@ -1,0 +1,294 @@
+"""`trice explain`: why somebody may, or may not, see or change something.
+
+0 everything allowed · 1 something denied · 2 it could not be found out
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import click
+
+from trice.apps.apps import Apps
+from trice.auth.tokens import identify, identify_email
+from trice.cli.explanations import (
+    Shown,
+    explanation_lines,
+    query_checks,
+    report,
+    transact_checks,
+    verdict_word,
+)
+from trice.errors import TriceError
+from trice.identity import GUEST
+from trice.rules.document import Rules
+from trice.runtime import Runtime, SystemRuntime
+from trice.server import lock_data_dir
+
+Subject = Literal["query", "transact"]
+C = TypeVar("C", bound=Callable[..., Any])
+
+_TIMEOUT_S: Final = 30
+_OPTIONS: Final = (
+    click.option("--url", envvar="TRICE_URL", help="Server to ask: http://localhost:8888."),
+    click.option(
+        "--data-dir",
+        envvar="TRICE_DATA_DIR",
+        type=click.Path(path_type=Path),
+        help="Data directory to look into, without --url; no server may be using it.",
+    ),
+    click.option("--app", "app_id", envvar="TRICE_APP", required=True, help="Id of the app."),
+    click.option(
+        "--admin-token", envvar="TRICE_ADMIN_TOKEN", help="Its admin token; needed with --url."
+    ),
+    click.option("--as-email", help="Act as the user with this e-mail address."),
+    click.option("--as-token", help="Act as the holder of this refresh token."),
+    click.option("--as-guest", is_flag=True, help="Act as somebody who is not signed in."),
+    click.option(
+        "--rules",
+        "rules_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Try these rules (JSON) instead of those in force.",
+    ),
+    click.option("--ip", help="Address of the caller, as `request.ip`."),
+    click.option("--origin", help="Origin of the caller, as `request.origin`."),
+    click.option("--json", "is_json", is_flag=True, help="Print the whole answer as JSON."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to explain, to whom, and where."""
+
+    subject: Subject
+    body: Any
+    url: str | None
+    data_dir: Path | None
+    app_id: str
+    admin_token: str | None
+    as_email: str | None
+    as_token: str | None
+    rules: Any
+    ip: str | None
+    origin: str | None
+
+
+class Failed(Exception):
+    """It could not be found out. The body is that of an error of the HTTP API."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(body.get("message"))
+        self.body = body
+
+
+def _with_options(command: C) -> C:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group(short_help="Explain why somebody may see or change something.")
+def explain() -> None:
+    """Tell which rules decide, with what values, and what would have had to be true.
+
+    Nothing is changed: a transaction is run with every check and undone.
+    Exit code: 0 allowed, 1 denied, 2 error.
+    """
+
+
+@explain.command("query", context_settings={"max_content_width": 100})
+@click.argument("query")
+@_with_options
+def explain_query(query: str, **options: Any) -> None:
+    """Explain what is visible of a QUERY: '{"todos": {}}', or - for standard input."""
+    _run("query", _json_argument(query, "QUERY", dict, '{"todos": {}}'), **options)
+
+
+@explain.command("transact", context_settings={"max_content_width": 100})
+@click.argument("steps")
+@_with_options
+def explain_transact(steps: str, **options: Any) -> None:
+    """Explain which checks STEPS meet: '[["update", "todos", "ID", {"done": true}]]', or - for
+    standard input."""
+    example = '[["update", "todos", "ID", {"done": true}]]'
+    given = _json_argument(steps, "STEPS", list, example)
+    _run("transact", [given] if given and isinstance(given[0], str) else given, **options)
+
+
+def _json_argument(text: str, name: str, kind: type, example: str) -> Any:
+    """The JSON of an argument; wrong usage when it is something else."""
+    raw = sys.stdin.read() if text == "-" else text
+    try:
+        found = json.loads(raw)
+    except ValueError as cause:
+        raise click.UsageError(f"{name} is not valid JSON: {cause}. Example: {example}") from None
+    if not isinstance(found, kind):
+        raise click.UsageError(f"{name} has another form than this example: {example}")
+    return found
+
+
+def _run(
+    subject: Subject,
+    body: Any,
+    *,
+    url: str | None,
+    data_dir: Path | None,
+    app_id: str,
+    admin_token: str | None,
+    as_email: str | None,
+    as_token: str | None,
+    as_guest: bool,
+    rules_file: Path | None,
+    ip: str | None,
+    origin: str | None,
+    is_json: bool,
+) -> None:
+    if (as_email is not None) + (as_token is not None) + as_guest != 1:
+        raise click.UsageError("Say who acts: one of --as-email, --as-token, --as-guest.")
+    if url is None and data_dir is None:
+        raise click.UsageError("Say where: --url of a server, or --data-dir of a stopped one.")
+    if url is not None and admin_token is None:
+        raise click.UsageError("A server is asked with the app's --admin-token.")
+    request = Request(
+        subject,
+        body,
+        url,
+        data_dir,
+        app_id,
+        admin_token,
+        # As addresses are stored.
+        None if as_email is None else as_email.strip().lower(),
+        as_token,
+        None if rules_file is None else _json_file(rules_file),
+        ip,
+        origin,
+    )
+    try:
+        answer = _ask_server(request) if url is not None else asyncio.run(_look_into(request))
+    except Failed as failure:
+        _print_failure(failure.body, is_json=is_json)
+        raise SystemExit(2) from None
+    checks = query_checks(answer) if subject == "query" else transact_checks(answer)
+    if is_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_summary(request, checks)))
+    raise SystemExit(0 if all(check.is_allowed for check in checks) else 1)
+
+
+def _json_file(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as cause:
+        raise click.UsageError(f"{path} is not valid JSON: {cause}.") from None
+
+
+def _summary(request: Request, checks: list[Shown]) -> list[str]:
+    if not checks:
+        nothing = "There is nothing to check: " + (
+            "the query finds no entity, even without rules."
+            if request.subject == "query"
+            else "the transaction asks no rule."
+        )
+        return [nothing]
+    return "\n".join(report(checks)).rstrip().split("\n")
+
+
+def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
+    if is_json:
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
+    hint = body.get("hint") or {}
+    message = body.get("message") or str(body)
+    if hint.get("record-type") == "app-user":
+        message = "There is no such user in this app."
+    click.echo(f"{verdict_word('error')}{message}", err=True)
+    explanation = hint.get("explanation")
+    if explanation is not None:
+        click.echo("\n".join(f"  {line}" for line in explanation_lines(explanation)), err=True)
+
+
+def _ask_server(request: Request) -> dict[str, Any]:
+    """Ask a running server. Raises Failed."""
+    # Imported here: `trice serve` loads this file too, and needs no HTTP client.
+    import httpx
+
+    key = "query" if request.subject == "query" else "steps"
+    body = {
+        key: request.body,
+        "rules-override": request.rules,
+        "ip-override": request.ip,
+        "origin-override": request.origin,
+    }
+    headers = {"app-id": request.app_id, "authorization": f"Bearer {request.admin_token}"}
+    if request.as_email is not None:
+        headers["as-email"] = request.as_email
+    elif request.as_token is not None:
+        headers["as-token"] = request.as_token
+    else:
+        headers["as-guest"] = "true"
+    url = f"{str(request.url).rstrip('/')}/admin/{request.subject}_perms_check"
+    try:
+        response = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S)
+        answer = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL) as failure:
+        raise Failed({"message": f"{request.url} does not answer: {failure}."}) from failure
+    except ValueError as failure:
+        raise Failed({"message": f"{request.url} is no trice server."}) from failure
+    if response.status_code != 200 or not isinstance(answer, dict):
+        raise Failed(answer if isinstance(answer, dict) else {"message": str(answer)})
+    return answer
+
+
+async def _look_into(request: Request) -> dict[str, Any]:
+    """Open the data directory of a stopped server. Raises Failed."""
+    folder = request.data_dir
+    assert folder is not None
+    if not (folder / "platform.db").is_file():
+        raise Failed({"message": f"{folder} is no data directory of trice: it has no platform.db."})
+    try:
+        lock = lock_data_dir(folder)
+    except OSError as failure:
+        message = f"{failure.strerror}; ask it with --url, or stop it."
+        raise Failed({"message": message}) from failure
+    try:
+        runtime = SystemRuntime()
+        apps = Apps(folder, runtime=runtime, is_open_by_default=False)
+        try:
+            return await _explain_in(apps, request, runtime=runtime)
+        except TriceError as failure:
+            raise Failed(failure.body()) from failure
+        finally:
+            await apps.close()
+    finally:
+        lock.close()
+
+
+async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict[str, Any]:
+    """As the server's debug routes answer."""
+    # Imported here: `trice serve` loads this file too, and explains nothing while idle.
+    from trice.debug import Explainer
+
+    app = await apps.lend(request.app_id)
+    try:
+        database = app.database
+        identity = replace(GUEST, ip=request.ip or "", origin=request.origin or "")
+        if request.as_email is not None:
+            identity = await identify_email(database, request.as_email, request=identity)
+        elif request.as_token is not None:
+            identity = await identify(database, request.as_token.strip(), request=identity)
+        rules = database.rules
+        if request.rules is not None:
+            rules = Rules.parse(request.rules, is_open=rules.is_open)
+        explainer = Explainer(database, identity, rules, runtime=runtime)
+        if request.subject == "query":
+            return (await explainer.query(request.body)).wire()
+        return (await explainer.transact(request.body)).wire()
+    finally:
+        apps.give_back(app)

@@ -1,0 +1,227 @@
+"""Queries and transactions that tell why rules decided as they did. For whoever writes the rules.
+
+Both run as the real ones do, on threads: explaining takes a hundred times as long as judging.
+
+source   instant-http §3.2, §3.3; spec/rules.md R160-R169
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from trice.catalog.catalog import Catalog
+from trice.database import Database
+from trice.errors import PermissionDenied
+from trice.identity import Identity
+from trice.protocol.ids import TxId
+from trice.query.encode import nested_result
+from trice.query.parse import parse
+from trice.query.plan import plan
+from trice.query.run import run
+from trice.rate_limit import Buckets
+from trice.rules.check_results import (
+    Check,
+    Judgement,
+    Traces,
+    TracingJudge,
+    query_checks,
+    write_checks,
+)
+from trice.rules.document import Rules
+from trice.rules.explain import json_of
+from trice.rules.judge import Caller
+from trice.rules.reads import RuledVisibility
+from trice.rules.writes import CheckResult, WriteChecks
+from trice.runtime import Runtime
+from trice.store.commit import Commit
+from trice.store.engine import Snapshot, Statements, WriteTx
+from trice.transact.admin import expand_admin_steps
+from trice.transact.apply import apply
+
+
+@dataclass(frozen=True, slots=True)
+class DebuggedQuery:
+    """An answer, and every check it depended on."""
+
+    result: dict[str, Any]
+    checks: list[Check]
+
+    def wire(self) -> dict[str, Any]:
+        """As `POST /admin/query_perms_check` answers it (instant-http §3.2)."""
+        return {
+            "result": self.result,
+            "check-results": [
+                {
+                    "id": check.id,
+                    "entity": check.etype,
+                    "label": check.label,
+                    "record": check.record,
+                    "program": check.program,
+                    "check": json_of(check.value),
+                    "explanation": check.explanation,
+                }
+                for check in self.checks
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DebuggedTransaction:
+    """What a transaction did or would have done.
+
+    tx             its id; of one that was undone, the id it would have had
+    is_ok          whether every check passed
+    is_committed   False: everything was undone
+    """
+
+    tx: TxId
+    is_ok: bool
+    is_committed: bool
+    checks: list[Check]
+
+    def wire(self) -> dict[str, Any]:
+        """As `POST /admin/transact_perms_check` answers it (instant-http §3.3)."""
+        return {
+            "tx-id": self.tx,
+            "all-checks-ok?": self.is_ok,
+            "committed?": self.is_committed,
+            "check-results": [
+                {
+                    "scope": check.scope,
+                    "etype": check.etype,
+                    "action": check.action,
+                    "eid": check.id,
+                    "label": check.label,
+                    "bindings": {"data": check.record, "new-data": check.new_record},
+                    "check-result": json_of(check.value),
+                    "check-pass?": check.is_allowed,
+                    "error": None if check.error is None else check.error.body(),
+                    "program": check.program,
+                    "explanation": check.explanation,
+                }
+                for check in self.checks
+            ],
+        }
+
+
+class _Undone(Exception):
+    """Carries the outcome of a transaction that must leave no trace."""
+
+    def __init__(self, outcome: DebuggedTransaction) -> None:
+        self.outcome = outcome
+
+
+class Explainer:
+    """Explains what one identity may do under one document of rules.
+
+    Holds the traced rules, so that many questions compile them once. One question at a time.
+    """
+
+    def __init__(
+        self, database: Database, identity: Identity, rules: Rules, *, runtime: Runtime
+    ) -> None:
+        """
+        identity   a user or guest; admins are not judged
+        rules      those in force, or others to try out
+        """
+        assert not identity.is_admin, "no rule applies to admins"
+        self._database = database
+        self._identity = identity
+        self._rules = rules
+        self._runtime = runtime
+        self._traces = Traces()
+
+    async def query(self, source: Any, *, is_inferring: bool = False) -> DebuggedQuery:
+        """Answer a query, and judge every entity that it finds when no rules apply.
+
+        raises   as `Database.query`; evaluation errors with their details, and in `hint` the
+                 `explanation`; LimitExceeded
+        """
+
+        def work(snapshot: Snapshot) -> DebuggedQuery:
+            query = parse(source, snapshot.catalog, is_admin=False)
+            caller = Caller(self._identity, query.rule_params, is_detailed=True)
+            # The answer itself takes tokens of rate limits; explaining it must not take them again.
+            judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
+            everything = run(plan(query, snapshot.catalog), snapshot)
+            checks = query_checks(everything, self._rules, judge)
+            judge = self._judge(caller, snapshot, snapshot.catalog, [])
+            visibility = RuledVisibility(self._rules, judge, snapshot.catalog)
+            try:
+                tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+            except PermissionDenied as failure:
+                raise _explained(failure, checks) from failure
+            return DebuggedQuery(nested_result(tree, is_inferring=is_inferring), checks)
+
+        return await self._database.read_on_thread(work)
+
+    async def transact(
+        self, steps: Any, *, throw_on_missing_attrs: bool = False, may_commit: bool = False
+    ) -> DebuggedTransaction:
+        """Run a transaction of the admin API with every check, then undo it.
+
+        may_commit   keep it if every check passes
+        raises       as `Database.transact_admin`, but for denials: these are among the checks
+        """
+        outcomes: list[DebuggedTransaction] = []
+
+        def work(tx: WriteTx) -> Commit:
+            judgements: list[Judgement] = []
+            recorder: list[CheckResult] = []
+
+            def make_judge(
+                statements: Statements, catalog: Catalog, params: Mapping[str, Any]
+            ) -> TracingJudge:
+                caller = Caller(self._identity, params, is_detailed=True)
+                return self._judge(caller, statements, catalog, judgements)
+
+            commit = apply(
+                tx,
+                expand_admin_steps(
+                    steps,
+                    tx.catalog,
+                    throw_on_missing_attrs=throw_on_missing_attrs,
+                    runtime=self._runtime,
+                ),
+                is_admin=False,
+                identity_name=self._identity.name,
+                event_id=None,
+                runtime=self._runtime,
+                checks=WriteChecks(self._rules, make_judge, recorder=recorder),
+            )
+            checks = write_checks(recorder, judgements, self._rules)
+            is_ok = all(check.is_allowed for check in checks)
+            outcome = DebuggedTransaction(tx.tx, is_ok, is_ok and may_commit, checks)
+            if not outcome.is_committed:
+                raise _Undone(outcome)
+            outcomes.append(outcome)
+            return commit
+
+        try:
+            tx = await self._database.write_on_thread(work)
+        except _Undone as undone:
+            return undone.outcome
+        return replace(outcomes[-1], tx=tx)
+
+    def _judge(
+        self,
+        caller: Caller,
+        statements: Statements,
+        catalog: Catalog,
+        judgements: list[Judgement],
+        buckets: Buckets | None = None,
+    ) -> TracingJudge:
+        judge = self._database.judge(caller, statements, catalog, self._rules, kind=TracingJudge)
+        assert isinstance(judge, TracingJudge)
+        return judge.share(self._traces, judgements, buckets)
+
+
+def _explained(failure: PermissionDenied, checks: list[Check]) -> PermissionDenied:
+    """`failure` with the explanation of the first check that failed, if one did."""
+    for check in checks:
+        if check.error is not None:
+            hint = {**failure.hint, "explanation": check.explanation}
+            return PermissionDenied(failure.code, failure.message, hint)
+    return failure

@@ -1,0 +1,388 @@
+"""Evaluate rules for one caller on one state of the data.
+
+Every judgement of a rule in Python goes through here: rows that SQL cannot judge, checks of writes,
+sign-up, the debug forms and `trice explain`.
+
+source   instant-semantics §5.4, §5.5, §5.9, §5.11; spec/rules.md R50-R69
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.cel.errors import BudgetExceeded, EvaluationError
+from trice.cel.evaluate import Program, evaluate
+from trice.cel.times import MILLISECOND_NS
+from trice.cel.values import Budget, Timestamp, kind_of, show
+from trice.errors import LimitExceeded, PermissionDenied
+from trice.identity import Identity
+from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
+from trice.rate_limit import Buckets, Refusal
+from trice.rules.document import Rules
+from trice.rules.facts import facts_of
+from trice.rules.references import is_reachable, resolve_path, select_reference
+from trice.rules.values import entity_map, iso_text, reference_values
+from trice.runtime import Runtime
+from trice.store.dialect import Dialect, SqliteDialect
+from trice.store.engine import Statements
+from trice.store.tables import CREATED, ID
+
+USERS: Final = "$users"
+AUTH_PREFIX: Final = "$user."
+"""How the path of `auth.ref` begins."""
+
+_DIALECT: Final[Dialect] = SqliteDialect()
+_VALUES_PER_STEP: Final = 8
+_KEY_CHARS_MAX: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, with what the request says.
+
+    rule_params   `ruleParams`; missing keys read as null
+    is_detailed   evaluation errors carry the text of the expression language (admins debugging)
+    """
+
+    identity: Identity
+    rule_params: Mapping[str, Any] = field(default_factory=dict)
+    is_detailed: bool = False
+
+
+class Judge:
+    """Evaluates programs for one caller on one snapshot or open write.
+
+    Holds what it read: the caller's user, entities, references. Make one per state: what was read
+    before a write is not looked at after it. Used by one thread at a time.
+
+    budget   of the evaluation going on; what `ref` reads is charged to it
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        caller: Caller,
+        statements: Statements,
+        catalog: Catalog,
+        *,
+        runtime: Runtime,
+        buckets: Buckets,
+        app_id: str,
+    ) -> None:
+        self.caller = caller
+        self.catalog = catalog
+        self._statements = statements
+        self._buckets = buckets
+        self._app_id = app_id
+        self._auth: dict[str, Any] | None = None
+        self._rows: dict[tuple[str, EntityId], dict[str, Any] | None] = {}
+        self._references: dict[tuple[str, EntityId, str], list[Any]] = {}
+        self.budget = Budget()
+        self._now_ns = runtime.now_ms() * MILLISECOND_NS
+        self._limits = {
+            f"rateLimit.{name}.limit": _Limit(self, name, rules) for name in rules.rate_limits
+        }
+
+    @property
+    def auth(self) -> Mapping[str, Any]:
+        """`auth`: the caller's `$users` row; with nobody signed in, a map whose keys are null."""
+        return self._auth_map()
+
+    def auth_for(self, program: Program) -> dict[str, Any]:
+        """As much of `auth` as `program` can look at: who asks only for the id reads no row."""
+        facts = facts_of(program)
+        user_id = self.caller.identity.user_id
+        if user_id is None or "auth" in facts.whole or facts.labels("auth") - {"id"}:
+            return self._auth_map()
+        return {"id": uuid_text(user_id)}
+
+    def _auth_map(self) -> dict[str, Any]:
+        found = self._auth
+        if found is None:
+            user_id = self.caller.identity.user_id
+            row = None if user_id is None else self._read(USERS, user_id)
+            if user_id is None:
+                found = {}
+            elif row is None:
+                # Tokens end with their user; what is on its way meanwhile is still theirs.
+                found = {"id": uuid_text(user_id)}
+            else:
+                created_ms, user = row
+                found = {
+                    **user,
+                    "app_id": self._app_id,
+                    "created_at": iso_text(created_ms),
+                    "isGuest": user.get("type") == "guest",
+                }
+            self._auth = found
+        return found
+
+    def entity(self, etype: str, entity: EntityId) -> dict[str, Any] | None:
+        """`data`: the attrs of cardinality one of an entity, links as uuid text; None: no entity.
+
+        cost   one statement, the first time
+        """
+        key = (etype, entity)
+        if key not in self._rows:
+            if len(self._rows) >= limits.RULE_MEMO_MAX:
+                self._rows.clear()
+            row = self._read(etype, entity)
+            self._rows[key] = None if row is None else row[1]
+        return self._rows[key]
+
+    def _read(self, etype: str, entity: EntityId) -> tuple[int, dict[str, Any]] | None:
+        """When an entity was created, and its attrs."""
+        namespace = self.catalog.namespaces.get(etype)
+        if namespace is None or not namespace.table:
+            return None
+        name = _DIALECT.name
+        columns = [CREATED, *(attr.column for attr in namespace.columns)]
+        found = self._statements.rows(
+            f"SELECT {', '.join(map(name, columns))} FROM {name(namespace.table)}"
+            f" WHERE {name(ID)} = ?",
+            (entity,),
+        )
+        if not found or found[0][0] is None:
+            return None
+        created_ms, *cells = found[0]
+        assert isinstance(created_ms, int)
+        return created_ms, entity_map(uuid_text(entity), namespace.columns, cells)
+
+    def scope(
+        self,
+        *,
+        etype: str,
+        data: dict[str, Any],
+        auth: dict[str, Any],
+        modified: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Every variable and function of a rule that sees one entity.
+
+        auth   see `auth_for`
+        data   may be filled anew for another entity between evaluations
+        """
+        identity = self.caller.identity
+        return {
+            "auth": auth,
+            "data": data,
+            "rateLimit": {},
+            "request": {
+                "ip": identity.ip,
+                "modifiedFields": list(modified),
+                "origin": identity.origin,
+                "time": Timestamp(self._now_ns),
+            },
+            "ruleParams": dict(self.caller.rule_params),
+            "auth.ref": lambda path: self._reference(
+                USERS, auth.get("id"), path.removeprefix(AUTH_PREFIX)
+            ),
+            "data.ref": lambda path: self._reference(etype, data.get("id"), path),
+            **self._limits,
+        }
+
+    def run(self, program: Program, variables: dict[str, Any], *, etype: str, action: str) -> Any:
+        """The value of a program, whose variables are `scope`'s or more; raises as `evaluate`."""
+        self.budget = Budget()
+        try:
+            return evaluate(program, variables, self.budget)
+        except (EvaluationError, BudgetExceeded, RecursionError) as error:
+            raise self.failure(etype, action, error) from error
+
+    def start(self) -> Budget:
+        """The budget of an evaluation that begins now."""
+        self.budget = Budget()
+        return self.budget
+
+    def failure(self, etype: str, action: str, error: Exception) -> PermissionDenied:
+        """What the caller is told when a rule has no value.
+
+        Why is for those who may read the rules and the data; others hear that it may be a typo.
+        A rule that is too expensive says so to everybody: that tells nothing of the data.
+        """
+        rule = f"Could not evaluate permission rule for `{etype}.{action}`"
+        match error:
+            case BudgetExceeded():
+                kind, reason = "budget-exceeded", str(error)
+            case RecursionError():
+                kind, reason = "budget-exceeded", "It is nested too deeply."
+            case _ if self.caller.is_detailed:
+                kind, reason = "evaluation-error", str(error)
+            case _:
+                kind, reason = "evaluation-error", "You may have a typo"
+        if reason == "You may have a typo":
+            message = (
+                f"{rule}. {reason}, or the rule does not expect this data: a missing value, for "
+                "example. The app's admin sees the reason with `trice explain`."
+            )
+        else:
+            message = f"{rule}: {reason}"
+        return PermissionDenied(
+            "permission-evaluation-failed",
+            message,
+            {"rule": [etype, action], "error": {"type": kind, "message": reason, "hint": None}},
+        )
+
+    def evaluate(
+        self,
+        program: Program,
+        *,
+        etype: str,
+        action: str,
+        data: Mapping[str, Any] | None,
+        new_data: Mapping[str, Any] | None = None,
+        linked: tuple[str, Mapping[str, Any] | None] | None = None,
+        actions: Mapping[str, str] | None = None,
+        modified: tuple[str, ...] = (),
+        auth: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The value of a program.
+
+        data, new_data   as `entity` gives them; `data.ref` starts from `data["id"]`
+        linked           namespace and entity on the other side, for link and unlink
+        actions          "create" or "update" for `data` and `linkedData`, for link
+        modified         labels that the transaction writes on the entity
+        auth             in place of the caller: the would-be user at sign-up
+        raises           PermissionDenied("permission-evaluation-failed"),
+                         LimitExceeded("rate-limited")
+        """
+        variables = self.variables(
+            etype=etype,
+            data=data,
+            new_data=new_data,
+            linked=linked,
+            actions=actions,
+            modified=modified,
+            auth=self.auth_for(program) if auth is None else auth,
+        )
+        return self.run(program, variables, etype=etype, action=action)
+
+    def variables(
+        self,
+        *,
+        etype: str,
+        data: Mapping[str, Any] | None,
+        new_data: Mapping[str, Any] | None = None,
+        linked: tuple[str, Mapping[str, Any] | None] | None = None,
+        actions: Mapping[str, str] | None = None,
+        modified: tuple[str, ...] = (),
+        auth: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What `evaluate` lets a program name, for those who evaluate by themselves."""
+        found = self.scope(
+            etype=etype,
+            data=_as_data(data),
+            auth=self._auth_map() if auth is None else _as_data(auth),
+            modified=modified,
+        )
+        found["newData"] = _as_data(new_data)
+        other_etype, other = linked or (etype, None)
+        other_data = _as_data(other)
+        found["linkedData"] = other_data
+        found["linkedData.ref"] = lambda path: self._reference(
+            other_etype, other_data.get("id"), path
+        )
+        found["actions"] = _as_data(actions)
+        return found
+
+    def allows(self, program: Program, **given: Any) -> bool:
+        """Whether the value of `evaluate` allows: anything but null and false does."""
+        value = self.evaluate(program, **given)
+        return value is not None and value is not False
+
+    def _reference(self, etype: str, start: Any, path: str) -> list[Any]:
+        """What `ref` returns: one statement, the first time."""
+        self.budget.charge(1)
+        entity = find_uuid_bytes(start)
+        key = (etype, entity or EntityId(b""), path)
+        found = self._references.get(key)
+        if found is None:
+            ref = resolve_path(self.catalog, etype, path)
+            found = []
+            if entity is not None and is_reachable(self.catalog, ref):
+                self.budget.charge(limits.RULE_REF_STEPS)
+                rows = self._statements.rows(
+                    select_reference(self.catalog, ref, _DIALECT),
+                    ((entity,), limits.RULE_REF_VALUES_MAX + 1),
+                )
+                found = self.checked_reference(
+                    path, reference_values(ref.attr, [row[0] for row in rows])
+                )
+            if len(self._references) >= limits.RULE_MEMO_MAX:
+                self._references.clear()
+            self._references[key] = found
+        self.budget.charge(len(found) // _VALUES_PER_STEP)
+        return found
+
+    def checked_reference(self, path: str, values: list[Any]) -> list[Any]:
+        """`values`, if they are not too many for an expression."""
+        if len(values) > limits.RULE_REF_VALUES_MAX:
+            raise EvaluationError(
+                f"ref({show(path)}) finds more than {limits.RULE_REF_VALUES_MAX:,} values."
+            )
+        return values
+
+    def limit(self, name: str, rules: Rules, key: Any, tokens: Any) -> bool:
+        """`rateLimit.<name>.limit(key, tokens)`: true, or LimitExceeded("rate-limited")."""
+        if type(tokens) is not int or tokens < 1:
+            raise EvaluationError(
+                f"rateLimit.{name}.limit takes a positive number of tokens; it was given "
+                f"{show(tokens)}."
+            )
+        refusal = self._buckets.take(
+            (self._app_id, name, _bucket_key(name, key)), rules.rate_limits[name], tokens
+        )
+        if refusal is not None:
+            raise _rate_limited(refusal, self._now_ns // MILLISECOND_NS)
+        return True
+
+
+class _Limit:
+    """`rateLimit.<name>.limit` as an expression calls it."""
+
+    __slots__ = ("_judge", "_name", "_rules")
+
+    def __init__(self, judge: Judge, name: str, rules: Rules) -> None:
+        self._judge = judge
+        self._name = name
+        self._rules = rules
+
+    def __call__(self, key: Any, tokens: Any = 1) -> bool:
+        return self._judge.limit(self._name, self._rules, key, tokens)
+
+
+def _as_data(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A map as expressions read data: a dict, whose missing keys are null."""
+    if given is None:
+        return {}
+    return given if type(given) is dict else dict(given)
+
+
+def _bucket_key(name: str, key: Any) -> tuple[str, object]:
+    """What tells the buckets of one limit apart; equal for keys that are equal and of one kind."""
+    match key:
+        case None | bool() | int() | float():
+            return kind_of(key), key
+        case str() if len(key) <= _KEY_CHARS_MAX:
+            return "string", key
+        case str():
+            return "hash", hashlib.sha256(key.encode(errors="replace")).digest()
+        case _:
+            raise EvaluationError(
+                f"rateLimit.{name}.limit takes a text, number, boolean or null as its key, "
+                f"not {show(key)}."
+            )
+
+
+def _rate_limited(refusal: Refusal, now_ms: int) -> LimitExceeded:
+    retry_at_ms = refusal.retry_at_ms
+    hint: dict[str, Any] = {
+        "retry-at": None if retry_at_ms is None else iso_text(retry_at_ms),
+        "retry-after": None if retry_at_ms is None else max(retry_at_ms - now_ms, 1),
+        "remaining-tokens": refusal.remaining_tokens,
+    }
+    return LimitExceeded("rate-limited", "Your request exceeded the rate limit.", hint)

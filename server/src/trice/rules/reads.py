@@ -1,0 +1,111 @@
+"""Rules as a Visibility: which part of the data one caller may see.
+
+source   instant-semantics §5.7; spec/rules.md R87-R92
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.cel.evaluate import Program
+from trice.protocol.ids import AttrId, EntityId
+from trice.query.ast import NOTHING, Scope
+from trice.query.visibility import Depends
+from trice.rules.conditions import Conditions
+from trice.rules.document import Rules
+from trice.rules.facts import Facts, facts_of
+from trice.rules.judge import AUTH_PREFIX, USERS, Caller, Judge
+from trice.rules.judged import judged_rows
+from trice.rules.references import follow_path
+
+
+class RuledVisibility:
+    """What the rules let one caller see of one state. For callers other than admins.
+
+    Holds the scopes asked for so far, and what they were made from. Used by one thread at a time.
+    """
+
+    def __init__(self, rules: Rules, judge: Judge, catalog: Catalog) -> None:
+        self._rules = rules
+        self._judge = judge
+        self._catalog = catalog
+        self._conditions = Conditions(catalog, judge)
+        self._entities: dict[str, Scope] = {}
+        self._fields: dict[AttrId, Scope] = {}
+        self._paths: set[str] = set()
+        self._is_user_read = False
+
+    def entities(self, etype: str) -> Scope:
+        """What an entity must meet to exist; empty: every one does."""
+        found = self._entities.get(etype)
+        if found is None:
+            found = self._scope(self._rules.find(etype, "view"), etype, "view")
+            self._entities[etype] = found
+        return found
+
+    def field(self, attr: Attr) -> Scope:
+        """What an entity must meet for its `attr` not to be missing."""
+        found = self._fields.get(attr.id)
+        if found is None:
+            program = self._rules.find_field(attr.etype, attr.label)
+            found = ()
+            if program is not None:
+                found = self._scope(program, attr.etype, f"fields.{attr.label}")
+            self._fields[attr.id] = found
+        return found
+
+    @property
+    def depends(self) -> Depends:
+        """What the scopes asked for so far were made from."""
+        entities: set[tuple[str, EntityId]] = set()
+        attrs: set[AttrId] = set()
+        etypes: set[str] = set()
+        user_id = self._judge.caller.identity.user_id
+        if user_id is not None:
+            if self._is_user_read:
+                entities.add((USERS, user_id))
+            for path in self._paths:
+                etypes.add(USERS)
+                for attr, etype in follow_path(self._catalog, USERS, path):
+                    attrs.add(attr.id)
+                    etypes.add(etype)
+        return Depends(frozenset(entities), frozenset(attrs), frozenset(etypes), frozenset(etypes))
+
+    def _scope(self, program: Program, etype: str, action: str) -> Scope:
+        facts = facts_of(program)
+        if facts.constant is not None:
+            return () if facts.constant else NOTHING
+        self._note(facts)
+        judge = self._judge
+        return self._conditions.scope_of(
+            program, etype, lambda: judged_rows(program, etype=etype, action=action, judge=judge)
+        )
+
+    def _note(self, facts: Facts) -> None:
+        """What a rule makes of the caller: `auth.id` alone never changes."""
+        self._paths.update(path.removeprefix(AUTH_PREFIX) for path in facts.paths("auth"))
+        if "auth" in facts.whole or facts.labels("auth") - {"id"}:
+            self._is_user_read = True
+
+
+def view_key(rules: Rules, etypes: Iterable[str], caller: Caller) -> str:
+    """What callers must have in common for the rules to show them the same of these namespaces.
+
+    etypes    every namespace a query looks at
+    returns   equal texts for callers with equal answers, given equal `ruleParams`, which are part
+              of the query; "all" when nothing depends on who asks
+    """
+    identity = caller.identity
+    parts: dict[str, str] = {}
+    for etype in etypes:
+        programs = [rules.find(etype, "view"), *(program for _, program in rules.fields_of(etype))]
+        for facts in map(facts_of, programs):
+            if facts.mentions("auth"):
+                parts["user"] = identity.name
+            if facts.mentions("request", "ip"):
+                parts["ip"] = identity.ip
+            if facts.mentions("request", "origin"):
+                parts["origin"] = identity.origin
+    return repr(sorted(parts.items())) if parts else "all"

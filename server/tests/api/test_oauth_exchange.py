@@ -1,0 +1,209 @@
+"""The last step of signing in by redirects: a code for an account."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from urllib.parse import urlencode
+
+import pytest
+
+from support.identity_provider import SITE, oauth_scene
+from trice import limits
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+MINUTE_MS = 60_000
+
+
+@pytest.mark.rule("A112")
+def test_a_code_works_once(play):
+    async def scene(stage):
+        code = (await stage.sign_in())["code"]
+        assert (await stage.exchange(code)).status == 200
+        again = (await stage.exchange(code)).json()
+        assert (again["type"], again["hint"]["record-type"]) == (
+            "record-not-found",
+            "app-oauth-code",
+        )
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A112")
+@pytest.mark.parametrize(("minutes", "code"), [(5.99, None), (6, "record-expired")])
+def test_a_code_has_five_minutes(play, minutes, code):
+    async def scene(stage):
+        given = (await stage.sign_in())["code"]
+        stage.http.runtime.advance(minutes * MINUTE_MS)
+        answer = await stage.exchange(given)
+        assert answer.json().get("type") == code
+        again = (await stage.exchange(given)).json()
+        assert again["type"] == "record-not-found"
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A112")
+def test_libraries_send_a_form_below_the_app(play):
+    async def scene(stage):
+        code = (await stage.sign_in())["code"]
+        form = urlencode({"code": code, "grant_type": "authorization_code"}).encode()
+        path = f"/runtime/{stage.http.app_id}/oauth/token"
+        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+        answer = await stage.http.ask("POST", path, form, headers)
+        assert answer.json()["created"] is True
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A112")
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        (b"code=x", "param-malformed"),
+        (b"", "param-missing"),
+        (b"code=%FF\xff", "param-malformed"),
+        (b"&".join(b"a=1" for _ in range(60)), "param-malformed"),
+        (b"a=" + b"x" * limits.OAUTH_FORM_BYTES_MAX, "message-too-big"),
+    ],
+)
+def test_forms_are_bounded(play, form, code):
+    async def scene(stage):
+        path = f"/runtime/{stage.http.app_id}/oauth/token"
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await stage.http.ask("POST", path, form, headers)
+        assert answer.json()["type"] == code
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A112")
+def test_codes_belong_to_one_app(play):
+    async def scene(stage):
+        code = (await stage.sign_in())["code"]
+        other, _ = await stage.http.apps.create(title="other", is_open=True)
+        stage.http.apps.give_back(other)
+        body = {"app_id": other.id, "code": code}
+        answer = (await stage.http.ask("POST", "/runtime/oauth/token", body)).json()
+        assert answer["hint"]["record-type"] == "app-oauth-code"
+        assert (await stage.exchange(code)).status == 200
+
+    play(oauth_scene(scene))
+
+
+VERIFIER = "v" * 43
+HASHED = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
+
+
+@pytest.mark.rule("A113")
+@pytest.mark.parametrize(
+    ("challenge", "method", "verifier", "is_right"),
+    [
+        (None, None, None, True),
+        (HASHED, "S256", VERIFIER, True),
+        (VERIFIER, "plain", VERIFIER, True),
+        (VERIFIER, None, VERIFIER, True),
+        (HASHED, "S256", None, False),
+        (HASHED, "S256", HASHED, False),
+        (HASHED, "plain", VERIFIER, False),
+        (HASHED + "=", "S256", VERIFIER, False),
+        (HASHED, "S256", "é", False),
+        (None, None, VERIFIER, False),
+    ],
+)
+def test_the_verifier_proves_who_began(play, challenge, method, verifier, is_right):
+    async def scene(stage):
+        asked = {"code_challenge": challenge, "code_challenge_method": method}
+        code = (await stage.sign_in(**{k: v for k, v in asked.items() if v}))["code"]
+        answer = await stage.exchange(code, code_verifier=verifier)
+        assert answer.status == (200 if is_right else 400)
+        if not is_right:
+            assert answer.json()["type"] == "validation-failed"
+            # A wrong guess uses the code up.
+            again = await stage.exchange(code, code_verifier=VERIFIER)
+            assert again.json()["type"] == "record-not-found"
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A114")
+@pytest.mark.parametrize(
+    ("origin", "is_authorized"),
+    [
+        (None, True),
+        (SITE, True),
+        ("https://evil.example", False),
+        ("null", False),
+        ("http://site.example:80", False),
+    ],
+)
+def test_only_authorized_pages_exchange_codes(play, origin, is_authorized):
+    async def scene(stage):
+        code = (await stage.sign_in())["code"]
+        body = {"app_id": stage.http.app_id, "code": code}
+        headers = {} if origin is None else {"origin": origin}
+        answer = await stage.http.ask("POST", "/runtime/oauth/token", body, headers)
+        assert answer.status == (200 if is_authorized else 400)
+        if not is_authorized:
+            assert answer.json()["hint"]["data-type"] == "origin"
+            assert answer.json()["message"].startswith("Unauthorized origin.")
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A115")
+def test_sign_ins_never_finished_are_swept(play):
+    async def scene(stage):
+        for _ in range(3):
+            await stage.browser.get(stage.start_url())
+        stage.http.runtime.advance(11 * MINUTE_MS)
+        await stage.browser.get(stage.start_url())
+        assert len(await stage.rows("$oauthRedirects")) == 1
+        await stage.sign_in()
+        stage.http.runtime.advance(6 * MINUTE_MS)
+        await stage.sign_in()
+        assert len(await stage.rows("$oauthCodes")) == 1
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A116")
+def test_one_address_cannot_ask_for_ever(play, monkeypatch):
+    async def scene(stage):
+        for _ in range(limits.OAUTH_CALLS_PER_ADDRESS):
+            body = {"app_id": NOBODY, "client_name": "x", "id_token": "x"}
+            answer = await stage.http.ask("POST", "/runtime/oauth/id_token", body)
+            assert answer.json()["type"] == "record-not-found"
+        answer = await stage.browser.get(stage.start_url())
+        assert (answer.status_code, answer.json()["type"]) == (429, "rate-limited")
+        stage.http.runtime.advance(limits.OAUTH_CALLS_PERIOD_MS)
+        assert (await stage.browser.get(stage.start_url())).status_code == 302
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A114")
+def test_only_authorized_pages_send_tokens(play):
+    async def scene(stage):
+        answer = await stage.send_id_token(stage.idp.id_token(), {"origin": "https://evil.example"})
+        assert answer.json()["hint"]["data-type"] == "origin"
+
+    play(oauth_scene(scene))
+
+
+@pytest.mark.rule("A98")
+@pytest.mark.parametrize("fault", [(500, {}, {}), (200, b"<html>", {}), (200, [], {})])
+def test_a_provider_that_cannot_be_asked(play, fault):
+    async def scene(stage):
+        path = "/.well-known/openid-configuration"
+        stage.idp.faults[path] = fault
+        for _ in range(2):
+            answer = await stage.send_id_token(stage.idp.id_token())
+            assert (answer.status, answer.json()["type"]) == (400, "oauth-error")
+            assert answer.json()["error"] == "Unable to fetch OAuth configuration"
+        assert stage.idp.hits[path] == 1
+        del stage.idp.faults[path]
+        stage.http.runtime.advance(limits.PROVIDER_RETRY_MS)
+        assert (await stage.send_id_token(stage.idp.id_token())).status == 200
+
+    play(oauth_scene(scene))

@@ -1,0 +1,237 @@
+"""Requests to providers: where they may go, and how much they may bring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from support.identity_provider import IdentityProvider
+from support.runtime import FakeRuntime
+from trice import limits
+from trice.auth.outgoing import Documents, Outgoing, is_public
+from trice.errors import PermissionDenied, Unavailable
+
+
+def run(
+    scene: Callable[..., Coroutine[Any, Any, None]],
+    *,
+    allows_private_hosts: bool = True,
+    addresses: list[str] | None = None,
+) -> None:
+    """Play a scene with a provider on loopback; host names resolve to `addresses`."""
+
+    async def whole() -> None:
+        runtime = FakeRuntime()
+        idp = IdentityProvider(runtime.now_ms)
+        await idp.open()
+        asked: list[tuple[str, int]] = []
+
+        async def resolve(host: str, port: int) -> list[str]:
+            asked.append((host, port))
+            if addresses == []:
+                raise OSError("no such host")
+            return addresses or ["127.0.0.1"]
+
+        outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
+        try:
+            await scene(outgoing, idp, runtime, asked)
+        finally:
+            await outgoing.close()
+            await idp.close()
+
+    asyncio.run(whole())
+
+
+async def fails(outgoing, url, message):
+    with pytest.raises(PermissionDenied, match=message) as caught:
+        await outgoing.get(url)
+    assert caught.value.code == "oauth-error"
+
+
+@pytest.mark.rule("A94")
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("169.254.169.254", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::10.0.0.1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+    ],
+)
+def test_which_addresses_are_public(address, public):
+    assert is_public(address) is public
+
+
+@pytest.mark.rule("A94")
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1"]])
+def test_private_addresses_are_not_asked(addresses):
+    async def scene(outgoing, idp, runtime, asked):
+        await fails(outgoing, f"https://id.example:{idp.base[-5:]}/", "not on the public internet")
+        await fails(outgoing, "https://127.0.0.1/", "not on the public internet")
+        assert idp.hits == {}
+
+    run(scene, allows_private_hosts=False, addresses=addresses)
+
+
+@pytest.mark.rule("A94")
+@pytest.mark.parametrize(
+    "url", ["http://id.example/", "ftp://id.example/", "file:///etc/passwd", "", "//x"]
+)
+def test_https_only(url):
+    async def scene(outgoing, idp, runtime, asked):
+        await fails(outgoing, url, "address that is not")
+        assert asked == []
+
+    run(scene, allows_private_hosts=False)
+
+
+@pytest.mark.rule("A95")
+def test_the_address_looked_up_is_the_one_asked():
+    async def scene(outgoing, idp, runtime, asked):
+        port = int(idp.base.rpartition(":")[2])
+        answer = await outgoing.get(f"http://id.example:{port}/jwks?x=1", token="t")
+        assert answer.is_ok
+        assert asked == [("id.example", port)]
+        [(path, fields, headers)] = idp.seen
+        assert (path, fields) == ("/jwks", {"x": "1"})
+        assert headers["host"] == f"id.example:{port}"
+        assert headers["authorization"] == "Bearer t"
+
+    run(scene)
+
+
+@pytest.mark.rule("A95")
+def test_hosts_that_are_not_there():
+    async def scene(outgoing, idp, runtime, asked):
+        await fails(outgoing, "https://id.example/", "host is unknown")
+
+    run(scene, addresses=[])
+
+    async def closed(outgoing, idp, runtime, asked):
+        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        await fails(outgoing, f"http://id.example:{port}/", "cannot be reached")
+
+    run(closed)
+
+
+@pytest.mark.rule("A96")
+def test_redirects_stay_on_the_host():
+    async def scene(outgoing, idp, runtime, asked):
+        idp.faults["/a"] = (302, b"", {"location": "/jwks"})
+        assert "keys" in (await outgoing.get(f"{idp.base}/a")).body
+        for location in ("http://other.example/", "https://127.0.0.1/", "http://127.0.0.1:1/"):
+            idp.faults["/a"] = (302, b"", {"location": location})
+            await fails(outgoing, f"{idp.base}/a", "redirected to another host")
+        idp.faults["/a"] = (302, b"", {"location": "file:///etc/passwd"})
+        await fails(outgoing, f"{idp.base}/a", "not a valid https URL")
+        idp.faults["/a"] = (302, b"", {"location": "/a"})
+        idp.hits.clear()
+        await fails(outgoing, f"{idp.base}/a", "redirected too often")
+        assert idp.hits["/a"] == limits.OUTGOING_REDIRECTS_MAX + 1
+
+    run(scene)
+
+
+@pytest.mark.rule("A96")
+def test_a_secret_is_never_sent_on():
+    async def scene(outgoing, idp, runtime, asked):
+        idp.faults["/token"] = (307, b"", {"location": "/elsewhere"})
+        answer = await outgoing.post(f"{idp.base}/token", {"client_secret": "x"})
+        assert not answer.is_ok
+        assert "/elsewhere" not in idp.hits
+
+    run(scene)
+
+
+@pytest.mark.rule("A97")
+def test_answers_are_bounded():
+    async def scene(outgoing, idp, runtime, asked):
+        idp.faults["/a"] = (200, b"x" * (limits.OUTGOING_BYTES_MAX + 1), {})
+        await fails(outgoing, f"{idp.base}/a", "too large")
+        idp.faults["/a"] = (200, b"x", {"content-encoding": "gzip"})
+        await fails(outgoing, f"{idp.base}/a", "compressed")
+        for body in (b"<html>", b"7", b'"x"', b"", b"[" * 5000):
+            idp.faults["/a"] = (200, body, {})
+            assert (await outgoing.get(f"{idp.base}/a")).body == {}
+
+    run(scene)
+
+
+@pytest.mark.rule("A97")
+def test_waiting_is_bounded(monkeypatch):
+    async def scene(outgoing, idp, runtime, asked):
+        await outgoing.get(f"{idp.base}/jwks")
+        monkeypatch.setattr(limits, "OUTGOING_TIMEOUT_MS", 1)
+        idp.gate = asyncio.Event()
+        await fails(outgoing, f"{idp.base}/jwks", "did not answer in time|cannot be reached")
+        idp.gate.set()
+
+    run(scene)
+
+
+@pytest.mark.rule("A97")
+def test_requests_at_once_are_bounded(monkeypatch):
+    async def scene(outgoing, idp, runtime, asked):
+        monkeypatch.setattr(limits, "OUTGOING_CALLS_MAX", 2)
+        idp.gate = asyncio.Event()
+        calls = [asyncio.create_task(outgoing.get(f"{idp.base}/jwks")) for _ in range(3)]
+        with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
+            await calls[2]
+        idp.gate.set()
+        assert all(answer.is_ok for answer in await asyncio.gather(*calls[:2]))
+
+    run(scene)
+
+
+@pytest.mark.rule("A98")
+def test_documents_are_read_once_an_hour():
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(outgoing, runtime)
+        url = f"{idp.base}/jwks"
+        found = await asyncio.gather(*(documents.get(url) for _ in range(5)))
+        assert idp.hits["/jwks"] == 1
+        assert all(each is found[0] for each in found)
+        runtime.advance(limits.PROVIDER_DOCUMENT_MS - 1)
+        await documents.get(url)
+        assert idp.hits["/jwks"] == 1
+        runtime.advance(1)
+        await documents.get(url)
+        assert idp.hits["/jwks"] == 2
+
+    run(scene)
+
+
+@pytest.mark.rule("A98")
+def test_few_documents_are_kept(monkeypatch):
+    async def scene(outgoing, idp, runtime, asked):
+        monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_MAX", 2)
+        documents = Documents(outgoing, runtime)
+        for path in ("jwks?1", "jwks?2", "jwks?3", "jwks?3", "jwks?1"):
+            await documents.get(f"{idp.base}/{path}")
+        assert idp.hits["/jwks"] == 4
+
+    run(scene)

@@ -1,0 +1,97 @@
+"""What every storage engine promises about rows judged in Python."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from support.attrs import committed
+from support.todos import Open, Run, insert, numbers
+from trice import limits
+from trice.errors import PermissionDenied
+from trice.store.commit import Commit
+from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
+
+ROWS = limits.JUDGED_ROWS_ON_LOOP + 1
+
+
+def fill(tx: WriteTx) -> Commit:
+    for number in range(ROWS):
+        insert(number)(tx)
+    return committed(tx)
+
+
+def judging(engine: Engine, decide: Callable[..., bool]) -> Callable[[Snapshot], list[Any]]:
+    """A read of the numbers that `decide` lets pass."""
+    judge = engine.dialect.judge("todos.id", ["todos.n"], [])
+    sql = f"SELECT n FROM todos WHERE {judge} ORDER BY n"
+    return lambda snapshot: [n for (n,) in snapshot.rows(sql, (decide,))]
+
+
+@pytest.mark.rule("Q99")
+def test_many_judged_rows_leave_the_loop(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        await engine.write(fill)
+        threads: set[int] = set()
+
+        def decide(_: bytes, cells: Any, __: Any) -> bool:
+            threads.add(threading.get_ident())
+            return bool(cells[0] % 2)
+
+        work = judging(engine, decide)
+        with pytest.raises(ReadTooLong):
+            engine.read_now(work)
+        assert threads == {threading.get_ident()}
+        threads.clear()
+        expected = list(range(1, ROWS, 2))
+        assert await engine.read(work, timeout_ms=60_000) == expected
+        assert len(threads) == 2, "the first rows on the loop, then all of them on a thread"
+        # Each read has its own budget, and other reads spend none of it.
+        assert engine.read_now(numbers) == list(range(ROWS))
+        few = f"SELECT n FROM todos WHERE n < 5 AND {engine.dialect.judge('todos.id', ['n'], [])}"
+        assert engine.read_now(lambda snapshot: snapshot.rows(few, (decide,))) == [(1,), (3,)]
+
+    run(scenario)
+
+
+@pytest.mark.rule("Q98")
+def test_what_a_judge_raises_comes_out_unchanged_everywhere(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        await engine.write(insert(1))
+        refusal = PermissionDenied("permission-evaluation-failed", "no")
+
+        def decide(*_: Any) -> bool:
+            raise refusal
+
+        work = judging(engine, decide)
+        for _ in range(2):
+            with pytest.raises(PermissionDenied) as on_loop:
+                engine.read_now(work)
+            with pytest.raises(PermissionDenied) as on_thread:
+                await engine.read_on_thread(work, timeout_ms=60_000)
+            with pytest.raises(PermissionDenied) as in_write:
+                await engine.write(lambda tx: work(tx) and committed(tx))  # type: ignore[arg-type]
+            assert on_loop.value is on_thread.value is in_write.value is refusal
+        assert engine.read_now(numbers) == [1]
+        assert await engine.read_on_thread(numbers, timeout_ms=60_000) == [1]
+        assert await engine.write(insert(2)) == 3
+
+    run(scenario)
+
+
+def test_judging_in_a_write_is_not_counted(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        found: list[int] = []
+
+        def work(tx: WriteTx) -> Commit:
+            fill(tx)
+            found.append(len(judging(engine, lambda *_: True)(tx)))  # type: ignore[arg-type]
+            return committed(tx)
+
+        await engine.write(work)
+        assert found == [ROWS]
+
+    run(scenario)

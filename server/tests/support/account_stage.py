@@ -1,0 +1,121 @@
+"""Apps with accounts, and every way to sign in that needs no other server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from support.runtime import FakeRuntime
+from trice.apps.apps import App, Apps
+from trice.apps.settings import Origin, Settings
+from trice.auth.accounts import sign_up_check
+from trice.auth.passkeys import Passkeys
+from trice.auth.passwords import Passwords
+from trice.auth.sign_in import SignedIn, make_code, sign_in_guest, verify_code
+from trice.auth.throttle import Throttle
+from trice.identity import ADMIN, Identity
+
+ORIGIN = "https://app.example"
+CALLER = Identity("guest", ip="192.0.2.7", origin=ORIGIN)
+PASSWORD = "correct horse battery"
+
+
+def generic_origin(host: str) -> Origin:
+    return Origin(id=host, service="generic", params=(host,), created_ms=0)
+
+
+class AccountStage:
+    """One app with passwords and passkeys switched on, and its authorized origin."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runtime = FakeRuntime()
+        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
+        self.passwords = Passwords(runtime=self.runtime, buckets=self.apps.buckets)
+        self.passkeys = Passkeys(runtime=self.runtime, buckets=self.apps.buckets)
+        self.app: App
+
+    async def prepare(self) -> None:
+        self.app = await self.make_app()
+
+    async def make_app(self, **options: Any) -> App:
+        app, _ = await self.apps.create(title="test", **options)
+        await self.set(
+            app, has_passwords=True, has_passkeys=True, origins=(generic_origin("app.example"),)
+        )
+        return app
+
+    async def set(self, app: App, **values: Any) -> None:
+        """Change settings of an app."""
+
+        def change(settings: Settings) -> Settings:
+            return msgspec.structs.replace(settings, **values)
+
+        await self.apps.change_settings(app.id, change)
+
+    async def code(self, email: str) -> str:
+        """A magic code that was sent to the address."""
+        return await make_code(self.app, email, runtime=self.runtime)
+
+    async def by_code(self, email: str) -> SignedIn:
+        """Sign in, or up, with a code."""
+        return await verify_code(
+            self.app,
+            email=email,
+            code=await self.code(email),
+            guest_token=None,
+            extra_fields=None,
+            check=None,
+            throttle=Throttle(self.apps.buckets, self.runtime),
+            runtime=self.runtime,
+        )
+
+    async def guest(self) -> SignedIn:
+        return await sign_in_guest(self.app, extra_fields=None, check=None, runtime=self.runtime)
+
+    async def by_password(
+        self, email: str, password: str = PASSWORD, *, ip: str = CALLER.ip
+    ) -> SignedIn:
+        return await self.passwords.sign_in(self.app, email=email, password=password, ip=ip)
+
+    async def sign_up(
+        self, email: str, password: str = PASSWORD, *, code: str | None = None, **options: Any
+    ) -> SignedIn:
+        """Sign up with a password and, unless another is given, a right code."""
+        return await self.passwords.sign_up(
+            self.app,
+            sign_up_check(self.app.database, CALLER),
+            email=email,
+            code=await self.code(email) if code is None else code,
+            password=password,
+            ip=CALLER.ip,
+            **options,
+        )
+
+    async def rows(self, etype: str) -> list[dict[str, Any]]:
+        """Every entity of a namespace, links to users included."""
+        query = {etype: {} if etype == "$users" else {"$user": {}}}
+        found = await self.app.database.query(query, identity=ADMIN)
+        rows: list[dict[str, Any]] = found[etype]
+        return rows
+
+
+Scene = Callable[[AccountStage], Coroutine[Any, Any, None]]
+
+
+def play_accounts(folder: Path, scene: Scene) -> None:
+    """Run a scene on a stage of its own."""
+
+    async def whole() -> None:
+        stage = AccountStage(folder)
+        await stage.prepare()
+        try:
+            await scene(stage)
+        finally:
+            stage.apps.give_back(stage.app)
+            await stage.apps.close()
+
+    asyncio.run(whole())
