@@ -191,8 +191,12 @@ LIVE_RESULTS_BYTES_MAX = 256 * 1024 * 1024
 are dropped, and run again when needed."""
 
 LIVE_DELTA_STEPS_MAX = 64
-"""Earlier answers of a live query from which a delta can lead to the current one; together their
-differences are no larger than the answer. Whoever holds an older one gets the full form."""
+"""Earlier answers of a live query from which a delta can lead to the current one. Whoever holds an
+older one gets the full form."""
+
+LIVE_DELTA_STEPS_BYTES_MAX = 256 * 1024
+"""Their differences may hold as much, or as much as the answer if that is more: each is kept as
+whole entities, which a delta is smaller than. More: the oldest are forgotten."""
 
 LIVE_DELTA_BYTES_MAX = 64 * 1024 * 1024
 """Kept per app for deltas: the pieces of the current answers, the differences to earlier ones, and

@@ -142,8 +142,9 @@ class _Entry:
         self.version, self.rows, self.links = version, rows, links
         self.data_json = parts.data_json
         self.answer_bytes = sum(map(len, rows)) + sum(map(len, links)) + len(parts.data_json)
+        steps_bytes_max = max(self.answer_bytes, limits.LIVE_DELTA_STEPS_BYTES_MAX)
         while self.steps and (
-            len(self.steps) > limits.LIVE_DELTA_STEPS_MAX or self.steps_bytes > self.answer_bytes
+            len(self.steps) > limits.LIVE_DELTA_STEPS_MAX or self.steps_bytes > steps_bytes_max
         ):
             self.steps_bytes -= self.steps.popleft().size_bytes
 
@@ -225,7 +226,7 @@ class Deltas:
         self.made += 1
         delta = _delta(steps, entry.data_json)
         change = None
-        if delta is not None and len(delta) < entry.answer_bytes:
+        if len(delta) < entry.answer_bytes:
             change = down.change_of(
                 entry.query_id, held=_text(held), version=_text(live.digest), delta=delta
             )
@@ -317,19 +318,16 @@ def _steps_from(steps: Iterable[Step], held: bytes) -> list[Step]:
     return found
 
 
-def _delta(steps: list[Step], data_json: bytes) -> bytes | None:
-    """All of `steps` as one delta (P77); None when a value nests too deeply to be taken apart.
+def _delta(steps: list[Step], data_json: bytes) -> bytes:
+    """All of `steps` as one delta (P77).
 
     data_json   of the answer that the last step leads to
     """
     rows, links = steps[0].rows, steps[0].links
     for step in steps[1:]:
         rows, links = rows.then(step.rows), links.then(step.links)
-    try:
-        old_rows, new_rows = _triples(rows.removed), _triples(rows.added)
-        old_links, new_links = _triples(links.removed), _triples(links.added)
-    except orjson.JSONEncodeError:
-        return None
+    old_rows, new_rows = _triples(rows.removed), _triples(rows.added)
+    old_links, new_links = _triples(links.removed), _triples(links.added)
     # The same triple may have been in another piece before.
     old, new = old_rows.keys() | old_links.keys(), new_rows.keys() | new_links.keys()
     removed = {(e, a) for key, (e, a, *_) in old_rows.items() if key not in new}
