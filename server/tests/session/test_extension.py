@@ -9,65 +9,24 @@ import orjson
 import pytest
 
 from support.delta_client import DeltaClient
-from support.memory_client import refreshed, triples
+from support.delta_stage import (
+    IDS,
+    OURS,
+    P1,
+    T1,
+    T2,
+    TODOS,
+    fill,
+    held_of,
+    join,
+    new_attr,
+    quiet,
+    titled,
+    told,
+    write,
+)
+from support.memory_client import refreshed
 from trice import limits
-from trice.auth.tokens import mint_token
-from trice.identity import ADMIN
-
-IDS = [f"e1000000-0000-4000-8000-{number:012d}" for number in range(40)]
-T1, T2, *_ = IDS
-P1 = "e2000000-0000-4000-8000-000000000001"
-ADA = "e3000000-0000-4000-8000-000000000001"
-BOB = "e3000000-0000-4000-8000-000000000002"
-TODOS = {"todos": {}}
-OURS = {"version": 1, "features": ["delta", "resume"]}
-
-
-async def write(stage, *steps) -> None:
-    await stage.app.database.transact(list(steps), identity=ADMIN)
-
-
-async def quiet(stage) -> None:
-    """Until nobody has anything more to tell."""
-    for _ in range(3):
-        await stage.app.database.live.settled()
-        await asyncio.sleep(0)
-
-
-def titled(stage, entity, title):
-    return ["add-triple", entity, stage.attr("todos", "title"), title]
-
-
-async def fill(stage, count=10) -> None:
-    for number, entity in enumerate(IDS[:count]):
-        stage.runtime.advance(1)
-        await write(stage, *stage.create("todos", entity, title=f"t{number}", done=False))
-
-
-async def join(stage, q=TODOS, **fields) -> DeltaClient:
-    """A client of deltas that holds the answer to `q`."""
-    client = DeltaClient(stage.hub)
-    await client.connect(stage.app.id, **fields)
-    client.ask(q)
-    await client.hear("add-query-ok")
-    return client
-
-
-async def come_back(stage, client, q=TODOS, **fields):
-    """Break the connection, open a new one, ask again; returns the answer."""
-    client.wire.hang_up()
-    await client.connect(stage.app.id, **fields)
-    client.ask(q)
-    return await client.hear("add-query-ok")
-
-
-async def sign_in(stage, user_id: str) -> str:
-    def work(change):
-        change.write(["update", "$users", user_id, {"email": f"{user_id}@x"}])
-        return mint_token(change, user_id, runtime=stage.runtime)
-
-    return await stage.app.database.change(work)
-
 
 # --- who does not ask ----------------------------------------------------------------------------
 
@@ -217,17 +176,6 @@ def test_a_catalog_that_is_held_is_not_sent_again(play):
     play(scene)
 
 
-def new_attr(number: int) -> dict[str, object]:
-    return {
-        "id": f"a0000000-0000-4000-8000-{number:012d}",
-        "forward-identity": [f"a1000000-0000-4000-8000-{number:012d}", "todos", f"extra{number}"],
-        "value-type": "blob",
-        "cardinality": "one",
-        "unique?": False,
-        "index?": False,
-    }
-
-
 # --- versions ------------------------------------------------------------------------------------
 
 
@@ -262,29 +210,7 @@ def test_versions_name_content_for_everybody(play):
     play(scene)
 
 
-@pytest.mark.rule("P76", "P82")
-def test_versions_hold_after_a_restart(tmp_path, stage_at):
-    async def scene():
-        async with stage_at(tmp_path) as stage:
-            await fill(stage, 3)
-            client = await join(stage)
-        async with stage_at(tmp_path, app_id=stage.app.id) as again:
-            client.hub = again.hub
-            assert "attrs" not in await client.connect(again.app.id)
-            client.ask(TODOS)
-            answer = await client.hear("add-query-ok")
-            assert "result" not in answer and answer["from"] == answer["version"]
-            assert len(client.shown(TODOS)[0]) == 12
-
-    asyncio.run(scene())
-
-
 # --- deltas --------------------------------------------------------------------------------------
-
-
-async def told(client) -> dict[str, object]:
-    (computation,) = (await client.hear("refresh-ok"))["computations"]
-    return computation
 
 
 @pytest.mark.rule("P77", "P78")
@@ -409,10 +335,6 @@ def test_nested_objects_always_come_in_full(play):
     play(scene)
 
 
-def held_of(client, q=TODOS):
-    return list(client.answers[client.query_ids[orjson.dumps(q)]].triples.values())
-
-
 @pytest.mark.rule("P80", "P22")
 def test_after_a_rejection_the_client_is_told_that_it_holds_the_answer(play):
     async def scene(stage):
@@ -465,155 +387,5 @@ def test_new_attrs_travel_in_or_before_the_frame_with_the_delta(play):
                 if computation["delta"].get("added"):
                     assert is_known
         assert [t[2] for t in held_of(client) if t[1] == attr["id"]] == ["x"]
-
-    play(scene)
-
-
-# --- resume --------------------------------------------------------------------------------------
-
-
-@pytest.mark.rule("P82")
-def test_an_answer_still_held_is_not_sent_again(play):
-    async def scene(stage):
-        await fill(stage)
-        client = await join(stage)
-        answer = await come_back(stage, client)
-        assert set(answer) == {
-            *("op", "client-event-id", "query-id", "from", "version", "processed-tx-id")
-        }
-        assert answer["from"] == answer["version"]
-        assert answer["processed-tx-id"] == stage.app.database.tx
-        assert len(client.wire.raw[-1]) < 250
-        await write(stage, titled(stage, T1, "later"))
-        assert "delta" in await told(client), "it goes on from there"
-
-    play(scene)
-
-
-@pytest.mark.rule("P83")
-@pytest.mark.parametrize("has_watcher", [True, False])
-def test_a_client_that_comes_back_gets_what_it_missed(play, has_watcher):
-    async def scene(stage):
-        await fill(stage)
-        client = await join(stage)
-        if has_watcher:
-            await join(stage)
-        client.wire.hang_up()
-        for number in range(3):
-            await write(stage, titled(stage, T1, f"missed {number}"))
-        await quiet(stage)
-        answer = await come_back(stage, client)
-        assert "result" not in answer and "q" not in answer
-        assert [triple[2] for triple in answer["delta"]["changed"]] == ["missed 2"]
-
-    play(scene)
-
-
-@pytest.mark.rule("P83")
-@pytest.mark.parametrize("held", ["00" * 16, "", "no version", "é", "f" * 100_000])
-def test_what_the_server_does_not_know_is_answered_in_full(play, held):
-    async def scene(stage):
-        await fill(stage, 3)
-        client = stage.connect()
-        await client.init(stage.app.id, trice=OURS)
-        client.say("add-query", q=TODOS, held=held)
-        answer = await client.hear("add-query-ok")
-        assert answer["q"] == TODOS and len(triples(answer)) == 12
-
-    play(scene)
-
-
-@pytest.mark.rule("P83")
-def test_without_delta_a_resumed_answer_is_the_same_or_full(play):
-    async def scene(stage):
-        await fill(stage)
-        client = DeltaClient(stage.hub, ("resume",))
-        await client.connect(stage.app.id)
-        client.ask(TODOS)
-        await client.hear("add-query-ok")
-        await join(stage)  # somebody else keeps the versions
-        assert "result" not in await come_back(stage, client)
-        await write(stage, titled(stage, T1, "new"))
-        assert "instaql-result" in await told(client)
-        client.wire.hang_up()
-        await write(stage, titled(stage, T1, "newer"))
-        assert "result" in await come_back(stage, client)
-
-    play(scene)
-
-
-@pytest.mark.rule("P84")
-@pytest.mark.parametrize("has_watcher", [True, False])
-def test_a_resumed_answer_holds_every_acknowledged_write(play, has_watcher):
-    async def scene(stage):
-        await fill(stage)
-        client = await join(stage)
-        if has_watcher:
-            await join(stage)
-        stage.app.database.live._loop_task.cancel()  # refreshes lag behind for ever
-        tx = await stage.app.database.transact([titled(stage, T1, "mine")], identity=ADMIN)
-        answer = await come_back(stage, client)
-        assert answer["processed-tx-id"] >= tx
-        assert "mine" in [triple[2] for triple in held_of(client)]
-
-    play(scene)
-
-
-@pytest.mark.rule("P85")
-def test_another_user_gets_what_they_may_see_in_full(play):
-    async def scene(stage):
-        await fill(stage)
-        for entity, user in ((T1, ADA), (T2, BOB)):
-            await write(stage, ["add-triple", entity, stage.attr("todos", "slug"), user])
-        rules = {"todos": {"allow": {"view": "auth.id == data.slug || data.slug == null"}}}
-        await stage.hub.apps.set_rules(stage.app.id, rules)
-        tokens = [await sign_in(stage, user) for user in (ADA, BOB)]
-        client = await join(stage, refresh_token=tokens[0])
-        await write(stage, titled(stage, T1, "secret of Ada"))
-        await told(client)
-        bob = await join(stage, refresh_token=tokens[1])
-        answer = await come_back(stage, client, refresh_token=tokens[1])
-        assert "result" in answer and "delta" not in answer
-        assert b"secret" not in b"".join(client.wire.raw)
-        assert client.shown(TODOS) == bob.shown(TODOS)
-
-    play(scene)
-
-
-@pytest.mark.rule("P85")
-def test_other_rules_are_not_bridged_by_a_delta(play):
-    async def scene(stage):
-        await fill(stage)
-        client = await join(stage)
-        away = await join(stage)
-        away.wire.hang_up()
-        rules = {"todos": {"allow": {"view": f"data.id != '{T1}'"}}}
-        await stage.hub.apps.set_rules(stage.app.id, rules)
-        assert "instaql-result" in await told(client)
-        assert "result" in await come_back(stage, away)
-        assert T1 not in {triple[0] for triple in held_of(away)}
-        # Rules that show the same are the same answer.
-        away.wire.hang_up()
-        rules = {"todos": {"allow": {"view": f"'{T1}' != data.id"}}}
-        await stage.hub.apps.set_rules(stage.app.id, rules)
-        assert "result" not in await come_back(stage, away)
-
-    play(scene)
-
-
-@pytest.mark.rule("P86")
-def test_held_must_be_a_text_where_it_counts(play):
-    async def scene(stage):
-        await fill(stage, 1)
-        client = stage.connect()
-        await client.init(stage.app.id, trice=OURS)
-        client.say("add-query", q=TODOS, held=5)
-        error = await client.hear("error")
-        assert (error["type"], error["hint"]["in"]) == ("param-malformed", ["held"])
-        for fields in ({}, {"trice": {"version": 1, "features": ["delta"]}}):
-            other = stage.connect()
-            await other.init(stage.app.id, **fields)
-            other.say("add-query", q=TODOS, held=5)
-            assert "result" in await other.hear("add-query-ok")
 
     play(scene)
