@@ -95,7 +95,7 @@ class _Entry:
     version  of the answer that `rows`, `links` and `data_json` make up; NOTHING_HELD: of none
     led_to   the version that `names`, `full`, `changes` and `frames` lead to
     changes  by version held; None: the full form is better
-    frames   by version held (NOTHING_HELD: with the full form); each with the tx it tells
+    frames   by version held (NOTHING_HELD: with the full form); all tell the same tx
     """
 
     query_id: bytes
@@ -110,6 +110,7 @@ class _Entry:
     full: bytes | None = None
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
     frames: dict[bytes, tuple[TxId, bytes]] = field(default_factory=dict)
+    frames_bytes: int = 0
     made_bytes: int = 0
     is_wanted: bool = False
     counted_bytes: int = 0
@@ -127,7 +128,7 @@ class _Entry:
             self.full = None
             self.changes = {}
             self.frames = {}
-            self.made_bytes = 0
+            self.frames_bytes = self.made_bytes = 0
 
     def take(self, version: bytes, parts: FlatParts) -> None:
         """Another answer is the current one from here on."""
@@ -251,18 +252,33 @@ class Deltas:
 
     def frame(self, live: Current, held: bytes) -> bytes:
         """A whole `refresh-ok` with `computation` alone: one bytes object for N sockets."""
-        is_full = self.change(live, held) is None
+        entry = self._entries.get(live.question)
+        if entry is not None and entry.led_to == live.digest:
+            known = entry.frames.get(held)
+            if known is not None and known[0] == live.tx:
+                return known[1]
+        if held != NOTHING_HELD and self.change(live, held) is None:
+            frame = self.frame(live, NOTHING_HELD)
+            self._keep_frame(live, held, frame, size_bytes=0)
+        else:
+            frame = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
+            self._keep_frame(live, held, frame, size_bytes=len(frame))
+        return frame
+
+    def _keep_frame(self, live: Current, held: bytes, frame: bytes, *, size_bytes: int) -> None:
+        """Keep a frame for the others; one made for another tx gives way.
+
+        size_bytes   0 when the frame is kept under another version too
+        """
         entry = self._find(live.question)
         entry.lead_to(live.digest)
-        key = NOTHING_HELD if is_full else held
-        known = entry.frames.get(key)
-        if known is not None and known[0] == live.tx:
-            return known[1]
-        frame = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
-        entry.made_bytes += len(frame) - (len(known[1]) if known is not None else 0)
-        entry.frames[key] = (live.tx, frame)
+        if entry.frames and next(iter(entry.frames.values()))[0] != live.tx:
+            entry.made_bytes -= entry.frames_bytes
+            entry.frames, entry.frames_bytes = {}, 0
+        entry.frames[held] = (live.tx, frame)
+        entry.frames_bytes += size_bytes
+        entry.made_bytes += size_bytes
         self._count(entry)
-        return frame
 
     def _find(self, question: Asked) -> _Entry:
         """The entry, made if it is not there; used last from here on."""
