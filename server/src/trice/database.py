@@ -24,7 +24,14 @@ from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Wa
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
 from trice.query.ast import Query
-from trice.query.encode import EntityCache, flat_result, nested_result, result_meta
+from trice.query.encode import (
+    EntityCache,
+    flat_parts,
+    flat_result,
+    join_parts,
+    nested_result,
+    result_meta,
+)
 from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import plan
@@ -440,15 +447,19 @@ class Database:
             raise RightsChanged
         visibility = self.visible_to(query, identity, snapshot)
         tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+        parts = None
         if question.shape == "flat":
-            result_json = flat_result(tree, self._cache if is_on_loop else EntityCache())
+            made = flat_parts(tree, self._cache if is_on_loop else EntityCache())
+            result_json = join_parts(made)
             meta_json = b"null"
+            if self.live.deltas.is_wanted(question):
+                parts = made
         else:
             nested = nested_result(tree, is_inferring=question.shape == "tree-one")
             result_json = orjson.dumps(nested)
             meta_json = orjson.dumps(result_meta(tree))
         _check_size(result_json)
-        return Answer(result_json, meta_json, read_set(tree))
+        return Answer(result_json, meta_json, read_set(tree), parts)
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""

@@ -1,6 +1,7 @@
 """Every bound in the system: name with its unit, value, reason. Nothing else invents a number.
 
-What happens at each bound is said beside it; related bounds are asserted against each other below.
+It is one file because bounds are compared with each other: what happens at each is said beside it,
+and related ones are asserted against each other below.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """One WebSocket frame or HTTP body. Larger: `message-too-big`, and the socket closes with 1009."""
+
+EXTENSION_FEATURES_MAX = 32
+"""Features a client may ask for in `init`. More: `param-malformed`."""
 
 ERROR_ECHO_BYTES_MAX = 64 * 1024
 """`original-event` of an error repeats the message up to this size; larger ones lose their body."""
@@ -185,6 +189,18 @@ LIVE_RECENT_COMMITS = 1_000
 LIVE_RESULTS_BYTES_MAX = 256 * 1024 * 1024
 """Encoded answers kept per app, without the frames made of them. More: those used least recently
 are dropped, and run again when needed."""
+
+LIVE_DELTA_STEPS_MAX = 64
+"""Earlier answers of a live query from which a delta can lead to the current one. Whoever holds an
+older one gets the full form."""
+
+LIVE_DELTA_STEPS_BYTES_MAX = 256 * 1024
+"""Their differences may hold as much, or as much as the answer if that is more: each is kept as
+whole entities, which a delta is smaller than. More: the oldest are forgotten."""
+
+LIVE_DELTA_BYTES_MAX = 64 * 1024 * 1024
+"""Kept per app for deltas: the pieces of the current answers, the differences to earlier ones, and
+frames made of both. More: queries used least recently lose theirs and go on in full."""
 
 LIVE_RECENT_CHANGES = 100_000
 """Rows and pairs those commits may have changed, all together; the oldest commits leave first."""

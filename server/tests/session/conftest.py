@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,30 @@ class Stage:
         return client
 
 
+@asynccontextmanager
+async def open_stage(path: Path, *, app_id: str | None = None) -> AsyncIterator[Stage]:
+    """Start a server on a folder, with a new app or one that was made there before."""
+    runtime = FakeRuntime()
+    apps = Apps(path, runtime=runtime, is_open_by_default=False)
+    hub = Hub(apps=apps, runtime=runtime)
+    apps.on_delete = hub.drop_app
+    if app_id is None:
+        app, token = await apps.create(title="test", is_open=True, schema=SCHEMA)
+    else:
+        app, token = await apps.lend(app_id), ""
+    try:
+        yield Stage(hub, app, token, runtime)
+    finally:
+        hub.stop()
+        await apps.close()
+
+
+@pytest.fixture
+def stage_at() -> Callable[..., AbstractAsyncContextManager[Stage]]:
+    """For tests that start more than one server."""
+    return open_stage
+
+
 Scene = Callable[[Stage], Coroutine[Any, Any, None]]
 
 
@@ -84,16 +109,8 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
 
     def run(scene: Scene) -> None:
         async def whole() -> None:
-            runtime = FakeRuntime()
-            apps = Apps(tmp_path, runtime=runtime, is_open_by_default=False)
-            hub = Hub(apps=apps, runtime=runtime)
-            apps.on_delete = hub.drop_app
-            app, token = await apps.create(title="test", is_open=True, schema=SCHEMA)
-            try:
-                await scene(Stage(hub, app, token, runtime))
-            finally:
-                hub.stop()
-                await apps.close()
+            async with open_stage(tmp_path) as stage:
+                await scene(stage)
 
         asyncio.run(whole())
 

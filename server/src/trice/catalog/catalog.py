@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -151,6 +152,11 @@ class Catalog:
     def wire_json(self) -> bytes:
         """`wire()` encoded once, shared by every session that needs it."""
         return orjson.dumps(self.wire())
+
+    @cached_property
+    def wire_name(self) -> str:
+        """Names the content of `wire()`: equal for equal catalogs, after a restart too."""
+        return blake2b(self.wire_json, digest_size=16).hexdigest()
 
 
 def _namespace(etype: str, members: Collection[Attr]) -> Namespace:

@@ -23,11 +23,13 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
 from trice.identity import Identity
+from trice.live.deltas import Deltas
 from trice.live.read_set import ReadSet
 from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.query.encode import FlatParts
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot
@@ -77,11 +79,15 @@ class RightsChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One run of a question: encoded result and page info, and what it depends on."""
+    """One run of a question: encoded result and page info, and what it depends on.
+
+    parts   what the result is joined from, if somebody wants deltas of it
+    """
 
     result_json: bytes
     meta_json: bytes
     reads: ReadSet
+    parts: FlatParts | None = None
 
 
 Evaluate = Callable[[Snapshot, Question, bool], Answer]
@@ -149,6 +155,7 @@ class Live:
 
     def __init__(self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime) -> None:
         self.counts = LiveCounts()
+        self.deltas = Deltas()
         self._engine = engine
         self._evaluate = evaluate
         self._runtime = runtime
@@ -424,6 +431,7 @@ class Live:
             return  # a short run overtook this long one: answers only move forward
         digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
         is_changed = digest != live.digest or live.error is not None
+        self.deltas.note(live.question, digest, answer.parts)
         is_recalled = live in self._recalled
         self._recalled.discard(live)
         self._broken.pop(live, None)

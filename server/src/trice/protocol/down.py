@@ -18,25 +18,45 @@ Frame = bytes
 
 
 def init_ok(
-    session_id: SessionId, *, event_id: str | None, app: Mapping[str, Any], attrs_json: bytes
+    session_id: SessionId,
+    *,
+    event_id: str | None,
+    app: Mapping[str, Any],
+    attrs_json: bytes | None,
+    trice: Mapping[str, Any] | None = None,
 ) -> Frame:
-    """The session is open; `attrs` is the whole catalog (instant-realtime §3.2)."""
-    return orjson.dumps(
-        {
-            "op": "init-ok",
-            "session-id": session_id,
-            "client-event-id": event_id,
-            "auth": {"app": app, "user": None},
-            "attrs": orjson.Fragment(attrs_json),
-            "app-status": {"status": "active"},
-        }
-    )
+    """The session is open (instant-realtime §3.2).
+
+    attrs_json  the whole catalog; None when the client holds it already
+    trice       answer to a client that announced itself as ours (P71)
+    """
+    message: dict[str, Any] = {
+        "op": "init-ok",
+        "session-id": session_id,
+        "client-event-id": event_id,
+        "auth": {"app": app, "user": None},
+    }
+    if attrs_json is not None:
+        message["attrs"] = orjson.Fragment(attrs_json)
+    message["app-status"] = {"status": "active"}
+    if trice is not None:
+        message["trice"] = trice
+    return orjson.dumps(message)
 
 
 def add_query_ok(
-    *, event_id: str | None, q_json: bytes, result_json: bytes, meta_json: bytes, tx: TxId
+    *,
+    event_id: str | None,
+    q_json: bytes,
+    result_json: bytes,
+    meta_json: bytes,
+    tx: TxId,
+    names: bytes = b"",
 ) -> Frame:
-    """The first, or once more the current, answer to a query (§5.2)."""
+    """The first, or once more the current, answer to a query (§5.2).
+
+    names   see `names_of`; nothing for clients that did not ask
+    """
     return b"".join(
         (
             b'{"op":"add-query-ok","client-event-id":',
@@ -47,7 +67,25 @@ def add_query_ok(
             result_json,
             b',"result-meta":',
             meta_json,
-            b',"processed-tx-id":%d}' % max(tx, 1),
+            b',"processed-tx-id":%d' % max(tx, 1),
+            b"," + names if names else b"",
+            b"}",
+        )
+    )
+
+
+def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> Frame:
+    """The answer to a query of which the client holds an earlier answer, or this one (P82, P83).
+
+    change   see `change_of`
+    """
+    return b"".join(
+        (
+            b'{"op":"add-query-ok","client-event-id":',
+            orjson.dumps(event_id),
+            b',"processed-tx-id":%d,' % max(tx, 1),
+            change,
+            b"}",
         )
     )
 
@@ -67,12 +105,66 @@ def computation(*, q_json: bytes, result_json: bytes, meta_json: bytes) -> bytes
     )
 
 
-def refresh_ok(computations: Iterable[bytes], *, tx: TxId, attrs_json: bytes | None) -> Frame:
-    """New answers, each containing every transaction up to `tx`; `attrs` if they changed."""
+def names_of(query_id: bytes, version: bytes) -> bytes:
+    """The keys that name a full answer to clients of versions (P76), without braces."""
+    return b'"query-id":"%b","version":"%b"' % (query_id, version)
+
+
+def named_computation(full: bytes, names: bytes) -> bytes:
+    """`computation` with its `names_of`."""
+    return b"%b,%b}" % (full[:-1], names)
+
+
+def change_of(query_id: bytes, *, held: bytes, version: bytes, delta: bytes | None) -> bytes:
+    """The keys that lead from the version a client holds to another, without braces (P77).
+
+    delta   None when it is the same version
+    """
+    return b'"query-id":"%b","from":"%b","version":"%b"%b' % (
+        query_id,
+        held,
+        version,
+        b"" if delta is None else b',"delta":' + delta,
+    )
+
+
+def delta(
+    *,
+    removed: Iterable[bytes],
+    changed: Iterable[bytes],
+    added: Iterable[bytes],
+    data_json: bytes | None,
+) -> bytes:
+    """What makes one content of another (P77). Lists that are empty are left out.
+
+    removed         `[e,a]` or `[e,a,v]`
+    changed, added  `[e,a,v,t]`
+    data_json       None when it is as before
+    """
+    lists = ((b"removed", removed), (b"changed", changed), (b"added", added))
+    found = [(name, b",".join(triples)) for name, triples in lists]
+    members = [b'"%b":[%b]' % (name, joined) for name, joined in found if joined]
+    if data_json is not None:
+        members.append(b'"data":' + data_json)
+    return b"{%b}" % b",".join(members)
+
+
+def refresh_ok(
+    computations: Iterable[bytes],
+    *,
+    tx: TxId,
+    attrs_json: bytes | None,
+    catalog: str | None = None,
+) -> Frame:
+    """New answers, each containing every transaction up to `tx`; `attrs` if they changed.
+
+    catalog   names these `attrs` for clients that resume (P75)
+    """
     return b"".join(
         (
             b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1),
             b"" if attrs_json is None else b',"attrs":' + attrs_json,
+            b"" if catalog is None else b',"catalog":"%b"' % catalog.encode(),
             b',"computations":[',
             b",".join(computations),
             b"]}",

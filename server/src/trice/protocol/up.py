@@ -1,7 +1,8 @@
 """What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6).
 
-    {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…"}
-    {"op":"add-query","client-event-id":"…","q":{…},"return-type":"join-rows"|"tree"}
+    {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…",
+     "trice":{"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}}
+    {"op":"add-query","client-event-id":"…","q":{…},"return-type":"join-rows"|"tree","held":"…"}
     {"op":"remove-query","client-event-id":"…","q":{…}}
     {"op":"transact","client-event-id":"…","tx-steps":[[…],…]}
 
@@ -22,20 +23,25 @@ class _Up(msgspec.Struct, rename="kebab", tag_field="op"):
 
 
 class Init(_Up, tag="init"):
-    """Opens the session: which app, and as whom."""
+    """Opens the session: which app, and as whom. `trice` asks for features of our own."""
 
     app_id: Any = None
     refresh_token: Any = None
     admin_token: Any = msgspec.field(name="__admin-token", default=None)
     versions: Any = None
+    trice: Any = None
 
 
 class AddQuery(_Up, tag="add-query"):
-    """Subscribes to `q`. `return_type` "tree" asks for nested objects instead of triples."""
+    """Subscribes to `q`. `return_type` "tree" asks for nested objects instead of triples.
+
+    held   version of the answer that the client still has (only after `resume` was agreed on)
+    """
 
     q: Any = None
     return_type: Any = None
     is_inferring: Any = msgspec.field(name="inference?", default=None)
+    held: Any = None
 
 
 class RemoveQuery(_Up, tag="remove-query"):

@@ -7,7 +7,8 @@ neither read nor leave anything wrong.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -108,21 +109,42 @@ class EntityCache:
                 keys.discard(key)
 
 
+@dataclass(frozen=True, slots=True)
+class FlatParts:
+    """A flat result in pieces. All pieces together hold distinct triples.
+
+    rows       triples of one entity each, `["e","a",1,9],…`; of an entity and attr only one triple
+    links      one triple each; an entity may have several of one attr
+    data_json  what else is in `data`: `{"page-info":…,"aggregate":…}`, or `{}`
+    """
+
+    rows: Sequence[bytes]
+    links: Sequence[bytes]
+    data_json: bytes
+
+
+def flat_parts(tree: Tree, cache: EntityCache) -> FlatParts:
+    """What `flat_result` is joined from; entities shown before are the very same objects."""
+    return FlatParts(_row_parts(tree, cache), _link_parts(tree), orjson.dumps(result_meta(tree)))
+
+
 def flat_result(tree: Tree, cache: EntityCache) -> bytes:
+    """`join_parts` of `flat_parts`."""
+    return join_parts(flat_parts(tree, cache))
+
+
+def join_parts(parts: FlatParts) -> bytes:
     """The `result` of a query message: one node, one row of distinct triples.
 
     returns  `[{"data":{"datalog-result":{"join-rows":[[[e,a,v,t],…]]},"page-info"?:…,
              "aggregate"?:…},"child-nodes":[]}]`
     """
-    parts = _triples(tree, cache)
-    meta = result_meta(tree)
-    tail = b"," + orjson.dumps(meta)[1:-1] if meta else b""
     return b"".join(
         (
             b'[{"data":{"datalog-result":{"join-rows":[[',
-            b",".join(parts),
+            b",".join((*parts.rows, *parts.links)),
             b"]]}",
-            tail,
+            b"" if parts.data_json == b"{}" else b"," + parts.data_json[1:-1],
             b'},"child-nodes":[]}]',
         )
     )
@@ -142,8 +164,8 @@ def result_meta(tree: Tree) -> dict[str, Any]:
     return meta
 
 
-def _triples(tree: Tree, cache: EntityCache) -> list[bytes]:
-    """All triples of the answer as JSON, each once."""
+def _row_parts(tree: Tree, cache: EntityCache) -> list[bytes]:
+    """The triples of all entities shown as JSON, each once."""
     nodes = [node for node in tree.walk() if node.rows]
     levels: dict[str, int] = {}
     for node in nodes:
@@ -165,7 +187,6 @@ def _triples(tree: Tree, cache: EntityCache) -> list[bytes]:
                 parts += _remaining(row, projection, before)
             before.append(projection)
         parts += cache.fragments(projection, fresh)
-    parts += _link_triples(tree)
     return parts
 
 
@@ -202,7 +223,7 @@ def _encode_row(row: Row, projection: Projection) -> bytes:
     return orjson.dumps(triples)[1:-1]
 
 
-def _link_triples(tree: Tree) -> list[bytes]:
+def _link_parts(tree: Tree) -> list[bytes]:
     """Links that are no cell of a row shown, as triples, each once."""
     seen: set[tuple[AttrId, bytes, bytes]] = set()
     parts: list[bytes] = []
@@ -233,14 +254,13 @@ def _add_pairs(
     attr_id: AttrId,
     pairs: Iterable[Pair],
 ) -> None:
-    found: list[tuple[str, AttrId, str, int]] = []
     for source, target, created_ms in pairs:
         key = (attr_id, source, target)
         if key not in seen:
             seen.add(key)
-            found.append((uuid_text(source), attr_id, uuid_text(target), created_ms))
-    if found:
-        parts.append(orjson.dumps(found)[1:-1])
+            source_text, target_text = uuid_text(source), uuid_text(target)
+            # Ids need no escaping; so this costs no more than encoding all of them as one list.
+            parts.append(f'["{source_text}","{attr_id}","{target_text}",{created_ms}]'.encode())
 
 
 def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:

@@ -21,13 +21,16 @@ from trice.errors import (
     invalid,
 )
 from trice.identity import ADMIN, Identity
+from trice.live.deltas import NOTHING_HELD, find_version
 from trice.live.live import LiveQuery, Question, RightsChanged, query_key
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
+from trice.session.extension import Extension, negotiate
+from trice.session.frames import answer_frame, init_frame
 from trice.session.session import Session
 from trice.session.socket import TRY_LATER
-from trice.session.state import Phase, Subscription
+from trice.session.state import Owed, Phase, Subscription
 from trice.store.engine import ReadTooLong
 
 logger: Final = logging.getLogger("trice.session")
@@ -60,11 +63,12 @@ def init(session: Session, message: up.Init, raw: bytes) -> None:
             'Malformed parameter: ["app-id"]. It must be a uuid.',
             {"in": ["app-id"], "original-input": message.app_id},
         )
+    extension = negotiate(message.trice)
     session.state.phase = Phase.OPENING
-    session.spawn(_open(session, message, raw))
+    session.spawn(_open(session, message, raw, extension))
 
 
-async def _open(session: Session, message: up.Init, raw: bytes) -> None:
+async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
     try:
         app = await session.apps.lend(message.app_id.lower())
     except Unavailable:
@@ -84,13 +88,14 @@ async def _open(session: Session, message: up.Init, raw: bytes) -> None:
         session.apps.give_back(app)
         _refuse_init(session, failure, message, raw)
         return
-    session.enter(app, identity, hashed_token=hashed_token)
+    session.enter(app, identity, hashed_token=hashed_token, extension=extension)
     session.push(
-        down.init_ok(
+        init_frame(
             session.id,
-            event_id=message.client_event_id,
             app={"id": app.id, "title": app.title},
-            attrs_json=app.database.catalog.wire_json,
+            event_id=message.client_event_id,
+            extension=extension,
+            database=app.database,
         )
     )
     session.handle_early()
@@ -121,6 +126,8 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     app = _ready(session)
     question, q_json = _question(session, app, message)
+    owed = Owed(message.client_event_id, _held(session, message))
+    session.want_deltas(question)
     state = session.state
     if (
         question.asked not in state.subscriptions
@@ -130,7 +137,7 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
             "parameter-limit-exceeded",
             f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
         )
-    subscription = state.add_query(question, q_json, message.client_event_id)
+    subscription = state.add_query(question, q_json, owed)
     live = subscription.live
     if live is not None and (live.answer is not None or live.error is not None):
         _answer(session, subscription)
@@ -183,8 +190,8 @@ def _fail_owed(
     session: Session, subscription: Subscription, failure: TriceError, raw: bytes
 ) -> None:
     session.state.forget(subscription)
-    for event_id in subscription.owed:
-        session.fail(failure, raw=raw, event_id=event_id)
+    for owed in subscription.owed:
+        session.fail(failure, raw=raw, event_id=owed.event_id)
 
 
 def _begin(session: Session, subscription: Subscription, live: LiveQuery) -> None:
@@ -196,25 +203,27 @@ def _begin(session: Session, subscription: Subscription, live: LiveQuery) -> Non
 
 
 def _answer(session: Session, subscription: Subscription) -> None:
-    """Send the current answer in full, once per add-query that waits for it."""
+    """Send the current answer, once per add-query that waits for it."""
     live = subscription.live
     assert live is not None
+    database = _ready(session).database
     owed, subscription.owed = subscription.owed, []
     if live.answer is None or live.error is not None:
         failure = live.error or Bug("unknown", "This query has no answer yet.")
         raw = b'{"op":"add-query","q":%b}' % subscription.q_json
-        for event_id in owed:
-            session.fail(failure, raw=raw, event_id=event_id)
+        for one in owed:
+            session.fail(failure, raw=raw, event_id=one.event_id)
         return
     session.tell_catalog_first()
-    for event_id in owed:
+    for one in owed:
         session.push(
-            down.add_query_ok(
-                event_id=event_id,
-                q_json=subscription.q_json,
-                result_json=live.answer.result_json,
-                meta_json=live.answer.meta_json,
-                tx=live.tx,
+            answer_frame(
+                subscription,
+                live,
+                live.answer,
+                owed=one,
+                extension=session.extension,
+                deltas=database.live.deltas,
             )
         )
     session.state.told(subscription)
@@ -304,6 +313,19 @@ def _q_json(q: Any) -> bytes:
             else "The query nests too deeply."
         )
         raise invalid("query", None, [{"in": [], "message": reason}]) from cause
+
+
+def _held(session: Session, message: up.AddQuery) -> bytes:
+    """The version that the client still has, if it may say so."""
+    if message.held is None or not session.extension.has_resume:
+        return NOTHING_HELD
+    if not isinstance(message.held, str):
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["held"]. It must be the `version` of an earlier answer.',
+            {"in": ["held"], "original-input": _short(message.held)},
+        )
+    return find_version(message.held)
 
 
 def _shape(message: up.AddQuery) -> str:

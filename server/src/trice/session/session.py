@@ -19,12 +19,14 @@ from trice.apps.apps import App, Apps
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
 from trice.identity import GUEST, Identity
-from trice.live.live import LiveQuery
+from trice.live.live import LiveQuery, Question
 from trice.log import fields
 from trice.protocol import down
 from trice.protocol.errors import CODES
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime, new_uuid
+from trice.session.extension import PLAIN, Extension
+from trice.session.frames import refresh_frame
 from trice.session.outbox import Outbox
 from trice.session.socket import IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
@@ -53,6 +55,7 @@ class Session:
         self.apps = apps
         self.runtime = runtime
         self.state = SessionState()
+        self.extension = PLAIN
         self.guest = guest
         self.identity = guest
         self._hashed_token: str | None = None
@@ -143,12 +146,20 @@ class Session:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def enter(self, app: App, identity: Identity, *, hashed_token: str | None = None) -> None:
+    def enter(
+        self,
+        app: App,
+        identity: Identity,
+        *,
+        hashed_token: str | None = None,
+        extension: Extension = PLAIN,
+    ) -> None:
         """The session belongs to `app` from here on: hear of its catalog, allow other ops.
 
         hashed_token   the refresh token it signed in with; once that is deleted, so is the identity
         """
         self.app = app
+        self.extension = extension
         self.identity = identity
         if hashed_token is not None:
             self._hashed_token = hashed_token
@@ -177,7 +188,14 @@ class Session:
         if self._is_catalog_new:
             catalog = self.app.database.catalog
             self.state.catalog_version_told = catalog.version
-            self.push(down.refresh_ok([], tx=self.app.database.tx, attrs_json=catalog.wire_json))
+            self.push(
+                down.refresh_ok(
+                    [],
+                    tx=self.app.database.tx,
+                    attrs_json=catalog.wire_json,
+                    catalog=catalog.wire_name if self.extension.has_resume else None,
+                )
+            )
 
     def connect(self, subscription: Subscription, live: LiveQuery) -> None:
         """`live` answers `subscription` from here on."""
@@ -189,6 +207,12 @@ class Session:
         if subscription.live is not None and self.app is not None:
             self._told_by.pop(subscription.live, None)
             self.app.database.unwatch(subscription.live, self.on_answer)
+
+    def want_deltas(self, question: Question) -> None:
+        """Ask for what deltas need, before the answer is made."""
+        assert self.app is not None
+        if self.extension.has_delta and question.shape == "flat":
+            self.app.database.live.deltas.want(question)
 
     def ask_again(self, subscription: Subscription) -> None:
         """What the client may see is decided anew: follow the answer that holds now."""
@@ -204,6 +228,7 @@ class Session:
             self._fail_query(subscription, failure)
             return
         subscription.question = question
+        self.want_deltas(question)
         if not subscription.owed:
             # Else its first answer is being computed, which looks at the question again.
             self.connect(subscription, database.follow(question, self.on_answer))
@@ -270,7 +295,7 @@ class Session:
         if not is_catalog_new and not self.state.has_news:
             return None
         self.state.catalog_version_told = catalog.version
-        lives = []
+        news = []
         for subscription in self.state.take_news():
             live = subscription.live
             if live is None or live.error is not None:
@@ -278,15 +303,11 @@ class Session:
             if live.answer is None:
                 self.app.database.recall(live)
             else:
-                lives.append(live)
-        if len(lives) == 1 and not is_catalog_new:
-            return lives[0].refresh_frame()
-        if not lives and not is_catalog_new:
+                news.append((subscription, live))
+        if not news and not is_catalog_new:
             return None
-        return down.refresh_ok(
-            [live.computation() for live in lives],
-            tx=min((live.tx for live in lives), default=self.app.database.tx),
-            attrs_json=catalog.wire_json if is_catalog_new else None,
+        return refresh_frame(
+            news, self.extension, self.app.database, catalog=catalog if is_catalog_new else None
         )
 
     def _drop_slow_client(self) -> None:

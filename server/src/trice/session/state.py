@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from trice import limits
+from trice.live.deltas import NOTHING_HELD
 from trice.live.live import LiveQuery, Question
 
 
@@ -29,20 +30,33 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One add-query message that waits for its answer.
+
+    held   digest of the answer that the client still has, NOTHING_HELD if none
+    """
+
+    event_id: str | None
+    held: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Subscription:
     """One query of this session.
 
     live       None until the first answer is there
-    owed       client-event-ids of add-query messages that wait for an answer being computed
+    owed       add-query messages that wait for an answer being computed
     is_wanted  False once removed while an answer was on its way
+    told       digest of the answer that the client was told last, if it is one of versions
     """
 
     question: Question
     q_json: bytes
     live: LiveQuery | None = None
-    owed: list[str | None] = field(default_factory=list)
+    owed: list[Owed] = field(default_factory=list)
     is_wanted: bool = True
+    told: bytes = NOTHING_HELD
 
 
 class SessionState:
@@ -60,14 +74,14 @@ class SessionState:
         self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
 
-    def add_query(self, question: Question, q_json: bytes, event_id: str | None) -> Subscription:
-        """Note that an answer to `question` is wanted (again), and owed to `event_id`."""
+    def add_query(self, question: Question, q_json: bytes, owed: Owed) -> Subscription:
+        """Note that an answer to `question` is wanted (again)."""
         subscription = self.subscriptions.get(question.asked)
         if subscription is None:
             subscription = Subscription(question, q_json)
             self.subscriptions[question.asked] = subscription
         subscription.is_wanted = True
-        subscription.owed.append(event_id)
+        subscription.owed.append(owed)
         return subscription
 
     def remove_query(self, asked: tuple[str, bytes]) -> Subscription | None:

@@ -1,0 +1,95 @@
+"""What a client of ours may have beyond Instant's protocol (spec/protocol.md, P70-P86). No I/O.
+
+announced   {"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trice import limits
+from trice.errors import InvalidInput
+from trice.live.live import NO_TX
+from trice.protocol.ids import TxId
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What one session agreed on with its client.
+
+    has_delta   answers may come as what changed since the one told before
+    has_resume  a query may name the answer that the client still holds
+    tx          the highest transaction id the client has seen
+    catalog     names the catalog that the client holds
+    """
+
+    is_announced: bool
+    has_delta: bool = False
+    has_resume: bool = False
+    tx: TxId = NO_TX
+    catalog: str | None = None
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether answers are named."""
+        return self.has_delta or self.has_resume
+
+    @property
+    def features(self) -> list[str]:
+        """By their names on the wire."""
+        flags = (("delta", self.has_delta), ("resume", self.has_resume))
+        return [name for name, has_it in flags if has_it]
+
+
+PLAIN: Final = Extension(is_announced=False)
+"""The client knows Instant's protocol only."""
+
+
+def negotiate(announced: Any) -> Extension:
+    """Read the `trice` of an `init`; features this server does not know are left out.
+
+    raises   InvalidInput("param-malformed"), naming the place
+    """
+    if announced is None:
+        return PLAIN
+    if not isinstance(announced, dict):
+        raise _malformed("trice", announced, "an object")
+    version = announced.get("version")
+    if type(version) is not int or version < 1:
+        raise _malformed("version", version, "a whole number from 1 up")
+    features = announced.get("features")
+    features = [] if features is None else features
+    if (
+        not isinstance(features, list)
+        or len(features) > limits.EXTENSION_FEATURES_MAX
+        or not all(isinstance(name, str) for name in features)
+    ):
+        expected = f"a list of at most {limits.EXTENSION_FEATURES_MAX} texts"
+        raise _malformed("features", features, expected)
+    tx = announced.get("tx")
+    if tx is not None and (type(tx) is not int or tx < 0):
+        raise _malformed("tx", tx, "a transaction id or 0")
+    catalog = announced.get("catalog")
+    if catalog is not None and not isinstance(catalog, str):
+        raise _malformed("catalog", catalog, "a text")
+    return Extension(
+        is_announced=True,
+        has_delta="delta" in features,
+        has_resume="resume" in features,
+        tx=TxId(tx or 0),
+        catalog=catalog,
+    )
+
+
+def _malformed(name: str, value: Any, expected: str) -> InvalidInput:
+    place = ["trice"] if name == "trice" else ["trice", name]
+    quoted = ", ".join(f'"{part}"' for part in place)
+    shown = value if isinstance(value, (str, int, float, bool)) else type(value).__name__
+    return InvalidInput(
+        "param-malformed",
+        f"Malformed parameter: [{quoted}]. It must be {expected}.",
+        {"in": place, "original-input": shown},
+    )

@@ -1,0 +1,116 @@
+"""Answers and refreshes in the form that this session's client understands. No I/O.
+
+Clients of Instant get the full form, always. Those that agreed on more (`extension.py`) get named
+answers, and what changed since the one they hold when that is less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trice.catalog.catalog import Catalog
+from trice.database import Database
+from trice.live.deltas import NOTHING_HELD, Deltas
+from trice.live.live import Answer, LiveQuery
+from trice.protocol import down
+from trice.protocol.ids import SessionId
+from trice.session.extension import VERSION, Extension
+from trice.session.state import Owed, Subscription
+
+
+def init_frame(
+    session_id: SessionId,
+    *,
+    app: Mapping[str, Any],
+    event_id: str | None,
+    extension: Extension,
+    database: Database,
+) -> down.Frame:
+    """`init-ok`, with what was agreed on if the client announced itself."""
+    catalog = database.catalog
+    trice: dict[str, Any] | None = None
+    is_catalog_held = False
+    if extension.is_announced:
+        trice = {"version": VERSION, "features": extension.features, "tx": database.tx}
+        if extension.tx > database.tx:
+            trice["reset?"] = True
+        if extension.has_resume:
+            trice["catalog"] = catalog.wire_name
+            is_catalog_held = extension.catalog == catalog.wire_name
+    return down.init_ok(
+        session_id,
+        event_id=event_id,
+        app=app,
+        attrs_json=None if is_catalog_held else catalog.wire_json,
+        trice=trice,
+    )
+
+
+def answer_frame(
+    subscription: Subscription,
+    live: LiveQuery,
+    answer: Answer,
+    *,
+    owed: Owed,
+    extension: Extension,
+    deltas: Deltas,
+) -> down.Frame:
+    """`add-query-ok` for one message, which from here on is what the client was told."""
+    names = b""
+    if extension.has_versions:
+        subscription.told = live.digest
+        if extension.has_delta or owed.held == live.digest:
+            change = deltas.change(live, owed.held)
+            if change is not None:
+                return down.add_query_ok_from_held(
+                    event_id=owed.event_id, change=change, tx=live.tx
+                )
+        names = deltas.names(live)
+    return down.add_query_ok(
+        event_id=owed.event_id,
+        q_json=subscription.q_json,
+        result_json=answer.result_json,
+        meta_json=answer.meta_json,
+        tx=live.tx,
+        names=names,
+    )
+
+
+def refresh_frame(
+    news: Sequence[tuple[Subscription, LiveQuery]],
+    extension: Extension,
+    database: Database,
+    *,
+    catalog: Catalog | None,
+) -> down.Frame:
+    """`refresh-ok` with the answers of `news`, which from here on are what the client was told.
+
+    catalog   to be told too, None if the client knows it
+    """
+    deltas = database.live.deltas
+    if len(news) == 1 and catalog is None:
+        ((subscription, live),) = news
+        if not extension.has_versions:
+            return live.refresh_frame()
+        held = _take_told(subscription, live, extension)
+        return deltas.frame(live, held)
+    if extension.has_versions:
+        computations = [
+            deltas.computation(live, _take_told(subscription, live, extension))
+            for subscription, live in news
+        ]
+    else:
+        computations = [live.computation() for _, live in news]
+    return down.refresh_ok(
+        computations,
+        tx=min((live.tx for _, live in news), default=database.tx),
+        attrs_json=catalog.wire_json if catalog is not None else None,
+        catalog=catalog.wire_name if catalog is not None and extension.has_resume else None,
+    )
+
+
+def _take_told(subscription: Subscription, live: LiveQuery, extension: Extension) -> bytes:
+    """The version to start from; the client is told the current one from here on."""
+    told, subscription.told = subscription.told, live.digest
+    return told if extension.has_delta else NOTHING_HELD

@@ -1,0 +1,211 @@
+"""Clients that apply deltas and resume, held against fresh runs after every commit.
+
+`TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
+A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from support.delta_client import DeltaClient, content
+from support.queries import Cursors, random_query
+from support.runtime import FakeRuntime
+from support.world import World, make_world, random_transaction, schema_steps, seed_steps
+from trice import limits
+from trice.apps.apps import App, Apps
+from trice.auth.tokens import mint_token
+from trice.errors import TriceError
+from trice.identity import ADMIN
+from trice.session.hub import Hub
+
+SEEDS_THAT_FAILED: tuple[int, ...] = ()
+FIXED_SEEDS = 6
+GROUPS = 2
+COMMITS = 40
+
+USERS = ("e3000000-0000-4000-8000-000000000001", "e3000000-0000-4000-8000-000000000002")
+
+
+def seeds(group: int) -> Iterator[int]:
+    """The fixed seeds of one group, or fresh ones until the time set is used up."""
+    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
+    if not budget_s:
+        yield from range(8000 + group, 8000 + FIXED_SEEDS, GROUPS)
+        yield from SEEDS_THAT_FAILED[group::GROUPS]
+        return
+    deadline = time.monotonic() + budget_s / GROUPS
+    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
+    while time.monotonic() < deadline:
+        yield seed * GROUPS + group
+        seed += 1
+
+
+def random_rules(world: World) -> dict[str, Any] | None:
+    """What guests and users may see of each namespace, fields included."""
+    draw = world.random
+    if draw.random() < 0.3:
+        return None
+    rules: dict[str, Any] = {}
+    for etype in world.etypes:
+        labels = [attr["forward-identity"][2] for attr in world.fields(etype)]
+        tests = ["true", "auth.id != null", f"data.id != '{draw.choice(world.ids[etype])}'"]
+        tests += [f"data.{label} != '{draw.choice(('a1', '10'))}'" for label in labels]
+        tests += [f"data.{label} != null" for label in labels]
+        rules[etype] = {"allow": {"view": draw.choice(tests)}}
+        if labels and draw.random() < 0.4:
+            rules[etype]["fields"] = {draw.choice(labels): draw.choice(tests[1:])}
+    return rules
+
+
+class Story:
+    """One random history: an app, clients at different speeds, what they ask."""
+
+    def __init__(self, seed: int, hub: Hub, app: App, runtime: FakeRuntime) -> None:
+        self.seed = seed
+        self.world = make_world(seed)
+        self.draw = random.Random(seed)
+        self.hub, self.app, self.runtime = hub, app, runtime
+        self.clients: list[DeltaClient] = []
+        self.tokens: dict[int, str] = {}
+        self.cursors: Cursors = {}
+        self.compared = 0
+
+    async def commit(self, steps: list[Any]) -> None:
+        self.runtime.advance(1)
+        try:
+            await self.app.database.transact(steps, identity=ADMIN)
+        except TriceError:
+            return
+
+    async def begin(self) -> None:
+        await self.commit(schema_steps(self.world))
+        for steps in seed_steps(self.world):
+            await self.commit(steps)
+        await self.hub.apps.set_rules(self.app.id, random_rules(self.world))
+        queries = [random_query(self.world, self.cursors) for _ in range(6)]
+        features = (("delta", "resume"),) * 4 + (("delta",), ("resume",))
+        for number, names in enumerate(features):
+            client = DeltaClient(self.hub, names)
+            self.clients.append(client)
+            if number in (1, 2):
+                self.tokens[number] = await self.sign_in(USERS[number - 1])
+            for q in self.draw.sample(queries, 4):
+                client.asked[orjson.dumps(q)] = q
+            await self.connect(number)
+
+    async def sign_in(self, user: str) -> str:
+        def work(change: Any) -> str:
+            change.write(["update", "$users", user, {"email": f"{user}@x"}])
+            return mint_token(change, user, runtime=self.runtime)
+
+        return await self.app.database.change(work)
+
+    async def connect(self, number: int) -> None:
+        """(Re)connect, and ask everything again in any order, naming what is held."""
+        client = self.clients[number]
+        fields = {"refresh_token": self.tokens[number]} if number in self.tokens else {}
+        opened = await client.connect(self.app.id, **fields)
+        assert opened["trice"]["features"] == list(client.features)
+        asked = list(client.asked.values())
+        self.draw.shuffle(asked)
+        for q in asked:
+            client.ask(q)
+
+    async def step(self) -> None:
+        number = self.draw.randrange(len(self.clients))
+        client = self.clients[number]
+        await self.commit(random_transaction(self.world))
+        match self.draw.choice(("go", "go", "go", "slow", "again", "write", "rules", "ask")):
+            case "slow":
+                client.wire.backlog = limits.OUTBOX_REFRESH_BYTES_MAX
+            case "again":
+                client.take_in()
+                client.wire.hang_up()
+                for _ in range(self.draw.choice((0, 1, 3))):
+                    await self.commit(random_transaction(self.world))
+                if number in self.tokens and self.draw.random() < 0.3:
+                    # Somebody else on the same device: what it holds is compared with their view.
+                    self.tokens[number] = self.tokens[3 - number]
+                await self.connect(number)
+            case "write":
+                await client.write(random_transaction(self.world))
+            case "rules" if self.draw.random() < 0.4:
+                await self.hub.apps.set_rules(self.app.id, random_rules(self.world))
+            case "ask":
+                client.take_in()
+                client.ask(self.draw.choice(list(client.asked.values())))
+        for other in self.clients:
+            if other.wire.backlog and self.draw.random() < 0.3:
+                other.wire.backlog = 0
+                other.wire.session.on_writable()
+
+    async def check(self) -> None:
+        """Whoever keeps up shows what a fresh run answers."""
+        database = self.app.database
+        for _ in range(4):
+            await database.live.settled()
+            await asyncio.sleep(0)
+        for client in self.clients:
+            if client.wire.backlog:
+                continue
+            client.take_in()
+            for key, q in client.asked.items():
+                story = f"seed {self.seed}, {client.features}: {key.decode()}"
+                identity = client.wire.session.identity
+                try:
+                    result_json, _ = await database.query_flat(q, identity=identity)
+                except TriceError as failure:
+                    assert client.errors[key]["type"] == failure.code, story
+                    continue
+                assert key not in client.errors, f"{client.errors.get(key)} {story}"
+                triples, data = content(orjson.loads(result_json))
+                shown, shown_data = client.shown(q)
+                assert shown - set(triples) == set(), f"too much: {story}"
+                assert set(triples) - shown == set(), f"too little: {story}"
+                assert shown_data == data, story
+                self.compared += 1
+
+
+async def history(seed: int, path: Path) -> Counter[str]:
+    """Play one seed; returns how often clients were told in which form."""
+    runtime = FakeRuntime(seed=seed)
+    apps = Apps(path, runtime=runtime, is_open_by_default=True)
+    hub = Hub(apps=apps, runtime=runtime)
+    app, _ = await apps.create(title="test", is_open=True)
+    story = Story(seed, hub, app, runtime)
+    try:
+        await story.begin()
+        await story.check()
+        for _ in range(COMMITS):
+            await story.step()
+            await story.check()
+    except Exception as failure:
+        failure.add_note(f"seed {seed}")
+        raise
+    finally:
+        hub.stop()
+        await apps.close()
+    forms: Counter[str] = Counter()
+    for client in story.clients:
+        forms.update(client.forms)
+    return forms + Counter(compared=story.compared)
+
+
+@pytest.mark.rule("L43", "P77", "P78", "P80", "P83", "P85")
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_clients_of_deltas_hold_what_a_fresh_run_answers(group: int, tmp_path: Path) -> None:
+    forms: Counter[str] = Counter()
+    for seed in seeds(group):
+        forms += asyncio.run(history(seed, tmp_path / str(seed)))
+    assert min(forms["full"], forms["delta"], forms["same"]) > 50, forms
