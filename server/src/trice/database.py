@@ -20,6 +20,7 @@ from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
 from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
+from trice.live.aggregates import keep
 from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Watcher
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
@@ -440,15 +441,11 @@ class Database:
             raise RightsChanged
         visibility = self.visible_to(query, identity, snapshot)
         tree = run(plan(query, snapshot.catalog, visibility), snapshot)
-        if question.shape == "flat":
-            result_json = flat_result(tree, self._cache if is_on_loop else EntityCache())
-            meta_json = b"null"
-        else:
-            nested = nested_result(tree, is_inferring=question.shape == "tree-one")
-            result_json = orjson.dumps(nested)
-            meta_json = orjson.dumps(result_meta(tree))
-        _check_size(result_json)
-        return Answer(result_json, meta_json, read_set(tree))
+        result_json, meta_json = _encoded(
+            tree, question.shape, self._cache if is_on_loop else EntityCache()
+        )
+        kept = keep(tree, snapshot, lambda tree: _encoded(tree, question.shape, self._cache))
+        return Answer(result_json, meta_json, read_set(tree), kept)
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
@@ -475,6 +472,17 @@ class Database:
                     if change.new is None or change.new.cells.get(attr.id) != hashed:
                         for listener in list(self._token_listeners.get(str(hashed), ())):
                             listener()
+
+
+def _encoded(tree: Tree, shape: str, cache: EntityCache) -> tuple[bytes, bytes]:
+    """The result and the meta of an answer in one of the shapes of a Question, as JSON."""
+    if shape == "flat":
+        result_json, meta_json = flat_result(tree, cache), b"null"
+    else:
+        result_json = orjson.dumps(nested_result(tree, is_inferring=shape == "tree-one"))
+        meta_json = orjson.dumps(result_meta(tree))
+    _check_size(result_json)
+    return result_json, meta_json
 
 
 def _check_size(result_json: bytes) -> None:
