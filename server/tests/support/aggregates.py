@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from model.values import instant_ms
-from support.queries import random_query
+from support.queries import field_test, random_query
+from support.visibilities import Eyes, Rule
 from support.world import World
 
 
@@ -40,9 +41,45 @@ def _options(world: World, etype: str) -> dict[str, Any]:
         asked["groupBy"] = draw.choice(_group_labels(world, etype))
     options: dict[str, Any] = {"aggregate": asked}
     where = random_query(world, {}).get(etype, {}).get("$", {}).get("where")
+    if draw.random() < 0.6:
+        where = own_where(world, etype)
     if where:
         options["where"] = where
     return options
+
+
+def own_where(world: World, etype: str) -> dict[str, Any]:
+    """Conditions on fields, the id and has-one links of the entity itself."""
+    draw = world.random
+    where: dict[str, Any] = {}
+    for attr in draw.sample(world.fields(etype), min(2, len(world.fields(etype)))):
+        where[attr["forward-identity"][2]] = field_test(world, attr)
+    links = [link for link in world.links(etype) if link[2] and link[1]["cardinality"] == "one"]
+    if links and draw.random() < 0.4:
+        label, _, _, far = draw.choice(links)
+        one = draw.choice(world.ids[far])
+        where[label] = draw.choice(
+            (one, {"$not": one}, {"$in": world.ids[far][:2]}, {"$isNull": draw.random() < 0.5})
+        )
+    kept = draw.sample(sorted(where), min(len(where), draw.choice((0, 1, 1, 2))))
+    return {label: where[label] for label in kept}
+
+
+def own_eyes(world: World) -> Eyes:
+    """Rules that look at nothing but the row they are asked of."""
+    draw = world.random
+    entities = {
+        etype: Rule(etype, ["where", own_where(world, etype)])
+        for etype in world.etypes
+        if draw.random() < 0.5
+    }
+    fields = {
+        attr["id"]: Rule(attr["forward-identity"][1], ["where", own_where(world, etype)])
+        for etype in world.etypes
+        for attr in (*world.fields(etype), *(link[1] for link in world.links(etype)))
+        if attr["forward-identity"][1] == etype and draw.random() < 0.5
+    }
+    return Eyes(entities, fields)
 
 
 def _group_labels(world: World, etype: str) -> list[str]:

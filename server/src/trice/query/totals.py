@@ -187,12 +187,14 @@ class Totals:
     not hold which entities these are.
     """
 
-    __slots__ = ("_columns", "_groups", "_ordered")
+    __slots__ = ("_columns", "_groups", "_ordered", "_stale")
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._groups: dict[Cell, Group] = {}
         self._ordered: list[Group] = []
+        # Keys of groups that lost an extreme.
+        self._stale: set[Cell] = set()
         if not columns.aggregate.is_grouped:
             self._group(None)
 
@@ -231,13 +233,16 @@ class Totals:
 
     def add(self, cells: Mapping[AttrId, Cell]) -> None:
         """An entity with these visible cells enters."""
-        self._group(self._key_of(cells)).add(self._columns, cells)
+        group = self._group(self._key_of(cells))
+        group.add(self._columns, cells)
+        self._note(group)
 
     def take(self, cells: Mapping[AttrId, Cell]) -> None:
         """An entity that was counted in with these visible cells leaves."""
         key = self._key_of(cells)
         group = self._groups[key]
         group.take(self._columns, cells)
+        self._note(group)
         if group.count == 0 and self._columns.aggregate.is_grouped:
             del self._groups[key]
             del self._ordered[bisect_left(self._ordered, group.order, key=_order_of)]
@@ -245,7 +250,7 @@ class Totals:
     @property
     def is_stale(self) -> bool:
         """An extreme left and nobody knows the next: the statement must be run again."""
-        return any(group.lost for group in self._ordered)
+        return bool(self._stale)
 
     def shown(self) -> dict[str, Any]:
         """The answer as objects: one, or `{"groups": [{"key": …, …}]}` in order of key."""
@@ -272,6 +277,12 @@ class Totals:
     def _key_of(self, cells: Mapping[AttrId, Cell]) -> Cell:
         attr = self._columns.aggregate.group
         return None if attr is None else group_key(cells.get(attr.id))
+
+    def _note(self, group: Group) -> None:
+        if group.lost:
+            self._stale.add(group.key)
+        elif self._stale:
+            self._stale.discard(group.key)
 
     def _group(self, key: Cell) -> Group:
         group = self._groups.get(key)
