@@ -366,6 +366,35 @@ def test_a_commit_that_the_snapshot_already_held_counts_once(play):
     play(scene)
 
 
+@pytest.mark.rule("L44")
+@pytest.mark.parametrize("is_gap", [False, True])
+def test_commits_published_during_a_run_count_unless_one_is_forgotten(play, is_gap):
+    async def scene(stage):
+        commits: list[Commit] = []
+        engine = stage.database._engine
+        await fill(stage)
+        kept_totals: Aggregates[str] = Aggregates(LiveCounts())
+
+        def encoded(tree):
+            return orjson.dumps(nested_result(tree, is_inferring=False)), b""
+
+        def work(snapshot):
+            query = parse(asking(count=True), snapshot.catalog, is_admin=True)
+            tree = run(plan(query, snapshot.catalog), snapshot)
+            return keep(tree, snapshot, encoded)
+
+        kept = engine.read_now(work)
+        engine.on_commits(commits.extend)
+        for name in ("g1", "g2"):
+            await stage.write(["update", "todos", name, {"rank": 10}])
+        recent = commits[1:] if is_gap else commits
+        kept_totals.adopt("q", kept, recent, engine.tx)
+        found = kept_totals.refresh("q", engine)
+        assert found == (None if is_gap else (b'{"todos":{"count":5}}', b""))
+
+    play(scene)
+
+
 @pytest.mark.rule("L45")
 def test_large_commits_and_too_many_groups_are_run_again(play, monkeypatch):
     async def scene(stage):
