@@ -3,6 +3,8 @@
 query      parse -> plan -> run -> encode
 transact   parse -> apply (resolve, check, write) -> commit -> publish
 watch      query, kept current: commit -> live -> run -> watchers
+
+A little over 500 lines, one file because it is where all parts of one app meet.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -20,12 +22,14 @@ from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
 from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
+from trice.live.aggregates import keep
 from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Watcher
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
 from trice.query.ast import Query
 from trice.query.encode import (
     EntityCache,
+    FlatParts,
     flat_parts,
     flat_result,
     join_parts,
@@ -447,19 +451,11 @@ class Database:
             raise RightsChanged
         visibility = self.visible_to(query, identity, snapshot)
         tree = run(plan(query, snapshot.catalog, visibility), snapshot)
-        parts = None
-        if question.shape == "flat":
-            made = flat_parts(tree, self._cache if is_on_loop else EntityCache())
-            result_json = join_parts(made)
-            meta_json = b"null"
-            if self.live.deltas.is_wanted(question):
-                parts = made
-        else:
-            nested = nested_result(tree, is_inferring=question.shape == "tree-one")
-            result_json = orjson.dumps(nested)
-            meta_json = orjson.dumps(result_meta(tree))
-        _check_size(result_json)
-        return Answer(result_json, meta_json, read_set(tree), parts)
+        cache = self._cache if is_on_loop else EntityCache()
+        encoded = _encoded(tree, question.shape, cache)
+        kept = keep(tree, snapshot, lambda tree: _encoded(tree, question.shape, self._cache)[:2])
+        parts = encoded.parts if self.live.deltas.is_wanted(question) else None
+        return Answer(encoded.result_json, encoded.meta_json, read_set(tree), parts, kept)
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
@@ -486,6 +482,26 @@ class Database:
                     if change.new is None or change.new.cells.get(attr.id) != hashed:
                         for listener in list(self._token_listeners.get(str(hashed), ())):
                             listener()
+
+
+class _Encoded(NamedTuple):
+    """An answer as JSON; `parts` is what a flat result is joined from."""
+
+    result_json: bytes
+    meta_json: bytes
+    parts: FlatParts | None
+
+
+def _encoded(tree: Tree, shape: str, cache: EntityCache) -> _Encoded:
+    """The answer in one of the shapes of a Question."""
+    if shape == "flat":
+        parts = flat_parts(tree, cache)
+        encoded = _Encoded(join_parts(parts), b"null", parts)
+    else:
+        result_json = orjson.dumps(nested_result(tree, is_inferring=shape == "tree-one"))
+        encoded = _Encoded(result_json, orjson.dumps(result_meta(tree)), None)
+    _check_size(encoded.result_json)
+    return encoded
 
 
 def _check_size(result_json: bytes) -> None:

@@ -85,6 +85,12 @@ QUERY_ROWS_MAX = 1_000_000
 QUERY_BRANCH_TESTS_MAX = 2_000
 """Tests in all those alternatives together. More of either: `parameter-limit-exceeded`."""
 
+AGGREGATE_MEASURES_MAX = 50
+"""Attributes that one aggregate sums, averages or compares. More: `supported-size?`."""
+
+AGGREGATE_GROUPS_MAX = 10_000
+"""Groups of one aggregate. More: `parameter-limit-exceeded`; a `where` makes them fewer."""
+
 QUERY_BINDINGS_MAX = 32_000
 """Values bound in one statement; SQLite allows 32,766. More: `parameter-limit-exceeded`."""
 
@@ -204,6 +210,14 @@ frames made of both. More: queries used least recently lose theirs and go on in 
 
 LIVE_RECENT_CHANGES = 100_000
 """Rows and pairs those commits may have changed, all together; the oldest commits leave first."""
+
+LIVE_TOTALS_CHANGES_MAX = 5_000
+"""Changed rows that wait to be counted into one live aggregate (about 1 µs each). More: its
+statement is run again."""
+
+LIVE_TOTALS_GROUPS_MAX = 1_000_000
+"""Groups kept for the live aggregates of an app, all together (some 400 bytes each). More: those
+used least recently are run again when needed."""
 
 LIVE_TURN_MS = 4
 """A round of refreshes lets the event loop breathe after this long."""

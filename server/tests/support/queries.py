@@ -101,7 +101,7 @@ def _condition(world: World, etype: str) -> tuple[str, Any]:
     if kind == "id" or not fields:
         return ".".join([*path, "id"]), draw.choice(world.ids[here])
     attr = draw.choice(fields)
-    return ".".join([*path, attr["forward-identity"][2]]), _field_test(world, attr)
+    return ".".join([*path, attr["forward-identity"][2]]), field_test(world, attr)
 
 
 def _id_test(world: World, etype: str) -> Any:
@@ -111,7 +111,7 @@ def _id_test(world: World, etype: str) -> Any:
     return draw.choice((one, {"$in": others}, {"$not": one}, {"$isNull": draw.random() < 0.5}))
 
 
-def _field_test(world: World, attr: Attr) -> Any:
+def field_test(world: World, attr: Attr) -> Any:
     draw = world.random
     value = _operand(world, attr)
     ops = ["$eq", "$eq", "$in", "$not", "$ne", "$isNull"]

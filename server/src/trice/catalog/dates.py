@@ -114,6 +114,20 @@ def instant_us(value: str | int | float) -> int | None:
     return micros if -INFINITY_US < micros < INFINITY_US else None
 
 
+def instant_text(instant: int) -> str:
+    """An instant in microseconds as JavaScript's `toISOString` writes it, with six digits where
+    three are not enough: `2025-01-02T03:04:05.678Z`; beyond year 9999 `+012025-01-02T…`."""
+    days, micros = divmod(instant, _DAY_US)
+    cycles, day = divmod(days + _EPOCH_ORDINAL - 1, _YEAR_CYCLE_DAYS)
+    found = date.fromordinal(day + 1)
+    year = found.year + cycles * _YEAR_CYCLE
+    seconds, micros = divmod(micros, 1_000_000)
+    fraction = f"{micros:06d}" if micros % 1000 else f"{micros // 1000:03d}"
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction}"
+    written = f"{year:04d}" if 0 <= year <= 9999 else f"{year:+07d}"
+    return f"{written}-{found.month:02d}-{found.day:02d}T{clock}Z"
+
+
 def is_date_text(text: str, *, is_stored: bool) -> bool:
     """Whether `text` is a date.
 

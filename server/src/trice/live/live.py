@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
 from trice.identity import Identity
+from trice.live.aggregates import Aggregates, Kept
 from trice.live.deltas import Deltas
 from trice.live.read_set import ReadSet
 from trice.live.subscriptions import Subscriptions
@@ -82,12 +83,14 @@ class Answer:
     """One run of a question: encoded result and page info, and what it depends on.
 
     parts   what the result is joined from, if somebody wants deltas of it
+    kept   what carries the answer to a question of aggregates forward
     """
 
     result_json: bytes
     meta_json: bytes
     reads: ReadSet
     parts: FlatParts | None = None
+    kept: Kept | None = field(default=None, compare=False)
 
 
 Evaluate = Callable[[Snapshot, Question, bool], Answer]
@@ -161,6 +164,7 @@ class Live:
         self._runtime = runtime
         self._queries: dict[Question, LiveQuery] = {}
         self._subscriptions: Subscriptions[LiveQuery] = Subscriptions()
+        self._aggregates: Aggregates[LiveQuery] = Aggregates(self.counts)
         self._due: dict[LiveQuery, None] = {}
         # Their read sets are out of date, so every commit tries them again.
         self._broken: dict[LiveQuery, None] = {}
@@ -329,6 +333,7 @@ class Live:
             if commit.is_catalog_changed:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
+            self._aggregates.note(touched, commit)
             self.counts.touched += len(touched)
             touched.update(self._broken)
             self._mark_due(touched)
@@ -370,11 +375,18 @@ class Live:
             return
         try:
             tx = self._engine.tx
-            self._adopt(live, self._run_now(live.question), tx)
+            self._adopt(live, self._counted_on(live) or self._run_now(live.question), tx)
         except ReadTooLong:
             self._slow[live] = asyncio.get_running_loop().create_task(self._slow_run(live))
         except Exception as cause:
             self._fail(live, cause)
+
+    def _counted_on(self, live: LiveQuery) -> Answer | None:
+        """The answer of a query of aggregates, carried forward; None: it must be run."""
+        found = self._aggregates.refresh(live, self._engine)
+        if found is None or live.answer is None:
+            return None
+        return replace(live.answer, result_json=found[0], meta_json=found[1])
 
     async def _slow_run(self, live: LiveQuery) -> None:
         try:
@@ -438,6 +450,7 @@ class Live:
         live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
         live.forget_frames()
         self._subscriptions.put(live, answer.reads)
+        self._aggregates.adopt(live, answer.kept, self._recent, self._engine.tx)
         self._catch_up(live)
         self._keep(live, len(answer.result_json) + len(answer.meta_json))
         if is_changed:
@@ -456,6 +469,7 @@ class Live:
 
     def _drop(self, live: LiveQuery) -> None:
         self._kept_bytes -= self._kept.pop(live, 0)
+        self._aggregates.forget(live)
         live.answer = None
         live.forget_frames()
 

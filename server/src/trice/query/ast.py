@@ -177,6 +177,43 @@ class Page:
     is_before_inclusive: bool = False
 
 
+class MeasureOp(Enum):
+    """What is made of the values of one attr."""
+
+    SUM = "sum"
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number, text or date that an aggregate asks for.
+
+    attr  a blob; None while nobody has such a field: there are no values then
+    """
+
+    op: MeasureOp
+    label: str
+    attr: Attr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """What is asked about the matching entities instead of the entities (spec/query.md Q110-Q124).
+
+    is_counting  how many there are
+    measures     in the order of the answer
+    is_grouped   once for each value of `group`, the null one included
+    group        a blob or a has-one link; None while it does not exist: all are in the null group
+    """
+
+    is_counting: bool
+    measures: tuple[Measure, ...]
+    is_grouped: bool
+    group: Attr | None
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """One level of a query: a namespace at the top, a link below.
@@ -187,7 +224,9 @@ class Form:
     page       top forms that order or limit; None: every matching entity, no page info
     order      given explicitly, or None (then by creation time)
     fields     attrs to return, in query order; None: all
+    is_count   only the number of entities is wanted, as Instant's admins ask for it
     is_known   False when the namespace or link does not exist: the answer is empty
+    aggregate  top forms that ask for totals; their answer has no rows
     """
 
     label: str
@@ -200,6 +239,7 @@ class Form:
     is_count: bool
     is_known: bool
     children: tuple[Form, ...]
+    aggregate: Aggregate | None = None
 
 
 @dataclass(frozen=True, slots=True)

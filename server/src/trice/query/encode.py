@@ -151,11 +151,17 @@ def join_parts(parts: FlatParts) -> bytes:
 
 
 def result_meta(tree: Tree) -> dict[str, Any]:
-    """`{"page-info": {etype: …}, "aggregate": {etype: {"count": n}}}`, only what was asked for."""
+    """`{"page-info": {etype: …}, "aggregate": {etype: {"count": n}}}`, only what was asked for.
+
+    returns  what orjson encodes: totals are JSON already
+    """
     pages = {node.form.label: node.page.wire() for node in tree.nodes if node.page is not None}
-    counts = {
-        node.form.label: {"count": node.count} for node in tree.nodes if node.count is not None
-    }
+    counts: dict[str, Any] = {}
+    for node in tree.nodes:
+        if node.totals is not None:
+            counts[node.form.label] = orjson.Fragment(node.totals.json())
+        elif node.count is not None:
+            counts[node.form.label] = {"count": node.count}
     meta: dict[str, Any] = {}
     if pages:
         meta["page-info"] = pages
@@ -267,12 +273,16 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
     """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
 
     is_inferring  a link that leads to one entity at most is that object, or None
-    returns       rows by the form's order, else by creation and id, on every level
+    returns       rows by the form's order, else by creation and id, on every level; for a form that
+                  aggregates its totals: `{"todos": {"count": 2}}`
     """
-    return {
-        node.form.label: [] if node.form.projection is None else _objects(node, is_inferring)
-        for node in tree.nodes
-    }
+    return {node.form.label: _nested(node, is_inferring) for node in tree.nodes}
+
+
+def _nested(node: Node, is_inferring: bool) -> list[dict[str, Any]] | dict[str, Any]:
+    if node.totals is not None:
+        return node.totals.shown()
+    return [] if node.form.projection is None else _objects(node, is_inferring)
 
 
 def _objects(node: Node, is_inferring: bool) -> list[dict[str, Any]]:

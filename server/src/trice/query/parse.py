@@ -8,7 +8,8 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.query.ast import Form, Order, Page, Query, Step
+from trice.query.aggregate_options import parse_aggregate
+from trice.query.ast import Aggregate, Form, Order, Page, Query, Step
 from trice.query.cursor import CREATED_LABEL, parse_cursor
 from trice.query.parse_where import find_step, parse_where
 from trice.query.source import Place, Source, quote
@@ -41,7 +42,7 @@ def parse(source: Any, catalog: Catalog, *, is_admin: bool) -> Query:
 
     source    JSON as received: `{"todos": {"$": {"where": {…}}, "owner": {}}, …}`
     catalog   what names mean; unknown ones are no error, they find nothing (instant-semantics §2.2)
-    is_admin  aggregates are for admins
+    is_admin  `aggregate: "count"` is for admins, as in Instant
     raises    InvalidInput("validation-failed"), with the entries of instant-semantics §2.3
     """
     checker = Source(source, catalog, is_admin=is_admin)
@@ -119,6 +120,7 @@ def _form(
         is_count=_is_count(source, options, given, is_top=depth == 0, place=at),
         is_known=is_known,
         children=children,
+        aggregate=_aggregate(source, options, given, etype=etype, is_top=depth == 0, place=at),
     )
 
 
@@ -296,21 +298,60 @@ def _is_count(
     place: Place,
 ) -> bool:
     given = options.get("aggregate")
-    if given is None:
+    if given is None or isinstance(given, Mapping):
         return False
     at = place.key("aggregate")
     if given != "count" or not is_top:
         raise source.failure(
             at,
-            f'`aggregate` only accepts "count", on the top-level field. Got {quote(given)}.',
+            '`aggregate` only accepts "count" or an object such as {"count": true, "sum":'
+            f' "price"}}, on the top-level field. Got {quote(given)}.',
             expected="supported-options?",
         )
     if not source.is_admin:
         raise source.failure(
-            at, "`aggregate` is only available for admin queries.", expected="admin?"
+            at,
+            '`aggregate: "count"` is only available for admin queries; {"count": true} is for'
+            " everybody.",
+            expected="admin?",
         )
+    _check_childless(source, form, at)
+    return True
+
+
+def _aggregate(
+    source: Source,
+    options: Mapping[str, Any],
+    form: Mapping[str, Any],
+    *,
+    etype: str,
+    is_top: bool,
+    place: Place,
+) -> Aggregate | None:
+    given = options.get("aggregate")
+    if not isinstance(given, Mapping):
+        return None
+    at = place.key("aggregate")
+    if not is_top:
+        raise source.failure(
+            at,
+            "`aggregate` is only supported on the top-level field, not in nested forms.",
+            expected="supported-options?",
+        )
+    _check_childless(source, form, at)
+    for name in (*_PAGING, "fields"):
+        if name in options:
+            raise source.failure(
+                at,
+                f"`aggregate` cannot be combined with `{name}`: it speaks of all matching"
+                " entities. Only `where` goes with it.",
+                expected="valid-query?",
+            )
+    return parse_aggregate(source, given, etype=etype, place=at)
+
+
+def _check_childless(source: Source, form: Mapping[str, Any], place: Place) -> None:
     if any(key != OPTIONS for key in form):
         raise source.failure(
-            at, "`aggregate` cannot be combined with nested forms.", expected="valid-query?"
+            place, "`aggregate` cannot be combined with nested forms.", expected="valid-query?"
         )
-    return True

@@ -22,7 +22,9 @@ from trice.query.sql import (
     select_linked,
     select_pairs,
 )
+from trice.query.sql_aggregate import select_aggregate
 from trice.query.sql_where import Composer
+from trice.query.totals import Columns
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect, SqliteDialect
 
@@ -70,6 +72,19 @@ class PairsPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AggregatePlan:
+    """What a form that aggregates counts.
+
+    form       as parsed, for whoever counts on without the statement
+    statement  None when nothing can be found (unknown namespace)
+    """
+
+    form: Form
+    columns: Columns
+    statement: Statement | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FormPlan:
     """One level: a form of the query, or linked entities that prove its conditions.
 
@@ -84,6 +99,7 @@ class FormPlan:
     is_count    only how many entities match is wanted
     count       the statement of a level that counts; None when nothing can be found
     order       explicit order of the form
+    aggregate   of a level that answers with totals instead of rows
     is_witness  not part of the result's tree; proves conditions to clients, which test them again
     """
 
@@ -104,6 +120,7 @@ class FormPlan:
     children: tuple[FormPlan, ...]
     pairs: tuple[PairsPlan, ...]
     reads: FormReads | None
+    aggregate: AggregatePlan | None = None
 
     @property
     def is_singular(self) -> bool:
@@ -189,6 +206,8 @@ class _Planner:
         namespace = self._catalog.namespaces.get(form.etype)
         if not form.is_known or namespace is None or namespace.id_attr is None:
             return _nothing(form, parent)
+        if form.aggregate is not None:
+            return self._aggregate(form)
         tests = list(all_tests(form.where))
         projection = self._projection(
             namespace, namespace.id_attr, _columns(form, namespace, tests)
@@ -226,6 +245,17 @@ class _Planner:
             reads=form_reads(
                 form, columns, parent.etype if parent is not None else "", self._visibility
             ),
+        )
+
+    def _aggregate(self, form: Form) -> FormPlan:
+        found = _nothing(form, None)
+        assert found.aggregate is not None
+        columns = found.aggregate.columns
+        statement = select_aggregate(self._composer(), form.etype, form.where, columns)
+        return replace(
+            found,
+            reads=form_reads(form, (), "", self._visibility),
+            aggregate=replace(found.aggregate, statement=statement),
         )
 
     def _hops(
@@ -310,7 +340,7 @@ class _Planner:
 
 
 def _nothing(form: Form, parent: Projection | None) -> FormPlan:
-    """A level whose namespace or link does not exist: it is empty, and waits for the name."""
+    """A level without rows; one whose namespace or link does not exist waits for the name."""
     return FormPlan(
         label=form.label,
         etype=form.etype,
@@ -329,6 +359,9 @@ def _nothing(form: Form, parent: Projection | None) -> FormPlan:
         children=(),
         pairs=(),
         reads=form_reads(form, (), parent.etype if parent is not None else ""),
+        aggregate=None
+        if form.aggregate is None
+        else AggregatePlan(form, Columns(form.aggregate), None),
     )
 
 

@@ -196,6 +196,9 @@ def form_reads(
         name = (parent_etype, form.label) if form.via is None and parent_etype else (form.etype, "")
         found.waits[name] = None
     entities = visibility.entities(form.etype) if form.is_known else ()
+    for attr in _counted(form):
+        found.own[attr.id] = None
+        found.add_rule(visibility.field(attr), ())
     if visibility is not EVERYTHING:
         found.add_rules(form, columns)
     order = form.order.attr if form.order is not None else None
@@ -217,6 +220,16 @@ def form_reads(
         shown=frozenset(attr.id for attr in columns),
         waits=tuple(found.waits),
     )
+
+
+def _counted(form: Form) -> Iterator[Attr]:
+    """The attrs whose values make the answer of a form that aggregates."""
+    if form.aggregate is not None:
+        if form.aggregate.group is not None:
+            yield form.aggregate.group
+        for measure in form.aggregate.measures:
+            if measure.attr is not None:
+                yield measure.attr
 
 
 def all_tests(scope: Scope) -> Iterator[Test]:

@@ -10,11 +10,12 @@ from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
 from trice.query.cursor import encode_cursor
-from trice.query.plan import CELLS_FROM, FormPlan, Plan
+from trice.query.plan import CELLS_FROM, AggregatePlan, FormPlan, Plan
 from trice.query.sql import ROWS_MAX, Bound, PageSelect, page_bounds
 from trice.query.sql_fragment import HIDDEN
+from trice.query.totals import Totals
 from trice.query.tree import Node, PageInfo, Pair, Tree
-from trice.store.engine import Row, Snapshot
+from trice.store.engine import Row, Snapshot, Statements
 
 
 def run(plan: Plan, snapshot: Snapshot) -> Tree:
@@ -29,6 +30,16 @@ def run(plan: Plan, snapshot: Snapshot) -> Tree:
     return Tree(plan, [reader.top(form) for form in plan.forms])
 
 
+def read_totals(aggregate: AggregatePlan, snapshot: Statements) -> Totals:
+    """What an aggregate says of `snapshot`, in one statement.
+
+    raises   LimitExceeded when there are more than limits.AGGREGATE_GROUPS_MAX groups
+    """
+    statement = aggregate.statement
+    rows = [] if statement is None else snapshot.rows(statement.sql, statement.bindings)
+    return Totals.of_rows(aggregate.columns, rows)
+
+
 class _Reader:
     """Runs the statements of one answer and counts its rows."""
 
@@ -38,7 +49,9 @@ class _Reader:
 
     def top(self, form: FormPlan) -> Node:
         node = Node(form)
-        if form.count is not None:
+        if form.aggregate is not None:
+            node.totals = read_totals(form.aggregate, self._snapshot)
+        elif form.count is not None:
             ((count,),) = self._snapshot.rows(form.count.sql, form.count.bindings)
             assert isinstance(count, int)
             node.count = count

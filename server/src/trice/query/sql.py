@@ -1,4 +1,6 @@
-"""Statements of a query: one per form level. Composed here and in `sql_where` only. No I/O.
+"""Statements of a query: one per form level. No I/O.
+
+Composed here, in `sql_where`, and for aggregates in `sql_aggregate` only.
 
 Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
 """
@@ -68,7 +70,7 @@ def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope
     """All entities of a top form: rows of `id, created_ms, columns…`, in no order."""
     found = composer.matching(where, Place(ROOT, etype))
     head = _select_row(composer, etype, columns)
-    return _checked(
+    return checked(
         f"{head.text} WHERE {found.text} LIMIT {ROWS_MAX}", (*head.bindings, *found.bindings)
     )
 
@@ -77,7 +79,7 @@ def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
     """How many entities match: one row of one number."""
     found = composer.matching(where, Place(ROOT, etype))
     text = f"SELECT count(*) FROM {composer.table(etype)} {ROOT} WHERE {found.text}"
-    return _checked(text, found.bindings)
+    return checked(text, found.bindings)
 
 
 def select_linked(
@@ -120,7 +122,7 @@ def select_linked(
             assert_never(other)
     head = _select_row(composer, step.etype, columns, more=more)
     found = composer.matching(where, place, needed=needed, also=shown)
-    return _checked(
+    return checked(
         f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
         (*head.bindings, *found.bindings),
         ids_at=len(head.bindings),
@@ -149,7 +151,7 @@ def select_pairs(
     held = composer.holder(attr, PAIR, is_visible=is_forward)
     if held is not TRUE:
         text += f" AND {held.text}"
-    return _checked(f"{text} LIMIT {ROWS_MAX}", (*bindings, *held.bindings))
+    return checked(f"{text} LIMIT {ROWS_MAX}", (*bindings, *held.bindings))
 
 
 class PageSelect:
@@ -209,7 +211,7 @@ class PageSelect:
         order = self._order
         tail = f"ORDER BY {order.text} {way}, {self._id} {way} LIMIT ? OFFSET ?"
         return [
-            _checked(
+            checked(
                 f"{self._head} AND {part.text} {tail}",
                 (*self._bindings, *part.bindings, *order.bindings, limit, offset),
             )
@@ -300,7 +302,8 @@ def _pair_time(composer: Composer, attr: Attr | None = None) -> str:
     return composer.column(PAIR, "created_ms" if has_own else CREATED)
 
 
-def _checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:
+def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:
+    """The statement, unless it is too large for SQLite."""
     if len(bindings) > limits.QUERY_BINDINGS_MAX or len(text) > limits.QUERY_SQL_CHARS_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",

@@ -137,12 +137,16 @@ class Composer:
         return self._cell(attr, place, attr.column, hidden=hidden)
 
     def _cell(self, attr: Attr, place: Place, column: str, *, hidden: str) -> Fragment:
-        name, shown = self.column(place.alias, column), self.shown(attr, place)
+        return self.if_shown(attr, place, self.column(place.alias, column), hidden=hidden)
+
+    def if_shown(self, attr: Attr, place: Place, operand: str, *, hidden: str = "NULL") -> Fragment:
+        """`operand`, made of the column of `attr`; `hidden` where that is hidden."""
+        shown = self.shown(attr, place)
         if shown is TRUE:
-            return Fragment(name)
+            return Fragment(operand)
         if shown is FALSE:
             return Fragment(hidden)
-        return Fragment(f"CASE WHEN {shown.text} THEN {name} ELSE {hidden} END", shown.bindings)
+        return Fragment(f"CASE WHEN {shown.text} THEN {operand} ELSE {hidden} END", shown.bindings)
 
     def holder(self, attr: Attr, alias: str, *, is_visible: bool = False) -> Fragment:
         """The link at `alias` (the row that holds it, or a pair) is there for whoever asks.
@@ -362,7 +366,7 @@ class Composer:
         if test.attr.is_id:
             return id_test(self.dialect, test.op, test.value, self.column(place.alias, ID))
         found = self._value_test(test, place)
-        return if_shown(found, self.shown(test.attr, place), is_hidden_enough=_holds_hidden(test))
+        return if_shown(found, self.shown(test.attr, place), is_hidden_enough=holds_hidden(test))
 
     def _link_test(
         self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
@@ -460,15 +464,15 @@ class Composer:
         return self.column(place.alias, attr.column), cell
 
 
-def _holds_hidden(test: Test) -> bool:
-    """Whether a test of a field holds where it is hidden.
+def holds_hidden(test: Test) -> bool:
+    """Whether a test of a field, or of a link held, holds where it is hidden.
 
     That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
     clients do.
     """
     match test.op:
         case Op.NOT:
-            return test.value is not None or not test.attr.is_indexed
+            return test.attr.is_ref or test.value is not None or not test.attr.is_indexed
         case Op.IS_NULL:
             return bool(test.value)
         case _:

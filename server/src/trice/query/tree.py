@@ -11,6 +11,7 @@ from typing import Any
 
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.plan import FormPlan, Plan
+from trice.query.totals import Totals
 from trice.store.engine import Row
 
 Pair = tuple[EntityId, EntityId, int]
@@ -48,6 +49,8 @@ class Node:
     pairs     links from the parents that a table of pairs keeps; other links are cells of rows
     witnesses links that prove conditions on a link itself, by attr
     children  one per level below, in the plan's order, witnesses last
+    count     of a level that only counts (`FormPlan.is_count`)
+    totals    of a level that aggregates
     """
 
     form: FormPlan
@@ -57,6 +60,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     page: PageInfo | None = None
     count: int | None = None
+    totals: Totals | None = None
 
     def ids(self) -> tuple[EntityId, ...]:
         """The entities of this level, in the order of `rows`."""

@@ -36,6 +36,7 @@ class RuledVisibility:
         self._fields: dict[AttrId, Scope] = {}
         self._paths: set[str] = set()
         self._is_user_read = False
+        self._is_timed = False
 
     def entities(self, etype: str) -> Scope:
         """What an entity must meet to exist; empty: every one does."""
@@ -71,7 +72,13 @@ class RuledVisibility:
                 for attr, etype in follow_path(self._catalog, USERS, path):
                     attrs.add(attr.id)
                     etypes.add(etype)
-        return Depends(frozenset(entities), frozenset(attrs), frozenset(etypes), frozenset(etypes))
+        return Depends(
+            entities=frozenset(entities),
+            attrs=frozenset(attrs),
+            births=frozenset(etypes),
+            etypes=frozenset(etypes),
+            is_timed=self._is_timed,
+        )
 
     def _scope(self, program: Program, etype: str, action: str) -> Scope:
         facts = facts_of(program)
@@ -88,6 +95,8 @@ class RuledVisibility:
         self._paths.update(path.removeprefix(AUTH_PREFIX) for path in facts.paths("auth"))
         if "auth" in facts.whole or facts.labels("auth") - {"id"}:
             self._is_user_read = True
+        if facts.mentions("request", "time"):
+            self._is_timed = True
 
 
 def view_key(rules: Rules, etypes: Iterable[str], caller: Caller) -> str:

@@ -54,6 +54,30 @@ class Dialect(Protocol):
         """An aggregate: all cells that are not NULL, as one value that only `judge` reads."""
         ...
 
+    def instant(self, operand: str) -> str:
+        """The instant of a stored date in microseconds; NULL for what is none."""
+        ...
+
+    def ranked_text(self, operand: str, order: str | None) -> str:
+        """A text that orders as `operand` does on clients, ties by code point: the hex digits of
+        its order key, `!`, then the text. NULL for what is no text.
+
+        order   the column that holds the order key; None: there is none
+        """
+        ...
+
+    def is_integer(self, operand: str) -> str:
+        """A predicate: the cell is a number kept as an integer."""
+        ...
+
+    def is_real(self, operand: str) -> str:
+        """A predicate: the cell is a number kept as a float."""
+        ...
+
+    def exact_sum(self, operand: str) -> str:
+        """An aggregate: the sum of floats without rounding, as `catalog.exact` packs it."""
+        ...
+
 
 class SqliteDialect:
     """SQLite 3.54 with the functions that `store.sqlite.engine` registers."""
@@ -92,6 +116,22 @@ class SqliteDialect:
 
     def collect(self, operand: str) -> str:
         return f"trice_cells({operand})"
+
+    def instant(self, operand: str) -> str:
+        return f"trice_instant({operand})"
+
+    def ranked_text(self, operand: str, order: str | None) -> str:
+        key = f"trice_text_order({operand})" if order is None else order
+        return f"iif({key} IS NULL, NULL, hex({key}) || '!' || {operand})"
+
+    def is_integer(self, operand: str) -> str:
+        return f"typeof({operand}) = 'integer'"
+
+    def is_real(self, operand: str) -> str:
+        return f"typeof({operand}) = 'real'"
+
+    def exact_sum(self, operand: str) -> str:
+        return f"trice_exact_sum({operand})"
 
 
 def _closed(pattern: str) -> str:

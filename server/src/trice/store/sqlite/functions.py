@@ -6,6 +6,7 @@ trice_instant(value)          the instant of a date in microseconds
 trice_judge(decide, id, n, …) what `decide`, a bound Python function, says of a row: `n` cells of
                               it, then lists of cells made by trice_cells
 trice_cells(value)            aggregate: the values that are not NULL, marshalled
+trice_exact_sum(value)        aggregate: the sum of floats, unrounded (see `catalog.exact`)
 trice_pack(…)                 its arguments as one, for calls that have too many
 """
 
@@ -20,6 +21,7 @@ from typing import Any, Final
 import apsw
 
 from trice.catalog.dates import instant_us
+from trice.catalog.exact import pack_units, units_of
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
 
@@ -59,6 +61,7 @@ def register(connection: apsw.Connection) -> Judging:
     connection.create_scalar_function("trice_text_order", _text_order, 1, deterministic=True)
     connection.create_scalar_function("trice_instant", _instant, 1, deterministic=True)
     connection.create_aggregate_function("trice_cells", _cells, 1)
+    connection.create_aggregate_function("trice_exact_sum", _exact_sum, 1)
     connection.create_scalar_function("trice_pack", _pack)
     judging = Judging()
     connection.create_scalar_function("trice_judge", judging.judge)
@@ -74,6 +77,21 @@ def _add_cell(found: list[Cell], *arguments: Cell) -> None:
     (cell,) = arguments
     if cell is not None:
         found.append(cell)
+
+
+def _exact_sum() -> tuple[list[int], Any, Any]:
+    """A fresh `trice_exact_sum`; see `_cells`."""
+    return [0], _add_float, _packed_sum
+
+
+def _add_float(total: list[int], *arguments: Cell) -> None:
+    (value,) = arguments
+    if isinstance(value, float):
+        total[0] += units_of(value)
+
+
+def _packed_sum(total: list[int]) -> bytes:
+    return pack_units(total[0])
 
 
 def _pack(*arguments: Cell) -> Any:
