@@ -19,7 +19,7 @@ PYTEST_FLAGS ?=
 E2E_FLAGS ?=
 
 bin := .venv/bin
-examples := todo chat
+examples := todo chat sign-in
 bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 

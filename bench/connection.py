@@ -25,12 +25,18 @@ class Connection(WSListener):
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     @classmethod
-    async def open(cls, url: str, app_id: str) -> Connection:
-        """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids."""
+    async def open(cls, url: str, app_id: str, token: str | None = None) -> Connection:
+        """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids.
+
+        token   refresh token of who signs in; None: nobody
+        """
         address = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
         _, connection = await ws_connect(cls, address, max_frame_size=FRAME_BYTES_MAX)
         assert isinstance(connection, cls)
-        ok = await connection.ask({"op": "init", "app-id": app_id, "versions": {}})
+        init = {"op": "init", "app-id": app_id, "versions": {}}
+        if token is not None:
+            init["refresh-token"] = token
+        ok = await connection.ask(init)
         for attr in ok["attrs"]:
             _, namespace, label = attr["forward-identity"]
             connection.attrs[f"{namespace}.{label}"] = attr["id"]

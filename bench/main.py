@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 import uvloop
 
+import rules
 import workloads
 from process import ServerProcess, install_floor
 from workloads import Row
@@ -68,6 +69,7 @@ def groups(arguments: argparse.Namespace) -> list[Group]:
             tuple(partial(workloads.first_answer, rows=n) for n in (20, 1_000, 10_000)),
         ),
         Group("growth", (lambda s: workloads.growth(s, sizes),), ("trice",)),
+        Group("rules", (rules.reads, rules.writes), ("trice",)),
     ]
 
 
@@ -179,7 +181,7 @@ def machine() -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    names = ["idle", "writes", "fan-out", "own-filter", "reads", "growth"]
+    names = ["idle", "writes", "fan-out", "own-filter", "reads", "growth", "rules"]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="GROUP")
     parser.add_argument(
         "--servers", nargs="+", choices=["trice", "floor"], default=["trice", "floor"]

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -99,15 +100,25 @@ class ServerProcess:
         start_ms = (time.perf_counter() - started) * 1000
         return cls(name, url, child.pid, start_ms, directory, child)
 
-    def create_app(self) -> str:
-        """A new open app with the bench's schema; its id."""
-        body = orjson.dumps({"title": "bench", "schema": SCHEMA})
+    def create_app(self, rules: Any = None) -> str:
+        """A new app with the bench's schema, open or under `rules`; its id."""
+        body = {"title": "bench", "schema": SCHEMA}
+        if rules is not None:
+            body["rules"] = {"code": rules}
+        app_id: str = self._post("/dash/apps/ephemeral", body)["app"]["id"]
+        return app_id
+
+    def sign_in(self, app_id: str) -> tuple[str, str]:
+        """A new guest account: its refresh token and its id."""
+        user = self._post("/runtime/auth/sign_in_guest", {"app-id": app_id})["user"]
+        return user["refresh_token"], user["id"]
+
+    def _post(self, path: str, body: Any) -> Any:
         request = urllib.request.Request(
-            f"{self.url}/dash/apps/ephemeral", body, {"content-type": "application/json"}
+            self.url + path, orjson.dumps(body), {"content-type": "application/json"}
         )
         with urllib.request.urlopen(request) as response:
-            app_id: str = orjson.loads(response.read())["app"]["id"]
-            return app_id
+            return orjson.loads(response.read())
 
     def cpu_s(self) -> float:
         """Time on a CPU so far, all threads that live, to the microsecond."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from trice import log
 from trice.errors import InvalidInput
+
+_PUBLIC_URL: Final = re.compile(
+    r"(https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)/?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,8 @@ class Settings:
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
     smtp_url            where e-mail goes, or None: codes are written to the log
+    public_url          where clients reach this server, `https://api.example.com`: in addresses
+                        that sign-in providers send people back to; None: what the request says
     mail_from           address that e-mail comes from
     secret_key          64 hex digits that seal the secrets of sign-in providers; None: a key in
                         the data directory
@@ -37,6 +46,7 @@ class Settings:
     has_ephemeral_apps: bool = True
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
+    public_url: str | None = None
     mail_from: str = "trice@localhost"
     secret_key: str | None = field(default=None, repr=False)
     allows_private_hosts: bool = False
@@ -48,6 +58,12 @@ class Settings:
             raise _bad("port", self.port, "a number from 0 to 65535")
         if not 0 <= self.trusted_proxies <= 10:
             raise _bad("trusted-proxies", self.trusted_proxies, "a number from 0 to 10")
+        if self.public_url is not None:
+            match = _PUBLIC_URL.fullmatch(self.public_url)
+            if match is None:
+                accepted = "an http or https URL without a path: https://api.example.com"
+                raise _bad("public-url", self.public_url, accepted)
+            object.__setattr__(self, "public_url", match[1].lower())
         if self.websocket not in ("picows", "asgi"):
             raise _bad("websocket", self.websocket, "picows or asgi")
         if self.log_level not in log.LEVELS:

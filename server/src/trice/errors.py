@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import orjson
 
+from trice import limits
 from trice.protocol.errors import CODES, Kind
 
 
@@ -43,18 +44,18 @@ class TriceError(Exception):
         """The error as JSON: `{"type", "message", "hint"}`. `hint` is always an object.
 
         Input it repeats may be readable yet not writable (nested too deeply, over 64 bits): the
-        failure to name it must not become a failure of its own, so it is left out.
+        failure to name it must not become a failure of its own, so it is left out. So is what is
+        larger than limits.HINT_BYTES_MAX: the caller knows what it sent.
         """
-        hint = {key: value for key, value in self.hint.items() if _is_writable(value)}
+        hint = {key: value for key, value in self.hint.items() if _is_repeatable(value)}
         return {"type": self.code, "message": self.message, "hint": hint}
 
 
-def _is_writable(value: Any) -> bool:
+def _is_repeatable(value: Any) -> bool:
     try:
-        orjson.dumps(value)
+        return len(orjson.dumps(value)) <= limits.HINT_BYTES_MAX
     except orjson.JSONEncodeError:
         return False
-    return True
 
 
 class InvalidInput(TriceError):

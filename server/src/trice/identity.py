@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -38,15 +39,24 @@ ADMIN: Final = Identity("admin")
 GUEST: Final = Identity("guest")
 
 
-def caller_ip(peer: str, forwarded_for: str | None, *, trusted_proxies: int) -> str:
+def caller_ip(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) -> str:
     """The address a request came from.
 
     peer             address at the other end of the connection
-    forwarded_for    the `X-Forwarded-For` header; each proxy appends whom it heard the request from
-    trusted_proxies  how many proxies stand before this server; what is further left in the header,
+    forwarded_for    the `X-Forwarded-For` headers, every one: some proxies append to the one they
+                     got, others add another. Each appends whom it heard the request from
+    trusted_proxies  how many proxies stand before this server; what is further left in the headers,
                      anybody may have written
     """
-    if not trusted_proxies or not forwarded_for:
+    hops = [hop.strip() for header in forwarded_for for hop in header.split(",")]
+    if not trusted_proxies or not any(hops):
         return peer
-    hops = [hop.strip() for hop in forwarded_for.split(",")]
-    return hops[max(len(hops) - trusted_proxies, 0)]
+    return _without_port(hops[max(len(hops) - trusted_proxies, 0)])
+
+
+def _without_port(hop: str) -> str:
+    """`192.0.2.7:4711` and `[2001:db8::1]:4711`, as some proxies write it, without the port: with
+    it every connection would count as an address of its own."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

@@ -296,7 +296,8 @@ CEL_PATTERN_STEPS = 5_000
 """Steps that compiling one during an evaluation costs (up to 1 ms)."""
 
 RATE_BUCKETS_MAX = 100_000
-"""Buckets of rate limits kept, 200 bytes each. More: full ones are forgotten, then the oldest."""
+"""Buckets of rate limits kept, 200 bytes each. More: those are forgotten first that are
+full or will be soonest, of the app that has most."""
 
 CODE_EXPIRY_MINUTES = 1_440
 """How long a magic code works unless the app sets less (instant-http §1.3)."""
@@ -456,9 +457,9 @@ PROVIDER_RETRY_MS = 10_000
 PROVIDER_KEYS_RETRY_MS = 60_000
 """A token names an unknown key: the key set is read again, this often at most."""
 
-JUDGED_ROWS_ON_LOOP = 2_000
-"""Rows that rules in Python judge in one read on the loop (about 6 ms); beyond, it moves to a
-thread."""
+JUDGED_STEPS_ON_LOOP = 30_000
+"""Steps of evaluations, ten more for each row, that rules in Python take in one read on the loop
+(2,000 rows of a short rule, about 6 ms); beyond, it moves to a thread."""
 
 RULE_REF_VALUES_MAX = 20_000
 """Values that one `data.ref` or `auth.ref` may find. More: the evaluation fails."""
@@ -476,10 +477,10 @@ MAGIC_CODE_SENDS_PER_HOUR = 20
 """Codes sent to one address of an app. More: `rate-limited` (instant-http §6.4)."""
 
 MAGIC_CODE_VERIFIES_PER_HOUR = 20
-"""Tries to use a code of one address of an app; with a million codes of which ten work, an
-attacker needs five months for an even chance. More: `rate-limited`."""
+"""Tries to use a code of one address of an app; with a million codes of which five work, an
+attacker needs ten months for an even chance. More: `rate-limited`."""
 
-MAGIC_CODES_PER_EMAIL_MAX = 10
+MAGIC_CODES_PER_EMAIL_MAX = 5
 """Codes of one address that work at a time. More: the oldest stops working."""
 
 MAGIC_CODES_READ_MAX = 1_000
@@ -523,3 +524,31 @@ DEBUG_CHECKS_MAX = 1_000
 
 RULE_CASES_MAX = 5_000
 """Cases of one file of `trice test-rules`, a few ms each. More: refused."""
+
+# --- what strangers may cost -------------------------------------------------------------------
+
+HINT_BYTES_MAX = 16 * 1024
+"""A value in the `hint` of an error, as JSON. Larger: left out."""
+
+MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT = 60
+"""Codes sent to one address by all apps together: making more apps does not fill a mailbox. More:
+`rate-limited`."""
+
+EPHEMERAL_SENDS_PER_HOUR = 300
+"""E-mails of all throw-away apps of a server together: anybody can make one, so they would else be
+a way to send mail in the operator's name. More: `rate-limited`."""
+
+EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR = 1_000
+"""Throw-away apps made from one network address, 0.3 MB of disk each; test suites make hundreds.
+More: `rate-limited`."""
+
+APP_TITLE_CHARS_MAX = 200
+"""Title of an app; it stands in the subject of e-mails. Longer: `param-malformed`."""
+
+IPV6_SITE_FACTOR = 16
+"""Limits per network address, which for IPv6 are per 64 bits of prefix, count this many times for
+48 bits: one customer may have 65,536 networks of 64."""
+
+RULE_SCOPES_KEPT = 1_000
+"""View rules as conditions that are kept, by rule and caller, about 1 kB each. More: all are
+forgotten."""

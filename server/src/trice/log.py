@@ -34,4 +34,10 @@ def set_up(level: str) -> None:
 
 def fields(**pairs: Any) -> str:
     """`key=value` pairs for the end of a log message; values that are None are left out."""
-    return " ".join(f"{key}={value}" for key, value in pairs.items() if value is not None)
+    return " ".join(f"{key}={_shown(value)}" for key, value in pairs.items() if value is not None)
+
+
+def _shown(value: Any) -> str:
+    """Line breaks and control characters escaped: a request must not write lines of its own."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)

@@ -27,10 +27,9 @@ class RateLimit:
     period_ms: int
     refill_kind: RefillKind = "greedy"
 
-    @property
-    def fill_ms(self) -> float:
-        """How long an empty bucket takes to be full."""
-        periods = self.capacity / self.refill_amount
+    def fill_ms(self, tokens: float) -> float:
+        """How long a bucket with so many tokens takes to be full."""
+        periods = (self.capacity - tokens) / self.refill_amount
         return self.period_ms * (periods if self.refill_kind == "greedy" else ceil(periods))
 
 
@@ -58,13 +57,16 @@ class _Bucket:
 class Buckets:
     """Every bucket of this process, by key. One that is full again is as good as none.
 
-    Holds at most limits.RATE_BUCKETS_MAX; beyond, full ones leave first, then the oldest.
+    Holds at most limits.RATE_BUCKETS_MAX. Beyond, those leave that are full, then those that would
+    be full soonest, from whoever has most of them: a flood of new keys frees no bucket that is used
+    up, and none of others. Whose a bucket is, the first part of a tuple says.
     Any thread may take: long reads and long transactions judge rules away from the loop.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._buckets: dict[tuple[Hashable, RateLimit], _Bucket] = {}
+        self._owners: dict[Hashable, dict[tuple[Hashable, RateLimit], _Bucket]] = {}
+        self._count = 0
         self._lock = Lock()
 
     def take(self, key: Hashable, rates: Sequence[RateLimit], tokens: int = 1) -> Refusal | None:
@@ -77,7 +79,8 @@ class Buckets:
 
     def _take(self, key: Hashable, rates: Sequence[RateLimit], tokens: int) -> Refusal | None:
         now_ms = self._runtime.monotonic_ms()
-        buckets = [self._current((key, rate), now_ms) for rate in rates]
+        owned = self._owners.setdefault(key[0] if isinstance(key, tuple) else key, {})
+        buckets = [self._current(owned.get((key, rate)), rate, now_ms) for rate in rates]
         refusals = [
             self._refusal(rate, bucket, tokens, now_ms)
             for rate, bucket in zip(rates, buckets, strict=True)
@@ -87,16 +90,15 @@ class Buckets:
             return max(refusals, key=lambda each: (each.retry_at_ms is None, each.retry_at_ms or 0))
         for rate, bucket in zip(rates, buckets, strict=True):
             bucket.tokens -= tokens
-            bucket.full_ms = now_ms + rate.fill_ms
-            self._buckets[key, rate] = bucket
-        if len(self._buckets) > limits.RATE_BUCKETS_MAX:
+            bucket.full_ms = bucket.at_ms + rate.fill_ms(bucket.tokens)
+            self._count += (key, rate) not in owned
+            owned[key, rate] = bucket
+        if self._count > limits.RATE_BUCKETS_MAX:
             self._shrink(now_ms)
         return None
 
-    def _current(self, key: tuple[Hashable, RateLimit], now_ms: float) -> _Bucket:
+    def _current(self, bucket: _Bucket | None, rate: RateLimit, now_ms: float) -> _Bucket:
         """The bucket with what came back since it was last looked at."""
-        rate = key[1]
-        bucket = self._buckets.get(key)
         if bucket is None:
             return _Bucket(rate.capacity, now_ms, now_ms)
         periods = (now_ms - bucket.at_ms) / rate.period_ms
@@ -117,6 +119,15 @@ class Buckets:
         return Refusal(self._runtime.now_ms() + max(wait_ms, 1), int(bucket.tokens))
 
     def _shrink(self, now_ms: float) -> None:
-        full = [key for key, bucket in self._buckets.items() if bucket.full_ms <= now_ms]
-        for key in full or list(self._buckets)[: len(self._buckets) // 4]:
-            del self._buckets[key]
+        """Make room for an eighth of all, so that this is rare; those with most give first."""
+        for owner in sorted(self._owners, key=lambda one: len(self._owners[one]), reverse=True):
+            owned = self._owners[owner]
+            last_full = sorted(owned.items(), key=lambda item: item[1].full_ms, reverse=True)
+            kept = last_full[: len(owned) * 3 // 4]
+            left = {key: bucket for key, bucket in kept if bucket.full_ms > now_ms}
+            self._count -= len(owned) - len(left)
+            self._owners[owner] = left
+            if not left:
+                del self._owners[owner]
+            if self._count <= limits.RATE_BUCKETS_MAX * 7 // 8:
+                break

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
+import orjson
 import uvicorn
 
 from trice import limits
@@ -22,6 +23,7 @@ from trice.api.bounded_http import BoundedHttp
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
+from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
@@ -126,15 +128,30 @@ class Server:
             logger.info("stopped")
 
     async def _sample_paths(self, apps: Apps) -> list[str]:
-        """Where the built sample apps are served, each with an open app of its own."""
+        """Where the built sample apps are served, each with an open app of its own.
+
+        A sample's `rules.json`, if it has one, is put in force.
+        """
         folder = self.settings.sample_dir
         built = sorted(folder.glob("*/dist")) if folder is not None else []
         paths = []
         for dist in built:
             name = dist.parent.name
             app_id = await apps.find_or_create_open(f"sample: {name}")
+            rules = dist.parent / "rules.json"
+            if rules.exists():
+                await apps.set_rules(app_id, read_json(rules))
             paths.append(f"/sample/{name}/?app={app_id}")
         return paths
+
+
+def read_json(path: Path) -> object:
+    """The document in a file; raises InvalidInput if it is not JSON."""
+    try:
+        document: object = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput("param-malformed", f"{path} is not JSON: {error}") from error
+    return document
 
 
 def settle_memory() -> None:

@@ -39,6 +39,9 @@ ROUTES = [
     ("POST", "test_users"),
     ("DELETE", "test_users"),
     ("POST", "set-magic-code-expiry"),
+    ("POST", "sender-verification/send-magic-code"),
+    ("POST", "sender-verification/verify-magic-code"),
+    ("POST", "send-test-email"),
     ("POST", "sign-in-methods"),
 ]
 
@@ -57,7 +60,10 @@ def test_only_the_admin_token_opens(play, method, path):
         other, token = await stage.http.apps.create(title="other")
         stage.http.apps.give_back(other)
         user = (await stage.send_id_token(stage.idp.id_token())).json()["user"]
-        for given in (NOBODY, token, user["refresh_token"]):
+        answer = await ask(stage, method, path, {}, authorization=f"Bearer {token}")
+        assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
+        assert answer.json()["hint"] == {"reason": "admin-token-mismatch"}
+        for given in (NOBODY, user["refresh_token"]):
             answer = await ask(stage, method, path, {}, authorization=f"Bearer {given}")
             body = answer.json()
             assert (answer.status, body["type"]) == (401, "record-not-found")

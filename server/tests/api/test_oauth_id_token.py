@@ -329,11 +329,19 @@ def test_the_issuer_is_the_provider(play, issuer, claim, is_accepted):
         (None, "web2", False),
         (None, None, False),
         ({"client_secret": SECRET}, "web", False),
-        (PUBLIC, "other", True),
+        (PUBLIC, "web", True),
+        (PUBLIC, "other", False),
+        (PUBLIC, None, False),
+        (PUBLIC, {"web": 1}, False),
+        (PUBLIC | {"meta": {"allowedAudiences": ["ios", 5]}}, "ios", True),
+        (PUBLIC | {"meta": {"allowedAudiences": ["ios"]}}, ["x", "web"], True),
+        (PUBLIC | {"meta": {"allowedAudiences": ["ios"]}}, "other", False),
+        (PUBLIC | {"meta": {"allowedAudiences": "ios"}}, "ios", False),
+        ({"meta": {"allowedAudiences": ["ios"]}}, "other", True),
         ({}, None, True),
     ],
 )
-def test_the_audience_is_the_client_if_it_has_a_secret(play, client, audience, is_accepted):
+def test_the_audience_is_the_client_if_it_is_known(play, client, audience, is_accepted):
     async def scene(stage):
         answer = await stage.send_id_token(stage.idp.id_token(aud=audience))
         if is_accepted:

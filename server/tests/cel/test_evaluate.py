@@ -139,7 +139,7 @@ VALUES: list[tuple[str, str, Any]] = [
     ("E61", "timestamp('2025-01-01T01:02:03.456Z').getMilliseconds()", 456),
     ("E61", "timestamp('2025-01-01').getFullYear() + timestamp('2025-02-01').getDayOfYear()", 2056),
     ("E62", "duration('1h30m')", Duration(5_400_000_000_000)),
-    ("E62", "string(duration('-1.5s'))", "-1.5s"),
+    ("E62", "string(duration('-1.5s'))", "-1.500s"),
     ("E62", "timestamp(0) + duration('1s')", Timestamp(1_000_000_000)),
     ("E62", "timestamp(2000) - timestamp(500) == duration('1500ms')", True),
     ("E62", "duration('90m').getHours()", 1),

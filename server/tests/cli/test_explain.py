@@ -90,8 +90,8 @@ hidden   todos {OTHER}
   needed   auth.id == data.owner
            or data.shared
 
-visible  todos         by todos.allow.view
-visible  todos.secret  by todos.fields.secret
+visible  todos × 1         by todos.allow.view
+visible  todos.secret × 1  by todos.fields.secret
 """
     )
 
@@ -118,7 +118,7 @@ denied   update todos {MINE}
     )
     allowed = place.explain("transact", rename, "--ip", "1.2.3.4", who="--as-email ann@x.y")
     assert allowed.exit_code == 0
-    assert allowed.stdout == "allowed  update todos  by todos.allow.update\n"
+    assert allowed.stdout == "allowed  update todos × 1  by todos.allow.update\n"
 
 
 @pytest.mark.rule("CLI20")

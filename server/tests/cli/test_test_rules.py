@@ -55,6 +55,16 @@ def test_the_example_passes_and_tries_everything() -> None:
     assert done.exit_code == 0
 
 
+@pytest.mark.rule("CLI30", "CLI33")
+def test_so_do_those_of_the_example_of_sign_in() -> None:
+    folder = EXAMPLE.parents[1] / "sign-in"
+    rules = ("--rules", str(folder / "rules.json"))
+    done = invoke(str(folder / "rules_test.yaml"), *rules, "--min-coverage", "100")
+    assert done.stdout == ("passed   16 of 16 cases of rules_test.yaml passed; coverage 100 %\n"), (
+        done.output
+    )
+
+
 @pytest.mark.rule("CLI31")
 def test_a_failure_tells_the_reason(tmp_path: Path) -> None:
     cases = [

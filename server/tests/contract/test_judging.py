@@ -15,7 +15,9 @@ from trice.errors import PermissionDenied
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
 
-ROWS = limits.JUDGED_ROWS_ON_LOOP + 1
+ROWS = 2_001
+STEPS = limits.JUDGED_STEPS_ON_LOOP // 2_000 - 10
+"""What each row takes besides the ten steps of every row: all but the last fit the loop."""
 
 
 def fill(tx: WriteTx) -> Commit:
@@ -24,7 +26,9 @@ def fill(tx: WriteTx) -> Commit:
     return committed(tx)
 
 
-def judging(engine: Engine, decide: Callable[..., bool]) -> Callable[[Snapshot], list[Any]]:
+def judging(
+    engine: Engine, decide: Callable[..., tuple[bool, int]]
+) -> Callable[[Snapshot], list[Any]]:
     """A read of the numbers that `decide` lets pass."""
     judge = engine.dialect.judge("todos.id", ["todos.n"], [])
     sql = f"SELECT n FROM todos WHERE {judge} ORDER BY n"
@@ -37,9 +41,9 @@ def test_many_judged_rows_leave_the_loop(run: Run) -> None:
         await engine.write(fill)
         threads: set[int] = set()
 
-        def decide(_: bytes, cells: Any, __: Any) -> bool:
+        def decide(_: bytes, cells: Any, __: Any) -> tuple[bool, int]:
             threads.add(threading.get_ident())
-            return bool(cells[0] % 2)
+            return bool(cells[0] % 2), STEPS
 
         work = judging(engine, decide)
         with pytest.raises(ReadTooLong):
@@ -63,7 +67,7 @@ def test_what_a_judge_raises_comes_out_unchanged_everywhere(run: Run) -> None:
         await engine.write(insert(1))
         refusal = PermissionDenied("permission-evaluation-failed", "no")
 
-        def decide(*_: Any) -> bool:
+        def decide(*_: Any) -> tuple[bool, int]:
             raise refusal
 
         work = judging(engine, decide)
@@ -88,7 +92,8 @@ def test_judging_in_a_write_is_not_counted(run: Run) -> None:
 
         def work(tx: WriteTx) -> Commit:
             fill(tx)
-            found.append(len(judging(engine, lambda *_: True)(tx)))  # type: ignore[arg-type]
+            read = judging(engine, lambda *_: (True, STEPS))
+            found.append(len(read(tx)))  # type: ignore[arg-type]
             return committed(tx)
 
         await engine.write(work)

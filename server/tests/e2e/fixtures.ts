@@ -1,11 +1,14 @@
 import { expect, test as plain, type BrowserContext, type Page } from '@playwright/test';
 import { schema as chatSchema } from '../../../examples/chat/src/schema';
+import signInRules from '../../../examples/sign-in/rules.json' with { type: 'json' };
+import { schema as signInSchema } from '../../../examples/sign-in/src/schema';
 import { schema as todoSchema } from '../../../examples/todo/src/schema';
 import { Server, type App } from './server';
 
 export { expect };
 
-const SCHEMAS = { todo: todoSchema, chat: chatSchema };
+const SCHEMAS = { todo: todoSchema, chat: chatSchema, 'sign-in': signInSchema };
+const RULES = { todo: undefined, chat: undefined, 'sign-in': signInRules };
 type Example = keyof typeof SCHEMAS;
 
 interface Fixtures {
@@ -58,7 +61,7 @@ export function address(example: Example, server: Server, app: App): string {
 }
 
 export function createApp(example: Example, server: Server): Promise<App> {
-  return server.createApp(example, SCHEMAS[example]);
+  return server.createApp(example, SCHEMAS[example], RULES[example]);
 }
 
 export async function expectConnected(page: Page): Promise<void> {

@@ -20,10 +20,12 @@ export class Server {
   private constructor(
     private readonly dataDir: string,
     public url: string,
+    private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  static async start(): Promise<Server> {
-    const server = new Server(await mkdtemp(join(tmpdir(), 'trice-e2e-')), '');
+  /** `env` adds to the settings that the process gets from its environment. */
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const server = new Server(await mkdtemp(join(tmpdir(), 'trice-e2e-')), '', env);
     await server.run(0);
     return server;
   }
@@ -49,8 +51,9 @@ export class Server {
   }
 
   /** Make a throw-away app. `schema` is an `i.schema(…)`; it travels as JSON. */
-  async createApp(title: string, schema: object): Promise<App> {
-    const answer = await this.post('/dash/apps/ephemeral', { title, schema });
+  async createApp(title: string, schema: object, rules?: object): Promise<App> {
+    const body = { title, schema, rules: rules && { code: rules } };
+    const answer = await this.post('/dash/apps/ephemeral', body);
     return { id: answer.app.id, adminToken: answer.app['admin-token'] };
   }
 
@@ -62,6 +65,11 @@ export class Server {
   /** Write with the app's admin token. */
   async transact(app: App, steps: readonly unknown[]): Promise<void> {
     await this.post('/admin/transact', { steps }, app);
+  }
+
+  /** End every session of a user of the app. */
+  async signOut(app: App, userId: string): Promise<void> {
+    await this.post('/admin/sign_out', { id: userId }, app);
   }
 
   private async post(path: string, body: object, app?: App): Promise<any> {
@@ -84,7 +92,7 @@ export class Server {
     const child = spawn(
       join(ROOT, '.venv/bin/trice'),
       ['serve', '--port', String(port), '--data-dir', this.dataDir, '--sample', 'examples'],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+      { cwd: ROOT, env: { ...process.env, ...this.env }, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.child = child;
     child.stderr.on('data', (bytes) => (this.log += bytes));

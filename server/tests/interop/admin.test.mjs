@@ -393,7 +393,7 @@ describe('who is asking', () => {
   });
 
   test('as-guest needs no token and reads an open app', async () => {
-    const guest = createAdmin(server, app, { adminToken: undefined }).asUser({ guest: true });
+    const guest = createAdmin(server, app, { adminToken: null }).asUser({ guest: true });
     assert.ok(Array.isArray((await guest.query({ tags: {} })).tags));
     const t = id();
     await guest.transact(guest.tx.tags[t].create({ name: t }));

@@ -221,7 +221,7 @@ def test_values_are_json_and_short() -> None:
     for _ in range(9):
         deep = [deep]
     assert json_of(Uint(7)) == 7
-    assert json_of(Timestamp(1_500_000_000)) == "1970-01-01T00:00:01.5Z"
+    assert json_of(Timestamp(1_500_000_000)) == "1970-01-01T00:00:01.500Z"
     assert json_of(Duration(90_000_000_000)) == "90s"
     assert json_of(Type("int")) == "int"
     assert json_of(b"abc") == "3 bytes"

@@ -169,7 +169,7 @@ def test_deleting_what_does_not_exist_is_judged_on_nothing(app: App) -> None:
     ruled = RuledApp(app, allow("todos", delete="false"))
     assert not ruled.is_allowed([ruled.delete("todos", 9)])
     assert ruled.is_allowed([["delete-entity", uid(9)]])
-    assert ruled.is_allowed([ruled.delete("todos", ruled.by("todos", "code", "none"))])
+    assert not ruled.is_allowed([ruled.delete("todos", ruled.by("todos", "code", "none"))])
     ruled = RuledApp(app, allow("todos", delete="data.id == null && data.title == null"))
     assert ruled.is_allowed([ruled.delete("todos", 9)])
 

@@ -56,6 +56,7 @@ class IdentityProvider:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, dict[str, Any]] = {}
         self._count = 0
@@ -84,6 +85,12 @@ class IdentityProvider:
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
+        for _ in range(3):  # a connection that was only just accepted gets its writer
+            await asyncio.sleep(0)
+        for writer in self._writers:
+            writer.transport.abort()  # what a client that left has not read would keep it open
+        for _ in range(3):  # aborted transports close in the next turns
+            await asyncio.sleep(0)
 
     @property
     def endpoint(self) -> str:
@@ -127,6 +134,7 @@ class IdentityProvider:
     # --- HTTP -----------------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             request, *lines = head.split("\r\n")

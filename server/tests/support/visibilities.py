@@ -120,17 +120,17 @@ def _scope(meaning: Meaning, etype: str, catalog: Catalog) -> Scope:
             attr = catalog.find_forward(etype, label)
             assert attr is not None
 
-            def has_value(_: EntityId, cells: Sequence[Cell], refs: Any) -> bool:
+            def has_value(_: EntityId, cells: Sequence[Cell], refs: Any) -> tuple[bool, int]:
                 assert len(cells) == 1 and len(refs) == 0
-                return _is_same(cells[0], wanted)
+                return _is_same(cells[0], wanted), 1
 
             return (Judged(has_value, (attr,), ()),)
         case ["ref", labels, wanted]:
             ref = _ref(labels, etype, catalog)
 
-            def reaches(_: EntityId, cells: Sequence[Cell], refs: Any) -> bool:
+            def reaches(_: EntityId, cells: Sequence[Cell], refs: Any) -> tuple[bool, int]:
                 assert len(cells) == 0 and len(refs) == 1 and None not in refs[0]
-                return any(_is_same(cell, wanted) for cell in refs[0])
+                return any(_is_same(cell, wanted) for cell in refs[0]), 1
 
             return (Judged(reaches, (), (ref,)),)
         case ["all", *parts]:
@@ -158,9 +158,9 @@ def _ref(labels: Sequence[str], etype: str, catalog: Catalog) -> Ref:
     return Ref(tuple(path), last, attr is not None)
 
 
-def _is_in_half(entity: EntityId, cells: Sequence[Cell], refs: Any) -> bool:
+def _is_in_half(entity: EntityId, cells: Sequence[Cell], refs: Any) -> tuple[bool, int]:
     assert len(cells) == len(refs) == 0
-    return _is_half(uuid_text(entity))
+    return _is_half(uuid_text(entity)), 1
 
 
 def _is_half(entity: str) -> bool:

@@ -6,22 +6,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    admin_caller,
-    is_true,
-    json_body,
-    malformed,
-    missing,
-    runtime_caller,
-)
-from trice.apps.apps import Apps
+from trice.api.parameters import is_true, json_body, malformed, missing
 
 
 async def query(request: Request) -> Response:
     """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
-    apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         body = await json_body(request)
         if "query" not in body:
             raise missing("body", "query")
@@ -35,8 +27,7 @@ async def query(request: Request) -> Response:
 
 async def transact(request: Request) -> Response:
     """`POST /admin/transact {"steps", "throw-on-missing-attrs?"?}` → `{"tx-id"}`."""
-    apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         body = await json_body(request)
         if "steps" not in body:
             raise missing("body", "steps")
@@ -50,11 +41,10 @@ async def transact(request: Request) -> Response:
 
 async def framework_query(request: Request) -> Response:
     """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10)."""
-    apps: Apps = request.app.state.apps
     body = await json_body(request)
     if "query" not in body:
         raise missing("body", "query")
-    async with runtime_caller(request, apps) as lent:
+    async with runtime_caller(request) as lent:
         result_json, attrs_json = await lent.app.database.query_flat(
             body["query"], identity=lent.identity
         )

@@ -5,25 +5,23 @@ No impersonation: whatever `as-…` headers say, the admin acts.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice.api.auth import throttle_of
-from trice.api.coercions import (
+from trice.api.callers import administered, throttle_of
+from trice.api.middleware import json_response
+from trice.api.parameters import (
     email_in,
     extra_fields_in,
     find_email_in,
     find_uuid_in,
+    json_body,
     text_in,
 )
-from trice.api.middleware import json_response
-from trice.api.parameters import app_id_of, bearer_token, json_body, missing
-from trice.apps.apps import App, Apps
 from trice.auth.accounts import USERS, User, find_user, get_user, user_object
 from trice.auth.sign_in import make_code, send_code, sign_in_guest, sign_in_trusted, verify_code
 from trice.auth.tokens import drop_token, drop_tokens, find_by_token
@@ -33,7 +31,7 @@ from trice.errors import InvalidInput, invalid
 
 async def create_token(request: Request) -> Response:
     """`POST /admin/refresh_tokens {"email" | "id", "extra-fields"?}` → user and `created`."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         body = await json_body(request)
         email = find_email_in(body, "email")
         user_id = find_uuid_in(body, "id")
@@ -51,7 +49,7 @@ async def create_token(request: Request) -> Response:
 
 async def create_magic_code(request: Request) -> Response:
     """`POST /admin/magic_code {"email"}` → `{"code"}`, not sent."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         email = email_in(await json_body(request), "email")
         code = await make_code(app, email, runtime=request.app.state.runtime)
         return json_response({"code": code})
@@ -59,7 +57,7 @@ async def create_magic_code(request: Request) -> Response:
 
 async def send_magic_code(request: Request) -> Response:
     """`POST /admin/send_magic_code {"email"}` → `{"code"}`, sent."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         email = email_in(await json_body(request), "email")
         state = request.app.state
         code = await send_code(
@@ -70,7 +68,7 @@ async def send_magic_code(request: Request) -> Response:
 
 async def verify_magic_code(request: Request) -> Response:
     """`POST /admin/verify_magic_code {"email", "code", …}` → user, `created`; no sign-up rule."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         body = await json_body(request)
         signed_in = await verify_code(
             app,
@@ -87,7 +85,7 @@ async def verify_magic_code(request: Request) -> Response:
 
 async def sign_in_as_guest(request: Request) -> Response:
     """`POST /admin/sign_in_guest {"extra-fields"?}` → user; no sign-up rule."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         extra_fields = extra_fields_in(await json_body(request), "extra-fields")
         signed_in = await sign_in_guest(
             app, extra_fields=extra_fields, check=None, runtime=request.app.state.runtime
@@ -97,7 +95,7 @@ async def sign_in_as_guest(request: Request) -> Response:
 
 async def sign_out(request: Request) -> Response:
     """`POST /admin/sign_out {"id" | "email" | "refresh_token"}` → `{"ok": true}`."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         body = await json_body(request)
         user_id = find_uuid_in(body, "id")
         email = find_email_in(body, "email")
@@ -121,14 +119,14 @@ async def sign_out(request: Request) -> Response:
 
 async def find_one(request: Request) -> Response:
     """`GET /admin/users?email= | refresh_token= | id=` → `{"user"}`, null if there is none."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
         user = await app.database.look(lambda look: _named(look, request.query_params))
         return json_response({"user": None if user is None else user_object(app.id, user)})
 
 
 async def delete_one(request: Request) -> Response:
     """`DELETE /admin/users?…`, as above → `{"deleted"}`; tokens and linked guests go as well."""
-    async with _administered(request) as app:
+    async with administered(request) as app:
 
         def work(change: Change) -> User | None:
             user = _named(change, request.query_params)
@@ -157,21 +155,6 @@ def _named(look: Look, params: Mapping[str, str]) -> User | None:
 def _none_given(data_type: str, given: Mapping[str, Any], *keys: str) -> InvalidInput:
     accepted = ", ".join(f"`{key}`" for key in keys)
     return invalid(data_type, dict(given), [{"message": f"One of {accepted} must be given."}])
-
-
-@asynccontextmanager
-async def _administered(request: Request) -> AsyncIterator[App]:
-    """Lend the app whose admin token the request carries."""
-    apps: Apps = request.app.state.apps
-    app = await apps.lend(app_id_of(request))
-    try:
-        token = bearer_token(request)
-        if token is None:
-            raise missing("headers", "authorization")
-        app.check_admin_token(token)
-        yield app
-    finally:
-        apps.give_back(app)
 
 
 ROUTES: Final = (

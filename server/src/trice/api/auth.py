@@ -5,21 +5,24 @@ Public, keyed by the app id in the body. What anybody may ask is throttled by ne
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice.api.coercions import email_in, extra_fields_in, find_uuid_in, text_in, uuid_in
+from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import guest_of, json_body
-from trice.apps.apps import App, Apps
+from trice.api.parameters import (
+    email_in,
+    extra_fields_in,
+    find_uuid_in,
+    json_body,
+    text_in,
+    uuid_in,
+)
 from trice.auth.accounts import no_user, sign_up_check, user_object
 from trice.auth.sign_in import send_code, sign_in_guest, verify_code
-from trice.auth.throttle import Throttle
 from trice.auth.tokens import drop_token, find_by_token
 
 
@@ -28,7 +31,7 @@ async def send_magic_code(request: Request) -> Response:
     body = await json_body(request)
     email = email_in(body, "email")
     state = request.app.state
-    async with _app_of(request, body, "app-id") as app:
+    async with app_of(request, body) as app:
         throttle = throttle_of(request)
         throttle.sign_in("send", guest_of(request).ip)
         await send_code(app, email, throttle=throttle, mail=state.mail, runtime=state.runtime)
@@ -47,7 +50,7 @@ async def verify_magic_code(request: Request) -> Response:
     extra_fields = extra_fields_in(body, "extra-fields")
     state = request.app.state
     guest = guest_of(request)
-    async with _app_of(request, body, "app-id") as app:
+    async with app_of(request, body) as app:
         throttle = throttle_of(request)
         throttle.sign_in("verify", guest.ip)
         signed_in = await verify_code(
@@ -69,7 +72,7 @@ async def sign_in_as_guest(request: Request) -> Response:
     extra_fields = extra_fields_in(body, "extra-fields")
     state = request.app.state
     guest = guest_of(request)
-    async with _app_of(request, body, "app-id") as app:
+    async with app_of(request, body) as app:
         throttle_of(request).sign_in("guest", guest.ip)
         signed_in = await sign_in_guest(
             app,
@@ -84,7 +87,7 @@ async def verify_refresh_token(request: Request) -> Response:
     """`POST /runtime/auth/verify_refresh_token {"app-id", "refresh-token"}` → user."""
     body = await json_body(request)
     token = uuid_in(body, "refresh-token")
-    async with _app_of(request, body, "app-id") as app:
+    async with app_of(request, body) as app:
         throttle_of(request).token_check(guest_of(request).ip)
         user = await app.database.look(lambda look: find_by_token(look, token))
         if user is None:
@@ -96,27 +99,10 @@ async def sign_out(request: Request) -> Response:
     """`POST /runtime/signout {"app_id", "refresh_token"}` → `{}`, again and again."""
     body = await json_body(request)
     token = uuid_in(body, "refresh_token")
-    async with _app_of(request, body, "app_id") as app:
+    async with app_of(request, body, "app_id") as app:
         throttle_of(request).token_check(guest_of(request).ip)
         await app.database.change(lambda change: drop_token(change, token))
     return json_response({})
-
-
-def throttle_of(request: Request) -> Throttle:
-    """What counts the tries to sign in to this server."""
-    state = request.app.state
-    return Throttle(state.apps.buckets, state.runtime)
-
-
-@asynccontextmanager
-async def _app_of(request: Request, body: dict[str, Any], key: str) -> AsyncIterator[App]:
-    """Lend the app that the body names."""
-    apps: Apps = request.app.state.apps
-    app = await apps.lend(uuid_in(body, key))
-    try:
-        yield app
-    finally:
-        apps.give_back(app)
 
 
 ROUTES: Final = (

@@ -5,8 +5,7 @@ OAuth providers and clients, authorized origins, rules. With the app's admin tok
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -16,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import limits
-from trice.api.coercions import text_in, uuid_in
+from trice.api.callers import developed
 from trice.api.middleware import json_response
-from trice.api.parameters import bearer_token, json_body, malformed, missing
+from trice.api.parameters import json_body, malformed, missing, text_in, uuid_in
 from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
 from trice.auth import oauth_clients
@@ -27,7 +26,6 @@ from trice.auth.oauth_clients import CHANGEABLE
 from trice.auth.origins import check_origin
 from trice.database import Change
 from trice.errors import NotFound, invalid
-from trice.protocol.ids import find_uuid_bytes
 from trice.rules.values import iso_text
 from trice.runtime import new_uuid
 
@@ -43,7 +41,7 @@ async def get_auth(request: Request) -> Response:
     {"oauth_service_providers": […], "oauth_clients": […], "authorized_redirect_origins": […],
      "default_sender_email"}
     """
-    async with administered(request) as app:
+    async with developed(request) as app:
         providers = await app.database.look(oauth_clients.all_providers)
         clients = await app.database.look(oauth_clients.all_clients)
         return json_response(
@@ -58,7 +56,7 @@ async def get_auth(request: Request) -> Response:
 
 async def add_provider(request: Request) -> Response:
     """`POST …/oauth_service_providers {"provider_name"}` → `{"provider"}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         name = _name(await json_body(request), "provider_name")
         runtime = request.app.state.runtime
         provider = await app.database.change(
@@ -69,7 +67,7 @@ async def add_provider(request: Request) -> Response:
 
 async def add_client(request: Request) -> Response:
     """`POST …/oauth_clients {"provider_id", "client_name", "client_id"?, …}` → `{"client"}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         name = _name(body, "client_name")
         provider_id = uuid_in(body, "provider_id")
@@ -91,7 +89,7 @@ async def add_client(request: Request) -> Response:
 
 async def update_client(request: Request) -> Response:
     """`POST …/oauth_clients/:id {…}`: absent stays, null clears, `meta` merges → `{"client"}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         client_id = uuid_in(request.path_params, "id", place="params")
         seal = _oauth(request).seal
@@ -103,7 +101,7 @@ async def update_client(request: Request) -> Response:
 
 async def delete_client(request: Request) -> Response:
     """`DELETE …/oauth_clients/:id` → `{"client"}` as it was."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         client_id = uuid_in(request.path_params, "id", place="params")
         client = await app.database.change(
             lambda change: oauth_clients.delete_client(change, client_id)
@@ -123,7 +121,7 @@ async def add_origin(request: Request) -> Response:
 
     One that is there already is answered as it is.
     """
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         service, params = check_origin(body.get("service"), body.get("params"))
         runtime = request.app.state.runtime
@@ -143,7 +141,7 @@ async def add_origin(request: Request) -> Response:
 
 async def delete_origin(request: Request) -> Response:
     """`DELETE …/authorized_redirect_origins/:id` → `{"origin"}` as it was."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         origin_id = uuid_in(request.path_params, "id", place="params")
 
         def delete(settings: Settings) -> tuple[Settings, Origin]:
@@ -170,7 +168,7 @@ def _origin(origin: Origin) -> dict[str, Any]:
 
 async def set_rules(request: Request) -> Response:
     """`POST /dash/apps/:app_id/rules {"code": rules}` → `{"rules": {"app_id", "code"}}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         if "code" not in body:
             raise missing("body", "code")
@@ -180,44 +178,11 @@ async def set_rules(request: Request) -> Response:
 
 async def pull_rules(request: Request) -> Response:
     """`GET /dash/apps/:app_id/perms/pull` → `{"perms": rules | null}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         return json_response({"perms": app.row.rules})
 
 
-# --- who asks -----------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def administered(request: Request) -> AsyncIterator[App]:
-    """Lend the app in the path to whoever holds its admin token (instant-http §5.2).
-
-    raises   InvalidInput without a token; NotFound, as 401, for one that is not this app's
-    """
-    app_id = uuid_in(request.path_params, "app_id", place="params")
-    if request.headers.get("authorization") is None:
-        raise missing("headers", "authorization")
-    token = bearer_token(request)
-    if find_uuid_bytes(token) is None:
-        # Other kinds of tokens, of people rather than apps, are not known here.
-        raise malformed(
-            "headers",
-            "authorization",
-            given=None,
-            accepted='"Bearer <admin token>", with the admin token of the app',
-        )
-    app = await _apps(request).lend(app_id)
-    try:
-        try:
-            app.check_admin_token(token)
-        except NotFound as failure:
-            raise NotFound(
-                "record-not-found",
-                "Record not found: instant-user. The token is not the admin token of this app.",
-                {"record-type": "instant-user", "args": [{"auth?": True}]},
-            ) from failure
-        yield app
-    finally:
-        _apps(request).give_back(app)
+# --- for all of these ---------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

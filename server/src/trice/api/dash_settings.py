@@ -14,14 +14,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import limits
-from trice.api.coercions import email_in, find_email_in, text_in, uuid_in
-from trice.api.dash_auth import administered, change_settings, not_found
+from trice.api.callers import developed, throttle_of
+from trice.api.dash_auth import change_settings, not_found
 from trice.api.middleware import json_response
-from trice.api.parameters import json_body, malformed, missing
+from trice.api.parameters import (
+    email_in,
+    find_email_in,
+    json_body,
+    malformed,
+    missing,
+    text_in,
+    uuid_in,
+)
 from trice.apps.apps import App
 from trice.apps.settings import EmailTemplate, Settings, TestUser
+from trice.auth.sign_in import send_sample
 from trice.auth.templates import DEFAULT_BODY, DEFAULT_SUBJECT
-from trice.errors import Conflict, InvalidInput, invalid
+from trice.errors import Conflict, InvalidInput, PermissionDenied, invalid
 from trice.rules.values import iso_text
 from trice.runtime import new_uuid
 
@@ -46,7 +55,7 @@ async def get_default_template(request: Request) -> Response:
 
 async def get_email_status(request: Request) -> Response:
     """`GET /dash/apps/:app_id/email_status` → `{"info": template | null}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         template = app.settings.email_template
         return json_response({"info": None if template is None else _template(app, template)})
 
@@ -56,25 +65,16 @@ async def set_email_template(request: Request) -> Response:
 
     {"sender-name"?, "sender-email"?: of the app's own, see `mail`}
     """
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         if body.get("email-type") != _EMAIL_TYPE:
             given = body.get("email-type")
             raise malformed("body", "email-type", given=given, accepted=f'"{_EMAIL_TYPE}"')
-        subject, letter = _template_text(body, "subject"), _template_text(body, "body")
-        name = text_in(body, "sender-name") if body.get("sender-name") else None
-        sender = _sender(request, body)
-        new_id = new_uuid(request.app.state.runtime)
+        made = _template_in(request, app, body)
 
         def change(settings: Settings) -> tuple[Settings, str]:
             before = settings.email_template
-            template = EmailTemplate(
-                id=new_id if before is None else before.id,
-                subject=subject,
-                body=letter,
-                name=name,
-                sender=sender,
-            )
+            template = made if before is None else msgspec.structs.replace(made, id=before.id)
             return msgspec.structs.replace(settings, email_template=template), template.id
 
         return json_response({"id": await change_settings(request, app, change)})
@@ -82,7 +82,7 @@ async def set_email_template(request: Request) -> Response:
 
 async def delete_email_template(request: Request) -> Response:
     """`DELETE …/email_templates/:id` → `{}`; the server's own template is used again."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         template_id = uuid_in(request.path_params, "id", place="params")
 
         def change(settings: Settings) -> tuple[Settings, None]:
@@ -97,8 +97,69 @@ async def delete_email_template(request: Request) -> Response:
 
 async def get_sender_verification(request: Request) -> Response:
     """`GET …/sender-verification`: senders are verified by the mail server alone."""
-    async with administered(request):
+    async with developed(request):
         return json_response({"instant": {"verified?": None}, "verification": None})
+
+
+async def send_sender_code(request: Request) -> Response:
+    """`POST …/sender-verification/send-magic-code`: never; no sender is verified here."""
+    async with developed(request):
+        raise _no_verification(request, "sender")
+
+
+async def verify_sender_code(request: Request) -> Response:
+    """`POST …/sender-verification/verify-magic-code {"code"}`: no code was sent, so none fits."""
+    async with developed(request):
+        raise _no_verification(request, "code")
+
+
+async def send_test_email(request: Request) -> Response:
+    """`POST …/send-test-email {"to", "subject", "body", …}` → `{"sent-to"}`.
+
+    to   address of a user or test user of the app
+    {"sender-name"?, "sender-email"?} as for a template; the code in it opens nothing
+    """
+    async with developed(request) as app:
+        body = await json_body(request)
+        email = email_in(body, "to")
+        template = _template_in(request, app, body)
+        throttle = throttle_of(request)
+        await send_sample(
+            app, template, email=email, throttle=throttle, mail=request.app.state.mail
+        )
+        return json_response({"sent-to": email})
+
+
+def _no_verification(request: Request, data_type: str) -> InvalidInput:
+    host = request.app.state.settings.mail_from.rpartition("@")[2]
+    problem = (
+        f"Senders are not verified here. An address at {host} is the sender of the e-mail if the"
+        " mail server allows it; any other address is where answers go."
+    )
+    return invalid(data_type, None, [{"message": problem}], message=problem)
+
+
+def _template_in(request: Request, app: App, body: dict[str, Any]) -> EmailTemplate:
+    """The template in a body, checked.
+
+    raises   InvalidInput; PermissionDenied for throw-away apps where e-mail really leaves: anybody
+             can make one, and would write in the operator's name
+    """
+    state = request.app.state
+    if app.is_ephemeral and state.settings.smtp_url is not None:
+        raise PermissionDenied(
+            "permission-denied",
+            "The e-mail of throw-away apps is the server's own; its text cannot be changed.",
+        )
+    subject, letter = _template_text(body, "subject"), _template_text(body, "body")
+    name = text_in(body, "sender-name") if body.get("sender-name") else None
+    return EmailTemplate(
+        id=new_uuid(state.runtime),
+        subject=subject,
+        body=letter,
+        name=name,
+        sender=_sender(request, body),
+    )
 
 
 def _template(app: App, template: EmailTemplate) -> dict[str, Any]:
@@ -144,14 +205,14 @@ def _bad_template(key: str, problem: str) -> InvalidInput:
 
 async def get_test_users(request: Request) -> Response:
     """`GET …/test_users` → `{"test-users": [{"id", "app_id", "email", "code", "created_at"}]}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         users = [_test_user(app, each) for each in app.settings.test_users]
         return json_response({"test-users": users})
 
 
 async def add_test_user(request: Request) -> Response:
     """`POST …/test_users {"email", "code": six digits}` → `{"test-user"}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         email, code = email_in(body, "email"), body.get("code")
         if not isinstance(code, str) or _CODE.fullmatch(code) is None:
@@ -179,7 +240,7 @@ async def add_test_user(request: Request) -> Response:
 
 async def delete_test_user(request: Request) -> Response:
     """`DELETE …/test_users {"id"}` → `{"test-user"}` as it was."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         user_id = uuid_in(await json_body(request), "id")
 
         def change(settings: Settings) -> tuple[Settings, TestUser]:
@@ -209,7 +270,7 @@ def _test_user(app: App, user: TestUser) -> dict[str, Any]:
 
 async def set_code_expiry(request: Request) -> Response:
     """`POST …/set-magic-code-expiry {"expiry": minutes}` → `{"app": row}`."""
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         if "expiry" not in body:
             raise missing("body", "expiry")
@@ -236,7 +297,7 @@ async def set_sign_in_methods(request: Request) -> Response:
 
     Beyond Instant: ways to sign in that an app has only once it asks for them.
     """
-    async with administered(request) as app:
+    async with developed(request) as app:
         body = await json_body(request)
         for key in ("passwords", "passkeys"):
             if body.get(key) is not None and not isinstance(body[key], bool):
@@ -260,6 +321,9 @@ ROUTES: Final = (
     Route(f"{_APP}/email_templates", set_email_template, methods=["POST"]),
     Route(f"{_APP}/email_templates/{{id}}", delete_email_template, methods=["DELETE"]),
     Route(f"{_APP}/sender-verification", get_sender_verification, methods=["GET"]),
+    Route(f"{_APP}/sender-verification/send-magic-code", send_sender_code, methods=["POST"]),
+    Route(f"{_APP}/sender-verification/verify-magic-code", verify_sender_code, methods=["POST"]),
+    Route(f"{_APP}/send-test-email", send_test_email, methods=["POST"]),
     Route(f"{_APP}/test_users", get_test_users, methods=["GET"]),
     Route(f"{_APP}/test_users", add_test_user, methods=["POST"]),
     Route(f"{_APP}/test_users", delete_test_user, methods=["DELETE"]),

@@ -10,17 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trice.api.callers import Lent, admin_caller, bearer_token
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    Lent,
-    admin_caller,
-    bearer_token,
-    is_true,
-    json_body,
-    malformed,
-    missing,
-)
-from trice.apps.apps import Apps
+from trice.api.parameters import is_true, json_body, malformed, missing
 from trice.errors import invalid
 from trice.rules.document import Rules
 
@@ -31,8 +23,7 @@ if TYPE_CHECKING:
 async def query(request: Request) -> Response:
     """`POST /admin/query_perms_check {"query", "rules-override"?, "ip-override"?,
     "origin-override"?, "inference?"?}` → `{"result", "check-results"}`."""
-    apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         body = await json_body(request)
         if "query" not in body:
             raise missing("body", "query")
@@ -47,8 +38,7 @@ async def transact(request: Request) -> Response:
     """`POST /admin/transact_perms_check {"steps", "throw-on-missing-attrs?"?, "rules-override"?,
     "ip-override"?, "origin-override"?, "dangerously-commit-tx"?}`
     → `{"tx-id", "all-checks-ok?", "committed?", "check-results"}`."""
-    apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         body = await json_body(request)
         if "steps" not in body:
             raise missing("body", "steps")

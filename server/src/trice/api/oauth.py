@@ -15,15 +15,21 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from trice import limits
-from trice.api.auth import throttle_of
-from trice.api.coercions import extra_fields_in, find_uuid_in, text_in, uuid_in
+from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import guest_of, json_body, malformed, missing
-from trice.apps.apps import App, Apps
+from trice.api.parameters import (
+    extra_fields_in,
+    find_uuid_in,
+    json_body,
+    malformed,
+    missing,
+    text_in,
+    uuid_in,
+)
+from trice.apps.apps import App
 from trice.auth.oauth import Comer, OAuth, Start, opens_app, split_state
 from trice.auth.origins import Url, read_url
 from trice.auth.outgoing import oauth_error
-from trice.auth.throttle import network_of
 from trice.errors import InvalidInput, LimitExceeded, NotFound
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import RateLimit
@@ -141,16 +147,10 @@ async def _app_of(
     request: Request, values: Mapping[str, Any], *, place: str = "body"
 ) -> AsyncIterator[App]:
     """Lend the app that the request names, and count the request for its network address."""
-    app_id = uuid_in(values, "app_id", place=place)
-    network = network_of(guest_of(request).ip)
     problem = "Too many sign-ins from this network address."
-    throttle_of(request).take(("oauth", network), _CALLS, problem)
-    apps: Apps = request.app.state.apps
-    app = await apps.lend(app_id)
-    try:
+    throttle_of(request).take_network("oauth", guest_of(request).ip, _CALLS, problem)
+    async with app_of(request, values, "app_id", place=place) as app:
         yield app
-    finally:
-        apps.give_back(app)
 
 
 def _short(values: Mapping[str, Any], key: str, *, place: str = "params") -> str | None:
@@ -198,11 +198,14 @@ async def _form(request: Request) -> dict[str, str]:
 def _base_url(request: Request) -> str:
     """This server as the caller reaches it: `https://api.example.com`, without a slash at the end.
 
-    A proxy that ends TLS says so in `X-Forwarded-Proto`, which is believed if one is configured.
+    As the operator has set it; without that setting, by the `Host` header. A proxy that ends TLS
+    says so in `X-Forwarded-Proto`, which is believed if one is configured.
     """
+    if request.app.state.settings.public_url is not None:
+        return str(request.app.state.settings.public_url)
     scheme = request.url.scheme
     if request.app.state.settings.trusted_proxies > 0:
-        told = request.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
+        told = ",".join(request.headers.getlist("x-forwarded-proto")).rpartition(",")[2].strip()
         scheme = told if told in ("http", "https") else scheme
     base = f"{scheme}://{request.headers.get('host', '')}"
     url = read_url(base)

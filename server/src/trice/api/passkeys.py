@@ -14,10 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import limits
-from trice.api.coercions import uuid_in
+from trice.api.callers import app_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import guest_of, json_body, malformed, missing
-from trice.api.passwords import app_of
+from trice.api.parameters import json_body, malformed, missing, uuid_in
 from trice.auth.passkey_input import check_size
 from trice.auth.passkeys import Passkeys
 

@@ -5,25 +5,25 @@ Errors are those of signing in with codes, and `record-not-found` of `app-user-p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice.api.coercions import (
+from trice.api.callers import administered, app_of, guest_of
+from trice.api.middleware import json_response
+from trice.api.parameters import (
     email_in,
     extra_fields_in,
     find_email_in,
     find_uuid_in,
+    json_body,
+    malformed,
+    missing,
     text_in,
     uuid_in,
 )
-from trice.api.middleware import json_response
-from trice.api.parameters import app_id_of, bearer_token, guest_of, json_body, malformed, missing
-from trice.apps.apps import App, Apps
 from trice.auth.accounts import sign_up_check, user_object
 from trice.auth.passwords import Passwords
 
@@ -103,7 +103,7 @@ async def set_by_admin(request: Request) -> Response:
     null removes the password. Tokens stay; `POST /admin/sign_out` ends them.
     """
     body = await json_body(request)
-    async with _administered(request) as app:
+    async with administered(request) as app:
         user_id = find_uuid_in(body, "id")
         email = None if user_id is not None else find_email_in(body, "email")
         if user_id is None and email is None:
@@ -124,32 +124,6 @@ def password_in(body: dict[str, Any], key: str = "password") -> str:
     if not isinstance(body[key], str):
         raise malformed("body", key, given=None, accepted="text")
     return str(body[key])
-
-
-@asynccontextmanager
-async def app_of(request: Request, body: dict[str, Any]) -> AsyncIterator[App]:
-    """Lend the app that the body names."""
-    apps: Apps = request.app.state.apps
-    app = await apps.lend(uuid_in(body, "app-id"))
-    try:
-        yield app
-    finally:
-        apps.give_back(app)
-
-
-@asynccontextmanager
-async def _administered(request: Request) -> AsyncIterator[App]:
-    """Lend the app whose admin token the request carries."""
-    apps: Apps = request.app.state.apps
-    app = await apps.lend(app_id_of(request))
-    try:
-        token = bearer_token(request)
-        if token is None:
-            raise missing("headers", "authorization")
-        app.check_admin_token(token)
-        yield app
-    finally:
-        apps.give_back(app)
 
 
 def _passwords(request: Request) -> Passwords:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trice import limits
+from trice.api.callers import guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing
 from trice.apps.apps import Apps
@@ -31,8 +32,10 @@ async def create_ephemeral(request: Request) -> Response:
     title = body["title"]
     if isinstance(title, (int, float)) and not isinstance(title, bool):
         title = str(title)  # non-blank text may come as a number (instant-http §0.4)
-    if not isinstance(title, str) or not title.strip():
-        raise malformed("body", "title", given=title, accepted="text that is not blank")
+    if not isinstance(title, str) or not title.strip() or len(title) > limits.APP_TITLE_CHARS_MAX:
+        accepted = f"text of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
+        raise malformed("body", "title", given=title, accepted=accepted)
+    throttle_of(request).new_app(guest_of(request).ip)
     app, token = await apps.create(
         title=title.strip(),
         schema=body.get("schema"),

@@ -21,18 +21,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trice import limits
+from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    Lent,
-    admin_caller,
-    app_id_of,
-    guest_of,
-    is_true,
-    json_body,
-    malformed,
-    missing,
-)
-from trice.apps.apps import Apps
+from trice.api.parameters import is_true, json_body, malformed, missing
 from trice.errors import NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
@@ -205,8 +196,7 @@ async def open_browser_events(request: Request) -> Response:
 
 async def open_admin_events(request: Request) -> Response:
     """`POST /admin/sse`: a session signed in by its headers; no `init` follows."""
-    apps: Apps = request.app.state.apps
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         stream = await _open_signed_in(request, lent)
         return stream.response(has_retry=True)
 
@@ -237,9 +227,8 @@ def _encoded(messages: list[Any]) -> list[bytes]:
 
 async def subscribe_query(request: Request) -> Response:
     """`POST /admin/subscribe-query {"query", "inference?"?}` → events (instant-realtime §2.4)."""
-    apps: Apps = request.app.state.apps
     body = await json_body(request)
-    async with admin_caller(request, apps) as lent:
+    async with admin_caller(request) as lent:
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):

@@ -63,6 +63,11 @@ class App:
             )
 
     @property
+    def is_ephemeral(self) -> bool:
+        """Whether it is a throw-away app, which anybody may have made."""
+        return self.row.expires_ms is not None
+
+    @property
     def settings(self) -> Settings:
         """What its developer has set."""
         return self.row.settings
@@ -155,6 +160,10 @@ class Apps:
                 {"record-type": "app", "args": [{"app-id": app_id}]},
             )
         return row
+
+    def is_admin_token(self, token: str) -> bool:
+        """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
+        return self._registry.has_token(token)
 
     async def set_rules(self, app_id: str, document: Any) -> AppRow:
         """Put other rules in force, for live queries at once.

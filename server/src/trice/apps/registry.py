@@ -74,6 +74,9 @@ class Registry:
         for name, kind in _LATER_COLUMNS.items():
             if name not in known:
                 self._connection.execute(f"ALTER TABLE apps ADD COLUMN {name} {kind}")
+        self._connection.execute(
+            "CREATE INDEX IF NOT EXISTS apps_by_token ON apps (admin_token_hash)"
+        )
 
     def insert(self, row: AppRow) -> None:
         """Add an app; its id must be new."""
@@ -105,6 +108,13 @@ class Registry:
         """The app with this id."""
         rows = self._select("WHERE id = ?", (app_id,))
         return rows[0] if rows else None
+
+    def has_token(self, token: str) -> bool:
+        """Whether a uuid is the admin token of some app."""
+        found = self._connection.execute(
+            "SELECT 1 FROM apps WHERE admin_token_hash = ?", (hash_token(token),)
+        )
+        return found.fetchone() is not None
 
     def find_title(self, title: str) -> AppRow | None:
         """The oldest app with this title."""

@@ -104,7 +104,9 @@ def get_user(look: Look, *, id: str | None = None, email: str | None = None) -> 
 def no_user() -> NotFound:
     """No such user, or no such token."""
     return NotFound(
-        "record-not-found", "Record not found: app-user", {"record-type": "app-user", "args": []}
+        "record-not-found",
+        "Record not found: app-user. There is no such user, or the token was signed out.",
+        {"record-type": "app-user", "args": []},
     )
 
 
@@ -203,7 +205,11 @@ def create_user(
     system = {"email": email, "type": user_type, "imageURL": image_url}
     written.update({label: value for label, value in system.items() if value is not None})
     change.write(["update", USERS, user_id, written])
-    before = guest.fields if guest is not None else {}
+    before = dict(guest.fields) if guest is not None else {}
+    primary = before.pop("linkedPrimaryUser", None)
+    if primary is not None:
+        # An account of its own from here on: it must not go when the other one is deleted.
+        change.write(["unlink", USERS, user_id, {"linkedPrimaryUser": primary}])
     shown = {label: value for label, value in written.items() if _is_kept(change, label, value)}
     kept = {label: value for label, value in before.items() if label not in written}
     created_ms = change.time_ms if guest is None else guest.created_ms

@@ -59,12 +59,14 @@ class Header:
 class Expected:
     """What a token must agree with.
 
-    client_id   audience; None: any (instant-http §1.7 step 5)
+    audiences   whom the token may be made for; None: anybody. Instant looks at the audience of
+                clients with a secret only (instant-http §1.7 step 5); a token that somebody gave
+                another app of the same provider would then sign in here
     nonce       the parameter of the request
     """
 
     issuer: str
-    client_id: str | None
+    audiences: frozenset[str] | None
     nonce: str | None
     now_ms: int
 
@@ -137,14 +139,24 @@ def verify(
     are_apple = {issuer, expected.issuer} <= APPLE_ISSUERS if isinstance(issuer, str) else False
     if issuer != expected.issuer and not are_apple:
         raise refused(f"The id_token wasn't issued by {expected.issuer}.")
-    audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    if expected.client_id is not None and expected.client_id not in audiences:
+    if not is_for(claims, expected.audiences):
         raise refused("The id_token was generated for the wrong OAuth client.")
     if find_sub(claims) is None:
         raise refused("The id_token had no subject.")
     _check_times(claims, expected.now_ms / 1000)
     return claims
+
+
+def is_for(claims: Mapping[str, Any], audiences: frozenset[str] | None) -> bool:
+    """Whether a token was made for one of `audiences`; None: for anybody."""
+    if audiences is None:
+        return True
+    given = claims.get("aud")
+    return any(
+        each in audiences
+        for each in (given if isinstance(given, list) else [given])
+        if isinstance(each, str)
+    )
 
 
 def _verify_signature(

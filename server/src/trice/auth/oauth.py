@@ -284,7 +284,7 @@ class OAuth:
                 keys = id_tokens.find_keys(header, key_set)
         expected = id_tokens.Expected(
             issuer=discovery.issuer,
-            client_id=None if client.sealed_secret is None else client.client_id or "",
+            audiences=client.audiences,
             nonce=nonce,
             now_ms=self._runtime.now_ms(),
         )

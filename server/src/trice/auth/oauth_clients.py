@@ -84,6 +84,20 @@ class OAuthClient:
         wants = bool((self.meta or {}).get("allowUnverifiedEmail") is True)
         return wants and self.sealed_secret is None
 
+    @property
+    def audiences(self) -> frozenset[str] | None:
+        """Whom tokens for this client may be made for; None: anybody, as nobody is known.
+
+        `clientId`, and the list `meta.allowedAudiences` for an app on several platforms, which has
+        a client id on each.
+        """
+        if self.client_id is None and self.sealed_secret is None:
+            return None
+        listed = (self.meta or {}).get("allowedAudiences")
+        others = listed if isinstance(listed, list) else []
+        known = (self.client_id, *others)
+        return frozenset(each for each in known if isinstance(each, str) and each)
+
     def to_json(self) -> dict[str, Any]:
         """The client as its management routes answer it: never the secret."""
         return {

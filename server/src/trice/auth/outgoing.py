@@ -40,8 +40,9 @@ _HEADERS: Final = {
     # What is not compressed cannot grow beyond the limit while it is unpacked.
     "accept-encoding": "identity",
 }
-_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
-"""IPv4 addresses as networks without IPv4 write them: `64:ff9b::10.0.0.1` may be private."""
+_TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
+"""IPv4 addresses as networks without IPv4 write them, and as IPv6 once did: `64:ff9b::10.0.0.1` may
+be private."""
 
 
 def oauth_error(message: str) -> PermissionDenied:
@@ -202,7 +203,9 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return is_public(str(found.ipv4_mapped))
-        if found in _TRANSLATED or found.sixtofour is not None or found.teredo is not None:
+        if found.sixtofour is not None or found.teredo is not None or found.is_site_local:
+            return False
+        if any(found in network for network in _TRANSLATED):
             return False
     return found.is_global and not found.is_multicast
 

@@ -32,7 +32,7 @@ from trice.auth.passkey_input import (
 )
 from trice.auth.rows import Row, find_row, find_rows
 from trice.auth.sign_in import SignedIn
-from trice.auth.throttle import Throttle, network_of
+from trice.auth.throttle import Throttle
 from trice.auth.tokens import find_by_token, mint_token
 from trice.auth.webauthn_checks import (
     Expectation,
@@ -222,8 +222,8 @@ class Passkeys:
     def _enter(self, app: App, caller: Identity) -> None:
         """Raise unless the app has passkeys and the address has not asked too often."""
         check_enabled(app)
-        key = ("passkeys", network_of(caller.ip))
-        self._throttle.take(key, _BY_IP, "Too many passkey requests from this address.")
+        problem = "Too many passkey requests from this network address."
+        self._throttle.take_network("passkeys", caller.ip, _BY_IP, problem)
 
     async def _give_challenge(
         self, app: App, purpose: Purpose, *, origin: str, rp_id: str, user: User | None

@@ -29,7 +29,7 @@ from trice.auth.password_hash import PasswordHashes
 from trice.auth.password_rules import check_new_password, is_too_long, normalise
 from trice.auth.rows import Row, find_row
 from trice.auth.sign_in import SignedIn
-from trice.auth.throttle import Throttle, network_of
+from trice.auth.throttle import Throttle
 from trice.auth.tokens import drop_tokens, find_by_token, get_guest, mint_token
 from trice.database import Change, Look
 from trice.errors import Conflict, NotFound, invalid
@@ -249,9 +249,8 @@ class Passwords:
         self._throttle.verify(app.id, email)
 
     def _take_ip(self, ip: str) -> None:
-        key = ("password-ip", network_of(ip))
         problem = "Too many passwords tried from this network address."
-        self._throttle.take(key, _BY_IP, problem)
+        self._throttle.take_network("password", ip, _BY_IP, problem)
 
 
 def check_enabled(app: App) -> None:

@@ -16,6 +16,7 @@ from trice.auth.id_tokens import (
     DEFAULT_ALGORITHMS,
     find_image,
     find_sub,
+    is_for,
     read_claims,
 )
 from trice.auth.identities import Profile
@@ -64,14 +65,14 @@ class Discovery:
             return value if isinstance(value, str) and len(value) <= limits.URL_CHARS_MAX else ""
 
         listed = document.get("id_token_signing_alg_values_supported")
-        algorithms = [each for each in listed if isinstance(each, str)] if listed else []
+        algorithms = listed if isinstance(listed, list) else []
         return cls(
             text("authorization_endpoint"),
             text("token_endpoint"),
             text("userinfo_endpoint"),
             text("jwks_uri"),
             text("issuer"),
-            tuple(algorithms) or DEFAULT_ALGORITHMS,
+            tuple(each for each in algorithms if isinstance(each, str)) or DEFAULT_ALGORITHMS,
         )
 
 
@@ -138,6 +139,8 @@ class OpenId:
             claims = read_claims(fields["id_token"])
             if claims is None:
                 raise oauth_error("Invalid token exchanging code for token.")
+            if not is_for(claims, self._client.audiences):
+                raise oauth_error("The id_token was generated for the wrong OAuth client.")
             return claims
         token = fields.get("access_token")
         if not discovery.userinfo_endpoint or not isinstance(token, str):

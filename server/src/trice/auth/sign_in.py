@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trice.apps.apps import App
+from trice.apps.settings import EmailTemplate
 from trice.auth.accounts import (
     SignUpCheck,
     User,
@@ -36,9 +37,11 @@ from trice.auth.templates import render
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import get_guest, mint_token
 from trice.database import Change
-from trice.errors import InvalidInput, TriceError, Unavailable
+from trice.errors import InvalidInput, TriceError, Unavailable, invalid
 from trice.mail import Mail, Message
 from trice.runtime import Runtime
+
+_SAMPLE_CODE: Final = "123456"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,33 @@ async def send_code(
     raises   LimitExceeded; InvalidInput or Unavailable("email-send-failed") when it was not sent,
              but not for test users, who know their code
     """
-    throttle.send(app.id, email)
+    throttle.send(app.id, email, is_ephemeral=app.is_ephemeral)
     code = await make_code(app, email, runtime=runtime)
-    template = app.settings.email_template
+    try:
+        await mail.send(_message(app, app.settings.email_template, code=code, email=email))
+    except (InvalidInput, Unavailable):
+        if not is_test_user(app.settings, email):
+            raise
+    return code
+
+
+async def send_sample(
+    app: App, template: EmailTemplate, *, email: str, throttle: Throttle, mail: Mail
+) -> None:
+    """Send the e-mail that a template makes, with a code that opens nothing.
+
+    raises   InvalidInput unless it goes to a user or test user of the app: an admin token is no
+             licence to write to strangers; LimitExceeded as `send_code`; what sending raises
+    """
+    user = await app.database.look(lambda look: find_user(look, email=email))
+    if user is None and not is_test_user(app.settings, email):
+        problem = "A test e-mail goes to a user or a test user of the app: sign in with it first."
+        raise invalid("to", email, [{"message": problem, "in": ["to"]}])
+    throttle.send(app.id, email, is_ephemeral=app.is_ephemeral)
+    await mail.send(_message(app, template, code=_SAMPLE_CODE, email=email))
+
+
+def _message(app: App, template: EmailTemplate | None, *, code: str, email: str) -> Message:
     letter = render(
         template,
         code=code,
@@ -84,7 +111,7 @@ async def send_code(
         app_title=app.title,
         expiration=expiry_text(app.settings),
     )
-    message = Message(
+    return Message(
         to=email,
         name=letter.name,
         subject=letter.subject,
@@ -92,12 +119,6 @@ async def send_code(
         body_text=letter.body_text,
         sender=None if template is None else template.sender,
     )
-    try:
-        await mail.send(message)
-    except (InvalidInput, Unavailable):
-        if not is_test_user(app.settings, email):
-            raise
-    return code
 
 
 async def verify_code(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from trice import limits
@@ -25,6 +25,9 @@ def _per_hour(count: int) -> RateLimit:
 
 
 _SENDS: Final = _per_hour(limits.MAGIC_CODE_SENDS_PER_HOUR)
+_SENDS_TO: Final = _per_hour(limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
+_EPHEMERAL_SENDS: Final = _per_hour(limits.EPHEMERAL_SENDS_PER_HOUR)
+_EPHEMERAL_APPS: Final = _per_hour(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR)
 _VERIFIES: Final = _per_hour(limits.MAGIC_CODE_VERIFIES_PER_HOUR)
 _SIGN_INS: Final = _per_hour(limits.SIGN_INS_PER_ADDRESS_PER_HOUR)
 _TOKEN_CHECKS: Final = RateLimit(
@@ -41,10 +44,14 @@ class Throttle:
     buckets: Buckets
     runtime: Runtime
 
-    def send(self, app_id: str, email: str) -> None:
+    def send(self, app_id: str, email: str, *, is_ephemeral: bool) -> None:
         """Count a code sent to an address of an app."""
         problem = "Too many verification codes requested for this email."
         self.take(("magic-code-send", app_id, email), _SENDS, problem)
+        self.take(("magic-code-send", email), _SENDS_TO, problem)
+        if is_ephemeral:
+            problem = "The throw-away apps of this server have sent too many e-mails."
+            self.take(("ephemeral-send",), _EPHEMERAL_SENDS, problem)
 
     def verify(self, app_id: str, email: str) -> None:
         """Count a try to use a code of an address of an app."""
@@ -54,12 +61,28 @@ class Throttle:
     def sign_in(self, kind: Literal["send", "verify", "guest"], ip: str) -> None:
         """Count a sign-in of one kind from a network address."""
         problem = "Too many sign-ins from this network address."
-        self.take(("sign-in", kind, network_of(ip)), _SIGN_INS, problem)
+        self.take_network(f"sign-in-{kind}", ip, _SIGN_INS, problem)
 
     def token_check(self, ip: str) -> None:
         """Count a token that is looked at for a network address."""
         problem = "Too many tokens checked from this network address."
-        self.take(("token-check", network_of(ip)), _TOKEN_CHECKS, problem)
+        self.take_network("token-check", ip, _TOKEN_CHECKS, problem)
+
+    def new_app(self, ip: str) -> None:
+        """Count a throw-away app made from a network address."""
+        problem = "Too many throw-away apps made from this network address."
+        self.take_network("ephemeral-app", ip, _EPHEMERAL_APPS, problem)
+
+    def take_network(self, kind: str, ip: str, rate: RateLimit, problem: str) -> None:
+        """Count one try from a network address, and from the site around it. Raises as `take`."""
+        self.take((kind, network_of(ip)), rate, problem)
+        site = site_of(ip)
+        if site is not None:
+            factor = limits.IPV6_SITE_FACTOR
+            wide = replace(
+                rate, capacity=rate.capacity * factor, refill_amount=rate.refill_amount * factor
+            )
+            self.take((kind, site), wide, problem)
 
     def take(self, key: Hashable, rate: RateLimit, problem: str) -> None:
         """Count one try of `key`.
@@ -90,3 +113,12 @@ def network_of(ip: str) -> str:
         return ip
     mapped = address.ipv4_mapped
     return str(mapped) if mapped is not None else address.packed[:8].hex()
+
+
+def site_of(ip: str) -> str | None:
+    """What one customer may have many networks of: the first 48 bits of an IPv6 address."""
+    try:
+        address = ipaddress.IPv6Address(ip)
+    except ValueError:
+        return None
+    return None if address.ipv4_mapped is not None else address.packed[:6].hex()

@@ -33,10 +33,19 @@ def divide(left: int, right: int) -> int:
     return checked_int(-quotient if (left < 0) != (right < 0) else quotient)
 
 
+def divide_uints(left: Uint, right: Uint) -> Uint:
+    """Whole division."""
+    if right == 0:
+        raise EvaluationError("Division by zero.")
+    return Uint(int(left) // int(right))
+
+
 def remainder(left: int, right: int) -> int:
-    """What whole division leaves, with the sign of `left`."""
+    """What whole division leaves, with the sign of `left`; fails where the division would."""
     if right == 0:
         raise EvaluationError("Modulus by zero.")
+    if left == INT_MIN and right == -1:
+        raise EvaluationError(f"{left} % -1: the quotient is beyond the 64 bits of an int.")
     rest = abs(left) % abs(right)
     return -rest if left < 0 else rest
 
@@ -152,7 +161,10 @@ def round_away(number: float) -> float:
 
 def whole_double(number: float, towards: Any) -> float:
     """`towards` (math.ceil, math.floor, math.trunc) of a double, as a double."""
-    return float(towards(number)) if math.isfinite(number) else number
+    if not math.isfinite(number):
+        return number
+    # The whole number nearest to -0.5 from above is -0.0, which an int on the way forgets.
+    return math.copysign(float(towards(number)), number)
 
 
 def sign(number: float) -> float:

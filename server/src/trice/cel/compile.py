@@ -213,6 +213,9 @@ class _Compiler:
         raise self.error(node, f"undeclared name `{node.name}`; here are: {names}.")
 
     def _select(self, node: Select, scope: dict[str, _Local]) -> Code:
+        type_name = self._type_name(node, scope)
+        if type_name is not None:
+            return Code("type", closures.constant(Type(type_name)), 1, 1)
         holder = self.compile(node.operand, scope)
         self._expect_map(node, holder, node.field)
         kind = self._field_kind(node, node.operand, node.field, scope)
@@ -221,6 +224,12 @@ class _Compiler:
                 return _code(kind, closures.field_of_variable(name, node.field), holder)
             case _:
                 return _code(kind, closures.select(holder.run, node.field), holder)
+
+    def _type_name(self, node: Select, scope: dict[str, _Local]) -> str | None:
+        """The type that a dotted path names, as `google.protobuf.Timestamp` does."""
+        path = _path(node, scope)
+        is_variable = path.partition(".")[0] in self._environment.variables
+        return path if path in _TYPES and not is_variable else None
 
     def _expect_map(self, node: Node, holder: Code, field: str) -> None:
         if holder.kind not in ("dyn", "map"):

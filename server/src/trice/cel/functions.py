@@ -130,7 +130,7 @@ _PLAIN: Final[dict[str, Callable[..., Any]]] = {
     "_*_(uint, uint) uint": lambda a, b: checked_uint(a * b),
     "_*_(double, double) double": arithmetic.multiply_doubles,
     "_/_(int, int) int": arithmetic.divide,
-    "_/_(uint, uint) uint": lambda a, b: Uint(arithmetic.divide(a, b)),
+    "_/_(uint, uint) uint": arithmetic.divide_uints,
     "_/_(double, double) double": arithmetic.divide_doubles,
     "_%_(int, int) int": arithmetic.remainder,
     "_%_(uint, uint) uint": lambda a, b: Uint(arithmetic.remainder(a, b)),
@@ -191,14 +191,13 @@ _PLAIN: Final[dict[str, Callable[..., Any]]] = {
         f"timestamp.{name}(string) int": times.in_zone(get)
         for name, get in times.CALENDAR_FIELDS.items()
     },
-    "timestamp.getMilliseconds() int": lambda a: a.ns % times.SECOND_NS // times.MILLISECOND_NS,
+    "timestamp.getMilliseconds() int": times.milliseconds,
+    "timestamp.getMilliseconds(string) int": times.milliseconds_in_zone,
     "timestamp.getTime() int": lambda a: a.ns // times.MILLISECOND_NS,
     "duration.getHours() int": lambda a: times.whole_units(a.ns, 3_600 * times.SECOND_NS),
     "duration.getMinutes() int": lambda a: times.whole_units(a.ns, 60 * times.SECOND_NS),
     "duration.getSeconds() int": lambda a: times.whole_units(a.ns, times.SECOND_NS),
-    "duration.getMilliseconds() int": lambda a: (
-        times.whole_units(a.ns, times.MILLISECOND_NS) % 1_000
-    ),
+    "duration.getMilliseconds() int": times.milliseconds_of_duration,
     # math extension
     "math.ceil(double) double": lambda a: arithmetic.whole_double(a, math.ceil),
     "math.floor(double) double": lambda a: arithmetic.whole_double(a, math.floor),
@@ -268,6 +267,7 @@ _COSTLY: Final[dict[str, Callable[..., Any]]] = {
 _STEPS: Final = {
     "duration": 30,
     "string": 10,
+    "timestamp.getMilliseconds": TIME_STEPS,
     **dict.fromkeys((f"timestamp.{name}" for name in times.CALENDAR_FIELDS), TIME_STEPS),
 }
 """Extra steps of the slow functions, by what precedes the arguments in their rows."""

@@ -60,18 +60,24 @@ def checked_duration(ns: int) -> Duration:
 
 
 def write_duration(value: Duration) -> str:
-    """`5400s`, `-1.5s`."""
+    """`5400s`, `-1.500s`."""
     seconds, rest = divmod(abs(value.ns), SECOND_NS)
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{'-' if value.ns < 0 else ''}{seconds}{fraction}s"
+    return f"{'-' if value.ns < 0 else ''}{seconds}{_fraction(rest)}s"
 
 
 def write_timestamp(value: Timestamp) -> str:
     """RFC 3339, in UTC: `2025-01-02T03:04:05.678Z`."""
-    rest = value.ns % SECOND_NS
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
     whole = _calendar(value, UTC)
-    return f"{whole.year:04d}-{whole:%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{whole.year:04d}-{whole:%m-%dT%H:%M:%S}{_fraction(value.ns % SECOND_NS)}Z"
+
+
+def _fraction(ns: int) -> str:
+    """Of a second, in three, six or nine digits as protocol buffers write it; empty when 0."""
+    if ns == 0:
+        return ""
+    if ns % MILLISECOND_NS == 0:
+        return f".{ns // MILLISECOND_NS:03d}"
+    return f".{ns // MICROSECOND_NS:06d}" if ns % MICROSECOND_NS == 0 else f".{ns:09d}"
 
 
 def _calendar(value: Timestamp, zone: tzinfo) -> datetime:
@@ -126,3 +132,20 @@ def whole_units(ns: int, unit_ns: int) -> int:
     """`ns` in units, the rest cut off towards zero."""
     whole = abs(ns) // unit_ns
     return -whole if ns < 0 else whole
+
+
+def milliseconds(value: Timestamp) -> int:
+    """The milliseconds within the second."""
+    return value.ns % SECOND_NS // MILLISECOND_NS
+
+
+def milliseconds_in_zone(value: Timestamp, name: str) -> int:
+    """The milliseconds within the second; no zone changes them, but it must be one."""
+    _zone(name)
+    return milliseconds(value)
+
+
+def milliseconds_of_duration(value: Duration) -> int:
+    """The milliseconds beyond whole seconds, with the sign of the duration."""
+    part = abs(value.ns) % SECOND_NS // MILLISECOND_NS
+    return -part if value.ns < 0 else part

@@ -71,13 +71,18 @@ class Budget:
 
 
 class Map:
-    """A map made by an expression. Keys are strings, booleans and numbers; `1` equals `1.0`."""
+    """A map made by an expression. Keys are strings, booleans and whole numbers.
+
+    Looked up by value: `1.0` finds the key `1`.
+    """
 
     __slots__ = ("_entries",)
 
     def __init__(self, entries: list[tuple[Any, Any]]) -> None:
         self._entries: dict[Any, tuple[Any, Any]] = {}
         for key, value in entries:
+            if type(key) is float:
+                raise EvaluationError(_bad_key("double"))
             known = _normal_key(key)
             if known in self._entries:
                 raise EvaluationError(f"A map has the key {show(key)} twice.")
@@ -111,7 +116,11 @@ def _normal_key(key: Any) -> Any:
         return (bool, key)
     if kind in ("string", "int", "uint", "double"):
         return key
-    raise EvaluationError(f"A key of a map is a string, a number or a boolean, not {kind}.")
+    raise EvaluationError(_bad_key(kind))
+
+
+def _bad_key(kind: str) -> str:
+    return f"A key of a map is a string, a whole number or a boolean, not {kind}."
 
 
 KINDS: Final[dict[type, str]] = {

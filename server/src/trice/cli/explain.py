@@ -208,6 +208,8 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
     message = body.get("message") or str(body)
     if hint.get("record-type") == "app-user":
         message = "There is no such user in this app."
+    elif isinstance(hint.get("message"), str):
+        message = f"{message}. {hint['message']}"
     click.echo(f"{verdict_word('error')}{message}", err=True)
     explanation = hint.get("explanation")
     if explanation is not None:

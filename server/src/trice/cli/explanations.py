@@ -103,7 +103,7 @@ def report(checks: Sequence[Shown]) -> Iterator[str]:
 
 
 def _counted(kind: str, count: int) -> str:
-    return kind if count == 1 else f"{kind} × {count}"
+    return f"{kind} × {count}"
 
 
 def verdict_word(verdict: str) -> str:

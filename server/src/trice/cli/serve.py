@@ -62,6 +62,11 @@ from trice.server import Server
     help="How many proxies stand before this server; their X-Forwarded-For is believed.",
 )
 @click.option(
+    "--public-url",
+    envvar="TRICE_PUBLIC_URL",
+    help="Where clients reach this server: https://api.example.com; else the Host header tells.",
+)
+@click.option(
     "--smtp-url",
     envvar="TRICE_SMTP_URL",
     help="Mail server: smtp://USER:PASSWORD@HOST:PORT, smtps://…; without one, codes are logged.",
@@ -106,6 +111,7 @@ def serve(
     open_by_default: bool,
     ephemeral_apps: bool,
     trusted_proxies: int,
+    public_url: str | None,
     smtp_url: str | None,
     mail_from: str,
     secret_key: str | None,
@@ -123,6 +129,7 @@ def serve(
             is_open_by_default=open_by_default,
             has_ephemeral_apps=ephemeral_apps,
             trusted_proxies=trusted_proxies,
+            public_url=public_url,
             smtp_url=smtp_url,
             mail_from=mail_from,
             secret_key=secret_key,

@@ -13,7 +13,8 @@ from trice.catalog.attr import Attr
 from trice.catalog.values import NULL, Cell, encode_cell, order_cell
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import AllOf, AnyOf, IdPrefix, Judged, Never, Op, Scope, Test
-from trice.query.sql_where import holds_hidden, is_by_instant
+from trice.query.sql_fragment import holds_hidden
+from trice.query.sql_where import is_by_instant
 from trice.query.visibility import EVERYTHING, Visibility
 
 Cells = Mapping[AttrId, Cell]

@@ -108,19 +108,26 @@ class Ref:
     is_forward: bool
 
 
+Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
+"""Called with an entity's id, the stored cells of `attrs`, and per `refs` the cells found; returns
+whether it meets the condition, and what that took, in steps of an evaluation. Whatever it raises
+ends the query. Called on reader threads too, and more than once for an entity."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """A condition SQL cannot express: Python decides, row by row. Only rules make these.
 
-    decide   called with the entity's id, the stored cells of `attrs`, and per `refs` the cells
-             found; whatever it raises ends the query. Called on reader threads too, and more than
-             once for an entity
+    decide   see `Decide`
     attrs    column attrs of the entity
+    is_once  deciding leaves something behind (tokens are taken), so that it must not happen in a
+             read that may begin again: not on the loop
     """
 
-    decide: Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], bool]
+    decide: Decide
     attrs: tuple[Attr, ...]
     refs: tuple[Ref, ...]
+    is_once: bool = False
 
 
 Condition = Test | IdPrefix | AllOf | AnyOf | Never | Judged

@@ -165,3 +165,11 @@ def _ways(test: Test, etype: str) -> list[Way]:
     if is_absence_enough(test):
         ways += [Way(edges[:index], edge.near, None, edge.step) for index, edge in enumerate(edges)]
     return ways
+
+
+def is_selective(way: Way) -> bool:
+    """Whether a way's test can find its few entities by an index."""
+    test = way.test
+    if test is None or test.op not in (Op.EQ, Op.IN):
+        return False
+    return test.attr.is_ref or test.attr.is_id or test.attr.is_indexed or test.attr.is_unique

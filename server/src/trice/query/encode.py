@@ -50,12 +50,7 @@ class EntityCache:
         return self._rows
 
     def fragments(self, projection: Projection, rows: Iterable[Row]) -> list[bytes]:
-        """The JSON of each row's triples, in the order of `rows`: `["e","a",1,9],…`.
-
-        Rows with cells that not everybody sees are encoded for this answer alone.
-        """
-        if projection.is_masked:
-            return [_encode_row(row, projection) for row in rows]
+        """The JSON of each row's triples, in the order of `rows`: `["e","a",1,9],…`."""
         known = self._by_projection.get(projection.key)
         if known is None:
             known = self._by_projection[projection.key] = {}

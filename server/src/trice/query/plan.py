@@ -43,14 +43,12 @@ class Projection:
 
     columns  attrs of cardinality one, in the order of a row's cells
     key      equal for projections whose rows encode alike; hashable
-    is_masked  whether some cells are hidden from whoever asks: they are NULL or HIDDEN
     """
 
     etype: str
     id_attr: AttrId
     columns: tuple[Attr, ...]
     key: tuple[object, ...]
-    is_masked: bool
 
     def position(self, attr: Attr) -> int:
         """Where the cell of a column attr is in a row."""
@@ -198,9 +196,10 @@ class _Planner:
     def _projection(
         self, namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]
     ) -> Projection:
-        key = (id_attr.id, *((attr.id, attr.is_indexed) for attr in columns))
-        is_masked = self._visibility is not EVERYTHING and any(map(self._visibility.field, columns))
-        return Projection(namespace.etype, id_attr.id, columns, key, is_masked)
+        # What some callers do not see is kept apart: they would encode it again in turns.
+        is_masked = self._visibility.masks(namespace.etype)
+        key = (id_attr.id, is_masked, *((attr.id, attr.is_indexed) for attr in columns))
+        return Projection(namespace.etype, id_attr.id, columns, key)
 
     def form(self, form: Form, parent: Projection | None) -> FormPlan:
         namespace = self._catalog.namespaces.get(form.etype)

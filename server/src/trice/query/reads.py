@@ -140,6 +140,9 @@ class _Collector:
         rule_of = self._visibility.field
         if form.is_known:
             self.add_rule(self._visibility.entities(form.etype), ())
+        via_etype = form.via.attr.etype if form.via is not None else form.etype
+        if not (self._visibility.masks(form.etype) or self._visibility.masks(via_etype)):
+            return
         if form.order is not None and form.order.attr is not None:
             self.add_rule(rule_of(form.order.attr), ())
         if form.via is not None and not form.via.is_forward:
@@ -168,7 +171,7 @@ class _Collector:
             match condition:
                 case Test():
                     yield condition
-                case Judged(_, attrs, refs):
+                case Judged(attrs=attrs, refs=refs):
                     yield from (Ref((), attr, True) for attr in attrs)
                     yield from refs
                 case Never(etype, label):

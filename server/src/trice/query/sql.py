@@ -279,7 +279,7 @@ def _select_row(
     composer: Composer, etype: str, columns: Sequence[Attr], *, more: Sequence[str] = ()
 ) -> Fragment:
     bindings: tuple[Binding, ...] = ()
-    if composer.is_open:
+    if not composer.masks(etype):
         texts = [composer.column(ROOT, attr.column) for attr in columns]
     else:
         cells = [composer.cell(attr, Place(ROOT, etype)) for attr in columns]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from trice.catalog.attr import Attr
 from trice.catalog.values import NULL
-from trice.query.ast import Op
+from trice.query.ast import Op, Test
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
 
@@ -125,3 +125,18 @@ def in_ids(dialect: Dialect, operand: str, ids: Binding) -> Fragment:
     if not ids:
         return FALSE
     return Fragment(f"{operand} IN {dialect.in_list()}", (ids,))
+
+
+def holds_hidden(test: Test) -> bool:
+    """Whether a test of a field, or of a link held, holds where it is hidden.
+
+    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
+    clients do.
+    """
+    match test.op:
+        case Op.NOT:
+            return test.attr.is_ref or test.value is not None or not test.attr.is_indexed
+        case Op.IS_NULL:
+            return bool(test.value)
+        case _:
+            return False

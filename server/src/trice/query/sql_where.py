@@ -11,7 +11,7 @@ Visibility is composed in wherever data is looked at (`query.visibility`):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
@@ -38,6 +38,7 @@ from trice.query.branches import (
     alternatives,
     connected,
     groups,
+    is_selective,
 )
 from trice.query.sql_fragment import (
     FALSE,
@@ -47,6 +48,7 @@ from trice.query.sql_fragment import (
     Place,
     all_of,
     any_of,
+    holds_hidden,
     id_test,
     if_shown,
     in_ids,
@@ -115,6 +117,10 @@ class Composer:
         if needed:
             parts.append(any_of([self.scope((test,), place) for test in needed]))
         return all_of([*parts, also, self.visible(place)])
+
+    def masks(self, etype: str) -> bool:
+        """Whether some values of the entities of a namespace may be hidden."""
+        return self._visibility.masks(etype)
 
     def visible(self, place: Place) -> Fragment:
         """The entity at `place`, which exists, is visible."""
@@ -227,6 +233,7 @@ class Composer:
             self.column(place.alias, ID),
             [self.column(place.alias, attr.column) for attr in condition.attrs],
             refs,
+            is_once=condition.is_once,
         )
         return Fragment(text, (condition.decide,))
 
@@ -277,14 +284,15 @@ class Composer:
         """There are linked entities, one per variable, for which all `ways` hold.
 
         Two spellings: `IN (SELECT …)`, which can start from the linked side, when a test there is
-        selective; else a correlated EXISTS, which costs what the outer rows cost.
+        selective; else a correlated EXISTS, which costs what the outer rows cost. Where Python has
+        a say, the first only narrows, without rules: it looks at entities that are linked with
+        none of the rows asked about, and a rule that fails there must not end the query.
         """
         root: Variable = (place.etype, 0)
         edges = {edge.key: edge for way in ways for edge in way.edges}
         places = {edge.far: Place(self.new_alias(), edge.far[0]) for edge in edges.values()}
-        self._is_judging |= not self.is_open and any(
-            is_judged(self._visibility.entities(far.etype)) for far in places.values()
-        )
+        is_judging = self._is_judged(ways, places.values())
+        self._is_judging |= is_judging
         tables = [f"{self.table(far.etype)} {far.alias}" for far in places.values()]
         from_root = [edge for edge in edges.values() if edge.near == root]
         others = [edge for edge in edges.values() if edge.near != root]
@@ -300,7 +308,8 @@ class Composer:
                 source = places[edge.near if edge.step.is_forward else edge.far]
                 parts.append(self.shown(edge.step.attr, source))
         parts += [] if self.is_open else map(self.visible, places.values())
-        if len(from_root) == 1 and any(map(_is_selective, ways)):
+        is_narrowed = len(from_root) == 1 and any(map(is_selective, ways))
+        if is_narrowed and not is_judging:
             edge = from_root[0]
             left, right = self._membership(edge.step, place, places[edge.far], tables, parts)
             inside = all_of(parts)
@@ -315,7 +324,21 @@ class Composer:
                 self._exists(f"SELECT 1 FROM {', '.join(tables)} WHERE {inside.text}"),
                 inside.bindings,
             )
-        return all_of([found, *outside])
+            if is_narrowed:
+                narrow = Composer(self.catalog, self.dialect)
+                narrow._aliases = self._aliases
+                outside.insert(0, narrow._linked(tuple(filter(is_selective, ways)), place))
+        return all_of([*outside, found])
+
+    def _is_judged(self, ways: Alternative, far: Iterable[Place]) -> bool:
+        """Whether Python has a say in what `ways` look at on linked entities."""
+        if self.is_open:
+            return False
+        attrs = [edge.step.attr for way in ways for edge in way.edges]
+        attrs += [way.test.attr for way in ways if way.test is not None and not way.test.attr.is_id]
+        scopes = [self._visibility.entities(place.etype) for place in far]
+        scopes += map(self._visibility.field, attrs)
+        return any(map(is_judged, scopes))
 
     def _exists(self, select: str) -> str:
         # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
@@ -464,29 +487,6 @@ class Composer:
         return self.column(place.alias, attr.column), cell
 
 
-def holds_hidden(test: Test) -> bool:
-    """Whether a test of a field, or of a link held, holds where it is hidden.
-
-    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
-    clients do.
-    """
-    match test.op:
-        case Op.NOT:
-            return test.attr.is_ref or test.value is not None or not test.attr.is_indexed
-        case Op.IS_NULL:
-            return bool(test.value)
-        case _:
-            return False
-
-
 def is_by_instant(attr: Attr) -> bool:
     """Whether equality on `attr` compares instants, not the stored text or number."""
     return attr.checked_type == "date" and has_order_column(attr)
-
-
-def _is_selective(way: Way) -> bool:
-    """Whether a way's test can find its few entities by an index."""
-    test = way.test
-    if test is None or test.op not in (Op.EQ, Op.IN):
-        return False
-    return test.attr.is_ref or test.attr.is_id or test.attr.is_indexed or test.attr.is_unique

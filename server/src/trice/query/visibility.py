@@ -52,6 +52,10 @@ class Visibility(Protocol):
         """
         ...
 
+    def masks(self, etype: str) -> bool:
+        """Whether `field` may hide something of the entities of a namespace."""
+        ...
+
     @property
     def depends(self) -> Depends:
         """What the scopes asked for so far were made from."""
@@ -71,6 +75,9 @@ class FixedVisibility:
 
     def field(self, attr: Attr) -> Scope:
         return self.by_attr.get(attr.id, ())
+
+    def masks(self, etype: str) -> bool:
+        return bool(self.by_attr)
 
 
 EVERYTHING: Final = FixedVisibility()

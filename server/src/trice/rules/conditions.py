@@ -14,7 +14,10 @@ source   instant-semantics §5.5, §5.10; spec/rules.md R70-R79
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
+from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.cel.ast import Bind, Call, Choice, Has, Junction, Literal, Name, Node, Select
 from trice.cel.errors import BudgetExceeded, EvaluationError
@@ -64,15 +67,19 @@ class Conditions:
         judged   makes the condition that evaluates the whole program; called at most once, when
                  SQL cannot decide alone. Evaluating the whole keeps errors exact wherever SQL
                  chooses to ask: a part that is false makes those of the other parts vanish.
-        cost     about 5 µs a node, and what evaluating the constant parts takes
+        cost     about 5 µs a node unless it is known, and what evaluating the constant parts takes
         """
         if facts_of(program).mentions("rateLimit"):
             return (judged(),)
-        template = template_of(program)
         constants = _Constants(self._judge, program, etype)
+        known = _KNOWN.find(program, etype, self._catalog, constants)
+        if known is not None:
+            return known
+        template = template_of(program)
         translator = _Translator(template, etype, self._catalog, constants.value)
         whole = translator.allowing(template.root, template.scope)
         if whole.when_true is not None and whole.is_total:
+            _KNOWN.keep(program, etype, self._catalog, constants, whole.when_true)
             return whole.when_true
         found: Scope | None
         match template.root:
@@ -90,20 +97,100 @@ class Conditions:
 
 
 class _Constants:
-    """Evaluates the parts of one program that do not depend on an entity, all on one budget."""
+    """Evaluates the parts of one program that do not depend on an entity, all on one budget.
+
+    found   what each part evaluated so far came to
+    """
 
     def __init__(self, judge: Judge, program: Program, etype: str) -> None:
+        self.found: dict[Program, Operand] = {}
         self._budget = judge.start()
         self._variables = judge.scope(etype=etype, data={}, auth=judge.auth_for(program))
 
     def value(self, part: Program) -> Operand:
         """The value of a part."""
+        found = self.found.get(part)
+        if found is None:
+            found = self.found[part] = self._evaluate(part)
+        return found
+
+    def values(self, parts: Sequence[Program]) -> tuple[object, ...] | None:
+        """The values of `parts` as a key; None if one is long, or a value that others may equal."""
+        values: list[object] = []
+        for part in parts:
+            match self.value(part):
+                case Known(None | bool() as value):
+                    values.append(value)
+                case Known(str(value)) if len(value) <= _KEY_CHARS_MAX:
+                    values.append(value)
+                case _:
+                    return None
+        return tuple(values)
+
+    def _evaluate(self, part: Program) -> Operand:
         try:
             return Known(evaluate(part, self._variables, self._budget))
         except EvaluationError:
             return Failing()
         except (BudgetExceeded, RecursionError):
             return Opaque()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a rule: its constant parts, and by their values, what it comes to."""
+
+    catalog: Catalog
+    parts: tuple[Program, ...]
+    scopes: dict[tuple[object, ...], Scope]
+
+
+class _KnownScopes:
+    """Scopes that SQL decides alone, by rule and by the values of its constant parts.
+
+    Holds at most limits.RULE_SCOPES_KEPT of them. Does not hold what Python judges: that is bound
+    to one caller on one state. Any thread may use it.
+    """
+
+    def __init__(self) -> None:
+        self._rules: dict[tuple[Program, str], _Known] = {}
+        self._count = 0
+
+    def find(
+        self, program: Program, etype: str, catalog: Catalog, constants: _Constants
+    ) -> Scope | None:
+        """The scope of a rule for whoever `constants` are of, if it is known."""
+        known = self._rules.get((program, etype))
+        if known is None or known.catalog is not catalog:
+            return None
+        values = constants.values(known.parts)
+        return None if values is None else known.scopes.get(values)
+
+    def keep(
+        self,
+        program: Program,
+        etype: str,
+        catalog: Catalog,
+        constants: _Constants,
+        scope: Scope,
+    ) -> None:
+        """Remember what translating a rule, which asked for `constants`, came to."""
+        parts = tuple(constants.found)
+        values = constants.values(parts)
+        if values is None:
+            return
+        if self._count >= limits.RULE_SCOPES_KEPT:
+            self._rules.clear()
+            self._count = 0
+        known = self._rules.get((program, etype))
+        if known is None or known.catalog is not catalog or known.parts != parts:
+            known = self._rules[program, etype] = _Known(catalog, parts, {})
+        known.scopes[values] = scope
+        self._count += 1
+
+
+_KNOWN: Final = _KnownScopes()
+_KEY_CHARS_MAX: Final = 200
 
 
 def _necessary(parts: Sequence[Formula]) -> Scope:

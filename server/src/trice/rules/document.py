@@ -62,6 +62,9 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Program]] = {
 """What holds for system namespaces when the document says nothing; elsewhere nobody may."""
 
 
+_NO_FIELDS: Final[Mapping[str, Program]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """A checked document. Immutable.
@@ -75,6 +78,7 @@ class Rules:
     is_open: bool
     rate_limits: Mapping[str, tuple[RateLimit, ...]]
     _programs: Mapping[tuple[str, ...], Program] = field(repr=False)
+    _fields: Mapping[str, Mapping[str, Program]] = field(repr=False)
     _sign_up: Program | None = field(repr=False)
 
     @classmethod
@@ -91,7 +95,13 @@ class Rules:
         builder.read(document)
         if builder.faults:
             raise invalid("rule", document, builder.faults)
-        return cls(document, is_open, builder.rate_limits, builder.programs, builder.sign_up)
+        fields: dict[str, dict[str, Program]] = {}
+        for (etype, kind, *labels), program in builder.programs.items():
+            if kind == "fields":
+                fields.setdefault(etype, {})[labels[0]] = program
+        return cls(
+            document, is_open, builder.rate_limits, builder.programs, fields, builder.sign_up
+        )
 
     def find(self, etype: str, action: EntityAction) -> Program:
         """The program that decides.
@@ -113,11 +123,9 @@ class Rules:
         """`$users.allow.create`, if the document has just that; it alone judges who may sign up."""
         return self._sign_up
 
-    def fields_of(self, etype: str) -> Iterator[tuple[str, Program]]:
+    def fields_of(self, etype: str) -> Mapping[str, Program]:
         """Every label of `etype` with a rule of its own, and that rule."""
-        for key, program in self._programs.items():
-            if key[:2] == (etype, "fields"):
-                yield key[2], program
+        return self._fields.get(etype, _NO_FIELDS)
 
     def find_field(self, etype: str, label: str) -> Program | None:
         """The program that decides who sees one attr; None when there is none."""

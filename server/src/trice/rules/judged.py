@@ -7,7 +7,7 @@ source   instant-semantics §5.5, §5.7, §5.11; spec/rules.md R80-R86
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from trice import limits
@@ -18,7 +18,7 @@ from trice.cel.closures import BUDGET
 from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program
 from trice.protocol.ids import EntityId, uuid_text
-from trice.query.ast import Judged, Ref
+from trice.query.ast import Decide, Judged, Ref
 from trice.rules.facts import Facts, facts_of
 from trice.rules.judge import Judge
 from trice.rules.references import is_reachable, resolve_path
@@ -27,8 +27,6 @@ from trice.rules.values import entity_map, reference_values, value_of
 _DATA: Final = "data"
 _PLAIN: Final = frozenset((str, int, float, type(None)))
 """Types of cells that stand for themselves."""
-
-Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], bool]
 
 
 def judged_rows(program: Program, *, etype: str, action: str, judge: Judge) -> Judged:
@@ -58,9 +56,7 @@ def judged_rows(program: Program, *, etype: str, action: str, judge: Judge) -> J
         is_whole=is_whole,
         needs_id=needs_id,
     )
-    if facts.mentions("rateLimit"):
-        decide = _once_each(decide)
-    return Judged(decide, attrs, refs)
+    return Judged(_once_each(decide), attrs, refs, is_once=facts.mentions("rateLimit"))
 
 
 def _known_paths(
@@ -112,7 +108,9 @@ def _decider(
     if paths:
         scope["data.ref"] = reference
 
-    def decide(entity: EntityId, cells: Sequence[Cell], referred: Sequence[Sequence[Cell]]) -> bool:
+    def decide(
+        entity: EntityId, cells: Sequence[Cell], referred: Sequence[Sequence[Cell]]
+    ) -> tuple[bool, int]:
         if is_whole:
             data.clear()
             data.update(entity_map(uuid_text(entity), attrs, cells))
@@ -131,23 +129,27 @@ def _decider(
             value = run(scope)
         except (EvaluationError, BudgetExceeded, RecursionError) as error:
             raise judge.failure(etype, action, error) from error
-        return value is not None and value is not False
+        return value is not None and value is not False, limits.CEL_STEPS_MAX - budget.steps_left
 
     return decide
 
 
 def _once_each(decide: Decide) -> Decide:
-    """`decide`, whose answer for an entity is remembered: it takes tokens once for each."""
-    known: dict[EntityId, bool] = {}
+    """`decide`, whose answer for an entity is remembered.
+
+    Several levels and conditions of a query ask about the same entity; tokens are taken once.
+    """
+    known: dict[EntityId, tuple[bool, int]] = {}
 
     def remembered(
         entity: EntityId, cells: Sequence[Cell], referred: Sequence[Sequence[Cell]]
-    ) -> bool:
+    ) -> tuple[bool, int]:
         answer = known.get(entity)
         if answer is None:
             if len(known) >= limits.RULE_MEMO_MAX:
                 known.clear()
-            answer = known[entity] = decide(entity, cells, referred)
+            answer = decide(entity, cells, referred)
+            known[entity] = answer[0], 0
         return answer
 
     return remembered

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.cel.errors import EvaluationError
 from trice.cel.evaluate import Program
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import NOTHING, Scope
@@ -18,7 +19,7 @@ from trice.rules.document import Rules
 from trice.rules.facts import Facts, facts_of
 from trice.rules.judge import AUTH_PREFIX, USERS, Caller, Judge
 from trice.rules.judged import judged_rows
-from trice.rules.references import follow_path
+from trice.rules.references import follow_path, is_reachable, resolve_path
 
 
 class RuledVisibility:
@@ -34,9 +35,10 @@ class RuledVisibility:
         self._conditions = Conditions(catalog, judge)
         self._entities: dict[str, Scope] = {}
         self._fields: dict[AttrId, Scope] = {}
-        self._paths: set[str] = set()
+        self._paths: set[tuple[str, str]] = set()
         self._is_user_read = False
         self._is_timed = False
+        self._is_path_computed = False
 
     def entities(self, etype: str) -> Scope:
         """What an entity must meet to exist; empty: every one does."""
@@ -57,6 +59,10 @@ class RuledVisibility:
             self._fields[attr.id] = found
         return found
 
+    def masks(self, etype: str) -> bool:
+        """Whether a field of the namespace has a rule."""
+        return bool(self._rules.fields_of(etype))
+
     @property
     def depends(self) -> Depends:
         """What the scopes asked for so far were made from."""
@@ -64,14 +70,17 @@ class RuledVisibility:
         attrs: set[AttrId] = set()
         etypes: set[str] = set()
         user_id = self._judge.caller.identity.user_id
-        if user_id is not None:
-            if self._is_user_read:
-                entities.add((USERS, user_id))
-            for path in self._paths:
-                etypes.add(USERS)
-                for attr, etype in follow_path(self._catalog, USERS, path):
-                    attrs.add(attr.id)
-                    etypes.add(etype)
+        if user_id is not None and self._is_user_read:
+            entities.add((USERS, user_id))
+        for start, path in self._paths:
+            etypes.add(start)
+            for attr, etype in follow_path(self._catalog, start, path):
+                attrs.add(attr.id)
+                etypes.add(etype)
+        if self._is_path_computed:
+            # Each entity may have a path of its own, to anywhere.
+            attrs.update(self._catalog.by_id)
+            etypes.update(self._catalog.namespaces)
         return Depends(
             entities=frozenset(entities),
             attrs=frozenset(attrs),
@@ -84,19 +93,32 @@ class RuledVisibility:
         facts = facts_of(program)
         if facts.constant is not None:
             return () if facts.constant else NOTHING
-        self._note(facts)
+        self._note(facts, etype)
         judge = self._judge
         return self._conditions.scope_of(
             program, etype, lambda: judged_rows(program, etype=etype, action=action, judge=judge)
         )
 
-    def _note(self, facts: Facts) -> None:
-        """What a rule makes of the caller: `auth.id` alone never changes."""
-        self._paths.update(path.removeprefix(AUTH_PREFIX) for path in facts.paths("auth"))
+    def _note(self, facts: Facts, etype: str) -> None:
+        """What a rule depends on besides its conditions: the caller, whose `auth.id` alone never
+        changes, and refs that lead nowhere yet, or where the entity says."""
+        if self._judge.caller.identity.user_id is not None:
+            paths = (path.removeprefix(AUTH_PREFIX) for path in facts.paths("auth"))
+            self._paths.update((USERS, path) for path in paths)
+        broken = (path for path in facts.paths("data") if not self._leads_on(etype, path))
+        self._paths.update((etype, path) for path in broken)
+        self._is_path_computed |= "data" in facts.computed_refs
         if "auth" in facts.whole or facts.labels("auth") - {"id"}:
             self._is_user_read = True
         if facts.mentions("request", "time"):
             self._is_timed = True
+
+    def _leads_on(self, etype: str, path: str) -> bool:
+        """Whether all that `path` names is there; the conditions made of it then mention it."""
+        try:
+            return is_reachable(self._catalog, resolve_path(self._catalog, etype, path))
+        except EvaluationError:
+            return False
 
 
 def view_key(rules: Rules, etypes: Iterable[str], caller: Caller) -> str:
@@ -109,7 +131,7 @@ def view_key(rules: Rules, etypes: Iterable[str], caller: Caller) -> str:
     identity = caller.identity
     parts: dict[str, str] = {}
     for etype in etypes:
-        programs = [rules.find(etype, "view"), *(program for _, program in rules.fields_of(etype))]
+        programs = [rules.find(etype, "view"), *rules.fields_of(etype).values()]
         for facts in map(facts_of, programs):
             if facts.mentions("auth"):
                 parts["user"] = identity.name

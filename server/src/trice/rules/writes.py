@@ -45,6 +45,8 @@ Scope = Literal["object", "link", "attr"]
 """What a check is about: an entity, a link at one of its ends, a new attr."""
 
 _ATTRS: Final = "attrs"
+_NOBODY: Final = EntityId(bytes(16))
+"""Whom a lookup did not find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,10 @@ class WriteChecks:
             proposal.load(etype, entities)
         for question, me, other in asked:
             self._schedule(proposal, question, (question.etype, me), other)
+        for op, etype in proposal.missed:
+            deciding = self._questions.deciding(etype, "delete" if op == "delete" else "update")
+            if deciding is not None:
+                self._pre[_Check("object", *_of(deciding, (etype, _NOBODY)))] = None
         self._pre.update(deletes)
         create = self._questions.deciding(_ATTRS, "create") if proposal.added else None
         if create is not None:

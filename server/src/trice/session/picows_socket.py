@@ -104,7 +104,7 @@ class PicowsSocket(WSListener):
                 "guest",
                 ip=caller_ip(
                     peer[0],
-                    self._headers.get("x-forwarded-for"),
+                    self._headers.getall("x-forwarded-for", []),
                     trusted_proxies=self._hub.trusted_proxies,
                 ),
                 origin=self._headers.get("origin", ""),

@@ -39,12 +39,15 @@ class Dialect(Protocol):
         """A predicate for ids whose text starts with `prefix` (hex, hyphens), and its bindings."""
         ...
 
-    def judge(self, entity: str, cells: Sequence[str], refs: Sequence[str]) -> str:
+    def judge(
+        self, entity: str, cells: Sequence[str], refs: Sequence[str], *, is_once: bool = False
+    ) -> str:
         """A predicate that asks the function bound to its one `?`, which stands first.
 
         entity  the row's id
         cells   columns of the row
         refs    scalar queries that `collect`
+        is_once the function must not be asked in a read that may begin again
         It is asked last: only of rows that meet the terms before it in its AND, as long as those
         are no joins.
         """
@@ -104,7 +107,9 @@ class SqliteDialect:
         high = bytes.fromhex(digits.ljust(32, "f"))
         return f"{operand} BETWEEN ? AND ?", [low, high]
 
-    def judge(self, entity: str, cells: Sequence[str], refs: Sequence[str]) -> str:
+    def judge(
+        self, entity: str, cells: Sequence[str], refs: Sequence[str], *, is_once: bool = False
+    ) -> str:
         given = [*cells, *refs]
         if len(given) > _ARGUMENTS_MAX:
             starts = range(0, len(given), _ARGUMENTS_MAX)
@@ -112,7 +117,7 @@ class SqliteDialect:
             given = [f"trice_pack({', '.join(part)})" for part in parts]
         # SQLite asks terms with a correlated query after those without, whatever their order.
         arguments = ", ".join(("?", f"(SELECT {entity})", str(len(cells)), *given))
-        return f"trice_judge({arguments})"
+        return f"trice_judge{'_once' if is_once else ''}({arguments})"
 
     def collect(self, operand: str) -> str:
         return f"trice_cells({operand})"

@@ -16,8 +16,9 @@ from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 
 T = TypeVar("T")
-Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], bool]
-"""Judges a row in Python: its id, cells of it, and lists of cells found elsewhere."""
+Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
+"""Judges a row in Python by its id, cells of it, and lists of cells found elsewhere; returns
+whether it passes, and the steps that took."""
 
 Binding = Cell | Sequence[bytes] | Decide
 Row = tuple[Cell, ...]
@@ -108,7 +109,7 @@ class Engine(Protocol):
 
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work` on a snapshot here and now, within limits.READ_STEPS_ON_LOOP and
-        limits.JUDGED_ROWS_ON_LOOP.
+        limits.JUDGED_STEPS_ON_LOOP.
 
         raises  ReadTooLong; `work` must then be started again with `read`, so it may not have
                 effects outside its result

@@ -1,7 +1,7 @@
 """A transaction from steps to Commit: the story, in order.
 
     attr steps → lookups, links, cascades → guards → writes by op, in memory → rules → modes
-    → disk → required → rules
+    → disk → required → rules; guards of what lookups would make come after the first rules
 
 source   instant-semantics §3.3; spec/transact.md
 """
@@ -23,7 +23,13 @@ from trice.store import tables
 from trice.store.commit import Commit
 from trice.store.engine import WriteTx
 from trice.transact.attrs import Alias, AttrChanges
-from trice.transact.checks import check_attr_steps, check_guards, check_modes, check_required
+from trice.transact.checks import (
+    check_attr_steps,
+    check_guards,
+    check_modes,
+    check_new_guards,
+    check_required,
+)
 from trice.transact.draft import Draft, Row, is_equal_cell
 from trice.transact.merge import deep_merge
 from trice.transact.parse import find_lookup
@@ -86,7 +92,8 @@ def apply(
         added = attr_changes.added
         if attr_changes.aliases:
             data = [_aliased(step, attr_changes.aliases) for step in data]
-    resolved = resolve(tx, catalog, data, runtime=runtime, is_judged=checks is not None)
+    is_judged = checks is not None
+    resolved = resolve(tx, catalog, data, runtime=runtime, is_judged=is_judged)
     draft = Draft(tx, catalog)
     _load(draft, resolved)
     if not is_internal:
@@ -96,11 +103,13 @@ def apply(
     if checks is not None:
         proposal = Proposal(tx, catalog, resolved, draft, added=added)
         checks.before(proposal)
+    if not is_admin and not is_internal:
+        check_new_guards(resolved, draft)
     check_modes(resolved, draft)
     if fault is not None:
         raise fault
     entities, pairs = draft.flush()
-    check_required(tx, catalog, draft)
+    check_required(tx, catalog, draft, named=resolved.named() if is_judged else None)
     if checks is not None:
         checks.after(proposal)
     is_changed = catalog is not tx.catalog
@@ -164,6 +173,8 @@ class _Writer:
             else:
                 check_value(attr, value, write.entity)
             row.cells[position] = encode_cell(value, is_indexed=attr.is_indexed)
+            if write.op == "merge":
+                row.merged |= {position}
             self._infer(attr, inferred_bit(value))
 
     def _write_id(self, row: Row, attr: Attr, *, is_removed: bool) -> None:

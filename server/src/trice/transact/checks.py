@@ -6,6 +6,7 @@ source   instant-semantics §3.4, §3.8, §3.9; spec/transact.md T50-T62
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, assert_never
 
 from trice import limits
@@ -68,19 +69,40 @@ def check_modes(resolved: Resolved, draft: Draft) -> None:
 
 
 def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
-    """Keep system entities and columns from those who may not write them."""
+    """Keep system entities and columns from those who may not write them.
+
+    What depends on a lookup having found nobody is left to `check_new_guards`.
+    """
     if not is_admin:
-        for etype in resolved.deletes:
+        missed = (etype for op, etype in resolved.missed if op == "delete")
+        for etype in (*resolved.deletes, *missed):
             if etype.startswith("$") and etype != "$files":
                 raise _refused(
                     f"{etype} is a system entity. You aren't allowed to delete this directly."
                 )
     for writes in resolved.writes.values():
         for write in writes:
-            if write.attr.is_system:
-                _check_column(write, write.attr, draft, is_admin=is_admin)
-            if write.is_new and write.key is not None and write.key[0].is_system:
-                _check_column(write, write.key[0], draft, is_admin=is_admin)
+            is_closed = write.attr.is_system and write.attr.forward.name not in WRITABLE
+            if is_admin or not write.is_new or is_closed:
+                _check_write(write, draft, is_admin=is_admin)
+
+
+def check_new_guards(resolved: Resolved, draft: Draft) -> None:
+    """The guards of entities that the lookups of callers other than admins would make.
+
+    Asked after the rules: told before them, they would tell which users there are.
+    """
+    for writes in resolved.writes.values():
+        for write in writes:
+            if write.is_new:
+                _check_write(write, draft, is_admin=False)
+
+
+def _check_write(write: Write, draft: Draft, *, is_admin: bool) -> None:
+    if write.attr.is_system:
+        _check_column(write, write.attr, draft, is_admin=is_admin)
+    if write.is_new and write.key is not None and write.key[0].is_system:
+        _check_column(write, write.key[0], draft, is_admin=is_admin)
 
 
 def _check_column(write: Write, attr: Attr, draft: Draft, *, is_admin: bool) -> None:
@@ -104,10 +126,14 @@ def _check_column(write: Write, attr: Attr, draft: Draft, *, is_admin: bool) -> 
         raise _refused("$users is a system entity. You aren't allowed to create this directly.")
 
 
-def check_required(tx: WriteTx, catalog: Catalog, draft: Draft) -> None:
+def check_required(
+    tx: WriteTx, catalog: Catalog, draft: Draft, *, named: AbstractSet[EntityId] | None
+) -> None:
     """Refuse touched entities that lack a required attr or, while they have one, their id.
 
     Asked after everything is written.
+
+    named   entities whose ids the caller knows; those of others are not told. None: all are
     """
     records: list[dict[str, Any]] = []
     for etype in {*draft.rows, *draft.sources}:
@@ -117,10 +143,10 @@ def check_required(tx: WriteTx, catalog: Catalog, draft: Draft) -> None:
         sources = draft.sources.get(etype, set())
         rows = draft.load(etype, sources)
         touched = [row for row in rows.values() if row.is_touched or row.id in sources]
-        records.extend(_lacking(tx, namespace, touched))
+        records.extend(_lacking(tx, namespace, touched, named))
     if not records:
         return
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[str | None]] = {}
     for record in records:
         groups.setdefault(f"{record['etype']}/{record['label']}", []).append(record["entity-id"])
     texts = [_missing(attribute, ids) for attribute, ids in groups.items()]
@@ -131,7 +157,12 @@ def check_required(tx: WriteTx, catalog: Catalog, draft: Draft) -> None:
     )
 
 
-def _lacking(tx: WriteTx, namespace: Namespace, touched: list[Row]) -> Iterable[dict[str, Any]]:
+def _lacking(
+    tx: WriteTx,
+    namespace: Namespace,
+    touched: list[Row],
+    named: AbstractSet[EntityId] | None,
+) -> Iterable[dict[str, Any]]:
     ids = tuple(row.id for row in touched)
     if not ids:
         return
@@ -147,13 +178,19 @@ def _lacking(tx: WriteTx, namespace: Namespace, touched: list[Row]) -> Iterable[
         labels = [attr.label for attr in lacking]
         if row.created is None:
             labels.append("id")
+        is_told = named is None or row.id in named
         for label in labels:
-            yield {"etype": namespace.etype, "label": label, "entity-id": uuid_text(row.id)}
+            told = uuid_text(row.id) if is_told else None
+            yield {"etype": namespace.etype, "label": label, "entity-id": told}
 
 
-def _missing(attribute: str, ids: list[str]) -> str:
-    shown = ", ".join(ids[: limits.ERROR_SAMPLES_MAX])
-    rest = len(ids) - limits.ERROR_SAMPLES_MAX
+def _missing(attribute: str, ids: list[str | None]) -> str:
+    """One sentence. An id that is not told stands for an entity that loses a link."""
+    told = [one for one in ids if one is not None]
+    if not told:
+        return f"Missing required attribute `{attribute}` of entities that would lose their link"
+    shown = ", ".join(told[: limits.ERROR_SAMPLES_MAX])
+    rest = len(ids) - min(len(told), limits.ERROR_SAMPLES_MAX)
     more = f" and {rest} more" if rest > 0 else ""
     return f"Missing required attribute `{attribute}`: {shown}{more}"
 

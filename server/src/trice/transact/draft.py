@@ -36,9 +36,10 @@ class Row:
     cells, created   as they shall be
     cleared       cells as they were when it was deleted on the way; None: it was not
     is_touched    some step was about it
+    merged        positions of cells that hold more than the transaction was given
     """
 
-    __slots__ = ("cells", "cleared", "created", "id", "is_touched", "old", "old_created")
+    __slots__ = ("cells", "cleared", "created", "id", "is_touched", "merged", "old", "old_created")
 
     def __init__(
         self, entity: EntityId, old: tuple[Cell, ...] | None, created: int | None, width: int
@@ -50,6 +51,7 @@ class Row:
         self.cells: list[Cell] = [None] * width if old is None else list(old)
         self.cleared: list[Cell] | None = None
         self.is_touched = False
+        self.merged: frozenset[int] = frozenset()
 
     @property
     def has_content(self) -> bool:
@@ -374,7 +376,10 @@ class Draft:
         if attr is None or attr.deleted_ms is not None:
             return violation
         position = self._catalog.namespaces[attr.etype].index.get(attr.id)
-        return stored.not_unique(attr, None if position is None else row.cells[position])
+        # Who merges may not see what they merge into.
+        if position is None or position in row.merged:
+            return stored.not_unique(attr, None, is_given=False)
+        return stored.not_unique(attr, row.cells[position])
 
 
 def _differing(row: Row) -> tuple[int, ...]:

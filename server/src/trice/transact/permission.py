@@ -17,7 +17,7 @@ from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 from trice.store.engine import Statements, WriteTx
 from trice.transact.draft import Draft
-from trice.transact.resolve import EntityKey, Resolved, Write
+from trice.transact.resolve import EntityKey, Op, Resolved, Write
 
 
 class Proposal:
@@ -60,6 +60,11 @@ class Proposal:
     def deletes(self) -> Mapping[str, Mapping[EntityId, EntityKey]]:
         """Entities to delete by namespace, cascades included, each with the one a step named."""
         return self._resolved.deletes
+
+    @property
+    def missed(self) -> Iterable[tuple[Op, str]]:
+        """What was to be done in which namespace to an entity that a lookup did not find."""
+        return self._resolved.missed
 
     @property
     def params(self) -> Mapping[EntityKey, Mapping[str, Any]]:

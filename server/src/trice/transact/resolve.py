@@ -74,12 +74,22 @@ class Resolved:
               first from which a cascade reached it, or itself
     groups    ops in the order in which each first appears
     params    what the steps say to the rules about each entity; empty unless judged
+    missed    namespaces where a lookup found nobody to remove a value from (retract), to delete, or
+              to change (add, merge) where nobody may be made; empty unless judged
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
     deletes: dict[str, dict[EntityId, EntityKey]] = field(default_factory=dict)
     groups: list[Op] = field(default_factory=list)
     params: dict[EntityKey, Mapping[str, Any]] = field(default_factory=dict)
+    missed: dict[tuple[Op, str], None] = field(default_factory=dict)
+
+    def named(self) -> set[EntityId]:
+        """Every entity that a step names, cascades left out."""
+        found = {write.entity for writes in self.writes.values() for write in writes}
+        for deleted in self.deletes.values():
+            found.update(root[1] for root in deleted.values())
+        return found
 
 
 def resolve(
@@ -119,8 +129,13 @@ def resolve(
         write = lookups.write(op, step)
         if write is not None:
             group.append(write)
+        if is_judged and _is_missed(write) and lookups.finds_nobody(step.subject):
+            resolved.missed[op, lookups.attr(step.attr_id).etype] = None
     if deletes:
         resolved.deletes = _deleted(tx, catalog, deletes, lookups)
+        for subject in (step.subject for step in deletes if is_judged):
+            if isinstance(subject, Lookup) and lookups.finds_nobody(subject):
+                resolved.missed["delete", lookups.find_stored(subject)[0].etype] = None
     return resolved
 
 
@@ -179,6 +194,10 @@ class _Lookups:
         if attr.is_id:
             return attr, _as_id(cell)
         return attr, self._stored.get((attr.id, cell))
+
+    def finds_nobody(self, subject: Subject) -> bool:
+        """Whether it is a lookup whose value nobody has before the transaction."""
+        return isinstance(subject, Lookup) and self.find_stored(subject)[1] is None
 
     def find_named(self, subject: Subject, etype: str) -> EntityId | None:
         """The entity of `etype` that a subject names: there before, or made by this transaction."""
@@ -323,6 +342,15 @@ class _Lookups:
                 "unique attribute value already exists."
             )
             raise invalid("tx-step", {"attribute": attr.name}, [{"message": message}])
+
+
+def _is_missed(write: Write | None) -> bool:
+    """Whether a write by a lookup that found nobody comes to nothing: whoever sent it must not see
+    from that, that nobody is there, unless they could change them."""
+    if write is None:
+        return True
+    is_user = write.key is not None and write.key[0].is_system
+    return write.is_new and (write.mode == "update" or is_user)
 
 
 def _add_params(

@@ -129,18 +129,21 @@ def forget_ids(tx: WriteTx, id_attr: Attr) -> None:
     tx.rows(f"UPDATE {name(id_attr.table)} SET {created} = NULL WHERE {created} IS NOT NULL")
 
 
-def not_unique(attr: Attr, cell: Cell) -> Conflict:
-    """The error for a value of a unique attr that another entity has."""
+def not_unique(attr: Attr, cell: Cell, *, is_given: bool = True) -> Conflict:
+    """The error for a value of a unique attr that another entity has.
+
+    is_given   the caller sent the value; else it is not repeated
+    """
     value: Any = None
     if cell is not None:
         value = (
             uuid_text(cell) if attr.is_ref and isinstance(cell, bytes) else decode_attr(attr, cell)
         )
-    shown = orjson.dumps(value).decode()
+    shown = f"`{attr.name}` = {orjson.dumps(value).decode()}" if is_given else "this value"
     return Conflict(
         "record-not-unique",
         f"`{attr.label}` is a unique attribute on `{attr.etype}` and an entity already exists "
-        f"with `{attr.name}` = {shown}",
+        f"with {shown}",
         {
             "record-type": "triple",
             "attr-id": attr.id,

@@ -51,7 +51,11 @@ export async function connectCore(at, app, options) {
   return core;
 }
 
-/** An admin client; `schema` turns cardinality inference and missing-attr errors on. */
+/**
+ * An admin client; `schema` turns cardinality inference and missing-attr errors on.
+ *
+ * adminToken  null: none
+ */
 export function createAdmin(at, app, { schema, adminToken = app.adminToken } = {}) {
   return initAdmin({ appId: app.id, adminToken, apiURI: at.url, schema, disableValidation: true });
 }

@@ -82,12 +82,18 @@ class Connection:
         self.rows("SELECT 1 FROM _tx LIMIT 1")  # BEGIN alone takes the snapshot at the first read
 
     def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
-        """Ask every `steps` SQLite instructions whether to stop; `rows` raises ReadTooLong then."""
-        self._raw.set_progress_handler(is_over, steps)
+        """Ask every `steps` SQLite instructions whether to stop; `rows` raises ReadTooLong then.
 
-    def judge_at_most(self, rows: int | None) -> None:
-        """Let bound functions judge so many rows from now on, then raise ReadTooLong; None: any."""
-        self._judging.rows_left = rows
+        Long judging by bound functions asks too.
+        """
+        self._raw.set_progress_handler(is_over, steps)
+        self._judging.is_over = is_over or functions.never
+
+    def judge_on_loop(self) -> None:
+        """From now on raise ReadTooLong once bound functions took limits.JUDGED_STEPS_ON_LOOP, or
+        must not be asked by a read that may begin again."""
+        self._judging.steps_left = limits.JUDGED_STEPS_ON_LOOP
+        self._judging.is_over = None
 
     def rollback(self) -> None:
         """End the open transaction, if any is left, without its changes."""

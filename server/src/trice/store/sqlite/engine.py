@@ -97,7 +97,7 @@ class SqliteEngine:
         if not self._is_pinned:
             reader.run("BEGIN")
         self._steps_left = limits.READ_STEPS_ON_LOOP
-        reader.judge_at_most(limits.JUDGED_ROWS_ON_LOOP)
+        reader.judge_on_loop()
         try:
             return work(snapshot)
         finally:

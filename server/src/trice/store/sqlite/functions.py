@@ -5,6 +5,7 @@ trice_text_order(value)       the ICU key of a text (see `catalog.values`)
 trice_instant(value)          the instant of a date in microseconds
 trice_judge(decide, id, n, …) what `decide`, a bound Python function, says of a row: `n` cells of
                               it, then lists of cells made by trice_cells
+trice_judge_once(…)           the same, but never on the loop, where reads may begin again
 trice_cells(value)            aggregate: the values that are not NULL, marshalled
 trice_exact_sum(value)        aggregate: the sum of floats, unrounded (see `catalog.exact`)
 trice_pack(…)                 its arguments as one, for calls that have too many
@@ -14,37 +15,47 @@ from __future__ import annotations
 
 import marshal
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import apsw
 
+from trice import limits
 from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
 
 _PATTERNS_KEPT: Final = 256
+_ROW_STEPS: Final = 10
+"""What a row costs besides its evaluation, in steps of one: the call, and its cells."""
+
+
+def never() -> bool:
+    """Nothing ends a write."""
+    return False
 
 
 class Judging:
     """Calls of bound functions on one connection.
 
-    Holds how many rows may still be judged before the read must move to a thread; None: any.
+    steps_left  what judging may still take, in steps of evaluations, before `is_over` is asked
+    is_over     whether to end the read; None: it is on the loop, and must move to a thread now
     """
 
-    __slots__ = ("rows_left",)
+    __slots__ = ("is_over", "steps_left")
 
     def __init__(self) -> None:
-        self.rows_left: int | None = None
+        self.steps_left = limits.JUDGED_STEPS_ON_LOOP
+        self.is_over: Callable[[], bool] | None = never
 
     def judge(self, *arguments: Any) -> bool:
         """`trice_judge`. Raises what the function raises, and ReadTooLong."""
-        if self.rows_left is not None:
-            self.rows_left -= 1
-            if self.rows_left < 0:
+        if self.steps_left <= 0:
+            if self.is_over is None or self.is_over():
                 raise ReadTooLong()
+            self.steps_left = limits.JUDGED_STEPS_ON_LOOP
         decide, entity, count, *given = arguments
         if given and type(given[0]) is tuple:
             given = [cell for part in given for cell in part]
@@ -52,7 +63,15 @@ class Judging:
         if len(given) > count:
             refs = [marshal.loads(cells) for cells in given[count:]]
             del given[count:]
-        return bool(decide(entity, given, refs))
+        is_met, steps = decide(entity, given, refs)
+        self.steps_left -= steps + _ROW_STEPS
+        return bool(is_met)
+
+    def judge_once(self, *arguments: Any) -> bool:
+        """`trice_judge_once`."""
+        if self.is_over is None:
+            raise ReadTooLong()
+        return self.judge(*arguments)
 
 
 def register(connection: apsw.Connection) -> Judging:
@@ -65,6 +84,7 @@ def register(connection: apsw.Connection) -> Judging:
     connection.create_scalar_function("trice_pack", _pack)
     judging = Judging()
     connection.create_scalar_function("trice_judge", judging.judge)
+    connection.create_scalar_function("trice_judge_once", judging.judge_once)
     return judging
 
 

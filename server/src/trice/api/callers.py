@@ -1,0 +1,224 @@
+"""Who makes a request, and the app it is about (instant-http §0.5, §0.6, §3.1, §5.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection, Request
+
+from trice.api.parameters import malformed, missing, uuid_in
+from trice.apps.apps import App, Apps
+from trice.auth.throttle import Throttle
+from trice.auth.tokens import hash_token, identify, identify_email
+from trice.errors import InvalidInput, NotFound
+from trice.identity import ADMIN, Identity, caller_ip
+from trice.protocol.ids import AppId, find_uuid_bytes
+
+_PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
+
+
+# --- from headers -------------------------------------------------------------------------------
+
+
+def app_id_of(request: Request) -> AppId:
+    """The app a request is about: header `app-id`, else query parameter `app_id`."""
+    given = request.headers.get("app-id") or request.query_params.get("app_id")
+    if given is None:
+        raise missing("headers", "app-id")
+    if find_uuid_bytes(given.strip()) is None:
+        raise malformed("headers", "app-id", given=given, accepted="a uuid")
+    return AppId(given.strip().lower())
+
+
+def bearer_token(request: Request) -> str | None:
+    """The text after the last `Bearer `; None when there is none, or JavaScript's `undefined`."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    token = header.rpartition("Bearer ")[2].strip()
+    return None if token in ("", "undefined", "null") else token
+
+
+def guest_of(request: HTTPConnection) -> Identity:
+    """Nobody signed in, at the address and origin the request comes from."""
+    headers = request.headers
+    ip = caller_ip(
+        request.client.host if request.client is not None else "",
+        headers.getlist("x-forwarded-for"),
+        trusted_proxies=request.app.state.settings.trusted_proxies,
+    )
+    return Identity("guest", ip=ip, origin=headers.get("origin", ""))
+
+
+def throttle_of(request: Request) -> Throttle:
+    """What counts the tries to sign in to this server."""
+    state = request.app.state
+    return Throttle(state.apps.buckets, state.runtime)
+
+
+# --- apps lent to requests ----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def lent_app(request: Request, app_id: str) -> AsyncIterator[App]:
+    """Lend an app for the time of a request."""
+    apps: Apps = request.app.state.apps
+    app = await apps.lend(app_id)
+    try:
+        yield app
+    finally:
+        apps.give_back(app)
+
+
+@asynccontextmanager
+async def app_of(
+    request: Request, values: Mapping[str, Any], key: str = "app-id", *, place: str = "body"
+) -> AsyncIterator[App]:
+    """Lend the app that the request names: to anybody."""
+    async with lent_app(request, uuid_in(values, key, place=place)) as app:
+        yield app
+
+
+@asynccontextmanager
+async def administered(request: Request) -> AsyncIterator[App]:
+    """Lend the app named by headers to whoever holds its admin token; `as-…` headers are ignored.
+
+    raises   InvalidInput without a token; NotFound for one that is not this app's
+    """
+    async with lent_app(request, app_id_of(request)) as app:
+        token = bearer_token(request)
+        if token is None:
+            raise missing("headers", "authorization")
+        _check_admin(app, token)
+        yield app
+
+
+@asynccontextmanager
+async def developed(request: Request) -> AsyncIterator[App]:
+    """Lend the app in the path to whoever holds its admin token (instant-http §5.2).
+
+    raises   InvalidInput without a token, and for another app's; NotFound, as 401, for one that is
+             nobody's
+    """
+    app_id = uuid_in(request.path_params, "app_id", place="params")
+    if request.headers.get("authorization") is None:
+        raise missing("headers", "authorization")
+    token = bearer_token(request)
+    if token is None or find_uuid_bytes(token) is None:
+        # Other kinds of tokens, of people rather than apps, are not known here.
+        raise malformed(
+            "headers",
+            "authorization",
+            given=None,
+            accepted='"Bearer <admin token>", with the admin token of the app',
+        )
+    async with lent_app(request, app_id) as app:
+        try:
+            app.check_admin_token(token)
+        except NotFound as failure:
+            apps: Apps = request.app.state.apps
+            if apps.is_admin_token(token):
+                raise _mismatch() from failure
+            raise NotFound(
+                "record-not-found",
+                "Record not found: instant-user. The token is not the admin token of this app.",
+                {"record-type": "instant-user", "args": [{"auth?": True}]},
+            ) from failure
+        yield app
+
+
+def _mismatch() -> InvalidInput:
+    """The token is right, for another app: the developer mixed two up (instant-http §4.1)."""
+    return InvalidInput(
+        "validation-failed",
+        "Validation failed for admin-token: It is the admin token of another app. Check which app"
+        " id and token belong together.",
+        {"reason": "admin-token-mismatch"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """An app lent to a request, and who makes it.
+
+    hashed_token  the refresh token that says so, if one does: the identity ends with it
+    """
+
+    app: App
+    identity: Identity
+    hashed_token: str | None = None
+
+
+@asynccontextmanager
+async def admin_caller(request: Request) -> AsyncIterator[Lent]:
+    """Lend the app to the request, with the identity its headers establish (instant-http §3.1).
+
+    The admin token alone acts as admin; with `as-email` it acts as that user. `as-token` and
+    `as-guest` need no admin token.
+    """
+    async with lent_app(request, app_id_of(request)) as app:
+        yield await _identify(app, request)
+
+
+@asynccontextmanager
+async def runtime_caller(request: Request) -> AsyncIterator[Lent]:
+    """Lend the app to a browser's request, which acts for a signed-in user or for nobody."""
+    async with lent_app(request, app_id_of(request)) as app:
+        guest = guest_of(request)
+        token = bearer_token(request)
+        # Tokens that are malformed or unknown count as nobody (instant-http §1.10).
+        lent = Lent(app, guest)
+        if token is not None and find_uuid_bytes(token) is not None:
+            with contextlib.suppress(NotFound):
+                identity = await identify(app.database, token, request=guest)
+                lent = Lent(app, identity, hash_token(token))
+        yield lent
+
+
+async def _identify(app: App, request: Request) -> Lent:
+    token = bearer_token(request)
+    if token is not None:
+        _check_admin(app, token)
+    guest = guest_of(request)
+    as_token = request.headers.get("as-token")
+    if as_token is not None:
+        given = as_token.strip()
+        if find_uuid_bytes(given) is None:
+            raise malformed("asUser", "token", given=as_token, accepted="a uuid")
+        identity = await identify(app.database, given, request=guest)
+        return Lent(app, identity, hash_token(given))
+    as_email = request.headers.get("as-email")
+    if as_email is not None:
+        if token is None:
+            raise missing("headers", "authorization")
+        identity = await identify_email(app.database, as_email, request=guest)
+        return Lent(app, identity)
+    if request.headers.get("as-guest") is not None:
+        return Lent(app, guest)
+    if token is None:
+        raise missing("headers", "authorization")
+    return Lent(app, ADMIN)
+
+
+def _check_admin(app: App, token: str) -> None:
+    """Raise unless `token` is the app's admin token; of tokens, only these are known (§0.5)."""
+    if _PERSONAL_TOKEN.fullmatch(token):
+        raise NotFound(
+            "record-not-found",
+            "Record not found: instant-user. Personal access tokens are not built yet in this"
+            " version of trice; use the app's admin token.",
+            {"record-type": "instant-user", "args": []},
+        )
+    if find_uuid_bytes(token) is None:
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["headers" "authorization"]; "Bearer <admin token>" with a uuid'
+            " is accepted.",
+            {"in": ["headers", "authorization"]},
+        )
+    app.check_admin_token(token)
