@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-
-import orjson
 
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
-from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
-from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Watcher
+from trice.live.answers import Run, check_size, encode_tree
+from trice.live.live import Live, LiveQuery, Question, RightsChanged, Watcher
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
 from trice.query.ast import Query
-from trice.query.encode import EntityCache, flat_result, nested_result, result_meta
+from trice.query.encode import EntityCache, flat_result, nested_result
 from trice.query.etypes import etypes_of
 from trice.query.parse import parse
-from trice.query.plan import plan
+from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Visibility
@@ -39,6 +38,7 @@ from trice.rules.writes import CheckResult, WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -113,7 +113,7 @@ class Database:
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
-        self.live = Live(engine, self._evaluate, runtime=runtime)
+        self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
         engine.on_commits(self._publish)
 
     @classmethod
@@ -266,7 +266,7 @@ class Database:
 
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
             result_json = flat_result(self._answer(source, identity, snapshot), EntityCache())
-            _check_size(result_json)
+            check_size(result_json)
             return result_json, snapshot.catalog.wire_json
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
@@ -432,23 +432,37 @@ class Database:
 
         return work
 
-    def _evaluate(self, snapshot: Snapshot, question: Question, is_on_loop: bool) -> Answer:
-        """One run of a live query, encoded. Off the loop it keeps away from the shared cache."""
+    def _evaluate(
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | None
+    ) -> Run:
+        """One run of a live query, encoded. Off the loop it keeps away from the shared cache.
+
+        known   a plan of an earlier run that still holds: parsing and planning are skipped
+        """
+        lasting = known
+        if known is None:
+            known, lasting = self._plan(snapshot, question)
+        tree = run(known, snapshot)
+        reads = read_set(tree)
+        answer = encode_tree(tree, question.shape, self._cache if is_on_loop else EntityCache())
+        kept = None if lasting is None else Tree(lasting, tree.nodes)
+        return Run(answer, reads, kept, load_last_tx(snapshot))
+
+    def _plan(self, snapshot: Snapshot, question: Question) -> tuple[Plan, Plan | None]:
+        """Plan a question; return the plan, and the same one for later runs if there may be any."""
         identity = question.identity
         query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
         if self._rights(query, identity) != question.rights:
             raise RightsChanged
         visibility = self.visible_to(query, identity, snapshot)
-        tree = run(plan(query, snapshot.catalog, visibility), snapshot)
-        if question.shape == "flat":
-            result_json = flat_result(tree, self._cache if is_on_loop else EntityCache())
-            meta_json = b"null"
-        else:
-            nested = nested_result(tree, is_inferring=question.shape == "tree-one")
-            result_json = orjson.dumps(nested)
-            meta_json = orjson.dumps(result_meta(tree))
-        _check_size(result_json)
-        return Answer(result_json, meta_json, read_set(tree))
+        made = plan(query, snapshot.catalog, visibility)
+        match visibility:
+            case RuledVisibility(is_lasting=True):
+                return made, replace(made, visibility=visibility.frozen())
+            case RuledVisibility():
+                return made, None
+            case _:
+                return made, made
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
@@ -475,13 +489,3 @@ class Database:
                     if change.new is None or change.new.cells.get(attr.id) != hashed:
                         for listener in list(self._token_listeners.get(str(hashed), ())):
                             listener()
-
-
-def _check_size(result_json: bytes) -> None:
-    if len(result_json) > limits.RESULT_BYTES_MAX:
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"The answer has {len(result_json):,} bytes; at most {limits.RESULT_BYTES_MAX:,} are"
-            " sent. Ask for a page with `limit`, or for less of each entity with `fields`.",
-            {"bytes": len(result_json), "bytes-max": limits.RESULT_BYTES_MAX},
-        )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -23,11 +22,16 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
 from trice.identity import Identity
-from trice.live.read_set import ReadSet
+from trice.live.answers import Answer, Run
+from trice.live.maintain import Kept, Maintainer
+from trice.live.reads import read_set
+from trice.live.recent import RecentCommits
 from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.query.encode import EntityCache
+from trice.query.plan import Plan
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot
@@ -75,17 +79,9 @@ class RightsChanged(Exception):
     """The rules, or what the query names, changed: those who share it may not see the same now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One run of a question: encoded result and page info, and what it depends on."""
-
-    result_json: bytes
-    meta_json: bytes
-    reads: ReadSet
-
-
-Evaluate = Callable[[Snapshot, Question, bool], Answer]
-"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are."""
+Evaluate = Callable[[Snapshot, Question, bool, Plan | None], Run]
+"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are; the
+plan, if given, is one that still holds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +92,9 @@ class LiveQuery:
              it was dropped to save memory (then `Live.recall` brings it back)
     is_outdated   its rights are no longer those of its watchers: they must ask again
     tx       the answer contains every commit up to here
+    digest   of the latest answer, once that was dropped
+    kept     what its next refresh can start from; goes with the answer
+    stale_tx the first commit that touches it since its latest refresh
     Only `Live` writes it; watchers read it when told.
     """
 
@@ -106,6 +105,8 @@ class LiveQuery:
     is_outdated: bool = False
     tx: TxId = NO_TX
     digest: bytes = b""
+    kept: Kept | None = None
+    stale_tx: TxId | None = None
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _computation: bytes | None = None
     _refresh: bytes | None = None
@@ -127,6 +128,12 @@ class LiveQuery:
             self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
         return self._refresh
 
+    def is_shown(self, answer: Answer) -> bool:
+        """Whether `answer` equals the latest one."""
+        if self.answer is not None:
+            return self.answer == answer
+        return self.error is None and self.digest == _digest(answer)
+
     def forget_frames(self) -> None:
         self._computation = None
         self._refresh = None
@@ -147,7 +154,9 @@ class Live:
     dropped keeps its read set and digest: it is run again when touched, or when somebody asks.
     """
 
-    def __init__(self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime) -> None:
+    def __init__(
+        self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime, cache: EntityCache
+    ) -> None:
         self.counts = LiveCounts()
         self._engine = engine
         self._evaluate = evaluate
@@ -157,8 +166,8 @@ class Live:
         self._due: dict[LiveQuery, None] = {}
         # Their read sets are out of date, so every commit tries them again.
         self._broken: dict[LiveQuery, None] = {}
-        self._recent: deque[Commit] = deque()
-        self._recent_changes = 0
+        self._recent = RecentCommits()
+        self._maintainer = Maintainer(engine, self._recent, cache=cache, counts=self.counts)
         self._wake = asyncio.Event()
         self._slow: dict[LiveQuery, asyncio.Task[None]] = {}
         self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
@@ -204,8 +213,9 @@ class Live:
         live = self._queries.get(question)
         if live is None or live.answer is None or live in self._due:
             # A kept answer that a commit has touched would be older than what the caller may know.
-            answer = self._run_now(question)
-            live = self._adopt_first(question, answer, self._engine.tx)
+            if live is None or live in self._slow or not self._patch(live):
+                run = self._run_now(question, live)
+                live = self._adopt_first(question, run, self._engine.tx)
             self._due.pop(live, None)
         elif live in self._slow:
             raise ReadTooLong
@@ -317,24 +327,17 @@ class Live:
         before  the catalog in force before the first of them
         """
         for commit in commits:
-            self._remember(commit)
+            self._recent.add(commit)
             touched = self._subscriptions.affected(commit)
             if commit.is_catalog_changed:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
             self.counts.touched += len(touched)
             touched.update(self._broken)
+            for live in touched:
+                if live.stale_tx is None:
+                    live.stale_tx = commit.tx
             self._mark_due(touched)
-
-    def _remember(self, commit: Commit) -> None:
-        """Keep a commit for runs that began before it; the oldest leave."""
-        self._recent.append(commit)
-        self._recent_changes += _weight(commit)
-        while (
-            len(self._recent) > limits.LIVE_RECENT_COMMITS
-            or self._recent_changes > limits.LIVE_RECENT_CHANGES
-        ) and len(self._recent) > 1:
-            self._recent_changes -= _weight(self._recent.popleft())
 
     def _mark_due(self, touched: set[LiveQuery]) -> None:
         if touched:
@@ -362,18 +365,47 @@ class Live:
             # Its run may have begun before this commit: `_adopt` looks at the commits since.
             return
         try:
-            tx = self._engine.tx
-            self._adopt(live, self._run_now(live.question), tx)
+            if not self._patch(live):
+                tx = self._engine.tx
+                self._adopt(live, self._run_now(live.question, live), tx)
         except ReadTooLong:
             self._slow[live] = asyncio.get_running_loop().create_task(self._slow_run(live))
         except Exception as cause:
             self._fail(live, cause)
 
+    def _patch(self, live: LiveQuery) -> bool:
+        """Bring an answer at hand up to date without a whole run, if that can be.
+
+        raises   what makes the answer fail
+        """
+        kept, answer = live.kept, live.answer
+        if kept is None or answer is None or live.error is not None:
+            return False
+        shape = live.question.shape
+        done = self._maintainer.refresh(kept, live.stale_tx, shape=shape, answer=answer)
+        if done is None:
+            return False
+        live.tx, live.stale_tx = self._engine.tx, None
+        self.counts.patched += 1
+        if done.reads is not None:
+            self._subscriptions.put(live, done.reads)
+        elif (
+            self._subscriptions.grow(live, *done.grown) > limits.LIVE_GROWN_MAX
+            and kept.tree is not None
+        ):
+            self._subscriptions.put(live, read_set(kept.tree))
+        if done.answer is not None:
+            live.answer = done.answer
+            live.forget_frames()
+            self._keep(live, done.answer)
+        self._tell_if_news(live, is_changed=done.answer is not None)
+        return True
+
     async def _slow_run(self, live: LiveQuery) -> None:
         try:
-            answer, tx = await self._run_on_thread(live.question)
+            run, tx = await self._run_on_thread(live.question)
             if self._queries.get(live.question) is live:
-                self._adopt(live, answer, tx)
+                self._adopt(live, run, tx)
         except Exception as cause:
             self._fail(live, cause)
         finally:
@@ -381,20 +413,26 @@ class Live:
             self._note_idle()
 
     async def _first_slow_run(self, question: Question) -> LiveQuery:
-        answer, tx = await self._run_on_thread(question)
+        run, tx = await self._run_on_thread(question)
         if question not in self._waiting:
             raise asyncio.CancelledError  # `wait_for` may swallow the one it was sent
-        return self._adopt_first(question, answer, tx)
+        return self._adopt_first(question, run, tx)
 
-    def _run_now(self, question: Question) -> Answer:
+    def _run_now(self, question: Question, live: LiveQuery | None) -> Run:
+        """Run a question whole; with the plan of its live query, if there is one that holds."""
+        plan = None
+        if live is not None and live.kept is not None:
+            plan = self._maintainer.plan_of(live.kept, live.stale_tx)
         self.counts.rerun_query += 1
-        return self._engine.read_now(lambda snapshot: self._evaluate(snapshot, question, True))
+        return self._engine.read_now(
+            lambda snapshot: self._evaluate(snapshot, question, True, plan)
+        )
 
-    async def _run_on_thread(self, question: Question) -> tuple[Answer, TxId]:
+    async def _run_on_thread(self, question: Question) -> tuple[Run, TxId]:
         self.counts.rerun_on_thread += 1
 
-        def work(snapshot: Snapshot) -> tuple[Answer, TxId]:
-            return self._evaluate(snapshot, question, False), snapshot.tx
+        def work(snapshot: Snapshot) -> tuple[Run, TxId]:
+            return self._evaluate(snapshot, question, False, None), snapshot.tx
 
         timeout_ms = (
             limits.ADMIN_READ_TIMEOUT_MS if question.rights == "admin" else limits.READ_TIMEOUT_MS
@@ -405,7 +443,7 @@ class Live:
             if generation == self._generation:
                 return found
 
-    def _adopt_first(self, question: Question, answer: Answer, tx: TxId) -> LiveQuery:
+    def _adopt_first(self, question: Question, run: Run, tx: TxId) -> LiveQuery:
         live = self._queries.get(question)
         if live is None:
             if len(self._queries) >= limits.LIVE_QUERIES_MAX:
@@ -415,32 +453,40 @@ class Live:
                 )
             live = LiveQuery(question, orjson.dumps(question.source))
             self._queries[question] = live
-        self._adopt(live, answer, tx)
+        self._adopt(live, run, tx)
         return live
 
-    def _adopt(self, live: LiveQuery, answer: Answer, tx: TxId) -> None:
+    def _adopt(self, live: LiveQuery, run: Run, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
         if tx < live.tx:
             return  # a short run overtook this long one: answers only move forward
-        digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
-        is_changed = digest != live.digest or live.error is not None
-        is_recalled = live in self._recalled
-        self._recalled.discard(live)
+        answer = run.answer
+        is_changed = live.error is not None or not live.is_shown(answer)
         self._broken.pop(live, None)
-        live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
+        live.answer, live.error, live.tx = answer, None, tx
+        live.kept, live.stale_tx = Kept.of(run), None
         live.forget_frames()
-        self._subscriptions.put(live, answer.reads)
+        self._subscriptions.put(live, run.reads)
         self._catch_up(live)
-        self._keep(live, len(answer.result_json) + len(answer.meta_json))
+        self._keep(live, answer)
+        self._tell_if_news(live, is_changed=is_changed)
+
+    def _tell_if_news(self, live: LiveQuery, *, is_changed: bool) -> None:
+        """Tell the watchers of an answer that differs from the last, or that somebody waits for."""
         if is_changed:
             self.counts.changed += 1
         else:
             self.counts.silent += 1
+        is_recalled = live in self._recalled
+        self._recalled.discard(live)
         if is_changed or is_recalled:
             self._tell(live)
 
-    def _keep(self, live: LiveQuery, size_bytes: int) -> None:
+    def _keep(self, live: LiveQuery, answer: Answer) -> None:
         """Count an answer that just came, and drop those not used for longest beyond the limit."""
+        size_bytes = answer.size_bytes
+        if live.kept is not None:
+            size_bytes += live.kept.weight_bytes(answer)
         self._kept_bytes += size_bytes - self._kept.pop(live, 0)
         self._kept[live] = size_bytes
         while self._kept_bytes > limits.LIVE_RESULTS_BYTES_MAX and len(self._kept) > 1:
@@ -448,20 +494,25 @@ class Live:
 
     def _drop(self, live: LiveQuery) -> None:
         self._kept_bytes -= self._kept.pop(live, 0)
-        live.answer = None
+        if live.answer is not None:
+            live.digest = _digest(live.answer)
+        live.answer = live.kept = None
         live.forget_frames()
 
     def _catch_up(self, live: LiveQuery) -> None:
         """Mark `live` due if a commit after its run touches it; only slow runs meet any."""
         if live.tx >= self._engine.tx:
             return
-        missed = [commit for commit in self._recent if commit.tx > live.tx]
-        is_log_whole = bool(missed) and missed[0].tx == live.tx + 1
-        if not is_log_whole or any(
-            commit.is_catalog_changed or live in self._subscriptions.affected(commit)
-            for commit in missed
-        ):
+        missed = self._recent.since(live.tx, self._engine.tx)
+        if missed is None:
+            live.kept = None
             self._mark_due({live})
+            return
+        for commit in missed:
+            if commit.is_catalog_changed or live in self._subscriptions.affected(commit):
+                live.stale_tx = commit.tx
+                self._mark_due({live})
+                return
 
     def _fail(self, live: LiveQuery, cause: Exception) -> None:
         """Tell the watchers that the query is broken; the next commit tries again."""
@@ -501,5 +552,5 @@ class Live:
             self._is_idle.set()
 
 
-def _weight(commit: Commit) -> int:
-    return len(commit.entities) + len(commit.pairs)
+def _digest(answer: Answer) -> bytes:
+    return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()

@@ -16,7 +16,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
-from trice.query.plan import CELLS_FROM, FormPlan, Projection
+from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
 from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
 from trice.store.engine import Row
@@ -114,7 +114,11 @@ def flat_result(tree: Tree, cache: EntityCache) -> bytes:
     returns  `[{"data":{"datalog-result":{"join-rows":[[[e,a,v,t],…]]},"page-info"?:…,
              "aggregate"?:…},"child-nodes":[]}]`
     """
-    parts = _triples(tree, cache)
+    return wrap_triples(_triples(tree, cache), tree)
+
+
+def wrap_triples(parts: Iterable[bytes], tree: Tree) -> bytes:
+    """The `result` of `tree`, whose triples are given as JSON without brackets."""
     meta = result_meta(tree)
     tail = b"," + orjson.dumps(meta)[1:-1] if meta else b""
     return b"".join(
@@ -225,6 +229,29 @@ def _holders(tree: Tree, attr_id: AttrId) -> set[Cell]:
         and any(attr.id == attr_id for attr in node.form.projection.columns)
         for row in node.rows
     }
+
+
+def pair_json(attr_id: AttrId, pair: Pair) -> bytes:
+    """A link as one triple, without the outer brackets."""
+    source, target, created_ms = pair
+    return orjson.dumps((uuid_text(source), attr_id, uuid_text(target), created_ms))
+
+
+def shows_each_once(plan: Plan) -> bool:
+    """Whether no two levels can show the same entity or link: then the parts of each level, one
+    after the other, are the answer."""
+    etypes: set[str] = set()
+    links: set[AttrId] = set()
+    for form in walk_forms(plan.forms):
+        if form.is_witness or form.pairs or form.etype in etypes:
+            return False
+        etypes.add(form.etype)
+        if form.held == "pairs":
+            assert form.via is not None
+            if form.via.attr.id in links:
+                return False
+            links.add(form.via.attr.id)
+    return True
 
 
 def _add_pairs(

@@ -48,6 +48,7 @@ class Node:
     pairs     links from the parents that a table of pairs keeps; other links are cells of rows
     witnesses links that prove conditions on a link itself, by attr
     children  one per level below, in the plan's order, witnesses last
+    is_cut    the page ends by its limit, and more rows follow where it was read to
     """
 
     form: FormPlan
@@ -57,6 +58,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     page: PageInfo | None = None
     count: int | None = None
+    is_cut: bool = False
 
     def ids(self) -> tuple[EntityId, ...]:
         """The entities of this level, in the order of `rows`."""

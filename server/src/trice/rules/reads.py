@@ -11,8 +11,8 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.cel.evaluate import Program
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.ast import NOTHING, Scope
-from trice.query.visibility import Depends
+from trice.query.ast import NOTHING, Scope, is_judged
+from trice.query.visibility import Depends, FixedVisibility
 from trice.rules.conditions import Conditions
 from trice.rules.document import Rules
 from trice.rules.facts import Facts, facts_of
@@ -36,6 +36,9 @@ class RuledVisibility:
         self._fields: dict[AttrId, Scope] = {}
         self._paths: set[str] = set()
         self._is_user_read = False
+        self.is_lasting = True
+        """Whether the scopes stay the same while what they were made from does. Not those that name
+        the time, take tokens, or keep what they read."""
 
     def entities(self, etype: str) -> Scope:
         """What an entity must meet to exist; empty: every one does."""
@@ -55,6 +58,10 @@ class RuledVisibility:
                 found = self._scope(program, attr.etype, f"fields.{attr.label}")
             self._fields[attr.id] = found
         return found
+
+    def frozen(self) -> FixedVisibility:
+        """The scopes asked for so far, without the state that they were made on."""
+        return FixedVisibility(dict(self._entities), dict(self._fields), self.depends)
 
     @property
     def depends(self) -> Depends:
@@ -79,9 +86,12 @@ class RuledVisibility:
             return () if facts.constant else NOTHING
         self._note(facts)
         judge = self._judge
-        return self._conditions.scope_of(
+        scope = self._conditions.scope_of(
             program, etype, lambda: judged_rows(program, etype=etype, action=action, judge=judge)
         )
+        if is_judged(scope) or facts.mentions("request", "time") or facts.mentions("rateLimit"):
+            self.is_lasting = False
+        return scope
 
     def _note(self, facts: Facts) -> None:
         """What a rule makes of the caller: `auth.id` alone never changes."""
