@@ -81,9 +81,9 @@ class Stage:
         except InvalidInput:
             return None
 
-    async def watch(self, query: dict[str, Any]) -> Watched:
+    async def watch(self, query: dict[str, Any], *, shape: str = "tree") -> Watched:
         watched = Watched(self)
-        question = Question.of(_with_ids(query), identity=ADMIN, rights="admin", shape="tree")
+        question = Question.of(_with_ids(query), identity=ADMIN, rights="admin", shape=shape)
         watched.live = await self.database.watch(question, watched)
         return watched
 
