@@ -439,30 +439,21 @@ class Database:
 
         known   a plan of an earlier run that still holds: parsing and planning are skipped
         """
-        lasting = known
-        if known is None:
-            known, lasting = self._plan(snapshot, question)
-        tree = run(known, snapshot)
+        made = known or self._plan(snapshot, question)
+        tree = run(made, snapshot)
         reads = read_set(tree)
         answer = encode_tree(tree, question.shape, self._cache if is_on_loop else EntityCache())
+        lasting = _lasting(made)
         kept = None if lasting is None else Tree(lasting, tree.nodes)
         return Run(answer, reads, kept, load_last_tx(snapshot))
 
-    def _plan(self, snapshot: Snapshot, question: Question) -> tuple[Plan, Plan | None]:
-        """Plan a question; return the plan, and the same one for later runs if there may be any."""
+    def _plan(self, snapshot: Snapshot, question: Question) -> Plan:
+        """Plan a question, as long as its rights are still those of its identity."""
         identity = question.identity
         query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
         if self._rights(query, identity) != question.rights:
             raise RightsChanged
-        visibility = self.visible_to(query, identity, snapshot)
-        made = plan(query, snapshot.catalog, visibility)
-        match visibility:
-            case RuledVisibility(is_lasting=True):
-                return made, replace(made, visibility=visibility.frozen())
-            case RuledVisibility():
-                return made, None
-            case _:
-                return made, made
+        return plan(query, snapshot.catalog, self.visible_to(query, identity, snapshot))
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
@@ -489,3 +480,11 @@ class Database:
                     if change.new is None or change.new.cells.get(attr.id) != hashed:
                         for listener in list(self._token_listeners.get(str(hashed), ())):
                             listener()
+
+
+def _lasting(made: Plan) -> Plan | None:
+    """A plan that has run, fit for later runs; None when it holds for one run only."""
+    visibility = made.visibility
+    if not isinstance(visibility, RuledVisibility):
+        return made
+    return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None

@@ -1,6 +1,7 @@
 """Every bound in the system: name with its unit, value, reason. Nothing else invents a number.
 
 What happens at each bound is said beside it; related bounds are asserted against each other below.
+A little over 500 lines, one file because nothing else may invent a number.
 """
 
 from __future__ import annotations

@@ -92,8 +92,12 @@ TAGGED = {"todos": {"tags": {}}}
 OPEN = {"todos": {"$": {"where": {"rank": {"$lt": 3}}}}}
 MINE = {"todos": {"$": {"where": {"owner": "p2", "title": {"$in": ["b", "c", "n"]}}}}}
 
-L20, L21, L22 = (pytest.mark.rule(name) for name in ("L20", "L21", "L22"))
-L23, L24, L25 = (pytest.mark.rule(name) for name in ("L23", "L24", "L25"))
+L20 = pytest.mark.rule("L20")
+L21 = pytest.mark.rule("L21")
+L22 = pytest.mark.rule("L22")
+L23 = pytest.mark.rule("L23")
+L24 = pytest.mark.rule("L24")
+L25 = pytest.mark.rule("L25")
 PATCHED = {
     "new message, newest first": (CHAT_DOWN, [["update", "todos", NEW, {"rank": 9}]], L20),
     "new message, oldest first": (CHAT_UP, [["update", "todos", NEW, {"rank": 9}]], L20),
@@ -140,7 +144,7 @@ PATCHED = {
         L23,
     ),
     "another author at hand": (FEED, [["link", "todos", "t2", {"owner": "p1"}]], L23),
-    "tag added": (
+    "tag removed two levels down": (
         {"tags": {"$": {"where": {"word": "red"}}, "todos": {"tags": {}}}},
         [["unlink", "todos", "t1", {"tags": "g1"}]],
         L24,
@@ -165,9 +169,8 @@ def test_common_changes_run_no_statement(play, query, steps, shape):
         stage.runtime.advance(5)
         watched = await stage.watch(query, shape=shape)
         cost = await cost_of(stage, *steps)
-        is_news = query != {"todos": {"$": {"order": {"rank": "asc"}, "limit": 3}}}
         assert cost == Cost(0, 1, 0, 0, 0, 1, 0), cost
-        assert watched.told == 1 and is_news in (True, False)
+        assert watched.told == 1
         await check_fresh(stage, watched, query)
 
     play(scene)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -16,6 +15,7 @@ from support.runtime import FakeRuntime
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import plain, triples
 from support.world import Step, World, random_transaction, schema_steps, seed_steps
+from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.system import system_attrs
 from trice.errors import InvalidInput, TriceError
@@ -69,6 +69,7 @@ class LiveWorld:
         self.live = Live(self.engine, self._evaluate, runtime=self.runtime, cache=self.cache)
         self.asked: list[Asked] = []
         self.commits = 0
+        self._plans: dict[Question, Plan] = {}
         self._catalog = self.engine.catalog
         self.engine.on_commits(self._publish)
 
@@ -93,6 +94,13 @@ class LiveWorld:
         return Run(answer, read_set(tree), kept, load_last_tx(snapshot))
 
     def _plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
+        """A plan of its own for each catalog: it holds no state."""
+        known = self._plans.get(asked.question)
+        if known is None or known.catalog is not snapshot.catalog:
+            known = self._plans[asked.question] = self._new_plan(snapshot, asked)
+        return known
+
+    def _new_plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
         query = parse(asked.query, snapshot.catalog, is_admin=True)
         eyes = asked.eyes
         visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
@@ -110,8 +118,8 @@ class LiveWorld:
             return "invalid"
         return shown(encode_tree(tree, asked.question.shape, EntityCache()), asked)
 
-    def ask(self, cursors: Cursors, eyes: Eyes | None) -> Asked | None:
-        """Watch a random query; None when it is not accepted."""
+    async def ask(self, cursors: Cursors, eyes: Eyes | None) -> None:
+        """Watch a random query, unless it is not accepted."""
         draw = self.world.random
         query = random_query(self.world, cursors)
         if draw.random() < 0.1:
@@ -124,11 +132,9 @@ class LiveWorld:
         asked = Asked(query, eyes, question)
         self.asked.append(asked)
         try:
-            asked.live = self.live.watch_now(question, asked.hear)
+            asked.live = await self.live.watch(question, asked.hear)
         except InvalidInput:
             self.asked.remove(asked)
-            return None
-        return asked
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -228,6 +234,7 @@ async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Cou
     """
     stage = LiveWorld(world, path)
     stage.live.start()
+    steps_on_loop = limits.READ_STEPS_ON_LOOP
     draw = world.random
     cursors: Cursors = {}
     try:
@@ -235,9 +242,12 @@ async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Cou
         stage.commits = 0
         for eyes in (None, None, random_eyes(world), random_eyes(world)):
             for _ in range(5):
-                stage.ask(cursors, eyes)
+                await stage.ask(cursors, eyes)
         for number in range(rounds):
             count = draw.choice((1, 1, 1, 2, 3, 5))
+            if draw.random() < 0.1:
+                # Runs of some thousand steps of SQLite go to a thread.
+                limits.READ_STEPS_ON_LOOP = 1_000
             is_schema = draw.random() < 0.02
             writes = [
                 asyncio.ensure_future(
@@ -248,12 +258,14 @@ async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Cou
             if draw.random() < 0.05:
                 # Asked while a COMMIT is on its way: the snapshot may hold what is not published.
                 await asyncio.sleep(0)
-                stage.ask(cursors, None)
+                await stage.ask(cursors, None)
             await asyncio.gather(*writes)
             await stage.live.settled()
+            limits.READ_STEPS_ON_LOOP = steps_on_loop
             compare(stage, seed, number)
             remember(stage, cursors)
     finally:
+        limits.READ_STEPS_ON_LOOP = steps_on_loop
         await stage.close()
     counts = stage.live.counts
     return Counter(
@@ -261,6 +273,7 @@ async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Cou
         patched=counts.patched,
         rerun_node=counts.rerun_node,
         rerun_query=counts.rerun_query,
+        rerun_on_thread=counts.rerun_on_thread,
         silent=counts.silent,
     )
 

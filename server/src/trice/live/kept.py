@@ -192,7 +192,8 @@ class Level:
             case "child":
                 assert cell is not None
                 for row in self.node.rows:
-                    self.by_parent.setdefault(row[cell], set()).add(row[0])  # type: ignore[arg-type]
+                    parent: EntityId = row[cell]  # type: ignore[assignment]
+                    self.by_parent.setdefault(parent, set()).add(row[0])  # type: ignore[arg-type]
             case "parent":
                 assert cell is not None
                 for row in parents:

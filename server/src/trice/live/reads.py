@@ -61,7 +61,8 @@ def grown_reads(
     form: FormPlan, rows: Sequence[Row]
 ) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:
     """What an answer depends on in addition once a level shows these rows: entities and values."""
-    entities: set[tuple[str, EntityId]] = {(form.etype, row[0]) for row in rows}  # type: ignore[misc]
+    entities: set[tuple[str, EntityId]] = set()
+    entities.update((form.etype, row[0]) for row in rows)  # type: ignore[misc]
     values: set[ValueKey] = set()
     for child in form.children:
         if child.via is None or child.held is None:
