@@ -339,6 +339,68 @@ def test_commits_between_the_first_that_matters_and_the_refresh_count_too(play):
     play(scene)
 
 
+@pytest.mark.rule("L31")
+def test_commits_of_one_group_count_as_one_change(play):
+    query = {"todos": {"$": {"aggregate": "count", "where": {"rank": {"$gt": 1}}}}}
+
+    async def scene(stage):
+        await stage.write(*BASE)
+        watched = await stage.watch(query)
+        # The first starts at once; the others share the next COMMIT.
+        writes = [
+            ["update", "people", "p1", {"name": "Z"}],
+            ["update", "todos", "t1", {"rank": 5}],
+            ["update", "todos", "t1", {"title": "z"}],
+        ]
+        await asyncio.gather(*(stage.write(step) for step in writes))
+        assert stage.live.counts.patched == 1
+        await check_fresh(stage, watched, query)
+
+    play(scene)
+
+
+@pytest.mark.rule("L20")
+def test_a_page_behind_a_cursor_learns_of_rows_before_it(play):
+    async def scene(stage):
+        await stage.write(*BASE)
+        first = await stage.watch({"todos": {"$": {"order": {"rank": "asc"}, "limit": 1}}})
+        cursor = orjson.loads(first.live.answer.meta_json)["page-info"]["todos"]["start-cursor"]
+        first.stop()
+        paging = {"order": {"rank": "asc"}, "limit": 1, "after": cursor, "afterInclusive": True}
+        query = {"todos": {"$": paging}}
+        watched = await stage.watch(query)
+        cost = await cost_of(stage, ["update", "todos", NEW, {"rank": 0}])
+        assert (cost.statements, cost.patched, cost.changed) == (0, 1, 1)
+        await check_fresh(stage, watched, query)
+        # Whether others are before it, once that one has gone, only the database knows.
+        cost = await cost_of(stage, ["delete", "todos", NEW])
+        assert (cost.patched, cost.rerun_node) == (1, 1)
+        await check_fresh(stage, watched, query, 1)
+
+    play(scene)
+
+
+@pytest.mark.rule("L27")
+def test_proofs_leave_with_the_rows_they_prove(play):
+    query = {
+        "people": {
+            "$": {"where": {"name": "Ada"}},
+            "todos": {"$": {"where": {"tags.word": "red"}}},
+        }
+    }
+
+    async def scene(stage):
+        await stage.write(*BASE)
+        watched = await stage.watch(query, shape="flat")
+        assert b"red" in watched.live.answer.result_json
+        cost = await cost_of(stage, ["update", "people", "p1", {"name": "Z"}])
+        assert (cost.patched, cost.rerun_node, cost.rerun_query) == (1, 1, 0)
+        assert b"red" not in watched.live.answer.result_json
+        await check_fresh(stage, watched, query)
+
+    play(scene)
+
+
 RULES = {
     "todos": {
         "allow": {"view": "isOwner || auth.role == 'boss'"},
