@@ -11,34 +11,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import orjson
+from typing import Any, TypeVar
 
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
-from trice.errors import LimitExceeded
 from trice.identity import ADMIN, Identity
 from trice.live.aggregates import keep
-from trice.live.live import Answer, Live, LiveQuery, Question, RightsChanged, Watcher
+from trice.live.answers import Encoded, check_size, encode_tree
+from trice.live.live import Live
+from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
+from trice.live.outcome import Run
 from trice.live.reads import read_set
 from trice.protocol.ids import EventId, TxId
 from trice.query.ast import Query
-from trice.query.encode import (
-    EntityCache,
-    FlatParts,
-    flat_parts,
-    flat_result,
-    join_parts,
-    nested_result,
-    result_meta,
-)
+from trice.query.encode import EntityCache, flat_result, nested_result
 from trice.query.etypes import etypes_of
 from trice.query.parse import parse
-from trice.query.plan import plan
+from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Visibility
@@ -50,6 +43,7 @@ from trice.rules.writes import CheckResult, WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -124,7 +118,7 @@ class Database:
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
-        self.live = Live(engine, self._evaluate, runtime=runtime)
+        self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
         engine.on_commits(self._publish)
 
     @classmethod
@@ -277,7 +271,7 @@ class Database:
 
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
             result_json = flat_result(self._answer(source, identity, snapshot), EntityCache())
-            _check_size(result_json)
+            check_size(result_json)
             return result_json, snapshot.catalog.wire_json
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
@@ -443,19 +437,40 @@ class Database:
 
         return work
 
-    def _evaluate(self, snapshot: Snapshot, question: Question, is_on_loop: bool) -> Answer:
-        """One run of a live query, encoded. Off the loop it keeps away from the shared cache."""
+    def _evaluate(
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | None
+    ) -> Run:
+        """One run of a live query, encoded. Off the loop it keeps away from the shared cache.
+
+        known   a plan of an earlier run that still holds: parsing and planning are skipped
+        """
+        made = known or self._plan(snapshot, question)
+        tree = run(made, snapshot)
+        shape = question.shape
+        encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
+        tx = load_last_tx(snapshot)
+        lasting = _lasting(made)
+        kept = None if lasting is None else Tree(lasting, tree.nodes)
+
+        def encode(later: Tree) -> Encoded:
+            return encode_tree(later, shape, self._cache)
+
+        return Run(
+            encoded.answer,
+            read_set(tree),
+            kept,
+            tx,
+            parts=encoded.parts,
+            totals=None if kept is None else keep(kept, tx, encode),
+        )
+
+    def _plan(self, snapshot: Snapshot, question: Question) -> Plan:
+        """Plan a question, as long as its rights are still those of its identity."""
         identity = question.identity
         query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
         if self._rights(query, identity) != question.rights:
             raise RightsChanged
-        visibility = self.visible_to(query, identity, snapshot)
-        tree = run(plan(query, snapshot.catalog, visibility), snapshot)
-        cache = self._cache if is_on_loop else EntityCache()
-        encoded = _encoded(tree, question.shape, cache)
-        kept = keep(tree, snapshot, lambda tree: _encoded(tree, question.shape, self._cache)[:2])
-        parts = encoded.parts if self.live.deltas.is_wanted(question) else None
-        return Answer(encoded.result_json, encoded.meta_json, read_set(tree), parts, kept)
+        return plan(query, snapshot.catalog, self.visible_to(query, identity, snapshot))
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
@@ -484,31 +499,9 @@ class Database:
                             listener()
 
 
-class _Encoded(NamedTuple):
-    """An answer as JSON; `parts` is what a flat result is joined from."""
-
-    result_json: bytes
-    meta_json: bytes
-    parts: FlatParts | None
-
-
-def _encoded(tree: Tree, shape: str, cache: EntityCache) -> _Encoded:
-    """The answer in one of the shapes of a Question."""
-    if shape == "flat":
-        parts = flat_parts(tree, cache)
-        encoded = _Encoded(join_parts(parts), b"null", parts)
-    else:
-        result_json = orjson.dumps(nested_result(tree, is_inferring=shape == "tree-one"))
-        encoded = _Encoded(result_json, orjson.dumps(result_meta(tree)), None)
-    _check_size(encoded.result_json)
-    return encoded
-
-
-def _check_size(result_json: bytes) -> None:
-    if len(result_json) > limits.RESULT_BYTES_MAX:
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"The answer has {len(result_json):,} bytes; at most {limits.RESULT_BYTES_MAX:,} are"
-            " sent. Ask for a page with `limit`, or for less of each entity with `fields`.",
-            {"bytes": len(result_json), "bytes-max": limits.RESULT_BYTES_MAX},
-        )
+def _lasting(made: Plan) -> Plan | None:
+    """A plan that has run, fit for later runs; None when it holds for one run only."""
+    visibility = made.visibility
+    if not isinstance(visibility, RuledVisibility):
+        return made
+    return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None

@@ -208,6 +208,19 @@ LIVE_DELTA_BYTES_MAX = 64 * 1024 * 1024
 """Kept per app for deltas: the pieces of the current answers, the differences to earlier ones, and
 frames made of both. More: queries used least recently lose theirs and go on in full."""
 
+LIVE_PATCH_ROWS_MAX = 2_000
+"""Rows and links of an answer that is kept to be patched. Larger ones are run again as a whole."""
+
+LIVE_TREE_WEIGHT = 3
+"""How many bytes a kept answer counts per byte of its JSON, in LIVE_RESULTS_BYTES_MAX: its cells
+as objects, its encoded entities, and what finds them."""
+
+LIVE_PLAN_BYTES = 6_000
+"""What its plan counts there."""
+
+LIVE_GROWN_MAX = 256
+"""What patches add to the read set of a query before it is listed anew, without what has left."""
+
 LIVE_RECENT_CHANGES = 100_000
 """Rows and pairs those commits may have changed, all together; the oldest commits leave first."""
 

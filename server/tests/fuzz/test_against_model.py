@@ -21,7 +21,7 @@ from support.queries import random_query
 from support.twin import Twin
 from support.world import make_world, random_transaction, schema_steps, seed_steps
 from trice.identity import ADMIN
-from trice.live.live import LiveQuery
+from trice.live.live_query import LiveQuery
 
 SEEDS_THAT_FAILED: tuple[int, ...] = ()
 FIXED_SEEDS = 16

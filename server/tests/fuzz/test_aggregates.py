@@ -22,7 +22,9 @@ from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.world import make_world, random_transaction
 from trice.live.aggregates import Aggregates, keep
+from trice.live.answers import Encoded, encode_tree
 from trice.live.reads import read_set
+from trice.live.recent import RecentCommits
 from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
 from trice.query.encode import EntityCache, flat_result, nested_result
@@ -31,6 +33,7 @@ from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.engine import Snapshot
+from trice.store.log import load_last_tx
 
 SEEDS_THAT_FAILED: tuple[int, ...] = ()
 FIXED_SEEDS = 16
@@ -104,8 +107,8 @@ class Watching:
             visibility = eyes.visibility(snapshot.catalog)
             tree = run(plan(parsed, snapshot.catalog, visibility), snapshot)
             self.index.put(number, read_set(tree))
-            kept = keep(tree, snapshot, lambda tree: (_flat(tree), b"null"))
-            self.kept.adopt(number, kept, (), self.stage.engine.tx)
+            kept = keep(tree, load_last_tx(snapshot), _encoded)
+            self.kept.adopt(number, kept, RecentCommits(), self.stage.engine.tx)
             self.answers[number] = _flat(tree)
 
         self.stage.engine.read_now(work)
@@ -117,7 +120,11 @@ class Watching:
             if found is None:
                 self.run(number)
             else:
-                self.answers[number] = found[0]
+                self.answers[number] = found.answer.result_json
+
+
+def _encoded(tree: Tree) -> Encoded:
+    return encode_tree(tree, "flat", EntityCache())
 
 
 def _flat(tree: Tree) -> bytes:

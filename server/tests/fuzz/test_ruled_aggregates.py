@@ -17,7 +17,7 @@ from support.live_stage import SCHEMA
 from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.identity import ADMIN, GUEST, Identity
-from trice.live.live import LiveQuery
+from trice.live.live_query import LiveQuery
 from trice.protocol.ids import EntityId
 from trice.rules.document import Rules
 

@@ -26,7 +26,7 @@ from support.ruled_world import NICKS, RuledWorld, random_document
 from support.visible_stage import plain, triples
 from support.world import make_world, random_transaction
 from trice.identity import Identity
-from trice.live.live import LiveQuery
+from trice.live.live_query import LiveQuery
 
 SEEDS_THAT_FAILED: tuple[int, ...] = ()
 FIXED_SEEDS = 8

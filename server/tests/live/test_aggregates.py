@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,6 +14,8 @@ from trice import limits
 from trice.errors import TriceError
 from trice.identity import ADMIN, Identity
 from trice.live.aggregates import Aggregates, keep
+from trice.live.answers import Answer, Encoded
+from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import EntityId
 from trice.query.encode import nested_result
@@ -22,6 +24,7 @@ from trice.query.plan import plan
 from trice.query.run import run
 from trice.rules.document import Rules
 from trice.store.commit import Commit
+from trice.store.log import load_last_tx
 from trice.store.sqlite.connection import Connection
 
 ADA = "e3000000-0000-4000-8000-000000000001"
@@ -32,6 +35,17 @@ EVERYTHING = {
     "min": ["rank", "title"],
     "max": ["rank", "title"],
 }
+
+
+def recent_of(commits: Sequence[Commit]) -> RecentCommits:
+    recent = RecentCommits()
+    for commit in commits:
+        recent.add(commit)
+    return recent
+
+
+def shown(encoded: Encoded | None) -> bytes | None:
+    return None if encoded is None else encoded.answer.result_json
 
 
 def asking(where: Any = None, **asked: Any) -> dict[str, Any]:
@@ -350,18 +364,17 @@ def test_a_commit_that_the_snapshot_already_held_counts_once(play):
         kept_totals: Aggregates[str] = Aggregates(LiveCounts())
 
         def encoded(tree):
-            return orjson.dumps(nested_result(tree, is_inferring=False)), b""
+            return Encoded(Answer(orjson.dumps(nested_result(tree, is_inferring=False)), b""), None)
 
         def work(snapshot):
             query = parse(asking(count=True), snapshot.catalog, is_admin=True)
             tree = run(plan(query, snapshot.catalog), snapshot)
-            label = SimpleNamespace(tx=engine.tx - 1, rows=snapshot.rows, catalog=snapshot.catalog)
-            return keep(tree, label, encoded)
+            return keep(tree, load_last_tx(snapshot), encoded)
 
         # As if the last commit were durable, and in the snapshot, but not published yet.
-        kept_totals.adopt("q", engine.read_now(work), commits[:-1], engine.tx - 1)
+        kept_totals.adopt("q", engine.read_now(work), recent_of(commits[:-1]), engine.tx - 1)
         kept_totals.note(["q"], commits[-1])
-        assert kept_totals.refresh("q", engine) == (b'{"todos":{"count":4}}', b"")
+        assert shown(kept_totals.refresh("q", engine)) == b'{"todos":{"count":4}}'
 
     play(scene)
 
@@ -376,21 +389,21 @@ def test_commits_published_during_a_run_count_unless_one_is_forgotten(play, is_g
         kept_totals: Aggregates[str] = Aggregates(LiveCounts())
 
         def encoded(tree):
-            return orjson.dumps(nested_result(tree, is_inferring=False)), b""
+            return Encoded(Answer(orjson.dumps(nested_result(tree, is_inferring=False)), b""), None)
 
         def work(snapshot):
             query = parse(asking(count=True), snapshot.catalog, is_admin=True)
             tree = run(plan(query, snapshot.catalog), snapshot)
-            return keep(tree, snapshot, encoded)
+            return keep(tree, load_last_tx(snapshot), encoded)
 
         kept = engine.read_now(work)
         engine.on_commits(commits.extend)
         for name in ("g1", "g2"):
             await stage.write(["update", "todos", name, {"rank": 10}])
         recent = commits[1:] if is_gap else commits
-        kept_totals.adopt("q", kept, recent, engine.tx)
+        kept_totals.adopt("q", kept, recent_of(recent), engine.tx)
         found = kept_totals.refresh("q", engine)
-        assert found == (None if is_gap else (b'{"todos":{"count":5}}', b""))
+        assert shown(found) == (None if is_gap else b'{"todos":{"count":5}}')
 
     play(scene)
 

@@ -21,7 +21,7 @@ from trice import limits
 from trice.database import Database
 from trice.errors import Conflict, InvalidInput, LimitExceeded, PermissionDenied
 from trice.identity import ADMIN, Identity
-from trice.live.live import LiveQuery
+from trice.live.live_query import LiveQuery
 from trice.protocol.ids import EntityId
 from trice.rules.conditions import Conditions
 from trice.rules.document import Rules

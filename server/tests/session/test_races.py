@@ -282,7 +282,7 @@ def test_a_broken_query_sends_no_old_answer(play, monkeypatch):
         def broken(*_args):
             raise Unavailable("timeout", "too slow")
 
-        monkeypatch.setattr(live, "_evaluate", broken)
+        monkeypatch.setattr(live, "_patch", broken)
         client.say("transact", tx_steps=stage.create("todos", T1, slug="a"))
         failed = await client.hear("error")
         assert failed["original-event"] == {"op": "add-query", "q": TODOS}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from trice.protocol.ids import uuid_text
 from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
-from trice.store.sqlite.functions import fold, ilike
+from trice.store.like import fold
+from trice.store.sqlite.functions import ilike
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 

@@ -11,7 +11,7 @@ from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import InvalidInput
 from trice.identity import ADMIN
-from trice.live.live import LiveQuery, Question
+from trice.live.live_query import LiveQuery, Question
 
 IDS = {
     name: f"e{number:07d}-0000-4000-8000-000000000000"
@@ -81,9 +81,9 @@ class Stage:
         except InvalidInput:
             return None
 
-    async def watch(self, query: dict[str, Any]) -> Watched:
+    async def watch(self, query: dict[str, Any], *, shape: str = "tree") -> Watched:
         watched = Watched(self)
-        question = Question.of(_with_ids(query), identity=ADMIN, rights="admin", shape="tree")
+        question = Question.of(_with_ids(query), identity=ADMIN, rights="admin", shape=shape)
         watched.live = await self.database.watch(question, watched)
         return watched
 

@@ -15,7 +15,9 @@ from typing import Generic, TypeVar
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
+from trice.live.answers import Encoded
 from trice.live.own_columns import NotOwn, Predicate, always, scope_predicate, shown_predicate
+from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import AttrId, EntityId, TxId
 from trice.query.plan import AggregatePlan, FormPlan
@@ -27,8 +29,6 @@ from trice.store.engine import Engine, Snapshot
 from trice.store.log import load_last_tx
 
 Q = TypeVar("Q", bound=Hashable)
-Encoded = tuple[bytes, bytes]
-"""An answer's result and meta, as JSON."""
 
 
 class Sight:
@@ -120,7 +120,7 @@ class _Part:
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class KeptTotals:
     """The totals of one query, ready to be carried forward by commits.
 
     tree     the answer; its nodes hold the totals
@@ -163,18 +163,17 @@ class Kept:
         return [part for part in self.parts if part.is_stale]
 
 
-def keep(tree: Tree, snapshot: Snapshot, encode: Callable[[Tree], Encoded]) -> Kept | None:
+def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> KeptTotals | None:
     """What carries the answer `tree` forward; None unless every form of it aggregates.
 
-    snapshot  the one that `tree` was read from
+    tree      its plan must hold for later runs
+    tx        the newest transaction in the snapshot that it was read from
     encode    makes the answer of the tree, on the loop
-    cost      one look-up: a snapshot may hold commits beyond its `tx`, and none may count twice
     """
     visibility = tree.plan.visibility
     forms = [(node, node.form.aggregate) for node in tree.nodes]
-    if not forms or visibility.depends.is_timed or any(_is_judging(f.form) for f in tree.nodes):
+    if not forms or any(_is_judging(f.form) for f in tree.nodes):
         return None
-    tx = load_last_tx(snapshot)
     parts = [
         _Part(node, aggregate, _sight(aggregate, visibility), tx)
         for node, aggregate in forms
@@ -182,7 +181,7 @@ def keep(tree: Tree, snapshot: Snapshot, encode: Callable[[Tree], Encoded]) -> K
     ]
     if len(parts) < len(forms):
         return None
-    return Kept(tree, parts, visibility.depends, encode, tx)
+    return KeptTotals(tree, parts, visibility.depends, encode, tx)
 
 
 def _sight(aggregate: AggregatePlan, visibility: Visibility) -> Sight | None:
@@ -227,18 +226,17 @@ class Aggregates(Generic[Q]):
 
     def __init__(self, counts: LiveCounts) -> None:
         self._counts = counts
-        self._kept: dict[Q, Kept] = {}
+        self._kept: dict[Q, KeptTotals] = {}
         self._groups: dict[Q, int] = {}
         self._groups_sum = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def adopt(self, query: Q, kept: Kept | None, recent: Iterable[Commit], tx: TxId) -> None:
+    def adopt(self, query: Q, kept: KeptTotals | None, recent: RecentCommits, tx: TxId) -> None:
         """Take over what a run kept.
 
-        recent  the last commits published, in order
-        tx      the last of them
+        tx   the published transaction
         """
         if kept is None:
             self.forget(query)
@@ -246,10 +244,8 @@ class Aggregates(Generic[Q]):
         if self._kept.get(query) is kept:
             return
         self.forget(query)
-        missed = [commit for commit in recent if commit.tx > kept.tx]
-        if kept.tx < tx and (not missed or missed[0].tx != kept.tx + 1):
-            return
-        if all(map(kept.note, missed)):
+        missed = recent.since(kept.tx, tx)
+        if missed is not None and all(map(kept.note, missed)):
             self._put(query, kept)
 
     def note(self, touched: Iterable[Q], commit: Commit) -> None:
@@ -285,7 +281,7 @@ class Aggregates(Generic[Q]):
         if self._kept.pop(query, None) is not None:
             self._groups_sum -= self._groups.pop(query)
 
-    def _put(self, query: Q, kept: Kept) -> None:
+    def _put(self, query: Q, kept: KeptTotals) -> None:
         self._kept[query] = kept
         self._groups[query] = kept.groups
         self._groups_sum += kept.groups

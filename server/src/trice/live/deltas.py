@@ -161,7 +161,7 @@ class Deltas:
 
     Holds pieces of current answers, steps to them, and messages made of both, at most
     LIVE_DELTA_BYTES_MAX; outlives the live queries, for those who come back. Does not hold what a
-    session was told (the session does). On the loop only, but for `is_wanted`.
+    session was told (the session does). On the loop only.
     Invariant: what leads to a version is used only while that is the live query's digest.
     """
 
@@ -175,12 +175,15 @@ class Deltas:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, question: Asked) -> bool:
+        return question in self._entries
+
     def want(self, question: Asked) -> None:
         """Keep what is needed for deltas of `question` from its next run on."""
         self._find(question).is_wanted = True
 
     def is_wanted(self, question: Asked) -> bool:
-        """Whether a run must hand over its pieces; from any thread."""
+        """Whether somebody wants deltas: then what its answers are joined from must be noted."""
         entry = self._entries.get(question)
         return entry is not None and entry.is_wanted
 

@@ -3,146 +3,42 @@
     commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
 
 Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers.
-
-A little over 500 lines, one file because every method keeps the one invariant of `Live`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
-from trice.identity import Identity
-from trice.live.aggregates import Aggregates, Kept
+from trice.live.aggregates import Aggregates
+from trice.live.answers import Answer, Encoded
 from trice.live.deltas import Deltas
-from trice.live.read_set import ReadSet
+from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
+from trice.live.maintain import Kept, Maintainer
+from trice.live.outcome import Run
+from trice.live.reads import read_set
+from trice.live.recent import RecentCommits
 from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
-from trice.protocol import down
 from trice.protocol.ids import TxId
-from trice.query.encode import FlatParts
+from trice.query.encode import EntityCache, FlatParts
+from trice.query.plan import Plan
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot
 
 logger: Final = logging.getLogger("trice.live")
 
-NO_TX: Final = TxId(0)
-"""Before the first transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
-
-    source    the query as the client sent it
-    identity  whoever of those with these rights asked first
-    rights    identities with equal rights see the same answer
-    shape     "flat": triples for the client's own evaluation · "tree": nested objects ·
-              "tree-one": nested, has-one links as a single object
-    """
-
-    source: Any = field(compare=False)
-    identity: Identity = field(compare=False)
-    rights: str
-    shape: str
-    key: bytes
-
-    @staticmethod
-    def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
-        """Build a question; key order inside `source` does not matter for sharing."""
-        return Question(source, identity, rights, shape, query_key(source))
-
-    @property
-    def asked(self) -> tuple[str, bytes]:
-        """What a client asked for, whoever it is at the moment."""
-        return self.shape, self.key
-
-
-def query_key(source: Any) -> bytes:
-    """Equal for equal queries, whatever the order of their keys."""
-    return orjson.dumps(source, option=orjson.OPT_SORT_KEYS)
-
-
-class RightsChanged(Exception):
-    """The rules, or what the query names, changed: those who share it may not see the same now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One run of a question: encoded result and page info, and what it depends on.
-
-    parts   what the result is joined from, if somebody wants deltas of it
-    kept   what carries the answer to a question of aggregates forward
-    """
-
-    result_json: bytes
-    meta_json: bytes
-    reads: ReadSet
-    parts: FlatParts | None = None
-    kept: Kept | None = field(default=None, compare=False)
-
-
-Evaluate = Callable[[Snapshot, Question, bool], Answer]
-"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are."""
-
-
-@dataclass(slots=True, eq=False)
-class LiveQuery:
-    """One question that somebody watches, and its latest answer.
-
-    answer   None when the latest run failed (then `error` says why), before the first, and once
-             it was dropped to save memory (then `Live.recall` brings it back)
-    is_outdated   its rights are no longer those of its watchers: they must ask again
-    tx       the answer contains every commit up to here
-    Only `Live` writes it; watchers read it when told.
-    """
-
-    question: Question
-    q_json: bytes
-    answer: Answer | None = None
-    error: TriceError | None = None
-    is_outdated: bool = False
-    tx: TxId = NO_TX
-    digest: bytes = b""
-    watchers: dict[Watcher, None] = field(default_factory=dict)
-    _computation: bytes | None = None
-    _refresh: bytes | None = None
-
-    def computation(self) -> bytes:
-        """The answer as an element of `refresh-ok`; encoded once for all watchers."""
-        assert self.answer is not None
-        if self._computation is None:
-            self._computation = down.computation(
-                q_json=self.q_json,
-                result_json=self.answer.result_json,
-                meta_json=self.answer.meta_json,
-            )
-        return self._computation
-
-    def refresh_frame(self) -> bytes:
-        """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
-        if self._refresh is None:
-            self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
-        return self._refresh
-
-    def forget_frames(self) -> None:
-        self._computation = None
-        self._refresh = None
-
-
-Watcher = Callable[[LiveQuery], None]
-"""Told on the loop, after each change of the answer or failure to compute it."""
+Evaluate = Callable[[Snapshot, Question, bool, Plan | None], Run]
+"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are; the
+plan, if given, is one that still holds."""
 
 
 class Live:
@@ -156,7 +52,9 @@ class Live:
     dropped keeps its read set and digest: it is run again when touched, or when somebody asks.
     """
 
-    def __init__(self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime) -> None:
+    def __init__(
+        self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime, cache: EntityCache
+    ) -> None:
         self.counts = LiveCounts()
         self.deltas = Deltas()
         self._engine = engine
@@ -168,8 +66,8 @@ class Live:
         self._due: dict[LiveQuery, None] = {}
         # Their read sets are out of date, so every commit tries them again.
         self._broken: dict[LiveQuery, None] = {}
-        self._recent: deque[Commit] = deque()
-        self._recent_changes = 0
+        self._recent = RecentCommits()
+        self._maintainer = Maintainer(engine, self._recent, cache=cache, counts=self.counts)
         self._wake = asyncio.Event()
         self._slow: dict[LiveQuery, asyncio.Task[None]] = {}
         self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
@@ -215,8 +113,9 @@ class Live:
         live = self._queries.get(question)
         if live is None or live.answer is None or live in self._due:
             # A kept answer that a commit has touched would be older than what the caller may know.
-            answer = self._run_now(question)
-            live = self._adopt_first(question, answer, self._engine.tx)
+            if live is None or live in self._slow or not self._patch(live):
+                run = self._run_now(question, live)
+                live = self._adopt_first(question, run, self._engine.tx)
             self._due.pop(live, None)
         elif live in self._slow:
             raise ReadTooLong
@@ -328,7 +227,7 @@ class Live:
         before  the catalog in force before the first of them
         """
         for commit in commits:
-            self._remember(commit)
+            self._recent.add(commit)
             touched = self._subscriptions.affected(commit)
             if commit.is_catalog_changed:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
@@ -336,17 +235,10 @@ class Live:
             self._aggregates.note(touched, commit)
             self.counts.touched += len(touched)
             touched.update(self._broken)
+            for live in touched:
+                if live.stale_tx is None:
+                    live.stale_tx = commit.tx
             self._mark_due(touched)
-
-    def _remember(self, commit: Commit) -> None:
-        """Keep a commit for runs that began before it; the oldest leave."""
-        self._recent.append(commit)
-        self._recent_changes += _weight(commit)
-        while (
-            len(self._recent) > limits.LIVE_RECENT_COMMITS
-            or self._recent_changes > limits.LIVE_RECENT_CHANGES
-        ) and len(self._recent) > 1:
-            self._recent_changes -= _weight(self._recent.popleft())
 
     def _mark_due(self, touched: set[LiveQuery]) -> None:
         if touched:
@@ -374,25 +266,63 @@ class Live:
             # Its run may have begun before this commit: `_adopt` looks at the commits since.
             return
         try:
-            tx = self._engine.tx
-            self._adopt(live, self._counted_on(live) or self._run_now(live.question), tx)
+            if not self._patch(live):
+                tx = self._engine.tx
+                self._adopt(live, self._run_now(live.question, live), tx)
         except ReadTooLong:
             self._slow[live] = asyncio.get_running_loop().create_task(self._slow_run(live))
         except Exception as cause:
             self._fail(live, cause)
 
-    def _counted_on(self, live: LiveQuery) -> Answer | None:
-        """The answer of a query of aggregates, carried forward; None: it must be run."""
-        found = self._aggregates.refresh(live, self._engine)
-        if found is None or live.answer is None:
-            return None
-        return replace(live.answer, result_json=found[0], meta_json=found[1])
+    def _patch(self, live: LiveQuery) -> bool:
+        """Bring an answer at hand up to date without a whole run, if that can be.
+
+        raises   what makes the answer fail
+        """
+        if live.answer is None or live.error is not None:
+            return False
+        counted = self._aggregates.refresh(live, self._engine)
+        if counted is not None:
+            self._adopt_patched(live, None if counted.answer == live.answer else counted)
+            return True
+        if live.kept is None:
+            return False
+        shape = live.question.shape
+        done = self._maintainer.refresh(live.kept, live.stale_tx, shape=shape, answer=live.answer)
+        if done is None:
+            return False
+        self.counts.patched += 1
+        if done.reads is not None:
+            self._subscriptions.put(live, done.reads)
+        elif (
+            self._subscriptions.grow(live, *done.grown) > limits.LIVE_GROWN_MAX
+            and live.kept.tree is not None
+        ):
+            self._subscriptions.put(live, read_set(live.kept.tree))
+        self._adopt_patched(live, done.encoded)
+        return True
+
+    def _adopt_patched(self, live: LiveQuery, encoded: Encoded | None) -> None:
+        """Take over an answer that was carried forward; None: it shows what it showed."""
+        live.move_to(self._engine.tx)
+        if encoded is not None:
+            live.show(encoded.answer)
+            self._note_version(live, encoded.parts)
+            self._keep(live, encoded.answer)
+        self._tell_if_news(live, is_changed=encoded is not None)
+
+    def _note_version(self, live: LiveQuery, parts: FlatParts | None) -> None:
+        """An answer was taken over. Its digest is only made where something is kept for deltas."""
+        question = live.question
+        if question in self.deltas:
+            is_wanted = self.deltas.is_wanted(question)
+            self.deltas.note(question, live.digest, parts if is_wanted else None)
 
     async def _slow_run(self, live: LiveQuery) -> None:
         try:
-            answer, tx = await self._run_on_thread(live.question)
+            run, tx = await self._run_on_thread(live.question)
             if self._queries.get(live.question) is live:
-                self._adopt(live, answer, tx)
+                self._adopt(live, run, tx)
         except Exception as cause:
             self._fail(live, cause)
         finally:
@@ -400,20 +330,26 @@ class Live:
             self._note_idle()
 
     async def _first_slow_run(self, question: Question) -> LiveQuery:
-        answer, tx = await self._run_on_thread(question)
+        run, tx = await self._run_on_thread(question)
         if question not in self._waiting:
             raise asyncio.CancelledError  # `wait_for` may swallow the one it was sent
-        return self._adopt_first(question, answer, tx)
+        return self._adopt_first(question, run, tx)
 
-    def _run_now(self, question: Question) -> Answer:
+    def _run_now(self, question: Question, live: LiveQuery | None) -> Run:
+        """Run a question whole; with the plan of its live query, if there is one that holds."""
+        plan = None
+        if live is not None and live.kept is not None:
+            plan = self._maintainer.plan_of(live.kept, live.stale_tx)
         self.counts.rerun_query += 1
-        return self._engine.read_now(lambda snapshot: self._evaluate(snapshot, question, True))
+        return self._engine.read_now(
+            lambda snapshot: self._evaluate(snapshot, question, True, plan)
+        )
 
-    async def _run_on_thread(self, question: Question) -> tuple[Answer, TxId]:
+    async def _run_on_thread(self, question: Question) -> tuple[Run, TxId]:
         self.counts.rerun_on_thread += 1
 
-        def work(snapshot: Snapshot) -> tuple[Answer, TxId]:
-            return self._evaluate(snapshot, question, False), snapshot.tx
+        def work(snapshot: Snapshot) -> tuple[Run, TxId]:
+            return self._evaluate(snapshot, question, False, None), snapshot.tx
 
         timeout_ms = (
             limits.ADMIN_READ_TIMEOUT_MS if question.rights == "admin" else limits.READ_TIMEOUT_MS
@@ -424,7 +360,7 @@ class Live:
             if generation == self._generation:
                 return found
 
-    def _adopt_first(self, question: Question, answer: Answer, tx: TxId) -> LiveQuery:
+    def _adopt_first(self, question: Question, run: Run, tx: TxId) -> LiveQuery:
         live = self._queries.get(question)
         if live is None:
             if len(self._queries) >= limits.LIVE_QUERIES_MAX:
@@ -434,34 +370,42 @@ class Live:
                 )
             live = LiveQuery(question, orjson.dumps(question.source))
             self._queries[question] = live
-        self._adopt(live, answer, tx)
+        self._adopt(live, run, tx)
         return live
 
-    def _adopt(self, live: LiveQuery, answer: Answer, tx: TxId) -> None:
+    def _adopt(self, live: LiveQuery, run: Run, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
         if tx < live.tx:
             return  # a short run overtook this long one: answers only move forward
-        digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
-        is_changed = digest != live.digest or live.error is not None
-        self.deltas.note(live.question, digest, answer.parts)
-        is_recalled = live in self._recalled
-        self._recalled.discard(live)
+        answer = run.answer
+        is_changed = live.error is not None or not live.is_shown(answer)
         self._broken.pop(live, None)
-        live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
-        live.forget_frames()
-        self._subscriptions.put(live, answer.reads)
-        self._aggregates.adopt(live, answer.kept, self._recent, self._engine.tx)
+        live.show(answer)
+        live.move_to(tx)
+        live.error, live.kept = None, Kept.of(run)
+        self._subscriptions.put(live, run.reads)
+        self._note_version(live, run.parts)
+        self._aggregates.adopt(live, run.totals, self._recent, self._engine.tx)
         self._catch_up(live)
-        self._keep(live, len(answer.result_json) + len(answer.meta_json))
+        self._keep(live, answer)
+        self._tell_if_news(live, is_changed=is_changed)
+
+    def _tell_if_news(self, live: LiveQuery, *, is_changed: bool) -> None:
+        """Tell the watchers of an answer that differs from the last, or that somebody waits for."""
         if is_changed:
             self.counts.changed += 1
         else:
             self.counts.silent += 1
+        is_recalled = live in self._recalled
+        self._recalled.discard(live)
         if is_changed or is_recalled:
             self._tell(live)
 
-    def _keep(self, live: LiveQuery, size_bytes: int) -> None:
+    def _keep(self, live: LiveQuery, answer: Answer) -> None:
         """Count an answer that just came, and drop those not used for longest beyond the limit."""
+        size_bytes = answer.size_bytes
+        if live.kept is not None:
+            size_bytes += live.kept.weight_bytes(answer)
         self._kept_bytes += size_bytes - self._kept.pop(live, 0)
         self._kept[live] = size_bytes
         while self._kept_bytes > limits.LIVE_RESULTS_BYTES_MAX and len(self._kept) > 1:
@@ -470,20 +414,22 @@ class Live:
     def _drop(self, live: LiveQuery) -> None:
         self._kept_bytes -= self._kept.pop(live, 0)
         self._aggregates.forget(live)
-        live.answer = None
-        live.forget_frames()
+        live.drop()
 
     def _catch_up(self, live: LiveQuery) -> None:
         """Mark `live` due if a commit after its run touches it; only slow runs meet any."""
         if live.tx >= self._engine.tx:
             return
-        missed = [commit for commit in self._recent if commit.tx > live.tx]
-        is_log_whole = bool(missed) and missed[0].tx == live.tx + 1
-        if not is_log_whole or any(
-            commit.is_catalog_changed or live in self._subscriptions.affected(commit)
-            for commit in missed
-        ):
+        missed = self._recent.since(live.tx, self._engine.tx)
+        if missed is None:
+            live.kept = None
             self._mark_due({live})
+            return
+        for commit in missed:
+            if commit.is_catalog_changed or live in self._subscriptions.affected(commit):
+                live.stale_tx = commit.tx
+                self._mark_due({live})
+                return
 
     def _fail(self, live: LiveQuery, cause: Exception) -> None:
         """Tell the watchers that the query is broken; the next commit tries again."""
@@ -521,7 +467,3 @@ class Live:
     def _note_idle(self) -> None:
         if not self._due and not self._slow:
             self._is_idle.set()
-
-
-def _weight(commit: Commit) -> int:
-    return len(commit.entities) + len(commit.pairs)

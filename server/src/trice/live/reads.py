@@ -5,12 +5,14 @@ What is visible is part of it: the conditions that decide it are reads of the fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.live.read_set import ReadSet, Side, ValueKey
 from trice.protocol.ids import AttrId, EntityId
+from trice.query.plan import FormPlan
 from trice.query.reads import Equality, FormReads
 from trice.query.tree import Node, Tree
 from trice.store.engine import Row
@@ -55,6 +57,27 @@ def read_set(tree: Tree) -> ReadSet:
     )
 
 
+def grown_reads(
+    form: FormPlan, rows: Sequence[Row]
+) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:
+    """What an answer depends on in addition once a level shows these rows: entities and values."""
+    entities: set[tuple[str, EntityId]] = set()
+    entities.update((form.etype, row[0]) for row in rows)  # type: ignore[misc]
+    values: set[ValueKey] = set()
+    for child in form.children:
+        if child.via is None or child.held is None:
+            continue
+        match child.held:
+            case "parent":
+                _add_targets(entities, child, rows)
+            case "child":
+                values.update((child.via.attr.id, "", row[0]) for row in rows)
+            case "pairs":
+                side: Side = "source" if child.via.is_forward else "target"
+                values.update((child.via.attr.id, side, row[0]) for row in rows)
+    return entities, values
+
+
 def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> None:
     reads = node.form.reads
     if node.form.is_witness or reads is None:
@@ -73,7 +96,7 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
         _add_linked(found, node, reads, tested, parents)
     ids = node.ids()
     for child in node.children:
-        _note_targets(found, child, node.rows)
+        _add_targets(found.entities, child.form, node.rows)
         _add_node(found, child, ids)
 
 
@@ -90,12 +113,12 @@ def _add_top(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> 
     # Links walked or tested from here that are no column of the entity show in other changes.
     for attr_id in tested:
         attr = found.catalog.by_id[attr_id]
-        if _shows_elsewhere(attr, reads.etype):
+        if shows_elsewhere(attr, reads.etype):
             found.attrs.add(attr_id)
             found.births.add(attr.etype)
 
 
-def _shows_elsewhere(attr: Attr, etype: str) -> bool:
+def shows_elsewhere(attr: Attr, etype: str) -> bool:
     """Whether a change of `attr` that matters to an entity may be listed under another one.
 
     A link from a namespace to itself is a column of the one end, and tested from either.
@@ -131,9 +154,9 @@ def _add_linked(
             found.tested.update(tested, (via.attr.id,))
             found.values.update((via.attr.id, "", parent) for parent in parents)
             by_id = found.catalog.by_id
-            found.attrs.update(a for a in tested if _shows_elsewhere(by_id[a], reads.etype))
+            found.attrs.update(a for a in tested if shows_elsewhere(by_id[a], reads.etype))
         case "parent":
-            # The link is a column of the parents, which are shown; `_note_targets` has the rest.
+            # The link is a column of the parents, which are shown; `_add_targets` has the rest.
             found.attrs.update(tested)
         case "pairs":
             side: Side = "source" if via.is_forward else "target"
@@ -144,11 +167,12 @@ def _add_linked(
             pass
 
 
-def _note_targets(found: _Collector, child: Node, parents: list[Row]) -> None:
+def _add_targets(
+    entities: set[tuple[str, EntityId]], child: FormPlan, parents: Sequence[Row]
+) -> None:
     """Targets of has-one links count as read even if they are filtered out or do not exist yet."""
-    form = child.form
-    if form.held == "parent" and form.link_cell is not None:
+    if child.held == "parent" and child.link_cell is not None:
         for row in parents:
-            target = row[form.link_cell]
+            target = row[child.link_cell]
             if isinstance(target, bytes):
-                found.entities.add((form.etype, EntityId(target)))
+                entities.add((child.etype, EntityId(target)))

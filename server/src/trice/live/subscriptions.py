@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
-from trice.live.read_set import ReadSet, Side
+from trice.live.read_set import ReadSet, Side, ValueKey
 from trice.protocol.ids import AttrId, EntityId
 from trice.store.commit import Commit, EntityChange, PairChange
 
@@ -27,6 +27,8 @@ class Subscriptions(Generic[Q]):
 
     def __init__(self) -> None:
         self._read_sets: dict[Q, ReadSet] = {}
+        # What patches of an answer added since: entities and values, not in the read set.
+        self._grown: dict[Q, tuple[set[tuple[str, EntityId]], set[ValueKey]]] = {}
         self._by_entity: dict[tuple[str, EntityId], set[Q]] = {}
         self._by_value: dict[tuple[AttrId, Side], dict[Cell, set[Q]]] = {}
         self._by_attr: dict[AttrId, set[Q]] = {}
@@ -40,7 +42,7 @@ class Subscriptions(Generic[Q]):
     def put(self, query: Q, reads: ReadSet) -> None:
         """Register `query`, or replace what it depends on."""
         previous = self._read_sets.get(query)
-        if previous == reads:
+        if previous == reads and query not in self._grown:
             return
         if previous is not None:
             self._unlink(query, previous)
@@ -57,6 +59,27 @@ class Subscriptions(Generic[Q]):
             self._by_etype.setdefault(etype, set()).add(query)
         for name in reads.waits:
             self._by_wait.setdefault(name, set()).add(query)
+
+    def grow(
+        self, query: Q, entities: Iterable[tuple[str, EntityId]], values: Iterable[ValueKey]
+    ) -> int:
+        """Add to what a registered `query` depends on, until the next `put`.
+
+        returns   how much was added since the last one
+        cost      O(entities + values)
+        """
+        reads = self._read_sets[query]
+        more_entities, more_values = self._grown.setdefault(query, (set(), set()))
+        for entity in entities:
+            if entity not in reads.entities:
+                more_entities.add(entity)
+                self._by_entity.setdefault(entity, set()).add(query)
+        for value in values:
+            if value not in reads.values:
+                more_values.add(value)
+                attr_id, side, cell = value
+                self._by_value.setdefault((attr_id, side), {}).setdefault(cell, set()).add(query)
+        return len(more_entities) + len(more_values)
 
     def remove(self, query: Q) -> None:
         """Forget `query`; unknown ones are no error."""
@@ -132,9 +155,10 @@ class Subscriptions(Generic[Q]):
             found |= self._by_value.get((pair.attr_id, side), {}).get(end, set())
 
     def _unlink(self, query: Q, reads: ReadSet) -> None:
-        for entity in reads.entities:
+        more_entities, more_values = self._grown.pop(query, (set(), set()))
+        for entity in (*reads.entities, *more_entities):
             _discard(self._by_entity, entity, query)
-        for attr_id, side, cell in reads.values:
+        for attr_id, side, cell in (*reads.values, *more_values):
             by_cell = self._by_value[(attr_id, side)]
             _discard(by_cell, cell, query)
             if not by_cell:

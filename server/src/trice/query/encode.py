@@ -17,7 +17,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
-from trice.query.plan import CELLS_FROM, FormPlan, Projection
+from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
 from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
 from trice.store.engine import Row
@@ -249,6 +249,30 @@ def _holders(tree: Tree, attr_id: AttrId) -> set[Cell]:
     }
 
 
+def pair_json(attr_id: AttrId, pair: Pair) -> bytes:
+    """A link as one triple."""
+    source, target, created_ms = pair
+    # Ids need no escaping; so this costs no more than encoding all of them as one list.
+    return f'["{uuid_text(source)}","{attr_id}","{uuid_text(target)}",{created_ms}]'.encode()
+
+
+def shows_each_once(plan: Plan) -> bool:
+    """Whether no two levels can show the same entity or link: then the parts of each level, one
+    after the other, are the answer."""
+    etypes: set[str] = set()
+    links: set[AttrId] = set()
+    for form in walk_forms(plan.forms):
+        if form.is_witness or form.pairs or form.etype in etypes:
+            return False
+        etypes.add(form.etype)
+        if form.held == "pairs":
+            assert form.via is not None
+            if form.via.attr.id in links:
+                return False
+            links.add(form.via.attr.id)
+    return True
+
+
 def _add_pairs(
     parts: list[bytes],
     seen: set[tuple[AttrId, bytes, bytes]],
@@ -259,9 +283,7 @@ def _add_pairs(
         key = (attr_id, source, target)
         if key not in seen:
             seen.add(key)
-            source_text, target_text = uuid_text(source), uuid_text(target)
-            # Ids need no escaping; so this costs no more than encoding all of them as one list.
-            parts.append(f'["{source_text}","{attr_id}","{target_text}",{created_ms}]'.encode())
+            parts.append(pair_json(attr_id, (source, target, created_ms)))
 
 
 def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:

@@ -40,6 +40,25 @@ def read_totals(aggregate: AggregatePlan, snapshot: Statements) -> Totals:
     return Totals.of_rows(aggregate.columns, rows)
 
 
+def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Snapshot) -> Node:
+    """Run one level of a plan and what hangs below it.
+
+    parents   rows of the level above; None: a level at the top
+    raises    as `run`
+    """
+    reader = _Reader(snapshot)
+    if parents is None:
+        return reader.top(form)
+    node = reader.linked(form, parents)
+    reader.below(node)
+    return node
+
+
+def run_rows(form: FormPlan, parents: Sequence[Row], snapshot: Snapshot) -> Node:
+    """Run the statement of one level for some of its parents; nothing below it."""
+    return _Reader(snapshot).linked(form, parents)
+
+
 class _Reader:
     """Runs the statements of one answer and counts its rows."""
 
@@ -62,12 +81,13 @@ class _Reader:
         elif form.select is not None:
             node.rows = self._snapshot.rows(form.select.sql, form.select.bindings)
         elif form.page is not None:
-            node.page = PageInfo(None, None, False, _is_previous_given(form.page))
+            node.page = no_rows(form.page)
         self._count(node.rows)
-        self._below(node)
+        self.below(node)
         return node
 
-    def _below(self, node: Node) -> None:
+    def below(self, node: Node) -> None:
+        """Add the levels below a node, and the links that prove its conditions."""
         ids = node.ids() if node.form.pairs or node.form.children else ()
         for pairs_plan in node.form.pairs:
             statement = pairs_plan.statement
@@ -75,13 +95,22 @@ class _Reader:
             self._count(found)
             node.witnesses.append((pairs_plan.attr.id, _as_pairs(found)))
         for form in node.form.children:
-            child = Node(form)
-            if ids and form.select is not None:
-                self._read_linked(child, node.rows, ids)
+            child = self.linked(form, node.rows, ids)
             node.children.append(child)
-            self._below(child)
+            self.below(child)
 
-    def _read_linked(self, node: Node, parents: list[Row], ids: tuple[EntityId, ...]) -> None:
+    def linked(
+        self, form: FormPlan, parents: Sequence[Row], ids: tuple[EntityId, ...] | None = None
+    ) -> Node:
+        """The rows of a level below `parents`, whose ids may be given; without the levels below."""
+        node = Node(form)
+        if ids is None:
+            ids = tuple(row[0] for row in parents)  # type: ignore[misc]
+        if ids and form.select is not None:
+            self._read_linked(node, parents, ids)
+        return node
+
+    def _read_linked(self, node: Node, parents: Sequence[Row], ids: tuple[EntityId, ...]) -> None:
         form = node.form
         statement = form.select
         assert statement is not None
@@ -129,8 +158,9 @@ class _Reader:
         if page.is_last:
             rows.reverse()
         node.rows = rows
+        node.is_cut = has_more
         if not rows:
-            node.page = PageInfo(None, None, False, _is_previous_given(page))
+            node.page = no_rows(page)
             return
         has_next, has_previous = (False, has_more) if page.is_last else (has_more, False)
         if not has_next:
@@ -143,8 +173,7 @@ class _Reader:
                 after is not None
                 and self._is_any_beyond(pages, form, rows[0], is_descending=not is_descending)
             )
-        first, last = (_cursor(form, row) for row in (rows[0], rows[-1]))
-        node.page = PageInfo(first, last, has_next, has_previous)
+        node.page = page_info(form, rows, has_next=has_next, has_previous=has_previous)
 
     def _stretch(
         self,
@@ -171,13 +200,14 @@ class _Reader:
         self, pages: PageSelect, form: FormPlan, row: Row, *, is_descending: bool
     ) -> bool:
         """Whether a matching row follows `row` in this direction."""
-        bound = Bound(_order_of(form, row), row[0], False)  # type: ignore[arg-type]
+        bound = Bound(order_of(form, row), row[0], False)  # type: ignore[arg-type]
         return bool(
             self._stretch(pages, is_descending=is_descending, start=bound, end=None, limit=1)
         )
 
 
-def _order_of(form: FormPlan, row: Row) -> Cell:
+def order_of(form: FormPlan, row: Row) -> Cell:
+    """The cell by which a row of a page is ordered; NULL for what is hidden."""
     position = form.order_position
     if position is None:
         return row[1]
@@ -210,9 +240,17 @@ def _unless_hidden(cell: Cell) -> Cell:
     return None if cell == HIDDEN else cell
 
 
-def _is_previous_given(page: Page) -> bool:
-    """An empty page says so when it was looked for behind something (instant-realtime §5.7)."""
-    return page.offset > 0 or page.after is not None
+def page_info(
+    form: FormPlan, rows: Sequence[Row], *, has_next: bool, has_previous: bool
+) -> PageInfo:
+    """What a page of these rows, at least one, says of itself."""
+    return PageInfo(_cursor(form, rows[0]), _cursor(form, rows[-1]), has_next, has_previous)
+
+
+def no_rows(page: Page) -> PageInfo:
+    """What an empty page says (instant-realtime §5.7): something is before it if it was looked for
+    behind something."""
+    return PageInfo(None, None, False, page.offset > 0 or page.after is not None)
 
 
 def _split_pairs(node: Node, rows: list[Row]) -> None:

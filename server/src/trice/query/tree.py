@@ -51,6 +51,7 @@ class Node:
     children  one per level below, in the plan's order, witnesses last
     count     of a level that only counts (`FormPlan.is_count`)
     totals    of a level that aggregates
+    is_cut    the page ends by its limit, and more rows follow where it was read to
     """
 
     form: FormPlan
@@ -61,6 +62,7 @@ class Node:
     page: PageInfo | None = None
     count: int | None = None
     totals: Totals | None = None
+    is_cut: bool = False
 
     def ids(self) -> tuple[EntityId, ...]:
         """The entities of this level, in the order of `rows`."""

@@ -28,14 +28,12 @@ class Depends:
     attrs     any change of these attrs, on any row, counts: links walked by `auth.ref`
     births    namespaces whose appearing and vanishing entities count
     etypes    namespaces named
-    is_timed  the time at which they were made: made later they may say otherwise
     """
 
     entities: frozenset[tuple[str, EntityId]] = frozenset()
     attrs: frozenset[AttrId] = frozenset()
     births: frozenset[str] = frozenset()
     etypes: frozenset[str] = frozenset()
-    is_timed: bool = False
 
 
 class Visibility(Protocol):

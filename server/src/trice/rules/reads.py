@@ -12,8 +12,8 @@ from trice.catalog.catalog import Catalog
 from trice.cel.errors import EvaluationError
 from trice.cel.evaluate import Program
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.ast import NOTHING, Scope
-from trice.query.visibility import Depends
+from trice.query.ast import NOTHING, Scope, is_judged
+from trice.query.visibility import Depends, FixedVisibility
 from trice.rules.conditions import Conditions
 from trice.rules.document import Rules
 from trice.rules.facts import Facts, facts_of
@@ -37,8 +37,10 @@ class RuledVisibility:
         self._fields: dict[AttrId, Scope] = {}
         self._paths: set[tuple[str, str]] = set()
         self._is_user_read = False
-        self._is_timed = False
         self._is_path_computed = False
+        self.is_lasting = True
+        """Whether the scopes stay the same while what they were made from does. Not those that name
+        the time, take tokens, or keep what they read."""
 
     def entities(self, etype: str) -> Scope:
         """What an entity must meet to exist; empty: every one does."""
@@ -63,6 +65,10 @@ class RuledVisibility:
         """Whether a field of the namespace has a rule."""
         return bool(self._rules.fields_of(etype))
 
+    def frozen(self) -> FixedVisibility:
+        """The scopes asked for so far, without the state that they were made on."""
+        return FixedVisibility(dict(self._entities), dict(self._fields), self.depends)
+
     @property
     def depends(self) -> Depends:
         """What the scopes asked for so far were made from."""
@@ -86,7 +92,6 @@ class RuledVisibility:
             attrs=frozenset(attrs),
             births=frozenset(etypes),
             etypes=frozenset(etypes),
-            is_timed=self._is_timed,
         )
 
     def _scope(self, program: Program, etype: str, action: str) -> Scope:
@@ -95,9 +100,12 @@ class RuledVisibility:
             return () if facts.constant else NOTHING
         self._note(facts, etype)
         judge = self._judge
-        return self._conditions.scope_of(
+        scope = self._conditions.scope_of(
             program, etype, lambda: judged_rows(program, etype=etype, action=action, judge=judge)
         )
+        if is_judged(scope) or facts.mentions("request", "time") or facts.mentions("rateLimit"):
+            self.is_lasting = False
+        return scope
 
     def _note(self, facts: Facts, etype: str) -> None:
         """What a rule depends on besides its conditions: the caller, whose `auth.id` alone never
@@ -110,8 +118,6 @@ class RuledVisibility:
         self._is_path_computed |= "data" in facts.computed_refs
         if "auth" in facts.whole or facts.labels("auth") - {"id"}:
             self._is_user_read = True
-        if facts.mentions("request", "time"):
-            self._is_timed = True
 
     def _leads_on(self, etype: str, path: str) -> bool:
         """Whether all that `path` names is there; the conditions made of it then mention it."""

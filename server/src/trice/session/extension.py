@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.errors import InvalidInput
-from trice.live.live import NO_TX
+from trice.live.live_query import NO_TX
 from trice.protocol.ids import TxId
 
 VERSION: Final = 1

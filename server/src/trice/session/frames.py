@@ -11,8 +11,9 @@ from typing import Any
 
 from trice.catalog.catalog import Catalog
 from trice.database import Database
+from trice.live.answers import Answer
 from trice.live.deltas import NOTHING_HELD, Deltas
-from trice.live.live import Answer, LiveQuery
+from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId
 from trice.session.extension import VERSION, Extension

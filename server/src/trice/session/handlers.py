@@ -22,7 +22,7 @@ from trice.errors import (
 )
 from trice.identity import ADMIN, Identity
 from trice.live.deltas import NOTHING_HELD, find_version
-from trice.live.live import LiveQuery, Question, RightsChanged, query_key
+from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes

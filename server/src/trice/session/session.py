@@ -19,7 +19,7 @@ from trice.apps.apps import App, Apps
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
 from trice.identity import GUEST, Identity
-from trice.live.live import LiveQuery, Question
+from trice.live.live_query import LiveQuery, Question
 from trice.log import fields
 from trice.protocol import down
 from trice.protocol.errors import CODES

@@ -20,7 +20,7 @@ from enum import Enum
 
 from trice import limits
 from trice.live.deltas import NOTHING_HELD
-from trice.live.live import LiveQuery, Question
+from trice.live.live_query import LiveQuery, Question
 
 
 class Phase(Enum):

@@ -14,9 +14,7 @@ trice_pack(…)                 its arguments as one, for calls that have too ma
 from __future__ import annotations
 
 import marshal
-import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import apsw
@@ -26,8 +24,8 @@ from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
+from trice.store.like import is_like
 
-_PATTERNS_KEPT: Final = 256
 _ROW_STEPS: Final = 10
 """What a row costs besides its evaluation, in steps of one: the call, and its cells."""
 
@@ -122,76 +120,11 @@ def ilike(*arguments: Cell) -> bool:
     """Whether the whole text matches, in any case; False when either is no text.
 
     arguments  pattern, value
-    cost       O(pattern · value) at worst: `%` takes the leftmost match of what follows it, which
-               is always enough: nothing is tried twice
     """
     pattern, value = arguments
     if not isinstance(pattern, str) or not isinstance(value, str):
         return False
-    return _matches(_runs(pattern), fold(value))
-
-
-def fold(text: str) -> str:
-    """Upper case as JavaScript's `i` flag compares: a character at a time, ß and K stay."""
-    if text.isascii():
-        return text.upper()
-    return "".join(map(_fold_char, text))
-
-
-@lru_cache(maxsize=4096)
-def _fold_char(char: str) -> str:
-    upper = char.upper()
-    if len(upper) != 1 or (ord(char) >= 128 > ord(upper)):
-        return char
-    return upper
-
-
-@lru_cache(maxsize=_PATTERNS_KEPT)
-def _runs(pattern: str) -> tuple[re.Pattern[str], ...]:
-    """The pattern split at its `%`s, each piece an expression for text of one fixed length."""
-    pieces: list[list[str]] = [[]]
-    is_escaped = False
-    for char in pattern:
-        if not is_escaped and char == "\\":
-            is_escaped = True
-            continue
-        if not is_escaped and char == "%":
-            pieces.append([])
-        elif not is_escaped and char == "_":
-            pieces[-1].append(".")
-        else:
-            pieces[-1].append(re.escape(fold(char)))
-        is_escaped = False
-    if is_escaped:
-        pieces[-1].append(re.escape("\\"))
-    return tuple(re.compile("".join(piece), re.DOTALL) for piece in pieces)
-
-
-def _matches(runs: tuple[re.Pattern[str], ...], text: str) -> bool:
-    if len(runs) == 1:
-        return runs[0].fullmatch(text) is not None
-    first = runs[0].match(text)
-    if first is None:
-        return False
-    position = first.end()
-    for run in runs[1:-1]:
-        found = run.search(text, position)
-        if found is None:
-            return False
-        position = found.end()
-    return _ends_with(runs[-1], text, position)
-
-
-def _ends_with(run: re.Pattern[str], text: str, position: int) -> bool:
-    """Whether the last piece matches the end of the text, not before `position`."""
-    start = len(text) - _length(run)
-    return start >= position and run.fullmatch(text, start) is not None
-
-
-@lru_cache(maxsize=_PATTERNS_KEPT)
-def _length(run: re.Pattern[str]) -> int:
-    """Characters that a piece matches: every escape in its expression stands for one."""
-    return len(re.sub(r"\\.", ".", run.pattern, flags=re.DOTALL))
+    return is_like(pattern, value, is_case_sensitive=False)
 
 
 def _text_order(*arguments: Cell) -> bytes | None:

@@ -1,0 +1,141 @@
+"""What is asked, and one question that somebody watches, with its latest answer. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from trice.errors import TriceError
+from trice.identity import Identity
+from trice.live.answers import Answer
+from trice.live.maintain import Kept
+from trice.protocol import down
+from trice.protocol.ids import TxId
+
+NO_TX: Final = TxId(0)
+"""Before the first transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
+
+    source    the query as the client sent it
+    identity  whoever of those with these rights asked first
+    rights    identities with equal rights see the same answer
+    shape     "flat": triples for the client's own evaluation · "tree": nested objects ·
+              "tree-one": nested, has-one links as a single object
+    """
+
+    source: Any = field(compare=False)
+    identity: Identity = field(compare=False)
+    rights: str
+    shape: str
+    key: bytes
+
+    @staticmethod
+    def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
+        """Build a question; key order inside `source` does not matter for sharing."""
+        return Question(source, identity, rights, shape, query_key(source))
+
+    @property
+    def asked(self) -> tuple[str, bytes]:
+        """What a client asked for, whoever it is at the moment."""
+        return self.shape, self.key
+
+
+def query_key(source: Any) -> bytes:
+    """Equal for equal queries, whatever the order of their keys."""
+    return orjson.dumps(source, option=orjson.OPT_SORT_KEYS)
+
+
+class RightsChanged(Exception):
+    """The rules, or what the query names, changed: those who share it may not see the same now."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveQuery:
+    """One question that somebody watches, and its latest answer.
+
+    answer   None when the latest run failed (then `error` says why), before the first, and once
+             it was dropped to save memory (then `Live.recall` brings it back)
+    is_outdated   its rights are no longer those of its watchers: they must ask again
+    tx       the answer contains every commit up to here
+    kept     what its next refresh can start from; goes with the answer
+    stale_tx the first commit that touches it since its latest refresh
+    Only `Live` writes it; watchers read it when told.
+    """
+
+    question: Question
+    q_json: bytes
+    answer: Answer | None = None
+    error: TriceError | None = None
+    is_outdated: bool = False
+    tx: TxId = NO_TX
+    kept: Kept | None = None
+    stale_tx: TxId | None = None
+    watchers: dict[Watcher, None] = field(default_factory=dict)
+    _digest: bytes = b""
+    _computation: bytes | None = None
+    _refresh: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Names the content of the latest answer, also once that was dropped; b"" before any.
+
+        cost   O(bytes) when first asked for an answer
+        """
+        if not self._digest and self.answer is not None:
+            self._digest = _digest_of(self.answer)
+        return self._digest
+
+    def computation(self) -> bytes:
+        """The answer as an element of `refresh-ok`; encoded once for all watchers."""
+        assert self.answer is not None
+        if self._computation is None:
+            self._computation = down.computation(
+                q_json=self.q_json,
+                result_json=self.answer.result_json,
+                meta_json=self.answer.meta_json,
+            )
+        return self._computation
+
+    def refresh_frame(self) -> bytes:
+        """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
+        if self._refresh is None:
+            self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
+        return self._refresh
+
+    def is_shown(self, answer: Answer) -> bool:
+        """Whether `answer` equals the latest one."""
+        if self.answer is not None:
+            return self.answer == answer
+        return self.error is None and self.digest == _digest_of(answer)
+
+    def show(self, answer: Answer) -> None:
+        """Another answer is the latest one."""
+        self.answer, self._digest = answer, b""
+        self._computation = self._refresh = None
+
+    def move_to(self, tx: TxId) -> None:
+        """The answer, whichever it is, contains every commit up to `tx`."""
+        self.tx, self.stale_tx = tx, None
+        self._refresh = None
+
+    def drop(self) -> None:
+        """Free the answer, and what was made of it; its digest stays."""
+        self._digest = self.digest
+        self.answer = self.kept = None
+        self._computation = self._refresh = None
+
+
+Watcher = Callable[[LiveQuery], None]
+"""Told on the loop, after each change of the answer or failure to compute it."""
+
+
+def _digest_of(answer: Answer) -> bytes:
+    return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()

@@ -1,0 +1,181 @@
+"""Keep the answer of a live query current: patched where memory tells, run again where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trice import limits
+from trice.errors import TriceError
+from trice.live.answers import Answer, Encoded, encode_kept
+from trice.live.changes import Changes
+from trice.live.kept import KeptTree, is_patchable, rows_of
+from trice.live.outcome import Run
+from trice.live.patch import Patched, patch
+from trice.live.read_set import ReadSet, ValueKey
+from trice.live.reads import grown_reads, read_set
+from trice.live.recent import RecentCommits
+from trice.metrics import LiveCounts
+from trice.protocol.ids import EntityId, TxId
+from trice.query.encode import EntityCache
+from trice.query.plan import FormPlan, Plan
+from trice.query.run import run_level, run_rows
+from trice.query.tree import Node, Tree
+from trice.query.visibility import Depends
+from trice.store.engine import Engine, ReadTooLong, Row, Snapshot
+from trice.store.log import load_last_tx
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """What the latest run of a live query left behind.
+
+    plan     holds while the catalog's version and what `depends` names stay
+    tree     the answer, in step with `tx`; None when it is too large, or of no use any more
+    levels   the same tree ready to be patched, from the first patch on
+    tx       the newest transaction that the answer contains
+    """
+
+    plan: Plan
+    depends: Depends
+    tree: Tree | None
+    tx: TxId
+    levels: KeptTree | None = None
+
+    @staticmethod
+    def of(run: Run) -> Kept | None:
+        """Keep a run's plan, and its tree while that is small."""
+        tree = run.tree
+        if tree is None:
+            return None
+        is_small = rows_of(tree) <= limits.LIVE_PATCH_ROWS_MAX and is_patchable(tree.plan)
+        plan = tree.plan
+        return Kept(plan, plan.visibility.depends, tree if is_small else None, run.reads_tx)
+
+    def weight_bytes(self, answer: Answer) -> int:
+        """About how much memory it takes, besides the answer."""
+        rows_bytes = 0 if self.tree is None else answer.size_bytes * limits.LIVE_TREE_WEIGHT
+        return limits.LIVE_PLAN_BYTES + rows_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """An answer that was brought up to date.
+
+    encoded  None when nothing that it shows differs
+    reads    what it depends on now; None: what it did, with `grown`
+    """
+
+    encoded: Encoded | None
+    reads: ReadSet | None
+    grown: tuple[set[tuple[str, EntityId]], set[ValueKey]]
+
+
+class _Ahead(Exception):
+    """The database holds a commit that is not published yet: levels would be of different times."""
+
+
+class _Fetch:
+    """Reads levels again (`patch.Fetch`), each at exactly the published transaction."""
+
+    def __init__(self, engine: Engine, counts: LiveCounts) -> None:
+        self._engine = engine
+        self._counts = counts
+
+    def level(self, form: FormPlan, parents: Sequence[Row] | None) -> Node:
+        return self._read(lambda snapshot: run_level(form, parents, snapshot))
+
+    def rows(self, form: FormPlan, parents: Sequence[Row]) -> Node:
+        return self._read(lambda snapshot: run_rows(form, parents, snapshot))
+
+    def _read(self, work: Callable[[Snapshot], Node]) -> Node:
+        def exact(snapshot: Snapshot) -> Node:
+            if load_last_tx(snapshot) != snapshot.tx:
+                raise _Ahead
+            return work(snapshot)
+
+        self._counts.rerun_node += 1
+        return self._engine.read_now(exact)
+
+
+class Maintainer:
+    """Patches what live queries kept. Owned by `Live`; holds nothing of its own."""
+
+    def __init__(
+        self, engine: Engine, recent: RecentCommits, *, cache: EntityCache, counts: LiveCounts
+    ) -> None:
+        self._engine = engine
+        self._recent = recent
+        self._cache = cache
+        self._fetch = _Fetch(engine, counts)
+
+    def plan_of(self, kept: Kept, stale_tx: TxId | None) -> Plan | None:
+        """The plan for the next whole run, if it still holds.
+
+        stale_tx   the first commit that touches the query since `kept`; None: none did
+        """
+        changes = self._changes(kept, stale_tx)
+        return None if changes is None else kept.plan
+
+    def refresh(
+        self, kept: Kept, stale_tx: TxId | None, *, shape: str, answer: Answer
+    ) -> Refreshed | None:
+        """Bring `answer`, that of `kept`, up to the published transaction, and `kept` with it.
+
+        returns   None when only a whole run can; `kept.tree` is gone then
+        raises    LimitExceeded when the answer becomes too large
+        """
+        tree, kept.tree = kept.tree, None
+        changes = None if tree is None else self._changes(kept, stale_tx)
+        if tree is None or changes is None:
+            return None
+        levels = kept.levels or KeptTree(tree)
+        kept.levels = None
+        try:
+            done = patch(levels, changes, self._fetch)
+        except (ReadTooLong, TriceError, _Ahead):
+            return None
+        kept.tx = max(kept.tx, self._engine.tx)
+        new = None
+        if done.is_changed:
+            new = encode_kept(levels, shape, self._cache)
+            if new.answer == answer:
+                new = None
+        reads = read_set(tree) if done.is_rebuilt else None
+        if levels.size <= limits.LIVE_PATCH_ROWS_MAX:
+            kept.tree, kept.levels = tree, levels
+        return Refreshed(new, reads, _grown(done))
+
+    def _changes(self, kept: Kept, stale_tx: TxId | None) -> Changes | None:
+        """What happened since `kept`; None when it is not known, or the plan holds no more.
+
+        Commits before the first that touches the query changed nothing for it; those after it may
+        have changed what that one brought in.
+        """
+        engine = self._engine
+        if kept.plan.catalog.version != engine.catalog.version:
+            return None
+        start = engine.tx if stale_tx is None else TxId(stale_tx - 1)
+        changes = self._recent.changes_since(max(start, kept.tx), engine.tx)
+        if changes is None or _is_touched(kept.depends, changes):
+            return None
+        return changes
+
+
+def _is_touched(depends: Depends, changes: Changes) -> bool:
+    """Whether what a plan was made from may have changed."""
+    return (
+        not depends.attrs.isdisjoint(changes.attrs)
+        or not depends.births.isdisjoint(changes.births)
+        or any(entity in changes.entities.get(etype, ()) for etype, entity in depends.entities)
+    )
+
+
+def _grown(done: Patched) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:
+    entities: set[tuple[str, EntityId]] = set()
+    values: set[ValueKey] = set()
+    for level, rows in done.grown:
+        more_entities, more_values = grown_reads(level.form, rows)
+        entities |= more_entities
+        values |= more_values
+    return entities, values

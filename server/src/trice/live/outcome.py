@@ -1,0 +1,31 @@
+"""What a whole run of a live query leaves behind: its answer, and what the next refresh needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trice.live.aggregates import KeptTotals
+from trice.live.answers import Answer
+from trice.live.read_set import ReadSet
+from trice.protocol.ids import TxId
+from trice.query.encode import FlatParts
+from trice.query.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One whole run of a live query.
+
+    tree       with its plan, which holds as long as the catalog and `visibility.depends` stay; None
+               when it holds for this run only
+    reads_tx   the newest transaction the snapshot held: it may be newer than the published one
+    parts      what the result is joined from, if it is flat
+    totals     what carries the answer to a question of aggregates forward
+    """
+
+    answer: Answer
+    reads: ReadSet
+    tree: Tree | None
+    reads_tx: TxId
+    parts: FlatParts | None = None
+    totals: KeptTotals | None = None

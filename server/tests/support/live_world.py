@@ -1,0 +1,321 @@
+"""Live queries over a random world, of callers who may not see all of it, beside fresh runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from support.aggregates import random_aggregate
+from support.queries import Cursors, Query, random_query
+from support.runtime import FakeRuntime
+from support.visibilities import Eyes, random_eyes
+from support.visible_stage import plain, triples
+from support.world import Step, World, random_transaction, schema_steps, seed_steps
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.catalog.system import system_attrs
+from trice.errors import InvalidInput, TriceError
+from trice.identity import ADMIN
+from trice.live.aggregates import keep
+from trice.live.answers import Answer, Encoded, encode_tree
+from trice.live.live import Live
+from trice.live.live_query import LiveQuery, Question
+from trice.live.outcome import Run
+from trice.live.reads import read_set
+from trice.query.ast import Scope, is_judged
+from trice.query.encode import EntityCache
+from trice.query.parse import parse
+from trice.query.plan import Plan, plan
+from trice.query.run import run
+from trice.query.tree import Tree
+from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
+from trice.store.commit import Commit
+from trice.store.engine import Snapshot, WriteTx
+from trice.store.log import load_last_tx
+from trice.store.sqlite.engine import SqliteEngine
+from trice.transact.apply import apply
+from trice.transact.parse import parse_steps
+
+SHAPES = ("flat", "flat", "tree", "tree-one")
+
+
+@dataclass
+class Asked:
+    """One live query: what is asked, who looks, in which shape, and what was heard of it."""
+
+    query: Query
+    eyes: Eyes | None
+    question: Question
+    live: LiveQuery | None = None
+    told: int = 0
+    shown: str = ""
+
+    def hear(self, _: LiveQuery) -> None:
+        self.told += 1
+
+
+class LiveWorld:
+    """An engine with live queries whose callers have random eyes.
+
+    commits   made so far
+    """
+
+    def __init__(self, world: World, path: Path) -> None:
+        self.world = world
+        self.runtime = FakeRuntime()
+        self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        self.cache = EntityCache()
+        self.live = Live(self.engine, self._evaluate, runtime=self.runtime, cache=self.cache)
+        self.asked: list[Asked] = []
+        self.commits = 0
+        self._plans: dict[Question, Plan] = {}
+        self._catalog = self.engine.catalog
+        self.engine.on_commits(self._publish)
+
+    def _publish(self, commits: Sequence[Commit]) -> None:
+        self.commits += len(commits)
+        for commit in commits:
+            for change in commit.entities:
+                self.cache.forget(change.etype, change.id)
+        before, self._catalog = self._catalog, self.engine.catalog
+        self.live.apply(commits, before)
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def _evaluate(
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | None
+    ) -> Run:
+        asked = next(one for one in self.asked if one.question == question)
+        made = known or self._plan(snapshot, asked)
+        tree = run(made, snapshot)
+        encoded = encode_tree(tree, question.shape, self.cache if is_on_loop else EntityCache())
+        tx = load_last_tx(snapshot)
+        kept = tree if _is_lasting(made.visibility) else None
+
+        def encode(later: Tree) -> Encoded:
+            return encode_tree(later, question.shape, self.cache)
+
+        totals = None if kept is None else keep(kept, tx, encode)
+        return Run(encoded.answer, read_set(tree), kept, tx, encoded.parts, totals)
+
+    def _plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
+        """A plan of its own for each catalog: it holds no state."""
+        known = self._plans.get(asked.question)
+        if known is None or known.catalog is not snapshot.catalog:
+            known = self._plans[asked.question] = self._new_plan(snapshot, asked)
+        return known
+
+    def _new_plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
+        query = parse(asked.query, snapshot.catalog, is_admin=True)
+        eyes = asked.eyes
+        visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
+        return plan(query, snapshot.catalog, visible)
+
+    def fresh(self, asked: Asked) -> str:
+        """What the query answers now, run whole, in a form to compare; or that it is invalid."""
+
+        def work(snapshot: Snapshot) -> Tree:
+            return run(self._plan(snapshot, asked), snapshot)
+
+        try:
+            tree = self.engine.read_now(work)
+        except InvalidInput:
+            return "invalid"
+        return shown(encode_tree(tree, asked.question.shape, EntityCache()).answer, asked)
+
+    async def ask(self, cursors: Cursors, eyes: Eyes | None) -> None:
+        """Watch a random query, unless it is not accepted."""
+        draw = self.world.random
+        query = random_query(self.world, cursors)
+        kind = draw.random()
+        if kind < 0.1:
+            query = random_aggregate(self.world)
+        elif kind < 0.2:
+            etype = next(iter(query))
+            where = query[etype].get("$", {}).get("where", {})
+            query = {etype: {"$": {"aggregate": "count", "where": where}}}
+        # Equal questions of other eyes are others.
+        source = {**query, "$$ruleParams": {"number": len(self.asked)}}
+        question = Question.of(source, identity=ADMIN, rights="x", shape=draw.choice(SHAPES))
+        asked = Asked(query, eyes, question)
+        self.asked.append(asked)
+        try:
+            asked.live = await self.live.watch(question, asked.hear)
+        except InvalidInput:
+            self.asked.remove(asked)
+
+    # --- writing -----------------------------------------------------------------------------
+
+    async def transact(self, steps: list[Step]) -> None:
+        """Apply steps, if they are accepted."""
+        self.runtime.now += 1
+
+        def work(tx: WriteTx) -> Commit:
+            return apply(
+                tx,
+                parse_steps(steps, is_admin=True),
+                is_admin=True,
+                identity_name="admin",
+                event_id=None,
+                runtime=self.runtime,
+            )
+
+        try:
+            await self.engine.write(work)
+        except TriceError:
+            return
+
+    async def fill(self) -> None:
+        await self.transact(schema_steps(self.world))
+        await asyncio.gather(*map(self.transact, seed_steps(self.world)))
+
+    async def close(self) -> None:
+        await self.engine.close()
+        await self.live.close()
+
+
+def visibility(eyes: Eyes, catalog: Catalog) -> FixedVisibility:
+    """What `eyes` see; InvalidInput when an attr they look at is gone.
+
+    They are made from names: a change of any attr makes other ones.
+    """
+    try:
+        made = eyes.visibility(catalog)
+    except AssertionError:
+        raise InvalidInput("validation-failed", "no such attr") from None
+    return replace(made, depends=Depends(etypes=frozenset(catalog.namespaces)))
+
+
+def _is_lasting(visible: Visibility) -> bool:
+    if visible is EVERYTHING:
+        return True
+    assert isinstance(visible, FixedVisibility)
+    scopes: list[Scope] = [*visible.by_etype.values(), *visible.by_attr.values()]
+    return not any(map(is_judged, scopes))
+
+
+def shown(answer: Answer, asked: Asked) -> str:
+    """An answer in a form that is equal for equal answers: the order of triples does not count."""
+    result = orjson.loads(answer.result_json)
+    if asked.question.shape != "flat":
+        return plain([result, orjson.loads(answer.meta_json)])
+    rest = {key: value for key, value in result[0]["data"].items() if key != "datalog-result"}
+    return plain([sorted(map(plain, triples(result))), rest])
+
+
+def schema_change(world: World) -> list[Step]:
+    """Rename, index, hide or bring back a field; or add one."""
+    draw = world.random
+    etype = draw.choice(world.etypes)
+    fields = world.fields(etype)
+    kind = draw.choice(("rename", "index", "delete", "restore", "add"))
+    if kind == "add" or not fields:
+        label = f"more{world.new_uuid()[:4]}"
+        attr = {
+            "id": world.new_uuid(),
+            "forward-identity": [world.new_uuid(), etype, label],
+            "value-type": "blob",
+            "cardinality": "one",
+            "unique?": False,
+            "index?": False,
+            "required?": False,
+        }
+        world.attrs[attr["id"]] = attr
+        return [["add-attr", attr]]
+    attr = draw.choice(fields)
+    match kind:
+        case "rename":
+            ident, _, label = attr["forward-identity"]
+            new = label.removesuffix("x") if label.endswith("x") else f"{label}x"
+            attr["forward-identity"] = [ident, etype, new]
+            return [["update-attr", {"id": attr["id"], "forward-identity": [ident, etype, new]}]]
+        case "index":
+            return [["update-attr", {"id": attr["id"], "index?": draw.random() < 0.5}]]
+        case kind:
+            return [[f"{kind}-attr", attr["id"]]]
+
+
+async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Counter[str]:
+    """Watch random queries of random eyes; after every round of commits each equals a fresh run.
+
+    returns   how often what happened
+    """
+    stage = LiveWorld(world, path)
+    stage.live.start()
+    steps_on_loop = limits.READ_STEPS_ON_LOOP
+    draw = world.random
+    cursors: Cursors = {}
+    try:
+        await stage.fill()
+        stage.commits = 0
+        for eyes in (None, None, random_eyes(world), random_eyes(world)):
+            for _ in range(5):
+                await stage.ask(cursors, eyes)
+        for number in range(rounds):
+            count = draw.choice((1, 1, 1, 2, 3, 5))
+            if draw.random() < 0.1:
+                # Runs of some thousand steps of SQLite go to a thread.
+                limits.READ_STEPS_ON_LOOP = 1_000
+            is_schema = draw.random() < 0.02
+            writes = [
+                asyncio.ensure_future(
+                    stage.transact(schema_change(world) if is_schema else random_transaction(world))
+                )
+                for _ in range(count)
+            ]
+            if draw.random() < 0.05:
+                # Asked while a COMMIT is on its way: the snapshot may hold what is not published.
+                await asyncio.sleep(0)
+                await stage.ask(cursors, None)
+            await asyncio.gather(*writes)
+            await stage.live.settled()
+            limits.READ_STEPS_ON_LOOP = steps_on_loop
+            compare(stage, seed, number)
+            remember(stage, cursors)
+    finally:
+        limits.READ_STEPS_ON_LOOP = steps_on_loop
+        await stage.close()
+    counts = stage.live.counts
+    return Counter(
+        commits=stage.commits,
+        patched=counts.patched,
+        rerun_node=counts.rerun_node,
+        rerun_query=counts.rerun_query,
+        rerun_on_thread=counts.rerun_on_thread,
+        silent=counts.silent,
+    )
+
+
+def compare(stage: LiveWorld, seed: int, number: int) -> None:
+    for asked in stage.asked:
+        assert asked.live is not None
+        fresh = stage.fresh(asked)
+        live = asked.live
+        story = f"seed {seed}, round {number}: {asked.question.shape} {asked.query} of {asked.eyes}"
+        if live.answer is None:
+            assert live.error is not None and fresh == "invalid", story
+            asked.shown = ""
+            continue
+        kept = shown(live.answer, asked)
+        assert kept == fresh, story
+        assert asked.shown in ("", kept) or asked.told, f"not told; {story}"
+        asked.shown, asked.told = kept, 0
+
+
+def remember(stage: LiveWorld, cursors: Cursors) -> None:
+    """Cursors of the pages at hand, for pages to come."""
+    for asked in stage.asked:
+        if asked.question.shape != "flat" or asked.live is None or asked.live.answer is None:
+            continue
+        data = orjson.loads(asked.live.answer.result_json)[0]["data"]
+        for etype, page in (data.get("page-info") or {}).items():
+            order = asked.query[etype]["$"].get("order", {"serverCreatedAt": "asc"})
+            ends = [cursor for cursor in (page["start-cursor"], page["end-cursor"]) if cursor]
+            known = cursors.setdefault((etype, next(iter(order))), [])
+            known.extend(ends)
+            del known[:-20]
