@@ -159,6 +159,9 @@ async def one(run: Run, group: Group, workload: Workload, server: ServerProcess)
     if left_s <= 0:
         run.failures.append(f"{name}: not begun, the run has had its time")
         return
+    if not server.is_running():
+        run.failures.append(f"{name}: the server is no longer running")
+        return
     sys.stderr.write(f"{name}\n")
     cost = Cost(server)
     gc.collect()

@@ -17,7 +17,6 @@ from pathlib import Path
 import orjson
 
 BENCH = Path(__file__).parent
-ROOT = BENCH.parent
 START_LIMIT_S = 20
 STOP_LIMIT_S = 10
 _READY = re.compile(r"is ready at (http://\S+)")

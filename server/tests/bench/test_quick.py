@@ -25,6 +25,8 @@ import pytest
 
 BENCH = Path(__file__).resolve().parents[3] / "bench"
 RUN_TIMEOUT_S = 120
+PID_NOBODY_HAS = 2**22 + 1
+"""Above the most that pid_max can be (proc(5))."""
 READY = re.compile(r"is ready at (http://\S+)")
 FLOOR = BENCH / "floor/node_modules/better-sqlite3/build/Release/better_sqlite3.node"
 MARKERS = "<!-- results: bench/run --record writes this -->\nold\n<!-- end of the results -->"
@@ -205,9 +207,11 @@ def test_servers_it_cannot_measure_are_refused(modules: Callable[[str], Any], se
 
 
 def test_time_that_is_up_is_said_and_the_rest_goes_on(modules: Callable[[str], Any]) -> None:
-    """A workload that is late, one that fails and one not begun have no figures; others have."""
+    """A workload that is late, one that fails, one whose server has gone and one not begun have no
+    figures; others have."""
     main, scale, workloads = modules("main"), modules("scale"), modules("workloads")
     server = modules("process").ServerProcess("nowhere", "http://x", (), math.nan, "", None)
+    gone = modules("process").ServerProcess("gone", "http://x", (PID_NOBODY_HAS,), 0, "", None)
     row = workloads.Row("key", "label", "ms", [1.0])
 
     async def late(_: object) -> list[Any]:
@@ -224,6 +228,7 @@ def test_time_that_is_up_is_said_and_the_rest_goes_on(modules: Callable[[str], A
         run = main.Run(scale.QUICK, math.inf)
         await main.one(run, main.Group("late", [late], limit_s=0.01), late, server)
         await main.one(run, main.Group("failing", [failing]), failing, server)
+        await main.one(run, main.Group("working", [working]), working, gone)
         await main.one(run, main.Group("working", [working]), working, server)
         run.deadline = 0.0
         await main.one(run, main.Group("later", [working]), working, server)
@@ -233,6 +238,7 @@ def test_time_that_is_up_is_said_and_the_rest_goes_on(modules: Callable[[str], A
     assert [failure.split(":")[0] for failure in run.failures] == [
         "late on nowhere",
         "failing on nowhere",
+        "working on gone",
         "later on nowhere",
     ]
     assert "the reason" in run.failures[1]
