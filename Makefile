@@ -5,7 +5,7 @@
 #   make check     lint, format, types, layers, sizes, dead code, rules and their tests
 #   make fmt       format the Python code
 #   make fuzz      property tests for FUZZ_SECONDS (default 600)
-#   make bench     the workloads of bench/README.md, one table
+#   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make gen       write generated files again (spec/errors.md)
 #   make lock      resolve the Python and npm dependencies again

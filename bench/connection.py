@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import orjson
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -18,6 +18,9 @@ OnMessage = Callable[[bytes], None]
 
 class Connection(WSListener):
     """A session; `on_message` gets every text frame as bytes, parsed by nobody."""
+
+    living: ClassVar[set[Connection]] = set()
+    """Every session whose socket is open: what a failed workload leaves behind can be closed."""
 
     def __init__(self) -> None:
         self.on_message: OnMessage = self._keep_for_ask
@@ -44,18 +47,43 @@ class Connection(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
+        self.living.add(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
             self.on_message(frame.get_payload_as_bytes())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.living.discard(self)
         for future in self._answers.values():
             if not future.done():
                 future.set_exception(ConnectionError("the server closed the socket"))
 
     def send(self, message: bytes) -> None:
         self.transport.send(WSMsgType.TEXT, message)
+
+    async def subscribe(self, queries: Sequence[Mapping[str, object]]) -> None:
+        """Ask for all of `queries` without waiting in between; returns when all are answered."""
+        missing = len(queries)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def count(payload: bytes) -> None:
+            nonlocal missing
+            missing -= payload.count(b'"add-query-ok"')
+            if b'"error"' in payload and not finished.done():
+                finished.set_exception(RuntimeError(payload[:500].decode()))
+            elif missing <= 0 and not finished.done():
+                finished.set_result(None)
+
+        before, self.on_message = self.on_message, count
+        for q in queries:
+            event_id = str(uuid.uuid4())
+            self.send(orjson.dumps({"op": "add-query", "client-event-id": event_id, "q": q}))
+        try:
+            if queries:
+                await asyncio.wait_for(finished, ANSWER_TIMEOUT_S)
+        finally:
+            self.on_message = before
 
     async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send, wait for the answer with the same client-event-id; raises on an `error`."""
@@ -88,6 +116,17 @@ class Connection(WSListener):
 
     def close(self) -> None:
         self.transport.disconnect()
+
+    def drop(self) -> None:
+        """Break the connection off, as a network does: no closing frame, nothing flushed."""
+        self.transport.underlying_transport.abort()
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the socket, so that the server's bytes back up."""
+        self.transport.underlying_transport.pause_reading()
+
+    def start_reading(self) -> None:
+        self.transport.underlying_transport.resume_reading()
 
     def _keep_for_ask(self, payload: bytes) -> None:
         parsed = orjson.loads(payload)

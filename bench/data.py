@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 
@@ -55,26 +55,23 @@ async def seed(
     """Write `todos` todos, owned in turn by `owners`; returns their ids."""
     attrs = connection.attrs
     ids = new_ids(todos)
-    batches = []
-    for first in range(0, todos, ENTITIES_PER_SEED_TRANSACTION):
-        steps: list[list[object]] = []
-        for n in range(first, min(first + ENTITIES_PER_SEED_TRANSACTION, todos)):
-            fields: dict[str, object] = {
-                "id": ids[n],
-                "title": f"todo {start + n}",
-                "done": n % 3 == 0,
-                "priority": start + n,
-            }
-            if label is not None:
-                fields["label"] = label
-            if owners:
-                fields["owner"] = owners[n % len(owners)]
-            steps.extend(
-                ["add-triple", ids[n], attrs[f"todos.{name}"], value]
-                for name, value in fields.items()
-            )
-        batches.append({"op": "transact", "tx-steps": steps})
-    await _send_all(connection, batches)
+
+    def steps_of(n: int) -> list[list[object]]:
+        fields: dict[str, object] = {
+            "id": ids[n],
+            "title": f"todo {start + n}",
+            "done": n % 3 == 0,
+            "priority": start + n,
+        }
+        if label is not None:
+            fields["label"] = label
+        if owners:
+            fields["owner"] = owners[n % len(owners)]
+        return [
+            ["add-triple", ids[n], attrs[f"todos.{name}"], value] for name, value in fields.items()
+        ]
+
+    await _send_all(connection, _transactions(todos, steps_of))
     return ids
 
 
@@ -82,21 +79,35 @@ async def seed_people(connection: Connection, count: int) -> list[str]:
     """Write `count` people; returns their ids."""
     attrs = connection.attrs
     ids = new_ids(count)
-    batches = []
-    for first in range(0, count, ENTITIES_PER_SEED_TRANSACTION):
-        steps: list[list[object]] = []
-        for n in range(first, min(first + ENTITIES_PER_SEED_TRANSACTION, count)):
-            steps.append(["add-triple", ids[n], attrs["people.id"], ids[n]])
-            steps.append(["add-triple", ids[n], attrs["people.name"], f"person {n}"])
-        batches.append({"op": "transact", "tx-steps": steps})
-    await _send_all(connection, batches)
+
+    def steps_of(n: int) -> list[list[object]]:
+        return [
+            ["add-triple", ids[n], attrs["people.id"], ids[n]],
+            ["add-triple", ids[n], attrs["people.name"], f"person {n}"],
+        ]
+
+    await _send_all(connection, _transactions(count, steps_of))
     return ids
 
 
-async def _send_all(connection: Connection, messages: Sequence[Mapping[str, object]]) -> None:
-    for first in range(0, len(messages), SEED_TRANSACTIONS_IN_FLIGHT):
-        group = messages[first : first + SEED_TRANSACTIONS_IN_FLIGHT]
-        await asyncio.gather(*(connection.ask(message) for message in group))
+def _transactions(
+    entities: int, steps_of: Callable[[int], list[list[object]]]
+) -> Iterator[dict[str, object]]:
+    """The messages that write so many entities, each built when it is asked for: a million at once
+    would be gigabytes."""
+    for first in range(0, entities, ENTITIES_PER_SEED_TRANSACTION):
+        batch = range(first, min(first + ENTITIES_PER_SEED_TRANSACTION, entities))
+        yield {"op": "transact", "tx-steps": [step for n in batch for step in steps_of(n)]}
+
+
+async def _send_all(connection: Connection, messages: Iterator[dict[str, object]]) -> None:
+    async def send_in_turn() -> None:
+        for message in messages:
+            await connection.ask(message)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(SEED_TRANSACTIONS_IN_FLIGHT):
+            tasks.create_task(send_in_turn())
 
 
 def add_query(q: Mapping[str, object]) -> bytes:

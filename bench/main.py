@@ -1,4 +1,4 @@
-"""`bench/run`: every workload against trice and the floor, one table, one JSON file.
+"""`bench/run`: every workload against trice, the floor and any peer; one table, one record.
 
 Numbers are ratios between servers of one run, on one machine; see bench/README.md.
 """
@@ -6,163 +6,195 @@ Numbers are ratios between servers of one run, on one machine; see bench/README.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import os
 import platform
-import statistics
+import resource
+import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import orjson
 import uvloop
 
+import growth
+import memory
+import reconnect
+import report
 import rules
 import workloads
-from process import ServerProcess, install_floor
-from workloads import Row
+from connection import Connection
+from peers import Spec, parse_servers
+from process import BENCH, ServerProcess, install_floor
+from scale import QUICK, WHOLE, Scale
+from workloads import Cost, Row
 
-BASELINE = Path(__file__).parent / "baseline.json"
 START_ROUNDS = 3
-IDLE_S = 0.5
+HTTP_TIMEOUT_S = 20
+NAMES = [
+    "idle",
+    "writes",
+    "fan-out",
+    "own-filter",
+    "reads",
+    "growth",
+    "reconnect",
+    "memory",
+    "rules",
+]
 
 Workload = Callable[[ServerProcess], Awaitable[list[Row]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Workloads chosen by one word on the command line."""
+    """Workloads chosen by one word on the command line.
+
+    without   servers that cannot do it
+    is_fresh  each workload gets a server started for it (a peer is taken as it is)
+    limit_s   of each workload, when not the usual
+    """
 
     name: str
-    workloads: tuple[Workload, ...]
-    servers: tuple[str, ...] = ("trice", "floor")
+    workloads: Sequence[Workload]
+    without: tuple[str, ...] = field(default=(), kw_only=True)
+    is_fresh: bool = field(default=False, kw_only=True)
+    limit_s: float | None = field(default=None, kw_only=True)
 
 
-def groups(arguments: argparse.Namespace) -> list[Group]:
-    """What to run, in order."""
-    filters = [200, 2_000, 10_000] if arguments.full else [200]
-    sizes = [1_000, 100_000, 1_000_000] if arguments.million else [1_000, 100_000]
+def groups(scale: Scale, deadline: float) -> list[Group]:
+    """What to run after `idle`, in order, until `deadline` (of time.perf_counter)."""
+    w, s = workloads, scale
     return [
         Group(
-            "writes",
-            (
-                lambda s: workloads.writes(s, 1),
-                lambda s: workloads.writes(s, 10),
-                lambda s: workloads.writes(s, 50),
-                lambda s: workloads.writes(s, 1, workloads.PIPELINE_DEPTH),
-            ),
+            "writes", [partial(w.writes, scale=s, clients=n, depth=d) for n, d in s.write_clients]
         ),
         Group(
-            "fan-out",
-            (lambda s: workloads.fan_out(s, 100), lambda s: workloads.fan_out(s, 500)),
+            "fan-out", [partial(w.fan_out, scale=s, subscribers=n) for n in s.fan_out_subscribers]
         ),
         Group(
-            "own-filter",
-            tuple(partial(workloads.own_filter, clients=n) for n in filters),
+            "own-filter", [partial(w.own_filter, scale=s, clients=n) for n in s.own_filter_clients]
+        ),
+        Group("reads", [partial(w.first_answer, scale=s, rows=n) for n in s.first_answer_rows]),
+        Group("reconnect", [partial(reconnect.storm, scale=s, is_shared=b) for b in (True, False)]),
+        Group("memory", [partial(work, scale=s) for work in memory.ALL], is_fresh=s is WHOLE),
+        Group(
+            "growth",
+            [partial(growth.growth, scale=s, deadline=deadline)],
+            limit_s=s.growth_limit_s + s.rest_limit_s,
         ),
         Group(
-            "reads",
-            tuple(partial(workloads.first_answer, rows=n) for n in (20, 1_000, 10_000)),
+            "rules",
+            [partial(rules.reads, scale=s), partial(rules.writes, scale=s)],
+            without=("floor",),
         ),
-        Group("growth", (lambda s: workloads.growth(s, sizes),), ("trice",)),
-        Group("rules", (rules.reads, rules.writes), ("trice",)),
     ]
 
 
-def idle(name: str) -> list[Row]:
-    """Memory with one app and nobody connected, and the time to start."""
-    memory = Row("idle_mb", "idle memory", "MB")
+@dataclass(slots=True)
+class Run:
+    """What one run has found so far, server by server.
+
+    results   rows as recorded
+    usage     group → {"cpu_s", "rss_mb"} of the server
+    failures  what has no figures, and why; one line each
+    """
+
+    scale: Scale
+    deadline: float
+    results: report.Results = field(default_factory=dict)
+    usage: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def keep(self, server: str, group: str, rows: list[Row]) -> None:
+        found = self.results.setdefault(server, {})
+        for row in rows:
+            if (facts := report.summary(row, group)) is not None:
+                found[row.key] = facts
+
+    def note_usage(self, server: ServerProcess, group: str, cpu_s: float) -> None:
+        spent = self.usage.setdefault(server.name, {}).setdefault(group, {"cpu_s": 0.0})
+        spent["cpu_s"] += cpu_s
+        spent["rss_mb"] = server.rss_mb()
+
+
+def idle(run: Run, spec: Spec) -> None:
+    """Memory with one app and nobody connected, and the time to start. Of a peer that runs already
+    only its memory as it stands."""
+    memory_row = Row("idle_mb", "idle memory", "MB")
     start = Row("start_ms", "start, spawn to first answer", "ms")
-    for _ in range(START_ROUNDS):
-        server = ServerProcess.start(name)
-        server.create_app()
-        time.sleep(IDLE_S)
-        memory.samples.append(server.rss_mb())
-        start.samples.append(server.start_ms)
-        server.stop()
-    return [memory, start]
+    for _ in range(START_ROUNDS if run.scale is WHOLE else 1):
+        server = spec.open()
+        try:
+            server.create_app()
+            time.sleep(run.scale.idle_s)
+            memory_row.samples.append(server.rss_mb())
+            start.samples.append(server.start_ms)
+        finally:
+            server.stop()
+    run.keep(spec.name, "idle", [memory_row, start])
 
 
-async def measure(names: list[str], chosen: list[Group]) -> dict[str, list[Row]]:
+async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
     """Every chosen workload, an app of its own for each. Servers take turns workload by workload,
     so that a ratio compares the same minute of the machine."""
-    servers = {name: ServerProcess.start(name) for name in names}
-    rows: dict[str, list[Row]] = {name: [] for name in names}
+    standing: dict[str, ServerProcess] = {}
     try:
         for group in chosen:
             for workload in group.workloads:
-                for name in names:
-                    if name in group.servers:
-                        sys.stderr.write(f"{group.name}: {name}\n")
-                        rows[name] += await _undisturbed(workload, servers[name])
+                for spec in specs:
+                    if spec.name in group.without:
+                        continue
+                    if group.is_fresh:
+                        server = spec.open()
+                        try:
+                            await one(run, group, workload, server)
+                        finally:
+                            server.stop()
+                    else:
+                        if spec.name not in standing:
+                            standing[spec.name] = spec.open()
+                        await one(run, group, workload, standing[spec.name])
     finally:
-        for server in servers.values():
+        for server in standing.values():
             server.stop()
-    return rows
 
 
-async def _undisturbed(workload: Workload, server: ServerProcess) -> list[Row]:
-    """Run with this process's collector off: its pauses would count as the server's latency."""
+async def one(run: Run, group: Group, workload: Workload, server: ServerProcess) -> None:
+    """One workload on one server, within its time; what it fails of is said, the others go on, and
+    nothing of it is left behind. Runs with this process's collector off: its pauses would count
+    as the server's latency."""
+    name = f"{group.name} on {server.name}"
+    left_s = run.deadline - time.perf_counter()
+    if left_s <= 0:
+        run.failures.append(f"{name}: not begun, the run has had its time")
+        return
+    if not server.is_running():
+        run.failures.append(f"{name}: the server is no longer running")
+        return
+    sys.stderr.write(f"{name}\n")
+    cost = Cost(server)
     gc.collect()
     gc.disable()
     try:
-        return await workload(server)
+        async with asyncio.timeout(min(group.limit_s or run.scale.workload_limit_s, left_s)):
+            run.keep(server.name, group.name, await workload(server))
+    except Exception as error:
+        traceback.print_exc()
+        run.failures.append(f"{name}: {type(error).__name__}: {error}")
     finally:
         gc.enable()
-
-
-def number(value: float) -> str:
-    """Three significant digits, thousands separated."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def summary(row: Row) -> dict[str, Any]:
-    """What is recorded of a row."""
-    facts = {
-        "label": row.label,
-        "unit": row.unit,
-        "median": statistics.median(row.samples),
-        "min": min(row.samples),
-        "max": max(row.samples),
-        "samples": len(row.samples),
-    }
-    if row.client_share:
-        facts["client_share"] = statistics.median(row.client_share)
-    return facts
-
-
-def cell(facts: dict[str, Any] | None) -> str:
-    if facts is None:
-        return "–"
-    spread = f"{number(facts['min'])}–{number(facts['max'])}"
-    return f"{number(facts['median'])} ({spread})"
-
-
-def print_table(results: dict[str, dict[str, dict[str, Any]]], baseline: dict[str, Any]) -> None:
-    """The one table: medians with their spread, the ratio, the last recorded median."""
-    keys = {key: facts for rows in results.values() for key, facts in rows.items()}
-    lines = [
-        "| work | unit | trice | floor | trice / floor | recorded | client's CPU share |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    recorded = baseline.get("results", {}).get("trice", {})
-    for key, facts in keys.items():
-        ours = results.get("trice", {}).get(key)
-        floor = results.get("floor", {}).get(key)
-        ratio = f"{ours['median'] / floor['median']:.2f}" if ours and floor else "–"
-        before = number(recorded[key]["median"]) if key in recorded else "–"
-        share = (ours or facts).get("client_share")
-        lines.append(
-            f"| {facts['label']} | {facts['unit']} | {cell(ours)} | {cell(floor)} | {ratio} "
-            f"| {before} | {f'{share:.0%}' if share is not None else '–'} |"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
+        for connection in list(Connection.living):
+            connection.close()
+    if server.is_running():
+        await workloads.rest(server, run.scale)
+        run.note_usage(server, group.name, cost.server_s())
 
 
 def machine() -> str:
@@ -179,38 +211,66 @@ def machine() -> str:
     )
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments() -> tuple[argparse.Namespace, list[Spec]]:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
-    names = ["idle", "writes", "fan-out", "own-filter", "reads", "growth", "rules"]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="GROUP")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="GROUP")
     parser.add_argument(
-        "--servers", nargs="+", choices=["trice", "floor"], default=["trice", "floor"]
+        "--servers",
+        nargs="+",
+        default=["trice,floor"],
+        metavar="SERVER",
+        help="trice, floor, and peers as NAME=URL[#PID+PID…], by commas or spaces",
     )
-    parser.add_argument("--full", action="store_true", help="2,000 and 10,000 own filters too")
-    parser.add_argument("--million", action="store_true", help="grow to 1,000,000 rows (minutes)")
-    parser.add_argument("--record", action="store_true", help="write bench/baseline.json")
-    return parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument(
+        "--record",
+        nargs="?",
+        type=Path,
+        const=BENCH,
+        metavar="FOLDER",
+        help="write baseline.json, growth.svg and the table of README.md, in bench/ or FOLDER",
+    )
+    arguments = parser.parse_args()
+    if arguments.quick and arguments.record == BENCH:
+        parser.error("--quick figures mean nothing: --record them to another FOLDER")
+    if arguments.record:
+        arguments.record.mkdir(parents=True, exist_ok=True)
+    try:
+        return arguments, parse_servers(arguments.servers)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    line = machine()
-    sys.stdout.write(f"{line}\n{' '.join(['bench/run', *sys.argv[1:]])}\n\n")
-    servers = list(arguments.servers)
-    if "floor" in servers and (reason := install_floor()):
+    arguments, specs = parse_arguments()
+    scale = QUICK if arguments.quick else WHOLE
+    limit_s = scale.server_limit_s * max(len(specs), 2)
+    run = Run(scale, time.perf_counter() + limit_s)
+    line, command = machine(), " ".join(["bench/run", *sys.argv[1:]])
+    sys.stdout.write(f"{line}\n{command}\n\n")
+    socket.setdefaulttimeout(HTTP_TIMEOUT_S)
+    # 10,000 sockets at each end: many systems begin with 1,024 and allow more. Servers inherit it.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if any(spec.name == "floor" for spec in specs) and (reason := install_floor()):
         sys.stderr.write(f"without the floor: {reason}\n")
-        servers.remove("floor")
-    chosen = [group for group in groups(arguments) if group.name in arguments.only]
-    rows = {name: idle(name) if "idle" in arguments.only else [] for name in servers}
+        specs = [spec for spec in specs if spec.name != "floor"]
+    if "idle" in arguments.only:
+        for spec in specs:
+            idle(run, spec)
+    chosen = [group for group in groups(scale, run.deadline) if group.name in arguments.only]
     if chosen:
-        for name, measured in uvloop.run(measure(servers, chosen)).items():
-            rows[name] += measured
-    results = {name: {row.key: summary(row) for row in found} for name, found in rows.items()}
-    baseline = orjson.loads(BASELINE.read_bytes()) if BASELINE.exists() else {}
-    print_table(results, baseline)
+        uvloop.run(measure(run, specs, chosen))
+    recorded = BENCH / "baseline.json"
+    baseline = orjson.loads(recorded.read_bytes()) if recorded.exists() else {}
+    known = baseline.get("results", {}).get("trice", {})
+    sys.stdout.write(f"{report.table(run.results, known)}\n{report.usage_table(run.usage)}")
     if arguments.record:
-        document = {"machine": line, "command": " ".join(sys.argv[1:]), "results": results}
-        BASELINE.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        facts = {"machine": line, "command": command}
+        report.record(arguments.record, run.results, run.usage, facts)
+    for failure in run.failures:
+        sys.stderr.write(f"no figures: {failure}\n")
+    sys.exit(1 if run.failures else 0)
 
 
 if __name__ == "__main__":

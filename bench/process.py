@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -16,10 +18,10 @@ from typing import Any
 import orjson
 
 BENCH = Path(__file__).parent
-ROOT = BENCH.parent
 START_LIMIT_S = 20
 STOP_LIMIT_S = 10
 _READY = re.compile(r"is ready at (http://\S+)")
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 SCHEMA = {
     "entities": {
@@ -43,9 +45,9 @@ SCHEMA = {
 
 
 def trice_command(data_dir: str) -> list[str]:
-    """`trice serve` on a free port."""
-    command = str(ROOT / ".venv/bin/trice")
-    return [command, "serve", "--host", "127.0.0.1", "--port", "0", "--data-dir", data_dir]
+    """`trice serve` on a free port, by the Python (and the `PYTHONPATH`) of the bench."""
+    options = ["--host", "127.0.0.1", "--port", "0", "--data-dir", data_dir]
+    return [sys.executable, "-m", "trice", "serve", *options]
 
 
 def floor_command(data_dir: str) -> list[str]:
@@ -68,14 +70,19 @@ def install_floor() -> str | None:
 
 @dataclass(slots=True)
 class ServerProcess:
-    """A running server; `start_ms` is from spawn to the first answered GET /health."""
+    """A running server.
+
+    pids      its processes on this machine; none: what /proc tells is NaN
+    start_ms  from spawn to the first answered GET /health; NaN where the bench did not start it
+    child     what to stop; None where the bench did not start it
+    """
 
     name: str
     url: str
-    pid: int
+    pids: tuple[int, ...]
     start_ms: float
     directory: str
-    child: subprocess.Popen[str]
+    child: subprocess.Popen[str] | None
 
     @classmethod
     def start(cls, name: str) -> ServerProcess:
@@ -98,7 +105,7 @@ class ServerProcess:
             raise RuntimeError(f"{name} did not become ready:\n{said[-2000:]}")
         urllib.request.urlopen(f"{url}/health").read()
         start_ms = (time.perf_counter() - started) * 1000
-        return cls(name, url, child.pid, start_ms, directory, child)
+        return cls(name, url, (child.pid,), start_ms, directory, child)
 
     def create_app(self, rules: Any = None) -> str:
         """A new app with the bench's schema, open or under `rules`; its id."""
@@ -120,19 +127,45 @@ class ServerProcess:
         with urllib.request.urlopen(request) as response:
             return orjson.loads(response.read())
 
+    def is_running(self) -> bool:
+        """Whether all its processes still run, as far as the bench knows them."""
+        return all(Path(f"/proc/{pid}/task").exists() for pid in self.pids) and (
+            self.child is None or self.child.poll() is None
+        )
+
     def cpu_s(self) -> float:
         """Time on a CPU so far, all threads that live, to the microsecond."""
-        total_ns = 0
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            total_ns += int((task / "schedstat").read_text().split()[0])
-        return total_ns / 1e9
+        if not self.pids:
+            return math.nan
+        tasks = (task for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def rss_mb(self) -> float:
         """Resident memory now."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        if not self.pids:
+            return math.nan
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids)
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def forget_peak(self) -> None:
+        """Let `peak_mb` begin again (proc(5), clear_refs)."""
+        for pid in self.pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def peak_mb(self) -> float:
+        """The most resident memory since `forget_peak`, each process at its own moment."""
+        if not self.pids:
+            return math.nan
+        total = 0
+        for pid in self.pids:
+            found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+            total += int(found.group(1)) if found else 0
+        return total * 1024 / 1e6
+
     def stop(self) -> None:
+        """End the process and remove its data; a server the bench did not start runs on."""
+        if self.child is None:
+            return
         self.child.terminate()
         try:
             self.child.wait(STOP_LIMIT_S)

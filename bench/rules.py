@@ -15,12 +15,8 @@ from typing import Any
 from connection import Connection
 from data import Writer, add_query, new_ids
 from process import ServerProcess
+from scale import Scale
 from workloads import Cost, Row
-
-ROWS = 50
-ROUNDS = 9
-QUERIES = 60
-WRITES = 60
 
 OWNER = "auth.id != null && auth.id == data.owner"
 VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -43,12 +39,12 @@ class Tenant:
     ids: list[str]
 
 
-async def _tenant(server: ServerProcess, section: dict[str, Any]) -> Tenant:
+async def _tenant(server: ServerProcess, section: dict[str, Any], count: int) -> Tenant:
     app_id = server.create_app({"todos": section} if section else None)
     token, user_id = server.sign_in(app_id)
     connection = await Connection.open(server.url, app_id, token)
     attrs = connection.attrs
-    ids = new_ids(ROWS)
+    ids = new_ids(count)
     steps: list[list[object]] = [
         ["add-triple", user_id, attrs["people.id"], user_id],
         ["add-triple", user_id, attrs["people.name"], "person"],
@@ -66,25 +62,26 @@ async def _tenant(server: ServerProcess, section: dict[str, Any]) -> Tenant:
     return Tenant(connection, ids)
 
 
-async def reads(server: ServerProcess) -> list[Row]:
-    """50 rows asked for and answered: server CPU a query."""
-    tenants = {name: await _tenant(server, section) for name, (_, section) in VIEWS.items()}
+async def reads(server: ServerProcess, *, scale: Scale) -> list[Row]:
+    """Some rows asked for and answered: server CPU a query."""
+    count = scale.rules_rows
+    tenants = {name: await _tenant(server, section, count) for name, (_, section) in VIEWS.items()}
     rows = {
-        name: Row(f"rules_read_{name}", f"50 rows, {label}: server CPU a query", "µs")
+        name: Row(f"rules_read_{name}", f"{count} rows, {label}: server CPU a query", "µs")
         for name, (label, _) in VIEWS.items()
     }
     serial = itertools.count()
-    for _ in range(ROUNDS):
+    for _ in range(scale.rules_rounds):
         for name, tenant in tenants.items():
             queries = [
                 {"todos": {"$": {"where": {"priority": {"$gt": -1 - next(serial)}}}}}
-                for _ in range(QUERIES)
+                for _ in range(scale.rules_queries)
             ]
             cost = Cost(server)
             for query in queries:
                 answer = await tenant.connection.ask_raw(add_query(query), b"add-query-ok")
-                assert answer.count(b"todo ") == ROWS, answer[:500]
-            rows[name].samples.append(cost.server_s() * 1e6 / QUERIES)
+                assert answer.count(b"todo ") == count, answer[:500]
+            rows[name].samples.append(cost.server_s() * 1e6 / scale.rules_queries)
             for query in queries:
                 await tenant.connection.ask({"op": "remove-query", "q": query})
     for tenant in tenants.values():
@@ -92,13 +89,14 @@ async def reads(server: ServerProcess) -> list[Row]:
     return list(rows.values())
 
 
-async def writes(server: ServerProcess) -> list[Row]:
+async def writes(server: ServerProcess, *, scale: Scale) -> list[Row]:
     """One field of one todo, one write at a time: median latency."""
     kinds = {
         "open": ("no rules", {}),
         "owner": (f"update `{OWNER}`", {"allow": {"update": OWNER}}),
     }
-    tenants = {name: await _tenant(server, section) for name, (_, section) in kinds.items()}
+    count = scale.rules_rows
+    tenants = {name: await _tenant(server, section, count) for name, (_, section) in kinds.items()}
     times = {
         name: Row(f"rules_write_{name}", f"a write, {label}: until acknowledged", "ms")
         for name, (label, _) in kinds.items()
@@ -107,18 +105,18 @@ async def writes(server: ServerProcess) -> list[Row]:
         name: Row(f"rules_write_{name}_cpu", f"a write, {label}: server CPU", "µs")
         for name, (label, _) in kinds.items()
     }
-    for _ in range(ROUNDS):
+    for _ in range(scale.rules_rounds):
         for name, tenant in tenants.items():
             writer = Writer(tenant.connection.attrs)
             delays = []
             cost = Cost(server)
-            for n in range(WRITES):
-                message = writer.retitle(tenant.ids[n % ROWS].encode(), b"todo again %d" % n)
+            for n in range(scale.rules_writes):
+                message = writer.retitle(tenant.ids[n % count].encode(), b"todo again %d" % n)
                 started = time.perf_counter()
                 await tenant.connection.ask_raw(message, b'"transact-ok"')
                 delays.append((time.perf_counter() - started) * 1000)
             times[name].samples.append(statistics.median(delays))
-            cpu[name].samples.append(cost.server_s() * 1e6 / WRITES)
+            cpu[name].samples.append(cost.server_s() * 1e6 / scale.rules_writes)
     for tenant in tenants.values():
         tenant.connection.close()
     return [*times.values(), *cpu.values()]

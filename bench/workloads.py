@@ -1,4 +1,4 @@
-"""The workloads. Each takes a running server and returns rows of samples, one sample a round.
+"""The first workloads. Each takes a server and a scale, returns rows: one sample a round.
 
 Clients and subscribers live in this one process, so every latency is read from one clock. What the
 process itself costs is measured beside the server's CPU and shown as the client's share.
@@ -16,17 +16,12 @@ from dataclasses import dataclass, field
 from connection import Connection
 from data import Writer, add_query, seed, seed_people
 from process import ServerProcess
+from scale import Scale
 
-WRITE_ROUND_S = 1.5
-PIPELINE_DEPTH = 64
-FAN_OUT_WRITES = 40
-OWN_FILTER_WRITES = 150
-GROWTH_WRITES = 200
 PAUSE_S = 0.005
 DELIVERY_LIMIT_S = 20
 CONNECT_AT_ONCE = 50
-SETTLE_S = 1
-ROUNDS = 3
+REST_SHARE = 0.1
 
 _ACK = b'"transact-ok"'
 _REFRESH = b'"refresh-ok"'
@@ -75,26 +70,63 @@ async def connect_many(server: ServerProcess, app_id: str, count: int) -> list[C
     return connections
 
 
+async def subscribe_each(connections: list[Connection], queries: list[dict[str, object]]) -> None:
+    """One query for each session, a bounded number at a time."""
+    for first in range(0, len(connections), CONNECT_AT_ONCE):
+        part = slice(first, first + CONNECT_AT_ONCE)
+        pairs = zip(connections[part], queries[part], strict=True)
+        await asyncio.gather(*(connection.subscribe([q]) for connection, q in pairs))
+
+
+def own_query(owner: str) -> dict[str, object]:
+    """The todos of one person: what a client with a filter of its own listens to."""
+    return {"todos": {"$": {"where": {"owner": owner}}}}
+
+
+def labelled_query(label: str) -> dict[str, object]:
+    """The todos with one label: what many clients share."""
+    return {"todos": {"$": {"where": {"label": label}}}}
+
+
+async def rest(server: ServerProcess, scale: Scale) -> None:
+    """Wait until the server has worked off what came before, so that it does not count for what
+    follows; for a bounded time, and on another machine for just that long."""
+    deadline = time.perf_counter() + scale.rest_limit_s
+    while time.perf_counter() < deadline:
+        cost = Cost(server)
+        started = time.perf_counter()
+        await asyncio.sleep(scale.rest_window_s)
+        if cost.server_s() <= REST_SHARE * (time.perf_counter() - started):
+            return
+
+
 # --- writes --------------------------------------------------------------------------------------
 
 
-async def writes(server: ServerProcess, clients: int, depth: int = 1) -> list[Row]:
+async def writes(server: ServerProcess, scale: Scale, *, clients: int, depth: int) -> list[Row]:
     """Creates acknowledged a second: `clients` sessions, `depth` transactions in flight in each."""
     how = f", {depth} in flight" if depth > 1 else ""
     who = "1 client" if clients == 1 else f"{clients} clients"
-    row = Row(f"writes_{clients}x{depth}", f"durable writes/s, {who}{how}", "1/s")
+    key = f"writes_{clients}x{depth}"
+    row = Row(key, f"durable writes/s, {who}{how}", "1/s")
+    cpu = Row(f"{key}_cpu", f"durable writes, {who}{how}: server CPU a write", "ms")
     app_id = server.create_app()
     connections = await connect_many(server, app_id, clients)
-    for _ in range(ROUNDS):
+    for _ in range(scale.rounds):
         cost = Cost(server)
-        row.samples.append(await _write_round(connections, depth))
+        rate, acked = await _write_round(connections, depth, round_s=scale.write_round_s)
+        row.samples.append(rate)
         row.client_share.append(cost.client_share())
+        cpu.samples.append(cost.server_s() * 1000 / acked)
     for connection in connections:
         connection.close()
-    return [row]
+    return [row, cpu]
 
 
-async def _write_round(connections: list[Connection], depth: int) -> float:
+async def _write_round(
+    connections: list[Connection], depth: int, *, round_s: float
+) -> tuple[float, int]:
+    """Write for `round_s`, then wait for what is open; writes/s until then, and writes in all."""
     writer = Writer(connections[0].attrs)
     acked = 0
     failures: list[bytes] = []
@@ -130,31 +162,30 @@ async def _write_round(connections: list[Connection], depth: int) -> float:
         for n in range(depth):
             open_writes += 1
             connection.send(writer.create(n))
-    await asyncio.sleep(WRITE_ROUND_S)
-    elapsed = time.perf_counter() - started
-    rate = acked / elapsed
+    await asyncio.sleep(round_s)
+    rate = acked / (time.perf_counter() - started)
     is_over = True
     await asyncio.wait_for(drained.wait(), DELIVERY_LIMIT_S)
     if failures:
         raise RuntimeError(failures[0][:500].decode())
-    return rate
+    return rate, acked
 
 
 # --- fan-out -------------------------------------------------------------------------------------
 
 
-async def fan_out(server: ServerProcess, subscribers: int) -> list[Row]:
+async def fan_out(server: ServerProcess, scale: Scale, *, subscribers: int) -> list[Row]:
     """One write, every subscriber of one query of ten rows: time until each of them has it."""
-    label = f"write to all of {subscribers} on one query"
+    label = f"write to all of {subscribers:,} on one query"
     p50 = Row(f"fan_out_{subscribers}_p50", f"{label}, p50", "ms")
     p99 = Row(f"fan_out_{subscribers}_p99", f"{label}, p99", "ms")
+    cpu = Row(f"fan_out_{subscribers}_cpu", f"{label}: server CPU a delivery", "µs")
     app_id = server.create_app()
     writer_connection = await Connection.open(server.url, app_id)
     ids = await seed(writer_connection, todos=10, owners=[], label="fan")
     writer = Writer(writer_connection.attrs)
     connections = await connect_many(server, app_id, subscribers)
-    query = add_query({"todos": {"$": {"where": {"label": "fan"}}}})
-    await asyncio.gather(*(c.ask_raw(query, b"add-query-ok") for c in connections))
+    await subscribe_each(connections, [labelled_query("fan")] * subscribers)
 
     missing = 0
     delays: list[float] = []
@@ -172,10 +203,10 @@ async def fan_out(server: ServerProcess, subscribers: int) -> list[Row]:
 
     for connection in connections:
         connection.on_message = on_message
-    for round_number in range(ROUNDS):
+    for round_number in range(scale.rounds):
         delays.clear()
         cost = Cost(server)
-        for n in range(FAN_OUT_WRITES):
+        for n in range(scale.fan_out_writes):
             marker = b"fan %d.%d." % (round_number, n)
             missing = subscribers
             everyone.clear()
@@ -186,33 +217,29 @@ async def fan_out(server: ServerProcess, subscribers: int) -> list[Row]:
         p50.samples.append(percentile(delays, 0.5) * 1000)
         p99.samples.append(percentile(delays, 0.99) * 1000)
         p50.client_share.append(cost.client_share())
+        cpu.samples.append(cost.server_s() * 1e6 / (subscribers * scale.fan_out_writes))
     for connection in [writer_connection, *connections]:
         connection.close()
-    return [p50, p99]
+    return [p50, p99, cpu]
 
 
 # --- own filters ---------------------------------------------------------------------------------
 
 
-async def own_filter(server: ServerProcess, clients: int) -> list[Row]:
-    """Each client listens to the todos of its own owner; a write concerns one of them."""
-    latency = Row(f"own_filter_{clients}_p50", f"{clients} own filters: write to client p50", "ms")
-    cpu = Row(f"own_filter_{clients}_cpu", f"{clients} own filters: server CPU a write", "ms")
+async def own_filter(server: ServerProcess, scale: Scale, *, clients: int) -> list[Row]:
+    """Each client, on a socket of its own, listens to the todos of its own owner; a write concerns
+    one of them. `idle` is what the server spends on so many clients while nobody writes."""
+    label = f"{clients:,} own filters"
+    latency = Row(f"own_filter_{clients}_p50", f"{label}: write to client p50", "ms")
+    cpu = Row(f"own_filter_{clients}_cpu", f"{label}: server CPU a write", "ms")
+    idle = Row(f"own_filter_{clients}_idle", f"{label}: server CPU a second, no writes", "ms")
     app_id = server.create_app()
     writer_connection = await Connection.open(server.url, app_id)
     owners = await seed_people(writer_connection, clients)
     ids = await seed(writer_connection, todos=clients, owners=owners)
     writer = Writer(writer_connection.attrs)
     connections = await connect_many(server, app_id, clients)
-    for first in range(0, clients, CONNECT_AT_ONCE):
-        group = range(first, min(first + CONNECT_AT_ONCE, clients))
-        asks = (
-            connections[n].ask_raw(
-                add_query({"todos": {"$": {"where": {"owner": owners[n]}}}}), b"add-query-ok"
-            )
-            for n in group
-        )
-        await asyncio.gather(*asks)
+    await subscribe_each(connections, [own_query(owner) for owner in owners])
 
     arrived = asyncio.Event()
     received_at = 0.0
@@ -226,12 +253,13 @@ async def own_filter(server: ServerProcess, clients: int) -> list[Row]:
 
     for connection in connections:
         connection.on_message = on_message
-    await asyncio.sleep(SETTLE_S)
+    await rest(server, scale)
+    idle.samples.append(await _idle_cpu(server, scale))
     chooser = random.Random(clients)
-    for round_number in range(ROUNDS):
+    for round_number in range(scale.rounds):
         delays = []
         cost = Cost(server)
-        for n in range(OWN_FILTER_WRITES):
+        for n in range(scale.own_filter_writes):
             marker = b"own %d.%d." % (round_number, n)
             arrived.clear()
             entity = ids[chooser.randrange(clients)].encode()
@@ -240,25 +268,33 @@ async def own_filter(server: ServerProcess, clients: int) -> list[Row]:
             await asyncio.wait_for(arrived.wait(), DELIVERY_LIMIT_S)
             delays.append((received_at - sent_at) * 1000)
         latency.samples.append(statistics.median(delays))
-        cpu.samples.append(cost.server_s() * 1000 / OWN_FILTER_WRITES)
+        cpu.samples.append(cost.server_s() * 1000 / scale.own_filter_writes)
         latency.client_share.append(cost.client_share())
     for connection in [writer_connection, *connections]:
         connection.close()
-    return [latency, cpu]
+    return [latency, cpu, idle]
+
+
+async def _idle_cpu(server: ServerProcess, scale: Scale) -> float:
+    """CPU ms the server uses in a second in which nobody asks it for anything."""
+    cost = Cost(server)
+    started = time.perf_counter()
+    await asyncio.sleep(scale.quiet_s)
+    return cost.server_s() * 1000 / (time.perf_counter() - started)
 
 
 # --- reads ---------------------------------------------------------------------------------------
 
 
-async def first_answer(server: ServerProcess, rows: int) -> list[Row]:
+async def first_answer(server: ServerProcess, scale: Scale, *, rows: int) -> list[Row]:
     """A new session asks for `rows` todos with their owner: from add-query to add-query-ok."""
     row = Row(f"first_answer_{rows}", f"{rows:,} rows with nested owner, first answer", "ms")
     app_id = server.create_app()
     seeder = await Connection.open(server.url, app_id)
-    owners = await seed_people(seeder, 100)
+    owners = await seed_people(seeder, scale.first_answer_owners)
     await seed(seeder, todos=rows, owners=owners)
     seeder.close()
-    for _ in range(ROUNDS * 2 + 1):
+    for _ in range(scale.rounds * 2 + 1):
         connection = await Connection.open(server.url, app_id)
         cost = Cost(server)
         started = time.perf_counter()
@@ -268,55 +304,3 @@ async def first_answer(server: ServerProcess, rows: int) -> list[Row]:
         connection.close()
         await asyncio.sleep(PAUSE_S)
     return [row]
-
-
-async def growth(server: ServerProcess, sizes: list[int]) -> list[Row]:
-    """A page of 20 by an indexed attr, and a write beside 10 and 1,000 unrelated live queries."""
-    table: list[Row] = []
-    app_id = server.create_app()
-    seeder = await Connection.open(server.url, app_id)
-    owners = await seed_people(seeder, 100)
-    page = {"todos": {"$": {"order": {"priority": "desc"}, "limit": 20}}}
-    count = 0
-    for size in sizes:
-        ids = await seed(seeder, todos=size - count, owners=owners, start=count)
-        count = size
-        read = Row(f"page_{size}", f"page of 20 by an indexed attr, {size:,} rows", "ms")
-        for _ in range(ROUNDS * 3):
-            connection = await Connection.open(server.url, app_id)
-            started = time.perf_counter()
-            await connection.ask_raw(add_query(page), b"add-query-ok")
-            read.samples.append((time.perf_counter() - started) * 1000)
-            connection.close()
-            await asyncio.sleep(PAUSE_S)
-        table.append(read)
-        for others in (10, 1_000):
-            table.append(await _write_beside(server, app_id, ids, size, others))
-    seeder.close()
-    return table
-
-
-async def _write_beside(
-    server: ServerProcess, app_id: str, ids: list[str], size: int, others: int
-) -> Row:
-    row = Row(
-        f"write_{size}_beside_{others}", f"write, {size:,} rows, {others:,} live queries", "ms"
-    )
-    listener = await Connection.open(server.url, app_id)
-    for n in range(others):
-        q = {"todos": {"$": {"where": {"label": f"nobody {n}"}, "limit": 20}}}
-        await listener.ask_raw(add_query(q), b"add-query-ok")
-    connection = await Connection.open(server.url, app_id)
-    writer = Writer(connection.attrs)
-    chooser = random.Random(size)
-    for _ in range(ROUNDS):
-        delays = []
-        for n in range(GROWTH_WRITES):
-            message = writer.retitle(chooser.choice(ids).encode(), b"grown %d" % n)
-            started = time.perf_counter()
-            await connection.ask_raw(message, _ACK)
-            delays.append((time.perf_counter() - started) * 1000)
-        row.samples.append(statistics.median(delays))
-    connection.close()
-    listener.close()
-    return row

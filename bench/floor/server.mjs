@@ -115,14 +115,25 @@ function valueKey(column, value) {
 function subscribe(app, socket, q) {
   const key = JSON.stringify(q);
   if (!app.queries.has(key)) {
-    const query = { q, sockets: new Set() };
-    app.queries.set(key, query);
     const [filter] = Object.entries(q.todos.$?.where ?? {});
     const index = filter ? valueKey(...filter) : '*';
+    const query = { q, key, index, sockets: new Set() };
+    app.queries.set(key, query);
     if (!app.byValue.has(index)) app.byValue.set(index, new Set());
     app.byValue.get(index).add(query);
   }
-  app.queries.get(key).sockets.add(socket);
+  const query = app.queries.get(key);
+  query.sockets.add(socket);
+  return query;
+}
+
+// A query that nobody listens to any more is forgotten.
+function unsubscribe(app, socket, query) {
+  query.sockets.delete(socket);
+  if (query.sockets.size) return;
+  app.queries.delete(query.key);
+  app.byValue.get(query.index).delete(query);
+  if (!app.byValue.get(query.index).size) app.byValue.delete(query.index);
 }
 
 function transact(app, steps) {
@@ -155,12 +166,13 @@ const handlers = {
     session.app = apps.get(message['app-id']);
     return { op: 'init-ok', 'session-id': randomUUID(), attrs, 'app-status': { status: 'active' } };
   },
-  'add-query'({ app, socket }, { q }) {
-    subscribe(app, socket, q);
+  'add-query'({ app, socket, queries }, { q }) {
+    queries.add(subscribe(app, socket, q));
     return { op: 'add-query-ok', q, result: runQuery(app, q), 'processed-tx-id': app.txId };
   },
-  'remove-query'({ app, socket }, { q }) {
-    app.queries.get(JSON.stringify(q))?.sockets.delete(socket);
+  'remove-query'({ app, socket, queries }, { q }) {
+    const query = app.queries.get(JSON.stringify(q));
+    if (queries.delete(query)) unsubscribe(app, socket, query);
     return { op: 'remove-query-ok', q };
   },
   transact({ app, socket }, message) {
@@ -191,7 +203,7 @@ const server = createServer((request, response) => {
   );
 });
 new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket) => {
-  const session = { socket, app: undefined };
+  const session = { socket, app: undefined, queries: new Set() };
   socket.on('message', (data) => {
     const message = JSON.parse(data);
     const answer = handlers[message.op](session, message);
@@ -199,7 +211,7 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
       socket.send(JSON.stringify({ 'client-event-id': message['client-event-id'], ...answer }));
   });
   socket.on('close', () => {
-    for (const { sockets } of session.app?.queries.values() ?? []) sockets.delete(socket);
+    for (const query of session.queries) unsubscribe(session.app, socket, query);
   });
 });
 server.listen(0, '127.0.0.1', () => {

@@ -1,0 +1,123 @@
+"""How much of each workload is done: WHOLE for figures, QUICK to see that everything still runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes and durations of one run. Tuples: one row, or set of rows, for each number.
+
+    rounds             samples of a row, where a round can be had again
+    server_limit_s     of the run, for each server but for two at least: nothing new begins after
+                       it; what is late is left out, and said to be
+    workload_limit_s   of one workload on one server, setting up included
+    growth_limit_s     growth stops growing after this and keeps what it has
+    rest_window_s      a server rests when it used a tenth of a CPU, or less, for this long;
+                       waited for up to rest_limit_s
+    write_clients      pairs of sessions and transactions in flight in each
+    quiet_s            how long CPU is looked at while nobody writes; pings come every five seconds
+    socket_queries     live queries that share a socket, where they need none of their own
+    """
+
+    rounds: int
+    server_limit_s: float
+    workload_limit_s: float
+    growth_limit_s: float
+    rest_window_s: float
+    rest_limit_s: float
+    idle_s: float
+    quiet_s: float
+    write_round_s: float
+    write_clients: tuple[tuple[int, int], ...]
+    fan_out_subscribers: tuple[int, ...]
+    fan_out_writes: int
+    own_filter_clients: tuple[int, ...]
+    own_filter_writes: int
+    first_answer_rows: tuple[int, ...]
+    first_answer_owners: int
+    growth_rows: tuple[int, ...]
+    growth_queries: tuple[int, ...]
+    growth_writes: int
+    socket_queries: int
+    reconnect_clients: int
+    reconnect_rows: int
+    memory_sockets: int
+    broadcast_subscribers: int
+    broadcast_writes: int
+    stalled_rows: int
+    stalled_writes: int
+    rules_rounds: int
+    rules_rows: int
+    rules_queries: int
+    rules_writes: int
+
+
+WHOLE = Scale(
+    rounds=3,
+    server_limit_s=345,
+    workload_limit_s=120,
+    growth_limit_s=270,
+    rest_window_s=0.1,
+    rest_limit_s=5,
+    idle_s=0.5,
+    quiet_s=5.5,
+    write_round_s=1.5,
+    write_clients=((1, 1), (10, 1), (50, 1), (1, 64)),
+    fan_out_subscribers=(100, 500, 2_000),
+    fan_out_writes=40,
+    own_filter_clients=(200, 2_000, 10_000),
+    own_filter_writes=150,
+    first_answer_rows=(20, 1_000, 10_000),
+    first_answer_owners=100,
+    growth_rows=(1_000, 100_000, 1_000_000),
+    growth_queries=(10, 10_000),
+    growth_writes=200,
+    socket_queries=1_000,
+    reconnect_clients=500,
+    reconnect_rows=50,
+    memory_sockets=5_000,
+    broadcast_subscribers=500,
+    broadcast_writes=100,
+    stalled_rows=200,
+    stalled_writes=300,
+    rules_rounds=9,
+    rules_rows=50,
+    rules_queries=60,
+    rules_writes=60,
+)
+
+QUICK = Scale(
+    rounds=1,
+    server_limit_s=30,
+    workload_limit_s=20,
+    growth_limit_s=20,
+    rest_window_s=0.01,
+    rest_limit_s=0.1,
+    idle_s=0,
+    quiet_s=0.05,
+    write_round_s=0.05,
+    write_clients=((1, 1), (3, 1), (1, 4)),
+    fan_out_subscribers=(2, 5),
+    fan_out_writes=3,
+    own_filter_clients=(3,),
+    own_filter_writes=4,
+    first_answer_rows=(20,),
+    first_answer_owners=5,
+    growth_rows=(10, 100),
+    growth_queries=(2, 20),
+    growth_writes=4,
+    socket_queries=10,
+    reconnect_clients=4,
+    reconnect_rows=5,
+    memory_sockets=5,
+    broadcast_subscribers=3,
+    broadcast_writes=4,
+    stalled_rows=20,
+    stalled_writes=5,
+    rules_rounds=1,
+    rules_rows=3,
+    rules_queries=2,
+    rules_writes=4,
+)
