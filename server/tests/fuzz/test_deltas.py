@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.aggregates import random_aggregate
 from support.delta_client import DeltaClient, content
 from support.queries import Cursors, random_query
 from support.runtime import FakeRuntime
@@ -94,6 +95,7 @@ class Story:
             await self.commit(steps)
         await self.hub.apps.set_rules(self.app.id, random_rules(self.world))
         queries = [random_query(self.world, self.cursors) for _ in range(6)]
+        queries.append(random_aggregate(self.world))
         features = (("delta", "resume"),) * 4 + (("delta",), ("resume",))
         for number, names in enumerate(features):
             client = DeltaClient(self.hub, names)

@@ -24,6 +24,7 @@ ATTRS = {
 }
 IDS = [f"e1000000-0000-4000-8000-{number:012d}" for number in range(200)]
 TODOS = {"todos": {}}
+TOTALS = {"todos": {"$": {"aggregate": {"count": True, "groupBy": "title"}}}}
 
 
 class Stage:
@@ -219,6 +220,22 @@ def test_a_storm_of_returning_clients_is_run_once(play_todos, is_changed):
         assert max(map(len, answers)) * 50 < full_bytes
         for client in clients[::100]:
             await stage.check(client)
+
+    play_todos(scene)
+
+
+@pytest.mark.rule("P77")
+@pytest.mark.parametrize("q", [TODOS, TOTALS], ids=["patched", "counted"])
+def test_who_takes_deltas_holds_what_was_carried_forward(play_todos, q):
+    async def scene(stage: Stage) -> None:
+        await stage.fill(20)
+        client = await stage.join(q)
+        runs = stage.live.counts.rerun_query
+        for title in ("new", "newer", "a title of some length"):
+            await stage.title(IDS[0], title)
+            client.take_in()
+            await stage.check(client, q)
+        assert stage.live.counts.rerun_query == runs
 
     play_todos(scene)
 
