@@ -39,6 +39,7 @@ from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -458,7 +459,7 @@ class Database:
             result_json = orjson.dumps(nested)
             meta_json = orjson.dumps(result_meta(tree))
         _check_size(result_json)
-        return Answer(result_json, meta_json, read_set(tree))
+        return Answer(result_json, meta_json, read_set(tree), load_last_tx(snapshot))
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""

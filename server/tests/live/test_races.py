@@ -199,3 +199,31 @@ def test_answers_beyond_the_limit_are_dropped_and_come_back(play, monkeypatch):
         assert stage.live._kept_bytes == 0
 
     play(scene)
+
+
+@pytest.mark.rule("L46")
+def test_an_answer_that_was_ahead_of_its_label_is_sent_again(play, monkeypatch):
+    async def scene(stage):
+        await stage.write(["update", "todos", "t1", {"title": "a"}])
+        watched = await stage.watch({"todos": {}})
+        writer = stage.database._engine._writer
+        settle = writer._settle
+        told = []
+
+        def settle_late(group, failure):
+            # The commit is in every new snapshot, and published only below.
+            stage.live._refresh(watched.live)
+            told.append((watched.told, watched.rows("todos")[0]["title"], watched.live.tx))
+            settle(group, failure)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_settle", settle_late)
+            before = stage.database.tx
+            await stage.write(["update", "todos", "t1", {"title": "b"}])
+        assert told == [(1, "b", before)]
+        assert watched.told == 2, "the content is the same, the label is not"
+        assert watched.live.tx == stage.database.tx == before + 1
+        await stage.write(["update", "people", "p1", {"name": "c"}])
+        assert watched.told == 2
+
+    play(scene)

@@ -77,11 +77,15 @@ class RightsChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One run of a question: encoded result and page info, and what it depends on."""
+    """One run of a question: encoded result and page info, and what it depends on.
+
+    reads_tx   the newest transaction in its snapshot, which may not be published yet
+    """
 
     result_json: bytes
     meta_json: bytes
     reads: ReadSet
+    reads_tx: TxId
 
 
 Evaluate = Callable[[Snapshot, Question, bool], Answer]
@@ -96,6 +100,7 @@ class LiveQuery:
              it was dropped to save memory (then `Live.recall` brings it back)
     is_outdated   its rights are no longer those of its watchers: they must ask again
     tx       the answer contains every commit up to here
+    reads_tx   and perhaps some up to here
     Only `Live` writes it; watchers read it when told.
     """
 
@@ -105,6 +110,7 @@ class LiveQuery:
     error: TriceError | None = None
     is_outdated: bool = False
     tx: TxId = NO_TX
+    reads_tx: TxId = NO_TX
     digest: bytes = b""
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _computation: bytes | None = None
@@ -423,11 +429,15 @@ class Live:
         if tx < live.tx:
             return  # a short run overtook this long one: answers only move forward
         digest = blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
-        is_changed = digest != live.digest or live.error is not None
+        # Clients drop an optimistic write once an answer is labelled with it. If the last answer
+        # was ahead of its label, the commits between change nothing, but the label must follow.
+        was_ahead = live.reads_tx > live.tx
+        is_changed = digest != live.digest or live.error is not None or was_ahead
         is_recalled = live in self._recalled
         self._recalled.discard(live)
         self._broken.pop(live, None)
         live.answer, live.error, live.tx, live.digest = answer, None, tx, digest
+        live.reads_tx = answer.reads_tx
         live.forget_frames()
         self._subscriptions.put(live, answer.reads)
         self._catch_up(live)
