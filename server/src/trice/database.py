@@ -37,9 +37,9 @@ from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
-from trice.rules.judge import Caller, Judge
+from trice.rules.judge import Caller, Judge, Meter
 from trice.rules.reads import RuledVisibility, view_key
-from trice.rules.writes import CheckResult, WriteChecks
+from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
@@ -187,11 +187,13 @@ class Database:
         rules: Rules | None = None,
         *,
         kind: type[Judge] = Judge,
+        meter: Meter | None = None,
     ) -> Judge:
         """What evaluates rules for `caller` on one state of the data.
 
         rules   others than those in force, for trying them out
         kind    one that explains, for debugging
+        meter   what counts how long it takes, if that matters
         """
         return kind(
             rules or self._rules,
@@ -201,6 +203,7 @@ class Database:
             runtime=self._runtime,
             buckets=self._buckets,
             app_id=self._app_id,
+            meter=meter,
         )
 
     def visible_to(self, query: Query, identity: Identity, snapshot: Snapshot) -> Visibility:
@@ -212,20 +215,18 @@ class Database:
         judge = self.judge(caller, snapshot, snapshot.catalog, rules)
         return RuledVisibility(rules, judge, snapshot.catalog)
 
-    def write_checks(
-        self, identity: Identity, rules: Rules, *, recorder: list[CheckResult] | None = None
-    ) -> WriteChecks:
-        """Who judges a transaction of `identity`, which is no admin's.
-
-        recorder   receives every check; then none of them stops the transaction
-        """
+    def _write_checks(self, identity: Identity, meter: Meter | None) -> WriteChecks | None:
+        """Who judges a transaction of `identity`; nobody an admin's."""
+        if identity.is_admin:
+            return None
+        rules = self._rules
 
         def make_judge(
             statements: Statements, catalog: Catalog, params: Mapping[str, Any]
         ) -> Judge:
-            return self.judge(Caller(identity, params), statements, catalog, rules)
+            return self.judge(Caller(identity, params), statements, catalog, rules, meter=meter)
 
-        return WriteChecks(rules, make_judge, recorder=recorder)
+        return WriteChecks(rules, make_judge)
 
     def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
         """What a live query is shared by: what is asked, and with which rights.
@@ -298,7 +299,10 @@ class Database:
         if is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP):
             return self._engine.submit(
                 self._applying(
-                    lambda _: parse_steps(tx_steps, is_admin=identity.is_admin), identity, event_id
+                    lambda _: parse_steps(tx_steps, is_admin=identity.is_admin),
+                    identity,
+                    event_id,
+                    is_long=True,
                 ),
                 event_id=event_id,
                 is_long=True,
@@ -321,9 +325,9 @@ class Database:
                 runtime=self._runtime,
             )
 
+        is_long_work = is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
         return await self._engine.write(
-            self._applying(expand, identity, None),
-            is_long=is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP),
+            self._applying(expand, identity, None, is_long=is_long_work), is_long=is_long_work
         )
 
     async def look(self, work: Callable[[Look], T]) -> T:
@@ -423,8 +427,14 @@ class Database:
         make_steps: Callable[[WriteTx], Sequence[Step]],
         identity: Identity,
         event_id: EventId | None,
+        *,
+        is_long: bool = False,
     ) -> Callable[[WriteTx], Commit]:
+        # Judging that turns out to be long is begun again on the writer's thread, unmetered.
+        meters = iter(() if is_long else (Meter(),))
+
         def work(tx: WriteTx) -> Commit:
+            checks = self._write_checks(identity, next(meters, None))
             return apply(
                 tx,
                 make_steps(tx),
@@ -432,7 +442,7 @@ class Database:
                 identity_name=identity.name,
                 event_id=event_id,
                 runtime=self._runtime,
-                checks=None if identity.is_admin else self.write_checks(identity, self._rules),
+                checks=checks,
             )
 
         return work

@@ -472,7 +472,7 @@ PROVIDER_KEYS_RETRY_MS = 60_000
 
 JUDGED_STEPS_ON_LOOP = 30_000
 """Steps of evaluations, ten more for each row, that rules in Python take in one read on the loop
-(2,000 rows of a short rule, about 6 ms); beyond, it moves to a thread."""
+(2,000 rows of a short rule, about 6 ms), or in one transaction; beyond, it moves to a thread."""
 
 RULE_REF_VALUES_MAX = 20_000
 """Values that one `data.ref` or `auth.ref` may find. More: the evaluation fails."""

@@ -11,7 +11,7 @@ from support.attrs import blob, creating
 from support.runtime import FakeRuntime
 from support.todos import Open, Run, failing_after, insert, numbers
 from trice.store.commit import Commit
-from trice.store.engine import Engine, WriteTx
+from trice.store.engine import Engine, WorkTooLong, WriteTx
 
 
 @pytest.mark.rule("S68")
@@ -78,5 +78,34 @@ def test_time_never_goes_back(run: Run, runtime: FakeRuntime) -> None:
             await engine.write(timed)
         assert times == sorted(times)
         assert times[-1] == runtime.now
+
+    run(scenario)
+
+
+@pytest.mark.rule("S71")
+@pytest.mark.parametrize("before", [0, 2])
+def test_work_that_is_too_long_runs_again_in_its_place_on_another_thread(
+    run: Run, before: int
+) -> None:
+    async def scenario(engine: Engine, reopen: Open) -> None:
+        threads: list[int] = []
+
+        def work(tx: WriteTx) -> Commit:
+            threads.append(threading.get_ident())
+            commit = insert(5)(tx)
+            if len(threads) == 1:
+                raise WorkTooLong
+            return commit
+
+        calls = [engine.submit(insert(number)) for number in range(before)]
+        calls += [engine.submit(work), engine.submit(insert(6))]
+        assert await asyncio.gather(*calls) == list(range(2, before + 4))
+        assert threads[0] == threading.get_ident()
+        assert threads[1] != threading.get_ident()
+        assert len(threads) == 2
+        await engine.close()
+        again = reopen()
+        assert again.read_now(numbers) == [*range(before), 5, 6]
+        await again.close()
 
     run(scenario)

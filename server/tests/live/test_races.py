@@ -206,3 +206,66 @@ def test_answers_beyond_the_limit_are_dropped_and_come_back(play, monkeypatch):
         assert stage.live._kept_bytes == 0
 
     play(scene)
+
+
+@pytest.mark.rule("L46")
+def test_an_answer_that_was_ahead_of_its_label_is_sent_again(play, monkeypatch):
+    async def scene(stage):
+        await stage.write(["update", "todos", "t1", {"title": "a"}])
+        watched = await stage.watch({"todos": {}})
+        writer = stage.database._engine._writer
+        settle = writer._settle
+        told = []
+
+        def settle_late(group, failure):
+            # The commit is in every new snapshot, and published only below.
+            stage.live._refresh(watched.live)
+            told.append((watched.told, watched.rows("todos")[0]["title"], watched.live.tx))
+            settle(group, failure)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_settle", settle_late)
+            before = stage.database.tx
+            await stage.write(["update", "todos", "t1", {"title": "b"}])
+        assert told == [(1, "b", before)]
+        assert watched.told == 2, "the content is the same, the label is not"
+        assert watched.live.tx == stage.database.tx == before + 1
+        await stage.write(["update", "people", "p1", {"name": "c"}])
+        assert watched.told == 2
+
+    play(scene)
+
+
+@pytest.mark.rule("L46")
+@pytest.mark.parametrize(
+    "query", [{"todos": {}}, {"todos": {"$": {"aggregate": {"max": "title"}}}}], ids=["rows", "max"]
+)
+def test_so_is_one_that_is_carried_forward(play, monkeypatch, query):
+    """A first run is ahead; what it kept already holds the commit when that is published."""
+
+    async def scene(stage):
+        monkeypatch.setattr(limits, "LIVE_PATCH_ROWS_MAX", 2_000)
+        await stage.write(["update", "todos", "t1", {"title": "a"}])
+        writer = stage.database._engine._writer
+        settle = writer._settle
+        early = []
+
+        def settle_late(group, failure):
+            question = Question.of(query, identity=ADMIN, rights="admin", shape="flat")
+            told = []
+            early.append((stage.live.watch_now(question, told.append), told))
+            settle(group, failure)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_settle", settle_late)
+            runs, before = stage.live.counts.rerun_query, stage.database.tx
+            await stage.write(["update", "todos", "t1", {"title": "b"}])
+        ((live, told),) = early
+        assert b'"b"' in live.answer.result_json
+        assert stage.live.counts.rerun_query == runs + 1, "the first run"
+        assert (len(told), live.tx) == (1, before + 1)
+        await stage.write(["update", "todos", "t1", {"rank": 1}])
+        await stage.write(["update", "people", "p1", {"name": "c"}])
+        assert len(told) == (2 if query == {"todos": {}} else 1)
+
+    play(scene)

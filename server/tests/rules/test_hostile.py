@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from trice.live.live_query import LiveQuery
 from trice.protocol.ids import EntityId
 from trice.rules.conditions import Conditions
 from trice.rules.document import Rules
+from trice.rules.writes import WriteChecks
+from trice.transact.permission import Proposal
 
 Scene = Callable[[Database], Coroutine[Any, Any, None]]
 MANY = 2_400
@@ -170,6 +173,39 @@ def test_few_rows_of_a_long_rule_leave_the_loop_too(tmp_path: Path) -> None:
     numbers = "[" + ",".join("1" * 1 for _ in range(30)) + "]"
     view = f"{numbers}.all(a, {numbers}.all(b, a == b && data.title != null))"
     play(tmp_path, {"todos": {"allow": {"view": view}}}, scene)
+
+
+@pytest.mark.rule("R129")
+@pytest.mark.parametrize(("count", "is_loop"), [(2, True), (60, False)])
+def test_judging_a_long_transaction_leaves_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, is_loop: bool
+) -> None:
+    threads: list[int] = []
+    judged = WriteChecks.after
+
+    def after(checks: WriteChecks, proposal: Proposal) -> None:
+        threads.append(threading.get_ident())
+        judged(checks, proposal)
+
+    monkeypatch.setattr(WriteChecks, "after", after)
+
+    async def scene(database: Database) -> None:
+        steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(count)]
+        later = ["update", "todos", uid(100), {"title": "u"}]
+        first, second = await asyncio.gather(
+            database.transact_admin(steps, identity=caller(1)),
+            database.transact_admin([later], identity=ADMIN),
+        )
+        assert second == first + 1
+        # Where it was begun on the loop and found too long, it was judged again elsewhere.
+        assert (threads[-1] == threading.get_ident()) is is_loop
+        found = await database.query({"todos": {}}, identity=ADMIN)
+        assert len(found["todos"]) == count
+        assert [each["title"] for each in found["todos"]].count("u") == 1
+
+    numbers = "[" + ",".join("1" for _ in range(15)) + "]"
+    create = f"{numbers}.all(a, {numbers}.all(b, a == b && newData.title != null))"
+    play(tmp_path, {"todos": {"allow": {"create": create, "view": "true"}}}, scene)
 
 
 @pytest.mark.rule("R86")

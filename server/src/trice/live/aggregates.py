@@ -276,6 +276,10 @@ class Aggregates(Generic[Q]):
         self._put(query, kept)
         return encoded
 
+    def reads_tx(self, query: Q) -> TxId:
+        """The newest transaction in the totals of a query that was just refreshed."""
+        return max(part.tx for part in self._kept[query].parts)
+
     def forget(self, query: Q) -> None:
         """Drop what is kept of a query; the next refresh runs it."""
         if self._kept.pop(query, None) is not None:

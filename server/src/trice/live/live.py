@@ -283,7 +283,8 @@ class Live:
             return False
         counted = self._aggregates.refresh(live, self._engine)
         if counted is not None:
-            self._adopt_patched(live, None if counted.answer == live.answer else counted)
+            news = None if counted.answer == live.answer else counted
+            self._adopt_patched(live, news, self._aggregates.reads_tx(live))
             return True
         if live.kept is None:
             return False
@@ -299,17 +300,18 @@ class Live:
             and live.kept.tree is not None
         ):
             self._subscriptions.put(live, read_set(live.kept.tree))
-        self._adopt_patched(live, done.encoded)
+        self._adopt_patched(live, done.encoded, live.kept.tx)
         return True
 
-    def _adopt_patched(self, live: LiveQuery, encoded: Encoded | None) -> None:
+    def _adopt_patched(self, live: LiveQuery, encoded: Encoded | None, reads_tx: TxId) -> None:
         """Take over an answer that was carried forward; None: it shows what it showed."""
-        live.move_to(self._engine.tx)
+        is_changed = live.is_ahead or encoded is not None
+        live.move_to(self._engine.tx, reads_tx)
         if encoded is not None:
             live.show(encoded.answer)
             self._note_version(live, encoded.parts)
             self._keep(live, encoded.answer)
-        self._tell_if_news(live, is_changed=encoded is not None)
+        self._tell_if_news(live, is_changed=is_changed)
 
     def _note_version(self, live: LiveQuery, parts: FlatParts | None) -> None:
         """An answer was taken over. Its digest is only made where something is kept for deltas."""
@@ -378,10 +380,10 @@ class Live:
         if tx < live.tx:
             return  # a short run overtook this long one: answers only move forward
         answer = run.answer
-        is_changed = live.error is not None or not live.is_shown(answer)
+        is_changed = live.is_ahead or live.error is not None or not live.is_shown(answer)
         self._broken.pop(live, None)
         live.show(answer)
-        live.move_to(tx)
+        live.move_to(tx, run.reads_tx)
         live.error, live.kept = None, Kept.of(run)
         self._subscriptions.put(live, run.reads)
         self._note_version(live, run.parts)

@@ -65,6 +65,7 @@ class LiveQuery:
              it was dropped to save memory (then `Live.recall` brings it back)
     is_outdated   its rights are no longer those of its watchers: they must ask again
     tx       the answer contains every commit up to here
+    reads_tx and perhaps some up to here
     kept     what its next refresh can start from; goes with the answer
     stale_tx the first commit that touches it since its latest refresh
     Only `Live` writes it; watchers read it when told.
@@ -76,6 +77,7 @@ class LiveQuery:
     error: TriceError | None = None
     is_outdated: bool = False
     tx: TxId = NO_TX
+    reads_tx: TxId = NO_TX
     kept: Kept | None = None
     stale_tx: TxId | None = None
     watchers: dict[Watcher, None] = field(default_factory=dict)
@@ -121,9 +123,18 @@ class LiveQuery:
         self.answer, self._digest = answer, b""
         self._computation = self._refresh = None
 
-    def move_to(self, tx: TxId) -> None:
-        """The answer, whichever it is, contains every commit up to `tx`."""
-        self.tx, self.stale_tx = tx, None
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the answer may hold commits that it is not labelled with.
+
+        Clients drop an optimistic write once an answer is labelled with it: those commits then
+        change nothing, but the label must follow.
+        """
+        return self.reads_tx > self.tx
+
+    def move_to(self, tx: TxId, reads_tx: TxId) -> None:
+        """The answer contains every commit up to `tx`, perhaps some up to `reads_tx`."""
+        self.tx, self.reads_tx, self.stale_tx = tx, reads_tx, None
         self._refresh = None
 
     def drop(self) -> None:

@@ -74,6 +74,13 @@ class ReadTooLong(Exception):
     """A read used up its budget of steps (on the event loop) or of time (on a thread)."""
 
 
+class WorkTooLong(Exception):
+    """The work of a transaction would hold up the loop; raised by the work itself.
+
+    What it did is undone, and it runs again in its place, on the writer's thread.
+    """
+
+
 class UniqueViolation(Exception):
     """A statement broke a unique index.
 
@@ -143,7 +150,8 @@ class Engine(Protocol):
         event_id  when a transaction with this id is in the log, `work` is not run and the id of
                   that transaction is returned
         is_long   `work` would hold up the loop: it runs on the writer's thread and by itself, so it
-                  may touch nothing that the loop changes
+                  may touch nothing that the loop changes. Work that finds out only on its way that
+                  it is long raises WorkTooLong.
         raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
         cost      one fsync, shared with every transaction that waited meanwhile
         """

@@ -27,7 +27,7 @@ from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store import log
 from trice.store.commit import Commit
-from trice.store.engine import Row, WriteTx
+from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.statistics import Statistics
 
@@ -214,6 +214,9 @@ class Writer:
         while self._waiting and not self._waiting[0].is_long and len(calls) < limits.TX_GROUP_MAX:
             calls.append(self._waiting.popleft())
             self._run_call(group, calls[-1])
+            if calls[-1].is_long:
+                calls.pop()  # it waits again
+                break
             if self._runtime.monotonic_ms() >= ends_ms:
                 break
         return group
@@ -246,6 +249,13 @@ class Writer:
             rows(log.INSERT, log.row(commit, call.event_id))
             log.trim(self._connection, tx)
             run("RELEASE call")
+        except WorkTooLong:
+            assert not call.is_long, "work on the writer's thread cannot be too long"
+            run("ROLLBACK TO call")
+            run("RELEASE call")
+            call.is_long = True
+            self._waiting.appendleft(call)
+            return
         except Exception as error:
             if not self._connection.in_transaction:
                 raise _TransactionLost from error
