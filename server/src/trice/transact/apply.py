@@ -76,13 +76,7 @@ def apply(
     cost            one read and one write per touched row, plus a few statements per namespace
     """
     catalog = tx.catalog
-    attr_steps: list[AttrStep] = []
-    data: list[DataStep] = []
-    for step in steps:
-        if isinstance(step, _ATTR_STEPS):
-            attr_steps.append(step)
-        else:
-            data.append(step)
+    attr_steps, data = _split(steps)
     added: Sequence[Attr] = ()
     if attr_steps:
         check_attr_steps(attr_steps, is_admin=is_admin)
@@ -125,6 +119,18 @@ def apply(
         catalog=catalog,
         is_catalog_changed=is_changed,
     )
+
+
+def _split(steps: Sequence[Step]) -> tuple[list[AttrStep], list[DataStep]]:
+    """The steps about attrs, which run first, and the rest; each in order."""
+    attr_steps: list[AttrStep] = []
+    data: list[DataStep] = []
+    for step in steps:
+        if isinstance(step, _ATTR_STEPS):
+            attr_steps.append(step)
+        else:
+            data.append(step)
+    return attr_steps, data
 
 
 class _Writer:
