@@ -37,7 +37,7 @@ from trice.session.socket import TOO_BIG
 
 PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
-_logger: Final = logging.getLogger("trice.picows")
+_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
 
 
 def frame_header(size_bytes: int) -> bytes:
