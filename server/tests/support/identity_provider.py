@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+import socket
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -20,6 +21,7 @@ import orjson
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from support.loopback import Listener
 from trice.auth.oauth import OAuth
 from trice.auth.providers import GitHubUrls
 
@@ -42,6 +44,28 @@ def ec_key(name: str) -> ECKey:
     return ECKey.generate_key("P-256", {"kid": name, "use": "sig"})
 
 
+async def _read_request(
+    connection: socket.socket,
+) -> tuple[str, dict[str, str], bytes] | None:
+    """Target, headers by lower-case name, and body; None when the client left before its end."""
+    loop = asyncio.get_running_loop()
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        request, *lines = head.decode().split("\r\n")
+        parts = [line.partition(":") for line in lines]
+        headers = {name.lower(): value.strip() for name, _, value in parts}
+        if end and len(body) >= int(headers.get("content-length", "0")):
+            return request.split(" ")[1], headers, body
+        try:
+            more = await loop.sock_recv(connection, 65_536)
+        except ConnectionError:
+            return None
+        if not more:
+            return None
+        received += more
+
+
 class IdentityProvider:
     """The provider.
 
@@ -55,8 +79,7 @@ class IdentityProvider:
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
+        self._listener: Listener | None = None
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, dict[str, Any]] = {}
         self._count = 0
@@ -76,21 +99,13 @@ class IdentityProvider:
         self.gate: asyncio.Event | None = None
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
+        self._listener = Listener(self._serve)
+        self.base = f"http://127.0.0.1:{self._listener.port}"
         self.issuer = self.base
 
     async def close(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
-        for _ in range(3):  # a connection that was only just accepted gets its writer
-            await asyncio.sleep(0)
-        for writer in self._writers:
-            writer.transport.abort()  # what a client that left has not read would keep it open
-        for _ in range(3):  # aborted transports close in the next turns
-            await asyncio.sleep(0)
+        assert self._listener is not None
+        await self._listener.close()
 
     @property
     def endpoint(self) -> str:
@@ -133,33 +148,24 @@ class IdentityProvider:
 
     # --- HTTP -----------------------------------------------------------------------------------
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            request, *lines = head.split("\r\n")
-            target = request.split(" ")[1]
-            headers = {
-                name.lower(): value.strip()
-                for name, _, value in (line.partition(":") for line in lines if line)
-            }
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            path, _, query = target.partition("?")
-            self.hits[path] = self.hits.get(path, 0) + 1
-            if self.gate is not None:
-                await self.gate.wait()
-            fields = dict(parse_qsl(query)) | dict(parse_qsl(body.decode()))
-            self.seen.append((path, fields, headers))
-            status, answer, extra = self.faults.get(path) or self._answer(path, fields, headers)
-            raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
-            told = {"content-type": "application/json", "content-length": str(len(raw)), **extra}
-            lines = [f"HTTP/1.1 {status} X", *(f"{k}: {v}" for k, v in told.items()), "", ""]
-            writer.write("\r\n".join(lines).encode() + raw)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        received = await _read_request(connection)
+        if received is None:
+            return
+        target, headers, body = received
+        path, _, query = target.partition("?")
+        self.hits[path] = self.hits.get(path, 0) + 1
+        if self.gate is not None:
+            await self.gate.wait()
+        fields = dict(parse_qsl(query)) | dict(parse_qsl(body.decode()))
+        self.seen.append((path, fields, headers))
+        status, answer, extra = self.faults.get(path) or self._answer(path, fields, headers)
+        raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+        told = {"content-type": "application/json", "content-length": str(len(raw)), **extra}
+        lines = [f"HTTP/1.1 {status} X", *(f"{k}: {v}" for k, v in told.items()), "", ""]
+        with suppress(ConnectionError):
+            await loop.sock_sendall(connection, "\r\n".join(lines).encode() + raw)
 
     def _answer(
         self, path: str, fields: Mapping[str, str], headers: Mapping[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from support.loopback import listen
 
 
 class MailServer:
@@ -80,8 +83,8 @@ async def serve_mail(tls: ssl.SSLContext | None = None, **options: Any):
     server = MailServer()
     loop = asyncio.get_running_loop()
 
-    def make() -> SMTP:
-        return SMTP(
+    async def serve(connection: socket.socket) -> None:
+        protocol = _Smtp(
             server,
             hostname="localhost",
             loop=loop,
@@ -89,14 +92,28 @@ async def serve_mail(tls: ssl.SSLContext | None = None, **options: Any):
             authenticator=server.authenticate,
             **options,
         )
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
+        try:
+            await protocol.gone.wait()
+        finally:
+            transport.abort()
+            await protocol.gone.wait()
 
-    listener = await loop.create_server(make, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with listen(serve) as listener:
+        server.port = listener.port
         yield server
-    finally:
-        listener.close()
-        await listener.wait_closed()
+
+
+class _Smtp(SMTP):
+    """Says when its connection is gone: not when a STARTTLS only changes the transport."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.gone = asyncio.Event()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.gone.set()
 
 
 def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
