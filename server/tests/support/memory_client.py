@@ -36,7 +36,7 @@ class MemoryClient:
     def send(self, frames: Sequence[bytes]) -> None:
         self.writes += 1
         self.raw.extend(frames)
-        self.received.extend(orjson.loads(frame) for frame in frames)
+        self.received.extend(orjson.loads(bytes(frame)) for frame in frames)
         self._change.set()
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from trice.protocol.ids import SessionId, TxId
+from trice.protocol.shared import SharedPart, join
 
 Frame = bytes
 """One message, encoded."""
@@ -48,23 +49,24 @@ def add_query_ok(
     *,
     event_id: str | None,
     q_json: bytes,
-    result_json: bytes,
+    result: SharedPart,
     meta_json: bytes,
     tx: TxId,
     names: bytes = b"",
 ) -> Frame:
     """The first, or once more the current, answer to a query (§5.2).
 
+    result  its JSON
     names   see `names_of`; nothing for clients that did not ask
     """
-    return b"".join(
+    return join(
         (
             b'{"op":"add-query-ok","client-event-id":',
             orjson.dumps(event_id),
             b',"q":',
             q_json,
             b',"result":',
-            result_json,
+            result,
             b',"result-meta":',
             meta_json,
             b',"processed-tx-id":%d' % max(tx, 1),
@@ -150,7 +152,7 @@ def delta(
 
 
 def refresh_ok(
-    computations: Iterable[bytes],
+    computations: Iterable[bytes | SharedPart],
     *,
     tx: TxId,
     attrs_json: bytes | None,
@@ -160,16 +162,16 @@ def refresh_ok(
 
     catalog   names these `attrs` for clients that resume (P75)
     """
-    return b"".join(
-        (
-            b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1),
-            b"" if attrs_json is None else b',"attrs":' + attrs_json,
-            b"" if catalog is None else b',"catalog":"%b"' % catalog.encode(),
-            b',"computations":[',
-            b",".join(computations),
-            b"]}",
-        )
-    )
+    parts: list[bytes | SharedPart] = [b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1)]
+    if attrs_json is not None:
+        parts += (b',"attrs":', attrs_json)
+    if catalog is not None:
+        parts.append(b',"catalog":"%b"' % catalog.encode())
+    parts.append(b',"computations":[')
+    for number, element in enumerate(computations):
+        parts += (b",", element) if number else (element,)
+    parts.append(b"]}")
+    return join(parts)
 
 
 def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:

@@ -16,6 +16,7 @@ from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId
+from trice.protocol.shared import SharedPart
 from trice.session.extension import VERSION, Extension
 from trice.session.state import Owed, Subscription
 
@@ -71,7 +72,7 @@ def answer_frame(
     return down.add_query_ok(
         event_id=owed.event_id,
         q_json=subscription.q_json,
-        result_json=answer.result_json,
+        result=live.result(),
         meta_json=answer.meta_json,
         tx=live.tx,
         names=names,
@@ -96,6 +97,7 @@ def refresh_frame(
             return live.refresh_frame()
         held = _take_told(subscription, live, extension)
         return deltas.frame(live, held)
+    computations: list[bytes | SharedPart]
     if extension.has_versions:
         computations = [
             deltas.computation(live, _take_told(subscription, live, extension))

@@ -39,9 +39,20 @@ class Socket(Protocol):
         ...
 
 
+class MustClose(Exception):
+    """What the client sent leaves no other way: the transport closes with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
 GOING_AWAY = 1012
 """Close code "service restart": the server stops, reconnect."""
 
+PROTOCOL_ERROR = 1002
+BAD_DATA = 1007
 TOO_BIG = 1009
 IDLE = 1001
 SIGNED_OUT = 1008
