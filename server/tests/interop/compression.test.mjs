@@ -26,7 +26,7 @@ after(async () => {
 const bytesRead = (session) => session.socket._socket.bytesRead;
 
 describe('compression', () => {
-  test('[P90] [P92] [P95] both read each other, in a fraction of the bytes', async () => {
+  test('[P90, P92, P95] both read each other, in a fraction of the bytes', async () => {
     const deflated = await RawSession.connect(server, app.id, { perMessageDeflate: true });
     const plain = await RawSession.connect(server, app.id);
     assert.match(deflated.socket.extensions, /permessage-deflate/);
@@ -53,7 +53,7 @@ describe('compression', () => {
     plain.close();
   });
 
-  test('[P90] [P92] the official client agrees on it without knowing', async () => {
+  test('[P90, P92] the official client agrees on it without knowing', async () => {
     const before = globalThis.WebSocket;
     const agreed = [];
     globalThis.WebSocket = class extends WebSocket {
