@@ -21,7 +21,7 @@ import orjson
 from trice import limits
 from trice.protocol import down
 from trice.protocol.ids import TxId
-from trice.protocol.shared import SharedFrame, SharedPart
+from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
 _ENTRY_BYTES: Final = 1_000
@@ -265,9 +265,8 @@ class Deltas:
             frame = self.frame(live, NOTHING_HELD)
             self._keep_frame(live, held, frame, size_bytes=0)
         else:
-            frame = SharedFrame(
-                down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
-            )
+            whole = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
+            frame = SharedFrame(plain(whole))
             self._keep_frame(live, held, frame, size_bytes=len(frame))
         return frame
 

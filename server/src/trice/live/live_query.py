@@ -15,7 +15,7 @@ from trice.live.answers import Answer
 from trice.live.maintain import Kept
 from trice.protocol import down
 from trice.protocol.ids import TxId
-from trice.protocol.shared import SharedFrame, SharedPart
+from trice.protocol.shared import SharedFrame, SharedPart, plain
 
 NO_TX: Final = TxId(0)
 """Before the first transaction."""
@@ -121,7 +121,8 @@ class LiveQuery:
         """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
         if self._refresh is None:
             whole = [self.computation().plain]
-            self._refresh = SharedFrame(down.refresh_ok(whole, tx=self.tx, attrs_json=None))
+            frame = down.refresh_ok(whole, tx=self.tx, attrs_json=None)
+            self._refresh = SharedFrame(plain(frame))
         return self._refresh
 
     def is_shown(self, answer: Answer) -> bool:

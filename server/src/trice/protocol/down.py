@@ -12,10 +12,7 @@ from typing import Any
 import orjson
 
 from trice.protocol.ids import SessionId, TxId
-from trice.protocol.shared import SharedPart, join
-
-Frame = bytes
-"""One message, encoded."""
+from trice.protocol.shared import JoinedFrame, SharedPart
 
 
 def init_ok(
@@ -25,7 +22,7 @@ def init_ok(
     app: Mapping[str, Any],
     attrs_json: bytes | None,
     trice: Mapping[str, Any] | None = None,
-) -> Frame:
+) -> bytes:
     """The session is open (instant-realtime §3.2).
 
     attrs_json  the whole catalog; None when the client holds it already
@@ -53,13 +50,13 @@ def add_query_ok(
     meta_json: bytes,
     tx: TxId,
     names: bytes = b"",
-) -> Frame:
+) -> JoinedFrame:
     """The first, or once more the current, answer to a query (§5.2).
 
     result  its JSON
     names   see `names_of`; nothing for clients that did not ask
     """
-    return join(
+    return JoinedFrame(
         (
             b'{"op":"add-query-ok","client-event-id":',
             orjson.dumps(event_id),
@@ -76,7 +73,7 @@ def add_query_ok(
     )
 
 
-def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> Frame:
+def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> bytes:
     """The answer to a query of which the client holds an earlier answer, or this one (P82, P83).
 
     change   see `change_of`
@@ -157,7 +154,7 @@ def refresh_ok(
     tx: TxId,
     attrs_json: bytes | None,
     catalog: str | None = None,
-) -> Frame:
+) -> JoinedFrame:
     """New answers, each containing every transaction up to `tx`; `attrs` if they changed.
 
     catalog   names these `attrs` for clients that resume (P75)
@@ -171,10 +168,10 @@ def refresh_ok(
     for number, element in enumerate(computations):
         parts += (b",", element) if number else (element,)
     parts.append(b"]}")
-    return join(parts)
+    return JoinedFrame(parts)
 
 
-def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:
+def remove_query_ok(q_json: bytes, *, event_id: str | None) -> bytes:
     """The subscription is gone, or never was."""
     return b'{"op":"remove-query-ok","client-event-id":%b,"q":%b}' % (
         orjson.dumps(event_id),
@@ -182,7 +179,7 @@ def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:
     )
 
 
-def transact_ok(tx: TxId, *, event_id: str | None) -> Frame:
+def transact_ok(tx: TxId, *, event_id: str | None) -> bytes:
     """The transaction is durable and has this id (§6.6)."""
     return b'{"op":"transact-ok","client-event-id":%b,"tx-id":%d}' % (orjson.dumps(event_id), tx)
 
@@ -194,7 +191,7 @@ def error(
     event_id: str | None,
     original_json: bytes,
     trace_id: str,
-) -> Frame:
+) -> bytes:
     """A failure (§7.1). `original_json` is the message that caused it, which clients route by."""
     return orjson.dumps(
         {
@@ -208,7 +205,7 @@ def error(
     )
 
 
-def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> Frame:
+def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> bytes:
     """First event of an SSE connection: what its pushes must present (§2.2)."""
     return orjson.dumps(
         {

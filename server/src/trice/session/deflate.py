@@ -18,7 +18,7 @@ from typing import Final
 
 from trice import limits
 from trice.metrics import DeflateCounts
-from trice.protocol.shared import JoinedFrame, SharedFrame, SharedPart
+from trice.protocol.shared import Frame, JoinedFrame, SharedFrame, SharedPart
 from trice.session.socket import BAD_DATA, TOO_BIG, MustClose
 
 _NAME: Final = "permessage-deflate"
@@ -130,7 +130,7 @@ class Deflater:
     def __init__(self) -> None:
         self.counts = DeflateCounts()
 
-    def find_deflated(self, frame: bytes) -> bytes | None:
+    def find_deflated(self, frame: Frame) -> bytes | None:
         """The payload to send instead of `frame`, marked with RSV1.
 
         returns  None to send it plain: it is smaller than limits.DEFLATE_BYTES_MIN, larger than

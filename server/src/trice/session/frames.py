@@ -16,7 +16,7 @@ from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId
-from trice.protocol.shared import SharedPart
+from trice.protocol.shared import Frame, SharedPart
 from trice.session.extension import VERSION, Extension
 from trice.session.state import Owed, Subscription
 
@@ -28,7 +28,7 @@ def init_frame(
     event_id: str | None,
     extension: Extension,
     database: Database,
-) -> down.Frame:
+) -> Frame:
     """`init-ok`, with what was agreed on if the client announced itself."""
     catalog = database.catalog
     trice: dict[str, Any] | None = None
@@ -57,7 +57,7 @@ def answer_frame(
     owed: Owed,
     extension: Extension,
     deltas: Deltas,
-) -> down.Frame:
+) -> Frame:
     """`add-query-ok` for one message, which from here on is what the client was told."""
     names = b""
     if extension.has_versions:
@@ -85,7 +85,7 @@ def refresh_frame(
     database: Database,
     *,
     catalog: Catalog | None,
-) -> down.Frame:
+) -> Frame:
     """`refresh-ok` with the answers of `news`, which from here on are what the client was told.
 
     catalog   to be told too, None if the client knows it

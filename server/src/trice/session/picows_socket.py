@@ -31,6 +31,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
 from trice.identity import Identity, caller_ip
+from trice.protocol.shared import Frame, JoinedFrame
 from trice.session.deflate import Deflater, agree
 from trice.session.fragments import Fragments
 from trice.session.hub import Hub
@@ -68,15 +69,21 @@ class PicowsSocket(WSListener):
 
     # --- Socket ------------------------------------------------------------------------------
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         if self._is_closing:
             return
         parts: list[bytes] = []
         for frame in frames:
             deflated = self._deflater.find_deflated(frame) if self._deflater else None
-            payload = frame if deflated is None else deflated
-            parts.append(frame_header(len(payload), is_deflated=deflated is not None))
-            parts.append(payload)
+            if deflated is not None:
+                parts.append(frame_header(len(deflated), is_deflated=True))
+                parts.append(deflated)
+                continue
+            parts.append(frame_header(len(frame), is_deflated=False))
+            if isinstance(frame, JoinedFrame):
+                parts += frame.plain_parts()
+            else:
+                parts.append(frame)
         self._raw.write(b"".join(parts))
 
     @property

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from trice.protocol.shared import Frame
+
 
 class Socket(Protocol):
     """What a transport offers: WebSocket by picows or plain ASGI, server-sent events."""
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         """Hand over frames, in order, in one write. Never blocks; see `backlog_bytes`."""
         ...
 
