@@ -142,6 +142,34 @@ def test_elements_of_a_refresh_are_deflated_once(play):
     play(scene)
 
 
+@pytest.mark.rule("P94")
+def test_a_catalog_is_deflated_once(play):
+    async def scene(stage):
+        deflater = Deflater()
+        clients = [await join_in(stage, deflater) for _ in range(20)]
+        assert deflater.counts.deflated == 1
+        writer = await stage.client()
+        attr = [
+            "add-attr",
+            {
+                "id": "e3000000-0000-4000-8000-000000000001",
+                "forward-identity": [T1, "todos", "color"],
+                "value-type": "blob",
+                "cardinality": "one",
+                "unique?": False,
+                "index?": False,
+            },
+        ]
+        writer.say("transact", tx_steps=[attr])
+        for client in clients:
+            heard = await client.hear("refresh-ok")
+            assert heard.is_deflated
+            assert b'"color"' in heard.message
+        assert deflater.counts.deflated == 2
+
+    play(scene)
+
+
 @pytest.mark.rule("P98")
 def test_a_turn_leaves_in_one_write(play):
     async def scene(stage):

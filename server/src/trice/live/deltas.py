@@ -265,7 +265,7 @@ class Deltas:
             frame = self.frame(live, NOTHING_HELD)
             self._keep_frame(live, held, frame, size_bytes=0)
         else:
-            whole = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
+            whole = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs=None)
             frame = SharedFrame(plain(whole))
             self._keep_frame(live, held, frame, size_bytes=len(frame))
         return frame

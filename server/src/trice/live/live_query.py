@@ -121,7 +121,7 @@ class LiveQuery:
         """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
         if self._refresh is None:
             whole = [self.computation().plain]
-            frame = down.refresh_ok(whole, tx=self.tx, attrs_json=None)
+            frame = down.refresh_ok(whole, tx=self.tx, attrs=None)
             self._refresh = SharedFrame(plain(frame))
         return self._refresh
 

@@ -20,26 +20,28 @@ def init_ok(
     *,
     event_id: str | None,
     app: Mapping[str, Any],
-    attrs_json: bytes | None,
+    attrs: SharedPart | None,
     trice: Mapping[str, Any] | None = None,
-) -> bytes:
+) -> JoinedFrame:
     """The session is open (instant-realtime §3.2).
 
-    attrs_json  the whole catalog; None when the client holds it already
-    trice       answer to a client that announced itself as ours (P71)
+    attrs   JSON of the whole catalog; None when the client holds it already
+    trice   answer to a client that announced itself as ours (P71)
     """
-    message: dict[str, Any] = {
+    head = {
         "op": "init-ok",
         "session-id": session_id,
         "client-event-id": event_id,
         "auth": {"app": app, "user": None},
     }
-    if attrs_json is not None:
-        message["attrs"] = orjson.Fragment(attrs_json)
-    message["app-status"] = {"status": "active"}
+    tail: dict[str, Any] = {"app-status": {"status": "active"}}
     if trice is not None:
-        message["trice"] = trice
-    return orjson.dumps(message)
+        tail["trice"] = trice
+    parts: list[bytes | SharedPart] = [orjson.dumps(head)[:-1]]
+    if attrs is not None:
+        parts += (b',"attrs":', attrs)
+    parts += (b",", orjson.dumps(tail)[1:])
+    return JoinedFrame(parts)
 
 
 def add_query_ok(
@@ -152,7 +154,7 @@ def refresh_ok(
     computations: Iterable[bytes | SharedPart],
     *,
     tx: TxId,
-    attrs_json: bytes | None,
+    attrs: SharedPart | None,
     catalog: str | None = None,
 ) -> JoinedFrame:
     """New answers, each containing every transaction up to `tx`; `attrs` if they changed.
@@ -160,8 +162,8 @@ def refresh_ok(
     catalog   names these `attrs` for clients that resume (P75)
     """
     parts: list[bytes | SharedPart] = [b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1)]
-    if attrs_json is not None:
-        parts += (b',"attrs":', attrs_json)
+    if attrs is not None:
+        parts += (b',"attrs":', attrs)
     if catalog is not None:
         parts.append(b',"catalog":"%b"' % catalog.encode())
     parts.append(b',"computations":[')

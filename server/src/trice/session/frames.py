@@ -44,7 +44,7 @@ def init_frame(
         session_id,
         event_id=event_id,
         app=app,
-        attrs_json=None if is_catalog_held else catalog.wire_json,
+        attrs=None if is_catalog_held else catalog.wire_part,
         trice=trice,
     )
 
@@ -108,7 +108,7 @@ def refresh_frame(
     return down.refresh_ok(
         computations,
         tx=min((live.tx for _, live in news), default=database.tx),
-        attrs_json=catalog.wire_json if catalog is not None else None,
+        attrs=catalog.wire_part if catalog is not None else None,
         catalog=catalog.wire_name if catalog is not None and extension.has_resume else None,
     )
 

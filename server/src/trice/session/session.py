@@ -193,7 +193,7 @@ class Session:
                 down.refresh_ok(
                     [],
                     tx=self.app.database.tx,
-                    attrs_json=catalog.wire_json,
+                    attrs=catalog.wire_part,
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
             )
