@@ -1,6 +1,6 @@
 import { createApp, expect, test } from './fixtures';
 
-test('[P90, P92] a browser agrees on compression and reads what comes', async ({ server, page }) => {
+test('[P90, P92] a browser agrees on compression', async ({ server, page }) => {
   const app = await createApp('todo', server);
   await page.goto(`${server.url}/health`);
   const init = JSON.stringify({ op: 'init', 'app-id': app.id, 'client-event-id': 'x' });
