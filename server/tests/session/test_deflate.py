@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 
 import pytest
@@ -116,6 +117,18 @@ def test_a_message_may_inflate_to_the_limit_and_no_further():
         with pytest.raises(MustClose) as closed:
             inflate(deflate(b" " * size))
         assert closed.value.code == 1009
+
+
+@pytest.mark.rule("P96")
+def test_a_bomb_takes_no_more_memory_than_a_message():
+    payload = deflate(b" " * 128 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MustClose):
+            inflate(payload)
+        assert tracemalloc.get_traced_memory()[1] < 4 * limits.MESSAGE_BYTES_MAX
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.rule("P96")
