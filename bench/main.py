@@ -76,7 +76,11 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             "writes", [partial(w.writes, scale=s, clients=n, depth=d) for n, d in s.write_clients]
         ),
         Group(
-            "fan-out", [partial(w.fan_out, scale=s, subscribers=n) for n in s.fan_out_subscribers]
+            "fan-out",
+            [
+                *(partial(w.fan_out, scale=s, subscribers=n) for n in s.fan_out_subscribers),
+                partial(w.fan_out, scale=s, subscribers=s.deflated_subscribers, is_deflated=True),
+            ],
         ),
         Group(
             "own-filter", [partial(w.own_filter, scale=s, clients=n) for n in s.own_filter_clients]

@@ -33,6 +33,7 @@ class Scale:
     write_clients: tuple[tuple[int, int], ...]
     fan_out_subscribers: tuple[int, ...]
     fan_out_writes: int
+    deflated_subscribers: int
     own_filter_clients: tuple[int, ...]
     own_filter_writes: int
     first_answer_rows: tuple[int, ...]
@@ -67,6 +68,7 @@ WHOLE = Scale(
     write_clients=((1, 1), (10, 1), (50, 1), (1, 64)),
     fan_out_subscribers=(100, 500, 2_000),
     fan_out_writes=40,
+    deflated_subscribers=500,
     own_filter_clients=(200, 2_000, 10_000),
     own_filter_writes=150,
     first_answer_rows=(20, 1_000, 10_000),
@@ -101,6 +103,7 @@ QUICK = Scale(
     write_clients=((1, 1), (3, 1), (1, 4)),
     fan_out_subscribers=(2, 5),
     fan_out_writes=3,
+    deflated_subscribers=5,
     own_filter_clients=(3,),
     own_filter_writes=4,
     first_answer_rows=(20,),

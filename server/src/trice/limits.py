@@ -20,6 +20,14 @@ ERROR_ECHO_BYTES_MAX = 64 * 1024
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
 """Bytes waiting for one socket before a frame is added. Fuller: the session is dropped."""
 
+DEFLATE_BYTES_MIN = 512
+"""Smaller frames are sent plain to those who agreed on compression: the network packet they fill
+in part costs the same. At 512 bytes deflating takes 6 µs and saves about half."""
+
+DEFLATE_BYTES_MAX = 1024 * 1024
+"""Larger frames are sent plain: deflating holds the loop, 3.7 ms for as much as this. What is kept
+of shared ones is smaller than they are, a seventh as a rule."""
+
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 """One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
 

@@ -24,3 +24,18 @@ class LiveCounts:
     rerun_on_thread: int = 0
     changed: int = 0
     silent: int = 0
+
+
+@dataclass(slots=True)
+class DeflateCounts:
+    """What compression did for the sockets of a server, since it was started.
+
+    deflated      frames of one socket, frames for many and parts for many that were deflated
+    bytes_before, bytes_after   of all that was, what stands around the parts included
+    sent          frames that left deflated, over all sockets
+    """
+
+    deflated: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    sent: int = 0

@@ -25,6 +25,7 @@ from trice.apps.apps import Apps
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
+from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 
@@ -89,6 +90,7 @@ class Server:
         app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
         samples = await self._sample_paths(apps)
         loop = asyncio.get_running_loop()
+        sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
         def ready(port: int) -> None:
             settle_memory()
@@ -102,7 +104,7 @@ class Server:
                 host=settings.host,
                 port=settings.port,
                 http=BoundedHttp,
-                ws=make_protocol_class(hub) if settings.is_picows else "websockets-sansio",
+                ws=sockets if settings.is_picows else "websockets-sansio",
                 ws_max_size=limits.MESSAGE_BYTES_MAX,
                 ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
                 ws_ping_timeout=limits.IDLE_TIMEOUT_MS / 1000,

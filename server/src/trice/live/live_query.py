@@ -15,6 +15,7 @@ from trice.live.answers import Answer
 from trice.live.maintain import Kept
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.protocol.shared import SharedFrame, SharedPart, plain
 
 NO_TX: Final = TxId(0)
 """Before the first transaction."""
@@ -82,8 +83,9 @@ class LiveQuery:
     stale_tx: TxId | None = None
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _digest: bytes = b""
-    _computation: bytes | None = None
-    _refresh: bytes | None = None
+    _result: SharedPart | None = None
+    _computation: SharedPart | None = None
+    _refresh: SharedFrame | None = None
 
     @property
     def digest(self) -> bytes:
@@ -95,21 +97,32 @@ class LiveQuery:
             self._digest = _digest_of(self.answer)
         return self._digest
 
-    def computation(self) -> bytes:
+    def result(self) -> SharedPart:
+        """The result of the answer, as the part that all answers to the question share."""
+        assert self.answer is not None
+        if self._result is None:
+            self._result = SharedPart(self.answer.result_json)
+        return self._result
+
+    def computation(self) -> SharedPart:
         """The answer as an element of `refresh-ok`; encoded once for all watchers."""
         assert self.answer is not None
         if self._computation is None:
-            self._computation = down.computation(
-                q_json=self.q_json,
-                result_json=self.answer.result_json,
-                meta_json=self.answer.meta_json,
+            self._computation = SharedPart(
+                down.computation(
+                    q_json=self.q_json,
+                    result_json=self.answer.result_json,
+                    meta_json=self.answer.meta_json,
+                )
             )
         return self._computation
 
-    def refresh_frame(self) -> bytes:
+    def refresh_frame(self) -> SharedFrame:
         """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
         if self._refresh is None:
-            self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
+            whole = [self.computation().plain]
+            frame = down.refresh_ok(whole, tx=self.tx, attrs=None)
+            self._refresh = SharedFrame(plain(frame))
         return self._refresh
 
     def is_shown(self, answer: Answer) -> bool:
@@ -121,7 +134,7 @@ class LiveQuery:
     def show(self, answer: Answer) -> None:
         """Another answer is the latest one."""
         self.answer, self._digest = answer, b""
-        self._computation = self._refresh = None
+        self._result = self._computation = self._refresh = None
 
     @property
     def is_ahead(self) -> bool:
@@ -141,7 +154,7 @@ class LiveQuery:
         """Free the answer, and what was made of it; its digest stays."""
         self._digest = self.digest
         self.answer = self.kept = None
-        self._computation = self._refresh = None
+        self._result = self._computation = self._refresh = None
 
 
 Watcher = Callable[[LiveQuery], None]

@@ -12,11 +12,15 @@ import asyncio
 from collections.abc import Callable
 
 from trice import limits
+from trice.protocol.shared import Frame
 from trice.session.socket import Socket
 
 
 class Outbox:
     """Holds frames until the end of the current turn. Does not know what they mean.
+
+    Counts what is queued as it is held, and what was handed over as it is sent: deflated for those
+    who agreed to it.
 
     make_refresh   asked at flush time for the frame with all news, or None
     on_overflow    called once when the client is hopelessly behind
@@ -26,14 +30,14 @@ class Outbox:
         self,
         socket: Socket,
         *,
-        make_refresh: Callable[[], bytes | None],
+        make_refresh: Callable[[], Frame | None],
         on_overflow: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._make_refresh = make_refresh
         self._on_overflow = on_overflow
         self._loop = asyncio.get_running_loop()
-        self._frames: list[bytes] = []
+        self._frames: list[Frame] = []
         self._frames_bytes = 0
         self._is_scheduled = False
         self._is_closed = False
@@ -43,7 +47,7 @@ class Outbox:
         """Whether the client keeps up well enough for refreshes to be built."""
         return self._socket.backlog_bytes < limits.OUTBOX_REFRESH_BYTES_MAX
 
-    def push(self, frame: bytes) -> None:
+    def push(self, frame: Frame) -> None:
         """Send `frame` with the next flush."""
         if self._is_closed:
             return

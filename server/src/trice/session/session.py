@@ -24,6 +24,7 @@ from trice.log import fields
 from trice.protocol import down
 from trice.protocol.errors import CODES
 from trice.protocol.ids import SessionId
+from trice.protocol.shared import Frame
 from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.frames import refresh_frame
@@ -116,7 +117,7 @@ class Session:
 
     # --- called by handlers ----------------------------------------------------------------------
 
-    def push(self, frame: bytes) -> None:
+    def push(self, frame: Frame) -> None:
         """Send an answer with this turn's write."""
         self.outbox.push(frame)
 
@@ -192,7 +193,7 @@ class Session:
                 down.refresh_ok(
                     [],
                     tx=self.app.database.tx,
-                    attrs_json=catalog.wire_json,
+                    attrs=catalog.wire_part,
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
             )
@@ -286,7 +287,7 @@ class Session:
             self._early.clear()
             self.close(TRY_LATER, "too many messages before init-ok")
 
-    def _make_refresh(self) -> bytes | None:
+    def _make_refresh(self) -> Frame | None:
         """The frame with all news: a new catalog, and each changed answer once."""
         if self.app is None:
             return None
