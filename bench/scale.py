@@ -33,6 +33,8 @@ class Scale:
     write_clients: tuple[tuple[int, int], ...]
     fan_out_subscribers: tuple[int, ...]
     fan_out_writes: int
+    beside_subscribers: int
+    beside_writes: int
     own_filter_clients: tuple[int, ...]
     own_filter_writes: int
     first_answer_rows: tuple[int, ...]
@@ -67,6 +69,8 @@ WHOLE = Scale(
     write_clients=((1, 1), (10, 1), (50, 1), (1, 64)),
     fan_out_subscribers=(100, 500, 2_000),
     fan_out_writes=40,
+    beside_subscribers=2_000,
+    beside_writes=30,
     own_filter_clients=(200, 2_000, 10_000),
     own_filter_writes=150,
     first_answer_rows=(20, 1_000, 10_000),
@@ -101,6 +105,8 @@ QUICK = Scale(
     write_clients=((1, 1), (3, 1), (1, 4)),
     fan_out_subscribers=(2, 5),
     fan_out_writes=3,
+    beside_subscribers=5,
+    beside_writes=3,
     own_filter_clients=(3,),
     own_filter_writes=4,
     first_answer_rows=(20,),

@@ -26,6 +26,20 @@ RESULT_BYTES_MAX = 64 * 1024 * 1024
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
 
+BROADCAST_SENDS_A_TURN = 64
+"""Sessions sent their news in one turn of the event loop (about 8 µs each). The others wait for
+the next ones, in which messages are handled and acknowledged first."""
+
+BROADCAST_BYTES_A_TURN = 1024 * 1024
+"""Bytes after which such a turn ends earlier, with the session that reached it."""
+
+BROADCAST_SENDS_A_LANE = 8
+"""Of those sends, as many go to one live query before others that have news get theirs."""
+
+BROADCAST_TURN_MS = 4
+"""A turn goes on beyond those numbers for as long as everything else of the loop took since the
+last one, but no longer than this: under many writers, who listens gets half of the time."""
+
 SESSION_QUERIES_MAX = 2_000
 """Live queries of one session. More: `parameter-limit-exceeded`."""
 
@@ -254,6 +268,7 @@ APPS_OPEN_MAX = 500
 
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
+assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN
 assert PING_INTERVAL_MS * 2 < IDLE_TIMEOUT_MS
 assert READ_TIMEOUT_MS < ADMIN_READ_TIMEOUT_MS
 assert TX_STEPS_ON_LOOP < TX_STEPS_MAX

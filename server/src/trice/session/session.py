@@ -28,6 +28,7 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.frames import refresh_frame
 from trice.session.outbox import Outbox
+from trice.session.send_queue import SendQueue
 from trice.session.socket import IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
 
@@ -47,6 +48,7 @@ class Session:
         *,
         apps: Apps,
         runtime: Runtime,
+        sends: SendQueue,
         on_message: Callable[[Session, bytes], None],
         guest: Identity = GUEST,
     ) -> None:
@@ -61,7 +63,10 @@ class Session:
         self._hashed_token: str | None = None
         self.app: App | None = None
         self.outbox = Outbox(
-            socket, make_refresh=self._make_refresh, on_overflow=self._drop_slow_client
+            socket,
+            sends=sends,
+            make_refresh=self._make_refresh,
+            on_overflow=self._drop_slow_client,
         )
         self.opened_ms = runtime.monotonic_ms()
         self.heard_ms = self.opened_ms
@@ -252,11 +257,11 @@ class Session:
             self._fail_query(subscription, live.error)
             return
         self.state.note_news(subscription)
-        self.outbox.schedule()
+        self.outbox.schedule_news(live)
 
     def on_catalog(self, catalog: Catalog) -> None:
         """Attrs changed: every session hears of it, with or without queries."""
-        self.outbox.schedule()
+        self.outbox.schedule_news(self.app)
 
     def on_signed_out(self) -> None:
         """The refresh token is gone, and with it the right to all that is watched here.
