@@ -124,9 +124,9 @@ READER_THREADS = 2
 """Threads for long reads; more only fight over the interpreter lock."""
 
 THREAD_SWITCH_US = 500
-"""How long a thread that wants to run Python waits for another that runs it. A COMMIT needs two such
-turns beside the busy loop, and the loop one after each pause beside a long read; at Python's own
-5,000 a broadcast delays an acknowledgement by 10 ms."""
+"""How long a thread that wants to run Python waits for another that runs it. A COMMIT needs two
+such turns beside the busy loop, and the loop one after each pause beside a long read; at Python's
+own 5,000 a broadcast delays an acknowledgement by 10 ms."""
 
 READS_WAITING_MAX = 1_000
 """Long reads of an app waiting for a thread. More: `overloaded`."""
