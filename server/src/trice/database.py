@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +97,17 @@ class Change(Look):
         self.steps.extend(steps)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question computed last, as parsed: most are run right after, and not parsed again."""
+
+    source: Any
+    catalog: Catalog
+    identity: Identity
+    rules_version: int
+    query: Query
+
+
 class Database:
     """One app's data and everything that watches it.
 
@@ -114,6 +125,7 @@ class Database:
         self._buckets = buckets
         self._rules = rules
         self._rules_version = 0
+        self._asked: Asked | None = None
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
@@ -235,7 +247,9 @@ class Database:
         """
         rights = "admin"
         if not identity.is_admin:
-            rights = self._rights(parse(source, self.catalog, is_admin=False), identity)
+            query = parse(source, self.catalog, is_admin=False)
+            rights = self._rights(query, identity)
+            self._asked = Asked(source, self.catalog, identity, self._rules_version, query)
         return Question.of(source, identity=identity, rights=rights, shape=shape)
 
     def _rights(self, query: Query, identity: Identity) -> str:
@@ -454,7 +468,8 @@ class Database:
 
         known   a plan of an earlier run that still holds: parsing and planning are skipped
         """
-        made = known or self._plan(snapshot, question)
+        asked = self._take_asked(question, snapshot.catalog) if is_on_loop else None
+        made = known or self._plan(snapshot, question, asked)
         tree = run(made, snapshot)
         shape = question.shape
         encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
@@ -474,13 +489,29 @@ class Database:
             totals=None if kept is None else keep(kept, tx, encode),
         )
 
-    def _plan(self, snapshot: Snapshot, question: Question) -> Plan:
-        """Plan a question, as long as its rights are still those of its identity."""
+    def _plan(self, snapshot: Snapshot, question: Question, asked: Query | None) -> Plan:
+        """Plan a question, as long as its rights are still those of its identity.
+
+        asked   the question parsed and its rights looked up a moment ago, if so
+        """
         identity = question.identity
-        query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
-        if self._rights(query, identity) != question.rights:
+        query = asked or parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
+        if asked is None and self._rights(query, identity) != question.rights:
             raise RightsChanged
         return plan(query, snapshot.catalog, self.visible_to(query, identity, snapshot))
+
+    def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
+        """What the latest `question` parsed, if this is it and nothing has changed since."""
+        asked, self._asked = self._asked, None
+        if (
+            asked is not None
+            and asked.source is question.source
+            and asked.catalog is catalog
+            and asked.identity is question.identity
+            and asked.rules_version == self._rules_version
+        ):
+            return asked.query
+        return None
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
