@@ -263,6 +263,11 @@ class Database:
             key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
         return f"{self._rules_version}:{key}"
 
+    @property
+    def asked(self) -> Asked | None:
+        """What the latest `question` parsed, until it is run."""
+        return self._asked
+
     async def query(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
     ) -> dict[str, Any]:
@@ -394,9 +399,19 @@ class Database:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
-    def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """Watch a query whose first answer is short; see `Live.watch_now`."""
+    def watch_now(
+        self, question: Question, watcher: Watcher, asked: Asked | None = None
+    ) -> LiveQuery:
+        """Watch a query whose first answer is short; see `Live.watch_now`.
+
+        asked   what `asked` was right after `question`, if others were computed since
+        """
+        self._asked = asked or self._asked
         return self.live.watch_now(question, watcher)
+
+    def has_answer(self, question: Question) -> bool:
+        """Whether `watch_now` need run nothing."""
+        return self.live.has_answer(question)
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""

@@ -40,6 +40,13 @@ BROADCAST_TURN_MS = 4
 """A turn goes on beyond those numbers for as long as everything else of the loop took since the
 last one, but no longer than this: under many writers, who listens gets half of the time."""
 
+FIRST_ANSWERS_A_TURN = 16
+"""Queries run for their first answer in one turn of the event loop (about 0.3 ms each). More wait,
+in order, while the loop sends what was found and handles other messages."""
+
+FIRST_ANSWERS_TURN_MS = 4
+"""Such a turn ends earlier after this long, when the queries are large."""
+
 SESSION_QUERIES_MAX = 2_000
 """Live queries of one session. More: `parameter-limit-exceeded`."""
 

@@ -12,6 +12,7 @@ from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
+from trice.session.first_answers import FirstAnswers
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
@@ -29,6 +30,7 @@ class Hub:
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
         self._sends = SendQueue(runtime)
+        self._first_answers = FirstAnswers(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
@@ -50,6 +52,7 @@ class Hub:
             apps=self.apps,
             runtime=self._runtime,
             sends=self._sends,
+            first_answers=self._first_answers,
             on_message=on_message,
             guest=guest,
         )
@@ -75,6 +78,7 @@ class Hub:
             session.close(GOING_AWAY, "server restarts")
             self._sessions.pop(session.id, None)
         self._sends.clear()
+        self._first_answers.clear()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""

@@ -26,6 +26,7 @@ from trice.protocol.errors import CODES
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
+from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
 from trice.session.outbox import Outbox
 from trice.session.send_queue import SendQueue
@@ -49,6 +50,7 @@ class Session:
         apps: Apps,
         runtime: Runtime,
         sends: SendQueue,
+        first_answers: FirstAnswers,
         on_message: Callable[[Session, bytes], None],
         guest: Identity = GUEST,
     ) -> None:
@@ -56,6 +58,7 @@ class Session:
         self.socket = socket
         self.apps = apps
         self.runtime = runtime
+        self.first_answers = first_answers
         self.state = SessionState()
         self.extension = PLAIN
         self.guest = guest
