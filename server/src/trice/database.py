@@ -33,6 +33,7 @@ from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
+from trice.query.shapes import Shape, Shapes, find_shape
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
@@ -126,6 +127,7 @@ class Database:
         self._rules = rules
         self._rules_version = 0
         self._asked: Asked | None = None
+        self._shapes = Shapes()
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
@@ -483,13 +485,14 @@ class Database:
 
         known   a plan of an earlier run that still holds: parsing and planning are skipped
         """
-        asked = self._take_asked(question, snapshot.catalog) if is_on_loop else None
-        made = known or self._plan(snapshot, question, asked)
+        made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
         tree = run(made, snapshot)
         shape = question.shape
         encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
         tx = load_last_tx(snapshot)
         lasting = _lasting(made)
+        if new_shape is not None and lasting is not None:
+            self._shapes.keep(new_shape, lasting, rights=question.rights)
         kept = None if lasting is None else Tree(lasting, tree.nodes)
 
         def encode(later: Tree) -> Encoded:
@@ -504,16 +507,28 @@ class Database:
             totals=None if kept is None else keep(kept, tx, encode),
         )
 
-    def _plan(self, snapshot: Snapshot, question: Question, asked: Query | None) -> Plan:
+    def _plan(
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool
+    ) -> tuple[Plan, Shape | None]:
         """Plan a question, as long as its rights are still those of its identity.
 
-        asked   the question parsed and its rights looked up a moment ago, if so
+        returns   the plan; and its shape, if that is new and others may share it
         """
-        identity = question.identity
-        query = asked or parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
-        if asked is None and self._rights(query, identity) != question.rights:
-            raise RightsChanged
-        return plan(query, snapshot.catalog, self.visible_to(query, identity, snapshot))
+        identity, catalog = question.identity, snapshot.catalog
+        query = self._take_asked(question, catalog) if is_on_loop else None
+        if query is None:
+            query = parse(question.source, catalog, is_admin=identity.is_admin)
+            if self._rights(query, identity) != question.rights:
+                raise RightsChanged
+        # What one caller may see is made from who that is: only what all see alike is shared.
+        all_rights = ("admin", f"{self._rules_version}:all")
+        is_shared = is_on_loop and question.rights in all_rights
+        shape = find_shape(query) if is_shared else None
+        if shape is not None:
+            made = self._shapes.find(query, shape, catalog, rights=question.rights)
+            if made is not None:
+                return made, None
+        return plan(query, catalog, self.visible_to(query, identity, snapshot)), shape
 
     def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
         """What the latest `question` parsed, if this is it and nothing has changed since."""

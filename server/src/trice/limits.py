@@ -244,6 +244,10 @@ as objects, its encoded entities, and what finds them."""
 LIVE_PLAN_BYTES = 6_000
 """What its plan counts there."""
 
+LIVE_SHAPES_MAX = 256
+"""Plans of an app that queries share which differ in ids only, those used last. Others are planned
+anew for each query."""
+
 LIVE_GROWN_MAX = 256
 """What patches add to the read set of a query before it is listed anew, without what has left."""
 
