@@ -34,6 +34,8 @@ class Scale:
     fan_out_subscribers: tuple[int, ...]
     fan_out_writes: int
     deflated_subscribers: int
+    beside_subscribers: int
+    beside_writes: int
     own_filter_clients: tuple[int, ...]
     own_filter_writes: int
     first_answer_rows: tuple[int, ...]
@@ -69,6 +71,8 @@ WHOLE = Scale(
     fan_out_subscribers=(100, 500, 2_000),
     fan_out_writes=40,
     deflated_subscribers=500,
+    beside_subscribers=2_000,
+    beside_writes=30,
     own_filter_clients=(200, 2_000, 10_000),
     own_filter_writes=150,
     first_answer_rows=(20, 1_000, 10_000),
@@ -104,6 +108,8 @@ QUICK = Scale(
     fan_out_subscribers=(2, 5),
     fan_out_writes=3,
     deflated_subscribers=5,
+    beside_subscribers=5,
+    beside_writes=3,
     own_filter_clients=(3,),
     own_filter_writes=4,
     first_answer_rows=(20,),

@@ -34,6 +34,27 @@ RESULT_BYTES_MAX = 64 * 1024 * 1024
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
 
+BROADCAST_SENDS_A_TURN = 64
+"""Sessions sent their news in one turn of the event loop (about 8 µs each). The others wait for
+the next ones, in which messages are handled and acknowledged first."""
+
+BROADCAST_BYTES_A_TURN = 1024 * 1024
+"""Bytes after which such a turn ends earlier, with the session that reached it."""
+
+BROADCAST_SENDS_A_LANE = 8
+"""Of those sends, as many go to one live query before others that have news get theirs."""
+
+BROADCAST_TURN_MS = 4
+"""A turn goes on beyond those numbers for as long as everything else of the loop took since the
+last one, but no longer than this: under many writers, who listens gets half of the time."""
+
+FIRST_ANSWERS_A_TURN = 16
+"""Queries run for their first answer in one turn of the event loop (about 0.3 ms each). More wait,
+in order, while the loop sends what was found and handles other messages."""
+
+FIRST_ANSWERS_TURN_MS = 4
+"""Such a turn ends earlier after this long, when the queries are large."""
+
 SESSION_QUERIES_MAX = 2_000
 """Live queries of one session. More: `parameter-limit-exceeded`."""
 
@@ -116,6 +137,11 @@ ADMIN_READ_TIMEOUT_MS = 30_000
 
 READER_THREADS = 2
 """Threads for long reads; more only fight over the interpreter lock."""
+
+THREAD_SWITCH_US = 500
+"""How long a thread that wants to run Python waits for another that runs it. A COMMIT needs two
+such turns beside the busy loop, and the loop one after each pause beside a long read; at Python's
+own 5,000 a broadcast delays an acknowledgement by 10 ms."""
 
 READS_WAITING_MAX = 1_000
 """Long reads of an app waiting for a thread. More: `overloaded`."""
@@ -226,6 +252,10 @@ as objects, its encoded entities, and what finds them."""
 LIVE_PLAN_BYTES = 6_000
 """What its plan counts there."""
 
+LIVE_SHAPES_MAX = 256
+"""Plans of an app that queries share which differ in ids only, those used last. Others are planned
+anew for each query."""
+
 LIVE_GROWN_MAX = 256
 """What patches add to the read set of a query before it is listed anew, without what has left."""
 
@@ -262,6 +292,7 @@ APPS_OPEN_MAX = 500
 
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
+assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN
 assert PING_INTERVAL_MS * 2 < IDLE_TIMEOUT_MS
 assert READ_TIMEOUT_MS < ADMIN_READ_TIMEOUT_MS
 assert TX_STEPS_ON_LOOP < TX_STEPS_MAX

@@ -10,6 +10,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -120,6 +121,7 @@ class Server:
         )
         apps.start()
         hub.start()
+        sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:

@@ -124,6 +124,11 @@ class Live:
         live.watchers[watcher] = None
         return live
 
+    def has_answer(self, question: Question) -> bool:
+        """Whether the current answer is at hand."""
+        live = self._queries.get(question)
+        return live is not None and live.answer is not None and live not in self._due
+
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """`watch_now`, on a reader thread when the run is long; equal ones wait together.
 

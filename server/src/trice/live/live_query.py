@@ -129,7 +129,8 @@ class LiveQuery:
         """Whether `answer` equals the latest one."""
         if self.answer is not None:
             return self.answer == answer
-        return self.error is None and self.digest == _digest_of(answer)
+        # Nothing was ever shown where there is no digest.
+        return self.error is None and bool(self._digest) and self._digest == _digest_of(answer)
 
     def show(self, answer: Answer) -> None:
         """Another answer is the latest one."""

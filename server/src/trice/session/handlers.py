@@ -12,6 +12,7 @@ from trice import limits
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
+from trice.database import Asked
 from trice.errors import (
     Bug,
     InvalidInput,
@@ -144,15 +145,54 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
         return
     if len(subscription.owed) > 1:
         return  # the first answer is on its way to everybody it is owed to
+    if app.database.has_answer(subscription.question) or session.first_answers.take():
+        try:
+            _run(session, subscription, raw)
+        except BaseException:
+            state.forget(subscription)
+            raise
+    else:
+        asked = app.database.asked
+        session.first_answers.later(lambda: _run_later(session, subscription, raw, asked))
+
+
+def _run(
+    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None = None
+) -> None:
+    """Watch the query of a subscription and send its first answer, or leave it to a task."""
+    database = _ready(session).database
     try:
-        live = app.database.watch_now(subscription.question, session.on_answer)
+        live = database.watch_now(subscription.question, session.on_answer, asked)
     except ReadTooLong:
         session.spawn(_add_slow_query(session, subscription, raw))
-    except BaseException:
-        state.forget(subscription)
-        raise
     else:
         _begin(session, subscription, live)
+
+
+def _run_later(
+    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None
+) -> None:
+    """`_run` in a later turn of the loop, unless nobody waits for it any more. Never raises."""
+    state = session.state
+    if state.subscriptions.get(subscription.question.asked) is not subscription:
+        return  # closed, or forgotten
+    if not subscription.is_wanted:
+        state.forget(subscription)
+        return
+    try:
+        _run(session, subscription, raw, asked)
+    except RightsChanged:
+        session.spawn(_add_slow_query(session, subscription, raw))
+    except TriceError as failure:
+        _fail_owed(session, subscription, failure, raw)
+    except Exception as cause:
+        _fail_owed(session, subscription, _query_bug(cause), raw)
+
+
+def _query_bug(cause: Exception) -> Bug:
+    bug = Bug("unknown", "Something went wrong in the server while running this query.")
+    bug.__cause__ = cause
+    return bug
 
 
 async def _add_slow_query(session: Session, subscription: Subscription, raw: bytes) -> None:
@@ -163,9 +203,7 @@ async def _add_slow_query(session: Session, subscription: Subscription, raw: byt
         _fail_owed(session, subscription, failure, raw)
         return
     except Exception as cause:
-        bug = Bug("unknown", "Something went wrong in the server while running this query.")
-        bug.__cause__ = cause
-        _fail_owed(session, subscription, bug, raw)
+        _fail_owed(session, subscription, _query_bug(cause), raw)
         return
     _begin(session, subscription, live)
 

@@ -12,6 +12,8 @@ from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
+from trice.session.first_answers import FirstAnswers
+from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
 from trice.session.worker import on_message
@@ -20,12 +22,15 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class Hub:
-    """Holds every open session. Does not hold what they are about."""
+    """Holds every open session, and who of them is to be sent something. Does not hold what they
+    are about."""
 
     def __init__(self, *, apps: Apps, runtime: Runtime, trusted_proxies: int = 0) -> None:
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
+        self._sends = SendQueue(runtime)
+        self._first_answers = FirstAnswers(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
@@ -43,7 +48,13 @@ class Hub:
         guest   nobody signed in, at this address and origin
         """
         session = Session(
-            socket, apps=self.apps, runtime=self._runtime, on_message=on_message, guest=guest
+            socket,
+            apps=self.apps,
+            runtime=self._runtime,
+            sends=self._sends,
+            first_answers=self._first_answers,
+            on_message=on_message,
+            guest=guest,
         )
         self._sessions[session.id] = session
         return session
@@ -66,6 +77,8 @@ class Hub:
             session.outbox.flush()
             session.close(GOING_AWAY, "server restarts")
             self._sessions.pop(session.id, None)
+        self._sends.clear()
+        self._first_answers.clear()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""

@@ -27,8 +27,10 @@ from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame
 from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
+from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
 from trice.session.outbox import Outbox
+from trice.session.send_queue import SendQueue
 from trice.session.socket import IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
 
@@ -48,6 +50,8 @@ class Session:
         *,
         apps: Apps,
         runtime: Runtime,
+        sends: SendQueue,
+        first_answers: FirstAnswers,
         on_message: Callable[[Session, bytes], None],
         guest: Identity = GUEST,
     ) -> None:
@@ -55,6 +59,7 @@ class Session:
         self.socket = socket
         self.apps = apps
         self.runtime = runtime
+        self.first_answers = first_answers
         self.state = SessionState()
         self.extension = PLAIN
         self.guest = guest
@@ -62,7 +67,10 @@ class Session:
         self._hashed_token: str | None = None
         self.app: App | None = None
         self.outbox = Outbox(
-            socket, make_refresh=self._make_refresh, on_overflow=self._drop_slow_client
+            socket,
+            sends=sends,
+            make_refresh=self._make_refresh,
+            on_overflow=self._drop_slow_client,
         )
         self.opened_ms = runtime.monotonic_ms()
         self.heard_ms = self.opened_ms
@@ -253,11 +261,11 @@ class Session:
             self._fail_query(subscription, live.error)
             return
         self.state.note_news(subscription)
-        self.outbox.schedule()
+        self.outbox.schedule_news(live)
 
     def on_catalog(self, catalog: Catalog) -> None:
         """Attrs changed: every session hears of it, with or without queries."""
-        self.outbox.schedule()
+        self.outbox.schedule_news(self.app)
 
     def on_signed_out(self) -> None:
         """The refresh token is gone, and with it the right to all that is watched here.
