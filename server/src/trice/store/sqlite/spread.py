@@ -196,11 +196,13 @@ def _values(connection: Connection, column: str) -> _Values:
 def _scaled_value(row: Row, *, scale: float, each: int) -> Row:
     """A row of the sample's `neq, nlt, ndlt, sample` for the whole table.
 
-    each  rows a value, on average: what is known of a value that the sample has once
+    each  rows a value, on average: all that is known of a value that the sample has once, where
+          many are
     """
     equal, below, distinct = ([int(n) for n in str(text).split()] for text in row[:3])
     if scale > 1:
-        equal[0] = each if equal[0] == 1 else round(equal[0] * scale)
+        found = round(equal[0] * scale)
+        equal[0] = min(each, found) if equal[0] == 1 else found
         below = [round(number * scale) for number in below]
         # Any numbers do that rise with the values.
         distinct = [round(number * scale) for number in distinct]

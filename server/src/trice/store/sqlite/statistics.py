@@ -36,8 +36,10 @@ _TELL_STAT1 = "INSERT INTO main.sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)"
 _TELL_STAT4 = (
     "INSERT INTO main.sqlite_stat4 (tbl, idx, neq, nlt, ndlt, sample) VALUES (?, ?, ?, ?, ?, ?)"
 )
-# The one change of schema that changes nothing.
+# The one change of schema that changes nothing: other connections read the figures again.
 _TOUCH = ("CREATE TABLE _touched (id)", "DROP TABLE _touched")
+# Counts nothing: the connection that wrote figures reads them itself.
+_RELOAD = "ANALYZE main.sqlite_schema"
 
 
 class Statistics:
@@ -105,6 +107,7 @@ class Statistics:
             for statement in _TOUCH:
                 connection.run(statement)
             connection.run("COMMIT")
+            connection.run(_RELOAD)
         except BaseException:
             connection.rollback()
             raise
