@@ -11,10 +11,13 @@ Physical names are chosen once, stay readable, and survive renames. Named nowher
 The indexes, and the shape each serves:
 
     _created_ms, id        the newest page of a namespace
-    value, id              equality and ranges on an indexed field; order of numbers and booleans
+    value, _created_ms, id equality and ranges on an indexed field, and its newest page
+    value, id              the same of numbers and booleans, and their order
     value~order, id        order of an indexed string or date
     value, unique          lookups (see `lookup_predicate`)
-    target, id or source   a link walked backwards; unique when a target may have one source only
+    target, _created_ms, id  a has-one link walked backwards, and the newest page of those it leads
+                           to; unique, and the target alone, when it may have one source only
+    target, source         pairs walked backwards; unique in the same way
 """
 
 from __future__ import annotations
@@ -187,8 +190,12 @@ def _column_names(statements: Statements, table: str) -> list[str]:
 
 def _shape(attr: Attr) -> tuple[object, ...]:
     """Everything about an attr that shows on disk."""
-    return (attr.cardinality, attr.is_unique, attr.is_indexed, has_order_column(attr)) + (
-        (attr.checked_type,) if has_order_column(attr) else ()
+    return (
+        attr.cardinality,
+        attr.is_unique,
+        attr.is_indexed,
+        attr.checked_type if has_order_column(attr) else None,
+        _is_value_order(attr),
     )
 
 
@@ -200,6 +207,11 @@ def _is_key(attr: Attr) -> bool:
 def _is_partial(attr: Attr) -> bool:
     """A unique field that is not indexed may hold explicit nulls (x'00') many times."""
     return not attr.is_ref and not _is_key(attr) and attr.is_unique and not attr.is_indexed
+
+
+def _is_value_order(attr: Attr) -> bool:
+    """Whether pages may be ordered by the column of `attr` itself, ties by id."""
+    return attr.is_sortable and not has_order_column(attr)
 
 
 def _index_names(attr: Attr) -> tuple[str, ...]:
@@ -217,7 +229,10 @@ def _create_indexes(tx: WriteTx, attr: Attr) -> None:
         condition = f" WHERE {value} IS NOT NULL AND {value} <> x'00'" if _is_partial(attr) else ""
         tx.rows(f"CREATE UNIQUE INDEX {quoted(unique_index)} ON {table} ({value}){condition}")
     elif attr.is_ref or attr.is_indexed:
-        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({value}, {quoted(place.source)})")
+        # Where one value has 10,000 rows its newest page is 20 entries, not a sort of 10,000.
+        created = "" if attr.is_pairs or _is_value_order(attr) else f", {quoted(CREATED)}"
+        source = quoted(place.source)
+        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({value}{created}, {source})")
     if has_order_column(attr):
         order = quoted(order_column(attr))
         tx.rows(f"CREATE INDEX {quoted(order_index)} ON {table} ({order}, id)")
