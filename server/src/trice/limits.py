@@ -178,6 +178,10 @@ ATTRS_PER_APP_MAX = 20_000
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 
+INDEX_RENEWED_ROWS_MAX = 250_000
+"""Rows read, when a file is opened, to make indexes anew that an older version made with other
+columns: a quarter of a second. Those of larger tables stay as they are."""
+
 STATISTICS_CHANGES_MIN = 1_000
 """Changes of a table before SQLite is told how its values are spread; any plan does for fewer."""
 

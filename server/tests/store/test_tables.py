@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from support.attrs import blob, entity, link
+from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import text_order
 from trice.store.engine import UniqueViolation, WriteTx
-from trice.store.tables import create_attr, order_column, quoted, replace_attr
+from trice.store.tables import create_attr, order_column, quoted, renew_indexes, replace_attr
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 
@@ -320,5 +321,40 @@ def test_what_does_not_show_on_disk_changes_one_row(in_tx: InTx) -> None:
         assert (kept.table, kept.column) == ("t", "v")
         assert tx.rows("SELECT sql FROM sqlite_schema") == schema
         assert tx.rows('SELECT name, "column" FROM _attrs') == [("t.w", "v")]
+
+    in_tx(work)
+
+
+@pytest.mark.rule("S75")
+def test_indexes_with_other_columns_are_made_anew_while_tables_are_small(
+    in_tx: InTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(tx: WriteTx) -> None:
+        attrs = created(
+            tx,
+            [
+                blob("t", "id"),
+                blob("t", "kind", is_indexed=True),
+                blob("t", "rank", is_indexed=True, checked_type="number"),
+                link("t", "owner", "u", "ts", cardinality="one"),
+                link("t", "tags", "g", "ts"),
+            ],
+        )
+        tx.rows("INSERT INTO t (id, _created_ms) VALUES (?, 1), (?, 1)", (entity(1), entity(2)))
+        wanted = indexes(tx, attrs[1])
+        assert {(False, "kind,_created_ms,id"), (False, "rank,id")} < wanted
+        for column in ("kind", "owner"):
+            tx.rows(f'DROP INDEX "t~{column}~value"')
+            tx.rows(f'CREATE INDEX "t~{column}~value" ON t ({column}, id)')
+        before = indexes(tx, attrs[1])
+        # Two rows for each of two indexes: there is room for none, one, then the other.
+        for rows_max, renewed in ((1, 0), (3, 1), (2, 2)):
+            monkeypatch.setattr(limits, "INDEX_RENEWED_ROWS_MAX", rows_max)
+            renew_indexes(tx, Catalog(attrs))
+            assert len(before - indexes(tx, attrs[1])) == renewed
+        assert indexes(tx, attrs[1]) == wanted
+        schema = tx.rows("SELECT sql FROM sqlite_schema")
+        renew_indexes(tx, Catalog(attrs))
+        assert tx.rows("SELECT sql FROM sqlite_schema") == schema
 
     in_tx(work)

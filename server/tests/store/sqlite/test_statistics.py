@@ -228,6 +228,17 @@ def test_figures_survive_reopening(app: App) -> None:
     assert figures(app) == taken
 
 
+@pytest.mark.rule("S76")
+def test_an_index_that_a_counted_table_gets_is_counted_at_once(app: App) -> None:
+    grow(app, limits.STATISTICS_CHANGES_MIN)
+    app.define("t", "slug", unique=True)  # its index is partial, for lookups
+    taken = figures(app)
+    app.define("t", "late", index=True, checked_data_type="boolean")
+    app.define("t", "other")
+    assert figures(app)["t~late~value"][:3] == ["1000", "1", "1"]
+    assert set(figures(app)) == {*taken, "t~late~value"}
+
+
 @pytest.mark.rule("S74")
 def test_a_file_that_an_older_version_counted_is_counted_when_it_is_opened(
     app: App, tmp_path: Path

@@ -28,6 +28,12 @@ _STATS = "SELECT tbl, stat FROM main.sqlite_stat1"
 _NAMESPACES = (
     "SELECT tbl_name FROM main.sqlite_schema WHERE type = 'index' AND name = tbl_name || '~created'"
 )
+# Partial ones are for lookups, and have no figures.
+_UNCOUNTED = (
+    "SELECT DISTINCT tbl_name FROM main.sqlite_schema WHERE type = 'index' AND tbl_name IN"
+    " (SELECT tbl FROM main.sqlite_stat1) AND name NOT IN (SELECT idx FROM main.sqlite_stat1)"
+    " AND sql NOT LIKE '% WHERE %'"
+)
 _FORGET = (
     "DELETE FROM main.sqlite_stat1 WHERE tbl = ?",
     "DELETE FROM main.sqlite_stat4 WHERE tbl = ?",
@@ -61,10 +67,16 @@ class Statistics:
             with suppress(Unavailable):  # figures only help; the next writes try again
                 self.refresh(connection, table)
         for table in outgrown[limits.STATISTICS_TABLES_AT_OPEN_MAX :]:
-            self._changes[table] = max(limits.STATISTICS_CHANGES_MIN, self._rows.get(table, 0))
+            self._expect(table)
 
-    def note(self, commits: Sequence[Commit]) -> None:
-        """Count what durable commits changed. Costs 0.1 µs a change."""
+    def note(self, connection: Connection, commits: Sequence[Commit]) -> None:
+        """Count what durable commits changed. Costs 0.1 µs a change.
+
+        A table with figures that got an index has none of that index, and is due.
+        """
+        if any(commit.is_catalog_changed for commit in commits) and self._rows:
+            for (table,) in connection.rows(_UNCOUNTED):
+                self._expect(str(table))
         changes = self._changes
         for commit in commits:
             namespaces, attrs = commit.catalog.namespaces, commit.catalog.by_id
@@ -112,6 +124,9 @@ class Statistics:
             connection.rollback()
             raise
         self._load_rows(connection)
+
+    def _expect(self, table: str) -> None:
+        self._changes[table] = max(limits.STATISTICS_CHANGES_MIN, self._rows.get(table, 0))
 
     def _load_rows(self, connection: Connection) -> None:
         self._rows = {}
