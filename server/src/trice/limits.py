@@ -212,11 +212,31 @@ ATTRS_PER_APP_MAX = 20_000
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 
+INDEX_RENEWED_ROWS_MAX = 250_000
+"""Rows read, when a file is opened, to make indexes anew that an older version made with other
+columns: a quarter of a second. Those of larger tables stay as they are."""
+
 STATISTICS_CHANGES_MIN = 1_000
 """Changes of a table before SQLite is told how its values are spread; any plan does for fewer."""
 
-STATISTICS_ENTRIES_MAX = 250_000
-"""Entries of each index that are read for that; beyond, the spread is guessed from so many."""
+STATISTICS_ENTRIES_MAX = 10_000
+"""Entries of each index of a table of pairs that are read for that; beyond, the spread is guessed
+from so many. Nothing is null there, and there is one index for each way to walk."""
+
+STATISTICS_SAMPLE_ROWS = 12_000
+"""Rows of a namespace that are read for that: all of them, or a sample. A value in fewer than one
+of 4,000 rows is seldom in it, and counts as rare."""
+
+STATISTICS_SAMPLE_ENTRIES_MAX = 200_000
+"""Those rows times the indexes of the table; more indexes make the sample smaller."""
+
+STATISTICS_RUN_ROWS = 6
+"""Neighbours that are read at each place of a sample: one page is cheaper than six, but rows
+written together are alike."""
+
+STATISTICS_TABLES_AT_OPEN_MAX = 8
+"""Tables counted when a file is opened, where their figures are old: up to 120 ms each. More wait
+for the next write."""
 
 # --- live --------------------------------------------------------------------------------------
 

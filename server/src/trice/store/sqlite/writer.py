@@ -287,7 +287,7 @@ class Writer:
         if failure is None:
             self.tx = group.tx
             self.catalog = group.catalog
-            self._statistics.note(group.commits)
+            self._statistics.note(self._connection, group.commits)
             self._after_group(group.commits)
             _answer(group)
         else:
