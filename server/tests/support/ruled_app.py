@@ -16,6 +16,7 @@ from trice.protocol.ids import EntityId
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge
+from trice.rules.questions import Questions
 from trice.rules.writes import CheckResult, WriteChecks
 from trice.store.commit import Commit
 from trice.store.engine import Statements
@@ -102,7 +103,8 @@ class RuledApp:
 
     def checks(self, user: int | None, recorder: list[CheckResult] | None = None) -> WriteChecks:
         identity = GUEST if user is None else Identity("user", user_id=EntityId(raw(user)))
-        return WriteChecks(self.rules, partial(self._judge, identity), recorder=recorder)
+        questions = Questions(self.rules, has_all=recorder is not None)
+        return WriteChecks(questions, partial(self._judge, identity), recorder=recorder)
 
     def _judge(
         self,
