@@ -137,3 +137,26 @@ def test_only_an_app_that_is_written_to_has_a_writers_thread(tmp_path: Path) -> 
         assert threads() == before
 
     asyncio.run(scenario())
+
+
+@pytest.mark.rule("S75")
+def test_only_long_transactions_use_temporary_files(tmp_path: Path) -> None:
+    places: list[list[Row]] = []
+
+    def looking(number: int) -> Any:
+        def work(tx: WriteTx) -> Commit:
+            places.append(tx.rows("PRAGMA temp_store"))
+            commit: Commit = insert(number)(tx)
+            return commit
+
+        return work
+
+    async def scenario() -> None:
+        engine = await opened(tmp_path)
+        for number, is_long in ((1, False), (2, True), (3, True), (4, False)):
+            await engine.write(looking(number), is_long=is_long)
+        await engine.close()
+
+    asyncio.run(scenario())
+    in_file, in_memory = [(1,)], [(2,)]
+    assert places == [in_memory, in_file, in_file, in_memory]

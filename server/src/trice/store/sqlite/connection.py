@@ -37,7 +37,7 @@ class Connection:
     that a bound function runs inside another.
     """
 
-    __slots__ = ("_cursors", "_judging", "_raw")
+    __slots__ = ("_cursors", "_is_temporary_in_memory", "_judging", "_raw")
 
     def __init__(self, path: str, role: Role) -> None:
         flags = apsw.SQLITE_OPEN_READONLY
@@ -46,6 +46,7 @@ class Connection:
         raw = apsw.Connection(path, flags=flags, statementcachesize=_STATEMENTS_KEPT)
         self._raw = raw
         self._cursors: list[apsw.Cursor] = []
+        self._is_temporary_in_memory = False
         try:
             _configure(raw, role)
             self._judging = functions.register(raw)
@@ -98,6 +99,16 @@ class Connection:
         must not be asked by a read that may begin again."""
         self._judging.steps_left = limits.JUDGED_STEPS_ON_LOOP
         self._judging.is_over = None
+
+    def keep_temporary(self, *, is_in_memory: bool) -> None:
+        """Say where SQLite keeps what undoes a savepoint, and what it sorts for an index.
+
+        Only between transactions. In memory a savepoint costs a third (5 us instead of 18), but
+        that of a transaction without bounds, or a sort of all rows, belongs into a file.
+        """
+        if is_in_memory != self._is_temporary_in_memory:
+            _set(self._raw, "temp_store", 2 if is_in_memory else 1)
+            self._is_temporary_in_memory = is_in_memory
 
     def rollback(self) -> None:
         """End the open transaction, if any is left, without its changes."""

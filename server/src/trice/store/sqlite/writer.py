@@ -183,6 +183,7 @@ class Writer:
         group = _Group(self.tx, self.catalog)
         failure: Exception | None = None
         try:
+            self._connection.keep_temporary(is_in_memory=False)
             self._connection.run("BEGIN IMMEDIATE")
             self._run_call(group, call)
         except Exception as error:
@@ -204,6 +205,7 @@ class Writer:
         raises  whatever made the transaction as a whole impossible
         """
         try:
+            self._connection.keep_temporary(is_in_memory=True)
             self._connection.run("BEGIN IMMEDIATE")
         except Exception:
             # The next in the queue would fail in the same way, and hold up the loop as long.
