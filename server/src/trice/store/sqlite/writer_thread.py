@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
@@ -43,4 +44,6 @@ class WriterThread:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            call()
+            # The loop that a call reports to may have been closed: then nobody waits to hear of it.
+            with suppress(RuntimeError):
+                call()
