@@ -14,7 +14,7 @@ from support.attrs import blob, committed, creating, entity
 from support.runtime import FakeRuntime
 from trice.protocol.ids import EventId
 from trice.store.commit import Commit
-from trice.store.engine import Binding, Row, WriteTx
+from trice.store.engine import Row, WriteTx
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.engine import SqliteEngine
 
@@ -23,13 +23,13 @@ from trice.store.sqlite.engine import SqliteEngine
 def verbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The first word of every statement run from now on, on any connection."""
     found: list[str] = []
-    rows = Connection.rows
+    fetch = Connection._fetch
 
-    def counted(self: Connection, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
+    def counted(self: Connection, sql: str, bound: Sequence[object]) -> list[Row]:
         found.append(sql.split(maxsplit=1)[0])
-        return rows(self, sql, bindings)
+        return fetch(self, sql, bound)
 
-    monkeypatch.setattr(Connection, "rows", counted)
+    monkeypatch.setattr(Connection, "_fetch", counted)
     yield found
 
 

@@ -64,6 +64,13 @@ class Connection:
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
+        return self._fetch(sql, bound)
+
+    def run(self, sql: str) -> None:
+        """Run one statement that returns nothing and takes nothing."""
+        self._fetch(sql, ())
+
+    def _fetch(self, sql: str, bound: Sequence[object]) -> list[Row]:
         cursors = self._cursors
         cursor = cursors.pop() if cursors else self._raw.cursor()
         try:
@@ -72,10 +79,6 @@ class Connection:
             raise _translated(error, sql) from error
         finally:
             cursors.append(cursor)
-
-    def run(self, sql: str) -> None:
-        """Run one statement that returns nothing and takes nothing."""
-        self.rows(sql)
 
     @property
     def in_transaction(self) -> bool:
