@@ -29,6 +29,7 @@ class RuledApp:
     def __init__(self, app: App, rules: Any = None) -> None:
         self.app = app
         self.rules = Rules.parse(rules)
+        self.questions = Questions(self.rules, has_all=False)
         self.buckets = Buckets(app.runtime)
 
     def act(
@@ -103,7 +104,9 @@ class RuledApp:
 
     def checks(self, user: int | None, recorder: list[CheckResult] | None = None) -> WriteChecks:
         identity = GUEST if user is None else Identity("user", user_id=EntityId(raw(user)))
-        questions = Questions(self.rules, has_all=recorder is not None)
+        questions = self.questions
+        if recorder is not None:
+            questions = Questions(self.rules, has_all=True)
         return WriteChecks(questions, partial(self._judge, identity), recorder=recorder)
 
     def _judge(
