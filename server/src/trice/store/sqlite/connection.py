@@ -106,7 +106,7 @@ class Connection:
     def keep_temporary(self, *, is_in_memory: bool) -> None:
         """Say where SQLite keeps what undoes a savepoint, and what it sorts for an index.
 
-        Only between transactions. In memory a savepoint costs a third (5 us instead of 18), but
+        Only between transactions. In memory a savepoint costs a third (5 µs instead of 18), but
         that of a transaction without bounds, or a sort of all rows, belongs into a file.
         """
         if is_in_memory != self._is_temporary_in_memory:
