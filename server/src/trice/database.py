@@ -39,6 +39,7 @@ from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge, Meter
+from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility, view_key
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
@@ -125,6 +126,7 @@ class Database:
         self._app_id = app_id
         self._buckets = buckets
         self._rules = rules
+        self._questions = Questions(rules, has_all=False)
         self._rules_version = 0
         self._asked: Asked | None = None
         self._shapes = Shapes()
@@ -190,6 +192,7 @@ class Database:
     def set_rules(self, rules: Rules) -> None:
         """Put other rules in force: every live answer is judged again before it is sent."""
         self._rules = rules
+        self._questions = Questions(rules, has_all=False)
         self._rules_version += 1
         self.live.judge_again()
 
@@ -240,7 +243,7 @@ class Database:
         ) -> Judge:
             return self.judge(Caller(identity, params), statements, catalog, rules, meter=meter)
 
-        return WriteChecks(rules, make_judge)
+        return WriteChecks(self._questions, make_judge)
 
     def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
         """What a live query is shared by: what is asked, and with which rights.

@@ -584,6 +584,9 @@ assert MAGIC_CODES_PER_EMAIL_MAX < MAGIC_CODES_READ_MAX
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each); the ones used least recently leave first."""
 
+RULE_QUESTIONS_KEPT = 1_000
+"""Kinds of writes of which an app remembers what they ask its rules; then all are made anew."""
+
 RULE_CONDITIONS_MAX = 200
 """Conditions that a rule may become in SQL. More: its rows are judged in Python."""
 

@@ -32,6 +32,14 @@ NULL: Final = b"\x00"
 FALSE: Final = b"\x01"
 TRUE: Final = b"\x02"
 
+_BITS: Final[dict[type, int]] = {
+    type(None): 0,
+    bool: INFERRED_BITS["boolean"],
+    int: INFERRED_BITS["number"],
+    float: INFERRED_BITS["number"],
+    str: INFERRED_BITS["string"],
+}
+
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
@@ -51,6 +59,8 @@ _COLLATOR: Final = icu.Collator.createInstance(icu.Locale("en-US"))
 
 def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
     """Turn a JSON value into the cell that keeps it. `value` is checked already."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return None if is_indexed else NULL
     if value is True:
@@ -59,7 +69,7 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
         return FALSE
     if isinstance(value, int):
         return value if INT64_MIN <= value <= INT64_MAX else float(value)
-    if isinstance(value, (str, float)):
+    if isinstance(value, float):
         return value
     return dump_document(value)
 
@@ -144,6 +154,4 @@ def json_type(value: Any) -> str:
 
 def inferred_bit(value: Any) -> int:
     """The bit a written value adds to its attr's inferred types; null adds none."""
-    if value is None:
-        return 0
-    return INFERRED_BITS.get(json_type(value), INFERRED_BITS["json"])
+    return _BITS.get(type(value), INFERRED_BITS["json"])
