@@ -14,7 +14,7 @@ from trice.live.read_set import ReadSet, Side, ValueKey
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.anchors import Anchor, Span, narrowest, page_anchor
 from trice.query.plan import FormPlan
-from trice.query.reads import FormReads, LinkEnd
+from trice.query.reads import FormReads, LinkEnd, PathReads
 from trice.query.tree import Node, Tree
 from trice.store.engine import Row
 
@@ -60,6 +60,23 @@ def read_set(tree: Tree) -> ReadSet:
     )
 
 
+def page_spans(tree: Tree) -> frozenset[Span]:
+    """The spans of `read_set(tree)` once pages have pushed rows out. Costs O(levels)."""
+    found = _Collector(tree.plan.catalog)
+    for node in tree.walk():
+        reads = node.form.reads
+        if node.form.is_witness or reads is None:
+            continue
+        for path in reads.paths:
+            if path.anchor is not None:
+                _add_anchor(found, path.anchor)
+        if reads.via is None or node.form.held == "pairs":
+            anchor = _anchor(node, reads)
+            if anchor is not None:
+                _add_anchor(found, anchor)
+    return frozenset(found.spans)
+
+
 def grown_reads(
     form: FormPlan, rows: Sequence[Row]
 ) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:
@@ -89,21 +106,34 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
     if reads.etype:
         found.etypes.add(reads.etype)
     for path in reads.paths:
-        found.attrs.update(path.attrs - _add_ends(found, path.ends))
-        found.attrs.update(step.attr.id for step in path.links)
-        found.births.update(step.etype for step in path.links)
-        found.etypes.update(step.etype for step in path.links)
+        _add_path(found, path)
     tested = reads.own_attrs if reads.order is None else reads.own_attrs | {reads.order}
     if reads.via is None:
-        page = _page_anchor(node, reads)
-        anchors = reads.anchors if page is None else (page, *reads.anchors)
-        _add_found(found, reads, tested, narrowest(anchors))
+        _add_found(found, reads, tested, _anchor(node, reads))
     else:
         _add_linked(found, node, reads, tested, parents)
     ids = node.ids()
     for child in node.children:
         _add_targets(found.entities, child.form, node.rows)
         _add_node(found, child, ids)
+
+
+def _add_path(found: _Collector, path: PathReads) -> None:
+    """Linked entities that conditions look at, whoever is linked with them."""
+    found.attrs.update(step.attr.id for step in path.links)
+    found.etypes.add(path.etype)
+    if path.anchor is not None:
+        found.tested.update(path.attrs)
+        _add_anchor(found, path.anchor)
+        return
+    found.attrs.update(path.attrs - _add_ends(found, path.ends))
+    found.births.add(path.etype)
+
+
+def _anchor(node: Node, reads: FormReads) -> Anchor | None:
+    """Where entities lie that could enter this level."""
+    page = _page_anchor(node, reads)
+    return narrowest(reads.anchors if page is None else (page, *reads.anchors))
 
 
 def _page_anchor(node: Node, reads: FormReads) -> Anchor | None:
@@ -129,9 +159,13 @@ def _add_found(
         _add_holders(found, reads, tested)
         return
     found.tested.update(tested)
+    _add_anchor(found, anchor)
+    _add_elsewhere(found, reads, tested)
+
+
+def _add_anchor(found: _Collector, anchor: Anchor) -> None:
     found.values.update((attr_id, "", cell) for attr_id, cell in anchor.cells)
     found.spans.update(anchor.spans)
-    _add_elsewhere(found, reads, tested)
 
 
 def _add_elsewhere(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> None:
@@ -200,7 +234,7 @@ def _add_linked(
             side: Side = "source" if via.is_forward else "target"
             found.values.update((via.attr.id, side, parent) for parent in parents)
             # What is linked but does not meet the conditions is not known.
-            _add_found(found, reads, tested, narrowest(reads.anchors))
+            _add_found(found, reads, tested, _anchor(node, reads))
         case None:
             pass
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.anchors import Anchor, Lane, anchors_of, order_lane
+from trice.query.anchors import Anchor, Lane, anchors_of, narrowest, order_lane
 from trice.query.ast import (
     AllOf,
     AnyOf,
@@ -22,6 +22,7 @@ from trice.query.ast import (
     Step,
     Test,
 )
+from trice.query.branches import is_absence_enough
 from trice.query.visibility import EVERYTHING, Visibility
 
 Name = tuple[str, str]
@@ -48,12 +49,14 @@ class PathReads:
     etype  their namespace: whether they exist matters
     attrs  tested on them: blobs, has-one links, and links walked or tested from there
     ends   of those attrs that are links looked at in no other way
+    anchor holds for every linked entity that can make a difference; None: any can
     """
 
     links: tuple[Step, ...]
     etype: str
     attrs: frozenset[AttrId]
     ends: frozenset[LinkEnd]
+    anchor: Anchor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +96,39 @@ class FormReads:
 class _Looks:
     """What is looked at on the entities at the end of one path.
 
-    Holds attrs of which any value matters, and links asked for by one end.
+    Holds attrs of which any value matters, links asked for by one end, and the tests of the query:
+    these are all there is as long as `is_tested_only`.
     """
 
     def __init__(self) -> None:
         self.whole: set[AttrId] = set()
         self._ends: set[LinkEnd] = set()
+        self._tests: list[Test] = []
+        self.is_tested_only = True
 
-    def add(self, look: Test | Ref) -> None:
+    def add(self, look: Test | Ref, *, is_rule: bool) -> None:
         ends = _ends(look)
         if ends:
             self._ends.update(ends)
         else:
             self.whole.add(look.attr.id)
+        if is_rule or isinstance(look, Ref):
+            self.is_tested_only = False
+        else:
+            self._tests.append(replace(look, path=()))
+
+    def add_step(self, step: Step) -> None:
+        """A link walked from here: where it leads matters, whoever holds it."""
+        self.whole.add(step.attr.id)
+        self.is_tested_only = False
+
+    def anchor(self, etype: str, visibility: Visibility) -> Anchor | None:
+        """What an entity here meets, or it makes no difference: it passes none of the tests."""
+        tests = self._tests
+        if not (tests and self.is_tested_only) or any(map(is_absence_enough, tests)):
+            return None
+        some = AnyOf(tuple((test,) for test in tests))
+        return narrowest(anchors_of((some,), etype, visibility))
 
     @property
     def attrs(self) -> frozenset[AttrId]:
@@ -138,17 +161,17 @@ class _Collector:
         self.paths: dict[tuple[Step, ...], _Looks] = {}
         self.waits: dict[Name, None] = {}
 
-    def add(self, look: Test | Ref) -> None:
+    def add(self, look: Test | Ref, *, is_rule: bool = True) -> None:
         """Values reached from the form's entities, wherever they are."""
         here = self.own
         for depth, step in enumerate(look.path, start=1):
-            here.whole.add(step.attr.id)
+            here.add_step(step)
             here = self.paths.setdefault(look.path[:depth], _Looks())
-        here.add(look)
+        here.add(look, is_rule=is_rule)
 
     def add_where(self, look: Test) -> None:
         """A condition of the query: what it looks at, and what that is visible by."""
-        self.add(look)
+        self.add(look, is_rule=False)
         if self._visibility is EVERYTHING:
             return
         for depth, step in enumerate(look.path, start=1):
@@ -165,7 +188,7 @@ class _Collector:
             self._visibility.field(look.attr),
         ):
             if rule:
-                self.paths.setdefault(holder, _Looks())
+                self.paths.setdefault(holder, _Looks()).is_tested_only = False
                 self.add_rule(rule, holder)
 
     def add_rules(self, form: Form, columns: Sequence[Attr]) -> None:
@@ -232,6 +255,8 @@ def form_reads(
         name = (parent_etype, form.label) if form.via is None and parent_etype else (form.etype, "")
         found.waits[name] = None
     entities = visibility.entities(form.etype) if form.is_known else ()
+    # Past this, witnesses are not narrowed to those that pass a test.
+    can_anchor = size_of(all_tests(form.where)) <= NARROWING_MAX
     for attr in _counted(form):
         found.own.whole.add(attr.id)
         found.add_rule(visibility.field(attr), ())
@@ -244,7 +269,13 @@ def form_reads(
         own_attrs=found.own.attrs,
         ends=found.own.ends,
         paths=tuple(
-            PathReads(links, links[-1].etype, looks.attrs, looks.ends)
+            PathReads(
+                links,
+                links[-1].etype,
+                looks.attrs,
+                looks.ends,
+                looks.anchor(links[-1].etype, visibility) if can_anchor else None,
+            )
             for links, looks in found.paths.items()
         ),
         # Rules look at the whole data: to them nothing is hidden.
@@ -268,6 +299,15 @@ def _counted(form: Form) -> Iterator[Attr]:
         for measure in form.aggregate.measures:
             if measure.attr is not None:
                 yield measure.attr
+
+
+NARROWING_MAX: Final = 50
+"""Tests and links up to which witnesses are narrowed to those that meet a test."""
+
+
+def size_of(tests: Iterable[Test]) -> int:
+    """Tests, and the links that they walk."""
+    return sum(len(test.path) + 1 for test in tests)
 
 
 def all_tests(scope: Scope) -> Iterator[Test]:
