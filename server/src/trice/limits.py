@@ -221,10 +221,6 @@ LIVE_PLAN_BYTES = 6_000
 LIVE_GROWN_MAX = 256
 """What patches add to the read set of a query before it is listed anew, without what has left."""
 
-LIVE_PUSHED_MAX = 16
-"""Patches in which a page pushes rows out before the index hears where the page now ends (about
-20 µs each time). Until then it also finds the page for the rows it no longer counts on."""
-
 LIVE_RECENT_CHANGES = 100_000
 """Rows and pairs those commits may have changed, all together; the oldest commits leave first."""
 

@@ -306,15 +306,11 @@ class KeptTree:
     """A whole answer that can be patched.
 
     Holds the tree and its levels. Does not hold: which transaction it belongs to (LiveQuery does).
-
-    pushed   patches in which a page pushed rows out, since the index heard of it; the index may be
-             behind, as it then finds more than it must
     """
 
     def __init__(self, tree: Tree) -> None:
         plan = tree.plan
         self.tree = tree
-        self.pushed = 0
         self._is_joined = shows_each_once(plan)
         self.levels = [
             Level(node, deciding_of(form, node.form, plan), [])

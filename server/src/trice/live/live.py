@@ -21,7 +21,7 @@ from trice.live.aggregates import Aggregates
 from trice.live.answers import Answer, Encoded
 from trice.live.deltas import Deltas
 from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
-from trice.live.maintain import Kept, Maintainer, Refreshed
+from trice.live.maintain import Kept, Maintainer
 from trice.live.outcome import Run
 from trice.live.reads import read_set
 from trice.live.recent import RecentCommits
@@ -233,6 +233,7 @@ class Live:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
             self._aggregates.note(touched, commit)
+            self.counts.looked_at = self._subscriptions.looked_at
             self.counts.touched += len(touched)
             touched.update(self._broken)
             for live in touched:
@@ -293,20 +294,15 @@ class Live:
         if done is None:
             return False
         self.counts.patched += 1
-        self._index(live, live.kept, done)
-        self._adopt_patched(live, done.encoded, live.kept.tx)
-        return True
-
-    def _index(self, live: LiveQuery, kept: Kept, done: Refreshed) -> None:
-        """What a patched answer depends on."""
         if done.reads is not None:
             self._subscriptions.put(live, done.reads)
-            return
-        if done.spans is not None:
-            self._subscriptions.move(live, done.spans)
-        added = self._subscriptions.grow(live, *done.grown)
-        if added > limits.LIVE_GROWN_MAX and kept.tree is not None:
-            self._subscriptions.put(live, read_set(kept.tree))
+        elif (
+            self._subscriptions.grow(live, *done.grown) > limits.LIVE_GROWN_MAX
+            and live.kept.tree is not None
+        ):
+            self._subscriptions.put(live, read_set(live.kept.tree))
+        self._adopt_patched(live, done.encoded, live.kept.tx)
+        return True
 
     def _adopt_patched(self, live: LiveQuery, encoded: Encoded | None, reads_tx: TxId) -> None:
         """Take over an answer that was carried forward; None: it shows what it showed."""

@@ -13,11 +13,10 @@ from trice.live.kept import KeptTree, is_patchable, rows_of
 from trice.live.outcome import Run
 from trice.live.patch import Patched, patch
 from trice.live.read_set import ReadSet, ValueKey
-from trice.live.reads import grown_reads, page_spans, read_set
+from trice.live.reads import grown_reads, read_set
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import EntityId, TxId
-from trice.query.anchors import Span
 from trice.query.encode import EntityCache
 from trice.query.plan import FormPlan, Plan
 from trice.query.run import run_level, run_rows
@@ -65,13 +64,11 @@ class Refreshed:
 
     encoded  None when nothing that it shows differs
     reads    what it depends on now; None: what it did, with `grown`
-    spans    to take the place of those in what it depended on; None: these stay
     """
 
     encoded: Encoded | None
     reads: ReadSet | None
     grown: tuple[set[tuple[str, EntityId]], set[ValueKey]]
-    spans: frozenset[Span] | None
 
 
 class _Ahead(Exception):
@@ -145,15 +142,9 @@ class Maintainer:
             if new.answer == answer:
                 new = None
         reads = read_set(tree) if done.is_relisted else None
-        spans = None
-        if done.is_pushed and reads is None:
-            levels.pushed += 1
-            if levels.pushed == limits.LIVE_PUSHED_MAX:
-                levels.pushed = 0
-                spans = page_spans(tree)
         if levels.size <= limits.LIVE_PATCH_ROWS_MAX:
             kept.tree, kept.levels = tree, levels
-        return Refreshed(new, reads, _grown(done), spans)
+        return Refreshed(new, reads, _grown(done))
 
     def _changes(self, kept: Kept, stale_tx: TxId | None) -> Changes | None:
         """What happened since `kept`; None when it is not known, or the plan holds no more.

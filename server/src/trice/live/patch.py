@@ -45,13 +45,11 @@ class Patched:
 
     is_changed   something that is shown may differ
     is_relisted  what the answer depends on must be listed anew, as when a level was run again
-    is_pushed    a page pushed rows out: the first row beyond it is another, nearer one
     grown        levels with the rows that were added or replaced there
     """
 
     is_changed: bool = False
     is_relisted: bool = False
-    is_pushed: bool = False
     grown: list[tuple[Level, list[Row]]] = field(default_factory=list)
 
 
@@ -77,7 +75,7 @@ def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> L
     try:
         if must_run(level, changes):
             raise Undecided
-        page_before, beyond_before = level.node.page, level.node.beyond
+        page_before, was_cut = level.node.page, level.node.is_cut
         if form.is_count:
             _patch_count(level, changes, done)
         elif isinstance(level.rows, Window):
@@ -88,10 +86,8 @@ def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> L
     except Undecided:
         return _run_again(level, None, fetch, done)
     done.is_changed |= level.node.page != page_before
-    if level.node.beyond != beyond_before:
-        # From now on rows behind the page do not matter; or fewer of those that did.
-        done.is_relisted |= beyond_before is None
-        done.is_pushed = True
+    # From now on rows behind the page do not matter.
+    done.is_relisted |= level.node.is_cut != was_cut
     _patch_below(level, changes, fetch, done)
     return level
 

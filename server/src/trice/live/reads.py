@@ -60,23 +60,6 @@ def read_set(tree: Tree) -> ReadSet:
     )
 
 
-def page_spans(tree: Tree) -> frozenset[Span]:
-    """The spans of `read_set(tree)` once pages have pushed rows out. Costs O(levels)."""
-    found = _Collector(tree.plan.catalog)
-    for node in tree.walk():
-        reads = node.form.reads
-        if node.form.is_witness or reads is None:
-            continue
-        for path in reads.paths:
-            if path.anchor is not None:
-                _add_anchor(found, path.anchor)
-        if reads.via is None or node.form.held == "pairs":
-            anchor = _anchor(node, reads)
-            if anchor is not None:
-                _add_anchor(found, anchor)
-    return frozenset(found.spans)
-
-
 def grown_reads(
     form: FormPlan, rows: Sequence[Row]
 ) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:

@@ -8,7 +8,6 @@ write looks at the ones whose value it has, whose range or page it falls into.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from trice.catalog.catalog import Catalog
@@ -92,15 +91,6 @@ class Subscriptions(Generic[Q]):
                 self._by_value.setdefault((attr_id, side), {}).setdefault(cell, set()).add(query)
         return len(more_entities) + len(more_values)
 
-    def move(self, query: Q, spans: frozenset[Span]) -> None:
-        """Replace the spans of a registered `query`. O(log n) comparisons for each that differs."""
-        reads = self._read_sets[query]
-        for span in spans - reads.spans:
-            self._add_span(span, query)
-        for span in reads.spans - spans:
-            self._discard_span(span, query)
-        self._read_sets[query] = replace(reads, spans=spans)
-
     def remove(self, query: Q) -> None:
         """Forget `query`; unknown ones are no error."""
         reads = self._read_sets.pop(query, None)
@@ -149,9 +139,8 @@ class Subscriptions(Generic[Q]):
         if self._by_attr:
             for attr_id in changed:
                 found.update(self._by_attr.get(attr_id, ()))
-        lanes = self._by_span.get(change.etype)
-        if lanes is not None:
-            for lane, spans in lanes.items():
+        if self._by_span:
+            for lane, spans in self._by_span.get(change.etype, {}).items():
                 for place in _places(lane, change):
                     for queries in spans.find(place):
                         self._keep_tested(queries, changed, is_birth, found)
@@ -161,12 +150,13 @@ class Subscriptions(Generic[Q]):
             by_cell = self._by_value.get((attr_id, ""))
             if by_cell is not None:
                 for cell in {old.get(attr_id), new.get(attr_id)}:
-                    self._keep_tested(by_cell.get(cell, ()), changed, is_birth, found)
+                    if cell in by_cell:
+                        self._keep_tested(by_cell[cell], changed, is_birth, found)
         namespace = catalog.namespaces.get(change.etype)
         if namespace is not None and namespace.id_attr is not None:
             by_id = self._by_value.get((namespace.id_attr.id, ""))
-            if by_id is not None:
-                self._keep_tested(by_id.get(change.id, ()), changed, is_birth, found)
+            if by_id is not None and change.id in by_id:
+                self._keep_tested(by_id[change.id], changed, is_birth, found)
 
     def _keep_tested(
         self, queries: Collection[Q], changed: list[AttrId], is_birth: bool, found: set[Q]
