@@ -106,6 +106,19 @@ SHAPES = {
         {"todos": {"$": {"where": {"or": [{"tags": G1}, {"rank": 2}]}}}},
         [[_take(T1, "todos", "tags", G1)], [_add(T2, "todos", "rank", 3)]],
     ),
+    "or over links of every kind": (
+        {"todos": {"$": {"where": {"or": [{"tags": G1}, {"owner": P2}, {"children": T3}]}}}},
+        [
+            [_add(T2, "todos", "owner", P2)],
+            [_take(T1, "todos", "tags", G1)],
+            [_add(T3, "todos", "parent", T1)],
+            [_add(T2, "todos", "owner", P1)],
+        ],
+    ),
+    "a has-one link at the end of a path that goes on": (
+        {"tags": {"$": {"where": {"todos.owner": P2, "todos.children.title": "b"}}}},
+        [[_add(T2, "todos", "parent", T1)], [_add(T1, "todos", "owner", P2)]],
+    ),
     "ids of a link from the other side": (
         {"people": {"$": {"where": {"todos": {"$in": [T1, T2]}}}}},
         [[_add(T1, "todos", "owner", P2)], [_add(P2, "people", "id", P2)]],

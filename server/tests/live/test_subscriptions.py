@@ -128,6 +128,10 @@ def test_of_many_stretches_those_that_hold_the_value_are_looked_at(play, name):
 
 VALUES = {
     "ids": (lambda n: {"id": _id(n)}, [({"rank": 5}, _id(7), [7]), ({"rank": 6}, T1, [])]),
+    "ids by their beginning": (
+        lambda n: {"$entityIdStartsWith": _id(n)[:9]},
+        [({"rank": 5}, _id(7), [7]), ({"rank": 6}, T1, []), ({"rank": 7}, _id(MANY), [])],
+    ),
     "lists": (
         lambda n: {"rank": {"$in": [n, n + 1]}},
         [

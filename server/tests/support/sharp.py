@@ -78,7 +78,10 @@ def _where(world: World, etype: str) -> dict[str, Any]:
 
 def _condition(world: World, etype: str) -> dict[str, Any]:
     draw = world.random
-    attrs = _sortable(world, etype)
+    attrs, links = _sortable(world, etype), world.links(etype)
+    if links and draw.random() < 0.1:
+        label, _, _, far = draw.choice(links)
+        return {label: draw.choice(world.ids[far])}
     if not attrs or draw.random() < 0.1:
         return {"id": draw.choice(world.ids[etype])}
     attr = draw.choice(attrs)
