@@ -211,7 +211,9 @@ def test_pages_are_touched_up_to_the_first_row_beyond(play, way):
 
 @pytest.mark.rule("L72")
 @pytest.mark.parametrize("shape", ("asc", "desc", "offset", "created"))
-def test_the_only_row_beyond_a_page_counts(play, shape):
+def test_the_first_row_beyond_a_page_counts_and_then_the_next(play, shape, monkeypatch):
+    # Nothing but the changed boundary has the read set listed anew.
+    monkeypatch.setattr(limits, "LIVE_GROWN_MAX", 256)
     options = {
         "asc": {"order": {"rank": "asc"}, "limit": 3},
         "desc": {"order": {"rank": "desc"}, "limit": 3},
@@ -220,12 +222,13 @@ def test_the_only_row_beyond_a_page_counts(play, shape):
     }[shape]
 
     async def scene(stage):
-        for n in range(4):
+        for n in range(5):
             stage.runtime.advance(1)
             await stage.write(["update", "todos", _id(n), {"rank": n}])
         watched = await stage.watch({"todos": {"$": options}}, shape="flat")
-        assert b'"has-next-page?":true' in watched.live.answer.result_json
-        await stage.write(["delete", "todos", _id(0 if shape == "desc" else 3)])
+        for n in (1, 0) if shape == "desc" else (3, 4):
+            assert b'"has-next-page?":true' in watched.live.answer.result_json
+            await stage.write(["delete", "todos", _id(n)])
         assert b'"has-next-page?":false' in watched.live.answer.result_json and watched.told == 1
 
     play(scene)
