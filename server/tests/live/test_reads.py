@@ -123,10 +123,6 @@ SHAPES = {
         {"todos": {"$": {"where": {"or": [{"tags": G1}, {"tags": {"$isNull": True}}]}}}},
         [[_add(T2, "todos", "tags", P2)], [_take(T2, "todos", "tags", P2)]],
     ),
-    "a path to null whose entity is no more": (
-        {"todos": {"$": {"where": {"owner.name": {"$isNull": True}}}}},
-        [[_take(P1, "people", "id", P1)], [_add(P1, "people", "id", P1)]],
-    ),
     "ids of a link from the other side": (
         {"people": {"$": {"where": {"todos": {"$in": [T1, T2]}}}}},
         [[_add(T1, "todos", "owner", P2)], [_add(P2, "people", "id", P2)]],
