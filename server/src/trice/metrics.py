@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class LiveCounts:
     """What commits cost the live queries of an app, since it was opened.
 
+    looked_at        queries that commits were held against, as they share a value or a place in an
+                     order with a row that changed
     touched          queries found by the index, over all commits
     patched          refreshes of a query that needed no whole run
     rerun_node       levels whose statement was run again for those, the rest being kept
@@ -17,6 +19,7 @@ class LiveCounts:
     changed, silent  runs and patches whose answer differed from the last, or did not
     """
 
+    looked_at: int = 0
     touched: int = 0
     patched: int = 0
     rerun_node: int = 0

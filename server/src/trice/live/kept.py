@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from trice.catalog.catalog import Catalog
 from trice.live.matching import Cells, Predicate, both, predicate_of, sort_of
 from trice.live.reads import shows_elsewhere
 from trice.live.rows import Bag, Window, is_same_row
@@ -72,10 +71,10 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
         tested.add(reads.order)
     if plan.via is not None and plan.held == "child":
         tested.add(plan.via.attr.id)
-    elsewhere = {
-        attr_id for attr_id in tested if _shows_elsewhere(whole.catalog, attr_id, plan.etype)
-    }
-    births: set[str] = set()
+    by_id = whole.catalog.by_id
+    elsewhere = {attr_id for attr_id in tested if shows_elsewhere(by_id[attr_id], plan.etype)}
+    # A link that is a column of its source has the time of that, hence none before its birth.
+    births = {by_id[attr_id].etype for attr_id in elsewhere if not by_id[attr_id].is_pairs}
     for path in reads.paths:
         elsewhere.update(path.attrs, (step.attr.id for step in path.links))
         births.update(step.etype for step in path.links)
@@ -91,10 +90,6 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
             for child, child_plan in zip(form.children, plan.children, strict=False)
         ),
     )
-
-
-def _shows_elsewhere(catalog: Catalog, attr_id: AttrId, etype: str) -> bool:
-    return shows_elsewhere(catalog.by_id[attr_id], etype)
 
 
 def is_patchable(plan: Plan) -> bool:

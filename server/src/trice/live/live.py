@@ -238,6 +238,7 @@ class Live:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
             self._aggregates.note(touched, commit)
+            self.counts.looked_at = self._subscriptions.looked_at
             self.counts.touched += len(touched)
             touched.update(self._broken)
             for live in touched:

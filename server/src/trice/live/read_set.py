@@ -7,6 +7,7 @@ from typing import Literal
 
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
+from trice.query.anchors import Span
 
 Side = Literal["", "source", "target"]
 ValueKey = tuple[AttrId, Side, Cell]
@@ -20,6 +21,7 @@ class ReadSet:
     entities  rows the answer was built from, witnesses and the caller's user included
     values    a row that has, gets or loses this value may enter or leave, if it also appears,
               vanishes, or changes in `tested`
+    spans     the same for a row that lies, before or after, in this span of its lane
     tested    attrs that decide membership or position
     attrs     any change of this attr, on any row, counts
     births    a row of this namespace that appears or vanishes counts
@@ -32,6 +34,7 @@ class ReadSet:
 
     entities: frozenset[tuple[str, EntityId]]
     values: frozenset[ValueKey]
+    spans: frozenset[Span]
     tested: frozenset[AttrId]
     attrs: frozenset[AttrId]
     births: frozenset[str]
