@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
+from trice.query.anchors import Anchor
 from trice.query.ast import AllOf, AnyOf, Form, IdPrefix, Op, Query, Test
 from trice.query.plan import FormPlan, Plan, plan
-from trice.query.reads import Equality, FormReads
+from trice.query.reads import FormReads
 from trice.query.sql import Statement
 
 
@@ -165,14 +166,18 @@ def _statement(statement: Any, filling: Filling) -> Any:
 
 
 def _reads(reads: FormReads, filling: Filling) -> FormReads:
+    """What a top level reads with ids in its holes; these are values and ends of links only."""
     return replace(
-        reads, equalities=tuple(_equality(equality, filling) for equality in reads.equalities)
+        reads,
+        ends=frozenset(replace(end, end=_value(end.end, filling)) for end in reads.ends),
+        anchors=tuple(
+            Anchor(
+                frozenset((attr_id, _value(cell, filling)) for attr_id, cell in anchor.cells),
+                anchor.spans,
+            )
+            for anchor in reads.anchors
+        ),
     )
-
-
-def _equality(equality: Equality, filling: Filling) -> Equality:
-    cells = frozenset(_value(cell, filling) for cell in equality.cells)
-    return Equality(equality.attr, equality.is_forward, cells, equality.is_by_instant)
 
 
 def _value(value: Any, filling: Filling) -> Any:
