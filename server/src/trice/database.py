@@ -231,12 +231,13 @@ class Database:
     def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
         """What a live query is shared by: what is asked, and with which rights.
 
-        raises   InvalidInput when the query is invalid
+        raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
+                 echoed
         """
         rights = "admin"
         if not identity.is_admin:
             rights = self._rights(parse(source, self.catalog, is_admin=False), identity)
-        return Question.of(source, identity=identity, rights=rights, shape=shape)
+        return self.live.shared(Question.of(source, identity=identity, rights=rights, shape=shape))
 
     def _rights(self, query: Query, identity: Identity) -> str:
         """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""

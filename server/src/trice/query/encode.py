@@ -17,6 +17,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
+from trice.protocol.kept_json import dumps_to_keep
 from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
 from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
@@ -120,7 +121,7 @@ class FlatParts:
 
 def flat_parts(tree: Tree, cache: EntityCache) -> FlatParts:
     """What `flat_result` is joined from; entities shown before are the very same objects."""
-    return FlatParts(_row_parts(tree, cache), _link_parts(tree), orjson.dumps(result_meta(tree)))
+    return FlatParts(_row_parts(tree, cache), _link_parts(tree), dumps_to_keep(result_meta(tree)))
 
 
 def flat_result(tree: Tree, cache: EntityCache) -> bytes:
@@ -196,7 +197,7 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
     known = {attr.id for other in before for attr in other.columns}
     text = uuid_text(row[0])  # type: ignore[arg-type]
     return [
-        orjson.dumps((text, attr.id, value, row[1]))
+        dumps_to_keep((text, attr.id, value, row[1]))
         for attr, cell in zip(projection.columns, row[CELLS_FROM:], strict=True)
         if attr.id not in known and (value := _value(attr, cell)) is not MISSING
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -41,6 +40,28 @@ class Session:
     (SessionState), unsent frames (Outbox), answers (Live).
     """
 
+    __slots__ = (
+        "_backlog_bytes",
+        "_early",
+        "_early_bytes",
+        "_hashed_token",
+        "_on_message",
+        "_tasks",
+        "app",
+        "apps",
+        "extension",
+        "guest",
+        "heard_ms",
+        "id",
+        "identity",
+        "on_end",
+        "opened_ms",
+        "outbox",
+        "runtime",
+        "socket",
+        "state",
+    )
+
     def __init__(
         self,
         socket: Socket,
@@ -54,7 +75,7 @@ class Session:
         self.socket = socket
         self.apps = apps
         self.runtime = runtime
-        self.state = SessionState()
+        self.state = SessionState(self.on_answer)
         self.extension = PLAIN
         self.guest = guest
         self.identity = guest
@@ -67,11 +88,11 @@ class Session:
         self.heard_ms = self.opened_ms
         self._backlog_bytes = 0
         self._on_message = on_message
-        self._early: deque[bytes] = deque()
+        # Lists: an empty one has 56 bytes, a set 216, a deque 760.
+        self._early: list[bytes] = []
         self._early_bytes = 0
-        self.on_end: Callable[[], object] = lambda: None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._told_by: dict[LiveQuery, Subscription] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.on_end: Callable[[], object] = _nothing
 
     @property
     def is_closed(self) -> bool:
@@ -105,12 +126,12 @@ class Session:
         for task in self._tasks:
             task.cancel()
         if self.app is not None:
-            for live in list(self._told_by):
-                self.app.database.unwatch(live, self.on_answer)
+            for subscription in self.state.subscriptions.values():
+                if subscription.live is not None:
+                    self.app.database.unwatch(subscription.live, subscription)
             self.app.database.unwatch_catalog(self.on_catalog)
             self._forget_token()
             self.apps.give_back(self.app)
-        self._told_by.clear()
         self.state.subscriptions.clear()
         self.on_end()
 
@@ -143,8 +164,8 @@ class Session:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside the session; it ends with it."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
 
     def enter(
         self,
@@ -171,7 +192,7 @@ class Session:
     def handle_early(self) -> None:
         """Handle what arrived while the app was being opened."""
         while self._early and self.state.phase in (Phase.READY, Phase.WAITING):
-            raw = self._early.popleft()
+            raw = self._early.pop(0)
             self._early_bytes -= len(raw)
             self.receive(raw)
 
@@ -197,16 +218,10 @@ class Session:
                 )
             )
 
-    def connect(self, subscription: Subscription, live: LiveQuery) -> None:
-        """`live` answers `subscription` from here on."""
-        subscription.live = live
-        self._told_by[live] = subscription
-
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed."""
         if subscription.live is not None and self.app is not None:
-            self._told_by.pop(subscription.live, None)
-            self.app.database.unwatch(subscription.live, self.on_answer)
+            self.app.database.unwatch(subscription.live, subscription)
 
     def want_deltas(self, question: Question) -> None:
         """Ask for what deltas need, before the answer is made."""
@@ -231,7 +246,7 @@ class Session:
         self.want_deltas(question)
         if not subscription.owed:
             # Else its first answer is being computed, which looks at the question again.
-            self.connect(subscription, database.follow(question, self.on_answer))
+            subscription.live = database.follow(question, subscription)
 
     def close(self, code: int, reason: str) -> None:
         """End the session from this side."""
@@ -240,11 +255,10 @@ class Session:
 
     # --- called by the database ------------------------------------------------------------------
 
-    def on_answer(self, live: LiveQuery) -> None:
+    def on_answer(self, subscription: Subscription, live: LiveQuery) -> None:
         """A watched answer changed, or could not be computed."""
-        subscription = self._told_by.get(live)
-        if subscription is None:
-            return
+        if subscription.live is not live:
+            return  # its answer is still being waited for
         if live.is_outdated:
             self.ask_again(subscription)
             return
@@ -273,7 +287,7 @@ class Session:
             self._hashed_token = None
 
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
-        raw = b'{"op":"add-query","q":%b}' % subscription.q_json
+        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
         self.fail(failure, raw=raw, event_id=None)
 
     def _keep_early(self, raw: bytes) -> None:
@@ -331,6 +345,10 @@ class Session:
             self.close(IDLE, "nothing received")
         elif now_ms - self.heard_ms >= limits.PING_INTERVAL_MS / 2:
             self.socket.ping()
+
+
+def _nothing() -> None:
+    """What happens at the end of a session of which nobody wants to know."""
 
 
 def echo(raw: bytes) -> bytes:
