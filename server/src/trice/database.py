@@ -401,6 +401,11 @@ class Database:
         """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
         return self.live.follow(question, watcher)
 
+    def forget_unwatched(self) -> None:
+        """Free the encoded entities when no live query is left to show them."""
+        if not len(self.live):
+            self._cache.clear()
+
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
         """Call `listener` when the refresh token with this hash ceases to exist."""
         self._token_listeners.setdefault(hashed, {})[listener] = None

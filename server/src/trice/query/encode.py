@@ -77,6 +77,12 @@ class EntityCache:
                 self._rows -= 1
                 self._bytes -= len(entry[1])
 
+    def clear(self) -> None:
+        """Free all that is kept."""
+        self._by_projection.clear()
+        self._keys_by_etype.clear()
+        self._rows = self._bytes = 0
+
     def _keep(
         self,
         known: dict[Cell, tuple[Row, bytes]],

@@ -77,8 +77,6 @@ class FormReads:
     equalities  conditions that every entity shown must meet, so that a change of an entity that
                 meets none of them before or after cannot matter
     order       attr that orders a page, None for creation time or no order
-    is_paged    whether rows are cut: order, limit, offset or cursors given
-    shown       attrs returned, order and tested attrs included
     waits       names that do not exist (yet)
     """
 
@@ -88,8 +86,6 @@ class FormReads:
     paths: tuple[PathReads, ...]
     equalities: tuple[Equality, ...]
     order: AttrId | None
-    is_paged: bool
-    shown: frozenset[AttrId]
     waits: tuple[Name, ...]
 
 
@@ -219,8 +215,6 @@ def form_reads(
             if (equality := _equality(test)) is not None
         ),
         order=order.id if order is not None else None,
-        is_paged=form.page is not None,
-        shown=frozenset(attr.id for attr in columns),
         waits=tuple(found.waits),
     )
 
