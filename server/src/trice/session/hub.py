@@ -99,13 +99,13 @@ class Hub:
                     logger.exception("session check failed %s", fields(session=session.id))
                 if session.is_closed:
                     self._drop(session)
-            self._settle()
+            self.settle()
 
     def _drop(self, session: Session) -> None:
         if self._sessions.pop(session.id, None) is not None:
             self._ended += 1
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Give back what sessions that ended have left, in proportion to those that are open: a
         whole collection looks at these too."""
         if self._ended >= max(limits.SESSIONS_LEFT_MAX, len(self._sessions)):

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from trice import limits
-from trice.session.socket import Socket
+from trice.session.socket import ENDED, Socket
 
 
 class Outbox:
@@ -48,8 +48,9 @@ class Outbox:
         if self._is_closed:
             return
         if self._frames_bytes + self._socket.backlog_bytes >= limits.OUTBOX_BYTES_MAX:
+            on_overflow = self._on_overflow
             self.close()
-            self._on_overflow()
+            on_overflow()
             return
         self._frames.append(frame)
         self._frames_bytes += len(frame)
@@ -74,7 +75,19 @@ class Outbox:
             self._socket.send(frames)
 
     def close(self) -> None:
-        """Send nothing any more; what is queued is dropped."""
+        """Send nothing any more; what is queued is dropped.
+
+        Lets go of the session too, which then needs no garbage collection to go.
+        """
         self._is_closed = True
+        self._socket, self._make_refresh, self._on_overflow = ENDED, _no_refresh, _nothing
         self._frames = []
         self._frames_bytes = 0
+
+
+def _no_refresh() -> bytes | None:
+    return None
+
+
+def _nothing() -> None:
+    """What a client that has gone overflows."""

@@ -27,7 +27,7 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.frames import refresh_frame
 from trice.session.outbox import Outbox
-from trice.session.socket import IDLE, SIGNED_OUT, TRY_LATER, Socket
+from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
 
 logger: Final = logging.getLogger("trice.session")
@@ -118,22 +118,27 @@ class Session:
             self.outbox.schedule()
 
     def on_closed(self) -> None:
-        """The connection is gone: give back everything the session held. Safe to call twice."""
+        """The connection is gone: give back everything the session held. Safe to call twice.
+
+        Invariant: nothing that the session holds then leads back to it, so that its memory is free
+        as soon as the transport lets go, without a collection that would hold up everybody.
+        """
         if self.state.phase is Phase.CLOSED:
             return
-        self.state.phase = Phase.CLOSED
+        subscriptions = self.state.end()
         self.outbox.close()
+        self.socket = ENDED
         for task in self._tasks:
             task.cancel()
         if self.app is not None:
-            for subscription in self.state.subscriptions.values():
+            for subscription in subscriptions:
                 if subscription.live is not None:
                     self.app.database.unwatch(subscription.live, subscription)
             self.app.database.unwatch_catalog(self.on_catalog)
             self._forget_token()
             self.apps.give_back(self.app)
-        self.state.subscriptions.clear()
         self.on_end()
+        self.on_end = _nothing
 
     # --- called by handlers ----------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Two directions, all calls on the event loop:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Socket(Protocol):
@@ -38,6 +38,20 @@ class Socket(Protocol):
         """Say goodbye with a WebSocket close code; frames sent before still go out."""
         ...
 
+
+class EndedSocket:
+    """Stands where the socket was once a session has ended; whatever is said to it is lost."""
+
+    backlog_bytes = 0
+
+    def send(self, frames: Sequence[bytes]) -> None: ...
+    def ping(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+ENDED: Final = EndedSocket()
 
 GOING_AWAY = 1012
 """Close code "service restart": the server stops, reconnect."""

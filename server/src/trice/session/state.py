@@ -121,6 +121,14 @@ class SessionState:
         self._news.pop(subscription, None)
         return subscription
 
+    def end(self) -> list[Subscription]:
+        """The session is over; the subscriptions returned must be unwatched by the caller."""
+        ended = list(self.subscriptions.values())
+        self.phase = Phase.CLOSED
+        self.subscriptions, self._news = {}, {}
+        self._on_answer = _nobody
+        return ended
+
     def begin_transact(self, size_bytes: int) -> bool:
         """A transaction was handed over; whether that is as much as a session may have open."""
         self._transacts += 1
@@ -163,3 +171,7 @@ class SessionState:
         """Yield the subscriptions with news, and note them as told."""
         news, self._news = self._news, {}
         yield from news
+
+
+def _nobody(subscription: Subscription, live: LiveQuery) -> None:
+    """Who is told once the session is over."""
