@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -31,21 +32,33 @@ def _own(n: int) -> dict[str, object]:
 async def _ask(client: MemoryClient, q: object) -> None:
     client.say("add-query", q=q)
     await client.hear("add-query-ok")
+    _forget(client)
+
+
+def _forget(client: MemoryClient) -> None:
+    """Free what a test client heard, which is no memory of the server."""
     client.received.clear()
     client.raw.clear()
     client._seen = 0
 
 
+async def _clients(stage: Any) -> list[MemoryClient]:
+    clients = [await stage.client() for _ in range(CLIENTS)]
+    for client in clients:
+        _forget(client)
+    return clients
+
+
 @pytest.mark.rule("L70")
-def test_a_client_more_on_a_shared_query_adds_five_containers(play):
+def test_a_client_more_on_a_shared_query_adds_three_containers(play):
     async def scene(stage):
-        clients = [await stage.client() for _ in range(CLIENTS)]
+        clients = await _clients(stage)
         await _ask(clients[0], SHARED)
         before = _containers()
         for client in clients[1:]:
             await _ask(client, SHARED)
-        # The subscription, what is owed, its place in the session, and a list of the test client.
-        assert (_containers() - before) / (CLIENTS - 1) <= 5
+        # The subscription, the list of what it is owed, its place in the session.
+        assert (_containers() - before) / (CLIENTS - 1) <= 3
         asked = [one for c in clients for one in c.session.state.subscriptions.values()]
         assert len(asked) == CLIENTS
         assert len({id(one.question) for one in asked}) == 1
@@ -67,15 +80,15 @@ def test_a_question_of_another_text_keeps_its_own(play):
 
 
 @pytest.mark.rule("L74")
-def test_an_own_query_adds_at_most_fifty_containers(play):
+def test_an_own_query_adds_at_most_42_containers(play):
     async def scene(stage):
-        clients = [await stage.client() for _ in range(CLIENTS)]
+        clients = await _clients(stage)
         await _ask(clients[0], _own(0))
         before = _containers()
         for n, client in enumerate(clients[1:], start=1):
             await _ask(client, _own(n))
         assert len(stage.app.database.live) == CLIENTS
-        assert (_containers() - before) / (CLIENTS - 1) <= 50
+        assert (_containers() - before) / (CLIENTS - 1) <= 42
 
     play(scene)
 
