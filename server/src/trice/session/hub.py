@@ -23,7 +23,7 @@ logger: Final = logging.getLogger("trice.session")
 class Hub:
     """Holds every open session. Does not hold what they are about.
 
-    free_memory   called once many have left: they are cycles that only a whole collection finds
+    free_memory   called once many have left: what they held is free, but not the system's yet
     """
 
     def __init__(
