@@ -19,6 +19,7 @@ class Scale:
     write_clients      pairs of sessions and transactions in flight in each
     quiet_s            how long CPU is looked at while nobody writes; pings come every five seconds
     socket_queries     live queries that share a socket, where they need none of their own
+    left_wait_s        until what stays in memory is read once all have left: it is returned late
     """
 
     rounds: int
@@ -47,6 +48,7 @@ class Scale:
     reconnect_clients: int
     reconnect_rows: int
     memory_sockets: int
+    left_wait_s: float
     broadcast_subscribers: int
     broadcast_writes: int
     stalled_rows: int
@@ -84,6 +86,7 @@ WHOLE = Scale(
     reconnect_clients=500,
     reconnect_rows=50,
     memory_sockets=5_000,
+    left_wait_s=6,
     broadcast_subscribers=500,
     broadcast_writes=100,
     stalled_rows=200,
@@ -121,6 +124,7 @@ QUICK = Scale(
     reconnect_clients=4,
     reconnect_rows=5,
     memory_sockets=5,
+    left_wait_s=0,
     broadcast_subscribers=3,
     broadcast_writes=4,
     stalled_rows=20,

@@ -103,9 +103,8 @@ class Change(Look):
 class Asked:
     """The question computed last, as parsed: most are run right after, and not parsed again."""
 
-    source: Any
+    question: Question
     catalog: Catalog
-    identity: Identity
     rules_version: int
     query: Query
 
@@ -248,14 +247,17 @@ class Database:
     def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
         """What a live query is shared by: what is asked, and with which rights.
 
-        raises   InvalidInput when the query is invalid
+        raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
+                 echoed
         """
-        rights = "admin"
         if not identity.is_admin:
             query = parse(source, self.catalog, is_admin=False)
             rights = self._rights(query, identity)
-            self._asked = Asked(source, self.catalog, identity, self._rules_version, query)
-        return Question.of(source, identity=identity, rights=rights, shape=shape)
+            made = Question.of(source, identity=identity, rights=rights, shape=shape)
+            question = self.live.shared(made)
+            self._asked = Asked(question, self.catalog, self._rules_version, query)
+            return question
+        return self.live.shared(Question.of(source, identity=identity, rights="admin", shape=shape))
 
     def _rights(self, query: Query, identity: Identity) -> str:
         """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""
@@ -434,6 +436,11 @@ class Database:
         """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
         return self.live.follow(question, watcher)
 
+    def forget_unwatched(self) -> None:
+        """Free the encoded entities when no live query is left to show them."""
+        if not len(self.live):
+            self._cache.clear()
+
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
         """Call `listener` when the refresh token with this hash ceases to exist."""
         self._token_listeners.setdefault(hashed, {})[listener] = None
@@ -538,9 +545,8 @@ class Database:
         asked, self._asked = self._asked, None
         if (
             asked is not None
-            and asked.source is question.source
+            and asked.question is question
             and asked.catalog is catalog
-            and asked.identity is question.identity
             and asked.rules_version == self._rules_version
         ):
             return asked.query

@@ -91,6 +91,10 @@ STOP_GRACE_MS = 5_000
 CLOSE_GRACE_MS = 5_000
 """What was sent before a close may take this long to leave; then the connection is cut."""
 
+SESSIONS_LEFT_MAX = 250
+"""Sessions that ended and whose memory was not given back to the system yet, 5 MB; as many as are
+open if those are more. Then it is, at the next look at the sessions."""
+
 # --- queries -----------------------------------------------------------------------------------
 
 QUERY_DEPTH_MAX = 32

@@ -25,6 +25,7 @@ import orjson
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.dates import instant_us
 from trice.protocol.ids import uuid_text
+from trice.protocol.kept_json import dumps_to_keep
 
 Cell = int | float | str | bytes | None
 
@@ -77,9 +78,9 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
 def dump_document(value: Any) -> bytes:
     """An array or object as JSON with sorted keys; integers beyond 64 bits become floats."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return dumps_to_keep(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        return orjson.dumps(_with_floats(value), option=orjson.OPT_SORT_KEYS)
+        return dumps_to_keep(_with_floats(value), option=orjson.OPT_SORT_KEYS)
 
 
 def _with_floats(value: Any) -> Any:

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import orjson
-
 from trice.live.matching import Cells, Predicate, both, predicate_of, sort_of
 from trice.live.reads import shows_elsewhere
 from trice.live.rows import Bag, Window, is_same_row
 from trice.protocol.ids import AttrId, EntityId
+from trice.protocol.kept_json import dumps_to_keep
 from trice.query.ast import Form
 from trice.query.encode import (
     EntityCache,
@@ -339,7 +338,7 @@ class KeptTree:
             rows += level.fragments(cache)
             if level.pairs.times:
                 links += level.pair_fragments()
-        return FlatParts(rows, links, orjson.dumps(result_meta(self.tree)))
+        return FlatParts(rows, links, dumps_to_keep(result_meta(self.tree)))
 
     def sync_pairs(self) -> None:
         """Bring the tree in line with the levels' pairs."""

@@ -12,8 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import orjson
-
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
@@ -103,6 +101,13 @@ class Live:
     async def settled(self) -> None:
         """Wait until nothing is due and no slow run is under way."""
         await self._is_idle.wait()
+
+    def shared(self, question: Question) -> Question:
+        """The equal question that is watched already, if its text is the same too: so that those
+        who share an answer share the question in memory."""
+        live = self._queries.get(question)
+        is_same = live is not None and live.question.q_json == question.q_json
+        return live.question if live is not None and is_same else question
 
     def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Start to watch, with the current answer at hand when this returns.
@@ -197,7 +202,7 @@ class Live:
         """Watch without an answer at hand: `watcher` is told once there is one, or it failed."""
         live = self._queries.get(question)
         if live is None:
-            live = LiveQuery(question, orjson.dumps(question.source))
+            live = LiveQuery(question)
             self._queries[question] = live
         live.watchers[watcher] = None
         self.recall(live)
@@ -376,7 +381,7 @@ class Live:
                     "overloaded",
                     f"This app already has {limits.LIVE_QUERIES_MAX} different live queries.",
                 )
-            live = LiveQuery(question, orjson.dumps(question.source))
+            live = LiveQuery(question)
             self._queries[question] = live
         self._adopt(live, run, tx)
         return live
@@ -453,7 +458,7 @@ class Live:
         else:
             logger.error(
                 "live query failed q=%s",
-                live.q_json[:200].decode(errors="replace"),
+                live.question.q_json[:200].decode(errors="replace"),
                 exc_info=cause,
             )
             failure = Bug("unknown", "The server failed to refresh this query.")

@@ -15,6 +15,7 @@ from trice.live.answers import Answer
 from trice.live.maintain import Kept
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.protocol.kept_json import dumps_to_keep, fitted
 from trice.protocol.shared import SharedFrame, SharedPart, plain
 
 NO_TX: Final = TxId(0)
@@ -25,33 +26,44 @@ NO_TX: Final = TxId(0)
 class Question:
     """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
 
-    source    the query as the client sent it
+    q_json    the query as the client sent it
     identity  whoever of those with these rights asked first
     rights    identities with equal rights see the same answer
-    shape     "flat": triples for the client's own evaluation · "tree": nested objects ·
-              "tree-one": nested, has-one links as a single object
+    asked     what a client asked for, whoever it is at the moment: its shape, which is
+              "flat" (triples for the client's own evaluation), "tree" (nested objects) or
+              "tree-one" (nested, has-one links as a single object); and its `query_key`
     """
 
-    source: Any = field(compare=False)
+    q_json: bytes = field(compare=False)
     identity: Identity = field(compare=False)
     rights: str
-    shape: str
-    key: bytes
+    asked: tuple[str, bytes]
 
     @staticmethod
     def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
-        """Build a question; key order inside `source` does not matter for sharing."""
-        return Question(source, identity, rights, shape, query_key(source))
+        """Build a question; key order inside `source` does not matter for sharing.
+
+        raises   orjson.JSONEncodeError when `source` is no JSON that orjson can write
+        """
+        key = query_key(source)
+        q_json = orjson.dumps(source)
+        q_json = key if q_json == key else fitted(q_json)
+        return Question(q_json, identity, rights, (shape, key))
 
     @property
-    def asked(self) -> tuple[str, bytes]:
-        """What a client asked for, whoever it is at the moment."""
-        return self.shape, self.key
+    def shape(self) -> str:
+        """In which form the answer is wanted, see `asked`."""
+        return self.asked[0]
+
+    @property
+    def source(self) -> Any:
+        """The query as an object, made anew for each who needs it: that is once a whole run."""
+        return orjson.loads(self.q_json)
 
 
 def query_key(source: Any) -> bytes:
     """Equal for equal queries, whatever the order of their keys."""
-    return orjson.dumps(source, option=orjson.OPT_SORT_KEYS)
+    return dumps_to_keep(source, option=orjson.OPT_SORT_KEYS)
 
 
 class RightsChanged(Exception):
@@ -73,7 +85,6 @@ class LiveQuery:
     """
 
     question: Question
-    q_json: bytes
     answer: Answer | None = None
     error: TriceError | None = None
     is_outdated: bool = False
@@ -110,7 +121,7 @@ class LiveQuery:
         if self._computation is None:
             self._computation = SharedPart(
                 down.computation(
-                    q_json=self.q_json,
+                    q_json=self.question.q_json,
                     result_json=self.answer.result_json,
                     meta_json=self.answer.meta_json,
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal, TypeVar
 
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
@@ -12,6 +12,15 @@ from trice.query.anchors import Span
 Side = Literal["", "source", "target"]
 ValueKey = tuple[AttrId, Side, Cell]
 """One value of an attr. Side "": the cell of a column; else one end of a pair, `Cell` its id."""
+
+
+T = TypeVar("T")
+_NOTHING: Final[frozenset[Any]] = frozenset()
+
+
+def frozen(found: set[T]) -> frozenset[T]:
+    """`found` for a ReadSet; empty ones are all the same object, instead of 216 bytes each."""
+    return frozenset(found) if found else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

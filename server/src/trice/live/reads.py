@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.live.read_set import ReadSet, Side, ValueKey
+from trice.live.read_set import ReadSet, Side, ValueKey, frozen
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.anchors import Anchor, Span, narrowest, page_anchor
 from trice.query.plan import FormPlan
@@ -49,14 +49,14 @@ def read_set(tree: Tree) -> ReadSet:
     found.births.update(depends.births)
     found.etypes.update(depends.etypes)
     return ReadSet(
-        entities=frozenset(found.entities),
-        values=frozenset(found.values),
-        spans=frozenset(found.spans),
-        tested=frozenset(found.tested),
-        attrs=frozenset(found.attrs),
-        births=frozenset(found.births),
-        etypes=frozenset(found.etypes),
-        waits=frozenset(found.waits),
+        entities=frozen(found.entities),
+        values=frozen(found.values),
+        spans=frozen(found.spans),
+        tested=frozen(found.tested),
+        attrs=frozen(found.attrs),
+        births=frozen(found.births),
+        etypes=frozen(found.etypes),
+        waits=frozen(found.waits),
     )
 
 

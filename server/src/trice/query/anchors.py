@@ -6,7 +6,7 @@ of theirs, one inside may be. Values are points, comparisons and pages are spans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import chain
@@ -102,9 +102,20 @@ class Anchor:
     cells: frozenset[tuple[AttrId, Cell]]
     spans: frozenset[Span]
 
+    @staticmethod
+    def of(cells: Set[tuple[AttrId, Cell]], spans: Set[Span]) -> Anchor:
+        """Build one; empty sets are all the same object, instead of 216 bytes each."""
+        return Anchor(
+            frozenset(cells) if cells else _NO_CELLS, frozenset(spans) if spans else _NO_SPANS
+        )
+
     @property
     def width(self) -> Width:
         return max((_width(span) for span in self.spans), default=Width.VALUES)
+
+
+_NO_CELLS: Final[frozenset[tuple[AttrId, Cell]]] = frozenset()
+_NO_SPANS: Final[frozenset[Span]] = frozenset()
 
 
 def _width(span: Span) -> Width:
@@ -132,8 +143,7 @@ def narrowest(anchors: Iterable[Anchor]) -> Anchor | None:
         known = stretches.get(span.lane, span)
         stretches[span.lane] = Span(span.lane, max(known.low, span.low), min(known.high, span.high))
     for span in stretches.values():
-        spans = frozenset((span,)) if span.low < span.high else frozenset[Span]()
-        found.append(Anchor(frozenset(), spans))
+        found.append(Anchor.of(_NO_CELLS, {span} if span.low < span.high else _NO_SPANS))
     return min(found, key=lambda one: (one.width, len(one.cells) + len(one.spans)), default=None)
 
 
@@ -193,7 +203,7 @@ def page_anchor(lane: Lane, beyond: Cell, *, is_upward: bool) -> Anchor | None:
     high = end_of(beyond, 1) if is_upward else ABOVE_ALL
     if low <= end_of(None, -1) and high == ABOVE_ALL:
         return None
-    return Anchor(frozenset(), frozenset((Span(lane, low, high),)))
+    return Anchor.of(_NO_CELLS, {Span(lane, low, high)})
 
 
 def _of_id_prefix(prefix: str, etype: str) -> Anchor:
@@ -234,14 +244,14 @@ def _of_test(test: Test, etype: str, visibility: Visibility) -> Anchor | None:
 
 
 def _stretch(lane: Lane, low: End, high: End) -> Anchor:
-    return Anchor(frozenset(), frozenset((Span(lane, low, high),)))
+    return Anchor.of(_NO_CELLS, {Span(lane, low, high)})
 
 
 def _of_ids(test: Test) -> Anchor | None:
     if test.op not in (Op.EQ, Op.IN):
         return None
     ids = test.value if test.op is Op.IN else (test.value,)
-    return Anchor(frozenset((test.attr.id, one) for one in ids if one is not None), frozenset())
+    return Anchor.of({(test.attr.id, one) for one in ids if one is not None}, _NO_SPANS)
 
 
 def _of_values(
@@ -260,7 +270,7 @@ def _of_values(
         else:
             key = _key(attr, value)
             spans.add(Span(lane, end_of(key, -1), end_of(key, 1)))
-    return Anchor(frozenset(cells), frozenset(spans))
+    return Anchor.of(cells, spans)
 
 
 def _null(attr: Attr, lane: Lane, visibility: Visibility) -> Anchor | None:

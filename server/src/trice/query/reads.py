@@ -74,9 +74,7 @@ class FormReads:
     anchors     each holds for every entity shown, so that a change of an entity that is outside of
                 one before and after cannot matter
     order       attr that orders a page, None for creation time or no order
-    order_lane  in which a page lies; None where values that order it may be hidden
-    is_paged    whether rows are cut: order, limit, offset or cursors given
-    shown       attrs returned, order and tested attrs included
+    order_lane  in which a page lies; None without one, or where values that order it may be hidden
     waits       names that do not exist (yet)
     """
 
@@ -88,9 +86,11 @@ class FormReads:
     anchors: tuple[Anchor, ...]
     order: AttrId | None
     order_lane: Lane | None
-    is_paged: bool
-    shown: frozenset[AttrId]
     waits: tuple[Name, ...]
+
+
+_NO_ENDS: Final[frozenset[LinkEnd]] = frozenset()
+"""One for all: each empty frozenset would be a new one of 216 bytes."""
 
 
 class _Looks:
@@ -136,7 +136,8 @@ class _Looks:
 
     @property
     def ends(self) -> frozenset[LinkEnd]:
-        return frozenset(end for end in self._ends if end.attr_id not in self.whole)
+        ends = [end for end in self._ends if end.attr_id not in self.whole]
+        return frozenset(ends) if ends else _NO_ENDS
 
 
 def _ends(look: Test | Ref) -> tuple[LinkEnd, ...]:
@@ -284,9 +285,7 @@ def form_reads(
             *anchors_of(entities, form.etype),
         ),
         order=order.id if order is not None else None,
-        order_lane=order_lane(form.etype, form.order, visibility),
-        is_paged=form.page is not None,
-        shown=frozenset(attr.id for attr in columns),
+        order_lane=None if form.page is None else order_lane(form.etype, form.order, visibility),
         waits=tuple(found.waits),
     )
 

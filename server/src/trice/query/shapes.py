@@ -105,7 +105,7 @@ def find_shape(query: Query) -> Shape | None:
     if not filling:
         return None
     holed = replace(form, where=where)
-    return Shape(Query((holed,), {}, None), filling) if _is_plain(holed) else None
+    return Shape(Query((holed,), {}), filling) if _is_plain(holed) else None
 
 
 def _is_plain(form: Form) -> bool:
@@ -169,11 +169,11 @@ def _reads(reads: FormReads, filling: Filling) -> FormReads:
     """What a top level reads with ids in its holes; these are values and ends of links only."""
     return replace(
         reads,
-        ends=frozenset(replace(end, end=_value(end.end, filling)) for end in reads.ends),
+        ends=reads.ends
+        and frozenset(replace(end, end=_value(end.end, filling)) for end in reads.ends),
         anchors=tuple(
-            Anchor(
-                frozenset((attr_id, _value(cell, filling)) for attr_id, cell in anchor.cells),
-                anchor.spans,
+            Anchor.of(
+                {(attr_id, _value(cell, filling)) for attr_id, cell in anchor.cells}, anchor.spans
             )
             for anchor in reads.anchors
         ),

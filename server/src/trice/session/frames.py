@@ -71,7 +71,7 @@ def answer_frame(
         names = deltas.names(live)
     return down.add_query_ok(
         event_id=owed.event_id,
-        q_json=subscription.q_json,
+        q_json=subscription.question.q_json,
         result=live.result(),
         meta_json=answer.meta_json,
         tx=live.tx,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from trice import limits
 from trice.protocol.shared import Frame
 from trice.session.send_queue import SendQueue
-from trice.session.socket import Socket
+from trice.session.socket import ENDED, Socket
 
 
 class Outbox:
@@ -55,8 +55,9 @@ class Outbox:
         if self._is_closed:
             return
         if self._frames_bytes + self._socket.backlog_bytes >= limits.OUTBOX_BYTES_MAX:
+            on_overflow = self._on_overflow
             self.close()
-            self._on_overflow()
+            on_overflow()
             return
         self._frames.append(frame)
         self._frames_bytes += len(frame)
@@ -90,7 +91,19 @@ class Outbox:
         return sum(map(len, frames))
 
     def close(self) -> None:
-        """Send nothing any more; what is queued is dropped."""
+        """Send nothing any more; what is queued is dropped.
+
+        Lets go of the session too, which then needs no garbage collection to go.
+        """
         self._is_closed = True
+        self._socket, self._make_refresh, self._on_overflow = ENDED, _no_refresh, _nothing
         self._frames = []
         self._frames_bytes = 0
+
+
+def _no_refresh() -> Frame | None:
+    return None
+
+
+def _nothing() -> None:
+    """What a client that has gone overflows."""

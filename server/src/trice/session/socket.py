@@ -9,7 +9,7 @@ Two directions, all calls on the event loop:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from trice.protocol.shared import Frame
 
@@ -39,6 +39,21 @@ class Socket(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with a WebSocket close code; frames sent before still go out."""
         ...
+
+
+class EndedSocket:
+    """Stands where the socket was once a session has ended; whatever is said to it is lost."""
+
+    backlog_bytes = 0
+
+    def send(self, frames: Sequence[Frame]) -> None: ...
+    def ping(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+ENDED: Final = EndedSocket()
 
 
 class MustClose(Exception):
