@@ -276,6 +276,7 @@ class Aggregates(Generic[Q]):
             engine.read_now(lambda snapshot: _read(stale, snapshot))
         else:
             self._counts.patched += 1
+            self._counts.counted += 1
         encoded = kept.encode(kept.tree)
         self._put(query, kept)
         return encoded
