@@ -296,7 +296,18 @@ class Scene:
             limits.READ_STEPS_ON_LOOP = 1_000
         await self.write()
         client = draw.choice(self.clients)
-        kinds = ("rules", "user", "schema", "slow", "back", "other", "ask", "watch", "write")
+        kinds = (
+            "rules",
+            "user",
+            "user",
+            "schema",
+            "slow",
+            "back",
+            "other",
+            "ask",
+            "watch",
+            "write",
+        )
         match draw.choice((*kinds, *("",) * 12)):
             case "rules":
                 await self.change_rules()
@@ -504,9 +515,15 @@ def _own_rules(world: World) -> dict[str, Any]:
             for label, attr, is_forward, _ in world.links(etype)
             if is_forward and attr["cardinality"] == "one"
         ]
-        tests = ["true", "auth.id != null", f"data.id != '{draw.choice(world.ids[etype])}'"]
+        tests = [
+            "true",
+            "auth.id != null",
+            "auth.nick == 'a1'",
+            f"data.id != '{draw.choice(world.ids[etype])}'",
+        ]
         tests += [f"data.{label} != '{draw.choice(('a1', '10'))}'" for label in labels]
         tests += [f"data.{label} != null" for label in labels]
+        tests += [f"data.{label} == auth.nick || auth.nick == 'é'" for label in labels[:1]]
         tests += [f"data.{label} == auth.id || data.{label} == null" for label in links]
         rules[etype] = {"allow": {"view": draw.choice(tests)}}
         hidden = draw.sample(labels, min(len(labels), draw.choice((0, 1, 2))))
