@@ -241,16 +241,20 @@ class Scene:
         for q in asked:
             client.ask(q)
 
-    def random_query(self) -> Query:
+    def random_query(self, *, is_admin: bool = False) -> Query:
         """Rows, pages or totals; some with parameters for the rules."""
         if self.draw.random() < 0.25:
             query = random_aggregate(self.world)
+            if is_admin and self.draw.random() < 0.5:
+                for form in query.values():
+                    form["$"]["aggregate"] = "count"
         else:
             query = random_query(self.world, self.cursors)
         return {"$$ruleParams": {"k": 1}, **query} if self.draw.random() < 0.2 else query
 
     def add_watcher(self, identity: Identity) -> None:
-        watcher = Watcher(self.random_query(), identity, self.draw.choice(SHAPES))
+        query = self.random_query(is_admin=identity.is_admin)
+        watcher = Watcher(query, identity, self.draw.choice(SHAPES))
         watcher.watch(self.database)
         self.watchers.append(watcher)
 
