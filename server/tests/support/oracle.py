@@ -300,19 +300,8 @@ class Scene:
             limits.READ_STEPS_ON_LOOP = 1_000
         await self.write()
         client = draw.choice(self.clients)
-        kinds = (
-            "rules",
-            "user",
-            "user",
-            "schema",
-            "slow",
-            "back",
-            "other",
-            "ask",
-            "watch",
-            "write",
-        )
-        match draw.choice((*kinds, *("",) * 12)):
+        kinds = ("rules", "user", "user", "schema", "back", "other", "ask", "watch", "write")
+        match draw.choice((*kinds, *("slow",) * 5, *("",) * 8)):
             case "rules":
                 await self.change_rules()
             case "user":
@@ -339,7 +328,7 @@ class Scene:
         if draw.random() < 0.01:
             await self.restart()
         for other in self.clients:
-            if other.wire.backlog and draw.random() < 0.3:
+            if other.wire.backlog and draw.random() < 0.25:
                 other.wire.backlog = 0
                 other.wire.session.on_writable()
 
