@@ -13,16 +13,17 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from support.aggregates import random_aggregate
-from support.delta_client import DeltaClient, Triples, content
+from support.delta_client import DeltaClient
+from support.fresh_runs import FreshRuns
 from support.live_world import schema_change
-from support.queries import Cursors, Query, random_query
+from support.queries import Query, random_query
 from support.ruled_world import NICKS, SCHEMA, random_document
 from support.runtime import FakeRuntime
 from support.world import World, make_world, random_transaction, schema_steps, seed_steps
@@ -34,13 +35,8 @@ from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, Identity
 from trice.live.live_query import LiveQuery, query_key
 from trice.protocol.ids import EntityId
-from trice.query.encode import EntityCache, flat_result, nested_result
-from trice.query.parse import parse
-from trice.query.plan import Plan, plan
-from trice.query.run import run
-from trice.query.tree import Tree
+from trice.query.encode import nested_result
 from trice.session.hub import Hub
-from trice.store.engine import Snapshot
 
 ROUNDS = 80
 GROUPS = (1, 1, 2, 3, 5, 8, 12)
@@ -124,20 +120,6 @@ class Watcher:
             database.unwatch(self.live, self.hear)
 
 
-@dataclass(frozen=True)
-class Fresh:
-    """What a run of its own answers.
-
-    failure   its code; then there is nothing else
-    """
-
-    failure: str | None
-    tree: Tree | None
-    result_json: bytes
-    triples: Triples
-    data: dict[str, Any]
-
-
 class Scene:
     """One random history."""
 
@@ -150,12 +132,9 @@ class Scene:
         self.clients: list[OracleClient] = []
         self.watchers: list[Watcher] = []
         self.tokens: dict[str, str] = {}
-        self.cursors: Cursors = {}
         self.found: Counter[str] = Counter()
         self.commits_from = 0
-        self.users_now = b""
-        self.plans: dict[tuple[str, bytes], tuple[Any, Plan]] = {}
-        self.last_fresh: dict[tuple[str, bytes], Fresh] = {}
+        self.fresh = FreshRuns(self.draw)
         ids = self.world.ids
         self.users = [ids[self.world.etypes[0]][0], ids[self.world.etypes[-1]][-1]]
 
@@ -249,7 +228,7 @@ class Scene:
                 for form in query.values():
                     form["$"]["aggregate"] = "count"
         else:
-            query = random_query(self.world, self.cursors)
+            query = random_query(self.world, self.fresh.cursors)
         return {"$$ruleParams": {"k": 1}, **query} if self.draw.random() < 0.2 else query
 
     def add_watcher(self, identity: Identity) -> None:
@@ -367,71 +346,21 @@ class Scene:
         """Everybody who keeps up sees what a fresh run answers."""
         await self.settle()
         limits.READ_STEPS_ON_LOOP = _STEPS_ON_LOOP
-        known: dict[tuple[str, bytes], Fresh] = {}
-        self.users_now = orjson.dumps(await self.database.query({"$users": {}}, identity=ADMIN))
+        await self.fresh.begin(self.database)
         for client in self.clients:
             if client.wire.backlog:
                 self.found["slow"] += 1
                 continue
             client.take_in()
             for key, q in client.asked.items():
-                await self._check_client(client, key, q, known)
+                await self._check_client(client, key, q)
         for watcher in self.watchers:
-            await self._check_watcher(watcher, known)
-        self.last_fresh = known
+            await self._check_watcher(watcher)
         self.found["checks"] += 1
 
-    async def _fresh(self, identity: Identity, key: bytes, q: Query, known: Any) -> Fresh:
-        place = (identity.name, key)
-        if place not in known:
-            known[place] = await self._run(identity, q, place)
-            self.found["fresh"] += 1
-        fresh: Fresh = known[place]
-        return fresh
-
-    async def _run(self, identity: Identity, q: Query, place: tuple[str, bytes]) -> Fresh:
-        def work(snapshot: Snapshot) -> Tree:
-            return run(self._plan(snapshot, identity, q, place), snapshot)
-
-        try:
-            tree = await self.database._engine.read(work, timeout_ms=limits.READ_TIMEOUT_MS)
-        except TriceError as failure:
-            return Fresh(failure.code, None, b"", {}, {})
-        result_json = flat_result(tree, EntityCache())
-        last = self.last_fresh.get(place)
-        if last is not None and last.result_json == result_json:
-            return replace(last, tree=tree)
-        triples, data = content(orjson.loads(result_json))
-        self._remember(q, data)
-        return Fresh(None, tree, result_json, triples, data)
-
-    def _plan(
-        self, snapshot: Snapshot, identity: Identity, q: Query, place: tuple[str, bytes]
-    ) -> Plan:
-        """A plan of its own. One is used again while catalog, rules and users are the same, all
-        that the rules of this scene are made from; and not for long."""
-        made_from = (snapshot.catalog.version, self.database.rules, self.users_now)
-        known = self.plans.get(place)
-        if known is not None and known[0] == made_from and self.draw.random() < 0.9:
-            return known[1]
-        query = parse(q, snapshot.catalog, is_admin=identity.is_admin)
-        made = plan(query, snapshot.catalog, self.database.visible_to(query, identity, snapshot))
-        self.plans.pop(place, None)
-        if identity.is_admin or getattr(made.visibility, "is_lasting", False):
-            self.plans[place] = (made_from, made)
-        return made
-
-    def _remember(self, q: Query, data: dict[str, Any]) -> None:
-        """Cursors of pages, for pages to come."""
-        for etype, page in (data.get("page-info") or {}).items():
-            order = q[etype]["$"].get("order", {"serverCreatedAt": "asc"})
-            known = self.cursors.setdefault((etype, next(iter(order))), [])
-            known.extend(cursor for cursor in (page["start-cursor"], page["end-cursor"]) if cursor)
-            del known[:-20]
-
-    async def _check_client(self, client: OracleClient, key: bytes, q: Query, known: Any) -> None:
+    async def _check_client(self, client: OracleClient, key: bytes, q: Query) -> None:
         identity = client.wire.session.identity
-        fresh = await self._fresh(identity, key, q, known)
+        fresh = await self.fresh.of(identity, key, q)
         story = f"{identity.name}, {client.features}: {key.decode()}"
         is_followed = ("flat", query_key(q)) in client.wire.session.state.subscriptions
         if not is_followed:
@@ -457,7 +386,7 @@ class Scene:
         assert held.data == fresh.data, story
         client.checked[key] = (fresh.result_json, held.version)
 
-    async def _check_watcher(self, watcher: Watcher, known: Any) -> None:
+    async def _check_watcher(self, watcher: Watcher) -> None:
         database = self.database
         if watcher.live is None or watcher.live.is_outdated:
             watcher.stop(database)
@@ -468,7 +397,7 @@ class Scene:
             return
         story = f"{watcher.identity.name}, {watcher.shape}: {orjson.dumps(q).decode()}"
         self.found["compared"] += 1
-        fresh = await self._fresh(watcher.identity, orjson.dumps(q), q, known)
+        fresh = await self.fresh.of(watcher.identity, orjson.dumps(q), q)
         if fresh.failure is not None:
             assert live.error is not None, f"no {fresh.failure}; {story}"
             assert live.error.code == fresh.failure, story
