@@ -452,6 +452,26 @@ def test_rules_on_own_fields_are_patched_and_others_are_not_guessed(play):
     play(scene)
 
 
+@pytest.mark.rule("L48")
+def test_a_run_in_another_order_than_the_patches_before_it_is_silent(play):
+    async def scene(stage):
+        await stage.write(*BASE)
+        watched = await stage.watch({"todos": {}}, shape="flat")
+        cost = await cost_of(stage, ["delete", "todos", "t1"])
+        assert (cost.patched, watched.told) == (1, 1)
+        patched, _ = watched.answer()
+        field = {"valueType": "json", "required": False, "config": {"indexed": False}}
+        before = stage.live.counts.silent
+        await stage.database.add_schema(
+            {"entities": {"todos": {"attrs": {"more": field}}}, "links": {}}
+        )
+        await stage.live.settled()
+        assert watched.answer()[0] != patched, "it was not run, or in the same order"
+        assert (stage.live.counts.silent - before, watched.told) == (1, 1)
+
+    play(scene)
+
+
 MASKED = {
     "todos": {
         "allow": {"view": "true"},
