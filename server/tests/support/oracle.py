@@ -39,7 +39,7 @@ from trice.query.encode import nested_result
 from trice.session.hub import Hub
 
 ROUNDS = 80
-GROUPS = (1, 1, 2, 3, 5, 8, 12)
+GROUPS = (1, 1, 2, 4, 8, 16)
 """How many transactions come between two checks."""
 
 SETTLE_TURNS_MAX, QUIET_TURNS = 1_000, 5
@@ -68,7 +68,7 @@ TIGHT = {
 def some_tight_limits(draw: random.Random) -> Iterator[None]:
     before = {name: getattr(limits, name) for name in (*TIGHT, "READ_STEPS_ON_LOOP")}
     for name, bound in TIGHT.items():
-        if draw.random() < 0.12:
+        if draw.random() < 0.2:
             setattr(limits, name, bound)
     try:
         yield
@@ -250,7 +250,7 @@ class Scene:
         kind = self.draw.random()
         if kind < 0.15:
             document = None
-        elif kind < 0.8:
+        elif kind < 0.9:
             document = _own_rules(self.world)
         else:
             document = random_document(self.world)
@@ -274,7 +274,7 @@ class Scene:
 
     async def step(self) -> None:
         draw = self.draw
-        if draw.random() < 0.04:
+        if draw.random() < 0.2:
             # Runs of some thousand steps of SQLite go to a thread.
             limits.READ_STEPS_ON_LOOP = 1_000
         await self.write()
@@ -304,7 +304,7 @@ class Scene:
                 self.add_watcher(gone.identity)
             case "write" if client.wire.closed is None:
                 await client.write(random_transaction(self.world))
-        if draw.random() < 0.01:
+        if draw.random() < 0.006:
             await self.restart()
         for other in self.clients:
             if other.wire.backlog and draw.random() < 0.25:
