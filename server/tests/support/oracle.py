@@ -42,6 +42,9 @@ ROUNDS = 80
 GROUPS = (1, 1, 2, 4, 8, 16)
 """How many transactions come between two checks."""
 
+SEED_S = 300
+"""How long a seed may take (some 3 s on an idle machine); never reached unless something hangs."""
+
 SETTLE_TURNS_MAX, QUIET_TURNS = 1_000, 5
 """Turns of the loop: before a check, at most; and without a message, until all is still."""
 
@@ -276,7 +279,7 @@ class Scene:
         draw = self.draw
         if draw.random() < 0.2:
             # Runs of some thousand steps of SQLite go to a thread.
-            limits.READ_STEPS_ON_LOOP = 1_000
+            limits.READ_STEPS_ON_LOOP = 2_000
         await self.write()
         client = draw.choice(self.clients)
         kinds = ("rules", "user", "user", "schema", "back", "other", "ask", "watch", "write")
@@ -459,16 +462,18 @@ async def _play(seed: int, folder: Path, rounds: int) -> Counter[str]:
     number = 0
     try:
         with some_tight_limits(scene.draw):
-            await scene.open()
-            await scene.check()
-            for number in range(1, rounds + 1):  # noqa: B007
-                await scene.step()
+            async with asyncio.timeout(SEED_S):
+                await scene.open()
                 await scene.check()
+                for number in range(1, rounds + 1):  # noqa: B007
+                    await scene.step()
+                    await scene.check()
     except Exception as failure:
         failure.add_note(f"seed {seed}, round {number}")
         raise
     finally:
-        await scene.close()
+        async with asyncio.timeout(SEED_S):
+            await scene.close()
     for client in scene.clients:
         scene.found.update(client.forms)
     return scene.found
