@@ -378,7 +378,10 @@ class Live:
     def _adopt(self, live: LiveQuery, run: Run, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
         if tx < live.tx:
-            return  # a short run overtook this long one: answers only move forward
+            # A short run overtook this long one: answers only move forward. Commits since then were
+            # left to whoever comes here.
+            self._catch_up(live)
+            return
         answer = run.answer
         is_changed = live.is_ahead or not live.is_shown(answer, run.parts)
         self._broken.pop(live, None)
