@@ -5,6 +5,7 @@
 #   make check     lint, format, types, layers, sizes, dead code, rules and their tests
 #   make fmt       format the Python code
 #   make fuzz      property tests for FUZZ_SECONDS (default 600)
+#   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make gen       write generated files again (spec/errors.md)
@@ -14,6 +15,8 @@
 PYTHON ?= python3
 SERVE_FLAGS ?=
 FUZZ_SECONDS ?= 600
+ORACLE_COMMITS ?= 200000
+ORACLE_SEED ?= 1
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?=
 E2E_FLAGS ?=
@@ -24,7 +27,7 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit e2e check fmt fuzz bench rewrite gen lock clean setup
+.PHONY: help serve test unit e2e check fmt fuzz oracle bench rewrite gen lock clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
@@ -60,6 +63,10 @@ fmt: .venv/development.stamp
 
 fuzz: setup
 	TRICE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(bin)/pytest server/tests/fuzz $(PYTEST_FLAGS)
+
+# With hashes that are the same in every process, so that a seed fails again.
+oracle: setup
+	PYTHONHASHSEED=0 $(bin)/python scripts/oracle.py --commits $(ORACLE_COMMITS) --seed $(ORACLE_SEED)
 
 bench: setup
 	bench/run $(BENCH_FLAGS)

@@ -13,6 +13,7 @@ class LiveCounts:
                      order with a row that changed
     touched          queries found by the index, over all commits
     patched          refreshes of a query that needed no whole run
+    counted          those of them in which totals were carried forward
     rerun_node       levels whose statement was run again for those, the rest being kept
     rerun_query      whole queries run on the loop, first runs included
     rerun_on_thread  runs moved to a reader thread because they were long
@@ -22,6 +23,7 @@ class LiveCounts:
     looked_at: int = 0
     touched: int = 0
     patched: int = 0
+    counted: int = 0
     rerun_node: int = 0
     rerun_query: int = 0
     rerun_on_thread: int = 0

@@ -137,6 +137,8 @@ def test_a_commit_is_counted_without_a_statement(play, step, wanted):
         ({"owner": "p1"}, ["link", "todos", "t2", {"owner": "p1"}], 2),
         ({"owner": {"$isNull": True}}, ["unlink", "todos", "t1", {"owner": "p1"}], 3),
         ({"or": [{"rank": 1}, {"title": "a"}]}, ["delete", "todos", "t1"], 1),
+        ({"title": {"$like": "_"}}, ["update", "todos", "t2", {"title": "like"}], 1),
+        ({"title": {"$ilike": "A%"}}, ["update", "todos", "t1", {"title": "Ab"}], 3),
         ({"id": {"$in": ["t1", "g1"]}}, ["update", "todos", "g1", {"rank": 3}], 2),
     ],
 )

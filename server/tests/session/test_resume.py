@@ -45,6 +45,29 @@ def test_versions_hold_after_a_restart(tmp_path, stage_at):
     asyncio.run(scene())
 
 
+@pytest.mark.rule("L48")
+def test_versions_of_patched_answers_hold_after_a_restart(tmp_path, stage_at):
+    """A patch puts rows elsewhere than a run: here the last one takes the place of the first."""
+
+    async def scene():
+        async with stage_at(tmp_path) as stage:
+            await fill(stage, 5)
+            client = await join(stage)
+            await write(stage, ["delete-entity", T1, "todos"])
+            await told(client)
+            patched = held_of(client)
+        async with stage_at(tmp_path, app_id=stage.app.id) as again:
+            client.hub = again.hub
+            await client.connect(again.app.id)
+            client.ask(TODOS)
+            answer = await client.hear("add-query-ok")
+            assert "result" not in answer and answer["from"] == answer["version"]
+            fresh = await join(again)
+            assert sorted(map(str, held_of(fresh))) == sorted(map(str, patched))
+
+    asyncio.run(scene())
+
+
 @pytest.mark.rule("P82")
 def test_an_answer_still_held_is_not_sent_again(play):
     async def scene(stage):

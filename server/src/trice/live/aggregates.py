@@ -16,7 +16,13 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
 from trice.live.answers import Encoded
-from trice.live.own_columns import NotOwn, Predicate, always, scope_predicate, shown_predicate
+from trice.live.matching import (
+    NotOwn,
+    Predicate,
+    always,
+    member_predicate,
+    shown_predicate,
+)
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import AttrId, EntityId, TxId
@@ -39,9 +45,7 @@ class Sight:
 
     def __init__(self, aggregate: AggregatePlan, visibility: Visibility) -> None:
         form = aggregate.form
-        # The order of the statement: `where` on what is visible, then the rule on everything.
-        self._matches = scope_predicate(form.where, visibility)
-        self._is_visible = scope_predicate(visibility.entities(form.etype))
+        self._is_in = member_predicate(form.where, form.etype, visibility)
         self._masks: dict[AttrId, Predicate] = {}
         for attr in _counted_attrs(aggregate):
             shown = shown_predicate(attr, visibility)
@@ -53,7 +57,7 @@ class Sight:
         if image is None or image.created_ms is None:
             return None
         cells = image.cells
-        if not self._matches(entity, cells) or not self._is_visible(entity, cells):
+        if not self._is_in(entity, cells):
             return None
         hidden = [attr_id for attr_id, shown in self._masks.items() if not shown(entity, cells)]
         if not hidden:
@@ -272,6 +276,7 @@ class Aggregates(Generic[Q]):
             engine.read_now(lambda snapshot: _read(stale, snapshot))
         else:
             self._counts.patched += 1
+            self._counts.counted += 1
         encoded = kept.encode(kept.tree)
         self._put(query, kept)
         return encoded

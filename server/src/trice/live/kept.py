@@ -6,11 +6,21 @@ who belongs to it. Witnesses stay plain nodes: a level that has some is run agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from trice.live.matching import Cells, Predicate, both, predicate_of, sort_of
+from trice.catalog.attr import Attr
+from trice.catalog.values import Cell
+from trice.live.matching import (
+    Cells,
+    NotOwn,
+    Predicate,
+    always,
+    member_predicate,
+    shown_predicate,
+    sort_of,
+)
 from trice.live.reads import shows_elsewhere
 from trice.live.rows import Bag, Window, is_same_row
 from trice.protocol.ids import AttrId, EntityId
@@ -24,11 +34,15 @@ from trice.query.encode import (
     result_meta,
     shows_each_once,
 )
-from trice.query.plan import FormPlan, Plan
+from trice.query.plan import CELLS_FROM, FormPlan, Plan
 from trice.query.run import order_of
+from trice.query.sql_fragment import hidden_cell
 from trice.query.tree import Node, Tree
-from trice.query.visibility import EVERYTHING
+from trice.query.visibility import Visibility
 from trice.store.engine import Row
+
+Mask = tuple[int, Predicate, Cell]
+"""Where in a row a cell may be hidden, whether an entity shows it, what stands there if not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,15 +50,18 @@ class Deciding:
     """What decides who belongs to a level. Made once for a plan.
 
     where       the level's condition and the one by which its entities are visible; None when
-                cells of the entity alone do not decide it, or when some of them are hidden
+                cells of the entity alone do not decide it, or what is hidden of it
+    masks       cells that may be hidden: where in the row, when they show, what stands there else;
+                none without `where`
     tested      attrs of the entity that decide membership or position
     elsewhere   attrs of which any change, wherever, can matter
     births      namespaces in which appearing and vanishing can matter, besides the level's own
-    is_masked   rows show less than what is stored
+    is_masked   rows may show less than what is stored
     has_witnesses   links or entities that prove the condition are part of the answer
     """
 
     where: Predicate | None
+    masks: tuple[Mask, ...]
     tested: frozenset[AttrId]
     elsewhere: frozenset[AttrId]
     births: frozenset[str]
@@ -58,13 +75,7 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
     reads = plan.reads
     assert reads is not None
     columns = () if plan.projection is None else plan.projection.columns
-    is_masked = any(map(whole.visibility.field, columns))
-    where = None
-    if not is_masked and form.is_known:
-        where = predicate_of(form.where, whole.visibility)
-        # Rules look at the whole data: to them no field is hidden.
-        visible = predicate_of(whole.visibility.entities(form.etype), EVERYTHING)
-        where = None if where is None or visible is None else both(where, visible)
+    where, masks = _own_part(form, columns, whole.visibility)
     tested = set(reads.own_attrs)
     if reads.order is not None:
         tested.add(reads.order)
@@ -79,15 +90,34 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
         births.update(step.etype for step in path.links)
     return Deciding(
         where=where,
+        masks=masks,
         tested=frozenset(tested),
         elsewhere=frozenset(elsewhere) if where is None else frozenset(),
         births=frozenset(births) if where is None else frozenset(),
-        is_masked=is_masked,
+        is_masked=any(map(whole.visibility.field, columns)),
         has_witnesses=bool(plan.pairs) or any(child.is_witness for child in plan.children),
         children=tuple(
             (child_plan, deciding_of(child, child_plan, whole))
             for child, child_plan in zip(form.children, plan.children, strict=False)
         ),
+    )
+
+
+def _own_part(
+    form: Form, columns: Sequence[Attr], visibility: Visibility
+) -> tuple[Predicate | None, tuple[Mask, ...]]:
+    """Who belongs to a level, and what it shows of them, as far as their own cells tell."""
+    if not form.is_known:
+        return None, ()
+    try:
+        where = member_predicate(form.where, form.etype, visibility)
+        shown = [shown_predicate(attr, visibility) for attr in columns]
+    except NotOwn:
+        return None, ()
+    return where, tuple(
+        (place, is_shown, hidden_cell(attr))
+        for place, (attr, is_shown) in enumerate(zip(columns, shown, strict=True), CELLS_FROM)
+        if is_shown is not always
     )
 
 
@@ -221,7 +251,14 @@ class Level:
         """What the level shows of an entity with these cells."""
         projection = self.form.projection
         assert projection is not None
-        return (entity, created_ms, *(cells.get(attr.id) for attr in projection.columns))
+        row = (entity, created_ms, *(cells.get(attr.id) for attr in projection.columns))
+        if not self.deciding.masks:
+            return row
+        masked = list(row)
+        for place, is_shown, hidden in self.deciding.masks:
+            if not is_shown(entity, cells):
+                masked[place] = hidden
+        return tuple(masked)
 
     def want(self, target: EntityId | None, count: int) -> None:
         """One parent more (1) or less (-1) holds `target`."""

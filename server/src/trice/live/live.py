@@ -319,7 +319,7 @@ class Live:
         is_changed = live.is_ahead or encoded is not None
         live.move_to(self._engine.tx, reads_tx)
         if encoded is not None:
-            live.show(encoded.answer)
+            live.show(encoded.answer, encoded.parts)
             self._note_version(live, encoded.parts)
             self._keep(live, encoded.answer)
         self._tell_if_news(live, is_changed=is_changed)
@@ -389,11 +389,14 @@ class Live:
     def _adopt(self, live: LiveQuery, run: Run, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
         if tx < live.tx:
-            return  # a short run overtook this long one: answers only move forward
+            # A short run overtook this long one: answers only move forward. Commits since then were
+            # left to whoever comes here.
+            self._catch_up(live)
+            return
         answer = run.answer
-        is_changed = live.is_ahead or live.error is not None or not live.is_shown(answer)
+        is_changed = live.is_ahead or not live.is_shown(answer, run.parts)
         self._broken.pop(live, None)
-        live.show(answer)
+        live.show(answer, run.parts)
         live.move_to(tx, run.reads_tx)
         live.error, live.kept = None, Kept.of(run)
         self._subscriptions.put(live, run.reads)
@@ -419,6 +422,9 @@ class Live:
         size_bytes = answer.size_bytes
         if live.kept is not None:
             size_bytes += live.kept.weight_bytes(answer)
+        if live.is_in_pieces and (live.kept is None or live.kept.tree is None):
+            # Perhaps nothing else holds them any more.
+            size_bytes += answer.size_bytes
         self._kept_bytes += size_bytes - self._kept.pop(live, 0)
         self._kept[live] = size_bytes
         while self._kept_bytes > limits.LIVE_RESULTS_BYTES_MAX and len(self._kept) > 1:

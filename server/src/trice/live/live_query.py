@@ -17,6 +17,7 @@ from trice.protocol import down
 from trice.protocol.ids import TxId
 from trice.protocol.kept_json import dumps_to_keep, fitted
 from trice.protocol.shared import SharedFrame, SharedPart, plain
+from trice.query.encode import FlatParts
 
 NO_TX: Final = TxId(0)
 """Before the first transaction."""
@@ -93,19 +94,26 @@ class LiveQuery:
     kept: Kept | None = None
     stale_tx: TxId | None = None
     watchers: dict[Watcher, None] = field(default_factory=dict)
+    _parts: FlatParts | None = None
     _digest: bytes = b""
     _result: SharedPart | None = None
     _computation: SharedPart | None = None
     _refresh: SharedFrame | None = None
 
     @property
+    def is_in_pieces(self) -> bool:
+        """Whether the pieces of the latest answer are still held, for its digest."""
+        return self._parts is not None
+
+    @property
     def digest(self) -> bytes:
         """Names the content of the latest answer, also once that was dropped; b"" before any.
 
-        cost   O(bytes) when first asked for an answer
+        cost   O(bytes) when first asked for an answer, and what it takes to sort its pieces
         """
         if not self._digest and self.answer is not None:
-            self._digest = _digest_of(self.answer)
+            self._digest = _digest_of(self.answer, self._parts)
+            self._parts = None
         return self._digest
 
     def result(self) -> SharedPart:
@@ -136,16 +144,20 @@ class LiveQuery:
             self._refresh = SharedFrame(plain(frame))
         return self._refresh
 
-    def is_shown(self, answer: Answer) -> bool:
-        """Whether `answer` equals the latest one."""
+    def is_shown(self, answer: Answer, parts: FlatParts | None) -> bool:
+        """Whether `answer`, joined from `parts`, has the content of the latest one."""
+        if self.error is not None or (self.answer is None and not self._digest):
+            return False
         if self.answer is not None:
-            return self.answer == answer
-        # Nothing was ever shown where there is no digest.
-        return self.error is None and bool(self._digest) and self._digest == _digest_of(answer)
+            if self.answer == answer:
+                return True
+            if parts is None or self.answer.size_bytes != answer.size_bytes:
+                return False
+        return self.digest == _digest_of(answer, parts)
 
-    def show(self, answer: Answer) -> None:
-        """Another answer is the latest one."""
-        self.answer, self._digest = answer, b""
+    def show(self, answer: Answer, parts: FlatParts | None) -> None:
+        """Another answer, joined from `parts`, is the latest one."""
+        self.answer, self._parts, self._digest = answer, parts, b""
         self._result = self._computation = self._refresh = None
 
     @property
@@ -165,7 +177,7 @@ class LiveQuery:
     def drop(self) -> None:
         """Free the answer, and what was made of it; its digest stays."""
         self._digest = self.digest
-        self.answer = self.kept = None
+        self.answer = self._parts = self.kept = None
         self._result = self._computation = self._refresh = None
 
 
@@ -173,5 +185,9 @@ Watcher = Callable[[LiveQuery], None]
 """Told on the loop, after each change of the answer or failure to compute it."""
 
 
-def _digest_of(answer: Answer) -> bytes:
-    return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
+def _digest_of(answer: Answer, parts: FlatParts | None) -> bytes:
+    """Of the content: the order of pieces, which a patch and a run put differently, has no part."""
+    if parts is None:
+        return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
+    rows, links = b",".join(sorted(parts.rows)), b",".join(sorted(parts.links))
+    return blake2b(b"\n".join((rows, links, parts.data_json)), digest_size=16).digest()

@@ -20,10 +20,7 @@ _NO_NEWS: Final[dict[EntityId, EntityNews]] = {}
 
 
 def row_of(level: Level, news: EntityNews) -> Row | None:
-    """The row of a changed entity if it meets the level's conditions, links left out.
-
-    raises   Undecided
-    """
+    """The row of a changed entity if it meets the level's conditions, links left out."""
     new, where = news.new, level.deciding.where
     if new is None or new.created_ms is None:
         return None

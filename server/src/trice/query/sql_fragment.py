@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from trice.catalog.attr import Attr
-from trice.catalog.values import NULL
+from trice.catalog.values import NULL, Cell
 from trice.query.ast import Op, Test
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
@@ -20,6 +20,11 @@ HIDDEN_SQL: Final = "x'03'"
 
 _CHAIN_MAX: Final = 50
 """Terms in a row; more are joined as a tree."""
+
+
+def hidden_cell(attr: Attr) -> Cell:
+    """What is returned for a field, or a link held, where it is hidden."""
+    return HIDDEN if attr.is_indexed and not attr.is_ref else None
 
 
 class Fragment(NamedTuple):

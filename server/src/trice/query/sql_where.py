@@ -48,6 +48,7 @@ from trice.query.sql_fragment import (
     Place,
     all_of,
     any_of,
+    hidden_cell,
     holds_hidden,
     id_test,
     if_shown,
@@ -138,8 +139,7 @@ class Composer:
 
     def cell(self, attr: Attr, place: Place) -> Fragment:
         """The column of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
-        is_null_shown = attr.is_indexed and not attr.is_ref
-        hidden = HIDDEN_SQL if is_null_shown else "NULL"
+        hidden = "NULL" if hidden_cell(attr) is None else HIDDEN_SQL
         return self._cell(attr, place, attr.column, hidden=hidden)
 
     def _cell(self, attr: Attr, place: Place, column: str, *, hidden: str) -> Fragment:
