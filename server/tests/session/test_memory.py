@@ -81,7 +81,7 @@ def test_a_question_of_another_text_keeps_its_own(play):
 
 
 @pytest.mark.rule("L84")
-def test_an_own_query_adds_at_most_42_containers(play):
+def test_an_own_query_adds_at_most_45_containers(play):
     async def scene(stage):
         clients = await _clients(stage)
         await _ask(clients[0], _own(0))
@@ -89,7 +89,7 @@ def test_an_own_query_adds_at_most_42_containers(play):
         for n, client in enumerate(clients[1:], start=1):
             await _ask(client, _own(n))
         assert len(stage.app.database.live) == CLIENTS
-        assert (_containers() - before) / (CLIENTS - 1) <= 42
+        assert (_containers() - before) / (CLIENTS - 1) <= 45
 
     play(scene)
 
