@@ -1,9 +1,14 @@
-"""One WebSocket of the bench: frames by picows, so that the client costs little of a shared CPU."""
+"""One WebSocket of the bench: frames by picows, so that the client costs little of a shared CPU.
+
+One that offers compression inflates each form once: all clients live in one process, and those who
+are sent the same would have that process do nothing else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +18,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 FRAME_BYTES_MAX = 1 << 28
 ANSWER_TIMEOUT_S = 60
 
+OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+
 OnMessage = Callable[[bytes], None]
 
 
@@ -21,20 +28,31 @@ class Connection(WSListener):
 
     living: ClassVar[set[Connection]] = set()
     """Every session whose socket is open: what a failed workload leaves behind can be closed."""
+    inflated: ClassVar[tuple[bytes, bytes]] = (b"", b"")
+    """The latest deflated payload, and the message it is the form of."""
 
     def __init__(self) -> None:
         self.on_message: OnMessage = self._keep_for_ask
         self.attrs: dict[str, str] = {}
+        self.received_bytes = 0
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     @classmethod
-    async def open(cls, url: str, app_id: str, token: str | None = None) -> Connection:
+    async def open(
+        cls, url: str, app_id: str, token: str | None = None, *, is_deflated: bool = False
+    ) -> Connection:
         """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids.
 
-        token   refresh token of who signs in; None: nobody
+        token        refresh token of who signs in; None: nobody
+        is_deflated  offer compression
         """
         address = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
-        _, connection = await ws_connect(cls, address, max_frame_size=FRAME_BYTES_MAX)
+        _, connection = await ws_connect(
+            cls,
+            address,
+            max_frame_size=FRAME_BYTES_MAX,
+            extra_headers=OFFER if is_deflated else None,
+        )
         assert isinstance(connection, cls)
         init = {"op": "init", "app-id": app_id, "versions": {}}
         if token is not None:
@@ -51,7 +69,9 @@ class Connection(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
-            self.on_message(frame.get_payload_as_bytes())
+            payload = frame.get_payload_as_bytes()
+            self.received_bytes += len(payload)
+            self.on_message(self._inflate(payload) if frame.rsv1 else payload)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.living.discard(self)
@@ -127,6 +147,13 @@ class Connection(WSListener):
 
     def start_reading(self) -> None:
         self.transport.underlying_transport.resume_reading()
+
+    @classmethod
+    def _inflate(cls, payload: bytes) -> bytes:
+        if payload != cls.inflated[0]:
+            inflater = zlib.decompressobj(wbits=-15)
+            cls.inflated = (payload, inflater.decompress(payload + b"\x00\x00\xff\xff"))
+        return cls.inflated[1]
 
     def _keep_for_ask(self, payload: bytes) -> None:
         parsed = orjson.loads(payload)

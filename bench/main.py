@@ -23,6 +23,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
+import beside_broadcast
 import growth
 import memory
 import reconnect
@@ -41,6 +42,7 @@ NAMES = [
     "idle",
     "writes",
     "fan-out",
+    "beside",
     "own-filter",
     "reads",
     "growth",
@@ -76,8 +78,13 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             "writes", [partial(w.writes, scale=s, clients=n, depth=d) for n, d in s.write_clients]
         ),
         Group(
-            "fan-out", [partial(w.fan_out, scale=s, subscribers=n) for n in s.fan_out_subscribers]
+            "fan-out",
+            [
+                *(partial(w.fan_out, scale=s, subscribers=n) for n in s.fan_out_subscribers),
+                partial(w.fan_out, scale=s, subscribers=s.deflated_subscribers, is_deflated=True),
+            ],
         ),
+        Group("beside", [partial(beside_broadcast.beside_broadcast, scale=s)]),
         Group(
             "own-filter", [partial(w.own_filter, scale=s, clients=n) for n in s.own_filter_clients]
         ),

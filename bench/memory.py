@@ -53,6 +53,7 @@ async def sockets(server: ServerProcess, scale: Scale) -> list[Row]:
     own_mb = await _settled_mb(server, scale)
     for connection in connections:
         connection.close()
+    await asyncio.sleep(scale.left_wait_s)
     left_mb = await _settled_mb(server, scale)
     seeder.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -50,6 +51,17 @@ def trice_command(data_dir: str) -> list[str]:
     return [sys.executable, "-m", "trice", "serve", *options]
 
 
+@functools.cache
+def environment() -> dict[str, str]:
+    """What the servers run in: with compiled modules, as an installed package has them.
+
+    Without, all of trice is compiled at each start: 700 ms of CPU instead of 370.
+    """
+    compiling = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, "-c", "import trice.cli.main"], env=compiling, check=True)
+    return compiling
+
+
 def floor_command(data_dir: str) -> list[str]:
     """The hand-written Node server of bench/floor."""
     return ["node", str(BENCH / "floor/server.mjs"), data_dir]
@@ -88,9 +100,12 @@ class ServerProcess:
     def start(cls, name: str) -> ServerProcess:
         directory = tempfile.mkdtemp(prefix=f"{name}-bench-")
         command = trice_command(directory) if name == "trice" else floor_command(directory)
+        servers_environment = environment()
         started = time.perf_counter()
         log = open(Path(directory) / "stderr.log", "w")  # noqa: SIM115 (lives as long as the child)
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        child = subprocess.Popen(
+            command, env=servers_environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
         assert child.stdout is not None
         url = None
         while url is None and time.perf_counter() - started < START_LIMIT_S:

@@ -19,6 +19,7 @@ class Scale:
     write_clients      pairs of sessions and transactions in flight in each
     quiet_s            how long CPU is looked at while nobody writes; pings come every five seconds
     socket_queries     live queries that share a socket, where they need none of their own
+    left_wait_s        until what stays in memory is read once all have left: it is returned late
     """
 
     rounds: int
@@ -33,6 +34,9 @@ class Scale:
     write_clients: tuple[tuple[int, int], ...]
     fan_out_subscribers: tuple[int, ...]
     fan_out_writes: int
+    deflated_subscribers: int
+    beside_subscribers: int
+    beside_writes: int
     own_filter_clients: tuple[int, ...]
     own_filter_writes: int
     first_answer_rows: tuple[int, ...]
@@ -44,6 +48,7 @@ class Scale:
     reconnect_clients: int
     reconnect_rows: int
     memory_sockets: int
+    left_wait_s: float
     broadcast_subscribers: int
     broadcast_writes: int
     stalled_rows: int
@@ -67,6 +72,9 @@ WHOLE = Scale(
     write_clients=((1, 1), (10, 1), (50, 1), (1, 64)),
     fan_out_subscribers=(100, 500, 2_000),
     fan_out_writes=40,
+    deflated_subscribers=500,
+    beside_subscribers=2_000,
+    beside_writes=30,
     own_filter_clients=(200, 2_000, 10_000),
     own_filter_writes=150,
     first_answer_rows=(20, 1_000, 10_000),
@@ -78,6 +86,7 @@ WHOLE = Scale(
     reconnect_clients=500,
     reconnect_rows=50,
     memory_sockets=5_000,
+    left_wait_s=6,
     broadcast_subscribers=500,
     broadcast_writes=100,
     stalled_rows=200,
@@ -101,6 +110,9 @@ QUICK = Scale(
     write_clients=((1, 1), (3, 1), (1, 4)),
     fan_out_subscribers=(2, 5),
     fan_out_writes=3,
+    deflated_subscribers=5,
+    beside_subscribers=5,
+    beside_writes=3,
     own_filter_clients=(3,),
     own_filter_writes=4,
     first_answer_rows=(20,),
@@ -112,6 +124,7 @@ QUICK = Scale(
     reconnect_clients=4,
     reconnect_rows=5,
     memory_sockets=5,
+    left_wait_s=0,
     broadcast_subscribers=3,
     broadcast_writes=4,
     stalled_rows=20,

@@ -60,12 +60,16 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-async def connect_many(server: ServerProcess, app_id: str, count: int) -> list[Connection]:
+async def connect_many(
+    server: ServerProcess, app_id: str, count: int, *, is_deflated: bool = False
+) -> list[Connection]:
     """Open sessions, a bounded number at a time."""
     connections: list[Connection] = []
     while len(connections) < count:
         size = min(CONNECT_AT_ONCE, count - len(connections))
-        opening = (Connection.open(server.url, app_id) for _ in range(size))
+        opening = (
+            Connection.open(server.url, app_id, is_deflated=is_deflated) for _ in range(size)
+        )
         connections += await asyncio.gather(*opening)
     return connections
 
@@ -174,17 +178,25 @@ async def _write_round(
 # --- fan-out -------------------------------------------------------------------------------------
 
 
-async def fan_out(server: ServerProcess, scale: Scale, *, subscribers: int) -> list[Row]:
-    """One write, every subscriber of one query of ten rows: time until each of them has it."""
+async def fan_out(
+    server: ServerProcess, scale: Scale, *, subscribers: int, is_deflated: bool = False
+) -> list[Row]:
+    """One write, every subscriber of one query of ten rows: time until each of them has it.
+
+    is_deflated   they offer compression; a server that does not know it sends plain frames
+    """
+    key = f"fan_out_{subscribers}" + ("_deflated" if is_deflated else "")
     label = f"write to all of {subscribers:,} on one query"
-    p50 = Row(f"fan_out_{subscribers}_p50", f"{label}, p50", "ms")
-    p99 = Row(f"fan_out_{subscribers}_p99", f"{label}, p99", "ms")
-    cpu = Row(f"fan_out_{subscribers}_cpu", f"{label}: server CPU a delivery", "µs")
+    label += ", offering compression" if is_deflated else ""
+    p50 = Row(f"{key}_p50", f"{label}, p50", "ms")
+    p99 = Row(f"{key}_p99", f"{label}, p99", "ms")
+    cpu = Row(f"{key}_cpu", f"{label}: server CPU a delivery", "µs")
+    size = Row(f"{key}_bytes", f"{label}: bytes a delivery", "B")
     app_id = server.create_app()
     writer_connection = await Connection.open(server.url, app_id)
     ids = await seed(writer_connection, todos=10, owners=[], label="fan")
     writer = Writer(writer_connection.attrs)
-    connections = await connect_many(server, app_id, subscribers)
+    connections = await connect_many(server, app_id, subscribers, is_deflated=is_deflated)
     await subscribe_each(connections, [labelled_query("fan")] * subscribers)
 
     missing = 0
@@ -206,6 +218,7 @@ async def fan_out(server: ServerProcess, scale: Scale, *, subscribers: int) -> l
     for round_number in range(scale.rounds):
         delays.clear()
         cost = Cost(server)
+        received_bytes = sum(connection.received_bytes for connection in connections)
         for n in range(scale.fan_out_writes):
             marker = b"fan %d.%d." % (round_number, n)
             missing = subscribers
@@ -217,10 +230,13 @@ async def fan_out(server: ServerProcess, scale: Scale, *, subscribers: int) -> l
         p50.samples.append(percentile(delays, 0.5) * 1000)
         p99.samples.append(percentile(delays, 0.99) * 1000)
         p50.client_share.append(cost.client_share())
-        cpu.samples.append(cost.server_s() * 1e6 / (subscribers * scale.fan_out_writes))
+        deliveries = subscribers * scale.fan_out_writes
+        cpu.samples.append(cost.server_s() * 1e6 / deliveries)
+        received_bytes = sum(each.received_bytes for each in connections) - received_bytes
+        size.samples.append(received_bytes / deliveries)
     for connection in [writer_connection, *connections]:
         connection.close()
-    return [p50, p99, cpu]
+    return [p50, p99, cpu, size]
 
 
 # --- own filters ---------------------------------------------------------------------------------

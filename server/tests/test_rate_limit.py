@@ -59,6 +59,19 @@ def test_all_limits_must_have_room_or_none_gives(runtime: FakeRuntime, buckets: 
     assert buckets.take(("a",), [small, large]) == Refusal(runtime.now + 20_000, 0)
 
 
+@pytest.mark.rule("R129")
+def test_what_is_given_back_can_be_taken_again(runtime: FakeRuntime, buckets: Buckets) -> None:
+    small, large = RateLimit(2, 2, 1_000), RateLimit(3, 3, MINUTE)
+    buckets.give_back(("a",), [small])  # nobody took any
+    assert buckets.take(("a",), [small, large], 2) is None
+    buckets.give_back(("a",), [small, large], 2)
+    assert buckets.take(("a",), [small, large], 2) is None
+    assert buckets.take(("a",), [small]) == Refusal(runtime.now + 500, 0)
+    runtime.advance(1_000)
+    buckets.give_back(("a",), [small], 2)
+    assert buckets.take(("a",), [small], 3) == Refusal(None, 2)
+
+
 @pytest.mark.rule("R64")
 def test_tokens_that_never_fit(buckets: Buckets) -> None:
     assert buckets.take(("a",), [RateLimit(5, 5, MINUTE)], 6) == Refusal(None, 5)

@@ -35,6 +35,7 @@ class Settings:
                         the data directory
     allows_private_hosts  whether sign-in providers may be at addresses of a private network
     websocket           "picows", or "asgi" for the plain second implementation
+    has_compression     whether WebSockets of picows agree to deflate messages
     log_level           debug, info, warning or error
     """
 
@@ -51,6 +52,7 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     allows_private_hosts: bool = False
     websocket: str = "picows"
+    has_compression: bool = True
     log_level: str = "info"
 
     def __post_init__(self) -> None:

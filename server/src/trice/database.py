@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,11 +33,13 @@ from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
+from trice.query.shapes import Shape, Shapes, find_shape
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge, Meter
+from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility, view_key
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
@@ -97,6 +99,16 @@ class Change(Look):
         self.steps.extend(steps)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question computed last, as parsed: most are run right after, and not parsed again."""
+
+    question: Question
+    catalog: Catalog
+    rules_version: int
+    query: Query
+
+
 class Database:
     """One app's data and everything that watches it.
 
@@ -113,7 +125,10 @@ class Database:
         self._app_id = app_id
         self._buckets = buckets
         self._rules = rules
+        self._questions = Questions(rules, has_all=False)
         self._rules_version = 0
+        self._asked: Asked | None = None
+        self._shapes = Shapes()
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
@@ -176,6 +191,7 @@ class Database:
     def set_rules(self, rules: Rules) -> None:
         """Put other rules in force: every live answer is judged again before it is sent."""
         self._rules = rules
+        self._questions = Questions(rules, has_all=False)
         self._rules_version += 1
         self.live.judge_again()
 
@@ -226,17 +242,22 @@ class Database:
         ) -> Judge:
             return self.judge(Caller(identity, params), statements, catalog, rules, meter=meter)
 
-        return WriteChecks(rules, make_judge)
+        return WriteChecks(self._questions, make_judge)
 
     def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
         """What a live query is shared by: what is asked, and with which rights.
 
-        raises   InvalidInput when the query is invalid
+        raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
+                 echoed
         """
-        rights = "admin"
         if not identity.is_admin:
-            rights = self._rights(parse(source, self.catalog, is_admin=False), identity)
-        return Question.of(source, identity=identity, rights=rights, shape=shape)
+            query = parse(source, self.catalog, is_admin=False)
+            rights = self._rights(query, identity)
+            made = Question.of(source, identity=identity, rights=rights, shape=shape)
+            question = self.live.shared(made)
+            self._asked = Asked(question, self.catalog, self._rules_version, query)
+            return question
+        return self.live.shared(Question.of(source, identity=identity, rights="admin", shape=shape))
 
     def _rights(self, query: Query, identity: Identity) -> str:
         """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""
@@ -248,6 +269,11 @@ class Database:
         else:
             key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
         return f"{self._rules_version}:{key}"
+
+    @property
+    def asked(self) -> Asked | None:
+        """What the latest `question` parsed, until it is run."""
+        return self._asked
 
     async def query(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
@@ -380,9 +406,19 @@ class Database:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
-    def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """Watch a query whose first answer is short; see `Live.watch_now`."""
+    def watch_now(
+        self, question: Question, watcher: Watcher, asked: Asked | None = None
+    ) -> LiveQuery:
+        """Watch a query whose first answer is short; see `Live.watch_now`.
+
+        asked   what `asked` was right after `question`, if others were computed since
+        """
+        self._asked = asked or self._asked
         return self.live.watch_now(question, watcher)
+
+    def has_answer(self, question: Question) -> bool:
+        """Whether `watch_now` need run nothing."""
+        return self.live.has_answer(question)
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""
@@ -399,6 +435,11 @@ class Database:
     def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
         return self.live.follow(question, watcher)
+
+    def forget_unwatched(self) -> None:
+        """Free the encoded entities when no live query is left to show them."""
+        if not len(self.live):
+            self._cache.clear()
 
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
         """Call `listener` when the refresh token with this hash ceases to exist."""
@@ -454,12 +495,14 @@ class Database:
 
         known   a plan of an earlier run that still holds: parsing and planning are skipped
         """
-        made = known or self._plan(snapshot, question)
+        made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
         tree = run(made, snapshot)
         shape = question.shape
         encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
         tx = load_last_tx(snapshot)
         lasting = _lasting(made)
+        if new_shape is not None and lasting is not None:
+            self._shapes.keep(new_shape, lasting, rights=question.rights)
         kept = None if lasting is None else Tree(lasting, tree.nodes)
 
         def encode(later: Tree) -> Encoded:
@@ -475,13 +518,40 @@ class Database:
             totals=None if kept is None else keep(kept, tx, encode),
         )
 
-    def _plan(self, snapshot: Snapshot, question: Question) -> Plan:
-        """Plan a question, as long as its rights are still those of its identity."""
-        identity = question.identity
-        query = parse(question.source, snapshot.catalog, is_admin=identity.is_admin)
-        if self._rights(query, identity) != question.rights:
-            raise RightsChanged
-        return plan(query, snapshot.catalog, self.visible_to(query, identity, snapshot))
+    def _plan(
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool
+    ) -> tuple[Plan, Shape | None]:
+        """Plan a question, as long as its rights are still those of its identity.
+
+        returns   the plan; and its shape, if that is new and others may share it
+        """
+        identity, catalog = question.identity, snapshot.catalog
+        query = self._take_asked(question, catalog) if is_on_loop else None
+        if query is None:
+            query = parse(question.source, catalog, is_admin=identity.is_admin)
+            if self._rights(query, identity) != question.rights:
+                raise RightsChanged
+        # What one caller may see is made from who that is: only what all see alike is shared.
+        all_rights = ("admin", f"{self._rules_version}:all")
+        is_shared = is_on_loop and question.rights in all_rights
+        shape = find_shape(query) if is_shared else None
+        if shape is not None:
+            made = self._shapes.find(query, shape, catalog, rights=question.rights)
+            if made is not None:
+                return made, None
+        return plan(query, catalog, self.visible_to(query, identity, snapshot)), shape
+
+    def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
+        """What the latest `question` parsed, if this is it and nothing has changed since."""
+        asked, self._asked = self._asked, None
+        if (
+            asked is not None
+            and asked.question is question
+            and asked.catalog is catalog
+            and asked.rules_version == self._rules_version
+        ):
+            return asked.query
+        return None
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""

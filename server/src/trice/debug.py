@@ -32,6 +32,7 @@ from trice.rules.check_results import (
 from trice.rules.document import Rules
 from trice.rules.explain import json_of
 from trice.rules.judge import Caller
+from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility
 from trice.rules.writes import CheckResult, WriteChecks
 from trice.runtime import Runtime
@@ -189,7 +190,9 @@ class Explainer:
                 identity_name=self._identity.name,
                 event_id=None,
                 runtime=self._runtime,
-                checks=WriteChecks(self._rules, make_judge, recorder=recorder),
+                checks=WriteChecks(
+                    Questions(self._rules, has_all=True), make_judge, recorder=recorder
+                ),
             )
             checks = write_checks(recorder, judgements, self._rules)
             is_ok = all(check.is_allowed for check in checks)

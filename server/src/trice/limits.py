@@ -20,11 +20,40 @@ ERROR_ECHO_BYTES_MAX = 64 * 1024
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
 """Bytes waiting for one socket before a frame is added. Fuller: the session is dropped."""
 
+DEFLATE_BYTES_MIN = 512
+"""Smaller frames are sent plain to those who agreed on compression: the network packet they fill
+in part costs the same. At 512 bytes deflating takes 6 µs and saves about half."""
+
+DEFLATE_BYTES_MAX = 1024 * 1024
+"""Larger frames are sent plain: deflating holds the loop, 3.7 ms for as much as this. What is kept
+of shared ones is smaller than they are, a seventh as a rule."""
+
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 """One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
 
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
+
+BROADCAST_SENDS_A_TURN = 64
+"""Sessions sent their news in one turn of the event loop (about 8 µs each). The others wait for
+the next ones, in which messages are handled and acknowledged first."""
+
+BROADCAST_BYTES_A_TURN = 1024 * 1024
+"""Bytes after which such a turn ends earlier, with the session that reached it."""
+
+BROADCAST_SENDS_A_LANE = 8
+"""Of those sends, as many go to one live query before others that have news get theirs."""
+
+BROADCAST_TURN_MS = 4
+"""A turn goes on beyond those numbers for as long as everything else of the loop took since the
+last one, but no longer than this: under many writers, who listens gets half of the time."""
+
+FIRST_ANSWERS_A_TURN = 16
+"""Queries run for their first answer in one turn of the event loop (about 0.3 ms each). More wait,
+in order, while the loop sends what was found and handles other messages."""
+
+FIRST_ANSWERS_TURN_MS = 4
+"""Such a turn ends earlier after this long, when the queries are large."""
 
 SESSION_QUERIES_MAX = 2_000
 """Live queries of one session. More: `parameter-limit-exceeded`."""
@@ -61,6 +90,10 @@ STOP_GRACE_MS = 5_000
 
 CLOSE_GRACE_MS = 5_000
 """What was sent before a close may take this long to leave; then the connection is cut."""
+
+SESSIONS_LEFT_MAX = 250
+"""Sessions that ended and whose memory was not given back to the system yet, 5 MB; as many as are
+open if those are more. Then it is, at the next look at the sessions."""
 
 # --- queries -----------------------------------------------------------------------------------
 
@@ -108,6 +141,11 @@ ADMIN_READ_TIMEOUT_MS = 30_000
 
 READER_THREADS = 2
 """Threads for long reads; more only fight over the interpreter lock."""
+
+THREAD_SWITCH_US = 500
+"""How long a thread that wants to run Python waits for another that runs it. A COMMIT needs two
+such turns beside the busy loop, and the loop one after each pause beside a long read; at Python's
+own 5,000 a broadcast delays an acknowledgement by 10 ms."""
 
 READS_WAITING_MAX = 1_000
 """Long reads of an app waiting for a thread. More: `overloaded`."""
@@ -178,11 +216,31 @@ ATTRS_PER_APP_MAX = 20_000
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 
+INDEX_RENEWED_ROWS_MAX = 250_000
+"""Rows read, when a file is opened, to make indexes anew that an older version made with other
+columns: a quarter of a second. Those of larger tables stay as they are."""
+
 STATISTICS_CHANGES_MIN = 1_000
 """Changes of a table before SQLite is told how its values are spread; any plan does for fewer."""
 
-STATISTICS_ENTRIES_MAX = 250_000
-"""Entries of each index that are read for that; beyond, the spread is guessed from so many."""
+STATISTICS_ENTRIES_MAX = 10_000
+"""Entries of each index of a table of pairs that are read for that; beyond, the spread is guessed
+from so many. Nothing is null there, and there is one index for each way to walk."""
+
+STATISTICS_SAMPLE_ROWS = 12_000
+"""Rows of a namespace that are read for that: all of them, or a sample. A value in fewer than one
+of 4,000 rows is seldom in it, and counts as rare."""
+
+STATISTICS_SAMPLE_ENTRIES_MAX = 200_000
+"""Those rows times the indexes of the table; more indexes make the sample smaller."""
+
+STATISTICS_RUN_ROWS = 6
+"""Neighbours that are read at each place of a sample: one page is cheaper than six, but rows
+written together are alike."""
+
+STATISTICS_TABLES_AT_OPEN_MAX = 8
+"""Tables counted when a file is opened, where their figures are old: up to 120 ms each. More wait
+for the next write."""
 
 # --- live --------------------------------------------------------------------------------------
 
@@ -217,6 +275,10 @@ as objects, its encoded entities, and what finds them."""
 
 LIVE_PLAN_BYTES = 6_000
 """What its plan counts there."""
+
+LIVE_SHAPES_MAX = 256
+"""Plans of an app that queries share which differ in ids only, those used last. Others are planned
+anew for each query."""
 
 LIVE_GROWN_MAX = 256
 """What patches add to the read set of a query before it is listed anew, without what has left."""
@@ -254,6 +316,7 @@ APPS_OPEN_MAX = 500
 
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
+assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN
 assert PING_INTERVAL_MS * 2 < IDLE_TIMEOUT_MS
 assert READ_TIMEOUT_MS < ADMIN_READ_TIMEOUT_MS
 assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
@@ -524,6 +587,9 @@ assert MAGIC_CODES_PER_EMAIL_MAX < MAGIC_CODES_READ_MAX
 
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each); the ones used least recently leave first."""
+
+RULE_QUESTIONS_KEPT = 1_000
+"""Kinds of writes of which an app remembers what they ask its rules; then all are made anew."""
 
 RULE_CONDITIONS_MAX = 200
 """Conditions that a rule may become in SQL. More: its rows are judged in Python."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class LiveCounts:
     """What commits cost the live queries of an app, since it was opened.
 
+    looked_at        queries that commits were held against, as they share a value or a place in an
+                     order with a row that changed
     touched          queries found by the index, over all commits
     patched          refreshes of a query that needed no whole run
     counted          those of them in which totals were carried forward
@@ -18,6 +20,7 @@ class LiveCounts:
     changed, silent  runs and patches whose answer differed from the last, or did not
     """
 
+    looked_at: int = 0
     touched: int = 0
     patched: int = 0
     counted: int = 0
@@ -26,3 +29,18 @@ class LiveCounts:
     rerun_on_thread: int = 0
     changed: int = 0
     silent: int = 0
+
+
+@dataclass(slots=True)
+class DeflateCounts:
+    """What compression did for the sockets of a server, since it was started.
+
+    deflated      frames of one socket, frames for many and parts for many that were deflated
+    bytes_before, bytes_after   of all that was, what stands around the parts included
+    sent          frames that left deflated, over all sockets
+    """
+
+    deflated: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    sent: int = 0

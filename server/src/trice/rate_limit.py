@@ -77,6 +77,18 @@ class Buckets:
         with self._lock:
             return self._take(key, rates, tokens)
 
+    def give_back(self, key: Hashable, rates: Sequence[RateLimit], tokens: int = 1) -> None:
+        """Undo a `take` that was not refused: what it was for begins anew and takes again."""
+        with self._lock:
+            now_ms = self._runtime.monotonic_ms()
+            owned = self._owners.get(key[0] if isinstance(key, tuple) else key, {})
+            for rate in rates:
+                known = owned.get((key, rate))
+                if known is not None:
+                    bucket = self._current(known, rate, now_ms)
+                    bucket.tokens = min(rate.capacity, bucket.tokens + tokens)
+                    bucket.full_ms = bucket.at_ms + rate.fill_ms(bucket.tokens)
+
     def _take(self, key: Hashable, rates: Sequence[RateLimit], tokens: int) -> Refusal | None:
         now_ms = self._runtime.monotonic_ms()
         owned = self._owners.setdefault(key[0] if isinstance(key, tuple) else key, {})

@@ -34,7 +34,11 @@ MARKERS = "<!-- results: bench/run --record writes this -->\nold\n<!-- end of th
 GROUPS = {
     "idle": {"idle_mb", "start_ms"},
     "writes": {"writes_1x1", "writes_3x1", "writes_1x4", "writes_1x4_cpu"},
-    "fan-out": {"fan_out_2_p50", "fan_out_5_p50", "fan_out_5_p99", "fan_out_5_cpu"},
+    "fan-out": {
+        *("fan_out_2_p50", "fan_out_5_p50", "fan_out_5_p99", "fan_out_5_cpu", "fan_out_5_bytes"),
+        *("fan_out_5_deflated_p50", "fan_out_5_deflated_cpu", "fan_out_5_deflated_bytes"),
+    },
+    "beside": {"beside_ack_p50", "beside_ack_p99", "beside_news_p50", "beside_alone_p50"},
     "own-filter": {"own_filter_3_p50", "own_filter_3_cpu", "own_filter_3_idle"},
     "reads": {"first_answer_20"},
     "reconnect": {

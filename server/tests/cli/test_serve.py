@@ -174,6 +174,48 @@ def test_both_websockets_speak_the_same(tmp_path, kind):
             connect(url.replace("http", "ws") + "/elsewhere")
 
 
+@pytest.mark.rule("P90", "P92", "P95")
+def test_a_client_of_another_make_agrees_on_compression(tmp_path):
+    """Its deflater and ours read each other, in one frame and in fragments."""
+    with serving(tmp_path, "--port", "0") as (_, url):
+        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        address = url.replace("http", "ws") + "/runtime/session"
+        with connect(address) as deflated, connect(address, compression=None) as plain:
+            agreed = deflated.response.headers["Sec-WebSocket-Extensions"]
+            assert agreed.startswith("permessage-deflate; server_no_context_takeover")
+            assert "Sec-WebSocket-Extensions" not in plain.response.headers
+            query = {"todos": {"$": {"where": {"id": {"$in": [app["id"]] * 5_000}}}}}
+            whole = orjson.dumps({"op": "add-query", "q": query}).decode()
+            answers = []
+            for session in (deflated, plain):
+                session.send(orjson.dumps({"op": "init", "app-id": app["id"]}).decode())
+                assert orjson.loads(session.recv(WAIT_S))["op"] == "init-ok"
+                session.send(whole)
+                answers.append(session.recv(WAIT_S))
+                session.send([whole[:10], whole[10:70_000], whole[70_000:]])
+                answers.append(session.recv(WAIT_S))
+                assert session.ping().wait(WAIT_S)
+            assert len(set(answers)) == 1
+            assert len(answers[0]) > 100_000
+
+
+@pytest.mark.rule("P99")
+@pytest.mark.parametrize(
+    ("flags", "variables"),
+    [
+        ((), {"TRICE_COMPRESSION": "0"}),
+        (("--no-compression",), {}),
+        (("--websocket", "asgi"), {}),
+    ],
+)
+def test_compression_can_be_declined(tmp_path, flags, variables):
+    with (
+        serving(tmp_path, "--port", "0", *flags, **variables) as (_, url),
+        connect(url.replace("http", "ws") + "/runtime/session") as session,
+    ):
+        assert "Sec-WebSocket-Extensions" not in session.response.headers
+
+
 @pytest.mark.rule("A215")
 @pytest.mark.parametrize("kind", ["picows", "asgi"])
 def test_sockets_are_from_where_the_proxy_says(tmp_path, kind):

@@ -78,6 +78,7 @@ def where(etype: str, **conditions: Any) -> Rule:
 
 
 RANKED, AGED = where("todos", rank=1), where("people", age=1)
+UNRANKED = where("todos", rank=0)
 OF_ADULTS = where("todos", owner__age=1)
 
 
@@ -122,6 +123,16 @@ SHAPES: dict[str, tuple[Any, Eyes, list[Any]]] = {
     "field tested": (
         {"todos": {"$": {"where": {"title": "a"}}}},
         fields("todos.title", RANKED),
+        RANK,
+    ),
+    "field that is null once it is hidden": (
+        {"todos": {"$": {"where": {"title": {"$isNull": True}}}}},
+        fields("todos.title", UNRANKED),
+        RANK,
+    ),
+    "link that is null once it is hidden": (
+        {"todos": {"$": {"where": {"owner": {"$isNull": True}}}}},
+        fields("todos.owner", UNRANKED),
         RANK,
     ),
     "field tested on a path": (
@@ -183,6 +194,33 @@ def test_a_change_of_what_is_visible_touches_the_answer(name: str, tmp_path: Pat
         assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
         (commit,) = stage.commits
         assert index.affected(commit) == {"it"}
+        await stage.engine.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.rule("L18", "L72")
+def test_a_row_that_moves_because_its_order_is_hidden_touches_the_page(tmp_path: Path) -> None:
+    """It is behind the page while it shows its title; hidden, it comes first, as null does."""
+
+    async def scene() -> None:
+        world = World(0, random.Random(0), ["todos", "people", "tags"])
+        world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
+        stage = VisibleStage(world, tmp_path / "app.db")
+        await stage.transact(schema_steps(world))
+        ids = [f"e000001{n}-0000-4000-8000-00000000000{n}" for n in range(4)]
+        for entity, title in zip(ids, "abcd", strict=True):
+            cells = {"todos.id": entity, "todos.title": title, "todos.rank": 0}
+            await stage.transact([put(entity, name, value) for name, value in cells.items()])
+        query = {"todos": {"$": {"order": {"title": "asc"}, "limit": 1}}}
+        eyes = fields("todos.title", UNRANKED)
+        tree = stage.tree(query, eyes)
+        index: Subscriptions[str] = Subscriptions()
+        index.put("it", read_set(tree))
+        stage.commits.clear()
+        await stage.transact([put(ids[3], "todos.rank", 1)])
+        assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
+        assert index.affected(stage.commits[0]) == {"it"}
         await stage.engine.close()
 
     asyncio.run(scene())

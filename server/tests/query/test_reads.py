@@ -38,23 +38,26 @@ def test_own_conditions(books: Library) -> None:
             }
         },
     )
-    assert form.etype == "books" and form.via is None and form.is_paged
+    assert form.etype == "books" and form.via is None
     tested = ids(
         "books.title", "books.born", "books.author", "books.id", "books.pages", "books.note",
         "books.kind",
     )  # fmt: skip
     assert form.own_attrs == tested
-    assert form.shown == (tested - ids("books.id")) | ids("books.sub")
     assert form.order == name_id("books.title")
-    assert [(e.attr.label, e.cells, e.is_by_instant) for e in form.equalities] == [
-        ("title", {"a"}, False),
-        ("born", {1735689600000000, None}, True),
-        ("author", {entity(10)}, False),
-        ("id", {entity(1), entity(2)}, False),
+    title, author, born = (name_id(f"books.{name}") for name in ("title", "author", "born"))
+    assert [one.cells for one in form.anchors] == [
+        {(title, "a")},
+        set(),
+        {(author, entity(10))},
+        {(name_id("books.id"), entity(1)), (name_id("books.id"), entity(2))},
+        set(),
+        {(name_id("books.note"), 1), (name_id("books.kind"), 2)},
     ]
-    born = form.equalities[1]
-    assert born.key("2025-01-01T00:00:00Z") in born.cells and born.key(None) in born.cells
-    assert form.equalities[0].key("a") == "a"
+    assert {(span.lane.attr_id, span.lane.measure) for span in form.anchors[1].spans} == {
+        (born, "instant")
+    }
+    assert len(form.anchors[1].spans) == 2, "the day, and null"
     assert form.paths == () and form.waits == ()
 
 
@@ -70,10 +73,12 @@ def test_paths(books: Library) -> None:
         (["author"], "people", ids("people.boss", "people.age")),
         (["author", "boss"], "people", ids("people.name")),
     ]
-    (equality,) = form.equalities
-    assert equality.attr.label == "tags" and equality.is_forward
+    assert form.anchors == ()
+    (end,) = form.ends
+    assert (end.attr_id, end.is_forward, end.end) == (name_id("books.tags"), True, entity(1))
     (form,) = reads(books, {"people": {"$": {"where": {"books": uid(1)}}}})
-    assert not form.equalities[0].is_forward
+    (end,) = form.ends
+    assert (end.attr_id, end.is_forward) == (name_id("books.author"), False)
 
 
 def test_levels_and_unknown_names(books: Library) -> None:

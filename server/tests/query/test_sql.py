@@ -59,16 +59,16 @@ def test_one_statement_per_level_however_many_parents(
         ({"order": {"title": "desc"}, "limit": 5}, "books~title~order"),
         ({"order": {"pages": "desc"}, "limit": 5}, "books~pages~value"),
         ({"order": {"born": "asc"}, "limit": 5}, "books~born~order"),
-        ({"where": {"title": "b1"}}, "books~title~value (title=?)"),
-        ({"where": {"title": {"$in": ["b1", "b2"]}}}, "books~title~value (title=?)"),
-        ({"where": {"kind": 5}}, "books~kind~value (kind=?)"),
+        ({"where": {"title": "b1"}}, "books~title~value (title=?"),
+        ({"where": {"title": {"$in": ["b1", "b2"]}}}, "books~title~value (title=?"),
+        ({"where": {"kind": 5}}, "books~kind~value (kind=?"),
         ({"where": {"isbn": "x"}}, "books~isbn~unique (isbn=?)"),
         ({"where": {"title": {"$gt": "b1"}}}, "books~title~value (title>?)"),
         ({"where": {"pages": {"$gt": 1, "$lte": 9}}}, "books~pages~value (pages>? AND pages<?)"),
         ({"where": {"born": {"$lt": "2025-01-01"}}}, "books~born~order (born~order<?)"),
         ({"where": {"born": "2025-01-01"}}, "books~born~order (born~order=?)"),
         ({"where": {"id": uid(1)}}, "sqlite_autoindex_books_1 (id=?)"),
-        ({"where": {"author": uid(10)}}, "books~author~value (author=?)"),
+        ({"where": {"author": uid(10)}}, "books~author~value (author=?"),
         ({"where": {"or": [{"title": "a"}, {"pages": 5}]}}, "MULTI-INDEX OR"),
         ({"where": {"title": {"$in": ["a", None]}}}, "MULTI-INDEX OR"),
     ],
@@ -101,12 +101,12 @@ def test_a_page_after_a_cursor_starts_at_the_cursor(
 @pytest.mark.rule("Q92")
 def test_selective_conditions_on_linked_entities_start_there(library: Library) -> None:
     first, *_ = explained(library, {"books": {"$": {"where": {"author.name": "p11"}}}})
-    assert "people~name~value (name=?)" in first and "books~author~value (author=?)" in first
+    assert "people~name~value (name=?" in first and "books~author~value (author=?" in first
     first, *_ = explained(library, {"people": {"$": {"where": {"books.title": "b1"}}}})
-    assert "books~title~value (title=?)" in first
+    assert "books~title~value (title=?" in first
     assert "sqlite_autoindex_people_1 (id=?)" in first
     first, *_ = explained(library, {"tags": {"$": {"where": {"books.title": "b1"}}}})
-    assert "books~title~value (title=?)" in first and "sqlite_autoindex_tags_1 (id=?)" in first
+    assert "books~title~value (title=?" in first and "sqlite_autoindex_tags_1 (id=?)" in first
     first, *_ = explained(library, {"books": {"$": {"where": {"tags": uid(20)}}}})
     assert "sqlite_autoindex_books_1 (id=?)" in first
 
@@ -125,4 +125,4 @@ def test_levels_below_are_read_by_the_ids_above(library: Library) -> None:
     assert "sqlite_autoindex_people_1 (id=?)" in author
     assert "SCAN e" not in tags and "SCAN p" not in tags
     _, books = explained(library, {"people": {"books": {}}})
-    assert "books~author~value (author=?)" in books
+    assert "books~author~value (author=?" in books

@@ -208,6 +208,24 @@ def test_judging_a_long_transaction_leaves_the_loop(
     play(tmp_path, {"todos": {"allow": {"create": create, "view": "true"}}}, scene)
 
 
+@pytest.mark.rule("R129")
+def test_judging_again_takes_no_tokens_again(tmp_path: Path) -> None:
+    async def scene(database: Database) -> None:
+        steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(60)]
+        await database.transact_admin(steps, identity=caller(1))
+        one = ["create", "todos", uid(300), {"title": "t"}]
+        await database.transact_admin([one], identity=caller(1))
+        with pytest.raises(LimitExceeded, match="rate limit"):
+            await database.transact_admin(
+                [["create", "todos", uid(301), {"title": "t"}]], identity=caller(1)
+            )
+
+    numbers = "[" + ",".join("1" for _ in range(15)) + "]"
+    create = f"{numbers}.all(a, {numbers}.all(b, a == b)) && rateLimit.new.limit(auth.id)"
+    limit = {"limits": [{"capacity": 61, "refill": {"period": "1 hour"}}]}
+    play(tmp_path, {"$rateLimits": {"new": limit}, "todos": {"allow": {"create": create}}}, scene)
+
+
 @pytest.mark.rule("R86")
 def test_known_conditions_are_those_of_the_caller_and_of_the_attrs(notes: Notes) -> None:
     notes.library.add("notes", 10, owner=1, title="a")

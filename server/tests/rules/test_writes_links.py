@@ -9,6 +9,7 @@ import pytest
 
 from support.ruled_app import RuledApp
 from support.transact_app import App, uid
+from trice import limits
 from trice.rules.writes import CheckResult
 
 SIDES = ("neither", "forward", "reverse", "both")
@@ -250,3 +251,22 @@ def test_link_rules_that_do_not_look_do_not_read_the_other_end(app: App) -> None
         RuledApp(app, rules).act([step])
         counts.append(len(app.statements))
     assert [count - counts[0] for count in counts] == [0, 1, 2]
+
+
+@pytest.mark.rule("R130")
+@pytest.mark.parametrize("kept_max", [1, 1000])
+def test_what_writes_ask_follows_names_that_change(
+    app: App, monkeypatch: pytest.MonkeyPatch, kept_max: int
+) -> None:
+    monkeypatch.setattr(limits, "RULE_QUESTIONS_KEPT", kept_max)
+    closed = {"link": {"owner": "false", "keeper": "true"}}
+    ruled = RuledApp(app, {"todos": {"allow": {"$default": "true", **closed}}})
+    app.put("todos", 1)
+    app.put("people", 5)
+    linking = [ruled.link("todos", 1, "owner", 5)]
+    assert not ruled.would_allow(linking)
+    owner = app.attr("todos", "owner")
+    names = [[owner.forward.id, "todos", "keeper"], [owner.forward.id, "todos", "owner"]]
+    for name, is_allowed in zip(names, (True, False), strict=True):
+        app.transact([["update-attr", {"id": owner.id, "forward-identity": name}]])
+        assert ruled.would_allow(linking) is is_allowed

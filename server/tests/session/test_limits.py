@@ -214,6 +214,7 @@ def test_stopping_closes_every_session_with_1012(play):
     play(scene)
 
 
+@pytest.mark.rule("P40")
 def test_everything_of_a_turn_leaves_in_one_write(play):
     async def scene(stage):
         client = await stage.client()

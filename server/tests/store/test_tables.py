@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from support.attrs import blob, entity, link
+from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import text_order
 from trice.store.engine import UniqueViolation, WriteTx
-from trice.store.tables import create_attr, order_column, quoted, replace_attr
+from trice.store.tables import create_attr, order_column, quoted, renew_indexes, replace_attr
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 
@@ -123,12 +124,16 @@ def test_namespace_gets_a_table_of_its_own_while_a_renamed_one_keeps_the_old(in_
     ("flags", "expected"),
     [
         ({}, set()),
-        ({"is_indexed": True}, {(False, "v,id")}),
+        ({"is_indexed": True}, {(False, "v,_created_ms,id")}),
         ({"is_unique": True}, {(True, "v")}),
         ({"is_unique": True, "is_indexed": True}, {(True, "v")}),
         ({"checked_type": "string"}, set()),
         ({"is_indexed": True, "checked_type": "number"}, {(False, "v,id")}),
-        ({"is_indexed": True, "checked_type": "string"}, {(False, "v,id"), (False, "v~order,id")}),
+        ({"is_indexed": True, "checked_type": "boolean"}, {(False, "v,id")}),
+        (
+            {"is_indexed": True, "checked_type": "string"},
+            {(False, "v,_created_ms,id"), (False, "v~order,id")},
+        ),
         (
             {"is_indexed": True, "checked_type": "date", "is_unique": True},
             {(True, "v"), (False, "v~order,id")},
@@ -165,7 +170,7 @@ def test_links_can_be_walked_backwards(in_tx: InTx, *, is_unique: bool) -> None:
                 link("t", "many", "u", "manies", is_unique=is_unique),
             ],
         )
-        assert ((True, "one") if is_unique else (False, "one,id")) in indexes(tx, one)
+        assert ((True, "one") if is_unique else (False, "one,_created_ms,id")) in indexes(tx, one)
         assert indexes(tx, many) == {(True, "target") if is_unique else (False, "target,source")}
         flipped = replace_attr(tx, many, replace(many, is_unique=not is_unique))
         assert indexes(tx, flipped) == {(False, "target,source") if is_unique else (True, "target")}
@@ -265,7 +270,7 @@ def test_has_many_link_becomes_has_one_and_keeps_the_oldest_target(in_tx: InTx) 
         one = replace_attr(tx, many, replace(many, cardinality="one"))
         assert one.table == "t"
         assert cells(tx, one) == {1: entity(8), 2: None, 3: entity(7)}
-        assert (False, f"{one.column},id") in indexes(tx, one)
+        assert (False, f"{one.column},_created_ms,id") in indexes(tx, one)
         assert tx.rows("SELECT _created_ms FROM t WHERE id = ?", (entity(3),)) == [(None,)]
         assert not tx.rows("SELECT 1 FROM sqlite_schema WHERE name = ?", (many.table,))
 
@@ -316,5 +321,40 @@ def test_what_does_not_show_on_disk_changes_one_row(in_tx: InTx) -> None:
         assert (kept.table, kept.column) == ("t", "v")
         assert tx.rows("SELECT sql FROM sqlite_schema") == schema
         assert tx.rows('SELECT name, "column" FROM _attrs') == [("t.w", "v")]
+
+    in_tx(work)
+
+
+@pytest.mark.rule("S75")
+def test_indexes_with_other_columns_are_made_anew_while_tables_are_small(
+    in_tx: InTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(tx: WriteTx) -> None:
+        attrs = created(
+            tx,
+            [
+                blob("t", "id"),
+                blob("t", "kind", is_indexed=True),
+                blob("t", "rank", is_indexed=True, checked_type="number"),
+                link("t", "owner", "u", "ts", cardinality="one"),
+                link("t", "tags", "g", "ts"),
+            ],
+        )
+        tx.rows("INSERT INTO t (id, _created_ms) VALUES (?, 1), (?, 1)", (entity(1), entity(2)))
+        wanted = indexes(tx, attrs[1])
+        assert {(False, "kind,_created_ms,id"), (False, "rank,id")} < wanted
+        for column in ("kind", "owner"):
+            tx.rows(f'DROP INDEX "t~{column}~value"')
+            tx.rows(f'CREATE INDEX "t~{column}~value" ON t ({column}, id)')
+        before = indexes(tx, attrs[1])
+        # Two rows for each of two indexes: there is room for none, one, then the other.
+        for rows_max, renewed in ((1, 0), (3, 1), (2, 2)):
+            monkeypatch.setattr(limits, "INDEX_RENEWED_ROWS_MAX", rows_max)
+            renew_indexes(tx, Catalog(attrs))
+            assert len(before - indexes(tx, attrs[1])) == renewed
+        assert indexes(tx, attrs[1]) == wanted
+        schema = tx.rows("SELECT sql FROM sqlite_schema")
+        renew_indexes(tx, Catalog(attrs))
+        assert tx.rows("SELECT sql FROM sqlite_schema") == schema
 
     in_tx(work)

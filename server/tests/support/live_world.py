@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +41,9 @@ from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 
+DrawQuery = Callable[[World, Cursors], Query]
+DrawChange = Callable[[World], list[Step]]
+
 SHAPES = ("flat", "flat", "tree", "tree-one")
 
 
@@ -65,8 +68,9 @@ class LiveWorld:
     commits   made so far
     """
 
-    def __init__(self, world: World, path: Path) -> None:
+    def __init__(self, world: World, path: Path, draw_query: DrawQuery = random_query) -> None:
         self.world = world
+        self.draw_query = draw_query
         self.runtime = FakeRuntime()
         self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
         self.cache = EntityCache()
@@ -132,7 +136,7 @@ class LiveWorld:
     async def ask(self, cursors: Cursors, eyes: Eyes | None) -> None:
         """Watch a random query, unless it is not accepted."""
         draw = self.world.random
-        query = random_query(self.world, cursors)
+        query = self.draw_query(self.world, cursors)
         kind = draw.random()
         if kind < 0.1:
             query = random_aggregate(self.world)
@@ -241,12 +245,20 @@ def schema_change(world: World) -> list[Step]:
             return [[f"{kind}-attr", attr["id"]]]
 
 
-async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Counter[str]:
+async def live_story(
+    seed: int,
+    world: World,
+    path: Path,
+    *,
+    rounds: int,
+    draw_query: DrawQuery = random_query,
+    draw_change: DrawChange = random_transaction,
+) -> Counter[str]:
     """Watch random queries of random eyes; after every round of commits each equals a fresh run.
 
     returns   how often what happened
     """
-    stage = LiveWorld(world, path)
+    stage = LiveWorld(world, path, draw_query)
     stage.live.start()
     steps_on_loop = limits.READ_STEPS_ON_LOOP
     draw = world.random
@@ -265,7 +277,7 @@ async def live_story(seed: int, world: World, path: Path, *, rounds: int) -> Cou
             is_schema = draw.random() < 0.02
             writes = [
                 asyncio.ensure_future(
-                    stage.transact(schema_change(world) if is_schema else random_transaction(world))
+                    stage.transact(schema_change(world) if is_schema else draw_change(world))
                 )
                 for _ in range(count)
             ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from trice.protocol.shared import Frame, plain
 from trice.session.hub import Hub
 
 WAIT_S = 10
@@ -33,10 +34,11 @@ class MemoryClient:
 
     # --- Socket ------------------------------------------------------------------------------
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         self.writes += 1
-        self.raw.extend(frames)
-        self.received.extend(orjson.loads(frame) for frame in frames)
+        raw = [plain(frame) for frame in frames]
+        self.raw.extend(raw)
+        self.received.extend(orjson.loads(bytes(frame)) for frame in raw)
         self._change.set()
 
     @property

@@ -32,7 +32,7 @@ def _form(world: World, etype: str, cursors: Cursors, *, depth: int) -> dict[str
     if draw.random() < 0.45:
         options["order"] = {draw.choice(_order_labels(world, etype)): draw.choice(("asc", "desc"))}
     if depth == 0 and draw.random() < 0.45:
-        _add_paging(world, etype, options, cursors)
+        add_paging(world, etype, options, cursors)
     form: dict[str, Any] = {"$": options} if options else {}
     links = world.links(etype)
     if depth < 3 and links and draw.random() < 0.6:
@@ -51,7 +51,8 @@ def _order_labels(world: World, etype: str) -> list[str]:
     return ["serverCreatedAt", *sortable, *texts]
 
 
-def _add_paging(world: World, etype: str, options: dict[str, Any], cursors: Cursors) -> None:
+def add_paging(world: World, etype: str, options: dict[str, Any], cursors: Cursors) -> None:
+    """Cut a form that may be ordered: by number, from either end, at cursors."""
     draw = world.random
     label = next(iter(options.get("order", {"serverCreatedAt": "asc"})))
     known = cursors.get((etype, label), [])

@@ -16,6 +16,7 @@ from trice.protocol.ids import EntityId
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge
+from trice.rules.questions import Questions
 from trice.rules.writes import CheckResult, WriteChecks
 from trice.store.commit import Commit
 from trice.store.engine import Statements
@@ -28,6 +29,7 @@ class RuledApp:
     def __init__(self, app: App, rules: Any = None) -> None:
         self.app = app
         self.rules = Rules.parse(rules)
+        self.questions = Questions(self.rules, has_all=False)
         self.buckets = Buckets(app.runtime)
 
     def act(
@@ -102,7 +104,10 @@ class RuledApp:
 
     def checks(self, user: int | None, recorder: list[CheckResult] | None = None) -> WriteChecks:
         identity = GUEST if user is None else Identity("user", user_id=EntityId(raw(user)))
-        return WriteChecks(self.rules, partial(self._judge, identity), recorder=recorder)
+        questions = self.questions
+        if recorder is not None:
+            questions = Questions(self.rules, has_all=True)
+        return WriteChecks(questions, partial(self._judge, identity), recorder=recorder)
 
     def _judge(
         self,

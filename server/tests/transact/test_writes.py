@@ -291,3 +291,12 @@ def test_an_update_writes_only_what_changed(library: App) -> None:
     library.put("books", 1, title="a", pages=2)
     (update,) = [sql for sql in library.statements if sql.startswith("UPDATE")]
     assert update == 'UPDATE "books" SET "pages" = ? WHERE id = ?'
+
+
+@pytest.mark.rule("T102")
+def test_one_statement_reads_a_row_and_one_writes_it(library: App) -> None:
+    library.put("books", 0, title="a", pages=1, isbn="0", author=uid(5))
+    library.put("books", 1, title="b", pages=2, isbn="1", author=uid(5))
+    assert [sql.split()[0] for sql in library.statements] == ["SELECT", "INSERT"]
+    library.put("books", 1, title="c", pages=3, isbn="2", author=uid(6))
+    assert [sql.split()[0] for sql in library.statements] == ["SELECT", "UPDATE"]

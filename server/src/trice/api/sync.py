@@ -27,6 +27,7 @@ from trice.api.parameters import is_true, json_body, malformed, missing
 from trice.errors import NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
+from trice.protocol.shared import Frame, plain
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.session.session import Session
@@ -49,8 +50,8 @@ class QueuedSocket:
         self.closing: tuple[int, str] | None = None
         self.session: Session | None = None
 
-    def send(self, frames: Sequence[bytes]) -> None:
-        self._frames.extend(frames)
+    def send(self, frames: Sequence[Frame]) -> None:
+        self._frames.extend(map(plain, frames))
         self._backlog_bytes += sum(map(len, frames))
         self._change.set()
 

@@ -213,6 +213,11 @@ class Apps:
         app.users -= 1
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
 
+    def forget_unwatched(self) -> None:
+        """Free what only live queries need, in apps that have none."""
+        for app in self._open.values():
+            app.database.forget_unwatched()
+
     async def delete(self, app_id: AppId) -> None:
         """End an app: its row, its sessions, its files."""
         # The row first: from here on nobody can begin to open it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from trice.protocol.ids import AttrId
@@ -43,6 +44,10 @@ class Attr:
     deleted_ms   soft-deleted at; hidden from queries and clients
     table        physical table: of the namespace, or of the pairs for a link of cardinality many
     column       physical column of the value; empty for a link of cardinality many
+
+    What follows from these is computed once: writes and reads ask it for every value.
+
+    is_pairs     a link stored as a table of pairs; every other attr is a column of its namespace
     """
 
     id: AttrId
@@ -62,32 +67,25 @@ class Attr:
     metadata: Mapping[str, Any] | None = field(default=None, compare=False)
     table: str = field(default="", compare=False)
     column: str = field(default="", compare=False)
+    etype: str = field(init=False, default="", repr=False, compare=False)
+    label: str = field(init=False, default="", repr=False, compare=False)
+    is_ref: bool = field(init=False, default=False, repr=False, compare=False)
+    is_id: bool = field(init=False, default=False, repr=False, compare=False)
+    is_pairs: bool = field(init=False, default=False, repr=False, compare=False)
 
-    @property
-    def etype(self) -> str:
-        return self.forward.etype
-
-    @property
-    def label(self) -> str:
-        return self.forward.label
+    def __post_init__(self) -> None:
+        is_ref = self.value_type == "ref"
+        put = partial(object.__setattr__, self)
+        put("etype", self.forward.etype)
+        put("label", self.forward.label)
+        put("is_ref", is_ref)
+        put("is_id", not is_ref and self.forward.label == "id")
+        put("is_pairs", is_ref and self.cardinality == "many")
 
     @property
     def name(self) -> str:
         """`etype.label`, as error messages write it."""
         return f"{self.forward.etype}.{self.forward.label}"
-
-    @property
-    def is_ref(self) -> bool:
-        return self.value_type == "ref"
-
-    @property
-    def is_id(self) -> bool:
-        return self.forward.label == "id" and self.value_type == "blob"
-
-    @property
-    def is_pairs(self) -> bool:
-        """A link stored as a table of pairs; every other attr is a column of its namespace."""
-        return self.value_type == "ref" and self.cardinality == "many"
 
     @property
     def is_sortable(self) -> bool:

@@ -12,6 +12,7 @@ import orjson
 
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AttrId
+from trice.protocol.shared import SharedPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +153,11 @@ class Catalog:
     def wire_json(self) -> bytes:
         """`wire()` encoded once, shared by every session that needs it."""
         return orjson.dumps(self.wire())
+
+    @cached_property
+    def wire_part(self) -> SharedPart:
+        """`wire_json` as a part of frames."""
+        return SharedPart(self.wire_json)
 
     @cached_property
     def wire_name(self) -> str:

@@ -25,12 +25,21 @@ import orjson
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.dates import instant_us
 from trice.protocol.ids import uuid_text
+from trice.protocol.kept_json import dumps_to_keep
 
 Cell = int | float | str | bytes | None
 
 NULL: Final = b"\x00"
 FALSE: Final = b"\x01"
 TRUE: Final = b"\x02"
+
+_BITS: Final[dict[type, int]] = {
+    type(None): 0,
+    bool: INFERRED_BITS["boolean"],
+    int: INFERRED_BITS["number"],
+    float: INFERRED_BITS["number"],
+    str: INFERRED_BITS["string"],
+}
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
@@ -51,6 +60,8 @@ _COLLATOR: Final = icu.Collator.createInstance(icu.Locale("en-US"))
 
 def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
     """Turn a JSON value into the cell that keeps it. `value` is checked already."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return None if is_indexed else NULL
     if value is True:
@@ -59,7 +70,7 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
         return FALSE
     if isinstance(value, int):
         return value if INT64_MIN <= value <= INT64_MAX else float(value)
-    if isinstance(value, (str, float)):
+    if isinstance(value, float):
         return value
     return dump_document(value)
 
@@ -67,9 +78,9 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
 def dump_document(value: Any) -> bytes:
     """An array or object as JSON with sorted keys; integers beyond 64 bits become floats."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return dumps_to_keep(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        return orjson.dumps(_with_floats(value), option=orjson.OPT_SORT_KEYS)
+        return dumps_to_keep(_with_floats(value), option=orjson.OPT_SORT_KEYS)
 
 
 def _with_floats(value: Any) -> Any:
@@ -144,6 +155,4 @@ def json_type(value: Any) -> str:
 
 def inferred_bit(value: Any) -> int:
     """The bit a written value adds to its attr's inferred types; null adds none."""
-    if value is None:
-        return 0
-    return INFERRED_BITS.get(json_type(value), INFERRED_BITS["json"])
+    return _BITS.get(type(value), INFERRED_BITS["json"])

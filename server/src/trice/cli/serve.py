@@ -96,6 +96,12 @@ from trice.server import Server
     help="WebSocket implementation.",
 )
 @click.option(
+    "--compression/--no-compression",
+    envvar="TRICE_COMPRESSION",
+    default=True,
+    help="Deflate WebSocket messages for clients that offer it (picows only).",
+)
+@click.option(
     "--log-level",
     envvar="TRICE_LOG_LEVEL",
     type=click.Choice(log.LEVELS),
@@ -117,6 +123,7 @@ def serve(
     secret_key: str | None,
     private_hosts: bool,
     websocket: str,
+    compression: bool,
     log_level: str,
 ) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
@@ -135,6 +142,7 @@ def serve(
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
             websocket=websocket,
+            has_compression=compression,
             log_level=log_level,
         )
     except InvalidInput as failure:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from trice import limits
 from trice.errors import LimitExceeded
 from trice.live.kept import KeptTree
+from trice.protocol.kept_json import dumps_to_keep
 from trice.query.encode import (
     EntityCache,
     FlatParts,
@@ -64,7 +63,7 @@ def _joined(parts: FlatParts) -> Encoded:
 
 def _nested(tree: Tree, shape: str) -> Encoded:
     nested = nested_result(tree, is_inferring=shape == "tree-one")
-    answer = Answer(orjson.dumps(nested), orjson.dumps(result_meta(tree)))
+    answer = Answer(dumps_to_keep(nested), dumps_to_keep(result_meta(tree)))
     check_size(answer.result_json)
     return Encoded(answer, None)
 

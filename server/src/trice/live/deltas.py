@@ -21,6 +21,7 @@ import orjson
 from trice import limits
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
 _ENTRY_BYTES: Final = 1_000
@@ -47,7 +48,7 @@ class Current(Protocol):
     def digest(self) -> bytes: ...
     @property
     def tx(self) -> TxId: ...
-    def computation(self) -> bytes: ...
+    def computation(self) -> SharedPart: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class Deltas:
         entry.lead_to(live.digest)
         if entry.full is None:
             names = down.names_of(entry.query_id, _text(live.digest))
-            entry.full = down.named_computation(live.computation(), names)
+            entry.full = down.named_computation(live.computation().plain, names)
             entry.made_bytes += len(entry.full)
             self._count(entry)
         return entry.full
@@ -264,7 +265,8 @@ class Deltas:
             frame = self.frame(live, NOTHING_HELD)
             self._keep_frame(live, held, frame, size_bytes=0)
         else:
-            frame = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs_json=None)
+            whole = down.refresh_ok([self.computation(live, held)], tx=live.tx, attrs=None)
+            frame = SharedFrame(plain(whole))
             self._keep_frame(live, held, frame, size_bytes=len(frame))
         return frame
 

@@ -10,10 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import orjson
-
 from trice.catalog.attr import Attr
-from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.live.matching import (
     Cells,
@@ -27,6 +24,7 @@ from trice.live.matching import (
 from trice.live.reads import shows_elsewhere
 from trice.live.rows import Bag, Window, is_same_row
 from trice.protocol.ids import AttrId, EntityId
+from trice.protocol.kept_json import dumps_to_keep
 from trice.query.ast import Form
 from trice.query.encode import (
     EntityCache,
@@ -83,10 +81,10 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
         tested.add(reads.order)
     if plan.via is not None and plan.held == "child":
         tested.add(plan.via.attr.id)
-    elsewhere = {
-        attr_id for attr_id in tested if _shows_elsewhere(whole.catalog, attr_id, plan.etype)
-    }
-    births: set[str] = set()
+    by_id = whole.catalog.by_id
+    elsewhere = {attr_id for attr_id in tested if shows_elsewhere(by_id[attr_id], plan.etype)}
+    # A link that is a column of its source has the time of that, hence none before its birth.
+    births = {by_id[attr_id].etype for attr_id in elsewhere if not by_id[attr_id].is_pairs}
     for path in reads.paths:
         elsewhere.update(path.attrs, (step.attr.id for step in path.links))
         births.update(step.etype for step in path.links)
@@ -121,10 +119,6 @@ def _own_part(
         for place, (attr, is_shown) in enumerate(zip(columns, shown, strict=True), CELLS_FROM)
         if is_shown is not always
     )
-
-
-def _shows_elsewhere(catalog: Catalog, attr_id: AttrId, etype: str) -> bool:
-    return shows_elsewhere(catalog.by_id[attr_id], etype)
 
 
 def is_patchable(plan: Plan) -> bool:
@@ -381,7 +375,7 @@ class KeptTree:
             rows += level.fragments(cache)
             if level.pairs.times:
                 links += level.pair_fragments()
-        return FlatParts(rows, links, orjson.dumps(result_meta(self.tree)))
+        return FlatParts(rows, links, dumps_to_keep(result_meta(self.tree)))
 
     def sync_pairs(self) -> None:
         """Bring the tree in line with the levels' pairs."""

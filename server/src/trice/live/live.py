@@ -12,8 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import orjson
-
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
@@ -104,6 +102,13 @@ class Live:
         """Wait until nothing is due and no slow run is under way."""
         await self._is_idle.wait()
 
+    def shared(self, question: Question) -> Question:
+        """The equal question that is watched already, if its text is the same too: so that those
+        who share an answer share the question in memory."""
+        live = self._queries.get(question)
+        is_same = live is not None and live.question.q_json == question.q_json
+        return live.question if live is not None and is_same else question
+
     def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Start to watch, with the current answer at hand when this returns.
 
@@ -123,6 +128,11 @@ class Live:
             self._kept[live] = self._kept.pop(live)
         live.watchers[watcher] = None
         return live
+
+    def has_answer(self, question: Question) -> bool:
+        """Whether the current answer is at hand."""
+        live = self._queries.get(question)
+        return live is not None and live.answer is not None and live not in self._due
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """`watch_now`, on a reader thread when the run is long; equal ones wait together.
@@ -192,7 +202,7 @@ class Live:
         """Watch without an answer at hand: `watcher` is told once there is one, or it failed."""
         live = self._queries.get(question)
         if live is None:
-            live = LiveQuery(question, orjson.dumps(question.source))
+            live = LiveQuery(question)
             self._queries[question] = live
         live.watchers[watcher] = None
         self.recall(live)
@@ -233,6 +243,7 @@ class Live:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
             self._aggregates.note(touched, commit)
+            self.counts.looked_at = self._subscriptions.looked_at
             self.counts.touched += len(touched)
             touched.update(self._broken)
             for live in touched:
@@ -370,7 +381,7 @@ class Live:
                     "overloaded",
                     f"This app already has {limits.LIVE_QUERIES_MAX} different live queries.",
                 )
-            live = LiveQuery(question, orjson.dumps(question.source))
+            live = LiveQuery(question)
             self._queries[question] = live
         self._adopt(live, run, tx)
         return live
@@ -453,7 +464,7 @@ class Live:
         else:
             logger.error(
                 "live query failed q=%s",
-                live.q_json[:200].decode(errors="replace"),
+                live.question.q_json[:200].decode(errors="replace"),
                 exc_info=cause,
             )
             failure = Bug("unknown", "The server failed to refresh this query.")

@@ -15,6 +15,8 @@ from trice.live.answers import Answer
 from trice.live.maintain import Kept
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.protocol.kept_json import dumps_to_keep, fitted
+from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
 NO_TX: Final = TxId(0)
@@ -25,33 +27,44 @@ NO_TX: Final = TxId(0)
 class Question:
     """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
 
-    source    the query as the client sent it
+    q_json    the query as the client sent it
     identity  whoever of those with these rights asked first
     rights    identities with equal rights see the same answer
-    shape     "flat": triples for the client's own evaluation · "tree": nested objects ·
-              "tree-one": nested, has-one links as a single object
+    asked     what a client asked for, whoever it is at the moment: its shape, which is
+              "flat" (triples for the client's own evaluation), "tree" (nested objects) or
+              "tree-one" (nested, has-one links as a single object); and its `query_key`
     """
 
-    source: Any = field(compare=False)
+    q_json: bytes = field(compare=False)
     identity: Identity = field(compare=False)
     rights: str
-    shape: str
-    key: bytes
+    asked: tuple[str, bytes]
 
     @staticmethod
     def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
-        """Build a question; key order inside `source` does not matter for sharing."""
-        return Question(source, identity, rights, shape, query_key(source))
+        """Build a question; key order inside `source` does not matter for sharing.
+
+        raises   orjson.JSONEncodeError when `source` is no JSON that orjson can write
+        """
+        key = query_key(source)
+        q_json = orjson.dumps(source)
+        q_json = key if q_json == key else fitted(q_json)
+        return Question(q_json, identity, rights, (shape, key))
 
     @property
-    def asked(self) -> tuple[str, bytes]:
-        """What a client asked for, whoever it is at the moment."""
-        return self.shape, self.key
+    def shape(self) -> str:
+        """In which form the answer is wanted, see `asked`."""
+        return self.asked[0]
+
+    @property
+    def source(self) -> Any:
+        """The query as an object, made anew for each who needs it: that is once a whole run."""
+        return orjson.loads(self.q_json)
 
 
 def query_key(source: Any) -> bytes:
     """Equal for equal queries, whatever the order of their keys."""
-    return orjson.dumps(source, option=orjson.OPT_SORT_KEYS)
+    return dumps_to_keep(source, option=orjson.OPT_SORT_KEYS)
 
 
 class RightsChanged(Exception):
@@ -73,7 +86,6 @@ class LiveQuery:
     """
 
     question: Question
-    q_json: bytes
     answer: Answer | None = None
     error: TriceError | None = None
     is_outdated: bool = False
@@ -84,8 +96,9 @@ class LiveQuery:
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _parts: FlatParts | None = None
     _digest: bytes = b""
-    _computation: bytes | None = None
-    _refresh: bytes | None = None
+    _result: SharedPart | None = None
+    _computation: SharedPart | None = None
+    _refresh: SharedFrame | None = None
 
     @property
     def is_in_pieces(self) -> bool:
@@ -103,21 +116,32 @@ class LiveQuery:
             self._parts = None
         return self._digest
 
-    def computation(self) -> bytes:
+    def result(self) -> SharedPart:
+        """The result of the answer, as the part that all answers to the question share."""
+        assert self.answer is not None
+        if self._result is None:
+            self._result = SharedPart(self.answer.result_json)
+        return self._result
+
+    def computation(self) -> SharedPart:
         """The answer as an element of `refresh-ok`; encoded once for all watchers."""
         assert self.answer is not None
         if self._computation is None:
-            self._computation = down.computation(
-                q_json=self.q_json,
-                result_json=self.answer.result_json,
-                meta_json=self.answer.meta_json,
+            self._computation = SharedPart(
+                down.computation(
+                    q_json=self.question.q_json,
+                    result_json=self.answer.result_json,
+                    meta_json=self.answer.meta_json,
+                )
             )
         return self._computation
 
-    def refresh_frame(self) -> bytes:
+    def refresh_frame(self) -> SharedFrame:
         """A whole `refresh-ok` with this answer alone: one bytes object for N sockets."""
         if self._refresh is None:
-            self._refresh = down.refresh_ok([self.computation()], tx=self.tx, attrs_json=None)
+            whole = [self.computation().plain]
+            frame = down.refresh_ok(whole, tx=self.tx, attrs=None)
+            self._refresh = SharedFrame(plain(frame))
         return self._refresh
 
     def is_shown(self, answer: Answer, parts: FlatParts | None) -> bool:
@@ -134,7 +158,7 @@ class LiveQuery:
     def show(self, answer: Answer, parts: FlatParts | None) -> None:
         """Another answer, joined from `parts`, is the latest one."""
         self.answer, self._parts, self._digest = answer, parts, b""
-        self._computation = self._refresh = None
+        self._result = self._computation = self._refresh = None
 
     @property
     def is_ahead(self) -> bool:
@@ -154,7 +178,7 @@ class LiveQuery:
         """Free the answer, and what was made of it; its digest stays."""
         self._digest = self.digest
         self.answer = self._parts = self.kept = None
-        self._computation = self._refresh = None
+        self._result = self._computation = self._refresh = None
 
 
 Watcher = Callable[[LiveQuery], None]

@@ -146,7 +146,7 @@ class Maintainer:
             new = encode_kept(levels, shape, self._cache)
             if new.answer == answer:
                 new = None
-        reads = read_set(tree) if done.is_rebuilt else None
+        reads = read_set(tree) if done.is_relisted else None
         if levels.size <= limits.LIVE_PATCH_ROWS_MAX:
             kept.tree, kept.levels = tree, levels
         return Refreshed(new, reads, _grown(done))

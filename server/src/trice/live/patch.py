@@ -44,12 +44,12 @@ class Patched:
     """What a patch did.
 
     is_changed   something that is shown may differ
-    is_rebuilt   a level was run again: what the answer depends on must be listed anew
+    is_relisted  what the answer depends on must be listed anew, as when a level was run again
     grown        levels with the rows that were added or replaced there
     """
 
     is_changed: bool = False
-    is_rebuilt: bool = False
+    is_relisted: bool = False
     grown: list[tuple[Level, list[Row]]] = field(default_factory=list)
 
 
@@ -75,7 +75,7 @@ def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> L
     try:
         if must_run(level, changes):
             raise Undecided
-        page_before = level.node.page
+        page_before, was_cut = level.node.page, level.node.is_cut
         if form.is_count:
             _patch_count(level, changes, done)
         elif isinstance(level.rows, Window):
@@ -86,6 +86,8 @@ def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> L
     except Undecided:
         return _run_again(level, None, fetch, done)
     done.is_changed |= level.node.page != page_before
+    # From now on rows behind the page do not matter.
+    done.is_relisted |= level.node.is_cut != was_cut
     _patch_below(level, changes, fetch, done)
     return level
 
@@ -187,9 +189,11 @@ def _entries(level: Level, changes: Changes) -> list[Entry]:
 def _run_again(level: Level, parents: list[Row] | None, fetch: Fetch, done: Patched) -> Level:
     was_touched = bool(level.take_delta()) or level.pairs.is_changed
     node = fetch.level(level.form, parents)
+    done.is_relisted |= level.node.beyond != node.beyond
     if not was_touched and _is_same(level, node):
+        level.node.beyond = node.beyond
         return level
-    done.is_changed = done.is_rebuilt = True
+    done.is_changed = done.is_relisted = True
     return Level(node, level.deciding, parents or [])
 
 

@@ -6,7 +6,8 @@ Seen in the direction in which the page was read (from its end, for `last`):
                    └── bounds of the page ────────────┴──────────────│ behind `before`
 
 What enters the window pushes the last row beyond. When a row leaves and others were beyond, the
-next one is not in memory: Undecided.
+next one is not in memory: Undecided. Of those beyond one is known (`Node.beyond`), which proves
+that there are some. Commits that lie behind it are not seen here, so it may only move inwards.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trice.live.matching import Undecided, sort_of
 from trice.live.rows import Key, Window
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
-from trice.query.run import no_rows, page_info
+from trice.query.run import no_rows, order_of, page_info
 from trice.query.sql import Bound, page_bounds
 from trice.query.tree import PageInfo
 from trice.store.engine import Row
@@ -72,8 +73,8 @@ def patch_page(level: Level, window: Window, entries: Sequence[Entry]) -> None:
 class _Moves:
     """One round of rows that enter, leave and move.
 
-    Holds what became surely true, and what became doubtful: rows beyond the window (`beyond`) and
-    outside of the page's bounds on either side.
+    Holds what became surely true, and what became doubtful: the row known to be beyond the window,
+    and rows outside of the page's bounds on either side.
     """
 
     def __init__(self, level: Level, window: Window, page: Page) -> None:
@@ -85,7 +86,8 @@ class _Moves:
         self._is_up = window.is_descending == page.is_last
         rows = window.rows
         self._last = window.key_of(rows[0 if page.is_last else -1]) if self._is_cut else None
-        self._is_beyond_sure = self._is_beyond_doubtful = False
+        self._beyond = level.node.beyond
+        self._is_beyond_doubtful = False
         self._sure: set[Side] = set()
         self._doubtful: set[Side] = set()
 
@@ -101,7 +103,7 @@ class _Moves:
             raise Undecided
         node = self._level.node
         node.page = self._info(node.page)
-        node.is_cut = self._is_cut
+        node.is_cut, node.beyond = self._is_cut, self._beyond
 
     def _move(self, entry: Entry) -> None:
         was_in = entry.id in self._window
@@ -113,9 +115,7 @@ class _Moves:
             self._level.set(entry.id, entry.row)
         elif was_in:
             self._level.set(entry.id, None)
-        if is_beyond:
-            self._is_beyond_sure = True
-        elif old_side == 0 and not was_in:
+        if self._beyond is not None and entry.id == self._beyond[1] and key != entry.old_key:
             self._is_beyond_doubtful = True
         if side is not None:
             self._sure.add(side)
@@ -126,11 +126,11 @@ class _Moves:
         rows = self._window.rows
         while len(rows) > limit:
             last = rows[0 if self._page.is_last else -1]
-            self._level.set(last[0], None)  # type: ignore[arg-type]
-            self._is_cut = self._is_beyond_sure = True
-        if self._is_cut and (
-            len(rows) < limit or (self._is_beyond_doubtful and not self._is_beyond_sure)
-        ):
+            entity: EntityId = last[0]  # type: ignore[assignment]
+            self._level.set(entity, None)
+            self._is_cut, self._is_beyond_doubtful = True, False
+            self._beyond = (order_of(self._level.form, last), entity)
+        if self._is_cut and (len(rows) < limit or self._is_beyond_doubtful):
             raise Undecided
 
     def _info(self, info: PageInfo | None) -> PageInfo:

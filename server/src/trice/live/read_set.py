@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal, TypeVar
 
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
+from trice.query.anchors import Span
 
 Side = Literal["", "source", "target"]
 ValueKey = tuple[AttrId, Side, Cell]
 """One value of an attr. Side "": the cell of a column; else one end of a pair, `Cell` its id."""
+
+
+T = TypeVar("T")
+_NOTHING: Final[frozenset[Any]] = frozenset()
+
+
+def frozen(found: set[T]) -> frozenset[T]:
+    """`found` for a ReadSet; empty ones are all the same object, instead of 216 bytes each."""
+    return frozenset(found) if found else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,7 @@ class ReadSet:
     entities  rows the answer was built from, witnesses and the caller's user included
     values    a row that has, gets or loses this value may enter or leave, if it also appears,
               vanishes, or changes in `tested`
+    spans     the same for a row that lies, before or after, in this span of its lane
     tested    attrs that decide membership or position
     attrs     any change of this attr, on any row, counts
     births    a row of this namespace that appears or vanishes counts
@@ -32,6 +43,7 @@ class ReadSet:
 
     entities: frozenset[tuple[str, EntityId]]
     values: frozenset[ValueKey]
+    spans: frozenset[Span]
     tested: frozenset[AttrId]
     attrs: frozenset[AttrId]
     births: frozenset[str]

@@ -5,15 +5,16 @@ What is visible is part of it: the conditions that decide it are reads of the fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.live.read_set import ReadSet, Side, ValueKey
+from trice.live.read_set import ReadSet, Side, ValueKey, frozen
 from trice.protocol.ids import AttrId, EntityId
+from trice.query.anchors import Anchor, Span, narrowest, page_anchor
 from trice.query.plan import FormPlan
-from trice.query.reads import Equality, FormReads
+from trice.query.reads import FormReads, LinkEnd, PathReads
 from trice.query.tree import Node, Tree
 from trice.store.engine import Row
 
@@ -25,6 +26,7 @@ class _Collector:
     catalog: Catalog
     entities: set[tuple[str, EntityId]] = field(default_factory=set)
     values: set[ValueKey] = field(default_factory=set)
+    spans: set[Span] = field(default_factory=set)
     tested: set[AttrId] = field(default_factory=set)
     attrs: set[AttrId] = field(default_factory=set)
     births: set[str] = field(default_factory=set)
@@ -47,13 +49,14 @@ def read_set(tree: Tree) -> ReadSet:
     found.births.update(depends.births)
     found.etypes.update(depends.etypes)
     return ReadSet(
-        entities=frozenset(found.entities),
-        values=frozenset(found.values),
-        tested=frozenset(found.tested),
-        attrs=frozenset(found.attrs),
-        births=frozenset(found.births),
-        etypes=frozenset(found.etypes),
-        waits=frozenset(found.waits),
+        entities=frozen(found.entities),
+        values=frozen(found.values),
+        spans=frozen(found.spans),
+        tested=frozen(found.tested),
+        attrs=frozen(found.attrs),
+        births=frozen(found.births),
+        etypes=frozen(found.etypes),
+        waits=frozen(found.waits),
     )
 
 
@@ -86,12 +89,10 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
     if reads.etype:
         found.etypes.add(reads.etype)
     for path in reads.paths:
-        found.attrs.update(path.attrs, (step.attr.id for step in path.links))
-        found.births.update(step.etype for step in path.links)
-        found.etypes.update(step.etype for step in path.links)
+        _add_path(found, path)
     tested = reads.own_attrs if reads.order is None else reads.own_attrs | {reads.order}
     if reads.via is None:
-        _add_top(found, reads, tested)
+        _add_found(found, reads, tested, _anchor(node, reads))
     else:
         _add_linked(found, node, reads, tested, parents)
     ids = node.ids()
@@ -100,22 +101,88 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
         _add_node(found, child, ids)
 
 
-def _add_top(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> None:
-    """Which other entities could enter: those of one value if a condition says so, else any."""
-    anchor = next((e for e in reads.equalities if _is_anchor(e, reads.etype)), None)
+def _add_path(found: _Collector, path: PathReads) -> None:
+    """Linked entities that conditions look at, whoever is linked with them."""
+    found.attrs.update(step.attr.id for step in path.links)
+    found.etypes.add(path.etype)
+    if path.anchor is not None:
+        found.tested.update(path.attrs)
+        _add_anchor(found, path.anchor)
+        return
+    found.attrs.update(path.attrs - _add_ends(found, path.ends))
+    found.births.add(path.etype)
+
+
+def _anchor(node: Node, reads: FormReads) -> Anchor | None:
+    """Where entities lie that could enter this level."""
+    page = _page_anchor(node, reads)
+    return narrowest(reads.anchors if page is None else (page, *reads.anchors))
+
+
+def _page_anchor(node: Node, reads: FormReads) -> Anchor | None:
+    """Where rows of a cut page lie. Behind the first row beyond it nothing matters.
+
+    That row is in, because the page says whether more follow. What is before the page is in too:
+    cursors and offsets count on it.
+    """
+    form, lane = node.form, reads.order_lane
+    if node.beyond is None or lane is None or form.page is None:
+        return None
+    is_descending = form.order is not None and form.order.is_descending
+    return page_anchor(lane, node.beyond[0], is_upward=is_descending == form.page.is_last)
+
+
+def _add_found(
+    found: _Collector, reads: FormReads, tested: frozenset[AttrId], anchor: Anchor | None
+) -> None:
+    """Which other entities could enter: those at the anchor if there is one, else any."""
     if anchor is None:
-        found.attrs.update(tested)
+        found.attrs.update(tested - _add_ends(found, reads.ends))
         found.births.add(reads.etype)
+        _add_holders(found, reads, tested)
         return
     found.tested.update(tested)
-    for cell in anchor.cells:
-        found.values.add((anchor.attr.id, "", cell))
-    # Links walked or tested from here that are no column of the entity show in other changes.
-    for attr_id in tested:
+    _add_anchor(found, anchor)
+    _add_elsewhere(found, reads, tested)
+
+
+def _add_anchor(found: _Collector, anchor: Anchor) -> None:
+    found.values.update((attr_id, "", cell) for attr_id, cell in anchor.cells)
+    found.spans.update(anchor.spans)
+
+
+def _add_elsewhere(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> None:
+    """Links walked or tested from here that are no column of the entity: in other changes."""
+    by_id = found.catalog.by_id
+    elsewhere = {attr_id for attr_id in tested if shows_elsewhere(by_id[attr_id], reads.etype)}
+    ends = (end for end in reads.ends if end.attr_id in elsewhere)
+    found.attrs.update(elsewhere - _add_ends(found, ends))
+    _add_holders(found, reads, elsewhere)
+
+
+def _add_holders(found: _Collector, reads: FormReads, attr_ids: Iterable[AttrId]) -> None:
+    """A link that is a column of its source has the time of that, hence none before its birth."""
+    ended = {end.attr_id for end in reads.ends}
+    for attr_id in attr_ids:
         attr = found.catalog.by_id[attr_id]
-        if shows_elsewhere(attr, reads.etype):
-            found.attrs.add(attr_id)
+        if attr_id not in ended and not attr.is_pairs and shows_elsewhere(attr, reads.etype):
             found.births.add(attr.etype)
+
+
+def _add_ends(found: _Collector, ends: Iterable[LinkEnd]) -> set[AttrId]:
+    """Links of which only those with one of these ends matter; returns the links' attrs."""
+    attr_ids: set[AttrId] = set()
+    for end in ends:
+        attr = found.catalog.by_id[end.attr_id]
+        attr_ids.add(attr.id)
+        if attr.is_pairs:
+            found.values.add((attr.id, "target" if end.is_forward else "source", end.end))
+        elif end.is_forward:
+            found.tested.add(attr.id)
+            found.values.add((attr.id, "", end.end))
+        else:
+            found.entities.add((attr.etype, end.end))
+    return attr_ids
 
 
 def shows_elsewhere(attr: Attr, etype: str) -> bool:
@@ -125,18 +192,6 @@ def shows_elsewhere(attr: Attr, etype: str) -> bool:
     """
     is_self_link = attr.reverse is not None and attr.reverse.etype == attr.etype
     return attr.is_pairs or attr.etype != etype or is_self_link
-
-
-def _is_anchor(equality: Equality, etype: str) -> bool:
-    """Whether a commit shows the tested value among the changed entity's own cells."""
-    attr = equality.attr
-    return (
-        not equality.is_by_instant
-        and None not in equality.cells
-        and not attr.is_pairs
-        and attr.etype == etype
-        and (not attr.is_ref or equality.is_forward)
-    )
 
 
 def _add_linked(
@@ -153,16 +208,16 @@ def _add_linked(
             # The link is a column of the entities here: they are found by its value.
             found.tested.update(tested, (via.attr.id,))
             found.values.update((via.attr.id, "", parent) for parent in parents)
-            by_id = found.catalog.by_id
-            found.attrs.update(a for a in tested if shows_elsewhere(by_id[a], reads.etype))
+            _add_elsewhere(found, reads, tested)
         case "parent":
-            # The link is a column of the parents, which are shown; `_add_targets` has the rest.
-            found.attrs.update(tested)
+            # The link is a column of the parents, which are shown, and whatever it leads to is
+            # read: see `_add_targets`.
+            _add_elsewhere(found, reads, tested)
         case "pairs":
             side: Side = "source" if via.is_forward else "target"
             found.values.update((via.attr.id, side, parent) for parent in parents)
-            found.attrs.update(tested)
-            found.births.add(reads.etype)
+            # What is linked but does not meet the conditions is not known.
+            _add_found(found, reads, tested, _anchor(node, reads))
         case None:
             pass
 

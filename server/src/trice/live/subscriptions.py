@@ -1,18 +1,21 @@
 """The index from what a commit changed to the live queries it may touch. No I/O.
 
-A commit is looked up by (namespace, id), by value and by attr, never compared with every query:
-with 10,000 clients each on its own `owner`, a write looks at the ones whose value it has.
+A commit is looked up by (namespace, id), by value, by where its rows lie in a lane, and by attr,
+never compared with every query: with 10,000 clients each on its own `owner`, price range or page, a
+write looks at the ones whose value it has, whose range or page it falls into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.live.read_set import ReadSet, Side, ValueKey
+from trice.live.spans import Spans
 from trice.protocol.ids import AttrId, EntityId
+from trice.query.anchors import End, Lane, Span, place_in
 from trice.store.commit import Commit, EntityChange, PairChange
 
 Q = TypeVar("Q", bound=Hashable)
@@ -23,14 +26,19 @@ class Subscriptions(Generic[Q]):
 
     Holds for each query the read set of its latest answer. Does not hold answers, watchers or
     sessions. Only `live.Live` writes it.
+
+    looked_at   queries held against a changed row because they share a value or a place with it
     """
 
     def __init__(self) -> None:
+        self.looked_at = 0
         self._read_sets: dict[Q, ReadSet] = {}
         # What patches of an answer added since: entities and values, not in the read set.
         self._grown: dict[Q, tuple[set[tuple[str, EntityId]], set[ValueKey]]] = {}
         self._by_entity: dict[tuple[str, EntityId], set[Q]] = {}
         self._by_value: dict[tuple[AttrId, Side], dict[Cell, set[Q]]] = {}
+        # By namespace, each with the lanes in which somebody has a span.
+        self._by_span: dict[str, dict[Lane, Spans[Q]]] = {}
         self._by_attr: dict[AttrId, set[Q]] = {}
         self._by_birth: dict[str, set[Q]] = {}
         self._by_etype: dict[str, set[Q]] = {}
@@ -51,6 +59,8 @@ class Subscriptions(Generic[Q]):
             self._by_entity.setdefault(entity, set()).add(query)
         for attr_id, side, cell in reads.values:
             self._by_value.setdefault((attr_id, side), {}).setdefault(cell, set()).add(query)
+        for span in reads.spans:
+            self._add_span(span, query)
         for attr_id in reads.attrs:
             self._by_attr.setdefault(attr_id, set()).add(query)
         for etype in reads.births:
@@ -90,7 +100,8 @@ class Subscriptions(Generic[Q]):
     def affected(self, commit: Commit) -> set[Q]:
         """The queries whose answer this commit may have changed.
 
-        cost  O(what the commit changed + the queries found)
+        cost  O(what the commit changed + the queries looked at), and O(log n) comparisons for each
+              row and lane of its namespace, for each span that holds it
         """
         found: set[Q] = set()
         if not self._read_sets:
@@ -128,22 +139,29 @@ class Subscriptions(Generic[Q]):
         if self._by_attr:
             for attr_id in changed:
                 found.update(self._by_attr.get(attr_id, ()))
+        if self._by_span:
+            for lane, spans in self._by_span.get(change.etype, {}).items():
+                for place in _places(lane, change):
+                    for queries in spans.find(place):
+                        self._keep_tested(queries, changed, is_birth, found)
         if not self._by_value:
             return
         for attr_id in both:
             by_cell = self._by_value.get((attr_id, ""))
             if by_cell is not None:
                 for cell in {old.get(attr_id), new.get(attr_id)}:
-                    self._keep_tested(by_cell.get(cell, ()), changed, is_birth, found)
+                    if cell in by_cell:
+                        self._keep_tested(by_cell[cell], changed, is_birth, found)
         namespace = catalog.namespaces.get(change.etype)
         if namespace is not None and namespace.id_attr is not None:
             by_id = self._by_value.get((namespace.id_attr.id, ""))
-            if by_id is not None:
-                self._keep_tested(by_id.get(change.id, ()), changed, is_birth, found)
+            if by_id is not None and change.id in by_id:
+                self._keep_tested(by_id[change.id], changed, is_birth, found)
 
     def _keep_tested(
-        self, queries: Iterable[Q], changed: list[AttrId], is_birth: bool, found: set[Q]
+        self, queries: Collection[Q], changed: list[AttrId], is_birth: bool, found: set[Q]
     ) -> None:
+        self.looked_at += len(queries)
         for query in queries:
             if is_birth or not self._read_sets[query].tested.isdisjoint(changed):
                 found.add(query)
@@ -154,6 +172,19 @@ class Subscriptions(Generic[Q]):
         for side, end in ends:
             found |= self._by_value.get((pair.attr_id, side), {}).get(end, set())
 
+    def _add_span(self, span: Span, query: Q) -> None:
+        lanes = self._by_span.setdefault(span.lane.etype, {})
+        lanes.setdefault(span.lane, Spans()).add(span.low, span.high, query)
+
+    def _discard_span(self, span: Span, query: Q) -> None:
+        lanes = self._by_span[span.lane.etype]
+        spans = lanes[span.lane]
+        spans.discard(span.low, span.high, query)
+        if not spans:
+            del lanes[span.lane]
+            if not lanes:
+                del self._by_span[span.lane.etype]
+
     def _unlink(self, query: Q, reads: ReadSet) -> None:
         more_entities, more_values = self._grown.pop(query, (set(), set()))
         for entity in (*reads.entities, *more_entities):
@@ -163,6 +194,8 @@ class Subscriptions(Generic[Q]):
             _discard(by_cell, cell, query)
             if not by_cell:
                 del self._by_value[(attr_id, side)]
+        for span in reads.spans:
+            self._discard_span(span, query)
         for attr_id in reads.attrs:
             _discard(self._by_attr, attr_id, query)
         for etype in reads.births:
@@ -171,6 +204,15 @@ class Subscriptions(Generic[Q]):
             _discard(self._by_etype, etype, query)
         for name in reads.waits:
             _discard(self._by_wait, name, query)
+
+
+def _places(lane: Lane, change: EntityChange) -> set[End]:
+    """Where an entity lay in a lane and lies now, as far as it was and is there."""
+    return {
+        place_in(lane, change.id, image.created_ms, image.cells)
+        for image in (change.old, change.new)
+        if image is not None and image.created_ms is not None
+    }
 
 
 def _is_reborn(change: EntityChange) -> bool:

@@ -12,9 +12,7 @@ from typing import Any
 import orjson
 
 from trice.protocol.ids import SessionId, TxId
-
-Frame = bytes
-"""One message, encoded."""
+from trice.protocol.shared import JoinedFrame, SharedPart
 
 
 def init_ok(
@@ -22,49 +20,52 @@ def init_ok(
     *,
     event_id: str | None,
     app: Mapping[str, Any],
-    attrs_json: bytes | None,
+    attrs: SharedPart | None,
     trice: Mapping[str, Any] | None = None,
-) -> Frame:
+) -> JoinedFrame:
     """The session is open (instant-realtime §3.2).
 
-    attrs_json  the whole catalog; None when the client holds it already
-    trice       answer to a client that announced itself as ours (P71)
+    attrs   JSON of the whole catalog; None when the client holds it already
+    trice   answer to a client that announced itself as ours (P71)
     """
-    message: dict[str, Any] = {
+    head = {
         "op": "init-ok",
         "session-id": session_id,
         "client-event-id": event_id,
         "auth": {"app": app, "user": None},
     }
-    if attrs_json is not None:
-        message["attrs"] = orjson.Fragment(attrs_json)
-    message["app-status"] = {"status": "active"}
+    tail: dict[str, Any] = {"app-status": {"status": "active"}}
     if trice is not None:
-        message["trice"] = trice
-    return orjson.dumps(message)
+        tail["trice"] = trice
+    parts: list[bytes | SharedPart] = [orjson.dumps(head)[:-1]]
+    if attrs is not None:
+        parts += (b',"attrs":', attrs)
+    parts += (b",", orjson.dumps(tail)[1:])
+    return JoinedFrame(parts)
 
 
 def add_query_ok(
     *,
     event_id: str | None,
     q_json: bytes,
-    result_json: bytes,
+    result: SharedPart,
     meta_json: bytes,
     tx: TxId,
     names: bytes = b"",
-) -> Frame:
+) -> JoinedFrame:
     """The first, or once more the current, answer to a query (§5.2).
 
+    result  its JSON
     names   see `names_of`; nothing for clients that did not ask
     """
-    return b"".join(
+    return JoinedFrame(
         (
             b'{"op":"add-query-ok","client-event-id":',
             orjson.dumps(event_id),
             b',"q":',
             q_json,
             b',"result":',
-            result_json,
+            result,
             b',"result-meta":',
             meta_json,
             b',"processed-tx-id":%d' % max(tx, 1),
@@ -74,7 +75,7 @@ def add_query_ok(
     )
 
 
-def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> Frame:
+def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> bytes:
     """The answer to a query of which the client holds an earlier answer, or this one (P82, P83).
 
     change   see `change_of`
@@ -150,29 +151,29 @@ def delta(
 
 
 def refresh_ok(
-    computations: Iterable[bytes],
+    computations: Iterable[bytes | SharedPart],
     *,
     tx: TxId,
-    attrs_json: bytes | None,
+    attrs: SharedPart | None,
     catalog: str | None = None,
-) -> Frame:
+) -> JoinedFrame:
     """New answers, each containing every transaction up to `tx`; `attrs` if they changed.
 
     catalog   names these `attrs` for clients that resume (P75)
     """
-    return b"".join(
-        (
-            b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1),
-            b"" if attrs_json is None else b',"attrs":' + attrs_json,
-            b"" if catalog is None else b',"catalog":"%b"' % catalog.encode(),
-            b',"computations":[',
-            b",".join(computations),
-            b"]}",
-        )
-    )
+    parts: list[bytes | SharedPart] = [b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1)]
+    if attrs is not None:
+        parts += (b',"attrs":', attrs)
+    if catalog is not None:
+        parts.append(b',"catalog":"%b"' % catalog.encode())
+    parts.append(b',"computations":[')
+    for number, element in enumerate(computations):
+        parts += (b",", element) if number else (element,)
+    parts.append(b"]}")
+    return JoinedFrame(parts)
 
 
-def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:
+def remove_query_ok(q_json: bytes, *, event_id: str | None) -> bytes:
     """The subscription is gone, or never was."""
     return b'{"op":"remove-query-ok","client-event-id":%b,"q":%b}' % (
         orjson.dumps(event_id),
@@ -180,7 +181,7 @@ def remove_query_ok(q_json: bytes, *, event_id: str | None) -> Frame:
     )
 
 
-def transact_ok(tx: TxId, *, event_id: str | None) -> Frame:
+def transact_ok(tx: TxId, *, event_id: str | None) -> bytes:
     """The transaction is durable and has this id (§6.6)."""
     return b'{"op":"transact-ok","client-event-id":%b,"tx-id":%d}' % (orjson.dumps(event_id), tx)
 
@@ -192,7 +193,7 @@ def error(
     event_id: str | None,
     original_json: bytes,
     trace_id: str,
-) -> Frame:
+) -> bytes:
     """A failure (§7.1). `original_json` is the message that caused it, which clients route by."""
     return orjson.dumps(
         {
@@ -206,7 +207,7 @@ def error(
     )
 
 
-def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> Frame:
+def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> bytes:
     """First event of an SSE connection: what its pushes must present (§2.2)."""
     return orjson.dumps(
         {

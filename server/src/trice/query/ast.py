@@ -251,8 +251,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A whole query. `source` is what the client sent, untouched: it is echoed."""
+    """A whole query."""
 
     forms: tuple[Form, ...]
     rule_params: Mapping[str, Any]
-    source: Any

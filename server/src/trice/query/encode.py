@@ -17,6 +17,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
+from trice.protocol.kept_json import dumps_to_keep
 from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
 from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
@@ -76,6 +77,12 @@ class EntityCache:
                 self._rows -= 1
                 self._bytes -= len(entry[1])
 
+    def clear(self) -> None:
+        """Free all that is kept."""
+        self._by_projection.clear()
+        self._keys_by_etype.clear()
+        self._rows = self._bytes = 0
+
     def _keep(
         self,
         known: dict[Cell, tuple[Row, bytes]],
@@ -120,7 +127,7 @@ class FlatParts:
 
 def flat_parts(tree: Tree, cache: EntityCache) -> FlatParts:
     """What `flat_result` is joined from; entities shown before are the very same objects."""
-    return FlatParts(_row_parts(tree, cache), _link_parts(tree), orjson.dumps(result_meta(tree)))
+    return FlatParts(_row_parts(tree, cache), _link_parts(tree), dumps_to_keep(result_meta(tree)))
 
 
 def flat_result(tree: Tree, cache: EntityCache) -> bytes:
@@ -196,7 +203,7 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
     known = {attr.id for other in before for attr in other.columns}
     text = uuid_text(row[0])  # type: ignore[arg-type]
     return [
-        orjson.dumps((text, attr.id, value, row[1]))
+        dumps_to_keep((text, attr.id, value, row[1]))
         for attr, cell in zip(projection.columns, row[CELLS_FROM:], strict=True)
         if attr.id not in known and (value := _value(attr, cell)) is not MISSING
     ]

@@ -64,7 +64,7 @@ def parse(source: Any, catalog: Catalog, *, is_admin: bool) -> Query:
             item for item in source.items() if item[0] != RULE_PARAMS
         )
     )
-    return Query(forms=forms, rule_params=dict(rule_params or {}), source=source)
+    return Query(forms=forms, rule_params=dict(rule_params or {}))
 
 
 def _top_form(source: Source, etype: str, given: Any, *, place: Place) -> Form:

@@ -11,7 +11,7 @@ from trice.catalog.catalog import Catalog, Namespace
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import Form, Op, Order, Page, Query, Step, Test
 from trice.query.branches import is_absence_enough
-from trice.query.reads import FormReads, all_tests, form_reads
+from trice.query.reads import NARROWING_MAX, FormReads, all_tests, form_reads, size_of
 from trice.query.sql import (
     Held,
     PageSelect,
@@ -30,9 +30,6 @@ from trice.store.dialect import Dialect, SqliteDialect
 
 CELLS_FROM: Final = 2
 """Where the cells of a row begin: after its id and its time of creation."""
-
-_NARROWING_MAX: Final = 50
-"""Tests and links up to which witnesses are narrowed to those that meet a test."""
 
 _SQLITE: Final = SqliteDialect()
 
@@ -289,9 +286,7 @@ class _Planner:
         projection = self._projection(namespace, namespace.id_attr, columns)
         # A negation is proved by every linked entity; the rest by those that meet a test, unless
         # asking for that is itself a large query.
-        is_all = any(map(is_absence_enough, tests)) or (
-            sum(len(test.path) + 1 for test in tests) > _NARROWING_MAX
-        )
+        is_all = any(map(is_absence_enough, tests)) or size_of(tests) > NARROWING_MAX
         needed = () if is_all else tests
         return FormPlan(
             label="",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
-from trice.catalog.values import Cell, encode_cell, order_cell
-from trice.protocol.ids import AttrId
+from trice.protocol.ids import AttrId, EntityId
+from trice.query.anchors import Anchor, Lane, anchors_of, narrowest, order_lane
 from trice.query.ast import (
     AllOf,
     AnyOf,
@@ -22,7 +22,7 @@ from trice.query.ast import (
     Step,
     Test,
 )
-from trice.query.sql_where import is_by_instant
+from trice.query.branches import is_absence_enough
 from trice.query.visibility import EVERYTHING, Visibility
 
 Name = tuple[str, str]
@@ -30,23 +30,15 @@ Name = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Equality:
-    """The form shows only entities whose `attr` has one of these values.
+class LinkEnd:
+    """A link is asked for by one of its ends: only links with that end matter.
 
-    attr        the id attr, a blob, or a link
-    is_forward  links: the entity is the source (True) or the target (False) of the pairs
-    cells       values as stored; ids (16 bytes) for the id attr and for links, where they name the
-                other end; None stands for null or missing. With `is_by_instant`, the order cells.
+    is_forward  the entity is the source, hence `end` a target
     """
 
-    attr: Attr
+    attr_id: AttrId
     is_forward: bool
-    cells: frozenset[Cell]
-    is_by_instant: bool
-
-    def key(self, cell: Cell) -> Cell:
-        """What to look for in `cells`, given a stored cell of `attr`."""
-        return order_cell(self.attr, cell) if self.is_by_instant else cell
+    end: EntityId
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +48,15 @@ class PathReads:
     links  walked from the form's entity; the last arrives in `etype`
     etype  their namespace: whether they exist matters
     attrs  tested on them: blobs, has-one links, and links walked or tested from there
+    ends   of those attrs that are links looked at in no other way
+    anchor holds for every linked entity that can make a difference; None: any can
     """
 
     links: tuple[Step, ...]
     etype: str
     attrs: frozenset[AttrId]
+    ends: frozenset[LinkEnd]
+    anchor: Anchor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,49 +69,110 @@ class FormReads:
     via         the link walked from the parent form; None at the top
     own_attrs   attrs that conditions test on the entity itself, links they walk from there
                 included; the id attr when ids are tested
+    ends        of `own_attrs` that are links looked at in no other way
     paths       one per linked namespace that conditions look at, by the links that lead there
-    equalities  conditions that every entity shown must meet, so that a change of an entity that
-                meets none of them before or after cannot matter
+    anchors     each holds for every entity shown, so that a change of an entity that is outside of
+                one before and after cannot matter
     order       attr that orders a page, None for creation time or no order
-    is_paged    whether rows are cut: order, limit, offset or cursors given
-    shown       attrs returned, order and tested attrs included
+    order_lane  in which a page lies; None without one, or where values that order it may be hidden
     waits       names that do not exist (yet)
     """
 
     etype: str
     via: Step | None
     own_attrs: frozenset[AttrId]
+    ends: frozenset[LinkEnd]
     paths: tuple[PathReads, ...]
-    equalities: tuple[Equality, ...]
+    anchors: tuple[Anchor, ...]
     order: AttrId | None
-    is_paged: bool
-    shown: frozenset[AttrId]
+    order_lane: Lane | None
     waits: tuple[Name, ...]
+
+
+_NO_ENDS: Final[frozenset[LinkEnd]] = frozenset()
+"""One for all: each empty frozenset would be a new one of 216 bytes."""
+
+
+class _Looks:
+    """What is looked at on the entities at the end of one path.
+
+    Holds attrs of which any value matters, links asked for by one end, and the tests of the query:
+    these are all there is as long as `is_tested_only`.
+    """
+
+    def __init__(self) -> None:
+        self.whole: set[AttrId] = set()
+        self._ends: set[LinkEnd] = set()
+        self._tests: list[Test] = []
+        self.is_tested_only = True
+
+    def add(self, look: Test | Ref, *, is_rule: bool) -> None:
+        ends = _ends(look)
+        if ends:
+            self._ends.update(ends)
+        else:
+            self.whole.add(look.attr.id)
+        if is_rule or isinstance(look, Ref):
+            self.is_tested_only = False
+        else:
+            self._tests.append(replace(look, path=()))
+
+    def add_step(self, step: Step) -> None:
+        """A link walked from here: where it leads matters, whoever holds it."""
+        self.whole.add(step.attr.id)
+        self.is_tested_only = False
+
+    def anchor(self, etype: str, visibility: Visibility) -> Anchor | None:
+        """What an entity here meets, or it makes no difference: it passes none of the tests."""
+        tests = self._tests
+        if not (tests and self.is_tested_only) or any(map(is_absence_enough, tests)):
+            return None
+        some = AnyOf(tuple((test,) for test in tests))
+        return narrowest(anchors_of((some,), etype, visibility))
+
+    @property
+    def attrs(self) -> frozenset[AttrId]:
+        return frozenset((*self.whole, *(end.attr_id for end in self._ends)))
+
+    @property
+    def ends(self) -> frozenset[LinkEnd]:
+        ends = [end for end in self._ends if end.attr_id not in self.whole]
+        return frozenset(ends) if ends else _NO_ENDS
+
+
+def _ends(look: Test | Ref) -> tuple[LinkEnd, ...]:
+    """The ends that a test compares a link with; none where others matter too."""
+    if isinstance(look, Ref) or not look.attr.is_ref or look.op not in (Op.EQ, Op.IN):
+        return ()
+    ids = look.value if look.op is Op.IN else (look.value,)
+    if not all(isinstance(one, bytes) for one in ids):
+        return ()
+    return tuple(LinkEnd(look.attr.id, look.is_forward, EntityId(one)) for one in ids)
 
 
 class _Collector:
     """What conditions look at, in the making.
 
-    Holds attrs of the form's own entities, and by path what is looked at on linked ones.
+    Holds what is looked at by path; the empty one leads to the form's own entities.
     """
 
     def __init__(self, visibility: Visibility) -> None:
         self._visibility = visibility
-        self.own: dict[AttrId, None] = {}
-        self.paths: dict[tuple[Step, ...], set[AttrId]] = {}
+        self.own = _Looks()
+        self.paths: dict[tuple[Step, ...], _Looks] = {}
         self.waits: dict[Name, None] = {}
 
-    def add(self, look: Test | Ref) -> None:
+    def add(self, look: Test | Ref, *, is_rule: bool = True) -> None:
         """Values reached from the form's entities, wherever they are."""
-        path = look.path
-        self.own[path[0].attr.id if path else look.attr.id] = None
-        for depth in range(1, len(path) + 1):
-            attr = look.attr if depth == len(path) else path[depth].attr
-            self.paths.setdefault(path[:depth], set()).add(attr.id)
+        here = self.own
+        for depth, step in enumerate(look.path, start=1):
+            here.add_step(step)
+            here = self.paths.setdefault(look.path[:depth], _Looks())
+        here.add(look, is_rule=is_rule)
 
     def add_where(self, look: Test) -> None:
         """A condition of the query: what it looks at, and what that is visible by."""
-        self.add(look)
+        self.add(look, is_rule=False)
         if self._visibility is EVERYTHING:
             return
         for depth, step in enumerate(look.path, start=1):
@@ -132,7 +189,7 @@ class _Collector:
             self._visibility.field(look.attr),
         ):
             if rule:
-                self.paths.setdefault(holder, set())
+                self.paths.setdefault(holder, _Looks()).is_tested_only = False
                 self.add_rule(rule, holder)
 
     def add_rules(self, form: Form, columns: Sequence[Attr]) -> None:
@@ -154,7 +211,7 @@ class _Collector:
     def add_rule(self, scope: Scope, path: tuple[Step, ...]) -> None:
         """A scope of the visibility, asked of the entities at the end of `path`."""
         for look in self._looks(scope):
-            self.add(Ref((*path, *look.path), look.attr, look.is_forward))
+            self.add(replace(look, path=(*path, *look.path)))
 
     def add_rule_of_shown(self, scope: Scope, etype: str) -> None:
         """A scope that decides only what is shown of entities that are shown anyway.
@@ -199,8 +256,10 @@ def form_reads(
         name = (parent_etype, form.label) if form.via is None and parent_etype else (form.etype, "")
         found.waits[name] = None
     entities = visibility.entities(form.etype) if form.is_known else ()
+    # Past this, witnesses are not narrowed to those that pass a test.
+    can_anchor = size_of(all_tests(form.where)) <= NARROWING_MAX
     for attr in _counted(form):
-        found.own[attr.id] = None
+        found.own.whole.add(attr.id)
         found.add_rule(visibility.field(attr), ())
     if visibility is not EVERYTHING:
         found.add_rules(form, columns)
@@ -208,19 +267,25 @@ def form_reads(
     return FormReads(
         etype=form.etype,
         via=form.via,
-        own_attrs=frozenset(found.own),
+        own_attrs=found.own.attrs,
+        ends=found.own.ends,
         paths=tuple(
-            PathReads(links, links[-1].etype, frozenset(attrs))
-            for links, attrs in found.paths.items()
+            PathReads(
+                links,
+                links[-1].etype,
+                looks.attrs,
+                looks.ends,
+                looks.anchor(links[-1].etype, visibility) if can_anchor else None,
+            )
+            for links, looks in found.paths.items()
         ),
-        equalities=tuple(
-            equality
-            for test in (*_required(form.where), *_required(entities))
-            if (equality := _equality(test)) is not None
+        # Rules look at the whole data: to them nothing is hidden.
+        anchors=(
+            *anchors_of(form.where, form.etype, visibility),
+            *anchors_of(entities, form.etype),
         ),
         order=order.id if order is not None else None,
-        is_paged=form.page is not None,
-        shown=frozenset(attr.id for attr in columns),
+        order_lane=None if form.page is None else order_lane(form.etype, form.order, visibility),
         waits=tuple(found.waits),
     )
 
@@ -235,6 +300,15 @@ def _counted(form: Form) -> Iterator[Attr]:
                 yield measure.attr
 
 
+NARROWING_MAX: Final = 50
+"""Tests and links up to which witnesses are narrowed to those that meet a test."""
+
+
+def size_of(tests: Iterable[Test]) -> int:
+    """Tests, and the links that they walk."""
+    return sum(len(test.path) + 1 for test in tests)
+
+
 def all_tests(scope: Scope) -> Iterator[Test]:
     """Every test in a `where`, those in lists included."""
     return (condition for condition in _conditions(scope) if isinstance(condition, Test))
@@ -247,33 +321,3 @@ def _conditions(scope: Scope) -> Iterator[Test | IdPrefix | Never | Judged]:
                 yield from _conditions(inner)
         else:
             yield condition
-
-
-def _required(scope: Scope) -> Iterator[Test]:
-    """The tests that every entity shown must pass."""
-    for condition in scope:
-        if isinstance(condition, Test):
-            yield condition
-        elif isinstance(condition, AllOf):
-            for inner in condition.scopes:
-                yield from _required(inner)
-
-
-def _equality(test: Test) -> Equality | None:
-    if test.path or test.op not in (Op.EQ, Op.IN):
-        return None
-    attr = test.attr
-    values = test.value if test.op is Op.IN else (test.value,)
-    if None in values and not attr.is_indexed:
-        # Missing counts as null here, and is no cell to look for.
-        return None
-    if attr.is_ref or attr.is_id:
-        return Equality(attr, test.is_forward, frozenset(values), False)
-    is_instant = is_by_instant(attr)
-    cells = (encode_cell(value, is_indexed=attr.is_indexed) for value in values)
-    return Equality(
-        attr,
-        test.is_forward,
-        frozenset(order_cell(attr, cell) if is_instant else cell for cell in cells),
-        is_instant,
-    )

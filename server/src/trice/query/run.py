@@ -154,7 +154,8 @@ class _Reader:
         )
         has_more = len(rows) == wanted and page.limit is not None
         if has_more:
-            rows.pop()
+            beyond = rows.pop()
+            node.beyond = (order_of(form, beyond), beyond[0])  # type: ignore[assignment]
         if page.is_last:
             rows.reverse()
         node.rows = rows

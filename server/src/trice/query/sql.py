@@ -7,7 +7,8 @@ Each is given a Composer of its own, which knows the catalog, the dialect and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
@@ -183,6 +184,12 @@ class PageSelect:
             else composer.order_cell(attr, place)
         )
         self._id = composer.column(ROOT, ID)
+
+    def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
+        """The same statements, with other values bound in the conditions."""
+        other = copy.copy(self)
+        other._bindings = tuple(map(value_of, self._bindings))
+        return other
 
     def stretch(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.plan import FormPlan, Plan
 from trice.query.totals import Totals
@@ -52,6 +53,7 @@ class Node:
     count     of a level that only counts (`FormPlan.is_count`)
     totals    of a level that aggregates
     is_cut    the page ends by its limit, and more rows follow where it was read to
+    beyond    of a cut page: what orders the first of those, and its id
     """
 
     form: FormPlan
@@ -63,6 +65,7 @@ class Node:
     count: int | None = None
     totals: Totals | None = None
     is_cut: bool = False
+    beyond: tuple[Cell, EntityId] | None = None
 
     def ids(self) -> tuple[EntityId, ...]:
         """The entities of this level, in the order of `rows`."""

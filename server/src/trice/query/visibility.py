@@ -36,6 +36,10 @@ class Depends:
     etypes: frozenset[str] = frozenset()
 
 
+NO_DEPENDS: Final = Depends()
+"""One for all who depend on nothing: in Python each empty frozenset is a new one of 216 bytes."""
+
+
 class Visibility(Protocol):
     """What one caller may see of one snapshot. Scopes in it are judged on the whole data."""
 
@@ -66,7 +70,7 @@ class FixedVisibility:
 
     by_etype: Mapping[str, Scope] = field(default_factory=dict)
     by_attr: Mapping[AttrId, Scope] = field(default_factory=dict)
-    depends: Depends = Depends()
+    depends: Depends = NO_DEPENDS
 
     def entities(self, etype: str) -> Scope:
         return self.by_etype.get(etype, ())

@@ -9,8 +9,9 @@ source   instant-semantics §5.4, §5.5, §5.9, §5.11; spec/rules.md R50-R69
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from trice import limits
@@ -58,17 +59,21 @@ class Meter:
     """How much may be judged on the loop in one transaction, by all of its judges.
 
     steps_left   of evaluations, 0.1 to 0.2 µs each
+    undo         what each of them did to others; done before the transaction is judged again
     """
 
-    __slots__ = ("steps_left",)
+    __slots__ = ("steps_left", "undo")
 
     def __init__(self, steps: int = limits.JUDGED_STEPS_ON_LOOP) -> None:
         self.steps_left = steps
+        self.undo: list[Callable[[], None]] = []
 
     def take(self, steps: int) -> None:
         """Count an evaluation; raises WorkTooLong when there was too much."""
         self.steps_left -= steps
         if self.steps_left < 0:
+            for undo in self.undo:
+                undo()
             raise WorkTooLong
 
 
@@ -356,11 +361,13 @@ class Judge:
                 f"rateLimit.{name}.limit takes a positive number of tokens; it was given "
                 f"{show(tokens)}."
             )
-        refusal = self._buckets.take(
-            (self._app_id, name, _bucket_key(name, key)), rules.rate_limits[name], tokens
-        )
+        bucket = (self._app_id, name, _bucket_key(name, key))
+        rates = rules.rate_limits[name]
+        refusal = self._buckets.take(bucket, rates, tokens)
         if refusal is not None:
             raise _rate_limited(refusal, self._now_ns // MILLISECOND_NS)
+        if self._meter is not None:
+            self._meter.undo.append(partial(self._buckets.give_back, bucket, rates, tokens))
         return True
 
 

@@ -69,23 +69,31 @@ def looks_of(program: Program) -> Looks:
 
 
 class Questions:
-    """What writes ask, by attr; made once for all writes of one kind.
+    """What writes ask under one set of rules, by the names of attrs: it holds for every catalog.
+
+    Holds the questions made so far, at most limits.RULE_QUESTIONS_KEPT of them.
 
     has_all   rules that are always true are asked too
     """
 
     def __init__(self, rules: Rules, *, has_all: bool) -> None:
+        self.has_all = has_all
         self._rules = rules
-        self._has_all = has_all
-        self._made: dict[tuple[str, bool, bool], tuple[Question, ...]] = {}
+        self._made: dict[tuple[object, bool], tuple[Question, ...]] = {}
 
     def about(self, write: Write) -> tuple[Question, ...]:
         """What a write asks."""
         attr = write.attr
         is_retract = write.op == "retract"
-        memo = (attr.id if attr.is_ref else attr.etype, attr.is_ref, is_retract)
+        of: object = attr.etype
+        if attr.is_ref:
+            assert attr.reverse is not None
+            of = (attr.etype, attr.label, attr.reverse.etype, attr.reverse.label)
+        memo = (of, is_retract)
         found = self._made.get(memo)
         if found is None:
+            if len(self._made) >= limits.RULE_QUESTIONS_KEPT:
+                self._made.clear()
             made = self._of_link(attr, "unlink" if is_retract else "link") if attr.is_ref else None
             if made is None:
                 made = self._of_source(attr, is_retract=is_retract)
@@ -133,7 +141,7 @@ class Questions:
                     rule if action == "link" else None,
                     end.label,
                     other.etype,
-                    self._has_all or looks_of(program).at_other_end,
+                    self.has_all or looks_of(program).at_other_end,
                 )
             )
         if not programs:
@@ -148,5 +156,5 @@ class Questions:
         return questions
 
     def _unless_always(self, action: Action, program: Program) -> tuple[Action, Program] | None:
-        is_asked = self._has_all or facts_of(program).constant is not True
+        is_asked = self.has_all or facts_of(program).constant is not True
         return (action, program) if is_asked else None

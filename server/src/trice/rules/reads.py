@@ -13,7 +13,7 @@ from trice.cel.errors import EvaluationError
 from trice.cel.evaluate import Program
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import NOTHING, Scope, is_judged
-from trice.query.visibility import Depends, FixedVisibility
+from trice.query.visibility import NO_DEPENDS, Depends, FixedVisibility
 from trice.rules.conditions import Conditions
 from trice.rules.document import Rules
 from trice.rules.facts import Facts, facts_of
@@ -87,6 +87,8 @@ class RuledVisibility:
             # Each entity may have a path of its own, to anywhere.
             attrs.update(self._catalog.by_id)
             etypes.update(self._catalog.namespaces)
+        if not entities and not attrs and not etypes:
+            return NO_DEPENDS
         return Depends(
             entities=frozenset(entities),
             attrs=frozenset(attrs),

@@ -29,7 +29,6 @@ from trice.catalog.catalog import Catalog
 from trice.cel.evaluate import Program
 from trice.errors import PermissionDenied, TriceError
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
-from trice.rules.document import Rules
 from trice.rules.environments import Action
 from trice.rules.judge import Judge
 from trice.rules.questions import EVERYWHERE, Looks, Question, Questions, looks_of
@@ -103,13 +102,19 @@ class WriteChecks:
     """
 
     def __init__(
-        self, rules: Rules, make_judge: MakeJudge, *, recorder: list[CheckResult] | None = None
+        self,
+        questions: Questions,
+        make_judge: MakeJudge,
+        *,
+        recorder: list[CheckResult] | None = None,
     ) -> None:
         """
+        questions  of the rules in force; all of them if they are recorded
         recorder   receives every check, rules that are always true included; then no check stops
                    the transaction, and who asked must look at them
         """
-        self._questions = Questions(rules, has_all=recorder is not None)
+        assert questions.has_all == (recorder is not None)
+        self._questions = questions
         self._make_judge = make_judge
         self._recorder = recorder
         self._pre: dict[_Check, None] = {}

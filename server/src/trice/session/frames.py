@@ -16,6 +16,7 @@ from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId
+from trice.protocol.shared import Frame, SharedPart
 from trice.session.extension import VERSION, Extension
 from trice.session.state import Owed, Subscription
 
@@ -27,7 +28,7 @@ def init_frame(
     event_id: str | None,
     extension: Extension,
     database: Database,
-) -> down.Frame:
+) -> Frame:
     """`init-ok`, with what was agreed on if the client announced itself."""
     catalog = database.catalog
     trice: dict[str, Any] | None = None
@@ -43,7 +44,7 @@ def init_frame(
         session_id,
         event_id=event_id,
         app=app,
-        attrs_json=None if is_catalog_held else catalog.wire_json,
+        attrs=None if is_catalog_held else catalog.wire_part,
         trice=trice,
     )
 
@@ -56,7 +57,7 @@ def answer_frame(
     owed: Owed,
     extension: Extension,
     deltas: Deltas,
-) -> down.Frame:
+) -> Frame:
     """`add-query-ok` for one message, which from here on is what the client was told."""
     names = b""
     if extension.has_versions:
@@ -70,8 +71,8 @@ def answer_frame(
         names = deltas.names(live)
     return down.add_query_ok(
         event_id=owed.event_id,
-        q_json=subscription.q_json,
-        result_json=answer.result_json,
+        q_json=subscription.question.q_json,
+        result=live.result(),
         meta_json=answer.meta_json,
         tx=live.tx,
         names=names,
@@ -84,7 +85,7 @@ def refresh_frame(
     database: Database,
     *,
     catalog: Catalog | None,
-) -> down.Frame:
+) -> Frame:
     """`refresh-ok` with the answers of `news`, which from here on are what the client was told.
 
     catalog   to be told too, None if the client knows it
@@ -96,6 +97,7 @@ def refresh_frame(
             return live.refresh_frame()
         held = _take_told(subscription, live, extension)
         return deltas.frame(live, held)
+    computations: list[bytes | SharedPart]
     if extension.has_versions:
         computations = [
             deltas.computation(live, _take_told(subscription, live, extension))
@@ -106,7 +108,7 @@ def refresh_frame(
     return down.refresh_ok(
         computations,
         tx=min((live.tx for _, live in news), default=database.tx),
-        attrs_json=catalog.wire_json if catalog is not None else None,
+        attrs=catalog.wire_part if catalog is not None else None,
         catalog=catalog.wire_name if catalog is not None and extension.has_resume else None,
     )
 

@@ -12,6 +12,7 @@ from trice import limits
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
+from trice.database import Asked
 from trice.errors import (
     Bug,
     InvalidInput,
@@ -125,7 +126,7 @@ def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: b
 def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     app = _ready(session)
-    question, q_json = _question(session, app, message)
+    question = _question(session, app, message)
     owed = Owed(message.client_event_id, _held(session, message))
     session.want_deltas(question)
     state = session.state
@@ -137,22 +138,61 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
             "parameter-limit-exceeded",
             f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
         )
-    subscription = state.add_query(question, q_json, owed)
+    subscription = state.add_query(question, owed)
     live = subscription.live
     if live is not None and (live.answer is not None or live.error is not None):
         _answer(session, subscription)
         return
     if len(subscription.owed) > 1:
         return  # the first answer is on its way to everybody it is owed to
+    if app.database.has_answer(subscription.question) or session.first_answers.take():
+        try:
+            _run(session, subscription, raw)
+        except BaseException:
+            state.forget(subscription)
+            raise
+    else:
+        asked = app.database.asked
+        session.first_answers.later(lambda: _run_later(session, subscription, raw, asked))
+
+
+def _run(
+    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None = None
+) -> None:
+    """Watch the query of a subscription and send its first answer, or leave it to a task."""
+    database = _ready(session).database
     try:
-        live = app.database.watch_now(subscription.question, session.on_answer)
+        live = database.watch_now(subscription.question, subscription, asked)
     except ReadTooLong:
         session.spawn(_add_slow_query(session, subscription, raw))
-    except BaseException:
-        state.forget(subscription)
-        raise
     else:
         _begin(session, subscription, live)
+
+
+def _run_later(
+    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None
+) -> None:
+    """`_run` in a later turn of the loop, unless nobody waits for it any more. Never raises."""
+    state = session.state
+    if state.subscriptions.get(subscription.question.asked) is not subscription:
+        return  # closed, or forgotten
+    if not subscription.is_wanted:
+        state.forget(subscription)
+        return
+    try:
+        _run(session, subscription, raw, asked)
+    except RightsChanged:
+        session.spawn(_add_slow_query(session, subscription, raw))
+    except TriceError as failure:
+        _fail_owed(session, subscription, failure, raw)
+    except Exception as cause:
+        _fail_owed(session, subscription, _query_bug(cause), raw)
+
+
+def _query_bug(cause: Exception) -> Bug:
+    bug = Bug("unknown", "Something went wrong in the server while running this query.")
+    bug.__cause__ = cause
+    return bug
 
 
 async def _add_slow_query(session: Session, subscription: Subscription, raw: bytes) -> None:
@@ -163,9 +203,7 @@ async def _add_slow_query(session: Session, subscription: Subscription, raw: byt
         _fail_owed(session, subscription, failure, raw)
         return
     except Exception as cause:
-        bug = Bug("unknown", "Something went wrong in the server while running this query.")
-        bug.__cause__ = cause
-        _fail_owed(session, subscription, bug, raw)
+        _fail_owed(session, subscription, _query_bug(cause), raw)
         return
     _begin(session, subscription, live)
 
@@ -175,13 +213,13 @@ async def _watch(session: Session, app: App, subscription: Subscription) -> Live
     while True:
         question = subscription.question
         try:
-            live = await app.database.watch(question, session.on_answer)
+            live = await app.database.watch(question, subscription)
         except RightsChanged:
             session.ask_again(subscription)
             continue
         if subscription.question is question and not live.is_outdated:
             return live
-        app.database.unwatch(live, session.on_answer)
+        app.database.unwatch(live, subscription)
         if subscription.question is question:
             session.ask_again(subscription)
 
@@ -195,7 +233,7 @@ def _fail_owed(
 
 
 def _begin(session: Session, subscription: Subscription, live: LiveQuery) -> None:
-    session.connect(subscription, live)
+    subscription.live = live
     if not subscription.is_wanted:
         session.disconnect(session.state.forget(subscription))
         return
@@ -210,7 +248,7 @@ def _answer(session: Session, subscription: Subscription) -> None:
     owed, subscription.owed = subscription.owed, []
     if live.answer is None or live.error is not None:
         failure = live.error or Bug("unknown", "This query has no answer yet.")
-        raw = b'{"op":"add-query","q":%b}' % subscription.q_json
+        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
         for one in owed:
             session.fail(failure, raw=raw, event_id=one.event_id)
         return
@@ -291,28 +329,33 @@ def _ready(session: Session) -> App:
     return session.app
 
 
-def _question(session: Session, app: App, message: up.AddQuery) -> tuple[Question, bytes]:
+def _question(session: Session, app: App, message: up.AddQuery) -> Question:
     if not isinstance(message.q, dict):
         raise invalid(
             "query",
             message.q,
             [{"expected": "map?", "in": [], "message": "A query must be an object."}],
         )
-    q_json = _q_json(message.q)
-    question = app.database.question(message.q, identity=session.identity, shape=_shape(message))
-    return question, q_json
+    try:
+        return app.database.question(message.q, identity=session.identity, shape=_shape(message))
+    except orjson.JSONEncodeError as cause:
+        raise _not_echoed(cause) from cause
 
 
 def _q_json(q: Any) -> bytes:
     try:
         return orjson.dumps(q)
     except orjson.JSONEncodeError as cause:
-        reason = (
-            "A whole number in the query has more than 64 bits; write it with an exponent (1e20)."
-            if "64-bit" in str(cause)
-            else "The query nests too deeply."
-        )
-        raise invalid("query", None, [{"in": [], "message": reason}]) from cause
+        raise _not_echoed(cause) from cause
+
+
+def _not_echoed(cause: orjson.JSONEncodeError) -> InvalidInput:
+    reason = (
+        "A whole number in the query has more than 64 bits; write it with an exponent (1e20)."
+        if "64-bit" in str(cause)
+        else "The query nests too deeply."
+    )
+    return invalid("query", None, [{"in": [], "message": reason}])
 
 
 def _held(session: Session, message: up.AddQuery) -> bytes:

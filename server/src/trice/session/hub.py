@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from trice import limits
@@ -12,6 +13,8 @@ from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
+from trice.session.first_answers import FirstAnswers
+from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
 from trice.session.worker import on_message
@@ -20,13 +23,28 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class Hub:
-    """Holds every open session. Does not hold what they are about."""
+    """Holds every open session, and who of them is to be sent something. Does not hold what they
+    are about.
 
-    def __init__(self, *, apps: Apps, runtime: Runtime, trusted_proxies: int = 0) -> None:
+    free_memory   called once many have left: what they held is free, but not the system's yet
+    """
+
+    def __init__(
+        self,
+        *,
+        apps: Apps,
+        runtime: Runtime,
+        trusted_proxies: int = 0,
+        free_memory: Callable[[], object] = lambda: None,
+    ) -> None:
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
+        self._sends = SendQueue(runtime)
+        self._first_answers = FirstAnswers(runtime)
         self._sessions: dict[SessionId, Session] = {}
+        self._free_memory = free_memory
+        self._ended = 0
         self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
 
@@ -43,14 +61,20 @@ class Hub:
         guest   nobody signed in, at this address and origin
         """
         session = Session(
-            socket, apps=self.apps, runtime=self._runtime, on_message=on_message, guest=guest
+            socket,
+            apps=self.apps,
+            runtime=self._runtime,
+            sends=self._sends,
+            first_answers=self._first_answers,
+            on_message=on_message,
+            guest=guest,
         )
         self._sessions[session.id] = session
         return session
 
     def closed(self, session: Session) -> None:
         """A connection is gone. Safe to call twice."""
-        self._sessions.pop(session.id, None)
+        self._drop(session)
         session.on_closed()
 
     def find(self, session_id: str) -> Session | None:
@@ -65,14 +89,16 @@ class Hub:
         for session in list(self._sessions.values()):
             session.outbox.flush()
             session.close(GOING_AWAY, "server restarts")
-            self._sessions.pop(session.id, None)
+            self._drop(session)
+        self._sends.clear()
+        self._first_answers.clear()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""
         for session in list(self._sessions.values()):
             if session.app is not None and session.app.id == app_id:
                 session.close(GOING_AWAY, "app deleted")
-                self._sessions.pop(session.id, None)
+                self._drop(session)
 
     async def _look_after(self) -> None:
         while True:
@@ -85,4 +111,17 @@ class Hub:
                     # One broken transport must not end the pings of all the others.
                     logger.exception("session check failed %s", fields(session=session.id))
                 if session.is_closed:
-                    self._sessions.pop(session.id, None)
+                    self._drop(session)
+            self.settle()
+
+    def _drop(self, session: Session) -> None:
+        if self._sessions.pop(session.id, None) is not None:
+            self._ended += 1
+
+    def settle(self) -> None:
+        """Give back what sessions that ended have left, in proportion to those that are open: a
+        whole collection looks at these too."""
+        if self._ended >= max(limits.SESSIONS_LEFT_MAX, len(self._sessions)):
+            self._ended = 0
+            self.apps.forget_unwatched()
+            self._free_memory()

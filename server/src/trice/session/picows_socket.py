@@ -5,7 +5,7 @@ protocol object. That constructor is not part of picows' public interface, so pi
 minor version and `api.sync.websocket` is the tested second way (`TRICE_WEBSOCKET=asgi`).
 
 Outgoing frames are framed here: a server's text frame is two to ten bytes before the payload, and
-joining all frames of a turn into one write is what makes pushes cheap.
+joining all frames of a turn, deflated or not, into one write is what makes pushes cheap.
 """
 
 from __future__ import annotations
@@ -31,43 +31,59 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
 from trice.identity import Identity, caller_ip
+from trice.protocol.shared import Frame, JoinedFrame
+from trice.session.deflate import Deflater, agree
+from trice.session.fragments import Fragments
 from trice.session.hub import Hub
 from trice.session.session import Session
-from trice.session.socket import TOO_BIG
+from trice.session.socket import PROTOCOL_ERROR, MustClose
 
 PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
+_RSV1: Final = 0x40
 _logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
 
 
-def frame_header(size_bytes: int) -> bytes:
+def frame_header(size_bytes: int, *, is_deflated: bool) -> bytes:
     """The bytes before the payload of an unmasked, unfragmented text frame (RFC 6455 §5.2)."""
+    first = _TEXT_FINAL | _RSV1 if is_deflated else _TEXT_FINAL
     if size_bytes < 126:
-        return bytes((_TEXT_FINAL, size_bytes))
+        return bytes((first, size_bytes))
     if size_bytes < 65536:
-        return bytes((_TEXT_FINAL, 126)) + size_bytes.to_bytes(2, "big")
-    return bytes((_TEXT_FINAL, 127)) + size_bytes.to_bytes(8, "big")
+        return bytes((first, 126)) + size_bytes.to_bytes(2, "big")
+    return bytes((first, 127)) + size_bytes.to_bytes(8, "big")
 
 
 class PicowsSocket(WSListener):
-    """One connection: picows' listener on one side, the session's Socket on the other."""
+    """One connection: picows' listener on one side, the session's Socket on the other.
 
-    def __init__(self, hub: Hub, request: WSUpgradeRequest) -> None:
+    deflater   None when compression was not agreed on
+    """
+
+    def __init__(self, hub: Hub, request: WSUpgradeRequest, deflater: Deflater | None) -> None:
         self._hub = hub
         self._headers = request.headers
-        self._parts: list[bytes] = []
-        self._parts_bytes = 0
+        self._deflater = deflater
+        self._fragments = Fragments()
         self._is_closing = False
 
     # --- Socket ------------------------------------------------------------------------------
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         if self._is_closing:
             return
         parts: list[bytes] = []
         for frame in frames:
-            parts.append(frame_header(len(frame)))
-            parts.append(frame)
+            deflated = self._deflater.find_deflated(frame) if self._deflater else None
+            if deflated is not None:
+                parts.append(frame_header(len(deflated), is_deflated=True))
+                parts.append(deflated)
+                continue
+            parts.append(frame_header(len(frame), is_deflated=False))
+            if isinstance(frame, JoinedFrame):
+                parts += frame.plain_parts()
+            else:
+                parts.append(frame)
         self._raw.write(b"".join(parts))
 
     @property
@@ -112,9 +128,12 @@ class PicowsSocket(WSListener):
         )
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.rsv2 or frame.rsv3 or (frame.rsv1 and not self._may_be_deflated(frame)):
+            self.close(PROTOCOL_ERROR, "reserved bit not agreed on")
+            return
         match frame.msg_type:
             case WSMsgType.TEXT | WSMsgType.BINARY | WSMsgType.CONTINUATION:
-                self._on_data(frame.get_payload_as_bytes(), is_last=bool(frame.fin))
+                self._on_data(frame)
             case WSMsgType.PING:
                 transport.send_pong(frame.get_payload_as_bytes())
                 self._session.heard()
@@ -125,17 +144,23 @@ class PicowsSocket(WSListener):
                 transport.send_close(frame.get_close_code(), frame.get_close_message())
                 transport.disconnect()
 
-    def _on_data(self, payload: bytes, *, is_last: bool) -> None:
-        if is_last and not self._parts:
-            self._session.receive(payload)
+    def _may_be_deflated(self, frame: WSFrame) -> bool:
+        return self._deflater is not None and frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY)
+
+    def _on_data(self, frame: WSFrame) -> None:
+        if self._is_closing:
             return
-        self._parts.append(payload)
-        self._parts_bytes += len(payload)
-        if self._parts_bytes > limits.MESSAGE_BYTES_MAX:
-            self.close(TOO_BIG, "message too big")
-        elif is_last:
-            message = b"".join(self._parts)
-            self._parts, self._parts_bytes = [], 0
+        try:
+            message = self._fragments.take(
+                frame.get_payload_as_bytes(),
+                is_first=frame.msg_type != WSMsgType.CONTINUATION,
+                is_last=bool(frame.fin),
+                is_deflated=bool(frame.rsv1),
+            )
+        except MustClose as end:
+            self.close(end.code, end.reason)
+            return
+        if message is not None:
             self._session.receive(message)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -149,15 +174,26 @@ class PicowsSocket(WSListener):
         self._session.on_writable()
 
 
-def make_protocol_class(hub: Hub) -> type[asyncio.Protocol]:
-    """The class to give to `uvicorn.Config(ws=…)`, bound to the hub its sessions join."""
+def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Protocol]:
+    """The class to give to `uvicorn.Config(ws=…)`, bound to the hub its sessions join.
+
+    deflater   for the sockets of clients that offer compression; None: it is switched off
+    """
 
     def accept(request: WSUpgradeRequest) -> Any:
         if request.path.split(b"?", 1)[0] != PATH:
             return _refuse(HTTPStatus.NOT_FOUND, b"WebSockets are served at /runtime/session.")
         if hub.is_stopping:
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, b"The server is stopping.")
-        return PicowsSocket(hub, request)
+        answer = None
+        if deflater is not None:
+            answer = agree(request.headers.getall("sec-websocket-extensions", []))
+        if answer is None:
+            return PicowsSocket(hub, request, None)
+        return WSUpgradeResponseWithListener(
+            WSUpgradeResponse.create_101_response({"Sec-WebSocket-Extensions": answer}),
+            PicowsSocket(hub, request, deflater),
+        )
 
     class PicowsProtocol(asyncio.Protocol):
         """What uvicorn makes per upgrade; it only exists until picows has taken over."""

@@ -9,13 +9,15 @@ Two directions, all calls on the event loop:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+from trice.protocol.shared import Frame
 
 
 class Socket(Protocol):
     """What a transport offers: WebSocket by picows or plain ASGI, server-sent events."""
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         """Hand over frames, in order, in one write. Never blocks; see `backlog_bytes`."""
         ...
 
@@ -39,9 +41,35 @@ class Socket(Protocol):
         ...
 
 
+class EndedSocket:
+    """Stands where the socket was once a session has ended; whatever is said to it is lost."""
+
+    backlog_bytes = 0
+
+    def send(self, frames: Sequence[Frame]) -> None: ...
+    def ping(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+ENDED: Final = EndedSocket()
+
+
+class MustClose(Exception):
+    """What the client sent leaves no other way: the transport closes with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
 GOING_AWAY = 1012
 """Close code "service restart": the server stops, reconnect."""
 
+PROTOCOL_ERROR = 1002
+BAD_DATA = 1007
 TOO_BIG = 1009
 IDLE = 1001
 SIGNED_OUT = 1008

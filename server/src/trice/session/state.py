@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -43,8 +43,9 @@ class Owed:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One query of this session.
+    """One query of this session; called, as a watcher, when its answer changed.
 
+    on_answer  told of every change, with the subscription
     live       None until the first answer is there
     owed       add-query messages that wait for an answer being computed
     is_wanted  False once removed while an answer was on its way
@@ -52,11 +53,14 @@ class Subscription:
     """
 
     question: Question
-    q_json: bytes
+    on_answer: Callable[[Subscription, LiveQuery], None]
     live: LiveQuery | None = None
     owed: list[Owed] = field(default_factory=list)
     is_wanted: bool = True
     told: bytes = NOTHING_HELD
+
+    def __call__(self, live: LiveQuery) -> None:
+        self.on_answer(self, live)
 
 
 class SessionState:
@@ -64,9 +68,22 @@ class SessionState:
 
     Does not hold: answers (live.Live does), frames waiting to be sent (the outbox does).
     Only the session's worker writes it.
+
+    on_answer  told when the answer of a subscription changed
     """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_news",
+        "_on_answer",
+        "_transacts",
+        "_transacts_bytes",
+        "catalog_version_told",
+        "phase",
+        "subscriptions",
+    )
+
+    def __init__(self, on_answer: Callable[[Subscription, LiveQuery], None]) -> None:
+        self._on_answer = on_answer
         self.phase = Phase.WAITING
         self.subscriptions: dict[tuple[str, bytes], Subscription] = {}
         self.catalog_version_told = 0
@@ -74,11 +91,11 @@ class SessionState:
         self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
 
-    def add_query(self, question: Question, q_json: bytes, owed: Owed) -> Subscription:
+    def add_query(self, question: Question, owed: Owed) -> Subscription:
         """Note that an answer to `question` is wanted (again)."""
         subscription = self.subscriptions.get(question.asked)
         if subscription is None:
-            subscription = Subscription(question, q_json)
+            subscription = Subscription(question, self._on_answer)
             self.subscriptions[question.asked] = subscription
         subscription.is_wanted = True
         subscription.owed.append(owed)
@@ -103,6 +120,14 @@ class SessionState:
         self.subscriptions.pop(subscription.question.asked, None)
         self._news.pop(subscription, None)
         return subscription
+
+    def end(self) -> list[Subscription]:
+        """The session is over; the subscriptions returned must be unwatched by the caller."""
+        ended = list(self.subscriptions.values())
+        self.phase = Phase.CLOSED
+        self.subscriptions, self._news = {}, {}
+        self._on_answer = _nobody
+        return ended
 
     def begin_transact(self, size_bytes: int) -> bool:
         """A transaction was handed over; whether that is as much as a session may have open."""
@@ -146,3 +171,7 @@ class SessionState:
         """Yield the subscriptions with news, and note them as told."""
         news, self._news = self._news, {}
         yield from news
+
+
+def _nobody(subscription: Subscription, live: LiveQuery) -> None:
+    """Who is told once the session is over."""

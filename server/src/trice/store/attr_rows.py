@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Final
 
 import msgspec
@@ -23,6 +24,8 @@ CREATE TABLE _attrs (
 """
 
 _DECODER: Final = msgspec.json.Decoder(Attr)
+_STORED: Final = tuple(field.name for field in fields(Attr) if field.init)
+"""What an attr is made of; the rest follows from it."""
 
 
 def insert_attr(statements: Statements, attr: Attr) -> None:
@@ -51,7 +54,8 @@ def load_catalog(statements: Statements) -> Catalog:
 
 
 def _row(attr: Attr) -> Row:
-    return (attr.id, attr.name, attr.table, attr.column, orjson.dumps(attr).decode())
+    stored = {name: getattr(attr, name) for name in _STORED}
+    return (attr.id, attr.name, attr.table, attr.column, orjson.dumps(stored).decode())
 
 
 def _decoded(rows: Iterable[Row]) -> Iterable[Attr]:

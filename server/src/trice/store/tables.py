@@ -11,10 +11,13 @@ Physical names are chosen once, stay readable, and survive renames. Named nowher
 The indexes, and the shape each serves:
 
     _created_ms, id        the newest page of a namespace
-    value, id              equality and ranges on an indexed field; order of numbers and booleans
+    value, _created_ms, id equality and ranges on an indexed field, and its newest page
+    value, id              the same of numbers and booleans, and their order
     value~order, id        order of an indexed string or date
     value, unique          lookups (see `lookup_predicate`)
-    target, id or source   a link walked backwards; unique when a target may have one source only
+    target, _created_ms, id  a has-one link walked backwards, and the newest page of those it leads
+                           to; unique, and the target alone, when it may have one source only
+    target, source         pairs walked backwards; unique in the same way
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import has_order_column
@@ -31,6 +35,11 @@ from trice.store.names import choose_name
 
 ID: Final = "id"
 CREATED: Final = "_created_ms"
+_VALUE_INDEXES: Final = (
+    "SELECT made.name, group_concat(part.name, char(10) ORDER BY part.seqno)"
+    " FROM sqlite_schema AS made, pragma_index_info(made.name) AS part"
+    " WHERE made.type = 'index' AND made.name LIKE '%~value' GROUP BY made.name"
+)
 _RESERVED_COLUMNS: Final = (ID, CREATED, "rowid", "oid", "_rowid_")
 
 
@@ -113,6 +122,27 @@ def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
     return placed
 
 
+def renew_indexes(tx: WriteTx, catalog: Catalog) -> None:
+    """Make indexes anew whose columns an older version chose.
+
+    A table is left as it is, and answers as before, when with it more than
+    limits.INDEX_RENEWED_ROWS_MAX rows would be read.
+    cost  10 µs an index, 1 µs a row of those made anew
+    """
+    left = limits.INDEX_RENEWED_ROWS_MAX
+    found = {str(name): str(columns).split("\n") for name, columns in tx.rows(_VALUE_INDEXES)}
+    for attr in catalog.by_id.values():
+        columns = found.get(_index_names(attr)[0])
+        if attr.is_pairs or columns is None or tuple(columns) == _value_columns(attr):
+            continue
+        ((last,),) = tx.rows(f"SELECT coalesce(max(rowid), 0) FROM {quoted(attr.table)}")
+        assert isinstance(last, int)
+        if last <= left:
+            left -= last
+            _drop_indexes(tx, attr)
+            _create_indexes(tx, attr)
+
+
 def find_attr(catalog: Catalog, table: str, columns: tuple[str, ...]) -> Attr | None:
     """The attr whose unique index covers these physical columns."""
     for attr in catalog.by_id.values():
@@ -187,8 +217,12 @@ def _column_names(statements: Statements, table: str) -> list[str]:
 
 def _shape(attr: Attr) -> tuple[object, ...]:
     """Everything about an attr that shows on disk."""
-    return (attr.cardinality, attr.is_unique, attr.is_indexed, has_order_column(attr)) + (
-        (attr.checked_type,) if has_order_column(attr) else ()
+    return (
+        attr.cardinality,
+        attr.is_unique,
+        attr.is_indexed,
+        attr.checked_type if has_order_column(attr) else None,
+        _is_value_order(attr),
     )
 
 
@@ -202,9 +236,24 @@ def _is_partial(attr: Attr) -> bool:
     return not attr.is_ref and not _is_key(attr) and attr.is_unique and not attr.is_indexed
 
 
+def _is_value_order(attr: Attr) -> bool:
+    """Whether pages may be ordered by the column of `attr` itself, ties by id."""
+    return attr.is_sortable and not has_order_column(attr)
+
+
 def _index_names(attr: Attr) -> tuple[str, ...]:
     base = f"{attr.table}~{attr.column}"
     return (f"{base}~value", f"{base}~unique", f"{base}~order")
+
+
+def _value_columns(attr: Attr) -> tuple[str, ...]:
+    """The columns of the index by value, which may be that of any number of rows.
+
+    Where one value has 10,000 rows its newest page is 20 entries, not a sort of 10,000.
+    """
+    if attr.is_pairs:
+        return ("target", "source")
+    return (attr.column, ID) if _is_value_order(attr) else (attr.column, CREATED, ID)
 
 
 def _create_indexes(tx: WriteTx, attr: Attr) -> None:
@@ -217,7 +266,8 @@ def _create_indexes(tx: WriteTx, attr: Attr) -> None:
         condition = f" WHERE {value} IS NOT NULL AND {value} <> x'00'" if _is_partial(attr) else ""
         tx.rows(f"CREATE UNIQUE INDEX {quoted(unique_index)} ON {table} ({value}){condition}")
     elif attr.is_ref or attr.is_indexed:
-        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({value}, {quoted(place.source)})")
+        columns = ", ".join(map(quoted, _value_columns(attr)))
+        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({columns})")
     if has_order_column(attr):
         order = quoted(order_column(attr))
         tx.rows(f"CREATE INDEX {quoted(order_index)} ON {table} ({order}, id)")

@@ -127,13 +127,14 @@ def _check_column(write: Write, attr: Attr, draft: Draft, *, is_admin: bool) -> 
 
 
 def check_required(
-    tx: WriteTx, catalog: Catalog, draft: Draft, *, named: AbstractSet[EntityId] | None
+    tx: WriteTx, catalog: Catalog, draft: Draft, *, named_by: Resolved | None
 ) -> None:
     """Refuse touched entities that lack a required attr or, while they have one, their id.
 
     Asked after everything is written.
 
-    named   entities whose ids the caller knows; those of others are not told. None: all are
+    named_by   whose steps name the entities that the caller knows; the ids of others are not told.
+               None: all are
     """
     records: list[dict[str, Any]] = []
     for etype in {*draft.rows, *draft.sources}:
@@ -143,6 +144,7 @@ def check_required(
         sources = draft.sources.get(etype, set())
         rows = draft.load(etype, sources)
         touched = [row for row in rows.values() if row.is_touched or row.id in sources]
+        named = None if named_by is None else named_by.named()
         records.extend(_lacking(tx, namespace, touched, named))
     if not records:
         return

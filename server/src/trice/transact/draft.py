@@ -310,7 +310,7 @@ class Draft:
         self, namespace: Namespace, layout: _Layout, row: Row, positions: tuple[int, ...]
     ) -> None:
         if row.old is None or row.is_rewritten:
-            given = tuple(at for at, cell in enumerate(row.cells) if cell is not None)
+            given = positions if row.old is None else _present(row)
             values: list[Binding] = [row.id, row.created]
             values += layout.bindings(row.cells, given)
             self._tx.rows(layout.insert(namespace.columns, given), values)
@@ -386,7 +386,7 @@ def _differing(row: Row) -> tuple[int, ...]:
     """Positions of the cells that change. Documents that are equal keep their old bytes."""
     old = row.old
     if old is None:
-        return tuple(at for at, cell in enumerate(row.cells) if cell is not None)
+        return _present(row)
     positions: list[int] = []
     for at, cell in enumerate(row.cells):
         before = old[at]
@@ -395,6 +395,11 @@ def _differing(row: Row) -> tuple[int, ...]:
         else:
             positions.append(at)
     return tuple(positions)
+
+
+def _present(row: Row) -> tuple[int, ...]:
+    """Positions of the cells that hold something."""
+    return tuple([at for at, cell in enumerate(row.cells) if cell is not None])
 
 
 def is_equal_cell(left: Cell, right: Cell) -> bool:

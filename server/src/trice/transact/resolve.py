@@ -44,6 +44,7 @@ Key = tuple[Attr, Cell]
 EntityKey = tuple[str, EntityId]
 """An entity of one namespace."""
 
+_TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
 
@@ -112,31 +113,36 @@ def resolve(
     lookups.load(steps, is_judged=is_judged)
     deletes: list[DeleteEntity] = []
     for step in steps:
-        if isinstance(step, RuleParams):
-            if is_judged:
-                _add_params(resolved.params, step, lookups)
-            continue
-        if isinstance(step, DeleteEntity):
+        if isinstance(step, _TRIPLE_STEPS):
+            _add_write(resolved, step, lookups, is_judged=is_judged)
+        elif isinstance(step, DeleteEntity):
             if not deletes:
                 resolved.groups.append("delete")
             deletes.append(step)
-            continue
-        op = _OPS[type(step)]
-        group = resolved.writes.get(op)
-        if group is None:
-            group = resolved.writes[op] = []
-            resolved.groups.append(op)
-        write = lookups.write(op, step)
-        if write is not None:
-            group.append(write)
-        if is_judged and _is_missed(write) and lookups.finds_nobody(step.subject):
-            resolved.missed[op, lookups.attr(step.attr_id).etype] = None
+        elif is_judged:
+            _add_params(resolved.params, step, lookups)
     if deletes:
         resolved.deletes = _deleted(tx, catalog, deletes, lookups)
         for subject in (step.subject for step in deletes if is_judged):
             if isinstance(subject, Lookup) and lookups.finds_nobody(subject):
                 resolved.missed["delete", lookups.find_stored(subject)[0].etype] = None
     return resolved
+
+
+def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_judged: bool) -> None:
+    """Add what a step writes, if it comes to anything."""
+    op = _OPS[type(step)]
+    group = resolved.writes.get(op)
+    if group is None:
+        group = resolved.writes[op] = []
+        resolved.groups.append(op)
+    write = lookups.write(op, step)
+    if write is not None:
+        group.append(write)
+    if isinstance(step.subject, bytes) or not is_judged:
+        return
+    if _is_missed(write) and lookups.finds_nobody(step.subject):
+        resolved.missed[op, lookups.attr(step.attr_id).etype] = None
 
 
 class _Lookups:
@@ -157,15 +163,12 @@ class _Lookups:
         subjects: list[Lookup] = []
         wanted: dict[AttrId, dict[Cell, None]] = {}
         for step in steps:
-            if isinstance(step, RuleParams):
-                if is_judged and isinstance(step.subject, Lookup):
-                    self._want(step.subject, wanted)
-                continue
-            if isinstance(step.subject, Lookup):
-                self._want(step.subject, wanted)
+            subject = step.subject
+            if not isinstance(subject, bytes) and (is_judged or not isinstance(step, RuleParams)):
+                self._want(subject, wanted)
                 if isinstance(step, (AddTriple, DeepMerge)):
-                    subjects.append(step.subject)
-            if not isinstance(step, DeleteEntity) and type(step.value) is list:
+                    subjects.append(subject)
+            if isinstance(step, _TRIPLE_STEPS) and type(step.value) is list:
                 target = find_lookup(step.value) if self.attr(step.attr_id).is_ref else None
                 if target is not None:
                     self._want(target, wanted)
@@ -210,11 +213,13 @@ class _Lookups:
     def write(self, op: Op, step: TripleStep) -> Write | None:
         """The write a step means; None when it removes from an entity that does not exist."""
         attr = self.attr(step.attr_id)
-        mode = None if isinstance(step, RetractTriple) else step.mode
+        mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
         subject = step.subject
         key: Key | None = None
         is_new = False
-        if isinstance(subject, Lookup):
+        if isinstance(subject, bytes):
+            entity = subject
+        else:
             key = self._key(subject)
             _check_namespace(key[0], attr.etype)
             if key[0].is_id:
@@ -228,8 +233,6 @@ class _Lookups:
                 is_new = (key[0].id, key[1]) not in self._stored
                 if is_new and key[0].id == attr.id and op != "retract":
                     self._check_own_value(key, step.value)
-        else:
-            entity = subject
         value = step.value
         if attr.is_ref:
             if op == "merge":

@@ -211,6 +211,26 @@ def test_system_attrs_are_placed_once_and_added_later(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.rule("S75")
+def test_indexes_of_an_older_version_are_made_anew_when_the_file_is_opened(tmp_path: Path) -> None:
+    kind = blob("t", "kind", is_indexed=True)
+
+    async def scenario() -> list[Any]:
+        await open_engine(tmp_path, system_attrs=(blob("t", "id"), kind)).close()
+        older = Connection(str(tmp_path / "app.db"), Role.WRITER)
+        older.run('DROP INDEX "t~kind~value"')
+        older.run('CREATE INDEX "t~kind~value" ON t (kind, id)')
+        older.close()
+        engine = open_engine(tmp_path)
+        found = engine.read_now(
+            lambda snapshot: snapshot.rows("SELECT name FROM pragma_index_info('t~kind~value')")
+        )
+        await engine.close()
+        return [name for (name,) in found]
+
+    assert asyncio.run(scenario()) == ["kind", "_created_ms", "id"]
+
+
 @pytest.mark.rule("S66")
 def test_readers_cannot_write_and_misspelt_columns_fail(tmp_path: Path) -> None:
     async def scenario() -> None:

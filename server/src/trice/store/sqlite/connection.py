@@ -33,9 +33,11 @@ class Connection:
     """One SQLite connection; used by one thread at a time.
 
     Holds nothing of the app: neither catalog nor transaction ids.
+    Cursors are used again (half a microsecond a statement): one, and one more for each statement
+    that a bound function runs inside another.
     """
 
-    __slots__ = ("_judging", "_raw")
+    __slots__ = ("_cursors", "_is_temporary_in_memory", "_judging", "_raw")
 
     def __init__(self, path: str, role: Role) -> None:
         flags = apsw.SQLITE_OPEN_READONLY
@@ -43,6 +45,8 @@ class Connection:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         raw = apsw.Connection(path, flags=flags, statementcachesize=_STATEMENTS_KEPT)
         self._raw = raw
+        self._cursors: list[apsw.Cursor] = []
+        self._is_temporary_in_memory = False
         try:
             _configure(raw, role)
             self._judging = functions.register(raw)
@@ -60,17 +64,21 @@ class Connection:
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
-        try:
-            return self._raw.execute(sql, bound).fetchall()
-        except apsw.Error as error:
-            raise _translated(error, sql) from error
+        return self._fetch(sql, bound)
 
     def run(self, sql: str) -> None:
         """Run one statement that returns nothing and takes nothing."""
+        self._fetch(sql, ())
+
+    def _fetch(self, sql: str, bound: Sequence[object]) -> list[Row]:
+        cursors = self._cursors
+        cursor = cursors.pop() if cursors else self._raw.cursor()
         try:
-            self._raw.execute(sql)
+            return cursor.execute(sql, bound).fetchall()
         except apsw.Error as error:
             raise _translated(error, sql) from error
+        finally:
+            cursors.append(cursor)
 
     @property
     def in_transaction(self) -> bool:
@@ -94,6 +102,16 @@ class Connection:
         must not be asked by a read that may begin again."""
         self._judging.steps_left = limits.JUDGED_STEPS_ON_LOOP
         self._judging.is_over = None
+
+    def keep_temporary(self, *, is_in_memory: bool) -> None:
+        """Say where SQLite keeps what undoes a savepoint, and what it sorts for an index.
+
+        Only between transactions. In memory a savepoint costs a third (5 µs instead of 18), but
+        that of a transaction without bounds, or a sort of all rows, belongs into a file.
+        """
+        if is_in_memory != self._is_temporary_in_memory:
+            _set(self._raw, "temp_store", 2 if is_in_memory else 1)
+            self._is_temporary_in_memory = is_in_memory
 
     def rollback(self) -> None:
         """End the open transaction, if any is left, without its changes."""

@@ -24,7 +24,7 @@ from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.writer import OpenTx, Writer
-from trice.store.tables import create_attr
+from trice.store.tables import create_attr, renew_indexes
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ class SqliteEngine:
 
         system_attrs  attrs every app has; the ones the file lacks are added to it
         raises        Bug when the file has a format this server does not know
-        cost          1 ms for an existing file, 10 for a new one
+        cost          1 ms for an existing file, 10 for a new one; up to 1 s for one of an older
+                      version, whose indexes and figures are renewed
         """
         writer = Connection(str(path), Role.WRITER)
         try:
@@ -187,7 +188,7 @@ class SqliteEngine:
 
 
 def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr]) -> None:
-    """Create what a new file needs, and the system attrs an older one lacks."""
+    """Create what a new file needs, and the system attrs and indexes an older one lacks."""
     writer.run("BEGIN IMMEDIATE")
     try:
         if not writer.rows("SELECT 1 FROM sqlite_schema WHERE name = '_attrs'"):
@@ -200,6 +201,7 @@ def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr])
         for attr in system_attrs:
             if attr.id not in catalog.by_id:
                 catalog = catalog.with_attrs([create_attr(tx, catalog, attr)])
+        renew_indexes(tx, catalog)
         writer.run("COMMIT")
     except BaseException:
         writer.rollback()

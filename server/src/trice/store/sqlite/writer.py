@@ -1,6 +1,6 @@
 """Group commit: one COMMIT, and one fsync, for all calls that waited for the one before.
 
-write() --> waiting --+-- nobody commits --> works run on the loop, each in a savepoint
+write() --> waiting --+-- nobody commits --> works run on the loop, all or nothing of each
                       |                        | (a long one: alone, on the writer's thread)
                       |                        |
                       +-- a COMMIT runs:       v
@@ -17,8 +17,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from trice import limits
 from trice.catalog.catalog import Catalog
@@ -30,6 +30,7 @@ from trice.store.commit import Commit
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.statistics import Statistics
+from trice.store.sqlite.writer_thread import WriterThread
 
 Work = Callable[[WriteTx], Commit]
 
@@ -107,7 +108,7 @@ class Writer:
         self._after_group = after_group
         self._waiting: deque[_Call] = deque()
         self._statistics = Statistics(connection)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trice-writer")
+        self._thread = WriterThread()
         self._latest_ms = 0
         self._is_busy = False
         self._is_closing = False
@@ -136,7 +137,7 @@ class Writer:
         while self._is_busy:
             self._idle.clear()
             await self._idle.wait()
-        self._thread.shutdown()
+        self._thread.finish()
 
     def close(self) -> None:
         """Move what the log of SQLite holds into the database file, and release it."""
@@ -148,12 +149,12 @@ class Writer:
         self._is_busy = True
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
-            self._thread.submit(self._refresh, asyncio.get_running_loop(), table)
+            self._thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
         while self._waiting:
             if self._waiting[0].is_long:
                 call = self._waiting.popleft()
-                self._thread.submit(self._run_long, asyncio.get_running_loop(), call)
+                self._thread.submit(partial(self._run_long, asyncio.get_running_loop(), call))
                 return
             calls: list[_Call] = []
             try:
@@ -174,7 +175,7 @@ class Writer:
             return False
         if group.catalog is not self.catalog:
             self._before_catalog()
-        self._thread.submit(self._commit, asyncio.get_running_loop(), group)
+        self._thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
         return True
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
@@ -182,6 +183,7 @@ class Writer:
         group = _Group(self.tx, self.catalog)
         failure: Exception | None = None
         try:
+            self._connection.keep_temporary(is_in_memory=False)
             self._connection.run("BEGIN IMMEDIATE")
             self._run_call(group, call)
         except Exception as error:
@@ -203,6 +205,7 @@ class Writer:
         raises  whatever made the transaction as a whole impossible
         """
         try:
+            self._connection.keep_temporary(is_in_memory=True)
             self._connection.run("BEGIN IMMEDIATE")
         except Exception:
             # The next in the queue would fail in the same way, and hold up the loop as long.
@@ -222,18 +225,21 @@ class Writer:
         return group
 
     def _run_call(self, group: _Group, call: _Call) -> None:
-        """Run one call in a savepoint: it leaves all of its changes, or none.
+        """Run one call: it leaves all of its changes in the group's transaction, or none.
 
         raises  _TransactionLost when the whole group's transaction is gone
         """
-        run = self._connection.run
         rows = self._connection.rows
-        run("SAVEPOINT call")
+        # Until something of the group is in it, the transaction itself can be undone instead.
+        is_saved = bool(group.commits)
+        if is_saved:
+            self._connection.run("SAVEPOINT call")
         try:
             if call.event_id is not None:
                 known = rows(log.FIND_EVENT, (call.event_id,))
                 if known:
-                    run("RELEASE call")
+                    if is_saved:
+                        self._connection.run("RELEASE call")
                     group.answers.append((call, TxId(known[0][0])))  # type: ignore[arg-type]
                     return
             tx = TxId(group.tx + 1)
@@ -248,25 +254,34 @@ class Writer:
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
             rows(log.INSERT, log.row(commit, call.event_id))
             log.trim(self._connection, tx)
-            run("RELEASE call")
+            if is_saved:
+                self._connection.run("RELEASE call")
         except WorkTooLong:
             assert not call.is_long, "work on the writer's thread cannot be too long"
-            run("ROLLBACK TO call")
-            run("RELEASE call")
+            self._undo_call(is_saved=is_saved)
             call.is_long = True
             self._waiting.appendleft(call)
             return
         except Exception as error:
             if not self._connection.in_transaction:
                 raise _TransactionLost from error
-            run("ROLLBACK TO call")
-            run("RELEASE call")
+            self._undo_call(is_saved=is_saved)
             group.answers.append((call, error))
             return
         group.tx = tx
         group.catalog = commit.catalog
         group.commits.append(commit)
         group.answers.append((call, tx))
+
+    def _undo_call(self, *, is_saved: bool) -> None:
+        """Take back what a call did; the group's transaction is open afterwards."""
+        run = self._connection.run
+        if is_saved:
+            run("ROLLBACK TO call")
+            run("RELEASE call")
+        else:
+            run("ROLLBACK")
+            run("BEGIN IMMEDIATE")
 
     def _now_ms(self) -> int:
         """The clock, except that it never goes back: rows created later never sort before."""
@@ -287,7 +302,7 @@ class Writer:
         if failure is None:
             self.tx = group.tx
             self.catalog = group.catalog
-            self._statistics.note(group.commits)
+            self._statistics.note(self._connection, group.commits)
             self._after_group(group.commits)
             _answer(group)
         else:

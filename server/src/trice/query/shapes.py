@@ -1,0 +1,188 @@
+"""Plans shared by queries that differ in ids only: `owner = X`, whoever X is. No I/O.
+
+When a thousand clients come back, each with its own filter, they ask a thousand queries of one
+shape. Planned once with holes where the ids stand, the plan of each is that one, filled.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.query.anchors import Anchor
+from trice.query.ast import AllOf, AnyOf, Form, IdPrefix, Op, Query, Test
+from trice.query.plan import FormPlan, Plan, plan
+from trice.query.reads import FormReads
+from trice.query.sql import Statement
+
+
+class Hole(bytes):
+    """Stands for an id. Equal to itself only, so that no id of a query or rule is taken for it."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+_HOLES: Final = tuple(Hole(16) for _ in range(4))
+
+Filling = Mapping[Any, Any]
+"""Hole → the id that stands there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A query without its ids.
+
+    query    the same with holes
+    filling  what fills them
+    """
+
+    query: Query
+    filling: Filling
+
+
+class Shapes:
+    """Plans with holes, by shape and whatever else they depend on.
+
+    Those of one catalog, LIVE_SHAPES_MAX used last. They hold no judge, snapshot or clock, as every
+    plan that is kept between runs.
+    """
+
+    def __init__(self) -> None:
+        self._catalog: Catalog | None = None
+        self._plans: OrderedDict[tuple[str, Form], Plan] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def find(self, query: Query, shape: Shape, catalog: Catalog, *, rights: str) -> Plan | None:
+        """The plan of `query`, if one of its shape is known; as `plan` would make it.
+
+        rights   that determine what is visible
+        """
+        if catalog is not self._catalog:
+            return None
+        key = (rights, shape.query.forms[0])
+        made = self._plans.get(key)
+        if made is None:
+            return None
+        self._plans.move_to_end(key)
+        forms = (_filled(made.forms[0], shape.filling),)
+        return Plan(query, catalog, forms, made.visibility)
+
+    def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
+        """Remember the shape of a query from its plan, which has run and may be kept."""
+        if made.catalog is not self._catalog:
+            self._catalog = made.catalog
+            self._plans.clear()
+        holed = plan(shape.query, made.catalog, made.visibility)
+        self._plans[rights, shape.query.forms[0]] = holed
+        while len(self._plans) > limits.LIVE_SHAPES_MAX:
+            self._plans.popitem(last=False)
+
+
+def find_shape(query: Query) -> Shape | None:
+    """The shape of a query that asks for entities by ids they have or are linked with; else None.
+
+    Only ids compared by `=` on the top level are taken out; everything else is part of the shape.
+    """
+    if len(query.forms) != 1 or query.rule_params:
+        return None
+    (form,) = query.forms
+    if form.aggregate is not None or form.is_count or not form.is_known:
+        return None
+    filling: dict[Any, Any] = {}
+    where = tuple(_holed(condition, filling) for condition in form.where)
+    if not filling:
+        return None
+    holed = replace(form, where=where)
+    return Shape(Query((holed,), {}), filling) if _is_plain(holed) else None
+
+
+def _is_plain(form: Form) -> bool:
+    """Whether what is left equals only what it is: 1, 1.0 and true are equal to Python."""
+    page = form.page
+    return (
+        (page is None or (page.after is None and page.before is None))
+        and all(map(_is_plain_condition, form.where))
+        and all(map(_is_plain, form.children))
+    )
+
+
+def _is_plain_condition(condition: Any) -> bool:
+    match condition:
+        case Test(op=Op.IS_NULL) | IdPrefix():
+            return True
+        case Test(value=value):
+            return type(value) in (str, bytes, Hole)
+        case AllOf(scopes) | AnyOf(scopes):
+            return all(_is_plain_condition(inner) for scope in scopes for inner in scope)
+        case _:
+            return False
+
+
+def _holed(condition: Any, filling: dict[Any, Any]) -> Any:
+    if (
+        isinstance(condition, Test)
+        and not condition.path
+        and condition.op is Op.EQ
+        and type(condition.value) is bytes
+        and len(filling) < len(_HOLES)
+    ):
+        hole = _HOLES[len(filling)]
+        filling[hole] = condition.value
+        return replace(condition, value=hole)
+    return condition
+
+
+def _filled(form: FormPlan, filling: Filling) -> FormPlan:
+    """The plan of a top level with ids in its holes; what hangs below it has none."""
+    return replace(
+        form,
+        select=_statement(form.select, filling),
+        pages=None if form.pages is None else form.pages.rebound(lambda b: _value(b, filling)),
+        pairs=tuple(
+            replace(pairs, statement=_statement(pairs.statement, filling)) for pairs in form.pairs
+        ),
+        reads=None if form.reads is None else _reads(form.reads, filling),
+    )
+
+
+def _statement(statement: Any, filling: Filling) -> Any:
+    if statement is None:
+        return None
+    assert isinstance(statement, Statement)
+    bindings = tuple(_value(binding, filling) for binding in statement.bindings)
+    return Statement(statement.sql, bindings, statement.ids_at)
+
+
+def _reads(reads: FormReads, filling: Filling) -> FormReads:
+    """What a top level reads with ids in its holes; these are values and ends of links only."""
+    return replace(
+        reads,
+        ends=reads.ends
+        and frozenset(replace(end, end=_value(end.end, filling)) for end in reads.ends),
+        anchors=tuple(
+            Anchor.of(
+                {(attr_id, _value(cell, filling)) for attr_id, cell in anchor.cells}, anchor.spans
+            )
+            for anchor in reads.anchors
+        ),
+    )
+
+
+def _value(value: Any, filling: Filling) -> Any:
+    if type(value) is Hole:
+        return filling[value]
+    if type(value) is tuple:
+        return tuple(_value(one, filling) for one in value)
+    return value

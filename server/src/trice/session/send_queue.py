@@ -1,0 +1,126 @@
+"""What all sessions of this process have to send, in turns of the event loop.
+
+    push ──> soon ───────────────────────> flushed at the end of this turn
+    news ──> a lane per cause ──> some ──> flushed, then the loop handles messages ──> …
+
+A commit that 10,000 sessions watch is 10,000 writes to sockets, 80 ms together. A bounded number
+leaves at a time, so that messages of other clients are handled in between; answers and
+acknowledgements never wait for them, and news of other queries only for their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, Protocol
+
+from trice import limits
+from trice.runtime import Runtime
+
+logger: Final = logging.getLogger("trice.session")
+
+
+class Flushable(Protocol):
+    """What has frames to send: a session's outbox."""
+
+    def flush(self) -> int:
+        """Send everything it has by now in one write; the number of bytes."""
+        ...
+
+
+class SendQueue:
+    """Who is to be flushed. Does not hold frames (the outbox does) or news (the session's state).
+
+    A lane holds who waits because of one cause: a live query, an app's catalog. Lanes take turns, a
+    lane serves in order of arrival, and nobody waits twice in one: a session that is marked again
+    keeps its place and is sent the newest state once.
+    Invariant: whoever waits is flushed, unless the queue is cleared. Who has left in between costs
+    a flush that sends nothing.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._soon: list[Flushable] = []
+        self._lanes: OrderedDict[Hashable, OrderedDict[Flushable, None]] = OrderedDict()
+        self._is_scheduled = False
+        # When the latest turn ended that could not send all; None: nothing was left.
+        self._paused_ms: float | None = None
+
+    def soon(self, outbox: Flushable) -> None:
+        """Flush at the end of this turn, before any news. To be called once until it is flushed."""
+        self._soon.append(outbox)
+        self._schedule()
+
+    def news(self, outbox: Flushable, lane: Hashable) -> None:
+        """Flush when it is the turn of whoever waits in `lane`."""
+        waiting = self._lanes.get(lane)
+        if waiting is None:
+            waiting = self._lanes[lane] = OrderedDict()
+        waiting[outbox] = None
+        self._schedule()
+
+    def clear(self) -> None:
+        """Forget everybody: the server stops, and has flushed them itself."""
+        self._soon.clear()
+        self._lanes.clear()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        soon, self._soon = self._soon, []
+        for outbox in soon:
+            _flush(outbox)
+        if self._lanes:
+            self._send_news()
+
+    def _send_news(self) -> None:
+        """Serve BROADCAST_SENDS_A_TURN sessions; more for as long as the rest of the loop just
+        took, so that many writers do not starve those who listen."""
+        began_ms = self._runtime.monotonic_ms()
+        share_ms = 0.0 if self._paused_ms is None else began_ms - self._paused_ms
+        share_ms = min(share_ms, limits.BROADCAST_TURN_MS)
+        sends, bytes_left = limits.BROADCAST_SENDS_A_TURN, limits.BROADCAST_BYTES_A_TURN
+        while self._lanes:
+            if sends <= 0 or bytes_left <= 0:
+                if self._runtime.monotonic_ms() - began_ms >= share_ms:
+                    break
+                sends, bytes_left = limits.BROADCAST_SENDS_A_LANE, limits.BROADCAST_BYTES_A_TURN
+            served, sent_bytes = self._serve_lane(sends, bytes_left)
+            sends -= served
+            bytes_left -= sent_bytes
+        if self._lanes:
+            self._paused_ms = self._runtime.monotonic_ms()
+            self._schedule()
+        else:
+            self._paused_ms = None
+
+    def _serve_lane(self, sends: int, bytes_left: int) -> tuple[int, int]:
+        """Flush some of the lane whose turn it is; how many, and their bytes."""
+        lane, waiting = next(iter(self._lanes.items()))
+        served = sent_bytes = 0
+        while waiting and served < min(sends, limits.BROADCAST_SENDS_A_LANE):
+            outbox, _ = waiting.popitem(last=False)
+            sent_bytes += _flush(outbox)
+            served += 1
+            if sent_bytes >= bytes_left:
+                break
+        if waiting:
+            self._lanes.move_to_end(lane)
+        else:
+            del self._lanes[lane]
+        return served, sent_bytes
+
+
+def _flush(outbox: Flushable) -> int:
+    try:
+        return outbox.flush()
+    except Exception:
+        # One broken transport must not keep the news from all the others.
+        logger.exception("a flush failed")
+        return 0

@@ -1,0 +1,49 @@
+"""The thread on which a writer waits for the disk: calls in order, nothing handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final
+
+_NAME: Final = "trice-writer"
+
+
+class WriterThread:
+    """Runs calls one after another.
+
+    Holds the calls that wait; the writer never has more than one under way. Does not hold results
+    or failures: each call reports to the loop by itself. Nothing more than a queue, because what a
+    `ThreadPoolExecutor` does beside (a future with its condition, two locks) is paid by every
+    COMMIT, twice: while it runs on the thread, the loop waits for the interpreter.
+
+    The thread starts with the first call: an app that nobody writes to has none. It does not keep
+    the process alive; a COMMIT cut off there is undone when the file is opened again.
+    """
+
+    __slots__ = ("_calls", "_thread")
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run `call` on the thread, after those before it. It may not raise."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name=_NAME, daemon=True)
+            self._thread.start()
+        self._calls.put(call)
+
+    def finish(self) -> None:
+        """Wait for what was submitted; afterwards nothing may be."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            # The loop that a call reports to may have been closed: then nobody waits to hear of it.
+            with suppress(RuntimeError):
+                call()

@@ -1,0 +1,128 @@
+"""Random queries whose read sets are narrow, and changes at their edges: nothing is missed.
+
+`TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
+A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from support.aggregates import own_eyes, random_aggregate
+from support.live_world import live_story
+from support.sharp import sharp_change, sharp_query, sharp_world
+from support.visibilities import Eyes, random_eyes
+from support.visible_stage import VisibleStage as Stage
+from support.visible_stage import answer
+from trice.live.reads import read_set
+from trice.live.subscriptions import Subscriptions
+
+logger = logging.getLogger("fuzz")
+
+SEEDS_THAT_FAILED: tuple[int, ...] = ()
+FIXED_SEEDS = 8
+GROUPS = 4
+COMMITS = 40
+
+
+def seeds(group: int, *, base: int) -> Iterator[int]:
+    """The fixed seeds of one group, or fresh ones until the time set is used up."""
+    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
+    if not budget_s:
+        yield from range(base + group, base + FIXED_SEEDS, GROUPS)
+        yield from SEEDS_THAT_FAILED[group::GROUPS]
+        return
+    deadline = time.monotonic() + budget_s / (2 * GROUPS)
+    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
+    while time.monotonic() < deadline:
+        yield seed * GROUPS + group
+        seed += 1
+
+
+async def history(seed: int, path: Path) -> Counter[str]:
+    """After every commit, an answer that the commit does not touch equals a fresh run."""
+    world = sharp_world(seed)
+    stage = Stage(world, path)
+    total: Counter[str] = Counter()
+    try:
+        await stage.fill()
+        everybody = Eyes({}, {})
+        asked: list[tuple[Any, Eyes]] = [
+            (random_aggregate(world) if number == 7 else sharp_query(world, {}), eyes)
+            for eyes in (everybody, everybody, own_eyes(world), random_eyes(world))
+            for number in range(8)
+        ]
+        index: Subscriptions[int] = Subscriptions()
+        shown: dict[int, Any] = {}
+
+        def refresh(number: int) -> None:
+            tree = stage.tree(*asked[number])
+            index.put(number, read_set(tree))
+            shown[number] = answer(stage, tree)
+
+        for number in range(len(asked)):
+            refresh(number)
+        for _ in range(COMMITS):
+            stage.commits.clear()
+            before = stage.engine.catalog
+            await stage.transact(sharp_change(world))
+            touched = index.affected_by_names(before, stage.engine.catalog)
+            for commit in stage.commits:
+                touched |= index.affected(commit)
+            total["touched"] += len(touched)
+            total["spared"] += (len(asked) - len(touched)) * len(stage.commits)
+            for number, (query, eyes) in enumerate(asked):
+                if number not in touched:
+                    fresh = answer(stage, stage.tree(query, eyes))
+                    story = f"seed {seed}: {orjson.dumps(query).decode()} of {eyes}"
+                    assert fresh == shown[number], story
+                    continue
+                was = shown[number]
+                refresh(number)
+                total["news"] += was != shown[number]
+    finally:
+        await stage.engine.close()
+    for number in range(len(asked)):
+        index.remove(number)
+    assert not any(held for held in vars(index).values() if isinstance(held, dict))
+    return total
+
+
+@pytest.mark.rule("L14", "L70", "L72", "L76")
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_what_a_commit_does_not_touch_stays_as_it_is(group: int, tmp_path: Path) -> None:
+    total: Counter[str] = Counter()
+    for seed in seeds(group, base=9000):
+        total += asyncio.run(history(seed, tmp_path / f"{seed}.db"))
+    logger.info("%s", dict(total))
+    # Most commits touch few queries, and most that are touched show something else.
+    assert total["spared"] > 2 * total["touched"] > 0
+    assert total["news"] * 5 > total["touched"]
+
+
+@pytest.mark.rule("L14", "L72")
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_patched_answers_with_narrow_read_sets_equal_fresh_runs(group: int, tmp_path: Path) -> None:
+    total: Counter[str] = Counter()
+    for seed in seeds(group, base=9500):
+        total += asyncio.run(
+            live_story(
+                seed,
+                sharp_world(seed),
+                tmp_path / f"{seed}.db",
+                rounds=COMMITS,
+                draw_query=sharp_query,
+                draw_change=sharp_change,
+            )
+        )
+    assert min(total[kind] for kind in ("patched", "rerun_node", "silent")) > 0, total

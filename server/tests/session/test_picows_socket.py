@@ -1,0 +1,262 @@
+"""Sockets that agreed on compression: what leaves them, how often it was made, what they refuse."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from picows import WSMsgType
+
+from support.picows_client import PicowsClient, deflate
+from trice import limits
+from trice.session.deflate import Deflater
+
+TODOS = {"todos": {}}
+PEOPLE = {"people": {}}
+DEFLATED = (1, 0, 0)
+SUBSCRIBERS = 500
+T1 = "e1000000-0000-4000-8000-000000000001"
+
+
+async def seed(stage, count=20):
+    """Todos and people enough for answers worth deflating."""
+    writer = await stage.client()
+    for n in range(count):
+        todo = f"e1000000-0000-4000-8000-{n + 1:012d}"
+        person = f"e2000000-0000-4000-8000-{n + 1:012d}"
+        steps = stage.create("todos", todo, title=f"Buy milk {n}")
+        writer.say("transact", tx_steps=steps + stage.create("people", person, name=f"Ann {n}"))
+        await writer.hear("transact-ok")
+    return writer
+
+
+async def join_in(stage, deflater, *queries):
+    client = PicowsClient(stage.hub, deflater)
+    client.say("init", **{"app-id": stage.app.id})
+    await client.hear("init-ok")
+    for q in queries:
+        client.say("add-query", q=q)
+        await client.hear("add-query-ok")
+    return client
+
+
+async def retitle(stage, writer, title):
+    writer.say("transact", tx_steps=[["add-triple", T1, stage.attr("todos", "title"), title]])
+    await writer.hear("transact-ok")
+
+
+@pytest.mark.rule("P92", "P93", "P98")
+def test_a_refresh_for_many_is_deflated_once(play):
+    async def scene(stage):
+        writer, deflater = await seed(stage), Deflater()
+        clients = [await join_in(stage, deflater, TODOS) for _ in range(SUBSCRIBERS)]
+        plain = await join_in(stage, None, TODOS)
+        before = deflater.counts.deflated
+        writes = [len(client.writes) for client in clients]
+        await retitle(stage, writer, "another")
+        wanted = await plain.hear("refresh-ok")
+        assert not wanted.is_deflated
+        for client in clients:
+            heard = await client.hear("refresh-ok")
+            assert heard.is_deflated
+            assert heard.message == wanted.payload
+            assert len(heard.payload) < len(wanted.payload) / 2
+        assert deflater.counts.deflated == before + 1
+        assert [len(client.writes) for client in clients] == [count + 1 for count in writes]
+
+    play(scene)
+
+
+@pytest.mark.rule("P93")
+def test_nothing_is_deflated_for_nobody(play):
+    async def scene(stage):
+        writer, deflater = await seed(stage), Deflater()
+        await join_in(stage, deflater)
+        plain = await join_in(stage, None, TODOS)
+        before = deflater.counts.deflated
+        await retitle(stage, writer, "another")
+        await plain.hear("refresh-ok")
+        assert deflater.counts.deflated == before
+
+    play(scene)
+
+
+@pytest.mark.rule("P93", "P36")
+def test_who_takes_it_later_finds_it_deflated(play):
+    async def scene(stage):
+        writer, deflater = await seed(stage), Deflater()
+        quick = await join_in(stage, deflater, TODOS)
+        slow = await join_in(stage, deflater, TODOS)
+        slow.backlog = limits.OUTBOX_REFRESH_BYTES_MAX
+        await retitle(stage, writer, "one")
+        await quick.hear("refresh-ok")
+        await retitle(stage, writer, "two")
+        newest = await quick.hear("refresh-ok")
+        before = deflater.counts.deflated
+        slow.backlog = 0
+        slow.socket.resume_writing()
+        assert (await slow.hear("refresh-ok")).payload == newest.payload
+        assert deflater.counts.deflated == before
+
+    play(scene)
+
+
+@pytest.mark.rule("P94")
+def test_a_result_is_deflated_once_for_all_who_ask(play):
+    async def scene(stage):
+        writer, deflater = await seed(stage), Deflater()
+        clients = [await join_in(stage, deflater) for _ in range(20)]
+        for title, is_first in (("one", True), ("two", False)):
+            await retitle(stage, writer, title)
+            if not is_first:
+                # A refresh and a result are two forms of the same answer.
+                await clients[0].hear("refresh-ok")
+            before = deflater.counts.deflated
+            for client in clients:
+                client.say("add-query", q=TODOS)
+                heard = await client.hear("add-query-ok")
+                assert heard.is_deflated
+                assert f'"{title}"'.encode() in heard.message
+            assert deflater.counts.deflated == before + 1
+
+    play(scene)
+
+
+@pytest.mark.rule("P94")
+def test_elements_of_a_refresh_are_deflated_once(play):
+    async def scene(stage):
+        writer, deflater = await seed(stage), Deflater()
+        clients = [await join_in(stage, deflater, TODOS, PEOPLE) for _ in range(20)]
+        before = deflater.counts.deflated
+        person = "e2000000-0000-4000-8000-000000000001"
+        steps = [
+            ["add-triple", T1, stage.attr("todos", "title"), "new"],
+            ["add-triple", person, stage.attr("people", "name"), "new"],
+        ]
+        writer.say("transact", tx_steps=steps)
+        for client in clients:
+            heard = await client.hear("refresh-ok")
+            assert heard.is_deflated
+            assert len(orjson.loads(heard.message)["computations"]) == 2
+        assert deflater.counts.deflated == before + 2
+
+    play(scene)
+
+
+@pytest.mark.rule("P94")
+def test_a_catalog_is_deflated_once(play):
+    async def scene(stage):
+        deflater = Deflater()
+        clients = [await join_in(stage, deflater) for _ in range(20)]
+        assert deflater.counts.deflated == 1
+        writer = await stage.client()
+        attr = [
+            "add-attr",
+            {
+                "id": "e3000000-0000-4000-8000-000000000001",
+                "forward-identity": [T1, "todos", "color"],
+                "value-type": "blob",
+                "cardinality": "one",
+                "unique?": False,
+                "index?": False,
+            },
+        ]
+        writer.say("transact", tx_steps=[attr])
+        for client in clients:
+            heard = await client.hear("refresh-ok")
+            assert heard.is_deflated
+            assert b'"color"' in heard.message
+        assert deflater.counts.deflated == 2
+
+    play(scene)
+
+
+@pytest.mark.rule("P98")
+def test_a_turn_leaves_in_one_write(play):
+    async def scene(stage):
+        await seed(stage)
+        client = await join_in(stage, Deflater())
+        writes = len(client.writes)
+        client.say("add-query", q=TODOS)
+        client.say("remove-query", q=PEOPLE)
+        client.say("add-query", q=PEOPLE)
+        await client.hear("remove-query-ok")
+        await client.hear("add-query-ok")
+        (write,) = client.writes[writes:]
+        assert [frame.is_deflated for frame in write] == [True, False, True]
+
+    play(scene)
+
+
+@pytest.mark.rule("P95")
+def test_deflated_messages_are_answered(play):
+    async def scene(stage):
+        client = await join_in(stage, Deflater())
+        message = orjson.dumps({"op": "add-query", "client-event-id": "x", "q": TODOS})
+        payload = deflate(message)
+        client.frame(payload, bits=DEFLATED)
+        await client.hear("add-query-ok")
+        client.frame(payload, kind=WSMsgType.BINARY, bits=DEFLATED)
+        await client.hear("add-query-ok")
+        client.frame(payload[:3], is_last=False, bits=DEFLATED)
+        client.frame(b"beat", kind=WSMsgType.PING)
+        client.frame(payload[3:], kind=WSMsgType.CONTINUATION)
+        await client.hear("add-query-ok")
+        assert client.pongs == [b"beat"]
+        client.frame(message)
+        await client.hear("add-query-ok")
+        assert client.closed is None
+
+    play(scene)
+
+
+@pytest.mark.rule("P96")
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (deflate(b" " * (limits.MESSAGE_BYTES_MAX + 1)), 1009),
+        (deflate(b"[" * 32 * 1024 * 1024), 1009),
+        (b'{"op":"init"}', 1007),
+    ],
+)
+def test_bombs_and_rubbish_close_the_socket(play, payload, code):
+    async def scene(stage):
+        client = await join_in(stage, Deflater())
+        client.frame(payload, bits=DEFLATED)
+        assert client.closed == code
+
+    play(scene)
+
+
+@pytest.mark.rule("P97")
+@pytest.mark.parametrize(
+    ("has_agreed", "kind", "bits"),
+    [
+        (False, WSMsgType.TEXT, DEFLATED),
+        (False, WSMsgType.BINARY, DEFLATED),
+        (True, WSMsgType.PING, DEFLATED),
+        (True, WSMsgType.PONG, DEFLATED),
+        (True, WSMsgType.CLOSE, DEFLATED),
+        (True, WSMsgType.CONTINUATION, DEFLATED),
+        (True, WSMsgType.TEXT, (0, 1, 0)),
+        (True, WSMsgType.TEXT, (1, 0, 1)),
+        (False, WSMsgType.PING, (0, 0, 1)),
+    ],
+)
+def test_bits_nobody_agreed_on_close_the_socket(play, has_agreed, kind, bits):
+    async def scene(stage):
+        client = await join_in(stage, Deflater() if has_agreed else None)
+        client.frame(deflate(b'{"op":"add-query","q":{}}'), kind=kind, bits=bits)
+        assert client.closed == 1002
+
+    play(scene)
+
+
+@pytest.mark.rule("P97")
+def test_a_continuation_with_rsv1_closes_the_socket(play):
+    async def scene(stage):
+        client = await join_in(stage, Deflater())
+        client.frame(b"{", is_last=False)
+        client.frame(b"}", kind=WSMsgType.CONTINUATION, bits=DEFLATED)
+        assert client.closed == 1002
+
+    play(scene)
