@@ -513,6 +513,7 @@ class Database:
             read_set(tree),
             kept,
             tx,
+            plan_tx=tx if known is None else snapshot.tx,
             parts=encoded.parts,
             totals=None if kept is None else keep(kept, tx, encode),
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from support.live_stage import IDS
 from trice import limits
 from trice.errors import TriceError
-from trice.identity import ADMIN
+from trice.identity import ADMIN, Identity
 from trice.live.live_query import Question
+from trice.protocol.ids import EntityId
+from trice.rules.document import Rules
 
 TODOS = {"todos": {}}
 SIZE = {
@@ -119,8 +122,8 @@ def test_a_long_run_that_is_overtaken_does_not_bring_the_past_back(play, monkeyp
 
 @pytest.mark.rule("L12")
 def test_commits_after_the_run_that_overtook_a_long_one_are_not_lost(play, monkeypatch):
-    """Found by the oracle (seed 42): the long run, still under way, kept the last commit from being
-    looked at, and then counted for nothing."""
+    """The long run, still under way, kept the last commit from being looked at, and then counted
+    for nothing. Found while looking for what the oracle had found."""
 
     async def scene(stage):
         await many_todos(stage)
@@ -304,5 +307,38 @@ def test_so_is_one_that_is_carried_forward(play, monkeypatch, query):
         await stage.write(["update", "todos", "t1", {"rank": 1}])
         await stage.write(["update", "people", "p1", {"name": "c"}])
         assert len(told) == (2 if query == {"todos": {}} else 1)
+
+    play(scene)
+
+
+@pytest.mark.rule("L32")
+@pytest.mark.parametrize("rows_max", [-1, 2_000], ids=["whole runs", "patched"])
+def test_a_plan_used_again_ahead_of_a_change_of_its_caller_is_not_kept(play, monkeypatch, rows_max):
+    """Found by the oracle (seed 42): the plan was taken for one made after that commit."""
+    view = "auth.role == 'boss' || data.title != 'secret'"
+
+    async def scene(stage):
+        monkeypatch.setattr(limits, "LIVE_PATCH_ROWS_MAX", rows_max)
+        await stage.write(["update", "$users", "p1", {"email": "a@x.test", "role": "none"}])
+        await stage.write(["update", "todos", "t1", {"title": "secret"}])
+        await stage.write(["update", "todos", "t2", {"title": "open"}])
+        stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": view}}}))
+        identity = Identity("user", EntityId(bytes.fromhex(IDS["p1"].replace("-", ""))))
+        asked = stage.database.question(TODOS, identity=identity, shape="tree")
+        live = await stage.database.watch(asked, lambda _: None)
+        writer = stage.database._engine._writer
+        settle = writer._settle
+
+        def settle_late(group, failure):
+            # The role has changed in every new snapshot, and the plan is still that of before.
+            stage.live._adopt(live, stage.live._run_now(asked, live), stage.database.tx)
+            settle(group, failure)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_settle", settle_late)
+            await stage.write(["update", "$users", "p1", {"role": "boss"}])
+        fresh = await stage.database.query(TODOS, identity=identity)
+        assert len(fresh["todos"]) == 2
+        assert orjson.loads(live.answer.result_json) == fresh
 
     play(scene)

@@ -105,7 +105,8 @@ class LiveWorld:
             return encode_tree(later, question.shape, self.cache)
 
         totals = None if kept is None else keep(kept, tx, encode)
-        return Run(encoded.answer, read_set(tree), kept, tx, encoded.parts, totals)
+        plan_tx = tx if known is None else snapshot.tx
+        return Run(encoded.answer, read_set(tree), kept, tx, plan_tx, encoded.parts, totals)
 
     def _plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
         """A plan of its own for each catalog: it holds no state."""

@@ -34,12 +34,15 @@ class Kept:
     tree     the answer, in step with `tx`; None when it is too large, or of no use any more
     levels   the same tree ready to be patched, from the first patch on
     tx       the newest transaction that the answer contains
+    plan_tx  the newest transaction at which the plan is known to hold: older than `tx` where a plan
+             was used again on a snapshot ahead of the published transaction
     """
 
     plan: Plan
     depends: Depends
     tree: Tree | None
     tx: TxId
+    plan_tx: TxId
     levels: KeptTree | None = None
 
     @staticmethod
@@ -50,7 +53,8 @@ class Kept:
             return None
         is_small = rows_of(tree) <= limits.LIVE_PATCH_ROWS_MAX and is_patchable(tree.plan)
         plan = tree.plan
-        return Kept(plan, plan.visibility.depends, tree if is_small else None, run.reads_tx)
+        kept_tree = tree if is_small else None
+        return Kept(plan, plan.visibility.depends, kept_tree, run.reads_tx, run.plan_tx)
 
     def weight_bytes(self, answer: Answer) -> int:
         """About how much memory it takes, besides the answer."""
@@ -136,6 +140,7 @@ class Maintainer:
         except (ReadTooLong, TriceError, _Ahead):
             return None
         kept.tx = max(kept.tx, self._engine.tx)
+        kept.plan_tx = max(kept.plan_tx, self._engine.tx)
         new = None
         if done.is_changed:
             new = encode_kept(levels, shape, self._cache)
@@ -156,10 +161,10 @@ class Maintainer:
         if kept.plan.catalog.version != engine.catalog.version:
             return None
         start = engine.tx if stale_tx is None else TxId(stale_tx - 1)
-        changes = self._recent.changes_since(max(start, kept.tx), engine.tx)
-        if changes is None or _is_touched(kept.depends, changes):
+        judged = self._recent.changes_since(max(start, kept.plan_tx), engine.tx)
+        if judged is None or _is_touched(kept.depends, judged):
             return None
-        return changes
+        return self._recent.changes_since(max(start, kept.tx), engine.tx)
 
 
 def _is_touched(depends: Depends, changes: Changes) -> bool:

@@ -19,6 +19,8 @@ class Run:
     tree       with its plan, which holds as long as the catalog and `visibility.depends` stay; None
                when it holds for this run only
     reads_tx   the newest transaction the snapshot held: it may be newer than the published one
+    plan_tx    the newest transaction at which the plan is known to hold: `reads_tx` for one made on
+               this snapshot, the published one for one made before
     parts      what the result is joined from, if it is flat
     totals     what carries the answer to a question of aggregates forward
     """
@@ -27,5 +29,6 @@ class Run:
     reads: ReadSet
     tree: Tree | None
     reads_tx: TxId
+    plan_tx: TxId
     parts: FlatParts | None = None
     totals: KeptTotals | None = None
