@@ -7,7 +7,7 @@ import { id } from '@instantdb/admin';
 import { createAdmin } from './support/clients.mjs';
 import { startOutside } from './support/outside.mjs';
 import { createApp, post, startServer } from './support/server.mjs';
-import { rejection } from './support/wait.mjs';
+import { rejection, within } from './support/wait.mjs';
 
 const rules = {
   notes: { allow: { view: 'auth.id == data.owner', create: 'auth.id == data.owner' } },
@@ -167,8 +167,14 @@ describe('acting as somebody', () => {
     const seen = [];
     const as = admin.asUser({ email: 'ann@example.com' });
     const subscription = as.subscribeQuery({ notes: {} }, (payload) => seen.push(payload));
+    // One iterator for all: what arrives between two of them is nobody's.
+    const payloads = subscription[Symbol.asyncIterator]();
     const take = async (count) => {
-      for await (const payload of subscription) if (payload.data?.notes.length === count) return;
+      for (;;) {
+        const { value, done } = await within(payloads.next(), `an answer of ${count}`);
+        assert.equal(done, false);
+        if (value.data?.notes.length === count) return;
+      }
     };
     await take(1);
     const extra = id();

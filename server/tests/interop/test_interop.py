@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 FILES = sorted(path.name for path in HERE.glob("*.test.mjs"))
 FILE_TIMEOUT_S = 300
+TEST_TIMEOUT_MS = 120_000  # one that hangs is named, instead of the file
 NODE = shutil.which("node")
 
 needs_node = pytest.mark.skipif(
@@ -35,7 +36,10 @@ def test_official_clients(name: str) -> None:
     assert NODE is not None
     command = Path(sys.executable).parent / "trice"
     result = subprocess.run(
-        [NODE, "--test", "--test-force-exit", "--test-reporter=spec", name],
+        [
+            *(NODE, "--test", "--test-force-exit", "--test-reporter=spec"),
+            *(f"--test-timeout={TEST_TIMEOUT_MS}", name),
+        ],
         cwd=HERE,
         env={**os.environ, "TRICE_COMMAND": str(command)},
         capture_output=True,
