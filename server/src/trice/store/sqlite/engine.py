@@ -168,6 +168,7 @@ class SqliteEngine:
     def _after_group(self, commits: Sequence[Commit]) -> None:
         if self._is_pinned:
             self._is_pinned = False
+            self._steps_left = limits.READ_STEPS_ON_LOOP  # what the latest read left may be nothing
             self._reader.run("END")
             self._settled.set()
         if not commits:
