@@ -226,7 +226,8 @@ class Live:
         self._due.pop(live, None)
         self._broken.pop(live, None)
         self._recalled.discard(live)
-        self._drop(live)
+        self._forget_answer(live)
+        live.free()  # nobody will ask for its digest: 4 % of what a large answer costs
         run = self._slow.pop(live, None)
         if run is not None:
             run.cancel()
@@ -431,9 +432,12 @@ class Live:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, live: LiveQuery) -> None:
+        self._forget_answer(live)
+        live.drop()
+
+    def _forget_answer(self, live: LiveQuery) -> None:
         self._kept_bytes -= self._kept.pop(live, 0)
         self._aggregates.forget(live)
-        live.drop()
 
     def _catch_up(self, live: LiveQuery) -> None:
         """Mark `live` due if a commit after its run touches it; only slow runs meet any."""

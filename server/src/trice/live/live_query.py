@@ -177,6 +177,10 @@ class LiveQuery:
     def drop(self) -> None:
         """Free the answer, and what was made of it; its digest stays."""
         self._digest = self.digest
+        self.free()
+
+    def free(self) -> None:
+        """Free the answer, and what was made of it."""
         self.answer = self._parts = self.kept = None
         self._result = self._computation = self._refresh = None
 
