@@ -132,7 +132,8 @@ def test_why_a_value_is_null_and_who_decides_without_rules(place: Place) -> None
     assert "rule     the built-in rule of this system namespace" in user.stdout
     nothing = place.explain("query", {"nothing": {}})
     assert nothing.exit_code == 0
-    assert nothing.stdout.startswith("There is nothing to check: the query finds no entity")
+    assert "the query finds no entity of `nothing`" in nothing.stdout
+    assert "a name is misspelt" in nothing.stdout
 
 
 @pytest.mark.rule("CLI20")

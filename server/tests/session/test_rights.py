@@ -231,3 +231,38 @@ def test_rules_saved_while_a_long_first_answer_is_made_hold_for_it(play, monkeyp
         assert last == [], orjson.dumps(answer)
 
     play(scene)
+
+
+SIZE = {
+    "id": "aa000000-0000-4000-8000-0000000000f1",
+    "forward-identity": ["ab000000-0000-4000-8000-0000000000f1", "todos", "size"],
+    "value-type": "blob",
+    "cardinality": "one",
+    "unique?": False,
+    "index?": True,
+    "checked-data-type": "number",
+}
+
+
+@pytest.mark.rule("P63")
+def test_a_query_that_names_what_is_gone_answers_again_once_it_is_back(play):
+    async def scene(stage):
+        await seed(stage)
+        await write(stage, ["add-attr", SIZE])
+        client = await stage.client()
+        client.say("add-query", q={"todos": {"$": {"order": {"size": "asc"}}}})
+        assert shown(triples(await client.hear("add-query-ok"))) == {T1, T2}
+        await write(stage, ["delete-attr", SIZE["id"]])
+        assert (await client.hear("error"))["original-event"]["op"] == "add-query"
+        (subscription,) = client.session.state.subscriptions.values()
+        # As when rules are saved between the run that failed and this.
+        for _ in range(2):
+            client.session.ask_again(subscription)
+        await client.hear("error")
+        other = {**SIZE, "id": T1, "forward-identity": [T2, "todos", "size"]}
+        await write(stage, ["add-attr", other])
+        message = await client.hear_where(lambda one: one.get("computations"))
+        assert shown(refreshed(message)) == {T1, T2}
+        assert [one["op"] for one in client.received].count("error") == 2
+
+    play(scene)

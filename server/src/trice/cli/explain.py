@@ -191,12 +191,13 @@ def _json_file(path: Path) -> Any:
 
 def _summary(request: Request, checks: list[Shown]) -> list[str]:
     if not checks:
-        nothing = "There is nothing to check: " + (
-            "the query finds no entity, even without rules."
-            if request.subject == "query"
-            else "the transaction asks no rule."
-        )
-        return [nothing]
+        if request.subject == "transact":
+            return ["There is nothing to check: the transaction asks no rule."]
+        names = ", ".join(f"`{name}`" for name in request.body if name != "$$ruleParams")
+        return [
+            f"There is nothing to check: the query finds no entity of {names}, even without rules. "
+            "Nothing matches, or a name is misspelt."
+        ]
     return "\n".join(report(checks)).rstrip().split("\n")
 
 

@@ -247,6 +247,7 @@ class Session:
     def ask_again(self, subscription: Subscription) -> None:
         """What the client may see is decided anew: follow the answer that holds now."""
         assert self.app is not None
+        is_told = subscription.live is not None
         self.disconnect(subscription)
         subscription.live = None
         database = self.app.database
@@ -254,8 +255,9 @@ class Session:
         try:
             question = database.question(old.source, identity=self.identity, shape=old.shape)
         except TriceError as failure:
-            self.state.forget(subscription)
-            self._fail_query(subscription, failure)
+            # It stays, and is asked again once attrs change (`on_catalog`).
+            if is_told:
+                self._fail_query(subscription, failure)
             return
         subscription.question = question
         self.want_deltas(question)
@@ -285,6 +287,8 @@ class Session:
 
     def on_catalog(self, catalog: Catalog) -> None:
         """Attrs changed: every session hears of it, with or without queries."""
+        for subscription in self.state.unanswered():
+            self.ask_again(subscription)
         self.outbox.schedule_news(self.app)
 
     def on_signed_out(self) -> None:

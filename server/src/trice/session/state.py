@@ -159,6 +159,10 @@ class SessionState:
             if subscription.live is not None:
                 self._news[subscription] = None
 
+    def unanswered(self) -> list[Subscription]:
+        """Those that could not be asked again when what the client may see was decided anew."""
+        return [one for one in self.subscriptions.values() if one.live is None and not one.owed]
+
     def told(self, subscription: Subscription) -> None:
         """The current answer was just sent in full."""
         self._news.pop(subscription, None)
