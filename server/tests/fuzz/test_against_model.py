@@ -1,15 +1,12 @@
 """Random histories on the engine and the naive model at once: same state, same answers.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,28 +15,13 @@ import orjson
 import pytest
 
 from support.queries import random_query
+from support.seeds import seeds
 from support.twin import Twin
 from support.world import make_world, random_transaction, schema_steps, seed_steps
 from trice.identity import ADMIN
 from trice.live.live_query import LiveQuery
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 16
 GROUPS = 4
-
-
-def seeds(group: int, *, base: int) -> Iterator[int]:
-    """The fixed seeds of one group, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from range(base + group, base + FIXED_SEEDS, GROUPS)
-        yield from SEEDS_THAT_FAILED[group::GROUPS]
-        return
-    deadline = time.monotonic() + budget_s / (2 * GROUPS)
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed * GROUPS + group
-        seed += 1
 
 
 async def history(seed: int, path: Path) -> None:
@@ -62,7 +44,7 @@ async def history(seed: int, path: Path) -> None:
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_engine_and_model_agree(group: int, tmp_path: Path) -> None:
-    for seed in seeds(group, base=0):
+    for seed in seeds(range(16), group=group, groups=GROUPS, loops=2):
         asyncio.run(history(seed, tmp_path / f"{seed}.db"))
 
 
@@ -121,5 +103,5 @@ def triples(flat: list[dict[str, Any]]) -> tuple[list[str], str]:
 @pytest.mark.rule("L14")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_live_results_equal_fresh_runs(group: int, tmp_path: Path) -> None:
-    for seed in seeds(group, base=1000):
+    for seed in seeds(range(1000, 1016), group=group, groups=GROUPS, loops=2):
         asyncio.run(live_history(seed, tmp_path / f"{seed}.db"))

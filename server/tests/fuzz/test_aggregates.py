@@ -1,15 +1,13 @@
 """Random aggregates of callers who may not see everything: against the model, and carried forward.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 
 from model.aggregate import totals
 from support.aggregates import comparable_totals, own_eyes, random_aggregate
+from support.seeds import seeds
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.world import make_world, random_transaction
@@ -35,24 +34,8 @@ from trice.query.tree import Tree
 from trice.store.engine import Snapshot
 from trice.store.log import load_last_tx
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 16
 GROUPS = 4
 COMMITS = 25
-
-
-def seeds(group: int, *, base: int) -> Iterator[int]:
-    """The fixed seeds of one group, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from range(base + group, base + FIXED_SEEDS, GROUPS)
-        yield from SEEDS_THAT_FAILED[group::GROUPS]
-        return
-    deadline = time.monotonic() + budget_s / (2 * GROUPS)
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed * GROUPS + group
-        seed += 1
 
 
 def check_model(stage: Stage, query: Any, eyes: Eyes, tree: Tree) -> None:
@@ -83,7 +66,7 @@ async def history(seed: int, path: Path) -> None:
 @pytest.mark.rule("Q123", "Q113", "Q116")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_totals_are_those_of_the_masked_world(group: int, tmp_path: Path) -> None:
-    for seed in seeds(group, base=7000):
+    for seed in seeds(range(7000, 7016), group=group, groups=GROUPS, loops=2):
         asyncio.run(history(seed, tmp_path / f"{seed}.db"))
 
 
@@ -171,7 +154,8 @@ async def live_history(seed: int, path: Path) -> LiveCounts:
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_totals_carried_forward_are_those_of_a_fresh_run(group: int, tmp_path: Path) -> None:
     found = [
-        asyncio.run(live_history(seed, tmp_path / f"{seed}.db")) for seed in seeds(group, base=8000)
+        asyncio.run(live_history(seed, tmp_path / f"{seed}.db"))
+        for seed in seeds(range(8000, 8016), group=group, groups=GROUPS, loops=2)
     ]
     assert sum(one.patched for one in found) > 0
     assert sum(one.rerun_node for one in found) > 0

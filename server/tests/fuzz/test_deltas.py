@@ -1,17 +1,14 @@
 """Clients that apply deltas and resume, held against fresh runs after every commit.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from support.aggregates import random_aggregate
 from support.delta_client import DeltaClient, content
 from support.queries import Cursors, random_query
 from support.runtime import FakeRuntime
+from support.seeds import seeds
 from support.world import World, make_world, random_transaction, schema_steps, seed_steps
 from trice import limits
 from trice.apps.apps import App, Apps
@@ -30,26 +28,10 @@ from trice.errors import TriceError
 from trice.identity import ADMIN
 from trice.session.hub import Hub
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 6
 GROUPS = 2
 COMMITS = 40
 
 USERS = ("e3000000-0000-4000-8000-000000000001", "e3000000-0000-4000-8000-000000000002")
-
-
-def seeds(group: int) -> Iterator[int]:
-    """The fixed seeds of one group, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from range(8000 + group, 8000 + FIXED_SEEDS, GROUPS)
-        yield from SEEDS_THAT_FAILED[group::GROUPS]
-        return
-    deadline = time.monotonic() + budget_s / GROUPS
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed * GROUPS + group
-        seed += 1
 
 
 def random_rules(world: World) -> dict[str, Any] | None:
@@ -208,6 +190,6 @@ async def history(seed: int, path: Path) -> Counter[str]:
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_clients_of_deltas_hold_what_a_fresh_run_answers(group: int, tmp_path: Path) -> None:
     forms: Counter[str] = Counter()
-    for seed in seeds(group):
+    for seed in seeds(range(8000, 8006), group=group, groups=GROUPS):
         forms += asyncio.run(history(seed, tmp_path / str(seed)))
     assert min(forms["full"], forms["delta"], forms["same"]) > 50, forms

@@ -1,18 +1,15 @@
 """Random commits under random rules: what each caller's live queries show equals a fresh query.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import pytest
 
 from support.live_stage import IDS, SCHEMA
 from support.runtime import FakeRuntime
+from support.seeds import seeds
 from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, Identity
@@ -31,8 +29,6 @@ from trice.rules.document import Rules
 
 logger = logging.getLogger("fuzz")
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 6
 ROUNDS = 40
 
 TODOS = [*(IDS[name] for name in ("t1", "t2", "t3")), "e7000000-0000-4000-8000-000000000000"]
@@ -72,19 +68,6 @@ QUERIES: list[dict[str, Any]] = [
     {"tags": {"todos": {"owner": {}}}},
     {"people": {"todos": {}}, "tags": {}},
 ]
-
-
-def seeds() -> Iterator[int]:
-    """The fixed seeds, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from (*range(FIXED_SEEDS), *SEEDS_THAT_FAILED)
-        return
-    deadline = time.monotonic() + budget_s
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed
-        seed += 1
 
 
 def random_rules(draw: random.Random) -> Rules:
@@ -194,7 +177,7 @@ async def story(seed: int, path: Path) -> Counter[str]:
 @pytest.mark.rule("L14", "L32")
 def test_what_callers_see_equals_fresh_queries(tmp_path: Path) -> None:
     total: Counter[str] = Counter()
-    for seed in seeds():
+    for seed in seeds(range(6)):
         path = tmp_path / f"{seed}.db"
         total += asyncio.run(story(seed, path))
         path.unlink()

@@ -1,17 +1,14 @@
 """Random queries whose read sets are narrow, and changes at their edges: nothing is missed.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 
 from support.aggregates import own_eyes, random_aggregate
 from support.live_world import live_story
+from support.seeds import seeds
 from support.sharp import sharp_change, sharp_query, sharp_world
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
@@ -29,24 +27,8 @@ from trice.live.subscriptions import Subscriptions
 
 logger = logging.getLogger("fuzz")
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 8
 GROUPS = 4
 COMMITS = 40
-
-
-def seeds(group: int, *, base: int) -> Iterator[int]:
-    """The fixed seeds of one group, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from range(base + group, base + FIXED_SEEDS, GROUPS)
-        yield from SEEDS_THAT_FAILED[group::GROUPS]
-        return
-    deadline = time.monotonic() + budget_s / (2 * GROUPS)
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed * GROUPS + group
-        seed += 1
 
 
 async def history(seed: int, path: Path) -> Counter[str]:
@@ -102,7 +84,7 @@ async def history(seed: int, path: Path) -> Counter[str]:
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_what_a_commit_does_not_touch_stays_as_it_is(group: int, tmp_path: Path) -> None:
     total: Counter[str] = Counter()
-    for seed in seeds(group, base=9000):
+    for seed in seeds(range(9000, 9008), group=group, groups=GROUPS, loops=2):
         total += asyncio.run(history(seed, tmp_path / f"{seed}.db"))
     logger.info("%s", dict(total))
     # Most commits touch few queries, and most that are touched show something else.
@@ -114,7 +96,7 @@ def test_what_a_commit_does_not_touch_stays_as_it_is(group: int, tmp_path: Path)
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_patched_answers_with_narrow_read_sets_equal_fresh_runs(group: int, tmp_path: Path) -> None:
     total: Counter[str] = Counter()
-    for seed in seeds(group, base=9500):
+    for seed in seeds(range(9500, 9508), group=group, groups=GROUPS, loops=2):
         total += asyncio.run(
             live_story(
                 seed,

@@ -15,6 +15,7 @@ import pytest
 
 from support.live_stage import SCHEMA
 from support.runtime import FakeRuntime
+from support.seeds import seeds
 from trice.database import Database
 from trice.identity import ADMIN, GUEST, Identity
 from trice.live.live_query import LiveQuery
@@ -125,8 +126,7 @@ async def history(seed: int, path: Path) -> tuple[int, int]:
 @pytest.mark.rule("L62", "L63")
 @pytest.mark.parametrize("group", range(4))
 def test_totals_of_every_caller_are_those_of_a_fresh_run(group: int, tmp_path: Path) -> None:
-    found = [
-        asyncio.run(history(seed, tmp_path / f"{seed}.db")) for seed in range(9000 + group, 9012, 4)
-    ]
+    played = seeds(range(9000, 9012), group=group, groups=4)
+    found = [asyncio.run(history(seed, tmp_path / f"{seed}.db")) for seed in played]
     assert sum(patched for patched, _ in found) > 0
     assert sum(runs for _, runs in found) > 0

@@ -1,15 +1,12 @@
 """Random rules on random notes: what SQL shows is what the judge allows, entity by entity.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import pytest
 from support.attrs import entity
 from support.notes import GUEST, Notes, user
 from support.rule_expressions import NOTES, PARAMS, Grammar, fill
+from support.seeds import seeds
 from trice.errors import InvalidInput, PermissionDenied
 from trice.identity import Identity
 from trice.protocol.ids import EntityId
@@ -26,22 +24,7 @@ from trice.query.ast import NOTHING, is_judged
 from trice.rules.document import Rules
 from trice.rules.judge import Judge
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 8
 RULES_PER_SEED = 60
-
-
-def seeds() -> Iterator[int]:
-    """The fixed seeds, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from (*range(FIXED_SEEDS), *SEEDS_THAT_FAILED)
-        return
-    deadline = time.monotonic() + budget_s
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed
-        seed += 1
 
 
 def expected(judge: Judge, rules: Rules) -> list[int] | str:
@@ -81,7 +64,7 @@ def document(draw: random.Random) -> Any:
 @pytest.mark.rule("R70")
 def test_conditions_agree_with_the_judge(tmp_path: Path) -> None:
     compared = failed = shown = converted = 0
-    for seed in seeds():
+    for seed in seeds(range(8)):
         draw = random.Random(seed)
         notes = Notes(tmp_path / f"{seed}.db")
         notes.all_at_once(partial(fill, notes, draw))

@@ -1,15 +1,13 @@
 """Random queries of callers who may not see everything, held against the model's masked world.
 
 `TRICE_FUZZ_SECONDS` makes it go on with new seeds for that long; without it a fixed set is run.
-A failure names its seed; add it to `SEEDS_THAT_FAILED` with the mending commit.
+A failure names its seed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from model.masked import visible_triples
 from model.query import Answer
 from model.query import run as run_model
 from support.queries import Cursors, is_exact_on_clients, random_query
+from support.seeds import seeds
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.visible_stage import answer, plain, triples
@@ -29,23 +28,7 @@ from trice.live.reads import read_set
 from trice.live.subscriptions import Subscriptions
 from trice.query.encode import nested_result
 
-SEEDS_THAT_FAILED: tuple[int, ...] = ()
-FIXED_SEEDS = 16
 GROUPS = 4
-
-
-def seeds(group: int, *, base: int) -> Iterator[int]:
-    """The fixed seeds of one group, or fresh ones until the time set is used up."""
-    budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
-    if not budget_s:
-        yield from range(base + group, base + FIXED_SEEDS, GROUPS)
-        yield from SEEDS_THAT_FAILED[group::GROUPS]
-        return
-    deadline = time.monotonic() + budget_s / (2 * GROUPS)
-    seed = int(os.environ.get("TRICE_FUZZ_SEED", str(time.time_ns() % 10**9)))
-    while time.monotonic() < deadline:
-        yield seed * GROUPS + group
-        seed += 1
 
 
 def check_answer(stage: Stage, query: Any, eyes: Eyes, cursors: Cursors) -> None:
@@ -103,7 +86,7 @@ async def history(seed: int, path: Path) -> None:
 @pytest.mark.rule("Q93", "Q94", "Q95", "Q96")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_answers_are_those_on_the_masked_world(group: int, tmp_path: Path) -> None:
-    for seed in seeds(group, base=5000):
+    for seed in seeds(range(5000, 5016), group=group, groups=GROUPS, loops=2):
         asyncio.run(history(seed, tmp_path / f"{seed}.db"))
 
 
@@ -148,5 +131,5 @@ async def live_history(seed: int, path: Path) -> None:
 @pytest.mark.rule("L18")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_what_a_commit_does_not_touch_stays_as_it_is(group: int, tmp_path: Path) -> None:
-    for seed in seeds(group, base=6000):
+    for seed in seeds(range(6000, 6016), group=group, groups=GROUPS, loops=2):
         asyncio.run(live_history(seed, tmp_path / f"{seed}.db"))
