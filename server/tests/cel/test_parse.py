@@ -121,7 +121,7 @@ def test_macros() -> None:
 @pytest.mark.parametrize(
     ("source", "line", "column", "message"),
     [
-        ("", 1, 1, "unexpected the end; a value is expected."),
+        ("", 1, 1, "unexpected end; a value is expected."),
         ("a &&\n  || b", 2, 3, "unexpected `||`; a value is expected."),
         ("(a", 1, 3, "`)` for the closing bracket is expected"),
         ("a b", 1, 3, "unexpected `b`; an operator or the end is expected."),

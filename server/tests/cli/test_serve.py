@@ -111,6 +111,7 @@ def test_a_port_in_use_is_told(tmp_path):
         done = run("serve", "--data-dir", tmp_path, "--port", str(taken.getsockname()[1]))
     assert done.returncode == 1
     assert "address already in use" in done.stderr
+    assert "choose another --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -194,7 +194,7 @@ def test_every_fault_is_reported_at_its_path() -> None:
         ("posts", "fields", "secret"),
     ]
     assert len(paths) == len(set(paths))
-    assert ("posts.allow.view: line 1, column 8: unexpected the end; a value is expected.") in [
+    assert ("posts.allow.view: line 1, column 8: unexpected end; a value is expected.") in [
         message for _, message in found
     ]
     many = {f"e{number}": {"allow": {"view": "("}} for number in range(100)}

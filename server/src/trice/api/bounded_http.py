@@ -33,6 +33,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
+        # It calls back to this protocol, so that both would wait for a collection; nothing is
+        # parsed from here on. uvicorn's type says it is always there.
         self.parser = None  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:

@@ -118,7 +118,7 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> Exception:
         token = self._token
-        found = "the end" if token.kind == "end" else f"`{token.text}`"
+        found = "end" if token.kind == "end" else f"`{token.text}`"
         return position_error(
             self._source, token.at, f"unexpected {found}; {expected} is expected."
         )

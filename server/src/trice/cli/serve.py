@@ -155,7 +155,9 @@ def serve(
         raise click.UsageError(failure.message) from None
     except SystemExit:
         # uvicorn could not listen, and has logged why.
-        raise SystemExit(1) from None
+        raise click.ClickException(
+            f"trice cannot listen on {host}:{port}; choose another --port or --host."
+        ) from None
     except OSError as failure:
         raise click.ClickException(failure.strerror or str(failure)) from None
 

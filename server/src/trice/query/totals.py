@@ -63,6 +63,7 @@ class Extreme:
         """The one that is further out."""
         if one is None or other is None:
             return other if one is None else one
+        # Both are of one attr, hence of one kind, which the type cannot say.
         is_other = other > one if self.is_max else other < one  # type: ignore[operator]
         return other if is_other else one
 
