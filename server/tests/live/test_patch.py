@@ -16,6 +16,7 @@ from trice import limits
 from trice.identity import ADMIN, Identity
 from trice.live import maintain
 from trice.protocol.ids import EntityId, TxId
+from trice.query import encode
 from trice.rules.document import Rules
 from trice.store.sqlite.connection import Connection
 
@@ -540,5 +541,30 @@ def test_rules_that_change_leave_nothing_patched_under_the_old_ones(play):
         assert stage.database.question({"todos": {}}, identity=question.identity, shape="tree") != (
             question
         )
+
+    play(scene)
+
+
+@pytest.mark.rule("L35")
+def test_of_an_answer_only_what_changed_is_encoded(play, monkeypatch):
+    encoded = []
+    original = encode._encode_row
+
+    def noting(row, projection):
+        encoded.append(row[0])
+        return original(row, projection)
+
+    monkeypatch.setattr(encode, "_encode_row", noting)
+
+    async def scene(stage):
+        await stage.write(*BASE)
+        one = await stage.watch({"todos": {}}, shape="flat")
+        again = {"todos": {}, "$$ruleParams": {"other": True}}
+        other = await stage.watch(again, shape="flat")
+        assert sorted(encoded) == sorted(bytes.fromhex(t.replace("-", "")) for t in (T1, T2, T3))
+        encoded.clear()
+        await stage.write(["update", "todos", "t2", {"title": "z"}])
+        assert encoded == [bytes.fromhex(T2.replace("-", ""))]
+        assert comparable(one) == comparable(other)
 
     play(scene)
