@@ -6,6 +6,7 @@
 #   make fmt       format the Python code
 #   make fuzz      property tests for FUZZ_SECONDS (default 600)
 #   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
+#   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make gen       write generated files again (spec/errors.md)
@@ -18,6 +19,7 @@ FUZZ_SECONDS ?= 600
 ORACLE_COMMITS ?= 200000
 ORACLE_SEED ?= 1
 BENCH_FLAGS ?=
+HOSTILE_FLAGS ?=
 PYTEST_FLAGS ?=
 E2E_FLAGS ?=
 
@@ -27,7 +29,7 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit e2e check fmt fuzz oracle bench rewrite gen lock clean setup
+.PHONY: help serve test unit e2e check fmt fuzz oracle hostile bench rewrite gen lock clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
@@ -67,6 +69,9 @@ fuzz: setup
 # With hashes that are the same in every process, so that a seed fails again.
 oracle: setup
 	PYTHONHASHSEED=0 $(bin)/python scripts/oracle.py --commits $(ORACLE_COMMITS) --seed $(ORACLE_SEED)
+
+hostile: setup
+	bench/hostile/run $(HOSTILE_FLAGS)
 
 bench: setup
 	bench/run $(BENCH_FLAGS)

@@ -1,0 +1,202 @@
+"""Attacks by connections: what is not read, not finished, held open, or sent around the session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import orjson
+
+from stage import Attack, Stage
+from stranger import address_of, frame_head
+
+MEGABYTE = 1_000_000
+
+
+async def pings_unread(stage: Stage) -> None:
+    """Pings by the hundred megabyte, whose pongs nobody reads."""
+    await _unread(stage, frame_head(0x89, 125) + b"p" * 125)
+
+
+async def messages_unread(stage: Stage) -> None:
+    """Messages whose errors nobody reads."""
+    body = orjson.dumps({"op": "add-query", "client-event-id": "x" * 30_000, "q": {"?": 1}})
+    await _unread(stage, frame_head(0x81, len(body)) + body)
+
+
+async def _unread(stage: Stage, frame: bytes) -> None:
+    socket = await stage.stranger.socket(stage.guest_of_victim)
+    piece = frame * max(1, 65_536 // len(frame))
+    sent = 0
+    try:
+        async with asyncio.timeout(60):
+            while sent < stage.force.megabytes * MEGABYTE:
+                socket.writer.write(piece)
+                await socket.writer.drain()
+                sent += len(piece)
+        stage.stranger.heard.note("took all of it")
+    except TimeoutError:
+        stage.stranger.heard.note("stopped reading")
+    except ConnectionError:
+        stage.stranger.heard.note("cut off")
+    stage.stranger.heard.note(f"{sent / MEGABYTE:.0f} MB taken")
+    socket.writer.transport.abort()
+
+
+async def wrong_frames(stage: Stage) -> None:
+    """Control frames too long, in pieces, with reserved bits; close codes nobody may send."""
+    frames = (
+        frame_head(0x89, 60_000) + b"p" * 60_000,
+        frame_head(0x8A, 126) + b"p" * 126,
+        frame_head(0x09, 4) + b"ping",
+        frame_head(0xC9, 4) + b"ping",
+        frame_head(0x83, 4) + b"what",
+        frame_head(0x88, 1) + b"x",
+        frame_head(0x88, 2) + (1005).to_bytes(2, "big"),
+        frame_head(0x88, 2) + (99).to_bytes(2, "big"),
+        frame_head(0x88, 4) + (1000).to_bytes(2, "big") + b"\xff\xfe",
+        frame_head(0x80, 3) + b"abc",
+    )
+    for frame in frames:
+        socket = await stage.stranger.socket(stage.guest_of_victim)
+        socket.writer.write(frame)
+        try:
+            async with asyncio.timeout(20):
+                while (answer := await socket.frame()) is not None:
+                    if answer[0] == 8:
+                        code = int.from_bytes(answer[1][:2], "big") if answer[1] else None
+                        stage.stranger.heard.note(f"closed {code}")
+        except TimeoutError:
+            stage.stranger.heard.note("stays open")
+        socket.close()
+
+
+async def stalled(stage: Stage) -> None:
+    """The whole server stops for a while, as a suspended machine does: who was there stays."""
+    sockets = [await stage.stranger.socket(stage.guest_of_victim) for _ in range(20)]
+    await asyncio.sleep(1)
+    os.kill(stage.pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(stage.force.stall_s)
+    finally:
+        os.kill(stage.pid, signal.SIGCONT)
+    await asyncio.sleep(2)
+    for socket in sockets:
+        answer = await socket.ask({"op": "add-query", "q": {"todos": {"$": {"limit": 1}}}})
+        stage.stranger.heard.note("still there" if answer else "thrown out")
+        socket.close()
+
+
+async def _held(stage: Stage, first: bytes, then: bytes) -> None:
+    """Connections that send `first` and go on with a byte a second, until cut off or given up."""
+    host, port = address_of(stage.url)
+
+    async def hold(n: int) -> None:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(first)
+        try:
+            async with asyncio.timeout(stage.force.hold_s):
+                while True:
+                    writer.write(then)
+                    await writer.drain()
+                    try:
+                        async with asyncio.timeout(1):
+                            if not await reader.read(65_536):
+                                break
+                    except TimeoutError:
+                        continue
+            stage.stranger.heard.note("ended by the server")
+        except TimeoutError:
+            stage.stranger.heard.note("held")
+        except ConnectionError:
+            stage.stranger.heard.note("cut off")
+        writer.close()
+
+    await stage.at_once(stage.force.connections, hold)
+
+
+async def headers_unfinished(stage: Stage) -> None:
+    await _held(stage, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"a")
+
+
+async def bodies_unfinished(stage: Stage) -> None:
+    head = b"POST /admin/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    await _held(stage, head + b"Content-Length: 8000000\r\n\r\n{", b" " * 20_000)
+
+
+async def messages_unfinished(stage: Stage) -> None:
+    """WebSocket messages of 8 MB in fragments that never end, with pings in between."""
+
+    async def hold(n: int) -> None:
+        socket = await stage.stranger.socket(stage.guest_of_victim)
+        part = b" " * 400_000
+        try:
+            async with asyncio.timeout(stage.force.hold_s):
+                socket.writer.write(frame_head(0x01, len(part)) + part)
+                for _ in range(19):
+                    socket.writer.write(frame_head(0x00, len(part)) + part)
+                while True:
+                    socket.writer.write(frame_head(0x89, 1) + b"p")
+                    await socket.writer.drain()
+                    async with asyncio.timeout(5):
+                        frame = await socket.frame()
+                    if frame is None or frame[0] == 8:
+                        break
+                    await asyncio.sleep(1)
+            stage.stranger.heard.note("ended by the server")
+        except TimeoutError:
+            stage.stranger.heard.note("held")
+        except ConnectionError:
+            stage.stranger.heard.note("cut off")
+        socket.close()
+
+    await stage.at_once(min(stage.force.connections, 100), hold)
+
+
+async def answers_unread(stage: Stage) -> None:
+    """Large answers over HTTP that nobody takes."""
+    app = await stage.crowded_app(2_000, owners=20)
+    host, port = address_of(stage.url)
+    body = orjson.dumps({"query": {"todos": {"owner": {}}}})
+    request = (
+        b"POST /admin/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        + f"app-id: {app.id}\r\nauthorization: Bearer {app.token}\r\n".encode()
+        + f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+
+    async def ask(n: int) -> None:
+        reader, writer = await asyncio.open_connection(host, port, limit=1_024)
+        for _ in range(20):
+            writer.write(request)
+        await asyncio.sleep(stage.force.hold_s)
+        stage.stranger.heard.note("cut off" if reader.at_eof() else "held")
+        writer.transport.abort()
+
+    await stage.at_once(min(stage.force.connections, 100), ask)
+
+
+async def sockets_idle(stage: Stage) -> None:
+    """As many sockets as the force allows that never say `init`."""
+
+    async def hold(n: int) -> None:
+        socket = await stage.stranger.socket()
+        await asyncio.sleep(min(stage.force.hold_s, 12))
+        stage.stranger.heard.note("cut off" if socket.reader.at_eof() else "held")
+        socket.close()
+
+    await stage.at_once(stage.force.connections, hold)
+
+
+ATTACKS = (
+    Attack("pings, pongs unread", pings_unread),
+    Attack("messages, errors unread", messages_unread),
+    Attack("wrong control frames and close codes", wrong_frames),
+    Attack("the process stops for a while", stalled),
+    Attack("headers that never end", headers_unfinished),
+    Attack("bodies that never end", bodies_unfinished),
+    Attack("messages that never end", messages_unfinished),
+    Attack("large answers nobody reads", answers_unread),
+    Attack("sockets that never begin", sockets_idle),
+)

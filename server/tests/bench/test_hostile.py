@@ -1,0 +1,55 @@
+"""Plays every attack of bench/hostile, a little of each, against one live server."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+RUN = Path(__file__).resolve().parents[3] / "bench/hostile/run"
+RUN_TIMEOUT_S = 1_200
+PEAK_MB_MAX = 400
+"""Far above what the attacks come to (`make hostile` prints it), far below what they came to when
+nothing bounded them: gigabytes, or the end of the process."""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each attack did; see `Result` in bench/hostile/main.py."""
+    path = tmp_path_factory.mktemp("hostile") / "results.json"
+    command = [str(RUN), "--quick", "--json", str(path)]
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+    )
+    assert path.exists(), f"{run.stdout}\n{run.stderr[-4_000:]}"
+    found: list[dict[str, Any]] = orjson.loads(path.read_bytes())
+    return found
+
+
+@pytest.mark.rule("H80")
+def test_no_attack_ends_the_server(results: list[dict[str, Any]]) -> None:
+    assert {result["attack"]: result["ended"] for result in results if result["ended"]} == {}
+
+
+@pytest.mark.rule("H81")
+def test_nobody_else_loses_a_session_a_write_or_an_answer(results: list[dict[str, Any]]) -> None:
+    assert {result["attack"]: result["lost"] for result in results if result["lost"]} == {}
+
+
+@pytest.mark.rule("H82")
+def test_every_message_of_the_stranger_is_answered(results: list[dict[str, Any]]) -> None:
+    unheard = {
+        result["attack"]: result["heard"]
+        for result in results
+        if any(code.startswith(("no answer", "unknown", "5")) for code in result["heard"])
+    }
+    assert unheard == {}
+
+
+@pytest.mark.rule("H83")
+def test_memory_stays_bounded(results: list[dict[str, Any]]) -> None:
+    peaks = {result["attack"]: result["memory_mb"][1] for result in results}
+    assert {attack: peak for attack, peak in peaks.items() if not peak < PEAK_MB_MAX} == {}
