@@ -129,12 +129,11 @@ async def long_paths(stage: Stage) -> None:
 
 
 async def costly_patterns(stage: Stage) -> None:
-    """`$ilike` with many wildcards over long texts, from many sockets."""
-    app = await stage.stranger.new_app()
-    text = "ab" * 50_000
-    steps = [
-        ["update", "todos", f"00000000-0000-4000-8000-{n:012d}", {"title": text}] for n in range(60)
-    ]
+    """`$ilike` with many wildcards over as long texts as an index takes, from many sockets."""
+    title = {"valueType": "string", "config": {"indexed": True}}
+    app = await stage.stranger.new_app({"entities": {"todos": {"attrs": {"title": title}}}})
+    ids = [f"00000000-0000-4000-8000-{n:012d}" for n in range(2_000 * stage.force.repeats)]
+    steps = [["update", "todos", one, {"title": "ab" * 500}] for one in ids]
     await stage.stranger.as_admin(app, "/admin/transact", {"steps": steps}, is_setup=True)
 
     async def search(n: int) -> None:
