@@ -21,6 +21,7 @@ ORACLE_SEED ?= 1
 BENCH_FLAGS ?=
 HOSTILE_FLAGS ?=
 PYTEST_FLAGS ?=
+PYTEST_WORKERS ?= logical
 E2E_FLAGS ?=
 
 bin := .venv/bin
@@ -46,7 +47,7 @@ setup: .venv/development.stamp node_modules/.stamp $(bundles)
 test: unit e2e
 
 unit: setup
-	$(bin)/pytest $(PYTEST_FLAGS)
+	$(bin)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_FLAGS)
 
 e2e: setup
 	node_modules/.bin/playwright test --config server/tests/e2e $(E2E_FLAGS)

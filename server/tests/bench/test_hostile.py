@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
+pytestmark = pytest.mark.xdist_group("hostile")
+
 RUN = Path(__file__).resolve().parents[3] / "bench/hostile/run"
 RUN_TIMEOUT_S = 1_200
 PEAK_MB_MAX = 400

@@ -23,6 +23,8 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
+pytestmark = pytest.mark.xdist_group("bench")
+
 BENCH = Path(__file__).resolve().parents[3] / "bench"
 RUN_TIMEOUT_S = 120
 PID_NOBODY_HAS = 2**22 + 1

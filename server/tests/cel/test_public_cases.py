@@ -25,6 +25,8 @@ from trice.cel.evaluate import evaluate, make_program
 from trice.cel.parse import parse
 from trice.cel.values import Budget, Uint
 
+pytestmark = pytest.mark.xdist_group("public_cases")
+
 ROOT: Final = Path(__file__).parents[3]
 READ: Final = """
 import { tests } from "@bufbuild/cel-spec/testdata/conformance.js";
