@@ -29,6 +29,14 @@ class Writer:
             b'["add-triple","%s","' + attrs["todos.done"].encode() + b'",false],'
             b'["add-triple","%s","' + attrs["todos.priority"].encode() + b'",%d]]}'
         )
+        self._create_owned = (
+            b'{"op":"transact","client-event-id":"%s","tx-steps":['
+            b'["add-triple","%s","' + attrs["todos.id"].encode() + b'","%s"],'
+            b'["add-triple","%s","' + attrs["todos.title"].encode() + b'","%s"],'
+            b'["add-triple","%s","' + attrs["todos.done"].encode() + b'",false],'
+            b'["add-triple","%s","' + attrs["todos.priority"].encode() + b'",%d],'
+            b'["add-triple","%s","' + attrs["todos.owner"].encode() + b'","%s"]]}'
+        )
         self._retitle = (
             b'{"op":"transact","client-event-id":"%s","tx-steps":['
             b'["add-triple","%s","' + attrs["todos.title"].encode() + b'","%s"]]}'
@@ -38,6 +46,11 @@ class Writer:
         """Create a todo of four triples; its id doubles as the client-event-id."""
         e = str(uuid.uuid4()).encode()
         return self._create % (e, e, e, e, e, e, priority)
+
+    def create_owned(self, owner: bytes, title: bytes, priority: int) -> bytes:
+        """Create a todo of one owner: four triples and a link."""
+        e = str(uuid.uuid4()).encode()
+        return self._create_owned % (e, e, e, e, title, e, e, priority, e, owner)
 
     def retitle(self, entity: bytes, title: bytes) -> bytes:
         """Change one field."""

@@ -86,7 +86,12 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
         ),
         Group("beside", [partial(beside_broadcast.beside_broadcast, scale=s)]),
         Group(
-            "own-filter", [partial(w.own_filter, scale=s, clients=n) for n in s.own_filter_clients]
+            "own-filter",
+            [
+                partial(w.own_filter, scale=s, clients=n, is_creating=is_creating)
+                for n in s.own_filter_clients
+                for is_creating in (False, True)
+            ],
         ),
         Group("reads", [partial(w.first_answer, scale=s, rows=n) for n in s.first_answer_rows]),
         Group("reconnect", [partial(reconnect.storm, scale=s, is_shared=b) for b in (True, False)]),

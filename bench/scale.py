@@ -18,6 +18,7 @@ class Scale:
                        waited for up to rest_limit_s
     write_clients      pairs of sessions and transactions in flight in each
     quiet_s            how long CPU is looked at while nobody writes; pings come every five seconds
+    own_rows           todos of each owner before a write creates one more
     socket_queries     live queries that share a socket, where they need none of their own
     left_wait_s        until what stays in memory is read once all have left: it is returned late
     """
@@ -39,6 +40,7 @@ class Scale:
     beside_writes: int
     own_filter_clients: tuple[int, ...]
     own_filter_writes: int
+    own_rows: int
     first_answer_rows: tuple[int, ...]
     first_answer_owners: int
     growth_rows: tuple[int, ...]
@@ -61,7 +63,7 @@ class Scale:
 
 WHOLE = Scale(
     rounds=3,
-    server_limit_s=345,
+    server_limit_s=405,
     workload_limit_s=120,
     growth_limit_s=270,
     rest_window_s=0.1,
@@ -77,6 +79,7 @@ WHOLE = Scale(
     beside_writes=30,
     own_filter_clients=(200, 2_000, 10_000),
     own_filter_writes=150,
+    own_rows=10,
     first_answer_rows=(20, 1_000, 10_000),
     first_answer_owners=100,
     growth_rows=(1_000, 100_000, 1_000_000),
@@ -115,6 +118,7 @@ QUICK = Scale(
     beside_writes=3,
     own_filter_clients=(3,),
     own_filter_writes=4,
+    own_rows=2,
     first_answer_rows=(20,),
     first_answer_owners=5,
     growth_rows=(10, 100),

@@ -242,18 +242,33 @@ async def fan_out(
 # --- own filters ---------------------------------------------------------------------------------
 
 
-async def own_filter(server: ServerProcess, scale: Scale, *, clients: int) -> list[Row]:
+async def own_filter(
+    server: ServerProcess, scale: Scale, *, clients: int, is_creating: bool = False
+) -> list[Row]:
     """Each client, on a socket of its own, listens to the todos of its own owner; a write concerns
-    one of them. `idle` is what the server spends on so many clients while nobody writes."""
-    label = f"{clients:,} own filters"
-    latency = Row(f"own_filter_{clients}_p50", f"{label}: write to client p50", "ms")
-    cpu = Row(f"own_filter_{clients}_cpu", f"{label}: server CPU a write", "ms")
-    idle = Row(f"own_filter_{clients}_idle", f"{label}: server CPU a second, no writes", "ms")
+    one of them. `idle` is what the server spends on so many clients while nobody writes.
+
+    is_creating   a write creates a todo with its link, which enters an answer of about ten rows, as
+                  people's apps do; else it changes one field of an answer of one row
+    """
+    key = f"own_rows_{clients}" if is_creating else f"own_filter_{clients}"
+    label = f"{clients:,} own filters" + (", each write creates a row" if is_creating else "")
+    latency = Row(f"{key}_p50", f"{label}: write to client p50", "ms")
+    cpu = Row(f"{key}_cpu", f"{label}: server CPU a write", "ms")
+    idle = Row(f"{key}_idle", f"{label}: server CPU a second, no writes", "ms")
     app_id = server.create_app()
     writer_connection = await Connection.open(server.url, app_id)
     owners = await seed_people(writer_connection, clients)
-    ids = await seed(writer_connection, todos=clients, owners=owners)
+    rows = clients * (scale.own_rows if is_creating else 1)
+    ids = await seed(writer_connection, todos=rows, owners=owners)
     writer = Writer(writer_connection.attrs)
+
+    def message(n: int) -> bytes:
+        """A write that concerns client `n`, with the marker as title."""
+        if is_creating:
+            return writer.create_owned(owners[n].encode(), marker, rows + n)
+        return writer.retitle(ids[n].encode(), marker)
+
     connections = await connect_many(server, app_id, clients)
     await subscribe_each(connections, [own_query(owner) for owner in owners])
 
@@ -278,9 +293,9 @@ async def own_filter(server: ServerProcess, scale: Scale, *, clients: int) -> li
         for n in range(scale.own_filter_writes):
             marker = b"own %d.%d." % (round_number, n)
             arrived.clear()
-            entity = ids[chooser.randrange(clients)].encode()
+            write = message(chooser.randrange(clients))
             sent_at = time.perf_counter()
-            writer_connection.send(writer.retitle(entity, marker))
+            writer_connection.send(write)
             await asyncio.wait_for(arrived.wait(), DELIVERY_LIMIT_S)
             delays.append((received_at - sent_at) * 1000)
         latency.samples.append(statistics.median(delays))

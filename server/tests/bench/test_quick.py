@@ -41,7 +41,10 @@ GROUPS = {
         *("fan_out_5_deflated_p50", "fan_out_5_deflated_cpu", "fan_out_5_deflated_bytes"),
     },
     "beside": {"beside_ack_p50", "beside_ack_p99", "beside_news_p50", "beside_alone_p50"},
-    "own-filter": {"own_filter_3_p50", "own_filter_3_cpu", "own_filter_3_idle"},
+    "own-filter": {
+        *("own_filter_3_p50", "own_filter_3_cpu", "own_filter_3_idle"),
+        *("own_rows_3_p50", "own_rows_3_cpu", "own_rows_3_idle"),
+    },
     "reads": {"first_answer_20"},
     "reconnect": {
         *("reconnect_4_shared_p50", "reconnect_4_shared_last", "reconnect_4_shared_cpu"),
