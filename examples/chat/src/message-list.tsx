@@ -1,4 +1,3 @@
-import type { RefObject } from 'react';
 import { db } from './db';
 import { NotLoaded } from './failures';
 import type { Message } from './schema';
@@ -13,7 +12,7 @@ const PAGE_MESSAGES = 50;
  */
 export function MessageList(props: {
   readonly channelId: string;
-  readonly logRef: RefObject<HTMLDivElement | null>;
+  readonly logRef: { readonly current: HTMLDivElement | null };
 }) {
   const { data, error, isLoading, canLoadNextPage, loadNextPage } = db.useInfiniteQuery({
     messages: {

@@ -183,7 +183,7 @@ test('[CLI80, CLI84] a query that fails', async ({ server, page }) => {
     await page.goto(address(example, server, app));
     if (example === 'sign-in') await page.getByRole('button', { name: 'Continue as' }).click();
     await expect(page.getByRole('alert')).toHaveText(/could not be loaded\. Please reload/);
-    expect(logged.join('\n')).toContain('evaluat');
+    await expect.poll(() => logged.join('\n')).toContain('evaluat');
     await examine(page);
   }
 });

@@ -23,7 +23,7 @@ test('[CLI80] a refused write shows at once, then rolls back with the reason', a
   gate.open();
   const alert = page.getByRole('alert');
   await expect(alert.getByRole('paragraph')).toHaveText('That name is taken already.');
-  expect(logged.join('\n')).toContain('`name` is a unique attribute on `people`');
+  await expect.poll(() => logged.join('\n')).toContain('`name` is a unique attribute on `people`');
   await expect(people(page)).toHaveText(['Ada']);
   expect((await server.query(app, { people: {} })).people).toHaveLength(1);
 
