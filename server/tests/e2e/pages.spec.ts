@@ -188,12 +188,14 @@ test('[CLI80, CLI84] a query that fails', async ({ server, page }) => {
   }
 });
 
-test('[CLI80, CLI83, CLI84, CLI87] signing in, and notes', async ({ server, page }) => {
+test('[CLI80, CLI83, CLI84, CLI87, CLI89] signing in, and notes', async ({ server, page }) => {
   const app = await createApp('sign-in', server);
   await page.goto(address('sign-in', server, app));
   await expectConnected(page);
   await examine(page);
   await expect(page.getByLabel('E-mail')).toHaveAttribute('autocomplete', 'email');
+  await enter(page, 'E-mail', 'ada@example');
+  await expect(page.getByRole('alert')).toContainText('That does not look right.');
   await enter(page, 'E-mail', `${'x'.repeat(60)}@example.com`);
   await expect(page.getByLabel('Code')).toHaveAttribute('autocomplete', 'one-time-code');
   await expect(page.getByLabel('Code')).toHaveAttribute('maxlength', '12');
@@ -210,6 +212,9 @@ test('[CLI80, CLI83, CLI84, CLI87] signing in, and notes', async ({ server, page
   await page.keyboard.press('Enter');
   await expect(page.getByRole('list', { name: 'Notes' }).getByRole('listitem')).toHaveCount(2);
   await expectDirection(page, ARABIC, 'rtl');
+  const opened = page.waitForEvent('popup');
+  await page.getByRole('link', { name: 'Open a second window' }).click();
+  await expect((await opened).getByText(ARABIC)).toBeVisible();
   await page.getByText('Keep these notes: sign up').click();
   // What another client may send is up to the rules.
   await page.getByLabel('New note').evaluate((field) => field.removeAttribute('maxlength'));
