@@ -1,46 +1,62 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
+import { useParameter } from './address';
 import { ChannelList } from './channel-list';
 import { Connection } from './connection';
 import { db } from './db';
+import { Refusal } from './failures';
 import { MessageList } from './message-list';
+import { NoApp } from './no-app';
 import { GENERAL } from './schema';
 import { useWrites } from './writes';
 
 export function App() {
-  const [channelId, setChannelId] = useState(GENERAL.id);
+  const [wantedId, setWantedId] = useParameter('channel');
   const writes = useWrites();
-  const stored = db.useQuery({ channels: { $: { order: { name: 'asc' } } } }).data?.channels ?? [];
-  const channels = stored.some((channel) => channel.id === GENERAL.id)
-    ? stored
-    : [GENERAL, ...stored];
-  const channel = channels.find((candidate) => candidate.id === channelId) ?? GENERAL;
+  const log = useRef<HTMLDivElement>(null);
+  const { data, isLoading } = db.useQuery({ channels: { $: { order: { name: 'asc' } } } });
+  if (db.useConnectionStatus() === 'errored') return <NoApp />;
+
+  const stored = data?.channels ?? [];
+  const hasGeneral = isLoading || stored.some((channel) => channel.id === GENERAL.id);
+  const channels = hasGeneral ? stored : [GENERAL, ...stored];
+  // Which channel the address means is known with the channels; the client throws on other ids.
+  const isKnown = !isLoading || wantedId === null;
+  const channel = channels.find((candidate) => candidate.id === wantedId) ?? GENERAL;
 
   return (
     <div className="page">
       <ChannelList
         channels={channels}
         selectedId={channel.id}
-        onSelect={setChannelId}
-        onAdd={(name) => setChannelId(writes.addChannel(name))}
+        onSelect={setWantedId}
+        onAdd={(name) => {
+          const existing = channels.find((candidate) => candidate.name === name);
+          setWantedId(existing?.id ?? writes.addChannel(name));
+        }}
       />
       <main>
         <header>
-          <h1># {channel.name}</h1>
+          <h1>
+            # <bdi>{isKnown ? channel.name : '…'}</bdi>
+          </h1>
           <Connection />
         </header>
-        <MessageList key={channel.id} channelId={channel.id} />
-        {writes.refusal !== null && (
-          <div className="refusal" role="alert">
-            <p>{writes.refusal}</p>
-            <button type="button" onClick={writes.dismiss}>
-              Dismiss
-            </button>
-          </div>
+        {isKnown ? (
+          <MessageList key={channel.id} channelId={channel.id} logRef={log} />
+        ) : (
+          <p className="quiet empty">Loading…</p>
         )}
-        <Composer
-          channelName={channel.name}
-          onSend={(text, author) => writes.send(text, { author, channel })}
-        />
+        {writes.refusal !== null && <Refusal text={writes.refusal} onDismiss={writes.dismiss} />}
+        {isKnown && (
+          <Composer
+            channelName={channel.name}
+            onSend={(text, author) => {
+              writes.send(text, { author, channel });
+              // Whoever read older messages sees what they said; 0 is the end (style.css).
+              log.current?.scrollTo({ top: 0 });
+            }}
+          />
+        )}
       </main>
     </div>
   );
@@ -66,6 +82,9 @@ function Composer(props: {
         aria-label="Your name"
         className="author"
         placeholder="Your name"
+        autoComplete="nickname"
+        dir="auto"
+        maxLength={50}
         value={author}
         onChange={(event) => {
           setAuthor(event.target.value);
@@ -75,6 +94,9 @@ function Composer(props: {
       <input
         aria-label="Message"
         placeholder={`Message #${props.channelName}`}
+        autoComplete="off"
+        dir="auto"
+        maxLength={2000}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />

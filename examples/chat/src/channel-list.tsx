@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { Channel } from './schema';
 
 /** The channels, and a form for one more. */
@@ -14,13 +14,11 @@ export function ChannelList(props: {
       <ul>
         {props.channels.map((channel) => (
           <li key={channel.id}>
-            <button
-              type="button"
-              aria-current={channel.id === props.selectedId ? 'true' : undefined}
-              onClick={() => props.onSelect(channel.id)}
-            >
-              # {channel.name}
-            </button>
+            <ChannelButton
+              name={channel.name}
+              isSelected={channel.id === props.selectedId}
+              onSelect={() => props.onSelect(channel.id)}
+            />
           </li>
         ))}
       </ul>
@@ -36,6 +34,8 @@ export function ChannelList(props: {
         <input
           aria-label="New channel"
           placeholder="New channel"
+          dir="auto"
+          maxLength={50}
           value={name}
           onChange={(event) => setName(event.target.value)}
         />
@@ -44,5 +44,28 @@ export function ChannelList(props: {
         </button>
       </form>
     </nav>
+  );
+}
+
+function ChannelButton(props: {
+  readonly name: string;
+  readonly isSelected: boolean;
+  readonly onSelect: () => void;
+}) {
+  const { name, isSelected, onSelect } = props;
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // The list scrolls, on a phone sideways: the open channel is kept in sight.
+    if (isSelected) button.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [isSelected]);
+  return (
+    <button
+      type="button"
+      ref={button}
+      aria-current={isSelected ? 'true' : undefined}
+      onClick={onSelect}
+    >
+      # <bdi>{name}</bdi>
+    </button>
   );
 }

@@ -8,7 +8,7 @@ export function Account({ user }: { readonly user: User }) {
   return (
     <section aria-label="Account">
       <p className="account">
-        <span>{isGuest ? 'You are a guest.' : user.email}</span>
+        <bdi>{isGuest ? 'You are a guest.' : user.email}</bdi>
         <button type="button" onClick={() => void db.auth.signOut()}>
           Sign out
         </button>
@@ -16,7 +16,7 @@ export function Account({ user }: { readonly user: User }) {
       {isGuest && (
         <details className="keep">
           <summary>Keep these notes: sign up</summary>
-          <SignIn />
+          <SignIn mayBeGuest={false} />
         </details>
       )}
     </section>

@@ -2,5 +2,6 @@
 
 interface ImportMetaEnv {
   readonly VITE_TRICE_APP_ID?: string;
+  readonly VITE_TRICE_SERVER?: string;
   readonly VITE_TRICE_PROVIDER?: string;
 }

@@ -1,6 +1,11 @@
 import { useState } from 'react';
+import { useParameter } from './address';
 import { Connection } from './connection';
 import { db } from './db';
+import { NotLoaded, Refusal } from './failures';
+import { useKeptFocus } from './kept-focus';
+import { NoApp } from './no-app';
+import { OwnerSelect } from './owner-select';
 import { People } from './people';
 import type { Person } from './schema';
 import { TodoRow } from './todo-row';
@@ -10,9 +15,11 @@ const FILTERS = { all: 'All', open: 'Open', done: 'Done' } as const;
 type Filter = keyof typeof FILTERS;
 
 export function App() {
-  const [filter, setFilter] = useState<Filter>('all');
+  const [wanted, setFilter] = useParameter('filter');
+  const filter = wanted === 'open' || wanted === 'done' ? wanted : 'all';
   const writes = useWrites();
   const people = db.useQuery({ people: { $: { order: { name: 'asc' } } } }).data?.people ?? [];
+  if (db.useConnectionStatus() === 'errored') return <NoApp />;
 
   return (
     <main>
@@ -20,18 +27,17 @@ export function App() {
         <h1>Todos</h1>
         <Connection />
       </header>
-      {writes.refusal !== null && (
-        <div className="refusal" role="alert">
-          <p>{writes.refusal}</p>
-          <button type="button" onClick={writes.dismiss}>
-            Dismiss
-          </button>
-        </div>
-      )}
+      {writes.refusal !== null && <Refusal text={writes.refusal} onDismiss={writes.dismiss} />}
       <AddTodo people={people} onAdd={writes.addTodo} />
       <FilterBar filter={filter} onChange={setFilter} />
       <TodoList filter={filter} people={people} writes={writes} />
       <People people={people} writes={writes} />
+      <p className="quiet hint">
+        <a href="" target="_blank">
+          Open a second window
+        </a>{' '}
+        and see every change arrive there at once.
+      </p>
     </main>
   );
 }
@@ -41,7 +47,9 @@ function AddTodo(props: {
   readonly onAdd: (title: string, ownerId: string) => void;
 }) {
   const [title, setTitle] = useState('');
-  const [ownerId, setOwnerId] = useState('');
+  const [chosen, setChosen] = useState('');
+  // Whoever was chosen may have been removed since.
+  const ownerId = props.people.some((person) => person.id === chosen) ? chosen : '';
   return (
     <form
       className="add"
@@ -55,21 +63,17 @@ function AddTodo(props: {
       <input
         aria-label="New todo"
         placeholder="What needs doing?"
+        dir="auto"
+        maxLength={200}
         value={title}
         onChange={(event) => setTitle(event.target.value)}
       />
-      <select
-        aria-label="Owner of the new todo"
-        value={ownerId}
-        onChange={(event) => setOwnerId(event.target.value)}
-      >
-        <option value="">Nobody</option>
-        {props.people.map((person) => (
-          <option key={person.id} value={person.id}>
-            {person.name}
-          </option>
-        ))}
-      </select>
+      <OwnerSelect
+        label="Owner of the new todo"
+        ownerId={ownerId}
+        people={props.people}
+        onChange={setChosen}
+      />
       <button type="submit" className="primary">
         Add
       </button>
@@ -108,17 +112,22 @@ function TodoList(props: {
   readonly writes: Writes;
 }) {
   const where = props.filter === 'all' ? {} : { done: props.filter === 'done' };
+  const region = useKeptFocus();
   const { isLoading, error, data } = db.useQuery({
     todos: { $: { where, order: { serverCreatedAt: 'desc' } }, owner: {} },
   });
-  if (error) return <p role="alert">{error.message}</p>;
-  if (isLoading) return <p className="quiet empty">Loading…</p>;
-  if (data.todos.length === 0) return <p className="quiet empty">Nothing here.</p>;
   return (
-    <ul className="todos" aria-label="Todos">
-      {data.todos.map((todo) => (
-        <TodoRow key={todo.id} todo={todo} people={props.people} writes={props.writes} />
-      ))}
-    </ul>
+    <section ref={region} tabIndex={-1} aria-label="Todos">
+      {error && <NotLoaded error={error} />}
+      {isLoading && <p className="quiet empty">Loading…</p>}
+      {data?.todos.length === 0 && <p className="quiet empty">Nothing here.</p>}
+      {data !== undefined && data.todos.length > 0 && (
+        <ul className="todos" aria-label="Todos">
+          {data.todos.map((todo) => (
+            <TodoRow key={todo.id} todo={todo} people={props.people} writes={props.writes} />
+          ))}
+        </ul>
+      )}
+    </section>
   );
 }

@@ -1,16 +1,14 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { NoApp } from './no-app';
-import { appId } from './settings';
+import { isAppId } from './settings';
 import './style.css';
 
 const element = document.getElementById('root');
 if (element === null) throw new Error('index.html has no element with the id "root".');
 const root = createRoot(element);
 
-if (appId === '') {
-  root.render(<NoApp />);
-} else {
+if (isAppId) {
   // Loaded only now, because it connects as soon as it is imported.
   const { App } = await import('./app');
   root.render(
@@ -18,4 +16,6 @@ if (appId === '') {
       <App />
     </StrictMode>,
   );
+} else {
+  root.render(<NoApp />);
 }

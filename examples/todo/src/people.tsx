@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { useKeptFocus } from './kept-focus';
 import type { Person } from './schema';
 import type { Writes } from './writes';
 
@@ -8,24 +9,27 @@ export function People(props: {
   readonly writes: Writes;
 }) {
   const [name, setName] = useState('');
+  const region = useKeptFocus();
   return (
-    <section aria-labelledby="people-heading">
+    <section ref={region} tabIndex={-1} aria-labelledby="people-heading">
       <h2 id="people-heading">People</h2>
-      <ul className="people" aria-label="People">
-        {props.people.map((person) => (
-          <li key={person.id}>
-            <span>{person.name}</span>
-            <button
-              type="button"
-              className="remove"
-              aria-label={`Remove ${person.name}`}
-              onClick={() => props.writes.removePerson(person.id)}
-            >
-              ×
-            </button>
-          </li>
-        ))}
-      </ul>
+      {props.people.length > 0 && (
+        <ul className="people" aria-label="People">
+          {props.people.map((person) => (
+            <li key={person.id}>
+              <span dir="auto">{person.name}</span>
+              <button
+                type="button"
+                className="remove"
+                aria-label={`Remove ${person.name}`}
+                onClick={() => props.writes.removePerson(person.id)}
+              >
+                ×
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
       <form
         className="add"
         onSubmit={(event) => {
@@ -38,6 +42,8 @@ export function People(props: {
         <input
           aria-label="New person"
           placeholder="Name"
+          dir="auto"
+          maxLength={50}
           value={name}
           onChange={(event) => setName(event.target.value)}
         />

@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { OwnerSelect } from './owner-select';
 import type { Person, Todo } from './schema';
 import type { Writes } from './writes';
 
@@ -30,6 +31,7 @@ export function TodoRow(props: {
         <button
           type="button"
           className="title"
+          dir="auto"
           aria-label={`Edit: ${todo.title}`}
           onClick={() => setDraft(todo.title)}
         >
@@ -40,27 +42,30 @@ export function TodoRow(props: {
           className="title"
           aria-label="Title"
           autoFocus
+          dir="auto"
+          maxLength={200}
           value={draft}
           onChange={(event) => setDraft(event.target.value)}
+          onFocus={(event) => event.target.select()}
           onBlur={keepDraft}
           onKeyDown={(event) => {
-            if (event.key === 'Enter') keepDraft();
+            // While an input method composes a word, Enter belongs to it.
+            if (event.nativeEvent.isComposing) return;
+            if (event.key === 'Enter') {
+              // Or it would press the button that has the focus next.
+              event.preventDefault();
+              keepDraft();
+            }
             if (event.key === 'Escape') setDraft(null);
           }}
         />
       )}
-      <select
-        aria-label={`Owner: ${todo.title}`}
-        value={ownerId}
-        onChange={(event) => writes.setOwner(todo.id, event.target.value, ownerId)}
-      >
-        <option value="">Nobody</option>
-        {people.map((person) => (
-          <option key={person.id} value={person.id}>
-            {person.name}
-          </option>
-        ))}
-      </select>
+      <OwnerSelect
+        label={`Owner: ${todo.title}`}
+        ownerId={ownerId}
+        people={people}
+        onChange={(nextId) => writes.setOwner(todo.id, nextId, ownerId)}
+      />
       <button
         type="button"
         className="remove"

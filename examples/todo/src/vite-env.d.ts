@@ -2,4 +2,5 @@
 
 interface ImportMetaEnv {
   readonly VITE_TRICE_APP_ID?: string;
+  readonly VITE_TRICE_SERVER?: string;
 }

@@ -1,6 +1,7 @@
 import { id } from '@instantdb/react';
 import { useState } from 'react';
 import { db } from './db';
+import { whyRefused } from './failures';
 
 type Chunks = Parameters<typeof db.transact>[0];
 
@@ -9,13 +10,11 @@ export function useWrites() {
   const [refusal, setRefusal] = useState<string | null>(null);
 
   function send(chunks: Chunks) {
-    db.transact(chunks).catch((error: unknown) => {
-      setRefusal(error instanceof Error ? error.message : String(error));
-    });
+    db.transact(chunks).catch((error: unknown) => setRefusal(whyRefused(error)));
   }
 
   return {
-    /** Why the server refused a write, in its words; the screen has already gone back. */
+    /** Why the server refused a write; the screen has already gone back. */
     refusal,
     dismiss: () => setRefusal(null),
     addTodo(title: string, ownerId: string) {

@@ -9,13 +9,16 @@ export { expect };
 
 const SCHEMAS = { todo: todoSchema, chat: chatSchema, 'sign-in': signInSchema };
 const RULES = { todo: undefined, chat: undefined, 'sign-in': signInRules };
-type Example = keyof typeof SCHEMAS;
+export type Example = keyof typeof SCHEMAS;
 
 interface Fixtures {
   /** A server that no other test uses, so that this one may kill it. */
   readonly ownServer: Server;
-  /** Open an example in a browser profile of its own. Any uncaught error fails the test. */
-  readonly open: (example: Example, server: Server, app: App) => Promise<Page>;
+  /**
+   * Open an example in a browser profile of its own, with `more` at the end of its address. Any
+   * uncaught error fails the test.
+   */
+  readonly open: (example: Example, server: Server, app: App, more?: string) => Promise<Page>;
 }
 
 interface WorkerFixtures {
@@ -42,12 +45,12 @@ export const test = plain.extend<Fixtures, WorkerFixtures>({
   open: async ({ browser }, use) => {
     const contexts: BrowserContext[] = [];
     const failures: Error[] = [];
-    await use(async (example, server, app) => {
+    await use(async (example, server, app, more) => {
       const context = await browser.newContext();
       contexts.push(context);
       const page = await context.newPage();
       page.on('pageerror', (error) => failures.push(error));
-      await page.goto(address(example, server, app));
+      await page.goto(address(example, server, app, more));
       return page;
     });
     for (const context of contexts) await context.close();
@@ -56,12 +59,13 @@ export const test = plain.extend<Fixtures, WorkerFixtures>({
 });
 
 /** Where `trice serve --sample examples` serves an example. */
-export function address(example: Example, server: Server, app: App): string {
-  return `${server.url}/sample/${example}/?app=${app.id}`;
+export function address(example: Example, server: Server, app: App, more = ''): string {
+  return `${server.url}/sample/${example}/?app=${app.id}${more}`;
 }
 
-export function createApp(example: Example, server: Server): Promise<App> {
-  return server.createApp(example, SCHEMAS[example], RULES[example]);
+/** A throw-away app with the example's schema and, if none are given, its rules. */
+export function createApp(example: Example, server: Server, rules?: object): Promise<App> {
+  return server.createApp(example, SCHEMAS[example], rules ?? RULES[example]);
 }
 
 export async function expectConnected(page: Page): Promise<void> {

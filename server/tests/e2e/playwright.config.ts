@@ -23,6 +23,8 @@ export default defineConfig({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
+        // Where things are after a key is where they stay.
+        '--disable-smooth-scrolling',
       ],
     },
   },

@@ -1,7 +1,12 @@
 import { address, createApp, enter, expect, expectConnected, people, test } from './fixtures';
 import { Gate } from './gate';
 
-test('a refused write shows at once, then rolls back with the reason', async ({ server, page }) => {
+test('[CLI80] a refused write shows at once, then rolls back with the reason', async ({
+  server,
+  page,
+}) => {
+  const logged: string[] = [];
+  page.on('console', (message) => logged.push(message.text()));
   const app = await createApp('todo', server);
   const gate = await Gate.install(page);
   await page.goto(address('todo', server, app));
@@ -16,7 +21,9 @@ test('a refused write shows at once, then rolls back with the reason', async ({ 
   await expect(people(page)).toHaveText(['Ada', 'Ada']);
 
   gate.open();
-  await expect(page.getByRole('alert')).toContainText('name');
+  const alert = page.getByRole('alert');
+  await expect(alert.getByRole('paragraph')).toHaveText('That name is taken already.');
+  await expect.poll(() => logged.join('\n')).toContain('`name` is a unique attribute on `people`');
   await expect(people(page)).toHaveText(['Ada']);
   expect((await server.query(app, { people: {} })).people).toHaveLength(1);
 

@@ -62,8 +62,3 @@ test('a filter is a live query: rows leave and enter it', async ({ server, open 
   await expect(titles(other)).toHaveCount(0);
   await expect(other.getByText('3 open')).toBeVisible();
 });
-
-test('a page without an app says how to name one', async ({ server, page }) => {
-  await page.goto(`${server.url}/sample/todo/`);
-  await expect(page.getByRole('heading')).toHaveText('Which app?');
-});

@@ -11,14 +11,23 @@ from trice.api.middleware import json_response
 
 _WELCOME = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>trice</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto }}
-  pre {{ background: #f2f2f2; padding: 1rem; border-radius: 6px; overflow-x: auto }}
+  :root {{ color-scheme: light dark; background: light-dark(#fff, #161918);
+    color: light-dark(#1b211f, #e7ecea); font: 16px/1.5 system-ui, sans-serif }}
+  body {{ margin: 0 }}
+  main {{ max-width: 42rem; margin: 0 auto; padding: 2rem 1rem }}
+  pre {{ padding: 1rem; border-radius: 6px; background: light-dark(#f2f2f2, #242a28);
+    white-space: pre-wrap; overflow-wrap: anywhere }}
 </style>
+</head>
+<body>
+<main>
 <h1>trice is running</h1>
 <p>Make an app; the answer holds its id and its admin token:</p>
 <pre>curl -X POST {http}/dash/apps/ephemeral \\
@@ -29,6 +38,8 @@ _WELCOME = """<!doctype html>
   apiURI: "{http}",
   websocketURI: "{ws}/runtime/session",
 }})</pre>
+</main>
+</body>
 </html>
 """
 
