@@ -25,6 +25,7 @@ from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.writer import OpenTx, Writer
 from trice.store.tables import create_attr, renew_indexes
+from trice.store.views import add_views
 
 T = TypeVar("T")
 
@@ -189,7 +190,7 @@ class SqliteEngine:
 
 
 def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr]) -> None:
-    """Create what a new file needs, and the system attrs and indexes an older one lacks."""
+    """Create what a new file needs; the system attrs, indexes and views an older one lacks."""
     writer.run("BEGIN IMMEDIATE")
     try:
         if not writer.rows("SELECT 1 FROM sqlite_schema WHERE name = '_attrs'"):
@@ -203,6 +204,7 @@ def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr])
             if attr.id not in catalog.by_id:
                 catalog = catalog.with_attrs([create_attr(tx, catalog, attr)])
         renew_indexes(tx, catalog)
+        add_views(tx, catalog)
         writer.run("COMMIT")
     except BaseException:
         writer.rollback()
