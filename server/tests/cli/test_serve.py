@@ -268,6 +268,42 @@ def test_sample_apps_are_served_on_an_app_of_their_own(tmp_path):
         assert process.stdout.readline().partition("app=")[2] == sample.partition("app=")[2] + "\n"
 
 
+@pytest.mark.rule("CLI105")
+def test_a_terminal_is_told_the_admin_tokens_of_samples(tmp_path):
+    dist = tmp_path / "samples" / "demo" / "dist"
+    dist.mkdir(parents=True)
+    flags = ("--data-dir", tmp_path / "data", "--port", "0", "--sample", dist.parents[1])
+    query = {"query": {"$users": {}}}
+
+    def status(url: str, app_id: str, token: str) -> int:
+        headers = {"app-id": app_id, "authorization": f"Bearer {token}"}
+        return httpx.post(f"{url}/admin/query", json=query, headers=headers).status_code
+
+    tokens = []
+    for _ in range(2):
+        ours, theirs = os.openpty()
+        with (
+            subprocess.Popen(
+                [TRICE, "serve", *flags], stdout=theirs, stderr=subprocess.PIPE
+            ) as process,
+            open(ours, encoding="utf-8") as terminal,
+        ):
+            os.close(theirs)
+            try:
+                url = terminal.readline().split()[-1]
+                app_id = terminal.readline().strip().partition("app=")[2]
+                words = terminal.readline().split()
+                assert words[:2] == ["admin", "token"]
+                tokens.append(words[2])
+                assert status(url, app_id, tokens[-1]) == 200
+                assert [status(url, app_id, old) for old in tokens[:-1]] == [400] * len(tokens[1:])
+            finally:
+                process.terminate()
+                assert process.stderr is not None
+                log = process.stderr.read().decode()
+        assert tokens[-1] not in log
+
+
 @pytest.mark.rule("CLI9")
 def test_rules_of_a_sample_are_in_force(tmp_path):
     dist = tmp_path / "samples" / "demo" / "dist"
