@@ -201,7 +201,7 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
         written = httpx.post(f"{url}/admin/transact", json={"steps": steps}, headers=headers)
         assert written.status_code == 200
         assert (tmp_path / "trice-data" / "apps" / f"{app['id']}.db-wal").stat().st_size > 0
-        (tmp_path / "trice-data" / "secret.key").touch()  # made when it is needed first
+        (tmp_path / "trice-data" / "other.key").write_text("sealed")
         shown = look.replace("APP-ID", app["id"])
         for script in (copy, shown):
             done = subprocess.run(
@@ -215,7 +215,7 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
             )
             assert done.returncode == 0, done.stderr
         assert todo in done.stdout
-    (tmp_path / "copy" / "secret.key").unlink()
+    assert (tmp_path / "copy" / "other.key").read_text() == "sealed"
     with serving(tmp_path / "copy", "--port", "0") as (_, url):
         found = httpx.post(f"{url}/admin/query", json=query, headers=headers).json()
         assert found == {"todos": [{"id": todo, "title": "Milk", "done": True}]}

@@ -291,6 +291,24 @@ def test_a_view_somebody_made_is_left_alone(app: App, look: Tool) -> None:
     assert columns(look, "t_view") == ["id", "title", "serverCreatedAt"]
 
 
+@pytest.mark.rule("S133")
+def test_views_made_of_ours_do_not_keep_attrs_from_changing(app: App, look: Tool) -> None:
+    to_g = app.attr_json("t", "g", to=("g", "ts"))
+    add(app, app.attr_json("t", "id"), app.attr_json("g", "id"), to_g)
+    look.write(
+        "CREATE VIEW mine AS SELECT id, g FROM t_view",
+        "CREATE VIEW raw AS SELECT hex(g) AS g FROM t",
+        "CREATE VIEW broken AS SELECT some FROM nowhere",
+    )
+    for cardinality in ("many", "one"):
+        app.transact([["update-attr", {"id": to_g["id"], "cardinality": cardinality}]])
+    add(app, app.attr_json("t", "title"))
+    assert look("SELECT id, g FROM mine") == look("SELECT g FROM raw") == []
+    app.transact([["delete-attr", to_g["id"]]])
+    app.reopen()
+    assert columns(look, "t_view") == ["id", "title", "serverCreatedAt"]
+
+
 @pytest.mark.rule("S134")
 def test_files_of_other_versions_get_views(app: App, look: Tool) -> None:
     add(app, app.attr_json("t", "id"), app.attr_json("t", "title"), app.attr_json("g", "id"))

@@ -32,7 +32,7 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import has_order_column
 from trice.store.attr_rows import find_table, insert_attr, update_attr
 from trice.store.engine import Statements, WriteTx
-from trice.store.names import choose_name, view_names
+from trice.store.names import choose_name
 
 ID: Final = "id"
 CREATED: Final = "_created_ms"
@@ -41,11 +41,6 @@ _VALUE_INDEXES: Final = (
     " FROM sqlite_schema AS made, pragma_index_info(made.name) AS part"
     " WHERE made.type = 'index' AND made.name LIKE '%~value' GROUP BY made.name"
 )
-OUR_VIEWS: Final = (
-    "(SELECT name, sql FROM sqlite_schema"
-    " WHERE type = 'view' AND substr(sql, 1, 500) LIKE '%/* trice %')"
-)
-"""Name and text of the views of `store.views`; people may have made others."""
 _RESERVED_COLUMNS: Final = (ID, CREATED, "rowid", "oid", "_rowid_")
 
 
@@ -324,7 +319,6 @@ def _column_to_pairs(tx: WriteTx, old: Attr, new: Attr) -> Attr:
         f" WHERE {column} IS NOT NULL",
         (tx.time_ms,),
     )
-    _drop_view(tx, old.table)
     tx.rows(f"ALTER TABLE {table} DROP COLUMN {column}")
     return placed
 
@@ -340,15 +334,5 @@ def _pairs_to_column(tx: WriteTx, old: Attr, new: Attr) -> Attr:
         f"UPDATE {quoted(table)} SET {quoted(column)} = (SELECT target FROM {pairs}"
         " WHERE source = id ORDER BY created_ms, target LIMIT 1)"
     )
-    _drop_view(tx, old.table)
     tx.rows(f"DROP TABLE {pairs}")
     return replace(new, table=table, column=column)
-
-
-def _drop_view(tx: WriteTx, table: str) -> None:
-    """Forget the view of a table: SQLite changes no columns while a view names one that is gone.
-
-    `views.renew_views` makes it anew before the transaction ends, if there is to be one.
-    """
-    for (name,) in tx.rows(f"SELECT name FROM {OUR_VIEWS} WHERE name IN (?, ?)", view_names(table)):
-        tx.rows(f"DROP VIEW {quoted(str(name))}")

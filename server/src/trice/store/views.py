@@ -21,7 +21,7 @@ from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES
 from trice.catalog.values import has_order_column
 from trice.store.engine import WriteTx
 from trice.store.names import choose_name, view_names
-from trice.store.tables import CREATED, ID, OUR_VIEWS, order_column, quoted
+from trice.store.tables import CREATED, ID, order_column, quoted
 
 _FORM: Final = "/* trice 1 */"
 """What every view says of itself; one that says another number is made anew."""
@@ -30,7 +30,12 @@ _TIME: Final = "serverCreatedAt"
 """What clients call the time at which the server made something."""
 
 _ISO: Final = "'%Y-%m-%dT%H:%M:%fZ'"
-_OTHERS: Final = f"SELECT name FROM sqlite_schema WHERE name NOT IN (SELECT name FROM {OUR_VIEWS})"
+_OURS: Final = (
+    "(SELECT name, sql FROM sqlite_schema"
+    " WHERE type = 'view' AND substr(sql, 1, 500) LIKE '%/* trice %')"
+)
+"""Name and text of our views; people may have made others."""
+_OTHERS: Final = f"SELECT name FROM sqlite_schema WHERE name NOT IN (SELECT name FROM {_OURS})"
 
 
 def renew_views(tx: WriteTx, before: Catalog, after: Catalog) -> None:
@@ -52,7 +57,7 @@ def add_views(tx: WriteTx, catalog: Catalog) -> None:
 
     cost  that of one statement where nothing is lacking; else as `renew_views`
     """
-    found = {str(name) for name, sql in tx.rows(f"SELECT * FROM {OUR_VIEWS}") if _FORM in str(sql)}
+    found = {str(name) for name, sql in tx.rows(f"SELECT * FROM {_OURS}") if _FORM in str(sql)}
     lacking = [
         namespace
         for namespace in catalog.namespaces.values()
@@ -73,7 +78,7 @@ def _renew(tx: WriteTx, old: Iterable[Namespace], new: Iterable[Namespace]) -> N
             plain, free = view_names(table)
             name = free if plain.lower() in taken else plain
             wanted[name] = f"CREATE VIEW {quoted(name)} {_FORM} AS {select}"
-    found = {str(name): str(sql) for name, sql in tx.rows(f"SELECT * FROM {OUR_VIEWS}")}
+    found = {str(name): str(sql) for name, sql in tx.rows(f"SELECT * FROM {_OURS}")}
     for table in tables:
         for name in view_names(table):
             if name in found and found[name] != wanted.get(name):
