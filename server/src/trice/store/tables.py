@@ -319,7 +319,7 @@ def _column_to_pairs(tx: WriteTx, old: Attr, new: Attr) -> Attr:
         f" WHERE {column} IS NOT NULL",
         (tx.time_ms,),
     )
-    tx.rows(f"ALTER TABLE {table} DROP COLUMN {column}")
+    _drop_column(tx, table, column)
     return placed
 
 
@@ -336,3 +336,16 @@ def _pairs_to_column(tx: WriteTx, old: Attr, new: Attr) -> Attr:
     )
     tx.rows(f"DROP TABLE {pairs}")
     return replace(new, table=table, column=column)
+
+
+def _drop_column(tx: WriteTx, table: str, column: str) -> None:
+    """Drop a column, quoted as its table is, also while views name what is gone.
+
+    Ours are renewed before the transaction ends (`store.views`); those that people made would
+    otherwise keep attrs from changing. This pragma has SQLite leave them as they are.
+    """
+    tx.rows("PRAGMA writable_schema = 1")
+    try:
+        tx.rows(f"ALTER TABLE {table} DROP COLUMN {column}")
+    finally:
+        tx.rows("PRAGMA writable_schema = 0")

@@ -145,8 +145,6 @@ def _configure(raw: apsw.Connection, role: Role) -> None:
         _set(raw, "journal_mode", "wal")
         _set(raw, "synchronous", 2)
         _set(raw, "foreign_keys", 0)
-        # A column goes though a view, ours until it is renewed or one that somebody made, names it.
-        _set(raw, "legacy_alter_table", 1)
         # Random ids dirty hundreds of pages a group; pages written again before they are copied
         # into the file are copied once. 8,000 pages (32 MB) instead of 1,000: 20 % more writes/s.
         _set(raw, "wal_autocheckpoint", 8_000)
