@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from support.runtime import FakeRuntime
 from support.transact_app import App, uid
 from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.system import system_attrs
 from trice.errors import TriceError
+from trice.store.sqlite.engine import SqliteEngine
 
 # 2025-01-02T03:04:05.678Z
 INSTANT_MS = 1_735_787_045_678
@@ -284,9 +289,12 @@ def test_names_of_any_kind_have_views(app: App, look: Tool, is_together: bool) -
 def test_a_view_somebody_made_is_left_alone(app: App, look: Tool) -> None:
     add(app, app.attr_json("t", "id"))
     look.write("CREATE VIEW people_view AS SELECT 1 AS mine", "DROP VIEW t_view")
+    look.write("CREATE TABLE both_view (mine)", 'CREATE VIEW "Both~View" AS SELECT 1 AS mine')
     add(app, app.attr_json("people", "id"), app.attr_json("t", "title"))
     add(app, app.attr_json("people", "name"))
     assert look("SELECT * FROM people_view") == [{"mine": 1}]
+    add(app, app.attr_json("both", "id"))
+    assert columns(look, "both_view") == columns(look, "both~view") == ["mine"]
     assert columns(look, "people~view") == ["id", "name", "serverCreatedAt"]
     assert columns(look, "t_view") == ["id", "title", "serverCreatedAt"]
 
@@ -320,6 +328,20 @@ def test_files_of_other_versions_get_views(app: App, look: Tool) -> None:
     (before,) = look("PRAGMA schema_version")
     app.reopen()
     assert look("PRAGMA schema_version") == [before]
+
+
+@pytest.mark.rule("S134")
+def test_a_later_version_shows_what_it_adds(tmp_path: Path) -> None:
+    def sql(attrs: list[Attr]) -> str:
+        engine = SqliteEngine.open(tmp_path / "x.db", runtime=FakeRuntime(), system_attrs=attrs)
+        ask = "SELECT sql FROM sqlite_schema WHERE name = '$users_view'"
+        ((found,),) = engine.read_now(lambda snapshot: snapshot.rows(ask))
+        asyncio.run(engine.close())
+        return str(found)
+
+    earlier = [attr for attr in system_attrs() if attr.name != "$users.imageURL"]
+    assert "imageURL" not in sql(earlier)
+    assert "imageURL" in sql(system_attrs())
 
 
 @pytest.mark.rule("S135")

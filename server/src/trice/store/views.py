@@ -75,9 +75,9 @@ def _renew(tx: WriteTx, old: Iterable[Namespace], new: Iterable[Namespace]) -> N
     for namespace in new:
         for table, select in _selects(tx, namespace).items():
             tables.add(table)
-            plain, free = view_names(table)
-            name = free if plain.lower() in taken else plain
-            wanted[name] = f"CREATE VIEW {quoted(name)} {_FORM} AS {select}"
+            # Where people have taken both names, there is none.
+            for name in [name for name in view_names(table) if name.lower() not in taken][:1]:
+                wanted[name] = f"CREATE VIEW {quoted(name)} {_FORM} AS {select}"
     found = {str(name): str(sql) for name, sql in tx.rows(f"SELECT * FROM {_OURS}")}
     for table in tables:
         for name in view_names(table):
