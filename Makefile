@@ -9,6 +9,7 @@
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
+#   make package   build the wheel and the sdist into dist/ and try both in empty environments
 #   make gen       write generated files again (spec/errors.md)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
@@ -30,7 +31,7 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit e2e check fmt fuzz oracle hostile bench rewrite gen lock clean setup
+.PHONY: help serve test unit e2e check fmt fuzz oracle hostile bench rewrite package gen lock clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
@@ -80,6 +81,11 @@ bench: setup
 rewrite: setup
 	REWRITE=1 $(bin)/pytest server/tests/cases $(PYTEST_FLAGS)
 
+package: .venv/development.stamp
+	rm -rf dist
+	$(bin)/python -m hatchling build --directory dist
+	$(PYTHON) scripts/try_package.py dist/tricedb-*
+
 gen: .venv/development.stamp
 	$(bin)/python scripts/document_errors.py
 
@@ -114,4 +120,4 @@ lock: .venv/development.stamp
 	scripts/lock
 
 clean:
-	rm -rf .venv node_modules examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules dist examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import orjson
 import uvicorn
@@ -35,6 +35,16 @@ logger: Final = logging.getLogger("trice.server")
 _GC_THRESHOLDS: Final = (20_000, 30, 100)
 """Objects made before a young collection, and how many of those before older ones. Python's own
 700 is meant for scripts: a transaction alone makes a hundred."""
+
+
+class Sample(NamedTuple):
+    """A sample app as it is served.
+
+    admin_token  of its app, until the server is started again; for the operator's eyes only
+    """
+
+    url: str
+    admin_token: str
 
 
 class _HttpServer(uvicorn.Server):
@@ -74,10 +84,10 @@ class Server:
         self.settings = settings
         self._runtime = runtime or SystemRuntime()
 
-    async def run(self, *, on_ready: Callable[[str, list[str]], None]) -> None:
+    async def run(self, *, on_ready: Callable[[str, list[Sample]], None]) -> None:
         """Serve until told to stop by SIGINT or SIGTERM.
 
-        on_ready  called once with the base URL and the URLs of the sample apps
+        on_ready  called once with the base URL and the sample apps
         """
         settings = self.settings
         lock = lock_data_dir(settings.data_dir)
@@ -94,7 +104,7 @@ class Server:
         )
         apps.on_delete = hub.drop_app
         app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
-        samples = await self._sample_paths(apps)
+        samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
         sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
@@ -102,7 +112,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
-            on_ready(base, [base + path for path in samples])
+            on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
             uvicorn.Config(
@@ -136,22 +146,24 @@ class Server:
             lock.close()
             logger.info("stopped")
 
-    async def _sample_paths(self, apps: Apps) -> list[str]:
-        """Where the built sample apps are served, each with an open app of its own.
+    async def _open_samples(self, apps: Apps) -> list[tuple[str, str]]:
+        """Where the built sample apps are served, each with an open app of its own, and the admin
+        token of that app.
 
         A sample's `rules.json`, if it has one, is put in force.
         """
         folder = self.settings.sample_dir
         built = sorted(folder.glob("*/dist")) if folder is not None else []
-        paths = []
+        samples = []
         for dist in built:
             name = dist.parent.name
             app_id = await apps.find_or_create_open(f"sample: {name}")
             rules = dist.parent / "rules.json"
             if rules.exists():
                 await apps.set_rules(app_id, read_json(rules))
-            paths.append(f"/sample/{name}/?app={app_id}")
-        return paths
+            token = await apps.renew_admin_token(app_id)
+            samples.append((f"/sample/{name}/?app={app_id}", token))
+        return samples
 
 
 def read_json(path: Path) -> object:

@@ -6,9 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,30 +13,9 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
-TRICE = Path(sys.executable).with_name("trice")
+from support.serving import TRICE, serving
+
 WAIT_S = 20
-
-Serving = tuple[subprocess.Popen[str], str]
-
-
-@contextmanager
-def serving(data_dir: Path, *flags: str, **variables: str) -> Iterator[Serving]:
-    """A running server and its base URL; killed at the end if the test did not stop it."""
-    process = subprocess.Popen(
-        [TRICE, "serve", "--data-dir", data_dir, *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **variables},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("trice is ready at "), line
-        yield process, line.split()[-1]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -266,6 +242,42 @@ def test_sample_apps_are_served_on_an_app_of_their_own(tmp_path):
     ):
         assert process.stdout is not None
         assert process.stdout.readline().partition("app=")[2] == sample.partition("app=")[2] + "\n"
+
+
+@pytest.mark.rule("CLI105")
+def test_a_terminal_is_told_the_admin_tokens_of_samples(tmp_path):
+    dist = tmp_path / "samples" / "demo" / "dist"
+    dist.mkdir(parents=True)
+    flags = ("--data-dir", tmp_path / "data", "--port", "0", "--sample", dist.parents[1])
+    query = {"query": {"$users": {}}}
+
+    def status(url: str, app_id: str, token: str) -> int:
+        headers = {"app-id": app_id, "authorization": f"Bearer {token}"}
+        return httpx.post(f"{url}/admin/query", json=query, headers=headers).status_code
+
+    tokens = []
+    for _ in range(2):
+        ours, theirs = os.openpty()
+        with (
+            subprocess.Popen(
+                [TRICE, "serve", *flags], stdout=theirs, stderr=subprocess.PIPE
+            ) as process,
+            open(ours, encoding="utf-8") as terminal,
+        ):
+            os.close(theirs)
+            try:
+                url = terminal.readline().split()[-1]
+                app_id = terminal.readline().strip().partition("app=")[2]
+                words = terminal.readline().split()
+                assert words[:2] == ["admin", "token"]
+                tokens.append(words[2])
+                assert status(url, app_id, tokens[-1]) == 200
+                assert [status(url, app_id, old) for old in tokens[:-1]] == [400] * len(tokens[1:])
+            finally:
+                process.terminate()
+                assert process.stderr is not None
+                log = process.stderr.read().decode()
+        assert tokens[-1] not in log
 
 
 @pytest.mark.rule("CLI9")

@@ -55,11 +55,10 @@ def test_the_example_passes_and_tries_everything() -> None:
     assert done.exit_code == 0
 
 
-@pytest.mark.rule("CLI30", "CLI33")
+@pytest.mark.rule("CLI30", "CLI104")
 def test_so_do_those_of_the_example_of_sign_in() -> None:
     folder = EXAMPLE.parents[1] / "sign-in"
-    rules = ("--rules", str(folder / "rules.json"))
-    done = invoke(str(folder / "rules_test.yaml"), *rules, "--min-coverage", "100")
+    done = invoke(str(folder / "rules_test.yaml"), "--min-coverage", "100")
     assert done.stdout == ("passed   16 of 16 cases of rules_test.yaml passed; coverage 100 %\n"), (
         done.output
     )
@@ -235,6 +234,26 @@ def test_python_files(tmp_path: Path) -> None:
     broken = invoke(str(file))
     assert broken.exit_code == 2
     assert "division by zero" in broken.stderr
+
+
+@pytest.mark.rule("CLI104")
+def test_rules_and_schema_may_be_files_beside_the_cases(tmp_path: Path) -> None:
+    file = tmp_path / "cases.yaml"
+    file.write_text(
+        "rules: rules.json\nschema: schema.json\ndata: {todos: {milk: {title: Milk}}}\n"
+        "cases: [{as: guest, op: view, on: todos/milk, expect: deny}]\n"
+    )
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"todos": {"allow": {"view": "data.title == \'Bread\'"}}}')
+    assert "schema.json" in invoke(str(file)).stderr
+    title = '{"valueType": "string", "required": true, "config": {"unique": true}}'
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"entities": {"todos": {"attrs": {"title": ' + title + "}}}}")
+    assert invoke(str(file)).exit_code == 0
+    schema.write_text(schema.read_text().replace('"string"', '"number"'))
+    assert invoke(str(file)).exit_code == 2
+    rules.write_text('{"todos": {"allow": {"view": "true"}}}')
+    assert invoke(str(file), "--schema", str(tmp_path / "nowhere")).exit_code == 2
 
 
 @pytest.mark.rule("CLI34")

@@ -99,6 +99,12 @@ class Registry:
         text = None if rules is None else orjson.dumps(rules).decode()
         self._connection.execute("UPDATE apps SET rules = ? WHERE id = ?", (text, app_id))
 
+    def set_token(self, app_id: AppId, token: str) -> None:
+        """Replace an app's admin token."""
+        self._connection.execute(
+            "UPDATE apps SET admin_token_hash = ? WHERE id = ?", (hash_token(token), app_id)
+        )
+
     def set_settings(self, app_id: AppId, settings: Settings) -> None:
         """Replace an app's settings."""
         text = msgspec.json.encode(settings).decode()

@@ -12,7 +12,7 @@ import uvloop
 from trice import log
 from trice.config import Settings
 from trice.errors import InvalidInput
-from trice.server import Server
+from trice.server import Sample, Server
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
@@ -162,8 +162,15 @@ def serve(
         raise click.ClickException(failure.strerror or str(failure)) from None
 
 
-def _announce(base: str, samples: list[str]) -> None:
-    """Print what people and scripts wait for; the first line is a promise of the README."""
-    lines = [f"trice is ready at {base}", *(f"  sample app: {url}" for url in samples)]
+def _announce(base: str, samples: list[Sample]) -> None:
+    """Print what people and scripts wait for; the first line is a promise of the README.
+
+    Admin tokens are shown to somebody who looks, and get into no log.
+    """
+    lines = [f"trice is ready at {base}"]
+    for sample in samples:
+        lines.append(f"  sample app: {sample.url}")
+        if sys.stdout.isatty():
+            lines.append(f"              admin token {sample.admin_token}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

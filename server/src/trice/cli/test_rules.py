@@ -37,7 +37,7 @@ rules that never decided, are listed.
 \b
 FILE holds
   schema:  {entities: ..., links: ...}         as pushed to the server; optional
-  rules:   {todos: {allow: {view: ...}}}       or --rules FILE
+  rules:   {todos: {allow: {view: ...}}}       or a file beside it: rules.json; or --rules FILE
   open:    false                               what holds where no rule says anything
   users:   {alice: {email: alice@example.com}}
   data:    {todos: {milk: {title: Milk, owner: "@alice"}}}
@@ -105,6 +105,9 @@ def test_rules(
 
     document = _load(file)
     for key, path in (("rules", rules_file), ("schema", schema_file)):
+        named = document.get(key) if isinstance(document, dict) else None
+        if path is None and isinstance(named, str):
+            path = file.parent / named
         if path is not None:
             document = {**document, key: _load(path)}
     try:

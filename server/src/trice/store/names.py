@@ -29,6 +29,14 @@ def choose_name(wanted: str, taken: Iterable[str]) -> str:
     return _numbered(clean, {name.lower() for name in taken})
 
 
+def view_names(table: str) -> tuple[str, str]:
+    """What the view of a table is called, and what where another table has that name.
+
+    The second has a tilde, which no chosen name has.
+    """
+    return (f"{table}_view", f"{table}~view")
+
+
 def _numbered(clean: str, used: Container[str]) -> str:
     candidate = clean
     number = 2

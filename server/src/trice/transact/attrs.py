@@ -19,6 +19,7 @@ from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid, not_bui
 from trice.protocol.ids import AttrId
 from trice.store import tables
 from trice.store.engine import UniqueViolation, WriteTx
+from trice.store.views import renew_views
 from trice.transact import stored
 from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
 
@@ -54,7 +55,7 @@ class AttrChanges:
         self._is_internal = is_internal
 
     def run(self, steps: Sequence[AttrStep]) -> None:
-        """Apply the steps.
+        """Apply the steps, and bring the views for people in line.
 
         raises   InvalidInput("validation-failed" | "sql-raise" | "not-built"),
                  Conflict("record-not-unique"), LimitExceeded
@@ -77,6 +78,8 @@ class AttrChanges:
                     self._restore(step)
                 case _:
                     assert_never(step)
+        if self.catalog is not self._tx.catalog:
+            renew_views(self._tx, self._tx.catalog, self.catalog)
 
     def _add(self, step: AddAttr) -> None:
         attr = step.attr

@@ -1,0 +1,127 @@
+"""The official client for Python, unmodified, against `trice serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from instantdb import AsyncInstant, Instant, InstantAPIError, id, lookup
+
+from support.serving import serving
+
+README = Path(__file__).parents[3] / "README.md"
+WAIT_S = 20
+SCHEMA = {
+    "entities": {
+        "$users": {"attrs": {"email": {"valueType": "string", "config": {"unique": True}}}},
+        "todos": {"attrs": {"title": {"valueType": "string", "config": {"unique": True}}}},
+    },
+    "links": {
+        "owner": {
+            "forward": {"on": "todos", "has": "one", "label": "owner"},
+            "reverse": {"on": "$users", "has": "many", "label": "todos"},
+        }
+    },
+}
+RULES = {"todos": {"allow": {"view": "auth.id != null && auth.id == data.owner"}}}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("data"), "--port", "0") as (_, found):
+        yield found
+
+
+@pytest.fixture
+def keys(url: str) -> dict[str, Any]:
+    """What the client is made with."""
+    body = {"title": "python", "schema": SCHEMA, "rules": {"code": RULES}}
+    app = httpx.post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
+    return {"app_id": app["id"], "admin_token": app["admin-token"], "api_uri": url}
+
+
+@pytest.mark.rule("CLI110")
+def test_writes_lookups_and_queries(keys: dict[str, Any]) -> None:
+    with Instant(**keys) as db:
+        todo = id()
+        db.auth.create_token(email="ann@example.com")
+        made = db.transact(db.tx.todos[todo].create({"title": "Milk", "done": False}))
+        owner = lookup("email", "ann@example.com")
+        linked = db.transact(db.tx.todos[lookup("title", "Milk")].link({"owner": owner}))
+        assert linked["tx-id"] == made["tx-id"] + 1
+        (found,) = db.query({"todos": {"owner": {}}})["todos"]
+        assert found["title"] == "Milk"
+        assert [user["email"] for user in found["owner"]] == ["ann@example.com"]
+        db.transact([db.tx.todos[todo].merge({"more": {"a": 1}}), db.tx.todos[id()].update({})])
+        where = {"todos": {"$": {"where": {"title": "Milk"}}}}
+        assert db.query(where)["todos"][0]["more"] == {"a": 1}
+        db.transact(db.tx.todos[todo].delete())
+        assert db.query(where) == {"todos": []}
+        with pytest.raises(InstantAPIError) as refused:
+            db.transact(db.tx.todos[id()].update({"title": 1}))
+        assert refused.value.status == 400
+
+
+@pytest.mark.rule("CLI110")
+def test_users_and_whom_rules_see(keys: dict[str, Any]) -> None:
+    with Instant(**keys) as db:
+        code = db.auth.generate_magic_code("ann@example.com")
+        user, is_new = db.auth.check_magic_code(email="ann@example.com", code=code)
+        assert is_new
+        token = user["refresh_token"]
+        assert db.auth.verify_token(token)["id"] == user["id"]
+        todo = db.tx.todos[id()].create({"title": "hers"}).link({"owner": user["id"]})
+        db.transact([todo, db.tx.todos[id()].create({"title": "nobody's"})])
+        for caller in ({"email": "ann@example.com"}, {"token": token}):
+            (hers,) = db.as_user(**caller).query({"todos": {}})["todos"]
+            assert hers["title"] == "hers"
+        guest = db.as_user(guest=True)
+        assert guest.query({"todos": {}}) == {"todos": []}
+        checks = guest.debug_query({"todos": {}})["check_results"]
+        assert [check["check"] for check in checks] == [False, False]
+        assert guest.debug_transact(db.tx.todos[hers["id"]].update({"done": True}))
+        db.auth.sign_out(email="ann@example.com")
+        with pytest.raises(InstantAPIError):
+            db.auth.verify_token(token)
+        db.auth.delete_user(email="ann@example.com")
+        assert db.auth.get_user(email="ann@example.com") is None
+
+
+@pytest.mark.rule("CLI110")
+def test_a_live_query(keys: dict[str, Any]) -> None:
+    async def play() -> list[list[str]]:
+        titles: list[list[str]] = []
+        async with AsyncInstant(**keys) as db, db.subscribe_query({"todos": {}}) as answers:
+            async for answer in answers:
+                titles.append([todo["title"] for todo in answer["data"]["todos"]])
+                if len(titles) == 2:
+                    return titles
+                await db.transact(db.tx.todos[id()].create({"title": "live"}))
+        return titles
+
+    assert asyncio.run(asyncio.wait_for(play(), WAIT_S)) == [[], ["live"]]
+
+
+@pytest.mark.rule("CLI110")
+def test_the_example_of_the_readme(
+    keys: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    code = found[1]
+    for printed, ours in (
+        ("YOUR APP ID", keys["app_id"]),
+        ("ITS ADMIN TOKEN", keys["admin_token"]),
+        ("http://localhost:8888", keys["api_uri"]),
+    ):
+        assert code.count(printed) == 1
+        code = code.replace(printed, ours)
+    names: dict[str, Any] = {}
+    exec(compile(code, README, "exec"), names)
+    names["db"].close()
+    assert "hello from Python" in capsys.readouterr().out

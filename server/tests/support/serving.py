@@ -1,0 +1,34 @@
+"""`trice serve` as a process, for tests of what only a process does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TRICE = Path(sys.executable).with_name("trice")
+
+Serving = tuple[subprocess.Popen[str], str]
+
+
+@contextmanager
+def serving(data_dir: Path, *flags: str, **variables: str) -> Iterator[Serving]:
+    """A running server and its base URL; killed at the end if the test did not stop it."""
+    process = subprocess.Popen(
+        [TRICE, "serve", "--data-dir", data_dir, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("trice is ready at "), line
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,113 @@
+"""What `make package` builds. Installing it with its dependencies is tried there, not here."""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import trice
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "server" / "src" / "trice"
+DIST_INFO = f"tricedb-{trice.__version__}.dist-info"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist of this tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def wheel(built: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(built / f"tricedb-{trice.__version__}-py3-none-any.whl")
+
+
+def read_metadata(built: Path) -> Message:
+    with wheel(built) as found:
+        return email.message_from_string(found.read(f"{DIST_INFO}/METADATA").decode())
+
+
+@pytest.mark.rule("CLI100")
+def test_the_metadata_is_complete(built: Path) -> None:
+    found = read_metadata(built)
+    assert (found["Name"], found["Version"]) == ("tricedb", trice.__version__)
+    assert (found["License-Expression"], found["License-File"]) == ("Apache-2.0", "LICENSE")
+    assert found["Requires-Python"] == ">=3.11"
+    for field in ("Summary", "Author", "Keywords", "Classifier", "Requires-Dist"):
+        assert found[field], field
+    assert "Typing :: Typed" in found.get_all("Classifier", [])
+    assert found["Description-Content-Type"] == "text/markdown"
+    assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    with wheel(built) as opened:
+        scripts = opened.read(f"{DIST_INFO}/entry_points.txt").decode()
+    assert scripts.split("\n", 1) == ["[console_scripts]", "trice = trice.cli.main:main\n"]
+    assert metadata.version("tricedb") == trice.__version__  # as this environment installed it
+
+
+@pytest.mark.rule("CLI100", "CLI101")
+def test_the_archives_hold_what_they_should(built: Path) -> None:
+    sources = {
+        path.relative_to(MODULE.parent).as_posix()
+        for path in MODULE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "trice/py.typed" in sources
+    with wheel(built) as opened:
+        names = set(opened.namelist())
+    own = {f"{DIST_INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    assert names == sources | own | {f"{DIST_INFO}/licenses/LICENSE"}
+    top = f"tricedb-{trice.__version__}"
+    with tarfile.open(built / f"{top}.tar.gz") as archive:
+        names = set(archive.getnames())
+    extra = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "requirements.lock"}
+    extra |= {"PKG-INFO", ".gitignore"}
+    assert names == {f"{top}/{name}" for name in extra} | {
+        f"{top}/server/src/{name}" for name in sources
+    }
+
+
+@pytest.mark.rule("CLI102")
+def test_the_wheel_runs_without_the_tree(built: Path, tmp_path: Path) -> None:
+    with wheel(built) as opened:
+        opened.extractall(tmp_path)
+    show = "import trice, trice.cli.main; print(trice.__file__); trice.cli.main.main(['--version'])"
+    found = subprocess.run(
+        [sys.executable, "-c", show],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.splitlines() == [
+        str(tmp_path / "trice" / "__init__.py"),
+        f"trice, version {trice.__version__}",
+    ]
+
+
+@pytest.mark.rule("CLI103")
+def test_nothing_tells_to_install_what_is_not_ours_or_not_there() -> None:
+    told = re.compile(r"(pip3?|pipx|uv|npm|pnpm|yarn|bun)\s+(\w+\s+)*(-\S+\s+)*trice\w*(?![\w/.-])")
+    skipped = {".git", ".venv", "node_modules", "dist", "test-results", "__pycache__"}
+    offenders = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in skipped and name[0] != "."]
+        for path in (Path(folder, name) for name in files):
+            if path.suffix in (".md", ".toml", ".json", ".yaml", ".service", ".html", ""):
+                for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                    if told.search(line):
+                        offenders.append(f"{path.relative_to(ROOT)}:{number} {line.strip()}")
+    assert offenders == []
