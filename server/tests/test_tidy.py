@@ -47,7 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "query | transact",
         "store",
         "catalog | cel",
-        "mail | rate_limit",
+        "mail | rate_limit | shares",
         "config",
         "metrics | identity",
         "errors",

@@ -36,6 +36,7 @@ class Settings:
     allows_private_hosts  whether sign-in providers may be at addresses of a private network
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
+    keep_alive_s        how long an HTTP connection may stay open between two requests
     log_level           debug, info, warning or error
     """
 
@@ -53,6 +54,7 @@ class Settings:
     allows_private_hosts: bool = False
     websocket: str = "picows"
     has_compression: bool = True
+    keep_alive_s: int = 75
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -60,6 +62,8 @@ class Settings:
             raise _bad("port", self.port, "a number from 0 to 65535")
         if not 0 <= self.trusted_proxies <= 10:
             raise _bad("trusted-proxies", self.trusted_proxies, "a number from 0 to 10")
+        if not 1 <= self.keep_alive_s <= 3600:
+            raise _bad("keep-alive-s", self.keep_alive_s, "seconds from 1 to 3600")
         if self.public_url is not None:
             match = _PUBLIC_URL.fullmatch(self.public_url)
             if match is None:

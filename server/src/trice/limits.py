@@ -85,6 +85,51 @@ INIT_TIMEOUT_MS = 10_000
 HTTP_HEADER_BYTES_MAX = 256 * 1024
 """All headers of a request. `create-instant-app` sends a schema in one (instant-http §0.2)."""
 
+HTTP_GRACE_MS = 20_000
+"""How long the headers of a request may take, a body may take without the bytes below, and an
+answer may wait to be read. Longer: 408, or the connection is cut. As Apache's mod_reqtimeout.
+A WebSocket message in fragments may take as long; then its socket closes with 1013."""
+
+HTTP_BYTES_PER_SECOND_MIN = 500
+"""What comes of a body, or is read of an answer, prolongs that time by this measure."""
+
+HTTP_CHECK_MS = 1_000
+"""How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
+
+HTTP_CONNECTIONS_MAX = 4_000
+"""HTTP connections open at once, event streams included, WebSockets not. One more closes an idle
+one; if none is idle, it is answered 503 but for /health."""
+
+HTTP_CONNECTIONS_PER_ADDRESS_MAX = 500
+"""Those of one network address, an office behind a router with six for each browser. Not behind
+`--trusted-proxies`: the proxy has them all."""
+
+HTTP_EXTRA_CONNECTIONS_MAX = 256
+"""Connections beyond these bounds, each until it is told so. More: the oldest is cut."""
+
+HTTP_PIPELINED_MAX = 16
+"""Requests sent ahead on one connection that wait for earlier answers, 3 kB each. More: 503."""
+
+UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
+UNFINISHED_BYTES_PER_ADDRESS_MAX = 32 * 1024 * 1024
+"""Bytes of requests that are not whole yet, all together and of one network address; and as many
+of WebSocket messages in fragments. More: 503, or the socket closes with 1013."""
+
+UNFINISHED_FREE_BYTES = 16 * 1024
+"""As much of each is not counted: whatever others send, a small request gets through."""
+
+HTTP_UNREAD_BYTES_MAX = 256 * 1024 * 1024
+HTTP_UNREAD_BYTES_PER_ADDRESS_MAX = 128 * 1024 * 1024
+"""Bytes of answers that clients have not read, all together and of one network address. A large
+answer beyond: 503 in its place."""
+
+HTTP_UNREAD_FREE_BYTES = 64 * 1024
+"""As much of each is not counted."""
+
+SESSIONS_MAX = 20_000
+SESSIONS_PER_ADDRESS_MAX = 10_000
+"""Sessions open at once, 20 kB each, and those of one network address. More: 503."""
+
 STOP_GRACE_MS = 5_000
 """At shutdown, how long sessions and writes get to finish."""
 
@@ -314,6 +359,10 @@ APP_SWEEP_INTERVAL_MS = 3600 * 1000
 APPS_OPEN_MAX = 500
 """App databases open at once; the ones nobody is connected to close first."""
 
+assert HTTP_CONNECTIONS_PER_ADDRESS_MAX < HTTP_CONNECTIONS_MAX
+assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_PER_ADDRESS_MAX < UNFINISHED_BYTES_MAX
+assert RESULT_BYTES_MAX < HTTP_UNREAD_BYTES_PER_ADDRESS_MAX < HTTP_UNREAD_BYTES_MAX
+assert SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN
@@ -631,3 +680,8 @@ IPV6_SITE_FACTOR = 16
 RULE_SCOPES_KEPT = 1_000
 """View rules as conditions that are kept, by rule and caller, about 1 kB each. More: all are
 forgotten."""
+
+# --- what is written down ------------------------------------------------------------------------
+
+LOG_REPEAT_MS = 60_000
+"""How often the log says again that connections are being refused."""

@@ -44,3 +44,19 @@ class DeflateCounts:
     bytes_before: int = 0
     bytes_after: int = 0
     sent: int = 0
+
+
+@dataclass(slots=True)
+class HttpCounts:
+    """What became of HTTP connections, since the server was started.
+
+    refused      came when the bounds were reached, and found nobody idle to make room
+    closed_idle  made room for another
+    too_slow     took too long to send a request, or to read an answer
+    malformed    sent what is no HTTP
+    """
+
+    refused: int = 0
+    closed_idle: int = 0
+    too_slow: int = 0
+    malformed: int = 0

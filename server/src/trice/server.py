@@ -20,7 +20,8 @@ import orjson
 import uvicorn
 
 from trice import limits
-from trice.api.bounded_http import BoundedHttp
+from trice.api.bounded_http import make_http_class
+from trice.api.connections import Connections
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -93,6 +94,12 @@ class Server:
             free_memory=free_memory,
         )
         apps.on_delete = hub.drop_app
+        connections = Connections(
+            self._runtime,
+            trusted_proxies=settings.trusted_proxies,
+            sessions=lambda: len(hub),
+            has_room_for=hub.has_room,
+        )
         app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
         samples = await self._sample_paths(apps)
         loop = asyncio.get_running_loop()
@@ -109,7 +116,8 @@ class Server:
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=BoundedHttp,
+                http=make_http_class(connections),
+                timeout_keep_alive=settings.keep_alive_s,
                 ws=sockets if settings.is_picows else "websockets-sansio",
                 ws_max_size=limits.MESSAGE_BYTES_MAX,
                 ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
@@ -126,11 +134,13 @@ class Server:
         )
         apps.start()
         hub.start()
+        connections.start()
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
+            connections.stop()
             await app.state.oauth.close()
             await apps.close()
             lock.close()

@@ -76,6 +76,9 @@ class Boundary:
             await send(message)
 
         try:
+            refusal = scope.get("state", {}).get("refusal")
+            if refusal is not None:
+                raise refusal  # of the connection: see `bounded_http`
             _check_size(headers)
             await self._app(scope, _bounded(receive), send_with_headers)
         except asyncio.CancelledError:

@@ -102,6 +102,13 @@ from trice.server import Server
     help="Deflate WebSocket messages for clients that offer it (picows only).",
 )
 @click.option(
+    "--keep-alive-s",
+    envvar="TRICE_KEEP_ALIVE_S",
+    type=int,
+    default=75,
+    help="Seconds an HTTP connection may stay open between requests; more than a proxy's own.",
+)
+@click.option(
     "--log-level",
     envvar="TRICE_LOG_LEVEL",
     type=click.Choice(log.LEVELS),
@@ -124,6 +131,7 @@ def serve(
     private_hosts: bool,
     websocket: str,
     compression: bool,
+    keep_alive_s: int,
     log_level: str,
 ) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
@@ -143,6 +151,7 @@ def serve(
             allows_private_hosts=private_hosts,
             websocket=websocket,
             has_compression=compression,
+            keep_alive_s=keep_alive_s,
             log_level=log_level,
         )
     except InvalidInput as failure:
