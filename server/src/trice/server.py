@@ -212,6 +212,6 @@ def lock_data_dir(data_dir: Path) -> IO[bytes]:
     except OSError as cause:
         lock.close()
         raise OSError(
-            cause.errno, f"another trice server is using the data directory {data_dir}"
+            cause.errno, "another trice server is using this data directory", str(data_dir)
         ) from cause
     return lock
