@@ -567,11 +567,26 @@ OUTGOING_BYTES_MAX = 512 * 1024
 OUTGOING_CALLS_MAX = 64
 """Requests to providers running at once. More: `overloaded`."""
 
+OUTGOING_CALLS_PER_APP_MAX = 16
+OUTGOING_CALLS_PER_HOST_MAX = 32
+OUTGOING_CALLS_EPHEMERAL_MAX = 32
+"""Those for one app, to one host, and for all throw-away apps together: a provider that does not
+answer costs nobody else. More: `overloaded`."""
+
 OUTGOING_REDIRECTS_MAX = 3
 """Redirects followed for one document, on the same host. More: `oauth-error`."""
 
+assert OUTGOING_CALLS_PER_APP_MAX < OUTGOING_CALLS_EPHEMERAL_MAX < OUTGOING_CALLS_MAX
+assert OUTGOING_CALLS_PER_HOST_MAX < OUTGOING_CALLS_MAX
+
 PROVIDER_DOCUMENTS_MAX = 512
-"""Discovery documents and key sets kept; the oldest leave first."""
+"""Discovery documents and key sets kept. More: the app that has most loses its oldest."""
+
+PROVIDER_DOCUMENTS_BYTES_MAX = 8 * 1024 * 1024
+"""What is kept of them, all together; real ones take 1 to 5 kB. More: as above."""
+
+JWK_MEMBER_CHARS_MAX = 4_096
+"""A text in a public key; the modulus of RSA with 16,384 bits has 2,731. Longer: no key."""
 
 PROVIDER_DOCUMENT_MS = 3_600_000
 """How long they are believed."""
