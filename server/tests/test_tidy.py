@@ -49,7 +49,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "catalog | cel",
         "mail | rate_limit | shares",
         "config",
-        "metrics | identity",
+        "metrics | identity | slow_log",
         "errors",
         "log | runtime",
         "limits",

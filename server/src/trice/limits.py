@@ -700,3 +700,26 @@ forgotten."""
 
 LOG_REPEAT_MS = 60_000
 """How often the log says again that connections are being refused."""
+
+LAG_PROBE_MS = 100
+"""How often it is looked at how late the event loop is; a stall of as long is always seen."""
+
+LAG_MINUTE_MS = 60_000
+"""What /health/load tells the lag of."""
+
+METRICS_APPS_MAX = 10
+"""Apps that /metrics names, the busiest; each is a series of its own wherever they are kept."""
+
+METRICS_TOKEN_CHARS_MIN = 16
+"""Of `--metrics-token`. Shorter: refused at the start."""
+
+SLOW_LINES_MAX = 60
+SLOW_LINES_PER_APP_MAX = 20
+"""Lines about slow queries and transactions in a minute, of all apps and of one. More are counted,
+and the number is told in the next line."""
+
+SLOW_PARTS_MAX = 20
+"""Levels of a query, and steps of SQLite's plan, that such a line names."""
+
+LOG_VALUE_CHARS_MAX = 10_000
+"""One value in a log line; an e-mail that goes nowhere else is shorter. The rest is cut off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(slots=True)
@@ -29,6 +29,33 @@ class LiveCounts:
     rerun_on_thread: int = 0
     changed: int = 0
     silent: int = 0
+
+
+@dataclass(slots=True)
+class AppCounts:
+    """What an app did, since it was opened.
+
+    commits, groups  transactions made durable, and the waits for the disk that they shared
+    """
+
+    live: LiveCounts
+    commits: int = 0
+    groups: int = 0
+
+    def add(self, other: AppCounts) -> None:
+        """Count what another did too."""
+        self.commits += other.commits
+        self.groups += other.groups
+        for each in fields(LiveCounts):
+            total = getattr(self.live, each.name) + getattr(other.live, each.name)
+            setattr(self.live, each.name, total)
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """HTTP requests answered, since the server was started, by the first digit of the status."""
+
+    by_class: list[int] = field(default_factory=lambda: [0] * 6)
 
 
 @dataclass(slots=True)

@@ -108,6 +108,31 @@ from trice.errors import InvalidInput
     help="Seconds an HTTP connection may stay open between requests; more than a proxy's own.",
 )
 @option(
+    "--metrics-token",
+    envvar="TRICE_METRICS_TOKEN",
+    help="What whoever reads /metrics must send as bearer token; without it nobody may.",
+)
+@option(
+    "--slow-ms",
+    envvar="TRICE_SLOW_MS",
+    type=int,
+    default=500,
+    help="Log queries and transactions that take as long, with their plan; 0 logs none.",
+)
+@option(
+    "--request-log/--no-request-log",
+    envvar="TRICE_REQUEST_LOG",
+    default=False,
+    help="Log each HTTP request with its trace id.",
+)
+@option(
+    "--log-format",
+    envvar="TRICE_LOG_FORMAT",
+    type=click.Choice(log.FORMATS),
+    default="text",
+    help="Log lines for people, or one JSON object each.",
+)
+@option(
     "--log-level",
     envvar="TRICE_LOG_LEVEL",
     type=click.Choice(log.LEVELS),
@@ -131,6 +156,10 @@ def serve(
     websocket: str,
     compression: bool,
     keep_alive_s: int,
+    metrics_token: str | None,
+    slow_ms: int,
+    request_log: bool,
+    log_format: str,
     log_level: str,
 ) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
@@ -152,11 +181,15 @@ def serve(
             websocket=websocket,
             has_compression=compression,
             keep_alive_s=keep_alive_s,
+            metrics_token=metrics_token or None,
+            slow_ms=slow_ms,
+            has_request_log=request_log,
+            log_format=log_format,
             log_level=log_level,
         )
     except InvalidInput as failure:
         raise click.UsageError(named_as_used(context, failure.message)) from None
-    log.set_up(settings.log_level)
+    log.set_up(settings.log_level, settings.log_format)
     _run(settings, context)
 
 

@@ -59,6 +59,11 @@ class Hub:
         """Begin to look after the sessions."""
         self._task = asyncio.get_running_loop().create_task(self._look_after())
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many sessions wait for news, and how many queries for their first answer."""
+        return self._sends.waiting, self._first_answers.waiting
+
     def has_room(self, ip: str) -> bool:
         """Whether one more session may be opened from this address."""
         bounds = {network_of(ip): limits.SESSIONS_PER_ADDRESS_MAX}
