@@ -130,6 +130,10 @@ SESSIONS_MAX = 20_000
 SESSIONS_PER_ADDRESS_MAX = 10_000
 """Sessions open at once, 20 kB each, and those of one network address. More: 503."""
 
+DESCRIPTORS_FOR_FILES = 4_096
+"""Of the files and sockets the system allows, those kept from connections; a quarter if that is
+less. Connections beyond: as beyond HTTP_CONNECTIONS_MAX."""
+
 STOP_GRACE_MS = 5_000
 """At shutdown, how long sessions and writes get to finish."""
 

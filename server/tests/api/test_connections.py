@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+
 import orjson
 import pytest
 import uvloop
 
 from support.http_wire import until, wire
 from trice import limits
+from trice.api.connections import descriptors_for_sockets
 
 GRACE_MS = limits.HTTP_GRACE_MS
 HEAD = b"GET / HTTP/1.1\r\nhost: x\r\n"
@@ -321,3 +324,43 @@ def test_a_socket_too_many_is_told_so():
         assert code(await client.rest()) == (503, "overloaded")
 
     run(scene, has_room_for=lambda ip: ip != "127.0.0.1")
+
+
+@pytest.mark.rule("H39")
+def test_who_makes_room_does_not_stay_for_what_it_has_not_read(monkeypatch):
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 1)
+
+    async def scene(made):
+        stuck = await made.client()
+        stuck.say(b"GET /large/16000000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await until(lambda: made.made[0]._unread.amount)
+        await until(lambda: made.made[0].cycle.response_complete)
+        assert b"200 OK" in await (await made.client()).get("/")
+        assert len(await stuck.rest()) < 16_000_000
+
+    run(scene)
+
+
+@pytest.mark.rule("H35")
+def test_a_body_that_the_server_does_not_read_yet_is_not_late():
+    async def scene(made):
+        client = await made.client()
+        client.say(POST.replace(b"/ ", b"/wait ") % 300_000 + b"x" * 200_000)
+        await until(lambda: made.made[0].cycle and made.made[0].flow.read_paused)
+        held = made.connections.unfinished_bytes
+        made.pass_time(3 * GRACE_MS)
+        assert made.connections.unfinished_bytes == held
+        made.gate.set()
+        client.say(b"x" * 100_000)
+        assert b"200 OK" in await client.head()
+
+    run(scene)
+
+
+@pytest.mark.rule("H39")
+@pytest.mark.parametrize(
+    ("allowed", "sockets"), [(1_024, 768), (100_000, 95_904), (resource.RLIM_INFINITY, 24_000)]
+)
+def test_files_keep_their_part_of_the_descriptors(monkeypatch, allowed, sockets):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))
+    assert descriptors_for_sockets() == sockets

@@ -99,7 +99,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread.note(0, self._asker)
 
     def close(self) -> None:
-        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            # It would stay until that is read, and nobody looks after it any more.
+            self.abort()
+        else:
+            self.transport.close()
 
     def abort(self) -> None:
         self._is_ending = True
@@ -292,8 +296,7 @@ class BoundedHttp(HttpToolsProtocol):
             if self.cycle is None and began_ms > self.timeout_keep_alive * 1000:
                 self.transport.close()  # it never asked for anything
         elif self.flow.read_paused:
-            self._since_ms = now_ms  # it is us who do not read
-            self._bytes = 0
+            self._since_ms = now_ms - _earned_ms(self._credit_bytes)  # it is us who do not read
         elif _is_late(now_ms - self._since_ms, self._credit_bytes):
             self.door.counts.too_slow += 1
             self.refuse(408, _too_late())
@@ -311,8 +314,11 @@ def make_http_class(connections: Connections) -> type[BoundedHttp]:
 
 
 def _is_late(elapsed_ms: float, progress_bytes: int) -> bool:
-    earned_ms = progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
-    return elapsed_ms > limits.HTTP_GRACE_MS + earned_ms
+    return elapsed_ms > limits.HTTP_GRACE_MS + _earned_ms(progress_bytes)
+
+
+def _earned_ms(progress_bytes: int) -> float:
+    return progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
 
 
 def _instead(start: Message) -> tuple[Message, Message]:

@@ -55,6 +55,14 @@ class Connection(Protocol):
         ...
 
 
+def descriptors_for_sockets() -> int:
+    """How many connections may be open: what the system allows, but for files of apps."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
+    return allowed - min(allowed // 4, limits.DESCRIPTORS_FOR_FILES)
+
+
 class Connections:
     """Holds every HTTP connection of a server, which of them are idle, and how many bytes each
     network has in requests that are not whole and in answers it has not read.
@@ -94,7 +102,7 @@ class Connections:
         self._unfinished = Shares()
         self._unread = Shares()
         self._task: asyncio.Task[None] | None = None
-        self._descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        self._descriptors_max = descriptors_for_sockets()
 
     def __len__(self) -> int:
         return len(self._open) + len(self._extra)
