@@ -516,7 +516,9 @@ class Database:
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
-            began_ms, judges, commit = self._slow_log.now_ms(), list[Judge](), None
+            began_ms = self._slow_log.now_ms()
+            judges: list[Judge] = []
+            commit = None
             try:
                 commit = apply(
                     tx,

@@ -53,6 +53,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.app = self._answer
         self._is_extra = False
         self._is_ending = False
+        self._is_over = False
         # Of the request being read: since when, and how much has come.
         self._reading = _Reading.NOTHING
         self._since_ms = self.door.now_ms
@@ -93,6 +94,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _end(self) -> None:
         """Give back everything that is counted for it."""
+        self._is_over = True
         self.door.forget(self)
         self.app = self._serve  # else it would refer to itself
         self._unfinished.note(0, self._asker)
@@ -218,7 +220,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._read(_Reading.NOTHING)
         super().on_message_complete()
-        self._look_idle()
+        if self._is_answered:
+            self._look_idle()  # it was answered before it was whole
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -270,6 +273,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _note_unread(self) -> None:
         """Count what waits to leave, and what has left since this was last called."""
+        if self._is_over:
+            return  # whoever still works on an answer must not make it count again
         backlog = self.transport.get_write_buffer_size()
         self._left_bytes += max(self._backlog_bytes - backlog, 0)
         self._backlog_bytes = backlog

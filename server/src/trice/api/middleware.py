@@ -24,11 +24,11 @@ logger: Final = logging.getLogger("trice.api")
 request_logger: Final = logging.getLogger("trice.request")
 
 _METHODS: Final = "GET, POST, PUT, DELETE"
-_SECURITY: Final = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "strict-origin",
-}
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"strict-origin"),
+)
 
 
 def json_response(body: object, *, status: int = 200) -> Response:
@@ -107,26 +107,30 @@ class Boundary:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
-                _add_headers(MutableHeaders(scope=message), origin, answer.trace_id)
+                _add_headers(message, origin, answer.trace_id)
             await send(message)
             answer.bytes += len(message.get("body", b""))
 
         try:
-            await self._answer(scope, receive, send_with_headers, answer)
+            await self._answer(scope, headers, receive, send_with_headers, answer)
         finally:
             self._counts.by_class[min(answer.status // 100, 5)] += 1
             if request_logger.isEnabledFor(self._log_level):
                 self._log(scope, answer, self._runtime.monotonic_ms() - began_ms)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, send_with_headers: Send, answer: _Answered
+        self,
+        scope: Scope,
+        headers: Headers,
+        receive: Receive,
+        send_with_headers: Send,
+        answer: _Answered,
     ) -> None:
-
         try:
             refusal = scope.get("state", {}).get("refusal")
             if refusal is not None:
                 raise refusal  # of the connection: see `bounded_http`
-            _check_size(Headers(scope=scope))
+            _check_size(headers)
             await self._app(scope, _bounded(receive), send_with_headers)
         except asyncio.CancelledError:
             # Only the end of the server cancels requests; a stack trace would look like a bug.
@@ -186,11 +190,13 @@ def _preflight(headers: Headers, origin: str) -> Response:
     )
 
 
-def _add_headers(headers: MutableHeaders, origin: str | None, trace_id: str) -> None:
-    headers["x-trace-id"] = trace_id
-    for name, value in _SECURITY.items():
-        headers.setdefault(name, value)
+def _add_headers(message: Message, origin: str | None, trace_id: str) -> None:
+    raw = message["headers"]
+    given = {name for name, _ in raw}
+    raw.append((b"x-trace-id", trace_id.encode()))
+    raw.extend(pair for pair in _SECURITY if pair[0] not in given)
     if origin is not None:
+        headers = MutableHeaders(scope=message)
         headers["access-control-allow-origin"] = origin
         headers["access-control-expose-headers"] = "x-trace-id"
         headers.add_vary_header("origin")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,11 +46,12 @@ async def metrics(request: Request) -> Response:
     """
     if not may_see(request):
         raise NotFound("route-not-found", "Oops! We couldn't match this route.", {})
-    generate = await asyncio.to_thread(_load)
-    return Response(generate(_Collector(request.app.state)), media_type=_TYPE)
+    if "prometheus_client" not in sys.modules:
+        await asyncio.to_thread(_load)
+    return Response(_load()(_Collector(request.app.state)), media_type=_TYPE)
 
 
-def _load() -> Any:
+def _load() -> Callable[[Any], bytes]:
     from prometheus_client import generate_latest
 
     return generate_latest
