@@ -340,9 +340,7 @@ class Database:
             tree = run(plan(query, snapshot.catalog, visibility), snapshot)
             return encode(tree)
         finally:
-            self._slow_log.ended(
-                "query", self._app_id, began_ms, lambda: _query_cost(tree, snapshot)
-            )
+            self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
 
     async def transact(
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
@@ -532,7 +530,7 @@ class Database:
                 return commit
             finally:
                 self._slow_log.ended(
-                    "transaction", self._app_id, began_ms, lambda: _write_cost(commit, judges)
+                    "transaction", self._app_id, began_ms, _write_cost, commit, judges
                 )
 
         return work
@@ -550,9 +548,7 @@ class Database:
             tree = run(made, snapshot)
             encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
         finally:
-            self._slow_log.ended(
-                "live-query", self._app_id, began_ms, lambda: _query_cost(tree, snapshot)
-            )
+            self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
         tx = load_last_tx(snapshot)
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:

@@ -28,25 +28,28 @@ class SlowLog:
     def __init__(self, runtime: Runtime, *, slow_ms: int = 0) -> None:
         """slow_ms   from how long on something is slow; 0: nothing ever is"""
         self.count = 0
-        self._runtime = runtime
+        self.now_ms = runtime.monotonic_ms
+        """When something begins, to be handed to `ended`."""
         self._slow_ms = float(slow_ms) if slow_ms else float("inf")
         self._lock = Lock()
         self._minute_began_ms = 0.0
         self._lines = 0
         self._by_app: dict[str, int] = {}
 
-    def now_ms(self) -> float:
-        """When something begins, to be handed to `ended`."""
-        return self._runtime.monotonic_ms()
-
     def ended(
-        self, kind: str, app_id: str, began_ms: float, details: Callable[[], Mapping[str, Any]]
+        self,
+        kind: str,
+        app_id: str,
+        began_ms: float,
+        details: Callable[..., Mapping[str, Any]],
+        *arguments: Any,
     ) -> None:
-        """Something that began then is over. Costs 0.2 µs if it was not slow.
+        """Something that began then is over. Costs 0.3 µs if it was not slow.
 
-        details   what to write beside the duration; asked only for what is written
+        details   what to write beside the duration, made of `arguments`; asked only for what is
+                  written
         """
-        took_ms = self._runtime.monotonic_ms() - began_ms
+        took_ms = self.now_ms() - began_ms
         if took_ms < self._slow_ms:
             return
         with self._lock:
@@ -55,13 +58,13 @@ class SlowLog:
         if left_out is None:
             return
         more = {"left-out": left_out} if left_out else {}
-        line = fields(app=app_id, kind=kind, ms=round(took_ms, 1), **details(), **more)
+        line = fields(app=app_id, kind=kind, ms=round(took_ms, 1), **details(*arguments), **more)
         logger.warning("slow %s", line)
 
     def _take_line(self, app_id: str) -> int | None:
         """None when there were enough of the app, or of all, in this minute; else how many were
         left out in the one before, if this line begins another."""
-        now_ms = self._runtime.monotonic_ms()
+        now_ms = self.now_ms()
         left_out = 0
         if now_ms - self._minute_began_ms >= _MINUTE_MS:
             left_out = sum(self._by_app.values()) - self._lines

@@ -65,6 +65,8 @@ class _Answered:
 def _template(scope: Scope) -> str:
     """The path with names in place of what a route takes from it: ids, and whatever nobody
     answers, stay out of the log."""
+    if "endpoint" not in scope:
+        return "/{path}"  # not even the route for whatever is left matched
     path = str(scope["path"])
     for name, value in scope.get("path_params", {}).items():
         if value:
