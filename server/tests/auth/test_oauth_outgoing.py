@@ -374,3 +374,25 @@ def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
         await outgoing.close()
 
     asyncio.run(whole())
+
+
+@pytest.mark.rule("A248")
+def test_a_reading_that_does_not_happen_leaves_what_was_known(monkeypatch):
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(runtime)
+        url = f"{idp.base}/jwks"
+        known = await documents.keys(url, outgoing)
+        runtime.advance(limits.PROVIDER_KEYS_RETRY_MS)
+        idp.gate = asyncio.Event()
+        cut_off = asyncio.create_task(documents.newer_keys(url, outgoing))
+        await asyncio.sleep(0)
+        cut_off.cancel()
+        await asyncio.gather(cut_off, return_exceptions=True)
+        idp.gate.set()
+        assert await documents.keys(url, outgoing) is known
+        monkeypatch.setattr(limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
+        with pytest.raises(Unavailable):
+            await documents.newer_keys(url, outgoing)
+        assert await documents.keys(url, outgoing) is known
+
+    run(scene)

@@ -178,19 +178,18 @@ class Documents:
         parse: Callable[[Mapping[str, Any]], Any],
         requests: Requests,
     ) -> None:
-        entry.found, entry.problem, entry.size_bytes = None, "", _ENTRY_BYTES
+        found, problem = None, "Unable to fetch OAuth configuration"
         try:
+            # What else this raises, or its being cancelled, leaves what was known.
             answer = await requests.get(key[1])
             if answer.is_ok and isinstance(answer.body, dict) and answer.body:
-                entry.found = parse(answer.body)
-                entry.size_bytes += entry.found.size_bytes
-            else:
-                entry.problem = "Unable to fetch OAuth configuration"
+                found = parse(answer.body)
         except PermissionDenied as failure:
-            entry.problem = failure.message
+            problem = failure.message
+        entry.found, entry.problem = found, problem
+        entry.size_bytes = _ENTRY_BYTES + (0 if found is None else found.size_bytes)
         now_ms = self._runtime.monotonic_ms()
-        is_found = entry.found is not None
-        life_ms = limits.PROVIDER_DOCUMENT_MS if is_found else limits.PROVIDER_RETRY_MS
+        life_ms = limits.PROVIDER_RETRY_MS if found is None else limits.PROVIDER_DOCUMENT_MS
         entry.read_ms, entry.until_ms = now_ms, now_ms + life_ms
         while self.size_bytes > limits.PROVIDER_DOCUMENTS_BYTES_MAX:
             self._forget_one()
