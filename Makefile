@@ -41,7 +41,8 @@ help:
 # --- running -------------------------------------------------------------------------------------
 
 serve: .venv/runtime.stamp $(bundles)
-	exec $(bin)/trice serve --sample examples $(SERVE_FLAGS)
+	@echo "Starting the server. It is stopped by Ctrl-C."
+	@exec $(bin)/trice serve --sample examples $(SERVE_FLAGS)
 
 setup: .venv/development.stamp node_modules/.stamp $(bundles)
 
@@ -94,27 +95,32 @@ gen: .venv/development.stamp
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "trice needs Python 3.11 or later; '$(PYTHON)' is older. Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "Making a Python environment in .venv."
+	@$(PYTHON) -m venv .venv
 
 # Nothing but the locked wheels, and the tree itself in place.
 .venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/python
-	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@echo "Installing what the server needs (requirements.lock) into .venv: half a minute, once."
+	@$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 .venv/development.stamp: requirements-dev.lock .venv/runtime.stamp
-	$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	touch $@
+	@echo "Installing what tests and checks need (requirements-dev.lock) into .venv."
+	@$(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
 
 node_modules/.stamp: package-lock.json package.json $(manifests)
 	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
 	  { echo "trice needs Node 20.19 or later to build the sample apps and run its tests." >&2; exit 1; }
-	npm ci --no-progress --loglevel=error
-	touch $@
+	@echo "Installing what the sample apps need (package-lock.json) into node_modules."
+	@npm ci --no-progress --loglevel=error
+	@touch $@
 
 examples/%/dist/index.html: node_modules/.stamp examples/%/index.html examples/%/vite.config.ts $$(wildcard examples/$$*/src/*)
-	cd examples/$* && ../../node_modules/.bin/vite build --logLevel warn
-	touch $@
+	@echo "Building the sample app $*."
+	@cd examples/$* && ../../node_modules/.bin/vite build --logLevel warn
+	@touch $@
 
 lock: .venv/development.stamp
 	scripts/lock

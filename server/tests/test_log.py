@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 
-from trice import log
+from trice import limits, log
 from trice.session import picows_socket
 
 
@@ -28,3 +30,50 @@ def test_sockets_of_the_library_are_no_news(logging_restored, level):
     assert not library.isEnabledFor(logging.INFO)
     assert library.isEnabledFor(logging.WARNING)
     assert logging.getLogger("trice.session").isEnabledFor(logging.INFO)
+
+
+def written(capsys, level, message, *arguments, **options):
+    """What one call writes to standard error, as JSON."""
+    log.set_up("debug", "json")
+    logging.getLogger("trice.x").log(level, message, *arguments, **options)
+    (line,) = capsys.readouterr().err.splitlines()
+    return json.loads(line)
+
+
+@pytest.mark.rule("CLI49")
+def test_json_lines_have_fields_apart(logging_restored, capsys):
+    pairs = log.fields(app="a", ms=1.5, ok=True, count=3, none=None, message="m\nn", path=Path("p"))
+    line = written(capsys, logging.WARNING, "done %d %s", 7, pairs)
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "logger": "trice.x",
+        "message": "done 7",
+        "app": "a",
+        "ms": 1.5,
+        "ok": True,
+        "count": 3,
+        "message_": "m\nn",
+        "path": "p",
+    }
+
+
+@pytest.mark.rule("CLI49")
+def test_json_lines_hold_tracebacks_and_any_text(logging_restored, capsys):
+    try:
+        raise ValueError("a\u2028b")
+    except ValueError:
+        line = written(capsys, logging.ERROR, "100 % \ud83d failed", exc_info=True)
+    assert line["message"] == "100 % \ud83d failed"
+    assert "ValueError: a\u2028b" in line["traceback"]
+
+
+@pytest.mark.rule("CLI49")
+@pytest.mark.parametrize("form", log.FORMATS)
+def test_long_values_are_cut(logging_restored, capsys, form):
+    log.set_up("debug", form)
+    size = 50 * limits.LOG_VALUE_CHARS_MAX
+    logging.getLogger("trice.x").info("x %s", log.fields(value="y" * size))
+    error = capsys.readouterr().err
+    assert len(error) < limits.LOG_VALUE_CHARS_MAX + 200
+    assert f"({size - limits.LOG_VALUE_CHARS_MAX} more)" in error

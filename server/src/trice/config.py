@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trice import log
+from trice import limits, log
 from trice.errors import InvalidInput
 
 _PUBLIC_URL: Final = re.compile(
     r"(https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)/?",
     re.IGNORECASE | re.ASCII,
 )
+
+_TOKEN: Final = re.compile(rf"[!-~]{{{limits.METRICS_TOKEN_CHARS_MIN},}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Settings:
     allows_private_hosts  whether sign-in providers may be at addresses of a private network
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
+    keep_alive_s        how long an HTTP connection may stay open between two requests
+    metrics_token       what shows who may read /metrics; None: nobody may
+    slow_ms             queries and transactions that take as long are logged; 0: none is
+    has_request_log     whether each HTTP request is logged
+    log_format          text or json
     log_level           debug, info, warning or error
     """
 
@@ -53,6 +60,11 @@ class Settings:
     allows_private_hosts: bool = False
     websocket: str = "picows"
     has_compression: bool = True
+    keep_alive_s: int = 75
+    metrics_token: str | None = field(default=None, repr=False)
+    slow_ms: int = 500
+    has_request_log: bool = False
+    log_format: str = "text"
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -60,6 +72,9 @@ class Settings:
             raise _bad("port", self.port, "a number from 0 to 65535")
         if not 0 <= self.trusted_proxies <= 10:
             raise _bad("trusted-proxies", self.trusted_proxies, "a number from 0 to 10")
+        if not 1 <= self.keep_alive_s <= 3600:
+            raise _bad("keep-alive-s", self.keep_alive_s, "seconds from 1 to 3600")
+        self._check_observation()
         if self.public_url is not None:
             match = _PUBLIC_URL.fullmatch(self.public_url)
             if match is None:
@@ -74,6 +89,20 @@ class Settings:
             raise _bad("data-dir", self.data_dir, "a folder, or a path where one can be made")
         if self.sample_dir is not None and not self.sample_dir.is_dir():
             raise _bad("sample", self.sample_dir, "an existing folder")
+
+    def _check_observation(self) -> None:
+        if not 0 <= self.slow_ms <= 3_600_000:
+            raise _bad("slow-ms", self.slow_ms, "milliseconds up to 3600000, or 0 for never")
+        if self.log_format not in log.FORMATS:
+            raise _bad("log-format", self.log_format, "one of " + ", ".join(log.FORMATS))
+        token = self.metrics_token
+        if token is not None and not _TOKEN.fullmatch(token):
+            # Not repeated: it is a secret, if a short one.
+            least = limits.METRICS_TOKEN_CHARS_MIN
+            raise InvalidInput(
+                "param-malformed",
+                f"--metrics-token must be {least} or more characters of ASCII without spaces.",
+            )
 
     @property
     def is_picows(self) -> bool:

@@ -26,7 +26,9 @@ from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
 from trice.live.outcome import Run
 from trice.live.reads import read_set
+from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
+from trice.query import cost
 from trice.query.ast import Query
 from trice.query.encode import EntityCache, flat_result, nested_result
 from trice.query.etypes import etypes_of
@@ -43,6 +45,7 @@ from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility, view_key
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
+from trice.slow_log import SlowLog
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
 from trice.store.log import load_last_tx
@@ -117,13 +120,21 @@ class Database:
     """
 
     def __init__(
-        self, engine: Engine, *, runtime: Runtime, rules: Rules, app_id: str, buckets: Buckets
+        self,
+        engine: Engine,
+        *,
+        runtime: Runtime,
+        rules: Rules,
+        app_id: str,
+        buckets: Buckets,
+        slow_log: SlowLog,
     ) -> None:
         """Use `Database.open`."""
         self._engine = engine
         self._runtime = runtime
         self._app_id = app_id
         self._buckets = buckets
+        self._slow_log = slow_log
         self._rules = rules
         self._questions = Questions(rules, has_all=False)
         self._rules_version = 0
@@ -134,6 +145,7 @@ class Database:
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
+        self.counts = AppCounts(self.live.counts)
         engine.on_commits(self._publish)
 
     @classmethod
@@ -145,6 +157,7 @@ class Database:
         rules: Rules,
         app_id: str = "",
         buckets: Buckets | None = None,
+        slow_log: SlowLog | None = None,
         schema: Any = None,
     ) -> Database:
         """Open the app's file, or make it.
@@ -152,6 +165,7 @@ class Database:
         rules    what callers other than admins may do
         app_id   what `auth.app_id` says; its buckets are told from those of other apps by it
         buckets  of the process; None: its own
+        slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
         raises   InvalidInput when the schema is wrong
         """
@@ -164,6 +178,7 @@ class Database:
             rules=rules,
             app_id=app_id,
             buckets=buckets or Buckets(runtime),
+            slow_log=slow_log or SlowLog(runtime),
         )
         try:
             await database.add_schema(schema)
@@ -231,8 +246,13 @@ class Database:
         judge = self.judge(caller, snapshot, snapshot.catalog, rules)
         return RuledVisibility(rules, judge, snapshot.catalog)
 
-    def _write_checks(self, identity: Identity, meter: Meter | None) -> WriteChecks | None:
-        """Who judges a transaction of `identity`; nobody an admin's."""
+    def _write_checks(
+        self, identity: Identity, meter: Meter | None, judges: list[Judge]
+    ) -> WriteChecks | None:
+        """Who judges a transaction of `identity`; nobody an admin's.
+
+        judges   receives those that are made for it
+        """
         if identity.is_admin:
             return None
         rules = self._rules
@@ -240,7 +260,9 @@ class Database:
         def make_judge(
             statements: Statements, catalog: Catalog, params: Mapping[str, Any]
         ) -> Judge:
-            return self.judge(Caller(identity, params), statements, catalog, rules, meter=meter)
+            caller = Caller(identity, params)
+            judges.append(self.judge(caller, statements, catalog, rules, meter=meter))
+            return judges[-1]
 
         return WriteChecks(self._questions, make_judge)
 
@@ -287,8 +309,11 @@ class Database:
         """
 
         def work(snapshot: Snapshot) -> dict[str, Any]:
-            return nested_result(
-                self._answer(source, identity, snapshot), is_inferring=is_inferring
+            return self._timed_answer(
+                source,
+                identity,
+                snapshot,
+                lambda tree: nested_result(tree, is_inferring=is_inferring),
             )
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
@@ -297,16 +322,25 @@ class Database:
         """Answer a query once, as triples; return the result and the catalog it names, as JSON."""
 
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
-            result_json = flat_result(self._answer(source, identity, snapshot), EntityCache())
+            result_json = self._timed_answer(
+                source, identity, snapshot, lambda tree: flat_result(tree, EntityCache())
+            )
             check_size(result_json)
             return result_json, snapshot.catalog.wire_json
 
         return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
 
-    def _answer(self, source: Any, identity: Identity, snapshot: Snapshot) -> Tree:
-        query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
-        visibility = self.visible_to(query, identity, snapshot)
-        return run(plan(query, snapshot.catalog, visibility), snapshot)
+    def _timed_answer(
+        self, source: Any, identity: Identity, snapshot: Snapshot, encode: Callable[[Tree], T]
+    ) -> T:
+        began_ms, tree = self._slow_log.now_ms(), None
+        try:
+            query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
+            visibility = self.visible_to(query, identity, snapshot)
+            tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+            return encode(tree)
+        finally:
+            self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
 
     async def transact(
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
@@ -458,6 +492,11 @@ class Database:
     def unwatch_catalog(self, listener: CatalogListener) -> None:
         self._catalog_listeners.pop(listener, None)
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many transactions wait for the writer, and how many long reads for a thread."""
+        return self._engine.waiting
+
     async def close(self) -> None:
         """Finish the accepted writes, then release the file."""
         await self._engine.close()
@@ -475,16 +514,24 @@ class Database:
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
-            checks = self._write_checks(identity, next(meters, None))
-            return apply(
-                tx,
-                make_steps(tx),
-                is_admin=identity.is_admin,
-                identity_name=identity.name,
-                event_id=event_id,
-                runtime=self._runtime,
-                checks=checks,
-            )
+            began_ms = self._slow_log.now_ms()
+            judges: list[Judge] = []
+            commit = None
+            try:
+                commit = apply(
+                    tx,
+                    make_steps(tx),
+                    is_admin=identity.is_admin,
+                    identity_name=identity.name,
+                    event_id=event_id,
+                    runtime=self._runtime,
+                    checks=self._write_checks(identity, next(meters, None), judges),
+                )
+                return commit
+            finally:
+                self._slow_log.ended(
+                    "transaction", self._app_id, began_ms, _write_cost, commit, judges
+                )
 
         return work
 
@@ -495,10 +542,13 @@ class Database:
 
         known   a plan of an earlier run that still holds: parsing and planning are skipped
         """
-        made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
-        tree = run(made, snapshot)
-        shape = question.shape
-        encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
+        began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        try:
+            made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
+            tree = run(made, snapshot)
+            encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
+        finally:
+            self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
         tx = load_last_tx(snapshot)
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
@@ -555,6 +605,8 @@ class Database:
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""
+        self.counts.commits += len(commits)
+        self.counts.groups += 1
         for commit in commits:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
@@ -586,3 +638,25 @@ def _lasting(made: Plan) -> Plan | None:
     if not isinstance(visibility, RuledVisibility):
         return made
     return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None
+
+
+def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
+    """For the log of slow queries; without a tree it failed, or ran out of time."""
+    if tree is None:
+        return {"failed": True}
+    visibility = tree.plan.visibility
+    try:
+        found = cost.sql_plan(tree.plan, snapshot)
+    except Exception:
+        found = "unknown"  # the read's time may be over; the answer itself is there
+    return {
+        "read": cost.levels(tree.nodes),
+        "plan": found,
+        "rule-steps": visibility.steps if isinstance(visibility, RuledVisibility) else None,
+    }
+
+
+def _write_cost(commit: Commit | None, judges: Sequence[Judge]) -> dict[str, Any]:
+    """The same of transactions; without a commit it was refused."""
+    changed = {} if commit is None else {"rows": len(commit.entities), "links": len(commit.pairs)}
+    return {**changed, "failed": commit is None, "rule-steps": sum(each.steps for each in judges)}

@@ -85,6 +85,55 @@ INIT_TIMEOUT_MS = 10_000
 HTTP_HEADER_BYTES_MAX = 256 * 1024
 """All headers of a request. `create-instant-app` sends a schema in one (instant-http §0.2)."""
 
+HTTP_GRACE_MS = 20_000
+"""How long the headers of a request may take, a body may take without the bytes below, and an
+answer may wait to be read. Longer: 408, or the connection is cut. As Apache's mod_reqtimeout.
+A WebSocket message in fragments may take as long; then its socket closes with 1013."""
+
+HTTP_BYTES_PER_SECOND_MIN = 500
+"""What comes of a body, or is read of an answer, prolongs that time by this measure."""
+
+HTTP_CHECK_MS = 1_000
+"""How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
+
+HTTP_CONNECTIONS_MAX = 4_000
+"""HTTP connections open at once, event streams included, WebSockets not. One more closes an idle
+one; if none is idle, it is answered 503 but for /health."""
+
+HTTP_CONNECTIONS_PER_ADDRESS_MAX = 500
+"""Those of one network address, an office behind a router with six for each browser. Not behind
+`--trusted-proxies`: the proxy has them all."""
+
+HTTP_EXTRA_CONNECTIONS_MAX = 256
+"""Connections beyond these bounds, each until it is told so. More: the oldest is cut."""
+
+HTTP_PIPELINED_MAX = 16
+"""Requests sent ahead on one connection that wait for earlier answers, 3 kB each. More: 503."""
+
+UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
+UNFINISHED_BYTES_PER_ADDRESS_MAX = 32 * 1024 * 1024
+"""Bytes of requests that are not whole yet, all together and of one network address; and as many
+of WebSocket messages in fragments. More: 503, or the socket closes with 1013."""
+
+UNFINISHED_FREE_BYTES = 16 * 1024
+"""As much of each is not counted: whatever others send, a small request gets through."""
+
+HTTP_UNREAD_BYTES_MAX = 256 * 1024 * 1024
+HTTP_UNREAD_BYTES_PER_ADDRESS_MAX = 128 * 1024 * 1024
+"""Bytes of answers that clients have not read, all together and of one network address. A large
+answer beyond: 503 in its place."""
+
+HTTP_UNREAD_FREE_BYTES = 64 * 1024
+"""As much of each is not counted."""
+
+SESSIONS_MAX = 20_000
+SESSIONS_PER_ADDRESS_MAX = 10_000
+"""Sessions open at once, 20 kB each, and those of one network address. More: 503."""
+
+DESCRIPTORS_FOR_FILES = 4_096
+"""Of the files and sockets the system allows, those kept from connections; a quarter if that is
+less. Connections beyond: as beyond HTTP_CONNECTIONS_MAX."""
+
 STOP_GRACE_MS = 5_000
 """At shutdown, how long sessions and writes get to finish."""
 
@@ -318,6 +367,10 @@ APP_SWEEP_INTERVAL_MS = 3600 * 1000
 APPS_OPEN_MAX = 500
 """App databases open at once; the ones nobody is connected to close first."""
 
+assert HTTP_CONNECTIONS_PER_ADDRESS_MAX < HTTP_CONNECTIONS_MAX
+assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_PER_ADDRESS_MAX < UNFINISHED_BYTES_MAX
+assert RESULT_BYTES_MAX < HTTP_UNREAD_BYTES_PER_ADDRESS_MAX < HTTP_UNREAD_BYTES_MAX
+assert SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN
@@ -522,11 +575,26 @@ OUTGOING_BYTES_MAX = 512 * 1024
 OUTGOING_CALLS_MAX = 64
 """Requests to providers running at once. More: `overloaded`."""
 
+OUTGOING_CALLS_PER_APP_MAX = 16
+OUTGOING_CALLS_PER_HOST_MAX = 32
+OUTGOING_CALLS_EPHEMERAL_MAX = 32
+"""Those for one app, to one host, and for all throw-away apps together: a provider that does not
+answer costs nobody else. More: `overloaded`."""
+
 OUTGOING_REDIRECTS_MAX = 3
 """Redirects followed for one document, on the same host. More: `oauth-error`."""
 
+assert OUTGOING_CALLS_PER_APP_MAX < OUTGOING_CALLS_EPHEMERAL_MAX < OUTGOING_CALLS_MAX
+assert OUTGOING_CALLS_PER_HOST_MAX < OUTGOING_CALLS_MAX
+
 PROVIDER_DOCUMENTS_MAX = 512
-"""Discovery documents and key sets kept; the oldest leave first."""
+"""Discovery documents and key sets kept. More: the app that has most loses its oldest."""
+
+PROVIDER_DOCUMENTS_BYTES_MAX = 8 * 1024 * 1024
+"""What is kept of them, all together; real ones take 1 to 5 kB. More: as above."""
+
+JWK_MEMBER_CHARS_MAX = 4_096
+"""A text in a public key; the modulus of RSA with 16,384 bits has 2,731. Longer: no key."""
 
 PROVIDER_DOCUMENT_MS = 3_600_000
 """How long they are believed."""
@@ -635,3 +703,31 @@ IPV6_SITE_FACTOR = 16
 RULE_SCOPES_KEPT = 1_000
 """View rules as conditions that are kept, by rule and caller, about 1 kB each. More: all are
 forgotten."""
+
+# --- what is written down ------------------------------------------------------------------------
+
+LOG_REPEAT_MS = 60_000
+"""How often the log says again that connections are being refused."""
+
+LAG_PROBE_MS = 100
+"""How often it is looked at how late the event loop is; a stall of as long is always seen."""
+
+LAG_MINUTE_MS = 60_000
+"""What /health/load tells the lag of."""
+
+METRICS_APPS_MAX = 10
+"""Apps that /metrics names, the busiest; each is a series of its own wherever they are kept."""
+
+METRICS_TOKEN_CHARS_MIN = 16
+"""Of `--metrics-token`. Shorter: refused at the start."""
+
+SLOW_LINES_MAX = 60
+SLOW_LINES_PER_APP_MAX = 20
+"""Lines about slow queries and transactions in a minute, of all apps and of one. More are counted,
+and the number is told in the next line."""
+
+SLOW_PARTS_MAX = 20
+"""Levels of a query, and steps of SQLite's plan, that such a line names."""
+
+LOG_VALUE_CHARS_MAX = 10_000
+"""One value in a log line; an e-mail that goes nowhere else is shorter. The rest is cut off."""

@@ -1,43 +1,100 @@
-"""Log lines: one per event, `time level logger message key=value …`, to standard error."""
+"""Log lines, one per event, to standard error: as text or as JSON.
+
+time level logger message key=value …
+{"time": …, "level": …, "logger": …, "message": …, "key": value, …, "traceback"?: …}
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from trice import limits
+
 LEVELS: Final = ("debug", "info", "warning", "error")
+FORMATS: Final = ("text", "json")
+
+
+class Fields:
+    """`key=value` pairs for the end of a log message; written out only when the line is."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: dict[str, Any]) -> None:
+        self.pairs = pairs
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={_shown(value)}" for key, value in self.pairs.items())
+
+
+def fields(**pairs: Any) -> Fields:
+    """Pairs to log; values that are None are left out."""
+    return Fields({key: value for key, value in pairs.items() if value is not None})
 
 
 class _LineFormatter(logging.Formatter):
     """Timestamps in UTC with milliseconds; a traceback follows its line, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created, UTC)
-        stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-        line = f"{stamp} {record.levelname.lower():7} {record.name} {record.getMessage()}"
+        level = record.levelname.lower()
+        line = f"{_time(record)} {level:7} {record.name} {record.getMessage()}"
         if record.exc_info:
             trace = self.formatException(record.exc_info)
             line += "\n    " + trace.replace("\n", "\n    ")
         return line
 
 
-def set_up(level: str) -> None:
+class _JsonFormatter(logging.Formatter):
+    """One object a line, ASCII; fields beside the message under their own names, or with an
+    underscore where those are taken."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        arguments = record.args if isinstance(record.args, tuple) else (record.args,)
+        found = [each for each in arguments if isinstance(each, Fields)]
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if found:
+            said = tuple("" if isinstance(each, Fields) else each for each in arguments)
+            line["message"] = (str(record.msg) % said).rstrip()
+        for each in found:
+            for key, value in each.pairs.items():
+                line[key if key not in line else f"{key}_"] = _plain(value)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def set_up(level: str, form: str = "text") -> None:
     """Send everything from `level` up to standard error; libraries from warning up."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_LineFormatter())
+    handler.setFormatter(_JsonFormatter() if form == "json" else _LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("trice").setLevel(level.upper())
 
 
-def fields(**pairs: Any) -> str:
-    """`key=value` pairs for the end of a log message; values that are None are left out."""
-    return " ".join(f"{key}={_shown(value)}" for key, value in pairs.items() if value is not None)
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def _shown(value: Any) -> str:
     """Line breaks and control characters escaped: a request must not write lines of its own."""
-    text = str(value)
+    text = _short(str(value))
     return text if text.isprintable() else ascii(text)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else _short(str(value))
+
+
+def _short(text: str) -> str:
+    rest = len(text) - limits.LOG_VALUE_CHARS_MAX
+    return text if rest <= 0 else f"{text[: limits.LOG_VALUE_CHARS_MAX]}… ({rest} more)"

@@ -215,8 +215,8 @@ def make_mail(smtp_url: str | None, *, sender: str, runtime: Runtime) -> Mail:
     if not (local and at and host) or not sender.isascii() or re.search(r"[\s<>,;:\"]", sender):
         raise InvalidInput(
             "param-malformed",
-            f"The sender of e-mail is {sender[:100]!r}; a plain address such as sign-in@here.com is"
-            " accepted.",
+            f"The sender of e-mail (--mail-from) is {sender[:100]!r}; a plain address such as"
+            " sign-in@here.com is accepted.",
         )
     return SmtpMail(SmtpServer.parse(smtp_url), sender=sender, runtime=runtime)
 
@@ -276,6 +276,6 @@ def _failed(reason: str) -> Unavailable:
 def _bad_url(problem: str) -> InvalidInput:
     return InvalidInput(
         "param-malformed",
-        f"The address of the mail server is malformed: {problem}. Accepted is "
+        f"The address of the mail server (--smtp-url) is malformed: {problem}. Accepted is "
         "smtp[s]://[user:password@]host[:port][?starttls=required|offered|never].",
     )

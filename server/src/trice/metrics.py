@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(slots=True)
@@ -32,6 +32,33 @@ class LiveCounts:
 
 
 @dataclass(slots=True)
+class AppCounts:
+    """What an app did, since it was opened.
+
+    commits, groups  transactions made durable, and the waits for the disk that they shared
+    """
+
+    live: LiveCounts
+    commits: int = 0
+    groups: int = 0
+
+    def add(self, other: AppCounts) -> None:
+        """Count what another did too."""
+        self.commits += other.commits
+        self.groups += other.groups
+        for each in fields(LiveCounts):
+            total = getattr(self.live, each.name) + getattr(other.live, each.name)
+            setattr(self.live, each.name, total)
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """HTTP requests answered, since the server was started, by the first digit of the status."""
+
+    by_class: list[int] = field(default_factory=lambda: [0] * 6)
+
+
+@dataclass(slots=True)
 class DeflateCounts:
     """What compression did for the sockets of a server, since it was started.
 
@@ -44,3 +71,19 @@ class DeflateCounts:
     bytes_before: int = 0
     bytes_after: int = 0
     sent: int = 0
+
+
+@dataclass(slots=True)
+class HttpCounts:
+    """What became of HTTP connections, since the server was started.
+
+    refused      came when the bounds were reached, and found nobody idle to make room
+    closed_idle  made room for another
+    too_slow     took too long to send a request, or to read an answer
+    malformed    sent what is no HTTP
+    """
+
+    refused: int = 0
+    closed_idle: int = 0
+    too_slow: int = 0
+    malformed: int = 0

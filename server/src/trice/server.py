@@ -18,9 +18,11 @@ from typing import IO, Final, NamedTuple
 
 import orjson
 import uvicorn
+from starlette.types import ASGIApp
 
 from trice import limits
-from trice.api.bounded_http import BoundedHttp
+from trice.api.bounded_http import make_http_class
+from trice.api.connections import Connections
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -29,6 +31,7 @@ from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
+from trice.slow_log import SlowLog
 
 logger: Final = logging.getLogger("trice.server")
 
@@ -91,10 +94,12 @@ class Server:
         """
         settings = self.settings
         lock = lock_data_dir(settings.data_dir)
+        slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         apps = Apps(
             settings.data_dir,
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
+            slow_log=slow_log,
         )
         hub = Hub(
             apps=apps,
@@ -103,7 +108,20 @@ class Server:
             free_memory=free_memory,
         )
         apps.on_delete = hub.drop_app
-        app = build_app(settings=settings, apps=apps, hub=hub, runtime=self._runtime)
+        connections = Connections(
+            self._runtime,
+            trusted_proxies=settings.trusted_proxies,
+            sessions=lambda: len(hub),
+            has_room_for=hub.has_room,
+        )
+        app = build_app(
+            settings=settings,
+            apps=apps,
+            hub=hub,
+            runtime=self._runtime,
+            slow_log=slow_log,
+            connections=connections,
+        )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
         sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
@@ -115,36 +133,47 @@ class Server:
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                http=BoundedHttp,
-                ws=sockets if settings.is_picows else "websockets-sansio",
-                ws_max_size=limits.MESSAGE_BYTES_MAX,
-                ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
-                ws_ping_timeout=limits.IDLE_TIMEOUT_MS / 1000,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,  # the setting says how many proxies to believe
-                timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
-            ),
+            self._http_config(app, sockets, connections),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
         apps.start()
         hub.start()
+        connections.start()
+        app.state.load.start()
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
+            connections.stop()
+            app.state.load.stop()
             await app.state.oauth.close()
             await apps.close()
             lock.close()
             logger.info("stopped")
+
+    def _http_config(
+        self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections
+    ) -> uvicorn.Config:
+        settings = self.settings
+        return uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=make_http_class(connections),
+            timeout_keep_alive=settings.keep_alive_s,
+            ws=sockets if settings.is_picows else "websockets-sansio",
+            ws_max_size=limits.MESSAGE_BYTES_MAX,
+            ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
+            ws_ping_timeout=limits.IDLE_TIMEOUT_MS / 1000,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the setting says how many proxies to believe
+            timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
+        )
 
     async def _open_samples(self, apps: Apps) -> list[tuple[str, str]]:
         """Where the built sample apps are served, each with an open app of its own, and the admin
@@ -214,6 +243,6 @@ def lock_data_dir(data_dir: Path) -> IO[bytes]:
     except OSError as cause:
         lock.close()
         raise OSError(
-            cause.errno, f"another trice server is using the data directory {data_dir}"
+            cause.errno, "another trice server is using this data directory", str(data_dir)
         ) from cause
     return lock

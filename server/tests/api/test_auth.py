@@ -83,7 +83,10 @@ def test_a_code_lasts_as_long_as_the_app_has_set(play, minutes):
 def test_codes_are_bounded_and_old_ones_leave(play):
     async def scene(stage):
         ins = SignIns(stage)
-        codes = [await ins.send() for _ in range(limits.MAGIC_CODES_PER_EMAIL_MAX + 1)]
+        codes = []
+        for _ in range(limits.MAGIC_CODES_PER_EMAIL_MAX + 1):
+            codes.append(await ins.send())
+            stage.runtime.advance(1)  # of two from one millisecond either may be the oldest
         assert len(await ins.rows("$magicCodes")) == limits.MAGIC_CODES_PER_EMAIL_MAX
         answer = await ins.runtime("verify_magic_code", email=ANN, code=codes[0])
         assert problem(answer) == (400, "record-not-found", "app-user-magic-code")

@@ -6,6 +6,7 @@ import pytest
 
 from support.identity_provider import ec_key, rsa_key
 from trice import limits
+from trice.auth.documents import KeySet
 from trice.auth.id_tokens import Header, find_keys, secret_key
 
 RSA = rsa_key("r1").as_dict(private=False)
@@ -32,25 +33,28 @@ OCT = {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "o1"}
     ],
 )
 def test_the_kind_of_key_is_the_algorithms(algorithm, kid, found):
-    assert find_keys(Header(algorithm, kid), {"keys": [RSA, EC, OCT]}) == found
+    assert find_keys(Header(algorithm, kid), KeySet.parse({"keys": [RSA, EC, OCT]}).keys) == found
 
 
 @pytest.mark.rule("A121")
 @pytest.mark.parametrize("change", [{"use": "enc"}, {"use": 7}, {"alg": "RS512"}, {"kid": "r2"}])
 def test_keys_say_what_they_are_for(change):
-    assert find_keys(Header("RS256", "r1"), {"keys": [{**RSA, **change}]}) == []
+    assert find_keys(Header("RS256", "r1"), KeySet.parse({"keys": [{**RSA, **change}]}).keys) == []
 
 
 @pytest.mark.rule("A121")
 @pytest.mark.parametrize("key_set", [{}, {"keys": None}, {"keys": {"r1": RSA}}, {"keys": [7, []]}])
 def test_what_is_no_key_set_has_no_keys(key_set):
-    assert find_keys(Header("RS256", None), key_set) == []
+    assert find_keys(Header("RS256", None), KeySet.parse(key_set).keys) == []
 
 
 @pytest.mark.rule("A121")
 def test_few_keys_are_looked_at():
     keys = [RSA] * (limits.JWKS_KEYS_MAX + 1)
-    assert len(find_keys(Header("RS256", None), {"keys": keys})) == limits.JWKS_KEYS_MAX
+    assert (
+        len(find_keys(Header("RS256", None), KeySet.parse({"keys": keys}).keys))
+        == limits.JWKS_KEYS_MAX
+    )
 
 
 @pytest.mark.rule("A120")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import orjson
 import pytest
 
-from support.identity_provider import IdentityProvider
+from support.identity_provider import IdentityProvider, rsa_key
 from support.runtime import FakeRuntime
 from trice import limits
-from trice.auth.outgoing import Documents, Outgoing, is_public
+from trice.auth import outgoing as outgoing_module
+from trice.auth.documents import Discovery, Documents, KeySet
+from trice.auth.outgoing import Asker, Outgoing, is_public
 from trice.errors import PermissionDenied, Unavailable
 
 
@@ -37,7 +41,7 @@ def run(
 
         outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
         try:
-            await scene(outgoing, idp, runtime, asked)
+            await scene(outgoing.of(Asker("app")), idp, runtime, asked)
         finally:
             await outgoing.close()
             await idp.close()
@@ -210,16 +214,16 @@ def test_requests_at_once_are_bounded(monkeypatch):
 @pytest.mark.rule("A98")
 def test_documents_are_read_once_an_hour():
     async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(outgoing, runtime)
+        documents = Documents(runtime)
         url = f"{idp.base}/jwks"
-        found = await asyncio.gather(*(documents.get(url) for _ in range(5)))
+        found = await asyncio.gather(*(documents.keys(url, outgoing) for _ in range(5)))
         assert idp.hits["/jwks"] == 1
         assert all(each is found[0] for each in found)
         runtime.advance(limits.PROVIDER_DOCUMENT_MS - 1)
-        await documents.get(url)
+        await documents.keys(url, outgoing)
         assert idp.hits["/jwks"] == 1
         runtime.advance(1)
-        await documents.get(url)
+        await documents.keys(url, outgoing)
         assert idp.hits["/jwks"] == 2
 
     run(scene)
@@ -229,9 +233,166 @@ def test_documents_are_read_once_an_hour():
 def test_few_documents_are_kept(monkeypatch):
     async def scene(outgoing, idp, runtime, asked):
         monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_MAX", 2)
-        documents = Documents(outgoing, runtime)
+        documents = Documents(runtime)
         for path in ("jwks?1", "jwks?2", "jwks?3", "jwks?3", "jwks?1"):
-            await documents.get(f"{idp.base}/{path}")
+            await documents.keys(f"{idp.base}/{path}", outgoing)
         assert idp.hits["/jwks"] == 4
+
+    run(scene)
+
+
+# --- what is kept, and whose share it is ---------------------------------------------------------
+
+FAT = "x" * 200_000
+
+
+@pytest.mark.rule("A245")
+def test_of_documents_only_what_is_used_is_kept():
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(runtime)
+        discovery = {"issuer": "https://a.example", "jwks_uri": "https://a.example/k", "more": FAT}
+        discovery["id_token_signing_alg_values_supported"] = ["RS256", FAT, 7, "ES256", "RS256"]
+        key = rsa_key("r1").as_dict(private=False)
+        idp.faults["/d"] = (200, orjson.dumps(discovery), {})
+        idp.faults["/k"] = (200, orjson.dumps({"keys": [{**key, "x5c": [FAT]}]}), {})
+        for n in range(50):
+            found = await documents.discovery(f"{idp.base}/d?{n}", outgoing)
+            key_set = await documents.keys(f"{idp.base}/k?{n}", outgoing)
+        assert (found.issuer, found.jwks_uri) == ("https://a.example", "https://a.example/k")
+        assert found.algorithms == ("RS256", "ES256")
+        assert key_set.keys == (key,)
+        assert documents.size_bytes < 50 * 5_000
+
+    run(scene)
+
+
+@pytest.mark.rule("A245")
+@pytest.mark.parametrize(
+    "key",
+    [
+        7,
+        {},
+        {"kty": "oct", "k": "c2VjcmV0"},
+        {"kty": ["RSA"]},
+        {"kty": "RSA", "n": "x" * (limits.JWK_MEMBER_CHARS_MAX + 1), "e": "AQAB"},
+        {"kty": "RSA", "n": {"a": 1}, "e": "AQAB"},
+        {"kty": "RSA", "n": "x" * 342, "e": "AQAB", "key_ops": ["encrypt"]},
+        {"kty": "RSA", "n": "x" * 342, "e": "AQAB", "key_ops": {"verify": 1}},
+    ],
+)
+def test_what_is_no_public_key_is_not_kept(key):
+    assert KeySet.parse({"keys": [key]}).keys == ()
+
+
+@pytest.mark.rule("A245")
+def test_a_provider_of_unknown_algorithms_does_not_get_the_usual_ones():
+    assert Discovery.parse({"id_token_signing_alg_values_supported": ["none"]}).algorithms == ()
+    assert Discovery.parse({"id_token_signing_alg_values_supported": []}).algorithms != ()
+
+
+@pytest.mark.rule("A246")
+def test_an_app_with_many_documents_loses_its_own(monkeypatch):
+    monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_MAX", 4)
+
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(runtime)
+        other = outgoing._outgoing.of(Asker("other"))
+        await documents.keys(f"{idp.base}/jwks?other", other)
+        for n in range(9):
+            await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
+        idp.hits.clear()
+        await documents.keys(f"{idp.base}/jwks?other", other)
+        await documents.keys(f"{idp.base}/jwks?8", outgoing)
+        assert idp.hits == {}
+
+    run(scene)
+
+
+@pytest.mark.rule("A246")
+def test_documents_have_a_bound_in_bytes(monkeypatch):
+    monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_BYTES_MAX", 20_000)
+
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(runtime)
+        for n in range(9):
+            await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
+            assert documents.size_bytes <= 20_000
+
+    run(scene)
+
+
+@pytest.mark.rule("A247")
+@pytest.mark.parametrize("bound", ["PER_APP", "PER_HOST", "EPHEMERAL"])
+def test_a_provider_that_does_not_answer_costs_its_app_only(monkeypatch, bound):
+    monkeypatch.setattr(limits, f"OUTGOING_CALLS_{bound}_MAX", 2)
+
+    async def scene(outgoing, idp, runtime, asked):
+        every = outgoing._outgoing
+        same = {"PER_APP": "app", "PER_HOST": "third", "EPHEMERAL": "third"}[bound]
+        idp.gate = asyncio.Event()
+        url = f"{idp.base}/jwks"
+        dead = [
+            asyncio.create_task(every.of(Asker("app", is_ephemeral=True)).get(url))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
+            await every.of(Asker(same, is_ephemeral=True)).get(url)
+        elsewhere = url.replace("127.0.0.1", "other.example")
+        other = asyncio.create_task(every.of(Asker("other")).get(elsewhere))
+        idp.gate.set()
+        assert all(answer.is_ok for answer in await asyncio.gather(*dead, other))
+        assert every._shares._used == {}
+
+    run(scene)
+
+
+@pytest.mark.rule("A247")
+def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
+    monkeypatch.setattr(limits, "OUTGOING_TIMEOUT_MS", 1)
+    monkeypatch.setattr(limits, "OUTGOING_CALLS_PER_APP_MAX", 1)
+    may_end = threading.Event()
+
+    def look_up(host, port):
+        may_end.wait(10)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(outgoing_module, "_look_up", look_up)
+
+    async def whole():
+        outgoing = Outgoing(allows_private_hosts=True)
+        requests = outgoing.of(Asker("app"))
+        await fails(requests, "http://id.example/", "did not answer in time")
+        with pytest.raises(Unavailable):
+            await requests.get("http://id.example/")
+        # Names are looked up on threads of their own: those of the loop stay free.
+        assert await asyncio.to_thread(lambda: 1) == 1
+        may_end.set()
+        async with asyncio.timeout(10):
+            while outgoing._shares._used:  # noqa: ASYNC110 - a thread ends in its own time
+                await asyncio.sleep(0)
+        await outgoing.close()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.rule("A248")
+def test_a_reading_that_does_not_happen_leaves_what_was_known(monkeypatch):
+    async def scene(outgoing, idp, runtime, asked):
+        documents = Documents(runtime)
+        url = f"{idp.base}/jwks"
+        known = await documents.keys(url, outgoing)
+        runtime.advance(limits.PROVIDER_KEYS_RETRY_MS)
+        idp.gate = asyncio.Event()
+        cut_off = asyncio.create_task(documents.newer_keys(url, outgoing))
+        await asyncio.sleep(0)
+        cut_off.cancel()
+        await asyncio.gather(cut_off, return_exceptions=True)
+        idp.gate.set()
+        assert await documents.keys(url, outgoing) is known
+        monkeypatch.setattr(limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
+        with pytest.raises(Unavailable):
+            await documents.newer_keys(url, outgoing)
+        assert await documents.keys(url, outgoing) is known
 
     run(scene)

@@ -326,3 +326,29 @@ def test_headers_have_a_bound(tmp_path):
         with httpx.Client() as client:
             for _ in range(5):
                 assert client.get(f"{url}/health", headers=large).status_code == 200
+
+
+@pytest.mark.rule("H38")
+def test_connections_are_kept_as_long_as_set(tmp_path):
+    with serving(tmp_path, "--port", "0", "--keep-alive-s", "1") as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=WAIT_S) as raw:
+            for _ in range(2):
+                raw.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+                answer = b""
+                while not answer.endswith(b'{"status":"ok"}'):
+                    answer += raw.recv(4096)
+            assert raw.recv(4096) == b""  # within a second, not before it was asked twice
+
+
+@pytest.mark.rule("H46", "H53")
+def test_load_and_the_bounds_of_connections_are_wired(tmp_path):
+    with serving(tmp_path, "--port", "0") as (_, url):
+        with httpx.Client() as client:
+            told = client.get(f"{url}/health/load").json()
+        assert told["http-connections"] == 1
+        assert told["descriptors"] > 5
+        with connect(url.replace("http", "ws") + "/runtime/session"):
+            told = httpx.get(f"{url}/health/load").json()
+            # What became a WebSocket is a session, and no HTTP connection any more.
+            assert (told["sessions"], told["http-connections"]) == (1, 1)

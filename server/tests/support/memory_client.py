@@ -41,6 +41,8 @@ class MemoryClient:
         self.received.extend(orjson.loads(bytes(frame)) for frame in raw)
         self._change.set()
 
+    unfinished = None
+
     @property
     def backlog_bytes(self) -> int:
         return self.backlog

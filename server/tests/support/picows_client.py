@@ -98,6 +98,8 @@ class PicowsClient:
     def send_close(self, code: Any, reason: bytes) -> None:
         self.closed = int(code)
 
+    def send_ping(self) -> None: ...
+
     def send_pong(self, payload: bytes) -> None:
         self.pongs.append(payload)
 

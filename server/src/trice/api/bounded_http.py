@@ -1,52 +1,354 @@
-"""uvicorn's HTTP connection with a bound on what comes before a body.
+"""uvicorn's HTTP connection with bounds on what one may send, hold, and leave unread.
 
-uvicorn bounds headers only with its slow parser (h11); a client that never ends its headers would
-fill the memory. What is in scope here is bytes: how they parse stays uvicorn's business.
+What is in scope here is bytes and time; how they parse stays uvicorn's business. Where it stands of
+a message is `_reading`; who is at its other end, and how all of them share, is `api.connections`.
 """
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import logging
+from enum import Enum
+from typing import Any, ClassVar, Final
+
+import httptools
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from trice import limits
+from trice.api.connections import ALWAYS_ANSWERED, Connections
+from trice.errors import TriceError, Unavailable
+from trice.identity import caller_ip
+
+logger: Final = logging.getLogger("trice.http")
+
+
+class _Reading(Enum):
+    NOTHING = 1
+    HEAD = 2
+    BODY = 3
+
+
+class _Refused(Exception):
+    """Stops the parser in the middle of what it was given."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Counts the bytes of request line and headers; too many end the connection with a 400.
+    """One HTTP connection, until it ends or becomes a WebSocket.
 
     Once it has handed a WebSocket over, nothing refers to it: uvicorn's own would stay, 2 kB for
     each socket, because its parser refers to it and it to its parser.
+
+    network   see `connections.Connection`
     """
 
-    _head_bytes = 0
-    _is_in_head = True
+    door: ClassVar[Connections]
 
-    def data_received(self, data: bytes) -> None:
-        # Looked at before this piece is added: it may hold the end of the headers and a body.
-        if self._is_in_head and self._head_bytes > limits.HTTP_HEADER_BYTES_MAX:
-            self.send_400_response(
-                f"The headers are larger than {limits.HTTP_HEADER_BYTES_MAX} bytes."
-            )
-            return
-        self._head_bytes += len(data)
-        super().data_received(data)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.network: str | None = None
+        # Whom the request under way is from; with proxies each may be somebody else's.
+        self._asker: str | None = None
+        self._serve = self.app
+        self.app = self._answer
+        self._is_extra = False
+        self._is_ending = False
+        self._is_over = False
+        # Of the request being read: since when, and how much has come.
+        self._reading = _Reading.NOTHING
+        self._since_ms = self.door.now_ms
+        self._head_bytes = 0
+        self._bytes = 0
+        self._unfinished = self.door.unfinished()
+        # Of answers: since when something waits, how much did when last looked at, and how much
+        # has left meanwhile.
+        self._unread_since_ms = self._since_ms
+        self._backlog_bytes = 0
+        self._left_bytes = 0
+        self._unread = self.door.unread()
+
+    # --- the connection ----------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if not self.door.trusted_proxies:
+            self.network = self._asker = self.door.network_of(self._peer, [])
+        self._is_extra = not self.door.admit(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        address = caller_ip(
+            self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies
+        )
+        if self._is_extra or not self.door.has_room_for(address):
+            self.refuse(503, _too_many())
+            return
+        self._end()
         super().handle_websocket_upgrade()
         # It calls back to this protocol, so that both would wait for a collection; nothing is
         # parsed from here on. uvicorn's type says it is always there.
         self.parser = None  # type: ignore[assignment]
 
+    def _end(self) -> None:
+        """Give back everything that is counted for it."""
+        self._is_over = True
+        self.door.forget(self)
+        self.app = self._serve  # else it would refer to itself
+        self._unfinished.note(0, self._asker)
+        self._unread.note(0, self._asker)
+
+    def close(self) -> None:
+        if self.transport.get_write_buffer_size():
+            # It would stay until that is read, and nobody looks after it any more.
+            self.abort()
+        else:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self._is_ending = True
+        self._end()
+        self.transport.abort()
+
+    def refuse(self, status: int, failure: TriceError) -> None:
+        """Say why, if the other side still can be told, and end the connection."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started:
+                self.abort()  # in the middle of another answer, or before it
+                return
+            # Whoever works on it hears that nobody waits any more.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
+
+    def send_400_response(self, msg: str) -> None:
+        self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
+
+    def _say_last(self, status: int, media_type: bytes, body: bytes) -> None:
+        """Write an answer and no more. Closed at once, who still sends would never read it."""
+        self._is_ending = True
+        self._since_ms = self.door.now_ms
+        self._unfinished.note(0, self._asker)
+        if self.transport.is_closing():
+            return
+        head = b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body))
+        self.transport.write(STATUS_LINE[status] + head + b"connection: close\r\n\r\n" + body)
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    @property
+    def _peer(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _forwarded_for(self) -> list[str]:
+        return [v.decode("latin-1") for k, v in self.headers if k == b"x-forwarded-for"]
+
+    # --- what comes --------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        self._unset_keepalive_if_required()
+        # Looked at before this piece is added: it may hold the end of the headers and a body.
+        is_in_head = self._reading is not _Reading.BODY
+        if is_in_head and self._head_bytes > limits.HTTP_HEADER_BYTES_MAX:
+            self.send_400_response(
+                f"The headers are larger than {limits.HTTP_HEADER_BYTES_MAX} bytes."
+            )
+            return
+        self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            return
+        except httptools.HttpParserError:
+            if not self._is_ending:
+                # uvicorn warns of each in the log, which anybody could fill.
+                self.door.counts.malformed += 1
+                self.send_400_response("Invalid HTTP request received.")
+            return
+        if self._reading is not _Reading.NOTHING:
+            self._hold(len(data))
+
+    def _hold(self, more: int) -> None:
+        """Count what has come of a request that is not whole yet."""
+        self._bytes += more
+        amount = max(self._bytes - limits.UNFINISHED_FREE_BYTES, 0)
+        if not self._unfinished.has_room(amount - self._unfinished.amount, self._asker):
+            self.refuse(503, _too_much())
+        else:
+            self._unfinished.note(amount, self._asker)
+
+    def _read(self, reading: _Reading) -> None:
+        """A part of a request begins, or the request is whole."""
+        self._reading = reading
+        self._since_ms = self.door.now_ms
+        self._head_bytes = 0
+        self._bytes = 0
+        self._unfinished.note(0, self._asker)
+
     def on_message_begin(self) -> None:
-        self._is_in_head = True
+        if len(self.pipeline) >= limits.HTTP_PIPELINED_MAX:
+            # No more is read by then, but what was read already may hold thousands.
+            self.refuse(503, _too_much())
+            raise _Refused
+        self.door.busy(self)
+        head_bytes = self._head_bytes
+        self._read(_Reading.HEAD)
+        self._head_bytes = head_bytes
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._is_in_head = False
-        self._head_bytes = 0
+        if self.door.trusted_proxies:
+            self._asker = self.door.network_of(self._peer, self._forwarded_for())
+        self._read(_Reading.BODY)
+        if self._is_extra and self.url.partition(b"?")[0].decode("latin-1") not in ALWAYS_ANSWERED:
+            self.scope["state"]["refusal"] = _too_many()
         super().on_headers_complete()
+        if self._is_extra and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        self._is_in_head = True
-        self._head_bytes = 0
+        self._read(_Reading.NOTHING)
         super().on_message_complete()
+        if self._is_answered:
+            self._look_idle()  # it was answered before it was whole
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look_idle()
+
+    @property
+    def _is_answered(self) -> bool:
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+
+    def _look_idle(self) -> None:
+        if self._reading is _Reading.NOTHING and self._is_answered and not self._is_ending:
+            self.door.idle(self)
+
+    # --- what leaves -------------------------------------------------------------------------
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. An answer that finds too many others unread gives way to a 503."""
+        start: Message | None = None
+        is_refused = False
+
+        async def send_bounded(message: Message) -> None:
+            nonlocal start, is_refused
+            if message["type"] == "http.response.start":
+                start = message  # goes with the first of the body
+                return
+            size = len(message.get("body", b""))
+            is_large = size > limits.HTTP_UNREAD_FREE_BYTES
+            if start is not None:
+                if is_large and not self._unread.has_room(size, self._asker):
+                    start, message = _instead(start)
+                    is_refused = True
+                await send(start)
+                start = None
+            elif is_refused:
+                return
+            await send(message)
+            if is_large:
+                self._note_unread()
+
+        await self._serve(scope, receive, send_bounded)
+
+    def pause_writing(self) -> None:
+        self._note_unread()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._note_unread()
+        super().resume_writing()
+
+    def _note_unread(self) -> None:
+        """Count what waits to leave, and what has left since this was last called."""
+        if self._is_over:
+            return  # whoever still works on an answer must not make it count again
+        backlog = self.transport.get_write_buffer_size()
+        self._left_bytes += max(self._backlog_bytes - backlog, 0)
+        self._backlog_bytes = backlog
+        self._unread.note(max(backlog - limits.HTTP_UNREAD_FREE_BYTES, 0), self._asker)
+        if not backlog:
+            self._left_bytes = 0
+            self._unread_since_ms = self.door.now_ms
+
+    # --- time --------------------------------------------------------------------------------
+
+    def check_time(self, now_ms: float) -> None:
+        """End it if the other side takes too long: to ask, to read, or to begin."""
+        self._note_unread()
+        if _is_late(now_ms - self._unread_since_ms, self._left_bytes):
+            self.door.counts.too_slow += 1
+            self.abort()
+        elif self._is_ending:
+            if now_ms - self._since_ms > limits.CLOSE_GRACE_MS:
+                self.abort()
+        elif self.transport.is_closing():
+            return
+        elif self._reading is _Reading.NOTHING:
+            began_ms = now_ms - self._since_ms
+            if self.cycle is None and began_ms > self.timeout_keep_alive * 1000:
+                self.transport.close()  # it never asked for anything
+        elif self.flow.read_paused:
+            self._since_ms = now_ms - _earned_ms(self._credit_bytes)  # it is us who do not read
+        elif _is_late(now_ms - self._since_ms, self._credit_bytes):
+            self.door.counts.too_slow += 1
+            self.refuse(408, _too_late())
+
+    @property
+    def _credit_bytes(self) -> int:
+        """What prolongs its time. Headers are small, and a body may be one nobody waits for."""
+        is_wanted = self._reading is _Reading.BODY and not self._is_answered
+        return self._bytes if is_wanted else 0
+
+
+def make_http_class(connections: Connections) -> type[BoundedHttp]:
+    """The class to give to `uvicorn.Config(http=…)`."""
+    return type("Http", (BoundedHttp,), {"door": connections})
+
+
+def _is_late(elapsed_ms: float, progress_bytes: int) -> bool:
+    return elapsed_ms > limits.HTTP_GRACE_MS + _earned_ms(progress_bytes)
+
+
+def _earned_ms(progress_bytes: int) -> float:
+    return progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
+
+
+def _instead(start: Message) -> tuple[Message, Message]:
+    """A refusal in place of an answer that began with `start`."""
+    failure = Unavailable("overloaded", "Too many answers wait to be read; read them first.")
+    body = orjson.dumps(failure.body())
+    replaced = (b"content-type", b"content-length", b"transfer-encoding")
+    headers = [pair for pair in start["headers"] if pair[0].lower() not in replaced]
+    headers.append((b"content-type", b"application/json; charset=utf-8"))
+    headers.append((b"content-length", b"%d" % len(body)))
+    return (
+        {**start, "status": 503, "headers": headers},
+        {"type": "http.response.body", "body": body, "more_body": False},
+    )
+
+
+def _too_many() -> Unavailable:
+    return Unavailable("overloaded", "Too many connections are open; try again in a moment.")
+
+
+def _too_much() -> Unavailable:
+    return Unavailable("overloaded", "Too many unfinished requests; finish some first.")
+
+
+def _too_late() -> Unavailable:
+    return Unavailable(
+        "timeout", "The request did not arrive in time; send it faster, or in parts."
+    )

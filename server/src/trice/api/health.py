@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import html
+import ipaddress
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from trice.api.callers import guest_of
 from trice.api.middleware import json_response
+from trice.api.scrape import may_see
+from trice.errors import NotFound
 
 _WELCOME = """<!doctype html>
 <html lang="en">
@@ -54,6 +58,35 @@ async def health(request: Request) -> Response:
 async def system(request: Request) -> Response:
     """`GET /health/system`, the form load balancers of Instant expect."""
     return json_response({"wal": "ok"})
+
+
+async def load(request: Request) -> Response:
+    """`GET /health/load` → how busy the server is, for callers on this machine and for those who
+    show the token of `--metrics-token`. Cheap: asked more than once a second it looks no further.
+
+    `{"status", "loop-lag-ms": {"p50", "p99", "max"}, "sessions", "apps-open", "http-connections",
+    "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`, lag of the last minute
+    """
+    state = request.app.state
+    if not (_is_local(guest_of(request).ip) or may_see(request)):
+        raise NotFound("route-not-found", "Oops! We couldn't match this route.", {})
+    return json_response(
+        {
+            "status": "stopping" if state.hub.is_stopping else "ok",
+            "loop-lag-ms": state.load.lag.figures(),
+            "sessions": len(state.hub),
+            "apps-open": len(state.apps.in_memory),
+            "http-connections": 0 if state.connections is None else len(state.connections),
+            **state.load.process(),
+        }
+    )
+
+
+def _is_local(ip: str) -> bool:
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
 
 
 async def welcome(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -15,17 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trice import limits
 from trice.errors import Bug, LimitExceeded, TriceError, Unavailable
 from trice.log import fields
+from trice.metrics import RequestCounts
 from trice.protocol.errors import CODES
 from trice.runtime import Runtime, new_uuid
 
 logger: Final = logging.getLogger("trice.api")
+request_logger: Final = logging.getLogger("trice.request")
 
 _METHODS: Final = "GET, POST, PUT, DELETE"
-_SECURITY: Final = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "strict-origin",
-}
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"strict-origin"),
+)
 
 
 def json_response(body: object, *, status: int = 200) -> Response:
@@ -50,12 +53,46 @@ def _is_signed_out(failure: TriceError) -> bool:
     return isinstance(args, list) and bool(args) and args[0] == {"auth?": True}
 
 
-class Boundary:
-    """Outermost ASGI layer of the HTTP routes. WebSockets pass through untouched."""
+@dataclass(slots=True)
+class _Answered:
+    """What has left of an answer; status 0: nothing."""
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime) -> None:
+    trace_id: str
+    status: int = 0
+    bytes: int = 0
+
+
+def _template(scope: Scope) -> str:
+    """The path with names in place of what a route takes from it: ids, and whatever nobody
+    answers, stay out of the log."""
+    if "endpoint" not in scope:
+        return "/{path}"  # not even the route for whatever is left matched
+    path = str(scope["path"])
+    for name, value in scope.get("path_params", {}).items():
+        if value:
+            path = path.replace(str(value), f"{{{name}}}", 1)
+    return path
+
+
+class Boundary:
+    """Outermost ASGI layer of the HTTP routes. WebSockets pass through untouched.
+
+    counts      what it adds to
+    log_level   of the line that each request becomes once it is answered
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        runtime: Runtime,
+        counts: RequestCounts | None = None,
+        log_level: int = logging.DEBUG,
+    ) -> None:
         self._app = app
         self._runtime = runtime
+        self._counts = counts or RequestCounts()
+        self._log_level = log_level
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,35 +103,64 @@ class Boundary:
         if scope["method"] == "OPTIONS" and origin is not None:
             await _preflight(headers, origin)(scope, receive, send)
             return
-        has_started = False
+        answer = _Answered(new_uuid(self._runtime))
+        began_ms = self._runtime.monotonic_ms()
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_started = True
-                _add_headers(MutableHeaders(scope=message), origin)
+                answer.status = message["status"]
+                _add_headers(message, origin, answer.trace_id)
             await send(message)
+            answer.bytes += len(message.get("body", b""))
 
         try:
+            await self._answer(scope, headers, receive, send_with_headers, answer)
+        finally:
+            self._counts.by_class[min(answer.status // 100, 5)] += 1
+            if request_logger.isEnabledFor(self._log_level):
+                self._log(scope, answer, self._runtime.monotonic_ms() - began_ms)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        headers: Headers,
+        receive: Receive,
+        send_with_headers: Send,
+        answer: _Answered,
+    ) -> None:
+        try:
+            refusal = scope.get("state", {}).get("refusal")
+            if refusal is not None:
+                raise refusal  # of the connection: see `bounded_http`
             _check_size(headers)
             await self._app(scope, _bounded(receive), send_with_headers)
         except asyncio.CancelledError:
             # Only the end of the server cancels requests; a stack trace would look like a bug.
             logger.info("request cut off by the stop %s", fields(path=scope["path"]))
-            if not has_started:
+            if not answer.status:
                 stopping = Unavailable("overloaded", "The server is stopping; try again.")
-                response = error_response(stopping, trace_id=new_uuid(self._runtime))
+                response = error_response(stopping, trace_id=answer.trace_id)
                 await response(scope, receive, send_with_headers)
         except ClientDisconnect:
             logger.debug("client left %s", fields(path=scope["path"]))
         except Exception as cause:
-            response = self._explain(cause, scope)
-            if has_started:
+            response = self._explain(cause, scope, answer.trace_id)
+            if answer.status:
                 raise
             await response(scope, receive, send_with_headers)
 
-    def _explain(self, cause: Exception, scope: Scope) -> Response:
-        trace_id = new_uuid(self._runtime)
+    def _log(self, scope: Scope, answer: _Answered, took_ms: float) -> None:
+        line = fields(
+            method=scope["method"],
+            path=_template(scope),
+            status=answer.status or "none",
+            ms=round(took_ms, 1),
+            bytes=answer.bytes,
+            trace=answer.trace_id,
+        )
+        request_logger.log(self._log_level, "request %s", line)
+
+    def _explain(self, cause: Exception, scope: Scope, trace_id: str) -> Response:
         failure = cause if isinstance(cause, TriceError) else _bug(cause)
         is_bug = isinstance(failure, Bug)
         logger.log(
@@ -126,11 +192,15 @@ def _preflight(headers: Headers, origin: str) -> Response:
     )
 
 
-def _add_headers(headers: MutableHeaders, origin: str | None) -> None:
-    for name, value in _SECURITY.items():
-        headers.setdefault(name, value)
+def _add_headers(message: Message, origin: str | None, trace_id: str) -> None:
+    raw = message["headers"]
+    given = {name for name, _ in raw}
+    raw.append((b"x-trace-id", trace_id.encode()))
+    raw.extend(pair for pair in _SECURITY if pair[0] not in given)
     if origin is not None:
+        headers = MutableHeaders(scope=message)
         headers["access-control-allow-origin"] = origin
+        headers["access-control-expose-headers"] = "x-trace-id"
         headers.add_vary_header("origin")
 
 

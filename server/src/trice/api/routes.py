@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,8 +27,11 @@ from trice.api import (
     passkeys,
     passwords,
     platform,
+    scrape,
     sync,
 )
+from trice.api.connections import Connections
+from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
 from trice.auth.oauth import OAuth
@@ -36,8 +40,10 @@ from trice.auth.passwords import Passwords
 from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.mail import make_mail
+from trice.metrics import RequestCounts
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
+from trice.slow_log import SlowLog
 
 NOT_BUILT: Final = {
     "/storage": "File storage",
@@ -53,14 +59,25 @@ NOT_BUILT: Final = {
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
 
-def build_app(*, settings: Settings, apps: Apps, hub: Hub, runtime: Runtime) -> Starlette:
+def build_app(
+    *,
+    settings: Settings,
+    apps: Apps,
+    hub: Hub,
+    runtime: Runtime,
+    slow_log: SlowLog | None = None,
+    connections: Connections | None = None,
+) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
+    slow_log, connections   of the process, for those who ask how it is
     raises   InvalidInput when the setting of the mail server or of the secret key is malformed
     """
+    requests = RequestCounts()
+    log_level = logging.INFO if settings.has_request_log else logging.DEBUG
     app = Starlette(
         routes=[*_routes(settings.sample_dir)],
-        middleware=[Middleware(Boundary, runtime=runtime)],
+        middleware=[Middleware(Boundary, runtime=runtime, counts=requests, log_level=log_level)],
         exception_handlers={HTTPException: _no_route},
     )
     app.router.redirect_slashes = False
@@ -70,6 +87,10 @@ def build_app(*, settings: Settings, apps: Apps, hub: Hub, runtime: Runtime) -> 
     app.state.runtime = runtime
     app.state.machine_id = new_uuid(runtime)
     app.state.streams = {}
+    app.state.requests = requests
+    app.state.load = Load(runtime)
+    app.state.slow_log = slow_log or SlowLog(runtime)
+    app.state.connections = connections
     app.state.mail = make_mail(settings.smtp_url, sender=settings.mail_from, runtime=runtime)
     app.state.oauth = OAuth(
         data_dir=settings.data_dir,
@@ -86,6 +107,8 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     yield Route("/", health.welcome)
     yield Route("/health", health.health)
     yield Route("/health/system", health.system)
+    yield Route("/health/load", health.load, methods=["GET"])
+    yield Route("/metrics", scrape.metrics, methods=["GET"])
     yield WebSocketRoute("/runtime/session", sync.websocket)
     yield Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
     yield Route("/runtime/sse", sync.push_events, methods=["POST"])

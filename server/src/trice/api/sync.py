@@ -40,6 +40,8 @@ class QueuedSocket:
     `take` gives that task what is queued; None means the session closed the connection.
     """
 
+    unfinished = None  # whole messages only reach it
+
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
         self._backlog_bytes = 0
@@ -252,6 +254,8 @@ def _open_events(request: Request) -> EventStream:
     if hub.is_stopping:
         raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
     guest = guest_of(request)
+    if not hub.has_room(guest.ip):
+        raise Unavailable("overloaded", "Too many sessions are open; try again in a moment.")
     stream = EventStream(hub, guest, runtime=state.runtime, machine_id=state.machine_id)
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream

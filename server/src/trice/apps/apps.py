@@ -20,10 +20,12 @@ from trice.apps.settings import Settings
 from trice.database import Database
 from trice.errors import NotFound, Unavailable
 from trice.log import fields
+from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
+from trice.slow_log import SlowLog
 
 logger: Final = logging.getLogger("trice.apps")
 
@@ -79,13 +81,22 @@ class Apps:
     Holds the databases in use. Does not hold sessions; `on_delete` tells their hub.
     """
 
-    def __init__(self, data_dir: Path, *, runtime: Runtime, is_open_by_default: bool) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        runtime: Runtime,
+        is_open_by_default: bool,
+        slow_log: SlowLog | None = None,
+    ) -> None:
         self._folder = data_dir / "apps"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._registry = Registry(data_dir / "platform.db")
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
         self.buckets = Buckets(runtime)
+        self._slow_log = slow_log
+        self.counts_of_closed = AppCounts(LiveCounts())
         self._open: dict[AppId, App] = {}
         self._opening: dict[AppId, asyncio.Task[None]] = {}
         self._closing: dict[AppId, asyncio.Task[None]] = {}
@@ -227,6 +238,11 @@ class Apps:
         app.users -= 1
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
 
+    @property
+    def in_memory(self) -> list[App]:
+        """Those whose databases are open."""
+        return list(self._open.values())
+
     def forget_unwatched(self) -> None:
         """Free what only live queries need, in apps that have none."""
         for app in self._open.values():
@@ -276,6 +292,7 @@ class Apps:
             rules=rules,
             app_id=row.id,
             buckets=self.buckets,
+            slow_log=self._slow_log,
             schema=schema,
         )
 
@@ -293,6 +310,7 @@ class Apps:
     def _close_database(self, app: App) -> None:
         """Begin to close; until it is done, `_open_database` of the same app waits: two writers
         on one file would give the same transaction ids."""
+        self.counts_of_closed.add(app.database.counts)
         task = asyncio.get_running_loop().create_task(app.database.close())
         self._closing[app.id] = task
         task.add_done_callback(lambda _: self._closing.pop(app.id, None))

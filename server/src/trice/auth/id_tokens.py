@@ -37,6 +37,8 @@ _KEY_TYPES: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 """Every algorithm that is accepted → `kty` and `crv` of its keys."""
 
+ALGORITHMS: Final = tuple(_KEY_TYPES)
+
 DEFAULT_ALGORITHMS: Final = ("RS256", "HS256")
 """Of a provider that names none."""
 
@@ -95,19 +97,14 @@ def read_header(token: str, algorithms: Collection[str]) -> Header:
     return Header(str(algorithm), kid if isinstance(kid, str) else None)
 
 
-def find_keys(header: Header, key_set: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The public keys of a provider that may have made the signature.
-
-    key_set   JSON Web Key Set: `{"keys": [{"kty", "kid"?, "use"?, "alg"?, …}]}`
-    """
+def find_keys(header: Header, keys: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of a provider's public keys that may have made the signature."""
     kty, crv = _KEY_TYPES[header.algorithm]
-    keys = key_set.get("keys")
     return [
         key
-        for key in (keys[: limits.JWKS_KEYS_MAX] if isinstance(keys, list) else ())
-        if isinstance(key, dict)
+        for key in keys
         # Nobody publishes a symmetric key, and whoever does has no secret.
-        and key.get("kty") == kty != "oct"
+        if key.get("kty") == kty != "oct"
         and (crv is None or key.get("crv") == crv)
         and key.get("use", "sig") == "sig"
         and key.get("alg", header.algorithm) == header.algorithm

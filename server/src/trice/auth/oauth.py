@@ -25,10 +25,11 @@ from trice import limits
 from trice.apps.apps import App
 from trice.auth import id_tokens, tokens
 from trice.auth.accounts import sign_up_check, user_object
+from trice.auth.documents import Documents
 from trice.auth.identities import Profile, sign_in
 from trice.auth.oauth_clients import OAuthClient, get_client, get_client_named
 from trice.auth.origins import add_parameters, is_authorized, read_url
-from trice.auth.outgoing import Documents, Outgoing, Resolve, oauth_error
+from trice.auth.outgoing import Asker, Outgoing, Requests, Resolve, oauth_error
 from trice.auth.providers import GitHub, GitHubUrls, OpenId, Provider
 from trice.auth.rows import Row, find_row
 from trice.auth.sealed import Seal
@@ -103,7 +104,7 @@ class OAuth:
         """
         self.seal = Seal(data_dir, secret_key=secret_key, runtime=runtime)
         self._outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
-        self._documents = Documents(self._outgoing, runtime)
+        self._documents = Documents(runtime)
         self._github = github or GitHubUrls()
         self._runtime = runtime
 
@@ -133,7 +134,7 @@ class OAuth:
             redirect_url = add_parameters(redirect_url, own_state)
         redirect_to = client.redirect_to or callback_url
         state, cookie = new_uuid(self._runtime), new_uuid(self._runtime)
-        url = await self._provider(client).authorization_url(
+        url = await self._provider(app, client).authorization_url(
             state=app.id + state, redirect_uri=redirect_to, hd=request.hd
         )
         challenge = _challenge(request)
@@ -187,7 +188,7 @@ class OAuth:
             raise oauth_error("Missing code param in OAuth redirect.")
         client_id = str(redirect.fields.get("$oauthClient"))
         client = await app.database.look(lambda look: get_client(look, client_id))
-        provider = self._provider(client)
+        provider = self._provider(app, client)
         profile = await provider.exchange(code, redirect_uri=str(redirect.fields["redirectTo"]))
         own_code = new_uuid(self._runtime)
 
@@ -258,16 +259,16 @@ class OAuth:
         self._check_origin(app, comer.identity.origin)
         if client.is_github:
             raise id_tokens.refused("GitHub OAuth does not support ID tokens.")
-        claims = await self._verify(client, token, nonce)
+        claims = await self._verify(app, client, token, nonce)
         profile = id_tokens.profile_of(
             claims, allows_unverified_email=client.allows_unverified_email
         )
         return await self._sign_in(app, client, profile, comer, reuses_token=True)
 
     async def _verify(
-        self, client: OAuthClient, token: str, nonce: str | None
+        self, app: App, client: OAuthClient, token: str, nonce: str | None
     ) -> Mapping[str, Any]:
-        discovery = await self._open_id(client).discover()
+        discovery = await self._open_id(app, client).discover()
         if not discovery.jwks_uri or not discovery.issuer:
             raise id_tokens.refused("OAuth client does not support id_token.")
         header = id_tokens.read_header(token, discovery.algorithms)
@@ -276,12 +277,13 @@ class OAuth:
             secret = None if sealed is None else self.seal.open(sealed, holder=client.id)
             keys = id_tokens.secret_key(secret)
         else:
-            key_set = await self._documents.get(discovery.jwks_uri)
-            keys = id_tokens.find_keys(header, key_set)
+            requests = self._for(app)
+            key_set = await self._documents.keys(discovery.jwks_uri, requests)
+            keys = id_tokens.find_keys(header, key_set.keys)
             if not keys:
                 # Providers change keys: the token may be signed with a newer one.
-                key_set = await self._documents.get_newer(discovery.jwks_uri)
-                keys = id_tokens.find_keys(header, key_set)
+                key_set = await self._documents.newer_keys(discovery.jwks_uri, requests)
+                keys = id_tokens.find_keys(header, key_set.keys)
         expected = id_tokens.Expected(
             issuer=discovery.issuer,
             audiences=client.audiences,
@@ -330,19 +332,22 @@ class OAuth:
                 message="Unauthorized origin. Add it to the authorized origins of the app.",
             )
 
-    def _provider(self, client: OAuthClient) -> Provider:
+    def _provider(self, app: App, client: OAuthClient) -> Provider:
         if client.is_github:
-            return GitHub(client, urls=self._github, outgoing=self._outgoing, seal=self.seal)
-        return self._open_id(client)
+            return GitHub(client, urls=self._github, outgoing=self._for(app), seal=self.seal)
+        return self._open_id(app, client)
 
-    def _open_id(self, client: OAuthClient) -> OpenId:
+    def _open_id(self, app: App, client: OAuthClient) -> OpenId:
         return OpenId(
             client,
             documents=self._documents,
-            outgoing=self._outgoing,
+            outgoing=self._for(app),
             seal=self.seal,
             runtime=self._runtime,
         )
+
+    def _for(self, app: App) -> Requests:
+        return self._outgoing.of(Asker(app.id, is_ephemeral=app.is_ephemeral))
 
     def _is_older(self, row: Row, minutes: int) -> bool:
         return _is_older(row, minutes, now_ms=self._runtime.now_ms())

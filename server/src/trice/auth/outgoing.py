@@ -10,9 +10,11 @@ source   instant-http §1.6, §5.7; spec/auth.md A94-A98
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urljoin
@@ -22,7 +24,7 @@ import orjson
 from trice import limits
 from trice.auth.origins import Url, read_url
 from trice.errors import PermissionDenied, Unavailable
-from trice.runtime import Runtime
+from trice.shares import ALL, Shares
 
 if TYPE_CHECKING:
     # Loaded by the first request: it and the certificates take 9 of an idle server's 60 MB.
@@ -65,56 +67,97 @@ class Answer:
         return 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The app that a request is made for.
+
+    is_ephemeral   a throw-away app, which anybody may have made
+    """
+
+    app_id: str
+    is_ephemeral: bool = False
+
+
 class Outgoing:
-    """Holds one HTTP client, made by the first request, closed by `close`."""
+    """Holds one HTTP client, made by the first request, closed by `close`, and what each app and
+    host has under way.
+
+    A look-up of a name cannot be stopped. It counts until it ends, on a thread that nobody else
+    needs, whether or not its request still waits for it.
+    """
 
     def __init__(self, *, allows_private_hosts: bool, resolve: Resolve | None = None) -> None:
         """allows_private_hosts   also http and private addresses: for development and tests"""
         self._allows_private_hosts = allows_private_hosts
-        self._resolve = resolve or _resolve
+        self._resolve = resolve
         self._making: asyncio.Task[httpx.AsyncClient] | None = None
-        self._running = 0
+        self._threads: ThreadPoolExecutor | None = None
+        self._shares = Shares()
 
-    async def get(self, url: str, *, token: str | None = None) -> Answer:
-        """Fetch a JSON document, following redirects on the same host.
-
-        token    bearer token to send
-        raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
-        """
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return await self._bounded("GET", url, headers, None)
-
-    async def post(self, url: str, form: Mapping[str, str]) -> Answer:
-        """Send a form; redirects are not followed. Raises as `get`."""
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        return await self._bounded("POST", url, headers, urlencode(form).encode())
+    def of(self, asker: Asker) -> Requests:
+        """What one app may ask providers."""
+        return Requests(self, asker)
 
     async def close(self) -> None:
         """Close the client; requests under way fail."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
         if self._making is not None:
             client = await self._making
             await client.aclose()
 
-    async def _bounded(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    async def send(
+        self,
+        asker: Asker,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
     ) -> Answer:
-        if self._running >= limits.OUTGOING_CALLS_MAX:
+        """One request, with the redirects it meets. See `Requests`."""
+        bounds: dict[Hashable, int] = {
+            ALL: limits.OUTGOING_CALLS_MAX,
+            ("app", asker.app_id): limits.OUTGOING_CALLS_PER_APP_MAX,
+            ("host", self._check_url(url).host): limits.OUTGOING_CALLS_PER_HOST_MAX,
+        }
+        if asker.is_ephemeral:
+            bounds["ephemeral"] = limits.OUTGOING_CALLS_EPHEMERAL_MAX
+        if not self._shares.take(1, bounds):
             raise Unavailable("overloaded", "Too many sign-ins are under way; try again.")
-        self._running += 1
+        lookups: list[Future[list[str]]] = []
         try:
             async with asyncio.timeout(limits.OUTGOING_TIMEOUT_MS / 1000):
-                return await self._follow(method, url, headers, content)
+                return await self._follow(method, url, headers, content, lookups)
         except TimeoutError as cause:
             raise oauth_error("The sign-in provider did not answer in time.") from cause
         finally:
-            self._running -= 1
+            self._give_back(bounds, lookups)
+
+    def _give_back(self, keys: Iterable[Hashable], lookups: list[Future[list[str]]]) -> None:
+        """End the share of a request; at once, or when the look-up that it left behind ends."""
+        if not lookups or lookups[-1].done():
+            self._shares.give_back(1, keys)
+            return
+        loop = asyncio.get_running_loop()
+
+        def ended(_: Future[list[str]]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(self._shares.give_back, 1, keys)
+
+        lookups[-1].add_done_callback(ended)
 
     async def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        lookups: list[Future[list[str]]],
     ) -> Answer:
         for _ in range(limits.OUTGOING_REDIRECTS_MAX + 1):
             target = self._check_url(url)
-            answer, location = await self._send(method, target, headers, content)
+            addresses = await self._addresses(target, lookups)
+            answer, location = await self._send(method, target, addresses, headers, content)
             if location is None or method != "GET":
                 return answer
             url = urljoin(url, location)
@@ -132,14 +175,17 @@ class Outgoing:
         return url
 
     async def _send(
-        self, method: str, url: Url, headers: Mapping[str, str], content: bytes | None
+        self,
+        method: str,
+        url: Url,
+        addresses: Sequence[str],
+        headers: Mapping[str, str],
+        content: bytes | None,
     ) -> tuple[Answer, str | None]:
         """One request; returns the answer and where it redirects to, if it does."""
         import httpx  # see above
 
-        port = int(url.port) if url.port else 443 if url.scheme == "https" else 80
         client = await self._get_client()
-        addresses = await self._addresses(url.host, port)
         for position, address in enumerate(addresses, 1):
             # Connected to by address: a second look-up could lead elsewhere than the first.
             host = f"[{address}]" if ":" in address else address
@@ -147,7 +193,7 @@ class Outgoing:
             try:
                 request = client.build_request(
                     method,
-                    f"{url.scheme}://{host}:{port}{url.path}{query}",
+                    f"{url.scheme}://{host}:{_port(url)}{url.path}{query}",
                     headers={**_HEADERS, **headers, "host": url.host_and_port},
                     content=content,
                     extensions={
@@ -181,9 +227,18 @@ class Outgoing:
             await response.aclose()
         return Answer(response.status_code, _json(bytes(body))), None
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
+    async def _addresses(self, url: Url, lookups: list[Future[list[str]]]) -> list[str]:
+        host, port = url.host.strip("[]"), _port(url)
         try:
-            found = await self._resolve(host.strip("[]"), port)
+            if self._resolve is not None:
+                found = await self._resolve(host, port)
+            else:
+                if self._threads is None:
+                    self._threads = ThreadPoolExecutor(
+                        limits.OUTGOING_CALLS_MAX, thread_name_prefix="trice-names"
+                    )
+                lookups.append(self._threads.submit(_look_up, host, port))
+                found = await asyncio.wrap_future(lookups[-1])
         except OSError as cause:
             raise oauth_error("The sign-in provider's host is unknown.") from cause
         # One private address among public ones would still be reached now and then.
@@ -195,6 +250,29 @@ class Outgoing:
         if self._making is None:
             self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(_make_client))
         return await asyncio.shield(self._making)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests to providers for one app, within its share."""
+
+    _outgoing: Outgoing
+    asker: Asker
+
+    async def get(self, url: str, *, token: str | None = None) -> Answer:
+        """Fetch a JSON document, following redirects on the same host.
+
+        token    bearer token to send
+        raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
+        """
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return await self._outgoing.send(self.asker, "GET", url, headers)
+
+    async def post(self, url: str, form: Mapping[str, str]) -> Answer:
+        """Send a form; redirects are not followed. Raises as `get`."""
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        content = urlencode(form).encode()
+        return await self._outgoing.send(self.asker, "POST", url, headers, content)
 
 
 def is_public(address: str) -> bool:
@@ -210,9 +288,13 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def _look_up(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
+
+
+def _port(url: Url) -> int:
+    return int(url.port) if url.port else 443 if url.scheme == "https" else 80
 
 
 def _make_client() -> httpx.AsyncClient:
@@ -237,74 +319,3 @@ def _json(raw: bytes) -> Any:
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, (dict, list)) else {}
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One document: `document`, or why there is none. `lock` is held while it is fetched."""
-
-    lock: asyncio.Lock
-    document: dict[str, Any] | None = None
-    problem: str = ""
-    read_ms: float = 0
-    until_ms: float = 0
-
-
-class Documents:
-    """Discovery documents and key sets of providers.
-
-    Holds at most limits.PROVIDER_DOCUMENTS_MAX, each for limits.PROVIDER_DOCUMENT_MS; failures for
-    limits.PROVIDER_RETRY_MS. Many who ask for one at once wait for one request.
-    """
-
-    def __init__(self, outgoing: Outgoing, runtime: Runtime) -> None:
-        self._outgoing = outgoing
-        self._runtime = runtime
-        self._entries: dict[str, _Entry] = {}
-
-    async def get(self, url: str) -> Mapping[str, Any]:
-        """The JSON object at `url`, perhaps remembered. Raises PermissionDenied("oauth-error")."""
-        entry = self._entry(url)
-        if self._runtime.monotonic_ms() >= entry.until_ms:
-            async with entry.lock:
-                if self._runtime.monotonic_ms() >= entry.until_ms:
-                    await self._fetch(url, entry)
-        return _document(entry)
-
-    async def get_newer(self, url: str) -> Mapping[str, Any]:
-        """The JSON object at `url`, read again unless that was just done."""
-        entry = self._entry(url)
-        async with entry.lock:
-            since_ms = self._runtime.monotonic_ms() - entry.read_ms
-            if entry.until_ms == 0 or since_ms >= limits.PROVIDER_KEYS_RETRY_MS:
-                await self._fetch(url, entry)
-        return _document(entry)
-
-    def _entry(self, url: str) -> _Entry:
-        entry = self._entries.get(url)
-        if entry is None:
-            while len(self._entries) >= limits.PROVIDER_DOCUMENTS_MAX:
-                del self._entries[next(iter(self._entries))]
-            entry = self._entries[url] = _Entry(asyncio.Lock())
-        return entry
-
-    async def _fetch(self, url: str, entry: _Entry) -> None:
-        entry.document, entry.problem = None, ""
-        try:
-            answer = await self._outgoing.get(url)
-            if answer.is_ok and isinstance(answer.body, dict) and answer.body:
-                entry.document = answer.body
-            else:
-                entry.problem = "Unable to fetch OAuth configuration"
-        except PermissionDenied as failure:
-            entry.problem = failure.message
-        now_ms = self._runtime.monotonic_ms()
-        is_found = entry.document is not None
-        life_ms = limits.PROVIDER_DOCUMENT_MS if is_found else limits.PROVIDER_RETRY_MS
-        entry.read_ms, entry.until_ms = now_ms, now_ms + life_ms
-
-
-def _document(entry: _Entry) -> Mapping[str, Any]:
-    if entry.document is None:
-        raise oauth_error(entry.problem)
-    return entry.document

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from trice import limits
+from trice.auth.documents import Discovery, Documents
 from trice.auth.emails import find_email
 from trice.auth.id_tokens import (
     APPLE_ISSUERS,
-    DEFAULT_ALGORITHMS,
     find_image,
     find_sub,
     is_for,
@@ -22,7 +21,7 @@ from trice.auth.id_tokens import (
 from trice.auth.identities import Profile
 from trice.auth.oauth_clients import OAuthClient
 from trice.auth.origins import add_parameters, read_url
-from trice.auth.outgoing import Answer, Documents, Outgoing, oauth_error
+from trice.auth.outgoing import Answer, Requests, oauth_error
 from trice.auth.sealed import Seal
 from trice.runtime import Runtime
 
@@ -47,35 +46,6 @@ class Provider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """What a provider says about itself; "" for what it leaves out."""
-
-    authorization_endpoint: str
-    token_endpoint: str
-    userinfo_endpoint: str
-    jwks_uri: str
-    issuer: str
-    algorithms: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Discovery:
-        def text(key: str) -> str:
-            value = document.get(key)
-            return value if isinstance(value, str) and len(value) <= limits.URL_CHARS_MAX else ""
-
-        listed = document.get("id_token_signing_alg_values_supported")
-        algorithms = listed if isinstance(listed, list) else []
-        return cls(
-            text("authorization_endpoint"),
-            text("token_endpoint"),
-            text("userinfo_endpoint"),
-            text("jwks_uri"),
-            text("issuer"),
-            tuple(each for each in algorithms if isinstance(each, str)) or DEFAULT_ALGORITHMS,
-        )
-
-
 class OpenId:
     """A provider that speaks OpenID Connect: Google, Apple, LinkedIn, Clerk, Firebase, …"""
 
@@ -84,7 +54,7 @@ class OpenId:
         client: OAuthClient,
         *,
         documents: Documents,
-        outgoing: Outgoing,
+        outgoing: Requests,
         seal: Seal,
         runtime: Runtime,
     ) -> None:
@@ -97,7 +67,8 @@ class OpenId:
     async def discover(self) -> Discovery:
         if self._client.discovery_endpoint is None:
             raise oauth_error("The OAuth client has no discovery endpoint.")
-        return Discovery.parse(await self._documents.get(self._client.discovery_endpoint))
+        endpoint = self._client.discovery_endpoint
+        return await self._documents.discovery(endpoint, self._outgoing)
 
     async def authorization_url(self, *, state: str, redirect_uri: str, hd: str | None) -> str:
         endpoint = (await self.discover()).authorization_endpoint
@@ -203,7 +174,7 @@ class GitHub:
     """GitHub: OAuth without OpenID, and an API that tells who signed in."""
 
     def __init__(
-        self, client: OAuthClient, *, urls: GitHubUrls, outgoing: Outgoing, seal: Seal
+        self, client: OAuthClient, *, urls: GitHubUrls, outgoing: Requests, seal: Seal
     ) -> None:
         self._client = client
         self._urls = urls

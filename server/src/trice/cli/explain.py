@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from trice.cli.explanations import (
     transact_checks,
     verdict_word,
 )
+from trice.cli.options import file_error, option
+from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import GUEST
 from trice.rules.document import Rules
@@ -36,29 +39,27 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 _TIMEOUT_S: Final = 30
 _OPTIONS: Final = (
-    click.option("--url", envvar="TRICE_URL", help="Server to ask: http://localhost:8888."),
-    click.option(
+    option("--url", envvar="TRICE_URL", help="Server to ask: http://localhost:8888."),
+    option(
         "--data-dir",
         envvar="TRICE_DATA_DIR",
         type=click.Path(path_type=Path),
         help="Data directory to look into, without --url; no server may be using it.",
     ),
-    click.option("--app", "app_id", envvar="TRICE_APP", required=True, help="Id of the app."),
-    click.option(
-        "--admin-token", envvar="TRICE_ADMIN_TOKEN", help="Its admin token; needed with --url."
-    ),
-    click.option("--as-email", help="Act as the user with this e-mail address."),
-    click.option("--as-token", help="Act as the holder of this refresh token."),
-    click.option("--as-guest", is_flag=True, help="Act as somebody who is not signed in."),
-    click.option(
+    option("--app", "app_id", envvar="TRICE_APP", required=True, help="Id of the app."),
+    option("--admin-token", envvar="TRICE_ADMIN_TOKEN", help="Its admin token; needed with --url."),
+    option("--as-email", help="Act as the user with this e-mail address."),
+    option("--as-token", help="Act as the holder of this refresh token."),
+    option("--as-guest", is_flag=True, help="Act as somebody who is not signed in."),
+    option(
         "--rules",
         "rules_file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Try these rules (JSON) instead of those in force.",
     ),
-    click.option("--ip", help="Address of the caller, as `request.ip`."),
-    click.option("--origin", help="Origin of the caller, as `request.origin`."),
-    click.option("--json", "is_json", is_flag=True, help="Print the whole answer as JSON."),
+    option("--ip", help="Address of the caller, as `request.ip`."),
+    option("--origin", help="Origin of the caller, as `request.origin`."),
+    option("--json", "is_json", is_flag=True, help="Print the whole answer as JSON."),
 )
 
 
@@ -88,12 +89,12 @@ class Failed(Exception):
 
 
 def _with_options(command: C) -> C:
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
     return command
 
 
-@click.group(short_help="Explain why somebody may see or change something.")
+@click.group()
 def explain() -> None:
     """Tell which rules decide, with what values, and what would have had to be true.
 
@@ -187,6 +188,8 @@ def _json_file(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as cause:
         raise click.UsageError(f"{path} is not valid JSON: {cause}.") from None
+    except OSError as cause:
+        raise click.UsageError(f"{file_error(cause)}.") from None
 
 
 def _summary(request: Request, checks: list[Shown]) -> list[str]:
@@ -258,7 +261,8 @@ async def _look_into(request: Request) -> dict[str, Any]:
     try:
         lock = lock_data_dir(folder)
     except OSError as failure:
-        message = f"{failure.strerror}; ask it with --url, or stop it."
+        advice = "; ask it with --url, or stop it" if failure.errno == errno.EAGAIN else ""
+        message = f"{file_error(failure)}{advice}."
         raise Failed({"message": message}) from failure
     try:
         runtime = SystemRuntime()
@@ -275,9 +279,6 @@ async def _look_into(request: Request) -> dict[str, Any]:
 
 async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict[str, Any]:
     """As the server's debug routes answer."""
-    # Imported here: `trice serve` loads this file too, and explains nothing while idle.
-    from trice.debug import Explainer
-
     app = await apps.lend(request.app_id)
     try:
         database = app.database

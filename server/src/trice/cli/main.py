@@ -1,24 +1,54 @@
 """`trice`: the commands and their exit codes.
 
 0 done · 1 the server could not run (port taken, folder in use), or the answer is no · 2 wrong usage
+
+What a command needs is imported when it is used: `trice --version` and `--help` load only click.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import click
 
 import trice
-from trice.cli.explain import explain
-from trice.cli.serve import serve
-from trice.cli.test_rules import test_rules
+
+_COMMANDS: Final[Mapping[str, str]] = {
+    "explain": "Explain why somebody may see or change something.",
+    "serve": "Run a server until Ctrl-C.",
+    "test-rules": "Try the rules of an app against a file of cases.",
+}
+"""Each with what `trice --help` says of it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        match cmd_name:
+            case "serve":
+                from trice.cli.serve import serve
+
+                return serve
+            case "explain":
+                from trice.cli.explain import explain
+
+                return explain
+            case "test-rules":
+                from trice.cli.test_rules import test_rules
+
+                return test_rules
+            case _:
+                return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(trice.__version__, prog_name="trice")
 def main() -> None:
     """A real-time backend: live relational queries, transactions and sync in one process."""
-
-
-main.add_command(serve)
-main.add_command(explain)
-main.add_command(test_rules)

@@ -5,103 +5,138 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import uvloop
 
 from trice import log
+from trice.cli.options import file_error, named_as_used, option
 from trice.config import Settings
 from trice.errors import InvalidInput
-from trice.server import Sample, Server
+
+if TYPE_CHECKING:
+    from trice.server import Sample
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
-@click.option(
+@option(
     "--host",
     envvar="TRICE_HOST",
     default="127.0.0.1",
     help="Address to listen on; 0.0.0.0 for all.",
 )
-@click.option(
+@option(
     "--port",
     envvar="TRICE_PORT",
     type=int,
     default=8888,
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option(
+@option(
     "--data-dir",
     envvar="TRICE_DATA_DIR",
     type=click.Path(path_type=Path),
     default="trice-data",
     help="Where everything is kept.",
 )
-@click.option(
+@option(
     "--sample",
     envvar="TRICE_SAMPLE",
     type=click.Path(path_type=Path),
     help="Folder of built sample apps (NAME/dist) to serve at /sample/NAME/.",
 )
-@click.option(
+@option(
     "--open-by-default/--no-open-by-default",
     envvar="TRICE_OPEN_BY_DEFAULT",
     default=False,
     help="In new apps, anybody may do what no rule speaks about.",
 )
-@click.option(
+@option(
     "--ephemeral-apps/--no-ephemeral-apps",
     envvar="TRICE_EPHEMERAL_APPS",
     default=True,
     help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
 )
-@click.option(
+@option(
     "--trusted-proxies",
     envvar="TRICE_TRUSTED_PROXIES",
     type=int,
     default=0,
     help="How many proxies stand before this server; their X-Forwarded-For is believed.",
 )
-@click.option(
+@option(
     "--public-url",
     envvar="TRICE_PUBLIC_URL",
     help="Where clients reach this server: https://api.example.com; else the Host header tells.",
 )
-@click.option(
+@option(
     "--smtp-url",
     envvar="TRICE_SMTP_URL",
     help="Mail server: smtp://USER:PASSWORD@HOST:PORT, smtps://…; without one, codes are logged.",
 )
-@click.option(
+@option(
     "--mail-from",
     envvar="TRICE_MAIL_FROM",
     default="trice@localhost",
     help="Address that e-mail comes from.",
 )
-@click.option(
+@option(
     "--secret-key",
     envvar="TRICE_SECRET_KEY",
     help="64 hex digits that seal secrets at rest; without it, DATA_DIR/secret.key is made.",
 )
-@click.option(
+@option(
     "--private-hosts/--no-private-hosts",
     envvar="TRICE_ALLOW_PRIVATE_HOSTS",
     default=False,
     help="Let sign-in providers be at addresses of a private network.",
 )
-@click.option(
+@option(
     "--websocket",
     envvar="TRICE_WEBSOCKET",
     type=click.Choice(("picows", "asgi")),
     default="picows",
     help="WebSocket implementation.",
 )
-@click.option(
+@option(
     "--compression/--no-compression",
     envvar="TRICE_COMPRESSION",
     default=True,
     help="Deflate WebSocket messages for clients that offer it (picows only).",
 )
-@click.option(
+@option(
+    "--keep-alive-s",
+    envvar="TRICE_KEEP_ALIVE_S",
+    type=int,
+    default=75,
+    help="Seconds an HTTP connection may stay open between requests; more than a proxy's own.",
+)
+@option(
+    "--metrics-token",
+    envvar="TRICE_METRICS_TOKEN",
+    help="What whoever reads /metrics must send as bearer token; without it nobody may.",
+)
+@option(
+    "--slow-ms",
+    envvar="TRICE_SLOW_MS",
+    type=int,
+    default=500,
+    help="Log queries and transactions that take as long, with their plan; 0 logs none.",
+)
+@option(
+    "--request-log/--no-request-log",
+    envvar="TRICE_REQUEST_LOG",
+    default=False,
+    help="Log each HTTP request with its trace id.",
+)
+@option(
+    "--log-format",
+    envvar="TRICE_LOG_FORMAT",
+    type=click.Choice(log.FORMATS),
+    default="text",
+    help="Log lines for people, or one JSON object each.",
+)
+@option(
     "--log-level",
     envvar="TRICE_LOG_LEVEL",
     type=click.Choice(log.LEVELS),
@@ -124,9 +159,15 @@ def serve(
     private_hosts: bool,
     websocket: str,
     compression: bool,
+    keep_alive_s: int,
+    metrics_token: str | None,
+    slow_ms: int,
+    request_log: bool,
+    log_format: str,
     log_level: str,
 ) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
+    context = click.get_current_context()
     try:
         settings = Settings(
             host=host,
@@ -143,23 +184,39 @@ def serve(
             allows_private_hosts=private_hosts,
             websocket=websocket,
             has_compression=compression,
+            keep_alive_s=keep_alive_s,
+            metrics_token=metrics_token or None,
+            slow_ms=slow_ms,
+            has_request_log=request_log,
+            log_format=log_format,
             log_level=log_level,
         )
     except InvalidInput as failure:
-        raise click.UsageError(failure.message) from None
-    log.set_up(settings.log_level)
+        raise click.UsageError(named_as_used(context, failure.message)) from None
+    log.set_up(settings.log_level, settings.log_format)
+    _run(settings, context)
+
+
+def _run(settings: Settings, context: click.Context) -> None:
+    # Not needed to say what the options are, or that one is wrong.
+    import uvloop
+
+    from trice.server import Server
+
     try:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(Server(settings).run(on_ready=_announce))
     except InvalidInput as failure:
-        raise click.UsageError(failure.message) from None
+        raise click.UsageError(named_as_used(context, failure.message)) from None
     except SystemExit:
         # uvicorn could not listen, and has logged why.
-        raise click.ClickException(
-            f"trice cannot listen on {host}:{port}; choose another --port or --host."
-        ) from None
+        message = (
+            f"trice cannot listen on {settings.host}:{settings.port};"
+            " choose another --port or --host."
+        )
+        raise click.ClickException(named_as_used(context, message)) from None
     except OSError as failure:
-        raise click.ClickException(failure.strerror or str(failure)) from None
+        raise click.ClickException(file_error(failure)) from None
 
 
 def _announce(base: str, samples: list[Sample]) -> None:

@@ -8,20 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import runpy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
+import yaml
 
 from trice.cli.explanations import explanation_lines, rule_name, verdict_word
+from trice.cli.options import option
+from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
+from trice.rules.testing import Coverage, parse_suite
 from trice.runtime import SystemRuntime
-
-if TYPE_CHECKING:
-    # Imported when the command runs: `trice serve` loads this file too.
-    from trice.cli.rule_suite import Outcome
-    from trice.rules.testing import Coverage
 
 _PYTHON_NAMES: Final = ("schema", "rules", "open", "users", "data", "cases")
 _CHECKS_EXPLAINED: Final = 3
@@ -68,29 +68,28 @@ Exit code: 0 passed, 1 failed, 2 FILE cannot be used.
 @click.command(
     "test-rules",
     help=_HELP,
-    short_help="Try the rules of an app against a file of cases.",
     context_settings={"max_content_width": 100},
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
+@option(
     "--rules",
     "rules_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rules to try (JSON), instead of those in FILE.",
 )
-@click.option(
+@option(
     "--schema",
     "schema_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Schema of the app (JSON), instead of the one in FILE.",
 )
-@click.option(
+@option(
     "--min-coverage",
     type=click.FloatRange(0, 100),
     default=0,
     help="Fail when less than this percentage of the conditions' results was seen.",
 )
-@click.option("--json", "is_json", is_flag=True, help="Print the outcome as JSON.")
+@option("--json", "is_json", is_flag=True, help="Print the outcome as JSON.")
 def test_rules(
     *,
     file: Path,
@@ -100,9 +99,6 @@ def test_rules(
     is_json: bool,
 ) -> None:
     """See `_HELP`."""
-    from trice.cli.rule_suite import run_suite
-    from trice.rules.testing import parse_suite
-
     document = _load(file)
     for key, path in (("rules", rules_file), ("schema", schema_file)):
         named = document.get(key) if isinstance(document, dict) else None
@@ -130,9 +126,6 @@ def _load(path: Path) -> Any:
     """The document in a file; wrong usage when it cannot be read."""
     try:
         if path.suffix == ".py":
-            # Imported here: `trice serve` loads this file too, and runs no file.
-            import runpy
-
             found = runpy.run_path(str(path))
             return {name: found[name.upper()] for name in _PYTHON_NAMES if name.upper() in found}
         text = path.read_text(encoding="utf-8")
@@ -144,8 +137,6 @@ def _load(path: Path) -> Any:
 
 def _load_yaml(text: str) -> Any:
     """YAML whose plain words mean what they say: `on` and `no` are texts, dates are texts."""
-    # Imported here: `trice serve` loads this file too, and reads no YAML.
-    import yaml
 
     class Loader(yaml.SafeLoader):
         pass

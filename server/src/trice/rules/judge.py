@@ -84,6 +84,7 @@ class Judge:
     before a write is not looked at after it. Used by one thread at a time.
 
     budget   of the evaluation going on; what `ref` reads is charged to it
+    steps    of all evaluations so far
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Judge:
         self._rows: dict[tuple[str, EntityId], dict[str, Any] | None] = {}
         self._references: dict[tuple[str, EntityId, str], list[Any]] = {}
         self.budget = Budget()
+        self.steps = 0
         self._now_ns = runtime.now_ms() * MILLISECOND_NS
         self._limits = {
             f"rateLimit.{name}.limit": _Limit(self, name, rules) for name in rules.rate_limits
@@ -217,8 +219,10 @@ class Judge:
             value = evaluate(program, variables, self.budget)
         except (EvaluationError, BudgetExceeded, RecursionError) as error:
             raise self.failure(etype, action, error) from error
+        steps = limits.CEL_STEPS_MAX - self.budget.steps_left
+        self.steps += steps
         if self._meter is not None:
-            self._meter.take(limits.CEL_STEPS_MAX - self.budget.steps_left)
+            self._meter.take(steps)
         return value
 
     def start(self) -> Budget:

@@ -129,7 +129,9 @@ def _decider(
             value = run(scope)
         except (EvaluationError, BudgetExceeded, RecursionError) as error:
             raise judge.failure(etype, action, error) from error
-        return value is not None and value is not False, limits.CEL_STEPS_MAX - budget.steps_left
+        taken = limits.CEL_STEPS_MAX - budget.steps_left
+        judge.steps += taken
+        return value is not None and value is not False, taken
 
     return decide
 

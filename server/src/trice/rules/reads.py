@@ -65,6 +65,11 @@ class RuledVisibility:
         """Whether a field of the namespace has a rule."""
         return bool(self._rules.fields_of(etype))
 
+    @property
+    def steps(self) -> int:
+        """What judging rows in Python took so far, in steps of evaluations."""
+        return self._judge.steps
+
     def frozen(self) -> FixedVisibility:
         """The scopes asked for so far, without the state that they were made on."""
         return FixedVisibility(dict(self._entities), dict(self._fields), self.depends)

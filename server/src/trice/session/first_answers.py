@@ -32,6 +32,11 @@ class FirstAnswers:
         self._ends_ms = 0.0
         self._is_scheduled = False
 
+    @property
+    def waiting(self) -> int:
+        """How many queries are not run yet."""
+        return len(self._waiting)
+
     def take(self) -> bool:
         """Whether one more may run right now; nobody overtakes who waits."""
         return not self._waiting and self._take()

@@ -18,8 +18,14 @@ class Fragments:
 
     def __init__(self) -> None:
         self._is_open = False
+        self._begun = 0
         self._is_deflated = False
         self._received = bytearray()
+
+    @property
+    def unfinished(self) -> tuple[int, int] | None:
+        """Which message is open, as a number of its own, and its bytes so far; None: none is."""
+        return (self._begun, len(self._received)) if self._is_open else None
 
     def take(
         self, payload: bytes, *, is_first: bool, is_last: bool, is_deflated: bool
@@ -38,6 +44,7 @@ class Fragments:
             return inflate(payload) if is_deflated else payload
         if is_first:
             self._is_open, self._is_deflated = True, is_deflated
+            self._begun += 1
         if len(self._received) + len(payload) > limits.MESSAGE_BYTES_MAX:
             raise MustClose(TOO_BIG, "message too big")
         self._received += payload

@@ -9,6 +9,7 @@ from typing import Final
 
 from trice import limits
 from trice.apps.apps import Apps
+from trice.auth.throttle import network_of
 from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
@@ -18,6 +19,7 @@ from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
 from trice.session.worker import on_message
+from trice.shares import Held, Shares
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -43,6 +45,8 @@ class Hub:
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
         self._sessions: dict[SessionId, Session] = {}
+        self._networks = Shares()
+        self._unfinished = Shares()
         self._free_memory = free_memory
         self._ended = 0
         self._task: asyncio.Task[None] | None = None
@@ -54,6 +58,24 @@ class Hub:
     def start(self) -> None:
         """Begin to look after the sessions."""
         self._task = asyncio.get_running_loop().create_task(self._look_after())
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many sessions wait for news, and how many queries for their first answer."""
+        return self._sends.waiting, self._first_answers.waiting
+
+    def has_room(self, ip: str) -> bool:
+        """Whether one more session may be opened from this address."""
+        bounds = {network_of(ip): limits.SESSIONS_PER_ADDRESS_MAX}
+        return len(self) < limits.SESSIONS_MAX and self._networks.has_room(1, bounds)
+
+    def unfinished(self) -> Held:
+        """Counts the bytes of messages that have come in part, of one socket."""
+        return Held(
+            self._unfinished,
+            total=limits.UNFINISHED_BYTES_MAX,
+            share=limits.UNFINISHED_BYTES_PER_ADDRESS_MAX,
+        )
 
     def open(self, socket: Socket, guest: Identity = GUEST) -> Session:
         """A connection was made.
@@ -70,6 +92,7 @@ class Hub:
             guest=guest,
         )
         self._sessions[session.id] = session
+        self._networks.add(1, (network_of(guest.ip),))
         return session
 
     def closed(self, session: Session) -> None:
@@ -117,6 +140,7 @@ class Hub:
     def _drop(self, session: Session) -> None:
         if self._sessions.pop(session.id, None) is not None:
             self._ended += 1
+            self._networks.give_back(1, (network_of(session.guest.ip),))
 
     def settle(self) -> None:
         """Give back what sessions that ended have left, in proportion to those that are open: a

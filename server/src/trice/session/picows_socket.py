@@ -30,13 +30,15 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
+from trice.auth.throttle import network_of
 from trice.identity import Identity, caller_ip
 from trice.protocol.shared import Frame, JoinedFrame
 from trice.session.deflate import Deflater, agree
 from trice.session.fragments import Fragments
 from trice.session.hub import Hub
 from trice.session.session import Session
-from trice.session.socket import PROTOCOL_ERROR, MustClose
+from trice.session.socket import PROTOCOL_ERROR, TRY_LATER, MustClose
+from trice.shares import Held
 
 PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
@@ -65,6 +67,7 @@ class PicowsSocket(WSListener):
         self._headers = request.headers
         self._deflater = deflater
         self._fragments = Fragments()
+        self._held: Held | None = None
         self._is_closing = False
 
     # --- Socket ------------------------------------------------------------------------------
@@ -89,6 +92,10 @@ class PicowsSocket(WSListener):
     @property
     def backlog_bytes(self) -> int:
         return int(self._raw.get_write_buffer_size())
+
+    @property
+    def unfinished(self) -> tuple[int, int] | None:
+        return self._fragments.unfinished
 
     def ping(self) -> None:
         if not self._is_closing:
@@ -160,11 +167,27 @@ class PicowsSocket(WSListener):
         except MustClose as end:
             self.close(end.code, end.reason)
             return
+        if message is None or self._held is not None:
+            self._hold()
         if message is not None:
             self._session.receive(message)
 
+    def _hold(self) -> None:
+        """Count what has come of a message in fragments, among that of others."""
+        unfinished = None if self._is_closing else self._fragments.unfinished
+        network = network_of(self._session.guest.ip)
+        held = self._held or self._hub.unfinished()
+        amount = 0 if unfinished is None else max(unfinished[1] - limits.UNFINISHED_FREE_BYTES, 0)
+        if held.has_room(amount - held.amount, network):
+            held.note(amount, network)
+            self._held = held if unfinished is not None else None
+        else:
+            self.close(TRY_LATER, "too many unfinished messages")
+
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._is_closing = True
+        if self._held is not None:
+            self._hold()
         self._hub.closed(self._session)
 
     def pause_writing(self) -> None:

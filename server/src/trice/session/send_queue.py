@@ -48,6 +48,11 @@ class SendQueue:
         # When the latest turn ended that could not send all; None: nothing was left.
         self._paused_ms: float | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many sessions wait for news, counted once for each lane."""
+        return sum(map(len, self._lanes.values()))
+
     def soon(self, outbox: Flushable) -> None:
         """Flush at the end of this turn, before any news. To be called once until it is flushed."""
         self._soon.append(outbox)

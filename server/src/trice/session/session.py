@@ -50,6 +50,7 @@ class Session:
         "_hashed_token",
         "_on_message",
         "_tasks",
+        "_unfinished",
         "app",
         "apps",
         "extension",
@@ -97,6 +98,8 @@ class Session:
         self.opened_ms = runtime.monotonic_ms()
         self.heard_ms = self.opened_ms
         self._backlog_bytes = 0
+        # The message that had come in part when last looked at, and when it was first seen so.
+        self._unfinished: tuple[int, float] | None = None
         self._on_message = on_message
         # Lists: an empty one has 56 bytes, a set 216, a deque 760.
         self._early: list[bytes] = []
@@ -355,6 +358,10 @@ class Session:
         if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
             self.close(IDLE, "no init message")
             return
+        if self._is_message_late(now_ms):
+            # Pings between its fragments are no progress.
+            self.close(TRY_LATER, "message not finished in time")
+            return
         backlog_bytes = self.socket.backlog_bytes
         if backlog_bytes < self._backlog_bytes:
             # A large answer on a slow line: pongs come only after it, yet the client takes it.
@@ -364,6 +371,18 @@ class Session:
             self.close(IDLE, "nothing received")
         elif now_ms - self.heard_ms >= limits.PING_INTERVAL_MS / 2:
             self.socket.ping()
+
+    def _is_message_late(self, now_ms: float) -> bool:
+        """Whether a message comes in fragments slower than limits.HTTP_BYTES_PER_SECOND_MIN."""
+        unfinished = self.socket.unfinished
+        if unfinished is None:
+            self._unfinished = None
+            return False
+        which, size_bytes = unfinished
+        if self._unfinished is None or self._unfinished[0] != which:
+            self._unfinished = (which, now_ms)
+        earned_ms = size_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
+        return now_ms - self._unfinished[1] > limits.HTTP_GRACE_MS + earned_ms
 
 
 def _nothing() -> None:

@@ -26,6 +26,11 @@ class Socket(Protocol):
         """Bytes handed over that the operating system has not taken yet."""
         ...
 
+    @property
+    def unfinished(self) -> tuple[int, int] | None:
+        """The message that has come in part: a number of its own, and its bytes so far."""
+        ...
+
     def ping(self) -> None:
         """Make the other side answer, where the transport has pings."""
         ...
@@ -45,6 +50,7 @@ class EndedSocket:
     """Stands where the socket was once a session has ended; whatever is said to it is lost."""
 
     backlog_bytes = 0
+    unfinished = None
 
     def send(self, frames: Sequence[Frame]) -> None: ...
     def ping(self) -> None: ...

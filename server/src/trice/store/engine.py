@@ -167,6 +167,11 @@ class Engine(Protocol):
         """`write` without a coroutine: the call's place in the order is taken when this returns."""
         ...
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many transactions wait for the writer, and how many long reads for a thread."""
+        ...
+
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
         """Call `listener` on the loop with each group of commits, in order, once durable and
         before any of their `write` calls return."""

@@ -142,6 +142,11 @@ class SqliteEngine:
         """See `engine.Engine.submit`."""
         return self._writer.submit(work, event_id, is_long=is_long)
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """See `engine.Engine.waiting`."""
+        return self._writer.waiting, self._readers.waiting
+
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
         """See `engine.Engine.on_commits`."""
         self._listeners.append(listener)

@@ -99,6 +99,11 @@ class Readers:
         finally:
             reading.is_abandoned = True
 
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for a thread."""
+        return self._waiting_count
+
     async def close(self) -> None:
         """Stop the reads under way, then end the threads and connections."""
         self._is_closing = True

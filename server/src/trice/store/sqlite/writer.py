@@ -131,6 +131,11 @@ class Writer:
             self._run_groups()
         return answer
 
+    @property
+    def waiting(self) -> int:
+        """How many calls are not begun yet."""
+        return len(self._waiting)
+
     async def finish(self) -> None:
         """Accept nothing more; return when the accepted writes are answered."""
         self._is_closing = True

@@ -1,0 +1,243 @@
+"""Who is connected by HTTP, how long each may take, and how much all of them may hold up.
+
+    accepted --> idle <--> a request comes (head, body) --> answered --> idle
+                  |              |                              |
+                  |   late: 408, closed              not read: aborted
+                  `--> becomes a WebSocket, or is closed to make room
+
+Deadlines are by progress (limits.HTTP_BYTES_PER_SECOND_MIN), and on a clock that stands while the
+event loop itself did not run: a stall of ours throws nobody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable, Hashable, Mapping
+from typing import Final, Protocol
+
+from trice import limits
+from trice.auth.throttle import network_of
+from trice.identity import caller_ip
+from trice.log import fields
+from trice.metrics import HttpCounts
+from trice.runtime import Runtime
+from trice.shares import ALL, Held, Shares
+
+logger: Final = logging.getLogger("trice.http")
+
+ALWAYS_ANSWERED: Final = frozenset(("/health", "/health/load", "/metrics"))
+"""Paths that are answered beyond the bounds too, so that a flood can be told from an end."""
+
+Bounds = Mapping[Hashable, int]
+
+
+class Connection(Protocol):
+    """What is asked of an HTTP connection.
+
+    network   who is at the other end, as limits count people; None behind proxies, whose each
+              connection carries requests of many
+    """
+
+    network: str | None
+
+    def check_time(self, now_ms: float) -> None:
+        """End it if the other side takes too long. `now_ms` is of `Connections.now_ms`."""
+        ...
+
+    def close(self) -> None:
+        """End it; what was written still leaves."""
+        ...
+
+    def abort(self) -> None:
+        """End it at once."""
+        ...
+
+
+def descriptors_for_sockets() -> int:
+    """How many connections may be open: what the system allows, but for files of apps."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
+    return allowed - min(allowed // 4, limits.DESCRIPTORS_FOR_FILES)
+
+
+class Connections:
+    """Holds every HTTP connection of a server, which of them are idle, and how many bytes each
+    network has in requests that are not whole and in answers it has not read.
+
+    Does not hold WebSockets (the hub does); their number counts among the descriptors.
+    At a bound the idle connection that waited longest is closed to make room; it has lost nothing.
+    If none is idle, the new one is one too many: it may ask whether we are up, else it is told 503.
+
+    now_ms   time in which the loop ran, since the start
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        trusted_proxies: int = 0,
+        sessions: Callable[[], int] = lambda: 0,
+        has_room_for: Callable[[str], bool] = lambda ip: True,
+    ) -> None:
+        """
+        sessions      how many clients stay connected, by WebSocket as a rule
+        has_room_for  whether one more may, from this address
+        """
+        self.counts = HttpCounts()
+        self.now_ms = 0.0
+        self.has_room_for = has_room_for
+        self.trusted_proxies = trusted_proxies
+        self._runtime = runtime
+        self._sessions = sessions
+        self._checked_ms = runtime.monotonic_ms()
+        self._told_refused = 0
+        self._until_told = 0
+        self._open: dict[Connection, None] = {}
+        self._extra: dict[Connection, None] = {}
+        self._idle: dict[str | None, dict[Connection, None]] = {}
+        self._places = Shares()
+        self._unfinished = Shares()
+        self._unread = Shares()
+        self._task: asyncio.Task[None] | None = None
+        self._descriptors_max = descriptors_for_sockets()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._extra)
+
+    def start(self) -> None:
+        """Begin to look after them."""
+        self._task = asyncio.get_running_loop().create_task(self._look_after())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- places ----------------------------------------------------------------------------------
+
+    def admit(self, connection: Connection) -> bool:
+        """A connection was made, and is idle. False: it is one too many."""
+        while not self._has_place(connection.network):
+            if not self._make_room(connection.network):
+                self._admit_extra(connection)
+                return False
+        self._open[connection] = None
+        self._places.add(1, self._place(connection.network))
+        self.idle(connection)
+        return True
+
+    def _has_place(self, network: str | None) -> bool:
+        has_descriptors = len(self) + self._sessions() < self._descriptors_max
+        return has_descriptors and self._places.has_room(1, self._place(network))
+
+    def _place(self, network: str | None) -> Bounds:
+        bounds: dict[Hashable, int] = {ALL: limits.HTTP_CONNECTIONS_MAX}
+        if network is not None:
+            bounds[network,] = limits.HTTP_CONNECTIONS_PER_ADDRESS_MAX
+        return bounds
+
+    def _make_room(self, network: str | None) -> bool:
+        """Close one that is idle: of the same network if that has its share, else of the one with
+        most of them."""
+        full = limits.HTTP_CONNECTIONS_PER_ADDRESS_MAX
+        if network is not None and self._places.used((network,)) >= full:
+            idle = self._idle.get(network)
+        else:
+            idle = max(self._idle.values(), key=len, default=None)
+        if not idle:
+            return False
+        oldest = next(iter(idle))
+        self.counts.closed_idle += 1
+        self.forget(oldest)
+        oldest.close()
+        return True
+
+    def _admit_extra(self, connection: Connection) -> None:
+        self.counts.refused += 1
+        if len(self._extra) >= limits.HTTP_EXTRA_CONNECTIONS_MAX:
+            oldest = next(iter(self._extra))
+            self.forget(oldest)
+            oldest.abort()
+        self._extra[connection] = None
+
+    def idle(self, connection: Connection) -> None:
+        """No request of it is under way."""
+        if connection in self._open:
+            self._idle.setdefault(connection.network, {})[connection] = None
+
+    def busy(self, connection: Connection) -> None:
+        """A request began."""
+        idle = self._idle.get(connection.network)
+        if idle is not None and idle.pop(connection, self) is None and not idle:
+            del self._idle[connection.network]
+
+    def forget(self, connection: Connection) -> None:
+        """It has ended, or became a WebSocket. Safe to call twice."""
+        self.busy(connection)
+        self._extra.pop(connection, None)
+        if self._open.pop(connection, self) is None:
+            self._places.give_back(1, self._place(connection.network))
+
+    # --- bytes -----------------------------------------------------------------------------------
+
+    def unfinished(self) -> Held:
+        """Counts bytes of requests that are not whole yet, of one connection."""
+        return Held(
+            self._unfinished,
+            total=limits.UNFINISHED_BYTES_MAX,
+            share=limits.UNFINISHED_BYTES_PER_ADDRESS_MAX,
+        )
+
+    def unread(self) -> Held:
+        """Counts bytes of answers that have not left, of one connection."""
+        return Held(
+            self._unread,
+            total=limits.HTTP_UNREAD_BYTES_MAX,
+            share=limits.HTTP_UNREAD_BYTES_PER_ADDRESS_MAX,
+        )
+
+    @property
+    def unfinished_bytes(self) -> int:
+        return self._unfinished.used(ALL)
+
+    @property
+    def unread_bytes(self) -> int:
+        return self._unread.used(ALL)
+
+    def network_of(self, peer: str, forwarded_for: list[str]) -> str:
+        """Who a request is from, as limits count people."""
+        return network_of(caller_ip(peer, forwarded_for, trusted_proxies=self.trusted_proxies))
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Let time pass for all of them."""
+        now_ms = self._runtime.monotonic_ms()
+        self.now_ms += min(now_ms - self._checked_ms, 2 * limits.HTTP_CHECK_MS)
+        self._checked_ms = now_ms
+        for connection in [*self._open, *self._extra]:
+            try:
+                connection.check_time(self.now_ms)
+            except Exception:
+                # One broken transport must not end the deadlines of all the others.
+                logger.exception("connection check failed")
+        self._tell()
+
+    async def _look_after(self) -> None:
+        while True:
+            await self._runtime.sleep_ms(limits.HTTP_CHECK_MS)
+            self.check()
+
+    def _tell(self) -> None:
+        """One line a minute, however many were refused."""
+        self._until_told -= 1
+        refused = self.counts.refused - self._told_refused
+        if refused and self._until_told <= 0:
+            self._told_refused = self.counts.refused
+            self._until_told = limits.LOG_REPEAT_MS // limits.HTTP_CHECK_MS
+            logger.warning(
+                "connections refused %s",
+                fields(count=refused, http=len(self), sessions=self._sessions()),
+            )

@@ -1,0 +1,113 @@
+"""How busy the server is: what scripts, load balancers and the page of metrics are told.
+
+Kept are numbers only. What costs more than a look at a number is looked at once a second at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from trice import limits
+from trice.runtime import Runtime
+
+LAG_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+"""Upper ends of the classes that lag is counted in; one more class for what is longer."""
+
+_LOOK_MS: Final = 1_000
+
+
+@dataclass(slots=True)
+class LoopLag:
+    """How late the event loop was, as whoever came at any moment would have found it.
+
+    Holds what a timer every limits.LAG_PROBE_MS saw: of the last minute each, before that how many
+    of each class. A stall counts for every time the timer should have rung, not once.
+    """
+
+    recent_ms: deque[float] = field(
+        default_factory=lambda: deque(maxlen=limits.LAG_MINUTE_MS // limits.LAG_PROBE_MS)
+    )
+    by_class: list[int] = field(default_factory=lambda: [0] * (len(LAG_BOUNDS_MS) + 1))
+    sum_ms: float = 0.0
+
+    def note(self, late_ms: float) -> None:
+        """The timer rang so late."""
+        for _ in range(limits.LAG_MINUTE_MS // limits.LAG_PROBE_MS):
+            self.recent_ms.append(late_ms)
+            self.by_class[bisect_left(LAG_BOUNDS_MS, late_ms)] += 1
+            self.sum_ms += late_ms
+            late_ms -= limits.LAG_PROBE_MS
+            if late_ms <= 0:
+                break
+
+    def figures(self) -> dict[str, float]:
+        """Of the last minute: `{"p50", "p99", "max"}`, in ms."""
+        found = sorted(self.recent_ms) or [0.0]
+        last = len(found) - 1
+        parts = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+        return {name: round(found[round(last * part)], 1) for name, part in parts}
+
+
+class Load:
+    """Watches the loop. Does not hold what others count: see `figures`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.lag = LoopLag()
+        self._runtime = runtime
+        self._began_ms = runtime.monotonic_ms()
+        self._looked_ms = float("-inf")
+        self._process: dict[str, Any] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to measure: 10 µs ten times a second, a ten-thousandth of a processor."""
+        self._task = asyncio.get_running_loop().create_task(self._probe())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _probe(self) -> None:
+        while True:
+            due_ms = self._runtime.monotonic_ms() + limits.LAG_PROBE_MS
+            await self._runtime.sleep_ms(limits.LAG_PROBE_MS)
+            self.lag.note(max(self._runtime.monotonic_ms() - due_ms, 0.0))
+
+    def process(self) -> dict[str, Any]:
+        """What the process takes, as of the last second; `None` where the system does not tell.
+
+        `{"memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`
+        """
+        now_ms = self._runtime.monotonic_ms()
+        if now_ms - self._looked_ms >= _LOOK_MS:
+            self._looked_ms = now_ms
+            self._process = {
+                "memory-bytes": _resident_bytes(),
+                "descriptors": _descriptors(),
+                "descriptors-max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                "uptime-s": round((now_ms - self._began_ms) / 1000),
+            }
+        return self._process
+
+
+def _resident_bytes() -> int | None:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return None
+
+
+def _descriptors() -> int | None:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return len(os.listdir(folder)) - 1  # without the one that reads the folder
+        except OSError:
+            continue
+    return None

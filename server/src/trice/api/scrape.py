@@ -1,0 +1,186 @@
+"""`GET /metrics`: what the server counted, as Prometheus reads it.
+
+Nothing is counted for it on the way: numbers that the parts keep anyway are read when asked for.
+The library is loaded by the first who asks. Apps are named for the busiest few only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trice import limits
+from trice.api.callers import bearer_token
+from trice.api.load import LAG_BOUNDS_MS
+from trice.apps.apps import App
+from trice.errors import NotFound
+from trice.metrics import AppCounts, LiveCounts
+
+if TYPE_CHECKING:
+    # 4 MB that a server which nobody scrapes need not have.
+    from prometheus_client.core import Metric
+
+_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_PATHS: Final = ("patched", "counted", "rerun_node", "rerun_query", "rerun_on_thread")
+
+
+def may_see(request: Request) -> bool:
+    """Whether the caller shows the token of `--metrics-token`; nobody does where none is set."""
+    expected: str | None = request.app.state.settings.metrics_token
+    given = bearer_token(request)
+    if expected is None or given is None:
+        return False
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+async def metrics(request: Request) -> Response:
+    """`GET /metrics` with `Authorization: Bearer TOKEN`; for everybody else there is no such page.
+
+    Not by address: behind a proxy every stranger comes from this machine.
+    """
+    if not may_see(request):
+        raise NotFound("route-not-found", "Oops! We couldn't match this route.", {})
+    if "prometheus_client" not in sys.modules:
+        await asyncio.to_thread(_load)
+    return Response(_load()(_Collector(request.app.state)), media_type=_TYPE)
+
+
+def _load() -> Callable[[Any], bytes]:
+    from prometheus_client import generate_latest
+
+    return generate_latest
+
+
+class _Collector:
+    """Reads the numbers once."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        apps = self._state.apps.in_memory
+        yield from _process(self._state)
+        yield from _requests(self._state)
+        yield from _totals(self._state.apps.counts_of_closed, apps)
+        yield from _queues(self._state, apps)
+        yield _lag(self._state.load.lag)
+        yield from _busiest(apps)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(f"trice_{name}", text, value=float("nan") if value is None else value)
+
+
+def _by(kind: Any, name: str, text: str, label: str, values: Mapping[Any, float]) -> Metric:
+    family: Metric = kind(f"trice_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)  # type: ignore[attr-defined]
+    return family
+
+
+def _process(state: Any) -> Iterator[Metric]:
+    process = state.load.process()
+    yield _gauge("memory_bytes", "Resident memory.", process["memory-bytes"])
+    yield _gauge("descriptors", "Open files and sockets.", process["descriptors"])
+    yield _gauge("descriptors_max", "How many may be open.", process["descriptors-max"])
+    yield _gauge("sessions", "Connected clients.", len(state.hub))
+    yield _gauge("apps_open", "Apps whose databases are open.", len(state.apps.in_memory))
+
+
+def _requests(state: Any) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    by_class = {f"{n}xx": count for n, count in enumerate(state.requests.by_class) if n}
+    yield _by(CounterMetricFamily, "http_requests", "Requests answered.", "status", by_class)
+    slow = CounterMetricFamily("trice_slow", "Queries and transactions over --slow-ms.")
+    slow.add_metric([], state.slow_log.count)
+    yield slow
+    connections = state.connections
+    if connections is not None:
+        counts = connections.counts
+        ends = {
+            "refused": counts.refused,
+            "closed_idle": counts.closed_idle,
+            "too_slow": counts.too_slow,
+            "malformed": counts.malformed,
+        }
+        text = "HTTP connections that a bound or deadline ended."
+        yield _by(CounterMetricFamily, "http_ended", text, "reason", ends)
+        yield _gauge("http_connections", "Open HTTP connections.", len(connections))
+        held = {"unfinished": connections.unfinished_bytes, "unread": connections.unread_bytes}
+        from prometheus_client.core import GaugeMetricFamily
+
+        text = "Bytes of requests that are not whole, and of answers not read."
+        yield _by(GaugeMetricFamily, "http_held_bytes", text, "what", held)
+
+
+def _totals(closed: AppCounts, apps: list[App]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    total = AppCounts(LiveCounts())
+    for each in (closed, *(app.database.counts for app in apps)):
+        total.add(each)
+    live = total.live
+    writes = {"commits": total.commits, "groups": total.groups}
+    text = "Transactions made durable, and the waits for the disk that they shared."
+    yield _by(CounterMetricFamily, "writes", text, "what", writes)
+    paths = {name: getattr(live, name) for name in _PATHS}
+    yield _by(CounterMetricFamily, "queries", "How live queries were refreshed.", "path", paths)
+    outcomes = {"changed": live.changed, "silent": live.silent}
+    text = "Whether a refresh differed from what clients had."
+    yield _by(CounterMetricFamily, "refreshes", text, "outcome", outcomes)
+
+
+def _queues(state: Any, apps: list[App]) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    waiting = [app.database.waiting for app in apps]
+    news, first_answers = state.hub.waiting
+    depths = {
+        "transactions": sum(writes for writes, _ in waiting),
+        "long_reads": sum(reads for _, reads in waiting),
+        "news": news,
+        "first_answers": first_answers,
+    }
+    yield _by(GaugeMetricFamily, "waiting", "What waits for its turn.", "queue", depths)
+
+
+def _lag(lag: Any) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    buckets, count = [], 0
+    for bound_ms, found in zip((*LAG_BOUNDS_MS, None), lag.by_class, strict=True):
+        count += found
+        buckets.append(("+Inf" if bound_ms is None else str(bound_ms / 1000), count))
+    text = "How late the event loop was."
+    family = HistogramMetricFamily("trice_loop_lag_seconds", text)
+    family.add_metric([], buckets, sum_value=lag.sum_ms / 1000)
+    return family
+
+
+def _busiest(apps: list[App]) -> Iterator[Metric]:
+    """The few apps with most work since they were opened, and of them only."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    def work(app: App) -> int:
+        live = app.database.counts.live
+        return app.database.counts.commits + live.touched + live.rerun_query
+
+    top = sorted(apps, key=work, reverse=True)[: limits.METRICS_APPS_MAX]
+    figures: dict[str, tuple[str, Callable[[App], int]]] = {
+        "users": ("Sessions and requests that use an app.", lambda app: app.users),
+        "live_queries": ("Its live queries.", lambda app: len(app.database.live)),
+        "commits": ("Its commits since it was opened.", lambda app: app.database.counts.commits),
+        "work": ("Its commits, and queries touched or run, since it was opened.", work),
+    }
+    for name, (text, value) in figures.items():
+        values = {app.id: value(app) for app in top}
+        yield _by(GaugeMetricFamily, f"app_{name}", text, "app", values)

@@ -1,0 +1,313 @@
+"""What the server tells of itself: trace ids, the log of requests, load, metrics, slow work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.runtime import FakeRuntime
+from trice import limits
+from trice.api.load import LAG_BOUNDS_MS, Load, LoopLag
+from trice.config import Settings
+from trice.errors import InvalidInput
+from trice.identity import ADMIN, GUEST
+from trice.slow_log import SlowLog
+
+TOKEN = "0123456789abcdef"
+SHOWN = {"authorization": f"Bearer {TOKEN}"}
+PROXIED = {"x-forwarded-for": "192.0.2.1"}
+
+
+async def scrape(stage):
+    """Every sample of /metrics, by name and labels."""
+    answer = await stage.ask("GET", "/metrics", None, SHOWN)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("H48")
+def test_every_answer_has_a_trace_id(play):
+    async def scene(stage):
+        origin = {"origin": "https://a.example"}
+        fine = await stage.ask("GET", "/health", None, origin)
+        wrong = await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin(**origin))
+        assert fine.headers["x-trace-id"] != wrong.headers["x-trace-id"]
+        assert wrong.headers["x-trace-id"] == wrong.json()["trace-id"]
+        for answer in (fine, wrong):
+            assert answer.headers["access-control-expose-headers"] == "x-trace-id"
+
+    play(scene)
+
+
+@pytest.mark.rule("H49")
+def test_requests_are_logged_without_what_they_name(play, caplog):
+    caplog.set_level(logging.INFO, "trice.request")
+
+    async def scene(stage):
+        await stage.ask("GET", f"/dash/apps/{stage.app_id}/auth?token=secret", None, stage.admin())
+        await stage.ask("GET", "/some\nwhere/else", None, {})
+        answer = await stage.ask("POST", "/admin/query", {"query": {"todos": {}}}, stage.admin())
+        lines = [r.getMessage() for r in caplog.records if r.name == "trice.request"]
+        assert len(lines) == 3
+        assert "path=/dash/apps/{app_id}/auth status=" in lines[0]
+        assert "path=/{path} status=404" in lines[1]
+        expected = f"method=POST path=/admin/query status=200 ms=0.0 bytes={len(answer.body)}"
+        assert lines[2] == f"request {expected} trace={answer.headers['x-trace-id']}"
+        for line in lines:
+            assert stage.app_id not in line
+            assert "secret" not in line
+            assert "\n" not in line
+
+    play(scene, has_request_log=True)
+
+
+@pytest.mark.rule("H49")
+def test_requests_are_not_logged_unless_asked_for(play, caplog):
+    caplog.set_level(logging.INFO, "trice")
+
+    async def scene(stage):
+        await stage.ask("GET", "/health")
+        assert [r for r in caplog.records if r.name == "trice.request"] == []
+
+    play(scene)
+
+
+# --- load -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("H53")
+def test_load_is_told_here_and_to_who_shows_the_token(play):
+    async def scene(stage):
+        told = (await stage.ask("GET", "/health/load")).json()
+        assert (told["status"], told["apps-open"], told["sessions"]) == ("ok", 1, 0)
+        assert told["memory-bytes"] > 10_000_000
+        assert 0 < told["descriptors"] < told["descriptors-max"]
+        assert set(told["loop-lag-ms"]) == {"p50", "p99", "max"}
+        stranger = await stage.ask("GET", "/health/load", None, PROXIED)
+        assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
+        shown = await stage.ask("GET", "/health/load", None, PROXIED | SHOWN)
+        assert shown.status == 200
+
+    play(scene, metrics_token=TOKEN, trusted_proxies=1)
+
+
+@pytest.mark.rule("H53")
+def test_load_is_looked_at_once_a_second(monkeypatch):
+    runtime = FakeRuntime()
+    load = Load(runtime)
+    first = load.process()
+    assert load.process() is first
+    runtime.advance(1_000)
+    assert load.process() is not first
+
+
+@pytest.mark.rule("H54")
+def test_a_stall_counts_for_all_who_would_have_come_in_it():
+    lag = LoopLag()
+    for _ in range(98):
+        lag.note(0.2)
+    assert lag.figures() == {"p50": 0.2, "p99": 0.2, "max": 0.2}
+    lag.note(950.0)
+    assert lag.figures() == {"p50": 0.2, "p99": 850.0, "max": 950.0}
+    assert sum(lag.by_class) == 98 + 10
+    assert lag.by_class[LAG_BOUNDS_MS.index(1_000)] == 5
+    lag.note(1e9)  # however long, it costs no more than a minute
+    assert len(lag.recent_ms) == limits.LAG_MINUTE_MS // limits.LAG_PROBE_MS
+    assert lag.by_class[-1] == limits.LAG_MINUTE_MS // limits.LAG_PROBE_MS
+
+
+@pytest.mark.rule("H54")
+def test_the_lag_is_measured():
+    async def whole():
+        runtime = FakeRuntime()
+        load = Load(runtime)
+        load.start()
+        await asyncio.sleep(0)
+        runtime.advance(30)  # as if something else had held the loop
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        load.stop()
+        assert max(load.lag.recent_ms) == 30
+
+    asyncio.run(whole())
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("H50")
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"authorization": "Bearer 0123456789abcdeX"}, {"authorization": "Bearer "}, PROXIED],
+)
+def test_metrics_are_for_who_shows_the_token(play, token, headers):
+    async def scene(stage):
+        answer = await stage.ask("GET", "/metrics", None, headers)
+        unknown = await stage.ask("GET", "/metricks", None, headers)
+        assert (answer.status, answer.json()["type"]) == (404, "route-not-found")
+        assert answer.json()["message"] == unknown.json()["message"]
+
+    play(scene, metrics_token=token)
+
+
+@pytest.mark.rule("H50")
+@pytest.mark.parametrize("token", ["short", "x" * 15, "with a space in it all", "é" * 20, ""])
+def test_a_weak_token_is_refused_and_not_repeated(token):
+    with pytest.raises(InvalidInput, match="--metrics-token must be 16") as caught:
+        Settings(metrics_token=token)
+    assert not token or token not in caught.value.message
+
+
+@pytest.mark.rule("H51")
+def test_metrics_tell_what_was_done(play):
+    async def scene(stage):
+        step = ["update", "todos", stage.app_id, {"a": 1}]
+        for _ in range(3):
+            await stage.ask("POST", "/admin/transact", {"steps": [step]}, stage.admin())
+        await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin())
+        found = await scrape(stage)
+        assert found["trice_writes_total", "commits"] == 3
+        assert found["trice_http_requests_total", "2xx"] == 3
+        assert found["trice_http_requests_total", "4xx"] == 1
+        assert found["trice_sessions",] == 0
+        assert found["trice_app_commits", stage.app_id] == 3
+        for name in ("transactions", "long_reads", "news", "first_answers"):
+            assert found["trice_waiting", name] == 0
+        for name in ("patched", "rerun_node", "rerun_query", "rerun_on_thread"):
+            assert ("trice_queries_total", name) in found
+        assert ("trice_refreshes_total", "silent") in found
+        assert found["trice_loop_lag_seconds_count",] == 0
+
+    play(scene, metrics_token=TOKEN)
+
+
+@pytest.mark.rule("H51")
+def test_totals_outlive_the_apps_they_are_of(play, monkeypatch):
+    async def scene(stage):
+        step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
+        await stage.ask("POST", "/admin/transact", step, stage.admin())
+        await stage.apps.delete(stage.app_id)
+        found = await scrape(stage)
+        assert found["trice_writes_total", "commits"] == 1
+        assert ("trice_app_commits", stage.app_id) not in found
+
+    play(scene, metrics_token=TOKEN)
+
+
+@pytest.mark.rule("H52")
+def test_few_apps_are_named(play, monkeypatch):
+    monkeypatch.setattr(limits, "METRICS_APPS_MAX", 2)
+
+    async def scene(stage):
+        for _ in range(4):
+            app, _ = await stage.apps.create(title="x", is_open=True)
+            stage.apps.give_back(app)
+        step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
+        await stage.ask("POST", "/admin/transact", step, stage.admin())
+        found = await scrape(stage)
+        named = [labels for name, *labels in found if name == "trice_app_commits"]
+        assert len(named) == 2
+        assert [stage.app_id] in named
+
+    play(scene, metrics_token=TOKEN)
+
+
+@pytest.mark.rule("H57")
+def test_the_library_of_metrics_is_loaded_by_who_asks():
+    script = "import sys, trice.server; print('prometheus_client' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+# --- slow work ------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A runtime whose clock moves by 300 ms each time it is read, so that everything is slow."""
+
+    def __init__(self) -> None:
+        self._runtime = FakeRuntime()
+
+    def monotonic_ms(self) -> float:
+        self._runtime.advance(300)
+        return self._runtime.monotonic_ms()
+
+
+def lines(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "trice.slow"]
+
+
+SECRET = "hidden-value"
+
+
+@pytest.mark.rule("H55")
+def test_slow_work_is_logged_with_its_cost_and_without_values(play, caplog):
+    async def scene(stage):
+        database = (await stage.apps.lend(stage.app_id)).database
+        database._slow_log = SlowLog(Slow(), slow_ms=300)
+        steps = [
+            ["update", "todos", stage.app_id, {"title": SECRET}],
+            ["update", "owner", stage.app_id, {"name": SECRET}],
+            ["link", "todos", stage.app_id, {"owner": stage.app_id}],
+        ]
+        await database.transact_admin(steps, identity=ADMIN)
+        query = {"todos": {"$": {"where": {"title": SECRET}}, "owner": {}}}
+        await database.query(query, identity=ADMIN)
+        rules = {"todos": {"allow": {"$default": "size(data.title.lowerAscii()) > 1"}}}
+        await stage.apps.set_rules(stage.app_id, rules)
+        await database.query({"todos": {}}, identity=GUEST)
+        with pytest.raises(InvalidInput):
+            await database.query({"todos": {"$": {"nope": SECRET}}}, identity=ADMIN)
+        write, read, ruled, failed = lines(caplog)
+        app = f"slow app={stage.app_id}"
+        assert write == f"{app} kind=transaction ms=300.0 rows=2 links=1 failed=False rule-steps=0"
+        assert read.startswith(f"{app} kind=query ms=300.0 read=todos=1 todos.owner=1 plan=")
+        assert read.partition("plan=")[2].startswith("todos: ")
+        assert " | owner: SEARCH " in read
+        assert int(ruled.rpartition("rule-steps=")[2]) > 0
+        assert failed == f"{app} kind=query ms=300.0 failed=True"
+        assert SECRET not in "".join((write, read, ruled, failed))
+        stage.apps.give_back(await stage.apps.lend(stage.app_id))
+
+    play(scene)
+
+
+@pytest.mark.rule("H55")
+@pytest.mark.parametrize(("slow_ms", "count"), [(0, 0), (301, 0), (300, 1)])
+def test_what_is_slow_is_a_setting(caplog, slow_ms, count):
+    log = SlowLog(Slow(), slow_ms=slow_ms)
+    log.ended("query", "a", log.now_ms(), dict)
+    assert (log.count, len(lines(caplog))) == (count, count)
+
+
+@pytest.mark.rule("H56")
+def test_lines_about_slow_work_are_few(caplog):
+    runtime = FakeRuntime()
+    log = SlowLog(runtime, slow_ms=10)
+    began_ms = log.now_ms() - 10
+    for app in ("a", "b", "c", "d", "e"):
+        for _ in range(30):
+            log.ended("query", app, began_ms, dict)
+    assert len(lines(caplog)) == limits.SLOW_LINES_MAX
+    assert sum(" app=a " in line for line in lines(caplog)) == limits.SLOW_LINES_PER_APP_MAX
+    assert log.count == 150
+    runtime.advance(60_000)
+    log.ended("query", "a", began_ms, dict)
+    assert lines(caplog)[-1].endswith(f"left-out={150 - limits.SLOW_LINES_MAX}")
+    log.ended("query", "a", began_ms, dict)
+    assert "left-out" not in lines(caplog)[-1]

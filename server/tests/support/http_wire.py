@@ -1,0 +1,137 @@
+"""HTTP connections over loopback whose time a test holds in its hands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from support.runtime import FakeRuntime
+from trice.api.bounded_http import make_http_class
+from trice.api.connections import Connections
+from trice.api.middleware import Boundary, json_response
+
+WAIT_S = 10
+"""How long a test waits for what must come; never reached unless it fails."""
+
+
+async def until(is_so: Callable[[], Any]) -> None:
+    """Let the loop run until something is so."""
+    async with asyncio.timeout(WAIT_S):
+        while not is_so():  # noqa: ASYNC110 - of what others do nobody tells by an event
+            await asyncio.sleep(0)
+
+
+class Client:
+    """One connection from the other side."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> bytes:
+        """The next status line and headers."""
+        async with asyncio.timeout(WAIT_S):
+            return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def bytes(self, count: int) -> bytes:
+        async with asyncio.timeout(WAIT_S):
+            return await self._reader.readexactly(count)
+
+    async def rest(self) -> bytes:
+        """All that comes until the server ends the connection."""
+        async with asyncio.timeout(WAIT_S):
+            try:
+                return await self._reader.read()
+            except ConnectionError:
+                return b""
+
+    async def get(self, path: str) -> bytes:
+        """Ask, and take the head and body of the answer."""
+        self.say(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())
+        head = await self.head()
+        size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        return head + await self.bytes(int(size))
+
+
+class Wire:
+    """A listening server. Its app answers `/large/N` with N bytes, `/wait` once `gate` is set, and
+    any POST with the number of bytes that came."""
+
+    def __init__(self, **options: Any) -> None:
+        self.runtime = FakeRuntime()
+        self.gate = asyncio.Event()
+        self.connections = Connections(self.runtime, **options)
+        self.made: list[Any] = []
+        self._clients: list[Client] = []
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path == "/wait":
+            await self.gate.wait()
+        size = int(path.rpartition("/")[2]) if path.startswith("/large/") else 0
+        received, has_more = 0, scope["method"] == "POST"
+        while has_more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            received += len(message["body"])
+            has_more = message["more_body"]
+        await json_response("x" * size or received)(scope, receive, send)
+
+    async def open(self) -> None:
+        app = Boundary(self._app, runtime=self.runtime)
+        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=75)
+        config.load()
+        state, made = ServerState(), make_http_class(self.connections)
+
+        def accept() -> asyncio.Protocol:
+            self.made.append(made(config=config, server_state=state, app_state={}))
+            return self.made[-1]
+
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(accept, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def client(self, address: str = "127.0.0.1") -> Client:
+        """A new connection, from an address of this machine."""
+        count = len(self.made)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, local_addr=(address, 0)
+        )
+        await until(lambda: len(self.made) > count and self.made[count].transport is not None)
+        self._clients.append(Client(reader, writer))
+        return self._clients[-1]
+
+    def pass_time(self, duration_ms: int) -> None:
+        """As the server sees it while its loop runs."""
+        while duration_ms > 0:
+            self.runtime.advance(min(duration_ms, 1_000))
+            duration_ms -= 1_000
+            self.connections.check()
+
+    async def close(self) -> None:
+        self.gate.set()
+        for client in self._clients:
+            client.writer.close()
+        self._server.close()
+        await until(lambda: not len(self.connections))
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def wire(**options: Any) -> AsyncIterator[Wire]:
+    made = Wire(**options)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
