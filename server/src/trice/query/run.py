@@ -282,8 +282,15 @@ def order_key(form: FormPlan, row: Row) -> tuple[bool, Any, Cell]:
 
 
 def _is_any_coarse(form: FormPlan, rows: Sequence[Row]) -> bool:
-    """Whether numbers in these rows, which they are in order of, may share a double."""
-    return is_coarse(order_of(form, rows[0])) or is_coarse(order_of(form, rows[-1]))
+    """Whether numbers in these rows, which they are in order of, may share a double.
+
+    Then the least or the greatest does; nulls stand before or behind them.
+    """
+    for way in (rows, reversed(rows)):
+        edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
+        if is_coarse(edge):
+            return True
+    return False
 
 
 def _cursor(form: FormPlan, row: Row) -> list[object]:
