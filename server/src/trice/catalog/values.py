@@ -174,19 +174,6 @@ def order_run(cell: Cell) -> tuple[Cell, Cell]:
     return max(low, INT64_MIN), high if high <= INT64_MAX else double
 
 
-def json_type(value: Any) -> str:
-    """The JSON type as error messages name it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
 def inferred_bit(value: Any) -> int:
     """The bit a written value adds to its attr's inferred types; null adds none."""
     return _BITS.get(type(value), INFERRED_BITS["json"])
