@@ -32,6 +32,7 @@ def test_health_answers_200_and_503_while_stopping(play):
         ("DELETE", "/health/x", ""),
         ("PATCH", "/admin/transact", " PATCH /admin/transact is none: this path takes POST."),
         ("OPTIONS", "/admin/query", " OPTIONS /admin/query is none: this path takes POST."),
+        ("HEAD", "/runtime/sse", " HEAD /runtime/sse is none: this path takes GET and POST."),
         ("PUT", "/runtime/sse", " PUT /runtime/sse is none: this path takes GET and POST."),
         (
             "GET",

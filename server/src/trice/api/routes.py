@@ -92,7 +92,10 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     yield Route("/health", health.health)
     yield Route("/health/system", health.system)
     yield WebSocketRoute(_SOCKET_PATH, sync.websocket)
-    yield Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
+    events = Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
+    # Its answer never ends, so nothing after a HEAD on the same connection would be answered.
+    events.methods = {"GET"}
+    yield events
     yield Route("/runtime/sse", sync.push_events, methods=["POST"])
     yield Route("/runtime/framework/query", admin.framework_query, methods=["POST"])
     for module in (auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings):
