@@ -112,13 +112,30 @@ def invalid(
     source      instant-semantics §2.3
     """
     texts = [str(entry["message"]) for entry in errors if entry.get("message")]
+    # Sentences stand beside each other; Instant's own texts, which have no full stop, are a list.
+    joint = " " if all(text.endswith(".") for text in texts) else ", "
     text = message or ": ".join(
-        [f"Validation failed for {data_type}", *([", ".join(texts)] if texts else [])]
+        [f"Validation failed for {data_type}", *([joint.join(texts)] if texts else [])]
     )
     return InvalidInput(
         "validation-failed",
         text,
         {"data-type": data_type, "input": given, "errors": [dict(entry) for entry in errors]},
+    )
+
+
+def no_record(record_type: str, told: str, args: Mapping[str, Any] | None = None) -> NotFound:
+    """Build Instant's `record-not-found` error.
+
+    record_type   what was looked for: "app", "app-user", …
+    told          a sentence to the caller
+    args          what it was looked for by
+    source        instant-http §0.9
+    """
+    return NotFound(
+        "record-not-found",
+        f"Record not found: {record_type}. {told}",
+        {"record-type": record_type, "args": [] if args is None else [dict(args)]},
     )
 
 

@@ -43,7 +43,8 @@ class Stage:
         self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Exchange:
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        return Exchange(self.asgi, method, target, headers or {}, raw)
+        kind = {"content-type": "application/json"} if raw else {}
+        return Exchange(self.asgi, method, target, {**kind, **(headers or {})}, raw)
 
     async def ask(
         self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None

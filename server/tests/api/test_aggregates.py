@@ -23,6 +23,23 @@ def test_one_answer_has_totals_in_the_place_of_the_list(play, who):
     play(scene)
 
 
+@pytest.mark.rule("Q162")
+def test_a_count_alone_is_answered_likewise(play):
+    async def scene(stage):
+        for entity in (T1, T1.replace("1", "2")):
+            steps = {"steps": [["update", "todos", entity, {"minutes": 4}]]}
+            await stage.ask("POST", "/admin/transact", steps, stage.admin())
+        query = {"todos": {"$": {"aggregate": "count"}}, "nowhere": {"$": {"aggregate": "count"}}}
+        answer = await stage.ask("POST", "/admin/query", {"query": query}, stage.admin())
+        assert answer.json() == {"todos": {"count": 2}, "nowhere": {"count": 0}}
+        events = stage.start("POST", "/admin/subscribe-query", {"query": query}, stage.admin())
+        first = await events.event(1)
+        assert first["result"] == first["result-meta"]["aggregate"] == answer.json()
+        await events.hang_up()
+
+    play(scene)
+
+
 @pytest.mark.rule("Q124", "L60")
 def test_event_streams_carry_totals_and_their_refreshes(play):
     async def scene(stage):

@@ -7,6 +7,7 @@ import pytest
 from trice import limits
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
+ADMIN_TOKEN = "app-admin-token"
 T1 = "e1000000-0000-4000-8000-000000000001"
 
 
@@ -22,23 +23,37 @@ def test_health_answers_200_and_503_while_stopping(play):
     play(scene)
 
 
-@pytest.mark.rule("H2")
+@pytest.mark.rule("H2", "H64")
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "more"),
     [
-        ("GET", "/nowhere"),
-        ("GET", "/admin/query"),
-        ("DELETE", "/health/x"),
-        ("PATCH", "/admin/transact"),
-        ("OPTIONS", "/admin/query"),
-        ("PROPFIND", "/nowhere"),
+        ("GET", "/nowhere", ""),
+        ("GET", "/admin/query", " GET /admin/query is none: this path takes POST."),
+        ("DELETE", "/health/x", ""),
+        ("PATCH", "/admin/transact", " PATCH /admin/transact is none: this path takes POST."),
+        ("OPTIONS", "/admin/query", " OPTIONS /admin/query is none: this path takes POST."),
+        ("HEAD", "/runtime/sse", " HEAD /runtime/sse is none: this path takes GET and POST."),
+        ("PUT", "/runtime/sse", " PUT /runtime/sse is none: this path takes GET and POST."),
+        (
+            "GET",
+            "/dash/apps/x/test_users/",
+            " GET /dash/apps/x/test_users/ is none: leave out the slash at its end.",
+        ),
+        ("GET", "/health/", " GET /health/ is none: leave out the slash at its end."),
+        ("GET", "//", ""),
+        (
+            "GET",
+            "/runtime/session",
+            " /runtime/session takes WebSockets only; /runtime/sse is for HTTP.",
+        ),
+        ("PROPFIND", "/nowhere", ""),
     ],
 )
-def test_unknown_routes_and_methods_are_404_json(play, method, path):
+def test_unknown_routes_and_methods_are_404_json(play, method, path, more):
     async def scene(stage):
         answer = await stage.ask(method, path)
         assert answer.status == 404
-        assert answer.json()["message"] == "Oops! We couldn't match this route."
+        assert answer.json()["message"] == f"Oops! We couldn't match this route.{more}"
 
     play(scene)
 
@@ -198,16 +213,23 @@ def test_query_and_transact_with_the_admin_token(play):
     play(scene)
 
 
-@pytest.mark.rule("H11")
+@pytest.mark.rule("H11", "H60", "H61")
 @pytest.mark.parametrize(
     ("headers", "code", "record"),
     [
-        ({"authorization": f"Bearer {NOBODY}"}, "record-not-found", "app-admin-token"),
-        ({"authorization": NOBODY}, "record-not-found", "app-admin-token"),
+        ({"authorization": f"Bearer {NOBODY}"}, "record-not-found", ADMIN_TOKEN),
+        ({"authorization": NOBODY}, "record-not-found", ADMIN_TOKEN),
         ({"authorization": "Bearer x"}, "param-malformed", None),
         ({"authorization": f"Bearer per_{'a' * 64}"}, "record-not-found", "instant-user"),
         ({}, "param-missing", None),
-        ({"authorization": "Bearer undefined"}, "param-missing", None),
+        ({"authorization": ""}, "param-malformed", None),
+        ({"authorization": "Bearer"}, "param-malformed", None),
+        ({"authorization": "Bearer undefined"}, "param-malformed", None),
+        ({"authorization": "bearer null", "as-email": "a@b.c"}, "param-malformed", None),
+        ({"authorization": f"Basic {NOBODY}"}, "param-malformed", None),
+        ({"authorization": f"BEARER {NOBODY}", "as-guest": "1"}, "record-not-found", ADMIN_TOKEN),
+        ({"app-id": NOBODY, "authorization": f"Bearer {NOBODY}"}, "record-not-found", ADMIN_TOKEN),
+        ({"app-id": NOBODY}, "param-missing", None),
         ({"as-token": NOBODY}, "record-not-found", "app-user"),
         ({"as-token": "x"}, "param-malformed", None),
         ({"as-email": "a@b.c"}, "param-missing", None),
@@ -221,6 +243,109 @@ def test_who_may_not_come_in(play, headers, code, record):
         answer = await stage.ask("POST", "/admin/query", {"query": {}}, sent)
         assert (answer.status, answer.json()["type"]) == (400, code)
         assert answer.json()["hint"].get("record-type") == record
+
+    play(scene)
+
+
+@pytest.mark.rule("H60")
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "x Bearer ", ""])
+def test_the_scheme_counts_in_any_case(play, scheme):
+    async def scene(stage):
+        headers = {"app-id": stage.app_id, "authorization": f"{scheme}{stage.token} "}
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
+        assert (answer.status, answer.json()) == (200, {})
+        path = f"/dash/apps/{stage.app_id}/auth"
+        assert (await stage.ask("GET", path, None, headers)).status == 200
+
+    play(scene)
+
+
+@pytest.mark.rule("H62")
+@pytest.mark.parametrize(
+    ("kind", "is_read"),
+    [
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("application/problem+json", True),
+        ("", False),
+        ("text/plain", False),
+        ("text/json", False),
+        ("application/x-www-form-urlencoded", False),
+        ("multipart/form-data; boundary=x", False),
+        ("application/jsonp", False),
+        ("text/plain; application/json", False),
+    ],
+)
+def test_only_what_is_said_to_be_json_is_read(play, kind, is_read):
+    async def scene(stage):
+        headers = stage.admin(**{"content-type": kind})
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
+        assert (answer.status == 200) is is_read
+        if not is_read:
+            error = answer.json()
+            assert (error["type"], error["hint"]["in"]) == (
+                "param-malformed",
+                ["headers", "content-type"],
+            )
+            assert '"application/json"' in error["message"]
+        answer = await stage.ask("POST", "/admin/query", b"", headers)
+        assert answer.json()["hint"]["in"] == ["body", "query"]
+
+    play(scene)
+
+
+@pytest.mark.rule("H62")
+@pytest.mark.parametrize(
+    ("coding", "status"), [("gzip", 400), ("br, gzip", 400), ("identity", 200)]
+)
+def test_bodies_are_not_inflated(play, coding, status):
+    async def scene(stage):
+        headers = stage.admin(**{"content-encoding": coding})
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
+        assert answer.status == status
+        if status == 400:
+            assert answer.json()["hint"]["in"] == ["headers", "content-encoding"]
+
+    play(scene)
+
+
+@pytest.mark.rule("H65")
+@pytest.mark.parametrize("value", ["true", "false", "", 0, 1, [], {}])
+def test_flags_are_not_guessed(play, value):
+    async def scene(stage):
+        guest = stage.admin(**{"as-guest": "1"})
+        for path, key, body in (
+            ("/admin/query", "inference?", {"query": {}}),
+            ("/admin/subscribe-query", "inference?", {"query": {}}),
+            ("/admin/transact", "throw-on-missing-attrs?", {"steps": []}),
+            ("/admin/transact_perms_check", "dangerously-commit-tx", {"steps": []}),
+        ):
+            headers = guest if "perms_check" in path else stage.admin()
+            answer = await stage.ask("POST", path, {**body, key: value}, headers)
+            assert (answer.status, answer.json()["type"]) == (400, "param-malformed"), path
+            assert answer.json()["hint"]["in"] == ["body", key]
+        for ok in (True, False, None):
+            body = {"query": {}, "inference?": ok}
+            answer = await stage.ask("POST", "/admin/query", body, stage.admin())
+            assert answer.status == 200
+
+    play(scene)
+
+
+@pytest.mark.rule("H66")
+def test_the_place_of_an_app_id_is_told(play):
+    async def scene(stage):
+        answer = await stage.ask("GET", "/runtime/sse")
+        places = [["headers", "app-id"], ["params", "app_id"]]
+        assert answer.json()["hint"] == {"in": places[0], "possible-ins": places}
+        answer = await stage.ask("GET", "/runtime/sse?app_id=x")
+        assert answer.json()["hint"] == {"in": places[1], "original-input": "x"}
+        answer = await stage.ask("GET", "/runtime/sse", None, {"app-id": "x"})
+        assert answer.json()["hint"] == {"in": places[0], "original-input": "x"}
+        headers = {"app-id": stage.app_id, "authorization": "Bearer my-secret"}
+        answer = await stage.ask("POST", "/admin/query", {"query": {}}, headers)
+        assert answer.json()["hint"] == {"in": ["headers", "authorization"]}
+        assert "my-secret" not in answer.body.decode()
 
     play(scene)
 

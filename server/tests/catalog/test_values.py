@@ -18,10 +18,10 @@ from trice.catalog.values import (
     encode_cell,
     has_order_column,
     inferred_bit,
-    json_type,
     order_cell,
     text_order,
 )
+from trice.protocol.quoting import json_type
 
 JSON = st.recursive(
     st.none()

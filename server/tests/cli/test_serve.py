@@ -53,6 +53,7 @@ def test_a_reader_that_never_reads_does_not_spoil_the_stop(tmp_path, signals):
         ]
         httpx.post(f"{url}/admin/transact", json={"steps": steps}, headers=headers, timeout=WAIT_S)
         body = b'{"query":{"todos":{}}}'
+        headers["content-type"] = "application/json"
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         request = "POST /admin/subscribe-query HTTP/1.1\r\nhost: x\r\n" + "".join(lines)
         address = url.removeprefix("http://").split(":")

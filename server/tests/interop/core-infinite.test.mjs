@@ -6,7 +6,7 @@ import './support/browser.mjs';
 import { id } from '@instantdb/core';
 import { connectCore } from './support/clients.mjs';
 import { schema, serialisedSchema } from './support/schema.mjs';
-import { createApp, startServer } from './support/server.mjs';
+import { createApp, post, startServer } from './support/server.mjs';
 import { nextMillisecond, until, within } from './support/wait.mjs';
 
 const PAGE = 4;
@@ -102,6 +102,47 @@ describe('[trap 6] infinite queries', () => {
       list.unsubscribe();
     });
   }
+
+  test('[Q160] integers that JavaScript reads as one number are shown once each', async () => {
+    const label = id();
+    const great = [993, 992, 993, 994, 995, 996, 992].map((n) => `9007199254740${n}`);
+    const rows = [...great, '1152921504606846977', '1152921504606846975', '7'].map((priority) => ({
+      id: id(),
+      priority,
+    }));
+    // Written as text: JavaScript cannot write these numbers.
+    const steps = rows.map(
+      (row) =>
+        `["create","todos","${row.id}",{"title":"t","done":false,"label":"${label}",` +
+        `"priority":${row.priority}}]`,
+    );
+    const headers = { 'app-id': app.id, authorization: `Bearer ${app.adminToken}` };
+    const written = await post(
+      `${server.url}/admin/transact`,
+      `{"steps":[${steps.join()}]}`,
+      headers,
+    );
+    assert.equal(written.status, 200, written.text);
+    for (const direction of ['asc', 'desc']) {
+      const whole = rows
+        .sort((x, y) => Number(x.priority) - Number(y.priority) || (x.id < y.id ? -1 : 1))
+        .map((row) => row.id);
+      if (direction === 'desc') whole.reverse();
+      const list = subscribe(label, { priority: direction });
+      const shown = () => list.answers.at(-1)?.data?.todos.map((todo) => todo.id) ?? [];
+      for (let count = PAGE; ; count += PAGE) {
+        const expected = whole.slice(0, count);
+        await until(
+          () => shown().join() === expected.join(),
+          () => `${direction}, ${count}: due ${expected}, shown ${shown()}`,
+        );
+        if (count >= whole.length) break;
+        await until(list.canLoad, 'a next page');
+        list.loadNextPage();
+      }
+      list.unsubscribe();
+    }
+  });
 
   test('by creation, newest first: what comes next comes on top', async () => {
     const label = id();

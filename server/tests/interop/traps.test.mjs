@@ -757,7 +757,12 @@ describe('transactions', () => {
     const unknown = await a.ask({ op: 'nonsense' });
     assert.deepEqual(
       [unknown.type, unknown.message, unknown.hint.op],
-      ['param-malformed', 'Invalid op', 'nonsense'],
+      [
+        'param-malformed',
+        'Invalid op: "nonsense". It must be one of "add-query", "init", "remove-query",' +
+          ' "transact".',
+        'nonsense',
+      ],
     );
   });
 

@@ -92,6 +92,8 @@ def order_key(attr: dict[str, Any], value: Any) -> tuple[Any, ...]:
             return (1, bytes(COLLATOR.getSortKey(value)))
         case "date":
             return (1, instant_ms(value))
+        case "number":
+            return (1, float(value))
         case _:
             return (1, value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,9 +63,17 @@ def add_paging(world: World, etype: str, options: dict[str, Any], cursors: Curso
         options["offset"] = draw.randint(0, 3)
     for name in ("after", "before"):
         if known and draw.random() < 0.35:
-            options[name] = draw.choice(known)
+            options[name] = _handed_back(draw, draw.choice(known))
             if draw.random() < 0.3:
                 options[name + "Inclusive"] = True
+
+
+def _handed_back(draw: random.Random, cursor: list[Any]) -> list[Any]:
+    """A cursor as a client sends it: one in JavaScript has read its numbers as doubles."""
+    entity, attr_id, value, *rest = cursor
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    read = int(float(value)) if is_number and value == int(value) else value
+    return [entity, attr_id, read if draw.random() < 0.5 else value, *rest]
 
 
 # --- where -------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ Step = list[Any]
 
 NAMES = ("a1", "Zz", "a0", "10", "2", "é", "ea", "", "A b", "%x_", "x\ny", "straße")
 NUMBERS = (0, 1, -1, 2.5, 100, 1e12)
+# Of these JavaScript reads three as one number, and two as another.
+GREAT_NUMBERS = (2**53, 2**53 + 1, 9007199254740992.0, -(2**60), -(2**60) - 1)
 DATES = (
     "2025-01-02T00:00:00Z",
     "2025-01-02T00:00:00.000Z",
@@ -88,7 +90,7 @@ class World:
             case "string":
                 return draw.choice(NAMES)
             case "number":
-                return draw.choice(NUMBERS)
+                return draw.choice((*NUMBERS, *GREAT_NUMBERS))
             case "boolean":
                 return draw.random() < 0.5
             case "date":

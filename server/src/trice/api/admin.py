@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import json_response
-from trice.api.parameters import is_true, json_body, malformed, missing
+from trice.api.parameters import flag_in, json_body, malformed, missing
 
 
 async def query(request: Request) -> Response:
@@ -20,7 +20,7 @@ async def query(request: Request) -> Response:
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
         tree = await lent.app.database.query(
-            body["query"], identity=lent.identity, is_inferring=is_true(body.get("inference?"))
+            body["query"], identity=lent.identity, is_inferring=flag_in(body, "inference?")
         )
         return json_response(tree)
 
@@ -34,7 +34,7 @@ async def transact(request: Request) -> Response:
         tx = await lent.app.database.transact_admin(
             body["steps"],
             identity=lent.identity,
-            throw_on_missing_attrs=is_true(body.get("throw-on-missing-attrs?")),
+            throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
         )
         return json_response({"tx-id": tx})
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection, Request
 
 from trice.api.parameters import malformed, missing, uuid_in
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App, Apps, wrong_admin_token
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import hash_token, identify, identify_email
 from trice.errors import InvalidInput, NotFound
@@ -20,6 +20,7 @@ from trice.identity import ADMIN, Identity, caller_ip
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
+_BEARER: Final = re.compile("bearer ", re.IGNORECASE)
 
 
 # --- from headers -------------------------------------------------------------------------------
@@ -27,21 +28,49 @@ _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
 
 def app_id_of(request: Request) -> AppId:
     """The app a request is about: header `app-id`, else query parameter `app_id`."""
-    given = request.headers.get("app-id") or request.query_params.get("app_id")
+    place = ("headers", "app-id")
+    given = request.headers.get("app-id")
+    if not given:
+        place, given = ("params", "app_id"), request.query_params.get("app_id")
     if given is None:
-        raise missing("headers", "app-id")
+        raise missing("headers", "app-id", possible=[["headers", "app-id"], ["params", "app_id"]])
     if find_uuid_bytes(given.strip()) is None:
-        raise malformed("headers", "app-id", given=given, accepted="a uuid")
+        raise malformed(*place, given=given, accepted="a uuid")
     return AppId(given.strip().lower())
 
 
 def bearer_token(request: Request) -> str | None:
-    """The text after the last `Bearer `; None when there is none, or JavaScript's `undefined`."""
+    """The text after the last `Bearer `, in any case; None when there is none, or JavaScript's
+    `undefined`: whoever may come without a token is nobody then."""
     header = request.headers.get("authorization")
     if header is None:
         return None
-    token = header.rpartition("Bearer ")[2].strip()
-    return None if token in ("", "undefined", "null") else token
+    token = _BEARER.split(header.strip())[-1].strip()
+    return None if token.lower() in ("", "bearer", "undefined", "null") else token
+
+
+def required_token(request: Request) -> str:
+    """The token of a request that must have one, in a form that tokens of apps have.
+
+    raises   InvalidInput without one; NotFound for tokens of people, which are not known here
+    """
+    if request.headers.get("authorization") is None:
+        raise missing("headers", "authorization")
+    token = bearer_token(request)
+    if token is not None and _PERSONAL_TOKEN.fullmatch(token):
+        raise NotFound(
+            "record-not-found",
+            "Record not found: instant-user. Personal access tokens are not built yet in this"
+            " version of trice; use the app's admin token.",
+            {"record-type": "instant-user", "args": []},
+        )
+    if token is None or find_uuid_bytes(token) is None:
+        accepted = '"Bearer <admin token>", with the admin token of the app, a uuid'
+        if token is None:
+            accepted += "; here it is empty, as when a variable for it is not set"
+        # The header is not repeated: it may hold a secret.
+        raise malformed("headers", "authorization", given=None, accepted=accepted)
+    return token
 
 
 def guest_of(request: HTTPConnection) -> Identity:
@@ -90,11 +119,24 @@ async def administered(request: Request) -> AsyncIterator[App]:
 
     raises   InvalidInput without a token; NotFound for one that is not this app's
     """
-    async with lent_app(request, app_id_of(request)) as app:
-        token = bearer_token(request)
-        if token is None:
-            raise missing("headers", "authorization")
-        _check_admin(app, token)
+    app_id = app_id_of(request)
+    async with _lent_to_admin(request, app_id, required_token(request)) as app:
+        yield app
+
+
+@asynccontextmanager
+async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIterator[App]:
+    """Lend an app to whoever holds its admin token.
+
+    raises   NotFound for a token that is not this app's, and for an app that is not there: there
+             is no such pair of app and token, and no more is told
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(lent_app(request, app_id))
+        except NotFound as failure:
+            raise wrong_admin_token() from failure
+        app.check_admin_token(token)
         yield app
 
 
@@ -161,8 +203,17 @@ async def admin_caller(request: Request) -> AsyncIterator[Lent]:
     The admin token alone acts as admin; with `as-email` it acts as that user. `as-token` and
     `as-guest` need no admin token.
     """
-    async with lent_app(request, app_id_of(request)) as app:
-        yield await _identify(app, request)
+    app_id = app_id_of(request)
+    # Who acts as somebody may do so without the admin token, but not with a wrong one.
+    is_acting = "as-token" in request.headers or (
+        "as-guest" in request.headers and "as-email" not in request.headers
+    )
+    if is_acting and bearer_token(request) is None:
+        async with lent_app(request, app_id) as app:
+            yield await _identify(app, request)
+    else:
+        async with _lent_to_admin(request, app_id, required_token(request)) as app:
+            yield await _identify(app, request)
 
 
 @asynccontextmanager
@@ -181,9 +232,7 @@ async def runtime_caller(request: Request) -> AsyncIterator[Lent]:
 
 
 async def _identify(app: App, request: Request) -> Lent:
-    token = bearer_token(request)
-    if token is not None:
-        _check_admin(app, token)
+    """Whom the `as-…` headers name; nobody named, the admin, whose token was checked."""
     guest = guest_of(request)
     as_token = request.headers.get("as-token")
     if as_token is not None:
@@ -194,31 +243,8 @@ async def _identify(app: App, request: Request) -> Lent:
         return Lent(app, identity, hash_token(given))
     as_email = request.headers.get("as-email")
     if as_email is not None:
-        if token is None:
-            raise missing("headers", "authorization")
         identity = await identify_email(app.database, as_email, request=guest)
         return Lent(app, identity)
     if request.headers.get("as-guest") is not None:
         return Lent(app, guest)
-    if token is None:
-        raise missing("headers", "authorization")
     return Lent(app, ADMIN)
-
-
-def _check_admin(app: App, token: str) -> None:
-    """Raise unless `token` is the app's admin token; of tokens, only these are known (§0.5)."""
-    if _PERSONAL_TOKEN.fullmatch(token):
-        raise NotFound(
-            "record-not-found",
-            "Record not found: instant-user. Personal access tokens are not built yet in this"
-            " version of trice; use the app's admin token.",
-            {"record-type": "instant-user", "args": []},
-        )
-    if find_uuid_bytes(token) is None:
-        raise InvalidInput(
-            "param-malformed",
-            'Malformed parameter: ["headers" "authorization"]; "Bearer <admin token>" with a uuid'
-            " is accepted.",
-            {"in": ["headers", "authorization"]},
-        )
-    app.check_admin_token(token)

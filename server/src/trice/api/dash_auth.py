@@ -25,7 +25,7 @@ from trice.auth.oauth import OAuth
 from trice.auth.oauth_clients import CHANGEABLE
 from trice.auth.origins import check_origin
 from trice.database import Change
-from trice.errors import NotFound, invalid
+from trice.errors import NotFound, invalid, no_record
 from trice.rules.values import iso_text
 from trice.runtime import new_uuid
 
@@ -209,17 +209,13 @@ async def change_settings(
 
 def not_found(record_type: str, record_id: str) -> NotFound:
     """No such record of an app."""
-    return NotFound(
-        "record-not-found",
-        f"Record not found: {record_type}",
-        {"record-type": record_type, "args": [{"id": record_id}]},
-    )
+    return no_record(record_type, "This app has none with this id.", {"id": record_id})
 
 
 def _name(body: dict[str, Any], key: str) -> str:
     name = text_in(body, key)
     if len(name) > limits.OAUTH_TEXT_CHARS_MAX:
-        accepted = f"text of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
+        accepted = f"a string of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
         raise malformed("body", key, given=None, accepted=accepted)
     return name
 

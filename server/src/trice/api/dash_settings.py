@@ -216,7 +216,7 @@ async def add_test_user(request: Request) -> Response:
         body = await json_body(request)
         email, code = email_in(body, "email"), body.get("code")
         if not isinstance(code, str) or _CODE.fullmatch(code) is None:
-            raise malformed("body", "code", given=code, accepted="a text of six digits")
+            raise malformed("body", "code", given=code, accepted="a string of six digits")
         runtime = request.app.state.runtime
         made = TestUser(new_uuid(runtime), email, code, runtime.now_ms())
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice.api.callers import Lent, admin_caller, bearer_token
+from trice.api.callers import Lent, admin_caller, required_token
 from trice.api.middleware import json_response
-from trice.api.parameters import is_true, json_body, malformed, missing
+from trice.api.parameters import flag_in, json_body, malformed, missing
 from trice.errors import invalid
 from trice.rules.document import Rules
 
@@ -30,7 +30,7 @@ async def query(request: Request) -> Response:
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
         explainer = await _explainer(request, lent, body)
-        found = await explainer.query(body["query"], is_inferring=is_true(body.get("inference?")))
+        found = await explainer.query(body["query"], is_inferring=flag_in(body, "inference?"))
         return json_response(found.wire())
 
 
@@ -45,8 +45,8 @@ async def transact(request: Request) -> Response:
         explainer = await _explainer(request, lent, body)
         found = await explainer.transact(
             body["steps"],
-            throw_on_missing_attrs=is_true(body.get("throw-on-missing-attrs?")),
-            may_commit=is_true(body.get("dangerously-commit-tx")),
+            throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
+            may_commit=flag_in(body, "dangerously-commit-tx"),
         )
         return json_response(found.wire())
 
@@ -59,8 +59,7 @@ async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Expl
     # Imported here: what explains rules is no part of an idle server.
     from trice.debug import Explainer
 
-    if bearer_token(request) is None:
-        raise missing("headers", "authorization")
+    required_token(request)
     if lent.identity.is_admin:
         problem = (
             "Cannot test perms as admin. Act as somebody: send the header `as-email`, `as-token` "

@@ -104,8 +104,9 @@ async def token(request: Request) -> Response:
     {"refresh_token"?: of a guest, "extra_fields"?} in JSON only
     → {"user", "created", "refresh_token"}
     """
-    is_form = request.headers.get("content-type", "").startswith(_FORM_TYPE)
-    body = await _form(request) if is_form else await json_body(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_form = kind == _FORM_TYPE
+    body = await _form(request) if is_form else await json_body(request, also=_OR_FORM)
     values: dict[str, Any] = {**body, **request.path_params}
     code = uuid_in(values, "code")
     verifier = _short(values, "code_verifier", place="body")
@@ -135,6 +136,7 @@ async def id_token(request: Request) -> Response:
 # --- reading ------------------------------------------------------------------------------------
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_OR_FORM: Final = f' or "{_FORM_TYPE}"'
 
 
 def _oauth(request: Request) -> OAuth:
@@ -159,7 +161,7 @@ def _short(values: Mapping[str, Any], key: str, *, place: str = "params") -> str
     if given is None or given == "":
         return None
     if not isinstance(given, str) or len(given) > limits.OAUTH_TEXT_CHARS_MAX:
-        accepted = f"text of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
+        accepted = f"a string of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
         raise malformed(place, key, given=None, accepted=accepted)
     return given
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
@@ -12,47 +13,78 @@ from trice import limits
 from trice.auth.emails import find_email
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import find_uuid_bytes, uuid_text
+from trice.protocol.quoting import brief, why_no_json
 
 Values = Mapping[str, Any]
 
+_OTHER_JSON: Final = re.compile(r"application/[^/ ]+\+json")
 
-def missing(*path: str) -> InvalidInput:
-    """A required parameter is absent."""
-    return InvalidInput("param-missing", f"Missing parameter: {_vector(path)}", {"in": list(path)})
+
+def missing(*path: str, possible: list[list[str]] | None = None) -> InvalidInput:
+    """A required parameter is absent.
+
+    possible   where it may stand, if there is more than one place
+    """
+    hint: dict[str, Any] = {"in": list(path)}
+    message = f"Missing parameter: {_vector(path)}"
+    if possible is not None:
+        hint["possible-ins"] = possible
+        message += f". It may stand in {' or '.join(map(_vector, possible))}."
+    return InvalidInput("param-missing", message, hint)
 
 
 def malformed(*path: str, given: Any, accepted: str) -> InvalidInput:
-    """A parameter has the wrong form; `accepted` says which would do: "a uuid"."""
-    return InvalidInput(
-        "param-malformed",
-        f"Malformed parameter: {_vector(path)}. It must be {accepted}.",
-        {"in": list(path), "original-input": given},
-    )
+    """A parameter has the wrong form; `accepted` says which would do: "a uuid".
+
+    given   what the hint repeats; None: nothing, as it may hold a secret, or is long, or null
+    """
+    hint = {"in": list(path)} if given is None else {"in": list(path), "original-input": given}
+    message = f"Malformed parameter: {_vector(path)}. It must be {accepted}."
+    return InvalidInput("param-malformed", message, hint)
 
 
-def _vector(path: tuple[str, ...]) -> str:
+def _vector(path: Iterable[str]) -> str:
     return "[" + " ".join(f'"{part}"' for part in path) + "]"
 
 
-async def json_body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request; an empty body is an empty object."""
+async def json_body(request: Request, *, also: str = "") -> dict[str, Any]:
+    """The JSON object of a request; an empty body is an empty object, whatever its type.
+
+    also     what else the route takes, for the message: `, or "application/…"`
+    raises   InvalidInput for a body that is not said to be JSON: a page of another site may send
+             text and forms here without the browser asking first
+    """
     raw = await request.body()
     if not raw:
         return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not _OTHER_JSON.fullmatch(kind):
+        accepted = f'"application/json"{also}; the body is read as nothing else'
+        raise malformed("headers", "content-type", given=brief(kind) or None, accepted=accepted)
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise malformed(
+            *("headers", "content-encoding"),
+            given=brief(request.headers["content-encoding"]),
+            accepted="absent: bodies of requests are read as they are",
+        )
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as cause:
         raise InvalidInput(
-            "param-malformed", f"The body is not valid JSON: {cause}.", {"in": ["body"]}
+            "param-malformed", f"The body is not valid JSON: {why_no_json(cause)}", {"in": ["body"]}
         ) from cause
     if not isinstance(body, dict):
-        raise malformed("body", given="not an object", accepted="a JSON object")
+        raise malformed("body", given=brief(body), accepted="a JSON object")
     return body
 
 
-def is_true(value: Any) -> bool:
-    """Whether an optional JSON flag was given as true."""
-    return value is True
+def flag_in(values: Values, key: str) -> bool:
+    """An optional flag; absent and null are false."""
+    given = values.get(key)
+    if given is None or isinstance(given, bool):
+        return given is True
+    # "false" must not count as true, nor "true" as false.
+    raise malformed("body", key, given=brief(given), accepted="true or false")
 
 
 def email_in(values: Values, key: str, *, place: str = "body") -> str:
@@ -100,7 +132,7 @@ def text_in(values: Values, key: str, *, place: str = "body") -> str:
         raise missing(place, key)
     text = str(given) if type(given) in (int, float) else given
     if not isinstance(text, str) or not text.strip():
-        raise malformed(place, key, given=given, accepted="text that is not blank")
+        raise malformed(place, key, given=given, accepted="a string that is not blank")
     return text.strip()
 
 

@@ -112,7 +112,7 @@ def _name_in(body: dict[str, Any]) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or len(given) > limits.PASSKEY_NAME_CHARS_MAX:
-        accepted = f"text of at most {limits.PASSKEY_NAME_CHARS_MAX} characters"
+        accepted = f"a string of at most {limits.PASSKEY_NAME_CHARS_MAX} characters"
         raise malformed("body", "name", given=None, accepted=accepted)
     return given.strip() or None
 

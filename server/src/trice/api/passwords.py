@@ -122,7 +122,7 @@ def password_in(body: dict[str, Any], key: str = "password") -> str:
     if body.get(key) is None:
         raise missing("body", key)
     if not isinstance(body[key], str):
-        raise malformed("body", key, given=None, accepted="text")
+        raise malformed("body", key, given=None, accepted="a string")
     return str(body[key])
 
 

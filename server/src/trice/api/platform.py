@@ -14,7 +14,7 @@ from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing
 from trice.apps.apps import Apps
 from trice.apps.registry import AppRow
-from trice.errors import NotFound, PermissionDenied
+from trice.errors import PermissionDenied, no_record
 from trice.protocol.ids import find_uuid_bytes
 
 
@@ -33,7 +33,7 @@ async def create_ephemeral(request: Request) -> Response:
     if isinstance(title, (int, float)) and not isinstance(title, bool):
         title = str(title)  # non-blank text may come as a number (instant-http §0.4)
     if not isinstance(title, str) or not title.strip() or len(title) > limits.APP_TITLE_CHARS_MAX:
-        accepted = f"text of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
+        accepted = f"a string of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
         raise malformed("body", "title", given=title, accepted=accepted)
     throttle_of(request).new_app(guest_of(request).ip)
     app, token = await apps.create(
@@ -58,9 +58,7 @@ async def get_ephemeral(request: Request) -> Response:
         raise malformed("params", "app_id", given=app_id, accepted="a uuid")
     row = apps.get_row(app_id)
     if row.expires_ms is None:
-        raise NotFound(
-            "record-not-found", "Record not found: app", {"record-type": "app", "args": []}
-        )
+        raise no_record("app", "There is no throw-away app with this id.", {"app-id": app_id})
     return json_response({"app": _row(row), "expires_ms": row.expires_ms})
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from trice.api import (
@@ -41,6 +41,7 @@ from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
+from trice.protocol.quoting import bare
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
@@ -57,6 +58,10 @@ NOT_BUILT: Final = {
     "/webhooks": "Webhooks",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
+
+
+_SOCKET_PATH: Final = "/runtime/session"
+_CATCH_ALL: Final = "/{path:path}"
 
 
 def build_app(
@@ -109,8 +114,11 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     yield Route("/health/system", health.system)
     yield Route("/health/load", health.load, methods=["GET"])
     yield Route("/metrics", scrape.metrics, methods=["GET"])
-    yield WebSocketRoute("/runtime/session", sync.websocket)
-    yield Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
+    yield WebSocketRoute(_SOCKET_PATH, sync.websocket)
+    events = Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
+    # Its answer never ends, so nothing after a HEAD on the same connection would be answered.
+    events.methods = {"GET"}
+    yield events
     yield Route("/runtime/sse", sync.push_events, methods=["POST"])
     yield Route("/runtime/framework/query", admin.framework_query, methods=["POST"])
     for module in (auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings):
@@ -126,22 +134,48 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
     for folder in sorted(sample_dir.iterdir()) if sample_dir is not None else ():
         if (folder / "dist").is_dir():
             yield Mount(f"/sample/{folder.name}", StaticFiles(directory=folder / "dist", html=True))
-    yield Route("/{path:path}", _anything_else, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
+    yield Route(_CATCH_ALL, _anything_else, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
 
 
 async def _no_route(request: Request, failure: Exception) -> Response:
     """What starlette refuses by itself: a method no route takes, a missing file."""
-    raise _unknown(request.url.path) from failure
-
-
-def _unknown(path: str) -> NotFound:
-    return NotFound("route-not-found", "Oops! We couldn't match this route.", {"path": path})
+    raise _unknown(request) from failure
 
 
 async def _anything_else(request: Request) -> Response:
-    """Say what is missing: a feature this version lacks, or a path nobody has (§7)."""
+    """Say what is missing: a method, a feature this version lacks, or a path nobody has (§7)."""
     path = request.url.path
-    for prefix, feature in NOT_BUILT.items():
-        if path == prefix or path.startswith(prefix + "/"):
-            raise not_built(feature)
-    raise _unknown(path)
+    if not _methods(request, path.rstrip("/")):
+        for prefix, feature in NOT_BUILT.items():
+            if path == prefix or path.startswith(prefix + "/"):
+                raise not_built(feature)
+    raise _unknown(request)
+
+
+def _unknown(request: Request) -> NotFound:
+    """No route has this path and method; which method or path is near, if one is."""
+    path = request.url.path
+    shown = f"{bare(request.method)} {bare(path)}"
+    message = "Oops! We couldn't match this route."
+    hint: dict[str, Any] = {"path": path}
+    methods, bare_path = _methods(request, path), path.rstrip("/")
+    if methods:
+        message += f" {shown} is none: this path takes {' and '.join(methods)}."
+        hint["methods"] = methods
+    elif path == _SOCKET_PATH:
+        message += f" {path} takes WebSockets only; /runtime/sse is for HTTP."
+    elif bare_path != path and _methods(request, bare_path):
+        message += f" {shown} is none: leave out the slash at its end."
+    return NotFound("route-not-found", message, hint)
+
+
+def _methods(request: Request, path: str) -> list[str]:
+    """The methods that a path takes, by routes of its own."""
+    scope = {"type": "http", "method": "", "path": path, "root_path": "", "headers": []}
+    return sorted(
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path != _CATCH_ALL
+        if route.matches(scope)[0] is not Match.NONE
+        for method in (route.methods or set()) - {"HEAD"}
+    )

@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from trice import limits
 from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import is_true, json_body, malformed, missing
+from trice.api.parameters import flag_in, json_body, malformed, missing
 from trice.errors import NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
@@ -211,7 +211,7 @@ async def push_events(request: Request) -> Response:
         if name not in body:
             raise missing("body", name)
     if not isinstance(body["messages"], list):
-        raise malformed("body", "messages", given=body["messages"], accepted="a list")
+        raise malformed("body", "messages", given=body["messages"], accepted="an array")
     stream = _find_stream(request, body["session_id"], body["sse_token"])
     for raw in _encoded(body["messages"]):
         await stream.socket.may_read()
@@ -242,7 +242,7 @@ async def subscribe_query(request: Request) -> Response:
             "client-event-id": new_uuid(request.app.state.runtime),
             "q": body["query"],
             "return-type": "tree",
-            "inference?": is_true(body.get("inference?")),
+            "inference?": flag_in(body, "inference?"),
         }
         stream.session.receive(orjson.dumps(message))
         return stream.response(has_retry=True)

@@ -18,7 +18,7 @@ from trice import limits
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
 from trice.database import Database
-from trice.errors import NotFound, Unavailable
+from trice.errors import NotFound, Unavailable, no_record
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
@@ -28,6 +28,19 @@ from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
 
 logger: Final = logging.getLogger("trice.apps")
+
+
+def wrong_admin_token() -> NotFound:
+    """The error for an admin token that is not the app's, and for any with an unknown app."""
+    return NotFound(
+        "record-not-found",
+        "Record not found: app-admin-token. There is no app with this id and this admin token.",
+        {
+            "record-type": "app-admin-token",
+            "args": [],
+            "message": "There is no app with this id and this admin token.",
+        },
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -54,15 +67,7 @@ class App:
         if find_uuid_bytes(token) is None or not hmac.compare_digest(
             hash_token(token), self.row.admin_token_hash
         ):
-            raise NotFound(
-                "record-not-found",
-                "Record not found: app-admin-token",
-                {
-                    "record-type": "app-admin-token",
-                    "args": [],
-                    "message": "This is not the admin token of this app.",
-                },
-            )
+            raise wrong_admin_token()
 
     @property
     def is_ephemeral(self) -> bool:
@@ -179,11 +184,8 @@ class Apps:
         """The app's row; raises NotFound for unknown and expired ones."""
         row = self._registry.find(AppId(app_id.lower()))
         if row is None or (row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()):
-            raise NotFound(
-                "record-not-found",
-                "Record not found: app",
-                {"record-type": "app", "args": [{"app-id": app_id}]},
-            )
+            told = "There is no app with this id, or its time is over."
+            raise no_record("app", told, {"app-id": app_id})
         return row
 
     def is_admin_token(self, token: str) -> bool:

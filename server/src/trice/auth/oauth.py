@@ -34,7 +34,7 @@ from trice.auth.providers import GitHub, GitHubUrls, OpenId, Provider
 from trice.auth.rows import Row, find_row
 from trice.auth.sealed import Seal
 from trice.database import Change
-from trice.errors import InvalidInput, NotFound, TriceError, invalid
+from trice.errors import InvalidInput, NotFound, TriceError, invalid, no_record
 from trice.identity import Identity
 from trice.log import fields
 from trice.protocol.ids import find_uuid_bytes
@@ -225,15 +225,12 @@ class OAuth:
         """
         row = await app.database.change(lambda change: _consume(change, CODES, code))
         if row is None:
-            raise NotFound(
-                "record-not-found",
-                "Record not found: app-oauth-code",
-                {"record-type": "app-oauth-code", "args": []},
-            )
+            told = "This app knows no such code, or it was used already; sign in again."
+            raise no_record("app-oauth-code", told)
         if self._is_older(row, limits.OAUTH_CODE_MINUTES):
             raise NotFound(
                 "record-expired",
-                "Record expired: app-oauth-code",
+                "Record expired: app-oauth-code. Sign in again.",
                 {"record-type": "app-oauth-code", "args": []},
             )
         check_verifier(

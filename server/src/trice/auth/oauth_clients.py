@@ -20,7 +20,7 @@ from trice.auth.origins import check_redirect_to, read_url
 from trice.auth.rows import Row, find_row
 from trice.auth.sealed import Seal
 from trice.database import Change, Look
-from trice.errors import InvalidInput, NotFound, invalid
+from trice.errors import InvalidInput, NotFound, invalid, no_record
 from trice.protocol.ids import find_uuid_bytes
 from trice.rules.values import iso_text
 from trice.runtime import Runtime, new_uuid
@@ -175,11 +175,8 @@ def _get_provider(look: Look, provider_id: Any) -> Provider:
 
 
 def _missing(record_type: str, args: Mapping[str, Any]) -> NotFound:
-    return NotFound(
-        "record-not-found",
-        f"Record not found: {record_type}",
-        {"record-type": record_type, "args": [dict(args)]},
-    )
+    (key,) = args
+    return no_record(record_type, f"This app has none with this {key.replace('-', ' ')}.", args)
 
 
 # --- changing -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from trice import limits
 from trice.apps.settings import Settings
 from trice.auth.origins import is_authorized, read_url
 from trice.errors import InvalidInput, invalid
+from trice.protocol.quoting import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ def relying_party(settings: Settings, origin: str, *, rp_id: str | None) -> str:
     }
     if not url.host.endswith(f".{rp_id}") or rp_id not in hosts:
         message = (
-            f"`rp-id` {rp_id!r} is not accepted for {origin}. Accepted are its host, and parent"
-            " domains of it that are authorized as generic origins of this app."
+            f"`rp-id` {quote(rp_id)} is not accepted for {origin}. Accepted are its host, and"
+            " parent domains of it that are authorized as generic origins of this app."
         )
         raise invalid("passkey", rp_id, [{"message": message, "in": ["body", "rp-id"]}])
     return rp_id
@@ -133,7 +134,7 @@ def _malformed(*path: str) -> InvalidInput:
 
 def _refuse_origin(origin: str, reason: str) -> InvalidInput:
     message = (
-        f"Passkeys cannot be used from {origin[:200]!r}: {reason}. Authorize the address of the"
+        f"Passkeys cannot be used from {quote(origin)}: {reason}. Authorize the address of the"
         " website as a generic origin of the app."
     )
     return invalid("origin", origin[:200], [{"message": message, "in": ["headers", "origin"]}])

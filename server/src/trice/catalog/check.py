@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.dates import is_date_text
-from trice.catalog.values import INT64_MAX, INT64_MIN, dump_document, json_type
+from trice.catalog.values import INT64_MAX, INT64_MIN, dump_document
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import EntityId, uuid_text
+from trice.protocol.quoting import bare, json_type, quote
 
 # What a JavaScript Date can hold; in microseconds it still fits SQLite's 64-bit integers.
 _DATE_MS_MAX: Final = 8_640_000_000_000_000
 
 # A JavaScript number below 1e21 is sent with all its digits; the store keeps the nearest double.
 _INTEGER_MAX: Final = 2**1023
-
-_SAMPLE_CHARS: Final = 100
 
 
 def check_value(attr: Attr, value: Any, entity: EntityId) -> None:
@@ -68,11 +65,11 @@ def wrong_type(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
     given = json_type(value)
     message = (
         f"Invalid value type for {attr.name}. Value must be a {expected} "
-        f"but the provided value type is {given}. Got {_shown(value)}."
+        f"but the provided value type is {given}. Got `{quote(value)}`."
     )
     if expected == "date" and given in ("string", "number"):
         message = (
-            f"Invalid value type for {attr.name}. Value must be a date, but {_shown(value)} "
+            f"Invalid value type for {attr.name}. Value must be a date, but `{quote(value)}` "
             "is not one. Use epoch milliseconds or an ISO 8601 text."
         )
     return _refusal(attr, value, entity, message)
@@ -96,7 +93,7 @@ def check_name(name: Any, *, what: str, data_type: str, path: list[Any]) -> str:
         problem = f"a {what} is valid text of {limits.NAME_BYTES_MAX} bytes at most"
     if problem is not None:
         given = _sample(name)
-        message = f"Invalid {what} {given!r}: {problem}."
+        message = f"Invalid {what} {quote(name)}: {problem}."
         raise invalid(data_type, given, [{"expected": "name?", "in": path, "message": message}])
     assert isinstance(name, str)
     return name
@@ -164,7 +161,7 @@ def _check_document(attr: Attr, value: Any, entity: EntityId) -> int:
         elif isinstance(item, (int, float)):
             problem = _number_problem(item)
         else:
-            problem = f"{type(item).__name__} is no JSON value."
+            problem = "it is no JSON value."
         if problem is not None:
             raise _refusal(attr, None, entity, f"Invalid value for {attr.name}: {problem}")
     if attr.is_indexed or attr.is_unique:
@@ -217,33 +214,10 @@ def _refusal(
 def _sample(value: Any) -> Any:
     """The value as errors repeat it: long ones cut, and always something JSON can carry."""
     if isinstance(value, str):
-        cut = value if len(value) <= _SAMPLE_CHARS else value[:_SAMPLE_CHARS] + "…"
-        return cut.encode("utf-8", "replace").decode()
+        return bare(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
         is_plain = isinstance(value, float) or INT64_MIN <= value <= INT64_MAX
-        return value if is_plain and _number_problem(value) is None else _cut_number(value)
-    return _sample(_document_sample(value))
-
-
-def _shown(value: Any) -> str:
-    """The value as messages repeat it: JSON, cut."""
-    sample = _sample(value)
-    is_document = isinstance(value, (list, dict))
-    return f"`{sample if is_document else orjson.dumps(sample).decode()}`"
-
-
-def _cut_number(value: int | float) -> str:
-    """A number that JSON cannot carry, or not exactly, as text."""
-    if isinstance(value, int) and abs(value) > _INTEGER_MAX:
-        return f"(a number of {value.bit_length()} bits)"
-    return repr(value)[:_SAMPLE_CHARS]
-
-
-def _document_sample(value: Any) -> str:
-    """The beginning of a document as JSON text; a description if it is not JSON."""
-    try:
-        return dump_document(value).decode()
-    except (TypeError, ValueError, RecursionError):
-        return f"({type(value).__name__})"
+        return value if is_plain and _number_problem(value) is None else bare(value)
+    return quote(value)

@@ -17,6 +17,7 @@ one thing and both are NULL: the index then orders nulls by itself.
 
 from __future__ import annotations
 
+from math import inf, nextafter
 from typing import Any, Final
 
 import icu
@@ -43,6 +44,9 @@ _BITS: Final[dict[type, int]] = {
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
+
+DOUBLE_EXACT_MAX: Final = 2**53
+"""Up to here, and down to its negative, every integer is a double of its own."""
 
 
 class Missing:
@@ -129,7 +133,9 @@ def has_order_column(attr: Attr) -> bool:
 def order_cell(attr: Attr, cell: Cell) -> Cell:
     """The cell that orders a value of sortable `attr`: ICU key, instant in µs, or the cell itself.
 
-    NULL for null and missing, which come first ascending and last descending.
+    NULL for null and missing, which come first ascending and last descending. An integer beyond
+    DOUBLE_EXACT_MAX orders as the double next to it, which is what JavaScript reads: in the order
+    and in the cursors of clients, all that round to one double are one value.
     """
     if cell is None:
         return None
@@ -137,20 +143,35 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
         return text_order(cell) if isinstance(cell, str) else None
     if attr.checked_type == "date":
         return instant_us(cell) if isinstance(cell, (str, int, float)) else None
+    if attr.checked_type == "number" and type(cell) is int and is_coarse(cell):
+        return float(cell)
     return cell
 
 
-def json_type(value: Any) -> str:
-    """The JSON type as error messages name it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
+def is_coarse(cell: Cell) -> bool:
+    """Whether other numbers may share the double of this one."""
+    return isinstance(cell, (int, float)) and not -DOUBLE_EXACT_MAX < cell < DOUBLE_EXACT_MAX
+
+
+def order_run(cell: Cell) -> tuple[Cell, Cell]:
+    """The least and the greatest number that are stored and order as the order cell `cell` does.
+
+    Both are `cell` itself but for doubles of which several 64-bit integers are next.
+    """
+    if not is_coarse(cell):
+        return cell, cell
+    assert isinstance(cell, (int, float))
+    double = float(cell)
+    if not INT64_MIN <= double <= INT64_MAX + 1:
+        return cell, cell
+    whole = int(double)
+    low = (int(nextafter(double, -inf)) + whole + 1) // 2
+    high = (whole + int(nextafter(double, inf))) // 2
+    # Half way between two doubles the even one is next.
+    low += float(low) != double
+    high -= float(high) != double
+    # The double itself may be stored where integers end.
+    return max(low, INT64_MIN), high if high <= INT64_MAX else double
 
 
 def inferred_bit(value: Any) -> int:

@@ -11,6 +11,7 @@ Unknown keys are ignored. Absent and null are the same.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -74,3 +75,34 @@ NOT_BUILT_OPS: Final = {
 """Ops of the protocol this version answers with `not-built`, and the feature they belong to."""
 
 decoder: Final = msgspec.json.Decoder(Up)
+
+_MISFIT: Final = re.compile(
+    r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?"
+)
+_JSON_WORDS: Final = {
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+"""What the decoder calls a type, and what its sender does."""
+
+
+def explain_misfit(cause: Exception) -> tuple[list[str], str]:
+    """Where in a message a field has the wrong form, and what is accepted there.
+
+    cause    what `decoder` raised for a message that is JSON with a known op
+    returns  the path, empty for the message itself, and a sentence or the end of one
+    """
+    found = _MISFIT.search(str(cause))
+    if found is None:
+        return [], "It is not a message of this protocol."
+    wanted, given = (
+        " or ".join(_JSON_WORDS.get(name, name) for name in found[part].split(" | "))
+        for part in ("wanted", "given")
+    )
+    path = [name for name in (found["path"] or "").split(".") if name]
+    return path, f"It must be {wanted}, not {given}."

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
+from trice.protocol.quoting import quote
 from trice.query.ast import Aggregate, Measure, MeasureOp
-from trice.query.source import Place, Source, quote
+from trice.query.source import Place, Source
 
 COUNT: Final = "count"
 GROUP_BY: Final = "groupBy"

@@ -14,7 +14,7 @@ from typing import Final, Literal, assert_never
 
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us
-from trice.catalog.values import Cell, encode_cell, order_cell, text_order
+from trice.catalog.values import Cell, encode_cell, order_cell, order_run, text_order
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import AllOf, AnyOf, IdPrefix, Judged, Never, Op, Order, Scope, Test
 from trice.query.sql_where import is_by_instant
@@ -199,8 +199,10 @@ def page_anchor(lane: Lane, beyond: Cell, *, is_upward: bool) -> Anchor | None:
     beyond     what orders that row
     is_upward  the page was read from low to high
     """
-    low = BELOW_ALL if is_upward else end_of(beyond, -1)
-    high = end_of(beyond, 1) if is_upward else ABOVE_ALL
+    # Numbers lie in their lane exactly, while all that share a double are ties in the page.
+    least, most = order_run(beyond) if lane.measure == "cell" else (beyond, beyond)
+    low = BELOW_ALL if is_upward else end_of(least, -1)
+    high = end_of(most, 1) if is_upward else ABOVE_ALL
     if low <= end_of(None, -1) and high == ABOVE_ALL:
         return None
     return Anchor.of(_NO_CELLS, {Span(lane, low, high)})

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us
-from trice.catalog.values import json_type
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
+from trice.protocol.quoting import json_type, quote
 from trice.query.ast import Cursor, Order
-from trice.query.source import Place, Source, is_scalar, quote
+from trice.query.source import Place, Source, is_scalar
 
 CREATED_LABEL: Final = "serverCreatedAt"
 _MS_MAX: Final = 2**53

@@ -298,7 +298,7 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
 
     is_inferring  a link that leads to one entity at most is that object, or None
     returns       rows by the form's order, else by creation and id, on every level; for a form that
-                  aggregates its totals: `{"todos": {"count": 2}}`
+                  aggregates or counts, its totals: `{"todos": {"count": 2}}`
     """
     return {node.form.label: _nested(node, is_inferring) for node in tree.nodes}
 
@@ -306,6 +306,8 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
 def _nested(node: Node, is_inferring: bool) -> list[dict[str, Any]] | dict[str, Any]:
     if node.totals is not None:
         return node.totals.shown()
+    if node.count is not None:
+        return {"count": node.count}
     return [] if node.form.projection is None else _objects(node, is_inferring)
 
 

@@ -8,11 +8,12 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.protocol.quoting import quote
 from trice.query.aggregate_options import parse_aggregate
 from trice.query.ast import Aggregate, Form, Order, Page, Query, Step
 from trice.query.cursor import CREATED_LABEL, parse_cursor
 from trice.query.parse_where import find_step, parse_where
-from trice.query.source import Place, Source, quote
+from trice.query.source import Place, Source
 
 RULE_PARAMS: Final = "$$ruleParams"
 OPTIONS: Final = "$"

@@ -9,10 +9,10 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us, is_date_text
-from trice.catalog.values import json_type
 from trice.protocol.ids import find_uuid_bytes
+from trice.protocol.quoting import json_type, quote
 from trice.query.ast import AllOf, AnyOf, Condition, IdPrefix, Never, Op, Scope, Step, Test
-from trice.query.source import Place, Source, is_scalar, quote
+from trice.query.source import Place, Source, is_scalar
 
 ID_PREFIX_KEY: Final = "$entityIdStartsWith"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from trice import limits
-from trice.catalog.values import MISSING, Cell, decode_attr, order_cell
+from trice.catalog.values import MISSING, Cell, decode_attr, is_coarse, order_cell
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
@@ -152,6 +154,10 @@ class _Reader:
             limit=wanted,
             offset=page.offset,
         )
+        if pages.is_by_number and rows and _is_any_coarse(form, rows):
+            rows = self._by_double(
+                pages, form, rows, is_descending=is_reversed, start=start, end=end, limit=wanted
+            )
         has_more = len(rows) == wanted and page.limit is not None
         if has_more:
             beyond = rows.pop()
@@ -185,9 +191,18 @@ class _Reader:
         end: Bound | None,
         limit: int,
         offset: int = 0,
+        is_sorting: bool = False,
+        run: Cell = None,
     ) -> list[Row]:
+        """What a stretch of the order's index returns (`PageSelect.stretch`)."""
         statements = pages.stretch(
-            is_descending=is_descending, start=start, end=end, limit=limit, offset=offset
+            is_descending=is_descending,
+            start=start,
+            end=end,
+            limit=limit,
+            offset=offset,
+            is_sorting=is_sorting,
+            run=run,
         )
         if len(statements) == 1:
             return self._snapshot.rows(statements[0].sql, statements[0].bindings)
@@ -196,6 +211,50 @@ class _Reader:
             if len(rows) < offset + limit:
                 rows += self._snapshot.rows(statement.sql, statement.bindings)
         return rows[offset : offset + limit]
+
+    def _by_double(
+        self,
+        pages: PageSelect,
+        form: FormPlan,
+        rows: list[Row],
+        *,
+        is_descending: bool,
+        start: Bound | None,
+        end: Bound | None,
+        limit: int,
+    ) -> list[Row]:
+        """A stretch in which integers that share a double are ties, in order of id.
+
+        rows   what the order's index begins the stretch with, at most `limit`
+        cost   a statement more if it ends within such integers: for those of the last double
+        """
+        offset = 0 if form.page is None else form.page.offset
+        if offset:
+            # Where it begins is for the ids to say.
+            return self._stretch(
+                pages,
+                is_descending=is_descending,
+                start=start,
+                end=end,
+                limit=limit,
+                offset=offset,
+                is_sorting=True,
+            )
+        last = order_of(form, rows[-1])
+        tied: list[Row] = []
+        if len(rows) == limit and is_coarse(last):
+            whole = [row for row in rows if order_of(form, row) != last]
+            tied = self._stretch(
+                pages,
+                is_descending=is_descending,
+                start=start,
+                end=end,
+                limit=limit - len(whole),
+                is_sorting=True,
+                run=last,
+            )
+            rows = whole
+        return sorted(rows, key=partial(order_key, form), reverse=is_descending) + tied
 
     def _is_any_beyond(
         self, pages: PageSelect, form: FormPlan, row: Row, *, is_descending: bool
@@ -214,6 +273,24 @@ def order_of(form: FormPlan, row: Row) -> Cell:
         return row[1]
     assert form.order is not None and form.order.attr is not None
     return order_cell(form.order.attr, _unless_hidden(row[position]))
+
+
+def order_key(form: FormPlan, row: Row) -> tuple[bool, Any, Cell]:
+    """What rows of a level are sorted by, ascending; hidden values as null."""
+    cell = order_of(form, row)
+    return (cell is not None, 0 if cell is None else cell, row[0])
+
+
+def _is_any_coarse(form: FormPlan, rows: Sequence[Row]) -> bool:
+    """Whether numbers in these rows, which they are in order of, may share a double.
+
+    Then the least or the greatest does; nulls stand before or behind them.
+    """
+    for way in (rows, reversed(rows)):
+        edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
+        if is_coarse(edge):
+            return True
+    return False
 
 
 def _cursor(form: FormPlan, row: Row) -> list[object]:

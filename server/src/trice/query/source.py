@@ -6,15 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.errors import InvalidInput, invalid
-
-QUOTE_LENGTH_MAX: Final = 80
-"""Characters of a refused value that a message repeats."""
 
 MESSAGE_LENGTH_MAX: Final = 1_000
 """Characters of a message; only names from the query can make it longer."""
@@ -138,26 +133,6 @@ def is_scalar(value: object) -> bool:
             return math.isfinite(value)
         case _:
             return False
-
-
-def quote(value: object) -> str:
-    """The value as a message repeats it: JSON-like, cut short."""
-    match value:
-        case None | bool():
-            text = {None: "null", True: "true", False: "false"}[value]
-        case str():
-            text = f'"{value}"'
-        case _:
-            text = _json(value)
-    return _cut(text.encode("utf-8", "replace").decode(), QUOTE_LENGTH_MAX)
-
-
-def _json(value: object) -> str:
-    """The value as its sender wrote it, or nearly."""
-    try:
-        return orjson.dumps(value).decode()
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
 
 
 def _cut(text: str, length: int) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Literal, assert_never
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.values import Cell, encode_cell, order_cell
+from trice.catalog.values import Cell, encode_cell, order_cell, order_run
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Cursor, Order, Page, Scope, Step, Test
@@ -161,6 +161,10 @@ class PageSelect:
     Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
     beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
     rest; each is a statement, to be read in turn until there are rows enough.
+
+    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index:
+    stretches begin and end with whole runs of such, within which rows stand by value instead of by
+    id, unless a stretch `is_sorting`.
     """
 
     def __init__(
@@ -178,6 +182,7 @@ class PageSelect:
         self._head = f"{head.text} WHERE {found.text}"
         self._bindings = (*head.bindings, *found.bindings)
         self._has_nulls = attr is not None
+        self.is_by_number = attr is not None and attr.checked_type == "number"
         self._order = (
             Fragment(composer.column(ROOT, CREATED))
             if attr is None
@@ -199,14 +204,24 @@ class PageSelect:
         end: Bound | None,
         limit: int,
         offset: int,
+        is_sorting: bool = False,
+        run: Cell = None,
     ) -> list[Statement]:
         """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
 
         With two statements, `offset` applies to what both return together: each then returns
         `offset + limit` rows and the caller skips.
+
+        is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
+        run          of a number: only those that share its double
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
-        if nulls is not None and start is None and end is None:
+        order = self._order
+        if run is not None:
+            assert values is not None
+            bounds = (*order.bindings, *order_run(run))
+            ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
+        elif nulls is not None and start is None and end is None:
             ranges = [Fragment("1")]
         else:
             nulls_part = [] if nulls is None else [nulls]
@@ -215,8 +230,8 @@ class PageSelect:
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
         way = "DESC" if is_descending else "ASC"
-        order = self._order
-        tail = f"ORDER BY {order.text} {way}, {self._id} {way} LIMIT ? OFFSET ?"
+        key = f"CAST({order.text} AS REAL)" if is_sorting else order.text
+        tail = f"ORDER BY {key} {way}, {self._id} {way} LIMIT ? OFFSET ?"
         return [
             checked(
                 f"{self._head} AND {part.text} {tail}",
@@ -241,21 +256,36 @@ class PageSelect:
             # Rows wanted lie above the start of an ascending and above the end of a descending
             # stretch. Nulls lie below all values.
             is_above = is_start != is_descending
-            sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
             if self._has_nulls and bound.order is None:
                 if nulls is not None:
+                    sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
                     nulls.append(Fragment(f"{self._id} {sign} ?", (bound.entity,)))
                 if not is_above:
                     values = None
             else:
                 if values is not None:
-                    key = (*order.bindings, bound.order, bound.entity)
-                    values.append(Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key))
+                    values.append(self._beside(bound, is_above=is_above))
                 if is_above:
                     nulls = None
         return (
             None if nulls is None else all_of(nulls),
             None if values is None else all_of(values),
+        )
+
+    def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
+        """Rows with a value, on this side of a bound beside a value."""
+        order = self._order
+        sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
+        low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
+        if low == high:
+            key = (*order.bindings, bound.order, bound.entity)
+            return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
+        # The first is for the index; within the run of the bound's double ids decide.
+        near, far = (low, high) if is_above else (high, low)
+        beyond = ">" if is_above else "<"
+        return Fragment(
+            f"({order.text} {beyond}= ? AND ({order.text} {beyond} ? OR {self._id} {sign} ?))",
+            (*order.bindings, near, *order.bindings, far, bound.entity),
         )
 
 

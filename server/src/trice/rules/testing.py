@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, get_args
 from trice import limits
 from trice.errors import invalid
 from trice.protocol.ids import find_uuid_bytes
+from trice.protocol.quoting import quote
 from trice.rules.check_results import Check
 
 Op = Literal["view", "query", "create", "update", "merge", "delete", "link", "unlink", "transact"]
@@ -217,7 +218,7 @@ class _Reader:
         if found in accepted:
             return found
         shown = ", ".join(map(str, accepted))
-        self._report([*path, key], f"`{key}` must be one of: {shown}. It is {found!r}.")
+        self._report([*path, key], f"`{key}` must be one of: {shown}. It is {quote(found)}.")
         return None
 
     def _expect(

@@ -12,6 +12,7 @@ from trice import limits
 from trice.errors import InvalidInput
 from trice.live.live_query import NO_TX
 from trice.protocol.ids import TxId
+from trice.protocol.quoting import brief
 
 VERSION: Final = 1
 
@@ -67,14 +68,14 @@ def negotiate(announced: Any) -> Extension:
         or len(features) > limits.EXTENSION_FEATURES_MAX
         or not all(isinstance(name, str) for name in features)
     ):
-        expected = f"a list of at most {limits.EXTENSION_FEATURES_MAX} texts"
+        expected = f"an array of at most {limits.EXTENSION_FEATURES_MAX} strings"
         raise _malformed("features", features, expected)
     tx = announced.get("tx")
     if tx is not None and (type(tx) is not int or tx < 0):
         raise _malformed("tx", tx, "a transaction id or 0")
     catalog = announced.get("catalog")
     if catalog is not None and not isinstance(catalog, str):
-        raise _malformed("catalog", catalog, "a text")
+        raise _malformed("catalog", catalog, "a string")
     return Extension(
         is_announced=True,
         has_delta="delta" in features,
@@ -87,9 +88,8 @@ def negotiate(announced: Any) -> Extension:
 def _malformed(name: str, value: Any, expected: str) -> InvalidInput:
     place = ["trice"] if name == "trice" else ["trice", name]
     quoted = ", ".join(f'"{part}"' for part in place)
-    shown = value if isinstance(value, (str, int, float, bool)) else type(value).__name__
     return InvalidInput(
         "param-malformed",
         f"Malformed parameter: [{quoted}]. It must be {expected}.",
-        {"in": place, "original-input": shown},
+        {"in": place, "original-input": brief(value)},
     )

@@ -27,6 +27,7 @@ from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
+from trice.protocol.quoting import brief
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import answer_frame, init_frame
 from trice.session.session import Session
@@ -366,7 +367,7 @@ def _held(session: Session, message: up.AddQuery) -> bytes:
         raise InvalidInput(
             "param-malformed",
             'Malformed parameter: ["held"]. It must be the `version` of an earlier answer.',
-            {"in": ["held"], "original-input": _short(message.held)},
+            {"in": ["held"], "original-input": brief(message.held)},
         )
     return find_version(message.held)
 
@@ -381,9 +382,5 @@ def _shape(message: up.AddQuery) -> str:
             raise InvalidInput(
                 "param-malformed",
                 'Malformed parameter: ["return-type"]; "join-rows" and "tree" are accepted.',
-                {"in": ["return-type"], "original-input": _short(other)},
+                {"in": ["return-type"], "original-input": brief(other)},
             )
-
-
-def _short(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool)) else type(value).__name__

@@ -6,7 +6,7 @@ long first query, a commit) answers when it is done, without holding up the mess
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import orjson
@@ -14,6 +14,7 @@ import orjson
 from trice import limits
 from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError
 from trice.protocol import up
+from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session import handlers
 from trice.session.session import Session
 from trice.session.socket import TOO_BIG
@@ -50,13 +51,13 @@ def explain_bad_message(raw: bytes, cause: Exception) -> tuple[TriceError, str |
         message = orjson.loads(raw)
     except orjson.JSONDecodeError as reason:
         return InvalidInput(
-            "param-malformed", f"The message is not valid JSON: {reason}.", {"in": []}
+            "param-malformed", f"The message is not valid JSON: {why_no_json(reason)}", {"in": []}
         ), None
     if not isinstance(message, dict):
         return InvalidInput(
             "param-malformed",
             "A message must be a JSON object with an `op`.",
-            {"in": [], "original-input": message if not isinstance(message, list) else "a list"},
+            {"in": [], "original-input": brief(message)},
         ), None
     event_id = message.get("client-event-id")
     if not isinstance(event_id, str):
@@ -69,13 +70,15 @@ def explain_bad_message(raw: bytes, cause: Exception) -> tuple[TriceError, str |
         return InvalidInput(
             "not-built", f"{feature} are not built yet in this version of trice.", {"op": op}
         ), event_id
-    return InvalidInput("param-malformed", _bad_op_text(op, cause), {"op": op}), event_id
-
-
-def _bad_op_text(op: Any, cause: Exception) -> str:
-    if isinstance(op, str) and op in KNOWN_OPS:
-        return f"Malformed parameter: {cause}"
-    return "Invalid op"
+    if not isinstance(op, str) or op not in KNOWN_OPS:
+        known = ", ".join(f'"{name}"' for name in sorted(KNOWN_OPS))
+        problem = f"Invalid op: {quote(op)}. It must be one of {known}."
+        return InvalidInput("param-malformed", problem, {"in": ["op"], "op": op}), event_id
+    path, problem = up.explain_misfit(cause)
+    place = " ".join(f'"{name}"' for name in path)
+    return InvalidInput(
+        "param-malformed", f"Malformed parameter: [{place}]. {problem}", {"in": path, "op": op}
+    ), event_id
 
 
 def _too_big(size_bytes: int) -> LimitExceeded:

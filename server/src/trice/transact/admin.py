@@ -22,6 +22,7 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_name
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, find_uuid_bytes, uuid_text
+from trice.protocol.quoting import bare, quote
 from trice.runtime import Runtime, new_uuid
 from trice.transact.parse import check_count
 from trice.transact.parse_attr import AttrReader
@@ -117,7 +118,7 @@ class _Expansion:
             self._expand_values(op, etype, raw[2], arguments, mode, position)
 
     def _unsupported(self, op: Any, position: int) -> NoReturn:
-        shown = op[:100] if isinstance(op, str) else repr(op)[:100]
+        shown = bare(op)
         known = ", ".join((*_ACTIONS, "add-attr", "delete-attr"))
         message = f"Unsupported action {shown}. Accepted are {known}."
         raise invalid(
@@ -239,14 +240,14 @@ class _Expansion:
             return self._lookup(label, value, etype, path)
         if isinstance(raw, list) and len(raw) == 2:
             return self._lookup(raw[0], raw[1], etype, path)
-        shown = raw[:100] if isinstance(raw, str) else repr(raw)[:100]
-        message = f"Invalid entity ID '{shown}'. Entity IDs must be UUIDs or lookup references."
+        message = f"Invalid entity ID '{bare(raw)}'. Entity IDs must be UUIDs or lookup references."
         raise _malformed(raw, "uuid?", path, message)
 
     def _lookup(self, label: Any, value: Any, etype: str, path: list[Any]) -> Lookup:
         if not isinstance(label, str) or not label:
-            shown = repr(label)[:100]
-            raise _malformed(label, "attr?", path, f"{shown} is not a valid lookup attribute.")
+            raise _malformed(
+                label, "attr?", path, f"{quote(label)} is not a valid lookup attribute."
+            )
         known = find_uuid_bytes(label)
         attr = self._find(etype, label)
         if attr is None and known is not None:

@@ -16,6 +16,7 @@ from trice import limits
 from trice.catalog.check import check_name
 from trice.errors import InvalidInput, LimitExceeded, PermissionDenied, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes
+from trice.protocol.quoting import bare, quote
 from trice.transact.parse_attr import AttrReader
 from trice.transact.steps import (
     AddAttr,
@@ -57,8 +58,7 @@ def parse_steps(tx_steps: Any, *, is_admin: bool) -> list[Step]:
         parse = _PARSERS.get(op) if type(op) is str else None
         if parse is None:
             known = ", ".join(_PARSERS)
-            shown = f" {op[:100]!r}" if isinstance(op, str) else ""
-            message = f"Unknown op{shown}. It must be one of {known}."
+            message = f"Unknown op {quote(op)}. It must be one of {known}."
             raise malformed(op, "op?", [position, 0], message)
         if not is_admin and op in _ADMIN_OPS:
             raise admin_only(_ADMIN_OPS[op])
@@ -164,7 +164,7 @@ def _subject(raw: Any, position: int) -> Subject:
     lookup = find_lookup(raw)
     if lookup is None:
         message = (
-            f"Invalid entity ID '{_shown(raw)}'. Entity IDs must be UUIDs. "
+            f"Invalid entity ID '{bare(raw)}'. Entity IDs must be UUIDs. "
             "Use id() or lookup() to generate a valid UUID."
         )
         raise malformed(raw, "uuid?", [position, 1], message)
@@ -212,13 +212,4 @@ def admin_only(action: str) -> PermissionDenied:
         "permission-denied",
         f"Permission denied: not perms-pass? (only admins may {action} attributes)",
         {"input": ["attrs", action], "expected": "perms-pass?"},
-    )
-
-
-def _shown(raw: Any) -> str:
-    """The input as the message repeats it."""
-    return (
-        str(raw)[:100].encode("utf-8", "replace").decode()
-        if isinstance(raw, str)
-        else repr(raw)[:100]
     )

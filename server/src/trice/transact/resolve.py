@@ -21,6 +21,7 @@ from trice.catalog.check import check_value
 from trice.catalog.values import Cell, encode_cell
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
+from trice.protocol.quoting import quote
 from trice.runtime import Runtime, new_uuid_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
@@ -469,7 +470,7 @@ def _not_unique_attr(attr: Attr, value: Any) -> InvalidInput:
 
 
 def _no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
-    given = f", not {raw[:100]!r}" if isinstance(raw, str) else ""
+    given = "" if raw is None else f", not {quote(raw)}"
     message = (
         f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "
         f"lookup{given}."
