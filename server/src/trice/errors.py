@@ -52,10 +52,31 @@ class TriceError(Exception):
 
 
 def _is_repeatable(value: Any) -> bool:
+    if not _is_small(value):
+        return False
     try:
         return len(orjson.dumps(value)) <= limits.HINT_BYTES_MAX
     except orjson.JSONEncodeError:
         return False
+
+
+def _is_small(value: Any) -> bool:
+    """Whether writing it as JSON may stay within limits.HINT_BYTES_MAX, without writing it: each
+    value takes two bytes at least, a text as many as it has characters."""
+    bytes_left = limits.HINT_BYTES_MAX
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            bytes_left -= len(item)
+        elif isinstance(item, (list, tuple, dict)):
+            bytes_left -= 2 * len(item)
+            if bytes_left >= 0:
+                pending += item
+                pending += item.values() if isinstance(item, dict) else ()
+        if bytes_left < 0:
+            return False
+    return True
 
 
 class InvalidInput(TriceError):

@@ -9,13 +9,44 @@ from __future__ import annotations
 # --- messages and sessions -------------------------------------------------------------------
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
-"""One WebSocket frame or HTTP body. Larger: `message-too-big`, and the socket closes with 1009."""
+"""One message or HTTP body. Larger: `message-too-big`; a session goes on."""
+
+FRAME_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
+"""One WebSocket frame. Between a message and this it is read, for its event id. Larger: the socket
+closes with 1009 before its payload has come."""
+
+MESSAGE_HEAD_BYTES = 64 * 1024
+"""Kept of a message that is too big, to find whose it was."""
+
+MESSAGE_BYTES_ON_LOOP = 32 * 1024
+"""Messages that are larger, once inflated, are inflated, weighed and decoded on a thread, one after
+another, callers in turn; the session is not read meanwhile. Their transactions run on the writer's
+thread. On the loop as much takes 1 ms to decode, and 10 to check as one document of a field."""
+
+MESSAGE_WEIGHT_MAX = 1_150_000
+"""What a message becomes when it is decoded, in units of 10 to 25 ns (`session/weigh`). 8 MiB of
+steps as clients write them weigh 1,030,000. More: `message-too-big`."""
+
+LONG_MESSAGES_MAX = 8
+"""Messages larger than MESSAGE_BYTES_ON_LOOP decoded and not answered yet, 50 MB each at worst.
+More wait, undecoded."""
+
+LONG_MESSAGES_OF_CALLER_MAX = 2
+"""Of those, as many come from one network address."""
+
+REFUSED_TOKENS_MAX = 4_096
+"""Parts read of a message that the decoder refuses, to find whose it was and where it broke."""
 
 EXTENSION_FEATURES_MAX = 32
 """Features a client may ask for in `init`. More: `param-malformed`."""
 
 ERROR_ECHO_BYTES_MAX = 64 * 1024
-"""`original-event` of an error repeats the message up to this size; larger ones lose their body."""
+"""`original-event` of an error repeats the message up to this size; of larger ones only `op`,
+`client-event-id` and `q`."""
+
+ERROR_ECHO_QUERY_BYTES_MAX = 2 * 1024 * 1024
+"""Of which `q` is repeated up to this size, because the official clients know a failed query by its
+`q` alone: 30,000 ids in `$in` are 1.2 MB. Larger: `client-event-id` has to do."""
 
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
 """Bytes waiting for one socket before a frame is added. Fuller: the session is dropped."""
@@ -69,6 +100,13 @@ SESSION_EARLY_MESSAGES_MAX = 1_000
 
 SESSION_EARLY_BYTES_MAX = 16 * 1024 * 1024
 """The same messages, all together."""
+
+SESSION_HELD_BYTES_MAX = 2 * FRAME_BYTES_MAX
+"""Messages that had come already when a session stopped being read, each counted with
+SESSION_HELD_OVERHEAD_BYTES: what one read of a socket can hold. More closes the socket."""
+
+SESSION_HELD_OVERHEAD_BYTES = 64
+"""What one of them takes beside its text."""
 
 PING_INTERVAL_MS = 5_000
 """A WebSocket ping this often (instant-realtime §2.5)."""
@@ -314,6 +352,9 @@ APP_SWEEP_INTERVAL_MS = 3600 * 1000
 APPS_OPEN_MAX = 500
 """App databases open at once; the ones nobody is connected to close first."""
 
+assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
+assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
+assert LONG_MESSAGES_OF_CALLER_MAX < LONG_MESSAGES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN

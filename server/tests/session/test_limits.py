@@ -77,15 +77,18 @@ def test_a_known_op_with_a_wrong_field_says_which(play):
     play(scene)
 
 
-@pytest.mark.rule("P32")
-def test_a_message_over_the_limit_closes_the_socket(play):
+@pytest.mark.rule("P32", "P114")
+@pytest.mark.parametrize("size", [limits.MESSAGE_BYTES_MAX + 1, limits.FRAME_BYTES_MAX])
+def test_a_message_over_the_limit_is_answered_and_the_session_goes_on(play, size):
     async def scene(stage):
         client = await stage.client()
-        client.say_raw(b" " * (limits.MESSAGE_BYTES_MAX + 1))
-        error = await client.hear()
-        assert error["type"] == "message-too-big"
-        assert client.closed is not None
-        assert client.closed[0] == 1009
+        client.say_raw(b'{"op":"transact","client-event-id":"big","tx-steps":[]'.ljust(size))
+        error = await client.hear("error")
+        assert (error["type"], error["client-event-id"]) == ("message-too-big", "big")
+        assert error["original-event"] == {"op": "transact", "client-event-id": "big"}
+        client.say("add-query", q=TODOS)
+        await client.hear("add-query-ok")
+        assert client.closed is None
 
     play(scene)
 

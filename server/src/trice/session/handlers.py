@@ -29,7 +29,8 @@ from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import answer_frame, init_frame
-from trice.session.session import Session
+from trice.session.incoming import Letter
+from trice.session.session import FULL, Session
 from trice.session.socket import TRY_LATER
 from trice.session.state import Owed, Phase, Subscription
 from trice.store.engine import ReadTooLong
@@ -37,8 +38,12 @@ from trice.store.engine import ReadTooLong
 logger: Final = logging.getLogger("trice.session")
 
 
-def handle(session: Session, message: up.Up, raw: bytes) -> None:
-    """Carry out one message. Raises TriceError; the worker turns it into an `error` message."""
+def handle(session: Session, message: up.Up, raw: bytes, letter: Letter | None = None) -> None:
+    """Carry out one message. Raises TriceError; the worker turns it into an `error` message.
+
+    raw     what errors repeat of it
+    letter  what else is known of a long one
+    """
     match message:
         case up.Init():
             init(session, message, raw)
@@ -47,7 +52,7 @@ def handle(session: Session, message: up.Up, raw: bytes) -> None:
         case up.RemoveQuery():
             remove_query(session, message)
         case up.Transact():
-            transact(session, message, raw)
+            transact(session, message, raw, letter)
         case _:
             assert_never(message)
 
@@ -281,7 +286,9 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
     session.push(down.remove_query_ok(q_json, event_id=message.client_event_id))
 
 
-def transact(session: Session, message: up.Transact, raw: bytes) -> None:
+def transact(
+    session: Session, message: up.Transact, raw: bytes, letter: Letter | None = None
+) -> None:
     """Hand the steps to the database in order of arrival; acknowledge when durable."""
     app = _ready(session)
     event_id = message.client_event_id
@@ -289,32 +296,37 @@ def transact(session: Session, message: up.Transact, raw: bytes) -> None:
         message.tx_steps,
         identity=session.identity,
         event_id=EventId(event_id) if event_id is not None else None,
+        digest=None if letter is None else letter.digest,
     )
-    if session.state.begin_transact(len(raw)):
-        session.socket.pause_reading()
+    size_bytes = len(raw) if letter is None else letter.size_bytes
+    if session.state.begin_transact(size_bytes):
+        session.pause(FULL)
+    if letter is not None:
+        session.hold_long()
 
     def finish(future: Future[TxId]) -> None:
-        _finish_transact(session, future, raw, event_id)
+        _finish_transact(session, future, raw, event_id, size_bytes)
+        if letter is not None:
+            session.end_long()
 
     done.add_done_callback(finish)
 
 
 def _finish_transact(
-    session: Session, done: Future[TxId], raw: bytes, event_id: str | None
+    session: Session, done: Future[TxId], raw: bytes, event_id: str | None, size_bytes: int
 ) -> None:
     cause = None if done.cancelled() else done.exception()
     if done.cancelled() or session.state.phase is Phase.CLOSED:
         return
-    if session.state.end_transact(len(raw)):
-        session.socket.resume_reading()
+    if session.state.end_transact(size_bytes):
+        session.resume(FULL)
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
         return
     failure = cause if isinstance(cause, TriceError) else _bug(cause)
     session.fail(failure, raw=raw, event_id=event_id)
     # The client may have baked the rejected write into a result (instant-realtime §6.8).
-    session.state.note_news_everywhere()
-    session.outbox.schedule()
+    session.tell_again()
 
 
 def _bug(cause: BaseException) -> Bug:

@@ -13,11 +13,12 @@ from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
+from trice.session import worker
 from trice.session.first_answers import FirstAnswers
+from trice.session.long_messages import LongMessages
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
-from trice.session.worker import on_message
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -42,6 +43,7 @@ class Hub:
         self._runtime = runtime
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
+        self.long_messages = LongMessages()
         self._sessions: dict[SessionId, Session] = {}
         self._free_memory = free_memory
         self._ended = 0
@@ -66,7 +68,8 @@ class Hub:
             runtime=self._runtime,
             sends=self._sends,
             first_answers=self._first_answers,
-            on_message=on_message,
+            long_messages=self.long_messages,
+            reader=worker,
             guest=guest,
         )
         self._sessions[session.id] = session
@@ -92,6 +95,7 @@ class Hub:
             self._drop(session)
         self._sends.clear()
         self._first_answers.clear()
+        self.long_messages.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""

@@ -212,7 +212,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
                 limits.IDLE_TIMEOUT_MS / 1000,
                 WSAutoPingStrategy.PING_WHEN_IDLE,
                 False,  # auto pong: see on_ws_frame
-                limits.MESSAGE_BYTES_MAX,
+                limits.FRAME_BYTES_MAX,
                 None,  # extra headers
                 2048,  # first size of the read buffer; it grows with the frames
             )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from trice import limits
 from trice.apps.apps import App, Apps
+from trice.auth.throttle import network_of
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
 from trice.identity import GUEST, Identity
@@ -28,12 +29,36 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
+from trice.session.incoming import Incoming
+from trice.session.long_messages import LongMessages, Turn
 from trice.session.outbox import Outbox
+from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
-from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
+from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
 from trice.session.state import Phase, SessionState, Subscription
 
 logger: Final = logging.getLogger("trice.session")
+
+READING: Final = 1
+"""Why a session is not read: a long message is, or its turn has not come."""
+FULL: Final = 2
+"""Why a session is not read: it has as many transactions under way as it may."""
+
+
+class Reader(Protocol):
+    """What turns messages into calls of handlers (`worker.py`)."""
+
+    def on_message(self, session: Session, raw: bytes) -> None:
+        """Decode and carry out a short message."""
+        ...
+
+    def read_long(self, incoming: Incoming) -> Any:
+        """Read a long one, on a thread."""
+        ...
+
+    def on_read(self, session: Session, read: Any) -> None:
+        """Carry out what `read_long` returned, or tell what it raised."""
+        ...
 
 
 class Session:
@@ -48,7 +73,12 @@ class Session:
         "_early",
         "_early_bytes",
         "_hashed_token",
-        "_on_message",
+        "_holds_long",
+        "_is_reading",
+        "_long",
+        "_long_messages",
+        "_pauses",
+        "_reader",
         "_tasks",
         "app",
         "apps",
@@ -74,7 +104,8 @@ class Session:
         runtime: Runtime,
         sends: SendQueue,
         first_answers: FirstAnswers,
-        on_message: Callable[[Session, bytes], None],
+        long_messages: LongMessages,
+        reader: Reader,
         guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
@@ -97,9 +128,14 @@ class Session:
         self.opened_ms = runtime.monotonic_ms()
         self.heard_ms = self.opened_ms
         self._backlog_bytes = 0
-        self._on_message = on_message
+        self._reader = reader
+        self._long_messages = long_messages
+        self._long: Turn | None = None
+        self._holds_long = False
+        self._is_reading = False
+        self._pauses = 0
         # Lists: an empty one has 56 bytes, a set 216, a deque 760.
-        self._early: list[bytes] = []
+        self._early: list[bytes | Incoming] = []
         self._early_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.on_end: Callable[[], object] = _nothing
@@ -110,13 +146,17 @@ class Session:
 
     # --- called by the transport ---------------------------------------------------------------
 
-    def receive(self, raw: bytes) -> None:
+    def receive(self, raw: bytes | Incoming) -> None:
         """Take one message. Never raises: every failure becomes an `error` message."""
         self.heard_ms = self.runtime.monotonic_ms()
-        if self.state.phase is Phase.OPENING:
+        if self.state.phase is Phase.OPENING or self._is_reading:
             self._keep_early(raw)
         elif self.state.phase is not Phase.CLOSED:
-            self._on_message(self, raw)
+            if len(raw) > limits.MESSAGE_BYTES_ON_LOOP:
+                self._read_long(raw)
+            else:
+                assert isinstance(raw, bytes), "what is Incoming is long"
+                self._reader.on_message(self, raw)
 
     def heard(self) -> None:
         """Something that is no message arrived: a pong."""
@@ -140,6 +180,9 @@ class Session:
         self.socket = ENDED
         for task in self._tasks:
             task.cancel()
+        self._early.clear()
+        if not self._holds_long:
+            self.end_long()
         if self.app is not None:
             for subscription in subscriptions:
                 if subscription.live is not None:
@@ -205,11 +248,47 @@ class Session:
         self.state.phase = Phase.READY
 
     def handle_early(self) -> None:
-        """Handle what arrived while the app was being opened."""
-        while self._early and self.state.phase in (Phase.READY, Phase.WAITING):
-            raw = self._early.pop(0)
-            self._early_bytes -= len(raw)
+        """Handle what arrived while the app was being opened, or a long message was read."""
+        heard_ms = self.heard_ms
+        early, self._early, self._early_bytes = self._early, [], 0
+        for position, raw in enumerate(early):
+            if self._is_reading or self.state.phase is Phase.OPENING:
+                # Nothing that came since is in between: this is all one turn of the loop.
+                for later in early[position:]:
+                    self._keep_early(later)
+                break
             self.receive(raw)
+        self.heard_ms = heard_ms
+
+    def pause(self, reason: int) -> None:
+        """Stop reading the socket; each of the reasons must be taken back."""
+        if not self._pauses:
+            self.socket.pause_reading()
+        self._pauses |= reason
+
+    def resume(self, reason: int) -> None:
+        """A reason to stop is gone."""
+        was_paused, self._pauses = self._pauses, self._pauses & ~reason
+        if was_paused and not self._pauses:
+            self.socket.resume_reading()
+
+    def hold_long(self) -> None:
+        """The long message that was just read is answered later; `end_long` must follow."""
+        self._holds_long = True
+
+    def end_long(self) -> None:
+        """The long message under way is answered: the next one may be read."""
+        self._holds_long = False
+        if self._long is not None:
+            turn, self._long = self._long, None
+            self._long_messages.release(turn)
+            if self._is_reading and self.state.phase is not Phase.CLOSED:
+                self._go_on()
+
+    def tell_again(self) -> None:
+        """Send every answer again: a write that the client shows already was refused."""
+        self.state.note_news_everywhere()
+        self.outbox.schedule()
 
     @property
     def _is_catalog_new(self) -> bool:
@@ -309,15 +388,53 @@ class Session:
         raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
         self.fail(failure, raw=raw, event_id=None)
 
-    def _keep_early(self, raw: bytes) -> None:
+    def _keep_early(self, raw: bytes | Incoming) -> None:
         self._early.append(raw)
-        self._early_bytes += len(raw)
-        if (
-            len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
-            or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
-        ):
+        if self.state.phase is Phase.OPENING:
+            self._early_bytes += len(raw)
+            is_full = (
+                len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
+                or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
+            )
+        else:
+            self._early_bytes += len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
+            is_full = self._early_bytes > limits.SESSION_HELD_BYTES_MAX
+        if is_full:
             self._early.clear()
-            self.close(TRY_LATER, "too many messages before init-ok")
+            self.close(TRY_LATER, "too many messages at once")
+
+    def _read_long(self, raw: bytes | Incoming) -> None:
+        """Have a message read on the thread; nothing after it is handled before. One at a time: a
+        second one waits until the first is answered."""
+        self._is_reading = True
+        self.pause(READING)
+        if self._long is not None:
+            self._keep_early(raw)
+            return
+        reader = self._reader
+        incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
+        self._long = self._long_messages.submit(
+            network_of(self.guest.ip) or self.id,
+            lambda: reader.read_long(incoming),
+            self._on_read,
+        )
+
+    def _on_read(self, read: Any) -> None:
+        """Back on the loop: carry it out, then what came meanwhile."""
+        self._is_reading = False
+        if isinstance(read, MustClose):
+            self.close(read.code, read.reason)
+            return
+        self._reader.on_read(self, read)
+        if not self._holds_long:
+            self.end_long()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_reading = False
+        self.handle_early()
+        if not self._is_reading:
+            self.resume(READING)
 
     def _make_refresh(self) -> Frame | None:
         """The frame with all news: a new catalog, and each changed answer once."""
@@ -371,16 +488,10 @@ def _nothing() -> None:
 
 
 def echo(raw: bytes) -> bytes:
-    """The message as `original-event`: whole if it is JSON of a reasonable size, else in part."""
+    """A short message, or what is left of a long one, as `original-event`: all of it if it is JSON,
+    else what can be read of it."""
     try:
-        message = orjson.loads(raw)
+        orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return b"{}"
-    if not isinstance(message, dict):
-        return b"{}"
-    if len(raw) <= limits.ERROR_ECHO_BYTES_MAX:
-        return raw
-    # Without `q` clients could not tell which query failed.
-    keys = ("op", "client-event-id", "app-id", "q")
-    kept = {key: message[key] for key in keys if key in message}
-    return orjson.dumps(kept)
+        return outline(raw).echo()
+    return raw
