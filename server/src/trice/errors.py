@@ -48,7 +48,10 @@ class TriceError(Exception):
         larger than limits.HINT_BYTES_MAX: the caller knows what it sent.
         """
         hint = {key: value for key, value in self.hint.items() if _is_repeatable(value)}
-        return {"type": self.code, "message": self.message, "hint": hint}
+        message = self.message
+        if len(message) > limits.ERROR_MESSAGE_CHARS_MAX:
+            message = message[: limits.ERROR_MESSAGE_CHARS_MAX] + "…"
+        return {"type": self.code, "message": message, "hint": hint}
 
 
 def _is_repeatable(value: Any) -> bool:

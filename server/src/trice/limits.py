@@ -62,6 +62,13 @@ of shared ones is smaller than they are, a seventh as a rule."""
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 """One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
 
+PONG_BACKLOG_BYTES_MAX = 128 * 1024
+"""Bytes waiting for a socket above which pings are not answered one by one: the latest is, once
+the client reads. More than the 64 KiB from which transports tell when that is."""
+
+ERROR_MESSAGE_CHARS_MAX = 4_000
+"""Text of an error, which may name what was sent. Longer ones are cut."""
+
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
 
@@ -353,6 +360,7 @@ APPS_OPEN_MAX = 500
 """App databases open at once; the ones nobody is connected to close first."""
 
 assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
+assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
 assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
 assert LONG_MESSAGES_OF_CALLER_MAX < LONG_MESSAGES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX

@@ -30,7 +30,7 @@ from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import answer_frame, init_frame
 from trice.session.incoming import Letter
-from trice.session.session import FULL, Session
+from trice.session.session import FULL, Session, echo_query
 from trice.session.socket import TRY_LATER
 from trice.session.state import Owed, Phase, Subscription
 from trice.store.engine import ReadTooLong
@@ -253,7 +253,7 @@ def _answer(session: Session, subscription: Subscription) -> None:
     owed, subscription.owed = subscription.owed, []
     if live.answer is None or live.error is not None:
         failure = live.error or Bug("unknown", "This query has no answer yet.")
-        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
+        raw = echo_query(subscription.question)
         for one in owed:
             session.fail(failure, raw=raw, event_id=one.event_id)
         return

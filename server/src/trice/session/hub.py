@@ -105,18 +105,31 @@ class Hub:
                 self._drop(session)
 
     async def _look_after(self) -> None:
+        interval_ms = limits.PING_INTERVAL_MS / 2
         while True:
-            await self._runtime.sleep_ms(limits.PING_INTERVAL_MS / 2)
-            now_ms = self._runtime.monotonic_ms()
-            for session in list(self._sessions.values()):
-                try:
-                    session.check_time(now_ms)
-                except Exception:
-                    # One broken transport must not end the pings of all the others.
-                    logger.exception("session check failed %s", fields(session=session.id))
-                if session.is_closed:
-                    self._drop(session)
-            self.settle()
+            began_ms = self._runtime.monotonic_ms()
+            await self._runtime.sleep_ms(interval_ms)
+            late_ms = self._runtime.monotonic_ms() - began_ms - interval_ms
+            self.look(away_ms=max(late_ms, 0.0))
+
+    def look(self, *, away_ms: float = 0.0) -> None:
+        """Look at every session: who fell silent, who is to answer a ping.
+
+        away_ms   how long this process did not run since the last look, be it that something held
+                  the loop or that the machine slept. Nobody could be heard then: it is no silence.
+        """
+        now_ms = self._runtime.monotonic_ms()
+        if away_ms >= limits.PING_INTERVAL_MS:
+            logger.warning("the server was away %s", fields(away_ms=round(away_ms)))
+        for session in list(self._sessions.values()):
+            try:
+                session.check_time(now_ms, away_ms=away_ms)
+            except Exception:
+                # One broken transport must not end the pings of all the others.
+                logger.exception("session check failed %s", fields(session=session.id))
+            if session.is_closed:
+                self._drop(session)
+        self.settle()
 
     def _drop(self, session: Session) -> None:
         if self._sessions.pop(session.id, None) is not None:

@@ -200,7 +200,10 @@ class Session:
         self.outbox.push(frame)
 
     def fail(self, failure: TriceError, *, raw: bytes, event_id: str | None) -> None:
-        """Tell the client that what it sent failed."""
+        """Tell the client that what it sent failed.
+
+        raw   its message if that is short, else what is to be repeated of it
+        """
         trace_id = new_uuid(self.runtime)
         level = logging.ERROR if isinstance(failure, Bug) else logging.DEBUG
         logger.log(
@@ -385,8 +388,7 @@ class Session:
             self._hashed_token = None
 
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
-        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
-        self.fail(failure, raw=raw, event_id=None)
+        self.fail(failure, raw=echo_query(subscription.question), event_id=None)
 
     def _keep_early(self, raw: bytes | Incoming) -> None:
         self._early.append(raw)
@@ -467,8 +469,13 @@ class Session:
         )
         self.close(TRY_LATER, "client too slow")
 
-    def check_time(self, now_ms: float) -> None:
-        """Drop a session that never began or fell silent; else make the other side answer."""
+    def check_time(self, now_ms: float, *, away_ms: float = 0.0) -> None:
+        """Drop a session that never began or fell silent; else make the other side answer.
+
+        away_ms   of the time since the last look, in which nothing could be heard
+        """
+        self.opened_ms = min(self.opened_ms + away_ms, now_ms)
+        self.heard_ms = min(self.heard_ms + away_ms, now_ms)
         if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
             self.close(IDLE, "no init message")
             return
@@ -488,10 +495,21 @@ def _nothing() -> None:
 
 
 def echo(raw: bytes) -> bytes:
-    """A short message, or what is left of a long one, as `original-event`: all of it if it is JSON,
-    else what can be read of it."""
+    """`original-event` of a message: all of it if it is JSON, else what can be read of it.
+
+    Beyond limits.ERROR_ECHO_BYTES_MAX it is no message, but what was made of one.
+    """
+    if len(raw) > limits.ERROR_ECHO_BYTES_MAX:
+        return raw
     try:
         orjson.loads(raw)
     except orjson.JSONDecodeError:
         return outline(raw).echo()
     return raw
+
+
+def echo_query(question: Question) -> bytes:
+    """`original-event` for a failure of a live query: clients know it by its `q`."""
+    if len(question.q_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
+        return b'{"op":"add-query"}'
+    return b'{"op":"add-query","q":%b}' % question.q_json
