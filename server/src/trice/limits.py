@@ -27,6 +27,10 @@ MESSAGE_WEIGHT_MAX = 1_150_000
 """What a message becomes when it is decoded, in units of 10 to 25 ns (`session/weigh`). 8 MiB of
 steps as clients write them weigh 1,030,000. More: `message-too-big`."""
 
+QUERY_WEIGHT_MAX = 250_000
+"""The same of a message with a query, which is parsed and repeated on the loop. As many values as a
+statement can bind weigh 64,000. More: `message-too-big`."""
+
 LONG_MESSAGES_MAX = 8
 """Messages larger than MESSAGE_BYTES_ON_LOOP decoded and not answered yet, 50 MB each at worst.
 More wait, undecoded."""
@@ -359,6 +363,7 @@ APP_SWEEP_INTERVAL_MS = 3600 * 1000
 APPS_OPEN_MAX = 500
 """App databases open at once; the ones nobody is connected to close first."""
 
+assert 2 * QUERY_BINDINGS_MAX < QUERY_WEIGHT_MAX < MESSAGE_WEIGHT_MAX
 assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
 assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
 assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -26,7 +27,7 @@ from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import is_true, json_body, malformed, missing
 from trice.auth.throttle import network_of
-from trice.errors import InvalidInput, NotFound, Unavailable
+from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
 from trice.protocol.ids import find_uuid_bytes
@@ -220,13 +221,16 @@ async def push_events(request: Request) -> Response:
     return json_response({})
 
 
+_NULL: Final = msgspec.Raw(b"null")
+
+
 class _Push(msgspec.Struct):
     """The body of a push; null counts as absent."""
 
     machine_id: Any = None
     session_id: Any = None
     sse_token: Any = None
-    messages: msgspec.Raw = msgspec.Raw(b"null")
+    messages: msgspec.Raw = _NULL
 
 
 class _Object(msgspec.Struct):
@@ -241,37 +245,68 @@ class Push(NamedTuple):
     messages: list[bytes]
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PUSH: Final = msgspec.json.Decoder(_Push)
 _OBJECTS: Final = msgspec.json.Decoder(list[_Object])
 _MESSAGES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def _read_push(raw: bytes) -> Push:
-    """Take a body apart. Each message stays as it came: one that no decoder takes is answered to
-    its own event id, by the session.
+    """Take a body apart. Each message stays as it came, or says the same: one that no decoder takes
+    is answered to its own event id, by the session.
 
     raises   InvalidInput
     """
     try:
         body = _PUSH.decode(raw or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        raise InvalidInput(
-            "param-malformed", f"The body is not a JSON object: {cause}.", {"in": ["body"]}
-        ) from cause
+    except _UNREADABLE as cause:
+        body = _read_leniently(raw, cause)
     for name in ("machine_id", "session_id", "sse_token"):
         if getattr(body, name) is None:
             raise missing("body", name)
-    if memoryview(body.messages) == b"null":
+    if body.messages == _NULL:
         raise missing("body", "messages")
     if find_uuid_bytes(body.machine_id) is None:
         raise malformed("body", "machine_id", given=body.machine_id, accepted="a uuid")
     try:
         _OBJECTS.decode(body.messages)  # so that it is not a million numbers that are kept
         messages = [bytes(message) for message in _MESSAGES.decode(body.messages)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        given = bytes(memoryview(body.messages)[:100]).decode(errors="replace")
-        raise malformed("body", "messages", given=given, accepted="a list of objects") from cause
+    except _UNREADABLE as cause:
+        found = _find_messages(body.messages)
+        if found is None:
+            given = bytes(memoryview(body.messages)[:100]).decode(errors="replace")
+            accepted = "a list of objects"
+            raise malformed("body", "messages", given=given, accepted=accepted) from cause
+        messages = found
     return Push(body.session_id, body.sse_token, messages)
+
+
+def _read_leniently(raw: bytes, cause: Exception) -> _Push:
+    """A body of which something is no JSON to most: half of a surrogate pair, which JavaScript
+    sends, or NaN, which Python does. Its messages then say so in the same words."""
+    try:
+        check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
+        body = json.loads(raw)
+    except (ValueError, RecursionError, LimitExceeded):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidInput(
+            "param-malformed", f"The body is not a JSON object: {cause}.", {"in": ["body"]}
+        ) from cause
+    names = ("machine_id", "session_id", "sse_token")
+    texts = {name: body[name] for name in names if isinstance(body.get(name), str)}
+    return _Push(messages=msgspec.Raw(json.dumps(body.get("messages")).encode()), **texts)
+
+
+def _find_messages(raw: msgspec.Raw) -> list[bytes] | None:
+    """The messages of such a body, one by one; None if they are no objects."""
+    try:
+        messages = json.loads(bytes(raw))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        return None
+    return [json.dumps(message).encode() for message in messages]
 
 
 async def _read_long_push(request: Request, raw: bytes) -> Push:

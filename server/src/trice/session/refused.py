@@ -22,6 +22,7 @@ _TAIL: Final = re.compile(
     rb"(?:[ \t\r\n]*+,[ \t\r\n]*+" + _STRING + rb"[ \t\r\n]*+:[ \t\r\n]*+"
     rb"(?:" + _STRING + rb"|" + _SCALAR + rb"))*+[ \t\r\n]*+\}[ \t\r\n]*+\Z"
 )
+_SPACES: Final = b" \t\r\n"
 _TAIL_BYTES: Final = 1_024
 _PATH_SHOWN: Final = 8
 
@@ -51,23 +52,27 @@ class Outline:
     def echo(self) -> bytes:
         """`original-event`: what tells the client which of its messages failed."""
         parts = []
-        for name in ("op", "client-event-id", "q"):
-            value = self.members.get(name)
-            if value is not None and len(value) <= limits.ERROR_ECHO_QUERY_BYTES_MAX:
-                parts.append(b'"%b":%b' % (name.encode(), value))
+        for name in ("op", "client-event-id"):
+            if self.text(name) is not None:
+                parts.append(b'"%b":%b' % (name.encode(), self.members[name]))
+        q = self.members.get("q")
+        if q is not None and len(q) <= limits.ERROR_ECHO_QUERY_BYTES_MAX:
+            parts.append(b'"q":%b' % q)
         return b"{%b}" % b",".join(parts)
 
 
-def outline(raw: bytes, *, until: int | None = None) -> Outline:
+def outline(raw: bytes, *, until: int | None = None, depth_max: int | None = None) -> Outline:
     """Read as far as the text is JSON; then look for `op` and `client-event-id` at its end.
 
-    raw    a message, or the beginning of one
-    until  the byte where a decoder gave up; reading ends before it, if not earlier
-    cost   1 µs for each value, at most limits.REFUSED_TOKENS_MAX of them
+    raw        a message, or the beginning of one
+    until      the byte where a decoder gave up; reading ends before it, if not earlier
+    depth_max  arrays and objects that may be open; reading ends where more are
+    cost       1 µs for each value, at most limits.REFUSED_TOKENS_MAX of them
     """
     reading = _Reading(raw)
-    reading.run(len(raw) if until is None else until)
-    for name in ("op", "client-event-id"):
+    reading.run(len(raw) if until is None else until, len(raw) if depth_max is None else depth_max)
+    has_tail = raw.lstrip(_SPACES).startswith(b"{") and not reading.is_at_end
+    for name in ("op", "client-event-id") if has_tail else ():
         if name not in reading.members:
             found = _find_at_end(raw, b'"%b"' % name.encode())
             if found is not None:
@@ -77,7 +82,8 @@ def outline(raw: bytes, *, until: int | None = None) -> Outline:
 
 def _find_at_end(raw: bytes, name: bytes) -> bytes | None:
     """The text called `name` if nothing but texts and numbers follow it in the message."""
-    position = raw.rfind(name, max(len(raw) - _TAIL_BYTES, 0))
+    end = len(raw.rstrip(_SPACES))
+    position = raw.rfind(name, max(end - _TAIL_BYTES, 0))
     found = _TAIL.match(raw, position + len(name)) if position >= 0 else None
     return found[1] if found is not None and _is_utf8(found[1]) else None
 
@@ -91,12 +97,13 @@ class _Reading:
     def __init__(self, raw: bytes) -> None:
         self.members: dict[str, bytes] = {}
         self.path: list[str | int] = []
+        self.is_at_end = False
         self._raw = raw
         self._open: list[str | int] = []
         self._value_start = 0
 
-    def run(self, until: int) -> None:
-        """Read until the text ends, is no JSON, or is too long."""
+    def run(self, until: int, depth_max: int) -> None:
+        """Read until the text ends, is no JSON, too deep, or too long."""
         position = 0
         expected = "value"
         for _ in range(limits.REFUSED_TOKENS_MAX):
@@ -105,10 +112,11 @@ class _Reading:
                 break
             position = token.end()
             after = self._take(expected, token)
-            if after is None or (after == "end" and not self._open):
+            if after is None or len(self._open) > depth_max or (after == "end" and not self._open):
                 break
             expected = after
         self.path = self._open[:_PATH_SHOWN]
+        self.is_at_end = position >= len(self._raw)
 
     def _take(self, expected: str, token: re.Match[bytes]) -> str | None:
         """What may follow `token`; None when it may not stand here."""

@@ -1,5 +1,7 @@
 """One connected client: its identity, its app, its socket, and everything it holds on to.
 
+A little over 500 lines, one file because it is the one object that all parts of a session know.
+
 socket ──receive──> worker ──> handlers ──> state, database
 database ──told──> state.news ──> outbox ──one write a turn──> socket
 """

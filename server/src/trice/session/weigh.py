@@ -13,6 +13,7 @@ from trice.errors import LimitExceeded
 
 _CONTAINER: Final = 4
 _MEMBER: Final = 4
+_BACKSLASH: Final = 0x5C
 _WINDOW_BYTES: Final = 256 * 1024
 """Looked at in one call, about a millisecond: other threads may run between two of them."""
 
@@ -37,37 +38,33 @@ def check_weight(raw: bytes, *, weight_max: int = limits.MESSAGE_WEIGHT_MAX) -> 
 
 def _is_light(raw: bytes, weight_max: int) -> bool:
     """Whether it is within the limit even if all of it were structure."""
-    weight = 0
+    weight = quotes = 0
     for start in range(0, len(raw), _WINDOW_BYTES):
-        weight += _weight(raw[start : start + _WINDOW_BYTES])
-        if weight > weight_max:
+        window = raw[start : start + _WINDOW_BYTES]
+        weight += _weight(window)
+        quotes += window.count(b'"')
+        if weight + quotes // 2 > weight_max:
             return False
     return True
 
 
 def _exact(raw: bytes, weight_max: int) -> int:
     """The weight of what stands outside of texts, and of the texts; stops beyond the limit."""
-    weight = 0
-    start = 0
-    is_inside = False
-    while start < len(raw) and weight <= weight_max:
+    weight = quotes = start = 0
+    while start < len(raw) and weight + quotes // 2 <= weight_max:
         end = min(start + _WINDOW_BYTES, len(raw))
-        while end < len(raw) and raw[end - 1] == 0x5C:
+        while end < len(raw) and raw[end - 1] == _BACKSLASH:
             end += 1  # an escape is not cut in two; a long run of them is one window
         window = raw[start:end].replace(b"\\\\", b"").replace(b'\\"', b"")
         parts = window.split(b'"')
-        weight += _weight(b"".join(parts[int(is_inside) :: 2])) + len(parts) // 2
-        if len(parts) % 2 == 0:
-            is_inside = not is_inside
+        is_inside = quotes % 2
+        weight += _weight(b"".join(parts[is_inside::2]))
+        quotes += len(parts) - 1
         start = end
-    return weight
+    return weight + quotes // 2
 
 
 def _weight(text: bytes) -> int:
+    """Of the structure in it."""
     count = text.count
-    return (
-        count(b",")
-        + _CONTAINER * (count(b"[") + count(b"{"))
-        + _MEMBER * count(b":")
-        + count(b'"') // 2
-    )
+    return count(b",") + _CONTAINER * (count(b"[") + count(b"{")) + _MEMBER * count(b":")

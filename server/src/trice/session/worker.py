@@ -71,6 +71,11 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
         message = up.decoder.decode(raw)
     except _UNREADABLE as cause:
         return explain(raw, cause)
+    if isinstance(message, (up.AddQuery, up.RemoveQuery)):
+        try:
+            check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
+        except TriceError as failure:
+            return Refusal(failure, message.client_event_id, echo_in_part(message))
     digest = digest_steps(message.tx_steps) if isinstance(message, up.Transact) else None
     is_echoed = len(raw) <= limits.ERROR_ECHO_BYTES_MAX
     return Letter(message, raw if is_echoed else echo_in_part(message), len(raw), digest)
@@ -128,12 +133,12 @@ def echo_in_part(message: up.Up) -> bytes:
 
 def explain(raw: bytes, cause: Exception) -> Refusal:
     """Say what is wrong with a message that is not one of `protocol.up`, and whose it was."""
+    if isinstance(cause, RecursionError):
+        return _too_deep(raw)
     try:
         message = orjson.loads(raw)
     except orjson.JSONDecodeError as reason:
         return _unreadable(raw, reason)
-    if isinstance(cause, RecursionError):
-        return _too_deep(raw)
     return _no_message(raw, message, cause)
 
 
@@ -174,7 +179,12 @@ def _unreadable(raw: bytes, reason: orjson.JSONDecodeError) -> Refusal:
 
 
 def _too_deep(raw: bytes) -> Refusal:
-    return _refusal(outline(raw), "The message is not valid JSON here: it nests too deeply.")
+    depth_max = limits.JSON_VALUE_DEPTH_MAX
+    path = outline(raw, depth_max=depth_max).path
+    return _refusal(
+        Outline(outline(raw).members, path),
+        f"The JSON of the message nests too deeply; {depth_max} levels of a value are accepted.",
+    )
 
 
 def _refusal(found: Outline, problem: str) -> Refusal:
