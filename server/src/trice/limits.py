@@ -11,9 +11,9 @@ from __future__ import annotations
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """One message or HTTP body. Larger: `message-too-big`; a session goes on."""
 
-FRAME_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
-"""One WebSocket frame. Between a message and this it is read, for its event id. Larger: the socket
-closes with 1009 before its payload has come."""
+FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 6 * 1024 * 1024
+"""One WebSocket frame. Between a message and this it is read, for its event id, into a buffer of 16
+MiB as a message needs it too. Larger: the socket closes with 1009 before its payload has come."""
 
 MESSAGE_HEAD_BYTES = 64 * 1024
 """Kept of a message that is too big, to find whose it was."""
@@ -37,6 +37,9 @@ More wait, undecoded."""
 
 LONG_MESSAGES_OF_CALLER_MAX = 2
 """Of those, as many come from one network address."""
+
+LONG_MESSAGE_RESTS = 3
+"""Times as long as reading one took, its network address has no other read."""
 
 REFUSED_TOKENS_MAX = 4_096
 """Parts read of a message that the decoder refuses, to find whose it was and where it broke."""

@@ -8,7 +8,8 @@ import threading
 import orjson
 import pytest
 
-from trice import limits
+from support.runtime import FakeRuntime
+from trice import database, limits
 from trice.errors import LimitExceeded
 from trice.identity import Identity
 from trice.session import worker
@@ -59,6 +60,28 @@ def test_a_long_message_is_read_on_a_thread_and_those_after_it_wait(play, monkey
         assert first["tx-id"] < second["tx-id"]
         assert not client.is_reading_paused
         assert gate.threads == ["trice-messages_0"]
+
+    play(scene)
+
+
+@pytest.mark.rule("P110")
+def test_the_transaction_of_a_long_message_is_no_work_of_the_loop(play, monkeypatch):
+    """One step of 32 KiB is short by its steps, and 10,000 values to check."""
+
+    async def scene(stage):
+        threads = []
+        parse = database.parse_steps
+
+        def noted(*arguments, **options):
+            threads.append(threading.current_thread())
+            return parse(*arguments, **options)
+
+        monkeypatch.setattr(database, "parse_steps", noted)
+        client = await stage.client()
+        for value in ("short", LONG, [[]] * limits.MESSAGE_BYTES_ON_LOOP):
+            client.say("transact", tx_steps=stage.create("people", T1, name=value))
+            await client.hear_where(lambda message: message["op"] in ("transact-ok", "error"))
+        assert [thread is threading.main_thread() for thread in threads] == [True, False, False]
 
     play(scene)
 
@@ -135,7 +158,7 @@ def test_callers_take_turns_and_few_are_under_way(monkeypatch):
     monkeypatch.setattr(limits, "LONG_MESSAGES_MAX", 3)
 
     async def scene():
-        messages, read = LongMessages(), []
+        messages, read = LongMessages(FakeRuntime()), []
         turns = {}
 
         def submit(caller, name):
@@ -167,6 +190,40 @@ async def until(is_so):
     async with asyncio.timeout(10):
         while not is_so():  # noqa: ASYNC110 - what changes it is on another thread
             await asyncio.sleep(0)
+
+
+@pytest.mark.rule("P113")
+def test_a_caller_rests_after_a_message_that_took_long():
+    async def scene():
+        runtime, read, rests = FakeRuntime(), [], []
+        messages, may_wake = LongMessages(runtime), asyncio.Event()
+
+        async def rest(duration_ms):
+            rests.append(duration_ms)
+            await may_wake.wait()
+
+        runtime.sleep_ms = rest
+
+        def submit(caller, duration_ms):
+            def work():
+                runtime.advance(duration_ms)
+                return caller
+
+            messages.submit(caller, work, read.append)
+
+        submit("a", 20)
+        submit("a", 0)
+        submit("b", 0)
+        await until(lambda: len(read) == 2)
+        assert read == ["a", "b"]
+        await until(lambda: rests)
+        assert rests == [20 * limits.LONG_MESSAGE_RESTS]
+        may_wake.set()
+        await until(lambda: len(read) == 3)
+        assert messages._resting == {}
+        messages.stop()
+
+    asyncio.run(scene())
 
 
 @pytest.mark.rule("P113")

@@ -43,7 +43,7 @@ class Hub:
         self._runtime = runtime
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
-        self.long_messages = LongMessages()
+        self.long_messages = LongMessages(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._free_memory = free_memory
         self._ended = 0

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from trice import limits
+from trice.runtime import Runtime
 
 
 class Turn:
@@ -38,9 +39,13 @@ class LongMessages:
 
     Holds, for each message, what reads it and who is told. Does not hold what was read.
     Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX.
+    A caller rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took: what
+    it sends is a thousandth of what is inflated.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._resting: dict[Hashable, asyncio.Task[None]] = {}
         self._lanes: OrderedDict[Hashable, deque[Turn]] = OrderedDict()
         self._under_way: Counter[Hashable] = Counter()
         self._is_reading = False
@@ -85,6 +90,8 @@ class LongMessages:
     def stop(self) -> None:
         """Read nothing more."""
         self.is_stopped = True
+        for rest in self._resting.values():
+            rest.cancel()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -100,14 +107,17 @@ class LongMessages:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="trice-messages")
         loop = asyncio.get_running_loop()
+        began_ms = self._runtime.monotonic_ms()
         future = loop.run_in_executor(self._executor, _caught, turn.read)
-        future.add_done_callback(lambda done: self._end(turn, done))
+        future.add_done_callback(lambda done: self._end(turn, done, began_ms))
 
     def _next(self) -> Turn | None:
-        """Of the first caller that may have another under way, the oldest."""
+        """Of the first caller that does not rest and may have another under way, the oldest."""
         if self._under_way.total() >= limits.LONG_MESSAGES_MAX:
             return None
         for caller, lane in self._lanes.items():
+            if caller in self._resting:
+                continue
             if self._under_way[caller] < limits.LONG_MESSAGES_OF_CALLER_MAX:
                 turn = lane.popleft()
                 if lane:
@@ -117,10 +127,19 @@ class LongMessages:
                 return turn
         return None
 
-    def _end(self, turn: Turn, done: asyncio.Future[Any]) -> None:
+    def _end(self, turn: Turn, done: asyncio.Future[Any], began_ms: float) -> None:
         self._is_reading = False
+        rest_ms = limits.LONG_MESSAGE_RESTS * (self._runtime.monotonic_ms() - began_ms)
+        if rest_ms > 0 and not self.is_stopped:
+            task = asyncio.get_running_loop().create_task(self._rest(turn.caller, rest_ms))
+            self._resting[turn.caller] = task
         if not done.cancelled() and not turn.is_over:
             turn.then(done.result())
+        self._begin()
+
+    async def _rest(self, caller: Hashable, rest_ms: float) -> None:
+        await self._runtime.sleep_ms(rest_ms)
+        del self._resting[caller]
         self._begin()
 
 

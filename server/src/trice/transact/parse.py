@@ -9,6 +9,7 @@ source   instant-semantics §3.1, §3.2; spec/transact.md T1-T9
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -216,9 +217,9 @@ def admin_only(action: str) -> PermissionDenied:
 
 
 def _shown(raw: Any) -> str:
-    """The input as the message repeats it."""
-    return (
-        str(raw)[:100].encode("utf-8", "replace").decode()
-        if isinstance(raw, str)
-        else repr(raw)[:100]
-    )
+    """The input as the message repeats it; what may be nested is only named."""
+    if isinstance(raw, (list, dict)):
+        return "an array" if isinstance(raw, list) else "an object"
+    if isinstance(raw, str):
+        return raw[:100].encode("utf-8", "replace").decode()
+    return json.dumps(raw)[:100]
