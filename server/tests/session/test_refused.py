@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 
 from trice import limits
+from trice.session import worker
 from trice.session.refused import outline
 
 T1 = "e1000000-0000-4000-8000-000000000001"
@@ -61,6 +63,19 @@ def test_a_query_that_cannot_be_read_is_an_error_of_its_event_id(play, value):
         await client.hear("add-query-ok")
 
     play(scene)
+
+
+@pytest.mark.rule("P115")
+def test_a_query_that_is_json_to_who_sent_it_is_repeated():
+    """Browsers know a failed query by its `q` alone. What follows the fault is read too, and what
+    precedes it may take more bytes than characters."""
+    raw = query('"é😀\\ud83d","b":[]').encode()
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(raw)
+    refusal = worker.explain(raw, ValueError())
+    assert refusal.event_id == "e"
+    assert json.loads(refusal.echo) == json.loads(raw)
+    assert refusal.failure.hint["errors"][0]["in"] == ["q", "todos", "$", "where", "a"]
 
 
 @pytest.mark.rule("P115")

@@ -7,6 +7,7 @@ message that takes long to read is read on a thread (`read_long`), and those aft
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -172,10 +173,14 @@ def _no_op(op: Any, cause: Exception) -> InvalidInput:
 
 
 def _unreadable(raw: bytes, reason: orjson.JSONDecodeError) -> Refusal:
-    # Positions are counted in characters, and bytes are what is read.
-    until = len(raw) if not raw.isascii() else max(reason.pos, 1)
-    found = outline(raw, until=until)
-    return _refusal(found, f"The message is not valid JSON: {reason}.")
+    until = len(raw)
+    with suppress(UnicodeDecodeError):
+        # Positions are counted in characters.
+        until = max(len(raw.decode()[: reason.pos].encode()), 1)
+    path = outline(raw, until=until).path
+    return _refusal(
+        Outline(outline(raw).members, path), f"The message is not valid JSON: {reason}."
+    )
 
 
 def _too_deep(raw: bytes) -> Refusal:
