@@ -326,7 +326,7 @@ class Database:
         *,
         identity: Identity,
         event_id: EventId | None = None,
-        digest: bytes | None = None,
+        digest: str | None = None,
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns.
 

@@ -77,4 +77,4 @@ class Letter:
     message: Up
     echo: bytes
     size_bytes: int
-    digest: bytes | None
+    digest: str | None

@@ -11,7 +11,7 @@ count.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,42 +19,54 @@ import msgspec
 
 from trice.protocol.ids import EventId
 
-_DIGEST_BYTES: Final = 18
+_DIGEST_BYTES: Final = 16
+_CALLER_BYTES: Final = 8
 _EVENT_ID_CHARS_KEPT: Final = 64
-"""Of a longer one the digest holds the rest: the log is not the place for a client's texts."""
+"""Of a longer one the digest of the whole stands for the rest: the log is not the place for it."""
 # Keys sorted: a client that keeps a mutation may send its objects in another order.
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _JSON: Final = msgspec.json.Encoder(order="deterministic")
 
 
-def digest_steps(tx_steps: Any) -> bytes:
+def digest_steps(tx_steps: Any) -> str:
     """What tells one list of steps from another, the same in every process and version.
 
-    cost   1 µs, and 20 ms for 8 MB
+    cost   0.8 µs for three steps, and 20 ms for 8 MB
     """
-    if isinstance(tx_steps, list) and any(map(_is_add_attr, tx_steps)):
-        tx_steps = [step for step in tx_steps if not _is_add_attr(step)]
+    if type(tx_steps) is list:
+        for step in tx_steps:
+            if _is_add_attr(step):
+                tx_steps = [step for step in tx_steps if not _is_add_attr(step)]
+                break
     try:
         encoded = _ENCODER.encode(tx_steps)
     except (OverflowError, ValueError, RecursionError):
         encoded = _as_json(tx_steps)
-    return blake2b(encoded, digest_size=_DIGEST_BYTES).digest()
+    return _digest(encoded, _DIGEST_BYTES)
 
 
-def replay_key(event_id: EventId, caller: str, digest: bytes) -> EventId:
-    """The id by which the log knows a mutation: `<event id>.<24 characters>`.
+def replay_key(event_id: EventId, caller: str, digest: str) -> EventId:
+    """The id by which the log knows a mutation: `<event id>.<caller><steps>`, 48 hex digits.
 
     caller   the name of the identity
     """
-    seal = blake2b(caller.encode(), digest_size=_DIGEST_BYTES, key=digest)
     if len(event_id) > _EVENT_ID_CHARS_KEPT:
-        seal.update(event_id.encode())
-        event_id = EventId(event_id[:_EVENT_ID_CHARS_KEPT])
-    return EventId(f"{event_id}.{urlsafe_b64encode(seal.digest()).decode()}")
+        whole = _digest(event_id.encode(), _DIGEST_BYTES)
+        event_id = EventId(f"{event_id[:_EVENT_ID_CHARS_KEPT]}.{whole}")
+    return EventId(f"{event_id}.{_caller_digest(caller)}{digest}")
 
 
 def _is_add_attr(step: Any) -> bool:
     return type(step) is list and bool(step) and step[0] == "add-attr"
+
+
+def _digest(data: bytes, size_bytes: int) -> str:
+    return blake2b(data, digest_size=size_bytes).hexdigest()
+
+
+@lru_cache(maxsize=1_024)
+def _caller_digest(caller: str) -> str:
+    return _digest(caller.encode(), _CALLER_BYTES)
 
 
 def _as_json(tx_steps: Any) -> bytes:
