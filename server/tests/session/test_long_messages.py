@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import orjson
 import pytest
 
+from support.memory_client import triples
 from support.runtime import FakeRuntime
 from trice import database, limits
+from trice.catalog import values
 from trice.errors import LimitExceeded
 from trice.identity import Identity
 from trice.session import worker
 from trice.session.long_messages import LongMessages
 from trice.session.weigh import check_weight
+from trice.transact import draft
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 TODOS = {"todos": {}}
@@ -82,6 +86,44 @@ def test_the_transaction_of_a_long_message_is_no_work_of_the_loop(play, monkeypa
             client.say("transact", tx_steps=stage.create("people", T1, name=value))
             await client.hear_where(lambda message: message["op"] in ("transact-ok", "error"))
         assert [thread is threading.main_thread() for thread in threads] == [True, False, False]
+
+    play(scene)
+
+
+@pytest.mark.rule("T113")
+@pytest.mark.parametrize("op", ["deep-merge-triple", "add-triple"])
+def test_a_short_message_that_meets_a_large_document_leaves_the_loop(play, monkeypatch, op):
+    async def scene(stage):
+        client = await stage.client()
+        attr = "aa000000-0000-4000-8000-0000000000fd"
+        new = {
+            "id": attr,
+            "forward-identity": ["ab000000-0000-4000-8000-0000000000fd", "todos", "meta"],
+            "value-type": "blob",
+            "cardinality": "one",
+        }
+        document = {str(n): n for n in range(limits.MESSAGE_BYTES_ON_LOOP)}
+        steps = [["add-attr", new], *stage.create("todos", T1), ["add-triple", T1, attr, document]]
+        client.say("transact", tx_steps=steps)
+        await client.hear("transact-ok")
+        threads = []
+
+        def noted(raw):
+            threads.append(threading.current_thread())
+            return orjson.loads(raw)
+
+        for module in (draft, values):
+            heard = SimpleNamespace(**{**vars(orjson), "loads": noted})
+            monkeypatch.setattr(module, "orjson", heard)
+        client.say("transact", tx_steps=[[op, T1, attr, {"0": 5, "1": 1}]])
+        await client.hear("transact-ok")
+        monkeypatch.undo()
+        assert threads
+        assert threading.main_thread() not in threads
+        client.say("add-query", q=TODOS)
+        (stored,) = [t[2] for t in triples(await client.hear("add-query-ok")) if t[1] == attr]
+        assert stored["0"] == 5
+        assert len(stored) == (2 if op == "add-triple" else len(document))
 
     play(scene)
 

@@ -56,8 +56,9 @@ class Snapshot(Statements, Protocol):
 class WriteTx(Statements, Protocol):
     """One open transaction on the writer. Its statements see what it and earlier ones wrote.
 
-    tx, time_ms  the id and time it will commit with
-    catalog      the catalog as of the transaction before it
+    tx, time_ms     the id and time it will commit with
+    catalog         the catalog as of the transaction before it
+    may_take_long   it runs on the writer's thread; else work that is long raises WorkTooLong
     """
 
     @property
@@ -68,6 +69,9 @@ class WriteTx(Statements, Protocol):
 
     @property
     def catalog(self) -> Catalog: ...
+
+    @property
+    def may_take_long(self) -> bool: ...
 
 
 class ReadTooLong(Exception):

@@ -38,12 +38,21 @@ Work = Callable[[WriteTx], Commit]
 class OpenTx:
     """A transaction while its work runs (`engine.WriteTx`)."""
 
-    __slots__ = ("catalog", "rows", "time_ms", "tx")
+    __slots__ = ("catalog", "may_take_long", "rows", "time_ms", "tx")
 
-    def __init__(self, connection: Connection, *, tx: TxId, time_ms: int, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tx: TxId,
+        time_ms: int,
+        catalog: Catalog,
+        may_take_long: bool = True,
+    ) -> None:
         self.tx = tx
         self.time_ms = time_ms
         self.catalog = catalog
+        self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
 
 
@@ -250,6 +259,7 @@ class Writer:
                     tx=tx,
                     time_ms=self._now_ms(),
                     catalog=group.catalog,
+                    may_take_long=call.is_long,
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
