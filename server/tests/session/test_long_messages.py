@@ -160,6 +160,23 @@ def test_a_client_that_leaves_meanwhile_leaves_nothing(play, monkeypatch):
     play(scene)
 
 
+@pytest.mark.rule("P120")
+def test_a_session_that_is_not_read_is_not_silent(play, monkeypatch):
+    async def scene(stage):
+        client, mute = await stage.client(), await stage.client()
+        gate = Gate(monkeypatch)
+        client.say("transact", tx_steps=stage.create("people", T1, name=LONG))
+        for _ in range(8):
+            stage.runtime.advance(limits.PING_INTERVAL_MS)
+            stage.hub.look()
+        assert mute.closed is not None
+        assert client.closed is None
+        gate.is_open.set()
+        await client.hear("transact-ok")
+
+    play(scene)
+
+
 @pytest.mark.rule("P110")
 def test_what_comes_while_a_long_message_is_read_is_bounded(play, monkeypatch):
     monkeypatch.setattr(limits, "SESSION_HELD_BYTES_MAX", 1_000)

@@ -482,8 +482,9 @@ class Session:
             self.close(IDLE, "no init message")
             return
         backlog_bytes = self.socket.backlog_bytes
-        if backlog_bytes < self._backlog_bytes:
-            # A large answer on a slow line: pongs come only after it, yet the client takes it.
+        if backlog_bytes < self._backlog_bytes or self._pauses:
+            # A large answer on a slow line: pongs come only after it, yet the client takes it. Or
+            # it is not read, and could not be heard.
             self.heard()
         self._backlog_bytes = backlog_bytes
         if now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
