@@ -115,6 +115,11 @@ SESSION_EARLY_MESSAGES_MAX = 1_000
 SESSION_EARLY_BYTES_MAX = 16 * 1024 * 1024
 """The same messages, all together."""
 
+SESSION_TURN_BYTES = 32 * 1024
+SESSION_TURN_OVERHEAD_BYTES = 128
+"""Messages of one session that are handled in one turn of the event loop, each with this much more:
+some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
+
 SESSION_HELD_BYTES_MAX = 2 * FRAME_BYTES_MAX
 """Messages that had come already when a session stopped being read, each counted with
 SESSION_HELD_OVERHEAD_BYTES: what one read of a socket can hold. More closes the socket."""

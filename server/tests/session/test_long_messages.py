@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from random import Random
 from types import SimpleNamespace
 
 import orjson
@@ -190,6 +191,60 @@ def test_what_comes_while_a_long_message_is_read_is_bounded(play, monkeypatch):
         assert client.closed is not None
         assert client.closed[0] == 1013
         gate.is_open.set()
+
+    play(scene)
+
+
+@pytest.mark.rule("P123")
+def test_a_turn_handles_some_of_a_sessions_messages(play, monkeypatch):
+    async def scene(stage):
+        client, other = await stage.client(), await stage.client()
+        handled = []
+        on_message = worker.on_message
+
+        def noted(session, raw):
+            handled.append(session)
+            on_message(session, raw)
+
+        monkeypatch.setattr(worker, "on_message", noted)
+        events = [client.say("remove-query", q=TODOS) for _ in range(1_000)]
+        assert 100 < len(handled) < 300
+        assert client.is_reading_paused
+        other.say("remove-query", q=TODOS)
+        assert handled[-1] is other.session
+        told = [await client.hear("remove-query-ok") for _ in events]
+        assert [message["client-event-id"] for message in told] == events
+        assert not client.is_reading_paused
+        assert client.session._early is None
+
+    play(scene)
+
+
+@pytest.mark.rule("P110", "P123")
+@pytest.mark.parametrize("seed", range(8))
+def test_messages_of_a_session_are_answered_in_order(play, seed):
+    """Short and long ones, reads and writes, more than a turn may handle."""
+    random = Random(seed)
+
+    async def scene(stage):
+        client = await stage.client()
+        sent = []
+        for number in range(60):
+            text = random.choice(("", LONG[:2_000], LONG)) + str(number)
+            if random.random() < 0.5:
+                steps = stage.create("people", T1, name=text)
+                sent.append(("transact-ok", client.say("transact", tx_steps=steps)))
+            else:
+                q = {"todos": {"$": {"where": {"title": text}}}}
+                sent.append(("remove-query-ok", client.say("remove-query", q=q)))
+            if random.random() < 0.1:
+                await asyncio.sleep(0)
+        told = [await client.hear() for _ in sent]
+        for op in ("transact-ok", "remove-query-ok"):
+            events = [message["client-event-id"] for message in told if message["op"] == op]
+            assert events == [event for kind, event in sent if kind == op]
+        assert not client.is_reading_paused
+        assert not stage.hub.long_messages._under_way
 
     play(scene)
 

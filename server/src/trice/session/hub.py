@@ -19,6 +19,7 @@ from trice.session.long_messages import LongMessages
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
+from trice.session.turns import Turns
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -43,6 +44,7 @@ class Hub:
         self._runtime = runtime
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
+        self._turns = Turns()
         self.long_messages = LongMessages(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._free_memory = free_memory
@@ -70,6 +72,7 @@ class Hub:
             first_answers=self._first_answers,
             long_messages=self.long_messages,
             reader=worker,
+            turns=self._turns,
             guest=guest,
         )
         self._sessions[session.id] = session

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -38,6 +39,7 @@ from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.session.turns import Turns
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -81,7 +83,11 @@ class Session:
         "_long_messages",
         "_pauses",
         "_reader",
+        "_spent_bytes",
         "_tasks",
+        "_turn",
+        "_turns",
+        "_waits_for_turn",
         "app",
         "apps",
         "extension",
@@ -108,6 +114,7 @@ class Session:
         first_answers: FirstAnswers,
         long_messages: LongMessages,
         reader: Reader,
+        turns: Turns,
         guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
@@ -136,8 +143,12 @@ class Session:
         self._holds_long = False
         self._is_reading = False
         self._pauses = 0
-        # Lists: an empty one has 56 bytes, a set 216, a deque 760.
-        self._early: list[bytes | Incoming] = []
+        self._turns = turns
+        self._turn = -1
+        self._spent_bytes = 0
+        self._waits_for_turn = False
+        # A deque has 760 bytes; an empty list, as for tasks, 56.
+        self._early: deque[bytes | Incoming] | None = None
         self._early_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.on_end: Callable[[], object] = _nothing
@@ -154,11 +165,37 @@ class Session:
         if self.state.phase is Phase.OPENING or self._is_reading:
             self._keep_early(raw)
         elif self.state.phase is not Phase.CLOSED:
-            if len(raw) > limits.MESSAGE_BYTES_ON_LOOP:
-                self._read_long(raw)
+            if self._may_handle():
+                self._receive_now(raw)
             else:
-                assert isinstance(raw, bytes), "what is Incoming is long"
-                self._reader.on_message(self, raw)
+                self._keep_early(raw)
+                self._wait_for_turn()
+
+    def _may_handle(self) -> bool:
+        """Whether this turn of the loop may handle another message of this session."""
+        turn = self._turns.now()
+        if turn != self._turn:
+            self._turn, self._spent_bytes = turn, 0
+        return self._spent_bytes < limits.SESSION_TURN_BYTES
+
+    def _receive_now(self, raw: bytes | Incoming) -> None:
+        size_bytes = len(raw)
+        self._spent_bytes += size_bytes + limits.SESSION_TURN_OVERHEAD_BYTES
+        if size_bytes > limits.MESSAGE_BYTES_ON_LOOP:
+            self._read_long(raw)
+        else:
+            assert isinstance(raw, bytes), "what is Incoming is long"
+            self._reader.on_message(self, raw)
+
+    def _wait_for_turn(self) -> None:
+        """Go on in the next turn of the loop."""
+        self._is_reading = self._waits_for_turn = True
+        self.pause(READING)
+        asyncio.get_running_loop().call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        if self._waits_for_turn:  # else it went on already, maybe to a long message
+            self._go_on()
 
     def heard(self) -> None:
         """Something that is no message arrived: a pong."""
@@ -182,7 +219,7 @@ class Session:
         self.socket = ENDED
         for task in self._tasks:
             task.cancel()
-        self._early.clear()
+        self._early = None
         if not self._holds_long:
             self.end_long()
         if self.app is not None:
@@ -253,17 +290,18 @@ class Session:
         self.state.phase = Phase.READY
 
     def handle_early(self) -> None:
-        """Handle what arrived while the app was being opened, or a long message was read."""
-        heard_ms = self.heard_ms
-        early, self._early, self._early_bytes = self._early, [], 0
-        for position, raw in enumerate(early):
-            if self._is_reading or self.state.phase is Phase.OPENING:
-                # Nothing that came since is in between: this is all one turn of the loop.
-                for later in early[position:]:
-                    self._keep_early(later)
-                break
-            self.receive(raw)
-        self.heard_ms = heard_ms
+        """Handle what arrived while the app was being opened, or something else was waited for."""
+        while self._early and not self._is_reading:
+            if self.state.phase not in (Phase.READY, Phase.WAITING):
+                return
+            if not self._may_handle():
+                self._wait_for_turn()
+                return
+            raw = self._early.popleft()
+            self._early_bytes -= len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
+            self._receive_now(raw)
+        if not self._early:
+            self._early, self._early_bytes = None, 0
 
     def pause(self, reason: int) -> None:
         """Stop reading the socket; each of the reasons must be taken back."""
@@ -392,19 +430,22 @@ class Session:
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
         self.fail(failure, raw=echo_query(subscription.question), event_id=None)
 
-    def _keep_early(self, raw: bytes | Incoming) -> None:
-        self._early.append(raw)
+    def _keep_early(self, raw: bytes | Incoming, *, is_first: bool = False) -> None:
+        if self._early is None:
+            self._early = deque()
+        if is_first:
+            self._early.appendleft(raw)
+        else:
+            self._early.append(raw)
+        self._early_bytes += len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
         if self.state.phase is Phase.OPENING:
-            self._early_bytes += len(raw)
             is_full = (
                 len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
                 or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
             )
         else:
-            self._early_bytes += len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
             is_full = self._early_bytes > limits.SESSION_HELD_BYTES_MAX
         if is_full:
-            self._early.clear()
             self.close(TRY_LATER, "too many messages at once")
 
     def _read_long(self, raw: bytes | Incoming) -> None:
@@ -413,7 +454,7 @@ class Session:
         self._is_reading = True
         self.pause(READING)
         if self._long is not None:
-            self._keep_early(raw)
+            self._keep_early(raw, is_first=True)
             return
         reader = self._reader
         incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
@@ -435,7 +476,9 @@ class Session:
         self._go_on()
 
     def _go_on(self) -> None:
-        self._is_reading = False
+        self._is_reading = self._waits_for_turn = False
+        if self.state.phase is Phase.CLOSED:
+            return
         self.handle_early()
         if not self._is_reading:
             self.resume(READING)
