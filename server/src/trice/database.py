@@ -54,6 +54,7 @@ from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
 from trice.transact.parse import parse_steps
+from trice.transact.replay import digest_steps, replay_key
 from trice.transact.steps import AddAttr, Step
 
 CatalogListener = Callable[[Catalog], None]
@@ -347,29 +348,43 @@ class Database:
     ) -> TxId:
         """Apply low-level steps as one durable transaction (instant-realtime §6.2).
 
-        event_id  a replay with the same id is not applied again; it returns the first one's id
+        event_id  a replay, with the same id, caller and steps, is not applied again; it returns the
+                  first one's id
         raises    InvalidInput, Conflict, LimitExceeded; then nothing was written
         """
         return await self.submit(tx_steps, identity=identity, event_id=event_id)
 
     def submit(
-        self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
+        self,
+        tx_steps: Any,
+        *,
+        identity: Identity,
+        event_id: EventId | None = None,
+        digest: str | None = None,
     ) -> asyncio.Future[TxId]:
-        """`transact`, taking its place in the order of transactions before this returns."""
-        if is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP):
+        """`transact`, taking its place in the order of transactions before this returns.
+
+        digest   of the steps, where whoever read them knows that they are long (`replay`)
+        """
+        is_admin, caller = identity.is_admin, identity.ip
+        is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
+        if event_id is not None:
+            event_id = replay_key(event_id, identity.name, digest or digest_steps(tx_steps))
+        if is_long_work:
             return self._engine.submit(
                 self._applying(
-                    lambda _: parse_steps(tx_steps, is_admin=identity.is_admin),
+                    lambda _: parse_steps(tx_steps, is_admin=is_admin),
                     identity,
                     event_id,
                     is_long=True,
                 ),
                 event_id=event_id,
                 is_long=True,
+                caller=caller,
             )
-        steps = parse_steps(tx_steps, is_admin=identity.is_admin)
+        steps = parse_steps(tx_steps, is_admin=is_admin)
         return self._engine.submit(
-            self._applying(lambda _: steps, identity, event_id), event_id=event_id
+            self._applying(lambda _: steps, identity, event_id), event_id=event_id, caller=caller
         )
 
     async def transact_admin(

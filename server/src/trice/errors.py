@@ -48,14 +48,38 @@ class TriceError(Exception):
         larger than limits.HINT_BYTES_MAX: the caller knows what it sent.
         """
         hint = {key: value for key, value in self.hint.items() if _is_repeatable(value)}
-        return {"type": self.code, "message": self.message, "hint": hint}
+        message = self.message
+        if len(message) > limits.ERROR_MESSAGE_CHARS_MAX:
+            message = message[: limits.ERROR_MESSAGE_CHARS_MAX] + "…"
+        return {"type": self.code, "message": message, "hint": hint}
 
 
 def _is_repeatable(value: Any) -> bool:
+    if not _is_small(value):
+        return False
     try:
         return len(orjson.dumps(value)) <= limits.HINT_BYTES_MAX
     except orjson.JSONEncodeError:
         return False
+
+
+def _is_small(value: Any) -> bool:
+    """Whether writing it as JSON may stay within limits.HINT_BYTES_MAX, without writing it: each
+    value takes two bytes at least, a text as many as it has characters."""
+    bytes_left = limits.HINT_BYTES_MAX
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            bytes_left -= len(item)
+        elif isinstance(item, (list, tuple, dict)):
+            bytes_left -= 2 * len(item)
+            if bytes_left >= 0:
+                pending += item
+                pending += item.values() if isinstance(item, dict) else ()
+        if bytes_left < 0:
+            return False
+    return True
 
 
 class InvalidInput(TriceError):

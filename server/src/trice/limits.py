@@ -9,13 +9,51 @@ from __future__ import annotations
 # --- messages and sessions -------------------------------------------------------------------
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
-"""One WebSocket frame or HTTP body. Larger: `message-too-big`, and the socket closes with 1009."""
+"""One message or HTTP body. Larger: `message-too-big`; a session goes on."""
+
+FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 6 * 1024 * 1024
+"""One WebSocket frame. Between a message and this it is read, for its event id, into a buffer of 16
+MiB as a message needs it too. Larger: the socket closes with 1009 before its payload has come."""
+
+MESSAGE_HEAD_BYTES = 64 * 1024
+"""Kept of a message that is too big, to find whose it was."""
+
+MESSAGE_BYTES_ON_LOOP = 32 * 1024
+"""Messages that are larger, once inflated, are inflated, weighed and decoded on a thread, one after
+another, callers in turn; the session is not read meanwhile. Their transactions run on the writer's
+thread. On the loop as much takes 1 ms to decode, and 10 to check as one document of a field."""
+
+MESSAGE_WEIGHT_MAX = 1_150_000
+"""What a message becomes when it is decoded, in units of 10 to 25 ns (`session/weigh`). 8 MiB of
+steps as clients write them weigh 1,030,000. More: `message-too-big`."""
+
+QUERY_WEIGHT_MAX = 250_000
+"""The same of a message with a query, which is parsed and repeated on the loop. As many values as a
+statement can bind weigh 64,000. More: `message-too-big`."""
+
+LONG_MESSAGES_MAX = 8
+"""Messages larger than MESSAGE_BYTES_ON_LOOP decoded and not answered yet, 50 MB each at worst.
+More wait, undecoded."""
+
+LONG_MESSAGES_OF_CALLER_MAX = 2
+"""Of those, as many come from one network address."""
+
+LONG_MESSAGE_RESTS = 3
+"""Times as long as reading one took, its network address has no other read."""
+
+REFUSED_TOKENS_MAX = 4_096
+"""Parts read of a message that the decoder refuses, to find whose it was and where it broke."""
 
 EXTENSION_FEATURES_MAX = 32
 """Features a client may ask for in `init`. More: `param-malformed`."""
 
 ERROR_ECHO_BYTES_MAX = 64 * 1024
-"""`original-event` of an error repeats the message up to this size; larger ones lose their body."""
+"""`original-event` of an error repeats the message up to this size; of larger ones only `op`,
+`client-event-id` and `q`."""
+
+ERROR_ECHO_QUERY_BYTES_MAX = 2 * 1024 * 1024
+"""Of which `q` is repeated up to this size, because the official clients know a failed query by its
+`q` alone: 30,000 ids in `$in` are 1.2 MB. Larger: `client-event-id` has to do."""
 
 OUTBOX_BYTES_MAX = 16 * 1024 * 1024
 """Bytes waiting for one socket before a frame is added. Fuller: the session is dropped."""
@@ -30,6 +68,13 @@ of shared ones is smaller than they are, a seventh as a rule."""
 
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 """One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
+
+PONG_BACKLOG_BYTES_MAX = 128 * 1024
+"""Bytes waiting for a socket above which pings are not answered one by one: the latest is, once
+the client reads. More than the 64 KiB from which transports tell when that is."""
+
+ERROR_MESSAGE_CHARS_MAX = 4_000
+"""Text of an error, which may name what was sent. Longer ones are cut."""
 
 OUTBOX_REFRESH_BYTES_MAX = 1024 * 1024
 """Above this backlog refreshes wait and are coalesced to the newest state of each query."""
@@ -69,6 +114,18 @@ SESSION_EARLY_MESSAGES_MAX = 1_000
 
 SESSION_EARLY_BYTES_MAX = 16 * 1024 * 1024
 """The same messages, all together."""
+
+SESSION_TURN_BYTES = 32 * 1024
+SESSION_TURN_OVERHEAD_BYTES = 128
+"""Messages of one session that are handled in one turn of the event loop, each with this much more:
+some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
+
+SESSION_HELD_BYTES_MAX = 2 * FRAME_BYTES_MAX
+"""Messages that had come already when a session stopped being read, each counted with
+SESSION_HELD_OVERHEAD_BYTES: what one read of a socket can hold. More closes the socket."""
+
+SESSION_HELD_OVERHEAD_BYTES = 64
+"""What one of them takes beside its text."""
 
 PING_INTERVAL_MS = 5_000
 """A WebSocket ping this often (instant-realtime §2.5)."""
@@ -371,6 +428,11 @@ assert HTTP_CONNECTIONS_PER_ADDRESS_MAX < HTTP_CONNECTIONS_MAX
 assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_PER_ADDRESS_MAX < UNFINISHED_BYTES_MAX
 assert RESULT_BYTES_MAX < HTTP_UNREAD_BYTES_PER_ADDRESS_MAX < HTTP_UNREAD_BYTES_MAX
 assert SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
+assert 2 * QUERY_BINDINGS_MAX < QUERY_WEIGHT_MAX < MESSAGE_WEIGHT_MAX
+assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
+assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
+assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
+assert LONG_MESSAGES_OF_CALLER_MAX < LONG_MESSAGES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN

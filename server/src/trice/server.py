@@ -164,7 +164,7 @@ class Server:
             http=make_http_class(connections),
             timeout_keep_alive=settings.keep_alive_s,
             ws=sockets if settings.is_picows else "websockets-sansio",
-            ws_max_size=limits.MESSAGE_BYTES_MAX,
+            ws_max_size=limits.FRAME_BYTES_MAX,
             ws_ping_interval=limits.PING_INTERVAL_MS / 1000,
             ws_ping_timeout=limits.IDLE_TIMEOUT_MS / 1000,
             ws_per_message_deflate=False,

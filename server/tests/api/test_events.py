@@ -216,3 +216,81 @@ def test_streams_end_when_the_server_stops(play):
         assert app.users == 1
 
     play(scene)
+
+
+@pytest.mark.rule("H20")
+@pytest.mark.parametrize("name", ["machine_id", "session_id", "sse_token", "messages"])
+def test_a_push_says_what_it_lacks(play, name):
+    async def scene(stage):
+        target = f"/runtime/sse?app_id={stage.app_id}"
+        events = stage.start("GET", target)
+        body = push(await events.event(0))
+        for lacking in ({**body, name: None}, {key: body[key] for key in body if key != name}):
+            answer = await stage.ask("POST", target, lacking)
+            assert (answer.status, answer.json()["type"]) == (400, "param-missing")
+            assert answer.json()["hint"]["in"] == ["body", name]
+        await events.hang_up()
+
+    play(scene)
+
+
+@pytest.mark.rule("H20")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"machine_id": 5},
+        {"machine_id": "x"},
+        {"messages": 5},
+        {"messages": {}},
+        {"messages": [5]},
+        {"messages": [{}, [1]]},
+        {"messages": [1] * limits.MESSAGE_BYTES_ON_LOOP},
+    ],
+)
+def test_a_malformed_push_is_refused_with_what_is_accepted(play, wrong):
+    async def scene(stage):
+        target = f"/runtime/sse?app_id={stage.app_id}"
+        events = stage.start("GET", target)
+        body = push(await events.event(0)) | wrong
+        answer = await stage.ask("POST", target, body)
+        assert (answer.status, answer.json()["type"]) == (400, "param-malformed")
+        assert "It must be a" in answer.json()["message"]
+        assert answer.json()["hint"]["in"] == ["body", *wrong]
+        await events.hang_up()
+
+    play(scene)
+
+
+@pytest.mark.rule("H20")
+def test_a_push_that_would_become_too_much_is_refused_undecoded(play):
+    async def scene(stage):
+        target = f"/runtime/sse?app_id={stage.app_id}"
+        events = stage.start("GET", target)
+        body = push(await events.event(0), {"op": "add-query", "q": [[]] * 400_000})
+        answer = await stage.ask("POST", target, body)
+        assert (answer.status, answer.json()["type"]) == (413, "message-too-big")
+        await events.hang_up()
+
+    play(scene)
+
+
+@pytest.mark.rule("P121", "P115")
+@pytest.mark.parametrize("padding", [0, limits.MESSAGE_BYTES_ON_LOOP])
+def test_a_message_that_no_decoder_takes_is_answered_as_an_event(play, padding):
+    async def scene(stage):
+        target = f"/runtime/sse?app_id={stage.app_id}"
+        events = stage.start("GET", target)
+        hello = await events.event(0)
+        init = {"op": "init", "app-id": stage.app_id, "client-event-id": "1"}
+        write = {"op": "transact", "client-event-id": "2", "tx-steps": ["HALF"]}
+        query = {"op": "add-query", "client-event-id": "3", "q": {"todos": {}}}
+        body = orjson.dumps(push(hello, init, write, query)).replace(b"HALF", b"\\ud83d")
+        assert (await stage.ask("POST", target, body + b" " * padding)).json() == {}
+        error = await events.event(2)
+        assert (error["type"], error["client-event-id"]) == ("validation-failed", "2")
+        assert error["hint"]["errors"][0]["in"] == ["tx-steps", 0]
+        answers = [await events.event(3)]
+        assert answers[0]["client-event-id"] == "3"
+        await events.hang_up()
+
+    play(scene)

@@ -441,3 +441,54 @@ describe('optimism', () => {
     assert.equal((await read('todos', b)).title, 'b');
   });
 });
+
+describe('what no decoder takes, and what is too much', () => {
+  const refused = [
+    ['half of a surrogate pair', { bio: '\ud83d' }, /tx-steps/],
+    ['a text of 9 MiB', { bio: 'x'.repeat(9 * 1024 * 1024) }, /8,388,608 bytes/],
+    ['half of a pair in 1 MiB', { bio: 'x'.repeat(1024 * 1024) + '\udc00' }, /tx-steps/],
+    ['a million lists', { prefs: Array.from({ length: 1_000_000 }, () => []) }, /many values/],
+  ];
+  for (const [what, fields, message] of refused) {
+    test(`[P115] ${what}: the write is rejected and taken back, the connection stays`, async () => {
+      const [kept, lost] = [id(), id()];
+      const name = id();
+      const watched = watch(db, { people: { $: { where: { name } } } });
+      await write(db.tx.people[kept].create(person({ name })));
+      const socket = core.reactor._transport;
+      const error = await rejection(
+        db.transact(db.tx.people[lost].create(person({ name, ...fields }))),
+        'the write',
+        5_000,
+      );
+      assert.match(error.message, message);
+      await answer(watched, (a) => a.data?.people.length === 1, 'the rollback');
+      await write(db.tx.people[id()].create(person({ name })));
+      await answer(watched, (a) => a.data?.people.length === 2, 'the next write');
+      assert.equal(core.reactor._transport, socket, 'the same connection');
+      watched.unsubscribe();
+    });
+  }
+
+  test('[P115] half of a surrogate pair in a query: it fails, and no other does', async () => {
+    const q = { people: { $: { where: { name: '\ud83d' } } } };
+    const error = await rejection(db.queryOnce(q), 'the query', 5_000);
+    assert.match(error.message, /Validation failed for query/);
+    const watched = watch(db, q);
+    await answer(watched, (a) => a.error, 'the error of the live query');
+    watched.unsubscribe();
+    assert.ok((await within(db.queryOnce({ people: {} }), 'another query')).data.people);
+  });
+
+  test('[P110] a write of 4 MiB arrives whole, and those after it behind it', async () => {
+    const p = id();
+    const bio = 'é'.repeat(2 * 1024 * 1024);
+    await Promise.all([
+      write(db.tx.people[p].create(person({ bio }))),
+      write(db.tx.people[p].update({ name: 'after' })),
+    ]);
+    const row = await read('people', p);
+    assert.equal(row.bio, bio);
+    assert.equal(row.name, 'after');
+  });
+});

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from support.picows_client import deflate
 from trice import limits
 from trice.session.fragments import Fragments
+from trice.session.incoming import TooBig
 from trice.session.socket import MustClose
 
 FIRST = {"is_first": True, "is_last": False, "is_deflated": False}
@@ -54,13 +57,33 @@ def test_frames_out_of_order_close_the_socket(frames):
     assert closed.value.code == 1002
 
 
-@pytest.mark.rule("P32", "P96")
-@pytest.mark.parametrize("first", [FIRST, FIRST | RSV1])
-def test_fragments_are_kept_up_to_the_limit(first):
+@pytest.mark.rule("P114")
+@pytest.mark.parametrize("is_deflated", [False, True])
+def test_of_a_message_that_is_too_big_the_beginning_is_kept(is_deflated):
+    fragments = Fragments()
+    begin = b'{"client-event-id":"e","q":"'
+    payload = begin + Random(1).randbytes(limits.MESSAGE_BYTES_MAX + 1)
+    if is_deflated:
+        payload = deflate(payload)
+    piece = 1024 * 1024
+    assert fragments.take(payload[:piece], **{**FIRST, "is_deflated": is_deflated}) is None
+    for start in range(piece, len(payload), piece):
+        assert fragments.take(payload[start : start + piece], **LATER) is None
+    assert len(fragments._received) <= limits.MESSAGE_HEAD_BYTES
+    message = fragments.take(b"", **LAST)
+    with pytest.raises(TooBig) as refused:
+        message.text()
+    assert refused.value.head.startswith(begin)
+    assert fragments.take(b"{}", **WHOLE) == b"{}"
+
+
+@pytest.mark.rule("P32")
+def test_fragments_are_joined_up_to_the_limit():
     fragments = Fragments()
     half = b" " * (limits.MESSAGE_BYTES_MAX // 2)
-    fragments.take(half, **first)
+    fragments.take(half, **FIRST)
+    assert fragments.take(half, **LAST) == half + half
+    fragments.take(half, **FIRST)
     fragments.take(half, **LATER)
-    with pytest.raises(MustClose) as closed:
-        fragments.take(b" ", **LAST)
-    assert closed.value.code == 1009
+    with pytest.raises(TooBig):
+        fragments.take(b" ", **LAST).text()

@@ -77,15 +77,18 @@ def test_a_known_op_with_a_wrong_field_says_which(play):
     play(scene)
 
 
-@pytest.mark.rule("P32")
-def test_a_message_over_the_limit_closes_the_socket(play):
+@pytest.mark.rule("P32", "P114")
+@pytest.mark.parametrize("size", [limits.MESSAGE_BYTES_MAX + 1, limits.FRAME_BYTES_MAX])
+def test_a_message_over_the_limit_is_answered_and_the_session_goes_on(play, size):
     async def scene(stage):
         client = await stage.client()
-        client.say_raw(b" " * (limits.MESSAGE_BYTES_MAX + 1))
-        error = await client.hear()
-        assert error["type"] == "message-too-big"
-        assert client.closed is not None
-        assert client.closed[0] == 1009
+        client.say_raw(b'{"op":"transact","client-event-id":"big","tx-steps":[]'.ljust(size))
+        error = await client.hear("error")
+        assert (error["type"], error["client-event-id"]) == ("message-too-big", "big")
+        assert error["original-event"] == {"op": "transact", "client-event-id": "big"}
+        client.say("add-query", q=TODOS)
+        await client.hear("add-query-ok")
+        assert client.closed is None
 
     play(scene)
 
@@ -177,6 +180,56 @@ def test_silent_sessions_are_closed(play):
         assert quiet.closed is not None
         assert quiet.pings >= 2
         assert alive.closed is None
+
+    play(scene)
+
+
+@pytest.mark.rule("P120")
+def test_time_in_which_the_server_did_not_run_is_nobodys_silence(play):
+    async def scene(stage):
+        early, quiet, mute = stage.connect(), await stage.client(), await stage.client()
+        look_ms = limits.PING_INTERVAL_MS / 2
+        stage.runtime.advance(look_ms)
+        stage.hub.look()
+        # Something held the loop, or the machine slept: pongs have come meanwhile, unread.
+        away_ms = 10 * limits.IDLE_TIMEOUT_MS
+        stage.runtime.advance(look_ms + away_ms)
+        stage.hub.look(away_ms=away_ms)
+        assert [client.closed for client in (early, quiet, mute)] == [None] * 3
+        quiet.session.heard()
+        for _ in range(5):
+            stage.runtime.advance(look_ms)
+            stage.hub.look()
+            quiet.session.heard()
+        assert quiet.closed is None
+        assert mute.closed is not None
+        assert early.closed is not None
+
+    play(scene)
+
+
+@pytest.mark.rule("P120")
+def test_how_long_the_server_was_away_is_measured(play):
+    async def scene(stage):
+        looks = []
+        client = await stage.client()
+        sleep_ms = stage.runtime.sleep_ms
+
+        async def late(duration_ms):
+            await sleep_ms(duration_ms + (60_000 if not looks else 0))
+
+        def look(*, away_ms):
+            looks.append(away_ms)
+            client.session.check_time(stage.runtime.monotonic_ms(), away_ms=away_ms)
+
+        stage.runtime.sleep_ms = late
+        stage.hub.look = look
+        stage.hub.start()
+        while len(looks) < 3:  # noqa: ASYNC110 - it is the hub that looks
+            await asyncio.sleep(0)
+        stage.hub.stop()
+        assert looks[:3] == [60_000, 0, 0]
+        assert client.closed[0] == 1012
 
     play(scene)
 

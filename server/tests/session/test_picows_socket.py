@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+
 import orjson
 import pytest
 from picows import WSMsgType
@@ -9,6 +12,7 @@ from picows import WSMsgType
 from support.picows_client import PicowsClient, deflate
 from trice import limits
 from trice.session.deflate import Deflater
+from trice.session.picows_socket import make_protocol_class
 
 TODOS = {"todos": {}}
 PEOPLE = {"people": {}}
@@ -209,20 +213,28 @@ def test_deflated_messages_are_answered(play):
     play(scene)
 
 
-@pytest.mark.rule("P96")
-@pytest.mark.parametrize(
-    ("payload", "code"),
-    [
-        (deflate(b" " * (limits.MESSAGE_BYTES_MAX + 1)), 1009),
-        (deflate(b"[" * 32 * 1024 * 1024), 1009),
-        (b'{"op":"init"}', 1007),
-    ],
-)
-def test_bombs_and_rubbish_close_the_socket(play, payload, code):
+@pytest.mark.rule("P96", "P114")
+@pytest.mark.parametrize("fill", [b" ", b"["])
+def test_a_bomb_is_answered_and_the_session_goes_on(play, fill):
     async def scene(stage):
         client = await join_in(stage, Deflater())
-        client.frame(payload, bits=DEFLATED)
-        assert client.closed == code
+        begin = b'{"op":"add-query","client-event-id":"bomb","q":'
+        client.frame(deflate(begin + fill * 32 * 1024 * 1024), bits=DEFLATED)
+        error = orjson.loads((await client.hear("error")).message)
+        assert (error["type"], error["client-event-id"]) == ("message-too-big", "bomb")
+        client.say("add-query", q=TODOS)
+        await client.hear("add-query-ok")
+        assert client.closed is None
+
+    play(scene)
+
+
+@pytest.mark.rule("P96")
+def test_rubbish_closes_the_socket(play):
+    async def scene(stage):
+        client = await join_in(stage, Deflater())
+        client.frame(b'{"op":"init"}', bits=DEFLATED)
+        assert client.closed == 1007
 
     play(scene)
 
@@ -260,3 +272,139 @@ def test_a_continuation_with_rsv1_closes_the_socket(play):
         assert client.closed == 1002
 
     play(scene)
+
+
+@pytest.mark.rule("P117")
+def test_pings_of_a_client_that_does_not_read_take_no_room(play):
+    async def scene(stage):
+        client = await join_in(stage, None)
+        client.frame(b"1", kind=WSMsgType.PING)
+        client.backlog = limits.PONG_BACKLOG_BYTES_MAX + 1
+        for number in range(1_000):
+            client.frame(b"%d" % number, kind=WSMsgType.PING)
+        assert client.pongs == [b"1"]
+        client.backlog = 0
+        client.socket.resume_writing()
+        client.socket.resume_writing()
+        assert client.pongs == [b"1", b"999"]
+        client.frame(b"2", kind=WSMsgType.PING)
+        assert client.pongs[-1] == b"2"
+        assert client.closed is None
+
+    play(scene)
+
+
+@pytest.mark.rule("P118")
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])
+def test_a_close_is_answered_with_its_code(play, code):
+    async def scene(stage):
+        client = await join_in(stage, None)
+        client.frame(code.to_bytes(2, "big") + b"bye", kind=WSMsgType.CLOSE)
+        assert client.closed == code
+        client.frame(b"", kind=WSMsgType.PING)
+        client.frame(b"", kind=WSMsgType.CLOSE)
+        assert client.pongs == []
+
+    play(scene)
+
+
+@pytest.mark.rule("P118")
+def test_a_close_without_a_code_is_answered_without(play):
+    async def scene(stage):
+        client = await join_in(stage, None)
+        client.frame(b"", kind=WSMsgType.CLOSE)
+        assert client.closed is None
+        assert (client.sent[-1].first_byte, client.sent[-1].payload) == (0x88, b"")
+
+    play(scene)
+
+
+@pytest.mark.rule("P118")
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535])
+def test_a_code_that_may_not_be_sent_is_not_sent_back(play, code):
+    async def scene(stage):
+        client = await join_in(stage, None)
+        client.frame(code.to_bytes(2, "big"), kind=WSMsgType.CLOSE)
+        assert client.closed == 1002
+
+    play(scene)
+
+
+def masked(first_byte, payload):
+    """A frame of a client, whose mask is zero."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes([first_byte]) + length + bytes(4) + payload
+
+
+HANDSHAKE = (
+    b"GET /runtime/session HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Wire(asyncio.Transport):
+    """What picows writes to, and asks for the address."""
+
+    def __init__(self, peer):
+        super().__init__({"peername": ("127.0.0.1", 1), "socket": peer})
+        self.written = b""
+        self.is_reading = True
+        self.is_closed = False
+
+    def write(self, data):
+        self.written += bytes(data)
+
+    def writelines(self, pieces):
+        self.write(b"".join(pieces))
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def pause_reading(self):
+        self.is_reading = False
+
+    def close(self):
+        self.is_closed = True
+
+    def abort(self):
+        self.is_closed = True
+
+    def is_closing(self):
+        return self.is_closed
+
+
+@pytest.mark.rule("P119")
+@pytest.mark.parametrize(
+    "frame",
+    [
+        masked(0x89, b"x" * 126),
+        masked(0x8A, b"x" * 126),
+        masked(0x88, b"x" * 126),
+        masked(0x88, b"x"),
+        masked(0x09, b"x"),
+        masked(0x83, b"x"),
+        b"\x89\x00",
+        b"\x81\xff" + (limits.FRAME_BYTES_MAX + 1).to_bytes(8, "big") + bytes(4),
+    ],
+)
+def test_a_frame_that_breaks_the_protocol_ends_the_connection_once(play, caplog, frame):
+    async def scene(stage):
+        with socket.socket() as peer:
+            wire = Wire(peer)
+            protocol = make_protocol_class(stage.hub, None)(None, None, None)
+            protocol.connection_made(wire)
+            protocol.data_received(HANDSHAKE)
+            before = len(wire.written)
+            protocol.data_received(frame)
+            assert wire.written[before] == 0x88
+            after = len(wire.written)
+            await asyncio.sleep(0)
+            assert (wire.is_reading, wire.is_closed) == (False, True)
+            assert len(wire.written) == after
+            assert [record for record in caplog.records if record.name == "picows"] == []
+            protocol.connection_lost(None)
+        assert len(stage.hub) == 0
+
+    with caplog.at_level("INFO"):
+        play(scene)

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from support.memory_client import refreshed, triples
+from trice import limits
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 T2 = "e1000000-0000-4000-8000-000000000002"
@@ -294,6 +295,81 @@ def test_a_replay_is_applied_once_and_acknowledged_again(play):
         again.say("transact", tx_steps=steps, event_id="once")
         assert (await again.hear("transact-ok"))["tx-id"] == first["tx-id"]
         assert stage.app.database.tx == first["tx-id"]
+
+    play(scene)
+
+
+@pytest.mark.rule("P23", "T111")
+def test_a_client_that_counts_its_events_anew_in_each_session_loses_nothing(play):
+    async def scene(stage):
+        title = stage.attr("todos", "title")
+        told = []
+        for number in range(3):
+            client = await stage.client()
+            steps = [*stage.create("todos", T1), ["add-triple", T1, title, str(number)]]
+            client.say("transact", tx_steps=steps, event_id="1")
+            told.append((await client.hear("transact-ok"))["tx-id"])
+            client.hang_up()
+        assert len(set(told)) == 3
+        client = await stage.client()
+        client.say("add-query", q=TODOS)
+        assert [T1, title, "2"] in [t[:3] for t in triples(await client.hear("add-query-ok"))]
+
+    play(scene)
+
+
+@pytest.mark.rule("P23", "T111")
+def test_the_event_id_of_somebody_else_is_no_replay(play):
+    async def scene(stage):
+        steps = stage.create("todos", T1, title="a")
+        guest, admin = await stage.client(), stage.connect()
+        init = {"op": "init", "app-id": stage.app.id, "__admin-token": stage.token}
+        admin.say_raw(orjson.dumps(init))
+        await admin.hear("init-ok")
+        for client in (guest, admin):
+            client.say("transact", tx_steps=steps, event_id="same")
+        told = [(await client.hear("transact-ok"))["tx-id"] for client in (guest, admin)]
+        assert told[0] != told[1]
+
+    play(scene)
+
+
+@pytest.mark.rule("P23", "T112")
+def test_a_replay_without_the_attrs_that_the_catalog_has_by_then_is_a_replay(play):
+    async def scene(stage):
+        attr = "aa000000-0000-4000-8000-0000000000fe"
+        new = {
+            "id": attr,
+            "forward-identity": ["ab000000-0000-4000-8000-0000000000fe", "todos", "color"],
+            "value-type": "blob",
+            "cardinality": "one",
+            "unique?": False,
+            "index?": False,
+            "isUnsynced": True,
+        }
+        steps = [*stage.create("todos", T1), ["add-triple", T1, attr, "red"]]
+        steps = [[*step, {"mode": "create"}] for step in steps]
+        client = await stage.client()
+        client.say("transact", tx_steps=[["add-attr", new], *steps], event_id="once")
+        first = await client.hear("transact-ok")
+        # The acknowledgement is lost; `init-ok` shows the attr, and the client leaves it out.
+        again = await stage.client()
+        again.say("transact", tx_steps=steps, event_id="once")
+        assert (await again.hear("transact-ok"))["tx-id"] == first["tx-id"]
+
+    play(scene)
+
+
+@pytest.mark.rule("P23", "T110")
+def test_a_long_replay_is_a_replay(play):
+    async def scene(stage):
+        client = await stage.client()
+        text = "x" * limits.MESSAGE_BYTES_ON_LOOP
+        steps = [[*step, {"mode": "create"}] for step in stage.create("people", T1, name=text)]
+        for _ in range(2):
+            client.say("transact", tx_steps=steps, event_id="once")
+        told = [(await client.hear("transact-ok"))["tx-id"] for _ in range(2)]
+        assert told[0] == told[1]
 
     play(scene)
 

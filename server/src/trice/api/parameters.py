@@ -57,6 +57,20 @@ async def json_body(request: Request, *, also: str = "") -> dict[str, Any]:
     raw = await request.body()
     if not raw:
         return {}
+    check_json_type(request, also=also)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as cause:
+        raise InvalidInput(
+            "param-malformed", f"The body is not valid JSON: {why_no_json(cause)}", {"in": ["body"]}
+        ) from cause
+    if not isinstance(body, dict):
+        raise malformed("body", given=brief(body), accepted="a JSON object")
+    return body
+
+
+def check_json_type(request: Request, *, also: str = "") -> None:
+    """Raise InvalidInput unless the body of a request is said to be JSON, and plain."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not _OTHER_JSON.fullmatch(kind):
         accepted = f'"application/json"{also}; the body is read as nothing else'
@@ -67,15 +81,6 @@ async def json_body(request: Request, *, also: str = "") -> dict[str, Any]:
             given=brief(request.headers["content-encoding"]),
             accepted="absent: bodies of requests are read as they are",
         )
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as cause:
-        raise InvalidInput(
-            "param-malformed", f"The body is not valid JSON: {why_no_json(cause)}", {"in": ["body"]}
-        ) from cause
-    if not isinstance(body, dict):
-        raise malformed("body", given=brief(body), accepted="a JSON object")
-    return body
 
 
 def flag_in(values: Values, key: str) -> bool:

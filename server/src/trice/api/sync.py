@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -23,15 +25,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from trice import limits
 from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import flag_in, json_body, malformed, missing
-from trice.errors import NotFound, Unavailable
+from trice.api.parameters import check_json_type, flag_in, json_body, malformed, missing
+from trice.auth.throttle import network_of
+from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
+from trice.protocol.ids import find_uuid_bytes
+from trice.protocol.quoting import brief, why_no_json
 from trice.protocol.shared import Frame, plain
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY
+from trice.session.weigh import check_weight
 
 
 class QueuedSocket:
@@ -206,26 +212,134 @@ async def open_admin_events(request: Request) -> Response:
 
 async def push_events(request: Request) -> Response:
     """Messages up, for an event stream that this server holds (instant-realtime §2.2)."""
-    body = await json_body(request)
-    for name in ("machine_id", "session_id", "sse_token", "messages"):
-        if name not in body:
-            raise missing("body", name)
-    if not isinstance(body["messages"], list):
-        raise malformed("body", "messages", given=body["messages"], accepted="an array")
-    stream = _find_stream(request, body["session_id"], body["sse_token"])
-    for raw in _encoded(body["messages"]):
+    raw = await request.body()
+    check_json_type(request)
+    if len(raw) <= limits.MESSAGE_BYTES_ON_LOOP:
+        push = _read_push(raw)
+    else:
+        push = await _read_long_push(request, raw)
+    stream = _find_stream(request, push.session_id, push.sse_token)
+    for message in push.messages:
         await stream.socket.may_read()
-        stream.session.receive(raw)
+        stream.session.receive(message)
     return json_response({})
 
 
-def _encoded(messages: list[Any]) -> list[bytes]:
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class _Push(msgspec.Struct):
+    """The body of a push; null counts as absent."""
+
+    machine_id: Any = None
+    session_id: Any = None
+    sse_token: Any = None
+    messages: msgspec.Raw = _NULL
+
+
+class _Object(msgspec.Struct):
+    """An object of which nothing is read."""
+
+
+class Push(NamedTuple):
+    """What a push holds: whose stream it is for, and messages as they came."""
+
+    session_id: Any
+    sse_token: Any
+    messages: list[bytes]
+
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_PUSH: Final = msgspec.json.Decoder(_Push)
+_OBJECTS: Final = msgspec.json.Decoder(list[_Object])
+_MESSAGES: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _read_push(raw: bytes) -> Push:
+    """Take a body apart. Each message stays as it came, or says the same: one that no decoder takes
+    is answered to its own event id, by the session.
+
+    raises   InvalidInput
+    """
     try:
-        return [orjson.dumps(message) for message in messages]
-    except orjson.JSONEncodeError as cause:
-        raise malformed(
-            "body", "messages", given="nested too deeply", accepted="nested less"
-        ) from cause
+        body = _PUSH.decode(raw or b"{}")
+    except _UNREADABLE as cause:
+        body = _read_leniently(raw, cause)
+    for name in ("machine_id", "session_id", "sse_token"):
+        if getattr(body, name) is None:
+            raise missing("body", name)
+    if body.messages == _NULL:
+        raise missing("body", "messages")
+    if find_uuid_bytes(body.machine_id) is None:
+        raise malformed("body", "machine_id", given=body.machine_id, accepted="a uuid")
+    try:
+        _OBJECTS.decode(body.messages)  # so that it is not a million numbers that are kept
+        messages = [bytes(message) for message in _MESSAGES.decode(body.messages)]
+    except _UNREADABLE as cause:
+        found = _find_messages(body.messages)
+        if found is None:
+            given = bytes(memoryview(body.messages)[:100]).decode(errors="replace")
+            accepted = "a list of objects"
+            raise malformed("body", "messages", given=given, accepted=accepted) from cause
+        messages = found
+    return Push(body.session_id, body.sse_token, messages)
+
+
+def _read_leniently(raw: bytes, cause: Exception) -> _Push:
+    """A body of which something is no JSON to most: half of a surrogate pair, which JavaScript
+    sends, or NaN, which Python does. Its messages then say so in the same words."""
+    try:
+        check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
+        body = json.loads(raw)
+    except (ValueError, RecursionError, LimitExceeded):
+        body = None
+    if not isinstance(body, dict):
+        raise _no_object(raw) from cause
+    names = ("machine_id", "session_id", "sse_token")
+    texts = {name: body[name] for name in names if isinstance(body.get(name), str)}
+    return _Push(messages=msgspec.Raw(json.dumps(body.get("messages")).encode()), **texts)
+
+
+def _no_object(raw: bytes) -> InvalidInput:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as reason:
+        message = f"The body is not valid JSON: {why_no_json(reason)}"
+        return InvalidInput("param-malformed", message, {"in": ["body"]})
+    return malformed("body", given=brief(body), accepted="a JSON object")
+
+
+def _find_messages(raw: msgspec.Raw) -> list[bytes] | None:
+    """The messages of such a body, one by one; None if they are no objects."""
+    try:
+        messages = json.loads(bytes(raw))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        return None
+    return [json.dumps(message).encode() for message in messages]
+
+
+async def _read_long_push(request: Request, raw: bytes) -> Push:
+    """`_read_push` on the thread on which long messages are read, when it is this caller's turn."""
+    long_messages = request.app.state.hub.long_messages
+    if long_messages.is_stopped:
+        raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
+    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def read() -> Push:
+        check_weight(raw)
+        return _read_push(raw)
+
+    turn = long_messages.submit(network_of(guest_of(request).ip), read, done.set_result)
+    try:
+        result = await done
+    finally:
+        long_messages.release(turn)
+    if isinstance(result, Exception):
+        raise result
+    assert isinstance(result, Push)
+    return result
 
 
 async def subscribe_query(request: Request) -> Response:

@@ -5,6 +5,7 @@ source   instant-semantics §1.7, §1.8; spec/transact.md T63-T65
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from trice import limits
@@ -136,37 +137,58 @@ def _check_type(attr: Attr, value: Any, entity: EntityId) -> None:
 
 
 def _check_document(attr: Attr, value: Any, entity: EntityId) -> int:
-    """Refuse arrays and objects that are too deep or hold what JSON cannot; return their size."""
-    pending: list[tuple[Any, int]] = [(value, 1)]
-    while pending:
-        item, depth = pending.pop()
-        problem = None
-        if isinstance(item, (dict, list)):
-            if depth > limits.JSON_VALUE_DEPTH_MAX:
-                problem = f"nested deeper than {limits.JSON_VALUE_DEPTH_MAX} levels."
-            elif isinstance(item, dict):
-                if not all(isinstance(key, str) for key in item):
-                    problem = "the keys of an object must be texts."
-                pending.extend((key, depth + 1) for key in item)
-                pending.extend((member, depth + 1) for member in item.values())
-            else:
-                pending.extend((member, depth + 1) for member in item)
-        elif isinstance(item, str):
-            if "\x00" in item:
-                problem = "value contains null bytes."
-            elif not _is_encodable(item):
-                problem = "text contains half of a surrogate pair."
-        elif isinstance(item, bool) or item is None:
-            pass
-        elif isinstance(item, (int, float)):
-            problem = _number_problem(item)
-        else:
-            problem = "it is no JSON value."
-        if problem is not None:
-            raise _refusal(attr, None, entity, f"Invalid value for {attr.name}: {problem}")
+    """Refuse arrays and objects that are too deep or hold what JSON cannot; return their size.
+
+    cost   0.1 µs a value
+    """
+    problem = _document_problem(value)
+    if problem is not None:
+        raise _refusal(attr, None, entity, f"Invalid value for {attr.name}: {problem}")
     if attr.is_indexed or attr.is_unique:
         return len(dump_document(value))
     return 0
+
+
+def _document_problem(value: Any) -> str | None:
+    if type(value) not in (list, dict):
+        return "it is no JSON value."
+    pending = [(value, 1)]
+    while pending:
+        container, depth = pending.pop()
+        members: Iterable[Any] = container
+        if type(container) is dict:
+            for key in container:
+                if type(key) is not str:
+                    return "the keys of an object must be texts."
+                if "\x00" in key or not key.isascii():
+                    problem = _text_problem(key)
+                    if problem is not None:
+                        return problem
+            members = container.values()
+        for item in members:
+            kind = type(item)
+            problem = None
+            if kind is str:
+                if "\x00" in item or not item.isascii():
+                    problem = _text_problem(item)
+            elif kind is list or kind is dict:
+                if depth == limits.JSON_VALUE_DEPTH_MAX:
+                    problem = f"nested deeper than {limits.JSON_VALUE_DEPTH_MAX} levels."
+                elif item:
+                    pending.append((item, depth + 1))
+            elif kind is int or kind is float:
+                problem = _number_problem(item)
+            elif item is not None and kind is not bool:
+                problem = "it is no JSON value."
+            if problem is not None:
+                return problem
+    return None
+
+
+def _text_problem(text: str) -> str | None:
+    if "\x00" in text:
+        return "value contains null bytes."
+    return None if _is_encodable(text) else "text contains half of a surrogate pair."
 
 
 def _number_problem(value: int | float) -> str | None:

@@ -19,7 +19,7 @@ from typing import Final
 from trice import limits
 from trice.metrics import DeflateCounts
 from trice.protocol.shared import Frame, JoinedFrame, SharedFrame, SharedPart
-from trice.session.socket import BAD_DATA, TOO_BIG, MustClose
+from trice.session.socket import BAD_DATA, MustClose
 
 _NAME: Final = "permessage-deflate"
 _ANSWER: Final = f"{_NAME}; server_no_context_takeover; client_no_context_takeover"
@@ -104,23 +104,48 @@ def _offers(header: str) -> Iterator[tuple[str, Parameters]]:
         yield found[1], parameters
 
 
-def inflate(payload: bytes | bytearray) -> bytes:
-    """The message whose deflated form this is.
+class Inflating:
+    """A deflated message on its way to being read: inflated in two calls, the second of which may
+    run on a thread (zlib lets others run meanwhile).
 
     payload   of the whole message, without the tail
-    raises    MustClose: 1007 when it is no such form, 1009 beyond limits.MESSAGE_BYTES_MAX
-    cost      stops at the limit, however much more it would become
     """
-    inflater = zlib.decompressobj(wbits=-15)
-    try:
-        message = inflater.decompress(bytes(payload) + _TAIL, limits.MESSAGE_BYTES_MAX + 1)
-    except zlib.error as cause:
-        raise MustClose(BAD_DATA, "not deflated") from cause
-    if len(message) > limits.MESSAGE_BYTES_MAX:
-        raise MustClose(TOO_BIG, "message too big")
-    if inflater.eof and inflater.unused_data not in (_TAIL, _FINAL_BLOCK_PADDING + _TAIL):
-        raise MustClose(BAD_DATA, "data after the last block")
-    return message
+
+    __slots__ = ("_inflated", "_inflater")
+
+    def __init__(self, payload: bytes | bytearray) -> None:
+        self._inflater = zlib.decompressobj(wbits=-15)
+        self._inflated = self._inflate(bytes(payload) + _TAIL, limits.MESSAGE_BYTES_ON_LOOP + 1)
+
+    @property
+    def head(self) -> bytes:
+        """The beginning: limits.MESSAGE_BYTES_ON_LOOP bytes and one more, or the whole message."""
+        return self._inflated
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self._inflated) <= limits.MESSAGE_BYTES_ON_LOOP
+
+    def whole(self) -> bytes:
+        """The message, or MESSAGE_BYTES_MAX and one byte more of it.
+
+        raises    MustClose(1007) when it is no deflated form
+        cost      3 ms a MB; stops at the limit, however much more it would become
+        """
+        if not self.is_whole:
+            rest_bytes = limits.MESSAGE_BYTES_MAX + 1 - len(self._inflated)
+            rest = self._inflate(self._inflater.unconsumed_tail, rest_bytes)
+            self._inflated += rest
+        inflater = self._inflater
+        if inflater.eof and inflater.unused_data not in (_TAIL, _FINAL_BLOCK_PADDING + _TAIL):
+            raise MustClose(BAD_DATA, "data after the last block")
+        return self._inflated
+
+    def _inflate(self, data: bytes, bytes_max: int) -> bytes:
+        try:
+            return self._inflater.decompress(data, bytes_max)
+        except zlib.error as cause:
+            raise MustClose(BAD_DATA, "not deflated") from cause
 
 
 class Deflater:

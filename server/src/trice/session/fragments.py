@@ -4,23 +4,28 @@
 |--------|-----------------|----------------|-----------------|-------------|
 | none   | open            | a message      | close 1002      | close 1002  |
 | open   | close 1002      | close 1002     | open            | a message   |
+
+Of a message that is too big the beginning is kept, and the rest is skipped as it comes: the session
+tells whose it was, and goes on.
 """
 
 from __future__ import annotations
 
 from trice import limits
-from trice.session.deflate import inflate
-from trice.session.socket import PROTOCOL_ERROR, TOO_BIG, MustClose
+from trice.session.deflate import Inflating
+from trice.session.incoming import Incoming
+from trice.session.socket import PROTOCOL_ERROR, MustClose
 
 
 class Fragments:
-    """Holds what has come of one message, at most limits.MESSAGE_BYTES_MAX."""
+    """Holds what has come of one message, at most limits.MESSAGE_BYTES_MAX and one byte."""
 
     def __init__(self) -> None:
         self._is_open = False
         self._begun = 0
         self._is_deflated = False
         self._received = bytearray()
+        self._received_bytes = 0
 
     @property
     def unfinished(self) -> tuple[int, int] | None:
@@ -29,26 +34,52 @@ class Fragments:
 
     def take(
         self, payload: bytes, *, is_first: bool, is_last: bool, is_deflated: bool
-    ) -> bytes | None:
+    ) -> bytes | Incoming | None:
         """Add the payload of one data frame; the message if that is whole now.
 
         is_deflated  RSV1 of the frame, which stands on the first of a message for all of them
-        raises       MustClose: 1002 for a frame out of order, 1009 for a message too large, and
-                     see `inflate`
+        returns      bytes of any size as they came; Incoming for what is large once inflated, and
+                     for what is too big
+        raises       MustClose: 1002 for a frame out of order, 1007 for what cannot be inflated
         """
         if is_first == self._is_open:
             raise MustClose(PROTOCOL_ERROR, "fragment out of order")
         if is_deflated and not is_first:
             raise MustClose(PROTOCOL_ERROR, "RSV1 on a continuation")
         if is_first and is_last:
-            return inflate(payload) if is_deflated else payload
+            return _inflated(payload, len(payload)) if is_deflated else payload
         if is_first:
             self._is_open, self._is_deflated = True, is_deflated
             self._begun += 1
-        if len(self._received) + len(payload) > limits.MESSAGE_BYTES_MAX:
-            raise MustClose(TOO_BIG, "message too big")
-        self._received += payload
+        self._keep(payload)
         if not is_last:
             return None
-        received, self._received, self._is_open = self._received, bytearray(), False
-        return inflate(received) if self._is_deflated else bytes(received)
+        received, received_bytes = bytes(self._received), self._received_bytes
+        self._received, self._received_bytes, self._is_open = bytearray(), 0, False
+        if self._is_deflated:
+            return _inflated(received, received_bytes)
+        if received_bytes > limits.MESSAGE_BYTES_MAX:
+            return Incoming(received, size_bytes=received_bytes)
+        return received
+
+    def _keep(self, payload: bytes) -> None:
+        self._received_bytes += len(payload)
+        if self._received_bytes <= limits.MESSAGE_BYTES_MAX:
+            self._received += payload
+            return
+        missing_bytes = max(limits.MESSAGE_HEAD_BYTES - len(self._received), 0)
+        self._received += payload[:missing_bytes]
+        del self._received[limits.MESSAGE_HEAD_BYTES :]
+
+
+def _inflated(payload: bytes, size_bytes: int) -> bytes | Incoming:
+    """The message whose deflated form this is, or the beginning of it.
+
+    size_bytes  of the whole form; more than `payload` if that was cut
+    """
+    inflating = Inflating(payload)
+    if size_bytes > limits.MESSAGE_BYTES_MAX:
+        return Incoming(inflating.head, size_bytes=size_bytes)
+    if inflating.is_whole:
+        return inflating.whole()
+    return Incoming(inflating, size_bytes=size_bytes)

@@ -30,7 +30,8 @@ from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.protocol.quoting import brief
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import answer_frame, init_frame
-from trice.session.session import Session
+from trice.session.incoming import Letter
+from trice.session.session import FULL, Session, echo_query
 from trice.session.socket import TRY_LATER
 from trice.session.state import Owed, Phase, Subscription
 from trice.store.engine import ReadTooLong
@@ -38,8 +39,12 @@ from trice.store.engine import ReadTooLong
 logger: Final = logging.getLogger("trice.session")
 
 
-def handle(session: Session, message: up.Up, raw: bytes) -> None:
-    """Carry out one message. Raises TriceError; the worker turns it into an `error` message."""
+def handle(session: Session, message: up.Up, raw: bytes, letter: Letter | None = None) -> None:
+    """Carry out one message. Raises TriceError; the worker turns it into an `error` message.
+
+    raw     what errors repeat of it
+    letter  what else is known of a long one
+    """
     match message:
         case up.Init():
             init(session, message, raw)
@@ -48,7 +53,7 @@ def handle(session: Session, message: up.Up, raw: bytes) -> None:
         case up.RemoveQuery():
             remove_query(session, message)
         case up.Transact():
-            transact(session, message, raw)
+            transact(session, message, raw, letter)
         case _:
             assert_never(message)
 
@@ -249,7 +254,7 @@ def _answer(session: Session, subscription: Subscription) -> None:
     owed, subscription.owed = subscription.owed, []
     if live.answer is None or live.error is not None:
         failure = live.error or Bug("unknown", "This query has no answer yet.")
-        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
+        raw = echo_query(subscription.question)
         for one in owed:
             session.fail(failure, raw=raw, event_id=one.event_id)
         return
@@ -282,7 +287,9 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
     session.push(down.remove_query_ok(q_json, event_id=message.client_event_id))
 
 
-def transact(session: Session, message: up.Transact, raw: bytes) -> None:
+def transact(
+    session: Session, message: up.Transact, raw: bytes, letter: Letter | None = None
+) -> None:
     """Hand the steps to the database in order of arrival; acknowledge when durable."""
     app = _ready(session)
     event_id = message.client_event_id
@@ -290,32 +297,37 @@ def transact(session: Session, message: up.Transact, raw: bytes) -> None:
         message.tx_steps,
         identity=session.identity,
         event_id=EventId(event_id) if event_id is not None else None,
+        digest=None if letter is None else letter.digest,
     )
-    if session.state.begin_transact(len(raw)):
-        session.socket.pause_reading()
+    size_bytes = len(raw) if letter is None else letter.size_bytes
+    if session.state.begin_transact(size_bytes):
+        session.pause(FULL)
+    if letter is not None:
+        session.hold_long()
 
     def finish(future: Future[TxId]) -> None:
-        _finish_transact(session, future, raw, event_id)
+        _finish_transact(session, future, raw, event_id, size_bytes)
+        if letter is not None:
+            session.end_long()
 
     done.add_done_callback(finish)
 
 
 def _finish_transact(
-    session: Session, done: Future[TxId], raw: bytes, event_id: str | None
+    session: Session, done: Future[TxId], raw: bytes, event_id: str | None, size_bytes: int
 ) -> None:
     cause = None if done.cancelled() else done.exception()
     if done.cancelled() or session.state.phase is Phase.CLOSED:
         return
-    if session.state.end_transact(len(raw)):
-        session.socket.resume_reading()
+    if session.state.end_transact(size_bytes):
+        session.resume(FULL)
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
         return
     failure = cause if isinstance(cause, TriceError) else _bug(cause)
     session.fail(failure, raw=raw, event_id=event_id)
     # The client may have baked the rejected write into a result (instant-realtime §6.8).
-    session.state.note_news_everywhere()
-    session.outbox.schedule()
+    session.tell_again()
 
 
 def _bug(cause: BaseException) -> Bug:

@@ -14,11 +14,13 @@ from trice.identity import GUEST, Identity
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
+from trice.session import worker
 from trice.session.first_answers import FirstAnswers
+from trice.session.long_messages import LongMessages
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
-from trice.session.worker import on_message
+from trice.session.turns import Turns
 from trice.shares import Held, Shares
 
 logger: Final = logging.getLogger("trice.session")
@@ -44,6 +46,8 @@ class Hub:
         self._runtime = runtime
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
+        self._turns = Turns()
+        self.long_messages = LongMessages(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._networks = Shares()
         self._unfinished = Shares()
@@ -88,7 +92,9 @@ class Hub:
             runtime=self._runtime,
             sends=self._sends,
             first_answers=self._first_answers,
-            on_message=on_message,
+            long_messages=self.long_messages,
+            reader=worker,
+            turns=self._turns,
             guest=guest,
         )
         self._sessions[session.id] = session
@@ -115,6 +121,7 @@ class Hub:
             self._drop(session)
         self._sends.clear()
         self._first_answers.clear()
+        self.long_messages.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""
@@ -124,18 +131,31 @@ class Hub:
                 self._drop(session)
 
     async def _look_after(self) -> None:
+        interval_ms = limits.PING_INTERVAL_MS / 2
         while True:
-            await self._runtime.sleep_ms(limits.PING_INTERVAL_MS / 2)
-            now_ms = self._runtime.monotonic_ms()
-            for session in list(self._sessions.values()):
-                try:
-                    session.check_time(now_ms)
-                except Exception:
-                    # One broken transport must not end the pings of all the others.
-                    logger.exception("session check failed %s", fields(session=session.id))
-                if session.is_closed:
-                    self._drop(session)
-            self.settle()
+            began_ms = self._runtime.monotonic_ms()
+            await self._runtime.sleep_ms(interval_ms)
+            late_ms = self._runtime.monotonic_ms() - began_ms - interval_ms
+            self.look(away_ms=max(late_ms, 0.0))
+
+    def look(self, *, away_ms: float = 0.0) -> None:
+        """Look at every session: who fell silent, who is to answer a ping.
+
+        away_ms   how long this process did not run since the last look, be it that something held
+                  the loop or that the machine slept. Nobody could be heard then: it is no silence.
+        """
+        now_ms = self._runtime.monotonic_ms()
+        if away_ms >= limits.PING_INTERVAL_MS:
+            logger.warning("the server was away %s", fields(away_ms=round(away_ms)))
+        for session in list(self._sessions.values()):
+            try:
+                session.check_time(now_ms, away_ms=away_ms)
+            except Exception:
+                # One broken transport must not end the pings of all the others.
+                logger.exception("session check failed %s", fields(session=session.id))
+            if session.is_closed:
+                self._drop(session)
+        self.settle()
 
     def _drop(self, session: Session) -> None:
         if self._sessions.pop(session.id, None) is not None:

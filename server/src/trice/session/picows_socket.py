@@ -43,7 +43,46 @@ from trice.shares import Held
 PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
 _RSV1: Final = 0x40
+_CLOSE_WITHOUT_CODE: Final = b"\x88\x00"
+_PEER_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
+"""Close codes that may stand in a frame (RFC 6455 §7.4 and its registry)."""
 _logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
+
+
+class _Reports:
+    """What picows says of one connection: the logger it is given.
+
+    When a client breaks the protocol, picows says so, sends a close frame, and goes on reading:
+    every further byte would be another report and another close frame. So this is where the socket
+    hears that it is over.
+    """
+
+    __slots__ = ("socket",)
+
+    def __init__(self) -> None:
+        self.socket: PicowsSocket | None = None
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= logging.WARNING and _logger.isEnabledFor(level)
+
+    def error(self, message: str, *values: Any) -> None:
+        """The client broke the protocol."""
+        _logger.debug(message, *values)
+        if self.socket is not None:
+            self.socket.on_broken()
+
+    def exception(self, message: str, *values: Any) -> None:
+        """We did, or picows."""
+        _logger.exception(message, *values)
+        if self.socket is not None:
+            self.socket.on_broken()
+
+    def warning(self, message: str, *values: Any) -> None:
+        _logger.warning(message, *values)
+
+    def info(self, *_: Any) -> None: ...
+    def debug(self, *_: Any) -> None: ...
+    def log(self, *_: Any) -> None: ...
 
 
 def frame_header(size_bytes: int, *, is_deflated: bool) -> bytes:
@@ -62,13 +101,22 @@ class PicowsSocket(WSListener):
     deflater   None when compression was not agreed on
     """
 
-    def __init__(self, hub: Hub, request: WSUpgradeRequest, deflater: Deflater | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        request: WSUpgradeRequest,
+        deflater: Deflater | None,
+        reports: _Reports | None = None,
+    ) -> None:
         self._hub = hub
         self._headers = request.headers
         self._deflater = deflater
         self._fragments = Fragments()
         self._held: Held | None = None
         self._is_closing = False
+        self._unanswered_ping: bytes | None = None
+        if reports is not None:
+            reports.socket = self
 
     # --- Socket ------------------------------------------------------------------------------
 
@@ -111,9 +159,21 @@ class PicowsSocket(WSListener):
         if not self._is_closing:
             self._is_closing = True
             self._transport.send_close(WSCloseCode(code), reason.encode())
-            self._transport.disconnect()
-            # It waits for what was sent before; a client that never reads would keep it for ever.
-            asyncio.get_running_loop().call_later(limits.CLOSE_GRACE_MS / 1000, self._raw.abort)
+            self._end()
+
+    def _end(self) -> None:
+        """Close the connection once what was sent before has left, or after a while: a client that
+        never reads would keep it for ever."""
+        self._unanswered_ping = None
+        self._transport.disconnect()
+        asyncio.get_running_loop().call_later(limits.CLOSE_GRACE_MS / 1000, self._raw.abort)
+
+    def on_broken(self) -> None:
+        """picows sends the close frame; nothing else is read or sent."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._raw.pause_reading()
+            asyncio.get_running_loop().call_soon(self._end)
 
     # --- WSListener --------------------------------------------------------------------------
 
@@ -142,14 +202,38 @@ class PicowsSocket(WSListener):
             case WSMsgType.TEXT | WSMsgType.BINARY | WSMsgType.CONTINUATION:
                 self._on_data(frame)
             case WSMsgType.PING:
-                transport.send_pong(frame.get_payload_as_bytes())
-                self._session.heard()
+                self._on_ping(frame.get_payload_as_bytes())
             case WSMsgType.PONG:
                 self._session.heard()
             case WSMsgType.CLOSE:
-                self._is_closing = True
-                transport.send_close(frame.get_close_code(), frame.get_close_message())
-                transport.disconnect()
+                self._on_close(frame.get_payload_as_bytes())
+
+    def _on_ping(self, payload: bytes) -> None:
+        """Answer it; a client that does not read is answered its latest one once it does (RFC 6455
+        §5.5.3), for which it needs no room here."""
+        if self._is_closing:
+            return
+        self._session.heard()
+        if self.backlog_bytes > limits.PONG_BACKLOG_BYTES_MAX:
+            self._unanswered_ping = payload
+        else:
+            self._transport.send_pong(payload)
+
+    def _on_close(self, payload: bytes) -> None:
+        """Say goodbye as the client did, and part."""
+        if self._is_closing:
+            self._transport.disconnect()
+            return
+        if payload and int.from_bytes(payload[:2], "big") not in _PEER_CODES:
+            self.close(PROTOCOL_ERROR, "no such close code")
+            return
+        self._is_closing = True
+        if payload:
+            code = int.from_bytes(payload[:2], "big")
+            self._transport.send_close(code, payload[2:])  # type: ignore[arg-type]
+        else:
+            self._raw.write(_CLOSE_WITHOUT_CODE)
+        self._end()
 
     def _may_be_deflated(self, frame: WSFrame) -> bool:
         return self._deflater is not None and frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY)
@@ -194,6 +278,9 @@ class PicowsSocket(WSListener):
         """The backlog grew over the transport's mark; the outbox asks `backlog_bytes` itself."""
 
     def resume_writing(self) -> None:
+        if self._unanswered_ping is not None:
+            self._transport.send_pong(self._unanswered_ping)
+            self._unanswered_ping = None
         self._session.on_writable()
 
 
@@ -203,7 +290,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
     deflater   for the sockets of clients that offer compression; None: it is switched off
     """
 
-    def accept(request: WSUpgradeRequest) -> Any:
+    def accept(request: WSUpgradeRequest, reports: _Reports) -> Any:
         if request.path.split(b"?", 1)[0] != PATH:
             return _refuse(HTTPStatus.NOT_FOUND, b"WebSockets are served at /runtime/session.")
         if hub.is_stopping:
@@ -212,22 +299,23 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
         if deflater is not None:
             answer = agree(request.headers.getall("sec-websocket-extensions", []))
         if answer is None:
-            return PicowsSocket(hub, request, None)
+            return PicowsSocket(hub, request, None, reports)
         return WSUpgradeResponseWithListener(
             WSUpgradeResponse.create_101_response({"Sec-WebSocket-Extensions": answer}),
-            PicowsSocket(hub, request, deflater),
+            PicowsSocket(hub, request, deflater, reports),
         )
 
     class PicowsProtocol(asyncio.Protocol):
         """What uvicorn makes per upgrade; it only exists until picows has taken over."""
 
         def __init__(self, config: Any, server_state: Any, app_state: Any, **_: Any) -> None:
+            reports = _Reports()
             self._inner = WSProtocol(
                 None,  # host_port: clients only
                 None,  # ws_path: clients only
                 False,  # is_client_side
-                accept,
-                _logger,
+                lambda request: accept(request, reports),
+                reports,
                 True,  # disconnect_on_exception
                 limits.INIT_TIMEOUT_MS / 1000,  # handshake timeout
                 False,  # auto ping: the hub pings
@@ -235,7 +323,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
                 limits.IDLE_TIMEOUT_MS / 1000,
                 WSAutoPingStrategy.PING_WHEN_IDLE,
                 False,  # auto pong: see on_ws_frame
-                limits.MESSAGE_BYTES_MAX,
+                limits.FRAME_BYTES_MAX,
                 None,  # extra headers
                 2048,  # first size of the read buffer; it grows with the frames
             )

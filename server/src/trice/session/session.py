@@ -1,5 +1,7 @@
 """One connected client: its identity, its app, its socket, and everything it holds on to.
 
+A little over 500 lines, one file because it is the one object that all parts of a session know.
+
 socket ──receive──> worker ──> handlers ──> state, database
 database ──told──> state.news ──> outbox ──one write a turn──> socket
 """
@@ -8,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from trice import limits
 from trice.apps.apps import App, Apps
+from trice.auth.throttle import network_of
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
 from trice.identity import GUEST, Identity
@@ -28,12 +32,37 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
+from trice.session.incoming import Incoming
+from trice.session.long_messages import LongMessages, Turn
 from trice.session.outbox import Outbox
+from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
-from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
+from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.session.turns import Turns
 
 logger: Final = logging.getLogger("trice.session")
+
+READING: Final = 1
+"""Why a session is not read: a long message is, or its turn has not come."""
+FULL: Final = 2
+"""Why a session is not read: it has as many transactions under way as it may."""
+
+
+class Reader(Protocol):
+    """What turns messages into calls of handlers (`worker.py`)."""
+
+    def on_message(self, session: Session, raw: bytes) -> None:
+        """Decode and carry out a short message."""
+        ...
+
+    def read_long(self, incoming: Incoming) -> Any:
+        """Read a long one, on a thread."""
+        ...
+
+    def on_read(self, session: Session, read: Any) -> None:
+        """Carry out what `read_long` returned, or tell what it raised."""
+        ...
 
 
 class Session:
@@ -48,9 +77,18 @@ class Session:
         "_early",
         "_early_bytes",
         "_hashed_token",
-        "_on_message",
+        "_holds_long",
+        "_is_reading",
+        "_long",
+        "_long_messages",
+        "_pauses",
+        "_reader",
+        "_spent_bytes",
         "_tasks",
+        "_turn",
+        "_turns",
         "_unfinished",
+        "_waits_for_turn",
         "app",
         "apps",
         "extension",
@@ -75,7 +113,9 @@ class Session:
         runtime: Runtime,
         sends: SendQueue,
         first_answers: FirstAnswers,
-        on_message: Callable[[Session, bytes], None],
+        long_messages: LongMessages,
+        reader: Reader,
+        turns: Turns,
         guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
@@ -100,9 +140,18 @@ class Session:
         self._backlog_bytes = 0
         # The message that had come in part when last looked at, and when it was first seen so.
         self._unfinished: tuple[int, float] | None = None
-        self._on_message = on_message
-        # Lists: an empty one has 56 bytes, a set 216, a deque 760.
-        self._early: list[bytes] = []
+        self._reader = reader
+        self._long_messages = long_messages
+        self._long: Turn | None = None
+        self._holds_long = False
+        self._is_reading = False
+        self._pauses = 0
+        self._turns = turns
+        self._turn = -1
+        self._spent_bytes = 0
+        self._waits_for_turn = False
+        # A deque has 760 bytes; an empty list, as for tasks, 56.
+        self._early: deque[bytes | Incoming] | None = None
         self._early_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.on_end: Callable[[], object] = _nothing
@@ -113,13 +162,43 @@ class Session:
 
     # --- called by the transport ---------------------------------------------------------------
 
-    def receive(self, raw: bytes) -> None:
+    def receive(self, raw: bytes | Incoming) -> None:
         """Take one message. Never raises: every failure becomes an `error` message."""
         self.heard_ms = self.runtime.monotonic_ms()
-        if self.state.phase is Phase.OPENING:
+        if self.state.phase is Phase.OPENING or self._is_reading:
             self._keep_early(raw)
         elif self.state.phase is not Phase.CLOSED:
-            self._on_message(self, raw)
+            if self._may_handle():
+                self._receive_now(raw)
+            else:
+                self._keep_early(raw)
+                self._wait_for_turn()
+
+    def _may_handle(self) -> bool:
+        """Whether this turn of the loop may handle another message of this session."""
+        turn = self._turns.now()
+        if turn != self._turn:
+            self._turn, self._spent_bytes = turn, 0
+        return self._spent_bytes < limits.SESSION_TURN_BYTES
+
+    def _receive_now(self, raw: bytes | Incoming) -> None:
+        size_bytes = len(raw)
+        self._spent_bytes += size_bytes + limits.SESSION_TURN_OVERHEAD_BYTES
+        if size_bytes > limits.MESSAGE_BYTES_ON_LOOP:
+            self._read_long(raw)
+        else:
+            assert isinstance(raw, bytes), "what is Incoming is long"
+            self._reader.on_message(self, raw)
+
+    def _wait_for_turn(self) -> None:
+        """Go on in the next turn of the loop."""
+        self._is_reading = self._waits_for_turn = True
+        self.pause(READING)
+        asyncio.get_running_loop().call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        if self._waits_for_turn:  # else it went on already, maybe to a long message
+            self._go_on()
 
     def heard(self) -> None:
         """Something that is no message arrived: a pong."""
@@ -143,6 +222,9 @@ class Session:
         self.socket = ENDED
         for task in self._tasks:
             task.cancel()
+        self._early = None
+        if not self._holds_long:
+            self.end_long()
         if self.app is not None:
             for subscription in subscriptions:
                 if subscription.live is not None:
@@ -160,7 +242,10 @@ class Session:
         self.outbox.push(frame)
 
     def fail(self, failure: TriceError, *, raw: bytes, event_id: str | None) -> None:
-        """Tell the client that what it sent failed."""
+        """Tell the client that what it sent failed.
+
+        raw   its message if that is short, else what is to be repeated of it
+        """
         trace_id = new_uuid(self.runtime)
         level = logging.ERROR if isinstance(failure, Bug) else logging.DEBUG
         logger.log(
@@ -208,11 +293,48 @@ class Session:
         self.state.phase = Phase.READY
 
     def handle_early(self) -> None:
-        """Handle what arrived while the app was being opened."""
-        while self._early and self.state.phase in (Phase.READY, Phase.WAITING):
-            raw = self._early.pop(0)
-            self._early_bytes -= len(raw)
-            self.receive(raw)
+        """Handle what arrived while the app was being opened, or something else was waited for."""
+        while self._early and not self._is_reading:
+            if self.state.phase not in (Phase.READY, Phase.WAITING):
+                return
+            if not self._may_handle():
+                self._wait_for_turn()
+                return
+            raw = self._early.popleft()
+            self._early_bytes -= len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
+            self._receive_now(raw)
+        if not self._early:
+            self._early, self._early_bytes = None, 0
+
+    def pause(self, reason: int) -> None:
+        """Stop reading the socket; each of the reasons must be taken back."""
+        if not self._pauses:
+            self.socket.pause_reading()
+        self._pauses |= reason
+
+    def resume(self, reason: int) -> None:
+        """A reason to stop is gone."""
+        was_paused, self._pauses = self._pauses, self._pauses & ~reason
+        if was_paused and not self._pauses:
+            self.socket.resume_reading()
+
+    def hold_long(self) -> None:
+        """The long message that was just read is answered later; `end_long` must follow."""
+        self._holds_long = True
+
+    def end_long(self) -> None:
+        """The long message under way is answered: the next one may be read."""
+        self._holds_long = False
+        if self._long is not None:
+            turn, self._long = self._long, None
+            self._long_messages.release(turn)
+            if self._is_reading and self.state.phase is not Phase.CLOSED:
+                self._go_on()
+
+    def tell_again(self) -> None:
+        """Send every answer again: a write that the client shows already was refused."""
+        self.state.note_news_everywhere()
+        self.outbox.schedule()
 
     @property
     def _is_catalog_new(self) -> bool:
@@ -309,18 +431,60 @@ class Session:
             self._hashed_token = None
 
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
-        raw = b'{"op":"add-query","q":%b}' % subscription.question.q_json
-        self.fail(failure, raw=raw, event_id=None)
+        self.fail(failure, raw=echo_query(subscription.question), event_id=None)
 
-    def _keep_early(self, raw: bytes) -> None:
-        self._early.append(raw)
-        self._early_bytes += len(raw)
-        if (
-            len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
-            or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
-        ):
-            self._early.clear()
-            self.close(TRY_LATER, "too many messages before init-ok")
+    def _keep_early(self, raw: bytes | Incoming, *, is_first: bool = False) -> None:
+        if self._early is None:
+            self._early = deque()
+        if is_first:
+            self._early.appendleft(raw)
+        else:
+            self._early.append(raw)
+        self._early_bytes += len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
+        if self.state.phase is Phase.OPENING:
+            is_full = (
+                len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
+                or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
+            )
+        else:
+            is_full = self._early_bytes > limits.SESSION_HELD_BYTES_MAX
+        if is_full:
+            self.close(TRY_LATER, "too many messages at once")
+
+    def _read_long(self, raw: bytes | Incoming) -> None:
+        """Have a message read on the thread; nothing after it is handled before. One at a time: a
+        second one waits until the first is answered."""
+        self._is_reading = True
+        self.pause(READING)
+        if self._long is not None:
+            self._keep_early(raw, is_first=True)
+            return
+        reader = self._reader
+        incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
+        self._long = self._long_messages.submit(
+            network_of(self.guest.ip) or self.id,
+            lambda: reader.read_long(incoming),
+            self._on_read,
+        )
+
+    def _on_read(self, read: Any) -> None:
+        """Back on the loop: carry it out, then what came meanwhile."""
+        self._is_reading = False
+        if isinstance(read, MustClose):
+            self.close(read.code, read.reason)
+            return
+        self._reader.on_read(self, read)
+        if not self._holds_long:
+            self.end_long()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_reading = self._waits_for_turn = False
+        if self.state.phase is Phase.CLOSED:
+            return
+        self.handle_early()
+        if not self._is_reading:
+            self.resume(READING)
 
     def _make_refresh(self) -> Frame | None:
         """The frame with all news: a new catalog, and each changed answer once."""
@@ -353,8 +517,13 @@ class Session:
         )
         self.close(TRY_LATER, "client too slow")
 
-    def check_time(self, now_ms: float) -> None:
-        """Drop a session that never began or fell silent; else make the other side answer."""
+    def check_time(self, now_ms: float, *, away_ms: float = 0.0) -> None:
+        """Drop a session that never began or fell silent; else make the other side answer.
+
+        away_ms   of the time since the last look, in which nothing could be heard
+        """
+        self.opened_ms = min(self.opened_ms + away_ms, now_ms)
+        self.heard_ms = min(self.heard_ms + away_ms, now_ms)
         if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
             self.close(IDLE, "no init message")
             return
@@ -363,8 +532,9 @@ class Session:
             self.close(TRY_LATER, "message not finished in time")
             return
         backlog_bytes = self.socket.backlog_bytes
-        if backlog_bytes < self._backlog_bytes:
-            # A large answer on a slow line: pongs come only after it, yet the client takes it.
+        if backlog_bytes < self._backlog_bytes or self._pauses:
+            # A large answer on a slow line: pongs come only after it, yet the client takes it. Or
+            # it is not read, and could not be heard.
             self.heard()
         self._backlog_bytes = backlog_bytes
         if now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
@@ -390,16 +560,21 @@ def _nothing() -> None:
 
 
 def echo(raw: bytes) -> bytes:
-    """The message as `original-event`: whole if it is JSON of a reasonable size, else in part."""
-    try:
-        message = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return b"{}"
-    if not isinstance(message, dict):
-        return b"{}"
-    if len(raw) <= limits.ERROR_ECHO_BYTES_MAX:
+    """`original-event` of a message: all of it if it is JSON, else what can be read of it.
+
+    Beyond limits.ERROR_ECHO_BYTES_MAX it is no message, but what was made of one.
+    """
+    if len(raw) > limits.ERROR_ECHO_BYTES_MAX:
         return raw
-    # Without `q` clients could not tell which query failed.
-    keys = ("op", "client-event-id", "app-id", "q")
-    kept = {key: message[key] for key in keys if key in message}
-    return orjson.dumps(kept)
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return outline(raw).echo()
+    return raw
+
+
+def echo_query(question: Question) -> bytes:
+    """`original-event` for a failure of a live query: clients know it by its `q`."""
+    if len(question.q_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
+        return b'{"op":"add-query"}'
+    return b'{"op":"add-query","q":%b}' % question.q_json

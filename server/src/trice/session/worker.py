@@ -1,89 +1,210 @@
 """One message of a session, from bytes to its handler; every failure becomes an `error` message.
 
 Messages of a session are handled strictly in order of arrival; what must wait (opening the app, a
-long first query, a commit) answers when it is done, without holding up the messages after it.
+long first query, a commit) answers when it is done, without holding up the messages after it. A
+message that takes long to read is read on a thread (`read_long`), and those after it wait.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from trice import limits
-from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError
+from trice.errors import Bug, InvalidInput, TriceError, invalid
 from trice.protocol import up
 from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session import handlers
+from trice.session.incoming import Incoming, Letter, TooBig
+from trice.session.refused import Outline, outline
 from trice.session.session import Session
-from trice.session.socket import TOO_BIG
+from trice.session.weigh import check_weight
+from trice.transact.replay import digest_steps
 
-KNOWN_OPS: Final = frozenset({"init", "add-query", "remove-query", "transact"})
+KNOWN_OPS: Final = {
+    "init": "init",
+    "add-query": "query",
+    "remove-query": "query",
+    "transact": "tx-steps",
+}
+"""Ops, and what errors call their content."""
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that cannot be handled: why, whose it was, and what of it is repeated."""
+
+    failure: TriceError
+    event_id: str | None
+    echo: bytes
+    is_write: bool = False
 
 
 def on_message(session: Session, raw: bytes) -> None:
-    """Decode one message and carry it out. Never raises."""
-    if len(raw) > limits.MESSAGE_BYTES_MAX:
-        session.fail(_too_big(len(raw)), raw=b"{}", event_id=None)
-        session.outbox.flush()
-        session.close(TOO_BIG, "message too big")
-        return
+    """Decode one short message and carry it out. Never raises."""
     try:
         message = up.decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        failure, event_id = explain_bad_message(raw, cause)
-        session.fail(failure, raw=raw, event_id=event_id)
+    except _UNREADABLE as cause:
+        _refuse(session, explain(raw, cause))
         return
+    _handle(session, message, raw)
+
+
+def read_long(incoming: Incoming) -> Letter | Refusal:
+    """Read a long message, on a thread.
+
+    raises   MustClose
+    cost     at most 60 ms, of which 25 in one piece during which no other thread runs Python
+    """
     try:
-        handlers.handle(session, message, raw)
+        raw = incoming.text()
+        check_weight(raw)
+    except TriceError as failure:
+        found = outline(failure.head if isinstance(failure, TooBig) else raw)
+        is_write = found.text("op") == "transact"
+        return Refusal(failure, found.text("client-event-id"), found.echo(), is_write)
+    try:
+        message = up.decoder.decode(raw)
+    except _UNREADABLE as cause:
+        return explain(raw, cause)
+    if isinstance(message, (up.AddQuery, up.RemoveQuery)):
+        try:
+            check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
+        except TriceError as failure:
+            return Refusal(failure, message.client_event_id, echo_in_part(message))
+    digest = digest_steps(message.tx_steps) if isinstance(message, up.Transact) else None
+    is_echoed = len(raw) <= limits.ERROR_ECHO_BYTES_MAX
+    return Letter(message, raw if is_echoed else echo_in_part(message), len(raw), digest)
+
+
+def on_read(session: Session, read: Letter | Refusal | Exception) -> None:
+    """Carry out a message that a thread has read, or failed to read. Never raises."""
+    match read:
+        case Letter():
+            _handle(session, read.message, read.echo, read)
+        case Refusal():
+            _refuse(session, read)
+        case _:
+            session.fail(_bug(read), raw=b"{}", event_id=None)
+
+
+def _handle(session: Session, message: up.Up, raw: bytes, letter: Letter | None = None) -> None:
+    try:
+        handlers.handle(session, message, raw, letter)
     except TriceError as failure:
         session.fail(failure, raw=raw, event_id=message.client_event_id)
     except Exception as cause:
-        bug = Bug("unknown", "Something went wrong in the server while handling this message.")
-        bug.__cause__ = cause
-        session.fail(bug, raw=raw, event_id=message.client_event_id)
+        session.fail(_bug(cause), raw=raw, event_id=message.client_event_id)
 
 
-def explain_bad_message(raw: bytes, cause: Exception) -> tuple[TriceError, str | None]:
+def _bug(cause: Exception) -> Bug:
+    bug = Bug("unknown", "Something went wrong in the server while handling this message.")
+    bug.__cause__ = cause
+    return bug
+
+
+def _refuse(session: Session, refusal: Refusal) -> None:
+    session.fail(refusal.failure, raw=refusal.echo, event_id=refusal.event_id)
+    if refusal.is_write:
+        # A write that was shown already is taken back (instant-realtime §6.8).
+        session.tell_again()
+
+
+def echo_in_part(message: up.Up) -> bytes:
+    """A long message as errors repeat it: what clients know it by."""
+    kept = {"op": message.__struct_config__.tag, "client-event-id": message.client_event_id}
+    if isinstance(message, up.Init):
+        kept["app-id"] = message.app_id
+    echo = orjson.dumps({key: value for key, value in kept.items() if value is not None})
+    if not isinstance(message, (up.AddQuery, up.RemoveQuery)):
+        return echo
+    try:
+        q_json = orjson.dumps(message.q)
+    except orjson.JSONEncodeError:
+        return echo
+    if len(q_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
+        return echo
+    return b'%b,"q":%b}' % (echo[:-1], q_json)
+
+
+def explain(raw: bytes, cause: Exception) -> Refusal:
     """Say what is wrong with a message that is not one of `protocol.up`, and whose it was."""
+    if isinstance(cause, RecursionError):
+        return _too_deep(raw)
     try:
         message = orjson.loads(raw)
     except orjson.JSONDecodeError as reason:
-        return InvalidInput(
-            "param-malformed", f"The message is not valid JSON: {why_no_json(reason)}", {"in": []}
-        ), None
+        return _unreadable(raw, reason)
+    return _no_message(raw, message, cause)
+
+
+def _no_message(raw: bytes, message: Any, cause: Exception) -> Refusal:
+    """It is JSON, yet not one of the messages."""
+    echo = raw if isinstance(message, dict) and len(raw) <= limits.ERROR_ECHO_BYTES_MAX else b"{}"
     if not isinstance(message, dict):
-        return InvalidInput(
+        failure = InvalidInput(
             "param-malformed",
             "A message must be a JSON object with an `op`.",
             {"in": [], "original-input": brief(message)},
-        ), None
+        )
+        return Refusal(failure, None, echo)
     event_id = message.get("client-event-id")
     if not isinstance(event_id, str):
         event_id = None
-    op = message.get("op")
+    return Refusal(_no_op(message.get("op"), cause), event_id, echo)
+
+
+def _no_op(op: Any, cause: Exception) -> InvalidInput:
     if op is None:
-        return InvalidInput("param-missing", 'Missing parameter: ["op"]', {"in": ["op"]}), event_id
+        return InvalidInput("param-missing", 'Missing parameter: ["op"]', {"in": ["op"]})
     feature = up.NOT_BUILT_OPS.get(op) if isinstance(op, str) else None
     if feature is not None:
         return InvalidInput(
             "not-built", f"{feature} are not built yet in this version of trice.", {"op": op}
-        ), event_id
+        )
     if not isinstance(op, str) or op not in KNOWN_OPS:
         known = ", ".join(f'"{name}"' for name in sorted(KNOWN_OPS))
         problem = f"Invalid op: {quote(op)}. It must be one of {known}."
-        return InvalidInput("param-malformed", problem, {"in": ["op"], "op": op}), event_id
+        return InvalidInput("param-malformed", problem, {"in": ["op"], "op": op})
     path, problem = up.explain_misfit(cause)
     place = " ".join(f'"{name}"' for name in path)
     return InvalidInput(
         "param-malformed", f"Malformed parameter: [{place}]. {problem}", {"in": path, "op": op}
-    ), event_id
-
-
-def _too_big(size_bytes: int) -> LimitExceeded:
-    return LimitExceeded(
-        "message-too-big",
-        f"The message has {size_bytes} bytes; at most {limits.MESSAGE_BYTES_MAX} are accepted.",
-        {"bytes": size_bytes, "bytes-max": limits.MESSAGE_BYTES_MAX},
     )
+
+
+def _unreadable(raw: bytes, reason: orjson.JSONDecodeError) -> Refusal:
+    until = len(raw)
+    with suppress(UnicodeDecodeError):
+        # Positions are counted in characters.
+        until = max(len(raw.decode()[: reason.pos].encode()), 1)
+    path = outline(raw, until=until).path
+    return _refusal(
+        Outline(outline(raw).members, path), f"The message is not valid JSON: {why_no_json(reason)}"
+    )
+
+
+def _too_deep(raw: bytes) -> Refusal:
+    depth_max = limits.JSON_VALUE_DEPTH_MAX
+    path = outline(raw, depth_max=depth_max).path
+    return _refusal(
+        Outline(outline(raw).members, path),
+        f"The JSON of the message nests too deeply; {depth_max} levels of a value are accepted.",
+    )
+
+
+def _refusal(found: Outline, problem: str) -> Refusal:
+    """By the message's own event id if that can be read, with the place where it broke."""
+    event_id = found.text("client-event-id")
+    data_type = KNOWN_OPS.get(found.text("op") or "")
+    if data_type is None or event_id is None:
+        failure = InvalidInput("param-malformed", problem, {"in": found.path})
+    else:
+        failure = invalid(data_type, None, [{"in": found.path, "message": problem}])
+    return Refusal(failure, event_id, found.echo(), is_write=data_type == "tx-steps")

@@ -30,7 +30,7 @@ from trice.transact.checks import (
     check_new_guards,
     check_required,
 )
-from trice.transact.draft import Draft, Row, is_equal_cell
+from trice.transact.draft import Draft, Row, is_equal_cell, must_be_short
 from trice.transact.merge import deep_merge
 from trice.transact.parse import find_lookup
 from trice.transact.permission import Checks, Proposal
@@ -91,7 +91,7 @@ def apply(
     _load(draft, resolved)
     if not is_internal:
         check_guards(resolved, draft, is_admin=is_admin)
-    writer = _Writer(draft, catalog, time_ms=tx.time_ms)
+    writer = _Writer(draft, catalog, tx)
     fault = _play(resolved, draft, writer)
     if checks is not None:
         proposal = Proposal(tx, catalog, resolved, draft, added=added)
@@ -138,11 +138,12 @@ class _Writer:
     Holds the types of values that attrs had not seen before (`inferred`, bits by attr).
     """
 
-    def __init__(self, draft: Draft, catalog: Catalog, *, time_ms: int) -> None:
+    def __init__(self, draft: Draft, catalog: Catalog, tx: WriteTx) -> None:
         self.inferred: dict[AttrId, int] = {}
+        self._tx = tx
         self._draft = draft
         self._namespaces = catalog.namespaces
-        self._time_ms = time_ms
+        self._time_ms = tx.time_ms
 
     def write(self, write: Write) -> None:
         """Add, merge or retract one triple."""
@@ -162,7 +163,7 @@ class _Writer:
             return
         position = self._namespaces[attr.etype].index[attr.id]
         if write.op == "retract":
-            if _holds(attr, row, position, write.value):
+            if _holds(attr, row, position, write.value, self._tx):
                 row.cells[position] = None
         elif attr.is_ref:
             row.cells[position] = write.value
@@ -170,6 +171,7 @@ class _Writer:
         else:
             value = write.value
             if write.op == "merge":
+                must_be_short(row.cells[position], self._tx)
                 stored = decode_cell(row.cells[position], is_indexed=attr.is_indexed)
                 # The patch alone first: merging recurses, so its depth must be known.
                 check_value(attr, value, write.entity)
@@ -250,13 +252,13 @@ def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
         raise
 
 
-def _holds(attr: Attr, row: Row, position: int, value: Any) -> bool:
+def _holds(attr: Attr, row: Row, position: int, value: Any, tx: WriteTx) -> bool:
     """Whether a column holds exactly `value`: a link's target, or equal JSON."""
     cell = row.cells[position]
     if attr.is_ref:
         return bool(cell == value)
     check_value(attr, value, row.id)
-    return is_equal_cell(cell, encode_cell(value, is_indexed=attr.is_indexed))
+    return is_equal_cell(cell, encode_cell(value, is_indexed=attr.is_indexed), tx)
 
 
 def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -> Catalog:

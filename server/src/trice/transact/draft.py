@@ -21,11 +21,12 @@ from trice.catalog.values import Cell, has_order_column, order_cell
 from trice.protocol.ids import AttrId, EntityId
 from trice.store import tables
 from trice.store.commit import EntityChange, Image, PairChange
-from trice.store.engine import Binding, UniqueViolation, WriteTx
+from trice.store.engine import Binding, UniqueViolation, WorkTooLong, WriteTx
 from trice.transact import stored
 from trice.transact.stored import IN_LIST, name
 
 _DOCUMENT: Final = (b"{", b"[")
+_NUMBER: Final = b"0123456789+-.eE"
 
 
 class Row:
@@ -285,7 +286,7 @@ class Draft:
             if not row.is_touched:
                 continue
             has_content = row.has_content
-            positions = _differing(row)
+            positions = _differing(row, self._tx)
             is_gone = row.old is not None and not has_content
             if is_gone or (row.is_rewritten and row.old is not None):
                 gone.append(row.id)
@@ -382,7 +383,7 @@ class Draft:
         return stored.not_unique(attr, row.cells[position])
 
 
-def _differing(row: Row) -> tuple[int, ...]:
+def _differing(row: Row, tx: WriteTx) -> tuple[int, ...]:
     """Positions of the cells that change. Documents that are equal keep their old bytes."""
     old = row.old
     if old is None:
@@ -390,7 +391,7 @@ def _differing(row: Row) -> tuple[int, ...]:
     positions: list[int] = []
     for at, cell in enumerate(row.cells):
         before = old[at]
-        if cell is before or is_equal_cell(before, cell):
+        if cell is before or is_equal_cell(before, cell, tx):
             row.cells[at] = before
         else:
             positions.append(at)
@@ -402,8 +403,11 @@ def _present(row: Row) -> tuple[int, ...]:
     return tuple([at for at, cell in enumerate(row.cells) if cell is not None])
 
 
-def is_equal_cell(left: Cell, right: Cell) -> bool:
-    """Whether two cells hold equal JSON: 1 and 1.0 are one number, inside documents too."""
+def is_equal_cell(left: Cell, right: Cell, tx: WriteTx) -> bool:
+    """Whether two cells hold equal JSON: 1 and 1.0 are one number, inside documents too.
+
+    raises   WorkTooLong on the loop when that takes long to tell
+    """
     if left == right:
         return True
     if not isinstance(left, bytes) or not isinstance(right, bytes):
@@ -411,7 +415,37 @@ def is_equal_cell(left: Cell, right: Cell) -> bool:
     # Sixteen bytes may be the id of a link's target, which is no JSON.
     if len(left) == 16 == len(right) or left[:1] not in _DOCUMENT or left[:1] != right[:1]:
         return False
+    if not _may_be_equal(left, right):
+        return False
+    must_be_short(left, tx)
+    must_be_short(right, tx)
     return bool(_canonical(orjson.loads(left)) == _canonical(orjson.loads(right)))
+
+
+def must_be_short(stored: Cell, tx: WriteTx) -> None:
+    """Leave a document that is large to the writer's thread, before it is taken apart: a message of
+    a few bytes may meet one of megabytes.
+
+    raises   WorkTooLong
+    """
+    is_large = isinstance(stored, bytes) and len(stored) > limits.MESSAGE_BYTES_ON_LOOP
+    if is_large and not tx.may_take_long:
+        raise WorkTooLong
+
+
+def _may_be_equal(left: bytes, right: bytes) -> bool:
+    """Whether documents of different text may hold the same: their first difference then is within
+    a number. All of them are written alike, without spaces and with sorted keys."""
+    same, differ = 0, min(len(left), len(right))
+    if left[:differ] == right[:differ]:
+        return False  # a document does not begin with another
+    while differ - same > 1:
+        middle = (same + differ) // 2
+        if left[same:middle] == right[same:middle]:
+            same = middle
+        else:
+            differ = middle
+    return left[same] in _NUMBER or right[same] in _NUMBER
 
 
 def _canonical(value: Any) -> Any:

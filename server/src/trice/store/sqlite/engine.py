@@ -8,7 +8,7 @@ reader connections    long reads, on threads                       (readers.py)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -128,9 +128,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
+        caller: Hashable = None,
     ) -> TxId:
         """See `engine.Engine.write`."""
-        return await self._writer.submit(work, event_id, is_long=is_long)
+        return await self._writer.submit(work, event_id, is_long=is_long, caller=caller)
 
     def submit(
         self,
@@ -138,9 +139,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
+        caller: Hashable = None,
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
-        return self._writer.submit(work, event_id, is_long=is_long)
+        return self._writer.submit(work, event_id, is_long=is_long, caller=caller)
 
     @property
     def waiting(self) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Group commit: one COMMIT, and one fsync, for all calls that waited for the one before.
 
-write() --> waiting --+-- nobody commits --> works run on the loop, all or nothing of each
+write() --> queue ----+-- nobody commits --> works run on the loop, all or nothing of each
                       |                        | (a long one: alone, on the writer's thread)
                       |                        |
                       +-- a COMMIT runs:       v
@@ -15,8 +15,7 @@ Between two groups a table that has grown much is counted anew on the thread (st
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,6 +29,7 @@ from trice.store.commit import Commit
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.statistics import Statistics
+from trice.store.sqlite.write_queue import WriteQueue
 from trice.store.sqlite.writer_thread import WriterThread
 
 Work = Callable[[WriteTx], Commit]
@@ -38,12 +38,21 @@ Work = Callable[[WriteTx], Commit]
 class OpenTx:
     """A transaction while its work runs (`engine.WriteTx`)."""
 
-    __slots__ = ("catalog", "rows", "time_ms", "tx")
+    __slots__ = ("catalog", "may_take_long", "rows", "time_ms", "tx")
 
-    def __init__(self, connection: Connection, *, tx: TxId, time_ms: int, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tx: TxId,
+        time_ms: int,
+        catalog: Catalog,
+        may_take_long: bool = True,
+    ) -> None:
         self.tx = tx
         self.time_ms = time_ms
         self.catalog = catalog
+        self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
 
 
@@ -52,11 +61,13 @@ class _Call:
     """One `write` that waits for its answer.
 
     is_long  its work would hold up the loop: it runs on the writer's thread, in a group of its own
+    caller   whose turn it takes, see `write_queue`
     """
 
     work: Work
     event_id: EventId | None
     is_long: bool
+    caller: Hashable
     answer: asyncio.Future[TxId]
 
 
@@ -106,7 +117,7 @@ class Writer:
         self._runtime = runtime
         self._before_catalog = before_catalog
         self._after_group = after_group
-        self._waiting: deque[_Call] = deque()
+        self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
         self._thread = WriterThread()
         self._latest_ms = 0
@@ -115,18 +126,18 @@ class Writer:
         self._idle = asyncio.Event()
 
     def submit(
-        self, work: Work, event_id: EventId | None, *, is_long: bool
+        self, work: Work, event_id: EventId | None, *, is_long: bool, caller: Hashable = None
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
         if self._is_closing:
             raise Unavailable("overloaded", "The server is stopping. Try again in a moment.")
-        if len(self._waiting) >= limits.TX_QUEUE_MAX:
+        if len(self._queue) >= limits.TX_QUEUE_MAX:
             raise Unavailable(
                 "overloaded",
                 f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
             )
         answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(work, event_id, is_long, answer))
+        self._queue.put(_Call(work, event_id, is_long, caller, answer))
         if not self._is_busy:
             self._run_groups()
         return answer
@@ -134,7 +145,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How many calls are not begun yet."""
-        return len(self._waiting)
+        return len(self._queue)
 
     async def finish(self) -> None:
         """Accept nothing more; return when the accepted writes are answered."""
@@ -156,9 +167,9 @@ class Writer:
         if table is not None:
             self._thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
-        while self._waiting:
-            if self._waiting[0].is_long:
-                call = self._waiting.popleft()
+        while len(self._queue):
+            call = self._queue.take_long()
+            if call is not None:
                 self._thread.submit(partial(self._run_long, asyncio.get_running_loop(), call))
                 return
             calls: list[_Call] = []
@@ -214,15 +225,14 @@ class Writer:
             self._connection.run("BEGIN IMMEDIATE")
         except Exception:
             # The next in the queue would fail in the same way, and hold up the loop as long.
-            calls.extend(self._waiting)
-            self._waiting.clear()
+            self._queue.take_all(calls.append)
             raise
         group = _Group(self.tx, self.catalog)
         ends_ms = self._runtime.monotonic_ms() + limits.TX_GROUP_WORK_MS
-        while self._waiting and not self._waiting[0].is_long and len(calls) < limits.TX_GROUP_MAX:
-            calls.append(self._waiting.popleft())
-            self._run_call(group, calls[-1])
-            if calls[-1].is_long:
+        while len(calls) < limits.TX_GROUP_MAX and (call := self._queue.take_short()) is not None:
+            calls.append(call)
+            self._run_call(group, call)
+            if call.is_long:
                 calls.pop()  # it waits again
                 break
             if self._runtime.monotonic_ms() >= ends_ms:
@@ -254,6 +264,7 @@ class Writer:
                     tx=tx,
                     time_ms=self._now_ms(),
                     catalog=group.catalog,
+                    may_take_long=call.is_long,
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
@@ -265,7 +276,7 @@ class Writer:
             assert not call.is_long, "work on the writer's thread cannot be too long"
             self._undo_call(is_saved=is_saved)
             call.is_long = True
-            self._waiting.appendleft(call)
+            self._queue.put_back(call)
             return
         except Exception as error:
             if not self._connection.in_transaction:

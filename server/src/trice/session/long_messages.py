@@ -1,0 +1,155 @@
+"""Messages that take long to read: on a thread, one at a time, callers in turn.
+
+    submit ──> the caller's lane ──> read on the thread ──> `then` on the loop ──> … ──> release
+
+Decoding holds up every other thread for as long as it takes, so there is one thread, and what it
+may make of a message is bounded (`weigh.py`). A decoded message weighs many times its text, so few
+are under way at a time, from when reading them begins until they are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from trice import limits
+from trice.runtime import Runtime
+
+
+class Turn:
+    """One message: it waits, is under way, or is over."""
+
+    __slots__ = ("caller", "is_over", "is_under_way", "read", "then")
+
+    def __init__(
+        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
+    ) -> None:
+        self.caller = caller
+        self.read = read
+        self.then = then
+        self.is_under_way = False
+        self.is_over = False
+
+
+class LongMessages:
+    """Who waits to have a message read, and whose are under way.
+
+    Holds, for each message, what reads it and who is told. Does not hold what was read.
+    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX.
+    A caller rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took: what
+    it sends is a thousandth of what is inflated.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._resting: dict[Hashable, asyncio.Task[None]] = {}
+        self._lanes: OrderedDict[Hashable, deque[Turn]] = OrderedDict()
+        self._under_way: Counter[Hashable] = Counter()
+        self._is_reading = False
+        self._executor: ThreadPoolExecutor | None = None
+        self.is_stopped = False
+
+    def submit(
+        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
+    ) -> Turn:
+        """Run `read` on the thread when it is this caller's turn, then `then` with its result.
+
+        caller   whose share of the thread it takes: a network address
+        read     may touch nothing that the loop changes; what it raises is the result
+        then     called on the loop, unless the turn was released before
+        returns  the turn, to be released once the message is answered
+        """
+        turn = Turn(caller, read, then)
+        lane = self._lanes.get(caller)
+        if lane is None:
+            lane = self._lanes[caller] = deque()
+        lane.append(turn)
+        self._begin()
+        return turn
+
+    def release(self, turn: Turn) -> None:
+        """The message is answered, or nobody waits for it. Safe to call twice."""
+        if turn.is_over:
+            return
+        turn.is_over = True
+        turn.read = turn.then = _nothing
+        if turn.is_under_way:
+            self._under_way[turn.caller] -= 1
+            if not self._under_way[turn.caller]:
+                del self._under_way[turn.caller]
+        else:
+            lane = self._lanes[turn.caller]
+            lane.remove(turn)
+            if not lane:
+                del self._lanes[turn.caller]
+        self._begin()
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        self.is_stopped = True
+        for rest in self._resting.values():
+            rest.cancel()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        if self._is_reading or self.is_stopped:
+            return
+        turn = self._next()
+        if turn is None:
+            return
+        turn.is_under_way = True
+        self._under_way[turn.caller] += 1
+        self._is_reading = True
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="trice-messages")
+        loop = asyncio.get_running_loop()
+        began_ms = self._runtime.monotonic_ms()
+        future = loop.run_in_executor(self._executor, _caught, turn.read)
+        future.add_done_callback(lambda done: self._end(turn, done, began_ms))
+
+    def _next(self) -> Turn | None:
+        """Of the first caller that does not rest and may have another under way, the oldest."""
+        if self._under_way.total() >= limits.LONG_MESSAGES_MAX:
+            return None
+        for caller, lane in self._lanes.items():
+            if caller in self._resting:
+                continue
+            if self._under_way[caller] < limits.LONG_MESSAGES_OF_CALLER_MAX:
+                turn = lane.popleft()
+                if lane:
+                    self._lanes.move_to_end(caller)
+                else:
+                    del self._lanes[caller]
+                return turn
+        return None
+
+    def _end(self, turn: Turn, done: asyncio.Future[Any], began_ms: float) -> None:
+        self._is_reading = False
+        rest_ms = limits.LONG_MESSAGE_RESTS * (self._runtime.monotonic_ms() - began_ms)
+        if rest_ms > 0 and not self.is_stopped:
+            task = asyncio.get_running_loop().create_task(self._rest(turn.caller, rest_ms))
+            self._resting[turn.caller] = task
+        if not done.cancelled() and not turn.is_over:
+            turn.then(done.result())
+        self._begin()
+
+    async def _rest(self, caller: Hashable, rest_ms: float) -> None:
+        await self._runtime.sleep_ms(rest_ms)
+        del self._resting[caller]
+        self._begin()
+
+
+def _caught(read: Callable[[], Any]) -> Any:
+    """What `read` returns or raises: a traceback must not travel between threads unseen."""
+    try:
+        return read()
+    except Exception as failure:
+        return failure
+
+
+def _nothing(*_: Any) -> None:
+    """What is left of a turn that is over."""

@@ -1,0 +1,100 @@
+"""The calls that wait for a writer: in call order, but for long ones, of which callers take turns.
+
+    put ──> waiting ──short──> a group on the loop
+               |
+               long, or behind a long one of its caller
+               v
+            the caller's lane ──its turn──> alone, on the thread ──> what follows it is freed
+
+A transaction of 100,000 steps takes seconds, and nothing else writes meanwhile. So between two long
+calls of one caller, every other caller has one, and a group of short calls runs. Calls of one
+caller never overtake each other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class Waiting(Protocol):
+    """What the queue looks at."""
+
+    @property
+    def is_long(self) -> bool: ...
+
+    @property
+    def caller(self) -> Hashable: ...
+
+
+C = TypeVar("C", bound=Waiting)
+
+
+class WriteQueue(Generic[C]):
+    """Who runs next. Does not run anything.
+
+    Invariant: a lane begins with a long call; as long as a caller has one, its calls go there. What
+    is freed, because it followed a long call that was taken, runs before anything else.
+    """
+
+    __slots__ = ("_freed", "_lanes", "_waiting", "_was_long")
+
+    def __init__(self) -> None:
+        self._waiting: deque[C] = deque()
+        self._freed: deque[C] = deque()
+        self._lanes: OrderedDict[Hashable, deque[C]] = OrderedDict()
+        self._was_long = False
+
+    def __len__(self) -> int:
+        waiting = len(self._waiting) + len(self._freed)
+        return waiting + sum(map(len, self._lanes.values())) if self._lanes else waiting
+
+    def put(self, call: C) -> None:
+        """Add a call behind all others of its caller."""
+        self._waiting.append(call)
+
+    def put_back(self, call: C) -> None:
+        """A call that was taken turned out to be long: it is the next of its caller."""
+        behind = [freed for freed in self._freed if freed.caller == call.caller]
+        if behind:
+            self._freed = deque(freed for freed in self._freed if freed.caller != call.caller)
+        later = self._lanes.get(call.caller, ())
+        self._lanes[call.caller] = deque((call, *behind, *later))
+
+    def take_long(self) -> C | None:
+        """The long call that is to run now: none after another while short ones wait."""
+        self._divert()
+        is_short_next = self._freed or (self._was_long and self._waiting)
+        if not self._lanes or is_short_next:
+            self._was_long = False
+            return None
+        caller, lane = next(iter(self._lanes.items()))
+        call = lane.popleft()
+        while lane and not lane[0].is_long:
+            self._freed.append(lane.popleft())
+        if lane:
+            self._lanes.move_to_end(caller)
+        else:
+            del self._lanes[caller]
+        self._was_long = True
+        return call
+
+    def take_short(self) -> C | None:
+        """The next call for a group on the loop."""
+        if self._freed:
+            return self._freed.popleft()
+        self._divert()
+        return self._waiting.popleft() if self._waiting else None
+
+    def take_all(self, give_up: Callable[[C], object]) -> None:
+        """Empty it of short calls, and what waits among them."""
+        while (call := self.take_short()) is not None:
+            give_up(call)
+
+    def _divert(self) -> None:
+        """Move what must wait for a long call from the head to the lane of its caller."""
+        waiting = self._waiting
+        while waiting and (waiting[0].is_long or waiting[0].caller in self._lanes):
+            call = waiting.popleft()
+            self._lanes.setdefault(call.caller, deque()).append(call)
