@@ -22,7 +22,7 @@ import uvicorn
 from trice import limits
 from trice.api.bounded_http import BoundedHttp
 from trice.api.routes import build_app
-from trice.apps.apps import Apps
+from trice.apps.apps import Apps, rule_warnings
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -150,6 +150,12 @@ class Server:
             rules = dist.parent / "rules.json"
             if rules.exists():
                 await apps.set_rules(app_id, read_json(rules))
+                app = await apps.lend(app_id)
+                try:
+                    for warning in await rule_warnings(app):
+                        logger.warning("%s: %s", rules, warning["message"])
+                finally:
+                    apps.give_back(app)
             paths.append(f"/sample/{name}/?app={app_id}")
         return paths
 

@@ -20,7 +20,7 @@ from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program, evaluate
 from trice.cel.times import MILLISECOND_NS
 from trice.cel.values import Budget, Timestamp, kind_of, show
-from trice.errors import LimitExceeded, PermissionDenied
+from trice.errors import LimitExceeded, PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
 from trice.rate_limit import Buckets, Refusal
@@ -226,9 +226,12 @@ class Judge:
         self.budget = Budget()
         return self.budget
 
-    def failure(self, etype: str, action: str, error: Exception) -> PermissionDenied:
+    def failure(
+        self, etype: str, action: str, error: BaseException, *, is_detailed: bool | None = None
+    ) -> PermissionDenied:
         """What the caller is told when a rule has no value.
 
+        is_detailed   as somebody else would be told; None: as the caller
         Why is for those who may read the rules and the data; others hear that it may be a typo.
         A rule that is too expensive says so to everybody: that tells nothing of the data.
         """
@@ -238,7 +241,7 @@ class Judge:
                 kind, reason = "budget-exceeded", str(error)
             case RecursionError():
                 kind, reason = "budget-exceeded", "It is nested too deeply."
-            case _ if self.caller.is_detailed:
+            case _ if self.caller.is_detailed if is_detailed is None else is_detailed:
                 kind, reason = "evaluation-error", str(error)
             case _:
                 kind, reason = "evaluation-error", "You may have a typo"
@@ -254,6 +257,13 @@ class Judge:
             message,
             {"rule": [etype, action], "error": {"type": kind, "message": reason, "hint": None}},
         )
+
+    def as_told(self, failure: TriceError, etype: str, action: str) -> TriceError:
+        """`failure` of a rule as those are told who may not read it."""
+        cause = failure.__cause__
+        if cause is None or not isinstance(failure, PermissionDenied):
+            return failure
+        return self.failure(etype, action, cause, is_detailed=False)
 
     def evaluate(
         self,

@@ -60,6 +60,7 @@ class CheckResult:
     judge       evaluates again, while the transaction is open
     value       of the program; None when there was an error
     error       why there is no value
+    told        what somebody who may not read the rules is told; None: it is allowed
     """
 
     scope: Scope
@@ -75,6 +76,7 @@ class CheckResult:
     value: Any
     is_allowed: bool
     error: TriceError | None
+    told: TriceError | None
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -321,10 +323,14 @@ class _Hearing:
             return
         value: Any = None
         error: TriceError | None = None
+        told: TriceError | None = None
         try:
             value = judge.evaluate(check.program, **asked)
+            if value is None or value is False:
+                told = _denied(check)
         except TriceError as failure:
             error = failure
+            told = judge.as_told(failure, check.key[0], check.action)
         self._recorder.append(
             CheckResult(
                 scope=check.scope,
@@ -338,8 +344,9 @@ class _Hearing:
                 program=check.program,
                 judge=judge,
                 value=value,
-                is_allowed=value is not None and value is not False,
+                is_allowed=told is None,
                 error=error,
+                told=told,
             )
         )
 
