@@ -31,10 +31,11 @@ from trice.rules.check_results import (
 )
 from trice.rules.document import Rules
 from trice.rules.explain import json_of
+from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller
 from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility
-from trice.rules.writes import CheckResult, WriteChecks
+from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Snapshot, Statements, WriteTx

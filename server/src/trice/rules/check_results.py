@@ -19,8 +19,8 @@ from trice.query.tree import Tree
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.explain import Setting, code_of, decided_by, explain
+from trice.rules.hearing import CheckResult
 from trice.rules.judge import Judge
-from trice.rules.writes import CheckResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,19 @@ USERS: Final = "$users"
 AUTH_PREFIX: Final = "$user."
 """How the path of `auth.ref` begins."""
 
+
+class _Unknown:
+    """Data that must not be looked at; a rule that does has no value, unless the rest decides."""
+
+    def get(self, field: str) -> Any:
+        """What `ref` begins with."""
+        raise EvaluationError("there is no such entity.")
+
+
+UNKNOWN: Final[Any] = _Unknown()
+"""`data` of somebody who is not there, where that is nobody's business. It is no map, so that
+asking for a field fails."""
+
 _DIALECT: Final[Dialect] = SqliteDialect()
 _VALUES_PER_STEP: Final = 8
 _KEY_CHARS_MAX: Final = 128
@@ -258,6 +271,15 @@ class Judge:
             {"rule": [etype, action], "error": {"type": kind, "message": reason, "hint": None}},
         )
 
+    def allows_all(self, program: Program, *, etype: str) -> bool:
+        """Whether a view rule that does not look at `data` shows every entity of `etype`."""
+        variables = self.variables(etype=etype, data=None, auth=self.auth_for(program))
+        try:
+            value = self.run(program, variables, etype=etype, action="view")
+        except PermissionDenied:
+            return False
+        return value is not None and value is not False
+
     def as_told(self, failure: TriceError, etype: str, action: str) -> TriceError:
         """`failure` of a rule as those are told who may not read it."""
         cause = failure.__cause__
@@ -399,7 +421,7 @@ def _as_data(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """A map as expressions read data: a dict, whose missing keys are null."""
     if given is None:
         return {}
-    return given if type(given) is dict else dict(given)
+    return given if type(given) is dict or given is UNKNOWN else dict(given)
 
 
 def _bucket_key(name: str, key: Any) -> tuple[str, object]:

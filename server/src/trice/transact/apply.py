@@ -96,6 +96,8 @@ def apply(
     if checks is not None:
         proposal = Proposal(tx, catalog, resolved, draft, added=added)
         checks.before(proposal)
+    if resolved.fault is not None:
+        raise resolved.fault
     if not is_admin and not is_internal:
         check_new_guards(resolved, draft)
     check_modes(resolved, draft)

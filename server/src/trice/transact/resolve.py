@@ -47,6 +47,7 @@ EntityKey = tuple[str, EntityId]
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
+"""Stands for whom a lookup did not find; told from a given id by being this very object."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -66,6 +67,22 @@ class Write(msgspec.Struct, frozen=True):
     is_new: bool = False
 
 
+class Missed(msgspec.Struct, frozen=True):
+    """What a step was to do to somebody that its lookup did not find.
+
+    etype   the namespace of the one missed
+    at      how many writes of `op` come before it; what is asked is asked in the steps' order
+    link    the write, when the one missed is the target of a link: its value stands for nobody.
+            None: it is the subject, to remove a value from (retract), to delete, or to change (add,
+            merge) where nobody may be made
+    """
+
+    op: Op
+    etype: str
+    at: int
+    link: Write | None = None
+
+
 @dataclass(slots=True)
 class Resolved:
     """A transaction ready to be judged and applied.
@@ -75,15 +92,17 @@ class Resolved:
               first from which a cascade reached it, or itself
     groups    ops in the order in which each first appears
     params    what the steps say to the rules about each entity; empty unless judged
-    missed    namespaces where a lookup found nobody to remove a value from (retract), to delete, or
-              to change (add, merge) where nobody may be made; empty unless judged
+    missed    whom lookups did not find; empty unless judged
+    fault     what makes the transaction impossible, to be told after what the rules say; unless
+              judged it is raised at once
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
     deletes: dict[str, dict[EntityId, EntityKey]] = field(default_factory=dict)
     groups: list[Op] = field(default_factory=list)
     params: dict[EntityKey, Mapping[str, Any]] = field(default_factory=dict)
-    missed: dict[tuple[Op, str], None] = field(default_factory=dict)
+    missed: list[Missed] = field(default_factory=list)
+    fault: InvalidInput | None = None
 
     def named(self) -> set[EntityId]:
         """Every entity that a step names, cascades left out."""
@@ -125,7 +144,8 @@ def resolve(
         resolved.deletes = _deleted(tx, catalog, deletes, lookups)
         for subject in (step.subject for step in deletes if is_judged):
             if isinstance(subject, Lookup) and lookups.finds_nobody(subject):
-                resolved.missed["delete", lookups.find_stored(subject)[0].etype] = None
+                etype = lookups.find_stored(subject)[0].etype
+                resolved.missed.append(Missed("delete", etype, 0))
     return resolved
 
 
@@ -137,12 +157,23 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         group = resolved.writes[op] = []
         resolved.groups.append(op)
     write = lookups.write(op, step)
+    if write is not None and write.value is _NOBODY:
+        assert write.attr.reverse is not None
+        if op != "retract":
+            fault = lookups.no_target(step)
+            if not is_judged:
+                raise fault
+            resolved.fault = resolved.fault or fault
+        if is_judged:
+            missed = Missed(op, write.attr.reverse.etype, len(group), write)
+            resolved.missed.append(missed)
+        return
+    is_by_lookup = not isinstance(step.subject, bytes)
+    if is_by_lookup and is_judged and _is_missed(write) and lookups.finds_nobody(step.subject):
+        etype = lookups.attr(step.attr_id).etype
+        resolved.missed.append(Missed(op, etype, len(group)))
     if write is not None:
         group.append(write)
-    if isinstance(step.subject, bytes) or not is_judged:
-        return
-    if _is_missed(write) and lookups.finds_nobody(step.subject):
-        resolved.missed[op, lookups.attr(step.attr_id).etype] = None
 
 
 class _Lookups:
@@ -211,7 +242,10 @@ class _Lookups:
         return _as_id(cell) if attr.is_id else self._find(attr, cell)
 
     def write(self, op: Op, step: TripleStep) -> Write | None:
-        """The write a step means; None when it removes from an entity that does not exist."""
+        """The write a step means; None when it removes from an entity that does not exist.
+
+        Of a link whose target is a lookup that finds nobody, the value is `_NOBODY`.
+        """
         attr = self.attr(step.attr_id)
         mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
         subject = step.subject
@@ -238,9 +272,7 @@ class _Lookups:
             if op == "merge":
                 message = "merge operation is not supported for links"
                 raise invalid("tx-step", value, [{"message": f"{message}: `{attr.name}`."}])
-            value = self._target(attr, entity, value, is_needed=op == "add")
-            if value is None:
-                return None
+            value = self._target(attr, entity, value)
         elif attr.is_id and not _is_own_id(entity, subject, value):
             if op == "retract":
                 return None
@@ -248,10 +280,8 @@ class _Lookups:
             raise invalid("tx-step", value, [{"message": message}])
         return Write(op, attr, entity, value, mode, key, is_new)
 
-    def _target(
-        self, attr: Attr, entity: EntityId, raw: Any, *, is_needed: bool
-    ) -> EntityId | None:
-        """The entity a link is to, or None for a lookup that finds nothing."""
+    def _target(self, attr: Attr, entity: EntityId, raw: Any) -> EntityId:
+        """The entity a link is to, or `_NOBODY` for a lookup that finds nothing."""
         direct = find_uuid_bytes(raw)
         if direct is not None:
             return direct
@@ -263,19 +293,23 @@ class _Lookups:
         _check_namespace(by, attr.reverse.etype)
         if by.is_id:
             return _as_id(cell)
-        found = self._find(by, cell)
-        if found is None and is_needed:
-            raise invalid(
-                "lookup",
-                {
-                    "attribute-id": by.id,
-                    "namespace": by.etype,
-                    "label": by.label,
-                    "value": lookup.value,
-                },
-                [{"message": "The entity for the lookup does not exist."}],
-            )
-        return found
+        return self._find(by, cell) or _NOBODY
+
+    def no_target(self, step: TripleStep) -> InvalidInput:
+        """The fault of a link to a lookup that finds nobody."""
+        lookup = find_lookup(step.value)
+        assert lookup is not None
+        by = self.attr(lookup.attr_id)
+        return invalid(
+            "lookup",
+            {
+                "attribute-id": by.id,
+                "namespace": by.etype,
+                "label": by.label,
+                "value": lookup.value,
+            },
+            [{"message": "The entity for the lookup does not exist."}],
+        )
 
     def _want(self, lookup: Lookup, wanted: dict[AttrId, dict[Cell, None]]) -> None:
         attr, cell = self._key(lookup)
