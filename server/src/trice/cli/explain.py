@@ -180,7 +180,9 @@ def _run(
     if is_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join((*_summary(request, checks), *told_lines(answer.get("told")))))
+        click.echo("\n".join(_summary(request, checks)))
+        for line in told_lines(answer.get("told")):
+            click.echo(f"\n{line}")
         print_warnings(answer.get("warnings") or ())
     raise SystemExit(0 if all(check.is_allowed for check in checks) else 1)
 

@@ -33,10 +33,15 @@ Scope = Literal["object", "link", "attr"]
 ATTRS: Final = "attrs"
 """The namespace of rules for creating attrs."""
 
-_ABSENT: Final[Mapping[str, tuple[RuleVariable, ...]]] = {
+Absent = Literal["", "me", "other", "both"]
+"""Who is not there: the entity itself, the one at the other end of a link, or that one while the
+entity itself is still to be made."""
+
+_ABSENT: Final[Mapping[Absent, tuple[RuleVariable, ...]]] = {
     "": (),
     "me": ("data", "newData"),
     "other": ("linkedData",),
+    "both": ("data", "newData", "linkedData"),
 }
 """What a rule must not look at of one who is not there."""
 
@@ -79,7 +84,7 @@ class WriteCheck(msgspec.Struct, frozen=True):
     label    the link's name at this end, for link and unlink; else empty
     origin   the entity whose parameters it takes over, under its own: the other end of a link, the
              root of a cascade
-    absent   who is not there: the entity itself, or the one at the other end
+    absent   who is not there
     """
 
     scope: Scope
@@ -88,7 +93,7 @@ class WriteCheck(msgspec.Struct, frozen=True):
     program: Program
     label: str = ""
     origin: EntityKey | None = None
-    absent: Literal["", "me", "other"] = ""
+    absent: Absent = ""
 
 
 class Hearing:
@@ -221,10 +226,11 @@ class Hearing:
         nobody = check.key if check.absent == "me" else check.origin
         assert nobody is not None
         if self._hides_nobody(judge, nobody[0]):
-            return judge.evaluate(check.program, **asked)
-        if check.absent == "me":
+            # Of one still to be made the rule is asked when it is; here that would be too early.
+            return check.absent == "both" or judge.evaluate(check.program, **asked)
+        if check.absent != "other":
             asked.update(data=UNKNOWN, new_data=UNKNOWN)
-        else:
+        if check.absent != "me":
             asked["linked"] = (nobody[0], UNKNOWN)
         value: Any = False
         try:

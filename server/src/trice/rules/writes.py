@@ -25,12 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from trice.cel.evaluate import Program
 from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.rules.environments import Action
-from trice.rules.hearing import ATTRS, CheckResult, Hearing, MakeJudge, Scope, WriteCheck
+from trice.rules.hearing import ATTRS, Absent, CheckResult, Hearing, MakeJudge, Scope, WriteCheck
 from trice.rules.questions import Question, Questions
 from trice.transact.permission import Proposal
 from trice.transact.resolve import EntityKey, Missed
@@ -153,27 +153,25 @@ class WriteChecks:
                 self._pre[WriteCheck(scope, *of, question.label, origin, "me")] = None
             elif not question.label:
                 self._schedule(proposal, question, source, None, strict)
-            elif proposal.has_existed(source) or source in strict:
-                absent: Literal["me", "other"] = "other" if proposal.has_existed(source) else "me"
+            elif link.op != "retract" or proposal.has_existed(source):
+                absent: Absent = "other" if proposal.has_existed(source) else "both"
                 of = _of(question.known, source)
                 self._pre[WriteCheck(scope, *of, question.label, nobody, absent)] = None
 
     def _schedule_deletes(self, proposal: Proposal) -> None:
         """Ask about whom the transaction deletes, and about whom it does not find."""
-        found = proposal.deletes
-        missed = {each.etype: None for each in proposal.missed if each.op == "delete"}
-        # Lookups of one namespace that find somebody and those that do not are one in order.
-        for etype in {**missed, **dict.fromkeys(found)} if missed else found:
+        missed = {each.etype for each in proposal.missed if each.op == "delete"}
+        for etype, found in proposal.deletes.items():
             deciding = self._questions.deciding(etype, "delete")
             if deciding is None:
                 continue
             if etype in missed:
                 nobody = (etype, _NOBODY)
                 self._pre[WriteCheck("object", *_of(deciding, nobody), absent="me")] = None
-            for entity, root in found.get(etype, {}).items():
+            for entity, root in found.items():
                 key = (etype, entity)
                 origin = None if root == key else root
-                absent: Literal["", "me"] = "" if proposal.has_existed(key) else "me"
+                absent: Absent = "" if proposal.has_existed(key) else "me"
                 check = WriteCheck("object", *_of(deciding, key), origin=origin, absent=absent)
                 self._pre[check] = None
 

@@ -219,7 +219,8 @@ def _play(resolved: Resolved, draft: Draft, writer: _Writer) -> TriceError | Non
         for op in resolved.groups:
             if op == "delete":
                 for etype, deleted in resolved.deletes.items():
-                    draft.delete(etype, deleted)
+                    if deleted:
+                        draft.delete(etype, deleted)
             else:
                 for write in resolved.writes[op]:
                     writer.write(write)

@@ -74,8 +74,7 @@ def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
     What depends on a lookup having found nobody is left to `check_new_guards`.
     """
     if not is_admin:
-        missed = (missed.etype for missed in resolved.missed if missed.op == "delete")
-        for etype in (*resolved.deletes, *missed):
+        for etype in resolved.deletes:
             if etype.startswith("$") and etype != "$files":
                 raise _refused(
                     f"{etype} is a system entity. You aren't allowed to delete this directly."

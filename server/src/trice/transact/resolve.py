@@ -89,7 +89,7 @@ class Resolved:
 
     writes    by op, in list order
     deletes   entities by namespace, cascades included, each with the entity a step named: the
-              first from which a cascade reached it, or itself
+              first from which a cascade reached it, or itself; none where lookups find nobody
     groups    ops in the order in which each first appears
     params    what the steps say to the rules about each entity; empty unless judged
     missed    whom lookups did not find; empty unless judged
@@ -410,6 +410,8 @@ def _deleted(
         entity: EntityId | None
         if isinstance(step.subject, Lookup):
             attr, entity = lookups.find_stored(step.subject)
+            # Its namespace is asked in its place, whether somebody is found or not.
+            roots.setdefault(attr.etype, {})
             if step.etype is not None:
                 _check_namespace(attr, step.etype)
         else:
@@ -455,7 +457,7 @@ def _cascade(
             if count > limits.TX_CASCADE_MAX:
                 raise stored.too_many()
         level = following
-    return {etype: ids for etype, ids in reached.items() if ids}
+    return reached
 
 
 def _pulled(
