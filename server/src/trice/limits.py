@@ -602,7 +602,7 @@ DEBUG_CHECKS_MAX = 1_000
 `parameter-limit-exceeded`."""
 
 RULE_WARNINGS_MAX = 50
-"""Warnings about a rules document that are told. Of more only the number is told."""
+"""Warnings about a rules document that are looked for. More: only that there are some."""
 
 RULE_WARNING_CHARS_MAX = 500
 """One warning; it repeats names of the document. Longer: cut."""

@@ -33,15 +33,13 @@ Scope = Literal["object", "link", "attr"]
 ATTRS: Final = "attrs"
 """The namespace of rules for creating attrs."""
 
-Absent = Literal["", "me", "other", "both"]
-"""Who is not there: the entity itself, the one at the other end of a link, or that one while the
-entity itself is still to be made."""
+Absent = Literal["", "me", "other"]
+"""Who is not there: the entity itself, or the one at the other end of a link."""
 
 _ABSENT: Final[Mapping[Absent, tuple[RuleVariable, ...]]] = {
     "": (),
     "me": ("data", "newData"),
     "other": ("linkedData",),
-    "both": ("data", "newData", "linkedData"),
 }
 """What a rule must not look at of one who is not there."""
 
@@ -172,7 +170,7 @@ class Hearing:
         if check.action == "link":
             found["actions"] = {
                 "data": "create" if self._is_after else "update",
-                "linkedData": "update" if has_existed else "create",
+                "linkedData": "update" if has_existed or check.absent == "other" else "create",
             }
         return found
 
@@ -226,11 +224,10 @@ class Hearing:
         nobody = check.key if check.absent == "me" else check.origin
         assert nobody is not None
         if self._hides_nobody(judge, nobody[0]):
-            # Of one still to be made the rule is asked when it is; here that would be too early.
-            return check.absent == "both" or judge.evaluate(check.program, **asked)
-        if check.absent != "other":
+            return judge.evaluate(check.program, **asked)
+        if check.absent == "me":
             asked.update(data=UNKNOWN, new_data=UNKNOWN)
-        if check.absent != "me":
+        else:
             asked["linked"] = (nobody[0], UNKNOWN)
         value: Any = False
         try:

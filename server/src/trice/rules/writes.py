@@ -154,9 +154,9 @@ class WriteChecks:
             elif not question.label:
                 self._schedule(proposal, question, source, None, strict)
             elif link.op != "retract" or proposal.has_existed(source):
-                absent: Absent = "other" if proposal.has_existed(source) else "both"
+                checks = self._pre if proposal.has_existed(source) else self._post
                 of = _of(question.known, source)
-                self._pre[WriteCheck(scope, *of, question.label, nobody, absent)] = None
+                checks[WriteCheck(scope, *of, question.label, nobody, "other")] = None
 
     def _schedule_deletes(self, proposal: Proposal) -> None:
         """Ask about whom the transaction deletes, and about whom it does not find."""

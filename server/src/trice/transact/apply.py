@@ -96,8 +96,6 @@ def apply(
     if checks is not None:
         proposal = Proposal(tx, catalog, resolved, draft, added=added)
         checks.before(proposal)
-    if resolved.fault is not None:
-        raise resolved.fault
     if not is_admin and not is_internal:
         check_new_guards(resolved, draft)
     check_modes(resolved, draft)
@@ -107,6 +105,9 @@ def apply(
     check_required(tx, catalog, draft, named_by=resolved if is_judged else None)
     if checks is not None:
         checks.after(proposal)
+    if resolved.fault is not None:
+        # Last: what comes before it is what comes before a refusal to link to somebody hidden.
+        raise resolved.fault
     is_changed = catalog is not tx.catalog
     if writer.inferred:
         catalog = _with_inferred(tx, catalog, writer.inferred)

@@ -93,8 +93,8 @@ class Resolved:
     groups    ops in the order in which each first appears
     params    what the steps say to the rules about each entity; empty unless judged
     missed    whom lookups did not find; empty unless judged
-    fault     what makes the transaction impossible, to be told after what the rules say; unless
-              judged it is raised at once
+    fault     what makes the transaction impossible, to be told after everything that the rules
+              say; unless judged it is raised at once
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
@@ -103,6 +103,11 @@ class Resolved:
     params: dict[EntityKey, Mapping[str, Any]] = field(default_factory=dict)
     missed: list[Missed] = field(default_factory=list)
     fault: InvalidInput | None = None
+
+    def missed_links(self) -> set[tuple[AttrId, EntityId]]:
+        """Links that would have been made, had their lookups found somebody: attr and source."""
+        links = (missed.link for missed in self.missed if missed.op != "retract")
+        return {(link.attr.id, link.entity) for link in links if link is not None}
 
     def named(self) -> set[EntityId]:
         """Every entity that a step names, cascades left out."""
