@@ -184,7 +184,9 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
 class _Lookups:
     """The lookups of one transaction and the entities they mean.
 
-    Holds what the data says about each (`_stored`) and ids the transaction makes (`_pending`).
+    Holds what the data says about each (`_stored`), whom steps on known entities give the value
+    (`_pending`), and ids of entities that lookups make (`_made`) or would make, did a mode not keep
+    them from it (`_kept`): these are nobody to all but their own writes.
     """
 
     def __init__(self, tx: WriteTx, catalog: Catalog, runtime: Runtime) -> None:
@@ -193,17 +195,19 @@ class _Lookups:
         self._runtime = runtime
         self._stored: dict[tuple[AttrId, Cell], EntityId] = {}
         self._pending: dict[tuple[AttrId, Cell], EntityId] = {}
+        self._made: dict[tuple[AttrId, Cell], EntityId] = {}
+        self._kept: dict[tuple[AttrId, Cell], EntityId] = {}
 
     def load(self, steps: Sequence[DataStep], *, is_judged: bool) -> None:
         """Answer every lookup in `steps`; give ids to the entities that writes will create."""
-        subjects: list[Lookup] = []
+        subjects: list[tuple[Lookup, bool]] = []
         wanted: dict[AttrId, dict[Cell, None]] = {}
         for step in steps:
             subject = step.subject
             if not isinstance(subject, bytes) and (is_judged or not isinstance(step, RuleParams)):
                 self._want(subject, wanted)
                 if isinstance(step, (AddTriple, DeepMerge)):
-                    subjects.append(subject)
+                    subjects.append((subject, step.mode != "update" or not is_judged))
             if isinstance(step, _TRIPLE_STEPS) and type(step.value) is list:
                 target = find_lookup(step.value) if self.attr(step.attr_id).is_ref else None
                 if target is not None:
@@ -215,11 +219,16 @@ class _Lookups:
             for cell, entity in stored.find_holders(self._tx, attr, tuple(cells)).items():
                 self._stored[attr_id, cell] = entity
         self._foresee(steps, wanted)
-        for lookup in subjects:
+        for lookup, may_make in subjects:
             attr, cell = self._key(lookup)
-            if not attr.is_id and self._find(attr, cell) is None:
+            if attr.is_id or self._find(attr, cell) is not None:
+                continue
+            key = (attr.id, cell)
+            fresh = self._made.get(key) or self._kept.pop(key, None)
+            if fresh is None:
                 fresh = EntityId(new_uuid_bytes(self._runtime))
-                self._pending[attr.id, cell] = fresh
+            is_made = may_make or key in self._made
+            (self._made if is_made else self._kept)[key] = fresh
 
     def attr(self, attr_id: AttrId) -> Attr:
         attr = self._attrs.get(attr_id)
@@ -244,7 +253,9 @@ class _Lookups:
             return subject
         attr, cell = self._key(subject)
         _check_namespace(attr, etype)
-        return _as_id(cell) if attr.is_id else self._find(attr, cell)
+        if attr.is_id:
+            return _as_id(cell)
+        return self._find(attr, cell) or self._find_made(attr, cell)
 
     def write(self, op: Op, step: TripleStep) -> Write | None:
         """The write a step means; None when it removes from an entity that does not exist.
@@ -266,6 +277,8 @@ class _Lookups:
                 key = None
             else:
                 found = self._find(*key)
+                if found is None and op != "retract":
+                    found = self._find_made(*key)
                 if found is None:
                     return None
                 entity = found
@@ -277,7 +290,7 @@ class _Lookups:
             if op == "merge":
                 message = "merge operation is not supported for links"
                 raise invalid("tx-step", value, [{"message": f"{message}: `{attr.name}`."}])
-            value = self._target(attr, entity, value)
+            value = self._target(attr, entity, value, is_retract=op == "retract")
         elif attr.is_id and not _is_own_id(entity, subject, value):
             if op == "retract":
                 return None
@@ -285,7 +298,7 @@ class _Lookups:
             raise invalid("tx-step", value, [{"message": message}])
         return Write(op, attr, entity, value, mode, key, is_new)
 
-    def _target(self, attr: Attr, entity: EntityId, raw: Any) -> EntityId:
+    def _target(self, attr: Attr, entity: EntityId, raw: Any, *, is_retract: bool) -> EntityId:
         """The entity a link is to, or `_NOBODY` for a lookup that finds nothing."""
         direct = find_uuid_bytes(raw)
         if direct is not None:
@@ -298,7 +311,10 @@ class _Lookups:
         _check_namespace(by, attr.reverse.etype)
         if by.is_id:
             return _as_id(cell)
-        return self._find(by, cell) or _NOBODY
+        found = self._find(by, cell)
+        if found is None and not is_retract:
+            found = self._made.get((by.id, cell))
+        return found or _NOBODY
 
     def no_target(self, step: TripleStep) -> InvalidInput:
         """The fault of a link to a lookup that finds nobody."""
@@ -343,6 +359,10 @@ class _Lookups:
             raise invalid("lookup", None, [{"message": message}])
         check_value(attr, value, _NOBODY)
         return attr, encode_cell(value, is_indexed=True)
+
+    def _find_made(self, attr: Attr, cell: Cell) -> EntityId | None:
+        key = (attr.id, cell)
+        return self._made.get(key) or self._kept.get(key)
 
     def _find(self, attr: Attr, cell: Cell) -> EntityId | None:
         key = (attr.id, cell)
