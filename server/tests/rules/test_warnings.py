@@ -189,6 +189,7 @@ def test_before_there_is_a_schema_names_are_not_judged() -> None:
         ("data.ref('owner.id') == auth.id", "compares a list", "auth.id in data.ref('owner.id')"),
         ("auth.ref('$user.team.name') != null", "compares a list", "`[]`"),
         ("auth.id in data.sub == 'a'", "compares a condition", "`&&`"),
+        ("auth != null", "`auth` is never null", "`auth.id`"),
         ("data.owner.email == 'a'", "the id of the linked entity", "data.ref('owner.email')"),
     ],
 )

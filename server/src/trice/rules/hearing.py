@@ -21,8 +21,8 @@ from trice.rules.judge import UNKNOWN, Judge
 from trice.rules.questions import EVERYWHERE, Looks, looks_of
 from trice.rules.values import entity_map
 from trice.store.engine import Statements
+from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
-from trice.transact.resolve import EntityKey
 
 MakeJudge = Callable[[Statements, Catalog, Mapping[str, Any]], Judge]
 """(where to read, catalog, ruleParams) -> the judge of the transaction's caller."""

@@ -33,6 +33,7 @@ _ATTRS: Final = "attrs"
 _USERS: Final = "$users"
 _AUTH_PREFIX: Final = "$user."
 _ROWS: Final = ("data", "newData", "linkedData")
+_MAPS: Final = ("auth", *_ROWS)
 _WITH_REF: Final = ("auth", "data", "linkedData")
 _SECTION_KEYS: Final = ("allow", "bind", "fields")
 _ACTION_KEYS: Final = (*ENTITY_ACTIONS, *LINK_ACTIONS, _DEFAULT)
@@ -250,6 +251,13 @@ class _Finder:
                             "equal.",
                             "Join conditions with `&&` or `||`.",
                         )
+                    if isinstance(mine, Name) and mine.name in _MAPS and _is_null(other):
+                        name = mine.name
+                        return (
+                            f"`{name}` is never null: for guests, and for what does not exist, "
+                            "each of its fields is.",
+                            f"Compare `{name}.id` with null.",
+                        )
                     if _is_ref(mine) and _is_single(other):
                         return (
                             f"`{text_of(node)}` compares a list with one value: they are never "
@@ -439,6 +447,10 @@ def _is_text_or_number(node: Node) -> bool:
             return value is not None and not isinstance(value, bool)
         case _:
             return False
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Literal) and node.value is None
 
 
 def _is_single(node: Node) -> bool:

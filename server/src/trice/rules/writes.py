@@ -32,8 +32,9 @@ from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.rules.environments import Action
 from trice.rules.hearing import ATTRS, Absent, CheckResult, Hearing, MakeJudge, Scope, WriteCheck
 from trice.rules.questions import Question, Questions
+from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
-from trice.transact.resolve import EntityKey, Missed
+from trice.transact.resolve import Missed
 
 _NOBODY: Final = EntityId(bytes(16))
 """Whom a lookup did not find."""

@@ -17,8 +17,9 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 from trice.store.engine import Statements, WriteTx
+from trice.transact.cascade import EntityKey
 from trice.transact.draft import Draft
-from trice.transact.resolve import EntityKey, Missed, Resolved, Write
+from trice.transact.resolve import Missed, Resolved, Write
 
 
 class Proposal:

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_value
@@ -25,6 +24,7 @@ from trice.runtime import Runtime, new_uuid_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.attrs import unknown_attr
+from trice.transact.cascade import EntityKey, cascade
 from trice.transact.parse import find_lookup
 from trice.transact.steps import (
     AddTriple,
@@ -41,9 +41,6 @@ from trice.transact.steps import (
 DataStep = TripleStep | DeleteEntity | RuleParams
 Op = Literal["add", "merge", "retract", "delete"]
 Key = tuple[Attr, Cell]
-EntityKey = tuple[str, EntityId]
-"""An entity of one namespace."""
-
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
@@ -305,7 +302,7 @@ class _Lookups:
             return direct
         lookup = find_lookup(raw)
         if lookup is None:
-            raise _no_link_value(attr, entity, raw)
+            raise stored.no_link_value(attr, entity, raw)
         by, cell = self._key(lookup)
         assert attr.reverse is not None
         _check_namespace(by, attr.reverse.etype)
@@ -458,48 +455,7 @@ def _deleted(
             if found:
                 named = roots.setdefault(etype, {})
                 named.update((entity, (etype, entity)) for entity in ids if entity in found)
-    return _cascade(tx, catalog, roots)
-
-
-def _cascade(
-    tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, EntityKey]]
-) -> dict[str, dict[EntityId, EntityKey]]:
-    """Follow the links that delete along, level by level, until nothing new is reached."""
-    reached = {etype: dict(ids) for etype, ids in roots.items()}
-    count = sum(map(len, reached.values()))
-    level: dict[str, dict[EntityId, EntityKey]] = roots
-    while level:
-        following: dict[str, dict[EntityId, EntityKey]] = {}
-        for etype, ids in level.items():
-            for target_etype, found in _pulled(tx, catalog, etype, tuple(ids)):
-                known = reached.setdefault(target_etype, {})
-                for origin, entity in found:
-                    if entity not in known:
-                        root = ids[origin]
-                        known[entity] = root
-                        following.setdefault(target_etype, {})[entity] = root
-                        count += 1
-            if count > limits.TX_CASCADE_MAX:
-                raise stored.too_many()
-        level = following
-    return reached
-
-
-def _pulled(
-    tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
-) -> list[tuple[str, list[stored.Pair]]]:
-    """What deleting these entities deletes along directly: (one of them, entity) by namespace."""
-    pulled: list[tuple[str, list[stored.Pair]]] = []
-    for attr in catalog.pointing_at(etype):
-        if attr.on_delete is not None:
-            rows = stored.find_sources(tx, attr, ids)
-            pulled.append((attr.etype, [(target, source) for source, target in rows]))
-    namespace = catalog.namespaces.get(etype)
-    for attr in (*namespace.columns, *namespace.pairs) if namespace is not None else ():
-        if attr.on_delete_reverse is not None and attr.reverse is not None:
-            rows = stored.find_targets(tx, attr, ids)
-            pulled.append((attr.reverse.etype, rows))
-    return pulled
+    return cascade(tx, catalog, roots)
 
 
 def _as_id(cell: Cell) -> EntityId:
@@ -527,24 +483,3 @@ def _check_namespace(by: Attr, etype: str) -> None:
 def _not_unique_attr(attr: Attr, value: Any) -> InvalidInput:
     message = f"`{attr.label}` is not a unique attribute on `{attr.etype}`"
     return invalid("lookup", {"attribute-id": attr.id, "value": value}, [{"message": message}])
-
-
-def _no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
-    given = f", not {raw[:100]!r}" if isinstance(raw, str) else ""
-    message = (
-        f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "
-        f"lookup{given}."
-    )
-    return InvalidInput(
-        "validation-failed",
-        f"Validation failed for eid: {message}",
-        {
-            "data-type": "eid",
-            "input": raw,
-            "errors": [{"expected": "uuid?", "message": message}],
-            "namespace": attr.etype,
-            "attribute": attr.label,
-            "attr-id": attr.id,
-            "entity-id": uuid_text(entity),
-        },
-    )
