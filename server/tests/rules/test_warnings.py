@@ -399,3 +399,14 @@ def test_no_document_breaks_what_looks_at_it(document: Any) -> None:
     rules = Rules.parse(document, is_stored=True)
     for entry in warnings_wire(rules, EMPTY):
         assert entry["message"] and isinstance(entry["in"], list)
+
+
+@pytest.mark.rule("R183")
+def test_notes_are_bounded_too() -> None:
+    name = "n" * 5_000
+    rules = {f"e{number}": {"allow": {"link": {"a": name}}} for number in range(200)}
+    notes = Rules.parse(rules).notes
+    assert len(notes) <= limits.RULE_WARNINGS_MAX + 1
+    assert max(len(note.message) for note in notes) <= limits.RULE_WARNING_CHARS_MAX
+    kept = Rules.parse(rules).find_link("e1", "link", "a")
+    assert kept is not None and len(repr(kept.expression.root)) < 1_000

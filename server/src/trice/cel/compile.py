@@ -40,6 +40,8 @@ from trice.cel.values import Timestamp, Type, kind_of, show
 
 _TYPES: Final = frozenset(TYPE_NAMES.values())
 _NAMESPACE: Final = "math"
+_NAMES_COMPARED: Final = 32
+_NAME_CHARS_COMPARED: Final = 64
 _NUMBERS: Final = frozenset(("int", "uint", "double"))
 _OTHER_NAMES: Final = {
     **dict.fromkeys(("undefined", "None", "nil", "NULL", "Null"), "null"),
@@ -221,9 +223,7 @@ class _Compiler:
         if node.name in _TYPES:
             return Code("type", closures.constant(Type(node.name)), 1, 1)
         known = sorted({*self._environment.variables, *scope})
-        meant = _OTHER_NAMES.get(node.name) or next(
-            iter(get_close_matches(node.name, known, n=1)), None
-        )
+        meant = _OTHER_NAMES.get(node.name) or _closest(node.name, known)
         advice = "" if meant is None else f" Did you mean `{meant}`?"
         message = f"undeclared name `{node.name}`; here are: {', '.join(known)}.{advice}"
         raise self.error(node, message)
@@ -441,6 +441,15 @@ class _Compiler:
 def _code(kind: str, run: Run, *parts: Code) -> Code:
     depth = max((part.depth for part in parts), default=0) + 1
     return Code(kind, run, sum(part.weight for part in parts) + 1, depth)
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """The name that was probably meant. Comparing takes long with long names, and with many."""
+    if len(name) > _NAME_CHARS_COMPARED:
+        return None
+    short = [each for each in known if len(each) <= _NAME_CHARS_COMPARED]
+    close = get_close_matches(name, short[:_NAMES_COMPARED], n=1)
+    return close[0] if close else None
 
 
 def _runs(parts: Sequence[Code]) -> tuple[Run, ...]:

@@ -227,8 +227,7 @@ class _Builder:
                     self._read_namespace(etype, section, default_allow, default_binds)
         for path, fault in self._broken_binds.items():
             if path not in self._used_binds:
-                noted = replace(fault, message=f"{fault.message} {_UNUSED}")
-                self.notes.setdefault((path, fault.message), noted)
+                self._note(fault, _UNUSED)
 
     def _read_namespace(
         self,
@@ -300,9 +299,8 @@ class _Builder:
                 if is_refused:
                     self._report(list(fault.path), fault.message)
                 else:
-                    noted = replace(fault, message=f"{fault.message} {_FAILS}")
-                    self.notes.setdefault((fault.path, fault.message), noted)
-            message = problem.faults[0].message if problem.faults else _REPORTED
+                    self._note(fault, _FAILS)
+            message = _cut(problem.faults[0].message) if problem.faults else _REPORTED
             source = given if isinstance(given, str) else ""
             program = make_program(unusable(source, message), self._environments[action])
         self.programs[key] = program
@@ -449,9 +447,15 @@ class _Builder:
             self._report([*path, key], f"`{shown}` must be an object; it is {show(found)}.")
         return {}
 
+    def _note(self, fault: Fault, consequence: str = "") -> None:
+        """Keep a fault that does not keep the document from being saved; once, and not too many."""
+        if len(self.notes) <= limits.RULE_WARNINGS_MAX:
+            message = f"{_cut(fault.message)} {consequence}".rstrip()
+            self.notes.setdefault((fault.path, fault.message), replace(fault, message=message))
+
     def _report(self, path: list[str], message: str) -> None:
         if self.is_lenient:
-            self.notes.setdefault((tuple(path), message), Fault(tuple(path), message))
+            self._note(Fault(tuple(path), message))
             return
         fault = {"message": message, "in": path}
         if fault not in self.faults and len(self.faults) < limits.ERROR_SAMPLES_MAX:
@@ -466,6 +470,12 @@ def _first_given(
         if holder.get(key) is not None:
             return holder[key], path
     return None, None
+
+
+def _cut(message: str) -> str:
+    """As much of a message as is kept while the rules are in force."""
+    most = limits.RULE_WARNING_CHARS_MAX - 100
+    return message if len(message) <= most else f"{message[:most]}…"
 
 
 def _is_checked_when_saved(key: tuple[str, ...], path: list[str]) -> bool:
