@@ -61,9 +61,9 @@ class Proposal:
     def asked(self) -> Iterator[Write | Missed]:
         """As `writes`, with what was to be done to whom lookups did not find in its place."""
         missed = self._resolved.missed
-        if not missed:
-            yield from self.writes()
-            return
+        return self._with_missed(missed) if missed else self.writes()
+
+    def _with_missed(self, missed: Sequence[Missed]) -> Iterator[Write | Missed]:
         for op, writes in self._resolved.writes.items():
             waiting = deque(each for each in missed if each.op == op)
             for at, write in enumerate(writes):
