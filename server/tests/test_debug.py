@@ -374,3 +374,35 @@ def test_explanations_agree_with_what_is_visible(play: Any, seed: int) -> None:
             assert all(check.error is None for check in found.checks), (seed, rule, is_guest)
 
     play(scene)
+
+
+@pytest.mark.rule("R206")
+def test_a_denial_is_told_before_whatever_else_is_wrong(play: Any) -> None:
+    async def scene(stage: Stage) -> None:
+        wrong = [
+            ["update", "todos", NEW, {"title": "x"}, {"upsert": False}],
+            ["create", "todos", OTHER, {"title": "x"}],
+        ]
+        for steps in wrong:
+            found = await stage.explainer(is_guest=True).transact([steps])
+            assert not found.is_ok and found.told is not None
+            assert found.told.code == "permission-denied"
+        allowed = {"todos": {"allow": {"$default": "true"}}}
+        for steps in wrong:
+            with pytest.raises(InvalidInput):
+                await stage.explainer(is_guest=True, rules=allowed).transact([steps])
+
+    play(scene)
+
+
+@pytest.mark.rule("R200")
+def test_nobody_is_explained_as_nobody(play: Any) -> None:
+    async def scene(stage: Stage) -> None:
+        rules = {"todos": {"allow": {"$default": "data.owner != 'bob'", "create": "true"}}}
+        strict = ["update", "todos", NEW, {"title": "x"}, {"upsert": False}]
+        found = await stage.explainer(rules=rules).transact([strict])
+        (check,) = [check for check in found.checks if check.action == "update"]
+        assert not check.is_allowed and check.error is None
+        assert check.explanation["error"]["part"] == "data.owner"
+
+    play(scene)

@@ -13,7 +13,7 @@ from typing import Any
 
 from trice.catalog.catalog import Catalog
 from trice.database import Database
-from trice.errors import PermissionDenied
+from trice.errors import PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import TxId
 from trice.query.encode import nested_result
@@ -31,10 +31,11 @@ from trice.rules.check_results import (
 )
 from trice.rules.document import Rules
 from trice.rules.explain import json_of
+from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller
 from trice.rules.questions import Questions
 from trice.rules.reads import RuledVisibility
-from trice.rules.writes import CheckResult, WriteChecks
+from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Snapshot, Statements, WriteTx
@@ -82,12 +83,18 @@ class DebuggedTransaction:
     is_committed: bool
     checks: list[Check]
 
+    @property
+    def told(self) -> TriceError | None:
+        """What the caller of the real transaction is told: the first refusal. None: nothing."""
+        return next((check.told for check in self.checks if check.told is not None), None)
+
     def wire(self) -> dict[str, Any]:
         """As `POST /admin/transact_perms_check` answers it (instant-http §3.3)."""
         return {
             "tx-id": self.tx,
             "all-checks-ok?": self.is_ok,
             "committed?": self.is_committed,
+            "told": None if self.told is None else self.told.body(),
             "check-results": [
                 {
                     "scope": check.scope,
@@ -118,6 +125,8 @@ class Explainer:
     """Explains what one identity may do under one document of rules.
 
     Holds the traced rules, so that many questions compile them once. One question at a time.
+
+    rules   those that are explained
     """
 
     def __init__(
@@ -130,7 +139,7 @@ class Explainer:
         assert not identity.is_admin, "no rule applies to admins"
         self._database = database
         self._identity = identity
-        self._rules = rules
+        self.rules = rules
         self._runtime = runtime
         self._traces = Traces()
 
@@ -147,9 +156,9 @@ class Explainer:
             # The answer itself takes tokens of rate limits; explaining it must not take them again.
             judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
             everything = run(plan(query, snapshot.catalog), snapshot)
-            checks = query_checks(everything, self._rules, judge)
+            checks = query_checks(everything, self.rules, judge)
             judge = self._judge(caller, snapshot, snapshot.catalog, [])
-            visibility = RuledVisibility(self._rules, judge, snapshot.catalog)
+            visibility = RuledVisibility(self.rules, judge, snapshot.catalog)
             try:
                 tree = run(plan(query, snapshot.catalog, visibility), snapshot)
             except PermissionDenied as failure:
@@ -164,7 +173,8 @@ class Explainer:
         """Run a transaction of the admin API with every check, then undo it.
 
         may_commit   keep it if every check passes
-        raises       as `Database.transact_admin`, but for denials: these are among the checks
+        raises       as `Database.transact_admin`, but for denials, and what the caller is not told
+                     because of them: these are among the checks
         """
         outcomes: list[DebuggedTransaction] = []
 
@@ -178,28 +188,37 @@ class Explainer:
                 caller = Caller(self._identity, params, is_detailed=True)
                 return self._judge(caller, statements, catalog, judgements)
 
-            commit = apply(
-                tx,
-                expand_admin_steps(
-                    steps,
-                    tx.catalog,
-                    throw_on_missing_attrs=throw_on_missing_attrs,
+            checks = WriteChecks(Questions(self.rules, has_all=True), make_judge, recorder=recorder)
+
+            def outcome() -> DebuggedTransaction:
+                found = write_checks(recorder, judgements, self.rules)
+                is_ok = all(check.is_allowed for check in found)
+                return DebuggedTransaction(tx.tx, is_ok, is_ok and may_commit, found)
+
+            try:
+                commit = apply(
+                    tx,
+                    expand_admin_steps(
+                        steps,
+                        tx.catalog,
+                        throw_on_missing_attrs=throw_on_missing_attrs,
+                        runtime=self._runtime,
+                    ),
+                    is_admin=False,
+                    identity_name=self._identity.name,
+                    event_id=None,
                     runtime=self._runtime,
-                ),
-                is_admin=False,
-                identity_name=self._identity.name,
-                event_id=None,
-                runtime=self._runtime,
-                checks=WriteChecks(
-                    Questions(self._rules, has_all=True), make_judge, recorder=recorder
-                ),
-            )
-            checks = write_checks(recorder, judgements, self._rules)
-            is_ok = all(check.is_allowed for check in checks)
-            outcome = DebuggedTransaction(tx.tx, is_ok, is_ok and may_commit, checks)
-            if not outcome.is_committed:
-                raise _Undone(outcome)
-            outcomes.append(outcome)
+                    checks=checks,
+                )
+            except TriceError:
+                if all(result.is_allowed for result in recorder):
+                    raise
+                # The real transaction ends at the first refusal: whoever sends it hears of that.
+                raise _Undone(outcome()) from None
+            found = outcome()
+            if not found.is_committed:
+                raise _Undone(found)
+            outcomes.append(found)
             return commit
 
         try:
@@ -216,15 +235,17 @@ class Explainer:
         judgements: list[Judgement],
         buckets: Buckets | None = None,
     ) -> TracingJudge:
-        judge = self._database.judge(caller, statements, catalog, self._rules, kind=TracingJudge)
+        judge = self._database.judge(caller, statements, catalog, self.rules, kind=TracingJudge)
         assert isinstance(judge, TracingJudge)
         return judge.share(self._traces, judgements, buckets)
 
 
 def _explained(failure: PermissionDenied, checks: list[Check]) -> PermissionDenied:
-    """`failure` with the explanation of the first check that failed, if one did."""
+    """`failure` with the explanation of the first check that failed, if one did, and what is told
+    to those who may not read the rules."""
     for check in checks:
         if check.error is not None:
-            hint = {**failure.hint, "explanation": check.explanation}
+            told = None if check.told is None else check.told.body()
+            hint = {**failure.hint, "explanation": check.explanation, "told": told}
             return PermissionDenied(failure.code, failure.message, hint)
     return failure

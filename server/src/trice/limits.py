@@ -735,6 +735,16 @@ DEBUG_CHECKS_MAX = 1_000
 """Checks of rules that one debugging query or transaction explains: 0.3 ms and a few kB each. More:
 `parameter-limit-exceeded`."""
 
+RULE_WARNINGS_MAX = 50
+"""Warnings about a rules document that are looked for. More: only that there are some."""
+
+RULE_WARNING_CHARS_MAX = 500
+"""One warning; it repeats names of the document. Longer: cut."""
+
+RULE_WARNING_STEPS = 200_000
+"""Parts of expressions looked at for warnings, about 1 µs each, on a thread. More: the rest is not
+looked at, which a warning says."""
+
 RULE_CASES_MAX = 5_000
 """Cases of one file of `trice test-rules`, a few ms each. More: refused."""
 

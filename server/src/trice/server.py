@@ -24,7 +24,7 @@ from trice import limits
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.routes import build_app
-from trice.apps.apps import Apps
+from trice.apps.apps import Apps, rule_warnings
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -190,6 +190,12 @@ class Server:
             rules = dist.parent / "rules.json"
             if rules.exists():
                 await apps.set_rules(app_id, read_json(rules))
+                app = await apps.lend(app_id)
+                try:
+                    for warning in await rule_warnings(app):
+                        logger.warning("%s: %s", rules, warning["message"])
+                finally:
+                    apps.give_back(app)
             token = await apps.renew_admin_token(app_id)
             samples.append((f"/sample/{name}/?app={app_id}", token))
         return samples

@@ -182,3 +182,50 @@ def test_the_admin_asks_for_somebody_else(play: Any) -> None:
         assert asked.json()["type"] == "param-missing"
 
     play(scene)
+
+
+@pytest.mark.rule("R183", "R205")
+def test_what_the_caller_is_told_and_what_is_probably_not_meant(play: Any) -> None:
+    async def scene(stage: Any) -> None:
+        await prepare(stage)
+        guest = stage.admin(**{"as-guest": "true"})
+        answer = (await stage.ask("POST", TRANSACT, {"steps": RENAME}, guest)).json()
+        plain = await stage.ask("POST", "/admin/transact", {"steps": RENAME}, guest)
+        assert plain.status == 400
+        told = {key: plain.json()[key] for key in ("type", "message", "hint")}
+        assert {key: answer["told"][key] for key in told} == told
+        assert [warning["in"] for warning in answer["warnings"]] == [
+            ["todos", "allow", "view"],
+            ["todos", "allow", "update"],
+        ]
+        own = stage.admin(**{"as-email": "ann@x.y"})
+        override = {"todos": {"allow": {"$default": "auth.id != null"}}}
+        body = {"steps": RENAME, "rules-override": override}
+        answer = (await stage.ask("POST", TRANSACT, body, own)).json()
+        assert (answer["told"], answer["warnings"]) == (None, [])
+        body = {"query": {"todos": {}}, "rules-override": {"todos": {"allow": {"veiw": "true"}}}}
+        answer = (await stage.ask("POST", QUERY, body, own)).json()
+        assert [warning["hint"] for warning in answer["warnings"]] == ["Did you mean `view`?"]
+
+    play(scene)
+
+
+@pytest.mark.rule("R205")
+def test_what_the_caller_is_told_of_a_rule_without_a_value(play: Any) -> None:
+    async def scene(stage: Any) -> None:
+        await prepare(stage)
+        guest = stage.admin(**{"as-guest": "true"})
+        rules = {"todos": {"allow": {"view": "data.title.x == 1", "update": "data.title.x == 1"}}}
+        body = {"query": {"todos": {}}, "rules-override": rules}
+        failed = (await stage.ask("POST", QUERY, body, guest)).json()
+        assert "title" not in failed["hint"]["told"]["message"]
+        assert "You may have a typo" in failed["hint"]["told"]["message"]
+        assert failed["hint"]["error"]["message"] != "You may have a typo"
+        body = {"steps": RENAME, "rules-override": rules}
+        answer = (await stage.ask("POST", TRANSACT, body, guest)).json()
+        assert answer["told"]["type"] == "permission-evaluation-failed"
+        assert "You may have a typo" in answer["told"]["message"]
+        (check,) = answer["check-results"]
+        assert "string" in check["error"]["message"]
+
+    play(scene)

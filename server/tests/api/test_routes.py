@@ -188,6 +188,30 @@ def test_rules_with_a_mistake_are_located_and_leave_no_app_behind(play, tmp_path
     play(scene)
 
 
+@pytest.mark.rule("R183")
+def test_what_is_probably_not_meant_is_told_when_an_app_is_made(play):
+    async def scene(stage):
+        schema = {"entities": {"todos": {"attrs": {"title": {"valueType": "string"}}}}, "links": {}}
+        rules = {"todos": {"allow": {"veiw": "true", "create": "data.tilte == 'a'"}}}
+        body = {"title": "x", "schema": schema, "rules": {"code": rules}}
+        made = (await stage.ask("POST", "/dash/apps/ephemeral", body)).json()
+        assert [warning["in"] for warning in made["warnings"]] == [
+            ["todos", "allow", "veiw"],
+            ["todos", "allow"],
+            ["todos", "allow", "create"],
+        ]
+        assert made["warnings"][0]["hint"] == "Did you mean `view`?"
+        admin = {"authorization": f"Bearer {made['app']['admin-token']}"}
+        path = f"/dash/apps/{made['app']['id']}/rules"
+        saved = await stage.ask("POST", path, {"code": rules}, admin)
+        assert saved.json()["rules"]["code"] == rules
+        assert saved.json()["warnings"] == made["warnings"]
+        none = await stage.ask("POST", path, {"code": None}, admin)
+        assert none.json()["warnings"] == []
+
+    play(scene)
+
+
 @pytest.mark.rule("H9")
 @pytest.mark.parametrize("schema", [5, {"entities": 5}, {"entities": {"a": 1}}])
 def test_a_wrong_schema_leaves_no_app_behind(play, schema, tmp_path):

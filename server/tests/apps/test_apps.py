@@ -13,8 +13,8 @@ from support.runtime import FakeRuntime
 from trice import limits
 from trice.apps.apps import Apps
 from trice.database import Database
-from trice.errors import NotFound
-from trice.identity import ADMIN
+from trice.errors import InvalidInput, NotFound, PermissionDenied
+from trice.identity import ADMIN, GUEST
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 STEPS = [["update", "todos", T1, {"title": "a"}]]
@@ -148,5 +148,26 @@ def test_the_sweep_goes_on_after_an_app_it_cannot_delete(play, monkeypatch, capl
         await deleted.wait()
         assert not any(ids[1] in name for name in stage.files())
         assert "busy" in caplog.text
+
+    play(scene)
+
+
+@pytest.mark.rule("R182")
+def test_an_app_opens_with_rules_that_would_be_refused_now(play):
+    async def scene(stage):
+        app_id = await stage.make(rules={"todos": {"allow": {"view": "true"}}})
+        old = {"todos": {"allow": {"view": "request.modifiedFields == 1", "create": "true"}}}
+        with pytest.raises(InvalidInput):
+            await stage.apps.set_rules(app_id, old)
+        stage.apps._registry.set_rules(app_id, old)
+        await stage.reopen()
+        app = await stage.apps.lend(app_id)
+        try:
+            await app.database.transact_admin(STEPS, identity=GUEST)
+            with pytest.raises(PermissionDenied) as caught:
+                await app.database.query({"todos": {}}, identity=GUEST)
+            assert caught.value.code == "permission-evaluation-failed"
+        finally:
+            stage.apps.give_back(app)
 
     play(scene)

@@ -337,3 +337,56 @@ def test_a_budget_may_be_shared() -> None:
     assert [evaluate(program, {}, budget) for _ in range(2)] == [2, 2]
     with pytest.raises(BudgetExceeded):
         evaluate(program, {}, budget)
+
+
+@pytest.mark.rule("E112")
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [("dta.x == 1", "data"), ("undefined", "null"), ("None", "null"), ("True", "true")],
+)
+def test_an_unknown_name_comes_with_the_one_that_was_meant(source: str, meant: str) -> None:
+    with pytest.raises(CompileError, match=f"Did you mean `{meant}`"):
+        value_of(source)
+
+
+@pytest.mark.rule("E113")
+@pytest.mark.parametrize(
+    "source",
+    [
+        "data.ref('a.b') == 1",
+        "1 != data.ref('a.b')",
+        "request.ip == 1",
+        "request['ip'] == 1",
+        "request.time == 'x'",
+        "auth == 'x'",
+        "cel.bind(found, data.ref('a.b'), found == true)",
+    ],
+)
+def test_what_the_host_says_is_compared_with_its_own_kind_only(source: str) -> None:
+    with pytest.raises(CompileError, match="they are never equal"):
+        value_of(source)
+
+
+@pytest.mark.rule("E113")
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("data.ref('a.b') == []", False),
+        ("data.ref('a.b') == null", False),
+        ("data.ref('a.b') == data.x", False),
+        ("size(data.ref('a.b')) == 2.0", True),
+        ("'a' == 1", False),
+        ("request.ip == ''", True),
+    ],
+)
+def test_what_may_be_equal_may_be_compared(source: str, value: bool) -> None:
+    assert value_of(source) is value
+
+
+@pytest.mark.rule("E114")
+def test_a_field_in_brackets_is_the_field() -> None:
+    assert value_of("request['ip'] == ''") is True
+    with pytest.raises(CompileError, match="`request` has no field `nope`"):
+        value_of("request['nope']")
+    assert value_of("data['ref']", {"ref": 5}) == 5
+    assert value_of("cel.bind(request, {'x': 1}, request['x'])") == 1

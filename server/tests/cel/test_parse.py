@@ -257,3 +257,41 @@ def test_any_text_is_read_or_refused(source: str) -> None:
         assert parse(source).source == source
     except CompileError as error:
         assert error.line >= 1 and error.column >= 1
+
+
+@pytest.mark.rule("E110")
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("a and b", "Write `&&` for `and`."),
+        ("a AND b", "Write `&&` for `AND`."),
+        ("a or b", "Write `||` for `or`."),
+        ("a is null", "Write `==` for `is`."),
+        ("(a and b) || c", "Write `&&` for `and`."),
+        ("[a or b]", "Write `||` for `or`."),
+    ],
+)
+def test_words_of_other_languages_are_answered_with_operators(source: str, advice: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        parse(source)
+    assert caught.value.message.endswith(advice)
+
+
+@pytest.mark.rule("E111")
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("a == “x”", 'Write a straight quote, `"`.'),
+        ("a == ‘x’", "Write a straight quote, `'`."),
+        ("a – 1", "Write a plain minus, `-`."),
+        ("a ≠ 1", "Write `!=`."),
+        ("a;", "join conditions with `&&` or `||`."),
+        ("a === b", "Compare with `==`."),
+        ("a & b", "Write `&&` for `and`."),
+    ],
+)
+def test_signs_that_editors_make_are_answered_with_plain_ones(source: str, advice: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        parse(source)
+    assert caught.value.message.endswith(advice)
+    assert parse("a == '“x” – ;'")

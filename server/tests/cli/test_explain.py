@@ -114,6 +114,9 @@ denied   update todos {MINE}
            request.ip     ""
   needed   size(newData.title) > 0
            or request.ip == '1.2.3.4'
+
+told     permission-denied: Permission denied: not perms-pass? (`todos.create` or `todos.update` \
+does not allow this write)
 """
     )
     allowed = place.explain("transact", rename, "--ip", "1.2.3.4", who="--as-email ann@x.y")
@@ -154,7 +157,7 @@ def test_of_many_refusals_by_one_rule_some_are_explained(place: Place, tmp_path:
     rules.write_text(json.dumps({"todos": {"allow": {"create": "auth.id != null"}}}))
     done = place.explain("transact", steps, "--rules", str(rules))
     assert done.stdout.count("denied   create todos dddddddd") == 3
-    assert done.stdout.endswith("denied   create todos × 5  by todos.allow.create\n")
+    assert "\ndenied   create todos × 5  by todos.allow.create\n" in done.stdout
 
 
 @pytest.mark.rule("CLI20", "CLI21")
@@ -254,3 +257,28 @@ def test_a_server_answers_as_its_data_directory_does(place: Place) -> None:
             assert "another trice server" in taken.stderr
         finally:
             server.kill()
+
+
+@pytest.mark.rule("CLI70")
+def test_warnings_go_to_standard_error(place: Place, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"todos": {"allow": {"$default": "false", "veiw": "true"}}}))
+    done = place.explain("query", {"todos": {}}, "--rules", str(rules))
+    assert "warning  todos.allow.veiw: `todos.allow.veiw` is never asked" in done.stderr
+    assert "\n         Did you mean `view`?\n" in done.stderr
+    assert "veiw" not in done.stdout
+    many = {"todos": {"allow": {f"a{number}": "true" for number in range(14)}}}
+    rules.write_text(json.dumps(many))
+    done = place.explain("query", {"todos": {}}, "--rules", str(rules), "--json")
+    assert len(json.loads(done.stdout)["warnings"]) == 14
+    done = place.explain("query", {"todos": {}}, "--rules", str(rules))
+    assert "warning  4 warnings more; --json has them all" in done.stderr
+
+
+@pytest.mark.rule("CLI70", "R205")
+def test_a_failed_query_says_what_its_caller_is_told(place: Place, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"todos": {"allow": {"view": "data.title.x == 1"}}}))
+    done = place.explain("query", {"todos": {}}, "--rules", str(rules))
+    assert done.exit_code == 2
+    assert "told     permission-evaluation-failed: Could not evaluate" in done.stderr

@@ -301,3 +301,16 @@ def test_files_that_cannot_be_used(tmp_path: Path, cases: str, suite: str, said:
     assert done.exit_code == 2
     assert said in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.rule("CLI71")
+def test_warnings_fail_nothing(tmp_path: Path) -> None:
+    cases = [case("alice", "view", "todos/milk", "allow")]
+    suite = SUITE.replace("update: isMine", "update: isMine\n      veiw: isMine")
+    done = run(tmp_path, cases, suite=suite)
+    assert done.exit_code == 0
+    assert "warning  todos.allow.veiw: `todos.allow.veiw` is never asked" in done.stderr
+    assert "`auth.id == data.owner` is true for guests" in done.stderr
+    assert "warning" not in done.stdout
+    found = json.loads(run(tmp_path, cases, "--json", suite=suite).stdout)["warnings"]
+    assert [warning["in"][-1] for warning in found] == ["veiw", "isMine"]

@@ -216,10 +216,18 @@ class Verdict:
             return
         self.deleted.add(key)
         params = {**self.params.get(root, {}), **self.params.get(key, {})}
-        self.ask("delete", self.rule(key[0], "delete"), key, self.old, params=params)
+        rule = str(self.rule(key[0], "delete"))
+        if key not in self.old.rows and "data" in rule and not self.shows_all(key[0]):
+            self.denied.append((f"delete of nobody: {rule}", key))
+        else:
+            self.ask("delete", rule, key, self.old, params=params)
         for other, row in self.old.rows.items():
             if other[0] == key[0] == "lists" and row.get("up") == key[1]:
                 self.delete(other, root)
+
+    def shows_all(self, etype: str) -> bool:
+        """Whether everybody is shown, whatever their data; nobody sends params for that."""
+        return str(self.rule(etype, "view")) in ("true", "ruleParams.k != 2")
 
     def write(self, key: Key, *, is_retract: bool) -> None:
         is_there = key in self.old.rows

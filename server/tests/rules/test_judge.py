@@ -289,9 +289,12 @@ def limited(expression: str) -> Rules:
     return Rules.parse({"$rateLimits": LIMITS, "notes": {"allow": {"view": expression}}})
 
 
-@pytest.mark.rule("R60")
-def test_a_limit_takes_tokens_and_then_refuses(world: Notes) -> None:
-    rules = limited("rateLimit.calls.limit(data.id)")
+@pytest.mark.rule("R60", "E114")
+@pytest.mark.parametrize(
+    "expression", ["rateLimit.calls.limit(data.id)", "rateLimit['calls'].limit(data.id)"]
+)
+def test_a_limit_takes_tokens_and_then_refuses(world: Notes, expression: str) -> None:
+    rules = limited(expression)
     program = rules.find("notes", "view")
     judge = world.judge(rules)
     given: dict[str, Any] = {"etype": "notes", "action": "view"}

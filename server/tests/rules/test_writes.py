@@ -337,8 +337,10 @@ def test_rules_come_after_guards_and_before_modes_and_values(app: App) -> None:
     with pytest.raises(InvalidInput, match="system entity"):
         ruled.act([["add-triple", uid(1), users_id, uid(1)]])
     assert not ruled.is_allowed([[*step, {"mode": "create"}] for step in ruled.put("todos", 1)])
+    strict = [[*step, {"mode": "update"}] for step in ruled.put("todos", 9)]
+    assert not ruled.is_allowed(strict)
     with pytest.raises(InvalidInput, match="Updating entities that don't exist"):
-        ruled.act([[*step, {"mode": "update"}] for step in ruled.put("todos", 9)])
+        RuledApp(app).act(strict)
     too_much = ruled.set("todos", 1, "deep-merge-triple", code={"mine": "y" * 200})
     assert not ruled.is_allowed(too_much)
     with pytest.raises(InvalidInput) as caught:

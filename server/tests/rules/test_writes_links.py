@@ -10,7 +10,7 @@ import pytest
 from support.ruled_app import RuledApp
 from support.transact_app import App, uid
 from trice import limits
-from trice.rules.writes import CheckResult
+from trice.rules.hearing import CheckResult
 
 SIDES = ("neither", "forward", "reverse", "both")
 LINKS = {"owner": "people", "tags": "tags"}

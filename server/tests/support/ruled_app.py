@@ -15,9 +15,10 @@ from trice.identity import GUEST, Identity
 from trice.protocol.ids import EntityId
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
+from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller, Judge
 from trice.rules.questions import Questions
-from trice.rules.writes import CheckResult, WriteChecks
+from trice.rules.writes import WriteChecks
 from trice.store.commit import Commit
 from trice.store.engine import Statements
 from trice.transact.permission import Proposal

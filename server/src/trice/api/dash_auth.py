@@ -18,7 +18,7 @@ from trice import limits
 from trice.api.callers import developed
 from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing, text_in, uuid_in
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App, Apps, rule_warnings
 from trice.apps.settings import Origin, Settings
 from trice.auth import oauth_clients
 from trice.auth.oauth import OAuth
@@ -167,13 +167,15 @@ def _origin(origin: Origin) -> dict[str, Any]:
 
 
 async def set_rules(request: Request) -> Response:
-    """`POST /dash/apps/:app_id/rules {"code": rules}` → `{"rules": {"app_id", "code"}}`."""
+    """`POST /dash/apps/:app_id/rules {"code": rules}`
+    → `{"rules": {"app_id", "code"}, "warnings": [{"message", "in", "hint"?}]}`."""
     async with developed(request) as app:
         body = await json_body(request)
         if "code" not in body:
             raise missing("body", "code")
         row = await _apps(request).set_rules(app.id, body["code"])
-        return json_response({"rules": {"app_id": row.id, "code": row.rules}})
+        saved = {"app_id": row.id, "code": row.rules}
+        return json_response({"rules": saved, "warnings": await rule_warnings(app)})
 
 
 async def pull_rules(request: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from trice.api.callers import Lent, admin_caller, required_token
 from trice.api.middleware import json_response
 from trice.api.parameters import flag_in, json_body, malformed, missing
+from trice.apps.apps import rule_warnings
 from trice.errors import invalid
 from trice.rules.document import Rules
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 async def query(request: Request) -> Response:
     """`POST /admin/query_perms_check {"query", "rules-override"?, "ip-override"?,
-    "origin-override"?, "inference?"?}` → `{"result", "check-results"}`."""
+    "origin-override"?, "inference?"?}` → `{"result", "check-results", "warnings"}`."""
     async with admin_caller(request) as lent:
         body = await json_body(request)
         if "query" not in body:
@@ -31,13 +32,14 @@ async def query(request: Request) -> Response:
             raise malformed("body", "query", given=body["query"], accepted="an object")
         explainer = await _explainer(request, lent, body)
         found = await explainer.query(body["query"], is_inferring=flag_in(body, "inference?"))
-        return json_response(found.wire())
+        warnings = await rule_warnings(lent.app, explainer.rules)
+        return json_response({**found.wire(), "warnings": warnings})
 
 
 async def transact(request: Request) -> Response:
     """`POST /admin/transact_perms_check {"steps", "throw-on-missing-attrs?"?, "rules-override"?,
     "ip-override"?, "origin-override"?, "dangerously-commit-tx"?}`
-    → `{"tx-id", "all-checks-ok?", "committed?", "check-results"}`."""
+    → `{"tx-id", "all-checks-ok?", "committed?", "told", "check-results", "warnings"}`."""
     async with admin_caller(request) as lent:
         body = await json_body(request)
         if "steps" not in body:
@@ -48,7 +50,8 @@ async def transact(request: Request) -> Response:
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
             may_commit=flag_in(body, "dangerously-commit-tx"),
         )
-        return json_response(found.wire())
+        warnings = await rule_warnings(lent.app, explainer.rules)
+        return json_response({**found.wire(), "warnings": warnings})
 
 
 async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Explainer:

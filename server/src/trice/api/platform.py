@@ -12,14 +12,15 @@ from trice import limits
 from trice.api.callers import guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing
-from trice.apps.apps import Apps
+from trice.apps.apps import Apps, rule_warnings
 from trice.apps.registry import AppRow
 from trice.errors import PermissionDenied, no_record
 from trice.protocol.ids import find_uuid_bytes
 
 
 async def create_ephemeral(request: Request) -> Response:
-    """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}` → app and admin token.
+    """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}`
+    → `{"app", "expires_ms", "warnings": [{"message", "in", "hint"?}]}`, the token in the app.
 
     The app is open, for what its rules do not speak about, and lives 14 days.
     """
@@ -45,7 +46,8 @@ async def create_ephemeral(request: Request) -> Response:
     )
     try:
         row = {**_row(app.row), "admin-token": token}
-        return json_response({"app": row, "expires_ms": app.row.expires_ms})
+        warnings = await rule_warnings(app)
+        return json_response({"app": row, "expires_ms": app.row.expires_ms, "warnings": warnings})
     finally:
         apps.give_back(app)
 

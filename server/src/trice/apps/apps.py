@@ -24,6 +24,7 @@ from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
+from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
 
@@ -284,7 +285,8 @@ class Apps:
     async def _open_database(self, row: AppRow) -> None:
         await self._wait_closed(row.id)
         await self._close_idle()
-        database = await self._database(row, await compile_rules(row.rules, is_open=row.is_open))
+        rules = await compile_rules(row.rules, is_open=row.is_open, is_stored=True)
+        database = await self._database(row, rules)
         self._open[row.id] = App(row, database)
 
     async def _database(self, row: AppRow, rules: Rules, *, schema: Any = None) -> Database:
@@ -340,9 +342,24 @@ class Apps:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-async def compile_rules(document: Any, *, is_open: bool) -> Rules:
-    """Check and compile a rules document; raise InvalidInput that names every mistake."""
+async def compile_rules(document: Any, *, is_open: bool, is_stored: bool = False) -> Rules:
+    """Check and compile a rules document.
+
+    is_stored   it was saved before: nothing is refused (see `Rules.parse`)
+    raises      InvalidInput that names every mistake
+    """
     if not document:
         return Rules.parse(None, is_open=is_open)
     # Compiling is 0.2 ms an expression: a large document would hold up the loop.
-    return await asyncio.to_thread(Rules.parse, document, is_open=is_open)
+    return await asyncio.to_thread(Rules.parse, document, is_open=is_open, is_stored=is_stored)
+
+
+async def rule_warnings(app: App, rules: Rules | None = None) -> list[dict[str, Any]]:
+    """What is probably not meant in rules: `[{"message", "in", "hint"?}]`.
+
+    rules   others than those in force, to be tried
+    """
+    rules = app.database.rules if rules is None else rules
+    if rules.source is None:
+        return []
+    return await asyncio.to_thread(warnings_wire, rules, app.database.catalog)

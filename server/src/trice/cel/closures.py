@@ -33,6 +33,17 @@ def constant(value: Any) -> Run:
     return lambda scope: value
 
 
+def failing(reason: str, arguments: tuple[Run, ...] = ()) -> Run:
+    """Whatever has no value, whatever the data."""
+
+    def run(scope: Scope) -> Any:
+        for argument in arguments:
+            argument(scope)
+        raise EvaluationError(reason)
+
+    return run
+
+
 def variable(key: str | int) -> Run:
     """A variable, or one of a loop."""
     return lambda scope: scope[key]

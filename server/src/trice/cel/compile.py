@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Final
 
 from trice import limits
@@ -32,13 +33,23 @@ from trice.cel.environment import Environment, Method, Record
 from trice.cel.errors import CompileError, EvaluationError
 from trice.cel.functions import FUNCTIONS, TIME_STEPS, TYPE_NAMES, Overload, Overloads
 from trice.cel.lex import TOO_DEEP, position_error
-from trice.cel.parse import Expression
+from trice.cel.parse import FAILURE, Expression
 from trice.cel.patterns import compile_pattern
 from trice.cel.times import MICROSECOND_NS
 from trice.cel.values import Timestamp, Type, kind_of, show
 
 _TYPES: Final = frozenset(TYPE_NAMES.values())
 _NAMESPACE: Final = "math"
+_NAMES_COMPARED: Final = 32
+_NAME_CHARS_COMPARED: Final = 64
+_NUMBERS: Final = frozenset(("int", "uint", "double"))
+_OTHER_NAMES: Final = {
+    **dict.fromkeys(("undefined", "None", "nil", "NULL", "Null"), "null"),
+    **dict.fromkeys(("True", "TRUE"), "true"),
+    **dict.fromkeys(("False", "FALSE"), "false"),
+    "not": "!",
+}
+"""Names of other languages, and what they are here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +60,14 @@ class Code:
     run     evaluates it
     weight  nodes it consists of: what evaluating it once costs at most, loops aside
     depth   Python frames it needs at most, the values of binds it uses included
+    is_given   the kind is what the host says of its variables and methods
     """
 
     kind: str
     run: Run
     weight: int
     depth: int
+    is_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,28 +215,36 @@ class _Compiler:
                 return Code("dyn", closures.variable(local.slot), 1, 1)
             value = local.value
             run = closures.bound(local.slot, value.run, value.weight)
-            return Code(value.kind, run, 1, value.depth + 1)
+            return Code(value.kind, run, 1, value.depth + 1, value.is_given)
         declared = self._environment.variables.get(node.name)
         if declared is not None:
             kind = "map" if isinstance(declared, Record) else declared
-            return Code(kind, closures.variable(node.name), 1, 1)
+            return Code(kind, closures.variable(node.name), 1, 1, is_given=True)
         if node.name in _TYPES:
             return Code("type", closures.constant(Type(node.name)), 1, 1)
-        names = ", ".join(sorted({*self._environment.variables, *scope}))
-        raise self.error(node, f"undeclared name `{node.name}`; here are: {names}.")
+        known = sorted({*self._environment.variables, *scope})
+        meant = _OTHER_NAMES.get(node.name) or _closest(node.name, known)
+        advice = "" if meant is None else f" Did you mean `{meant}`?"
+        message = f"undeclared name `{node.name}`; here are: {', '.join(known)}.{advice}"
+        raise self.error(node, message)
 
     def _select(self, node: Select, scope: dict[str, _Local]) -> Code:
         type_name = self._type_name(node, scope)
         if type_name is not None:
             return Code("type", closures.constant(Type(type_name)), 1, 1)
-        holder = self.compile(node.operand, scope)
-        self._expect_map(node, holder, node.field)
-        kind = self._field_kind(node, node.operand, node.field, scope)
-        match node.operand:
+        return self._field(node, node.operand, node.field, scope)
+
+    def _field(self, node: Node, operand: Node, field: str, scope: dict[str, _Local]) -> Code:
+        """`operand.field`, or `operand['field']` of a variable whose fields are known."""
+        holder = self.compile(operand, scope)
+        self._expect_map(node, holder, field)
+        kind = self._field_kind(node, operand, field, scope)
+        match operand:
             case Name(name=name) if name not in scope:
-                return _code(kind, closures.field_of_variable(name, node.field), holder)
+                code = _code(kind, closures.field_of_variable(name, field), holder)
             case _:
-                return _code(kind, closures.select(holder.run, node.field), holder)
+                code = _code(kind, closures.select(holder.run, field), holder)
+        return replace(code, is_given=True) if kind != "dyn" else code
 
     def _type_name(self, node: Select, scope: dict[str, _Local]) -> str | None:
         """The type that a dotted path names, as `google.protobuf.Timestamp` does."""
@@ -256,6 +277,13 @@ class _Compiler:
             raise self.error(node, f"`{operator}` takes a bool; it is given {code.kind}.")
 
     def _call(self, node: Call, scope: dict[str, _Local]) -> Code:
+        match node:
+            case Call(function=name, arguments=(Literal(value=str(reason)),)) if name == FAILURE:
+                return Code("dyn", closures.failing(reason), 1, 1)
+            case Call(function="_[_]", arguments=(Name(name=name) as holder, Literal(value=key))):
+                declared = self._environment.variables.get(name)
+                if isinstance(key, str) and name not in scope and isinstance(declared, Record):
+                    return self._field(node, holder, key, scope)
         if node.target is not None:
             path = _path(node.target, scope)
             name = f"{path}.{node.function}" if path else ""
@@ -273,16 +301,42 @@ class _Compiler:
             return _code("bool", closures.negate(parts[0].run), *parts)
         if node.function == "matches":
             self._check_pattern(node)
+        if node.target is not None and node.function in self._environment.absent:
+            return self._absent_method(node, parts)
         return self._apply(node, node.function, node.target is not None, parts)
 
     def _equality(self, node: Call, parts: list[Code]) -> Code:
         is_equal = node.function == "_==_"
+        self._expect_comparable(node, *parts)
         for part, other in ((parts[0], parts[1]), (parts[1], parts[0])):
             if other.kind == "null":
                 test = closures.is_null if is_equal else closures.is_not_null
                 return _code("bool", test(part.run), *parts)
         compare = closures.equals if is_equal else closures.differs
         return _code("bool", compare(parts[0].run, parts[1].run), *parts)
+
+    def _expect_comparable(self, node: Call, one: Code, two: Code) -> None:
+        """Refuse to compare what the host says is of one kind with what is of another.
+
+        Values of the expression's own may be compared with anything: that is false, not a fault.
+        """
+        kinds = {one.kind, two.kind}
+        if len(kinds) == 1 or not kinds.isdisjoint(("dyn", "null")) or kinds <= _NUMBERS:
+            return
+        if one.is_given or two.is_given:
+            operator = node.function.strip("_")
+            message = f"`{operator}` compares {one.kind} with {two.kind}: they are never equal."
+            listed = " Ask for a member with `in`, for the number of them with `size(…)`."
+            raise self.error(node, message + (listed if "list" in kinds else ""))
+
+    def _absent_method(self, node: Call, parts: list[Code]) -> Code:
+        """A call that fails when it is evaluated; its arguments are checked as those of others."""
+        method, reason = self._environment.absent[node.function]
+        kinds = ("map", *method.arguments)
+        if not _fits(kinds, tuple(part.kind for part in parts)):
+            raise self.error(node, self._unknown_function(node.function, True))
+        run = closures.failing(reason, _runs(parts))
+        return _code(method.result, run, *parts)
 
     def _method(self, node: Call, name: str, method: Method, scope: dict[str, _Local]) -> Code:
         parts = [self.compile(argument, scope) for argument in node.arguments]
@@ -294,7 +348,8 @@ class _Compiler:
         problem = method.refuse(node.arguments) if method.refuse else None
         if problem is not None:
             raise self.error(node, problem)
-        return _code(method.result, closures.host_call(name, _runs(parts)), *parts)
+        code = _code(method.result, closures.host_call(name, _runs(parts)), *parts)
+        return replace(code, is_given=True)
 
     def _mathematics(self, node: Call, scope: dict[str, _Local]) -> Code:
         parts = [self.compile(argument, scope) for argument in node.arguments]
@@ -388,16 +443,32 @@ def _code(kind: str, run: Run, *parts: Code) -> Code:
     return Code(kind, run, sum(part.weight for part in parts) + 1, depth)
 
 
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """The name that was probably meant. Comparing takes long with long names, and with many."""
+    if len(name) > _NAME_CHARS_COMPARED:
+        return None
+    short = [each for each in known if len(each) <= _NAME_CHARS_COMPARED]
+    close = get_close_matches(name, short[:_NAMES_COMPARED], n=1)
+    return close[0] if close else None
+
+
 def _runs(parts: Sequence[Code]) -> tuple[Run, ...]:
     return tuple(part.run for part in parts)
 
 
 def _path(node: Node, scope: dict[str, _Local]) -> str:
-    """`a.b` as written, if it starts at a variable of the environment; else empty."""
+    """`a.b`, also written `a['b']`, if it starts at a variable of the environment; else empty."""
     fields: list[str] = []
-    while isinstance(node, Select):
-        fields.append(node.field)
-        node = node.operand
+    while True:
+        match node:
+            case Select(operand=operand, field=field):
+                fields.append(field)
+                node = operand
+            case Call(function="_[_]", arguments=(operand, Literal(value=str(field)))):
+                fields.append(field)
+                node = operand
+            case _:
+                break
     if not isinstance(node, Name) or node.name in scope:
         return ""
     return ".".join((node.name, *reversed(fields)))

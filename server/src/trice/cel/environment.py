@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trice.cel.ast import Node
 
@@ -42,9 +42,12 @@ class Environment:
 
     variables   name -> kind ("dyn" when anything), or what its fields are
     methods     "data.ref" -> Method; when evaluated, the variable "data.ref" holds the callable
+    absent      methods that maps seem to have and have not: name -> Method, and why each call
+                fails. Calling one is no fault of the expression until it is evaluated
     instant_us  a date as stored -> microseconds since 1970, or None if it is no date
     """
 
     variables: Mapping[str, str | Record]
     methods: Mapping[str, Method]
     instant_us: Callable[[str | int], int | None]
+    absent: Mapping[str, tuple[Method, str]] = field(default_factory=dict)

@@ -122,6 +122,13 @@ def _unknown(character: str) -> str:
         "&": " Write `&&` for `and`.",
         "|": " Write `||` for `or`.",
         "`": " A field in backticks ends on the same line.",
+        **dict.fromkeys("“”„«»″", ' Write a straight quote, `"`.'),
+        **dict.fromkeys("‘’‚‹›′´", " Write a straight quote, `'`."),
+        **dict.fromkeys("–—−", " Write a plain minus, `-`."),
+        "≠": " Write `!=`.",
+        "≤": " Write `<=`.",
+        "≥": " Write `>=`.",
+        ";": " A rule is one expression; join conditions with `&&` or `||`.",
     }
     return f"unexpected character {character!r}.{advice.get(character, '')}"
 

@@ -37,6 +37,12 @@ _BINARY: Final = (
     frozenset("+-"),
     frozenset("*/%"),
 )
+_WORDS: Final = {"and": "&&", "or": "||", "not": "!", "is": "==", "equals": "=="}
+"""Words of other languages, and what they are here."""
+
+FAILURE: Final = "fails!"
+"""The function that `unusable` calls. No text can: names have no exclamation mark."""
+
 _MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
 
 
@@ -64,6 +70,11 @@ def parse(source: str) -> Expression:
             message = f"the expression has more than {limits.CEL_NODES_MAX:,} parts."
             raise position_error(source, node.at, message)
     return Expression(source, root)
+
+
+def unusable(source: str, reason: str) -> Expression:
+    """What stands for a text that is no expression, where it must be kept: evaluating it fails."""
+    return Expression(source, Call(FAILURE, None, (Literal(reason, at=0),), at=0))
 
 
 class _Parser:
@@ -119,8 +130,10 @@ class _Parser:
     def _unexpected(self, expected: str) -> Exception:
         token = self._token
         found = "end" if token.kind == "end" else f"`{token.text}`"
+        operator = _WORDS.get(token.text.lower()) if token.kind == "name" else None
+        advice = f" Write `{operator}` for `{token.text}`." if operator is not None else ""
         return position_error(
-            self._source, token.at, f"unexpected {found}; {expected} is expected."
+            self._source, token.at, f"unexpected {found}; {expected} is expected.{advice}"
         )
 
     def _junction(self) -> Node:

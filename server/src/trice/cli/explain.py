@@ -16,13 +16,15 @@ from typing import Any, Final, Literal, TypeVar
 
 import click
 
-from trice.apps.apps import Apps
+from trice.apps.apps import Apps, rule_warnings
 from trice.auth.tokens import identify, identify_email
 from trice.cli.explanations import (
     Shown,
     explanation_lines,
+    print_warnings,
     query_checks,
     report,
+    told_lines,
     transact_checks,
     verdict_word,
 )
@@ -180,6 +182,9 @@ def _run(
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(_summary(request, checks)))
+        for line in told_lines(answer.get("told")):
+            click.echo(f"\n{line}")
+        print_warnings(answer.get("warnings") or ())
     raise SystemExit(0 if all(check.is_allowed for check in checks) else 1)
 
 
@@ -218,6 +223,8 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
     explanation = hint.get("explanation")
     if explanation is not None:
         click.echo("\n".join(f"  {line}" for line in explanation_lines(explanation)), err=True)
+    for line in told_lines(hint.get("told")):
+        click.echo(line, err=True)
 
 
 def _ask_server(request: Request) -> dict[str, Any]:
@@ -291,8 +298,11 @@ async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict
         if request.rules is not None:
             rules = Rules.parse(request.rules, is_open=rules.is_open)
         explainer = Explainer(database, identity, rules, runtime=runtime)
+        warnings = await rule_warnings(app, rules)
         if request.subject == "query":
-            return (await explainer.query(request.body)).wire()
-        return (await explainer.transact(request.body)).wire()
+            answer = (await explainer.query(request.body)).wire()
+        else:
+            answer = (await explainer.transact(request.body)).wire()
+        return {**answer, "warnings": warnings}
     finally:
         apps.give_back(app)

@@ -23,12 +23,14 @@ import click
 _LABEL: Final = "{:<9}"
 _VALUE_CHARS: Final = 60
 _PART_CHARS: Final = 40
+_WARNINGS_SHOWN: Final = 10
 _EXPLAINED_EACH: Final = 3
 """Refusals of one kind by one rule that are explained; the others are counted."""
 
 _COLORS: Final = {
     **dict.fromkeys(("visible", "allowed", "passed"), "green"),
     **dict.fromkeys(("hidden", "denied", "failed", "error"), "red"),
+    "warning": "yellow",
 }
 
 
@@ -131,6 +133,27 @@ def explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield from _labelled("error", _error_lines(error))
     if not explanation["allowed"]:
         yield from _labelled("needed", _need_lines(explanation))
+
+
+def told_lines(told: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the caller of the real query or transaction is told, if it is refused."""
+    if told is not None:
+        yield from _labelled("told", iter((f"{told['type']}: {told['message']}",)))
+
+
+def print_warnings(warnings: Sequence[Mapping[str, Any]]) -> None:
+    """What is probably not meant in the rules, on standard error: scripts read the other."""
+    for warning in warnings[:_WARNINGS_SHOWN]:
+        where = ".".join(map(str, warning["in"]))
+        message = str(warning["message"])
+        # Faults of expressions begin with their path.
+        prefix = "" if not where or message.startswith(where) else f"{where}: "
+        click.echo(f"{verdict_word('warning')}{prefix}{message}", err=True)
+        if warning.get("hint"):
+            click.echo(" " * len(_LABEL.format("")) + str(warning["hint"]), err=True)
+    if len(warnings) > _WARNINGS_SHOWN:
+        left = len(warnings) - _WARNINGS_SHOWN
+        click.echo(f"{verdict_word('warning')}{left} warnings more; --json has them all", err=True)
 
 
 def _rule_lines(explanation: Mapping[str, Any]) -> Iterator[str]:

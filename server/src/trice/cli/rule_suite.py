@@ -17,6 +17,7 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.rules.check_results import Check
 from trice.rules.document import Rules
 from trice.rules.testing import Case, Coverage, Suite, Verdict
+from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime
 
 
@@ -39,9 +40,12 @@ class Outcome:
         return not self.problem and self.got == self.case.expect
 
 
-async def run_suite(suite: Suite, *, runtime: Runtime) -> tuple[list[Outcome], Coverage]:
+async def run_suite(
+    suite: Suite, *, runtime: Runtime
+) -> tuple[list[Outcome], Coverage, list[dict[str, Any]]]:
     """Try every case on the data of the suite; no case sees what another wrote.
 
+    returns  what came of the cases, what they tried, and warnings: [{"message", "in", "hint"?}]
     raises   InvalidInput when the schema, the rules or the data are wrong
     """
     rules = Rules.parse(suite.rules, is_open=suite.is_open)
@@ -53,6 +57,7 @@ async def run_suite(suite: Suite, *, runtime: Runtime) -> tuple[list[Outcome], C
         )
         try:
             await _seed(database, suite)
+            warnings = warnings_wire(rules, database.catalog)
             explainers: dict[tuple[str | None, str, str], Explainer] = {}
             for case in suite.cases:
                 key = (case.who, case.ip, case.origin)
@@ -67,7 +72,7 @@ async def run_suite(suite: Suite, *, runtime: Runtime) -> tuple[list[Outcome], C
                 outcomes.append(outcome)
         finally:
             await database.close()
-    return outcomes, coverage
+    return outcomes, coverage, warnings
 
 
 async def _seed(database: Database, suite: Suite) -> None:

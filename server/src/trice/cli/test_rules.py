@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 import yaml
 
-from trice.cli.explanations import explanation_lines, rule_name, verdict_word
+from trice.cli.explanations import explanation_lines, print_warnings, rule_name, verdict_word
 from trice.cli.options import option
 from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
@@ -108,15 +108,17 @@ def test_rules(
             document = {**document, key: _load(path)}
     try:
         suite = parse_suite(document)
-        outcomes, coverage = asyncio.run(run_suite(suite, runtime=SystemRuntime()))
+        outcomes, coverage, warnings = asyncio.run(run_suite(suite, runtime=SystemRuntime()))
     except TriceError as failure:
         _print_faults(file, failure)
         raise SystemExit(2) from None
     is_passed = all(outcome.is_passed for outcome in outcomes)
     is_enough = coverage.percent >= min_coverage
     if is_json:
-        click.echo(json.dumps(_as_json(outcomes, coverage), indent=2, ensure_ascii=False))
+        answer = {**_as_json(outcomes, coverage), "warnings": warnings}
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
+        print_warnings(warnings)
         names = suite.names
         click.echo("\n".join(_report(file, outcomes, coverage, names, min_coverage)))
     raise SystemExit(0 if is_passed and is_enough else 1)

@@ -19,8 +19,8 @@ from trice.query.tree import Tree
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.explain import Setting, code_of, decided_by, explain
+from trice.rules.hearing import CheckResult
 from trice.rules.judge import Judge
-from trice.rules.writes import CheckResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,7 @@ class Check:
     record        `data` as the rule saw it; None: there is no such entity
     value         of the program; None with an error
     error         why there is no value
+    told          what somebody who may not read the rules is told; None: nothing
     """
 
     scope: str
@@ -154,6 +155,7 @@ class Check:
     error: TriceError | None
     judgement: Judgement
     decided_by: Mapping[str, Any]
+    told: TriceError | None
 
     @property
     def program(self) -> dict[str, str]:
@@ -207,6 +209,7 @@ def query_checks(tree: Tree, rules: Rules, judge: TracingJudge) -> list[Check]:
                     error=error,
                     judgement=judge.judgements[-1],
                     decided_by=decided_by(rules, etype, "view", label),
+                    told=None if error is None else judge.as_told(error, etype, "view"),
                 )
             )
     return checks
@@ -257,6 +260,7 @@ def write_checks(
             error=result.error,
             judgement=judgement,
             decided_by=decided_by(rules, result.etype, result.action, result.label or None),
+            told=result.told,
         )
         for result, judgement in zip(results, judgements, strict=True)
     ]

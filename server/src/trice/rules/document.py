@@ -7,29 +7,31 @@
         "fields"?: {label: expr}},
      "$rateLimits": see rate_limits.py}          expr: CEL text | true | false
 
-Every expression is compiled for each action it can decide, so a saved document never fails for a
-name or a kind that could have been known. Other keys are ignored, as Instant does.
+Every expression is compiled for each action it can decide. What Instant refuses to save is a
+fault. What it saves, and fails on first use (in `$default`, `link`, `unlink`, binds that nothing
+uses), is saved with a note, and fails when it is asked. Other keys are ignored, as Instant does;
+`rules/warnings.py` tells of them.
 
-source   instant-semantics §5.1-§5.6; spec/rules.md R1-R29
+source   instant-semantics §5.1-§5.6; spec/rules.md R1-R29, R180-R184
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError
 from typing import Any, Final
 
 from trice import limits
 from trice.catalog.system import EXTENSIBLE
-from trice.cel.ast import Name, walk
 from trice.cel.environment import Environment
 from trice.cel.errors import CompileError
 from trice.cel.evaluate import Program, make_program
-from trice.cel.parse import Expression, parse
+from trice.cel.parse import Expression, parse, unusable
 from trice.cel.values import show
 from trice.errors import invalid
 from trice.rate_limit import RateLimit
+from trice.rules.binds import Binds, Fault, broken_of, in_order, names_in
 from trice.rules.environments import (
     ENTITY_ACTIONS,
     LINK_ACTIONS,
@@ -62,7 +64,28 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Program]] = {
 """What holds for system namespaces when the document says nothing; elsewhere nobody may."""
 
 
+_FAILS: Final = "Until it is mended, it fails whenever it is asked."
+_UNUSED: Final = "No rule uses this bind."
+_REPORTED: Final = "This rule has a fault that was reported when it was saved."
+
 _NO_FIELDS: Final[Mapping[str, Program]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An expression of the document as it decides one action of one namespace.
+
+    path      where it stands
+    etype     the namespace of `data`; `$default` where it is that of any
+    program   its binds included
+    bind_paths   name -> where each bind stands
+    """
+
+    path: tuple[str, ...]
+    etype: str
+    action: Action
+    program: Program
+    bind_paths: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +95,32 @@ class Rules:
     source        the document, as it was given
     is_open       whether everybody may do what nothing says anything about
     rate_limits   name -> limits that must all have room
+    notes         faults that did not keep it from being saved
+    places        every expression that can decide, as often as it is compiled
     """
 
     source: Any = field(repr=False)
     is_open: bool
     rate_limits: Mapping[str, tuple[RateLimit, ...]]
+    notes: tuple[Fault, ...] = field(repr=False)
+    places: tuple[Place, ...] = field(repr=False)
     _programs: Mapping[tuple[str, ...], Program] = field(repr=False)
     _fields: Mapping[str, Mapping[str, Program]] = field(repr=False)
     _sign_up: Program | None = field(repr=False)
 
     @classmethod
-    def parse(cls, document: Any, *, is_open: bool = True) -> Rules:
+    def parse(cls, document: Any, *, is_open: bool = True, is_stored: bool = False) -> Rules:
         """Check and compile a rules document.
 
         document   decoded JSON of any shape; None is a document without rules
         is_open    what holds where neither the document nor the system says anything
+        is_stored  it was saved before, maybe by a version that refused less: nothing is refused,
+                   and an expression with a fault fails when it is asked
         raises     InvalidInput("validation-failed", data-type "rule") with every fault found,
                    each as {message, in: path}
         cost       about 0.2 ms an expression; nothing without a document
         """
-        builder = _Builder()
+        builder = _Builder(is_lenient=is_stored)
         builder.read(document)
         if builder.faults:
             raise invalid("rule", document, builder.faults)
@@ -100,7 +129,14 @@ class Rules:
             if kind == "fields":
                 fields.setdefault(etype, {})[labels[0]] = program
         return cls(
-            document, is_open, builder.rate_limits, builder.programs, fields, builder.sign_up
+            document,
+            is_open,
+            builder.rate_limits,
+            tuple(builder.notes.values()),
+            tuple(builder.places),
+            builder.programs,
+            fields,
+            builder.sign_up,
         )
 
     def find(self, etype: str, action: EntityAction) -> Program:
@@ -137,27 +173,35 @@ class Rules:
         return programs.get((etype, action, label)) or programs.get((etype, action, _DEFAULT))
 
 
-@dataclass(slots=True)
-class _Binds:
-    """Binds of one namespace, `$default`'s included.
+class _Unusable(Exception):
+    """An expression has no program.
 
-    broken   names that were reported already; what uses them is not judged
+    faults   why; empty: that was reported
     """
 
-    values: dict[str, Expression] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__()
+        self.faults = faults
 
 
 class _Builder:
-    """What has been read of a document so far: programs, and faults."""
+    """What has been read of a document so far: programs, faults, and notes by their path.
 
-    def __init__(self) -> None:
+    is_lenient   faults of expressions are notes, wherever they are
+    """
+
+    def __init__(self, *, is_lenient: bool) -> None:
+        self.is_lenient = is_lenient
+        self.notes: dict[tuple[object, ...], Fault] = {}
+        self.places: list[Place] = []
         self.rate_limits: dict[str, tuple[RateLimit, ...]] = {}
         self.programs: dict[tuple[str, ...], Program] = {}
         self.sign_up: Program | None = None
         self.faults: list[dict[str, Any]] = []
         self._environments: dict[Action, Environment] = {}
         self._compiled: dict[tuple[object, ...], Program] = {}
+        self._broken_binds: dict[tuple[str, ...], Fault] = {}
+        self._used_binds: set[tuple[str, ...]] = set()
         self._expressions = 0
 
     def read(self, document: Any) -> None:
@@ -173,7 +217,7 @@ class _Builder:
             for action in (*ENTITY_ACTIONS, *LINK_ACTIONS)
         }
         default = self._section(document, _DEFAULT)
-        default_binds = self._binds(_DEFAULT, default, _Binds())
+        default_binds = self._binds(_DEFAULT, default, Binds())
         self._read_actions(_DEFAULT, default, {}, default_binds)
         default_allow = self._object(default, "allow", [_DEFAULT], is_quiet=True)
         for etype in document:
@@ -181,13 +225,16 @@ class _Builder:
                 section = self._section(document, etype)
                 if not self._is_reserved(etype, section):
                     self._read_namespace(etype, section, default_allow, default_binds)
+        for path, fault in self._broken_binds.items():
+            if path not in self._used_binds:
+                self._note(fault, _UNUSED)
 
     def _read_namespace(
         self,
         etype: str,
         section: Mapping[str, Any],
         default_allow: Mapping[str, Any],
-        default_binds: _Binds,
+        default_binds: Binds,
     ) -> None:
         binds = self._binds(etype, section, default_binds)
         inherits = section.get("bind") is not None
@@ -210,7 +257,7 @@ class _Builder:
         etype: str,
         section: Mapping[str, Any],
         default_allow: Mapping[str, Any],
-        binds: _Binds,
+        binds: Binds,
     ) -> None:
         """Compile what decides each action: the namespace's own rule, or one of `$default`.
 
@@ -235,38 +282,71 @@ class _Builder:
                 self.sign_up = self.programs.get((etype, action))
 
     def _add(
-        self, key: tuple[str, ...], action: Action, given: Any, path: list[str], binds: _Binds
+        self, key: tuple[str, ...], action: Action, given: Any, path: list[str], binds: Binds
     ) -> None:
-        """Compile one expression, or report why it cannot be."""
+        """Compile one expression for one action.
+
+        Where Instant looks when it saves, a fault is reported. Elsewhere it is noted, and a program
+        that fails whenever it is asked stands in for the expression: nobody gains by it.
+        """
         if given is None:
             return
-        expression = self._parsed(given, path)
-        if expression is None:
-            return
-        names = _names(expression)
+        is_refused = not self.is_lenient and _is_checked_when_saved(key, path)
         try:
-            used = list(_in_order(names, binds))
+            program = self._compile(action, given, path, binds)
+        except _Unusable as problem:
+            for fault in problem.faults:
+                if is_refused:
+                    self._report(list(fault.path), fault.message)
+                else:
+                    self._note(fault, _FAILS)
+            message = _cut(problem.faults[0].message) if problem.faults else _REPORTED
+            source = given if isinstance(given, str) else ""
+            program = make_program(unusable(source, message), self._environments[action])
+        self.programs[key] = program
+        self.places.append(Place(tuple(path), key[0], action, program, binds.paths))
+
+    def _compile(self, action: Action, given: Any, path: list[str], binds: Binds) -> Program:
+        """The program of an expression with the binds it uses; raises _Unusable."""
+        try:
+            expression = self._parsed(given, path)
+        except CompileError as error:
+            raise _Unusable([Fault(tuple(path), f"{'.'.join(path)}: {error}")]) from error
+        if expression is None:
+            raise _Unusable([])
+        names = names_in(expression)
+        try:
+            used = list(in_order(names, binds))
         except CycleError as error:
             cycle = " -> ".join(f"`{name}`" for name in reversed(error.args[1]))
-            self._report(path, f"Cyclic dependency between binds: {cycle}.")
-            return
-        if _leads_to_broken(names, used, binds):
-            return
+            message = f"Cyclic dependency between binds: {cycle}."
+            raise _Unusable([Fault(tuple(path), message)]) from error
+        broken = broken_of(names, used, binds)
+        if broken:
+            self._used_binds.update(each.path for each in broken if each is not None)
+            raise _Unusable([each for each in broken if each is not None])
         memo = (action, expression.source, *((name, binds.values[name].source) for name in used))
-        try:
-            program = self._compiled.get(memo) or self._make(expression, action, used, binds)
-        except CompileError as error:
-            self._report(path, f"{'.'.join(path)} (for {action}): {error}")
-            return
-        self._compiled[memo] = self.programs[key] = program
+        found = self._compiled.get(memo)
+        if found is None:
+            try:
+                found = self._make(expression, action, used, binds)
+            except CompileError as error:
+                message = f"{'.'.join(path)} (for {action}): {error}"
+                raise _Unusable([Fault(tuple(path), message)]) from error
+            self._compiled[memo] = found
+        return found
 
     def _make(
-        self, expression: Expression, action: Action, used: list[str], binds: _Binds
+        self, expression: Expression, action: Action, used: list[str], binds: Binds
     ) -> Program:
         values = [(name, binds.values[name]) for name in used]
         return make_program(expression, self._environments[action], values)
 
     def _parsed(self, given: Any, path: list[str]) -> Expression | None:
+        """The tree of an expression; None when it is none, which is reported.
+
+        raises   CompileError
+        """
         if not isinstance(given, str | bool):
             message = f"{'.'.join(path)} must be an expression as text, true or false"
             self._report(path, f"{message}; it is {show(given)}.")
@@ -277,15 +357,11 @@ class _Builder:
                 most = f"{limits.RULES_EXPRESSIONS_MAX:,}"
                 self._report(path, f"The rules have more than {most} expressions.")
             return None
-        try:
-            return parse(("false", "true")[given] if isinstance(given, bool) else given)
-        except CompileError as error:
-            self._report(path, f"{'.'.join(path)}: {error}")
-            return None
+        return parse(("false", "true")[given] if isinstance(given, bool) else given)
 
-    def _binds(self, etype: str, section: Mapping[str, Any], outer: _Binds) -> _Binds:
+    def _binds(self, etype: str, section: Mapping[str, Any], outer: Binds) -> Binds:
         """The binds of a namespace on top of `outer`, each checked by itself."""
-        binds = _Binds(dict(outer.values), set(outer.broken))
+        binds = Binds(dict(outer.values), dict(outer.broken), dict(outer.paths))
         own: list[str] = []
         for name, given in self._bind_pairs(etype, section.get("bind")):
             path = [etype, "bind", name]
@@ -293,32 +369,42 @@ class _Builder:
                 self._report(path, "bind should only contain a given variable name once.")
                 continue
             own.append(name)
-            expression = self._parsed(given, path)
-            if expression is None:
-                binds.broken.add(name)
-            else:
+            binds.paths[name] = tuple(path)
+            binds.values.pop(name, None)
+            binds.broken[name] = None
+            try:
+                expression = self._parsed(given, path)
+            except CompileError as error:
+                self._break_bind(etype, name, binds, error)
+                continue
+            if expression is not None:
                 binds.values[name] = expression
-                binds.broken.discard(name)
+                del binds.broken[name]
         for name in own:
             self._check_bind(etype, name, binds)
         return binds
 
-    def _check_bind(self, etype: str, name: str, binds: _Binds) -> None:
+    def _break_bind(self, etype: str, name: str, binds: Binds, error: CompileError) -> None:
+        """Remember why a bind has no value: whether that matters, its users decide."""
+        path = (etype, "bind", name)
+        fault = Fault(path, f"{'.'.join(path)}: {error}")
+        binds.broken[name] = self._broken_binds[path] = fault
+
+    def _check_bind(self, etype: str, name: str, binds: Binds) -> None:
         """Compile a bind with all variables there are; which it may use, its users decide."""
         if name in binds.broken:
             return
         try:
-            names = _names(binds.values[name])
-            used = list(_in_order(names, binds))
-            if not _leads_to_broken(names, used, binds):
+            names = names_in(binds.values[name])
+            used = list(in_order(names, binds))
+            if not broken_of(names, used, binds):
                 self._make(binds.values[name], "link", used, binds)
         except CycleError:
             # Reported by the rules that use it; one that nothing uses does no harm.
             return
         except CompileError as error:
             if error.bind is None:
-                binds.broken.add(name)
-                self._report([etype, "bind", name], f"{etype}.bind.{name}: {error}")
+                self._break_bind(etype, name, binds, error)
 
     def _bind_pairs(self, etype: str, given: Any) -> Iterator[tuple[str, Any]]:
         match given:
@@ -361,7 +447,16 @@ class _Builder:
             self._report([*path, key], f"`{shown}` must be an object; it is {show(found)}.")
         return {}
 
+    def _note(self, fault: Fault, consequence: str = "") -> None:
+        """Keep a fault that does not keep the document from being saved; once, and not too many."""
+        if len(self.notes) <= limits.RULE_WARNINGS_MAX:
+            message = f"{_cut(fault.message)} {consequence}".rstrip()
+            self.notes.setdefault((fault.path, fault.message), replace(fault, message=message))
+
     def _report(self, path: list[str], message: str) -> None:
+        if self.is_lenient:
+            self._note(Fault(tuple(path), message))
+            return
         fault = {"message": message, "in": path}
         if fault not in self.faults and len(self.faults) < limits.ERROR_SAMPLES_MAX:
             self.faults.append(fault)
@@ -377,24 +472,13 @@ def _first_given(
     return None, None
 
 
-def _names(expression: Expression) -> set[str]:
-    """Every name it mentions, those of its own loops included: a bind too many does no harm."""
-    return {node.name for node, _ in walk(expression.root) if isinstance(node, Name)}
+def _cut(message: str) -> str:
+    """As much of a message as is kept while the rules are in force."""
+    most = limits.RULE_WARNING_CHARS_MAX - 100
+    return message if len(message) <= most else f"{message[:most]}…"
 
 
-def _leads_to_broken(names: set[str], used: list[str], binds: _Binds) -> bool:
-    """Whether a fault was reported already in what `names` stand for."""
-    reached = names.union(*(_names(binds.values[name]) for name in used))
-    return not binds.broken.isdisjoint(reached)
-
-
-def _in_order(names: set[str], binds: _Binds) -> Iterator[str]:
-    """Binds that `names` need, each after those it needs itself; raises CycleError."""
-    needs: dict[str, set[str]] = {}
-    waiting = sorted(names & binds.values.keys())
-    while waiting:
-        name = waiting.pop()
-        if name not in needs:
-            needs[name] = _names(binds.values[name]) & binds.values.keys()
-            waiting.extend(sorted(needs[name]))
-    return iter(TopologicalSorter(needs).static_order())
+def _is_checked_when_saved(key: tuple[str, ...], path: list[str]) -> bool:
+    """Whether Instant compiles this expression, with these binds, when a document is saved."""
+    is_own = path[0] == key[0]
+    return is_own and (path[1] == "fields" or path[2] in ENTITY_ACTIONS)

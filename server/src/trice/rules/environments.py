@@ -24,6 +24,10 @@ _REQUEST: Final = Record(
     {"ip": "string", "modifiedFields": "list", "origin": "string", "time": "timestamp"}
 )
 _REF: Final = Method(("string",), required=1, result="list")
+_NO_REF: Final = (
+    "only `data`, `linkedData` and `auth` have `ref`: what a transaction is about to write has no "
+    "links yet. In `create`, `data.ref` sees the links that the transaction makes."
+)
 _LIMIT: Final = Method(("dyn", "int"), required=1, result="bool")
 _UNKNOWN_LIMIT: Final = " That is not a valid rate limit config; define it in `$rateLimits`."
 
@@ -67,4 +71,4 @@ def environment_of(action: Action, rate_limits: Iterable[str]) -> Environment:
         methods["linkedData.ref"] = _REF
     if action == "link":
         variables["actions"] = Record({"data": "string", "linkedData": "string"})
-    return Environment(variables, methods, instant_us)
+    return Environment(variables, methods, instant_us, {"ref": (_REF, _NO_REF)})

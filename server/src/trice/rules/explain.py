@@ -23,15 +23,13 @@ from trice.cel.times import write_duration, write_timestamp
 from trice.cel.trace import Seen, Trace
 from trice.cel.values import Duration, Map, Timestamp, Type, Uint
 from trice.rules.document import Rules
+from trice.rules.values import ADDED_TO_AUTH
 
 _DEFAULT: Final = "$default"
 _ITEMS_SHOWN: Final = 20
 _CHARS_SHOWN: Final = 200
 _DEPTH_SHOWN: Final = 4
 _PARTS_SHOWN: Final = 100
-_ADDED_TO_AUTH: Final = frozenset(("app_id", "created_at", "isGuest"))
-"""What `auth` has besides the attrs of `$users`."""
-
 Origin = Literal["rule", "built-in", "default"]
 """rule: the document · built-in: what holds for system namespaces · default: the app's setting."""
 
@@ -245,7 +243,7 @@ def _why_null(text: str, setting: Setting) -> str:
             return "nobody is signed in"
         case "ruleParams":
             return "no such rule param was given"
-        case "auth" if label in _ADDED_TO_AUTH:
+        case "auth" if label in ADDED_TO_AUTH:
             return ""
         case "auth":
             etype: str | None = "$users"

@@ -86,12 +86,12 @@ _Use = tuple[str, str | None, str | None]
 def _uses(program: Program) -> Iterator[_Use]:
     local: frozenset[str] = _NONE
     for name, value in program.binds:
-        yield from _uses_below(value.root, local)
+        yield from uses_below(value.root, local)
         local |= {name}
-    yield from _uses_below(program.expression.root, local)
+    yield from uses_below(program.expression.root, local)
 
 
-def _uses_below(root: Node, local: frozenset[str]) -> Iterator[_Use]:
+def uses_below(root: Node, local: frozenset[str] = frozenset()) -> Iterator[_Use]:
     """Uses of variables of the environment; `local` ones hide them."""
     waiting = [(root, local)]
     while waiting:

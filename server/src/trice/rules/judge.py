@@ -20,7 +20,7 @@ from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program, evaluate
 from trice.cel.times import MILLISECOND_NS
 from trice.cel.values import Budget, Timestamp, kind_of, show
-from trice.errors import LimitExceeded, PermissionDenied
+from trice.errors import LimitExceeded, PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
 from trice.rate_limit import Buckets, Refusal
@@ -36,6 +36,19 @@ from trice.store.tables import CREATED, ID
 USERS: Final = "$users"
 AUTH_PREFIX: Final = "$user."
 """How the path of `auth.ref` begins."""
+
+
+class _Unknown:
+    """Data that must not be looked at; a rule that does has no value, unless the rest decides."""
+
+    def get(self, field: str) -> Any:
+        """What `ref` begins with."""
+        raise EvaluationError("there is no such entity.")
+
+
+UNKNOWN: Final[Any] = _Unknown()
+"""`data` of somebody who is not there, where that is nobody's business. It is no map, so that
+asking for a field fails."""
 
 _DIALECT: Final[Dialect] = SqliteDialect()
 _VALUES_PER_STEP: Final = 8
@@ -230,9 +243,12 @@ class Judge:
         self.budget = Budget()
         return self.budget
 
-    def failure(self, etype: str, action: str, error: Exception) -> PermissionDenied:
+    def failure(
+        self, etype: str, action: str, error: BaseException, *, is_detailed: bool | None = None
+    ) -> PermissionDenied:
         """What the caller is told when a rule has no value.
 
+        is_detailed   as somebody else would be told; None: as the caller
         Why is for those who may read the rules and the data; others hear that it may be a typo.
         A rule that is too expensive says so to everybody: that tells nothing of the data.
         """
@@ -242,7 +258,7 @@ class Judge:
                 kind, reason = "budget-exceeded", str(error)
             case RecursionError():
                 kind, reason = "budget-exceeded", "It is nested too deeply."
-            case _ if self.caller.is_detailed:
+            case _ if self.caller.is_detailed if is_detailed is None else is_detailed:
                 kind, reason = "evaluation-error", str(error)
             case _:
                 kind, reason = "evaluation-error", "You may have a typo"
@@ -258,6 +274,22 @@ class Judge:
             message,
             {"rule": [etype, action], "error": {"type": kind, "message": reason, "hint": None}},
         )
+
+    def allows_all(self, program: Program, *, etype: str) -> bool:
+        """Whether a view rule that does not look at `data` shows every entity of `etype`."""
+        variables = self.variables(etype=etype, data=None, auth=self.auth_for(program))
+        try:
+            value = self.run(program, variables, etype=etype, action="view")
+        except PermissionDenied:
+            return False
+        return value is not None and value is not False
+
+    def as_told(self, failure: TriceError, etype: str, action: str) -> TriceError:
+        """`failure` of a rule as those are told who may not read it."""
+        cause = failure.__cause__
+        if cause is None or not isinstance(failure, PermissionDenied):
+            return failure
+        return self.failure(etype, action, cause, is_detailed=False)
 
     def evaluate(
         self,
@@ -393,7 +425,7 @@ def _as_data(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """A map as expressions read data: a dict, whose missing keys are null."""
     if given is None:
         return {}
-    return given if type(given) is dict else dict(given)
+    return given if type(given) is dict or given is UNKNOWN else dict(given)
 
 
 def _bucket_key(name: str, key: Any) -> tuple[str, object]:

@@ -108,6 +108,10 @@ class Questions:
         """The rule for an action; None if there is nothing to ask."""
         return self._unless_always(action, self._rules.find(etype, action))
 
+    def view(self, etype: str) -> Program:
+        """The rule that says whom the caller sees."""
+        return self._rules.find(etype, "view")
+
     def _of_source(self, attr: Attr, *, is_retract: bool) -> list[Question]:
         """Update or create of the entity that holds the attr."""
         create = None if is_retract else self.deciding(attr.etype, "create")

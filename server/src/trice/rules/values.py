@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.values import MISSING, Cell, decode_attr
 from trice.protocol.ids import uuid_text
+
+ADDED_TO_AUTH: Final = frozenset(("app_id", "created_at", "isGuest"))
+"""What `auth` has besides the attrs of `$users`."""
 
 
 def value_of(attr: Attr, cell: Cell) -> Any:

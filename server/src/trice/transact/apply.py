@@ -105,6 +105,9 @@ def apply(
     check_required(tx, catalog, draft, named_by=resolved if is_judged else None)
     if checks is not None:
         checks.after(proposal)
+    if resolved.fault is not None:
+        # Last: what comes before it is what comes before a refusal to link to somebody hidden.
+        raise resolved.fault
     is_changed = catalog is not tx.catalog
     if writer.inferred:
         catalog = _with_inferred(tx, catalog, writer.inferred)
@@ -219,7 +222,8 @@ def _play(resolved: Resolved, draft: Draft, writer: _Writer) -> TriceError | Non
         for op in resolved.groups:
             if op == "delete":
                 for etype, deleted in resolved.deletes.items():
-                    draft.delete(etype, deleted)
+                    if deleted:
+                        draft.delete(etype, deleted)
             else:
                 for write in resolved.writes[op]:
                     writer.write(write)

@@ -15,7 +15,7 @@ from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.system import WRITABLE
 from trice.catalog.values import NULL
 from trice.errors import InvalidInput, invalid
-from trice.protocol.ids import EntityId, uuid_text
+from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.draft import Draft, Row
@@ -74,8 +74,7 @@ def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
     What depends on a lookup having found nobody is left to `check_new_guards`.
     """
     if not is_admin:
-        missed = (etype for op, etype in resolved.missed if op == "delete")
-        for etype in (*resolved.deletes, *missed):
+        for etype in resolved.deletes:
             if etype.startswith("$") and etype != "$files":
                 raise _refused(
                     f"{etype} is a system entity. You aren't allowed to delete this directly."
@@ -145,7 +144,9 @@ def check_required(
         rows = draft.load(etype, sources)
         touched = [row for row in rows.values() if row.is_touched or row.id in sources]
         named = None if named_by is None else named_by.named()
-        records.extend(_lacking(tx, namespace, touched, named))
+        # What a lookup that found nobody was to give is told of last, as what is wrong with that.
+        missed = set() if named_by is None else named_by.missed_links()
+        records.extend(_lacking(tx, namespace, touched, named, missed=missed))
     if not records:
         return
     groups: dict[str, list[str | None]] = {}
@@ -164,6 +165,8 @@ def _lacking(
     namespace: Namespace,
     touched: list[Row],
     named: AbstractSet[EntityId] | None,
+    *,
+    missed: AbstractSet[tuple[AttrId, EntityId]],
 ) -> Iterable[dict[str, Any]]:
     ids = tuple(row.id for row in touched)
     if not ids:
@@ -177,7 +180,7 @@ def _lacking(
         lacking += [attr for attr, sources in linked.items() if row.id not in sources]
         if row.created is None and len(lacking) == len(namespace.required):
             continue
-        labels = [attr.label for attr in lacking]
+        labels = [attr.label for attr in lacking if (attr.id, row.id) not in missed]
         if row.created is None:
             labels.append("id")
         is_told = named is None or row.id in named

@@ -8,6 +8,7 @@ source   instant-semantics §5.8; spec/rules.md R100-R126
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,8 +17,9 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 from trice.store.engine import Statements, WriteTx
+from trice.transact.cascade import EntityKey
 from trice.transact.draft import Draft
-from trice.transact.resolve import EntityKey, Op, Resolved, Write
+from trice.transact.resolve import Missed, Resolved, Write
 
 
 class Proposal:
@@ -56,14 +58,28 @@ class Proposal:
         for writes in self._resolved.writes.values():
             yield from writes
 
+    def asked(self) -> Iterator[Write | Missed]:
+        """As `writes`, with what was to be done to whom lookups did not find in its place."""
+        missed = self._resolved.missed
+        return self._with_missed(missed) if missed else self.writes()
+
+    def _with_missed(self, missed: Sequence[Missed]) -> Iterator[Write | Missed]:
+        for op, writes in self._resolved.writes.items():
+            waiting = deque(each for each in missed if each.op == op)
+            for at, write in enumerate(writes):
+                while waiting and waiting[0].at <= at:
+                    yield waiting.popleft()
+                yield write
+            yield from waiting
+
     @property
     def deletes(self) -> Mapping[str, Mapping[EntityId, EntityKey]]:
         """Entities to delete by namespace, cascades included, each with the one a step named."""
         return self._resolved.deletes
 
     @property
-    def missed(self) -> Iterable[tuple[Op, str]]:
-        """What was to be done in which namespace to an entity that a lookup did not find."""
+    def missed(self) -> Sequence[Missed]:
+        """What was to be done to entities that lookups did not find."""
         return self._resolved.missed
 
     @property

@@ -14,18 +14,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_value
 from trice.catalog.values import Cell, encode_cell
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
-from trice.protocol.quoting import quote
 from trice.runtime import Runtime, new_uuid_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.attrs import unknown_attr
+from trice.transact.cascade import EntityKey, cascade
 from trice.transact.parse import find_lookup
 from trice.transact.steps import (
     AddTriple,
@@ -42,12 +41,10 @@ from trice.transact.steps import (
 DataStep = TripleStep | DeleteEntity | RuleParams
 Op = Literal["add", "merge", "retract", "delete"]
 Key = tuple[Attr, Cell]
-EntityKey = tuple[str, EntityId]
-"""An entity of one namespace."""
-
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
+"""Stands for whom a lookup did not find; told from a given id by being this very object."""
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -67,24 +64,47 @@ class Write(msgspec.Struct, frozen=True):
     is_new: bool = False
 
 
+class Missed(msgspec.Struct, frozen=True):
+    """What a step was to do to somebody that its lookup did not find.
+
+    etype   the namespace of the one missed
+    at      how many writes of `op` come before it; what is asked is asked in the steps' order
+    link    the write, when the one missed is the target of a link: its value stands for nobody.
+            None: it is the subject, to remove a value from (retract), to delete, or to change (add,
+            merge) where nobody may be made
+    """
+
+    op: Op
+    etype: str
+    at: int
+    link: Write | None = None
+
+
 @dataclass(slots=True)
 class Resolved:
     """A transaction ready to be judged and applied.
 
     writes    by op, in list order
     deletes   entities by namespace, cascades included, each with the entity a step named: the
-              first from which a cascade reached it, or itself
+              first from which a cascade reached it, or itself; none where lookups find nobody
     groups    ops in the order in which each first appears
     params    what the steps say to the rules about each entity; empty unless judged
-    missed    namespaces where a lookup found nobody to remove a value from (retract), to delete, or
-              to change (add, merge) where nobody may be made; empty unless judged
+    missed    whom lookups did not find; empty unless judged
+    fault     what makes the transaction impossible, to be told after everything that the rules
+              say; unless judged it is raised at once
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
     deletes: dict[str, dict[EntityId, EntityKey]] = field(default_factory=dict)
     groups: list[Op] = field(default_factory=list)
     params: dict[EntityKey, Mapping[str, Any]] = field(default_factory=dict)
-    missed: dict[tuple[Op, str], None] = field(default_factory=dict)
+    missed: list[Missed] = field(default_factory=list)
+    fault: InvalidInput | None = None
+
+    def missed_links(self) -> set[tuple[AttrId, EntityId]]:
+        """Links that would have been made, had their lookups found somebody: attr and source."""
+        links = (missed.link for missed in self.missed if missed.op != "retract")
+        return {(link.attr.id, link.entity) for link in links if link is not None}
 
     def named(self) -> set[EntityId]:
         """Every entity that a step names, cascades left out."""
@@ -126,7 +146,8 @@ def resolve(
         resolved.deletes = _deleted(tx, catalog, deletes, lookups)
         for subject in (step.subject for step in deletes if is_judged):
             if isinstance(subject, Lookup) and lookups.finds_nobody(subject):
-                resolved.missed["delete", lookups.find_stored(subject)[0].etype] = None
+                etype = lookups.find_stored(subject)[0].etype
+                resolved.missed.append(Missed("delete", etype, 0))
     return resolved
 
 
@@ -138,18 +159,31 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         group = resolved.writes[op] = []
         resolved.groups.append(op)
     write = lookups.write(op, step)
+    if write is not None and write.value is _NOBODY:
+        assert write.attr.reverse is not None
+        if op != "retract":
+            fault = lookups.no_target(step)
+            if not is_judged:
+                raise fault
+            resolved.fault = resolved.fault or fault
+        if is_judged:
+            missed = Missed(op, write.attr.reverse.etype, len(group), write)
+            resolved.missed.append(missed)
+        return
+    is_by_lookup = not isinstance(step.subject, bytes)
+    if is_by_lookup and is_judged and _is_missed(write) and lookups.finds_nobody(step.subject):
+        etype = lookups.attr(step.attr_id).etype
+        resolved.missed.append(Missed(op, etype, len(group)))
     if write is not None:
         group.append(write)
-    if isinstance(step.subject, bytes) or not is_judged:
-        return
-    if _is_missed(write) and lookups.finds_nobody(step.subject):
-        resolved.missed[op, lookups.attr(step.attr_id).etype] = None
 
 
 class _Lookups:
     """The lookups of one transaction and the entities they mean.
 
-    Holds what the data says about each (`_stored`) and ids the transaction makes (`_pending`).
+    Holds what the data says about each (`_stored`), whom steps on known entities give the value
+    (`_pending`), and ids of entities that lookups make (`_made`) or would make, did a mode not keep
+    them from it (`_kept`): these are nobody to all but their own writes.
     """
 
     def __init__(self, tx: WriteTx, catalog: Catalog, runtime: Runtime) -> None:
@@ -158,17 +192,19 @@ class _Lookups:
         self._runtime = runtime
         self._stored: dict[tuple[AttrId, Cell], EntityId] = {}
         self._pending: dict[tuple[AttrId, Cell], EntityId] = {}
+        self._made: dict[tuple[AttrId, Cell], EntityId] = {}
+        self._kept: dict[tuple[AttrId, Cell], EntityId] = {}
 
     def load(self, steps: Sequence[DataStep], *, is_judged: bool) -> None:
         """Answer every lookup in `steps`; give ids to the entities that writes will create."""
-        subjects: list[Lookup] = []
+        subjects: list[tuple[Lookup, bool]] = []
         wanted: dict[AttrId, dict[Cell, None]] = {}
         for step in steps:
             subject = step.subject
             if not isinstance(subject, bytes) and (is_judged or not isinstance(step, RuleParams)):
                 self._want(subject, wanted)
                 if isinstance(step, (AddTriple, DeepMerge)):
-                    subjects.append(subject)
+                    subjects.append((subject, step.mode != "update" or not is_judged))
             if isinstance(step, _TRIPLE_STEPS) and type(step.value) is list:
                 target = find_lookup(step.value) if self.attr(step.attr_id).is_ref else None
                 if target is not None:
@@ -180,11 +216,16 @@ class _Lookups:
             for cell, entity in stored.find_holders(self._tx, attr, tuple(cells)).items():
                 self._stored[attr_id, cell] = entity
         self._foresee(steps, wanted)
-        for lookup in subjects:
+        for lookup, may_make in subjects:
             attr, cell = self._key(lookup)
-            if not attr.is_id and self._find(attr, cell) is None:
+            if attr.is_id or self._find(attr, cell) is not None:
+                continue
+            key = (attr.id, cell)
+            fresh = self._made.get(key) or self._kept.pop(key, None)
+            if fresh is None:
                 fresh = EntityId(new_uuid_bytes(self._runtime))
-                self._pending[attr.id, cell] = fresh
+            is_made = may_make or key in self._made
+            (self._made if is_made else self._kept)[key] = fresh
 
     def attr(self, attr_id: AttrId) -> Attr:
         attr = self._attrs.get(attr_id)
@@ -209,10 +250,15 @@ class _Lookups:
             return subject
         attr, cell = self._key(subject)
         _check_namespace(attr, etype)
-        return _as_id(cell) if attr.is_id else self._find(attr, cell)
+        if attr.is_id:
+            return _as_id(cell)
+        return self._find(attr, cell) or self._find_made(attr, cell)
 
     def write(self, op: Op, step: TripleStep) -> Write | None:
-        """The write a step means; None when it removes from an entity that does not exist."""
+        """The write a step means; None when it removes from an entity that does not exist.
+
+        Of a link whose target is a lookup that finds nobody, the value is `_NOBODY`.
+        """
         attr = self.attr(step.attr_id)
         mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
         subject = step.subject
@@ -228,6 +274,8 @@ class _Lookups:
                 key = None
             else:
                 found = self._find(*key)
+                if found is None and op != "retract":
+                    found = self._find_made(*key)
                 if found is None:
                     return None
                 entity = found
@@ -239,9 +287,7 @@ class _Lookups:
             if op == "merge":
                 message = "merge operation is not supported for links"
                 raise invalid("tx-step", value, [{"message": f"{message}: `{attr.name}`."}])
-            value = self._target(attr, entity, value, is_needed=op == "add")
-            if value is None:
-                return None
+            value = self._target(attr, entity, value, is_retract=op == "retract")
         elif attr.is_id and not _is_own_id(entity, subject, value):
             if op == "retract":
                 return None
@@ -249,34 +295,39 @@ class _Lookups:
             raise invalid("tx-step", value, [{"message": message}])
         return Write(op, attr, entity, value, mode, key, is_new)
 
-    def _target(
-        self, attr: Attr, entity: EntityId, raw: Any, *, is_needed: bool
-    ) -> EntityId | None:
-        """The entity a link is to, or None for a lookup that finds nothing."""
+    def _target(self, attr: Attr, entity: EntityId, raw: Any, *, is_retract: bool) -> EntityId:
+        """The entity a link is to, or `_NOBODY` for a lookup that finds nothing."""
         direct = find_uuid_bytes(raw)
         if direct is not None:
             return direct
         lookup = find_lookup(raw)
         if lookup is None:
-            raise _no_link_value(attr, entity, raw)
+            raise stored.no_link_value(attr, entity, raw)
         by, cell = self._key(lookup)
         assert attr.reverse is not None
         _check_namespace(by, attr.reverse.etype)
         if by.is_id:
             return _as_id(cell)
         found = self._find(by, cell)
-        if found is None and is_needed:
-            raise invalid(
-                "lookup",
-                {
-                    "attribute-id": by.id,
-                    "namespace": by.etype,
-                    "label": by.label,
-                    "value": lookup.value,
-                },
-                [{"message": "The entity for the lookup does not exist."}],
-            )
-        return found
+        if found is None and not is_retract:
+            found = self._made.get((by.id, cell))
+        return found or _NOBODY
+
+    def no_target(self, step: TripleStep) -> InvalidInput:
+        """The fault of a link to a lookup that finds nobody."""
+        lookup = find_lookup(step.value)
+        assert lookup is not None
+        by = self.attr(lookup.attr_id)
+        return invalid(
+            "lookup",
+            {
+                "attribute-id": by.id,
+                "namespace": by.etype,
+                "label": by.label,
+                "value": lookup.value,
+            },
+            [{"message": "The entity for the lookup does not exist."}],
+        )
 
     def _want(self, lookup: Lookup, wanted: dict[AttrId, dict[Cell, None]]) -> None:
         attr, cell = self._key(lookup)
@@ -305,6 +356,10 @@ class _Lookups:
             raise invalid("lookup", None, [{"message": message}])
         check_value(attr, value, _NOBODY)
         return attr, encode_cell(value, is_indexed=True)
+
+    def _find_made(self, attr: Attr, cell: Cell) -> EntityId | None:
+        key = (attr.id, cell)
+        return self._made.get(key) or self._kept.get(key)
 
     def _find(self, attr: Attr, cell: Cell) -> EntityId | None:
         key = (attr.id, cell)
@@ -377,6 +432,8 @@ def _deleted(
         entity: EntityId | None
         if isinstance(step.subject, Lookup):
             attr, entity = lookups.find_stored(step.subject)
+            # Its namespace is asked in its place, whether somebody is found or not.
+            roots.setdefault(attr.etype, {})
             if step.etype is not None:
                 _check_namespace(attr, step.etype)
         else:
@@ -398,48 +455,7 @@ def _deleted(
             if found:
                 named = roots.setdefault(etype, {})
                 named.update((entity, (etype, entity)) for entity in ids if entity in found)
-    return _cascade(tx, catalog, roots)
-
-
-def _cascade(
-    tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, EntityKey]]
-) -> dict[str, dict[EntityId, EntityKey]]:
-    """Follow the links that delete along, level by level, until nothing new is reached."""
-    reached = {etype: dict(ids) for etype, ids in roots.items()}
-    count = sum(map(len, reached.values()))
-    level: dict[str, dict[EntityId, EntityKey]] = roots
-    while level:
-        following: dict[str, dict[EntityId, EntityKey]] = {}
-        for etype, ids in level.items():
-            for target_etype, found in _pulled(tx, catalog, etype, tuple(ids)):
-                known = reached.setdefault(target_etype, {})
-                for origin, entity in found:
-                    if entity not in known:
-                        root = ids[origin]
-                        known[entity] = root
-                        following.setdefault(target_etype, {})[entity] = root
-                        count += 1
-            if count > limits.TX_CASCADE_MAX:
-                raise stored.too_many()
-        level = following
-    return {etype: ids for etype, ids in reached.items() if ids}
-
-
-def _pulled(
-    tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
-) -> list[tuple[str, list[stored.Pair]]]:
-    """What deleting these entities deletes along directly: (one of them, entity) by namespace."""
-    pulled: list[tuple[str, list[stored.Pair]]] = []
-    for attr in catalog.pointing_at(etype):
-        if attr.on_delete is not None:
-            rows = stored.find_sources(tx, attr, ids)
-            pulled.append((attr.etype, [(target, source) for source, target in rows]))
-    namespace = catalog.namespaces.get(etype)
-    for attr in (*namespace.columns, *namespace.pairs) if namespace is not None else ():
-        if attr.on_delete_reverse is not None and attr.reverse is not None:
-            rows = stored.find_targets(tx, attr, ids)
-            pulled.append((attr.reverse.etype, rows))
-    return pulled
+    return cascade(tx, catalog, roots)
 
 
 def _as_id(cell: Cell) -> EntityId:
@@ -467,24 +483,3 @@ def _check_namespace(by: Attr, etype: str) -> None:
 def _not_unique_attr(attr: Attr, value: Any) -> InvalidInput:
     message = f"`{attr.label}` is not a unique attribute on `{attr.etype}`"
     return invalid("lookup", {"attribute-id": attr.id, "value": value}, [{"message": message}])
-
-
-def _no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
-    given = "" if raw is None else f", not {quote(raw)}"
-    message = (
-        f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "
-        f"lookup{given}."
-    )
-    return InvalidInput(
-        "validation-failed",
-        f"Validation failed for eid: {message}",
-        {
-            "data-type": "eid",
-            "input": raw,
-            "errors": [{"expected": "uuid?", "message": message}],
-            "namespace": attr.etype,
-            "attribute": attr.label,
-            "attr-id": attr.id,
-            "entity-id": uuid_text(entity),
-        },
-    )

@@ -16,8 +16,9 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_value, too_large, wrong_type
 from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr
-from trice.errors import Conflict, LimitExceeded, invalid
+from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid
 from trice.protocol.ids import EntityId, uuid_text
+from trice.protocol.quoting import quote
 from trice.store import tables
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import Statements, WriteTx
@@ -262,3 +263,25 @@ def _pages(tx: WriteTx, *, table: str, column: str) -> Iterator[tuple[EntityId, 
 
 def _batches(items: Sequence[Cell], size: int) -> Iterable[Sequence[Cell]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
+    """The refusal of a link to what is neither an id nor a lookup."""
+    given = "" if raw is None else f", not {quote(raw)}"
+    message = (
+        f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "
+        f"lookup{given}."
+    )
+    return InvalidInput(
+        "validation-failed",
+        f"Validation failed for eid: {message}",
+        {
+            "data-type": "eid",
+            "input": raw,
+            "errors": [{"expected": "uuid?", "message": message}],
+            "namespace": attr.etype,
+            "attribute": attr.label,
+            "attr-id": attr.id,
+            "entity-id": uuid_text(entity),
+        },
+    )
