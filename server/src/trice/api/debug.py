@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice.api.callers import Lent, admin_caller, bearer_token
-from trice.api.middleware import json_response
+from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import is_true, json_body, malformed, missing
 from trice.errors import invalid
 from trice.rules.document import Rules
@@ -31,7 +31,7 @@ async def query(request: Request) -> Response:
             raise malformed("body", "query", given=body["query"], accepted="an object")
         explainer = await _explainer(request, lent, body)
         found = await explainer.query(body["query"], is_inferring=is_true(body.get("inference?")))
-        return json_response(found.wire())
+        return encoded_response(await asyncio.to_thread(found.wire_json))
 
 
 async def transact(request: Request) -> Response:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import click
+import orjson
 
 from trice.apps.apps import Apps
 from trice.auth.tokens import identify, identify_email
@@ -291,7 +292,9 @@ async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict
             rules = Rules.parse(request.rules, is_open=rules.is_open)
         explainer = Explainer(database, identity, rules, runtime=runtime)
         if request.subject == "query":
-            return (await explainer.query(request.body)).wire()
+            found = await explainer.query(request.body)
+            answer: dict[str, Any] = orjson.loads(found.wire_json())
+            return answer
         return (await explainer.transact(request.body)).wire()
     finally:
         apps.give_back(app)

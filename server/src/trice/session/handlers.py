@@ -45,7 +45,7 @@ def handle(session: Session, message: up.Up, raw: bytes) -> None:
         case up.AddQuery():
             add_query(session, message, raw)
         case up.RemoveQuery():
-            remove_query(session, message)
+            remove_query(session, message, raw)
         case up.Transact():
             transact(session, message, raw)
         case _:
@@ -126,18 +126,12 @@ def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: b
 def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     app = _ready(session)
-    question = _question(session, app, message)
+    question = _question(session, app, message, raw)
     owed = Owed(message.client_event_id, _held(session, message))
     session.want_deltas(question)
     state = session.state
-    if (
-        question.asked not in state.subscriptions
-        and len(state.subscriptions) >= limits.SESSION_QUERIES_MAX
-    ):
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
-        )
+    if question.asked not in state.subscriptions:
+        _check_room(session, question)
     subscription = state.add_query(question, owed)
     live = subscription.live
     if live is not None and (live.answer is not None or live.error is not None):
@@ -154,6 +148,22 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     else:
         asked = app.database.asked
         session.first_answers.later(lambda: _run_later(session, subscription, raw, asked))
+
+
+def _check_room(session: Session, question: Question) -> None:
+    """Refuse a query more than a session may hold."""
+    state = session.state
+    if len(state.subscriptions) >= limits.SESSION_QUERIES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
+        )
+    if state.queries_bytes + len(question.q_json) > limits.SESSION_QUERIES_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The live queries of a session may have {limits.SESSION_QUERIES_BYTES_MAX:,} bytes as"
+            " JSON, all together; remove some first.",
+        )
 
 
 def _run(
@@ -267,9 +277,10 @@ def _answer(session: Session, subscription: Subscription) -> None:
     session.state.told(subscription)
 
 
-def remove_query(session: Session, message: up.RemoveQuery) -> None:
+def remove_query(session: Session, message: up.RemoveQuery, raw: bytes) -> None:
     """End the subscription to `q`, in whichever shape it was asked for."""
     _ready(session)
+    _check_bytes(raw)
     q_json = b"null"
     if isinstance(message.q, dict):
         q_json = _q_json(message.q)
@@ -329,17 +340,29 @@ def _ready(session: Session) -> App:
     return session.app
 
 
-def _question(session: Session, app: App, message: up.AddQuery) -> Question:
+def _question(session: Session, app: App, message: up.AddQuery, raw: bytes) -> Question:
     if not isinstance(message.q, dict):
         raise invalid(
             "query",
             message.q,
             [{"expected": "map?", "in": [], "message": "A query must be an object."}],
         )
+    _check_bytes(raw)
     try:
         return app.database.question(message.q, identity=session.identity, shape=_shape(message))
     except orjson.JSONEncodeError as cause:
         raise _not_echoed(cause) from cause
+
+
+def _check_bytes(raw: bytes) -> None:
+    """Refuse a query that is too large to be written down as what its answer is shared by."""
+    if len(raw) > limits.QUERY_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The query has {len(raw):,} bytes; {limits.QUERY_BYTES_MAX:,} are accepted. Use fewer"
+            " values in `$in`, or a link in its place.",
+            {"bytes": len(raw), "bytes-max": limits.QUERY_BYTES_MAX},
+        )
 
 
 def _q_json(q: Any) -> bytes:

@@ -253,7 +253,9 @@ class Session:
         database = self.app.database
         old = subscription.question
         try:
-            question = database.question(old.source, identity=self.identity, shape=old.shape)
+            question = database.question(
+                old.source, identity=self.identity, shape=old.shape, is_long=old.is_long
+            )
         except TriceError as failure:
             # It stays, and is asked again once attrs change (`on_catalog`).
             if is_told:
@@ -331,7 +333,8 @@ class Session:
         news = []
         for subscription in self.state.take_news():
             live = subscription.live
-            if live is None or live.error is not None:
+            if live is None or live.error is not None or subscription.owed:
+                # What is owed was asked for by what the client held then: it must come first.
                 continue
             if live.answer is None:
                 self.app.database.recall(live)

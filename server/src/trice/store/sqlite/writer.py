@@ -46,6 +46,9 @@ class OpenTx:
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
 
+    def spend(self, steps: int) -> None:
+        """See `engine.Statements.spend`."""
+
 
 @dataclass(slots=True)
 class _Call:
