@@ -19,18 +19,19 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
-from trice.identity import ADMIN, Identity
+from trice.identity import ADMIN, Asker, Identity
 from trice.live.aggregates import keep
-from trice.live.answers import Encoded, check_size, encode_tree
+from trice.live.answers import Encoded, encode_tree
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
 from trice.live.outcome import Run
 from trice.live.reads import read_set
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
-from trice.query import cost
+from trice.query import levels
 from trice.query.ast import Query
-from trice.query.encode import EntityCache, flat_result, nested_result
+from trice.query.cost import Spend
+from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
 from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import Plan, plan
@@ -47,7 +48,7 @@ from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
-from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
 from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.admin import expand_admin_steps
@@ -267,20 +268,49 @@ class Database:
 
         return WriteChecks(self._questions, make_judge)
 
-    def question(self, source: Any, *, identity: Identity, shape: str) -> Question:
+    def question(
+        self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
+    ) -> Question:
         """What a live query is shared by: what is asked, and with which rights.
 
+        A query that would take long to check is not: it is shared with nobody but its caller, and
+        checked where it is run.
+
+        is_long  it is known to be one
         raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
                  echoed
         """
-        if not identity.is_admin:
-            query = parse(source, self.catalog, is_admin=False)
-            rights = self._rights(query, identity)
-            made = Question.of(source, identity=identity, rights=rights, shape=shape)
-            question = self.live.shared(made)
+        if identity.is_admin:
+            made = Question.of(source, identity=identity, rights="admin", shape=shape)
+            return self.live.shared(made)
+        query = None if is_long else self._parse_now(source)
+        rights = self._own_rights(identity) if query is None else self._rights(query, identity)
+        made = Question.of(
+            source, identity=identity, rights=rights, shape=shape, is_long=query is None
+        )
+        question = self.live.shared(made)
+        if query is not None:
             self._asked = Asked(question, self.catalog, self._rules_version, query)
-            return question
-        return self.live.shared(Question.of(source, identity=identity, rights="admin", shape=shape))
+        return question
+
+    def _parse_now(self, source: Any) -> Query | None:
+        """Check a query on the loop; None when that takes more than limits.QUERY_STEPS_ON_LOOP."""
+        steps_left = limits.QUERY_STEPS_ON_LOOP
+
+        def spend(steps: int) -> None:
+            nonlocal steps_left
+            steps_left -= steps
+            if steps_left < 0:
+                raise ReadTooLong
+
+        try:
+            return parse(source, self.catalog, is_admin=False, spend=spend)
+        except ReadTooLong:
+            return None
+
+    def _own_rights(self, identity: Identity) -> str:
+        """Rights that nobody has but whoever is this identity, wherever it is."""
+        return f"{self._rules_version}:{identity.name} {identity.ip} {identity.origin}"
 
     def _rights(self, query: Query, identity: Identity) -> str:
         """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""
@@ -288,9 +318,8 @@ class Database:
             return "admin"
         etypes = etypes_of(query)
         if etypes is None:
-            key = f"{identity.name} {identity.ip} {identity.origin}"
-        else:
-            key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
+            return self._own_rights(identity)
+        key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
         return f"{self._rules_version}:{key}"
 
     @property
@@ -298,47 +327,56 @@ class Database:
         """What the latest `question` parsed, until it is run."""
         return self._asked
 
-    async def query(
+    async def query_nested(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
-    ) -> dict[str, Any]:
-        """Answer a query once, as nested objects.
+    ) -> bytes:
+        """Answer a query once, as nested objects in JSON.
 
         source        InstaQL object
         is_inferring  has-one links are an object or null instead of a list
         raises        InvalidInput, LimitExceeded, PermissionDenied when a rule cannot be evaluated,
-                      Unavailable("timeout")
+                      Unavailable("timeout"), ("overloaded")
         """
 
-        def work(snapshot: Snapshot) -> dict[str, Any]:
+        def work(snapshot: Snapshot) -> bytes:
+            spend = snapshot.spend
             return self._timed_answer(
                 source,
                 identity,
                 snapshot,
-                lambda tree: nested_result(tree, is_inferring=is_inferring),
+                lambda tree: nested_json(tree, is_inferring=is_inferring, spend=spend),
             )
 
-        return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
+        return await self._read(work, identity)
 
     async def query_flat(self, source: Any, *, identity: Identity) -> tuple[bytes, bytes]:
         """Answer a query once, as triples; return the result and the catalog it names, as JSON."""
 
         def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
             result_json = self._timed_answer(
-                source, identity, snapshot, lambda tree: flat_result(tree, EntityCache())
+                source,
+                identity,
+                snapshot,
+                lambda tree: flat_result(tree, EntityCache(), snapshot.spend),
             )
-            check_size(result_json)
             return result_json, snapshot.catalog.wire_json
 
-        return await self._engine.read(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
+        return await self._read(work, identity)
+
+    async def _read(self, work: Callable[[Snapshot], T], identity: Identity) -> T:
+        """Run `work` on a snapshot: here if it is short, else in the turn of `identity`."""
+        timeout_ms = limits.ADMIN_READ_TIMEOUT_MS
+        return await self._engine.read(work, timeout_ms=timeout_ms, asker=identity.asker)
 
     def _timed_answer(
         self, source: Any, identity: Identity, snapshot: Snapshot, encode: Callable[[Tree], T]
     ) -> T:
         began_ms, tree = self._slow_log.now_ms(), None
         try:
-            query = parse(source, snapshot.catalog, is_admin=identity.is_admin)
+            catalog, spend = snapshot.catalog, snapshot.spend
+            query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
             visibility = self.visible_to(query, identity, snapshot)
-            tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+            tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
             return encode(tree)
         finally:
             self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
@@ -437,9 +475,11 @@ class Database:
         await self._engine.write(write)
         return results[-1]
 
-    async def read_on_thread(self, work: Callable[[Snapshot], T]) -> T:
+    async def read_on_thread(self, work: Callable[[Snapshot], T], *, asker: Asker) -> T:
         """Run `work` on a snapshot, on a reader thread: for reads that explain themselves."""
-        return await self._engine.read_on_thread(work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS)
+        return await self._engine.read_on_thread(
+            work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, asker=asker
+        )
 
     async def write_on_thread(self, work: Callable[[WriteTx], Commit]) -> TxId:
         """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
@@ -561,7 +601,8 @@ class Database:
         try:
             made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
             tree = run(made, snapshot)
-            encoded = encode_tree(tree, shape, self._cache if is_on_loop else EntityCache())
+            cache = self._cache if is_on_loop else EntityCache()
+            encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
             self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
         tx = load_last_tx(snapshot)
@@ -593,9 +634,7 @@ class Database:
         identity, catalog = question.identity, snapshot.catalog
         query = self._take_asked(question, catalog) if is_on_loop else None
         if query is None:
-            query = parse(question.source, catalog, is_admin=identity.is_admin)
-            if self._rights(query, identity) != question.rights:
-                raise RightsChanged
+            query = self._parse_again(question, catalog, snapshot.spend)
         # What one caller may see is made from who that is: only what all see alike is shared.
         all_rights = ("admin", f"{self._rules_version}:all")
         is_shared = is_on_loop and question.rights in all_rights
@@ -604,7 +643,18 @@ class Database:
             made = self._shapes.find(query, shape, catalog, rights=question.rights)
             if made is not None:
                 return made, None
-        return plan(query, catalog, self.visible_to(query, identity, snapshot)), shape
+        visibility = self.visible_to(query, identity, snapshot)
+        return plan(query, catalog, visibility, spend=snapshot.spend), shape
+
+    def _parse_again(self, question: Question, catalog: Catalog, spend: Spend) -> Query:
+        """What a question asks, as long as its rights are those of its identity."""
+        identity = question.identity
+        query = parse(question.source, catalog, is_admin=identity.is_admin, spend=spend)
+        is_own = question.is_long and not identity.is_admin
+        rights = self._own_rights(identity) if is_own else self._rights(query, identity)
+        if rights != question.rights:
+            raise RightsChanged
+        return query
 
     def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
         """What the latest `question` parsed, if this is it and nothing has changed since."""
@@ -661,11 +711,11 @@ def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
         return {"failed": True}
     visibility = tree.plan.visibility
     try:
-        found = cost.sql_plan(tree.plan, snapshot)
+        found = levels.sql_plan(tree.plan, snapshot)
     except Exception:
         found = "unknown"  # the read's time may be over; the answer itself is there
     return {
-        "read": cost.levels(tree.nodes),
+        "read": levels.levels(tree.nodes),
         "plan": found,
         "rule-steps": visibility.steps if isinstance(visibility, RuledVisibility) else None,
     }

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from trice.catalog.catalog import Catalog
 from trice.database import Database
 from trice.errors import PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import TxId
-from trice.query.encode import nested_result
+from trice.query.encode import AnswerSize, nested_json
 from trice.query.parse import parse
 from trice.query.plan import plan
 from trice.query.run import run
@@ -47,26 +49,37 @@ from trice.transact.apply import apply
 class DebuggedQuery:
     """An answer, and every check it depended on."""
 
-    result: dict[str, Any]
+    result_json: bytes
     checks: list[Check]
 
-    def wire(self) -> dict[str, Any]:
-        """As `POST /admin/query_perms_check` answers it (instant-http §3.2)."""
-        return {
-            "result": self.result,
-            "check-results": [
-                {
-                    "id": check.id,
-                    "entity": check.etype,
-                    "label": check.label,
-                    "record": check.record,
-                    "program": check.program,
-                    "check": json_of(check.value),
-                    "explanation": check.explanation,
-                }
-                for check in self.checks
-            ],
-        }
+    def wire_json(self, warnings: list[dict[str, Any]]) -> bytes:
+        """As `POST /admin/query_perms_check` answers it (instant-http §3.2).
+
+        warnings   of the rules that were asked
+        raises   LimitExceeded when it would be larger than limits.RESULT_BYTES_MAX
+        """
+        size = AnswerSize()
+        size.add(len(self.result_json))
+        checks = []
+        for check in self.checks:
+            checks.append(orjson.dumps(_query_check(check)))
+            size.add(len(checks[-1]) + 1)
+        warned = orjson.dumps(warnings)
+        size.add(len(warned))
+        parts = (self.result_json, b",".join(checks), warned)
+        return b'{"result":%b,"check-results":[%b],"warnings":%b}' % parts
+
+
+def _query_check(check: Check) -> dict[str, Any]:
+    return {
+        "id": check.id,
+        "entity": check.etype,
+        "label": check.label,
+        "record": check.record,
+        "program": check.program,
+        "check": json_of(check.value),
+        "explanation": check.explanation,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +159,28 @@ class Explainer:
     async def query(self, source: Any, *, is_inferring: bool = False) -> DebuggedQuery:
         """Answer a query, and judge every entity that it finds when no rules apply.
 
-        raises   as `Database.query`; evaluation errors with their details, and in `hint` the
+        raises   as `Database.query_nested`; evaluation errors with their details, and in `hint` the
                  `explanation`; LimitExceeded
         """
 
         def work(snapshot: Snapshot) -> DebuggedQuery:
-            query = parse(source, snapshot.catalog, is_admin=False)
+            catalog, spend = snapshot.catalog, snapshot.spend
+            query = parse(source, catalog, is_admin=False, spend=spend)
             caller = Caller(self._identity, query.rule_params, is_detailed=True)
             # The answer itself takes tokens of rate limits; explaining it must not take them again.
             judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
-            everything = run(plan(query, snapshot.catalog), snapshot)
+            everything = run(plan(query, catalog, spend=spend), snapshot)
             checks = query_checks(everything, self.rules, judge)
             judge = self._judge(caller, snapshot, snapshot.catalog, [])
             visibility = RuledVisibility(self.rules, judge, snapshot.catalog)
             try:
-                tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+                tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
             except PermissionDenied as failure:
                 raise _explained(failure, checks) from failure
-            return DebuggedQuery(nested_result(tree, is_inferring=is_inferring), checks)
+            result_json = nested_json(tree, is_inferring=is_inferring, spend=spend)
+            return DebuggedQuery(result_json, checks)
 
-        return await self._database.read_on_thread(work)
+        return await self._database.read_on_thread(work, asker=self._identity.asker)
 
     async def transact(
         self, steps: Any, *, throw_on_missing_attrs: bool = False, may_commit: bool = False

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from trice.protocol.ids import EntityId, uuid_text
+
+Asker = tuple[str, str]
+"""A network, and who asks from there. Anybody can be many in one network; few have many."""
+
+SERVER: Final[Asker] = ("server", "")
+"""The server itself, for its own sake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +41,26 @@ class Identity:
         """How the transaction log and log lines call this identity."""
         return self.kind if self.user_id is None else f"user:{uuid_text(self.user_id)}"
 
+    @property
+    def asker(self) -> Asker:
+        """Whose turn its long work takes."""
+        return ("admin", "") if self.is_admin else (network_of(self.ip), self.name)
+
 
 ADMIN: Final = Identity("admin")
 GUEST: Final = Identity("guest")
+
+
+def network_of(ip: str) -> str:
+    """The network one customer has: an IPv4 address, the first 64 bits of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return ip[:64]
+    if address.version == 4:
+        return ip
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else address.packed[:8].hex()
 
 
 def caller_ip(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) -> str:

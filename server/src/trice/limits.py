@@ -66,8 +66,9 @@ DEFLATE_BYTES_MAX = 1024 * 1024
 """Larger frames are sent plain: deflating holds the loop, 3.7 ms for as much as this. What is kept
 of shared ones is smaller than they are, a seventh as a rule."""
 
-RESULT_BYTES_MAX = 64 * 1024 * 1024
-"""One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller."""
+RESULT_BYTES_MAX = 32 * 1024 * 1024
+"""One answer, encoded. Larger: `parameter-limit-exceeded`; pages and `fields` make it smaller. To
+join the parts of one as large takes 16 ms, in which nothing else runs."""
 
 PONG_BACKLOG_BYTES_MAX = 128 * 1024
 """Bytes waiting for a socket above which pings are not answered one by one: the latest is, once
@@ -102,6 +103,9 @@ FIRST_ANSWERS_TURN_MS = 4
 
 SESSION_QUERIES_MAX = 2_000
 """Live queries of one session. More: `parameter-limit-exceeded`."""
+
+SESSION_QUERIES_BYTES_MAX = 16 * 1024 * 1024
+"""Their JSON, all together; it is kept twice. More: `parameter-limit-exceeded`."""
 
 SESSION_TRANSACTS_MAX = 1_000
 """Unacknowledged transactions of one session. More: the socket is not read until some finish."""
@@ -206,14 +210,33 @@ open if those are more. Then it is, at the next look at the sessions."""
 QUERY_DEPTH_MAX = 32
 """Nested forms, and links in one dotted path."""
 
+QUERY_BYTES_MAX = 2 * 1024 * 1024
+"""One `add-query` or `remove-query`, as JSON: 30,000 ids and what stands around them have 1.2 MB.
+Larger: `parameter-limit-exceeded`."""
+
 QUERY_FORMS_MAX = 500
-"""Forms in one query, all levels together."""
+"""Forms in one query, all levels together. More: `supported-size?`."""
 
 QUERY_CONDITIONS_MAX = 1_000
-"""Conditions in one `where`, lists included."""
+"""Conditions in one query, all forms together, lists included. More: `supported-size?`."""
+
+QUERY_LINKS_MAX = 4_000
+"""Links walked by the paths of all those conditions together. More: `supported-size?`."""
 
 QUERY_IN_VALUES_MAX = 30_000
-"""Values in one `$in`."""
+"""Values in all lists of one query: of `$in`, `fields` and aggregates. More: `supported-size?`."""
+
+QUERY_COMPOSED_MAX = 40_000
+"""Conditions and links in all statements of a query, those of rules included (10 µs each). More:
+`parameter-limit-exceeded`."""
+
+QUERY_STEPS_ON_LOOP = 30_000
+"""Steps (`query.cost`) of checking a query for its caller's rights (about 2.5 ms), besides those
+of reading. Beyond, all of it is left to a thread."""
+
+QUERY_READ_BYTES_MAX = 128 * 1024 * 1024
+"""What the rows read for one answer take in memory. More: `parameter-limit-exceeded`; pages and
+`fields` make it less."""
 
 QUERY_BRANCHES_MAX = 256
 """Alternatives a `where` may expand to once negations over shared links are written out."""
@@ -253,8 +276,19 @@ THREAD_SWITCH_US = 500
 such turns beside the busy loop, and the loop one after each pause beside a long read; at Python's
 own 5,000 a broadcast delays an acknowledgement by 10 ms."""
 
+READER_THREADS_OF_NETWORK = 1
+"""Of those, how many one network may have at a time. More of its reads wait, although one is free:
+whoever comes next would wait for all of them."""
+
 READS_WAITING_MAX = 1_000
-"""Long reads of an app waiting for a thread. More: `overloaded`."""
+"""Long reads of an app waiting for a thread. More: `overloaded`, for the newest one of the network
+that has most of them."""
+
+READS_WAITING_OF_NETWORK_MAX = 500
+"""Those of one network. More: `overloaded`."""
+
+READ_WAIT_MS = 30_000
+"""How long a read waits for its turn, which is no part of its own time. Longer: `overloaded`."""
 
 LIKE_PATTERN_CHARS_MAX = 4_000
 """Of `$like` and `$ilike`; SQLite refuses 50,000 bytes, and our translation may triple them."""
@@ -379,6 +413,10 @@ frames made of both. More: queries used least recently lose theirs and go on in 
 LIVE_PATCH_ROWS_MAX = 2_000
 """Rows and links of an answer that is kept to be patched. Larger ones are run again as a whole."""
 
+LIVE_PATCH_CONDITIONS_MAX = 4_000
+"""Conditions of a query, with their links, listed values and characters of patterns, that are asked
+in memory what a commit changes. Answers to larger ones are run again as a whole."""
+
 LIVE_TREE_WEIGHT = 3
 """How many bytes a kept answer counts per byte of its JSON, in LIVE_RESULTS_BYTES_MAX: its cells
 as objects, its encoded entities, and what finds them."""
@@ -442,6 +480,9 @@ assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
 assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
+assert QUERY_BYTES_MAX < SESSION_QUERIES_BYTES_MAX
+assert READER_THREADS_OF_NETWORK < READER_THREADS
+assert READS_WAITING_OF_NETWORK_MAX < READS_WAITING_MAX
 
 # --- rules -------------------------------------------------------------------------------------
 
@@ -669,7 +710,8 @@ PROVIDER_KEYS_RETRY_MS = 60_000
 
 JUDGED_STEPS_ON_LOOP = 30_000
 """Steps of evaluations, ten more for each row, that rules in Python take in one read on the loop
-(2,000 rows of a short rule, about 6 ms), or in one transaction; beyond, it moves to a thread."""
+(2,000 rows of a short rule, about 6 ms), or in one transaction; beyond, it moves to a thread. What
+`$ilike` takes where SQLite cannot do it alone is counted with them."""
 
 RULE_REF_VALUES_MAX = 20_000
 """Values that one `data.ref` or `auth.ref` may find. More: the evaluation fails."""

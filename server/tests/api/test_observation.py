@@ -267,12 +267,12 @@ def test_slow_work_is_logged_with_its_cost_and_without_values(play, caplog):
         ]
         await database.transact_admin(steps, identity=ADMIN)
         query = {"todos": {"$": {"where": {"title": SECRET}}, "owner": {}}}
-        await database.query(query, identity=ADMIN)
+        await database.query_nested(query, identity=ADMIN)
         rules = {"todos": {"allow": {"$default": "size(data.title.lowerAscii()) > 1"}}}
         await stage.apps.set_rules(stage.app_id, rules)
-        await database.query({"todos": {}}, identity=GUEST)
+        await database.query_nested({"todos": {}}, identity=GUEST)
         with pytest.raises(InvalidInput):
-            await database.query({"todos": {"$": {"nope": SECRET}}}, identity=ADMIN)
+            await database.query_nested({"todos": {"$": {"nope": SECRET}}}, identity=ADMIN)
         write, read, ruled, failed = lines(caplog)
         app = f"slow app={stage.app_id}"
         assert write == f"{app} kind=transaction ms=300.0 rows=2 links=1 failed=False rule-steps=0"

@@ -1,4 +1,4 @@
-"""Every endpoint: request, identity, status, body."""
+"""Every endpoint: request, identity, status, body; one file because it is one table of them."""
 
 from __future__ import annotations
 

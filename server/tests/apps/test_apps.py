@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from support.runtime import FakeRuntime
@@ -125,7 +126,9 @@ def test_making_room_spares_an_app_that_came_into_use(play, monkeypatch):
         used = [await stage.apps.lend(app_id) for app_id in ids]
         await opening
         for app in used:
-            assert await app.database.query({"todos": {}}, identity=ADMIN) == {"todos": []}
+            assert orjson.loads(await app.database.query_nested({"todos": {}}, identity=ADMIN)) == {
+                "todos": []
+            }
 
     play(scene)
 
@@ -165,7 +168,7 @@ def test_an_app_opens_with_rules_that_would_be_refused_now(play):
         try:
             await app.database.transact_admin(STEPS, identity=GUEST)
             with pytest.raises(PermissionDenied) as caught:
-                await app.database.query({"todos": {}}, identity=GUEST)
+                await app.database.query_nested({"todos": {}}, identity=GUEST)
             assert caught.value.code == "permission-evaluation-failed"
         finally:
             stage.apps.give_back(app)

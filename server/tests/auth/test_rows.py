@@ -25,9 +25,9 @@ class Recorder:
         self.statements = statements
         self.asked = []
 
-    def rows(self, sql, bindings=()):
+    def rows(self, sql, bindings=(), *more):
         self.asked.append((sql, bindings))
-        return self.statements.rows(sql, bindings)
+        return self.statements.rows(sql, bindings, *more)
 
 
 class Recorded(Look):

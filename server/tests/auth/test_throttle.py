@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trice.auth.throttle import network_of
+from trice.identity import network_of
 
 
 @pytest.mark.rule("A54")

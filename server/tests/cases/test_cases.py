@@ -95,7 +95,9 @@ class Stage:
         identity = GUEST if "as=guest" in words else ADMIN
         is_full = "full" in words
         try:
-            tree = await self.db.query(query, identity=identity, is_inferring="infer" in words)
+            tree = orjson.loads(
+                await self.db.query_nested(query, identity=identity, is_inferring="infer" in words)
+            )
             flat_json, _ = await self.db.query_flat(query, identity=identity)
         except TriceError as failure:
             return render_error(failure.code, failure.hint)

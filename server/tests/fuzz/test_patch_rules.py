@@ -128,7 +128,7 @@ class Watched:
         assert self.live is not None
         story = f"{story}: {self.query} of {self.caller.name}"
         try:
-            fresh = await database.query(self.query, identity=self.caller)
+            fresh = orjson.loads(await database.query_nested(self.query, identity=self.caller))
         except TriceError as failure:
             assert self.live.error is not None and self.live.error.code == failure.code, story
             return

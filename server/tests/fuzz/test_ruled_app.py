@@ -40,7 +40,7 @@ async def check_answer(ruled: RuledWorld, identity: Identity, cursors: Cursors) 
     story = f"seed {ruled.world.seed}, {identity.name}: {query} under {ruled.document}"
     seen = await ruled.seen_by(identity, params)
     expected = run_model(seen, bare)
-    found = await ruled.database.query(query, identity=identity)
+    found = orjson.loads(await ruled.database.query_nested(query, identity=identity))
     assert plain(found) == plain(expected.tree), story
     flat = orjson.loads((await ruled.database.query_flat(query, identity=identity))[0])
     assert plain(flat[0]["data"].get("page-info") or {}) == plain(expected.pages), story
@@ -123,7 +123,7 @@ class Watched:
             f"seed {self.ruled.world.seed}, {self.identity.name}: {self.query}"
             f" under {self.ruled.document}"
         )
-        fresh = await database.query(self.query, identity=self.identity)
+        fresh = orjson.loads(await database.query_nested(self.query, identity=self.identity))
         assert self.live.error is None, story
         assert self.live.answer is not None, story
         assert plain(orjson.loads(self.live.answer.result_json)) == plain(fresh), story

@@ -207,10 +207,10 @@ def test_conditions_on_linked_entities_cost_one_statement(play, monkeypatch):
         statements = []
         rows = Connection.rows
 
-        def counted(connection, sql, bindings=()):
+        def counted(connection, sql, *more):
             if connection is stage.database._engine._reader:
                 statements.append(sql)
-            return rows(connection, sql, bindings)
+            return rows(connection, sql, *more)
 
         monkeypatch.setattr(Connection, "rows", counted)
         cost = Cost(stage)

@@ -11,7 +11,7 @@ import pytest
 from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import TriceError
-from trice.identity import ADMIN, GUEST, Identity
+from trice.identity import ADMIN, GUEST, SERVER, Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.rules.check_results import Judgement, Traces, TracingJudge
 from trice.rules.document import Rules
@@ -81,7 +81,7 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
                 found += [outcome(judge, program, todo) for _ in range(2)]
             return found
 
-        found = await database.read_on_thread(work)
+        found = await database.read_on_thread(work, asker=SERVER)
         await database.close()
         allowed = [each[0] == "value" and each[1] not in (None, False) for each in found]
         if is_traced:

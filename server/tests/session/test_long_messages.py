@@ -441,7 +441,7 @@ def test_an_error_repeats_a_query_up_to_its_bound(play):
         error = await client.hear("error")
         assert error["original-event"] == {"op": "add-query", "client-event-id": "large"}
         assert error["client-event-id"] == "large"
-        assert error["type"] == "validation-failed"
+        assert error["type"] == "parameter-limit-exceeded"
 
     play(scene)
 

@@ -294,3 +294,38 @@ def test_a_broken_query_sends_no_old_answer(play, monkeypatch):
         assert orjson.dumps(rejected)
 
     play(scene)
+
+
+@pytest.mark.rule("L93")
+def test_a_query_asked_again_gets_no_news_before_its_answer(play, monkeypatch):
+    async def scene(stage):
+        database, gate = stage.app.database, asyncio.Event()
+        watch = database.watch
+
+        async def watch_for_long(question, watcher):
+            live = await watch(question, watcher)
+            await gate.wait()
+            return live
+
+        monkeypatch.setattr(database, "watch", watch_for_long)
+        client, writer = await stage.client(), await stage.client()
+        client.say("add-query", q=TODOS)
+        await client.hear("add-query-ok")
+        (watched,) = database.live._queries.values()
+        database.live._drop(watched)
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, "READ_STEPS_ON_LOOP", -1)  # the run is on a thread
+            client.say("add-query", q=TODOS)
+            while watched.answer is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        writer.say("transact", tx_steps=stage.create("todos", T1, title="a"))
+        await writer.hear("transact-ok")
+        await database.live.settled()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert client.unheard() == []
+        gate.set()
+        assert T1 in {triple[0] for triple in triples(await client.hear("add-query-ok"))}
+        assert client.unheard() == []
+
+    play(scene)

@@ -26,9 +26,9 @@ def plans(monkeypatch):
     made = []
     original = trice.database.plan
 
-    def counted(query, *arguments):
+    def counted(query, *arguments, **options):
         made.append(query)
-        return original(query, *arguments)
+        return original(query, *arguments, **options)
 
     monkeypatch.setattr(trice.database, "plan", counted)
     return made

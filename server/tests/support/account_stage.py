@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 
 from support.runtime import FakeRuntime
 from trice.apps.apps import App, Apps
@@ -98,7 +99,7 @@ class AccountStage:
     async def rows(self, etype: str) -> list[dict[str, Any]]:
         """Every entity of a namespace, links to users included."""
         query = {etype: {} if etype == "$users" else {"$user": {}}}
-        found = await self.app.database.query(query, identity=ADMIN)
+        found = orjson.loads(await self.app.database.query_nested(query, identity=ADMIN))
         rows: list[dict[str, Any]] = found[etype]
         return rows
 

@@ -60,7 +60,7 @@ class FreshRuns:
         """Something may have changed."""
         self._database = database
         self._before, self._now = self._now, {}
-        self._users = orjson.dumps(await database.query({"$users": {}}, identity=ADMIN))
+        self._users = await database.query_nested({"$users": {}}, identity=ADMIN)
 
     async def of(self, identity: Identity, key: bytes, q: Query) -> Fresh:
         """What `q`, which is `key` as JSON, answers to somebody."""

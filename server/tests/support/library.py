@@ -22,7 +22,7 @@ from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store import attr_rows
-from trice.store.engine import Binding, Row
+from trice.store.engine import Binding, Row, Take
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.tables import create_attr, order_column, quoted
 
@@ -34,11 +34,13 @@ def uid(number: int) -> str:
 
 @dataclass
 class Library:
-    """An open database. `statements` lists the SQL of the reads since it was last cleared."""
+    """An open database. `statements` lists the SQL of the reads since it was last cleared, `steps`
+    what was spent besides."""
 
     path: Path
     catalog: Catalog = field(default_factory=lambda: Catalog(()))
     statements: list[tuple[str, tuple[Binding, ...]]] = field(default_factory=list)
+    steps: int = 0
     cache: EntityCache = field(default_factory=EntityCache)
     tx: TxId = field(default_factory=lambda: TxId(1))
     time_ms: int = 0
@@ -47,10 +49,15 @@ class Library:
         self.connection = Connection(str(self.path), Role.WRITER)
         self.connection.rows(attr_rows.CREATE)
 
-    def rows(self, sql: str, bindings: tuple[Binding, ...] = ()) -> list[Row]:
+    def rows(
+        self, sql: str, bindings: tuple[Binding, ...] = (), take: Take | None = None
+    ) -> list[Row]:
         """A Snapshot's and a WriteTx's door to SQL."""
         self.statements.append((sql, tuple(bindings)))
-        return self.connection.rows(sql, bindings)
+        return self.connection.rows(sql, bindings, take)
+
+    def spend(self, steps: int) -> None:
+        self.steps += steps
 
     # --- data --------------------------------------------------------------------------------
 

@@ -226,6 +226,6 @@ class _Counted:
         self._tx = tx
         self._statements = statements
 
-    def rows(self, sql: str, bindings: Any = ()) -> list[Row]:
+    def rows(self, sql: str, bindings: Any = (), *more: Any) -> list[Row]:
         self._statements.append(sql)
-        return self._tx.rows(sql, bindings)
+        return self._tx.rows(sql, bindings, *more)

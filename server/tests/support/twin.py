@@ -73,7 +73,7 @@ class Twin:
                 attr_id, value = step[1]
                 _, etype, label = self.world.attrs[attr_id]["forward-identity"]
                 query = {etype: {"$": {"where": {label: value}}}}
-                rows = (await self.db.query(query, identity=ADMIN))[etype]
+                rows = (orjson.loads(await self.db.query_nested(query, identity=ADMIN)))[etype]
                 if rows:
                     created[attr_id, value] = rows[0]["id"]
         return created
@@ -120,7 +120,7 @@ class Twin:
         """Ask both: the tree, and what a client makes of the flat result and its page info."""
         story = f"seed {self.world.seed}: {orjson.dumps(query).decode()}"
         answer = run(self.model, query)
-        tree = await self.db.query(query, identity=ADMIN)
+        tree = orjson.loads(await self.db.query_nested(query, identity=ADMIN))
         assert _key(tree) == _key(answer.tree), story
         flat = await self.flat(query)
         pages = flat[0]["data"].get("page-info") or {}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from trice.api.callers import admin_caller, runtime_caller
-from trice.api.middleware import json_response
+from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, json_body, malformed, missing
 
 
@@ -19,10 +18,10 @@ async def query(request: Request) -> Response:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
-        tree = await lent.app.database.query(
+        tree_json = await lent.app.database.query_nested(
             body["query"], identity=lent.identity, is_inferring=flag_in(body, "inference?")
         )
-        return json_response(tree)
+        return encoded_response(tree_json)
 
 
 async def transact(request: Request) -> Response:
@@ -48,6 +47,5 @@ async def framework_query(request: Request) -> Response:
         result_json, attrs_json = await lent.app.database.query_flat(
             body["query"], identity=lent.identity
         )
-        return json_response(
-            {"result": orjson.Fragment(result_json), "attrs": orjson.Fragment(attrs_json)}
-        )
+        content = b"".join((b'{"result":', result_json, b',"attrs":', attrs_json, b"}"))
+        return encoded_response(content)

@@ -18,8 +18,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Final, Protocol
 
 from trice import limits
-from trice.auth.throttle import network_of
-from trice.identity import caller_ip
+from trice.identity import caller_ip, network_of
 from trice.log import fields
 from trice.metrics import HttpCounts
 from trice.runtime import Runtime

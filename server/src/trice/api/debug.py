@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice.api.callers import Lent, admin_caller, required_token
-from trice.api.middleware import json_response
+from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, json_body, malformed, missing
 from trice.apps.apps import rule_warnings
 from trice.errors import invalid
@@ -33,7 +33,7 @@ async def query(request: Request) -> Response:
         explainer = await _explainer(request, lent, body)
         found = await explainer.query(body["query"], is_inferring=flag_in(body, "inference?"))
         warnings = await rule_warnings(lent.app, explainer.rules)
-        return json_response({**found.wire(), "warnings": warnings})
+        return encoded_response(await asyncio.to_thread(found.wire_json, warnings))
 
 
 async def transact(request: Request) -> Response:

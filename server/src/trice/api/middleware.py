@@ -33,7 +33,12 @@ _SECURITY: Final = (
 
 def json_response(body: object, *, status: int = 200) -> Response:
     """Any JSON value as a response; bytes inside `orjson.Fragment` go out as they are."""
-    return Response(orjson.dumps(body), status, media_type="application/json; charset=utf-8")
+    return encoded_response(orjson.dumps(body), status=status)
+
+
+def encoded_response(body_json: bytes, *, status: int = 200) -> Response:
+    """JSON as a response: what may be large is encoded where it was found, not on the loop."""
+    return Response(body_json, status, media_type="application/json; charset=utf-8")
 
 
 def error_response(failure: TriceError, *, trace_id: str) -> Response:

@@ -26,9 +26,8 @@ from trice import limits
 from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import check_json_type, flag_in, json_body, malformed, missing
-from trice.auth.throttle import network_of
 from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
-from trice.identity import Identity
+from trice.identity import Identity, network_of
 from trice.protocol import down
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import brief, why_no_json

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from trice import limits
 from trice.errors import LimitExceeded
+from trice.identity import network_of
 from trice.rate_limit import Buckets, RateLimit
 from trice.rules.values import iso_text
 from trice.runtime import Runtime
@@ -101,18 +102,6 @@ class Throttle:
             "remaining-tokens": refusal.remaining_tokens,
         }
         raise LimitExceeded("rate-limited", f"{problem} Try again after {retry_at}.", hint)
-
-
-def network_of(ip: str) -> str:
-    """The network one customer has: an IPv4 address, the first 64 bits of an IPv6 one."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return ip[:64]
-    if address.version == 4:
-        return ip
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped is not None else address.packed[:8].hex()
 
 
 def site_of(ip: str) -> str | None:

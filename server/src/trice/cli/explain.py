@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import click
+import orjson
 
 from trice.apps.apps import Apps, rule_warnings
 from trice.auth.tokens import identify, identify_email
@@ -300,9 +301,9 @@ async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict
         explainer = Explainer(database, identity, rules, runtime=runtime)
         warnings = await rule_warnings(app, rules)
         if request.subject == "query":
-            answer = (await explainer.query(request.body)).wire()
-        else:
-            answer = (await explainer.transact(request.body)).wire()
-        return {**answer, "warnings": warnings}
+            found = await explainer.query(request.body)
+            answer: dict[str, Any] = orjson.loads(found.wire_json(warnings))
+            return answer
+        return {**(await explainer.transact(request.body)).wire(), "warnings": warnings}
     finally:
         apps.give_back(app)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from trice.catalog.catalog import Catalog
 from trice.database import Change, Database
 from trice.debug import Explainer
@@ -137,13 +139,14 @@ async def _read(explainer: Explainer, case: Case) -> Outcome:
     if case.params:
         query = {**query, "$$ruleParams": dict(case.params)}
     found = await explainer.query(query)
+    result = orjson.loads(found.result_json)
     if case.op == "view":
-        entities = found.result[case.etype]
+        entities = result[case.etype]
         label = case.label
         is_seen = bool(entities) and (label is None or label in entities[0])
         return Outcome(case, "allow" if is_seen else "deny", "", found.checks)
     if isinstance(case.expect, frozenset):
-        ids = frozenset(entity["id"] for form in found.result.values() for entity in form)
+        ids = frozenset(entity["id"] for form in result.values() for entity in form)
         return Outcome(case, ids, "", found.checks)
     is_whole = all(check.is_allowed for check in found.checks)
     return Outcome(case, "allow" if is_whole else "deny", "", found.checks)

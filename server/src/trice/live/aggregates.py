@@ -176,10 +176,11 @@ def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> KeptTotals 
     """
     visibility = tree.plan.visibility
     forms = [(node, node.form.aggregate) for node in tree.nodes]
+    is_small = tree.plan.query.size <= limits.LIVE_PATCH_CONDITIONS_MAX
     if not forms or any(_is_judging(f.form) for f in tree.nodes):
         return None
     parts = [
-        _Part(node, aggregate, _sight(aggregate, visibility), tx)
+        _Part(node, aggregate, _sight(aggregate, visibility) if is_small else None, tx)
         for node, aggregate in forms
         if aggregate is not None
     ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trice import limits
-from trice.errors import LimitExceeded
 from trice.live.kept import KeptTree
 from trice.protocol.kept_json import dumps_to_keep
+from trice.query.cost import Spend, free
 from trice.query.encode import (
     EntityCache,
     FlatParts,
+    check_bytes,
     flat_parts,
     join_parts,
-    nested_result,
+    nested_json,
     result_meta,
 )
 from trice.query.tree import Tree
@@ -39,12 +39,16 @@ class Encoded:
     parts: FlatParts | None
 
 
-def encode_tree(tree: Tree, shape: str, cache: EntityCache) -> Encoded:
+def encode_tree(tree: Tree, shape: str, cache: EntityCache, spend: Spend = free) -> Encoded:
     """Encode a tree in the shape of its question.
 
-    raises   LimitExceeded when the answer is larger than limits.RESULT_BYTES_MAX
+    spend    counts the bytes
+    raises   LimitExceeded when the answer would be larger than limits.RESULT_BYTES_MAX; nothing of
+             that size is made
     """
-    return _joined(flat_parts(tree, cache)) if shape == "flat" else _nested(tree, shape)
+    if shape == "flat":
+        return _joined(flat_parts(tree, cache, spend))
+    return _nested(tree, shape, spend)
 
 
 def encode_kept(kept: KeptTree, shape: str, cache: EntityCache) -> Encoded:
@@ -52,28 +56,15 @@ def encode_kept(kept: KeptTree, shape: str, cache: EntityCache) -> Encoded:
     if shape == "flat":
         return _joined(kept.flat_parts(cache))
     kept.sync_pairs()
-    return _nested(kept.tree, shape)
+    return _nested(kept.tree, shape, free)
 
 
 def _joined(parts: FlatParts) -> Encoded:
     answer = Answer(join_parts(parts), b"null")
-    check_size(answer.result_json)
+    check_bytes(len(answer.result_json))
     return Encoded(answer, parts)
 
 
-def _nested(tree: Tree, shape: str) -> Encoded:
-    nested = nested_result(tree, is_inferring=shape == "tree-one")
-    answer = Answer(dumps_to_keep(nested), dumps_to_keep(result_meta(tree)))
-    check_size(answer.result_json)
-    return Encoded(answer, None)
-
-
-def check_size(result_json: bytes) -> None:
-    """Refuse an answer larger than limits.RESULT_BYTES_MAX."""
-    if len(result_json) > limits.RESULT_BYTES_MAX:
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"The answer has {len(result_json):,} bytes; at most {limits.RESULT_BYTES_MAX:,} are"
-            " sent. Ask for a page with `limit`, or for less of each entity with `fields`.",
-            {"bytes": len(result_json), "bytes-max": limits.RESULT_BYTES_MAX},
-        )
+def _nested(tree: Tree, shape: str, spend: Spend) -> Encoded:
+    nested = nested_json(tree, is_inferring=shape == "tree-one", spend=spend)
+    return Encoded(Answer(nested, dumps_to_keep(result_meta(tree))), None)

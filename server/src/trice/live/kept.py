@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
 from trice.live.matching import (
@@ -123,7 +124,9 @@ def _own_part(
 
 def is_patchable(plan: Plan) -> bool:
     """Whether answers to `plan` may be patched: rows, of which no link that leads to them may be
-    hidden. Totals are carried forward elsewhere (`live.aggregates`)."""
+    hidden, and few conditions. Totals are carried forward elsewhere (`live.aggregates`)."""
+    if plan.query.size > limits.LIVE_PATCH_CONDITIONS_MAX:
+        return False
     waiting = list(plan.forms)
     while waiting:
         form = waiting.pop()

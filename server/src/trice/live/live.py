@@ -350,10 +350,15 @@ class Live:
         return self._adopt_first(question, run, tx)
 
     def _run_now(self, question: Question, live: LiveQuery | None) -> Run:
-        """Run a question whole; with the plan of its live query, if there is one that holds."""
+        """Run a question whole; with the plan of its live query, if there is one that holds.
+
+        raises  ReadTooLong
+        """
         plan = None
         if live is not None and live.kept is not None:
             plan = self._maintainer.plan_of(live.kept, live.stale_tx)
+        if plan is None and question.is_long:
+            raise ReadTooLong
         self.counts.rerun_query += 1
         return self._engine.read_now(
             lambda snapshot: self._evaluate(snapshot, question, True, plan)
@@ -370,7 +375,9 @@ class Live:
         )
         while True:
             generation = self._generation
-            found = await self._engine.read_on_thread(work, timeout_ms=timeout_ms)
+            found = await self._engine.read_on_thread(
+                work, timeout_ms=timeout_ms, asker=question.identity.asker
+            )
             if generation == self._generation:
                 return found
 

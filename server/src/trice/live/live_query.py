@@ -29,6 +29,7 @@ class Question:
 
     q_json    the query as the client sent it
     identity  whoever of those with these rights asked first
+    is_long   checking it takes too long for the loop
     rights    identities with equal rights see the same answer
     asked     what a client asked for, whoever it is at the moment: its shape, which is
               "flat" (triples for the client's own evaluation), "tree" (nested objects) or
@@ -39,9 +40,12 @@ class Question:
     identity: Identity = field(compare=False)
     rights: str
     asked: tuple[str, bytes]
+    is_long: bool = field(default=False, compare=False)
 
     @staticmethod
-    def of(source: Any, *, identity: Identity, rights: str, shape: str) -> Question:
+    def of(
+        source: Any, *, identity: Identity, rights: str, shape: str, is_long: bool = False
+    ) -> Question:
         """Build a question; key order inside `source` does not matter for sharing.
 
         raises   orjson.JSONEncodeError when `source` is no JSON that orjson can write
@@ -49,7 +53,7 @@ class Question:
         key = query_key(source)
         q_json = orjson.dumps(source)
         q_json = key if q_json == key else fitted(q_json)
-        return Question(q_json, identity, rights, (shape, key))
+        return Question(q_json, identity, rights, (shape, key), is_long)
 
     @property
     def shape(self) -> str:

@@ -76,6 +76,7 @@ def _labels(source: Source, given: Any, *, place: Place) -> list[str]:
     if given is None:
         return []
     labels = given if isinstance(given, list) else [given]
+    source.count_values(place, len(labels))
     if not all(isinstance(label, str) for label in labels):
         raise source.failure(
             place,

@@ -251,7 +251,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A whole query."""
+    """A whole query.
+
+    size  of its conditions: how many, the links and listed values in them, characters of patterns
+    """
 
     forms: tuple[Form, ...]
     rule_params: Mapping[str, Any]
+    size: int = 0

@@ -1,50 +1,105 @@
-"""What a query was made of, in words, for whoever asks why it took long. Names and numbers only."""
+"""What asking costs before a row is read, and telling after it. No I/O.
+
+Counted in steps: one is what an instruction of SQLite takes, about 0.08 µs, so that all of a read
+goes from one budget (`limits.READ_STEPS_ON_LOOP`), whoever does the work. The numbers are measured,
+on the side of too much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Final
 
 from trice import limits
-from trice.query.plan import FormPlan, Plan, walk_forms
-from trice.query.sql import Statement
-from trice.query.tree import Node
-from trice.store.engine import Statements
+from trice.errors import LimitExceeded
+
+Spend = Callable[[int], None]
+"""Counts steps. Raises ReadTooLong when there are no more: the work must move to a thread, or end.
+"""
+
+FORM_STEPS: Final = 150
+"""Checking one form."""
+
+CONDITION_STEPS: Final = 60
+"""Checking one condition, or one list of conditions."""
+
+LINK_STEPS: Final = 15
+"""Following one link of a path through the catalog."""
+
+VALUE_STEPS: Final = 10
+"""Checking one value of a list."""
+
+COMPOSED_STEPS: Final = 120
+"""Composing one condition or link of a path into a statement, and noting what it reads."""
+
+COMPOSED_VALUE_STEPS: Final = 15
+"""Binding one value of a list there."""
+
+PAIRS_OF_TESTS_A_STEP: Final = 4
+"""Pairs of tests of one group that are looked at in a step."""
+
+PATTERN_CHARS_FREE: Final = 4
+"""Patterns up to this length are matched in the time of an instruction or two."""
+
+PREPARED_CHARS_MIN: Final = 4_000
+"""Statements up to this length are prepared in the time of a read."""
+
+PREPARED_CHARS_SCALE: Final = 10_000
+"""Longer ones cost a step a character, twice as much at this length, and so on: SQLite looks for
+the best of many ways."""
+
+READ_BYTES_A_STEP: Final = 64
+"""Bytes of rows that are read in a step: values of megabytes take few instructions."""
+
+ENCODED_BYTES_A_STEP: Final = 32
+"""Bytes of an answer that are encoded and joined in a step."""
 
 
-def levels(nodes: list[Node]) -> str:
-    """Each level with the entities that were read for it: `todos=60 todos.owner=3`."""
-    found = _levels(nodes, "")
-    return " ".join(text for text, _ in zip(found, range(limits.SLOW_PARTS_MAX), strict=False))
+class Composed:
+    """Counts what is composed into the statements of one query.
 
-
-def _levels(nodes: list[Node], above: str) -> Iterator[str]:
-    for node in nodes:
-        name = f"{above}{_short(node.form.label)}"
-        yield f"{name}={len(node.rows)}"
-        yield from _levels(node.children, f"{name}.")
-
-
-def sql_plan(plan: Plan, statements: Statements) -> str:
-    """How SQLite reads each level: `todos: SEARCH e USING INDEX … | people: SCAN e`.
-
-    Levels that page are left out: their statements are made as their rows are read.
+    raises   LimitExceeded beyond limits.QUERY_COMPOSED_MAX; what `spend` raises
     """
-    found: list[str] = []
-    for form in walk_forms(plan.forms):
-        statement = _statement(form)
-        if statement is not None and len(found) < limits.SLOW_PARTS_MAX:
-            sql = f"EXPLAIN QUERY PLAN {statement.sql}"
-            bindings = statement.bindings if form.via is None else statement.with_ids(())
-            rows = statements.rows(sql, bindings)
-            steps = [str(row[3])[: limits.NAME_BYTES_MAX] for row in rows[: limits.SLOW_PARTS_MAX]]
-            found.append(f"{_short(form.etype)}: {', '.join(steps)}")
-    return " | ".join(found)
+
+    def __init__(self, spend: Spend) -> None:
+        self._spend = spend
+        self._count = 0
+        self._pattern_chars = 0
+        self._held = 0
+
+    def add(self, count: int, *, values: int = 0) -> None:
+        """So many conditions or links will be composed, with values in lists."""
+        self._count += count
+        if self._count > limits.QUERY_COMPOSED_MAX:
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                "There are too many parameters in the query: its conditions, with those of the"
+                f" rules, expand to more than {limits.QUERY_COMPOSED_MAX:,}. Use fewer conditions,"
+                " or shorter paths.",
+            )
+        self._spend(count * COMPOSED_STEPS + values * COMPOSED_VALUE_STEPS)
+
+    def pattern(self, chars: int) -> None:
+        """A pattern of so many characters will be looked for inside of texts by SQLite, in which a
+        row that takes long is one instruction. The longer it is, the fewer of them may be left."""
+        self._pattern_chars += chars
+        budget = limits.READ_STEPS_ON_LOOP
+        held = budget - budget * PATTERN_CHARS_FREE // max(self._pattern_chars, PATTERN_CHARS_FREE)
+        self._spend(held - self._held)
+        self._held = held
+
+    def group(self, tests: int) -> None:
+        """So many tests that share linked entities will be held against each other."""
+        self._spend(tests * tests // PAIRS_OF_TESTS_A_STEP)
 
 
-def _statement(form: FormPlan) -> Statement | None:
-    aggregate = form.aggregate
-    return form.select or form.count or (None if aggregate is None else aggregate.statement)
+def prepared_steps(sql: str) -> int:
+    """What it takes SQLite to prepare a statement, beside what reading takes."""
+    chars = len(sql)
+    if chars <= PREPARED_CHARS_MIN:
+        return 0
+    return chars + chars * chars // PREPARED_CHARS_SCALE
 
 
-def _short(name: str) -> str:
-    return name[:40]
+def free(_steps: int) -> None:
+    """Count nothing: the work is the server's own."""

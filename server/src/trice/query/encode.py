@@ -7,7 +7,7 @@ neither read nor leave anything wrong.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ import orjson
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
+from trice.errors import LimitExceeded
 from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.protocol.kept_json import dumps_to_keep
+from trice.query.cost import ENCODED_BYTES_A_STEP, Spend, free
 from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
 from trice.query.sql_fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
@@ -125,14 +127,20 @@ class FlatParts:
     data_json: bytes
 
 
-def flat_parts(tree: Tree, cache: EntityCache) -> FlatParts:
-    """What `flat_result` is joined from; entities shown before are the very same objects."""
-    return FlatParts(_row_parts(tree, cache), _link_parts(tree), dumps_to_keep(result_meta(tree)))
+def flat_parts(tree: Tree, cache: EntityCache, spend: Spend = free) -> FlatParts:
+    """What `flat_result` is joined from; entities shown before are the very same objects.
+
+    spend    counts the bytes
+    raises   LimitExceeded when the result would be larger than limits.RESULT_BYTES_MAX
+    """
+    size = AnswerSize(spend)
+    rows, links = _row_parts(tree, cache, size), _link_parts(tree, size)
+    return FlatParts(rows, links, dumps_to_keep(result_meta(tree)))
 
 
-def flat_result(tree: Tree, cache: EntityCache) -> bytes:
+def flat_result(tree: Tree, cache: EntityCache, spend: Spend = free) -> bytes:
     """`join_parts` of `flat_parts`."""
-    return join_parts(flat_parts(tree, cache))
+    return join_parts(flat_parts(tree, cache, spend))
 
 
 def join_parts(parts: FlatParts) -> bytes:
@@ -172,7 +180,11 @@ def result_meta(tree: Tree) -> dict[str, Any]:
     return meta
 
 
-def _row_parts(tree: Tree, cache: EntityCache) -> list[bytes]:
+_ROWS_AT_ONCE: Final = 1_000
+"""Rows encoded between two looks at the size of the answer."""
+
+
+def _row_parts(tree: Tree, cache: EntityCache, size: AnswerSize) -> list[bytes]:
     """The triples of all entities shown as JSON, each once."""
     nodes = [node for node in tree.walk() if node.rows]
     levels: dict[str, int] = {}
@@ -184,7 +196,7 @@ def _row_parts(tree: Tree, cache: EntityCache) -> list[bytes]:
         projection = node.form.projection
         assert projection is not None
         if levels[projection.etype] == 1:
-            parts += cache.fragments(projection, node.rows)
+            _add_rows(parts, projection, node.rows, cache, size)
             continue
         fresh: list[Row] = []
         for row in node.rows:
@@ -192,10 +204,25 @@ def _row_parts(tree: Tree, cache: EntityCache) -> list[bytes]:
             if not before:
                 fresh.append(row)
             elif not any(other.key == projection.key for other in before):
-                parts += _remaining(row, projection, before)
+                remaining = _remaining(row, projection, before)
+                size.add(sum(map(len, remaining)) + len(remaining))
+                parts += remaining
             before.append(projection)
-        parts += cache.fragments(projection, fresh)
+        _add_rows(parts, projection, fresh, cache, size)
     return parts
+
+
+def _add_rows(
+    parts: list[bytes],
+    projection: Projection,
+    rows: Sequence[Row],
+    cache: EntityCache,
+    size: AnswerSize,
+) -> None:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = cache.fragments(projection, rows[start : start + _ROWS_AT_ONCE])
+        size.add(sum(map(len, some)) + len(some))
+        parts += some
 
 
 def _remaining(row: Row, projection: Projection, before: list[Projection]) -> list[bytes]:
@@ -231,17 +258,18 @@ def _encode_row(row: Row, projection: Projection) -> bytes:
     return orjson.dumps(triples)[1:-1]
 
 
-def _link_parts(tree: Tree) -> list[bytes]:
+def _link_parts(tree: Tree, size: AnswerSize) -> list[bytes]:
     """Links that are no cell of a row shown, as triples, each once."""
     seen: set[tuple[AttrId, bytes, bytes]] = set()
     parts: list[bytes] = []
     for node in tree.walk():
         if node.pairs and node.form.via is not None:
-            _add_pairs(parts, seen, node.form.via.attr.id, node.pairs)
+            _add_pairs(parts, seen, node.form.via.attr.id, node.pairs, size)
         for attr_id, pairs in node.witnesses:
             if pairs:
                 holders = _holders(tree, attr_id)
-                _add_pairs(parts, seen, attr_id, (pair for pair in pairs if pair[0] not in holders))
+                shown = (pair for pair in pairs if pair[0] not in holders)
+                _add_pairs(parts, seen, attr_id, shown, size)
     return parts
 
 
@@ -285,64 +313,148 @@ def _add_pairs(
     seen: set[tuple[AttrId, bytes, bytes]],
     attr_id: AttrId,
     pairs: Iterable[Pair],
+    size: AnswerSize,
 ) -> None:
+    before = len(parts)
     for source, target, created_ms in pairs:
         key = (attr_id, source, target)
         if key not in seen:
             seen.add(key)
             parts.append(pair_json(attr_id, (source, target, created_ms)))
+    if len(parts) > before:
+        size.add((len(parts) - before) * (len(parts[-1]) + 1))
 
 
 def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
+    """`nested_json` as objects, for whoever reads them here."""
+    found: dict[str, Any] = orjson.loads(nested_json(tree, is_inferring=is_inferring))
+    return found
+
+
+def nested_json(tree: Tree, *, is_inferring: bool, spend: Spend = free) -> bytes:
     """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
 
-    is_inferring  a link that leads to one entity at most is that object, or None
+    is_inferring  a link that leads to one entity at most is that object, or null
+    spend         counts the bytes, before they are made
     returns       rows by the form's order, else by creation and id, on every level; for a form that
                   aggregates or counts, its totals: `{"todos": {"count": 2}}`
+    raises        LimitExceeded when it would be larger than limits.RESULT_BYTES_MAX
+    cost          O(rows + links), and the bytes of each level: an entity is encoded once, however
+                  many lead to it, but its text stands below each of them, and so the answer may
+                  have many times the size of what was read
     """
-    return {node.form.label: _nested(node, is_inferring) for node in tree.nodes}
+    size = AnswerSize(spend)
+    parts = [
+        orjson.dumps(node.form.label) + b":" + _nested(node, is_inferring, size)
+        for node in tree.nodes
+    ]
+    return b"{" + b",".join(parts) + b"}"
 
 
-def _nested(node: Node, is_inferring: bool) -> list[dict[str, Any]] | dict[str, Any]:
+class AnswerSize:
+    """Counts what an answer has of bytes, before they are joined.
+
+    raises  LimitExceeded beyond limits.RESULT_BYTES_MAX
+    """
+
+    def __init__(self, spend: Spend = free) -> None:
+        self._spend = spend
+        self._bytes = 0
+
+    def add(self, size_bytes: int) -> None:
+        """So many bytes more will be in the answer."""
+        self._bytes += size_bytes
+        check_bytes(self._bytes)
+        self._spend(size_bytes // ENCODED_BYTES_A_STEP)
+
+    def begin_level(self) -> AnswerSize:
+        """Another level: all of it stands in the levels above, so they count more, not besides."""
+        return AnswerSize(self._spend)
+
+
+def check_bytes(size_bytes: int) -> None:
+    """Refuse an answer larger than limits.RESULT_BYTES_MAX."""
+    if size_bytes > limits.RESULT_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The answer has {size_bytes:,} bytes or more; at most {limits.RESULT_BYTES_MAX:,} are"
+            " sent. Ask for a page with `limit`, for less of each entity with `fields`, or for"
+            " fewer nested levels: an entity is repeated below each that it is linked from.",
+            {"bytes": size_bytes, "bytes-max": limits.RESULT_BYTES_MAX},
+        )
+
+
+def _nested(node: Node, is_inferring: bool, size: AnswerSize) -> bytes:
     if node.totals is not None:
-        return node.totals.shown()
+        return node.totals.json()
     if node.count is not None:
-        return {"count": node.count}
-    return [] if node.form.projection is None else _objects(node, is_inferring)
-
-
-def _objects(node: Node, is_inferring: bool) -> list[dict[str, Any]]:
+        return b'{"count":%d}' % node.count
+    if node.form.projection is None:
+        return b"[]"
     rows = node.rows if node.form.page is not None else _sorted(node.form, node.rows)
-    built = _build(node, is_inferring)
-    return [built[row[0]] for row in rows]
+    built = _build(node, is_inferring, size)
+    return b"[" + b",".join([built[row[0]] for row in rows]) + b"]"
 
 
-def _build(node: Node, is_inferring: bool) -> dict[Cell, dict[str, Any]]:
-    """The object of each row, links filled in. An entity under several parents is one object."""
-    found = {row[0]: _object(node.form, row) for row in node.rows}
-    for child in node.children:
-        form = child.form
-        if form.is_witness:
-            continue
-        objects = _build(child, is_inferring)
-        linked = child.by_parent(node.rows)
-        is_single = is_inferring and form.is_singular
-        for parent, own in found.items():
-            rows = _sorted(form, linked.get(parent, []))  # type: ignore[call-overload]
-            if is_single:
-                own[form.label] = objects[rows[0][0]] if rows else None
+def _build(node: Node, is_inferring: bool, size: AnswerSize) -> dict[Cell, bytes]:
+    """The JSON of each row, links filled in.
+
+    Every row of a level is shown somewhere in the answer, so that each level is bounded as that is.
+    """
+    below = [
+        (child.form, _build(child, is_inferring, size.begin_level()), child.by_parent(node.rows))
+        for child in node.children
+        if not child.form.is_witness
+    ]
+    names = [b"," + orjson.dumps(form.label) + b":" for form, _, _ in below]
+    own = _encoder(node.form)
+    found: dict[Cell, bytes] = {}
+    for row in node.rows:
+        parts = [own(row)]
+        for name, (form, objects, linked) in zip(names, below, strict=True):
+            rows = _sorted(form, linked.get(row[0], []))  # type: ignore[call-overload]
+            parts.append(name)
+            if is_inferring and form.is_singular:
+                parts.append(objects[rows[0][0]] if rows else b"null")
             else:
-                own[form.label] = [objects[row[0]] for row in rows]
+                parts.append(b"[")
+                parts += _separated([objects[row[0]] for row in rows])
+                parts.append(b"]")
+        parts.append(b"}")
+        size.add(sum(map(len, parts)) + 1)
+        found[row[0]] = b"".join(parts)
     return found
 
 
-def _object(form: FormPlan, row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
-    for label, position, attr in form.fields:
-        value = _value(attr, row[position])
-        if value is not MISSING:
-            found[label] = value
-    return found
+def _separated(parts: list[bytes]) -> Iterator[bytes]:
+    """The parts with commas between them."""
+    is_first = True
+    for part in parts:
+        if not is_first:
+            yield b","
+        is_first = False
+        yield part
+
+
+def _encoder(form: FormPlan) -> Callable[[Row], bytes]:
+    """Encodes what a row shows itself: `{"id":"…","title":…`, to be gone on with."""
+
+    def encode(row: Row) -> bytes:
+        found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
+        for label, position, attr in form.fields:
+            value = _json_value(attr, row[position])
+            if value is not MISSING:
+                found[label] = value
+        return orjson.dumps(found)[:-1]
+
+    return encode
+
+
+def _json_value(attr: Attr, cell: Cell) -> Any:
+    """What orjson writes for a cell; stored JSON as it is."""
+    if type(cell) is bytes and len(cell) > 1 and not attr.is_ref:
+        return orjson.Fragment(cell)
+    return _value(attr, cell)
 
 
 def _value(attr: Attr, cell: Cell) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from trice import limits
@@ -11,6 +12,7 @@ from trice.catalog.catalog import Catalog
 from trice.protocol.quoting import quote
 from trice.query.aggregate_options import parse_aggregate
 from trice.query.ast import Aggregate, Form, Order, Page, Query, Step
+from trice.query.cost import Spend, free
 from trice.query.cursor import CREATED_LABEL, parse_cursor
 from trice.query.parse_where import find_step, parse_where
 from trice.query.source import Place, Source
@@ -38,15 +40,16 @@ _TOP_ONLY: Final = ("offset", "before", "after")
 _OFFSET_MAX: Final = 2**62
 
 
-def parse(source: Any, catalog: Catalog, *, is_admin: bool) -> Query:
+def parse(source: Any, catalog: Catalog, *, is_admin: bool, spend: Spend = free) -> Query:
     """Check an InstaQL object.
 
     source    JSON as received: `{"todos": {"$": {"where": {…}}, "owner": {}}, …}`
     catalog   what names mean; unknown ones are no error, they find nothing (instant-semantics §2.2)
     is_admin  `aggregate: "count"` is for admins, as in Instant
+    spend     counts what it takes, in steps (`query.cost`); what it raises ends the parsing
     raises    InvalidInput("validation-failed"), with the entries of instant-semantics §2.3
     """
-    checker = Source(source, catalog, is_admin=is_admin)
+    checker = Source(source, catalog, is_admin=is_admin, spend=spend)
     top = Place((), ())
     if not isinstance(source, Mapping):
         raise checker.failure(
@@ -65,7 +68,7 @@ def parse(source: Any, catalog: Catalog, *, is_admin: bool) -> Query:
             item for item in source.items() if item[0] != RULE_PARAMS
         )
     )
-    return Query(forms=forms, rule_params=dict(rule_params or {}))
+    return Query(forms=forms, rule_params=dict(rule_params or {}), size=checker.size)
 
 
 def _top_form(source: Source, etype: str, given: Any, *, place: Place) -> Form:
@@ -98,7 +101,6 @@ def _form(
     options = _options(source, given.get(OPTIONS, {}), is_top=depth == 0, place=place.key(OPTIONS))
     at = place.key(OPTIONS).part("option-map")
     order = _order(source, options.get("order"), etype=etype, is_known=is_known, place=at)
-    source.start_where()
     where = parse_where(
         source,
         options.get("where", {}),
@@ -220,7 +222,7 @@ def _order(source: Source, given: Any, *, etype: str, is_known: bool, place: Pla
     if len(given) > 1:
         raise source.failure(
             at,
-            f"`order` takes a single key only. Got {quote(','.join(map(str, given)))}.",
+            f"`order` takes a single key only. Got {quote(','.join(islice(given, 10)))}.",
             expected="single-key?",
         )
     (label, direction) = next(iter(given.items()))
@@ -278,6 +280,8 @@ def _page(
 def _fields(source: Source, given: Any, *, etype: str, place: Place) -> tuple[Attr, ...] | None:
     if given is None:
         return None
+    if isinstance(given, list):
+        source.count_values(place, len(given))
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise source.failure(
             place,

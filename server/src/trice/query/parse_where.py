@@ -55,6 +55,9 @@ def parse_where(source: Source, given: Any, *, etype: str, place: Place, depth: 
             f"`and` and `or` may nest {limits.QUERY_DEPTH_MAX} levels deep.",
             expected="supported-depth?",
         )
+    if depth and not given:
+        # Nothing else counts an empty object of a list.
+        source.count_condition(place)
     conditions: list[Condition] = []
     unknown: list[Condition] = []
     for index, (key, value) in enumerate(given.items()):
@@ -113,14 +116,16 @@ def _id_prefix(source: Source, given: Any, *, place: Place) -> Condition:
 
 def _tests(source: Source, key: str, given: Any, *, etype: str, place: Place) -> list[Condition]:
     """The tests of one key: all operators of its object apply to the value at its path."""
+    source.count_condition(place)
     operations = _operations(source, key, given, place=place)
     found = _resolve(source, key, etype=etype, place=place)
     if isinstance(found, Never):
         return [found]
     path, attr, is_forward = found
     tests: list[Condition] = []
-    for name, op, value in operations:
-        source.count_condition(place, values=len(value) if op is Op.IN else 1)
+    for index, (name, op, value) in enumerate(operations):
+        if index:
+            source.count_condition(place)
         at = place.key(name) if name else place
         if attr.is_ref:
             op, value = _check_ids(source, key, op, value, attr=attr, place=place)
@@ -176,6 +181,7 @@ def _check_shape(source: Source, key: str, name: str, op: Op, value: Any, *, pla
                     f"`{name}` on `{key}` takes a list. Got {quote(value)}.",
                     expected="vector?",
                 )
+            source.count_values(place, len(value))
             for item in value:
                 if item is not None and not is_scalar(item):
                     raise source.shape_failure(
@@ -207,13 +213,14 @@ def _resolve(
     source: Source, key: str, *, etype: str, place: Place
 ) -> tuple[tuple[Step, ...], Attr, bool] | Never:
     """Follow a dotted path through the catalog: links walked, the last attr, its direction."""
-    *links, last = key.split(".")
-    if len(links) > limits.QUERY_DEPTH_MAX:
+    if key.count(".") > limits.QUERY_DEPTH_MAX:
         raise source.failure(
             place,
             f"A path may walk {limits.QUERY_DEPTH_MAX} links.",
             expected="supported-depth?",
         )
+    *links, last = key.split(".")
+    source.count_links(place, len(links))
     path: list[Step] = []
     for label in links:
         step = find_step(source, etype, label, place=place)
@@ -329,6 +336,7 @@ def _check_value(
                     f"{limits.LIKE_PATTERN_CHARS_MAX} are accepted.",
                     expected="supported-size?",
                 )
+            source.count_pattern(value)
         case Op.GT | Op.GTE | Op.LT | Op.LTE:
             if not attr.is_sortable or attr.is_id:
                 raise _not_comparable(source, attr, op, place=place)

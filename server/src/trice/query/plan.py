@@ -11,6 +11,7 @@ from trice.catalog.catalog import Catalog, Namespace
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import Form, Op, Order, Page, Query, Step, Test
 from trice.query.branches import is_absence_enough
+from trice.query.cost import Composed, Spend, free
 from trice.query.reads import NARROWING_MAX, FormReads, all_tests, form_reads, size_of
 from trice.query.sql import (
     Held,
@@ -28,6 +29,10 @@ from trice.query.totals import Columns
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect, SqliteDialect
 
+_ROW_BYTES: Final = 150
+_CELL_BYTES: Final = 60
+"""A row and a short cell in memory, as Python objects."""
+
 CELLS_FROM: Final = 2
 """Where the cells of a row begin: after its id and its time of creation."""
 
@@ -40,12 +45,16 @@ class Projection:
 
     columns  attrs of cardinality one, in the order of a row's cells
     key      equal for projections whose rows encode alike; hashable
+    row_bytes   what a row takes in memory, besides its wide cells
+    wide     places in a row of cells that may hold anything, of any length
     """
 
     etype: str
     id_attr: AttrId
     columns: tuple[Attr, ...]
     key: tuple[object, ...]
+    row_bytes: int
+    wide: tuple[int, ...]
 
     def position(self, attr: Attr) -> int:
         """Where the cell of a column attr is in a row."""
@@ -166,29 +175,35 @@ def plan(
     visibility: Visibility = EVERYTHING,
     *,
     dialect: Dialect = _SQLITE,
+    spend: Spend = free,
 ) -> Plan:
     """Decide what each level of `query` reads and compose its SQL.
 
     query       from `parse`, against the same catalog
     visibility  what exists for whoever asks; composed into every statement
-    raises   LimitExceeded when a `where` expands to too much SQL
+    spend       counts what it takes, in steps (`query.cost`); what it raises ends the planning
+    raises   LimitExceeded when the conditions expand to too much SQL
     cost     O(size of the query), no I/O
     """
-    planner = _Planner(catalog, visibility, dialect)
+    planner = _Planner(catalog, visibility, dialect, Composed(spend))
     forms = tuple(planner.form(form, None) for form in query.forms)
     return Plan(query, catalog, forms, visibility)
 
 
 class _Planner:
-    """Plans the levels of one query. Holds the catalog, what is visible, and the dialect."""
+    """Plans the levels of one query. Holds the catalog, what is visible, the dialect, and what
+    counts the work."""
 
-    def __init__(self, catalog: Catalog, visibility: Visibility, dialect: Dialect) -> None:
+    def __init__(
+        self, catalog: Catalog, visibility: Visibility, dialect: Dialect, composed: Composed
+    ) -> None:
         self._catalog = catalog
         self._visibility = visibility
         self._dialect = dialect
+        self._composed = composed
 
     def _composer(self) -> Composer:
-        return Composer(self._catalog, self._dialect, self._visibility)
+        return Composer(self._catalog, self._dialect, self._visibility, composed=self._composed)
 
     def _projection(
         self, namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]
@@ -196,7 +211,14 @@ class _Planner:
         # What some callers do not see is kept apart: they would encode it again in turns.
         is_masked = self._visibility.masks(namespace.etype)
         key = (id_attr.id, is_masked, *((attr.id, attr.is_indexed) for attr in columns))
-        return Projection(namespace.etype, id_attr.id, columns, key)
+        return Projection(
+            namespace.etype,
+            id_attr.id,
+            columns,
+            key,
+            row_bytes=_ROW_BYTES + len(columns) * _CELL_BYTES,
+            wide=tuple(place for place, attr in enumerate(columns, CELLS_FROM) if _is_wide(attr)),
+        )
 
     def form(self, form: Form, parent: Projection | None) -> FormPlan:
         namespace = self._catalog.namespaces.get(form.etype)
@@ -205,6 +227,7 @@ class _Planner:
         if form.aggregate is not None:
             return self._aggregate(form)
         tests = list(all_tests(form.where))
+        self._composed.add(size_of(tests))
         projection = self._projection(
             namespace, namespace.id_attr, _columns(form, namespace, tests)
         )
@@ -279,6 +302,7 @@ class _Planner:
         namespace = self._catalog.namespaces.get(step.etype)
         if namespace is None or namespace.id_attr is None:
             return None
+        self._composed.add(len(tests))
         wanted = set(_own_columns(tests))
         if held(step) == "child":
             wanted.add(step.attr.id)
@@ -331,6 +355,13 @@ class _Planner:
             )
             for (_, is_forward), (attr, ids) in wanted.items()
         )
+
+
+def _is_wide(attr: Attr) -> bool:
+    """Whether a cell may be large. Indexed ones hold limits.INDEXED_VALUE_BYTES_MAX at most."""
+    return not (
+        attr.is_ref or attr.is_indexed or attr.checked_type in ("number", "boolean", "date")
+    )
 
 
 def _nothing(form: Form, parent: Projection | None) -> FormPlan:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from operator import itemgetter
+from sys import getsizeof
+from typing import Any, Final
 
 from trice import limits
 from trice.catalog.values import MISSING, Cell, decode_attr, is_coarse, order_cell
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
+from trice.query.cost import READ_BYTES_A_STEP
 from trice.query.cursor import encode_cursor
 from trice.query.plan import CELLS_FROM, AggregatePlan, FormPlan, Plan
-from trice.query.sql import ROWS_MAX, Bound, PageSelect, page_bounds
+from trice.query.sql import ROWS_MAX, Bound, PageSelect, Statement, page_bounds
 from trice.query.sql_fragment import HIDDEN
 from trice.query.totals import Totals
 from trice.query.tree import Node, PageInfo, Pair, Tree
-from trice.store.engine import Row, Snapshot, Statements
+from trice.store.engine import Binding, Counted, Row, Snapshot
+
+_PAIR_BYTES: Final = 200
+"""A row of a link in memory: a tuple, two ids and a time."""
+
+_ROWS_FIRST: Final = 1_000
+_WIDE_ROWS_FIRST: Final = 4
+"""Rows read before it is known how large they are, by whether any of their cells may be."""
+
+_GROUP_BYTES: Final = 1_000
+"""A group of an aggregate, besides its key."""
 
 
 def run(plan: Plan, snapshot: Snapshot) -> Tree:
@@ -32,14 +45,15 @@ def run(plan: Plan, snapshot: Snapshot) -> Tree:
     return Tree(plan, [reader.top(form) for form in plan.forms])
 
 
-def read_totals(aggregate: AggregatePlan, snapshot: Statements) -> Totals:
+def read_totals(aggregate: AggregatePlan, snapshot: Counted) -> Totals:
     """What an aggregate says of `snapshot`, in one statement.
 
     raises   LimitExceeded when there are more than limits.AGGREGATE_GROUPS_MAX groups
     """
     statement = aggregate.statement
-    rows = [] if statement is None else snapshot.rows(statement.sql, statement.bindings)
-    return Totals.of_rows(aggregate.columns, rows)
+    if statement is None:
+        return Totals.of_rows(aggregate.columns, [])
+    return Totals.of_rows(aggregate.columns, _Reader(snapshot).groups(statement))
 
 
 def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Snapshot) -> Node:
@@ -61,18 +75,44 @@ def run_rows(form: FormPlan, parents: Sequence[Row], snapshot: Snapshot) -> Node
     return _Reader(snapshot).linked(form, parents)
 
 
-class _Reader:
-    """Runs the statements of one answer and counts its rows."""
+class _Take:
+    """Counts the rows of one statement, and what they take in memory (`engine.Take`).
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    row_bytes  of each, besides cells at the places `wide`
+    """
+
+    __slots__ = ("_count", "_row_bytes", "_wide", "rows_first")
+
+    def __init__(
+        self, count: Callable[[int, int], None], row_bytes: int, wide: Sequence[int]
+    ) -> None:
+        self._count = count
+        self._row_bytes = row_bytes
+        self._wide = wide
+        self.rows_first = _WIDE_ROWS_FIRST if wide else _ROWS_FIRST
+
+    def __call__(self, rows: Sequence[Row], /) -> int:
+        size_bytes = len(rows) * self._row_bytes
+        for cell in self._wide:
+            size_bytes += sum(map(getsizeof, map(itemgetter(cell), rows)))
+        self._count(len(rows), size_bytes)
+        return size_bytes
+
+
+class _Reader:
+    """Runs the statements of one answer and counts its rows, and what they hold, as they come."""
+
+    def __init__(self, snapshot: Counted) -> None:
         self._snapshot = snapshot
         self._rows_left = limits.QUERY_ROWS_MAX
+        self._bytes_left = limits.QUERY_READ_BYTES_MAX
 
     def top(self, form: FormPlan) -> Node:
         node = Node(form)
         if form.aggregate is not None:
             node.totals = read_totals(form.aggregate, self._snapshot)
         elif form.count is not None:
+            self._snapshot.spend(form.count.steps)
             ((count,),) = self._snapshot.rows(form.count.sql, form.count.bindings)
             assert isinstance(count, int)
             node.count = count
@@ -81,10 +121,9 @@ class _Reader:
         elif form.pages is not None and form.page is not None:
             self._read_page(node, form.pages, form.page)
         elif form.select is not None:
-            node.rows = self._snapshot.rows(form.select.sql, form.select.bindings)
+            node.rows = self._rows(form, form.select, form.select.bindings)
         elif form.page is not None:
             node.page = no_rows(form.page)
-        self._count(node.rows)
         self.below(node)
         return node
 
@@ -93,8 +132,8 @@ class _Reader:
         ids = node.ids() if node.form.pairs or node.form.children else ()
         for pairs_plan in node.form.pairs:
             statement = pairs_plan.statement
-            found = self._snapshot.rows(statement.sql, statement.with_ids(ids)) if ids else []
-            self._count(found)
+            bindings = statement.with_ids(ids)
+            found = self._read(statement, bindings, row_bytes=_PAIR_BYTES) if ids else []
             node.witnesses.append((pairs_plan.attr.id, _as_pairs(found)))
         for form in node.form.children:
             child = self.linked(form, node.rows, ids)
@@ -123,21 +162,57 @@ class _Reader:
             bound = tuple({parent[cell] for parent in parents} - {None})  # type: ignore[arg-type]
             if not bound:
                 return
-        rows = self._snapshot.rows(statement.sql, statement.with_ids(bound))
-        self._count(rows)
+        rows = self._rows(form, statement, statement.with_ids(bound))
         if form.held == "pairs":
             _split_pairs(node, rows)
         else:
             node.rows = rows
 
-    def _count(self, rows: list[Row]) -> None:
-        self._rows_left -= len(rows)
+    def groups(self, statement: Statement) -> list[Row]:
+        """The rows of an aggregate; the first cell of each, what it is grouped by, may be long."""
+        return self._read(statement, statement.bindings, row_bytes=_GROUP_BYTES, wide=(0,))
+
+    def _rows(self, form: FormPlan, statement: Statement, bindings: Sequence[Binding]) -> list[Row]:
+        """Run a statement of a level."""
+        projection = form.projection
+        assert projection is not None
+        return self._read(statement, bindings, row_bytes=projection.row_bytes, wide=projection.wide)
+
+    def _read(
+        self,
+        statement: Statement,
+        bindings: Sequence[Binding],
+        *,
+        row_bytes: int,
+        wide: Sequence[int] = (),
+    ) -> list[Row]:
+        """Run a statement.
+
+        row_bytes  what a row takes in memory, besides cells at the places `wide`
+        """
+        if statement.steps:
+            self._snapshot.spend(statement.steps)
+
+        take = _Take(self._count, row_bytes, wide)
+        return self._snapshot.rows(statement.sql, bindings, take)
+
+    def _count(self, count: int, size_bytes: int) -> None:
+        self._rows_left -= count
+        self._bytes_left -= size_bytes
         if self._rows_left < 0:
             raise LimitExceeded(
                 "parameter-limit-exceeded",
                 f"The answer has more than {limits.QUERY_ROWS_MAX} rows. Narrow it with `where` or "
                 "read it in pages with `limit`.",
             )
+        if self._bytes_left < 0:
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                f"The rows of the answer take more than {limits.QUERY_READ_BYTES_MAX:,} bytes."
+                " Narrow it with `where`, read it in pages with `limit`, or ask for less of each"
+                " entity with `fields`.",
+            )
+        self._snapshot.spend(size_bytes // READ_BYTES_A_STEP)
 
     def _read_page(self, node: Node, pages: PageSelect, page: Page) -> None:
         form = node.form
@@ -147,6 +222,7 @@ class _Reader:
         start, end = (before, after) if page.is_last else (after, before)
         wanted = ROWS_MAX if page.limit is None else page.limit + 1
         rows = self._stretch(
+            form,
             pages,
             is_descending=is_reversed,
             start=start,
@@ -184,6 +260,7 @@ class _Reader:
 
     def _stretch(
         self,
+        form: FormPlan,
         pages: PageSelect,
         *,
         is_descending: bool,
@@ -205,11 +282,11 @@ class _Reader:
             run=run,
         )
         if len(statements) == 1:
-            return self._snapshot.rows(statements[0].sql, statements[0].bindings)
+            return self._rows(form, statements[0], statements[0].bindings)
         rows: list[Row] = []
         for statement in statements:
             if len(rows) < offset + limit:
-                rows += self._snapshot.rows(statement.sql, statement.bindings)
+                rows += self._rows(form, statement, statement.bindings)
         return rows[offset : offset + limit]
 
     def _by_double(
@@ -232,6 +309,7 @@ class _Reader:
         if offset:
             # Where it begins is for the ids to say.
             return self._stretch(
+                form,
                 pages,
                 is_descending=is_descending,
                 start=start,
@@ -245,6 +323,7 @@ class _Reader:
         if len(rows) == limit and is_coarse(last):
             whole = [row for row in rows if order_of(form, row) != last]
             tied = self._stretch(
+                form,
                 pages,
                 is_descending=is_descending,
                 start=start,
@@ -262,7 +341,7 @@ class _Reader:
         """Whether a matching row follows `row` in this direction."""
         bound = Bound(order_of(form, row), row[0], False)  # type: ignore[arg-type]
         return bool(
-            self._stretch(pages, is_descending=is_descending, start=bound, end=None, limit=1)
+            self._stretch(form, pages, is_descending=is_descending, start=bound, end=None, limit=1)
         )
 
 

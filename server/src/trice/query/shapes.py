@@ -105,7 +105,7 @@ def find_shape(query: Query) -> Shape | None:
     if not filling:
         return None
     holed = replace(form, where=where)
-    return Shape(Query((holed,), {}), filling) if _is_plain(holed) else None
+    return Shape(replace(query, forms=(holed,)), filling) if _is_plain(holed) else None
 
 
 def _is_plain(form: Form) -> bool:
@@ -162,7 +162,7 @@ def _statement(statement: Any, filling: Filling) -> Any:
         return None
     assert isinstance(statement, Statement)
     bindings = tuple(_value(binding, filling) for binding in statement.bindings)
-    return Statement(statement.sql, bindings, statement.ids_at)
+    return replace(statement, bindings=bindings)
 
 
 def _reads(reads: FormReads, filling: Filling) -> FormReads:

@@ -10,6 +10,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.errors import InvalidInput, invalid
+from trice.query.cost import CONDITION_STEPS, FORM_STEPS, LINK_STEPS, VALUE_STEPS, Spend, free
 
 MESSAGE_LENGTH_MAX: Final = 1_000
 """Characters of a message; only names from the query can make it longer."""
@@ -39,16 +40,29 @@ class Place:
 class Source:
     """The query being parsed and what has been counted of it.
 
-    Holds the query as sent, its catalog, and running totals of forms, conditions and values.
+    Holds the query as sent, its catalog, and running totals of forms, conditions, links and values
+    of all of it. Each is counted before it is looked at.
+
+    spend   counts what checking takes; raises ReadTooLong
     """
 
-    def __init__(self, given: Any, catalog: Catalog, *, is_admin: bool) -> None:
+    def __init__(
+        self, given: Any, catalog: Catalog, *, is_admin: bool, spend: Spend = free
+    ) -> None:
         self.given = given
         self.catalog = catalog
         self.is_admin = is_admin
+        self._spend = spend
         self._forms = 0
         self._conditions = 0
+        self._links = 0
         self._values = 0
+        self._pattern_chars = 0
+
+    @property
+    def size(self) -> int:
+        """See `ast.Query.size`."""
+        return self._conditions + self._links + self._values + self._pattern_chars
 
     def failure(
         self, place: Place, message: str, *, expected: str = "", wanted: str = ""
@@ -83,6 +97,7 @@ class Source:
 
     def count_form(self, place: Place, depth: int) -> None:
         """Refuse a form that is one too many or one too deep."""
+        self._spend(FORM_STEPS)
         self._forms += 1
         if depth > limits.QUERY_DEPTH_MAX:
             raise self.failure(
@@ -97,27 +112,37 @@ class Source:
                 expected="supported-size?",
             )
 
-    def start_where(self) -> None:
-        """Begin counting the conditions of another `where`."""
-        self._conditions = 0
-        self._values = 0
-
-    def count_condition(self, place: Place, *, values: int = 1) -> None:
-        """Refuse a `where` with too many conditions, or too many values in its lists."""
+    def count_condition(self, place: Place) -> None:
+        """Refuse a query with too many conditions; a list of them is one more."""
+        self._spend(CONDITION_STEPS)
         self._conditions += 1
-        self._values += values
         if self._conditions > limits.QUERY_CONDITIONS_MAX:
-            raise self.failure(
-                place,
-                f"A `where` may have {limits.QUERY_CONDITIONS_MAX} conditions; this one has more.",
-                expected="supported-size?",
-            )
+            raise self._too_many(place, f"{limits.QUERY_CONDITIONS_MAX:,} conditions")
+
+    def count_links(self, place: Place, count: int) -> None:
+        """Refuse a query whose conditions walk too many links, all together."""
+        self._spend(count * LINK_STEPS)
+        self._links += count
+        if self._links > limits.QUERY_LINKS_MAX:
+            raise self._too_many(place, f"{limits.QUERY_LINKS_MAX:,} links in its paths")
+
+    def count_values(self, place: Place, count: int) -> None:
+        """Refuse a query with too many values in its lists, all together."""
+        self._values += count
         if self._values > limits.QUERY_IN_VALUES_MAX:
-            raise self.failure(
-                place,
-                f"A `where` may list {limits.QUERY_IN_VALUES_MAX} values; this one has more.",
-                expected="supported-size?",
-            )
+            raise self._too_many(place, f"{limits.QUERY_IN_VALUES_MAX:,} values in its lists")
+        self._spend(count * VALUE_STEPS)
+
+    def count_pattern(self, pattern: str) -> None:
+        """Note a pattern, of bounded length."""
+        self._pattern_chars += len(pattern)
+
+    def _too_many(self, place: Place, accepted: str) -> InvalidInput:
+        return self.failure(
+            place,
+            f"A query may have {accepted}, all forms together; this one has more.",
+            expected="supported-size?",
+        )
 
 
 def is_scalar(value: object) -> bool:

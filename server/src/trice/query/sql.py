@@ -18,6 +18,7 @@ from trice.catalog.values import Cell, encode_cell, order_cell, order_run
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Cursor, Order, Page, Scope, Step, Test
+from trice.query.cost import prepared_steps
 from trice.query.sql_fragment import TRUE, Fragment, Place, all_of
 from trice.query.sql_where import Composer
 from trice.store.engine import Binding
@@ -37,11 +38,13 @@ class Statement:
     """SQL and its bindings.
 
     ids_at  for a level below the top, how many bindings stand before the ids of the parents
+    steps   that preparing it takes, of one that is long
     """
 
     sql: str
     bindings: tuple[Binding, ...] = ()
     ids_at: int = 0
+    steps: int = 0
 
     def with_ids(self, ids: Sequence[EntityId]) -> tuple[Binding, ...]:
         """All bindings, the parents' ids in their place."""
@@ -348,4 +351,4 @@ def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Sta
             f"{limits.QUERY_BINDINGS_MAX} values or {limits.QUERY_SQL_CHARS_MAX} characters of "
             "SQL. Use fewer values in `$in`, or fewer conditions.",
         )
-    return Statement(text, bindings, ids_at)
+    return Statement(text, bindings, ids_at, prepared_steps(text))

@@ -7,6 +7,8 @@ Visibility is composed in wherever data is looked at (`query.visibility`):
     a row that must exist          `visible` at its alias
     a value or link of a row       `shown` at its alias; tests take what is hidden for missing
     a link seen from its target    `holder`: the entity that holds it is visible and shows it
+
+A little over 500 lines, one file because each predicate is composed of the others.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from trice.query.branches import (
     groups,
     is_selective,
 )
+from trice.query.cost import Composed
 from trice.query.sql_fragment import (
     FALSE,
     HIDDEN_SQL,
@@ -67,16 +70,22 @@ _COMPARISONS: Final = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 class Composer:
     """Composes the predicates of one statement.
 
-    Holds the catalog (which tables linked namespaces have), the dialect, what is visible, and the
-    aliases given out.
+    Holds the catalog (which tables linked namespaces have), the dialect, what is visible, the
+    aliases given out, and what counts the work.
     """
 
     def __init__(
-        self, catalog: Catalog, dialect: Dialect, visibility: Visibility = EVERYTHING
+        self,
+        catalog: Catalog,
+        dialect: Dialect,
+        visibility: Visibility = EVERYTHING,
+        *,
+        composed: Composed,
     ) -> None:
         self.catalog = catalog
         self.dialect = dialect
         self._visibility = visibility
+        self._composed = composed
         self.is_open = visibility is EVERYTHING
         """Whether everything is visible."""
         self._aliases = 0
@@ -196,6 +205,7 @@ class Composer:
         parts: list[Fragment] = []
         judged: list[Fragment] = []
         linked: list[Test] = []
+        self._composed.add(len(scope))
         for condition in scope:
             match condition:
                 case Test():
@@ -217,6 +227,7 @@ class Composer:
                 case _:
                     assert_never(condition)
         for group in groups(linked, place.etype):
+            self._composed.group(len(group))
             parts.append(
                 any_of(
                     [
@@ -243,6 +254,7 @@ class Composer:
         From one of its own because an aggregate over the outer row's column would be the outer
         query's.
         """
+        self._composed.add(len(ref.path) + 1)
         here = Place(self.new_alias(), place.etype)
         tables = [f"{self.table(here.etype)} {here.alias}"]
         parts = [Fragment(f"{self.column(here.alias, ID)} = {self.column(place.alias, ID)}")]
@@ -290,6 +302,7 @@ class Composer:
         """
         root: Variable = (place.etype, 0)
         edges = {edge.key: edge for way in ways for edge in way.edges}
+        self._composed.add(len(edges))
         places = {edge.far: Place(self.new_alias(), edge.far[0]) for edge in edges.values()}
         is_judging = self._is_judged(ways, places.values())
         self._is_judging |= is_judging
@@ -325,7 +338,7 @@ class Composer:
                 inside.bindings,
             )
             if is_narrowed:
-                narrow = Composer(self.catalog, self.dialect)
+                narrow = Composer(self.catalog, self.dialect, composed=self._composed)
                 narrow._aliases = self._aliases
                 outside.insert(0, narrow._linked(tuple(filter(is_selective, ways)), place))
         return all_of([*outside, found])
@@ -455,6 +468,8 @@ class Composer:
                 compared, cell = self._comparable(attr, test.value, place)
                 return Fragment(f"{compared} {_COMPARISONS[op]} ?", (cell,))
             case Op.LIKE | Op.ILIKE:
+                if "%" in test.value[:-1]:
+                    self._composed.pattern(len(test.value))
                 text, pattern = self.dialect.like(
                     operand, pattern=test.value, is_case_sensitive=op is Op.LIKE
                 )
@@ -463,6 +478,7 @@ class Composer:
                 assert_never(op)
 
     def _value_in(self, attr: Attr, values: Sequence[object], place: Place) -> Fragment:
+        self._composed.add(0, values=len(values))
         operand = self.column(place.alias, attr.column)
         found = [self._comparable(attr, value, place) for value in values if value is not None]
         cells = tuple(dict.fromkeys(cell for _, cell in found))

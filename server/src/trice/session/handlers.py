@@ -136,14 +136,8 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     owed = Owed(message.client_event_id, _held(session, message))
     session.want_deltas(question)
     state = session.state
-    if (
-        question.asked not in state.subscriptions
-        and len(state.subscriptions) >= limits.SESSION_QUERIES_MAX
-    ):
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
-        )
+    if question.asked not in state.subscriptions:
+        _check_room(session, question)
     subscription = state.add_query(question, owed)
     live = subscription.live
     if live is not None and (live.answer is not None or live.error is not None):
@@ -160,6 +154,22 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     else:
         asked = app.database.asked
         session.first_answers.later(lambda: _run_later(session, subscription, raw, asked))
+
+
+def _check_room(session: Session, question: Question) -> None:
+    """Refuse a query more than a session may hold."""
+    state = session.state
+    if len(state.subscriptions) >= limits.SESSION_QUERIES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"A session may hold {limits.SESSION_QUERIES_MAX} live queries; remove some first.",
+        )
+    if state.queries_bytes + len(question.q_json) > limits.SESSION_QUERIES_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The live queries of a session may have {limits.SESSION_QUERIES_BYTES_MAX:,} bytes as"
+            " JSON, all together; remove some first.",
+        )
 
 
 def _run(

@@ -9,8 +9,7 @@ from typing import Final
 
 from trice import limits
 from trice.apps.apps import Apps
-from trice.auth.throttle import network_of
-from trice.identity import GUEST, Identity
+from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime

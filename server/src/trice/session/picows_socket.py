@@ -30,8 +30,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
-from trice.auth.throttle import network_of
-from trice.identity import Identity, caller_ip
+from trice.identity import Identity, caller_ip, network_of
 from trice.protocol.shared import Frame, JoinedFrame
 from trice.session.deflate import Deflater, agree
 from trice.session.fragments import Fragments

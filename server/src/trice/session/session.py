@@ -18,10 +18,9 @@ import orjson
 
 from trice import limits
 from trice.apps.apps import App, Apps
-from trice.auth.throttle import network_of
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
-from trice.identity import GUEST, Identity
+from trice.identity import GUEST, Identity, network_of
 from trice.live.live_query import LiveQuery, Question
 from trice.log import fields
 from trice.protocol import down
@@ -378,7 +377,9 @@ class Session:
         database = self.app.database
         old = subscription.question
         try:
-            question = database.question(old.source, identity=self.identity, shape=old.shape)
+            question = database.question(
+                old.source, identity=self.identity, shape=old.shape, is_long=old.is_long
+            )
         except TriceError as failure:
             # It stays, and is asked again once attrs change (`on_catalog`).
             if is_told:
@@ -498,7 +499,8 @@ class Session:
         news = []
         for subscription in self.state.take_news():
             live = subscription.live
-            if live is None or live.error is not None:
+            if live is None or live.error is not None or subscription.owed:
+                # What is owed was asked for by what the client held then: it must come first.
                 continue
             if live.answer is None:
                 self.app.database.recall(live)

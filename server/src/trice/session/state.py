@@ -64,7 +64,8 @@ class Subscription:
 
 
 class SessionState:
-    """Holds the phase, the subscriptions, which of them have news, and the catalog version told.
+    """Holds the phase, the subscriptions and the length of their queries, which of them have news,
+    and the catalog version told.
 
     Does not hold: answers (live.Live does), frames waiting to be sent (the outbox does).
     Only the session's worker writes it.
@@ -79,6 +80,7 @@ class SessionState:
         "_transacts_bytes",
         "catalog_version_told",
         "phase",
+        "queries_bytes",
         "subscriptions",
     )
 
@@ -87,6 +89,7 @@ class SessionState:
         self.phase = Phase.WAITING
         self.subscriptions: dict[tuple[str, bytes], Subscription] = {}
         self.catalog_version_told = 0
+        self.queries_bytes = 0
         self._transacts = 0
         self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
@@ -97,6 +100,7 @@ class SessionState:
         if subscription is None:
             subscription = Subscription(question, self._on_answer)
             self.subscriptions[question.asked] = subscription
+            self.queries_bytes += len(question.q_json)
         subscription.is_wanted = True
         subscription.owed.append(owed)
         return subscription
@@ -117,7 +121,8 @@ class SessionState:
 
     def forget(self, subscription: Subscription) -> Subscription:
         """Take a subscription out, whatever its state."""
-        self.subscriptions.pop(subscription.question.asked, None)
+        if self.subscriptions.pop(subscription.question.asked, None) is not None:
+            self.queries_bytes -= len(subscription.question.q_json)
         self._news.pop(subscription, None)
         return subscription
 

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from trice import limits
-from trice.errors import Bug, InvalidInput, TriceError, invalid
+from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, invalid
 from trice.protocol import up
 from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session import handlers
@@ -76,11 +76,23 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
     if isinstance(message, (up.AddQuery, up.RemoveQuery)):
         try:
             check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
+            _check_bytes(raw)
         except TriceError as failure:
             return Refusal(failure, message.client_event_id, echo_in_part(message))
     digest = digest_steps(message.tx_steps) if isinstance(message, up.Transact) else None
     is_echoed = len(raw) <= limits.ERROR_ECHO_BYTES_MAX
     return Letter(message, raw if is_echoed else echo_in_part(message), len(raw), digest)
+
+
+def _check_bytes(raw: bytes) -> None:
+    """Refuse a query that is too large to be written down as what its answer is shared by."""
+    if len(raw) > limits.QUERY_BYTES_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The query has {len(raw):,} bytes; {limits.QUERY_BYTES_MAX:,} are accepted. Use fewer"
+            " values in `$in`, or a link in its place.",
+            {"bytes": len(raw), "bytes-max": limits.QUERY_BYTES_MAX},
+        )
 
 
 def on_read(session: Session, read: Letter | Refusal | Exception) -> None:

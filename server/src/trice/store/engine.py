@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
+from trice.identity import SERVER, Asker
 from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
@@ -24,21 +25,48 @@ Binding = Cell | Sequence[bytes] | Decide
 Row = tuple[Cell, ...]
 
 
+class Take(Protocol):
+    """Sees rows as they are read, each once.
+
+    rows_first  how many to read before it is known how large they are
+    returns     how many bytes these take in memory, so that few are read at once where that is much
+    """
+
+    rows_first: int
+
+    def __call__(self, rows: Sequence[Row], /) -> int: ...
+
+
 class Statements(Protocol):
     """Where SQL runs: a snapshot, or an open write that sees its own changes."""
 
-    def rows(self, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
+    def rows(
+        self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None
+    ) -> list[Row]:
         """Run one statement and return all its rows.
 
         bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list),
                   a function as the judge of rows (Dialect.judge)
+        take      told of the rows as they are read; what it raises ends the statement
         raises    ReadTooLong when the snapshot's step or time budget is used up; whatever a judge
                   of rows raises, unchanged
         """
         ...
 
 
-class Snapshot(Statements, Protocol):
+class Counted(Statements, Protocol):
+    """Statements that are run on a budget, as is other work for the same answer."""
+
+    def spend(self, steps: int) -> None:
+        """Count work besides statements, in steps of `limits.READ_STEPS_ON_LOOP`, against the
+        budget of a snapshot. An open write has none.
+
+        raises   ReadTooLong
+        """
+        ...
+
+
+class Snapshot(Counted, Protocol):
     """A consistent view of the data at some transaction >= `tx`.
 
     tx       the last transaction published when the snapshot was taken. A result read from it may
@@ -53,7 +81,7 @@ class Snapshot(Statements, Protocol):
     def catalog(self) -> Catalog: ...
 
 
-class WriteTx(Statements, Protocol):
+class WriteTx(Counted, Protocol):
     """One open transaction on the writer. Its statements see what it and earlier ones wrote.
 
     tx, time_ms     the id and time it will commit with
@@ -127,18 +155,21 @@ class Engine(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
+    async def read(
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+    ) -> T:
         """Run `work` on a snapshot: on the loop if it is short, else again on a reader thread.
 
-        raises  Unavailable("timeout") after `timeout_ms`
+        asker   whose turn it takes for a thread
+        raises  Unavailable("timeout") after `timeout_ms` on the thread, ("overloaded") when too
+                many wait for one
         """
         ...
 
-    async def read_on_thread(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
-        """Run `work` on a reader thread at once, for reads known to be long.
-
-        raises  Unavailable("timeout") after `timeout_ms`
-        """
+    async def read_on_thread(
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+    ) -> T:
+        """Run `work` on a reader thread at once, for reads known to be long; as `read`."""
         ...
 
     async def write(

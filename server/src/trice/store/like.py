@@ -7,6 +7,14 @@ from functools import lru_cache
 from typing import Final
 
 _PATTERNS_KEPT: Final = 256
+_FOLDED_A_STEP: Final = 200
+"""Characters of ASCII that are folded in a step."""
+
+_COMPARED_A_STEP: Final = 200
+"""Characters of a text times those of a pattern that are compared in a step."""
+
+_COMPILED_STEPS: Final = 3
+"""Steps that a character of a pattern costs: a query may have more patterns than are kept."""
 
 
 def is_like(pattern: str, text: str, *, is_case_sensitive: bool) -> bool:
@@ -18,6 +26,18 @@ def is_like(pattern: str, text: str, *, is_case_sensitive: bool) -> bool:
     if is_case_sensitive:
         return _matches(_runs(pattern, is_folded=False), text)
     return _matches(_runs(pattern, is_folded=True), fold(text))
+
+
+def like_steps(pattern: str, text: str) -> int:
+    """What a match in any case takes at most, in steps of an evaluation (0.15 µs).
+
+    Characters beyond ASCII are folded one at a time in Python. A piece between two `%` is looked
+    for by an expression, at each place of the text. Texts that can be asked for are indexed, hence
+    short: no single match takes long.
+    """
+    chars = len(text)
+    folding = chars // _FOLDED_A_STEP if text.isascii() else chars
+    return folding + chars * len(pattern) // _COMPARED_A_STEP + len(pattern) * _COMPILED_STEPS
 
 
 def fold(text: str) -> str:

@@ -99,8 +99,8 @@ def watch_copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     copied: list[int] = []
     rows = Connection.rows
 
-    def watched(self: Connection, sql: str, bindings: Any = ()) -> Any:
-        found = rows(self, sql, bindings)
+    def watched(self: Connection, sql: str, *more: Any) -> Any:
+        found = rows(self, sql, *more)
         if sql.startswith("SELECT count(*) FROM sample.entries") and is_copied:
             copied.append(found[0][0])
             is_copied.clear()

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 import apsw
 
 from trice import limits
 from trice.errors import Bug, Unavailable
-from trice.store.engine import Binding, ReadTooLong, Row, UniqueViolation
+from trice.store.engine import Binding, ReadTooLong, Row, Take, UniqueViolation
 from trice.store.sqlite import functions
 
 FORMAT: Final = 1
@@ -54,17 +55,19 @@ class Connection:
             raw.close()
             raise
 
-    def rows(self, sql: str, bindings: Sequence[Binding] = ()) -> list[Row]:
+    def rows(
+        self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None
+    ) -> list[Row]:
         """Run one statement and return all its rows (see `engine.Statements`).
 
         raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
                 Unavailable when the disk is full or the file is locked, Bug for the rest;
-                what a bound function raises, unchanged
+                what a bound function or `take` raises, unchanged
         """
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
-        return self._fetch(sql, bound)
+        return self._fetch(sql, bound) if take is None else self._fetch_some(sql, bound, take)
 
     def run(self, sql: str) -> None:
         """Run one statement that returns nothing and takes nothing."""
@@ -79,6 +82,28 @@ class Connection:
             raise _translated(error, sql) from error
         finally:
             cursors.append(cursor)
+
+    def _fetch_some(self, sql: str, bound: Sequence[object], take: Take) -> list[Row]:
+        """`_fetch`, a few rows at a time until it is known how large they are."""
+        cursors = self._cursors
+        cursor = cursors.pop() if cursors else self._raw.cursor()
+        found: list[Row] = []
+        wanted = take.rows_first
+        try:
+            reading = cursor.execute(sql, bound)
+            while some := list(islice(reading, wanted)):
+                row_bytes = take(some) // len(some) + 1
+                found += some
+                if len(some) < wanted:
+                    break
+                wanted = max(1, min(wanted * 16, _READ_BYTES_AT_ONCE // row_bytes))
+        except BaseException as error:
+            cursor.close(True)  # it would go on where it stopped, and hold its snapshot
+            if isinstance(error, apsw.Error):
+                raise _translated(error, sql) from error
+            raise
+        cursors.append(cursor)
+        return found
 
     @property
     def in_transaction(self) -> bool:
@@ -126,6 +151,7 @@ class Connection:
 
 
 _STATEMENTS_KEPT: Final = 256
+_READ_BYTES_AT_ONCE: Final = 1024 * 1024
 _PLAIN: Final = frozenset((bytes, str, int, float, type(None)))
 
 

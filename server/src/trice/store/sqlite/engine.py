@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.identity import SERVER, Asker
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store import attr_rows, log
@@ -95,7 +96,9 @@ class SqliteEngine:
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         """See `engine.Engine.read_now`. Costs 2 µs besides the work."""
         reader = self._reader
-        snapshot = OpenSnapshot(reader, tx=self._writer.tx, catalog=self._writer.catalog)
+        snapshot = OpenSnapshot(
+            reader, tx=self._writer.tx, catalog=self._writer.catalog, spend=self._spend
+        )
         if not self._is_pinned:
             reader.run("BEGIN")
         self._steps_left = limits.READ_STEPS_ON_LOOP
@@ -107,20 +110,22 @@ class SqliteEngine:
             if not self._is_pinned:
                 reader.run("END")
 
-    async def read(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
+    async def read(
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+    ) -> T:
         """See `engine.Engine.read`."""
-        deadline_ms = self._runtime.monotonic_ms() + timeout_ms
         try:
             return self.read_now(work)
         except ReadTooLong:
-            return await self._readers.read(
-                work, deadline_ms=deadline_ms, published=self._published
-            )
+            return await self.read_on_thread(work, timeout_ms=timeout_ms, asker=asker)
 
-    async def read_on_thread(self, work: Callable[[Snapshot], T], *, timeout_ms: int) -> T:
+    async def read_on_thread(
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+    ) -> T:
         """See `engine.Engine.read_on_thread`."""
-        deadline_ms = self._runtime.monotonic_ms() + timeout_ms
-        return await self._readers.read(work, deadline_ms=deadline_ms, published=self._published)
+        return await self._readers.read(
+            work, timeout_ms=timeout_ms, asker=asker, published=self._published
+        )
 
     async def write(
         self,
@@ -162,6 +167,11 @@ class SqliteEngine:
         await self._writer.finish()
         self._reader.close()
         self._writer.close()
+
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise ReadTooLong
 
     def _is_too_long(self) -> bool:
         self._steps_left -= _STEPS_PER_LOOK

@@ -24,7 +24,7 @@ from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
-from trice.store.like import is_like
+from trice.store.like import is_like, like_steps
 
 _ROW_STEPS: Final = 10
 """What a row costs besides its evaluation, in steps of one: the call, and its cells."""
@@ -36,9 +36,9 @@ def never() -> bool:
 
 
 class Judging:
-    """Calls of bound functions on one connection.
+    """Calls of functions in Python on one connection, counted together.
 
-    steps_left  what judging may still take, in steps of evaluations, before `is_over` is asked
+    steps_left  what they may still take, in steps of evaluations, before `is_over` is asked
     is_over     whether to end the read; None: it is on the loop, and must move to a thread now
     """
 
@@ -50,10 +50,7 @@ class Judging:
 
     def judge(self, *arguments: Any) -> bool:
         """`trice_judge`. Raises what the function raises, and ReadTooLong."""
-        if self.steps_left <= 0:
-            if self.is_over is None or self.is_over():
-                raise ReadTooLong()
-            self.steps_left = limits.JUDGED_STEPS_ON_LOOP
+        self._look()
         decide, entity, count, *given = arguments
         if given and type(given[0]) is tuple:
             given = [cell for part in given for cell in part]
@@ -65,6 +62,25 @@ class Judging:
         self.steps_left -= steps + _ROW_STEPS
         return bool(is_met)
 
+    def ilike(self, *arguments: Cell) -> bool:
+        """`trice_ilike`: whether the whole text matches, in any case; False when either is no text.
+
+        arguments  pattern, value
+        raises     ReadTooLong
+        """
+        self._look()
+        pattern, value = arguments
+        if not isinstance(pattern, str) or not isinstance(value, str):
+            return False
+        self.steps_left -= _ROW_STEPS + like_steps(pattern, value)
+        return is_like(pattern, value, is_case_sensitive=False)
+
+    def _look(self) -> None:
+        if self.steps_left <= 0:
+            if self.is_over is None or self.is_over():
+                raise ReadTooLong()
+            self.steps_left = limits.JUDGED_STEPS_ON_LOOP
+
     def judge_once(self, *arguments: Any) -> bool:
         """`trice_judge_once`."""
         if self.is_over is None:
@@ -74,13 +90,13 @@ class Judging:
 
 def register(connection: apsw.Connection) -> Judging:
     """Make the functions known to `connection`."""
-    connection.create_scalar_function("trice_ilike", ilike, 2, deterministic=True)
     connection.create_scalar_function("trice_text_order", _text_order, 1, deterministic=True)
     connection.create_scalar_function("trice_instant", _instant, 1, deterministic=True)
     connection.create_aggregate_function("trice_cells", _cells, 1)
     connection.create_aggregate_function("trice_exact_sum", _exact_sum, 1)
     connection.create_scalar_function("trice_pack", _pack)
     judging = Judging()
+    connection.create_scalar_function("trice_ilike", judging.ilike, 2, deterministic=True)
     connection.create_scalar_function("trice_judge", judging.judge)
     connection.create_scalar_function("trice_judge_once", judging.judge_once)
     return judging
@@ -114,17 +130,6 @@ def _packed_sum(total: list[int]) -> bytes:
 
 def _pack(*arguments: Cell) -> Any:
     return apsw.pyobject(arguments)
-
-
-def ilike(*arguments: Cell) -> bool:
-    """Whether the whole text matches, in any case; False when either is no text.
-
-    arguments  pattern, value
-    """
-    pattern, value = arguments
-    if not isinstance(pattern, str) or not isinstance(value, str):
-        return False
-    return is_like(pattern, value, is_case_sensitive=False)
 
 
 def _text_order(*arguments: Cell) -> bytes | None:

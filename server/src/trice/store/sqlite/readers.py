@@ -1,4 +1,4 @@
-"""Long reads: a few threads, each with a connection of its own, a deadline for each read."""
+"""Long reads: a few threads with a connection each, in turns, and a deadline for each read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Final, TypeVar
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
+from trice.identity import SERVER, Asker
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
 from trice.store.engine import ReadTooLong, Row, Snapshot
 from trice.store.sqlite.connection import Connection, Role
+from trice.store.turns import Turns
 
 T = TypeVar("T")
 
@@ -24,37 +26,56 @@ _STEPS_PER_LOOK: Final = 10_000
 class OpenSnapshot:
     """A snapshot while its work runs (`engine.Snapshot`)."""
 
-    __slots__ = ("catalog", "rows", "tx")
+    __slots__ = ("catalog", "rows", "spend", "tx")
 
-    def __init__(self, connection: Connection, *, tx: TxId, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tx: TxId,
+        catalog: Catalog,
+        spend: Callable[[int], None],
+    ) -> None:
         self.tx = tx
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.spend = spend
 
 
 @dataclass(slots=True, eq=False)
 class _Reading:
-    """One read on a thread: when it must end, and whether anybody still wants it."""
+    """One read on a thread: whose it is, when it must end, and whether anybody still wants it.
 
-    deadline_ms: float
+    turn         done when a thread is free for it
+    deadline_ms  of runtime.monotonic_ms, set when it begins
+    """
+
+    asker: Asker
+    turn: asyncio.Future[None]
+    deadline_ms: float = 0.0
     is_abandoned: bool = False
 
 
 class Readers:
     """The threads for long reads.
 
-    Holds free connections and the reads under way. Does not hold: which transaction is published;
-    that is asked when a read begins.
+        read ──> waits in turns ──> a thread is free, and may be its network's ──> runs ──> next
+
+    Holds free connections, the reads that wait and those under way. Does not hold: which
+    transaction is published; that is asked when a read begins.
+
+    Networks take turns, and no network but the server's own has all threads: whoever comes finds
+    one free as soon as what somebody else began there ends, however much others have asked.
     """
 
     def __init__(self, path: str, runtime: Runtime) -> None:
         self._path = path
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(limits.READER_THREADS, thread_name_prefix="trice-reader")
-        self._slots = asyncio.Semaphore(limits.READER_THREADS)
+        self._waiting: Turns[_Reading] = Turns()
+        self._running: dict[str, int] = {}
         self._free: list[Connection] = []
         self._active: set[_Reading] = set()
-        self._waiting_count = 0
         self._is_closing = False
         self._released = asyncio.Event()
 
@@ -62,33 +83,36 @@ class Readers:
         self,
         work: Callable[[Snapshot], T],
         *,
-        deadline_ms: float,
+        timeout_ms: int,
+        asker: Asker,
         published: Callable[[], Awaitable[tuple[TxId, Catalog]]],
     ) -> T:
         """Run `work` on a thread.
 
-        deadline_ms  of runtime.monotonic_ms; waiting for a thread counts
+        timeout_ms   from when it begins: what others do before that is no fault of it
+        asker        whose turn it takes
         published    the transaction and catalog to label the snapshot with, once disk agrees
         raises       Unavailable("timeout") at the deadline, ("overloaded") when too many wait
         """
         if self._is_closing:
             raise _stopping()
-        if self._waiting_count >= limits.READS_WAITING_MAX:
-            raise Unavailable("overloaded", "Too many long queries are waiting. Try again later.")
-        reading = _Reading(deadline_ms)
-        await self._take_slot(deadline_ms)
+        self._make_room(asker)
+        reading = _Reading(asker, asyncio.get_running_loop().create_future())
+        self._waiting.add(asker, reading)
+        self._start_next()
+        await self._take_turn(reading)
         try:
             tx, catalog = await published()
             if self._is_closing:
                 raise _stopping()
             connection = self._begin()
         except BaseException:
-            self._slots.release()
+            self._end_turn(reading)
             raise
-        snapshot = OpenSnapshot(connection, tx=tx, catalog=catalog)
+        reading.deadline_ms = self._runtime.monotonic_ms() + timeout_ms
         loop = asyncio.get_running_loop()
         self._active.add(reading)
-        future = self._threads.submit(self._run, work, snapshot, connection, reading)
+        future = self._threads.submit(self._run, work, tx, catalog, connection, reading)
         future.add_done_callback(
             lambda _: loop.call_soon_threadsafe(self._release, connection, reading)
         )
@@ -102,11 +126,13 @@ class Readers:
     @property
     def waiting(self) -> int:
         """How many reads wait for a thread."""
-        return self._waiting_count
+        return len(self._waiting)
 
     async def close(self) -> None:
         """Stop the reads under way, then end the threads and connections."""
         self._is_closing = True
+        for reading in self._waiting.take_all():
+            _refuse(reading, _stopping())
         for reading in self._active:
             reading.is_abandoned = True
         while self._active:
@@ -117,15 +143,51 @@ class Readers:
             connection.close()
         self._free.clear()
 
-    async def _take_slot(self, deadline_ms: float) -> None:
-        self._waiting_count += 1
-        remaining_ms = deadline_ms - self._runtime.monotonic_ms()
+    def _make_room(self, asker: Asker) -> None:
+        """Let one more wait: in the place of one of whoever has most, if there is no other."""
+        network, _ = asker
+        count = self._waiting.count_of(network)
+        if asker != SERVER and count >= limits.READS_WAITING_OF_NETWORK_MAX:
+            raise _too_many()
+        if len(self._waiting) >= limits.READS_WAITING_MAX:
+            is_less = count + 1 < self._waiting.most
+            newest = self._waiting.take_newest_of_most() if is_less else None
+            if newest is None:
+                raise _too_many()
+            _refuse(newest, _too_many())
+
+    def _start_next(self) -> None:
+        """Give the free threads away."""
+        while sum(self._running.values()) < limits.READER_THREADS:
+            reading = self._waiting.take(self._may_run)
+            if reading is None:
+                return
+            network, _ = reading.asker
+            self._running[network] = self._running.get(network, 0) + 1
+            reading.turn.set_result(None)
+
+    def _may_run(self, network: str) -> bool:
+        count = self._running.get(network, 0)
+        return network == SERVER[0] or count < limits.READER_THREADS_OF_NETWORK
+
+    def _end_turn(self, reading: _Reading) -> None:
+        network, _ = reading.asker
+        self._running[network] -= 1
+        if not self._running[network]:
+            del self._running[network]
+        self._start_next()
+
+    async def _take_turn(self, reading: _Reading) -> None:
         try:
-            await asyncio.wait_for(self._slots.acquire(), remaining_ms / 1000)
-        except TimeoutError as error:
-            raise _timed_out() from error
-        finally:
-            self._waiting_count -= 1
+            # The turn itself is never cancelled: it may come in the moment when waiting ends.
+            await asyncio.wait_for(asyncio.shield(reading.turn), limits.READ_WAIT_MS / 1000)
+        except BaseException as error:
+            if reading.turn.done() and not reading.turn.exception():
+                self._end_turn(reading)
+            self._waiting.discard(reading.asker, reading)
+            if isinstance(error, TimeoutError):
+                raise _too_many() from error
+            raise
 
     def _begin(self) -> Connection:
         """Take a connection and open its snapshot, here on the loop, so that it is not older than
@@ -137,7 +199,8 @@ class Readers:
     def _run(
         self,
         work: Callable[[Snapshot], T],
-        snapshot: OpenSnapshot,
+        tx: TxId,
+        catalog: Catalog,
         connection: Connection,
         reading: _Reading,
     ) -> T:
@@ -146,6 +209,8 @@ class Readers:
         def is_over() -> bool:
             return reading.is_abandoned or self._runtime.monotonic_ms() > reading.deadline_ms
 
+        spending = _Spending(is_over)
+        snapshot = OpenSnapshot(connection, tx=tx, catalog=catalog, spend=spending.spend)
         connection.interrupt_when(is_over, steps=_STEPS_PER_LOOK)
         try:
             return work(snapshot)
@@ -156,8 +221,34 @@ class Readers:
         connection.rollback()
         self._free.append(connection)
         self._active.discard(reading)
-        self._slots.release()
+        self._end_turn(reading)
         self._released.set()
+
+
+class _Spending:
+    """Work besides statements on a thread: looks at the time now and then."""
+
+    __slots__ = ("_is_over", "_left")
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+        self._left = _STEPS_PER_LOOK
+
+    def spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            self._left = _STEPS_PER_LOOK
+            if self._is_over():
+                raise ReadTooLong
+
+
+def _refuse(reading: _Reading, failure: Unavailable) -> None:
+    if not reading.turn.done():
+        reading.turn.set_exception(failure)
+
+
+def _too_many() -> Unavailable:
+    return Unavailable("overloaded", "Too many long queries are waiting. Try again later.")
 
 
 def _stopping() -> Unavailable:

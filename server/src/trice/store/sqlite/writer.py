@@ -55,6 +55,9 @@ class OpenTx:
         self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
 
+    def spend(self, steps: int) -> None:
+        """See `engine.Statements.spend`."""
+
 
 @dataclass(slots=True)
 class _Call:

@@ -1,0 +1,107 @@
+"""Who of those that wait is next: networks in turn, in each whoever asks in turn. No I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from trice.identity import Asker
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """Items that wait, by who asked.
+
+    Holds each once, until it is taken. Of one asker they keep their order; a network, or an asker
+    of it, that had its turn is behind all others. Does not hold what was taken.
+    """
+
+    def __init__(self) -> None:
+        self._networks: OrderedDict[str, OrderedDict[str, deque[T]]] = OrderedDict()
+        self._counts: dict[str, int] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def count_of(self, network: str) -> int:
+        """How many items of a network wait."""
+        return self._counts.get(network, 0)
+
+    @property
+    def most(self) -> int:
+        """How many wait of the network that has most."""
+        return max(self._counts.values(), default=0)
+
+    def add(self, asker: Asker, item: T) -> None:
+        """Put an item behind those of its asker."""
+        network, who = asker
+        self._networks.setdefault(network, OrderedDict()).setdefault(who, deque()).append(item)
+        self._note(network, 1)
+
+    def take(self, may_run: Callable[[str], bool]) -> T | None:
+        """The next item of a network that may run one; None when there is none.
+
+        cost   O(1), and the networks in front that may not
+        """
+        for network in self._networks:
+            if may_run(network):
+                return self._take_of(network)
+        return None
+
+    def discard(self, asker: Asker, item: T) -> None:
+        """Take out an item that may have been taken already."""
+        network, who = asker
+        waiting = self._networks[network].get(who) if network in self._networks else None
+        if waiting is not None and item in waiting:
+            waiting.remove(item)
+            self._drop_empty(network, who)
+            self._note(network, -1)
+
+    def take_newest_of_most(self) -> T | None:
+        """The newest item of whoever has most, and comes last, of the network that has most."""
+        if not self._counts:
+            return None
+        network = max(self._counts, key=self._counts.__getitem__)
+        askers = self._networks[network]
+        who = max(reversed(askers), key=lambda name: len(askers[name]))
+        item = askers[who].pop()
+        self._drop_empty(network, who)
+        self._note(network, -1)
+        return item
+
+    def take_all(self) -> Iterator[T]:
+        """Take everything, in no order that means anything."""
+        networks, self._networks = self._networks, OrderedDict()
+        self._counts.clear()
+        self._count = 0
+        for askers in networks.values():
+            for waiting in askers.values():
+                yield from waiting
+
+    def _take_of(self, network: str) -> T:
+        askers = self._networks[network]
+        who = next(iter(askers))
+        item = askers[who].popleft()
+        askers.move_to_end(who)
+        self._networks.move_to_end(network)
+        self._drop_empty(network, who)
+        self._note(network, -1)
+        return item
+
+    def _drop_empty(self, network: str, who: str) -> None:
+        askers = self._networks[network]
+        if not askers[who]:
+            del askers[who]
+        if not askers:
+            del self._networks[network]
+
+    def _note(self, network: str, change: int) -> None:
+        self._count += change
+        count = self._counts.get(network, 0) + change
+        if count:
+            self._counts[network] = count
+        else:
+            del self._counts[network]
