@@ -213,6 +213,11 @@ ATTRS_PER_NAMESPACE_MAX = 900
 ATTRS_PER_APP_MAX = 20_000
 """All attrs travel to every client in `init-ok`."""
 
+SCHEMA_PARSED_BYTES_MAX = 16 * 1024 * 1024
+"""How tables and indexes are made, as SQL, times the columns one transaction adds to a namespace
+that exists: SQLite parses all of it with each (20 to 90 ns a byte). More:
+`parameter-limit-exceeded`. A new namespace gets its columns at once and is not concerned."""
+
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 

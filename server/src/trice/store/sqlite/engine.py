@@ -24,7 +24,7 @@ from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.writer import OpenTx, Writer
-from trice.store.tables import create_attr, renew_indexes
+from trice.store.tables import create_attrs, renew_indexes
 
 T = TypeVar("T")
 
@@ -199,9 +199,9 @@ def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr])
             writer.run(f"PRAGMA user_version = {FORMAT}")
         catalog = attr_rows.load_catalog(writer)
         tx = OpenTx(writer, tx=TxId(0), time_ms=runtime.now_ms(), catalog=catalog)
-        for attr in system_attrs:
-            if attr.id not in catalog.by_id:
-                catalog = catalog.with_attrs([create_attr(tx, catalog, attr)])
+        lacking = [attr for attr in system_attrs if attr.id not in catalog.by_id]
+        if lacking:
+            catalog = catalog.with_attrs(create_attrs(tx, catalog, lacking))
         renew_indexes(tx, catalog)
         writer.run("COMMIT")
     except BaseException:
