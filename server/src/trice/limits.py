@@ -313,11 +313,60 @@ ENTITY_CACHE_BYTES_MAX = 16 * 1024 * 1024
 EPHEMERAL_APP_MS = 14 * 24 * 3600 * 1000
 """Life of a throw-away app (instant-http §5.6)."""
 
-APP_SWEEP_INTERVAL_MS = 3600 * 1000
-"""How often expired apps are looked for; they stop answering at once."""
+APP_SWEEP_INTERVAL_MS = 30_000
+"""How often databases are looked for that nobody uses, and expired apps; these stop answering at
+once."""
 
 APPS_OPEN_MAX = 500
-"""App databases open at once; the ones nobody is connected to close first."""
+"""App databases open at once, 0.4 MB each and more once used; those that nobody is connected to
+close first. Those in use stay, up to what descriptors allow."""
+
+APP_IDLE_MS = 600_000
+"""A database that nobody has used for this long is closed."""
+
+EPHEMERAL_APP_IDLE_MS = 60_000
+"""The same of a throw-away app."""
+
+EPHEMERAL_APPS_IDLE_MAX = 32
+"""Databases of throw-away apps that stay open although nobody uses them. More: the one used least
+recently closes."""
+
+APP_FILE_DESCRIPTORS = 12
+"""Descriptors of one database: file and log for writer, short reads and READER_THREADS, the index
+of the log, a temporary file each for writer and readers."""
+
+DESCRIPTORS_WANTED = 65_536
+"""Descriptors that a server asks the system for when it starts; it takes what it may have."""
+
+DESCRIPTORS_FOR_APPS = 0.5
+"""Share of them that databases may use. The rest is for connections, so that the server can always
+be spoken to. Beyond: `overloaded`."""
+
+APP_ROWS_KEPT = 2_000
+"""Rows of the registry kept decoded, with rules and settings; those used last."""
+
+APP_ROWS_KEPT_BYTES_MAX = 16 * 1024 * 1024
+"""Their JSON; decoded it takes about five times as much."""
+
+RULES_KEPT_BYTES_MAX = 1024 * 1024
+"""JSON of the rules documents whose programs are kept for when their app is opened again; those
+used last. The programs take some fifty times as much."""
+
+APP_FAILURES_TOLD_MAX = 1_000
+"""Apps of which it is remembered that the log has said why they cannot be opened."""
+
+REGISTRY_CHECKED_BYTES_MAX = 16 * 1024 * 1024
+"""A platform.db that is read through at start, to find damage: 10 ms for so much. Larger ones are
+not."""
+
+EPHEMERAL_ROWS_MAX = 50_000
+"""Entities and links of a throw-away app. More: `app-quota-exceeded`."""
+
+EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
+"""Its file, the log of transactions included. More: `app-quota-exceeded`."""
+
+EPHEMERAL_USERS_MAX = 200
+"""Connections and requests that use a throw-away app at a time. More: `app-quota-exceeded`."""
 
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
@@ -328,12 +377,30 @@ assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
 assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
+assert EPHEMERAL_APPS_IDLE_MAX < APPS_OPEN_MAX
+assert EPHEMERAL_APP_IDLE_MS <= APP_IDLE_MS
+assert 4 + 2 * READER_THREADS + 1 + 1 + READER_THREADS <= APP_FILE_DESCRIPTORS
+assert MESSAGE_BYTES_MAX < EPHEMERAL_BYTES_MAX
 
 # --- rules -------------------------------------------------------------------------------------
 
 RULES_EXPRESSIONS_MAX = 2_000
 """Expressions of one document, those a namespace takes from `$default` included; about 0.2 ms
 each to compile. More: `validation-failed`."""
+
+RULES_PARTS_MAX = 100_000
+"""Parts of all these expressions together, their binds counted at each use: 4 µs and 250 bytes each
+to compile. More: `validation-failed`."""
+
+RULES_BYTES_MAX = 256 * 1024
+"""A rules document, as JSON; large apps have 20 kB. Larger: `validation-failed`."""
+
+RULES_VALUES_MAX = 10_000
+"""Objects, lists and other values in it, 64 bytes each once read. More: `validation-failed`."""
+
+RULES_SAVES_WAITING_MAX = 100
+"""Documents waiting to be compiled, half a second each at most; they are compiled one at a time.
+More: `overloaded`."""
 
 RATE_LIMIT_CAPACITY_MAX = 1_000_000_000
 """Tokens in one bucket, and tokens refilled at once. More: `validation-failed`."""

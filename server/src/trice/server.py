@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
 import gc
 import logging
+import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final
+from typing import Final
 
 import orjson
 import uvicorn
@@ -23,6 +24,7 @@ from trice import limits
 from trice.api.bounded_http import BoundedHttp
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
+from trice.apps.data_dir import claim_data_dir
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -80,11 +82,14 @@ class Server:
         on_ready  called once with the base URL and the URLs of the sample apps
         """
         settings = self.settings
-        lock = lock_data_dir(settings.data_dir)
+        os.umask(0o077)  # whatever is made from here on is nobody else's to read
+        lock = claim_data_dir(settings.data_dir)
         apps = Apps(
             settings.data_dir,
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
+            files_max=files_for_apps(take_descriptors()),
+            has_quotas=settings.has_ephemeral_quotas,
         )
         hub = Hub(
             apps=apps,
@@ -146,7 +151,7 @@ class Server:
         paths = []
         for dist in built:
             name = dist.parent.name
-            app_id = await apps.find_or_create_open(f"sample: {name}")
+            app_id = await apps.open_sample(name)
             rules = dist.parent / "rules.json"
             if rules.exists():
                 await apps.set_rules(app_id, read_json(rules))
@@ -190,18 +195,19 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def lock_data_dir(data_dir: Path) -> IO[bytes]:
-    """Claim the folder for this process until the file returned is closed, or the process ends.
+def take_descriptors() -> int:
+    """Raise the number of files this process may have open, as far as it is allowed; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.DESCRIPTORS_WANTED
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits.DESCRIPTORS_WANTED if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
-    raises  OSError when another server has it: two writers would give the same transaction ids
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    lock = (data_dir / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as cause:
-        lock.close()
-        raise OSError(
-            cause.errno, f"another trice server is using the data directory {data_dir}"
-        ) from cause
-    return lock
+
+def files_for_apps(descriptors: int) -> int:
+    """How many databases may be open in a process with so many descriptors; at least one."""
+    share = int(descriptors * limits.DESCRIPTORS_FOR_APPS)
+    return max(share // limits.APP_FILE_DESCRIPTORS, 1)

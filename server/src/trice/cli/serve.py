@@ -11,7 +11,7 @@ import uvloop
 
 from trice import log
 from trice.config import Settings
-from trice.errors import InvalidInput
+from trice.errors import InvalidInput, TriceError
 from trice.server import Server
 
 
@@ -53,6 +53,12 @@ from trice.server import Server
     envvar="TRICE_EPHEMERAL_APPS",
     default=True,
     help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
+)
+@click.option(
+    "--ephemeral-quotas/--no-ephemeral-quotas",
+    envvar="TRICE_EPHEMERAL_QUOTAS",
+    default=True,
+    help="Bound throw-away apps in rows, bytes and connections.",
 )
 @click.option(
     "--trusted-proxies",
@@ -116,6 +122,7 @@ def serve(
     sample: Path | None,
     open_by_default: bool,
     ephemeral_apps: bool,
+    ephemeral_quotas: bool,
     trusted_proxies: int,
     public_url: str | None,
     smtp_url: str | None,
@@ -135,6 +142,7 @@ def serve(
             sample_dir=sample,
             is_open_by_default=open_by_default,
             has_ephemeral_apps=ephemeral_apps,
+            has_ephemeral_quotas=ephemeral_quotas,
             trusted_proxies=trusted_proxies,
             public_url=public_url,
             smtp_url=smtp_url,
@@ -158,6 +166,8 @@ def serve(
         raise click.ClickException(
             f"trice cannot listen on {host}:{port}; choose another --port or --host."
         ) from None
+    except TriceError as failure:
+        raise click.ClickException(failure.message) from None
     except OSError as failure:
         raise click.ClickException(failure.strerror or str(failure)) from None
 

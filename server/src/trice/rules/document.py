@@ -158,7 +158,9 @@ class _Builder:
         self.faults: list[dict[str, Any]] = []
         self._environments: dict[Action, Environment] = {}
         self._compiled: dict[tuple[object, ...], Program] = {}
+        self._trees: dict[str, Expression] = {}
         self._expressions = 0
+        self._parts = 0
 
     def read(self, document: Any) -> None:
         """Read a whole document."""
@@ -259,6 +261,7 @@ class _Builder:
             self._report(path, f"{'.'.join(path)} (for {action}): {error}")
             return
         self._compiled[memo] = self.programs[key] = program
+        self._parts += program.weight
 
     def _make(
         self, expression: Expression, action: Action, used: list[str], binds: _Binds
@@ -277,11 +280,19 @@ class _Builder:
                 most = f"{limits.RULES_EXPRESSIONS_MAX:,}"
                 self._report(path, f"The rules have more than {most} expressions.")
             return None
+        if self._parts > limits.RULES_PARTS_MAX:
+            most = f"{limits.RULES_PARTS_MAX:,}"
+            self._report([], f"The rules have more than {most} parts, binds counted at each use.")
+            return None
+        text = ("false", "true")[given] if isinstance(given, bool) else given
         try:
-            return parse(("false", "true")[given] if isinstance(given, bool) else given)
+            # What `$default` says is read once, however many namespaces take it over.
+            tree = self._trees.get(text) or parse(text)
         except CompileError as error:
             self._report(path, f"{'.'.join(path)}: {error}")
             return None
+        self._trees[text] = tree
+        return tree
 
     def _binds(self, etype: str, section: Mapping[str, Any], outer: _Binds) -> _Binds:
         """The binds of a namespace on top of `outer`, each checked by itself."""
@@ -311,7 +322,7 @@ class _Builder:
             names = _names(binds.values[name])
             used = list(_in_order(names, binds))
             if not _leads_to_broken(names, used, binds):
-                self._make(binds.values[name], "link", used, binds)
+                self._parts += self._make(binds.values[name], "link", used, binds).weight
         except CycleError:
             # Reported by the rules that use it; one that nothing uses does no harm.
             return
