@@ -31,7 +31,8 @@ class Compiler:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
         self._waiting = 0
-        self._kept: OrderedDict[tuple[bytes, bool], Rules] = OrderedDict()
+        # By the document, what holds without rules, and whether it was checked before it was saved.
+        self._kept: OrderedDict[tuple[bytes, bool, bool], Rules] = OrderedDict()
         self._kept_bytes = 0
 
     async def save(self, document: Any, *, is_open: bool) -> Rules:
@@ -44,7 +45,8 @@ class Compiler:
         if not document:
             return Rules.parse(None, is_open=is_open)
         text = document_json(document)
-        found = self._find(text, is_open=is_open)
+        key = (text, is_open, True)
+        found = self._find(key)
         if found is not None:
             return found
         if self._waiting >= limits.RULES_SAVES_WAITING_MAX:
@@ -55,7 +57,7 @@ class Compiler:
             rules = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         finally:
             self._waiting -= 1
-        return self._keep(text, rules)
+        return self._keep(key, rules)
 
     async def load(self, document: Any, *, is_open: bool) -> Rules:
         """Compile the stored rules of an app that is being opened.
@@ -65,31 +67,29 @@ class Compiler:
         if not document:
             return Rules.parse(None, is_open=is_open)
         text = orjson.dumps(document)
-        found = self._find(text, is_open=is_open)
+        found = self._find((text, is_open, True)) or self._find((text, is_open, False))
         if found is not None:
             return found
         rules = await asyncio.to_thread(Rules.parse, document, is_open=is_open)
-        return self._keep(text, rules)
+        return self._keep((text, is_open, False), rules)
 
     def close(self) -> None:
         """End the thread; what waits for it is given up."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _find(self, text: bytes, *, is_open: bool) -> Rules | None:
-        key = (text, is_open)
-        if key not in self._kept:
-            return None
-        self._kept.move_to_end(key)
-        return self._kept[key]
+    def _find(self, key: tuple[bytes, bool, bool]) -> Rules | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
 
-    def _keep(self, text: bytes, rules: Rules) -> Rules:
-        key = (text, rules.is_open)
+    def _keep(self, key: tuple[bytes, bool, bool], rules: Rules) -> Rules:
         if key not in self._kept:
             self._kept[key] = rules
-            self._kept_bytes += len(text)
+            self._kept_bytes += len(key[0])
         while self._kept_bytes > limits.RULES_KEPT_BYTES_MAX:
-            (oldest, _), _ = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest)
+            oldest, _ = self._kept.popitem(last=False)
+            self._kept_bytes -= len(oldest[0])
         return rules
 
 

@@ -39,6 +39,10 @@ Evaluate = Callable[[Snapshot, Question, bool, Plan | None], Run]
 plan, if given, is one that still holds."""
 
 
+def _ended(*_: object) -> Run:
+    raise AssertionError("a closed database runs no queries")
+
+
 class Live:
     """The live queries of one app.
 
@@ -97,6 +101,8 @@ class Live:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Both lead back here: closed, all of it is free at once.
+        self._evaluate, self._loop_task = _ended, None
 
     async def settled(self) -> None:
         """Wait until nothing is due and no slow run is under way."""

@@ -149,6 +149,7 @@ class Connection:
 
     def close(self) -> None:
         """Release the file; a second call does nothing."""
+        self._judging.is_over = functions.never  # it leads back to whoever holds the connection
         self._raw.close()
 
 

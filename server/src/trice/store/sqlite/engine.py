@@ -171,6 +171,7 @@ class SqliteEngine:
         await self._writer.finish()
         self._reader.close()
         self._writer.close()
+        self._listeners.clear()
 
     def _is_too_long(self) -> bool:
         self._steps_left -= _STEPS_PER_LOOK

@@ -161,6 +161,8 @@ class Writer:
             logger.warning("file left with its log %s", fields(reason=failure.message))
         finally:
             self._connection.close()
+            # They lead back to whoever holds the writer: closed, all of it is free at once.
+            self._before_catalog, self._after_group = _nothing, _nothing
 
     def _run_groups(self) -> None:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
@@ -359,6 +361,10 @@ class Writer:
                 failure = _unwritten(cause)
                 failure.__cause__ = cause
                 call.answer.set_exception(failure)
+
+
+def _nothing(*_: object) -> None:
+    """What a closed writer calls."""
 
 
 def _unwritten(cause: Exception) -> Unavailable:
