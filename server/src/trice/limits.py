@@ -648,6 +648,12 @@ MAIL_CONNECTIONS_MAX = 10
 MAIL_WAITING_MAX = 200
 """E-mails being sent or waiting. More: `email-send-failed`."""
 
+MAIL_CONNECTIONS_EPHEMERAL_MAX = 3
+"""Of those, as many are for e-mails of throw-away apps."""
+
+MAIL_WAITING_EPHEMERAL_MAX = 50
+"""E-mails of throw-away apps among those that are sent or wait. More: `email-send-failed`."""
+
 MAIL_TIMEOUT_MS = 20_000
 """An e-mail is handed over by then, or `email-send-failed`."""
 
@@ -655,6 +661,8 @@ EXTRA_FIELDS_BYTES_MAX = 64 * 1024
 """`extra-fields` of a sign-up, as JSON: anybody may send them. More: `validation-failed`."""
 
 assert MAIL_CONNECTIONS_MAX < MAIL_WAITING_MAX
+assert MAIL_CONNECTIONS_EPHEMERAL_MAX < MAIL_CONNECTIONS_MAX
+assert MAIL_WAITING_EPHEMERAL_MAX < MAIL_WAITING_MAX
 assert MAGIC_CODES_PER_EMAIL_MAX < MAGIC_CODES_READ_MAX
 
 RULE_FACTS_KEPT = 1_000
@@ -682,8 +690,12 @@ HINT_BYTES_MAX = 16 * 1024
 """A value in the `hint` of an error, as JSON. Larger: left out."""
 
 MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT = 60
-"""Codes sent to one address by all apps together: making more apps does not fill a mailbox. More:
-`rate-limited`."""
+"""Codes sent to one address by all apps that last together: having more apps does not fill a
+mailbox. More: `rate-limited`."""
+
+EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT = 20
+"""The same by all throw-away apps. Anybody can make one, so they are counted apart: nobody is kept
+from signing in to an app that lasts. More: `rate-limited`."""
 
 EPHEMERAL_SENDS_PER_HOUR = 300
 """E-mails of all throw-away apps of a server together: anybody can make one, so they would else be

@@ -41,6 +41,30 @@ def test_many_apps_do_not_fill_one_mailbox(play):
     play(scene)
 
 
+@pytest.mark.rule("A231")
+def test_throw_away_apps_lock_nobody_out_of_an_app_that_lasts(play):
+    async def scene(stage):
+        ins = SignIns(stage)
+        own = stage.app_id, stage.token
+        sent = 0
+        for _ in range(4):
+            await _throw_away(ins)
+            for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR):
+                answer = await ins.admin("send_magic_code", {"email": ANN})
+                sent += answer.status == 200
+        assert sent == limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT
+        assert answer.json()["type"] == "rate-limited"
+        stage.app_id, stage.token = own
+        for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR):
+            await ins.send()
+        assert [message.is_ephemeral for message in ins.mailbox.messages] == [
+            *[True] * sent,
+            *[False] * limits.MAGIC_CODE_SENDS_PER_HOUR,
+        ]
+
+    play(scene)
+
+
 @pytest.mark.rule("A211")
 def test_throw_away_apps_send_little_together(play):
     async def scene(stage):
