@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,30 +12,9 @@ import orjson
 import pytest
 from websockets.sync.client import connect
 
-TRICE = Path(sys.executable).with_name("trice")
+from support.serving import TRICE, serving
+
 WAIT_S = 20
-
-Serving = tuple[subprocess.Popen[str], str]
-
-
-@contextmanager
-def serving(data_dir: Path, *flags: str, **variables: str) -> Iterator[Serving]:
-    """A running server and its base URL; killed at the end if the test did not stop it."""
-    process = subprocess.Popen(
-        [TRICE, "serve", "--data-dir", data_dir, *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **variables},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("trice is ready at "), line
-        yield process, line.split()[-1]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -278,6 +278,15 @@ class Apps:
             if len(self._idle_ephemeral) > limits.EPHEMERAL_APPS_IDLE_MAX:
                 self._close_app(next(iter(self._idle_ephemeral.values())))
 
+    @property
+    def files(self) -> int:
+        """Databases whose files are open, or will be, or are not closed yet."""
+        return sum(self._files.values())
+
+    async def settled(self) -> None:
+        """Wait until nothing is being closed."""
+        await asyncio.gather(*self._closing.values(), return_exceptions=True)
+
     def forget_unwatched(self) -> None:
         """Free what only live queries need, in apps that have none."""
         for app in self._open.values():
@@ -387,7 +396,7 @@ class Apps:
             return False
         if is_ephemeral:
             return self._files[True] >= self._files_max // 2
-        return sum(self._files.values()) >= self._files_max
+        return self.files >= self._files_max
 
     def _close_app(self, app: App) -> None:
         """Begin to close; until it is done, `_open_database` of the same app waits: two writers
@@ -409,14 +418,14 @@ class Apps:
 
     async def _sweep_forever(self) -> None:
         while True:
-            self._close_old()
+            self.close_old()
             try:
                 await self._delete_expired()
             except Exception:
                 logger.exception("expired apps not found")
             await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
 
-    def _close_old(self) -> None:
+    def close_old(self) -> None:
         """Close what nobody has used for a while; of throw-away apps few are used twice."""
         now_ms = self._runtime.monotonic_ms()
         for app in list(self._open.values()):

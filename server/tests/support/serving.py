@@ -1,0 +1,42 @@
+"""`trice serve` as a process, for tests of what only a process does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TRICE = Path(sys.executable).with_name("trice")
+
+Serving = tuple[subprocess.Popen[str], str]
+
+
+@contextmanager
+def serving(
+    data_dir: Path, *flags: str, descriptors: int | None = None, **variables: str
+) -> Iterator[Serving]:
+    """A running server and its base URL; killed at the end if the test did not stop it.
+
+    descriptors   files it may have open, and may not ask for more
+    """
+    command: list[str | Path] = [TRICE, "serve", "--data-dir", data_dir, *flags]
+    if descriptors is not None:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("trice is ready at "), line
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
