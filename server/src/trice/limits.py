@@ -318,7 +318,7 @@ APP_SWEEP_INTERVAL_MS = 30_000
 once."""
 
 APPS_OPEN_MAX = 500
-"""App databases open at once, 0.4 MB each and more once used; those that nobody is connected to
+"""App databases open at once, 0.6 MB each and more once used; those that nobody is connected to
 close first. Those in use stay, up to what descriptors allow."""
 
 APP_IDLE_MS = 600_000
@@ -330,6 +330,10 @@ EPHEMERAL_APP_IDLE_MS = 60_000
 EPHEMERAL_APPS_IDLE_MAX = 32
 """Databases of throw-away apps that stay open although nobody uses them. More: the one used least
 recently closes."""
+
+EPHEMERAL_APPS_OPEN_MAX = 180
+"""Databases of throw-away apps open at once, those in use included, 0.6 MB each: anybody can make
+them and stay connected. More: `overloaded`."""
 
 APP_FILE_DESCRIPTORS = 12
 """Descriptors of one database: file and log for writer, short reads and READER_THREADS, the index
@@ -377,7 +381,7 @@ assert TX_STEPS_ON_LOOP < TX_STEPS_MAX
 assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
-assert EPHEMERAL_APPS_IDLE_MAX < APPS_OPEN_MAX
+assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX
 assert EPHEMERAL_APP_IDLE_MS <= APP_IDLE_MS
 assert 4 + 2 * READER_THREADS + 1 + 1 + READER_THREADS <= APP_FILE_DESCRIPTORS
 assert MESSAGE_BYTES_MAX < EPHEMERAL_BYTES_MAX

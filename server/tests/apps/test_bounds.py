@@ -82,6 +82,25 @@ def test_throw_away_apps_keep_no_app_that_lasts_from_being_opened(play):
     play(scene)
 
 
+@pytest.mark.rule("S103")
+def test_throw_away_apps_in_use_are_few_enough_for_memory(play, monkeypatch):
+    monkeypatch.setattr(limits, "EPHEMERAL_APPS_OPEN_MAX", 3)
+
+    async def scene(stage):
+        used = [(await stage.apps.create(title="x", life_ms=HOUR_MS))[0] for _ in range(3)]
+        with pytest.raises(Unavailable) as refused:
+            await stage.apps.create(title="x", life_ms=HOUR_MS)
+        assert refused.value.code == "overloaded"
+        for _ in range(5):
+            await stage.apps.create(title="lasts")
+        stage.apps.give_back(used[0])
+        await stage.apps.create(title="x", life_ms=HOUR_MS)
+        with pytest.raises(Unavailable):
+            await stage.apps.lend(used[0].id)
+
+    play(scene)
+
+
 @pytest.mark.rule("S104")
 def test_many_throw_away_apps_leave_few_databases_open(play, monkeypatch):
     monkeypatch.setattr(limits, "EPHEMERAL_APPS_IDLE_MAX", 4)

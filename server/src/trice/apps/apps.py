@@ -100,7 +100,7 @@ class Apps:
         """Open the registry of a data directory; its databases are opened when used.
 
         files_max   databases that the process has descriptors for; None: as many as there are
-        has_quotas  whether throw-away apps are bounded in rows, bytes and users
+        has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
         raises      Unavailable("data-unusable") when the registry is damaged, missing beside
                     databases, or of a newer version
         """
@@ -370,8 +370,8 @@ class Apps:
         """Wait until one more database may be opened, and count it.
 
         Beyond limits.APPS_OPEN_MAX those close that nobody uses; those in use stay. `files_max` is
-        never exceeded. Throw-away apps have half of it: nobody who makes many keeps the apps that
-        last from being opened.
+        never exceeded. Throw-away apps have half of it, and limits.EPHEMERAL_APPS_OPEN_MAX: nobody
+        who makes many keeps the apps that last from being opened.
 
         raises   Unavailable("overloaded") when all are in use
         """
@@ -392,11 +392,13 @@ class Apps:
 
     def _has_no_files(self, *, is_ephemeral: bool = False) -> bool:
         """Whether no database, or no throw-away one, may be opened besides those that are."""
-        if self._files_max is None:
-            return False
-        if is_ephemeral:
-            return self._files[True] >= self._files_max // 2
-        return self.files >= self._files_max
+        most = self._files_max
+        if not is_ephemeral:
+            return most is not None and self.files >= most
+        ephemeral = self._files[True]
+        return (most is not None and ephemeral >= most // 2) or (
+            self._has_quotas and ephemeral >= limits.EPHEMERAL_APPS_OPEN_MAX
+        )
 
     def _close_app(self, app: App) -> None:
         """Begin to close; until it is done, `_open_database` of the same app waits: two writers
