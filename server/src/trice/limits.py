@@ -331,9 +331,9 @@ EPHEMERAL_APPS_IDLE_MAX = 32
 """Databases of throw-away apps that stay open although nobody uses them. More: the one used least
 recently closes."""
 
-EPHEMERAL_APPS_OPEN_MAX = 180
-"""Databases of throw-away apps open at once, those in use included, 0.6 MB each: anybody can make
-them and stay connected. More: `overloaded`."""
+EPHEMERAL_APPS_OPEN_MAX = 100
+"""Databases of throw-away apps open at once, those in use included, 0.9 MB each with its thread:
+anybody can make them and stay connected. More: `overloaded`."""
 
 APP_FILE_DESCRIPTORS = 12
 """Descriptors of one database: file and log for writer, short reads and READER_THREADS, the index

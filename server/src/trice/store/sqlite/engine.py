@@ -93,7 +93,9 @@ class SqliteEngine:
         writer = Connection(str(path), Role.WRITER, can_create=can_create)
         try:
             _prepare(writer, runtime, system_attrs)
-            return cls(str(path), writer, runtime=runtime, quota=quota)
+            engine = cls(str(path), writer, runtime=runtime, quota=quota)
+            writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
+            return engine
         except BaseException:
             writer.close()
             raise
