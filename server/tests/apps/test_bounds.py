@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import threading
 import weakref
 from typing import Any
@@ -16,7 +17,7 @@ from trice import limits
 from trice.apps import registry
 from trice.apps.apps import Apps
 from trice.database import Database
-from trice.errors import InvalidInput, LimitExceeded, Unavailable
+from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import ADMIN
 from trice.rules.document import Rules
 from trice.server import files_for_apps
@@ -63,6 +64,54 @@ def test_making_apps_keeps_to_the_files_there_are(play):
         stage.apps.give_back(used[0])
         app, _ = await stage.apps.create(title="x")
         assert (stage.apps.files, app.users) == (3, 1)
+
+    play(scene)
+
+
+@pytest.mark.rule("S102", "S103", "H16")
+@pytest.mark.parametrize("seed", range(3))
+def test_files_are_counted_right_whatever_happens_at_once(play, seed):
+    draw = random.Random(seed)
+
+    async def come_and_go(stage, ids):
+        for _ in range(12):
+            try:
+                match draw.randrange(6):
+                    case 0:
+                        life_ms = draw.choice((None, HOUR_MS))
+                        app, _ = await stage.apps.create(title="x", life_ms=life_ms)
+                        ids.append(app.id)
+                        stage.apps.give_back(app)
+                    case 1 if len(ids) > 4:
+                        await stage.apps.delete(ids.pop(draw.randrange(len(ids))))
+                    case 2:
+                        stage.runtime.advance(limits.EPHEMERAL_APP_IDLE_MS)
+                        stage.apps.close_old()
+                    case 3:
+                        # Somebody who goes away while the app is being opened.
+                        lending = asyncio.ensure_future(stage.apps.lend(draw.choice(ids)))
+                        await asyncio.sleep(0)
+                        if not lending.cancel():
+                            stage.apps.give_back(await lending)
+                    case _:
+                        app = await stage.apps.lend(draw.choice(ids))
+                        await app.database.transact_admin(put(1), identity=ADMIN)
+                        stage.apps.give_back(app)
+            except (NotFound, Unavailable):
+                pass
+            assert stage.apps.files <= 4
+
+    async def scene(stage):
+        await stage.reopen(files_max=4)
+        ids = [await stage.make() for _ in range(3)]
+        await asyncio.gather(*(come_and_go(stage, ids) for _ in range(8)))
+        apps = stage.apps
+        await apps.close()
+        assert apps.files == 0
+        assert {name.removesuffix(".db") for name in stage.files()} == set(ids)
+        await stage.reopen()
+        for app_id in ids:
+            stage.apps.give_back(await stage.apps.lend(app_id))
 
     play(scene)
 

@@ -315,32 +315,34 @@ class Apps:
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for app in list(self._open.values()):
             self._close_app(app)
-        for outcome in await asyncio.gather(*self._closing.values(), return_exceptions=True):
-            if isinstance(outcome, Exception):
-                logger.error("app not closed %s", fields(reason=repr(outcome)), exc_info=outcome)
+        await self.settled()
         self._compiler.close()
         self._registry.close()
 
     def _begin_opening(self, row: AppRow) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._open_database(row))
         self._opening[row.id] = task
-        task.add_done_callback(lambda _: self._opening.pop(row.id, None))
         return task
 
     async def _open_database(self, row: AppRow) -> None:
-        await self._wait_closed(row.id)
-        is_ephemeral = row.expires_ms is not None
-        await self._take_files(is_ephemeral=is_ephemeral)
         try:
-            rules = await self._compiler.load(row.rules, is_open=row.is_open)
-            database = await self._database(row, rules)
-        except BaseException as failure:
-            self._files[is_ephemeral] -= 1
-            self._tell_failure(row.id, failure)
-            raise
-        self._failures.pop(row.id, None)
-        app = self._open[row.id] = App(row, database)
-        self._become_idle(app)
+            await self._wait_closed(row.id)
+            is_ephemeral = row.expires_ms is not None
+            await self._take_files(is_ephemeral=is_ephemeral)
+            try:
+                rules = await self._compiler.load(row.rules, is_open=row.is_open)
+                database = await self._database(row, rules)
+            except BaseException as failure:
+                self._files[is_ephemeral] -= 1
+                self._tell_failure(row.id, failure)
+                raise
+            self._failures.pop(row.id, None)
+            app = self._open[row.id] = App(row, database)
+            self._become_idle(app)
+        finally:
+            # Here and not in a callback: whoever finds it done, and the app closed again by then,
+            # would wait for it again without ever giving the callback its turn.
+            del self._opening[row.id]
 
     def _tell_failure(self, app_id: AppId, failure: BaseException) -> None:
         """Log why an app cannot be opened, once: its clients will ask again and again."""
@@ -405,13 +407,16 @@ class Apps:
         on one file would give the same transaction ids."""
         del self._open[app.id]
         self._idle_ephemeral.pop(app.id, None)
-        task = asyncio.get_running_loop().create_task(app.database.close())
-        self._closing[app.id] = task
-        task.add_done_callback(lambda _: self._closed(app))
+        self._closing[app.id] = asyncio.get_running_loop().create_task(self._close_database(app))
 
-    def _closed(self, app: App) -> None:
-        del self._closing[app.id]
-        self._files[app.is_ephemeral] -= 1
+    async def _close_database(self, app: App) -> None:
+        try:
+            await app.database.close()
+        except Exception:
+            logger.exception("app not closed %s", fields(app=app.id))
+        finally:
+            del self._closing[app.id]
+            self._files[app.is_ephemeral] -= 1
 
     async def _wait_closed(self, app_id: AppId) -> None:
         task = self._closing.get(app_id)
