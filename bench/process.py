@@ -48,6 +48,8 @@ SCHEMA = {
 def trice_command(data_dir: str) -> list[str]:
     """`trice serve` on a free port, by the Python (and the `PYTHONPATH`) of the bench."""
     options = ["--host", "127.0.0.1", "--port", "0", "--data-dir", data_dir]
+    # The bench measures what a server can do, not what a throw-away app may.
+    options.append("--no-ephemeral-quotas")
     return [sys.executable, "-m", "trice", "serve", *options]
 
 

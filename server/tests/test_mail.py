@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from dataclasses import replace
 from email.parser import BytesParser
 from email.policy import SMTP
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from support.mail_server import make_certificate, serve_mail
 from support.runtime import FakeRuntime
-from trice import limits, mail
+from trice import auth_limits, mail
 from trice.errors import InvalidInput, TriceError, Unavailable
 from trice.mail import LogMail, Message, SmtpMail, SmtpServer, build, make_mail, one_line
 
@@ -263,7 +264,7 @@ def test_a_sender_is_a_plain_address(sender):
 
 @pytest.mark.rule("A69")
 def test_a_mail_server_that_never_answers(monkeypatch):
-    monkeypatch.setattr(limits, "MAIL_TIMEOUT_MS", 50)
+    monkeypatch.setattr(auth_limits, "MAIL_TIMEOUT_MS", 50)
 
     async def scene():
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -277,8 +278,8 @@ def test_a_mail_server_that_never_answers(monkeypatch):
 
 @pytest.mark.rule("A69")
 def test_so_many_e_mails_wait_at_most(monkeypatch):
-    monkeypatch.setattr(limits, "MAIL_WAITING_MAX", 3)
-    monkeypatch.setattr(limits, "MAIL_CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(auth_limits, "MAIL_WAITING_MAX", 3)
+    monkeypatch.setattr(auth_limits, "MAIL_CONNECTIONS_MAX", 2)
     gate = asyncio.Event()
     started = []
 
@@ -300,6 +301,38 @@ def test_so_many_e_mails_wait_at_most(monkeypatch):
         await asyncio.gather(*tasks)
         await sending.send(CODE)
         assert len(started) == 4
+
+    asyncio.run(scene())
+
+
+@pytest.mark.rule("A232")
+def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
+    monkeypatch.setattr(auth_limits, "MAIL_CONNECTIONS_EPHEMERAL_MAX", 1)
+    monkeypatch.setattr(auth_limits, "MAIL_WAITING_EPHEMERAL_MAX", 3)
+    gate = asyncio.Event()
+    started = []
+
+    class Held(SmtpMail):
+        async def _deliver(self, message: Message) -> None:
+            started.append(message)
+            if message.is_ephemeral:
+                await gate.wait()
+
+    async def scene():
+        sending = Held(SmtpServer.parse("smtp://h"), sender=OWN, runtime=FakeRuntime())
+        strange = replace(CODE, is_ephemeral=True)
+        tasks = [asyncio.ensure_future(sending.send(strange)) for _ in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="too many are waiting"):
+            await sending.send(strange)
+        for _ in range(20):
+            await sending.send(CODE)
+        assert started == [strange, *[CODE] * 20]
+        gate.set()
+        await asyncio.gather(*tasks)
+        await sending.send(strange)
+        assert started.count(strange) == 4
 
     asyncio.run(scene())
 

@@ -52,6 +52,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
+        "auth_limits",
         "limits",
         "protocol",
     )

@@ -27,6 +27,7 @@ class Settings:
     sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
     is_open_by_default  apps made without rules may be read and written by anybody
     has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
+    has_ephemeral_quotas  whether throw-away apps are bounded in rows, bytes and users
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
     smtp_url            where e-mail goes, or None: codes are written to the log
@@ -52,6 +53,7 @@ class Settings:
     sample_dir: Path | None = None
     is_open_by_default: bool = False
     has_ephemeral_apps: bool = True
+    has_ephemeral_quotas: bool = True
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
     public_url: str | None = None

@@ -51,6 +51,7 @@ from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
 from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.quota import Quota
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
@@ -161,6 +162,8 @@ class Database:
         buckets: Buckets | None = None,
         slow_log: SlowLog | None = None,
         schema: Any = None,
+        can_create: bool = True,
+        quota: Quota | None = None,
     ) -> Database:
         """Open the app's file, or make it.
 
@@ -169,10 +172,15 @@ class Database:
         buckets  of the process; None: its own
         slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        raises   InvalidInput when the schema is wrong
+        can_create, quota, raises   as `SqliteEngine.open`; InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(
-            SqliteEngine.open, path, runtime=runtime, system_attrs=system_attrs()
+            SqliteEngine.open,
+            path,
+            runtime=runtime,
+            system_attrs=system_attrs(),
+            can_create=can_create,
+            quota=quota,
         )
         database = cls(
             engine,

@@ -1,5 +1,7 @@
 """Every bound in the system: name with its unit, value, reason. Nothing else invents a number.
 
+Those of signing in and e-mail are in `auth_limits`.
+
 It is one file because bounds are compared with each other: what happens at each is said beside it,
 and related ones are asserted against each other below.
 """
@@ -191,10 +193,6 @@ SESSIONS_MAX = 20_000
 SESSIONS_PER_ADDRESS_MAX = 10_000
 """Sessions open at once, 20 kB each, and those of one network address. More: 503."""
 
-DESCRIPTORS_FOR_FILES = 4_096
-"""Of the files and sockets the system allows, those kept from connections; a quarter if that is
-less. Connections beyond: as beyond HTTP_CONNECTIONS_MAX."""
-
 STOP_GRACE_MS = 5_000
 """At shutdown, how long sessions and writes get to finish."""
 
@@ -357,6 +355,11 @@ new attr makes the view anew (20 µs a column), and every connection parses it a
 ATTRS_PER_APP_MAX = 20_000
 """All attrs travel to every client in `init-ok`."""
 
+SCHEMA_PARSED_BYTES_MAX = 16 * 1024 * 1024
+"""How tables and indexes are made, as SQL, times the columns one transaction adds to a namespace
+that exists: SQLite parses all of it with each (20 to 90 ns a byte). More:
+`parameter-limit-exceeded`. A new namespace gets its columns at once and is not concerned."""
+
 NAME_BYTES_MAX = 255
 """UTF-8 bytes of a namespace or label."""
 
@@ -456,11 +459,68 @@ ENTITY_CACHE_BYTES_MAX = 16 * 1024 * 1024
 EPHEMERAL_APP_MS = 14 * 24 * 3600 * 1000
 """Life of a throw-away app (instant-http §5.6)."""
 
-APP_SWEEP_INTERVAL_MS = 3600 * 1000
-"""How often expired apps are looked for; they stop answering at once."""
+APP_SWEEP_INTERVAL_MS = 30_000
+"""How often databases are looked for that nobody uses, and expired apps; these stop answering at
+once."""
 
 APPS_OPEN_MAX = 500
-"""App databases open at once; the ones nobody is connected to close first."""
+"""App databases open at once, 0.6 MB each and more once used; those that nobody is connected to
+close first. Those in use stay, up to what descriptors allow."""
+
+APP_IDLE_MS = 600_000
+"""A database that nobody has used for this long is closed."""
+
+EPHEMERAL_APP_IDLE_MS = 60_000
+"""The same of a throw-away app."""
+
+EPHEMERAL_APPS_IDLE_MAX = 32
+"""Databases of throw-away apps that stay open although nobody uses them. More: the one used least
+recently closes."""
+
+EPHEMERAL_APPS_OPEN_MAX = 100
+"""Databases of throw-away apps open at once, those in use included, 0.9 MB each with its thread:
+anybody can make them and stay connected. More: `overloaded`."""
+
+APP_FILE_DESCRIPTORS = 12
+"""Descriptors of one database: file and log for writer, short reads and READER_THREADS, the index
+of the log, a temporary file each for writer and readers."""
+
+DESCRIPTORS_WANTED = 65_536
+"""Descriptors that a server asks the system for when it starts; it takes what it may have."""
+
+DESCRIPTORS_FOR_APPS = 0.5
+"""Share of them that databases may use. The rest is for connections, so that the server can always
+be spoken to. Beyond: `overloaded`."""
+
+DESCRIPTORS_SPARE = 64
+"""Of the rest, those kept from connections for the log, the registry and what starting opened; a
+sixteenth if that is less. Connections beyond: as beyond HTTP_CONNECTIONS_MAX."""
+
+APP_ROWS_KEPT = 2_000
+"""Rows of the registry kept decoded, with rules and settings; those used last."""
+
+APP_ROWS_KEPT_BYTES_MAX = 16 * 1024 * 1024
+"""Their JSON; decoded it takes about five times as much."""
+
+RULES_KEPT_BYTES_MAX = 1024 * 1024
+"""JSON of the rules documents whose programs are kept for when their app is opened again; those
+used last. The programs take some fifty times as much."""
+
+APP_FAILURES_TOLD_MAX = 1_000
+"""Apps of which it is remembered that the log has said why they cannot be opened."""
+
+REGISTRY_CHECKED_BYTES_MAX = 16 * 1024 * 1024
+"""A platform.db that is read through at start, to find damage: 10 ms for so much. Larger ones are
+not."""
+
+EPHEMERAL_ROWS_MAX = 50_000
+"""Entities and links of a throw-away app. More: `app-quota-exceeded`."""
+
+EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
+"""Its file, the log of transactions included. More: `app-quota-exceeded`."""
+
+EPHEMERAL_USERS_MAX = 200
+"""Connections and requests that use a throw-away app at a time. More: `app-quota-exceeded`."""
 
 assert HTTP_CONNECTIONS_PER_ADDRESS_MAX < HTTP_CONNECTIONS_MAX
 assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_PER_ADDRESS_MAX < UNFINISHED_BYTES_MAX
@@ -483,12 +543,30 @@ assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
 assert QUERY_BYTES_MAX < SESSION_QUERIES_BYTES_MAX
 assert READER_THREADS_OF_NETWORK < READER_THREADS
 assert READS_WAITING_OF_NETWORK_MAX < READS_WAITING_MAX
+assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX
+assert EPHEMERAL_APP_IDLE_MS <= APP_IDLE_MS
+assert 4 + 2 * READER_THREADS + 1 + 1 + READER_THREADS <= APP_FILE_DESCRIPTORS
+assert MESSAGE_BYTES_MAX < EPHEMERAL_BYTES_MAX
 
 # --- rules -------------------------------------------------------------------------------------
 
 RULES_EXPRESSIONS_MAX = 2_000
 """Expressions of one document, those a namespace takes from `$default` included; about 0.2 ms
 each to compile. More: `validation-failed`."""
+
+RULES_PARTS_MAX = 100_000
+"""Parts of all these expressions together, their binds counted at each use: 4 µs and 250 bytes each
+to compile. More: `validation-failed`."""
+
+RULES_BYTES_MAX = 256 * 1024
+"""A rules document, as JSON; large apps have 20 kB. Larger: `validation-failed`."""
+
+RULES_VALUES_MAX = 10_000
+"""Objects, lists and other values in it, 64 bytes each once read. More: `validation-failed`."""
+
+RULES_SAVES_WAITING_MAX = 100
+"""Documents waiting to be compiled, half a second each at most; they are compiled one at a time.
+More: `overloaded`."""
 
 RATE_LIMIT_CAPACITY_MAX = 1_000_000_000
 """Tokens in one bucket, and tokens refilled at once. More: `validation-failed`."""
@@ -535,178 +613,9 @@ RATE_BUCKETS_MAX = 100_000
 """Buckets of rate limits kept, 200 bytes each. More: those are forgotten first that are
 full or will be soonest, of the app that has most."""
 
-CODE_EXPIRY_MINUTES = 1_440
-"""How long a magic code works unless the app sets less (instant-http §1.3)."""
-
 CEL_TRACE_NOTES_MAX = 10_000
 """Values of parts that a traced evaluation notes (loops: one for each item). Later ones are not
 shown."""
-
-# --- passwords and passkeys ------------------------------------------------------------------
-
-PASSWORD_BYTES_MIN = 8
-PASSWORD_BYTES_MAX = 1_024
-"""UTF-8 bytes of a password, normalised. Outside: `validation-failed`."""
-
-PASSWORD_SURPRISES_MIN = 5
-"""Characters that neither repeat nor follow from the one before (`abcdefgh` has 1), and different
-characters. Fewer of either: `validation-failed`."""
-
-PASSWORD_HASH_MEMORY_KIB = 19_456
-PASSWORD_HASH_PASSES = 2
-PASSWORD_HASH_LANES = 1
-"""Cost of argon2id: OWASP's first choice (Password Storage Cheat Sheet), 19 MiB and 40 ms. RFC
-9106's second choice, 64 MiB, would double the memory of an idle server for each sign-in."""
-
-PASSWORD_HASH_BYTES = 32
-PASSWORD_SALT_BYTES = 16
-"""As RFC 9106 §4 recommends."""
-
-PASSWORD_HASHES_AT_ONCE = 2
-"""Hashes computed at the same time, each on a thread with its own memory. More wait."""
-
-PASSWORD_HASHES_WAITING_MAX = 100
-"""Hashes under way or waiting, two seconds of work. More: `overloaded`."""
-
-PASSWORD_TRIES_PER_HOUR = 20
-"""Passwords tried for one account of an app. More: `rate-limited`."""
-
-PASSWORD_TRIES_PER_HOUR_OF_IP = 300
-"""Passwords tried or set from one network address, whole offices included. More: `rate-limited`."""
-
-PASSKEY_REQUESTS_PER_HOUR_OF_IP = 1_200
-"""Requests about passkeys from one address; a sign-in takes two. More: `rate-limited`."""
-
-PASSKEY_CHALLENGE_BYTES = 32
-"""Randomness of a challenge; WebAuthn asks for 16 at least."""
-
-PASSKEY_CHALLENGE_MS = 5 * 60 * 1000
-"""How long a passkey ceremony may take. Later: `record-expired`."""
-
-PASSKEY_CHALLENGES_MAX = 10_000
-"""Outstanding challenges of an app. More: the oldest are forgotten."""
-
-PASSKEY_CHALLENGES_SWEPT = 100
-"""Expired or surplus challenges removed when one is made: more than are made, so few stay."""
-
-PASSKEYS_PER_USER_MAX = 50
-"""Passkeys of one user. More: `parameter-limit-exceeded`."""
-
-PASSKEY_RESPONSE_BYTES_MAX = 64 * 1024
-"""What an authenticator answers, as JSON; real ones are below 8 KiB. More: `param-malformed`."""
-
-PASSKEY_ID_BYTES_MAX = 750
-"""A credential's id; its text must fit an index. Real ones are below 300. More:
-`validation-failed`."""
-
-PASSKEY_KEY_BYTES_MAX = 2_048
-"""A credential's public key; RSA of 4,096 bits has 530. More: `validation-failed`."""
-
-PASSKEY_NAME_CHARS_MAX = 100
-"""What a user calls a passkey. Longer: `param-malformed`."""
-
-assert PASSKEY_ID_BYTES_MAX * 4 // 3 < INDEXED_VALUE_BYTES_MAX
-assert PASSWORD_HASHES_AT_ONCE < PASSWORD_HASHES_WAITING_MAX
-
-# --- sign-in with providers (OAuth) ------------------------------------------------------------
-
-URL_CHARS_MAX = 8_192
-"""An address to return to, or of a provider. Longer: not authorized."""
-
-HOST_CHARS_MAX = 255
-"""Of an authorized origin; names on the internet are no longer."""
-
-ORIGINS_MAX = 200
-"""Authorized origins of an app. More: `validation-failed`."""
-
-TEST_USERS_MAX = 100
-"""Test users of an app. More: `validation-failed`."""
-
-EMAIL_TEMPLATE_CHARS_MAX = 200_000
-"""Subject or body of an e-mail template. Longer: `validation-failed`."""
-
-OAUTH_CLIENTS_MAX = 200
-"""OAuth clients of an app, and providers. More: `validation-failed`."""
-
-OAUTH_TEXT_CHARS_MAX = 2_048
-"""A name, id or parameter of OAuth other than an address or a token. Longer: refused."""
-
-OAUTH_SECRET_CHARS_MAX = 16_384
-"""A client secret; a private key as PEM has up to 3,300. Longer: refused."""
-
-OAUTH_META_BYTES_MAX = 64 * 1024
-"""`meta` of an OAuth client, as JSON. Larger: refused."""
-
-OAUTH_REDIRECT_MINUTES = 10
-"""From the start of a sign-in to its callback, in whole minutes (instant-http §1.6)."""
-
-OAUTH_CODE_MINUTES = 5
-"""From the callback to the exchange of the code, in whole minutes (instant-http §1.6)."""
-
-OAUTH_COOKIE_SECONDS = 3_600
-"""Life of the cookie that ties callback and start to one browser."""
-
-OAUTH_SWEEP_MAX = 20
-"""Sign-ins begun and never finished that one new start deletes. It adds one: they stay bounded by
-what the limits of requests allow in ten minutes."""
-
-OAUTH_FORM_BYTES_MAX = 64 * 1024
-"""Body of a callback or token request sent as a form. Larger: refused."""
-
-OAUTH_FORM_FIELDS_MAX = 50
-"""Fields of such a form. More: refused."""
-
-OAUTH_CALLS_PER_ADDRESS = 300
-OAUTH_CALLS_PERIOD_MS = 600_000
-"""Requests of one network address to the OAuth routes. More: `rate-limited`."""
-
-ID_TOKEN_CHARS_MAX = 16_384
-"""An id_token; those of providers have one to three thousand. Longer: refused unread."""
-
-ID_TOKEN_LEEWAY_S = 60
-"""How far the clock of a provider may be from ours."""
-
-JWKS_KEYS_MAX = 100
-"""Public keys of one provider that are looked at."""
-
-OUTGOING_TIMEOUT_MS = 10_000
-"""One request to a provider, redirects included. Longer: `oauth-error`."""
-
-OUTGOING_BYTES_MAX = 512 * 1024
-"""Its answer. Larger: `oauth-error`."""
-
-OUTGOING_CALLS_MAX = 64
-"""Requests to providers running at once. More: `overloaded`."""
-
-OUTGOING_CALLS_PER_APP_MAX = 16
-OUTGOING_CALLS_PER_HOST_MAX = 32
-OUTGOING_CALLS_EPHEMERAL_MAX = 32
-"""Those for one app, to one host, and for all throw-away apps together: a provider that does not
-answer costs nobody else. More: `overloaded`."""
-
-OUTGOING_REDIRECTS_MAX = 3
-"""Redirects followed for one document, on the same host. More: `oauth-error`."""
-
-assert OUTGOING_CALLS_PER_APP_MAX < OUTGOING_CALLS_EPHEMERAL_MAX < OUTGOING_CALLS_MAX
-assert OUTGOING_CALLS_PER_HOST_MAX < OUTGOING_CALLS_MAX
-
-PROVIDER_DOCUMENTS_MAX = 512
-"""Discovery documents and key sets kept. More: the app that has most loses its oldest."""
-
-PROVIDER_DOCUMENTS_BYTES_MAX = 8 * 1024 * 1024
-"""What is kept of them, all together; real ones take 1 to 5 kB. More: as above."""
-
-JWK_MEMBER_CHARS_MAX = 4_096
-"""A text in a public key; the modulus of RSA with 16,384 bits has 2,731. Longer: no key."""
-
-PROVIDER_DOCUMENT_MS = 3_600_000
-"""How long they are believed."""
-
-PROVIDER_RETRY_MS = 10_000
-"""A document that could not be had is not asked for again before."""
-
-PROVIDER_KEYS_RETRY_MS = 60_000
-"""A token names an unknown key: the key set is read again, this often at most."""
 
 JUDGED_STEPS_ON_LOOP = 30_000
 """Steps of evaluations, ten more for each row, that rules in Python take in one read on the loop
@@ -722,44 +631,6 @@ RULE_REF_STEPS = 300
 RULE_MEMO_MAX = 10_000
 """Entities, references and judgements remembered while one state is judged; beyond, they are read
 again."""
-
-# --- sign-in and e-mail ------------------------------------------------------------------------
-
-MAGIC_CODE_SENDS_PER_HOUR = 20
-"""Codes sent to one address of an app. More: `rate-limited` (instant-http §6.4)."""
-
-MAGIC_CODE_VERIFIES_PER_HOUR = 20
-"""Tries to use a code of one address of an app; with a million codes of which five work, an
-attacker needs ten months for an even chance. More: `rate-limited`."""
-
-MAGIC_CODES_PER_EMAIL_MAX = 5
-"""Codes of one address that work at a time. More: the oldest stops working."""
-
-MAGIC_CODES_READ_MAX = 1_000
-"""Codes of one address that are looked at; only imported data can hold so many."""
-
-SIGN_INS_PER_ADDRESS_PER_HOUR = 600
-"""Codes asked for, codes tried and guests made (each counted for itself) from one network address:
-an office behind one router passes, a script does not. More: `rate-limited`."""
-
-TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE = 12_000
-"""Refresh tokens looked up or signed out from one network address: a web server asks for each page
-it renders. More: `rate-limited`."""
-
-MAIL_CONNECTIONS_MAX = 10
-"""E-mails handed to the mail server at a time; the others wait."""
-
-MAIL_WAITING_MAX = 200
-"""E-mails being sent or waiting. More: `email-send-failed`."""
-
-MAIL_TIMEOUT_MS = 20_000
-"""An e-mail is handed over by then, or `email-send-failed`."""
-
-EXTRA_FIELDS_BYTES_MAX = 64 * 1024
-"""`extra-fields` of a sign-up, as JSON: anybody may send them. More: `validation-failed`."""
-
-assert MAIL_CONNECTIONS_MAX < MAIL_WAITING_MAX
-assert MAGIC_CODES_PER_EMAIL_MAX < MAGIC_CODES_READ_MAX
 
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each); the ones used least recently leave first."""
@@ -794,14 +665,6 @@ RULE_CASES_MAX = 5_000
 
 HINT_BYTES_MAX = 16 * 1024
 """A value in the `hint` of an error, as JSON. Larger: left out."""
-
-MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT = 60
-"""Codes sent to one address by all apps together: making more apps does not fill a mailbox. More:
-`rate-limited`."""
-
-EPHEMERAL_SENDS_PER_HOUR = 300
-"""E-mails of all throw-away apps of a server together: anybody can make one, so they would else be
-a way to send mail in the operator's name. More: `rate-limited`."""
 
 EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR = 1_000
 """Throw-away apps made from one network address, 0.3 MB of disk each; test suites make hundreds.

@@ -9,6 +9,7 @@ source   instant-http §6.1; spec/auth.md A67-A76
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from trice import limits
+from trice import auth_limits
 from trice.errors import InvalidInput, Unavailable, invalid
 from trice.log import fields
 from trice.runtime import Runtime, new_uuid
@@ -35,9 +36,10 @@ _BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 class Message:
     """One e-mail to one person.
 
-    to         checked address
-    name       shown as its sender
-    sender     address it should come from; None: the server's own
+    to            checked address
+    name          shown as its sender
+    sender        address it should come from; None: the server's own
+    is_ephemeral  from a throw-away app: it waits behind others of that kind only
     """
 
     to: str
@@ -46,6 +48,7 @@ class Message:
     body_html: str
     body_text: str
     sender: str | None = None
+    is_ephemeral: bool = False
 
 
 class Mail(Protocol):
@@ -119,9 +122,10 @@ class SmtpServer:
 
 
 class SmtpMail:
-    """Sends through one mail server, limits.MAIL_CONNECTIONS_MAX messages at a time.
+    """Sends through one mail server, auth_limits.MAIL_CONNECTIONS_MAX messages at a time.
 
-    Holds how many messages wait; beyond limits.MAIL_WAITING_MAX they are refused.
+    Holds how many messages wait; beyond auth_limits.MAIL_WAITING_MAX they are refused. Those of
+    throw-away apps have a share of both, so that they keep no others waiting.
     """
 
     def __init__(self, server: SmtpServer, *, sender: str, runtime: Runtime) -> None:
@@ -129,22 +133,30 @@ class SmtpMail:
         self._server = server
         self._sender = sender
         self._runtime = runtime
-        self._turns = asyncio.Semaphore(limits.MAIL_CONNECTIONS_MAX)
+        self._turns = asyncio.Semaphore(auth_limits.MAIL_CONNECTIONS_MAX)
+        self._ephemeral_turns = asyncio.Semaphore(auth_limits.MAIL_CONNECTIONS_EPHEMERAL_MAX)
         self._waiting = 0
+        self._ephemeral_waiting = 0
 
     async def send(self, message: Message) -> None:
         """See `Mail.send`. A custom sender that the mail server refuses is replaced by our own."""
-        if self._waiting >= limits.MAIL_WAITING_MAX:
+        is_full = self._waiting >= auth_limits.MAIL_WAITING_MAX
+        if message.is_ephemeral:
+            is_full |= self._ephemeral_waiting >= auth_limits.MAIL_WAITING_EPHEMERAL_MAX
+        if is_full:
             raise _failed("too many are waiting to be sent")
         self._waiting += 1
+        self._ephemeral_waiting += message.is_ephemeral
+        turns = self._ephemeral_turns if message.is_ephemeral else contextlib.nullcontext()
         try:
-            async with asyncio.timeout(limits.MAIL_TIMEOUT_MS / 1000), self._turns:
+            async with asyncio.timeout(auth_limits.MAIL_TIMEOUT_MS / 1000), turns, self._turns:
                 await self._send_or_replace(message)
         except TimeoutError as cause:
             logger.warning("e-mail not sent %s", fields(reason="timeout", host=self._server.host))
             raise _failed("the mail server did not answer in time") from cause
         finally:
             self._waiting -= 1
+            self._ephemeral_waiting -= message.is_ephemeral
 
     async def _send_or_replace(self, message: Message) -> None:
         # Loaded by the first e-mail: a server without users need not carry it (1 MB).
@@ -187,7 +199,7 @@ class SmtpMail:
             password=server.password,
             use_tls=server.is_tls,
             start_tls=False if server.is_tls else _START_TLS[server.start_tls],
-            timeout=limits.MAIL_TIMEOUT_MS / 1000,
+            timeout=auth_limits.MAIL_TIMEOUT_MS / 1000,
         )
 
     def _senders(self, message: Message) -> tuple[str, str]:

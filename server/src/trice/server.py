@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
 import gc
 import logging
+import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import uvicorn
@@ -25,6 +26,7 @@ from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.routes import build_app
 from trice.apps.apps import Apps, rule_warnings
+from trice.apps.data_dir import claim_data_dir
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -93,13 +95,16 @@ class Server:
         on_ready  called once with the base URL and the sample apps
         """
         settings = self.settings
-        lock = lock_data_dir(settings.data_dir)
+        os.umask(0o077)  # whatever is made from here on is nobody else's to read
+        lock = claim_data_dir(settings.data_dir)
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         apps = Apps(
             settings.data_dir,
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
             slow_log=slow_log,
+            files_max=files_for_apps(take_descriptors()),
+            has_quotas=settings.has_ephemeral_quotas,
         )
         hub = Hub(
             apps=apps,
@@ -186,7 +191,7 @@ class Server:
         samples = []
         for dist in built:
             name = dist.parent.name
-            app_id = await apps.find_or_create_open(f"sample: {name}")
+            app_id = await apps.open_sample(name)
             rules = dist.parent / "rules.json"
             if rules.exists():
                 await apps.set_rules(app_id, read_json(rules))
@@ -237,18 +242,22 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def lock_data_dir(data_dir: Path) -> IO[bytes]:
-    """Claim the folder for this process until the file returned is closed, or the process ends.
-
-    raises  OSError when another server has it: two writers would give the same transaction ids
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    lock = (data_dir / "lock").open("wb")
+def take_descriptors() -> int:
+    """Raise the number of files this process may have open, as far as it is allowed; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.DESCRIPTORS_WANTED
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits.DESCRIPTORS_WANTED if soft == resource.RLIM_INFINITY else soft
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as cause:
-        lock.close()
-        raise OSError(
-            cause.errno, "another trice server is using this data directory", str(data_dir)
-        ) from cause
-    return lock
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # some systems have a bound of their own below the hard one
+        return soft
+    return wanted
+
+
+def files_for_apps(descriptors: int) -> int:
+    """How many databases may be open in a process with so many descriptors; at least one."""
+    share = int(descriptors * limits.DESCRIPTORS_FOR_APPS)
+    return max(share // limits.APP_FILE_DESCRIPTORS, 1)

@@ -22,6 +22,7 @@ class Stage:
     """The application, one open app in it, and its admin token."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.runtime = FakeRuntime()
         self.apps = Apps(settings.data_dir, runtime=self.runtime, is_open_by_default=False)
         self.hub = Hub(apps=self.apps, runtime=self.runtime)

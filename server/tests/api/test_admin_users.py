@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.sign_in import NICKNAMES, UNKNOWN, SignIns, problem
-from trice import limits
+from trice import auth_limits
 
 ANN = "ann@example.com"
 BOB = "bob@example.com"
@@ -99,7 +99,7 @@ def test_codes_for_the_admin(play):
         for each in (code, sent):
             answer = await ins.runtime("verify_magic_code", email=ANN, code=each)
             assert answer.status == 200
-        for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR - 1):
+        for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR - 1):
             assert (await ins.admin("send_magic_code", {"email": ANN})).status == 200
         answer = await ins.admin("send_magic_code", {"email": ANN})
         assert (answer.status, answer.json()["type"]) == (429, "rate-limited")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.sign_in import UNKNOWN, SignIns, problem, user_with_code
-from trice import limits
+from trice import auth_limits
 from trice.errors import Unavailable, invalid
 from trice.rate_limit import RateLimit
 
@@ -21,15 +21,15 @@ SMALL = RateLimit(3, 3, 60_000)
 def test_sends_are_limited_per_address(play):
     async def scene(stage):
         ins = SignIns(stage)
-        for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR):
+        for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR):
             await ins.send()
         answer = await ins.runtime("send_magic_code", email=ANN)
         assert (answer.status, answer.json()["type"]) == (429, "rate-limited")
         message = answer.json()["message"]
         assert message.startswith("Too many verification codes requested for this email")
         hint = answer.json()["hint"]
-        assert hint["retry-after"] == 3_600_000 / limits.MAGIC_CODE_SENDS_PER_HOUR
-        assert len(ins.mailbox.messages) == limits.MAGIC_CODE_SENDS_PER_HOUR
+        assert hint["retry-after"] == 3_600_000 / auth_limits.MAGIC_CODE_SENDS_PER_HOUR
+        assert len(ins.mailbox.messages) == auth_limits.MAGIC_CODE_SENDS_PER_HOUR
         await ins.send(BOB)
         stage.runtime.advance(hint["retry-after"])
         await ins.send()
@@ -43,7 +43,7 @@ def test_guessing_is_limited_and_ends_the_right_code_too(play):
         ins = SignIns(stage)
         code = await ins.send()
         wrong = f"{(int(code) + 1) % 1_000_000:06d}"
-        for _ in range(limits.MAGIC_CODE_VERIFIES_PER_HOUR):
+        for _ in range(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR):
             answer = await ins.runtime("verify_magic_code", email=ANN, code=wrong)
             assert problem(answer)[1] == "record-not-found"
         answer = await ins.runtime("verify_magic_code", email=ANN, code=code)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.sign_in import UNKNOWN, SignIns, problem
-from trice import limits
+from trice import auth_limits
 from trice.rate_limit import RateLimit
 
 EMAILS = [f"{name}@example.com" for name in ("ann", "bob", "cy")]
@@ -37,7 +37,7 @@ class Model:
     def add_code(self, email: str, code: str, now_ms: int) -> None:
         mine = [each for each in self.codes if each[0] == email]
         fresh = [each for each in mine if now_ms - each[2] < (EXPIRY_MINUTES + 1) * MINUTE_MS]
-        kept = fresh[-(limits.MAGIC_CODES_PER_EMAIL_MAX - 1) :]
+        kept = fresh[-(auth_limits.MAGIC_CODES_PER_EMAIL_MAX - 1) :]
         self.codes = [each for each in self.codes if each[0] != email] + kept
         self.codes.append((email, code, now_ms))
 

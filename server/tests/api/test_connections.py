@@ -359,7 +359,7 @@ def test_a_body_that_the_server_does_not_read_yet_is_not_late():
 
 @pytest.mark.rule("H39")
 @pytest.mark.parametrize(
-    ("allowed", "sockets"), [(1_024, 768), (100_000, 95_904), (resource.RLIM_INFINITY, 24_000)]
+    ("allowed", "sockets"), [(1_024, 448), (100_000, 49_936), (resource.RLIM_INFINITY, 24_000)]
 )
 def test_files_keep_their_part_of_the_descriptors(monkeypatch, allowed, sockets):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.identity_provider import oauth_scene
-from trice import limits
+from trice import auth_limits
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 SECRET = "s" * 40
@@ -119,7 +119,7 @@ def test_secrets_are_stored_sealed_and_never_shown(play):
             assert answer.status == 200
             assert SECRET.encode() not in answer.body
             assert b"ecret" not in answer.body
-        too_long = {"client_secret": "geheim" * limits.OAUTH_SECRET_CHARS_MAX}
+        too_long = {"client_secret": "geheim" * auth_limits.OAUTH_SECRET_CHARS_MAX}
         refused = await ask(stage, "POST", f"oauth_clients/{row['id']}", too_long)
         assert b"geheim" not in refused.body
 
@@ -193,7 +193,7 @@ def test_a_deleted_client_is_gone_with_its_sign_ins(play):
         ({"client_id": 7}, "validation-failed"),
         ({"client_secret": ["x"]}, "validation-failed"),
         ({"meta": "x"}, "validation-failed"),
-        ({"meta": {"a": "x" * limits.OAUTH_META_BYTES_MAX}}, "validation-failed"),
+        ({"meta": {"a": "x" * auth_limits.OAUTH_META_BYTES_MAX}}, "validation-failed"),
         ({"use_shared_credentials": True}, "validation-failed"),
     ],
 )
@@ -226,7 +226,7 @@ def test_github_needs_no_discovery_endpoint(play):
 @pytest.mark.rule("A144")
 def test_clients_and_providers_are_few(play, monkeypatch):
     async def scene(stage):
-        monkeypatch.setattr(limits, "OAUTH_CLIENTS_MAX", 1)
+        monkeypatch.setattr(auth_limits, "OAUTH_CLIENTS_MAX", 1)
         answer = await ask(stage, "POST", "oauth_service_providers", {"provider_name": "x"})
         assert "at most 1 providers" in answer.json()["message"]
         body = {"client_name": "x", "provider_id": stage.client["provider_id"]}
@@ -244,7 +244,7 @@ def test_origins_are_added_once_and_deleted(play, monkeypatch):
         assert origin["params"] == ["app.example:3000"]
         again = (await stage.manage("POST", "authorized_redirect_origins", given))["origin"]
         assert again == origin
-        monkeypatch.setattr(limits, "ORIGINS_MAX", 2)
+        monkeypatch.setattr(auth_limits, "ORIGINS_MAX", 2)
         more = {"service": "generic", "params": ["more.example"]}
         answer = await ask(stage, "POST", "authorized_redirect_origins", more)
         assert "at most 2 authorized origins" in answer.json()["message"]
@@ -334,7 +334,11 @@ def test_the_template_is_set_read_and_removed(play):
         ({"subject": "no variable"}, "validation-failed", ["subject"]),
         ({"subject": "{code}\r\nBcc: all@x.org"}, "validation-failed", ["subject"]),
         ({"body": "no variable"}, "validation-failed", ["body"]),
-        ({"body": "{code}" + "x" * limits.EMAIL_TEMPLATE_CHARS_MAX}, "validation-failed", ["body"]),
+        (
+            {"body": "{code}" + "x" * auth_limits.EMAIL_TEMPLATE_CHARS_MAX},
+            "validation-failed",
+            ["body"],
+        ),
         ({"sender-email": "nobody"}, "param-malformed", ["body", "sender-email"]),
     ],
 )
@@ -359,7 +363,7 @@ def test_test_users_come_and_go(play, monkeypatch):
         assert await stage.manage("GET", "test_users") == {"test-users": [made]}
         answer = await ask(stage, "POST", "test_users", given)
         assert answer.json()["type"] == "record-not-unique"
-        monkeypatch.setattr(limits, "TEST_USERS_MAX", 1)
+        monkeypatch.setattr(auth_limits, "TEST_USERS_MAX", 1)
         answer = await ask(stage, "POST", "test_users", {"email": "b@x.org", "code": "123456"})
         assert "at most 1 test users" in answer.json()["message"]
         assert (await stage.manage("DELETE", "test_users", {"id": made["id"]}))["test-user"] == made

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from support.sign_in import SignIns, problem
-from trice import limits
+from trice import auth_limits, limits
 from trice.mail import Message, build
 
 ANN = "ann@example.com"
@@ -31,12 +31,38 @@ def test_many_apps_do_not_fill_one_mailbox(play):
         sent = 0
         for _ in range(5):
             await ins.use_app()
-            for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR):
+            for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR):
                 answer = await ins.runtime("send_magic_code", email=ANN)
                 sent += answer.status == 200
-        assert sent == limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT == len(ins.mailbox.messages)
+        assert (
+            sent == auth_limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT == len(ins.mailbox.messages)
+        )
         assert answer.json()["type"] == "rate-limited"
         await ins.send("bob@example.com")
+
+    play(scene)
+
+
+@pytest.mark.rule("A231")
+def test_throw_away_apps_lock_nobody_out_of_an_app_that_lasts(play):
+    async def scene(stage):
+        ins = SignIns(stage)
+        own = stage.app_id, stage.token
+        sent = 0
+        for _ in range(4):
+            await _throw_away(ins)
+            for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR):
+                answer = await ins.admin("send_magic_code", {"email": ANN})
+                sent += answer.status == 200
+        assert sent == auth_limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT
+        assert answer.json()["type"] == "rate-limited"
+        stage.app_id, stage.token = own
+        for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR):
+            await ins.send()
+        assert [message.is_ephemeral for message in ins.mailbox.messages] == [
+            *[True] * sent,
+            *[False] * auth_limits.MAGIC_CODE_SENDS_PER_HOUR,
+        ]
 
     play(scene)
 
@@ -52,7 +78,7 @@ def test_throw_away_apps_send_little_together(play):
             for number in range(50):
                 body = {"email": f"victim{app}-{number}@example.com"}
                 sent += (await ins.admin("send_magic_code", body)).status == 200
-        assert sent == limits.EPHEMERAL_SENDS_PER_HOUR
+        assert sent == auth_limits.EPHEMERAL_SENDS_PER_HOUR
         stage.app_id, stage.token = own
         await ins.send()
 
@@ -109,7 +135,7 @@ def test_a_test_e_mail_goes_to_people_of_the_app(play):
         await stage.ask("POST", f"/dash/apps/{stage.app_id}/test_users", body, stage.admin())
         wanted["to"] = body["email"]
         assert (await stage.ask("POST", target, wanted, stage.admin())).status == 200
-        for _ in range(limits.MAGIC_CODE_SENDS_PER_HOUR):
+        for _ in range(auth_limits.MAGIC_CODE_SENDS_PER_HOUR):
             answer = await stage.ask("POST", target, wanted, stage.admin())
         assert answer.json()["type"] == "rate-limited"
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from support.sign_in import NICKNAMES, UNKNOWN, SignIns, problem
-from trice import limits
+from trice import auth_limits, limits
 
 ANN = "ann@example.com"
 EVE = "eve@example.com"
@@ -25,8 +25,8 @@ def test_a_hundred_at_once_use_a_code_once(play):
         tries = [ins.runtime("verify_magic_code", email=ANN, code=code) for _ in range(100)]
         statuses = [answer.status for answer in await asyncio.gather(*tries)]
         assert statuses.count(200) == 1
-        assert statuses.count(400) == limits.MAGIC_CODE_VERIFIES_PER_HOUR - 1
-        assert statuses.count(429) == 100 - limits.MAGIC_CODE_VERIFIES_PER_HOUR
+        assert statuses.count(400) == auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR - 1
+        assert statuses.count(429) == 100 - auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR
         assert len(await ins.rows("$users")) == 1
 
     play(scene)
@@ -43,7 +43,7 @@ def test_guesses_count_for_the_account_from_wherever_they_come(play):
             body = {"app-id": stage.app_id, "email": email, "code": f"{number:06d}"}
             answer = await stage.ask("POST", VERIFY, body, headers)
             refused += answer.status == 429
-        assert refused == 60 - limits.MAGIC_CODE_VERIFIES_PER_HOUR
+        assert refused == 60 - auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR
 
     play(scene, trusted_proxies=1)
 
@@ -52,7 +52,7 @@ def test_guesses_count_for_the_account_from_wherever_they_come(play):
 def test_a_used_up_limit_is_not_forgotten_in_a_flood(play, monkeypatch):
     async def scene(stage):
         ins = SignIns(stage)
-        for _ in range(limits.MAGIC_CODE_VERIFIES_PER_HOUR):
+        for _ in range(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR):
             await ins.runtime("verify_magic_code", email=ANN, code="1")
         for number in range(400):
             await ins.runtime("verify_magic_code", email=f"x{number}@example.com", code="1")

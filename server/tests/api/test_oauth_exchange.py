@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from support.identity_provider import SITE, oauth_scene
-from trice import limits
+from trice import auth_limits
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 MINUTE_MS = 60_000
@@ -64,7 +64,7 @@ def test_libraries_send_a_form_below_the_app(play):
         (b"", "param-missing"),
         (b"code=%FF\xff", "param-malformed"),
         (b"&".join(b"a=1" for _ in range(60)), "param-malformed"),
-        (b"a=" + b"x" * limits.OAUTH_FORM_BYTES_MAX, "message-too-big"),
+        (b"a=" + b"x" * auth_limits.OAUTH_FORM_BYTES_MAX, "message-too-big"),
     ],
 )
 def test_forms_are_bounded(play, form, code):
@@ -170,13 +170,13 @@ def test_sign_ins_never_finished_are_swept(play):
 @pytest.mark.rule("A116")
 def test_one_address_cannot_ask_for_ever(play, monkeypatch):
     async def scene(stage):
-        for _ in range(limits.OAUTH_CALLS_PER_ADDRESS):
+        for _ in range(auth_limits.OAUTH_CALLS_PER_ADDRESS):
             body = {"app_id": NOBODY, "client_name": "x", "id_token": "x"}
             answer = await stage.http.ask("POST", "/runtime/oauth/id_token", body)
             assert answer.json()["type"] == "record-not-found"
         answer = await stage.browser.get(stage.start_url())
         assert (answer.status_code, answer.json()["type"]) == (429, "rate-limited")
-        stage.http.runtime.advance(limits.OAUTH_CALLS_PERIOD_MS)
+        stage.http.runtime.advance(auth_limits.OAUTH_CALLS_PERIOD_MS)
         assert (await stage.browser.get(stage.start_url())).status_code == 302
 
     play(oauth_scene(scene))
@@ -203,7 +203,7 @@ def test_a_provider_that_cannot_be_asked(play, fault):
             assert answer.json()["error"] == "Unable to fetch OAuth configuration"
         assert stage.idp.hits[path] == 1
         del stage.idp.faults[path]
-        stage.http.runtime.advance(limits.PROVIDER_RETRY_MS)
+        stage.http.runtime.advance(auth_limits.PROVIDER_RETRY_MS)
         assert (await stage.send_id_token(stage.idp.id_token())).status == 200
 
     play(oauth_scene(scene))

@@ -10,7 +10,7 @@ from joserfc.jwk import OKPKey, RSAKey
 
 from support.forged_tokens import RawOct, RawRsa, modulus_of, part
 from support.identity_provider import SITE, ec_key, oauth_scene, oct_key, rsa_key
-from trice import limits
+from trice import auth_limits
 
 SECRET = "s" * 40
 PUBLIC = {"client_id": "web"}
@@ -213,7 +213,7 @@ def test_a_new_key_is_found_and_a_retired_one_forgotten(play):
         old = stage.idp.id_token()
         assert (await stage.send_id_token(old)).status == 200
         stage.idp.keys = {"r2": rsa_key("r2")}
-        stage.http.runtime.advance(limits.PROVIDER_KEYS_RETRY_MS)
+        stage.http.runtime.advance(auth_limits.PROVIDER_KEYS_RETRY_MS)
         assert (await stage.send_id_token(stage.idp.id_token(kid="r2"))).status == 200
         assert stage.idp.hits["/jwks"] == 2
         assert_refused(await stage.send_id_token(old), "The id_token's signature")
@@ -228,7 +228,7 @@ def test_unknown_keys_make_few_requests(play):
             token = stage.idp.id_token(kid=f"x{number}", key=rsa_key("r1"))
             assert_refused(await stage.send_id_token(token), "The id_token's signature")
         assert stage.idp.hits["/jwks"] == 1
-        stage.http.runtime.advance(limits.PROVIDER_KEYS_RETRY_MS)
+        stage.http.runtime.advance(auth_limits.PROVIDER_KEYS_RETRY_MS)
         for number in range(5):
             token = stage.idp.id_token(kid=f"x{number}", key=rsa_key("r1"))
             await stage.send_id_token(token)
@@ -416,7 +416,7 @@ def test_only_verified_addresses_count(play, client, verified, is_used):
 @pytest.mark.rule("A127")
 def test_large_and_broken_tokens_are_refused_unread(play):
     async def scene(stage):
-        too_long = "x" * (limits.ID_TOKEN_CHARS_MAX + 1)
+        too_long = "x" * (auth_limits.ID_TOKEN_CHARS_MAX + 1)
         assert_refused(await stage.send_id_token(too_long), "is longer than 16384 characters")
         for token in ("x", "a.b.c", "..", "e30.e30.e30.e30.e30", "e30.e30.é", "W10.e30.AA"):
             answer = await stage.send_id_token(token)

@@ -7,7 +7,7 @@ import pytest
 from support.account_stage import ORIGIN, generic_origin
 from support.authenticator import Authenticator
 from support.sign_in import UNKNOWN, SignIns, problem
-from trice import limits
+from trice import auth_limits
 
 
 class PasskeyRoutes(SignIns):
@@ -101,13 +101,13 @@ def test_parameters_are_checked_and_bounded(play_routes):
         )
         url = "/runtime/auth/passkey/sign_in/finish"
         answers = [await routes.stage.ask("POST", url, raw, {"origin": ORIGIN})]
-        big = "x" * limits.PASSKEY_RESPONSE_BYTES_MAX
+        big = "x" * auth_limits.PASSKEY_RESPONSE_BYTES_MAX
         for credential in ("text", 5, [], {"id": big}):
             answers.append(await routes.passkey("sign_in/finish", credential=credential))
         for answer in answers:
             assert problem(answer) == (400, "param-malformed", ["body", "credential"])
             assert len(answer.body) < 2_000
-        long_name = "x" * (limits.PASSKEY_NAME_CHARS_MAX + 1)
+        long_name = "x" * (auth_limits.PASSKEY_NAME_CHARS_MAX + 1)
         for name in (5, long_name):
             answer = await routes.register(token, name=name)
             assert problem(answer) == (400, "param-malformed", ["body", "name"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.sign_in import NICKNAMES, UNKNOWN, SignIns, problem
-from trice import limits
+from trice import auth_limits
 
 ANN = "ann@example.com"
 PASSWORD = "correct horse battery"
@@ -30,8 +30,8 @@ class PasswordRoutes(SignIns):
 @pytest.fixture
 def play_routes(play, monkeypatch):
     """Run `scene(routes)` on an app that has passwords; hashes are cheap."""
-    monkeypatch.setattr(limits, "PASSWORD_HASH_MEMORY_KIB", 8)
-    monkeypatch.setattr(limits, "PASSWORD_HASH_PASSES", 1)
+    monkeypatch.setattr(auth_limits, "PASSWORD_HASH_MEMORY_KIB", 8)
+    monkeypatch.setattr(auth_limits, "PASSWORD_HASH_PASSES", 1)
 
     def run(scene, **made):
         async def whole(stage):

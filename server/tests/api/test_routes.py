@@ -167,6 +167,32 @@ def test_the_rules_of_a_throw_away_app_hold_from_its_first_request(
     play(scene)
 
 
+@pytest.mark.rule("H25")
+@pytest.mark.parametrize(
+    ("rules", "is_warned"),
+    [
+        (None, False),
+        ({}, False),
+        ({"code": None}, False),
+        ({"code": {"todos": {"allow": {"$default": "false"}}}}, False),
+        ({"todos": {"allow": {"view": "false"}}}, True),
+        ({"$default": {"allow": {"$default": "this is no rule"}}}, True),
+    ],
+)
+def test_rules_without_code_are_ignored_and_the_answer_says_so(play, rules, is_warned):
+    async def scene(stage):
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x", "rules": rules})
+        body = answer.json()
+        assert answer.status == 200
+        warnings = body.get("warnings", [])
+        assert [warning["in"] for warning in warnings] == [["rules"]] * is_warned
+        assert all("no `code`" in warning["message"] for warning in warnings)
+        if is_warned:
+            assert body["app"]["perms"] is None
+
+    play(scene)
+
+
 @pytest.mark.rule("H18")
 def test_rules_with_a_mistake_are_located_and_leave_no_app_behind(play, tmp_path):
     async def scene(stage):

@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
-from support.runtime import FakeRuntime
 from trice import limits
-from trice.apps.apps import Apps
 from trice.database import Database
 from trice.errors import InvalidInput, NotFound, PermissionDenied
 from trice.identity import ADMIN, GUEST
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 STEPS = [["update", "todos", T1, {"title": "a"}]]
-
-
-class Stage:
-    """The apps of a data directory, and their files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runtime = FakeRuntime()
-        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
-
-    async def make(self, **options: Any) -> str:
-        app, _ = await self.apps.create(title="x", **options)
-        self.apps.give_back(app)
-        return app.id
-
-    async def reopen(self) -> None:
-        """As after a restart: no database is open."""
-        await self.apps.close()
-        self.apps = Apps(self.folder, runtime=self.runtime, is_open_by_default=True)
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "apps").iterdir())
-
-
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    def run(scene: Scene) -> None:
-        async def whole() -> None:
-            stage = Stage(tmp_path)
-            try:
-                await scene(stage)
-            finally:
-                await stage.apps.close()
-
-        asyncio.run(whole())
-
-    return run
 
 
 @pytest.mark.rule("H16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.identity_provider import ec_key, rsa_key
-from trice import limits
+from trice import auth_limits
 from trice.auth.documents import KeySet
 from trice.auth.id_tokens import Header, find_keys, secret_key
 
@@ -50,10 +50,10 @@ def test_what_is_no_key_set_has_no_keys(key_set):
 
 @pytest.mark.rule("A121")
 def test_few_keys_are_looked_at():
-    keys = [RSA] * (limits.JWKS_KEYS_MAX + 1)
+    keys = [RSA] * (auth_limits.JWKS_KEYS_MAX + 1)
     assert (
         len(find_keys(Header("RS256", None), KeySet.parse({"keys": keys}).keys))
-        == limits.JWKS_KEYS_MAX
+        == auth_limits.JWKS_KEYS_MAX
     )
 
 

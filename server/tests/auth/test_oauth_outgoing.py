@@ -12,7 +12,7 @@ import pytest
 
 from support.identity_provider import IdentityProvider, rsa_key
 from support.runtime import FakeRuntime
-from trice import limits
+from trice import auth_limits, limits
 from trice.auth import outgoing as outgoing_module
 from trice.auth.documents import Discovery, Documents, KeySet
 from trice.auth.outgoing import Asker, Outgoing, is_public
@@ -155,7 +155,7 @@ def test_redirects_stay_on_the_host():
         idp.faults["/a"] = (302, b"", {"location": "/a"})
         idp.hits.clear()
         await fails(outgoing, f"{idp.base}/a", "redirected too often")
-        assert idp.hits["/a"] == limits.OUTGOING_REDIRECTS_MAX + 1
+        assert idp.hits["/a"] == auth_limits.OUTGOING_REDIRECTS_MAX + 1
 
     run(scene)
 
@@ -174,7 +174,7 @@ def test_a_secret_is_never_sent_on():
 @pytest.mark.rule("A97")
 def test_answers_are_bounded():
     async def scene(outgoing, idp, runtime, asked):
-        idp.faults["/a"] = (200, b"x" * (limits.OUTGOING_BYTES_MAX + 1), {})
+        idp.faults["/a"] = (200, b"x" * (auth_limits.OUTGOING_BYTES_MAX + 1), {})
         await fails(outgoing, f"{idp.base}/a", "too large")
         idp.faults["/a"] = (200, b"x", {"content-encoding": "gzip"})
         await fails(outgoing, f"{idp.base}/a", "compressed")
@@ -189,7 +189,7 @@ def test_answers_are_bounded():
 def test_waiting_is_bounded(monkeypatch):
     async def scene(outgoing, idp, runtime, asked):
         await outgoing.get(f"{idp.base}/jwks")
-        monkeypatch.setattr(limits, "OUTGOING_TIMEOUT_MS", 1)
+        monkeypatch.setattr(auth_limits, "OUTGOING_TIMEOUT_MS", 1)
         idp.gate = asyncio.Event()
         await fails(outgoing, f"{idp.base}/jwks", "did not answer in time|cannot be reached")
         idp.gate.set()
@@ -200,7 +200,7 @@ def test_waiting_is_bounded(monkeypatch):
 @pytest.mark.rule("A97")
 def test_requests_at_once_are_bounded(monkeypatch):
     async def scene(outgoing, idp, runtime, asked):
-        monkeypatch.setattr(limits, "OUTGOING_CALLS_MAX", 2)
+        monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_MAX", 2)
         idp.gate = asyncio.Event()
         calls = [asyncio.create_task(outgoing.get(f"{idp.base}/jwks")) for _ in range(3)]
         with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
@@ -219,7 +219,7 @@ def test_documents_are_read_once_an_hour():
         found = await asyncio.gather(*(documents.keys(url, outgoing) for _ in range(5)))
         assert idp.hits["/jwks"] == 1
         assert all(each is found[0] for each in found)
-        runtime.advance(limits.PROVIDER_DOCUMENT_MS - 1)
+        runtime.advance(auth_limits.PROVIDER_DOCUMENT_MS - 1)
         await documents.keys(url, outgoing)
         assert idp.hits["/jwks"] == 1
         runtime.advance(1)
@@ -232,7 +232,7 @@ def test_documents_are_read_once_an_hour():
 @pytest.mark.rule("A98")
 def test_few_documents_are_kept(monkeypatch):
     async def scene(outgoing, idp, runtime, asked):
-        monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_MAX", 2)
+        monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 2)
         documents = Documents(runtime)
         for path in ("jwks?1", "jwks?2", "jwks?3", "jwks?3", "jwks?1"):
             await documents.keys(f"{idp.base}/{path}", outgoing)
@@ -274,7 +274,7 @@ def test_of_documents_only_what_is_used_is_kept():
         {},
         {"kty": "oct", "k": "c2VjcmV0"},
         {"kty": ["RSA"]},
-        {"kty": "RSA", "n": "x" * (limits.JWK_MEMBER_CHARS_MAX + 1), "e": "AQAB"},
+        {"kty": "RSA", "n": "x" * (auth_limits.JWK_MEMBER_CHARS_MAX + 1), "e": "AQAB"},
         {"kty": "RSA", "n": {"a": 1}, "e": "AQAB"},
         {"kty": "RSA", "n": "x" * 342, "e": "AQAB", "key_ops": ["encrypt"]},
         {"kty": "RSA", "n": "x" * 342, "e": "AQAB", "key_ops": {"verify": 1}},
@@ -292,7 +292,7 @@ def test_a_provider_of_unknown_algorithms_does_not_get_the_usual_ones():
 
 @pytest.mark.rule("A246")
 def test_an_app_with_many_documents_loses_its_own(monkeypatch):
-    monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_MAX", 4)
+    monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 4)
 
     async def scene(outgoing, idp, runtime, asked):
         documents = Documents(runtime)
@@ -310,7 +310,7 @@ def test_an_app_with_many_documents_loses_its_own(monkeypatch):
 
 @pytest.mark.rule("A246")
 def test_documents_have_a_bound_in_bytes(monkeypatch):
-    monkeypatch.setattr(limits, "PROVIDER_DOCUMENTS_BYTES_MAX", 20_000)
+    monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_BYTES_MAX", 20_000)
 
     async def scene(outgoing, idp, runtime, asked):
         documents = Documents(runtime)
@@ -349,8 +349,8 @@ def test_a_provider_that_does_not_answer_costs_its_app_only(monkeypatch, bound):
 
 @pytest.mark.rule("A247")
 def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
-    monkeypatch.setattr(limits, "OUTGOING_TIMEOUT_MS", 1)
-    monkeypatch.setattr(limits, "OUTGOING_CALLS_PER_APP_MAX", 1)
+    monkeypatch.setattr(auth_limits, "OUTGOING_TIMEOUT_MS", 1)
+    monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_PER_APP_MAX", 1)
     may_end = threading.Event()
 
     def look_up(host, port):
@@ -382,7 +382,7 @@ def test_a_reading_that_does_not_happen_leaves_what_was_known(monkeypatch):
         documents = Documents(runtime)
         url = f"{idp.base}/jwks"
         known = await documents.keys(url, outgoing)
-        runtime.advance(limits.PROVIDER_KEYS_RETRY_MS)
+        runtime.advance(auth_limits.PROVIDER_KEYS_RETRY_MS)
         idp.gate = asyncio.Event()
         cut_off = asyncio.create_task(documents.newer_keys(url, outgoing))
         await asyncio.sleep(0)
@@ -390,7 +390,7 @@ def test_a_reading_that_does_not_happen_leaves_what_was_known(monkeypatch):
         await asyncio.gather(cut_off, return_exceptions=True)
         idp.gate.set()
         assert await documents.keys(url, outgoing) is known
-        monkeypatch.setattr(limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
+        monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
         with pytest.raises(Unavailable):
             await documents.newer_keys(url, outgoing)
         assert await documents.keys(url, outgoing) is known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.settings import Origin
 from trice.auth.origins import (
     add_parameters,
@@ -155,7 +155,7 @@ TRICKS = [
     "null",
     None,
     7,
-    "https://good.com/" + "x" * limits.URL_CHARS_MAX,
+    "https://good.com/" + "x" * auth_limits.URL_CHARS_MAX,
 ]
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from support.account_stage import CALLER, generic_origin
 from support.authenticator import decode
 from support.passkey_holder import Person, missing, play_holder, refused
-from trice import limits
+from trice import auth_limits
 from trice.auth.tokens import find_by_token
 from trice.errors import LimitExceeded, NotFound
 from trice.identity import ADMIN, Identity
@@ -40,7 +40,7 @@ def test_options_ask_for_a_discoverable_key_and_for_the_user(play):
             "requireResidentKey": True,
             "userVerification": "required",
         }
-        assert len(decode(options["challenge"])) == limits.PASSKEY_CHALLENGE_BYTES
+        assert len(decode(options["challenge"])) == auth_limits.PASSKEY_CHALLENGE_BYTES
         asked = await person.begin_sign_in()
         assert asked.pop("challenge") != options["challenge"]
         assert asked == {
@@ -116,10 +116,10 @@ def test_a_challenge_ends_after_five_minutes(play):
     async def scene(stage, person):
         await person.register()
         credential = person.authenticator.get(await person.begin_sign_in())
-        stage.runtime.advance(limits.PASSKEY_CHALLENGE_MS - 1)
+        stage.runtime.advance(auth_limits.PASSKEY_CHALLENGE_MS - 1)
         await person.finish_sign_in(credential)
         credential = person.authenticator.get(await person.begin_sign_in())
-        stage.runtime.advance(limits.PASSKEY_CHALLENGE_MS)
+        stage.runtime.advance(auth_limits.PASSKEY_CHALLENGE_MS)
         with pytest.raises(NotFound) as failure:
             await person.finish_sign_in(credential)
         assert failure.value.code == "record-expired"
@@ -208,7 +208,7 @@ def test_a_deleted_user_takes_passkeys_and_challenges_along(play):
 
 @pytest.mark.rule("A194")
 def test_a_user_has_a_bounded_number(play, monkeypatch):
-    monkeypatch.setattr(limits, "PASSKEYS_PER_USER_MAX", 2)
+    monkeypatch.setattr(auth_limits, "PASSKEYS_PER_USER_MAX", 2)
 
     async def scene(stage, person):
         await person.register()
@@ -222,7 +222,7 @@ def test_a_user_has_a_bounded_number(play, monkeypatch):
 
 @pytest.mark.rule("A195")
 def test_challenges_are_forgotten_when_over_and_when_there_are_too_many(play, monkeypatch):
-    monkeypatch.setattr(limits, "PASSKEY_CHALLENGES_MAX", 5)
+    monkeypatch.setattr(auth_limits, "PASSKEY_CHALLENGES_MAX", 5)
 
     async def scene(stage, person):
         first = await person.begin_sign_in()
@@ -237,7 +237,7 @@ def test_challenges_are_forgotten_when_over_and_when_there_are_too_many(play, mo
         oldest = person.authenticator.get(first)
         await missing(person.finish_sign_in(oldest), "app-passkey-challenge")
         await person.finish_sign_in(person.authenticator.get(newest))
-        stage.runtime.advance(limits.PASSKEY_CHALLENGE_MS)
+        stage.runtime.advance(auth_limits.PASSKEY_CHALLENGE_MS)
         await person.begin_sign_in()
         assert len(await stage.rows("$passkeyChallenges")) == 1
 
@@ -248,7 +248,7 @@ def test_challenges_are_forgotten_when_over_and_when_there_are_too_many(play, mo
 def test_requests_are_limited_for_a_network_address(play):
     async def scene(stage, person):
         with pytest.raises(LimitExceeded) as failure:
-            for _ in range(limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP + 1):
+            for _ in range(auth_limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP + 1):
                 await person.passkeys()
         assert failure.value.code == "rate-limited"
         person.caller = replace(person.caller, ip="192.0.2.99")

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from support.runtime import FakeRuntime
-from trice import limits
+from trice import auth_limits
 from trice.auth import password_hash
 from trice.auth.password_hash import NOBODYS_HASH, PasswordHashes
 from trice.errors import Unavailable
@@ -41,7 +41,7 @@ def test_the_hash_of_nobody_costs_what_real_ones_cost_and_matches_nothing():
 
 @pytest.mark.rule("A168")
 def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
-    monkeypatch.setattr(limits, "PASSWORD_HASHES_WAITING_MAX", 5)
+    monkeypatch.setattr(auth_limits, "PASSWORD_HASHES_WAITING_MAX", 5)
     gate, lock = threading.Event(), threading.Lock()
     busy, most = 0, 0
 
@@ -75,4 +75,4 @@ def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
         assert await hashes.make(b"again") == "again"
 
     asyncio.run(scene())
-    assert most <= limits.PASSWORD_HASHES_AT_ONCE
+    assert most <= auth_limits.PASSWORD_HASHES_AT_ONCE

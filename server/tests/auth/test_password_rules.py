@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.password_rules import check_new_password, normalise
 from trice.errors import InvalidInput
 
@@ -28,7 +28,7 @@ def test_length_is_counted_in_bytes_of_the_normalised_text():
     check_new_password("k3#xQ9v!", email=None, path="password")
     check_new_password("пароль№", email=None, path="password")
     assert "longer than 1024" in refusal(LONGEST)
-    check_new_password(LONGEST[: limits.PASSWORD_BYTES_MAX], email=None, path="password")
+    check_new_password(LONGEST[: auth_limits.PASSWORD_BYTES_MAX], email=None, path="password")
     assert "longer" in refusal("ﷺ" * 200)  # 200 characters, 6,600 bytes once normalised
     assert "shorter" in refusal("")
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from support.account_stage import CALLER, PASSWORD, play_accounts
-from trice import limits
+from trice import auth_limits
 from trice.auth import password_hash
 from trice.auth.password_hash import PasswordHashes
 from trice.auth.tokens import find_by_token
@@ -23,8 +23,8 @@ EMAIL = "ann@x.example"
 @pytest.fixture
 def play(tmp_path, monkeypatch):
     # Hashes of the real cost have a test of their own.
-    monkeypatch.setattr(limits, "PASSWORD_HASH_MEMORY_KIB", 8)
-    monkeypatch.setattr(limits, "PASSWORD_HASH_PASSES", 1)
+    monkeypatch.setattr(auth_limits, "PASSWORD_HASH_MEMORY_KIB", 8)
+    monkeypatch.setattr(auth_limits, "PASSWORD_HASH_PASSES", 1)
     cheap = password_hash.NOBODYS_HASH.replace("m=19456,t=2", "m=8,t=1")
     monkeypatch.setattr(password_hash, "NOBODYS_HASH", cheap)
     return lambda scene: play_accounts(tmp_path, scene)
@@ -86,7 +86,7 @@ def test_sign_up_needs_a_code_sent_to_the_address(play):
         other_code = await stage.code("bob@x.example")
         message = await wrong(stage.sign_up(EMAIL, code=other_code), "app-user-magic-code")
         code = await stage.code(EMAIL)
-        stage.runtime.advance((limits.CODE_EXPIRY_MINUTES + 1) * 60_000)
+        stage.runtime.advance((auth_limits.CODE_EXPIRY_MINUTES + 1) * 60_000)
         with pytest.raises(NotFound) as failure:
             await stage.sign_up(EMAIL, code=code)
         assert failure.value.code == "record-expired"
@@ -178,7 +178,7 @@ def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(play, comparison
         await stage.by_code("codes@x.example")
         messages = []
         cases = [(EMAIL, OTHER), ("nobody@x.example", PASSWORD), ("codes@x.example", PASSWORD)]
-        cases += [(EMAIL, ""), (EMAIL, "x" * (limits.PASSWORD_BYTES_MAX + 1))]
+        cases += [(EMAIL, ""), (EMAIL, "x" * (auth_limits.PASSWORD_BYTES_MAX + 1))]
         for email, password in cases:
             comparisons.clear()
             messages.append(await wrong(stage.by_password(email, password)))
@@ -196,7 +196,7 @@ def test_a_hash_with_older_parameters_is_renewed_on_sign_in(play, monkeypatch):
         (before,) = await stage.rows("$userPasswords")
         await stage.by_password(EMAIL)
         assert await stage.rows("$userPasswords") == [before]
-        monkeypatch.setattr(limits, "PASSWORD_HASH_PASSES", 2)
+        monkeypatch.setattr(auth_limits, "PASSWORD_HASH_PASSES", 2)
         await wrong(stage.by_password(EMAIL, OTHER))
         assert await stage.rows("$userPasswords") == [before]
         await stage.by_password(EMAIL)
@@ -211,7 +211,7 @@ def test_a_hash_with_older_parameters_is_renewed_on_sign_in(play, monkeypatch):
 def test_two_sign_ins_that_renew_one_hash_both_succeed(play, monkeypatch):
     async def scene(stage):
         made = await stage.sign_up(EMAIL)
-        monkeypatch.setattr(limits, "PASSWORD_HASH_PASSES", 2)
+        monkeypatch.setattr(auth_limits, "PASSWORD_HASH_PASSES", 2)
         both = await asyncio.gather(stage.by_password(EMAIL), stage.by_password(EMAIL))
         assert [each.user.id for each in both] == [made.user.id] * 2
         (row,) = await stage.rows("$userPasswords")
@@ -343,14 +343,14 @@ def test_a_password_changed_while_it_was_compared_does_not_sign_in(play, monkeyp
 def test_tries_are_limited_for_an_account_and_for_a_network_address(play):
     async def scene(stage):
         await stage.sign_up(EMAIL)
-        for number in range(limits.PASSWORD_TRIES_PER_HOUR):
+        for number in range(auth_limits.PASSWORD_TRIES_PER_HOUR):
             await wrong(stage.by_password(EMAIL, OTHER, ip=f"192.0.2.{number}"))
         with pytest.raises(LimitExceeded) as failure:
             await stage.by_password(EMAIL, ip="192.0.2.200")
         assert failure.value.code == "rate-limited" and "retry-at" in failure.value.hint
         stage.runtime.advance(3_600_000)
         await stage.by_password(EMAIL)
-        for number in range(limits.PASSWORD_TRIES_PER_HOUR_OF_IP):
+        for number in range(auth_limits.PASSWORD_TRIES_PER_HOUR_OF_IP):
             await wrong(stage.by_password(f"u{number}@x.example", ip="198.51.100.1"))
         with pytest.raises(LimitExceeded):
             await stage.by_password("fresh@x.example", ip="198.51.100.1")
@@ -364,7 +364,7 @@ def test_codes_to_set_a_password_share_the_limit_of_codes(play):
     async def scene(stage):
         await stage.by_code(EMAIL)
         with pytest.raises(LimitExceeded):
-            for _ in range(limits.MAGIC_CODE_VERIFIES_PER_HOUR):
+            for _ in range(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR):
                 await wrong(
                     stage.passwords.reset(
                         stage.app, email=EMAIL, code="000000", password=OTHER, ip=CALLER.ip

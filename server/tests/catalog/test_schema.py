@@ -124,8 +124,26 @@ def test_only_what_is_missing_is_planned() -> None:
     assert plan(BLOG, catalog) == []
     more = {"entities": entities(posts={"title": field(), "new": field()})}
     assert [attr.name for attr in plan(more, catalog)] == ["posts.new"]
-    for nothing in ({}, {"entities": None, "links": None}, {"rooms": {}}):
+    for nothing in ({"entities": {}}, {"entities": {}, "links": None, "rooms": {}}):
         assert plan(nothing) == []
+
+
+@pytest.mark.rule("C41")
+@pytest.mark.parametrize(
+    ("document", "lacking"),
+    [
+        ({}, "`entities`"),
+        ({"entities": None, "links": None}, "`entities`"),
+        ({"todos": {"attrs": {"title": {"valueType": "string"}}}}, "`entities`"),
+        ({"entities": {"todos": {}}}, "`attrs`"),
+        ({"entities": {"todos": {"attrs": None}}}, "`attrs`"),
+        ({"entities": {"todos": {"title": {"valueType": "string"}}}}, "`attrs`"),
+    ],
+)
+def test_what_a_schema_must_have_is_told(document: Any, lacking: str) -> None:
+    said = refused(document)
+    assert f"must have {lacking}" in said
+    assert '{"entities": {"todos": {"attrs":' in said
 
 
 @pytest.mark.rule("C34")
@@ -153,7 +171,7 @@ def test_duplicates_and_reversed_links() -> None:
     clash = {"entities": entities(posts={"author": field()}), "links": {"l": link}}
     assert "posts->author: Duplicate entry found for attribute." in refused(clash)
     assert "Duplicate entry" in refused({"links": {"a": link, "b": link}})
-    catalog = SYSTEM.with_attrs(plan({"links": {"l": link}}))
+    catalog = SYSTEM.with_attrs(plan({"entities": {}, "links": {"l": link}}))
     turned = {"forward": link["reverse"], "reverse": side("posts", "author", "one")}
     assert "Conflicting link found for attribute." in refused({"links": {"l": turned}}, catalog)
     field_now = {"entities": entities(posts={"author": field()})}

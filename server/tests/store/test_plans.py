@@ -13,7 +13,7 @@ from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
 from trice.store.tables import (
     CREATED,
-    create_attr,
+    create_attrs,
     link_columns,
     lookup_predicate,
     order_column,
@@ -131,7 +131,7 @@ def test_index_is_used(
         catalog = tx.catalog
         placed = {}
         for label, attr in ATTRS.items():
-            placed[label] = create_attr(tx, catalog, attr)
+            (placed[label],) = create_attrs(tx, catalog, [attr])
             catalog = catalog.with_attrs([placed[label]])
         sql, bindings = query(placed)
         plan = [str(step[3]) for step in tx.rows(f"EXPLAIN QUERY PLAN {sql}", bindings)]

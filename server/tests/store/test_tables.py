@@ -13,8 +13,9 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import text_order
+from trice.errors import LimitExceeded
 from trice.store.engine import UniqueViolation, WriteTx
-from trice.store.tables import create_attr, order_column, quoted, renew_indexes, replace_attr
+from trice.store.tables import create_attrs, order_column, quoted, renew_indexes, replace_attr
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 
@@ -27,7 +28,7 @@ def created(tx: WriteTx, attrs: Iterable[Attr], catalog: Catalog | None = None) 
     catalog = catalog or tx.catalog
     placed = []
     for attr in attrs:
-        placed.append(create_attr(tx, catalog, attr))
+        placed += create_attrs(tx, catalog, [attr])
         catalog = catalog.with_attrs(placed[-1:])
     return placed
 
@@ -356,5 +357,65 @@ def test_indexes_with_other_columns_are_made_anew_while_tables_are_small(
         schema = tx.rows("SELECT sql FROM sqlite_schema")
         renew_indexes(tx, Catalog(attrs))
         assert tx.rows("SELECT sql FROM sqlite_schema") == schema
+
+    in_tx(work)
+
+
+class Watched:
+    """A write that notes what it runs."""
+
+    def __init__(self, tx: WriteTx) -> None:
+        self.tx, self.time_ms, self.catalog = tx.tx, tx.time_ms, tx.catalog
+        self._tx = tx
+        self.statements: list[str] = []
+
+    def rows(self, sql: str, bindings: Any = ()) -> Any:
+        self.statements.append(sql)
+        return self._tx.rows(sql, bindings)
+
+    def count(self, beginning: str) -> int:
+        return sum(sql.startswith(beginning) for sql in self.statements)
+
+
+@pytest.mark.rule("S100")
+def test_a_new_namespace_gets_its_columns_with_its_table(in_tx: InTx) -> None:
+    def work(tx: WriteTx) -> None:
+        watched = Watched(tx)
+        fields = [
+            blob("t", f"f{n}", is_indexed=True, checked_type="string")
+            for n in range(limits.ATTRS_PER_NAMESPACE_MAX - 1)
+        ]
+        placed = create_attrs(watched, tx.catalog, [blob("t", "id"), *fields])
+        assert (watched.count("CREATE TABLE"), watched.count("ALTER TABLE")) == (1, 0)
+        assert watched.count("SELECT") == 1, "names in use are looked up once"
+        assert len({attr.column for attr in placed}) == len(fields) + 1
+        put(tx, placed[-1], {1: "x"})
+        assert cells(tx, placed[-1]) == {1: "x"}
+        # One made with its table and one added to it later lie on disk alike.
+        later = create_attrs(tx, tx.catalog.with_attrs(placed), [blob("t", "z", is_indexed=True)])
+        assert later[0].table == placed[0].table
+        assert (False, "z,_created_ms,id") in indexes(tx, later[0])
+        assert (False, f"{fields[0].label},_created_ms,id") in indexes(tx, placed[1])
+        assert (False, f"{fields[0].label}~order,id") in indexes(tx, placed[1])
+
+    in_tx(work)
+
+
+@pytest.mark.rule("S101")
+def test_columns_added_at_once_are_bounded_by_what_is_parsed(
+    in_tx: InTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(tx: WriteTx) -> None:
+        catalog = tx.catalog.with_attrs(create_attrs(tx, tx.catalog, [blob("t", "id")]))
+        ((size,),) = tx.rows("SELECT total(length(sql)) FROM sqlite_schema")
+        monkeypatch.setattr(limits, "SCHEMA_PARSED_BYTES_MAX", int(size) * 5)
+        fields = [blob("t", f"f{n}") for n in range(6)]
+        watched = Watched(tx)
+        with pytest.raises(LimitExceeded, match="5 can be added"):
+            create_attrs(watched, catalog, fields)
+        assert watched.count("ALTER TABLE") == 0
+        assert len(create_attrs(watched, catalog, fields[:5])) == 5
+        # New namespaces are not concerned: nothing is parsed again for their columns.
+        create_attrs(tx, catalog, [blob("u", f"f{n}") for n in range(50)])
 
     in_tx(work)

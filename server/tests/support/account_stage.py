@@ -14,8 +14,10 @@ from support.runtime import FakeRuntime
 from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
 from trice.auth.accounts import sign_up_check
+from trice.auth.magic_codes import MagicCodes
 from trice.auth.passkeys import Passkeys
 from trice.auth.passwords import Passwords
+from trice.auth.sealed import Seal
 from trice.auth.sign_in import SignedIn, make_code, sign_in_guest, verify_code
 from trice.auth.throttle import Throttle
 from trice.identity import ADMIN, Identity
@@ -35,7 +37,11 @@ class AccountStage:
     def __init__(self, folder: Path) -> None:
         self.runtime = FakeRuntime()
         self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
-        self.passwords = Passwords(runtime=self.runtime, buckets=self.apps.buckets)
+        seal = Seal(folder, secret_key=None, runtime=self.runtime)
+        self.codes = MagicCodes(seal, runtime=self.runtime)
+        self.passwords = Passwords(
+            codes=self.codes, runtime=self.runtime, buckets=self.apps.buckets
+        )
         self.passkeys = Passkeys(runtime=self.runtime, buckets=self.apps.buckets)
         self.app: App
 
@@ -59,7 +65,7 @@ class AccountStage:
 
     async def code(self, email: str) -> str:
         """A magic code that was sent to the address."""
-        return await make_code(self.app, email, runtime=self.runtime)
+        return await make_code(self.app, email, codes=self.codes)
 
     async def by_code(self, email: str) -> SignedIn:
         """Sign in, or up, with a code."""
@@ -70,6 +76,7 @@ class AccountStage:
             guest_token=None,
             extra_fields=None,
             check=None,
+            codes=self.codes,
             throttle=Throttle(self.apps.buckets, self.runtime),
             runtime=self.runtime,
         )

@@ -24,7 +24,7 @@ from trice.query.tree import Tree
 from trice.store import attr_rows
 from trice.store.engine import Binding, Row, Take
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.tables import create_attr, order_column, quoted
+from trice.store.tables import create_attrs, order_column, quoted
 
 
 def uid(number: int) -> str:
@@ -63,7 +63,7 @@ class Library:
 
     def add_attrs(self, *attrs: Attr) -> None:
         for attr in attrs:
-            self.catalog = self.catalog.with_attrs([create_attr(self, self.catalog, attr)])
+            self.catalog = self.catalog.with_attrs(create_attrs(self, self.catalog, [attr]))
 
     def field(self, etype: str, label: str, **flags: Any) -> None:
         """A field; `checked_type` and `is_indexed` as told."""

@@ -15,10 +15,18 @@ Serving = tuple[subprocess.Popen[str], str]
 
 
 @contextmanager
-def serving(data_dir: Path, *flags: str, **variables: str) -> Iterator[Serving]:
-    """A running server and its base URL; killed at the end if the test did not stop it."""
+def serving(
+    data_dir: Path, *flags: str, descriptors: int | None = None, **variables: str
+) -> Iterator[Serving]:
+    """A running server and its base URL; killed at the end if the test did not stop it.
+
+    descriptors   files it may have open, and may not ask for more
+    """
+    command: list[str | Path] = [TRICE, "serve", "--data-dir", data_dir, *flags]
+    if descriptors is not None:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     process = subprocess.Popen(
-        [TRICE, "serve", "--data-dir", data_dir, *flags],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -27,6 +27,32 @@ def update(app: App, etype: str, label: str, **changes: Any) -> list[Any]:
     return [["update-attr", {"id": app.attr(etype, label).id, **body}]]
 
 
+@pytest.mark.rule("S100", "T70")
+def test_attrs_added_in_one_transaction_know_each_other(library: App) -> None:
+    """They are placed on disk together, and still each sees the ones before it."""
+    first = library.attr_json("shelves", "id")
+    name = library.attr_json("shelves", "name", index=True)
+    same = {**library.attr_json("shelves", "name"), "isUnsynced": True}
+    refused(
+        library,
+        [["add-attr", name], ["add-attr", {**name, "index?": False}]],
+        code="sql-raise",
+    )
+    before = library.snapshot()
+    with pytest.raises(Conflict, match="`name` already exists on `shelves`"):
+        library.transact([["add-attr", name], ["add-attr", {**same, "isUnsynced": False}]])
+    assert library.snapshot() == before
+    steps = [["add-attr", attr] for attr in (first, name, same)]
+    steps += [
+        ["update-attr", {"id": name["id"], "required?": True}],
+        ["add-triple", uid(7), first["id"], uid(7)],
+        ["add-triple", uid(7), same["id"], "fiction"],
+    ]
+    library.transact(steps)
+    assert library.attr("shelves", "name").is_required
+    assert {attr.label for attr in library.catalog.namespaces["shelves"].attrs()} == {"id", "name"}
+
+
 @pytest.mark.rule("T70")
 def test_adding_the_same_attr_again_changes_nothing(library: App) -> None:
     attr = {**library.attr_json("books", "isbn2"), "isUnsynced": True, "unknown": {"key": 1}}

@@ -51,7 +51,7 @@ async def create_magic_code(request: Request) -> Response:
     """`POST /admin/magic_code {"email"}` → `{"code"}`, not sent."""
     async with administered(request) as app:
         email = email_in(await json_body(request), "email")
-        code = await make_code(app, email, runtime=request.app.state.runtime)
+        code = await make_code(app, email, codes=request.app.state.magic_codes)
         return json_response({"code": code})
 
 
@@ -61,7 +61,11 @@ async def send_magic_code(request: Request) -> Response:
         email = email_in(await json_body(request), "email")
         state = request.app.state
         code = await send_code(
-            app, email, throttle=throttle_of(request), mail=state.mail, runtime=state.runtime
+            app,
+            email,
+            codes=state.magic_codes,
+            throttle=throttle_of(request),
+            mail=state.mail,
         )
         return json_response({"code": code})
 
@@ -77,6 +81,7 @@ async def verify_magic_code(request: Request) -> Response:
             guest_token=find_uuid_in(body, "refresh-token"),
             extra_fields=extra_fields_in(body, "extra-fields"),
             check=None,
+            codes=request.app.state.magic_codes,
             throttle=throttle_of(request),
             runtime=request.app.state.runtime,
         )

@@ -34,7 +34,7 @@ async def send_magic_code(request: Request) -> Response:
     async with app_of(request, body) as app:
         throttle = throttle_of(request)
         throttle.sign_in("send", guest_of(request).ip)
-        await send_code(app, email, throttle=throttle, mail=state.mail, runtime=state.runtime)
+        await send_code(app, email, codes=state.magic_codes, throttle=throttle, mail=state.mail)
     return json_response({"sent": True})
 
 
@@ -60,6 +60,7 @@ async def verify_magic_code(request: Request) -> Response:
             guest_token=guest_token,
             extra_fields=extra_fields,
             check=sign_up_check(app.database, guest),
+            codes=state.magic_codes,
             throttle=throttle,
             runtime=state.runtime,
         )

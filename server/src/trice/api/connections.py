@@ -55,11 +55,12 @@ class Connection(Protocol):
 
 
 def descriptors_for_sockets() -> int:
-    """How many connections may be open: what the system allows, but for files of apps."""
+    """How many connections may be open: what the system allows, but for databases and the log."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
-    return allowed - min(allowed // 4, limits.DESCRIPTORS_FOR_FILES)
+    of_apps = int(allowed * limits.DESCRIPTORS_FOR_APPS)
+    return allowed - of_apps - min(allowed // 16, limits.DESCRIPTORS_SPARE)
 
 
 class Connections:

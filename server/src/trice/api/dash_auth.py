@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice import limits
+from trice import auth_limits
 from trice.api.callers import developed
 from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing, text_in, uuid_in
@@ -131,8 +131,8 @@ async def add_origin(request: Request) -> Response:
             for origin in settings.origins:
                 if (origin.service, origin.params) == (service, params):
                     return settings, origin
-            if len(settings.origins) >= limits.ORIGINS_MAX:
-                problem = f"An app has at most {limits.ORIGINS_MAX} authorized origins."
+            if len(settings.origins) >= auth_limits.ORIGINS_MAX:
+                problem = f"An app has at most {auth_limits.ORIGINS_MAX} authorized origins."
                 raise invalid("origin", None, [{"message": problem}])
             return msgspec.structs.replace(settings, origins=(*settings.origins, made)), made
 
@@ -216,8 +216,8 @@ def not_found(record_type: str, record_id: str) -> NotFound:
 
 def _name(body: dict[str, Any], key: str) -> str:
     name = text_in(body, key)
-    if len(name) > limits.OAUTH_TEXT_CHARS_MAX:
-        accepted = f"a string of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
+    if len(name) > auth_limits.OAUTH_TEXT_CHARS_MAX:
+        accepted = f"a string of at most {auth_limits.OAUTH_TEXT_CHARS_MAX} characters"
         raise malformed("body", key, given=None, accepted=accepted)
     return name
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice import limits
+from trice import auth_limits
 from trice.api.callers import developed, throttle_of
 from trice.api.dash_auth import change_settings, not_found
 from trice.api.middleware import json_response
@@ -36,7 +36,7 @@ from trice.runtime import new_uuid
 
 _EMAIL_TYPE: Final = "magic-code"
 _CODE: Final = re.compile(r"[0-9]{6}")
-_EXPIRY_MINUTES_MAX: Final = limits.CODE_EXPIRY_MINUTES
+_EXPIRY_MINUTES_MAX: Final = auth_limits.CODE_EXPIRY_MINUTES
 
 # --- e-mail -------------------------------------------------------------------------------------
 
@@ -180,8 +180,10 @@ def _template(app: App, template: EmailTemplate) -> dict[str, Any]:
 
 def _template_text(body: dict[str, Any], key: str) -> str:
     text = text_in(body, key)
-    if len(text) > limits.EMAIL_TEMPLATE_CHARS_MAX:
-        raise _bad_template(key, f"It has at most {limits.EMAIL_TEMPLATE_CHARS_MAX} characters.")
+    if len(text) > auth_limits.EMAIL_TEMPLATE_CHARS_MAX:
+        raise _bad_template(
+            key, f"It has at most {auth_limits.EMAIL_TEMPLATE_CHARS_MAX} characters."
+        )
     if "{code}" not in text:
         raise _bad_template(key, f"The {key} must contain {{code}}, where the code will stand.")
     if key == "subject" and not text.isprintable():
@@ -228,8 +230,8 @@ async def add_test_user(request: Request) -> Response:
                     f"There is a test user with the address {email}. Delete it first.",
                     {"record-type": "app-test-user", "value": email},
                 )
-            if len(users) >= limits.TEST_USERS_MAX:
-                problem = f"An app has at most {limits.TEST_USERS_MAX} test users."
+            if len(users) >= auth_limits.TEST_USERS_MAX:
+                problem = f"An app has at most {auth_limits.TEST_USERS_MAX} test users."
                 raise invalid("test-user", None, [{"message": problem}])
             return msgspec.structs.replace(settings, test_users=(*users, made)), made
 

@@ -13,9 +13,8 @@ from starlette.routing import Route
 from trice.api.callers import Lent, admin_caller, required_token
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, json_body, malformed, missing
-from trice.apps.apps import rule_warnings
+from trice.apps.apps import Apps, rule_warnings
 from trice.errors import invalid
-from trice.rules.document import Rules
 
 if TYPE_CHECKING:
     from trice.debug import Explainer
@@ -79,8 +78,8 @@ async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Expl
     rules = lent.app.database.rules
     document = body.get("rules-override")
     if document is not None:
-        # 0.2 ms an expression: a large document would hold up the loop.
-        rules = await asyncio.to_thread(Rules.parse, document, is_open=rules.is_open)
+        apps: Apps = request.app.state.apps
+        rules = await apps.compile_rules(document, is_open=rules.is_open)
     return Explainer(lent.app.database, identity, rules, runtime=request.app.state.runtime)
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from trice import limits
+from trice import auth_limits
 from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import (
@@ -35,7 +35,9 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import RateLimit
 
 _CALLS: Final = RateLimit(
-    limits.OAUTH_CALLS_PER_ADDRESS, limits.OAUTH_CALLS_PER_ADDRESS, limits.OAUTH_CALLS_PERIOD_MS
+    auth_limits.OAUTH_CALLS_PER_ADDRESS,
+    auth_limits.OAUTH_CALLS_PER_ADDRESS,
+    auth_limits.OAUTH_CALLS_PERIOD_MS,
 )
 _COOKIE: Final = "__session"
 _COOKIE_PREFIX: Final = "instantdb_"
@@ -83,7 +85,7 @@ async def callback(request: Request) -> Response:
         return _page("Redirect", "<p>Your redirect works. You can close this page.</p>")
     fields = {**query, **(await _form(request) if request.method == "POST" else {})}
     if fields.get("error"):
-        raise oauth_error(fields["error"][: limits.OAUTH_TEXT_CHARS_MAX])
+        raise oauth_error(fields["error"][: auth_limits.OAUTH_TEXT_CHARS_MAX])
     app_id, state = split_state(fields.get("state"))
     cookie = _find_cookie(request)
     if cookie is None:
@@ -160,8 +162,8 @@ def _short(values: Mapping[str, Any], key: str, *, place: str = "params") -> str
     given = values.get(key)
     if given is None or given == "":
         return None
-    if not isinstance(given, str) or len(given) > limits.OAUTH_TEXT_CHARS_MAX:
-        accepted = f"a string of at most {limits.OAUTH_TEXT_CHARS_MAX} characters"
+    if not isinstance(given, str) or len(given) > auth_limits.OAUTH_TEXT_CHARS_MAX:
+        accepted = f"a string of at most {auth_limits.OAUTH_TEXT_CHARS_MAX} characters"
         raise malformed(place, key, given=None, accepted=accepted)
     return given
 
@@ -177,20 +179,22 @@ def _comer(request: Request, body: Mapping[str, Any]) -> Comer:
 async def _form(request: Request) -> dict[str, str]:
     """The fields of an urlencoded body; of several with one name, the first."""
     raw = await request.body()
-    if len(raw) > limits.OAUTH_FORM_BYTES_MAX:
+    if len(raw) > auth_limits.OAUTH_FORM_BYTES_MAX:
         raise LimitExceeded(
             "message-too-big",
-            f"The form is larger than {limits.OAUTH_FORM_BYTES_MAX} bytes.",
-            {"bytes-max": limits.OAUTH_FORM_BYTES_MAX},
+            f"The form is larger than {auth_limits.OAUTH_FORM_BYTES_MAX} bytes.",
+            {"bytes-max": auth_limits.OAUTH_FORM_BYTES_MAX},
         )
     try:
         pairs = parse_qsl(
-            raw.decode(), keep_blank_values=True, max_num_fields=limits.OAUTH_FORM_FIELDS_MAX
+            raw.decode(),
+            keep_blank_values=True,
+            max_num_fields=auth_limits.OAUTH_FORM_FIELDS_MAX,
         )
     except ValueError as cause:
         raise InvalidInput(
             "param-malformed",
-            f"The body must be an urlencoded form of at most {limits.OAUTH_FORM_FIELDS_MAX}"
+            f"The body must be an urlencoded form of at most {auth_limits.OAUTH_FORM_FIELDS_MAX}"
             " fields, in UTF-8.",
             {"in": ["body"]},
         ) from cause
@@ -228,7 +232,7 @@ def _cookie(uuid: str, base: Url | None) -> str:
     is_plain_local = base is not None and base.scheme == "http" and base.is_local
     return (
         f"{_COOKIE}={_COOKIE_PREFIX}{uuid}; Path=/runtime/oauth"
-        f"; Max-Age={limits.OAUTH_COOKIE_SECONDS}; HttpOnly"
+        f"; Max-Age={auth_limits.OAUTH_COOKIE_SECONDS}; HttpOnly"
         f"{'' if is_plain_local else '; SameSite=None; Secure'}"
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.emails import find_email
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import find_uuid_bytes, uuid_text
@@ -153,10 +153,10 @@ def extra_fields_in(values: Values, key: str) -> dict[str, Any] | None:
     except orjson.JSONEncodeError as cause:
         # It can be read deeper than it can be written.
         raise malformed("body", key, given=None, accepted="nested less deeply") from cause
-    if size_bytes > limits.EXTRA_FIELDS_BYTES_MAX:
+    if size_bytes > auth_limits.EXTRA_FIELDS_BYTES_MAX:
         problem = (
             f"They have {size_bytes:,} bytes of JSON; at most "
-            f"{limits.EXTRA_FIELDS_BYTES_MAX:,} are accepted."
+            f"{auth_limits.EXTRA_FIELDS_BYTES_MAX:,} are accepted."
         )
         raise invalid(key, None, [{"message": problem, "in": [key]}])
     return given

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trice import limits
+from trice import auth_limits
 from trice.api.callers import app_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import json_body, malformed, missing, uuid_in
@@ -102,7 +102,7 @@ def _rp_id_in(body: dict[str, Any]) -> str | None:
     given = body.get("rp-id")
     if given is None:
         return None
-    if not isinstance(given, str) or not given or len(given) > limits.HOST_CHARS_MAX:
+    if not isinstance(given, str) or not given or len(given) > auth_limits.HOST_CHARS_MAX:
         raise malformed("body", "rp-id", given=None, accepted='a domain such as "example.com"')
     return given
 
@@ -111,8 +111,8 @@ def _name_in(body: dict[str, Any]) -> str | None:
     given = body.get("name")
     if given is None:
         return None
-    if not isinstance(given, str) or len(given) > limits.PASSKEY_NAME_CHARS_MAX:
-        accepted = f"a string of at most {limits.PASSKEY_NAME_CHARS_MAX} characters"
+    if not isinstance(given, str) or len(given) > auth_limits.PASSKEY_NAME_CHARS_MAX:
+        accepted = f"a string of at most {auth_limits.PASSKEY_NAME_CHARS_MAX} characters"
         raise malformed("body", "name", given=None, accepted=accepted)
     return given.strip() or None
 

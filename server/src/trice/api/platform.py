@@ -22,7 +22,8 @@ async def create_ephemeral(request: Request) -> Response:
     """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}`
     → `{"app", "expires_ms", "warnings": [{"message", "in", "hint"?}]}`, the token in the app.
 
-    The app is open, for what its rules do not speak about, and lives 14 days.
+    The app is open, for what its rules do not speak about, and lives 14 days. `rules` without
+    `code` are ignored, as in the original, and `warnings` says so.
     """
     if not request.app.state.settings.has_ephemeral_apps:
         raise PermissionDenied("permission-denied", "Throw-away apps are switched off here.")
@@ -36,17 +37,18 @@ async def create_ephemeral(request: Request) -> Response:
     if not isinstance(title, str) or not title.strip() or len(title) > limits.APP_TITLE_CHARS_MAX:
         accepted = f"a string of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
         raise malformed("body", "title", given=title, accepted=accepted)
+    rules, warnings = _rules_in(body.get("rules"))
     throttle_of(request).new_app(guest_of(request).ip)
     app, token = await apps.create(
         title=title.strip(),
         schema=body.get("schema"),
-        rules=_rules_code(body.get("rules")),
+        rules=rules,
         is_open=True,
         life_ms=limits.EPHEMERAL_APP_MS,
     )
     try:
         row = {**_row(app.row), "admin-token": token}
-        warnings = await rule_warnings(app)
+        warnings += await rule_warnings(app)
         return json_response({"app": row, "expires_ms": app.row.expires_ms, "warnings": warnings})
     finally:
         apps.give_back(app)
@@ -64,12 +66,19 @@ async def get_ephemeral(request: Request) -> Response:
     return json_response({"app": _row(row), "expires_ms": row.expires_ms})
 
 
-def _rules_code(rules: Any) -> Any:
-    if rules is None:
-        return None
-    if not isinstance(rules, dict):
-        raise malformed("body", "rules", given=rules, accepted="an object")
-    return rules.get("code", rules)
+def _rules_in(given: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """The rules document in a body, and what its sender should know about it."""
+    if given is None:
+        return None, []
+    if not isinstance(given, dict):
+        raise malformed("body", "rules", given=given, accepted="an object")
+    if "code" in given or not given:
+        return given.get("code"), []
+    message = (
+        '`rules` has no `code`, so it was ignored and the app is open to everybody. Send {"rules":'
+        ' {"code": {"todos": {"allow": {…}}}}}.'
+    )
+    return None, [{"in": ["rules"], "message": message}]
 
 
 def _iso(moment_ms: int) -> str:

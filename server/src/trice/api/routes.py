@@ -34,6 +34,7 @@ from trice.api.connections import Connections
 from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
+from trice.auth.magic_codes import MagicCodes
 from trice.auth.oauth import OAuth
 from trice.auth.passkeys import Passkeys
 from trice.auth.passwords import Passwords
@@ -103,7 +104,8 @@ def build_app(
         allows_private_hosts=settings.allows_private_hosts,
         runtime=runtime,
     )
-    app.state.passwords = Passwords(runtime=runtime, buckets=apps.buckets)
+    app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
+    app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 

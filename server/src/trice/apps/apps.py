@@ -2,6 +2,8 @@
 
 data-dir/platform.db        the registry
 data-dir/apps/<id>.db       one SQLite file per app
+
+A little over 500 lines, one file because who opens an app must know who is closing it.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from trice import limits
+from trice.apps.compile import Compiler
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
 from trice.database import Database
-from trice.errors import NotFound, Unavailable, no_record
+from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
@@ -27,6 +32,7 @@ from trice.rules.document import Rules
 from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
+from trice.store.sqlite.quota import Quota
 
 logger: Final = logging.getLogger("trice.apps")
 
@@ -48,12 +54,14 @@ def wrong_admin_token() -> NotFound:
 class App:
     """An app in use.
 
-    users  how many sessions and requests hold it; at 0 its database may be closed
+    users          how many sessions and requests hold it; at 0 its database may be closed
+    idle_since_ms  when that became 0, of monotonic_ms
     """
 
     row: AppRow
     database: Database
     users: int = 0
+    idle_since_ms: float = 0
 
     @property
     def id(self) -> AppId:
@@ -84,7 +92,10 @@ class App:
 class Apps:
     """All apps of this server.
 
-    Holds the databases in use. Does not hold sessions; `on_delete` tells their hub.
+    Holds the databases in use, and those not in use that were used last. Does not hold sessions;
+    `on_delete` tells their hub.
+
+    A database is open, being opened, being made, or being closed: all of these count as files.
     """
 
     def __init__(
@@ -94,24 +105,41 @@ class Apps:
         runtime: Runtime,
         is_open_by_default: bool,
         slow_log: SlowLog | None = None,
+        files_max: int | None = None,
+        has_quotas: bool = True,
     ) -> None:
+        """Open the registry of a data directory; its databases are opened when used.
+
+        files_max   databases that the process has descriptors for; None: as many as there are
+        has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
+        raises      Unavailable("data-unusable") when the registry is damaged, missing beside
+                    databases, or of a newer version
+        """
         self._folder = data_dir / "apps"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._registry = Registry(data_dir / "platform.db")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._registry = _open_registry(data_dir / "platform.db", self._folder)
+        self._compiler = Compiler()
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
+        self._files_max = files_max
+        self._has_quotas = has_quotas
         self.buckets = Buckets(runtime)
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
+        # In the order they were used last; throw-away ones that nobody uses are there too.
         self._open: dict[AppId, App] = {}
+        self._idle_ephemeral: dict[AppId, App] = {}
         self._opening: dict[AppId, asyncio.Task[None]] = {}
         self._closing: dict[AppId, asyncio.Task[None]] = {}
+        # By whether they are of throw-away apps: each from before it is opened until it is closed.
+        self._files = {True: 0, False: 0}
+        self._failures: dict[AppId, str] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
 
     def start(self) -> None:
-        """Begin to delete throw-away apps whose time is over."""
+        """Begin to close databases that nobody uses, and to delete apps whose time is over."""
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep_forever())
 
     async def create(
@@ -122,18 +150,22 @@ class Apps:
         rules: Any = None,
         is_open: bool | None = None,
         life_ms: int | None = None,
+        sample: str | None = None,
     ) -> tuple[App, str]:
         """Make an app and its database; return it, lent to the caller, and its admin token.
 
         schema   InstantSchemaDef as JSON, or None
         is_open  whether callers may do what no rule speaks about; None: as the server's setting
         life_ms  None: until deleted
-        raises   InvalidInput; then nothing is left behind
+        sample   the sample whose app it is, for the server itself
+        raises   InvalidInput, Unavailable; then nothing is left behind
         """
+        if self._is_closed:
+            raise _stopping()
         rules = rules or None
         if is_open is None:
             is_open = self._is_open_by_default
-        compiled = await compile_rules(rules, is_open=is_open)
+        compiled = await self._compiler.save(rules, is_open=is_open)
         app_id = AppId(new_uuid(self._runtime))
         token = new_uuid(self._runtime)
         now_ms = self._runtime.now_ms()
@@ -147,23 +179,29 @@ class Apps:
             expires_ms=None if life_ms is None else now_ms + life_ms,
             settings=Settings(),
         )
+        is_ephemeral = life_ms is not None
+        await self._take_files(is_ephemeral=is_ephemeral)
+        database: Database | None = None
         try:
-            database = await self._database(row, compiled, schema=schema)
+            database = await self._database(row, compiled, schema=schema, is_new=True)
+            self._registry.insert(row, sample=sample)
         except BaseException:
+            if database is not None:
+                await database.close()
             self._delete_files(app_id)
+            self._files[is_ephemeral] -= 1
             raise
-        self._registry.insert(row)
         app = App(row, database, users=1)
         self._open[app_id] = app
         logger.info("app created %s", fields(app=app_id, title=repr(title), open=row.is_open))
         return app, token
 
-    async def find_or_create_open(self, title: str) -> AppId:
-        """The open app of this title; made if there is none. For the sample apps."""
-        row = self._registry.find_title(title)
-        if row is not None:
-            return row.id
-        app, _ = await self.create(title=title, is_open=True)
+    async def open_sample(self, name: str) -> AppId:
+        """The open app of a sample; made if there is none. What others call theirs is no matter."""
+        found = self._registry.find_sample(name)
+        if found is not None:
+            return found
+        app, _ = await self.create(title=f"sample: {name}", is_open=True, sample=name)
         self.give_back(app)
         return app.id
 
@@ -193,6 +231,10 @@ class Apps:
         """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
         return self._registry.has_token(token)
 
+    async def compile_rules(self, document: Any, *, is_open: bool) -> Rules:
+        """Check and compile a document without putting it in force; raises as `set_rules`."""
+        return await self._compiler.save(document, is_open=is_open)
+
     async def set_rules(self, app_id: str, document: Any) -> AppRow:
         """Put other rules in force, for live queries at once.
 
@@ -201,10 +243,11 @@ class Apps:
         """
         document = document or None
         row = self.get_row(app_id)
-        rules = await compile_rules(document, is_open=row.is_open)
+        rules = await self._compiler.save(document, is_open=row.is_open)
         app = await self.lend(app_id)
         try:
-            if app.row.rules != document:
+            # Not by `==`: Python takes 1 for true.
+            if orjson.dumps(app.row.rules) != orjson.dumps(document):
                 self._registry.set_rules(app.id, document)
                 app.row = replace(app.row, rules=document)
                 app.database.set_rules(rules)
@@ -226,13 +269,21 @@ class Apps:
             self.give_back(app)
 
     async def lend(self, app_id: str) -> App:
-        """The app, with its database open until `give_back`."""
+        """The app, with its database open until `give_back`.
+
+        raises   NotFound; LimitExceeded("app-quota-exceeded") when a throw-away app has
+                 limits.EPHEMERAL_USERS_MAX users; Unavailable when it cannot be opened
+        """
         if self._is_closed:
-            raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
+            raise _stopping()
         row = self.get_row(app_id)
         while (app := self._open.get(row.id)) is None:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
             row = self.get_row(app_id)  # it may have been deleted meanwhile
+        if app.is_ephemeral:
+            if self._has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
+                raise _too_many_users(app.users)
+            self._idle_ephemeral.pop(app.id, None)
         app.users += 1
         return app
 
@@ -240,6 +291,25 @@ class Apps:
         """The caller of `lend` or `create` is done with it."""
         app.users -= 1
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
+        if app.users == 0 and self._open.get(app.id) is app:
+            self._open[app.id] = self._open.pop(app.id)
+            self._become_idle(app)
+
+    def _become_idle(self, app: App) -> None:
+        app.idle_since_ms = self._runtime.monotonic_ms()
+        if app.is_ephemeral:
+            self._idle_ephemeral[app.id] = app
+            if len(self._idle_ephemeral) > limits.EPHEMERAL_APPS_IDLE_MAX:
+                self._close_app(next(iter(self._idle_ephemeral.values())))
+
+    @property
+    def files(self) -> int:
+        """Databases whose files are open, or will be, or are not closed yet."""
+        return sum(self._files.values())
+
+    async def settled(self) -> None:
+        """Wait until nothing is being closed."""
+        await asyncio.gather(*self._closing.values(), return_exceptions=True)
 
     @property
     def in_memory(self) -> list[App]:
@@ -258,10 +328,11 @@ class Apps:
         while (opening := self._opening.get(app_id)) is not None:
             await asyncio.gather(opening, return_exceptions=True)
         self.on_delete(app_id)
-        app = self._open.pop(app_id, None)
+        app = self._open.get(app_id)
         if app is not None:
-            self._close_database(app)
+            self._close_app(app)
         await self._wait_closed(app_id)
+        self._failures.pop(app_id, None)
         self._delete_files(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
@@ -271,25 +342,50 @@ class Apps:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        await asyncio.gather(*(app.database.close() for app in self._open.values()))
-        await asyncio.gather(*self._closing.values(), return_exceptions=True)
-        self._open.clear()
+        for app in list(self._open.values()):
+            self._close_app(app)
+        await self.settled()
+        self._compiler.close()
         self._registry.close()
 
     def _begin_opening(self, row: AppRow) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._open_database(row))
         self._opening[row.id] = task
-        task.add_done_callback(lambda _: self._opening.pop(row.id, None))
         return task
 
     async def _open_database(self, row: AppRow) -> None:
-        await self._wait_closed(row.id)
-        await self._close_idle()
-        rules = await compile_rules(row.rules, is_open=row.is_open, is_stored=True)
-        database = await self._database(row, rules)
-        self._open[row.id] = App(row, database)
+        try:
+            await self._wait_closed(row.id)
+            is_ephemeral = row.expires_ms is not None
+            await self._take_files(is_ephemeral=is_ephemeral)
+            try:
+                rules = await self._compiler.load(row.rules, is_open=row.is_open)
+                database = await self._database(row, rules)
+            except BaseException as failure:
+                self._files[is_ephemeral] -= 1
+                self._tell_failure(row.id, failure)
+                raise
+            self._failures.pop(row.id, None)
+            app = self._open[row.id] = App(row, database)
+            self._become_idle(app)
+        finally:
+            # Here and not in a callback: whoever finds it done, and the app closed again by then,
+            # would wait for it again without ever giving the callback its turn.
+            del self._opening[row.id]
 
-    async def _database(self, row: AppRow, rules: Rules, *, schema: Any = None) -> Database:
+    def _tell_failure(self, app_id: AppId, failure: BaseException) -> None:
+        """Log why an app cannot be opened, once: its clients will ask again and again."""
+        if isinstance(failure, Unavailable) and self._failures.get(app_id) != failure.message:
+            if len(self._failures) >= limits.APP_FAILURES_TOLD_MAX:
+                self._failures.clear()
+            self._failures[app_id] = failure.message
+            told = fields(app=app_id, file=str(self._path(app_id)), reason=failure.message)
+            logger.error("app not opened %s", told)
+
+    async def _database(
+        self, row: AppRow, rules: Rules, *, schema: Any = None, is_new: bool = False
+    ) -> Database:
+        is_bounded = self._has_quotas and row.expires_ms is not None
         return await Database.open(
             self._path(row.id),
             runtime=self._runtime,
@@ -298,26 +394,60 @@ class Apps:
             buckets=self.buckets,
             slow_log=self._slow_log,
             schema=schema,
+            can_create=is_new,
+            quota=_ephemeral_quota() if is_bounded else None,
         )
 
-    async def _close_idle(self) -> None:
-        """Make room when many databases are open; those in use stay."""
-        surplus = len(self._open) - limits.APPS_OPEN_MAX + 1
-        idle = [app for app in self._open.values() if app.users == 0]
-        closed = idle[: max(surplus, 0)]
-        for app in closed:
-            del self._open[app.id]
-            self._close_database(app)
-        for app in closed:
-            await self._wait_closed(app.id)
+    async def _take_files(self, *, is_ephemeral: bool) -> None:
+        """Wait until one more database may be opened, and count it.
 
-    def _close_database(self, app: App) -> None:
+        Beyond limits.APPS_OPEN_MAX those close that nobody uses; those in use stay. `files_max` is
+        never exceeded. Throw-away apps have half of it, and limits.EPHEMERAL_APPS_OPEN_MAX: nobody
+        who makes many keeps the apps that last from being opened.
+
+        raises   Unavailable("overloaded") when all are in use
+        """
+        surplus = len(self._open) - limits.APPS_OPEN_MAX + 1
+        for app in [app for app in self._open.values() if app.users == 0][: max(surplus, 0)]:
+            self._close_app(app)
+        while (is_full := self._has_no_files()) or (
+            is_ephemeral and self._has_no_files(is_ephemeral=True)
+        ):
+            idle = self._open if is_full else self._idle_ephemeral
+            unused = next((app for app in idle.values() if app.users == 0), None)
+            if unused is not None:
+                self._close_app(unused)
+            elif not self._closing:
+                raise Unavailable("overloaded", "Too many apps are in use at once. Try later.")
+            await asyncio.wait(self._closing.values(), return_when=asyncio.FIRST_COMPLETED)
+        self._files[is_ephemeral] += 1
+
+    def _has_no_files(self, *, is_ephemeral: bool = False) -> bool:
+        """Whether no database, or no throw-away one, may be opened besides those that are."""
+        most = self._files_max
+        if not is_ephemeral:
+            return most is not None and self.files >= most
+        ephemeral = self._files[True]
+        return (most is not None and ephemeral >= most // 2) or (
+            self._has_quotas and ephemeral >= limits.EPHEMERAL_APPS_OPEN_MAX
+        )
+
+    def _close_app(self, app: App) -> None:
         """Begin to close; until it is done, `_open_database` of the same app waits: two writers
         on one file would give the same transaction ids."""
         self.counts_of_closed.add(app.database.counts)
-        task = asyncio.get_running_loop().create_task(app.database.close())
-        self._closing[app.id] = task
-        task.add_done_callback(lambda _: self._closing.pop(app.id, None))
+        del self._open[app.id]
+        self._idle_ephemeral.pop(app.id, None)
+        self._closing[app.id] = asyncio.get_running_loop().create_task(self._close_database(app))
+
+    async def _close_database(self, app: App) -> None:
+        try:
+            await app.database.close()
+        except Exception:
+            logger.exception("app not closed %s", fields(app=app.id))
+        finally:
+            del self._closing[app.id]
+            self._files[app.is_ephemeral] -= 1
 
     async def _wait_closed(self, app_id: AppId) -> None:
         task = self._closing.get(app_id)
@@ -326,12 +456,27 @@ class Apps:
 
     async def _sweep_forever(self) -> None:
         while True:
-            for row in self._registry.expired(self._runtime.now_ms()):
-                try:
-                    await self.delete(row.id)
-                except Exception:
-                    logger.exception("expired app not deleted %s", fields(app=row.id))
+            self.close_old()
+            try:
+                await self._delete_expired()
+            except Exception:
+                logger.exception("expired apps not found")
             await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
+
+    def close_old(self) -> None:
+        """Close what nobody has used for a while; of throw-away apps few are used twice."""
+        now_ms = self._runtime.monotonic_ms()
+        for app in list(self._open.values()):
+            most_ms = limits.EPHEMERAL_APP_IDLE_MS if app.is_ephemeral else limits.APP_IDLE_MS
+            if app.users == 0 and now_ms - app.idle_since_ms >= most_ms:
+                self._close_app(app)
+
+    async def _delete_expired(self) -> None:
+        for app_id in self._registry.expired(self._runtime.now_ms()):
+            try:
+                await self.delete(app_id)
+            except Exception:
+                logger.exception("expired app not deleted %s", fields(app=app_id))
 
     def _path(self, app_id: AppId) -> Path:
         return self._folder / f"{app_id}.db"
@@ -342,16 +487,35 @@ class Apps:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-async def compile_rules(document: Any, *, is_open: bool, is_stored: bool = False) -> Rules:
-    """Check and compile a rules document.
+def _open_registry(path: Path, folder: Path) -> Registry:
+    """Open platform.db. Raises Unavailable as it does, and when it is lost but app files are not:
+    with an empty one in its place nobody would find their app."""
+    is_lost = not path.exists() or path.stat().st_size == 0
+    if is_lost and any(folder.glob("*.db")):
+        raise Unavailable(
+            "data-unusable",
+            f"{path}, the list of all apps, is missing or empty, although {folder} holds apps."
+            " Restore it from a backup, or choose another data directory.",
+        )
+    return Registry(path)
 
-    is_stored   it was saved before: nothing is refused (see `Rules.parse`)
-    raises      InvalidInput that names every mistake
-    """
-    if not document:
-        return Rules.parse(None, is_open=is_open)
-    # Compiling is 0.2 ms an expression: a large document would hold up the loop.
-    return await asyncio.to_thread(Rules.parse, document, is_open=is_open, is_stored=is_stored)
+
+def _ephemeral_quota() -> Quota:
+    return Quota(rows=limits.EPHEMERAL_ROWS_MAX, bytes=limits.EPHEMERAL_BYTES_MAX)
+
+
+def _too_many_users(users: int) -> LimitExceeded:
+    most = limits.EPHEMERAL_USERS_MAX
+    return LimitExceeded(
+        "app-quota-exceeded",
+        f"This throw-away app is in use by {users:,} connections and requests, and {most:,} are the"
+        " most. Close some, or use an app that lasts.",
+        {"quota": "users", "current": users, "limit": most},
+    )
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("overloaded", "The server is stopping; try again in a moment.")
 
 
 async def rule_warnings(app: App, rules: Rules | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from trice import limits
+from trice import auth_limits
 
 OriginService = Literal["generic", "netlify", "vercel", "custom-scheme"]
 
@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True):
     has_passwords, has_passkeys   sign-in beyond Instant, off until switched on
     """
 
-    code_expiry_minutes: int = limits.CODE_EXPIRY_MINUTES
+    code_expiry_minutes: int = auth_limits.CODE_EXPIRY_MINUTES
     origins: tuple[Origin, ...] = ()
     test_users: tuple[TestUser, ...] = ()
     email_template: EmailTemplate | None = None

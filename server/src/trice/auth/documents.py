@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.id_tokens import ALGORITHMS, DEFAULT_ALGORITHMS
 from trice.auth.outgoing import Requests, oauth_error
 from trice.errors import PermissionDenied
@@ -44,7 +44,9 @@ class Discovery:
     def parse(cls, document: Mapping[str, Any]) -> Discovery:
         def text(key: str) -> str:
             value = document.get(key)
-            return value if isinstance(value, str) and len(value) <= limits.URL_CHARS_MAX else ""
+            return (
+                value if isinstance(value, str) and len(value) <= auth_limits.URL_CHARS_MAX else ""
+            )
 
         found = document.get("id_token_signing_alg_values_supported")
         listed = (
@@ -74,7 +76,7 @@ class KeySet:
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> KeySet:
         found = document.get("keys")
-        listed = found[: limits.JWKS_KEYS_MAX] if isinstance(found, list) else []
+        listed = found[: auth_limits.JWKS_KEYS_MAX] if isinstance(found, list) else []
         return cls(tuple(kept for each in listed if (kept := _public_key(each)) is not None))
 
     @property
@@ -88,7 +90,7 @@ def _public_key(key: Any) -> Mapping[str, Any] | None:
         return None
     kept = {member: key[member] for member in _MEMBERS if member in key}
     for value in kept.values():
-        if not isinstance(value, str) or len(value) > limits.JWK_MEMBER_CHARS_MAX:
+        if not isinstance(value, str) or len(value) > auth_limits.JWK_MEMBER_CHARS_MAX:
             return None
     # A key may be published for other ends; it would say "verify" among others.
     ends = key.get("key_ops", ["verify"])
@@ -114,9 +116,9 @@ class _Entry:
 class Documents:
     """The documents of providers, read already.
 
-    Holds at most limits.PROVIDER_DOCUMENTS_MAX, and limits.PROVIDER_DOCUMENTS_BYTES_MAX, each for
-    limits.PROVIDER_DOCUMENT_MS; failures for limits.PROVIDER_RETRY_MS. Many who ask for one at once
-    wait for one request. When they are too many, the app that has most loses its oldest.
+    Holds at most PROVIDER_DOCUMENTS_MAX and PROVIDER_DOCUMENTS_BYTES_MAX of `auth_limits`, each for
+    PROVIDER_DOCUMENT_MS; failures for PROVIDER_RETRY_MS. Many who ask for one at once wait for one
+    request. When they are too many, the app that has most loses its oldest.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -140,7 +142,7 @@ class Documents:
         entry = self._entry(key, requests)
         async with entry.lock:
             since_ms = self._runtime.monotonic_ms() - entry.read_ms
-            if entry.until_ms == 0 or since_ms >= limits.PROVIDER_KEYS_RETRY_MS:
+            if entry.until_ms == 0 or since_ms >= auth_limits.PROVIDER_KEYS_RETRY_MS:
                 await self._fetch(key, entry, KeySet.parse, requests)
         if entry.found is None:
             raise oauth_error(entry.problem)
@@ -166,7 +168,7 @@ class Documents:
     def _entry(self, key: tuple[str, str], requests: Requests) -> _Entry:
         entry = self._entries.get(key)
         if entry is None:
-            while len(self._entries) >= limits.PROVIDER_DOCUMENTS_MAX:
+            while len(self._entries) >= auth_limits.PROVIDER_DOCUMENTS_MAX:
                 self._forget_one()
             entry = self._entries[key] = _Entry(asyncio.Lock(), requests.asker.app_id)
         return entry
@@ -189,9 +191,11 @@ class Documents:
         entry.found, entry.problem = found, problem
         entry.size_bytes = _ENTRY_BYTES + (0 if found is None else found.size_bytes)
         now_ms = self._runtime.monotonic_ms()
-        life_ms = limits.PROVIDER_RETRY_MS if found is None else limits.PROVIDER_DOCUMENT_MS
+        life_ms = (
+            auth_limits.PROVIDER_RETRY_MS if found is None else auth_limits.PROVIDER_DOCUMENT_MS
+        )
         entry.read_ms, entry.until_ms = now_ms, now_ms + life_ms
-        while self.size_bytes > limits.PROVIDER_DOCUMENTS_BYTES_MAX:
+        while self.size_bytes > auth_limits.PROVIDER_DOCUMENTS_BYTES_MAX:
             self._forget_one()
 
     @property

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.emails import find_email
 from trice.auth.identities import Profile
 from trice.auth.origins import read_url
@@ -84,8 +84,8 @@ def read_header(token: str, algorithms: Collection[str]) -> Header:
     algorithms   those of the provider
     raises       InvalidInput when it is no token, or its algorithm is not acceptable
     """
-    if len(token) > limits.ID_TOKEN_CHARS_MAX:
-        raise refused(f"The id_token is longer than {limits.ID_TOKEN_CHARS_MAX} characters.")
+    if len(token) > auth_limits.ID_TOKEN_CHARS_MAX:
+        raise refused(f"The id_token is longer than {auth_limits.ID_TOKEN_CHARS_MAX} characters.")
     header = _object(token.partition(".")[0]) if _FORM.fullmatch(token) else None
     if header is None:
         raise refused("The id_token is not a JSON Web Token.")
@@ -208,11 +208,11 @@ def _check_times(claims: Mapping[str, Any], now_s: float) -> None:
     expiry = _number(claims.get("exp"))
     if expiry is None:
         raise refused("The id_token has no expiry (`exp`).")
-    if expiry + limits.ID_TOKEN_LEEWAY_S <= now_s:
+    if expiry + auth_limits.ID_TOKEN_LEEWAY_S <= now_s:
         raise refused("The id_token has expired.")
     for label in ("nbf", "iat"):
         since = _number(claims.get(label))
-        if since is not None and since - limits.ID_TOKEN_LEEWAY_S > now_s:
+        if since is not None and since - auth_limits.ID_TOKEN_LEEWAY_S > now_s:
             raise refused(f"The id_token is not valid yet (`{label}`).")
 
 
@@ -226,7 +226,7 @@ def find_sub(claims: Mapping[str, Any]) -> str | None:
     sub = claims.get("sub")
     if isinstance(sub, int) and not isinstance(sub, bool):
         sub = str(sub)
-    if isinstance(sub, str) and 0 < len(sub.strip()) <= limits.OAUTH_TEXT_CHARS_MAX:
+    if isinstance(sub, str) and 0 < len(sub.strip()) <= auth_limits.OAUTH_TEXT_CHARS_MAX:
         return sub
     return None
 
@@ -252,7 +252,7 @@ def profile_of(claims: Mapping[str, Any], *, allows_unverified_email: bool) -> P
 
 def read_claims(token: Any) -> Mapping[str, Any] | None:
     """The claims of a token that came straight from the provider, so needs no verification."""
-    if not isinstance(token, str) or len(token) > limits.OUTGOING_BYTES_MAX:
+    if not isinstance(token, str) or len(token) > auth_limits.OUTGOING_BYTES_MAX:
         return None
     return _object(token.split(".")[1]) if _FORM.fullmatch(token) else None
 

@@ -1,20 +1,22 @@
 """Magic codes: six digits sent by e-mail, each of which signs in once.
 
-`$magicCodes {codeHash, email}` keeps hashes. Several codes of one address work at a time, up to
-limits.MAGIC_CODES_PER_EMAIL_MAX; making one removes those whose time is over, then the oldest.
+`$magicCodes {codeHash, email}` keeps them as HMAC, with a key of the server: of a million codes
+whoever reads the file could else find the one that a plain hash is of. Several codes of one address
+work at a time, up to auth_limits.MAGIC_CODES_PER_EMAIL_MAX; making one removes those whose time is
+over, then the oldest.
 
 source   instant-http §1.3, §6.3; spec/auth.md A40-A49
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Final, Literal
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.settings import Settings
 from trice.auth.rows import Row, find_rows
+from trice.auth.sealed import Seal
 from trice.database import Change
 from trice.errors import NotFound
 from trice.runtime import Runtime, new_uuid
@@ -35,34 +37,48 @@ def new_code(runtime: Runtime) -> str:
             return f"{drawn % _CODE_COUNT:06d}"
 
 
-def add_code(change: Change, email: str, *, settings: Settings, runtime: Runtime) -> str:
-    """Make a code for an address and return it; only its hash is stored."""
-    code = new_code(runtime)
-    stored = _stored(change, email)
-    fresh = [row for row in stored if not _is_expired(row, change, settings)]
-    surplus = len(fresh) - limits.MAGIC_CODES_PER_EMAIL_MAX + 1
-    kept = {row.fields["id"] for row in fresh[max(surplus, 0) :]}
-    for row in stored:
-        if row.fields["id"] not in kept:
-            change.write(["delete", _CODES, row.fields["id"]])
-    values = {"codeHash": _hash_code(code), "email": email}
-    change.write(["update", _CODES, new_uuid(runtime), values])
-    return code
+class MagicCodes:
+    """Makes codes and uses them up.
 
-
-def consume_code(change: Change, email: str, code: str, *, settings: Settings) -> Consumed:
-    """Use a code up. One that is too old is used up as well.
-
-    The codes of test users are right each time.
+    Holds what leads to the server's key. Does not hold codes: they are rows of their app.
     """
-    code_hash = _hash_code(code)
-    found = [row for row in _stored(change, email) if row.fields.get("codeHash") == code_hash]
-    fresh = [row for row in found if not _is_expired(row, change, settings)]
-    for row in (fresh or found)[-1:]:
-        change.write(["delete", _CODES, row.fields["id"]])
-    if fresh or _is_test_code(settings, email, code):
-        return "right"
-    return "expired" if found else "wrong"
+
+    def __init__(self, seal: Seal, *, runtime: Runtime) -> None:
+        self._seal = seal
+        self._runtime = runtime
+
+    def add(self, change: Change, email: str, *, settings: Settings) -> str:
+        """Make a code for an address and return it; only its HMAC is stored."""
+        code = new_code(self._runtime)
+        stored = _stored(change, email)
+        fresh = [row for row in stored if not _is_expired(row, change, settings)]
+        surplus = len(fresh) - auth_limits.MAGIC_CODES_PER_EMAIL_MAX + 1
+        kept = {row.fields["id"] for row in fresh[max(surplus, 0) :]}
+        for row in stored:
+            if row.fields["id"] not in kept:
+                change.write(["delete", _CODES, row.fields["id"]])
+        values = {"codeHash": self._hash(email, code), "email": email}
+        change.write(["update", _CODES, new_uuid(self._runtime), values])
+        return code
+
+    def consume(self, change: Change, email: str, code: str, *, settings: Settings) -> Consumed:
+        """Use a code up. One that is too old is used up as well.
+
+        The codes of test users are right each time.
+        """
+        hashed = self._hash(email, code)
+        found = [row for row in _stored(change, email) if row.fields.get("codeHash") == hashed]
+        fresh = [row for row in found if not _is_expired(row, change, settings)]
+        for row in (fresh or found)[-1:]:
+            change.write(["delete", _CODES, row.fields["id"]])
+        if fresh or _is_test_code(settings, email, code):
+            return "right"
+        return "expired" if found else "wrong"
+
+    def _hash(self, email: str, code: str) -> str:
+        """Of the address too, so that a code moved to another address in the file is no code."""
+        key = self._seal.key_for("magic codes")
+        return hmac.digest(key, f"{email} {code}".encode(errors="replace"), "sha256").hex()
 
 
 def code_error(consumed: Literal["wrong", "expired"]) -> NotFound:
@@ -95,7 +111,7 @@ def is_test_user(settings: Settings, email: str) -> bool:
 
 def _stored(change: Change, email: str) -> list[Row]:
     """The codes of an address, oldest first. Imported data may hold more than are ever made."""
-    return find_rows(change, _CODES, "email", email, count=limits.MAGIC_CODES_READ_MAX)
+    return find_rows(change, _CODES, "email", email, count=auth_limits.MAGIC_CODES_READ_MAX)
 
 
 def _is_expired(row: Row, change: Change, settings: Settings) -> bool:
@@ -109,7 +125,3 @@ def _is_test_code(settings: Settings, email: str, code: str) -> bool:
         user.email == email and hmac.compare_digest(user.code.encode(), code.encode())
         for user in settings.test_users
     )
-
-
-def _hash_code(code: str) -> str:
-    return hashlib.sha256(code.encode()).hexdigest()

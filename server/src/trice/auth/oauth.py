@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.apps import App
 from trice.auth import id_tokens, tokens
 from trice.auth.accounts import sign_up_check, user_object
@@ -140,7 +140,7 @@ class OAuth:
         challenge = _challenge(request)
 
         def begin(change: Change) -> None:
-            _sweep(change, REDIRECTS, minutes=limits.OAUTH_REDIRECT_MINUTES)
+            _sweep(change, REDIRECTS, minutes=auth_limits.OAUTH_REDIRECT_MINUTES)
             values = {
                 "stateHash": _hash(state),
                 "cookieHash": _hash(cookie),
@@ -165,7 +165,7 @@ class OAuth:
         row = await app.database.change(lambda change: _consume(change, REDIRECTS, state))
         if row is None:
             raise oauth_error("Could not find OAuth request.")
-        if self._is_older(row, limits.OAUTH_REDIRECT_MINUTES):
+        if self._is_older(row, auth_limits.OAUTH_REDIRECT_MINUTES):
             raise oauth_error("The request is expired.")
         expected = str(row.fields.get("cookieHash", ""))
         if not hmac.compare_digest(_hash(cookie), expected):
@@ -193,7 +193,7 @@ class OAuth:
         own_code = new_uuid(self._runtime)
 
         def keep(change: Change) -> None:
-            _sweep(change, CODES, minutes=limits.OAUTH_CODE_MINUTES)
+            _sweep(change, CODES, minutes=auth_limits.OAUTH_CODE_MINUTES)
             values = {
                 "codeHash": _hash(own_code),
                 "userInfo": {
@@ -227,7 +227,7 @@ class OAuth:
         if row is None:
             told = "This app knows no such code, or it was used already; sign in again."
             raise no_record("app-oauth-code", told)
-        if self._is_older(row, limits.OAUTH_CODE_MINUTES):
+        if self._is_older(row, auth_limits.OAUTH_CODE_MINUTES):
             raise NotFound(
                 "record-expired",
                 "Record expired: app-oauth-code. Sign in again.",
@@ -423,7 +423,7 @@ def _consume(change: Change, etype: str, uuid: str) -> Row | None:
 
 def _sweep(change: Change, etype: str, *, minutes: int) -> None:
     """Delete the oldest rows that nobody will come back for."""
-    page = {"limit": limits.OAUTH_SWEEP_MAX, "order": {"serverCreatedAt": "asc"}}
+    page = {"limit": auth_limits.OAUTH_SWEEP_MAX, "order": {"serverCreatedAt": "asc"}}
     for each in change.find({etype: {"$": page}})[etype]:
         row = find_row(change, etype, "id", find_uuid_bytes(each["id"]))
         if row is None or not _is_older(row, minutes, now_ms=change.time_ms):

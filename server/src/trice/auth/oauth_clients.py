@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.origins import check_redirect_to, read_url
 from trice.auth.rows import Row, find_row
 from trice.auth.sealed import Seal
@@ -130,13 +130,13 @@ def get_client(look: Look, client_id: str) -> OAuthClient:
 
 def all_clients(look: Look) -> list[OAuthClient]:
     """Every client, the oldest first."""
-    found = look.find({CLIENTS: {"$": {"limit": limits.OAUTH_CLIENTS_MAX}}})[CLIENTS]
+    found = look.find({CLIENTS: {"$": {"limit": auth_limits.OAUTH_CLIENTS_MAX}}})[CLIENTS]
     return [get_client(look, row["id"]) for row in found]
 
 
 def all_providers(look: Look) -> list[Provider]:
     """Every provider, the oldest first."""
-    found = look.find({PROVIDERS: {"$": {"limit": limits.OAUTH_CLIENTS_MAX}}})[PROVIDERS]
+    found = look.find({PROVIDERS: {"$": {"limit": auth_limits.OAUTH_CLIENTS_MAX}}})[PROVIDERS]
     return [_get_provider(look, row["id"]) for row in found]
 
 
@@ -184,8 +184,8 @@ def _missing(record_type: str, args: Mapping[str, Any]) -> NotFound:
 
 def add_provider(change: Change, name: str, *, runtime: Runtime) -> Provider:
     """Make a provider. Raises Conflict from `Database.change` when there is one of this name."""
-    if len(all_providers(change)) >= limits.OAUTH_CLIENTS_MAX:
-        raise _refuse(name, f"An app has at most {limits.OAUTH_CLIENTS_MAX} providers.")
+    if len(all_providers(change)) >= auth_limits.OAUTH_CLIENTS_MAX:
+        raise _refuse(name, f"An app has at most {auth_limits.OAUTH_CLIENTS_MAX} providers.")
     provider = Provider(new_uuid(runtime), name, change.time_ms)
     change.write(["create", PROVIDERS, provider.id, {"name": name}])
     return provider
@@ -206,8 +206,8 @@ def add_client(
     raises   InvalidInput, NotFound(oauth-service-provider); Conflict from `Database.change` when
              the name is taken
     """
-    if len(all_clients(change)) >= limits.OAUTH_CLIENTS_MAX:
-        raise _refuse(name, f"An app has at most {limits.OAUTH_CLIENTS_MAX} OAuth clients.")
+    if len(all_clients(change)) >= auth_limits.OAUTH_CLIENTS_MAX:
+        raise _refuse(name, f"An app has at most {auth_limits.OAUTH_CLIENTS_MAX} OAuth clients.")
     provider = _get_provider(change, provider_id)
     blank = OAuthClient(new_uuid(runtime), name, provider.id, provider.name, change.time_ms)
     client = _changed(blank, given, seal)
@@ -248,10 +248,10 @@ def _changed(client: OAuthClient, given: Mapping[str, Any], seal: Seal) -> OAuth
     texts = {
         key: _check_text(given[key], key, chars_max)
         for key, chars_max in (
-            ("client_id", limits.OAUTH_TEXT_CHARS_MAX),
-            ("client_secret", limits.OAUTH_SECRET_CHARS_MAX),
-            ("discovery_endpoint", limits.URL_CHARS_MAX),
-            ("redirect_to", limits.URL_CHARS_MAX),
+            ("client_id", auth_limits.OAUTH_TEXT_CHARS_MAX),
+            ("client_secret", auth_limits.OAUTH_SECRET_CHARS_MAX),
+            ("discovery_endpoint", auth_limits.URL_CHARS_MAX),
+            ("redirect_to", auth_limits.URL_CHARS_MAX),
         )
         if key in given
     }
@@ -306,8 +306,8 @@ def _merged(meta: Mapping[str, Any] | None, patch: Any) -> Mapping[str, Any] | N
     if not isinstance(patch, dict):
         raise _refuse(patch, "meta must be an object.", "meta")
     merged: Mapping[str, Any] = deep_merge(dict(meta or {}), patch)
-    if len(orjson.dumps(merged)) > limits.OAUTH_META_BYTES_MAX:
-        raise _refuse(None, f"meta has at most {limits.OAUTH_META_BYTES_MAX} bytes.", "meta")
+    if len(orjson.dumps(merged)) > auth_limits.OAUTH_META_BYTES_MAX:
+        raise _refuse(None, f"meta has at most {auth_limits.OAUTH_META_BYTES_MAX} bytes.", "meta")
     return merged
 
 

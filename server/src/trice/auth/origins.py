@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlencode
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.settings import Origin, OriginService
 from trice.errors import InvalidInput, invalid
 
@@ -81,7 +81,7 @@ class Url:
 
 def read_url(text: object) -> Url | None:
     """Read an absolute URL; None for whatever a browser might read differently."""
-    if not isinstance(text, str) or len(text) > limits.URL_CHARS_MAX or _UNSAFE.search(text):
+    if not isinstance(text, str) or len(text) > auth_limits.URL_CHARS_MAX or _UNSAFE.search(text):
         return None
     match = _URL.fullmatch(text)
     if match is None:
@@ -164,7 +164,9 @@ def check_origin(service: Any, params: Any) -> tuple[OriginService, tuple[str, .
         raise _refuse(params, ["params"], "The params must be a list of texts.")
     kept = tuple(param.strip().lower() for param in params)
     match known, kept:
-        case "generic", (host,) if _HOST.fullmatch(host) and len(host) <= limits.HOST_CHARS_MAX:
+        case "generic", (host,) if (
+            _HOST.fullmatch(host) and len(host) <= auth_limits.HOST_CHARS_MAX
+        ):
             return known, kept
         case "netlify", (site,) if _LABEL.fullmatch(site):
             return known, kept

@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urljoin
 
 import orjson
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.origins import Url, read_url
 from trice.errors import PermissionDenied, Unavailable
 from trice.shares import ALL, Shares
@@ -116,17 +116,17 @@ class Outgoing:
     ) -> Answer:
         """One request, with the redirects it meets. See `Requests`."""
         bounds: dict[Hashable, int] = {
-            ALL: limits.OUTGOING_CALLS_MAX,
-            ("app", asker.app_id): limits.OUTGOING_CALLS_PER_APP_MAX,
-            ("host", self._check_url(url).host): limits.OUTGOING_CALLS_PER_HOST_MAX,
+            ALL: auth_limits.OUTGOING_CALLS_MAX,
+            ("app", asker.app_id): auth_limits.OUTGOING_CALLS_PER_APP_MAX,
+            ("host", self._check_url(url).host): auth_limits.OUTGOING_CALLS_PER_HOST_MAX,
         }
         if asker.is_ephemeral:
-            bounds["ephemeral"] = limits.OUTGOING_CALLS_EPHEMERAL_MAX
+            bounds["ephemeral"] = auth_limits.OUTGOING_CALLS_EPHEMERAL_MAX
         if not self._shares.take(1, bounds):
             raise Unavailable("overloaded", "Too many sign-ins are under way; try again.")
         lookups: list[Future[list[str]]] = []
         try:
-            async with asyncio.timeout(limits.OUTGOING_TIMEOUT_MS / 1000):
+            async with asyncio.timeout(auth_limits.OUTGOING_TIMEOUT_MS / 1000):
                 return await self._follow(method, url, headers, content, lookups)
         except TimeoutError as cause:
             raise oauth_error("The sign-in provider did not answer in time.") from cause
@@ -154,7 +154,7 @@ class Outgoing:
         content: bytes | None,
         lookups: list[Future[list[str]]],
     ) -> Answer:
-        for _ in range(limits.OUTGOING_REDIRECTS_MAX + 1):
+        for _ in range(auth_limits.OUTGOING_REDIRECTS_MAX + 1):
             target = self._check_url(url)
             addresses = await self._addresses(target, lookups)
             answer, location = await self._send(method, target, addresses, headers, content)
@@ -198,7 +198,7 @@ class Outgoing:
                     content=content,
                     extensions={
                         "sni_hostname": url.host.strip("[]"),
-                        "timeout": httpx.Timeout(limits.OUTGOING_TIMEOUT_MS / 1000).as_dict(),
+                        "timeout": httpx.Timeout(auth_limits.OUTGOING_TIMEOUT_MS / 1000).as_dict(),
                     },
                 )
                 return await self._read(client, request)
@@ -221,7 +221,7 @@ class Outgoing:
             body = bytearray()
             async for piece in response.aiter_raw():
                 body += piece
-                if len(body) > limits.OUTGOING_BYTES_MAX:
+                if len(body) > auth_limits.OUTGOING_BYTES_MAX:
                     raise oauth_error("The sign-in provider sent too large an answer.")
         finally:
             await response.aclose()
@@ -235,7 +235,7 @@ class Outgoing:
             else:
                 if self._threads is None:
                     self._threads = ThreadPoolExecutor(
-                        limits.OUTGOING_CALLS_MAX, thread_name_prefix="trice-names"
+                        auth_limits.OUTGOING_CALLS_MAX, thread_name_prefix="trice-names"
                     )
                 lookups.append(self._threads.submit(_look_up, host, port))
                 found = await asyncio.wrap_future(lookups[-1])

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.settings import Settings
 from trice.auth.origins import is_authorized, read_url
 from trice.errors import InvalidInput, invalid
@@ -53,7 +53,7 @@ def check_size(credential: Any) -> dict[str, Any]:
         size = len(orjson.dumps(credential))
     except orjson.JSONEncodeError as cause:  # nested deeper than it may be
         raise _malformed() from cause
-    if not isinstance(credential, dict) or size > limits.PASSKEY_RESPONSE_BYTES_MAX:
+    if not isinstance(credential, dict) or size > auth_limits.PASSKEY_RESPONSE_BYTES_MAX:
         raise _malformed()
     return credential
 
@@ -61,7 +61,7 @@ def check_size(credential: Any) -> dict[str, Any]:
 def credential_id(credential: Mapping[str, Any]) -> str:
     """The id of the credential, as unpadded base64url."""
     given = credential.get("id")
-    if not isinstance(given, str) or len(given) > limits.PASSKEY_ID_BYTES_MAX * 4 // 3 + 1:
+    if not isinstance(given, str) or len(given) > auth_limits.PASSKEY_ID_BYTES_MAX * 4 // 3 + 1:
         raise _malformed("id")
     return given
 
@@ -127,7 +127,7 @@ def _malformed(*path: str) -> InvalidInput:
     return InvalidInput(
         "param-malformed",
         f"Malformed parameter: [{vector}]. It must be what `credential.toJSON()` gives, in at most"
-        f" {limits.PASSKEY_RESPONSE_BYTES_MAX} bytes.",
+        f" {auth_limits.PASSKEY_RESPONSE_BYTES_MAX} bytes.",
         {"in": where},
     )
 

@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.apps import App
 from trice.auth.accounts import User, get_user, no_user
 from trice.auth.passkey_input import (
@@ -53,7 +53,9 @@ PASSKEYS: Final = "$userPasskeys"
 CHALLENGES: Final = "$passkeyChallenges"
 
 _BY_IP: Final = RateLimit(
-    limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP, limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP, 3_600_000
+    auth_limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP,
+    auth_limits.PASSKEY_REQUESTS_PER_HOUR_OF_IP,
+    3_600_000,
 )
 
 Purpose = Literal["register", "sign-in"]
@@ -126,7 +128,7 @@ class Passkeys:
             owner = _account(change, token)
             if find_row(change, PASSKEYS, "credentialId", made.credential_id) is not None:
                 raise _registered()
-            if len(_passkeys_of(change, owner)) >= limits.PASSKEYS_PER_USER_MAX:
+            if len(_passkeys_of(change, owner)) >= auth_limits.PASSKEYS_PER_USER_MAX:
                 raise _too_many()
             values: dict[str, Any] = {
                 "credentialId": made.credential_id,
@@ -229,7 +231,7 @@ class Passkeys:
         self, app: App, purpose: Purpose, *, origin: str, rp_id: str, user: User | None
     ) -> bytes:
         """Store a new challenge; remove some of those whose time is over."""
-        challenge = self._runtime.random_bytes(limits.PASSKEY_CHALLENGE_BYTES)
+        challenge = self._runtime.random_bytes(auth_limits.PASSKEY_CHALLENGE_BYTES)
         values = {
             "challengeHash": hashlib.sha256(challenge).hexdigest(),
             "purpose": purpose,
@@ -240,7 +242,7 @@ class Passkeys:
 
         def work(change: Change) -> None:
             _sweep(change)
-            expires_ms = change.time_ms + limits.PASSKEY_CHALLENGE_MS
+            expires_ms = change.time_ms + auth_limits.PASSKEY_CHALLENGE_MS
             stored = {**values, "expiresAt": expires_ms}
             change.write(["update", CHALLENGES, new_uuid(self._runtime), stored])
 
@@ -301,11 +303,11 @@ def _expected(client: ClientData, challenge: Row) -> Expectation:
 
 def _sweep(change: Change) -> None:
     """Remove challenges whose time is over, then the oldest while there are too many."""
-    count = limits.PASSKEY_CHALLENGES_SWEPT
+    count = auth_limits.PASSKEY_CHALLENGES_SWEPT
     expired = {"where": {"expiresAt": {"$lte": change.time_ms}}, "limit": count}
     surplus = {
         "order": {"expiresAt": "desc"},
-        "offset": limits.PASSKEY_CHALLENGES_MAX - 1,
+        "offset": auth_limits.PASSKEY_CHALLENGES_MAX - 1,
         "limit": count,
     }
     ids = {
@@ -331,7 +333,7 @@ def _account(look: Look, token: str) -> User:
 
 
 def _passkeys_of(look: Look, user: User) -> list[Row]:
-    count = limits.PASSKEYS_PER_USER_MAX
+    count = auth_limits.PASSKEYS_PER_USER_MAX
     return find_rows(look, PASSKEYS, "$user", find_uuid_bytes(user.id), count=count)
 
 
@@ -370,6 +372,6 @@ def _registered() -> Conflict:
 def _too_many() -> LimitExceeded:
     return LimitExceeded(
         "parameter-limit-exceeded",
-        f"A user has at most {limits.PASSKEYS_PER_USER_MAX} passkeys. Delete one first.",
-        {"passkeys-max": limits.PASSKEYS_PER_USER_MAX},
+        f"A user has at most {auth_limits.PASSKEYS_PER_USER_MAX} passkeys. Delete one first.",
+        {"passkeys-max": auth_limits.PASSKEYS_PER_USER_MAX},
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from trice import limits
+from trice import auth_limits
 from trice.errors import Unavailable
 from trice.runtime import Runtime
 
@@ -26,9 +26,9 @@ def _unpadded(raw: bytes) -> str:
 
 
 NOBODYS_HASH: Final = (
-    f"$argon2id$v=19$m={limits.PASSWORD_HASH_MEMORY_KIB},t={limits.PASSWORD_HASH_PASSES}"
-    f",p={limits.PASSWORD_HASH_LANES}${_unpadded(bytes(limits.PASSWORD_SALT_BYTES))}"
-    f"${_unpadded(bytes(limits.PASSWORD_HASH_BYTES))}"
+    f"$argon2id$v=19$m={auth_limits.PASSWORD_HASH_MEMORY_KIB},t={auth_limits.PASSWORD_HASH_PASSES}"
+    f",p={auth_limits.PASSWORD_HASH_LANES}${_unpadded(bytes(auth_limits.PASSWORD_SALT_BYTES))}"
+    f"${_unpadded(bytes(auth_limits.PASSWORD_HASH_BYTES))}"
 )
 """Compared with when there is no user: the answer must take as long as for a wrong password. No
 password is known that has this hash, and a match would count for nothing."""
@@ -43,7 +43,7 @@ class PasswordHashes:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(
-            limits.PASSWORD_HASHES_AT_ONCE, thread_name_prefix="password"
+            auth_limits.PASSWORD_HASHES_AT_ONCE, thread_name_prefix="password"
         )
         self._waiting = 0
 
@@ -53,7 +53,7 @@ class PasswordHashes:
         raises  Unavailable("overloaded") when too many wait
         cost    40 ms on a thread
         """
-        salt = self._runtime.random_bytes(limits.PASSWORD_SALT_BYTES)
+        salt = self._runtime.random_bytes(auth_limits.PASSWORD_SALT_BYTES)
         return await self._take_turn(lambda: _hasher().hash(password, salt=salt))
 
     async def is_match(self, password: bytes, stored: str | None) -> bool:
@@ -78,7 +78,7 @@ class PasswordHashes:
         return _hasher().check_needs_rehash(stored)
 
     async def _take_turn(self, work: Callable[[], T]) -> T:
-        if self._waiting >= limits.PASSWORD_HASHES_WAITING_MAX:
+        if self._waiting >= auth_limits.PASSWORD_HASHES_WAITING_MAX:
             raise Unavailable(
                 "overloaded",
                 f"This server is checking {self._waiting} passwords; try again in some seconds.",
@@ -98,10 +98,10 @@ def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher, Type
 
     return PasswordHasher(
-        time_cost=limits.PASSWORD_HASH_PASSES,
-        memory_cost=limits.PASSWORD_HASH_MEMORY_KIB,
-        parallelism=limits.PASSWORD_HASH_LANES,
-        hash_len=limits.PASSWORD_HASH_BYTES,
-        salt_len=limits.PASSWORD_SALT_BYTES,
+        time_cost=auth_limits.PASSWORD_HASH_PASSES,
+        memory_cost=auth_limits.PASSWORD_HASH_MEMORY_KIB,
+        parallelism=auth_limits.PASSWORD_HASH_LANES,
+        hash_len=auth_limits.PASSWORD_HASH_BYTES,
+        salt_len=auth_limits.PASSWORD_SALT_BYTES,
         type=Type.ID,
     )

@@ -13,7 +13,7 @@ import unicodedata
 from itertools import pairwise
 from typing import Final
 
-from trice import limits
+from trice import auth_limits
 from trice.errors import InvalidInput, invalid
 
 _KEYBOARD_ROWS: Final = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "azerty", "qwertz")
@@ -33,7 +33,7 @@ def normalise(password: str) -> bytes:
 
 def is_too_long(password: str) -> bool:
     """Whether the text is longer than any password can be, whatever it normalises to."""
-    return len(password) > limits.PASSWORD_BYTES_MAX
+    return len(password) > auth_limits.PASSWORD_BYTES_MAX
 
 
 def check_new_password(password: str, *, email: str | None, path: str) -> bytes:
@@ -44,16 +44,16 @@ def check_new_password(password: str, *, email: str | None, path: str) -> bytes:
     raises   InvalidInput("validation-failed") that says what to do better
     """
     if is_too_long(password):
-        raise _weak(f"is longer than {limits.PASSWORD_BYTES_MAX} bytes", path)
+        raise _weak(f"is longer than {auth_limits.PASSWORD_BYTES_MAX} bytes", path)
     raw = normalise(password)
-    if len(raw) > limits.PASSWORD_BYTES_MAX:
-        raise _weak(f"is longer than {limits.PASSWORD_BYTES_MAX} bytes", path)
-    if len(raw) < limits.PASSWORD_BYTES_MIN:
-        raise _weak(f"is shorter than {limits.PASSWORD_BYTES_MIN} bytes", path)
+    if len(raw) > auth_limits.PASSWORD_BYTES_MAX:
+        raise _weak(f"is longer than {auth_limits.PASSWORD_BYTES_MAX} bytes", path)
+    if len(raw) < auth_limits.PASSWORD_BYTES_MIN:
+        raise _weak(f"is shorter than {auth_limits.PASSWORD_BYTES_MIN} bytes", path)
     text = raw.decode().casefold()
     if email is not None:
         text = _without_email(text, email.casefold())
-    if min(len(set(text)), _surprises(text)) < limits.PASSWORD_SURPRISES_MIN:
+    if min(len(set(text)), _surprises(text)) < auth_limits.PASSWORD_SURPRISES_MIN:
         reason = "is easy to guess: it repeats itself, follows the keyboard, or is the e-mail"
         raise _weak(reason, path)
     return raw
@@ -78,9 +78,9 @@ def _follows(before: str, char: str) -> bool:
 
 def _weak(reason: str, path: str) -> InvalidInput:
     message = (
-        f"The password {reason}. Accepted are {limits.PASSWORD_BYTES_MIN} to"
-        f" {limits.PASSWORD_BYTES_MAX} bytes with {limits.PASSWORD_SURPRISES_MIN} or more different"
-        " characters; several words are a good password."
+        f"The password {reason}. Accepted are {auth_limits.PASSWORD_BYTES_MIN} to"
+        f" {auth_limits.PASSWORD_BYTES_MAX} bytes with {auth_limits.PASSWORD_SURPRISES_MIN} or more"
+        " different characters; several words are a good password."
     )
     # Without the input: a password does not belong in an error that somebody may log.
     return invalid("password", None, [{"message": message, "in": ["body", path]}])

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from trice import limits
+from trice import auth_limits
 from trice.apps.apps import App
 from trice.auth.accounts import (
     SignUpCheck,
@@ -24,7 +24,7 @@ from trice.auth.accounts import (
     no_user,
     sign_up,
 )
-from trice.auth.magic_codes import code_error, consume_code
+from trice.auth.magic_codes import MagicCodes, code_error
 from trice.auth.password_hash import PasswordHashes
 from trice.auth.password_rules import check_new_password, is_too_long, normalise
 from trice.auth.rows import Row, find_row
@@ -41,10 +41,12 @@ PASSWORDS: Final = "$userPasswords"
 
 _HOUR_MS: Final = 3_600_000
 _BY_ACCOUNT: Final = RateLimit(
-    limits.PASSWORD_TRIES_PER_HOUR, limits.PASSWORD_TRIES_PER_HOUR, _HOUR_MS
+    auth_limits.PASSWORD_TRIES_PER_HOUR, auth_limits.PASSWORD_TRIES_PER_HOUR, _HOUR_MS
 )
 _BY_IP: Final = RateLimit(
-    limits.PASSWORD_TRIES_PER_HOUR_OF_IP, limits.PASSWORD_TRIES_PER_HOUR_OF_IP, _HOUR_MS
+    auth_limits.PASSWORD_TRIES_PER_HOUR_OF_IP,
+    auth_limits.PASSWORD_TRIES_PER_HOUR_OF_IP,
+    _HOUR_MS,
 )
 
 
@@ -54,7 +56,8 @@ class Passwords:
     Holds the hashes being computed and how often somebody tried. Does not hold passwords.
     """
 
-    def __init__(self, *, runtime: Runtime, buckets: Buckets) -> None:
+    def __init__(self, *, codes: MagicCodes, runtime: Runtime, buckets: Buckets) -> None:
+        self._codes = codes
         self._runtime = runtime
         self._throttle = Throttle(buckets, runtime)
         self._hashes = PasswordHashes(runtime)
@@ -85,7 +88,7 @@ class Passwords:
 
         def work(change: Change) -> SignedIn | NotFound:
             guest = get_guest(change, guest_token)
-            consumed = consume_code(change, email, code, settings=app.settings)
+            consumed = self._codes.consume(change, email, code, settings=app.settings)
             if consumed != "right":
                 # Returned, not raised: that an expired code is used up must be written.
                 return code_error(consumed)
@@ -167,7 +170,7 @@ class Passwords:
         hashed = await self._hashes.make(raw)
 
         def work(change: Change) -> SignedIn | NotFound:
-            consumed = consume_code(change, email, code, settings=app.settings)
+            consumed = self._codes.consume(change, email, code, settings=app.settings)
             if consumed != "right":
                 return code_error(consumed)
             user = get_user(change, email=email)

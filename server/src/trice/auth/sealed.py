@@ -1,4 +1,5 @@
-"""Secrets of OAuth clients at rest: encrypted with a key that is not in the database.
+"""Secrets of OAuth clients at rest: encrypted with a key that is not in the database, from which
+the keys of other secrets are derived.
 
 Format, as hex: "74726331" ("trc1"), nonce of 12 bytes, AES-256-GCM ciphertext and tag. The id of
 the entity that holds the secret is authenticated with it, so one cannot be moved to another.
@@ -8,12 +9,13 @@ source   instant-http §1.13, §5.7; spec/auth.md A90-A93
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from pathlib import Path
 from typing import Final
 
-from trice.errors import InvalidInput, PermissionDenied
+from trice.errors import InvalidInput, PermissionDenied, Unavailable
 from trice.runtime import Runtime
 
 KEY_BYTES: Final = 32
@@ -70,6 +72,10 @@ class Seal:
         except (ValueError, InvalidTag) as cause:
             raise _unreadable() from cause
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key of 32 bytes for something else than sealing: it tells nothing about the others."""
+        return hmac.digest(self._get_key(), f"trice {purpose}".encode(), "sha256")
+
     def _get_key(self) -> bytes:
         if self._key is None:
             self._key = _make_key(self._path, self._runtime)
@@ -91,6 +97,15 @@ def _load_key(path: Path) -> bytes | None:
 
 def _make_key(path: Path, runtime: Runtime) -> bytes:
     key = runtime.random_bytes(KEY_BYTES)
+    try:
+        _write_key(path, key)
+    except OSError as cause:
+        problem = "The server's disk does not accept its secret key. Try again."
+        raise Unavailable("overloaded", problem) from cause
+    return key
+
+
+def _write_key(path: Path, key: bytes) -> None:
     # Written beside and renamed: a crash between leaves no half of a key that secrets depend on.
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
@@ -104,7 +119,6 @@ def _make_key(path: Path, runtime: Runtime) -> bytes:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return key
 
 
 def _unreadable() -> PermissionDenied:

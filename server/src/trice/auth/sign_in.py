@@ -26,13 +26,7 @@ from trice.auth.accounts import (
     sign_up,
     user_object,
 )
-from trice.auth.magic_codes import (
-    add_code,
-    code_error,
-    consume_code,
-    expiry_text,
-    is_test_user,
-)
+from trice.auth.magic_codes import MagicCodes, code_error, expiry_text, is_test_user
 from trice.auth.templates import render
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import get_guest, mint_token
@@ -62,15 +56,13 @@ class SignedIn:
         return {"user": user, "created": self.is_created}
 
 
-async def make_code(app: App, email: str, *, runtime: Runtime) -> str:
+async def make_code(app: App, email: str, *, codes: MagicCodes) -> str:
     """Store a code for an address without sending it."""
-    return await app.database.change(
-        lambda change: add_code(change, email, settings=app.settings, runtime=runtime)
-    )
+    return await app.database.change(lambda change: codes.add(change, email, settings=app.settings))
 
 
 async def send_code(
-    app: App, email: str, *, throttle: Throttle, mail: Mail, runtime: Runtime
+    app: App, email: str, *, codes: MagicCodes, throttle: Throttle, mail: Mail
 ) -> str:
     """Store a code for an address and send it there.
 
@@ -78,7 +70,7 @@ async def send_code(
              but not for test users, who know their code
     """
     throttle.send(app.id, email, is_ephemeral=app.is_ephemeral)
-    code = await make_code(app, email, runtime=runtime)
+    code = await make_code(app, email, codes=codes)
     try:
         await mail.send(_message(app, app.settings.email_template, code=code, email=email))
     except (InvalidInput, Unavailable):
@@ -118,6 +110,7 @@ def _message(app: App, template: EmailTemplate | None, *, code: str, email: str)
         body_html=letter.body_html,
         body_text=letter.body_text,
         sender=None if template is None else template.sender,
+        is_ephemeral=app.is_ephemeral,
     )
 
 
@@ -129,6 +122,7 @@ async def verify_code(
     guest_token: str | None,
     extra_fields: Mapping[str, Any] | None,
     check: SignUpCheck | None,
+    codes: MagicCodes,
     throttle: Throttle,
     runtime: Runtime,
 ) -> SignedIn:
@@ -149,7 +143,7 @@ async def verify_code(
         user_id = new_user_id(guest, runtime)
         if user is None:
             check_sign_up(change, check, user_id=user_id, email=email, extra_fields=extra_fields)
-        consumed = consume_code(change, email, code, settings=app.settings)
+        consumed = codes.consume(change, email, code, settings=app.settings)
         if consumed != "right":
             # Returned, not raised: that an expired code is used up must be written.
             return code_error(consumed)

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from trice import limits
+from trice import auth_limits, limits
 from trice.errors import LimitExceeded
 from trice.identity import network_of
 from trice.rate_limit import Buckets, RateLimit
@@ -25,15 +25,16 @@ def _per_hour(count: int) -> RateLimit:
     return RateLimit(count, count, _HOUR_MS)
 
 
-_SENDS: Final = _per_hour(limits.MAGIC_CODE_SENDS_PER_HOUR)
-_SENDS_TO: Final = _per_hour(limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
-_EPHEMERAL_SENDS: Final = _per_hour(limits.EPHEMERAL_SENDS_PER_HOUR)
+_SENDS: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR)
+_SENDS_TO: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
+_EPHEMERAL_SENDS_TO: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT)
+_EPHEMERAL_SENDS: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR)
 _EPHEMERAL_APPS: Final = _per_hour(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR)
-_VERIFIES: Final = _per_hour(limits.MAGIC_CODE_VERIFIES_PER_HOUR)
-_SIGN_INS: Final = _per_hour(limits.SIGN_INS_PER_ADDRESS_PER_HOUR)
+_VERIFIES: Final = _per_hour(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR)
+_SIGN_INS: Final = _per_hour(auth_limits.SIGN_INS_PER_ADDRESS_PER_HOUR)
 _TOKEN_CHECKS: Final = RateLimit(
-    limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
-    limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
+    auth_limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
+    auth_limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
     _MINUTE_MS,
 )
 
@@ -49,8 +50,11 @@ class Throttle:
         """Count a code sent to an address of an app."""
         problem = "Too many verification codes requested for this email."
         self.take(("magic-code-send", app_id, email), _SENDS, problem)
-        self.take(("magic-code-send", email), _SENDS_TO, problem)
-        if is_ephemeral:
+        if not is_ephemeral:
+            self.take(("magic-code-send", email), _SENDS_TO, problem)
+        else:
+            # Counted apart: else whoever makes apps could lock anybody out of the real ones.
+            self.take(("ephemeral-send", email), _EPHEMERAL_SENDS_TO, problem)
             problem = "The throw-away apps of this server have sent too many e-mails."
             self.take(("ephemeral-send",), _EPHEMERAL_SENDS, problem)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trice import limits
+from trice import auth_limits
 from trice.auth.passkey_input import refused
 
 
@@ -67,7 +67,7 @@ def creation_options(
         user_id=user_id,
         user_name=user_name,
         challenge=challenge,
-        timeout=limits.PASSKEY_CHALLENGE_MS,
+        timeout=auth_limits.PASSKEY_CHALLENGE_MS,
         attestation=AttestationConveyancePreference.NONE,
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED,
@@ -89,7 +89,7 @@ def request_options(*, rp_id: str, challenge: bytes) -> dict[str, Any]:
     options = generate_authentication_options(
         rp_id=rp_id,
         challenge=challenge,
-        timeout=limits.PASSKEY_CHALLENGE_MS,
+        timeout=auth_limits.PASSKEY_CHALLENGE_MS,
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return options_to_json_dict(options)
@@ -117,9 +117,9 @@ def check_registration(credential: Mapping[str, Any], expected: Expectation) -> 
             require_user_verification=True,
         )
         key = verified.credential_public_key
-        if len(key) > limits.PASSKEY_KEY_BYTES_MAX:
+        if len(key) > auth_limits.PASSKEY_KEY_BYTES_MAX:
             raise ValueError(f"The public key has {len(key)} bytes")
-        if len(verified.credential_id) > limits.PASSKEY_ID_BYTES_MAX:
+        if len(verified.credential_id) > auth_limits.PASSKEY_ID_BYTES_MAX:
             raise ValueError(f"The credential id has {len(verified.credential_id)} bytes")
         # A key that cannot check signatures, such as a point off its curve, is found out now.
         decoded_public_key_to_cryptography(decode_credential_public_key(key))

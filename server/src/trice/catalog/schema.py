@@ -5,7 +5,8 @@
      "links": {name: {"forward": {"on", "label", "has", "required"?, "onDelete"?},
                       "reverse": {"on", "label", "has", "onDelete"?}}}}
 
-Other keys (`rooms`, the derived `links` of an entity) are ignored.
+`entities` and the `attrs` of an entity must be there, if only as `{}`: whoever leaves them out has
+sent something else. Other keys (`rooms`, the derived `links` of an entity) are ignored.
 
 source   instant-http §4.5, §4.6; instant-semantics §4.1, §4.2; spec/catalog.md C30-C39
 """
@@ -26,6 +27,10 @@ from trice.runtime import Runtime, new_uuid
 
 _UNCHECKED: Final = ("json", "any")
 _DATA_TYPE: Final = "schema"
+_ACCEPTED: Final = (
+    'Accepted is {"entities": {"todos": {"attrs": {"title": {"valueType": "string"}}}}}, with'
+    " `links` if there are any."
+)
 
 
 def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]:
@@ -36,12 +41,14 @@ def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]
     raises     InvalidInput("validation-failed", data-type "schema"), LimitExceeded
     """
     if not isinstance(document, dict):
-        raise _refused(document, "a schema must be an object with `entities` and `links`.")
+        raise _refused(document, f"a schema must be an object. {_ACCEPTED}")
     plan = _Plan(catalog, runtime)
     for etype, entity in _members(document, "entities", "entities"):
         plan.add_entity(etype, entity)
     for name, link in _members(document, "links", "links"):
         plan.add_link(name, link)
+    if document.get("entities") is None:
+        raise _refused(document, f"a schema must have `entities`. {_ACCEPTED}")
     return [*plan.ids.values(), *plan.fields, *plan.links]
 
 
@@ -61,7 +68,9 @@ class _Plan:
         _check_namespace(etype)
         self._add_id(etype)
         if not isinstance(entity, dict):
-            raise _refused(etype, f"`{etype}` must be an object with `attrs`.")
+            raise _refused(etype, f"`{etype}` must be an object with `attrs`. {_ACCEPTED}")
+        if entity.get("attrs") is None:
+            raise _refused(etype, f"`{etype}` must have `attrs`. {_ACCEPTED}")
         for label, field in _members(entity, "attrs", etype):
             self._add_field(etype, label, field)
 

@@ -18,6 +18,7 @@ import click
 import orjson
 
 from trice.apps.apps import Apps, rule_warnings
+from trice.apps.data_dir import claim_data_dir
 from trice.auth.tokens import identify, identify_email
 from trice.cli.explanations import (
     Shown,
@@ -35,7 +36,6 @@ from trice.errors import TriceError
 from trice.identity import GUEST
 from trice.rules.document import Rules
 from trice.runtime import Runtime, SystemRuntime
-from trice.server import lock_data_dir
 
 Subject = Literal["query", "transact"]
 C = TypeVar("C", bound=Callable[..., Any])
@@ -267,14 +267,17 @@ async def _look_into(request: Request) -> dict[str, Any]:
     if not (folder / "platform.db").is_file():
         raise Failed({"message": f"{folder} is no data directory of trice: it has no platform.db."})
     try:
-        lock = lock_data_dir(folder)
+        lock = claim_data_dir(folder)
     except OSError as failure:
         advice = "; ask it with --url, or stop it" if failure.errno == errno.EAGAIN else ""
         message = f"{file_error(failure)}{advice}."
         raise Failed({"message": message}) from failure
     try:
         runtime = SystemRuntime()
-        apps = Apps(folder, runtime=runtime, is_open_by_default=False)
+        try:
+            apps = Apps(folder, runtime=runtime, is_open_by_default=False, has_quotas=False)
+        except TriceError as failure:
+            raise Failed(failure.body()) from failure
         try:
             return await _explain_in(apps, request, runtime=runtime)
         except TriceError as failure:

@@ -12,7 +12,7 @@ import click
 from trice import log
 from trice.cli.options import file_error, named_as_used, option
 from trice.config import Settings
-from trice.errors import InvalidInput
+from trice.errors import InvalidInput, TriceError
 
 if TYPE_CHECKING:
     from trice.server import Sample
@@ -56,6 +56,12 @@ if TYPE_CHECKING:
     envvar="TRICE_EPHEMERAL_APPS",
     default=True,
     help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
+)
+@option(
+    "--ephemeral-quotas/--no-ephemeral-quotas",
+    envvar="TRICE_EPHEMERAL_QUOTAS",
+    default=True,
+    help="Bound throw-away apps in rows, bytes and connections.",
 )
 @option(
     "--trusted-proxies",
@@ -151,6 +157,7 @@ def serve(
     sample: Path | None,
     open_by_default: bool,
     ephemeral_apps: bool,
+    ephemeral_quotas: bool,
     trusted_proxies: int,
     public_url: str | None,
     smtp_url: str | None,
@@ -176,6 +183,7 @@ def serve(
             sample_dir=sample,
             is_open_by_default=open_by_default,
             has_ephemeral_apps=ephemeral_apps,
+            has_ephemeral_quotas=ephemeral_quotas,
             trusted_proxies=trusted_proxies,
             public_url=public_url,
             smtp_url=smtp_url,
@@ -215,6 +223,8 @@ def _run(settings: Settings, context: click.Context) -> None:
             " choose another --port or --host."
         )
         raise click.ClickException(named_as_used(context, message)) from None
+    except TriceError as failure:
+        raise click.ClickException(failure.message) from None
     except OSError as failure:
         raise click.ClickException(file_error(failure)) from None
 

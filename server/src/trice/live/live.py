@@ -2,7 +2,8 @@
 
     commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
 
-Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers.
+Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers. One file because
+a run, a patch and a refusal must leave the same state behind.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ logger: Final = logging.getLogger("trice.live")
 Evaluate = Callable[[Snapshot, Question, bool, Plan | None], Run]
 """Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are; the
 plan, if given, is one that still holds."""
+
+
+def _ended(*_: object) -> Run:
+    raise AssertionError("a closed database runs no queries")
 
 
 class Live:
@@ -97,6 +102,8 @@ class Live:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Both lead back here: closed, all of it is free at once.
+        self._evaluate, self._loop_task = _ended, None
 
     async def settled(self) -> None:
         """Wait until nothing is due and no slow run is under way."""

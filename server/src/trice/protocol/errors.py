@@ -136,6 +136,14 @@ CODES: dict[str, Code] = {
             "The transaction or query has too many parts.",
         ),
         Code(
+            "app-quota-exceeded",
+            Kind.LIMIT,
+            400,
+            400,
+            False,
+            "A throw-away app is full; `hint` has the quota, what is used and the limit.",
+        ),
+        Code(
             "message-too-big",
             Kind.LIMIT,
             413,
@@ -175,6 +183,14 @@ CODES: dict[str, Code] = {
             500,
             True,
             "The server is busy or stopping; try again.",
+        ),
+        Code(
+            "data-unusable",
+            Kind.UNAVAILABLE,
+            503,
+            500,
+            True,
+            "The data file is missing, damaged or of another version; the operator must act.",
         ),
         Code(
             "unknown",

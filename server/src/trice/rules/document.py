@@ -202,7 +202,9 @@ class _Builder:
         self._compiled: dict[tuple[object, ...], Program] = {}
         self._broken_binds: dict[tuple[str, ...], Fault] = {}
         self._used_binds: set[tuple[str, ...]] = set()
+        self._trees: dict[str, Expression] = {}
         self._expressions = 0
+        self._parts = 0
 
     def read(self, document: Any) -> None:
         """Read a whole document."""
@@ -334,6 +336,7 @@ class _Builder:
                 message = f"{'.'.join(path)} (for {action}): {error}"
                 raise _Unusable([Fault(tuple(path), message)]) from error
             self._compiled[memo] = found
+        self._parts += found.weight
         return found
 
     def _make(
@@ -357,7 +360,16 @@ class _Builder:
                 most = f"{limits.RULES_EXPRESSIONS_MAX:,}"
                 self._report(path, f"The rules have more than {most} expressions.")
             return None
-        return parse(("false", "true")[given] if isinstance(given, bool) else given)
+        if self._parts > limits.RULES_PARTS_MAX:
+            most = f"{limits.RULES_PARTS_MAX:,}"
+            self._report([], f"The rules have more than {most} parts, binds counted at each use.")
+            return None
+        text = ("false", "true")[given] if isinstance(given, bool) else given
+        tree = self._trees.get(text)
+        if tree is None:
+            # What `$default` says is read once, however many namespaces take it over.
+            tree = self._trees[text] = parse(text)
+        return tree
 
     def _binds(self, etype: str, section: Mapping[str, Any], outer: Binds) -> Binds:
         """The binds of a namespace on top of `outer`, each checked by itself."""
@@ -398,7 +410,7 @@ class _Builder:
             names = names_in(binds.values[name])
             used = list(in_order(names, binds))
             if not broken_of(names, used, binds):
-                self._make(binds.values[name], "link", used, binds)
+                self._parts += self._make(binds.values[name], "link", used, binds).weight
         except CycleError:
             # Reported by the rules that use it; one that nothing uses does no harm.
             return

@@ -7,7 +7,7 @@ A name is chosen once, when its attr is created, and kept through renames. It ne
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 CHARS_MAX: Final = 48
@@ -22,11 +22,32 @@ def choose_name(wanted: str, taken: Iterable[str]) -> str:
     wanted   any text, also empty
     taken    names in use; compared without case, because SQLite's identifiers have none
     """
+    return choose_names((wanted,), taken)[0]
+
+
+def choose_names(wanted: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """A name for each of `wanted`, as `choose_name` and different from those before it.
+
+    cost   O(wanted + taken), however alike they are
+    """
+    used = {name.lower() for name in taken}
+    numbers: dict[str, int] = {}
+    chosen = []
+    for text in wanted:
+        clean = _clean(text)
+        name = clean
+        while name.lower() in used:
+            numbers[clean] = numbers.get(clean, 1) + 1
+            name = f"{clean}_{numbers[clean]}"
+        used.add(name.lower())
+        chosen.append(name)
+    return chosen
+
+
+def _clean(wanted: str) -> str:
     clean = "".join("_" if char in _BANNED or not char.isprintable() else char for char in wanted)
     clean = clean.strip()[:CHARS_MAX] or "_"
-    if clean.lower().startswith("sqlite_"):
-        clean = "_" + clean
-    return _numbered(clean, {name.lower() for name in taken})
+    return "_" + clean if clean.lower().startswith("sqlite_") else clean
 
 
 def view_names(table: str) -> tuple[str, str]:
@@ -35,12 +56,3 @@ def view_names(table: str) -> tuple[str, str]:
     The second has a tilde, which no chosen name has.
     """
     return (f"{table}_view", f"{table}~view")
-
-
-def _numbered(clean: str, used: Container[str]) -> str:
-    candidate = clean
-    number = 2
-    while candidate.lower() in used:
-        candidate = f"{clean}_{number}"
-        number += 1
-    return candidate

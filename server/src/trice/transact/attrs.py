@@ -37,10 +37,31 @@ class Alias:
     is_swapped: bool
 
 
+class _NewAttrs:
+    """Attrs that were added and have no place on disk yet, by their ids and names.
+
+    counts   attrs of a namespace, those stored included, for namespaces that were asked about
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[AttrId, Attr] = {}
+        self.forward: dict[tuple[str, str], Attr] = {}
+        self.reverse: dict[tuple[str, str], Attr] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, attr: Attr) -> None:
+        self.by_id[attr.id] = attr
+        self.forward[attr.forward.name] = attr
+        self.counts[attr.etype] += 1
+        if attr.reverse is not None and attr.is_ref:
+            self.reverse[attr.reverse.name] = attr
+
+
 class AttrChanges:
     """Applies attr steps to disk and to the catalog.
 
-    Holds the catalog as the steps so far made it, and which invented attrs stand for others.
+    Holds the catalog as the steps so far made it, and which invented attrs stand for others. Attrs
+    added one after the other are placed together: see `tables.create_attrs`.
 
     catalog   what the steps on data are read against
     aliases   by the id the client invented
@@ -53,6 +74,7 @@ class AttrChanges:
         self.added: list[Attr] = []
         self._tx = tx
         self._is_internal = is_internal
+        self._new = _NewAttrs()
 
     def run(self, steps: Sequence[AttrStep]) -> None:
         """Apply the steps, and bring the views for people in line.
@@ -67,6 +89,8 @@ class AttrChanges:
                 f"attributes, {limits.TX_ATTR_STEPS_MAX} are accepted.",
             )
         for step in steps:
+            if not isinstance(step, AddAttr):
+                self._place()
             match step:
                 case AddAttr():
                     self._add(step)
@@ -78,12 +102,13 @@ class AttrChanges:
                     self._restore(step)
                 case _:
                     assert_never(step)
+        self._place()
         if self.catalog is not self._tx.catalog:
             renew_views(self._tx, self._tx.catalog, self.catalog)
 
     def _add(self, step: AddAttr) -> None:
         attr = step.attr
-        known = self.catalog.by_id.get(attr.id)
+        known = self.catalog.by_id.get(attr.id) or self._new.by_id.get(attr.id)
         if known is not None:
             if not _is_same(known, attr):
                 raise InvalidInput(
@@ -98,17 +123,27 @@ class AttrChanges:
         self._check_system(attr)
         self._check_names(attr)
         self._check_room(attr)
+        if attr.is_required and attr.etype in self.catalog.namespaces:
+            self._place()  # an id attr among them decides which entities there are
         if attr.is_required and stored.has_entities(self._tx, self.catalog, attr.etype):
             message = (
                 f"Can't create attribute `{attr.label}` as required because `{attr.etype}` "
                 "already have entities"
             )
             raise invalid("attributes", attr.wire(), [{"message": message}])
-        placed = tables.create_attr(self._tx, self.catalog, attr)
-        if placed.is_id and self._had_id(placed):
-            stored.forget_ids(self._tx, placed)
-        self.added.append(placed)
-        self._put(placed)
+        self._new.add(attr)
+
+    def _place(self) -> None:
+        """Make room on disk for the attrs added since the last time, all at once."""
+        if not self._new.by_id:
+            return
+        attrs, self._new = tuple(self._new.by_id.values()), _NewAttrs()
+        placed = tables.create_attrs(self._tx, self.catalog, attrs)
+        for attr in placed:
+            if attr.is_id and self._had_id(attr):
+                stored.forget_ids(self._tx, attr)
+        self.added += placed
+        self.catalog = self.catalog.with_attrs(placed)
 
     def _update(self, step: UpdateAttr) -> None:
         old = self._get(step.attr_id)
@@ -171,7 +206,7 @@ class AttrChanges:
         for identity in (attr.forward, attr.reverse):
             if identity is None or not identity.etype.startswith("$"):
                 continue
-            taken = self.catalog.find_name(*identity.name)
+            taken = self._find_name(identity)
             name = f"{identity.etype}.{identity.label}"
             if taken is not None and taken.is_system:
                 raise _refused(f"{name} is a system column and it already exists.")
@@ -192,18 +227,18 @@ class AttrChanges:
         for identity in (attr.forward, attr.reverse):
             if identity is None:
                 continue
-            taken = self.catalog.find_name(*identity.name)
+            taken = self._find_name(identity)
             if taken is not None and taken.id != attr.id:
                 raise _name_taken(identity)
 
     def _check_room(self, attr: Attr) -> None:
-        count = 0
-        for other in self.catalog.by_id.values():
-            if other.etype == attr.etype:
-                count += 1
-        if count >= limits.ATTRS_PER_NAMESPACE_MAX:
+        new = self._new
+        if attr.etype not in new.counts:
+            others = self.catalog.by_id.values()
+            new.counts[attr.etype] = sum(other.etype == attr.etype for other in others)
+        if new.counts[attr.etype] >= limits.ATTRS_PER_NAMESPACE_MAX:
             raise _too_many(f"`{attr.etype}`", limits.ATTRS_PER_NAMESPACE_MAX)
-        if len(self.catalog.by_id) >= limits.ATTRS_PER_APP_MAX:
+        if len(self.catalog.by_id) + len(new.by_id) >= limits.ATTRS_PER_APP_MAX:
             raise _too_many("The app", limits.ATTRS_PER_APP_MAX)
 
     def _check_update(self, old: Attr, new: Attr) -> None:
@@ -235,15 +270,21 @@ class AttrChanges:
 
     def _find_alias(self, attr: Attr) -> bool:
         """Let `attr` stand for the one that has its name already, if values fit; say if so."""
-        forward = self.catalog.find_forward(*attr.forward.name)
+        name = attr.forward.name
+        forward = self.catalog.find_forward(*name) or self._new.forward.get(name)
         if forward is not None and forward.value_type == attr.value_type:
             self.aliases[attr.id] = Alias(forward.id, is_swapped=False)
             return True
-        reverse = self.catalog.find_reverse(*attr.forward.name)
+        reverse = self.catalog.find_reverse(*name) or self._new.reverse.get(name)
         if reverse is not None and attr.is_ref:
             self.aliases[attr.id] = Alias(reverse.id, is_swapped=True)
             return True
         return False
+
+    def _find_name(self, identity: Identity) -> Attr | None:
+        """What has this name, attrs to be made included."""
+        name, new = identity.name, self._new
+        return self.catalog.find_name(*name) or new.forward.get(name) or new.reverse.get(name)
 
     def _had_id(self, attr: Attr) -> bool:
         """Whether a soft-deleted id attr left entities in the table of the new id `attr`."""
@@ -257,10 +298,7 @@ class AttrChanges:
             placed = tables.replace_attr(self._tx, old, new)
         except UniqueViolation:
             raise stored.not_unique(new, None) from None
-        self._put(placed)
-
-    def _put(self, attr: Attr) -> None:
-        self.catalog = self.catalog.with_attrs([attr])
+        self.catalog = self.catalog.with_attrs([placed])
 
     def _get(self, attr_id: AttrId) -> Attr:
         attr = self.catalog.by_id.get(attr_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,8 +14,11 @@ import apsw
 
 from trice import limits
 from trice.errors import Bug, Unavailable
+from trice.log import fields
 from trice.store.engine import Binding, ReadTooLong, Row, Take, UniqueViolation
 from trice.store.sqlite import functions
+
+logger: Final = logging.getLogger("trice.store")
 
 FORMAT: Final = 1
 """`user_version` of the files this server writes and reads."""
@@ -38,19 +42,32 @@ class Connection:
     that a bound function runs inside another.
     """
 
-    __slots__ = ("_cursors", "_is_temporary_in_memory", "_judging", "_raw")
+    __slots__ = ("_cursors", "_is_damage_told", "_is_temporary_in_memory", "_judging", "_raw")
 
-    def __init__(self, path: str, role: Role) -> None:
+    def __init__(self, path: str, role: Role, *, can_create: bool = True) -> None:
+        """Open the file.
+
+        can_create  a writer makes the file if there is none
+        raises      Unavailable("data-unusable") when it is damaged or of another format;
+                    ("overloaded") when it cannot be opened now
+        """
         flags = apsw.SQLITE_OPEN_READONLY
         if role is Role.WRITER:
-            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        raw = apsw.Connection(path, flags=flags, statementcachesize=_STATEMENTS_KEPT)
+            flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if can_create else 0)
+        try:
+            raw = apsw.Connection(path, flags=flags, statementcachesize=_STATEMENTS_KEPT)
+        except apsw.Error as error:
+            raise translated(error, "opening") from error
         self._raw = raw
         self._cursors: list[apsw.Cursor] = []
         self._is_temporary_in_memory = False
+        self._is_damage_told = False
         try:
             _configure(raw, role)
             self._judging = functions.register(raw)
+        except apsw.Error as error:
+            raw.close()
+            raise translated(error, "opening") from error
         except BaseException:
             raw.close()
             raise
@@ -61,8 +78,8 @@ class Connection:
         """Run one statement and return all its rows (see `engine.Statements`).
 
         raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
-                Unavailable when the disk is full or the file is locked, Bug for the rest;
-                what a bound function or `take` raises, unchanged
+                Unavailable when the disk is full, or the file locked or damaged, Bug for the
+                rest; what a bound function or `take` raises, unchanged
         """
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
@@ -79,7 +96,7 @@ class Connection:
         try:
             return cursor.execute(sql, bound).fetchall()
         except apsw.Error as error:
-            raise _translated(error, sql) from error
+            raise self._failure(error, sql) from error
         finally:
             cursors.append(cursor)
 
@@ -100,10 +117,20 @@ class Connection:
         except BaseException as error:
             cursor.close(True)  # it would go on where it stopped, and hold its snapshot
             if isinstance(error, apsw.Error):
-                raise _translated(error, sql) from error
+                raise self._failure(error, sql) from error
             raise
         cursors.append(cursor)
         return found
+
+    def _failure(self, error: apsw.Error, sql: str) -> Exception:
+        """`translated`. Damage is logged once for each connection: every statement may fail so."""
+        failure = translated(error, sql)
+        is_damage = isinstance(failure, Unavailable) and failure.code == "data-unusable"
+        if is_damage and not self._is_damage_told:
+            self._is_damage_told = True
+            told = fields(file=repr(self._raw.filename), reason=repr(str(error)))
+            logger.error("database file damaged %s", told)
+        return failure
 
     @property
     def in_transaction(self) -> bool:
@@ -147,6 +174,7 @@ class Connection:
 
     def close(self) -> None:
         """Release the file; a second call does nothing."""
+        self._judging.is_over = functions.never  # it leads back to whoever holds the connection
         self._raw.close()
 
 
@@ -161,10 +189,13 @@ def _configure(raw: apsw.Connection, role: Role) -> None:
     raw.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     raw.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     if role is Role.WRITER:
+        if raw.readonly("main"):
+            problem = "The server has no right to write the data file of this app."
+            raise Unavailable("data-unusable", problem)
         found = _pragma(raw, "user_version")
         if found not in (0, FORMAT):
-            raise Bug(
-                "unknown",
+            raise Unavailable(
+                "data-unusable",
                 f"The database file is of format {found}, but this server writes format"
                 f" {FORMAT}. Start the version of trice that wrote it, or a newer one.",
             )
@@ -203,10 +234,12 @@ def _bound(value: Binding) -> object:
     return value
 
 
-def _translated(error: apsw.Error, sql: str) -> Exception:
+def translated(error: apsw.Error, sql: str) -> Exception:
+    """What an error of SQLite means to us. What callers are told holds neither SQL nor a path; a
+    bug has the statement as a note, for the log."""
     match error:
         case apsw.ConstraintError():
-            return _violation(str(error)) or Bug("unknown", f"{error} in: {sql}")
+            return _violation(str(error)) or _bug(error, sql)
         case apsw.InterruptError():
             return ReadTooLong()
         case apsw.BusyError() | apsw.LockedError():
@@ -215,8 +248,22 @@ def _translated(error: apsw.Error, sql: str) -> Exception:
             )
         case apsw.FullError() | apsw.IOError():
             return Unavailable("overloaded", "The server's disk does not accept data. Try again.")
+        case apsw.CantOpenError() | apsw.NoMemError():
+            return Unavailable("overloaded", "The server cannot open another file. Try again.")
+        case apsw.CorruptError() | apsw.NotADBError():
+            return Unavailable(
+                "data-unusable",
+                "The data file of this app is damaged; its operator must restore a backup.",
+            )
         case _:
-            return Bug("unknown", f"{error} in: {sql}")
+            return _bug(error, sql)
+
+
+def _bug(error: apsw.Error, sql: str) -> Bug:
+    bug = Bug("unknown", "The server could not read or write data. Its log says why.")
+    bug.add_note(f"{error} in: {sql}")
+    error.add_note(f"in: {sql}")
+    return bug
 
 
 def _violation(message: str) -> UniqueViolation | None:

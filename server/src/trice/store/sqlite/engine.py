@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.errors import Unavailable
 from trice.identity import SERVER, Asker
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
@@ -23,9 +24,10 @@ from trice.store.commit import Commit
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite.connection import FORMAT, Connection, Role
+from trice.store.sqlite.quota import Quota, Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.writer import OpenTx, Writer
-from trice.store.tables import create_attr, renew_indexes
+from trice.store.tables import create_attrs, renew_indexes
 from trice.store.views import add_views, renew_views
 
 T = TypeVar("T")
@@ -43,18 +45,22 @@ class SqliteEngine:
     before (`_is_pinned`), and long reads wait: the published catalog describes other tables.
     """
 
-    def __init__(self, path: str, writer: Connection, *, runtime: Runtime) -> None:
+    def __init__(
+        self, path: str, writer: Connection, *, runtime: Runtime, quota: Quota | None
+    ) -> None:
         """Use `SqliteEngine.open`."""
         self.dialect: Dialect = SqliteDialect()
         self._runtime = runtime
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
+        catalog = attr_rows.load_catalog(writer)
         self._writer = Writer(
             writer,
             runtime=runtime,
             tx=log.load_last_tx(writer),
-            catalog=attr_rows.load_catalog(writer),
+            catalog=catalog,
             before_catalog=self._pin,
             after_group=self._after_group,
+            usage=None if quota is None else Usage(writer, catalog, quota),
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
@@ -66,19 +72,32 @@ class SqliteEngine:
 
     @classmethod
     def open(
-        cls, path: str | Path, *, runtime: Runtime, system_attrs: Iterable[Attr] = ()
+        cls,
+        path: str | Path,
+        *,
+        runtime: Runtime,
+        system_attrs: Iterable[Attr] = (),
+        can_create: bool = True,
+        quota: Quota | None = None,
     ) -> SqliteEngine:
         """Open the file, or create it.
 
         system_attrs  attrs every app has; the ones the file lacks are added to it
-        raises        Bug when the file has a format this server does not know
+        can_create    False: the file must be there, and hold something
+        quota         how much it may hold; None: what the disk takes
+        raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
+                      server does not know
         cost          1 ms for an existing file, 10 for a new one; up to 1 s for one of an older
                       version, whose indexes and figures are renewed
         """
-        writer = Connection(str(path), Role.WRITER)
+        if not can_create:
+            _check_there(Path(path))
+        writer = Connection(str(path), Role.WRITER, can_create=can_create)
         try:
             _prepare(writer, runtime, system_attrs)
-            return cls(str(path), writer, runtime=runtime)
+            engine = cls(str(path), writer, runtime=runtime, quota=quota)
+            writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
+            return engine
         except BaseException:
             writer.close()
             raise
@@ -167,6 +186,7 @@ class SqliteEngine:
         await self._writer.finish()
         self._reader.close()
         self._writer.close()
+        self._listeners.clear()
 
     def _spend(self, steps: int) -> None:
         self._steps_left -= steps
@@ -206,6 +226,24 @@ class SqliteEngine:
         return self._writer.tx, self._writer.catalog
 
 
+def _check_there(path: Path) -> None:
+    """Refuse a file that is missing or empty: a fresh one in its place would look like data loss
+    to whoever has the backup, and give the same transaction ids again."""
+    try:
+        is_empty = path.stat().st_size == 0
+    except FileNotFoundError:
+        raise _unusable("missing") from None
+    if is_empty:
+        raise _unusable("empty")
+
+
+def _unusable(state: str) -> Unavailable:
+    return Unavailable(
+        "data-unusable",
+        f"The data file of this app is {state}; its operator must restore a backup.",
+    )
+
+
 def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr]) -> None:
     """Create what a new file needs; the system attrs, indexes and views an older one lacks."""
     writer.run("BEGIN IMMEDIATE")
@@ -217,9 +255,9 @@ def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr])
             writer.run(f"PRAGMA user_version = {FORMAT}")
         catalog = found = attr_rows.load_catalog(writer)
         tx = OpenTx(writer, tx=TxId(0), time_ms=runtime.now_ms(), catalog=catalog)
-        for attr in system_attrs:
-            if attr.id not in catalog.by_id:
-                catalog = catalog.with_attrs([create_attr(tx, catalog, attr)])
+        lacking = [attr for attr in system_attrs if attr.id not in catalog.by_id]
+        if lacking:
+            catalog = catalog.with_attrs(create_attrs(tx, catalog, lacking))
         renew_indexes(tx, catalog)
         renew_views(tx, found, catalog)
         add_views(tx, catalog)

@@ -15,22 +15,28 @@ Between two groups a table that has grown much is counted anew on the thread (st
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
+from trice.log import fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store import log
 from trice.store.commit import Commit
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.statistics import Statistics
 from trice.store.sqlite.write_queue import WriteQueue
 from trice.store.sqlite.writer_thread import WriterThread
+
+logger: Final = logging.getLogger("trice.store")
 
 Work = Callable[[WriteTx], Commit]
 
@@ -79,10 +85,12 @@ class _Group:
     """Calls whose transactions share one COMMIT, and what each is told once that is durable.
 
     tx, catalog  as of the last transaction in it
+    added        rows it adds, where they are counted
     """
 
     tx: TxId
     catalog: Catalog
+    added: int = 0
     answers: list[tuple[_Call, TxId | Exception]] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
 
@@ -108,8 +116,10 @@ class Writer:
         catalog: Catalog,
         before_catalog: Callable[[], None],
         after_group: Callable[[Sequence[Commit]], None],
+        usage: Usage | None = None,
     ) -> None:
         """
+        usage           what the file holds, if that is bounded
         before_catalog  called when a group that changes the catalog is about to commit
         after_group     called when a group ended, with its commits once `tx` and `catalog` are
                         published, or with none when it failed
@@ -118,6 +128,7 @@ class Writer:
         self.catalog = catalog
         self._connection = connection
         self._runtime = runtime
+        self._usage = usage
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
@@ -159,9 +170,18 @@ class Writer:
         self._thread.finish()
 
     def close(self) -> None:
-        """Move what the log of SQLite holds into the database file, and release it."""
-        self._connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        """Move what the log of SQLite holds into the database file, and release it.
+
+        Where the disk takes no data the log stays beside the file, and belongs to it.
+        """
+        try:
+            self._connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        except Unavailable as failure:
+            logger.warning("file left with its log %s", fields(reason=failure.message))
+        finally:
+            self._connection.close()
+            # They lead back to whoever holds the writer: closed, all of it is free at once.
+            self._before_catalog, self._after_group = _nothing, _nothing
 
     def _run_groups(self) -> None:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
@@ -271,6 +291,9 @@ class Writer:
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
+            added = 0
+            if self._usage is not None:
+                added = self._usage.check(self._connection, commit, before=group.added)
             rows(log.INSERT, log.row(commit, call.event_id))
             log.trim(self._connection, tx)
             if is_saved:
@@ -288,6 +311,7 @@ class Writer:
             group.answers.append((call, error))
             return
         group.tx = tx
+        group.added = added
         group.catalog = commit.catalog
         group.commits.append(commit)
         group.answers.append((call, tx))
@@ -321,6 +345,8 @@ class Writer:
         if failure is None:
             self.tx = group.tx
             self.catalog = group.catalog
+            if self._usage is not None:
+                self._usage.settle(group.added)
             self._statistics.note(self._connection, group.commits)
             self._after_group(group.commits)
             _answer(group)
@@ -351,11 +377,20 @@ class Writer:
         self._after_group(())
         for call in calls:
             if not call.answer.done():
-                failure = Unavailable(
-                    "overloaded", "The transaction could not be written to disk. Try again."
-                )
+                failure = _unwritten(cause)
                 failure.__cause__ = cause
                 call.answer.set_exception(failure)
+
+
+def _nothing(*_: object) -> None:
+    """What a closed writer calls."""
+
+
+def _unwritten(cause: Exception) -> Unavailable:
+    """What callers whose group failed are told; that of a damaged file will not be written ever."""
+    if isinstance(cause, Unavailable) and cause.code == "data-unusable":
+        return Unavailable(cause.code, cause.message)
+    return Unavailable("overloaded", "The transaction could not be written to disk. Try again.")
 
 
 def _answer(group: _Group) -> None:

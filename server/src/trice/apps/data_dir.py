@@ -1,0 +1,62 @@
+"""The folder that holds everything: claimed by one process, readable by nobody else."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from trice.log import fields
+
+logger: Final = logging.getLogger("trice.apps")
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def claim_data_dir(data_dir: Path) -> IO[bytes]:
+    """Claim the folder for this process until the file returned is closed, or the process ends.
+
+    It is made if there is none. What other users of the machine may do in it is taken from them:
+    files of earlier versions, and of restored backups, may have been open to them.
+
+    raises  OSError when another server has it: two writers would give the same transaction ids
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = open(os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600), "wb")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        lock.close()
+        raise OSError(
+            cause.errno, f"another trice server is using the data directory {data_dir}"
+        ) from cause
+    for path in _everything(data_dir):
+        _take_from_others(path)
+    return lock
+
+
+def _everything(data_dir: Path) -> Iterator[Path]:
+    """The folder, and what a server keeps there; not what else somebody put into it."""
+    yield data_dir
+    for name in ("lock", "secret.key", *(f"platform.db{end}" for end in ("", "-wal", "-shm"))):
+        yield data_dir / name
+    apps = data_dir / "apps"
+    if apps.is_dir():
+        yield apps
+        yield from apps.iterdir()
+
+
+def _take_from_others(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+        if mode & _OTHERS:
+            path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        told = fields(path=repr(str(path)), reason=cause.strerror)
+        logger.warning("others may read what is kept here %s", told)

@@ -1,0 +1,104 @@
+"""How much one file may hold: rows and bytes, for apps that anybody may have made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from trice.catalog.catalog import Catalog
+from trice.errors import LimitExceeded
+from trice.store.commit import Commit
+from trice.store.engine import Statements
+from trice.store.tables import quoted
+
+_PAGE_BYTES: Final = 4_096
+_ALL_PAGES: Final = "PRAGMA page_count"
+_FREE_PAGES: Final = "PRAGMA freelist_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a file may hold.
+
+    rows    of namespaces, and pairs of links, all together
+    bytes   of the file without its free pages, the log of transactions included
+    """
+
+    rows: int
+    bytes: int
+
+
+class Usage:
+    """What one file holds, held against its quota before a transaction is let in.
+
+    Holds the rows of what is published. A transaction that only takes away is always let in. Costs
+    2 µs a transaction; files without a quota pay nothing.
+    """
+
+    def __init__(self, statements: Statements, catalog: Catalog, quota: Quota) -> None:
+        """Count what is there: about 30 ns a row."""
+        self._quota = quota
+        self._rows = sum(_count(statements, table) for table in _tables(catalog))
+
+    def check(self, statements: Statements, commit: Commit, *, before: int) -> int:
+        """Refuse a transaction that would make the file too large, in its open write.
+
+        before   rows that transactions before it in the same group added
+        returns  rows added, those included
+        raises   LimitExceeded("app-quota-exceeded"); the transaction must be undone
+        """
+        growth = _growth(commit)
+        if _only_takes(commit):
+            return before + growth
+        held = self._rows + before
+        if growth > 0 and held + growth > self._quota.rows:
+            raise _exceeded("rows", held, self._quota.rows)
+        used = _pages(statements, _ALL_PAGES) * _PAGE_BYTES
+        if used > self._quota.bytes:
+            used -= _pages(statements, _FREE_PAGES) * _PAGE_BYTES
+            if used > self._quota.bytes:
+                raise _exceeded("bytes", used, self._quota.bytes)
+        return before + growth
+
+    def settle(self, added: int) -> None:
+        """A group that added so many rows is durable."""
+        self._rows += added
+
+
+def _growth(commit: Commit) -> int:
+    """How many more rows and pairs there are than before."""
+    entities = sum((each.new is not None) - (each.old is not None) for each in commit.entities)
+    return entities + sum(1 if pair.is_added else -1 for pair in commit.pairs)
+
+
+def _only_takes(commit: Commit) -> bool:
+    return (
+        not commit.is_catalog_changed
+        and all(each.new is None for each in commit.entities)
+        and not any(pair.is_added for pair in commit.pairs)
+    )
+
+
+def _tables(catalog: Catalog) -> set[str]:
+    return {attr.table for attr in catalog.by_id.values() if attr.table}
+
+
+def _pages(statements: Statements, pragma: str) -> int:
+    ((count,),) = statements.rows(pragma)
+    assert isinstance(count, int)
+    return count
+
+
+def _count(statements: Statements, table: str) -> int:
+    ((count,),) = statements.rows(f"SELECT count(*) FROM {quoted(table)}")
+    assert isinstance(count, int)
+    return count
+
+
+def _exceeded(quota: str, current: int, limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        "app-quota-exceeded",
+        f"This throw-away app is full: it holds {current:,} {quota}, and {limit:,} are the most."
+        " Delete something, or use an app that lasts.",
+        {"quota": quota, "current": current, "limit": limit},
+    )

@@ -1,0 +1,406 @@
+"""What apps may cost: files open, rows decoded, rules compiled."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import threading
+import weakref
+from typing import Any
+
+import orjson
+import pytest
+
+from trice import limits
+from trice.apps import registry
+from trice.database import Database
+from trice.errors import InvalidInput, NotFound, Unavailable
+from trice.identity import ADMIN
+from trice.rules.document import Rules
+from trice.server import files_for_apps
+
+HOUR_MS = 3_600_000
+RULES = {"todos": {"allow": {"view": "auth.id != null"}}}
+
+
+def uid(number: int) -> str:
+    return f"e1000000-0000-4000-8000-{number:012d}"
+
+
+def put(number: int, **values: Any) -> list[Any]:
+    return [["update", "todos", uid(number), {"title": "a", **values}]]
+
+
+def open_files() -> int:
+    """Descriptors of this process that lead to a database."""
+    found = 0
+    for entry in os.listdir("/dev/fd"):
+        try:
+            found += os.readlink(f"/dev/fd/{entry}").partition(" ")[0].endswith((".db", "-wal"))
+        except OSError:
+            continue
+    return found
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S102")
+def test_making_apps_keeps_to_the_files_there_are(play):
+    async def scene(stage):
+        await stage.reopen(files_max=3)
+        made = [await stage.make() for _ in range(8)]
+        assert stage.apps.files <= 3
+        used = [(await stage.apps.create(title="x"))[0] for _ in range(3)]
+        with pytest.raises(Unavailable) as refused:
+            await stage.apps.create(title="x")
+        assert refused.value.code == "overloaded"
+        with pytest.raises(Unavailable):
+            await stage.apps.lend(made[0])
+        assert stage.apps.files == 3
+        stage.apps.give_back(used[0])
+        app, _ = await stage.apps.create(title="x")
+        assert (stage.apps.files, app.users) == (3, 1)
+
+    play(scene)
+
+
+@pytest.mark.rule("S102", "S103", "H16")
+@pytest.mark.parametrize("seed", range(3))
+def test_files_are_counted_right_whatever_happens_at_once(play, seed):
+    draw = random.Random(seed)
+
+    async def come_and_go(stage, ids):
+        for _ in range(12):
+            try:
+                match draw.randrange(6):
+                    case 0:
+                        life_ms = draw.choice((None, HOUR_MS))
+                        app, _ = await stage.apps.create(title="x", life_ms=life_ms)
+                        ids.append(app.id)
+                        stage.apps.give_back(app)
+                    case 1 if len(ids) > 4:
+                        await stage.apps.delete(ids.pop(draw.randrange(len(ids))))
+                    case 2:
+                        stage.runtime.advance(limits.EPHEMERAL_APP_IDLE_MS)
+                        stage.apps.close_old()
+                    case 3:
+                        # Somebody who goes away while the app is being opened.
+                        lending = asyncio.ensure_future(stage.apps.lend(draw.choice(ids)))
+                        await asyncio.sleep(0)
+                        if not lending.cancel():
+                            stage.apps.give_back(await lending)
+                    case _:
+                        app = await stage.apps.lend(draw.choice(ids))
+                        await app.database.transact_admin(put(1), identity=ADMIN)
+                        stage.apps.give_back(app)
+            except (NotFound, Unavailable):
+                pass
+            assert stage.apps.files <= 4
+
+    async def scene(stage):
+        await stage.reopen(files_max=4)
+        ids = [await stage.make() for _ in range(3)]
+        await asyncio.gather(*(come_and_go(stage, ids) for _ in range(8)))
+        apps = stage.apps
+        await apps.close()
+        assert apps.files == 0
+        assert {name.removesuffix(".db") for name in stage.files()} == set(ids)
+        await stage.reopen()
+        for app_id in ids:
+            stage.apps.give_back(await stage.apps.lend(app_id))
+
+    play(scene)
+
+
+@pytest.mark.rule("S103")
+def test_throw_away_apps_keep_no_app_that_lasts_from_being_opened(play):
+    async def scene(stage):
+        own = await stage.make()
+        await stage.reopen(files_max=6)
+        for _ in range(3):
+            await stage.apps.create(title="x", life_ms=HOUR_MS)
+        with pytest.raises(Unavailable):
+            await stage.apps.create(title="x", life_ms=HOUR_MS)
+        assert (await stage.apps.lend(own)).id == own
+        await stage.apps.create(title="mine")
+
+    play(scene)
+
+
+@pytest.mark.rule("S103")
+def test_throw_away_apps_in_use_are_few_enough_for_memory(play, monkeypatch):
+    monkeypatch.setattr(limits, "EPHEMERAL_APPS_OPEN_MAX", 3)
+
+    async def scene(stage):
+        used = [(await stage.apps.create(title="x", life_ms=HOUR_MS))[0] for _ in range(3)]
+        with pytest.raises(Unavailable) as refused:
+            await stage.apps.create(title="x", life_ms=HOUR_MS)
+        assert refused.value.code == "overloaded"
+        for _ in range(5):
+            await stage.apps.create(title="lasts")
+        stage.apps.give_back(used[0])
+        await stage.apps.create(title="x", life_ms=HOUR_MS)
+        with pytest.raises(Unavailable):
+            await stage.apps.lend(used[0].id)
+
+    play(scene)
+
+
+@pytest.mark.rule("S104")
+def test_many_throw_away_apps_leave_few_databases_open(play, monkeypatch):
+    monkeypatch.setattr(limits, "EPHEMERAL_APPS_IDLE_MAX", 4)
+
+    async def scene(stage):
+        before = open_files()
+        made = []
+        for number in range(30):
+            app, _ = await stage.apps.create(title="x", life_ms=HOUR_MS)
+            made.append(app.id)
+            await app.database.transact_admin(put(number), identity=ADMIN)
+            stage.apps.give_back(app)
+        await stage.apps.settled()
+        assert stage.apps.files == 4
+        # Of each: file and log, for the writer and for short reads.
+        assert open_files() - before == 4 * 4
+        assert sum(thread.name == "trice-writer" for thread in threading.enumerate()) <= 4
+        # The first, closed long ago, is opened again by whoever wants it.
+        first = await stage.apps.lend(made[0])
+        assert len((await first.database.query_nested({"todos": {}}, identity=ADMIN))["todos"]) == 1
+
+    play(scene)
+
+
+@pytest.mark.rule("S105")
+def test_databases_that_nobody_uses_close_by_age(play):
+    async def scene(stage):
+        kept = await stage.apps.lend(await stage.make())
+        stage.apps.give_back(await stage.apps.lend(await stage.make()))
+        app, _ = await stage.apps.create(title="x", life_ms=HOUR_MS)
+        stage.apps.give_back(app)
+        stage.apps.close_old()
+        assert stage.apps.files == 3
+        stage.runtime.advance(limits.EPHEMERAL_APP_IDLE_MS)
+        stage.apps.close_old()
+        await stage.apps.settled()
+        assert stage.apps.files == 2
+        stage.runtime.advance(limits.APP_IDLE_MS)
+        stage.apps.close_old()
+        await stage.apps.settled()
+        assert stage.apps.files == 1
+        await kept.database.transact_admin(put(1), identity=ADMIN)
+
+    play(scene)
+
+
+@pytest.mark.rule("S106")
+def test_files_for_apps_leave_descriptors_for_connections():
+    for descriptors in (64, 256, 1_024, 65_536):
+        taken = files_for_apps(descriptors) * limits.APP_FILE_DESCRIPTORS
+        assert 0 < taken <= descriptors // 2
+    assert files_for_apps(8) == 1
+
+
+@pytest.mark.rule("S107")
+def test_a_closed_database_is_free_without_a_collection(play):
+    async def scene(stage):
+        app, _ = await stage.apps.create(title="x")
+        await app.database.transact_admin(put(1), identity=ADMIN)
+        stage.apps.give_back(app)
+        database = app.database
+        parts = [weakref.ref(part) for part in (database, database.live, database.catalog)]
+        del app, database
+        gc.collect()
+        gc.disable()
+        try:
+            await stage.apps.close()
+            await asyncio.sleep(0)
+            assert [part() for part in parts] == [None, None, None]
+        finally:
+            gc.enable()
+
+    play(scene)
+
+
+# --- rows and rules -----------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S108")
+def test_the_row_of_an_app_is_decoded_once_for_each_change(play, monkeypatch):
+    decoded = []
+    loads = registry.orjson.loads
+
+    class Counting:
+        dumps = staticmethod(orjson.dumps)
+
+        @staticmethod
+        def loads(text: Any) -> Any:
+            decoded.append(text)
+            return loads(text)
+
+    async def scene(stage):
+        app_id = await stage.make(rules=RULES)
+        await stage.reopen()
+        monkeypatch.setattr(registry, "orjson", Counting)
+        for _ in range(20):
+            assert stage.apps.get_row(app_id).rules == RULES
+            stage.apps.give_back(await stage.apps.lend(app_id.upper()))
+        assert len(decoded) == 1
+        await stage.apps.set_rules(app_id, None)
+        assert stage.apps.get_row(app_id).rules is None
+        other = {"posts": {"allow": {"view": "true"}}}
+        await stage.apps.set_rules(app_id, other)
+        assert stage.apps.get_row(app_id).rules == other
+        assert len(decoded) == 1
+        await stage.apps.delete(app_id)
+        with pytest.raises(Exception, match="not found"):
+            stage.apps.get_row(app_id)
+
+    play(scene)
+
+
+@pytest.mark.rule("S108")
+def test_rows_are_kept_within_bounds(play, monkeypatch):
+    monkeypatch.setattr(limits, "APP_ROWS_KEPT", 3)
+
+    async def scene(stage):
+        ids = [await stage.make(rules=RULES) for _ in range(6)]
+        for _ in range(2):
+            assert [stage.apps.get_row(each).id for each in ids] == ids
+            assert len(stage.apps._registry._rows) == 3
+        monkeypatch.setattr(limits, "APP_ROWS_KEPT_BYTES_MAX", 10)
+        assert stage.apps.get_row(ids[0]).rules == RULES
+        assert len(stage.apps._registry._rows) == 0
+
+    play(scene)
+
+
+@pytest.mark.rule("S109")
+def test_rules_are_compiled_once_for_each_change(play, monkeypatch):
+    compiled = []
+    parse = Rules.parse
+
+    def counting(document: Any, **options: Any) -> Rules:
+        compiled.append(document)
+        return parse(document, **options)
+
+    async def scene(stage):
+        app_id = await stage.make(rules=RULES)
+        monkeypatch.setattr(Rules, "parse", counting)
+        for _ in range(3):
+            await stage.apps.set_rules(app_id, RULES)
+            app = await stage.apps.lend(app_id)
+            assert app.database.rules.source == RULES
+            stage.apps.give_back(app)
+            stage.runtime.advance(limits.APP_IDLE_MS)
+            stage.apps.close_old()
+            await stage.apps.settled()
+        assert compiled == []
+        await stage.apps.set_rules(app_id, {"todos": {"allow": {"view": True}}})
+        with pytest.raises(InvalidInput):  # 1 is not true, though Python thinks so
+            await stage.apps.set_rules(app_id, {"todos": {"allow": {"view": 1}}})
+        assert len(compiled) == 2
+
+    play(scene)
+
+
+@pytest.mark.rule("S110")
+def test_compiling_has_a_queue_of_its_own(play, monkeypatch):
+    monkeypatch.setattr(limits, "RULES_SAVES_WAITING_MAX", 3)
+    gate = threading.Event()
+    parse = Rules.parse
+    order: list[Any] = []
+
+    def held(document: Any, **options: Any) -> Rules:
+        if document is not None and "held" in document:
+            gate.wait()
+            order.append(document["held"])
+        return parse({}, **options)
+
+    async def scene(stage):
+        app_id = await stage.make()
+        plain = await stage.make(rules=RULES)
+        await stage.reopen()
+        monkeypatch.setattr(Rules, "parse", held)
+        documents = [{"held": {"n": number}} for number in range(3)]
+        saving = [
+            asyncio.ensure_future(stage.apps.set_rules(app_id, document)) for document in documents
+        ]
+        try:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            with pytest.raises(Unavailable) as refused:
+                await stage.apps.set_rules(app_id, {"held": {"n": 9}})
+            assert refused.value.code == "overloaded"
+            # Meanwhile apps are opened, those with rules too.
+            stage.apps.give_back(await stage.apps.lend(plain))
+        finally:
+            gate.set()
+        await asyncio.gather(*saving)
+        assert order == [document["held"] for document in documents]
+        assert stage.apps.get_row(app_id).rules == documents[-1]
+
+    play(scene)
+
+
+def wide(count: int) -> dict[str, Any]:
+    return {f"n{number}": {} for number in range(count)}
+
+
+def amplified() -> dict[str, Any]:
+    """60 kB of rules whose binds are 3,800,000 parts once they stand where they are used."""
+    bind = "[" + ",".join(["1"] * 1_900) + "].size() > 0"
+    fields = {f"f{number}": f"b && data.x == {number}" for number in range(1_900)}
+    return {"t": {"bind": {"b": bind}, "fields": fields}}
+
+
+@pytest.mark.rule("S111")
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"t": {"ignored": "x" * limits.RULES_BYTES_MAX}}, "bytes of JSON"),
+        ({"t": {"ignored": [[]] * limits.RULES_VALUES_MAX}}, "values and objects"),
+        (wide(limits.RULES_VALUES_MAX + 1), "values and objects"),
+        (orjson.loads("[" * 500 + "]" * 500), "nest less deeply"),
+        (amplified(), "parts"),
+    ],
+)
+def test_rules_are_bounded_in_bytes_and_parts(play, document, said):
+    async def scene(stage):
+        app_id = await stage.make(rules=RULES)
+        for saving in (
+            stage.apps.set_rules(app_id, document),
+            stage.apps.create(title="x", rules=document),
+        ):
+            with pytest.raises(InvalidInput, match=said) as refused:
+                await saving
+            assert refused.value.hint["data-type"] == "rule"
+        assert stage.apps.get_row(app_id).rules == RULES
+        assert len(stage.files()) == 3, "one app's file and its log"
+
+    play(scene)
+
+
+def test_closing_is_awaited(play, monkeypatch):
+    """What the tests above rest on: `settled` returns once nothing is being closed."""
+    closed = []
+    close = Database.close
+
+    async def slow(database: Database) -> None:
+        await asyncio.sleep(0)
+        await close(database)
+        closed.append(database)
+
+    monkeypatch.setattr(Database, "close", slow)
+
+    async def scene(stage):
+        await stage.make()
+        stage.runtime.advance(limits.APP_IDLE_MS)
+        stage.apps.close_old()
+        await stage.apps.settled()
+        assert len(closed) == 1
+        assert stage.apps.files == 0
+
+    play(scene)

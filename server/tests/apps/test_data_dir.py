@@ -1,0 +1,273 @@
+"""A data directory that was damaged, restored in part, or newer than we are; a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from trice.apps.apps import Apps
+from trice.apps.data_dir import claim_data_dir
+from trice.apps.registry import FORMAT
+from trice.apps.settings import Settings
+from trice.errors import Unavailable
+from trice.identity import ADMIN
+
+T1 = "e1000000-0000-4000-8000-000000000001"
+STEPS = [["update", "todos", T1, {"title": "a"}]]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process grows any more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def refused(work: Any) -> Unavailable:
+    """What `work` fails with: words, of neither statements nor paths."""
+    with pytest.raises(Unavailable) as caught:
+        await work
+    for told in ("SELECT", "PRAGMA", "INSERT", "BEGIN", "/", "Error"):
+        assert told not in caught.value.message
+    return caught.value
+
+
+# --- whose it is --------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S114")
+def test_what_is_kept_is_nobody_elses_to_read(tmp_path):
+    folder = tmp_path / "data"
+    apps = folder / "apps"
+    apps.mkdir(parents=True)
+    # As an earlier version, or a restored backup, left them.
+    kept = [folder / "platform.db", folder / "secret.key", apps / "x.db", apps / "x.db-wal"]
+    for path in kept:
+        path.write_bytes(b"")
+        path.chmod(0o644)
+    (folder / "notes.txt").touch(0o644)
+    for path in (folder, apps):
+        path.chmod(0o755)
+    claim_data_dir(folder).close()
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, apps)] == ["0o700"] * 2
+    assert {oct(path.stat().st_mode & 0o777) for path in (*kept, folder / "lock")} == {"0o600"}
+    assert oct((folder / "notes.txt").stat().st_mode & 0o777) == "0o644", "not ours"
+
+
+@pytest.mark.rule("S114")
+def test_a_folder_of_others_is_told_of(tmp_path, monkeypatch, caplog):
+    (tmp_path / "data").mkdir(mode=0o755)
+
+    def not_permitted(path: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", not_permitted)
+    claim_data_dir(tmp_path / "data").close()
+    assert "others may read what is kept here" in caplog.text
+
+
+# --- apps whose file is not what it should be -----------------------------------------------------
+
+
+@pytest.mark.rule("S115")
+@pytest.mark.parametrize("state", ["missing", "empty", "no database", "damaged", "newer"])
+def test_an_app_whose_file_cannot_be_used_is_refused_in_words(play, caplog, state):
+    async def scene(stage):
+        app_id, other = await stage.make(), await stage.make()
+        await stage.reopen()
+        path = stage.path(app_id)
+        good = path.read_bytes()
+        match state:
+            case "missing":
+                path.unlink()
+            case "empty":
+                path.write_bytes(b"")
+            case "no database":
+                path.write_bytes(b"x" * len(good))
+            case "damaged":
+                path.write_bytes(good[:100] + b"\xff" * (len(good) - 100))
+            case "newer":
+                file = apsw.Connection(str(path))
+                file.execute("PRAGMA user_version = 99")
+                file.close()
+        before = path.read_bytes() if path.exists() else None
+        with caplog.at_level(logging.ERROR):
+            for _ in range(3):
+                failure = await refused(stage.apps.lend(app_id))
+                assert failure.code == "data-unusable"
+        assert caplog.text.count("app not opened") == 1, "said once, not at each try"
+        assert str(path) in caplog.text
+        assert "Traceback" not in caplog.text
+        assert (path.read_bytes() if path.exists() else None) == before, "left as it was"
+        assert (await stage.apps.lend(other)).id == other
+        assert stage.apps.files == 1
+        path.write_bytes(good)
+        app = await stage.apps.lend(app_id)
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+
+    play(scene)
+
+
+@pytest.mark.rule("S115")
+def test_damage_found_later_is_told_in_words(play, caplog):
+    async def scene(stage):
+        app_id = await stage.make()
+        app = await stage.apps.lend(app_id)
+        long = [["update", "todos", T1, {"title": "x" * 20_000}]]
+        await app.database.transact_admin(long, identity=ADMIN)
+        stage.apps.give_back(app)
+        await stage.reopen()
+        path = stage.path(app_id)
+        # Pages that hold but a part of the text, which opening the file does not look at.
+        pages = [path.read_bytes()[at : at + 4096] for at in range(0, path.stat().st_size, 4096)]
+        is_text = [page[4:].startswith(b"x" * 4000) for page in pages]
+        assert sum(is_text) > 3
+        path.write_bytes(
+            b"".join(
+                b"\xff" * 4096 if is_bad else page
+                for page, is_bad in zip(pages, is_text, strict=True)
+            )
+        )
+        app = await stage.apps.lend(app_id)
+        for _ in range(2):
+            failure = await refused(app.database.query_nested({"todos": {}}, identity=ADMIN))
+            assert failure.code == "data-unusable"
+        failure = await refused(app.database.transact_admin(STEPS, identity=ADMIN))
+        assert failure.code == "data-unusable"
+        assert str(path) in caplog.text
+
+    play(scene)
+
+
+# --- platform.db ----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S116")
+@pytest.mark.parametrize("state", ["missing", "empty", "no database", "damaged", "newer"])
+def test_a_list_of_apps_that_cannot_be_used_is_refused_at_start(play, state):
+    async def scene(stage):
+        await stage.make()
+        await stage.apps.close()
+        path = stage.folder / "platform.db"
+        good = path.read_bytes()
+        match state:
+            case "missing":
+                path.unlink()
+            case "empty":
+                path.write_bytes(b"")
+            case "no database":
+                path.write_bytes(b"x" * len(good))
+            case "damaged":
+                path.write_bytes(good[:4096] + b"\xff" * (len(good) - 4096))
+            case "newer":
+                file = apsw.Connection(str(path))
+                file.execute(f"PRAGMA user_version = {FORMAT + 1}")
+                file.close()
+        before = path.read_bytes() if path.exists() else None
+        with pytest.raises(Unavailable) as caught:
+            Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        assert caught.value.code == "data-unusable"
+        assert str(path) in caught.value.message
+        if state == "newer":
+            assert f"format {FORMAT + 1}" in caught.value.message
+        assert (path.read_bytes() if path.exists() else None) == before
+        path.write_bytes(good)
+        stage.apps = Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+
+    play(scene)
+
+
+@pytest.mark.rule("S116")
+def test_a_list_of_an_earlier_version_is_stamped(play):
+    async def scene(stage):
+        app_id = await stage.make()
+        await stage.apps.close()
+        file = apsw.Connection(str(stage.folder / "platform.db"))
+        file.execute("PRAGMA user_version = 0")
+        file.close()
+        await stage.reopen()
+        assert stage.apps.get_row(app_id).id == app_id
+        file = apsw.Connection(str(stage.folder / "platform.db"))
+        assert list(file.execute("PRAGMA user_version")) == [(FORMAT,)]
+        file.close()
+
+    play(scene)
+
+
+# --- a full disk ----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S117")
+def test_a_full_disk_is_overloaded_everywhere_and_passes(play):
+    async def scene(stage):
+        app_id = await stage.make(rules={"todos": {"allow": {"view": "true"}}})
+        closed = await stage.make()
+        app = await stage.apps.lend(app_id)
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+        before = stage.files()
+
+        def rename(settings: Settings) -> Settings:
+            return Settings(code_expiry_minutes=5)
+
+        with full_disk():
+            for work in (
+                app.database.transact_admin(STEPS, identity=ADMIN),
+                app.database.change(
+                    lambda change: change.write(["update", "todos", T1, {"title": "b"}])
+                ),
+                app.database.add_schema({"entities": {"posts": {"attrs": {}}}}),
+                stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}}),
+                stage.apps.change_settings(app_id, rename),
+                stage.apps.create(title="x"),
+                stage.apps.create(title="x", schema={"entities": {"posts": {"attrs": {}}}}),
+            ):
+                assert (await refused(work)).code == "overloaded"
+            # What needs no room is answered.
+            found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
+            assert found["todos"][0]["title"] == "a"
+            stage.apps.give_back(await stage.apps.lend(closed))
+        assert stage.files() == before
+        assert stage.apps.get_row(app_id).rules == app.row.rules
+        assert app.settings.code_expiry_minutes == Settings().code_expiry_minutes
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+        await stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}})
+        await stage.apps.change_settings(app_id, rename)
+        await stage.make()
+
+    play(scene)
+
+
+@pytest.mark.rule("S117")
+def test_a_full_disk_does_not_spoil_the_stop(play, caplog):
+    async def scene(stage):
+        app = await stage.apps.lend(await stage.make())
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+        with full_disk():
+            await stage.apps.close()
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+        stage.apps = Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        app = await stage.apps.lend(app.id)
+        found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
+        assert found["todos"][0]["title"] == "a"
+
+    play(scene)
+
+
+def test_the_disk_of_these_tests_is_full(tmp_path):
+    with full_disk(), pytest.raises(OSError):
+        (tmp_path / "x").write_bytes(b"x")
+    assert os.path.getsize(tmp_path / "x") == 0
+    asyncio.run(asyncio.sleep(0))
