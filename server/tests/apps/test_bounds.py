@@ -168,7 +168,9 @@ def test_many_throw_away_apps_leave_few_databases_open(play, monkeypatch):
         assert sum(thread.name == "trice-writer" for thread in threading.enumerate()) <= 4
         # The first, closed long ago, is opened again by whoever wants it.
         first = await stage.apps.lend(made[0])
-        assert len((await first.database.query_nested({"todos": {}}, identity=ADMIN))["todos"]) == 1
+        assert (await first.database.query_nested({"todos": {}}, identity=ADMIN)).count(
+            b'"id":'
+        ) == 1
 
     play(scene)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 import pytest
 
 from trice.apps.apps import Apps
@@ -237,7 +238,7 @@ def test_a_full_disk_is_overloaded_everywhere_and_passes(play):
                 assert (await refused(work)).code == "overloaded"
             # What needs no room is answered.
             found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
-            assert found["todos"][0]["title"] == "a"
+            assert orjson.loads(found)["todos"][0]["title"] == "a"
             stage.apps.give_back(await stage.apps.lend(closed))
         assert stage.files() == before
         assert stage.apps.get_row(app_id).rules == app.row.rules
@@ -261,7 +262,7 @@ def test_a_full_disk_does_not_spoil_the_stop(play, caplog):
         stage.apps = Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
         app = await stage.apps.lend(app.id)
         found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
-        assert found["todos"][0]["title"] == "a"
+        assert orjson.loads(found)["todos"][0]["title"] == "a"
 
     play(scene)
 

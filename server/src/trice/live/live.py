@@ -2,8 +2,8 @@
 
     commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
 
-Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers. One file because
-a run, a patch and a refusal must leave the same state behind.
+Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers. It is
+one file because a run, a patch and a refusal must leave the same state behind.
 """
 
 from __future__ import annotations
