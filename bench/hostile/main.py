@@ -133,23 +133,14 @@ async def _ending(attack: Attack, stage: Stage) -> str:
     return ""
 
 
-def play_all(attacks: Sequence[Attack], force: Force, *, is_fresh: bool) -> Iterator[Result]:
-    """Each attack in turn.
-
-    is_fresh   each has a server of its own; else all share one, until it ends
-    """
-    server: ServerProcess | None = None
-    try:
-        for attack in attacks:
-            if server is None or not server.is_running():
-                with limits_of_servers():
-                    server = ServerProcess.start("trice")
+def play_all(attacks: Sequence[Attack], force: Force) -> Iterator[Result]:
+    """Each attack in turn, on a server of its own."""
+    for attack in attacks:
+        with limits_of_servers():
+            server = ServerProcess.start("trice")
+        try:
             yield asyncio.run(play(attack, force, server))
-            if is_fresh:
-                server.stop()
-                server = None
-    finally:
-        if server is not None:
+        finally:
             server.stop()
 
 
@@ -247,7 +238,7 @@ def main() -> None:
     sys.stdout.write(HEADER + "\n")
     results = []
     force = QUICK if arguments.quick else WHOLE
-    for result in play_all(chosen, force, is_fresh=not arguments.quick):
+    for result in play_all(chosen, force):
         results.append(result)
         sys.stdout.write(line_of(result) + "\n")
         sys.stdout.flush()
