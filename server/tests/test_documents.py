@@ -104,7 +104,7 @@ def test_the_rules_of_the_readme_close_what_they_seem_to_close() -> None:
             "others": {"thing": {"title": "x"}},
         },
     }
-    outcomes, _ = asyncio.run(run_suite(parse_suite(document), runtime=SystemRuntime()))
+    outcomes, _, _ = asyncio.run(run_suite(parse_suite(document), runtime=SystemRuntime()))
     assert [outcome for outcome in outcomes if not outcome.is_passed] == []
 
 
@@ -149,8 +149,9 @@ def test_commands_and_variables_exist() -> None:
             command: click.Command = main
             while isinstance(command, click.Group) and words:
                 name = words.pop(0)
-                assert name in command.commands, f"{path.name}: {arguments}"
-                command = command.commands[name]
+                found_command = command.get_command(click.Context(command), name)
+                assert found_command is not None, f"{path.name}: {arguments}"
+                command = found_command
             flags = {flag for option in command.params for flag in option.opts}
             offenders += [
                 f"{path.name}: {word}" for word in words if word[:2] == "--" and word not in flags

@@ -12,7 +12,7 @@ import pytest
 
 from support.identity_provider import IdentityProvider, rsa_key
 from support.runtime import FakeRuntime
-from trice import auth_limits, limits
+from trice import auth_limits
 from trice.auth import outgoing as outgoing_module
 from trice.auth.documents import Discovery, Documents, KeySet
 from trice.auth.outgoing import Asker, Outgoing, is_public
@@ -324,7 +324,7 @@ def test_documents_have_a_bound_in_bytes(monkeypatch):
 @pytest.mark.rule("A247")
 @pytest.mark.parametrize("bound", ["PER_APP", "PER_HOST", "EPHEMERAL"])
 def test_a_provider_that_does_not_answer_costs_its_app_only(monkeypatch, bound):
-    monkeypatch.setattr(limits, f"OUTGOING_CALLS_{bound}_MAX", 2)
+    monkeypatch.setattr(auth_limits, f"OUTGOING_CALLS_{bound}_MAX", 2)
 
     async def scene(outgoing, idp, runtime, asked):
         every = outgoing._outgoing

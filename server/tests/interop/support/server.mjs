@@ -22,6 +22,7 @@ const STOP_LIMIT_MS = 10_000;
 export async function startServer({ dataDir, port = 0, env = {} } = {}) {
   const directory = dataDir ?? (await mkdtemp(path.join(tmpdir(), 'trice-interop-')));
   const args = ['serve', '--host', '127.0.0.1', '--port', String(port), '--data-dir', directory];
+  args.push('--no-ephemeral-quotas'); // the apps of these tests stand for apps that last
   const child = spawn(COMMAND, args, { env: { ...process.env, ...env } });
   let output = '';
   child.stdout.on('data', (bytes) => (output += bytes));
