@@ -352,7 +352,7 @@ describe('size', () => {
     );
     if (answer.op === 'error')
       assert.ok(
-        answer.message.length > 10 && answer.status === 400,
+        answer.message.length > 10 && answer.type === 'parameter-limit-exceeded',
         JSON.stringify(answer).slice(0, 300),
       );
     else
