@@ -218,6 +218,24 @@ def test_a_turn_handles_some_of_a_sessions_messages(play, monkeypatch):
     play(scene)
 
 
+@pytest.mark.rule("P185")
+def test_a_turn_takes_some_of_a_sessions_pings(play):
+    async def scene(stage):
+        client = await stage.client()
+        heard = 0
+        while not client.is_reading_paused:
+            client.session.heard()
+            heard += 1
+            assert heard < 5_000
+        assert heard > 1_000
+        event = client.say("remove-query", q=TODOS)
+        message = await client.hear("remove-query-ok")
+        assert message["client-event-id"] == event
+        assert not client.is_reading_paused
+
+    play(scene)
+
+
 @pytest.mark.rule("P110", "P123")
 @pytest.mark.parametrize("seed", range(8))
 def test_messages_of_a_session_are_answered_in_order(play, seed):

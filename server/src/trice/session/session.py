@@ -200,8 +200,15 @@ class Session:
             self._go_on()
 
     def heard(self) -> None:
-        """Something that is no message arrived: a pong."""
+        """Something that is no message arrived, a ping or a pong. After many in one turn of the
+        loop the socket is not read until the next."""
         self.heard_ms = self.runtime.monotonic_ms()
+        if self._is_reading or self.state.phase is Phase.CLOSED:
+            return
+        if self._may_handle():
+            self._spent_bytes += limits.SESSION_TURN_CONTROL_BYTES
+        else:
+            self._wait_for_turn()
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
