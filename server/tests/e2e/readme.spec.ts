@@ -13,7 +13,7 @@ for (const version of [18, 19]) {
     server,
     context,
   }, info) => {
-    const app = await server.createApp('chat', {});
+    const app = await server.createApp('chat', { entities: {} });
     const code = /```jsx\n(.*?)```/s.exec(await readFile(README, 'utf8'))?.[1] ?? '';
     // As README and dev servers call the host; the client's own button shows nowhere else.
     const host = `localhost:${new URL(server.url).port}`;
