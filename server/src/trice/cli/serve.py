@@ -119,19 +119,19 @@ logger = logging.getLogger(__name__)
     envvar="TRICE_KEEP_ALIVE_S",
     type=int,
     default=75,
-    help="Seconds an HTTP connection may stay open between requests; more than a proxy's own.",
+    help="Seconds an HTTP connection stays open without a request; longer than a proxy keeps it.",
 )
 @option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
-    help="What whoever reads /metrics must send as bearer token; without it nobody may.",
+    help="Password for /metrics, sent as bearer token; without one there is no such page.",
 )
 @option(
     "--slow-ms",
     envvar="TRICE_SLOW_MS",
     type=int,
     default=500,
-    help="Log queries and transactions that take as long, with their plan; 0 logs none.",
+    help="Log queries and transactions that take as many milliseconds, with their plan; 0: none.",
 )
 @option(
     "--request-log/--no-request-log",
