@@ -41,7 +41,7 @@ help:
 # --- running -------------------------------------------------------------------------------------
 
 serve: .venv/runtime.stamp $(bundles)
-	@echo "Starting the server. It is stopped by Ctrl-C."
+	@echo "Starting the server; Ctrl-C stops it."
 	@exec $(bin)/trice serve --sample examples $(SERVE_FLAGS)
 
 setup: .venv/development.stamp node_modules/.stamp $(bundles)

@@ -404,6 +404,17 @@ def test_every_setting_is_in_the_readme() -> None:
     expect_none([f"{name} is in README.md, but not offered" for name in documented - offered])
 
 
+def test_contributing_lists_layers_and_support_as_they_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"make no cycle: (.*?)\.\n", text, re.DOTALL)
+    layers = [frozenset(layer.split(" | ")) for layer in " ".join(listed.split()).split(", ")]
+    assert layers == list(LAYERS)
+    section = text.partition("(`server/tests/support`)")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    there = {path.stem for path in (ROOT / "server/tests/support").glob("[!_]*.py")}
+    assert told == sorted(there)
+
+
 def test_generated_documents_are_fresh() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "document_errors.py"))
     written = (ROOT / "spec" / "errors.md").read_text(encoding="utf-8")

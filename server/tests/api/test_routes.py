@@ -527,3 +527,28 @@ def test_a_bug_is_500_with_a_trace_id_and_no_details(play, monkeypatch, caplog):
         assert answer.json()["trace-id"] in caplog.text
 
     play(scene)
+
+
+async def page_of(stage, host):
+    return (await stage.ask("GET", "/", None, {"host": host})).body.decode()
+
+
+@pytest.mark.rule("CLI135")
+def test_the_page_at_the_root_shows_how_to_make_an_app(play):
+    async def scene(stage):
+        page = await page_of(stage, "one.example:8888")
+        assert "curl -X POST http://one.example:8888/dash/apps/ephemeral" in page
+        assert 'websocketURI: "ws://one.example:8888/runtime/session"' in page
+
+    play(scene)
+
+
+@pytest.mark.rule("CLI135")
+def test_the_page_at_the_root_names_the_public_address_and_nothing_that_is_off(play):
+    async def scene(stage):
+        page = await page_of(stage, "inside:8888")
+        assert "/dash/apps/ephemeral" not in page
+        assert 'apiURI: "https://api.example.com"' in page
+        assert 'websocketURI: "wss://api.example.com/runtime/session"' in page
+
+    play(scene, has_ephemeral_apps=False, public_url="https://api.example.com")

@@ -32,10 +32,7 @@ _WELCOME = """<!doctype html>
 </head>
 <body>
 <main>
-<h1>trice is running</h1>
-<p>Make an app; the answer holds its id and its admin token:</p>
-<pre>curl -X POST {http}/dash/apps/ephemeral \\
-  -H 'content-type: application/json' -d '{{"title": "my app"}}'</pre>
+<h1>trice is running</h1>{new_app}
 <p>Point an Instant client at it:</p>
 <pre>init({{
   appId: "…",
@@ -46,6 +43,11 @@ _WELCOME = """<!doctype html>
 </body>
 </html>
 """
+
+_NEW_APP = """
+<p>Make an app; the answer holds its id and its admin token:</p>
+<pre>curl -X POST {http}/dash/apps/ephemeral \\
+  -H 'content-type: application/json' -d '{{"title": "my app"}}'</pre>"""
 
 
 async def health(request: Request) -> Response:
@@ -90,6 +92,9 @@ def _is_local(ip: str) -> bool:
 
 
 async def welcome(request: Request) -> Response:
-    """`GET /`."""
-    base = html.escape(str(request.base_url).rstrip("/"))
-    return HTMLResponse(_WELCOME.format(http=base, ws="ws" + base.removeprefix("http")))
+    """`GET /`: how to reach this server, and how to make an app where anybody may."""
+    settings = request.app.state.settings
+    base = html.escape(settings.public_url or str(request.base_url).rstrip("/"))
+    new_app = _NEW_APP.format(http=base) if settings.has_ephemeral_apps else ""
+    page = _WELCOME.format(http=base, ws="ws" + base.removeprefix("http"), new_app=new_app)
+    return HTMLResponse(page)

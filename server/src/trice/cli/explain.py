@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from trice.cli.explanations import (
     transact_checks,
     verdict_word,
 )
-from trice.cli.options import file_error, option
+from trice.cli.options import file_error, option, read_json
 from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import GUEST
@@ -159,6 +160,8 @@ def _run(
         raise click.UsageError("Say where: --url of a server, or --data-dir of a stopped one.")
     if url is not None and admin_token is None:
         raise click.UsageError("A server is asked with the app's --admin-token.")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url is {url!r}, but must begin with http:// or https://.")
     request = Request(
         subject,
         body,
@@ -169,7 +172,7 @@ def _run(
         # As addresses are stored.
         None if as_email is None else as_email.strip().lower(),
         as_token,
-        None if rules_file is None else _json_file(rules_file),
+        None if rules_file is None else read_json(rules_file),
         ip,
         origin,
     )
@@ -187,15 +190,6 @@ def _run(
             click.echo(f"\n{line}")
         print_warnings(answer.get("warnings") or ())
     raise SystemExit(0 if all(check.is_allowed for check in checks) else 1)
-
-
-def _json_file(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as cause:
-        raise click.UsageError(f"{path} is not valid JSON: {cause}.") from None
-    except OSError as cause:
-        raise click.UsageError(f"{file_error(cause)}.") from None
 
 
 def _summary(request: Request, checks: list[Shown]) -> list[str]:
@@ -219,7 +213,10 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
     if hint.get("record-type") == "app-user":
         message = "There is no such user in this app."
     elif isinstance(hint.get("message"), str):
-        message = f"{message}. {hint['message']}"
+        # Some messages end with their hint already.
+        said = message.rstrip(".")
+        reason = hint["message"].rstrip(".")
+        message = f"{said}." if said.endswith(reason) else f"{said}. {reason}."
     click.echo(f"{verdict_word('error')}{message}", err=True)
     explanation = hint.get("explanation")
     if explanation is not None:
@@ -252,7 +249,9 @@ def _ask_server(request: Request) -> dict[str, Any]:
         response = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S)
         answer = response.json()
     except (httpx.HTTPError, httpx.InvalidURL) as failure:
-        raise Failed({"message": f"{request.url} does not answer: {failure}."}) from failure
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(failure)).rstrip(".")
+        message = f"{request.url} does not answer: {reason or type(failure).__name__}."
+        raise Failed({"message": message}) from failure
     except ValueError as failure:
         raise Failed({"message": f"{request.url} is no trice server."}) from failure
     if response.status_code != 200 or not isinstance(answer, dict):
@@ -264,9 +263,10 @@ async def _look_into(request: Request) -> dict[str, Any]:
     """Open the data directory of a stopped server. Raises Failed."""
     folder = request.data_dir
     assert folder is not None
-    if not (folder / "platform.db").is_file():
-        raise Failed({"message": f"{folder} is no data directory of trice: it has no platform.db."})
     try:
+        if not (folder / "platform.db").is_file():
+            message = f"{folder} is no data directory of trice: it has no platform.db."
+            raise Failed({"message": message})
         lock = claim_data_dir(folder)
     except OSError as failure:
         advice = "; ask it with --url, or stop it" if failure.errno == errno.EAGAIN else ""

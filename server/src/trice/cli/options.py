@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import os
 import re
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -16,6 +21,15 @@ class NamedAsUsed(click.Option):
         if ctx is not None and _is_from_variable(ctx, self):
             return f"'{self.envvar}'"
         return super().get_error_hint(ctx)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter:
+            if not self.is_flag:
+                raise
+            message = f"{value!r} is neither 1 nor 0, true nor false, yes nor no, on nor off."
+            raise click.BadParameter(message, ctx=ctx, param=self) from None
 
 
 option = partial(click.option, cls=NamedAsUsed)
@@ -37,6 +51,37 @@ def file_error(failure: OSError) -> str:
     reason = failure.strerror or str(failure)
     files = [str(name) for name in (failure.filename, failure.filename2) if name]
     return ": ".join([" -> ".join(files), reason]) if files else reason
+
+
+def unknown_variables(ctx: click.Context) -> dict[str, str | None]:
+    """`TRICE_` variables that are no setting of a command, with the one that was probably meant."""
+    known = [each.envvar for each in ctx.command.params if isinstance(each.envvar, str)]
+    unknown = [name for name in sorted(os.environ) if name.startswith("TRICE_")]
+    return {
+        name: next(iter(difflib.get_close_matches(name, known, n=1)), None)
+        for name in unknown
+        if name not in known
+    }
+
+
+def read_text(path: Path) -> str:
+    """A file of UTF-8; wrong usage, in words, when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as failure:
+        raise click.UsageError(f"{file_error(failure)}.") from None
+    except UnicodeDecodeError as failure:
+        message = f"{path} is not text in UTF-8: its byte {failure.start} is part of no character."
+        raise click.UsageError(message) from None
+
+
+def read_json(path: Path) -> Any:
+    """The document in a file; wrong usage when it is not JSON."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as failure:
+        raise click.UsageError(f"{path} is not valid JSON: {failure}.") from None
 
 
 def _is_from_variable(ctx: click.Context, each: click.Parameter) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from trice import log
-from trice.cli.options import file_error, named_as_used, option
+from trice.cli.options import file_error, named_as_used, option, unknown_variables
 from trice.config import Settings
 from trice.errors import InvalidInput, TriceError
 
 if TYPE_CHECKING:
     from trice.server import Sample
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
@@ -115,19 +119,19 @@ if TYPE_CHECKING:
     envvar="TRICE_KEEP_ALIVE_S",
     type=int,
     default=75,
-    help="Seconds an HTTP connection may stay open between requests; more than a proxy's own.",
+    help="Seconds an HTTP connection stays open without a request; longer than a proxy keeps it.",
 )
 @option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
-    help="What whoever reads /metrics must send as bearer token; without it nobody may.",
+    help="Password for /metrics, sent as bearer token; without one there is no such page.",
 )
 @option(
     "--slow-ms",
     envvar="TRICE_SLOW_MS",
     type=int,
     default=500,
-    help="Log queries and transactions that take as long, with their plan; 0 logs none.",
+    help="Log queries and transactions that take as many milliseconds, with their plan; 0: none.",
 )
 @option(
     "--request-log/--no-request-log",
@@ -201,7 +205,11 @@ def serve(
         )
     except InvalidInput as failure:
         raise click.UsageError(named_as_used(context, failure.message)) from None
+    except OSError as failure:
+        raise click.ClickException(file_error(failure)) from None
     log.set_up(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(context).items():
+        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     _run(settings, context)
 
 
@@ -216,10 +224,13 @@ def _run(settings: Settings, context: click.Context) -> None:
             uvloop.run(Server(settings).run(on_ready=_announce))
     except InvalidInput as failure:
         raise click.UsageError(named_as_used(context, failure.message)) from None
-    except SystemExit:
-        # uvicorn could not listen, and has logged why.
+    except SystemExit as stop:
+        # uvicorn could not listen.
+        reason = stop.__context__
+        is_taken = isinstance(reason, OSError) and reason.errno == errno.EADDRINUSE
         message = (
-            f"trice cannot listen on {settings.host}:{settings.port};"
+            f"trice cannot listen on {settings.host}:{settings.port}"
+            f"{', where another process does' if is_taken else ''};"
             " choose another --port or --host."
         )
         raise click.ClickException(named_as_used(context, message)) from None

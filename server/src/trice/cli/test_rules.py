@@ -17,7 +17,7 @@ import click
 import yaml
 
 from trice.cli.explanations import explanation_lines, print_warnings, rule_name, verdict_word
-from trice.cli.options import option
+from trice.cli.options import option, read_json, read_text
 from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
 from trice.rules.testing import Coverage, parse_suite
@@ -130,11 +130,24 @@ def _load(path: Path) -> Any:
         if path.suffix == ".py":
             found = runpy.run_path(str(path))
             return {name: found[name.upper()] for name in _PYTHON_NAMES if name.upper() in found}
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else _load_yaml(text)
     except Exception as failure:
-        # Whatever a file does wrong, up to errors of its own Python, is told in one line.
+        # Whatever its Python does wrong is told in one line.
         raise click.UsageError(f"{path} cannot be read: {failure}") from failure
+    if path.suffix == ".json":
+        return read_json(path)
+    text = read_text(path)
+    try:
+        return _load_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        raise click.UsageError(f"{path} cannot be read: {_yaml_fault(failure)}.") from failure
+
+
+def _yaml_fault(failure: Exception) -> str:
+    """Where a document breaks off, in one line."""
+    mark = getattr(failure, "problem_mark", None)
+    if mark is None:
+        return str(failure)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(failure, 'problem', failure)}"
 
 
 def _load_yaml(text: str) -> Any:
