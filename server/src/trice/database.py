@@ -412,7 +412,7 @@ class Database:
 
         digest   of the steps, where whoever read them knows that they are long (`replay`)
         """
-        is_admin, caller = identity.is_admin, identity.ip
+        is_admin, asker = identity.is_admin, identity.asker
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
         if event_id is not None:
             event_id = replay_key(event_id, identity.name, digest or digest_steps(tx_steps))
@@ -426,11 +426,11 @@ class Database:
                 ),
                 event_id=event_id,
                 is_long=True,
-                caller=caller,
+                asker=asker,
             )
         steps = parse_steps(tx_steps, is_admin=is_admin)
         return self._engine.submit(
-            self._applying(lambda _: steps, identity, event_id), event_id=event_id, caller=caller
+            self._applying(lambda _: steps, identity, event_id), event_id=event_id, asker=asker
         )
 
     async def transact_admin(
@@ -448,7 +448,9 @@ class Database:
 
         is_long_work = is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
         return await self._engine.write(
-            self._applying(expand, identity, None, is_long=is_long_work), is_long=is_long_work
+            self._applying(expand, identity, None, is_long=is_long_work),
+            is_long=is_long_work,
+            asker=identity.asker,
         )
 
     async def look(self, work: Callable[[Look], T]) -> T:
@@ -489,10 +491,10 @@ class Database:
             work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, asker=asker
         )
 
-    async def write_on_thread(self, work: Callable[[WriteTx], Commit]) -> TxId:
+    async def write_on_thread(self, work: Callable[[WriteTx], Commit], *, asker: Asker) -> TxId:
         """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
         the transaction. For writes that explain themselves."""
-        return await self._engine.write(work, is_long=True)
+        return await self._engine.write(work, is_long=True, asker=asker)
 
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""

@@ -237,7 +237,7 @@ class Explainer:
             return commit
 
         try:
-            tx = await self._database.write_on_thread(work)
+            tx = await self._database.write_on_thread(work, asker=self._identity.asker)
         except _Undone as undone:
             return undone.outcome
         return replace(outcomes[-1], tx=tx)
