@@ -250,7 +250,9 @@ class Explainer:
         judgements: list[Judgement],
         buckets: Buckets | None = None,
     ) -> TracingJudge:
-        judge = self._database.judge(caller, statements, catalog, self.rules, kind=TracingJudge)
+        judge = self._database.rights.judge(
+            caller, statements, catalog, self.rules, kind=TracingJudge
+        )
         assert isinstance(judge, TracingJudge)
         return judge.share(self._traces, judgements, buckets)
 
