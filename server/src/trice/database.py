@@ -104,8 +104,8 @@ class Database:
     """One app's data and everything that watches it.
 
     Holds the engine, the live queries, the cache of encoded entities, and `rights`: who may do
-    what, written by `set_rules` only. Does not hold who the callers are (sessions, HTTP) or whether they
-    may come in at all (apps).
+    what, written by `set_rules` only. Does not hold who the callers are (sessions, HTTP) or whether
+    they may come in at all (apps).
     """
 
     def __init__(
