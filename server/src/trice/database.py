@@ -10,8 +10,8 @@ A little over 500 lines, one file because it is where all parts of one app meet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,32 +23,27 @@ from trice.identity import ADMIN, Asker, Identity
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
 from trice.live.live import Live
-from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
+from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
+from trice.live.planner import Asked, Planner
 from trice.live.reads import read_set
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
-from trice.query.ast import Query
-from trice.query.cost import Spend
 from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
-from trice.query.etypes import etypes_of
 from trice.query.parse import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
-from trice.query.shapes import Shape, Shapes, find_shape
 from trice.query.tree import Tree
-from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
-from trice.rules.judge import Caller, Judge, Meter
-from trice.rules.questions import Questions
-from trice.rules.reads import RuledVisibility, view_key
-from trice.rules.writes import WriteChecks
+from trice.rules.judge import Judge, Meter
+from trice.rules.reads import RuledVisibility
+from trice.rules.rights import Rights
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
-from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
+from trice.store.engine import Engine, Snapshot, Statements, WriteTx
 from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.quota import Quota
@@ -105,21 +100,12 @@ class Change(Look):
         self.steps.extend(steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The question computed last, as parsed: most are run right after, and not parsed again."""
-
-    question: Question
-    catalog: Catalog
-    rules_version: int
-    query: Query
-
-
 class Database:
     """One app's data and everything that watches it.
 
-    Holds the engine, the live queries, the cache of encoded entities. Does not hold who the callers
-    are (sessions, HTTP) or whether they may come in at all (apps).
+    Holds the engine, the live queries, the cache of encoded entities, and `rights`: who may do
+    what, written by `set_rules` only. Does not hold who the callers are (sessions, HTTP) or whether
+    they may come in at all (apps).
     """
 
     def __init__(
@@ -136,18 +122,14 @@ class Database:
         self._engine = engine
         self._runtime = runtime
         self._app_id = app_id
-        self._buckets = buckets
         self._slow_log = slow_log
-        self._rules = rules
-        self._questions = Questions(rules, has_all=False)
-        self._rules_version = 0
-        self._asked: Asked | None = None
-        self._shapes = Shapes()
+        self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
+        self._planner = Planner(self.rights, shared=self.live.shared)
         self.counts = AppCounts(self.live.counts)
         engine.on_commits(self._publish)
 
@@ -211,129 +193,25 @@ class Database:
     @property
     def rules(self) -> Rules:
         """What callers other than admins may do."""
-        return self._rules
+        return self.rights.rules
 
     def set_rules(self, rules: Rules) -> None:
         """Put other rules in force: every live answer is judged again before it is sent."""
-        self._rules = rules
-        self._questions = Questions(rules, has_all=False)
-        self._rules_version += 1
+        self.rights.put(rules)
         self.live.judge_again()
-
-    def judge(
-        self,
-        caller: Caller,
-        statements: Statements,
-        catalog: Catalog,
-        rules: Rules | None = None,
-        *,
-        kind: type[Judge] = Judge,
-        meter: Meter | None = None,
-    ) -> Judge:
-        """What evaluates rules for `caller` on one state of the data.
-
-        rules   others than those in force, for trying them out
-        kind    one that explains, for debugging
-        meter   what counts how long it takes, if that matters
-        """
-        return kind(
-            rules or self._rules,
-            caller,
-            statements,
-            catalog,
-            runtime=self._runtime,
-            buckets=self._buckets,
-            app_id=self._app_id,
-            meter=meter,
-        )
-
-    def visible_to(self, query: Query, identity: Identity, snapshot: Snapshot) -> Visibility:
-        """Which part of a snapshot exists for a query of `identity`."""
-        if identity.is_admin:
-            return EVERYTHING
-        caller = Caller(identity, query.rule_params)
-        rules = self._rules
-        judge = self.judge(caller, snapshot, snapshot.catalog, rules)
-        return RuledVisibility(rules, judge, snapshot.catalog)
-
-    def _write_checks(
-        self, identity: Identity, meter: Meter | None, judges: list[Judge]
-    ) -> WriteChecks | None:
-        """Who judges a transaction of `identity`; nobody an admin's.
-
-        judges   receives those that are made for it
-        """
-        if identity.is_admin:
-            return None
-        rules = self._rules
-
-        def make_judge(
-            statements: Statements, catalog: Catalog, params: Mapping[str, Any]
-        ) -> Judge:
-            caller = Caller(identity, params)
-            judges.append(self.judge(caller, statements, catalog, rules, meter=meter))
-            return judges[-1]
-
-        return WriteChecks(self._questions, make_judge)
 
     def question(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
     ) -> Question:
-        """What a live query is shared by: what is asked, and with which rights.
-
-        A query that would take long to check is not: it is shared with nobody but its caller, and
-        checked where it is run.
-
-        is_long  it is known to be one
-        raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
-                 echoed
-        """
-        if identity.is_admin:
-            made = Question.of(source, identity=identity, rights="admin", shape=shape)
-            return self.live.shared(made)
-        query = None if is_long else self._parse_now(source)
-        rights = self._own_rights(identity) if query is None else self._rights(query, identity)
-        made = Question.of(
-            source, identity=identity, rights=rights, shape=shape, is_long=query is None
+        """What a live query is shared by; see `Planner.question`."""
+        return self._planner.question(
+            source, self.catalog, identity=identity, shape=shape, is_long=is_long
         )
-        question = self.live.shared(made)
-        if query is not None:
-            self._asked = Asked(question, self.catalog, self._rules_version, query)
-        return question
-
-    def _parse_now(self, source: Any) -> Query | None:
-        """Check a query on the loop; None when that takes more than limits.QUERY_STEPS_ON_LOOP."""
-        steps_left = limits.QUERY_STEPS_ON_LOOP
-
-        def spend(steps: int) -> None:
-            nonlocal steps_left
-            steps_left -= steps
-            if steps_left < 0:
-                raise ReadTooLong
-
-        try:
-            return parse(source, self.catalog, is_admin=False, spend=spend)
-        except ReadTooLong:
-            return None
-
-    def _own_rights(self, identity: Identity) -> str:
-        """Rights that nobody has but whoever is this identity, wherever it is."""
-        return f"{self._rules_version}:{identity.name} {identity.ip} {identity.origin}"
-
-    def _rights(self, query: Query, identity: Identity) -> str:
-        """Equal for identities whose answers to `query` are equal. The admin's is "admin"."""
-        if identity.is_admin:
-            return "admin"
-        etypes = etypes_of(query)
-        if etypes is None:
-            return self._own_rights(identity)
-        key = view_key(self._rules, etypes, Caller(identity, query.rule_params))
-        return f"{self._rules_version}:{key}"
 
     @property
     def asked(self) -> Asked | None:
         """What the latest `question` parsed, until it is run."""
-        return self._asked
+        return self._planner.asked
 
     async def query_nested(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
@@ -383,7 +261,7 @@ class Database:
         try:
             catalog, spend = snapshot.catalog, snapshot.spend
             query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
-            visibility = self.visible_to(query, identity, snapshot)
+            visibility = self.rights.visible_to(query, identity, snapshot)
             tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
             return encode(tree)
         finally:
@@ -412,7 +290,7 @@ class Database:
 
         digest   of the steps, where whoever read them knows that they are long (`replay`)
         """
-        is_admin, caller = identity.is_admin, identity.ip
+        is_admin, asker = identity.is_admin, identity.asker
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
         if event_id is not None:
             event_id = replay_key(event_id, identity.name, digest or digest_steps(tx_steps))
@@ -426,11 +304,11 @@ class Database:
                 ),
                 event_id=event_id,
                 is_long=True,
-                caller=caller,
+                asker=asker,
             )
         steps = parse_steps(tx_steps, is_admin=is_admin)
         return self._engine.submit(
-            self._applying(lambda _: steps, identity, event_id), event_id=event_id, caller=caller
+            self._applying(lambda _: steps, identity, event_id), event_id=event_id, asker=asker
         )
 
     async def transact_admin(
@@ -448,7 +326,9 @@ class Database:
 
         is_long_work = is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
         return await self._engine.write(
-            self._applying(expand, identity, None, is_long=is_long_work), is_long=is_long_work
+            self._applying(expand, identity, None, is_long=is_long_work),
+            is_long=is_long_work,
+            asker=identity.asker,
         )
 
     async def look(self, work: Callable[[Look], T]) -> T:
@@ -489,10 +369,10 @@ class Database:
             work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, asker=asker
         )
 
-    async def write_on_thread(self, work: Callable[[WriteTx], Commit]) -> TxId:
+    async def write_on_thread(self, work: Callable[[WriteTx], Commit], *, asker: Asker) -> TxId:
         """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
         the transaction. For writes that explain themselves."""
-        return await self._engine.write(work, is_long=True)
+        return await self._engine.write(work, is_long=True, asker=asker)
 
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""
@@ -510,7 +390,7 @@ class Database:
 
         asked   what `asked` was right after `question`, if others were computed since
         """
-        self._asked = asked or self._asked
+        self._planner.asked = asked or self._planner.asked
         return self.live.watch_now(question, watcher)
 
     def has_answer(self, question: Question) -> bool:
@@ -588,7 +468,7 @@ class Database:
                     identity_name=identity.name,
                     event_id=event_id,
                     runtime=self._runtime,
-                    checks=self._write_checks(identity, next(meters, None), judges),
+                    checks=self.rights.write_checks(identity, next(meters, None), judges),
                 )
                 return commit
             finally:
@@ -607,7 +487,9 @@ class Database:
         """
         began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
         try:
-            made, new_shape = (known, None) if known else self._plan(snapshot, question, is_on_loop)
+            made, new_shape = known, None
+            if made is None:
+                made, new_shape = self._planner.plan(snapshot, question, is_on_loop=is_on_loop)
             tree = run(made, snapshot)
             cache = self._cache if is_on_loop else EntityCache()
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
@@ -616,7 +498,7 @@ class Database:
         tx = load_last_tx(snapshot)
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
-            self._shapes.keep(new_shape, lasting, rights=question.rights)
+            self._planner.keep(new_shape, lasting, rights=question.rights)
         kept = None if lasting is None else Tree(lasting, tree.nodes)
 
         def encode(later: Tree) -> Encoded:
@@ -631,50 +513,6 @@ class Database:
             parts=encoded.parts,
             totals=None if kept is None else keep(kept, tx, encode),
         )
-
-    def _plan(
-        self, snapshot: Snapshot, question: Question, is_on_loop: bool
-    ) -> tuple[Plan, Shape | None]:
-        """Plan a question, as long as its rights are still those of its identity.
-
-        returns   the plan; and its shape, if that is new and others may share it
-        """
-        identity, catalog = question.identity, snapshot.catalog
-        query = self._take_asked(question, catalog) if is_on_loop else None
-        if query is None:
-            query = self._parse_again(question, catalog, snapshot.spend)
-        # What one caller may see is made from who that is: only what all see alike is shared.
-        all_rights = ("admin", f"{self._rules_version}:all")
-        is_shared = is_on_loop and question.rights in all_rights
-        shape = find_shape(query) if is_shared else None
-        if shape is not None:
-            made = self._shapes.find(query, shape, catalog, rights=question.rights)
-            if made is not None:
-                return made, None
-        visibility = self.visible_to(query, identity, snapshot)
-        return plan(query, catalog, visibility, spend=snapshot.spend), shape
-
-    def _parse_again(self, question: Question, catalog: Catalog, spend: Spend) -> Query:
-        """What a question asks, as long as its rights are those of its identity."""
-        identity = question.identity
-        query = parse(question.source, catalog, is_admin=identity.is_admin, spend=spend)
-        is_own = question.is_long and not identity.is_admin
-        rights = self._own_rights(identity) if is_own else self._rights(query, identity)
-        if rights != question.rights:
-            raise RightsChanged
-        return query
-
-    def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
-        """What the latest `question` parsed, if this is it and nothing has changed since."""
-        asked, self._asked = self._asked, None
-        if (
-            asked is not None
-            and asked.question is question
-            and asked.catalog is catalog
-            and asked.rules_version == self._rules_version
-        ):
-            return asked.query
-        return None
 
     def _publish(self, commits: Sequence[Commit]) -> None:
         """A group became durable: free what it replaced, find who is affected, tell of attrs."""

@@ -237,7 +237,7 @@ class Explainer:
             return commit
 
         try:
-            tx = await self._database.write_on_thread(work)
+            tx = await self._database.write_on_thread(work, asker=self._identity.asker)
         except _Undone as undone:
             return undone.outcome
         return replace(outcomes[-1], tx=tx)
@@ -250,7 +250,9 @@ class Explainer:
         judgements: list[Judgement],
         buckets: Buckets | None = None,
     ) -> TracingJudge:
-        judge = self._database.judge(caller, statements, catalog, self.rules, kind=TracingJudge)
+        judge = self._database.rights.judge(
+            caller, statements, catalog, self.rules, kind=TracingJudge
+        )
         assert isinstance(judge, TracingJudge)
         return judge.share(self._traces, judgements, buckets)
 

@@ -22,7 +22,7 @@ MESSAGE_HEAD_BYTES = 64 * 1024
 
 MESSAGE_BYTES_ON_LOOP = 32 * 1024
 """Messages that are larger, once inflated, are inflated, weighed and decoded on a thread, one after
-another, callers in turn; the session is not read meanwhile. Their transactions run on the writer's
+another, networks in turn; the session is not read meanwhile. Their transactions run on the writer's
 thread. On the loop as much takes 1 ms to decode, and 10 to check as one document of a field."""
 
 MESSAGE_WEIGHT_MAX = 1_150_000
@@ -37,7 +37,7 @@ LONG_MESSAGES_MAX = 8
 """Messages larger than MESSAGE_BYTES_ON_LOOP decoded and not answered yet, 50 MB each at worst.
 More wait, undecoded."""
 
-LONG_MESSAGES_OF_CALLER_MAX = 2
+LONG_MESSAGES_OF_NETWORK_MAX = 2
 """Of those, as many come from one network address."""
 
 LONG_MESSAGE_RESTS = 3
@@ -533,7 +533,7 @@ assert 2 * QUERY_BINDINGS_MAX < QUERY_WEIGHT_MAX < MESSAGE_WEIGHT_MAX
 assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
 assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
 assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
-assert LONG_MESSAGES_OF_CALLER_MAX < LONG_MESSAGES_MAX
+assert LONG_MESSAGES_OF_NETWORK_MAX < LONG_MESSAGES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN

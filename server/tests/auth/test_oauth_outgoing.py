@@ -15,7 +15,7 @@ from support.runtime import FakeRuntime
 from trice import auth_limits
 from trice.auth import outgoing as outgoing_module
 from trice.auth.documents import Discovery, Documents, KeySet
-from trice.auth.outgoing import Asker, Outgoing, is_public
+from trice.auth.outgoing import Outgoing, is_public
 from trice.errors import PermissionDenied, Unavailable
 
 
@@ -41,7 +41,7 @@ def run(
 
         outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
         try:
-            await scene(outgoing.of(Asker("app")), idp, runtime, asked)
+            await scene(outgoing.of("app"), idp, runtime, asked)
         finally:
             await outgoing.close()
             await idp.close()
@@ -296,7 +296,7 @@ def test_an_app_with_many_documents_loses_its_own(monkeypatch):
 
     async def scene(outgoing, idp, runtime, asked):
         documents = Documents(runtime)
-        other = outgoing._outgoing.of(Asker("other"))
+        other = outgoing._outgoing.of("other")
         await documents.keys(f"{idp.base}/jwks?other", other)
         for n in range(9):
             await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
@@ -331,15 +331,12 @@ def test_a_provider_that_does_not_answer_costs_its_app_only(monkeypatch, bound):
         same = {"PER_APP": "app", "PER_HOST": "third", "EPHEMERAL": "third"}[bound]
         idp.gate = asyncio.Event()
         url = f"{idp.base}/jwks"
-        dead = [
-            asyncio.create_task(every.of(Asker("app", is_ephemeral=True)).get(url))
-            for _ in range(2)
-        ]
+        dead = [asyncio.create_task(every.of("app", is_ephemeral=True).get(url)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
-            await every.of(Asker(same, is_ephemeral=True)).get(url)
+            await every.of(same, is_ephemeral=True).get(url)
         elsewhere = url.replace("127.0.0.1", "other.example")
-        other = asyncio.create_task(every.of(Asker("other")).get(elsewhere))
+        other = asyncio.create_task(every.of("other").get(elsewhere))
         idp.gate.set()
         assert all(answer.is_ok for answer in await asyncio.gather(*dead, other))
         assert every._shares._used == {}
@@ -361,7 +358,7 @@ def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
 
     async def whole():
         outgoing = Outgoing(allows_private_hosts=True)
-        requests = outgoing.of(Asker("app"))
+        requests = outgoing.of("app")
         await fails(requests, "http://id.example/", "did not answer in time")
         with pytest.raises(Unavailable):
             await requests.get("http://id.example/")

@@ -112,15 +112,15 @@ def test_work_that_is_too_long_runs_again_in_its_place_on_another_thread(
 
 
 @pytest.mark.rule("S95", "S96")
-def test_long_works_of_callers_take_turns(run: Run) -> None:
+def test_long_works_of_networks_take_turns(run: Run) -> None:
     async def scenario(engine: Engine, _: Open) -> None:
-        calls = [engine.submit(insert(n), is_long=True, caller="a") for n in range(3)]
-        calls.append(engine.submit(insert(3), caller="a"))
-        calls.append(engine.submit(insert(4), is_long=True, caller="b"))
-        calls.append(engine.submit(insert(5), caller="c"))
+        calls = [engine.submit(insert(n), is_long=True, asker=("a", "")) for n in range(3)]
+        calls.append(engine.submit(insert(3), asker=("a", "")))
+        calls.append(engine.submit(insert(4), is_long=True, asker=("b", "")))
+        calls.append(engine.submit(insert(5), asker=("c", "")))
         ids = await asyncio.gather(*calls)
         assert ids[:4] == sorted(ids[:4])
-        # Of those behind the first, which runs already: the short one, then one of each caller.
+        # Of those behind the first, which runs already: the short one, then one of each network.
         assert ids[5] == ids[0] + 1
         assert ids[4] <= ids[0] + 3
 

@@ -268,10 +268,14 @@ def test_a_query_run_again_keeps_its_plan_while_the_attrs_stay(play, monkeypatch
 
     async def scene(stage):
         await stage.write(*BASE)
-        original = stage.database._plan
-        monkeypatch.setattr(
-            stage.database, "_plan", lambda *given: planned.append(1) or original(*given)
-        )
+        planner = stage.database._planner
+        original = planner.plan
+
+        def counted(*given, **options):
+            planned.append(1)
+            return original(*given, **options)
+
+        monkeypatch.setattr(planner, "plan", counted)
         watched = await stage.watch({"todos": {}})
         for number, (steps, plans) in enumerate(
             (

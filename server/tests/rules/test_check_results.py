@@ -75,7 +75,7 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
             for identity in (GUEST, Identity("user", find_uuid_bytes(ANN))):
                 caller = Caller(identity, {"key": "k"}, is_detailed=is_detailed)
                 kind = TracingJudge if is_traced else Judge
-                judge = database.judge(caller, snapshot, snapshot.catalog, kind=kind)
+                judge = database.rights.judge(caller, snapshot, snapshot.catalog, kind=kind)
                 if isinstance(judge, TracingJudge):
                     judge.share(Traces(), judgements)
                 found += [outcome(judge, program, todo) for _ in range(2)]

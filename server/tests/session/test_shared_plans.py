@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import trice.database
 from support.memory_client import triples
 from trice.auth.tokens import mint_token
 from trice.identity import ADMIN
+from trice.live import planner
 
 COUNT = 5
 
@@ -24,13 +24,13 @@ def own(number):
 def plans(monkeypatch):
     """How often a query was planned."""
     made = []
-    original = trice.database.plan
+    original = planner.plan
 
     def counted(query, *arguments, **options):
         made.append(query)
         return original(query, *arguments, **options)
 
-    monkeypatch.setattr(trice.database, "plan", counted)
+    monkeypatch.setattr(planner, "plan", counted)
     return made
 
 

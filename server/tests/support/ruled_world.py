@@ -90,7 +90,9 @@ class RuledWorld:
         model, rules = self.model, self.database.rules
 
         def work(look: Look) -> Model:
-            judge = self.database.judge(Caller(identity, params), look.statements, look.catalog)
+            judge = self.database.rights.judge(
+                Caller(identity, params), look.statements, look.catalog
+            )
 
             def met(program: Any, etype: str) -> frozenset[str]:
                 found = set()

@@ -48,7 +48,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.network: str | None = None
         # Whom the request under way is from; with proxies each may be somebody else's.
-        self._asker: str | None = None
+        self._asking_network: str | None = None
         self._serve = self.app
         self.app = self._answer
         self._is_extra = False
@@ -72,7 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if not self.door.trusted_proxies:
-            self.network = self._asker = self.door.network_of(self._peer, [])
+            self.network = self._asking_network = self.door.network_of(self._peer, [])
         self._is_extra = not self.door.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,8 +97,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_over = True
         self.door.forget(self)
         self.app = self._serve  # else it would refer to itself
-        self._unfinished.note(0, self._asker)
-        self._unread.note(0, self._asker)
+        self._unfinished.note(0, self._asking_network)
+        self._unread.note(0, self._asking_network)
 
     def close(self) -> None:
         if self.transport.get_write_buffer_size():
@@ -131,7 +131,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Write an answer and no more. Closed at once, who still sends would never read it."""
         self._is_ending = True
         self._since_ms = self.door.now_ms
-        self._unfinished.note(0, self._asker)
+        self._unfinished.note(0, self._asking_network)
         if self.transport.is_closing():
             return
         head = b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body))
@@ -183,10 +183,10 @@ class BoundedHttp(HttpToolsProtocol):
         """Count what has come of a request that is not whole yet."""
         self._bytes += more
         amount = max(self._bytes - limits.UNFINISHED_FREE_BYTES, 0)
-        if not self._unfinished.has_room(amount - self._unfinished.amount, self._asker):
+        if not self._unfinished.has_room(amount - self._unfinished.amount, self._asking_network):
             self.refuse(503, _too_much())
         else:
-            self._unfinished.note(amount, self._asker)
+            self._unfinished.note(amount, self._asking_network)
 
     def _read(self, reading: _Reading) -> None:
         """A part of a request begins, or the request is whole."""
@@ -194,7 +194,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._since_ms = self.door.now_ms
         self._head_bytes = 0
         self._bytes = 0
-        self._unfinished.note(0, self._asker)
+        self._unfinished.note(0, self._asking_network)
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= limits.HTTP_PIPELINED_MAX:
@@ -209,7 +209,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self.door.trusted_proxies:
-            self._asker = self.door.network_of(self._peer, self._forwarded_for())
+            self._asking_network = self.door.network_of(self._peer, self._forwarded_for())
         self._read(_Reading.BODY)
         if self._is_extra and self.url.partition(b"?")[0].decode("latin-1") not in ALWAYS_ANSWERED:
             self.scope["state"]["refusal"] = _too_many()
@@ -250,7 +250,7 @@ class BoundedHttp(HttpToolsProtocol):
             size = len(message.get("body", b""))
             is_large = size > limits.HTTP_UNREAD_FREE_BYTES
             if start is not None:
-                if is_large and not self._unread.has_room(size, self._asker):
+                if is_large and not self._unread.has_room(size, self._asking_network):
                     start, message = _instead(start)
                     is_refused = True
                 await send(start)
@@ -278,7 +278,7 @@ class BoundedHttp(HttpToolsProtocol):
         backlog = self.transport.get_write_buffer_size()
         self._left_bytes += max(self._backlog_bytes - backlog, 0)
         self._backlog_bytes = backlog
-        self._unread.note(max(backlog - limits.HTTP_UNREAD_FREE_BYTES, 0), self._asker)
+        self._unread.note(max(backlog - limits.HTTP_UNREAD_FREE_BYTES, 0), self._asking_network)
         if not backlog:
             self._left_bytes = 0
             self._unread_since_ms = self.door.now_ms

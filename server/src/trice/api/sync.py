@@ -320,7 +320,7 @@ def _find_messages(raw: msgspec.Raw) -> list[bytes] | None:
 
 
 async def _read_long_push(request: Request, raw: bytes) -> Push:
-    """`_read_push` on the thread on which long messages are read, when it is this caller's turn."""
+    """`_read_push` on the thread that reads long messages, when it is this network's turn."""
     long_messages = request.app.state.hub.long_messages
     if long_messages.is_stopped:
         raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
@@ -330,11 +330,11 @@ async def _read_long_push(request: Request, raw: bytes) -> Push:
         check_weight(raw)
         return _read_push(raw)
 
-    turn = long_messages.submit(network_of(guest_of(request).ip), read, done.set_result)
+    message = long_messages.submit(network_of(guest_of(request).ip), read, done.set_result)
     try:
         result = await done
     finally:
-        long_messages.release(turn)
+        long_messages.release(message)
     if isinstance(result, Exception):
         raise result
     assert isinstance(result, Push)

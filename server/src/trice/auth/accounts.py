@@ -71,7 +71,7 @@ def sign_up_check(database: Database, identity: Identity) -> SignUpCheck:
     """
 
     def judge(change: Change) -> Judge:
-        return database.judge(Caller(identity), change.statements, change.catalog)
+        return database.rights.judge(Caller(identity), change.statements, change.catalog)
 
     return SignUpCheck(database.rules.sign_up_rule(), judge)
 

@@ -170,7 +170,7 @@ class Documents:
         if entry is None:
             while len(self._entries) >= auth_limits.PROVIDER_DOCUMENTS_MAX:
                 self._forget_one()
-            entry = self._entries[key] = _Entry(asyncio.Lock(), requests.asker.app_id)
+            entry = self._entries[key] = _Entry(asyncio.Lock(), requests.app_id)
         return entry
 
     async def _fetch(

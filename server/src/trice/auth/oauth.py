@@ -29,7 +29,7 @@ from trice.auth.documents import Documents
 from trice.auth.identities import Profile, sign_in
 from trice.auth.oauth_clients import OAuthClient, get_client, get_client_named
 from trice.auth.origins import add_parameters, is_authorized, read_url
-from trice.auth.outgoing import Asker, Outgoing, Requests, Resolve, oauth_error
+from trice.auth.outgoing import Outgoing, Requests, Resolve, oauth_error
 from trice.auth.providers import GitHub, GitHubUrls, OpenId, Provider
 from trice.auth.rows import Row, find_row
 from trice.auth.sealed import Seal
@@ -344,7 +344,7 @@ class OAuth:
         )
 
     def _for(self, app: App) -> Requests:
-        return self._outgoing.of(Asker(app.id, is_ephemeral=app.is_ephemeral))
+        return self._outgoing.of(app.id, is_ephemeral=app.is_ephemeral)
 
     def _is_older(self, row: Row, minutes: int) -> bool:
         return _is_older(row, minutes, now_ms=self._runtime.now_ms())

@@ -67,17 +67,6 @@ class Answer:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """The app that a request is made for.
-
-    is_ephemeral   a throw-away app, which anybody may have made
-    """
-
-    app_id: str
-    is_ephemeral: bool = False
-
-
 class Outgoing:
     """Holds one HTTP client, made by the first request, closed by `close`, and what each app and
     host has under way.
@@ -94,9 +83,9 @@ class Outgoing:
         self._threads: ThreadPoolExecutor | None = None
         self._shares = Shares()
 
-    def of(self, asker: Asker) -> Requests:
+    def of(self, app_id: str, *, is_ephemeral: bool = False) -> Requests:
         """What one app may ask providers."""
-        return Requests(self, asker)
+        return Requests(self, app_id, is_ephemeral)
 
     async def close(self) -> None:
         """Close the client; requests under way fail."""
@@ -108,7 +97,7 @@ class Outgoing:
 
     async def send(
         self,
-        asker: Asker,
+        requests: Requests,
         method: str,
         url: str,
         headers: Mapping[str, str],
@@ -117,10 +106,10 @@ class Outgoing:
         """One request, with the redirects it meets. See `Requests`."""
         bounds: dict[Hashable, int] = {
             ALL: auth_limits.OUTGOING_CALLS_MAX,
-            ("app", asker.app_id): auth_limits.OUTGOING_CALLS_PER_APP_MAX,
+            ("app", requests.app_id): auth_limits.OUTGOING_CALLS_PER_APP_MAX,
             ("host", self._check_url(url).host): auth_limits.OUTGOING_CALLS_PER_HOST_MAX,
         }
-        if asker.is_ephemeral:
+        if requests.is_ephemeral:
             bounds["ephemeral"] = auth_limits.OUTGOING_CALLS_EPHEMERAL_MAX
         if not self._shares.take(1, bounds):
             raise Unavailable("overloaded", "Too many sign-ins are under way; try again.")
@@ -254,10 +243,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests to providers for one app, within its share."""
+    """Requests to providers for one app, within its share.
+
+    is_ephemeral   a throw-away app, which anybody may have made
+    """
 
     _outgoing: Outgoing
-    asker: Asker
+    app_id: str
+    is_ephemeral: bool
 
     async def get(self, url: str, *, token: str | None = None) -> Answer:
         """Fetch a JSON document, following redirects on the same host.
@@ -266,13 +259,13 @@ class Requests:
         raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
         """
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return await self._outgoing.send(self.asker, "GET", url, headers)
+        return await self._outgoing.send(self, "GET", url, headers)
 
     async def post(self, url: str, form: Mapping[str, str]) -> Answer:
         """Send a form; redirects are not followed. Raises as `get`."""
         headers = {"content-type": "application/x-www-form-urlencoded"}
         content = urlencode(form).encode()
-        return await self._outgoing.send(self.asker, "POST", url, headers, content)
+        return await self._outgoing.send(self, "POST", url, headers, content)
 
 
 def is_public(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -28,6 +29,10 @@ _PAIR_BYTES: Final = 200
 _ROWS_FIRST: Final = 1_000
 _WIDE_ROWS_FIRST: Final = 4
 """Rows read before it is known how large they are, by whether any of their cells may be."""
+
+_ROWS_FEW: Final = 64
+_WRITTEN_BYTES_SMALL: Final = 16 * 1024
+"""Few rows that are written in as much are no larger than that, for counting."""
 
 _GROUP_BYTES: Final = 1_000
 """A group of an aggregate, besides its key."""
@@ -93,10 +98,24 @@ class _Take:
 
     def __call__(self, rows: Sequence[Row], /) -> int:
         size_bytes = len(rows) * self._row_bytes
-        for cell in self._wide:
-            size_bytes += sum(map(getsizeof, map(itemgetter(cell), rows)))
+        if self._wide:
+            size_bytes += _find_small(rows) or sum(
+                sum(map(getsizeof, map(itemgetter(cell), rows))) for cell in self._wide
+            )
         self._count(len(rows), size_bytes)
         return size_bytes
+
+
+def _find_small(rows: Sequence[Row]) -> int | None:
+    """How many bytes a few short rows take to write; None when they are many or long.
+
+    Ten rows are written in 0.6 µs, where asking every cell takes 4. In memory a text may be four
+    times as long as what is written of it, which matters for long ones only.
+    """
+    if len(rows) > _ROWS_FEW:
+        return None
+    written_bytes = len(marshal.dumps(rows))  # type: ignore[arg-type]  # rows come in lists
+    return written_bytes if written_bytes <= _WRITTEN_BYTES_SMALL else None
 
 
 class _Reader:
@@ -192,7 +211,6 @@ class _Reader:
         """
         if statement.steps:
             self._snapshot.spend(statement.steps)
-
         take = _Take(self._count, row_bytes, wide)
         return self._snapshot.rows(statement.sql, bindings, take)
 

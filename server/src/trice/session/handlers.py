@@ -12,7 +12,6 @@ from trice import limits
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
-from trice.database import Asked
 from trice.errors import (
     Bug,
     InvalidInput,
@@ -24,6 +23,7 @@ from trice.errors import (
 from trice.identity import ADMIN, Identity
 from trice.live.deltas import NOTHING_HELD, find_version
 from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
+from trice.live.planner import Asked
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes

@@ -16,10 +16,10 @@ from trice.runtime import Runtime
 from trice.session import worker
 from trice.session.first_answers import FirstAnswers
 from trice.session.long_messages import LongMessages
+from trice.session.loop_turns import LoopTurns
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import GOING_AWAY, Socket
-from trice.session.turns import Turns
 from trice.shares import Held, Shares
 
 logger: Final = logging.getLogger("trice.session")
@@ -45,7 +45,7 @@ class Hub:
         self._runtime = runtime
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
-        self._turns = Turns()
+        self._turns = LoopTurns()
         self.long_messages = LongMessages(runtime)
         self._sessions: dict[SessionId, Session] = {}
         self._networks = Shares()

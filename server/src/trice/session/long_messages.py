@@ -1,6 +1,6 @@
-"""Messages that take long to read: on a thread, one at a time, callers in turn.
+"""Messages that take long to read: on a thread, one at a time, networks in turn.
 
-    submit ──> the caller's lane ──> read on the thread ──> `then` on the loop ──> … ──> release
+    submit ──> the network's lane ──> read on the thread ──> `then` on the loop ──> … ──> release
 
 Decoding holds up every other thread for as long as it takes, so there is one thread, and what it
 may make of a message is bounded (`weigh.py`). A decoded message weighs many times its text, so few
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,15 +19,13 @@ from trice import limits
 from trice.runtime import Runtime
 
 
-class Turn:
+class LongMessage:
     """One message: it waits, is under way, or is over."""
 
-    __slots__ = ("caller", "is_over", "is_under_way", "read", "then")
+    __slots__ = ("is_over", "is_under_way", "network", "read", "then")
 
-    def __init__(
-        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
-    ) -> None:
-        self.caller = caller
+    def __init__(self, network: str, read: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self.network = network
         self.read = read
         self.then = then
         self.is_under_way = False
@@ -39,52 +37,52 @@ class LongMessages:
 
     Holds, for each message, what reads it and who is told. Does not hold what was read.
     Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX.
-    A caller rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took: what
-    it sends is a thousandth of what is inflated.
+    A network rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took:
+    what it sends is a thousandth of what is inflated.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._resting: dict[Hashable, asyncio.Task[None]] = {}
-        self._lanes: OrderedDict[Hashable, deque[Turn]] = OrderedDict()
-        self._under_way: Counter[Hashable] = Counter()
+        self._resting: dict[str, asyncio.Task[None]] = {}
+        self._lanes: OrderedDict[str, deque[LongMessage]] = OrderedDict()
+        self._under_way: Counter[str] = Counter()
         self._is_reading = False
         self._executor: ThreadPoolExecutor | None = None
         self.is_stopped = False
 
     def submit(
-        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
-    ) -> Turn:
-        """Run `read` on the thread when it is this caller's turn, then `then` with its result.
+        self, network: str, read: Callable[[], Any], then: Callable[[Any], None]
+    ) -> LongMessage:
+        """Run `read` on the thread when it is this network's turn, then `then` with its result.
 
-        caller   whose share of the thread it takes: a network address
+        network  whose share of the thread it takes
         read     may touch nothing that the loop changes; what it raises is the result
-        then     called on the loop, unless the turn was released before
-        returns  the turn, to be released once the message is answered
+        then     called on the loop, unless the message was released before
+        returns  the message, to be released once it is answered
         """
-        turn = Turn(caller, read, then)
-        lane = self._lanes.get(caller)
+        message = LongMessage(network, read, then)
+        lane = self._lanes.get(network)
         if lane is None:
-            lane = self._lanes[caller] = deque()
-        lane.append(turn)
+            lane = self._lanes[network] = deque()
+        lane.append(message)
         self._begin()
-        return turn
+        return message
 
-    def release(self, turn: Turn) -> None:
+    def release(self, message: LongMessage) -> None:
         """The message is answered, or nobody waits for it. Safe to call twice."""
-        if turn.is_over:
+        if message.is_over:
             return
-        turn.is_over = True
-        turn.read = turn.then = _nothing
-        if turn.is_under_way:
-            self._under_way[turn.caller] -= 1
-            if not self._under_way[turn.caller]:
-                del self._under_way[turn.caller]
+        message.is_over = True
+        message.read = message.then = _nothing
+        if message.is_under_way:
+            self._under_way[message.network] -= 1
+            if not self._under_way[message.network]:
+                del self._under_way[message.network]
         else:
-            lane = self._lanes[turn.caller]
-            lane.remove(turn)
+            lane = self._lanes[message.network]
+            lane.remove(message)
             if not lane:
-                del self._lanes[turn.caller]
+                del self._lanes[message.network]
         self._begin()
 
     def stop(self) -> None:
@@ -98,48 +96,48 @@ class LongMessages:
     def _begin(self) -> None:
         if self._is_reading or self.is_stopped:
             return
-        turn = self._next()
-        if turn is None:
+        message = self._next()
+        if message is None:
             return
-        turn.is_under_way = True
-        self._under_way[turn.caller] += 1
+        message.is_under_way = True
+        self._under_way[message.network] += 1
         self._is_reading = True
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="trice-messages")
         loop = asyncio.get_running_loop()
         began_ms = self._runtime.monotonic_ms()
-        future = loop.run_in_executor(self._executor, _caught, turn.read)
-        future.add_done_callback(lambda done: self._end(turn, done, began_ms))
+        future = loop.run_in_executor(self._executor, _caught, message.read)
+        future.add_done_callback(lambda done: self._end(message, done, began_ms))
 
-    def _next(self) -> Turn | None:
-        """Of the first caller that does not rest and may have another under way, the oldest."""
+    def _next(self) -> LongMessage | None:
+        """Of the first network that does not rest and may have another under way, the oldest."""
         if self._under_way.total() >= limits.LONG_MESSAGES_MAX:
             return None
-        for caller, lane in self._lanes.items():
-            if caller in self._resting:
+        for network, lane in self._lanes.items():
+            if network in self._resting:
                 continue
-            if self._under_way[caller] < limits.LONG_MESSAGES_OF_CALLER_MAX:
-                turn = lane.popleft()
+            if self._under_way[network] < limits.LONG_MESSAGES_OF_NETWORK_MAX:
+                message = lane.popleft()
                 if lane:
-                    self._lanes.move_to_end(caller)
+                    self._lanes.move_to_end(network)
                 else:
-                    del self._lanes[caller]
-                return turn
+                    del self._lanes[network]
+                return message
         return None
 
-    def _end(self, turn: Turn, done: asyncio.Future[Any], began_ms: float) -> None:
+    def _end(self, message: LongMessage, done: asyncio.Future[Any], began_ms: float) -> None:
         self._is_reading = False
         rest_ms = limits.LONG_MESSAGE_RESTS * (self._runtime.monotonic_ms() - began_ms)
         if rest_ms > 0 and not self.is_stopped:
-            task = asyncio.get_running_loop().create_task(self._rest(turn.caller, rest_ms))
-            self._resting[turn.caller] = task
-        if not done.cancelled() and not turn.is_over:
-            turn.then(done.result())
+            task = asyncio.get_running_loop().create_task(self._rest(message.network, rest_ms))
+            self._resting[message.network] = task
+        if not done.cancelled() and not message.is_over:
+            message.then(done.result())
         self._begin()
 
-    async def _rest(self, caller: Hashable, rest_ms: float) -> None:
+    async def _rest(self, network: str, rest_ms: float) -> None:
         await self._runtime.sleep_ms(rest_ms)
-        del self._resting[caller]
+        del self._resting[network]
         self._begin()
 
 
@@ -152,4 +150,4 @@ def _caught(read: Callable[[], Any]) -> Any:
 
 
 def _nothing(*_: Any) -> None:
-    """What is left of a turn that is over."""
+    """What is left of a message that is over."""

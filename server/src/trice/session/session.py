@@ -32,13 +32,13 @@ from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
 from trice.session.incoming import Incoming
-from trice.session.long_messages import LongMessages, Turn
+from trice.session.long_messages import LongMessage, LongMessages
+from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
 from trice.session.state import Phase, SessionState, Subscription
-from trice.session.turns import Turns
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -114,7 +114,7 @@ class Session:
         first_answers: FirstAnswers,
         long_messages: LongMessages,
         reader: Reader,
-        turns: Turns,
+        turns: LoopTurns,
         guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
@@ -141,7 +141,7 @@ class Session:
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
         self._long_messages = long_messages
-        self._long: Turn | None = None
+        self._long: LongMessage | None = None
         self._holds_long = False
         self._is_reading = False
         self._pauses = 0
@@ -332,8 +332,8 @@ class Session:
         """The long message under way is answered: the next one may be read."""
         self._holds_long = False
         if self._long is not None:
-            turn, self._long = self._long, None
-            self._long_messages.release(turn)
+            message, self._long = self._long, None
+            self._long_messages.release(message)
             if self._is_reading and self.state.phase is not Phase.CLOSED:
                 self._go_on()
 

@@ -6,7 +6,7 @@ SQLite keeps it today; the suite in `tests/contract` is written against these na
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from trice.catalog.catalog import Catalog
@@ -178,19 +178,19 @@ class Engine(Protocol):
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        caller: Hashable = None,
+        asker: Asker = SERVER,
     ) -> TxId:
         """Run `work` as one transaction and return its id once it is durable and published.
 
-        work      runs on the loop, in call order (see `caller`); whatever it raises undoes its
+        work      runs on the loop, in call order (see `asker`); whatever it raises undoes its
                   writes only
         event_id  when a transaction with this id is in the log, `work` is not run and the id of
                   that transaction is returned
         is_long   `work` would hold up the loop: it runs on the writer's thread and by itself, so it
                   may touch nothing that the loop changes. Work that finds out only on its way that
                   it is long raises WorkTooLong.
-        caller    whose turn it is: between two long calls of one caller, one of each other and a
-                  group of short ones run. Calls of one caller keep their order
+        asker     whose turn it takes: between two long calls of one network, one of each other and
+                  a group of short ones run. Calls of one network keep their order
         raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
         cost      one fsync, shared with every transaction that waited meanwhile
         """
@@ -202,7 +202,7 @@ class Engine(Protocol):
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        caller: Hashable = None,
+        asker: Asker = SERVER,
     ) -> Future[TxId]:
         """`write` without a coroutine: the call's place in the order is taken when this returns."""
         ...

@@ -1,4 +1,4 @@
-"""Who writes next: in call order, but for long calls, of which callers take turns."""
+"""Who writes next: in call order, but for long calls, of which networks take turns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trice.store.sqlite.write_queue import WriteQueue
 
 @dataclass(slots=True)
 class Call:
-    """`a1` is short, `A2` is long; both of caller a."""
+    """`a1` is short, `A2` is long; both of network a."""
 
     name: str
     is_long: bool
 
     @property
-    def caller(self) -> str:
+    def network(self) -> str:
         return self.name[0].lower()
 
 
@@ -85,7 +85,7 @@ def test_a_call_that_turns_out_to_be_long_stays_before_those_after_it():
 
 @pytest.mark.rule("S96")
 @pytest.mark.parametrize("seed", range(200))
-def test_calls_of_one_caller_never_overtake_each_other(seed):
+def test_calls_of_one_network_never_overtake_each_other(seed):
     random = Random(seed)
     queue, ran, given = WriteQueue(), [], 0
     while given < 60 or len(queue):
@@ -108,8 +108,8 @@ def test_calls_of_one_caller_never_overtake_each_other(seed):
                     break
                 ran.append(call)
     assert len(ran) == given
-    for caller in "abc":
-        numbers = [int(call.name[1:]) for call in ran if call.name[0] == caller]
+    for network in "abc":
+        numbers = [int(call.name[1:]) for call in ran if call.name[0] == network]
         assert numbers == sorted(numbers)
 
 

@@ -104,16 +104,17 @@ class Connection:
         """`_fetch`, a few rows at a time until it is known how large they are."""
         cursors = self._cursors
         cursor = cursors.pop() if cursors else self._raw.cursor()
-        found: list[Row] = []
         wanted = take.rows_first
         try:
             reading = cursor.execute(sql, bound)
-            while some := list(islice(reading, wanted)):
-                row_bytes = take(some) // len(some) + 1
-                found += some
-                if len(some) < wanted:
-                    break
+            found = some = list(islice(reading, wanted))
+            while len(some) == wanted:
+                row_bytes = take(some) // wanted + 1
                 wanted = max(1, min(wanted * 16, _READ_BYTES_AT_ONCE // row_bytes))
+                some = list(islice(reading, wanted))
+                found += some
+            if some:
+                take(some)
         except BaseException as error:
             cursor.close(True)  # it would go on where it stopped, and hold its snapshot
             if isinstance(error, apsw.Error):

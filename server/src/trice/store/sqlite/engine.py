@@ -8,7 +8,7 @@ reader connections    long reads, on threads                       (readers.py)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -152,10 +152,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        caller: Hashable = None,
+        asker: Asker = SERVER,
     ) -> TxId:
         """See `engine.Engine.write`."""
-        return await self._writer.submit(work, event_id, is_long=is_long, caller=caller)
+        return await self._writer.submit(work, event_id, is_long=is_long, asker=asker)
 
     def submit(
         self,
@@ -163,10 +163,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        caller: Hashable = None,
+        asker: Asker = SERVER,
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
-        return self._writer.submit(work, event_id, is_long=is_long, caller=caller)
+        return self._writer.submit(work, event_id, is_long=is_long, asker=asker)
 
     @property
     def waiting(self) -> tuple[int, int]:

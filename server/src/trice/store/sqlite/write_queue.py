@@ -1,20 +1,21 @@
-"""The calls that wait for a writer: in call order, but for long ones, of which callers take turns.
+"""The calls that wait for a writer: in call order, but for long ones, of which networks take
+turns.
 
     put ──> waiting ──short──> a group on the loop
                |
-               long, or behind a long one of its caller
+               long, or behind a long one of its network
                v
-            the caller's lane ──its turn──> alone, on the thread ──> what follows it is freed
+            the network's lane ──its turn──> alone, on the thread ──> what follows it is freed
 
 A transaction of 100,000 steps takes seconds, and nothing else writes meanwhile. So between two long
-calls of one caller, every other caller has one, and a group of short calls runs. Calls of one
-caller never overtake each other.
+calls of one network, every other network has one, and a group of short calls runs. Calls of one
+network never overtake each other.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 
@@ -25,7 +26,7 @@ class Waiting(Protocol):
     def is_long(self) -> bool: ...
 
     @property
-    def caller(self) -> Hashable: ...
+    def network(self) -> str: ...
 
 
 C = TypeVar("C", bound=Waiting)
@@ -34,8 +35,8 @@ C = TypeVar("C", bound=Waiting)
 class WriteQueue(Generic[C]):
     """Who runs next. Does not run anything.
 
-    Invariant: a lane begins with a long call; as long as a caller has one, its calls go there. What
-    is freed, because it followed a long call that was taken, runs before anything else.
+    Invariant: a lane begins with a long call; as long as a network has one, its calls go there.
+    What is freed, because it followed a long call that was taken, runs before anything else.
     """
 
     __slots__ = ("_freed", "_lanes", "_waiting", "_was_long")
@@ -43,7 +44,7 @@ class WriteQueue(Generic[C]):
     def __init__(self) -> None:
         self._waiting: deque[C] = deque()
         self._freed: deque[C] = deque()
-        self._lanes: OrderedDict[Hashable, deque[C]] = OrderedDict()
+        self._lanes: OrderedDict[str, deque[C]] = OrderedDict()
         self._was_long = False
 
     def __len__(self) -> int:
@@ -51,16 +52,16 @@ class WriteQueue(Generic[C]):
         return waiting + sum(map(len, self._lanes.values())) if self._lanes else waiting
 
     def put(self, call: C) -> None:
-        """Add a call behind all others of its caller."""
+        """Add a call behind all others of its network."""
         self._waiting.append(call)
 
     def put_back(self, call: C) -> None:
-        """A call that was taken turned out to be long: it is the next of its caller."""
-        behind = [freed for freed in self._freed if freed.caller == call.caller]
+        """A call that was taken turned out to be long: it is the next of its network."""
+        behind = [freed for freed in self._freed if freed.network == call.network]
         if behind:
-            self._freed = deque(freed for freed in self._freed if freed.caller != call.caller)
-        later = self._lanes.get(call.caller, ())
-        self._lanes[call.caller] = deque((call, *behind, *later))
+            self._freed = deque(freed for freed in self._freed if freed.network != call.network)
+        later = self._lanes.get(call.network, ())
+        self._lanes[call.network] = deque((call, *behind, *later))
 
     def take_long(self) -> C | None:
         """The long call that is to run now: none after another while short ones wait."""
@@ -69,14 +70,14 @@ class WriteQueue(Generic[C]):
         if not self._lanes or is_short_next:
             self._was_long = False
             return None
-        caller, lane = next(iter(self._lanes.items()))
+        network, lane = next(iter(self._lanes.items()))
         call = lane.popleft()
         while lane and not lane[0].is_long:
             self._freed.append(lane.popleft())
         if lane:
-            self._lanes.move_to_end(caller)
+            self._lanes.move_to_end(network)
         else:
-            del self._lanes[caller]
+            del self._lanes[network]
         self._was_long = True
         return call
 
@@ -93,8 +94,8 @@ class WriteQueue(Generic[C]):
             give_up(call)
 
     def _divert(self) -> None:
-        """Move what must wait for a long call from the head to the lane of its caller."""
+        """Move what must wait for a long call from the head to the lane of its network."""
         waiting = self._waiting
-        while waiting and (waiting[0].is_long or waiting[0].caller in self._lanes):
+        while waiting and (waiting[0].is_long or waiting[0].network in self._lanes):
             call = waiting.popleft()
-            self._lanes.setdefault(call.caller, deque()).append(call)
+            self._lanes.setdefault(call.network, deque()).append(call)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -24,6 +24,7 @@ from typing import Final
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
+from trice.identity import Asker
 from trice.log import fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
@@ -70,13 +71,13 @@ class _Call:
     """One `write` that waits for its answer.
 
     is_long  its work would hold up the loop: it runs on the writer's thread, in a group of its own
-    caller   whose turn it takes, see `write_queue`
+    network  whose turn it takes, see `write_queue`
     """
 
     work: Work
     event_id: EventId | None
     is_long: bool
-    caller: Hashable
+    network: str
     answer: asyncio.Future[TxId]
 
 
@@ -140,7 +141,7 @@ class Writer:
         self._idle = asyncio.Event()
 
     def submit(
-        self, work: Work, event_id: EventId | None, *, is_long: bool, caller: Hashable = None
+        self, work: Work, event_id: EventId | None, *, is_long: bool, asker: Asker
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
         if self._is_closing:
@@ -151,7 +152,7 @@ class Writer:
                 f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
             )
         answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Call(work, event_id, is_long, caller, answer))
+        self._queue.put(_Call(work, event_id, is_long, asker[0], answer))
         if not self._is_busy:
             self._run_groups()
         return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Turns:
+class LoopTurns:
     """Counts the turns in which somebody asks. Costs 0.1 µs, and one call of the loop a turn."""
 
     __slots__ = ("_is_scheduled", "_number")

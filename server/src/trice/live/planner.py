@@ -1,0 +1,142 @@
+"""What is asked, and how it is read: questions of callers, each parsed once, and their plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from trice import limits
+from trice.catalog.catalog import Catalog
+from trice.identity import Identity
+from trice.live.live_query import Question, RightsChanged
+from trice.query.ast import Query
+from trice.query.cost import Spend
+from trice.query.parse import parse
+from trice.query.plan import Plan, plan
+from trice.query.shapes import Shape, Shapes, find_shape
+from trice.rules.rights import ADMIN_RIGHTS, Rights
+from trice.store.engine import ReadTooLong, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question computed last, as parsed: most are run right after, and not parsed again."""
+
+    question: Question
+    catalog: Catalog
+    rules_version: int
+    query: Query
+
+
+class Planner:
+    """Holds what the latest question parsed to, and the plans that others may share. Does not hold
+    questions, nor what answers them.
+
+    asked   what the latest `question` parsed, until it is run
+    """
+
+    def __init__(self, rights: Rights, *, shared: Callable[[Question], Question]) -> None:
+        """shared   the question that is live already, if an equal one is"""
+        self._rights = rights
+        self._shared = shared
+        self._shapes = Shapes()
+        self.asked: Asked | None = None
+
+    def question(
+        self,
+        source: Any,
+        catalog: Catalog,
+        *,
+        identity: Identity,
+        shape: str,
+        is_long: bool,
+    ) -> Question:
+        """What a live query is shared by: what is asked, and with which rights.
+
+        A query that would take long to check is not: it is shared with nobody but its caller, and
+        checked where it is run.
+
+        is_long  it is known to be one
+        raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
+                 echoed
+        """
+        if identity.is_admin:
+            made = Question.of(source, identity=identity, rights=ADMIN_RIGHTS, shape=shape)
+            return self._shared(made)
+        query = None if is_long else _parse_now(source, catalog)
+        own = self._rights.own
+        rights = own(identity) if query is None else self._rights.to_answer(query, identity)
+        made = Question.of(
+            source, identity=identity, rights=rights, shape=shape, is_long=query is None
+        )
+        question = self._shared(made)
+        if query is not None:
+            self.asked = Asked(question, catalog, self._rights.version, query)
+        return question
+
+    def plan(
+        self, snapshot: Snapshot, question: Question, *, is_on_loop: bool
+    ) -> tuple[Plan, Shape | None]:
+        """Plan a question, as long as its rights are still those of its identity.
+
+        is_on_loop   off the loop it keeps away from what it holds
+        returns      the plan; and its shape, if that is new and others may share it (`keep`)
+        raises       RightsChanged, and what `parse` and `plan` do
+        """
+        catalog = snapshot.catalog
+        query = self._take_asked(question, catalog) if is_on_loop else None
+        if query is None:
+            query = self._parse_again(question, catalog, snapshot.spend)
+        # What one caller may see is made from who that is: only what all see alike is shared.
+        is_shared = is_on_loop and self._rights.are_of_all(question.rights)
+        shape = find_shape(query) if is_shared else None
+        if shape is not None:
+            made = self._shapes.find(query, shape, catalog, rights=question.rights)
+            if made is not None:
+                return made, None
+        visibility = self._rights.visible_to(query, question.identity, snapshot)
+        return plan(query, catalog, visibility, spend=snapshot.spend), shape
+
+    def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
+        """Let others of this shape, and with these rights, share a plan that has run."""
+        self._shapes.keep(shape, made, rights=rights)
+
+    def _parse_again(self, question: Question, catalog: Catalog, spend: Spend) -> Query:
+        """What a question asks, as long as its rights are those of its identity."""
+        identity = question.identity
+        query = parse(question.source, catalog, is_admin=identity.is_admin, spend=spend)
+        is_own = question.is_long and not identity.is_admin
+        own = self._rights.own
+        rights = own(identity) if is_own else self._rights.to_answer(query, identity)
+        if rights != question.rights:
+            raise RightsChanged
+        return query
+
+    def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
+        """What the latest `question` parsed, if this is it and nothing has changed since."""
+        asked, self.asked = self.asked, None
+        if (
+            asked is not None
+            and asked.question is question
+            and asked.catalog is catalog
+            and asked.rules_version == self._rights.version
+        ):
+            return asked.query
+        return None
+
+
+def _parse_now(source: Any, catalog: Catalog) -> Query | None:
+    """Check a query on the loop; None when that takes more than limits.QUERY_STEPS_ON_LOOP."""
+    steps_left = limits.QUERY_STEPS_ON_LOOP
+
+    def spend(steps: int) -> None:
+        nonlocal steps_left
+        steps_left -= steps
+        if steps_left < 0:
+            raise ReadTooLong
+
+    try:
+        return parse(source, catalog, is_admin=False, spend=spend)
+    except ReadTooLong:
+        return None
