@@ -40,6 +40,11 @@ More wait, undecoded."""
 LONG_MESSAGES_OF_CALLER_MAX = 2
 """Of those, as many come from one network address."""
 
+LONG_MESSAGES_BYTES_MAX = 256 * 1024 * 1024
+LONG_MESSAGES_BYTES_OF_CALLER_MAX = 64 * 1024 * 1024
+"""Bytes of such messages and bodies that wait to be read, as they came, all together and of one
+network address. More: the socket closes with 1013, the request is answered 503."""
+
 LONG_MESSAGE_RESTS = 3
 """Times as long as reading one took, its network address has no other read."""
 
@@ -531,6 +536,7 @@ assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_B
 assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
 assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
 assert LONG_MESSAGES_OF_CALLER_MAX < LONG_MESSAGES_MAX
+assert FRAME_BYTES_MAX < LONG_MESSAGES_BYTES_OF_CALLER_MAX < LONG_MESSAGES_BYTES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN

@@ -17,19 +17,26 @@ from typing import Any
 
 from trice import limits
 from trice.runtime import Runtime
+from trice.shares import ALL, Shares
 
 
 class Turn:
     """One message: it waits, is under way, or is over."""
 
-    __slots__ = ("caller", "is_over", "is_under_way", "read", "then")
+    __slots__ = ("caller", "is_over", "is_under_way", "read", "size_bytes", "then")
 
     def __init__(
-        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
+        self,
+        caller: Hashable,
+        read: Callable[[], Any],
+        then: Callable[[Any], None],
+        *,
+        size_bytes: int,
     ) -> None:
         self.caller = caller
         self.read = read
         self.then = then
+        self.size_bytes = size_bytes
         self.is_under_way = False
         self.is_over = False
 
@@ -38,7 +45,8 @@ class LongMessages:
     """Who waits to have a message read, and whose are under way.
 
     Holds, for each message, what reads it and who is told. Does not hold what was read.
-    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX.
+    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX;
+    what waits has limits.LONG_MESSAGES_BYTES_MAX, for which whoever submits asks `has_room`.
     A caller rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took: what
     it sends is a thousandth of what is inflated.
     """
@@ -48,21 +56,33 @@ class LongMessages:
         self._resting: dict[Hashable, asyncio.Task[None]] = {}
         self._lanes: OrderedDict[Hashable, deque[Turn]] = OrderedDict()
         self._under_way: Counter[Hashable] = Counter()
+        self._waiting = Shares()
         self._is_reading = False
         self._executor: ThreadPoolExecutor | None = None
         self.is_stopped = False
 
+    def has_room(self, caller: Hashable, size_bytes: int) -> bool:
+        """Whether a message of this size may wait; else its sender is told to come back."""
+        return self._waiting.has_room(size_bytes, _bounds(caller))
+
     def submit(
-        self, caller: Hashable, read: Callable[[], Any], then: Callable[[Any], None]
+        self,
+        caller: Hashable,
+        read: Callable[[], Any],
+        then: Callable[[Any], None],
+        *,
+        size_bytes: int,
     ) -> Turn:
         """Run `read` on the thread when it is this caller's turn, then `then` with its result.
 
         caller   whose share of the thread it takes: a network address
         read     may touch nothing that the loop changes; what it raises is the result
         then     called on the loop, unless the turn was released before
+        size_bytes  what `read` holds, counted until it is through
         returns  the turn, to be released once the message is answered
         """
-        turn = Turn(caller, read, then)
+        turn = Turn(caller, read, then, size_bytes=size_bytes)
+        self._waiting.add(size_bytes, _bounds(caller))
         lane = self._lanes.get(caller)
         if lane is None:
             lane = self._lanes[caller] = deque()
@@ -77,10 +97,12 @@ class LongMessages:
         turn.is_over = True
         turn.read = turn.then = _nothing
         if turn.is_under_way:
+            # What is being read at this moment stays counted until it is (`_end`).
             self._under_way[turn.caller] -= 1
             if not self._under_way[turn.caller]:
                 del self._under_way[turn.caller]
         else:
+            self._waiting.give_back(turn.size_bytes, _bounds(turn.caller))
             lane = self._lanes[turn.caller]
             lane.remove(turn)
             if not lane:
@@ -129,6 +151,8 @@ class LongMessages:
 
     def _end(self, turn: Turn, done: asyncio.Future[Any], began_ms: float) -> None:
         self._is_reading = False
+        turn.read = _nothing
+        self._waiting.give_back(turn.size_bytes, _bounds(turn.caller))
         rest_ms = limits.LONG_MESSAGE_RESTS * (self._runtime.monotonic_ms() - began_ms)
         if rest_ms > 0 and not self.is_stopped:
             task = asyncio.get_running_loop().create_task(self._rest(turn.caller, rest_ms))
@@ -141,6 +165,13 @@ class LongMessages:
         await self._runtime.sleep_ms(rest_ms)
         del self._resting[caller]
         self._begin()
+
+
+def _bounds(caller: Hashable) -> dict[Hashable, int]:
+    return {
+        ALL: limits.LONG_MESSAGES_BYTES_MAX,
+        (caller,): limits.LONG_MESSAGES_BYTES_OF_CALLER_MAX,
+    }
 
 
 def _caught(read: Callable[[], Any]) -> Any:

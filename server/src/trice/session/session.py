@@ -455,6 +455,10 @@ class Session:
     def _read_long(self, raw: bytes | Incoming) -> None:
         """Have a message read on the thread; nothing after it is handled before. One at a time: a
         second one waits until the first is answered."""
+        caller = network_of(self.guest.ip) or self.id
+        if self._long is None and not self._long_messages.has_room(caller, len(raw)):
+            self.close(TRY_LATER, "too many large messages wait")
+            return
         self._is_reading = True
         self.pause(READING)
         if self._long is not None:
@@ -463,9 +467,10 @@ class Session:
         reader = self._reader
         incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
         self._long = self._long_messages.submit(
-            network_of(self.guest.ip) or self.id,
+            caller,
             lambda: reader.read_long(incoming),
             self._on_read,
+            size_bytes=len(raw),
         )
 
     def _on_read(self, read: Any) -> None:
