@@ -131,6 +131,9 @@ SESSION_TURN_OVERHEAD_BYTES = 128
 """Messages of one session that are handled in one turn of the event loop, each with this much more:
 some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
 
+SOCKET_READ_BYTES = 32 * 1024
+"""Read of a WebSocket in one go: 5,500 frames at most, 5 ms. The rest waits in the system."""
+
 SESSION_HELD_BYTES_MAX = 2 * FRAME_BYTES_MAX
 """Messages that had come already when a session stopped being read, each counted with
 SESSION_HELD_OVERHEAD_BYTES: what one read of a socket can hold. More closes the socket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Client:
         protocol = make_protocol_class(hub, None)(None, None, None)
         protocol.connection_made(self.wire)
         protocol.data_received(HANDSHAKE)
+        self.protocol = protocol
         self.send = protocol.data_received
         self.end = protocol.connection_lost
         self.shaken = len(self.wire.written)
@@ -125,5 +127,50 @@ def test_a_refused_message_is_free_at_once(play, unit):
             assert sum(isinstance(kept, Incoming) for kept in gc.get_objects()) <= 1
         finally:
             gc.enable()
+
+    play(scene)
+
+
+@pytest.mark.rule("P163")
+@pytest.mark.parametrize("first_byte", [0x89, 0x8A, 0x00])
+def test_frames_that_are_no_messages_take_of_the_turn(play, first_byte):
+    """Pings, pongs, and fragments with nothing in them."""
+
+    async def scene(stage):
+        with clients(stage, 1) as (client,):
+            if first_byte == 0x00:
+                client.send(masked(0x01, b"x"))
+            for _ in range(10):
+                client.send(masked(first_byte, b"") * 1_000)
+                assert not client.wire.is_reading
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert client.wire.is_reading
+            assert not client.is_refused
+
+    play(scene)
+
+
+@pytest.mark.rule("P163")
+def test_one_read_takes_little(play):
+    """Whatever the frames before have made of the buffer."""
+
+    async def scene(stage):
+        with clients(stage, 1) as (client,):
+            client.send(masked(0x81, b"x" * 1_000_000))
+            room = client.protocol._inner.get_buffer(-1)
+            assert len(room) == limits.SOCKET_READ_BYTES
+
+    play(scene)
+
+
+@pytest.mark.rule("P163")
+def test_pings_of_who_has_left_are_no_lines_of_the_log(play):
+    async def scene(stage):
+        with clients(stage, 1) as (client,):
+            before = len(client.wire.written)
+            client.wire.is_closed = True
+            client.send(masked(0x89, b"") * 100)
+            assert len(client.wire.written) == before
 
     play(scene)

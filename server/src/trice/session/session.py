@@ -200,8 +200,17 @@ class Session:
             self._go_on()
 
     def heard(self) -> None:
-        """Something that is no message arrived: a pong."""
+        """The client is alive."""
         self.heard_ms = self.runtime.monotonic_ms()
+
+    def spend_turn(self) -> None:
+        """What arrived is no message (a ping, a pong, a fragment), and takes of the turn as one."""
+        if self._is_reading or self.state.phase is Phase.CLOSED:
+            return
+        if self._may_handle():
+            self._spent_bytes += limits.SESSION_TURN_OVERHEAD_BYTES
+        else:
+            self._wait_for_turn()
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
