@@ -131,6 +131,11 @@ SESSION_TURN_OVERHEAD_BYTES = 128
 """Messages of one session that are handled in one turn of the event loop, each with this much more:
 some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
 
+SESSION_OWED_BYTES_MAX = 4 * 1024 * 1024
+SESSION_OWED_OVERHEAD_BYTES = 200
+"""Event ids of add-query messages that wait for their answer, each with this much more: 20,000 of
+one query that takes long. More: `parameter-limit-exceeded`."""
+
 SOCKET_READ_BYTES = 32 * 1024
 """Read of a WebSocket in one go: 5,500 frames at most, 5 ms. The rest waits in the system."""
 
