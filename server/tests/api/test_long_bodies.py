@@ -202,3 +202,22 @@ def test_an_event_stream_keeps_no_turn(play):
             await stream.hang_up()
 
     play(scene)
+
+
+@pytest.mark.rule("H87")
+def test_a_schema_is_planned_beside_the_loop(play, monkeypatch):
+    async def scene(stage):
+        threads = []
+        plan = database.plan_schema
+
+        def noted(*arguments):
+            threads.append(threading.current_thread())
+            return plan(*arguments)
+
+        monkeypatch.setattr(database, "plan_schema", noted)
+        body = {"title": "t", "schema": {"entities": {"todos": {"attrs": {}}}}}
+        assert (await stage.ask("POST", "/dash/apps/ephemeral", body)).status == 200
+        assert len(threads) == 1
+        assert threads[0] is not threading.main_thread()
+
+    play(scene)
