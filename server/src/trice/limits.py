@@ -189,7 +189,7 @@ HTTP_PIPELINED_MAX = 16
 UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
 UNFINISHED_BYTES_PER_ADDRESS_MAX = 32 * 1024 * 1024
 """Bytes of requests that are not whole yet, all together and of one network address; and as many
-of WebSocket messages in fragments and frames in parts. More: 503, or the socket closes with 1013."""
+of WebSocket messages in fragments or parts. More: 503, or the socket closes with 1013."""
 
 UNFINISHED_FREE_BYTES = 16 * 1024
 """As much of each is not counted: whatever others send, a small request gets through."""
