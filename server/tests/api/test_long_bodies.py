@@ -188,8 +188,16 @@ def test_a_result_that_comes_in_the_turn_of_the_cut_harms_nobody(play, monkeypat
 
 
 @pytest.mark.rule("H84")
-def test_an_event_stream_keeps_no_turn(play):
+def test_an_event_stream_keeps_no_turn_and_no_body(play, monkeypatch):
     async def scene(stage):
+        requests = []
+        check = bodies.check_json_type
+
+        def noted(request, **options):
+            requests.append(request)
+            check(request, **options)
+
+        monkeypatch.setattr(bodies, "check_json_type", noted)
         query = {"todos": {"$": {"where": {"title": LONG}}}}
         streams = [
             stage.start("POST", "/admin/subscribe-query", {"query": query}, stage.admin())
@@ -198,6 +206,8 @@ def test_an_event_stream_keeps_no_turn(play):
         for stream in streams:
             assert (await stream.event(1))["op"] == "add-query-ok"
         assert not stage.hub.long_messages._under_way
+        assert len(requests) == len(streams)
+        assert not any(hasattr(request, "_body") for request in requests)
         for stream in streams:
             await stream.hang_up()
 

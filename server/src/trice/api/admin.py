@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trice import limits
-from trice.api.bodies import is_long, json_body
+from trice.api.bodies import had_long_body, json_body
 from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
@@ -36,7 +36,7 @@ async def transact(request: Request) -> Response:
             body["steps"],
             identity=lent.identity,
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
-            is_long_text=is_long(await request.body()),
+            is_long_text=had_long_body(request),
         )
         return json_response({"tx-id": tx})
 

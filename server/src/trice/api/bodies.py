@@ -45,12 +45,14 @@ async def json_body(
                 text and forms here without the browser asking first; LimitExceeded,
                 Unavailable("overloaded")
     """
-    raw = await request.body()
+    # `request.body()` would keep it with the request: an event stream lasts for days.
+    raw = b"".join([piece async for piece in request.stream()])
     if not raw:
         return {}
     check_json_type(request, also=also)
     if not is_long(raw):
         return _decode(raw)
+    request.state.has_long_body = True
 
     def read() -> dict[str, Any]:
         check_weight(raw, weight_max=weight_max)
@@ -60,8 +62,13 @@ async def json_body(
 
 
 def is_long(raw: bytes) -> bool:
-    """Whether a body takes too long to read for the loop, and so does working on it."""
+    """Whether a body takes too long to read for the loop."""
     return len(raw) > limits.MESSAGE_BYTES_ON_LOOP
+
+
+def had_long_body(request: Request) -> bool:
+    """Whether what `json_body` returned takes too long to work on for the loop."""
+    return getattr(request.state, "has_long_body", False)
 
 
 async def read_long(
