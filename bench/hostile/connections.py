@@ -177,6 +177,63 @@ async def answers_unread(stage: Stage) -> None:
     await stage.at_once(min(stage.force.connections, 100), ask)
 
 
+async def frames_unfinished(stage: Stage) -> None:
+    """Large frames, each sent but for its last byte."""
+
+    async def hold(n: int) -> None:
+        socket = await stage.stranger.socket(stage.guest_of_victim)
+        socket.writer.write(frame_head(0x81, 8 * MEGABYTE) + b"x" * (8 * MEGABYTE - 1))
+        async with asyncio.timeout(20):
+            await socket.writer.drain()
+        stage.stranger.heard.note("taken")
+        await asyncio.sleep(stage.force.hold_s)
+        socket.writer.transport.abort()
+
+    await stage.at_once(min(stage.force.connections, 100), hold)
+
+
+async def frames_remembered(stage: Stage) -> None:
+    """Sockets that sent one large message each, were refused, and stay."""
+    sockets = []
+    for n in range(min(stage.force.connections, 300)):
+        socket = await stage.stranger.socket(stage.guest_of_victim)
+        sockets.append(socket)
+        await socket.ask({"op": "remove-query", "q": {"n": n}, "pad": "x" * 7 * MEGABYTE})
+    for socket in sockets:
+        socket.close()
+
+
+async def frames_empty(stage: Stage) -> None:
+    """Pings and fragments with nothing in them, after a frame that made the buffer large."""
+    fragment = frame_head(0x00, 0)
+    for frame in (frame_head(0x89, 0), frame_head(0x8A, 0), fragment):
+        socket = await stage.stranger.socket(stage.guest_of_victim)
+        await socket.ask({"op": "remove-query", "q": {}, "pad": "x" * MEGABYTE})
+        if frame == fragment:
+            socket.writer.write(frame_head(0x01, 0))
+        for _ in range(stage.force.megabytes // 10):
+            socket.writer.write(frame * 100_000)
+            try:
+                async with asyncio.timeout(30):
+                    await socket.writer.drain()
+            except (TimeoutError, ConnectionError):
+                break
+        socket.writer.transport.abort()
+
+
+async def bodies_waiting(stage: Stage) -> None:
+    """Bodies of 8 MB for every route, from clients that leave before they are read."""
+    app = await stage.stranger.new_app()
+    body = b'{"query":[%b[]],"steps":[%b[]]}' % (b"[]," * 100_000, b"[]," * 2_000_000)
+    paths = ("/admin/transact", "/admin/query", "/runtime/framework/query", "/dash/apps/ephemeral")
+
+    async def send(n: int) -> None:
+        async with asyncio.timeout(stage.force.hold_s / 2 if n % 2 else 60):
+            await stage.stranger.as_admin(app, paths[n % len(paths)], body)
+
+    await stage.at_once(min(stage.force.connections, 200), send)
+
+
 async def sockets_idle(stage: Stage) -> None:
     """As many sockets as the force allows that never say `init`."""
 
@@ -199,4 +256,8 @@ ATTACKS = (
     Attack("messages that never end", messages_unfinished),
     Attack("large answers nobody reads", answers_unread),
     Attack("sockets that never begin", sockets_idle),
+    Attack("large frames that never end", frames_unfinished),
+    Attack("large frames, and then nothing", frames_remembered),
+    Attack("frames with nothing in them", frames_empty),
+    Attack("large bodies nobody waits for", bodies_waiting),
 )

@@ -312,9 +312,17 @@ class Database:
         )
 
     async def transact_admin(
-        self, steps: Any, *, identity: Identity, throw_on_missing_attrs: bool = False
+        self,
+        steps: Any,
+        *,
+        identity: Identity,
+        throw_on_missing_attrs: bool = False,
+        is_long_text: bool = False,
     ) -> TxId:
-        """Apply the high-level steps of the admin API (instant-http §3.3)."""
+        """Apply the high-level steps of the admin API (instant-http §3.3).
+
+        is_long_text   they were too long to be read on the loop: so is what they do
+        """
 
         def expand(tx: WriteTx) -> Sequence[Step]:
             return expand_admin_steps(
@@ -324,7 +332,7 @@ class Database:
                 runtime=self._runtime,
             )
 
-        is_long_work = is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
+        is_long_work = is_long_text or is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
         return await self._engine.write(
             self._applying(expand, identity, None, is_long=is_long_work),
             is_long=is_long_work,
@@ -378,7 +386,8 @@ class Database:
         """Add what a schema document declares and the app does not have yet."""
         if schema is None:
             return
-        attrs = plan_schema(schema, self.catalog, self._runtime)
+        # As many attrs as an app may have take 150 ms.
+        attrs = await asyncio.to_thread(plan_schema, schema, self.catalog, self._runtime)
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)

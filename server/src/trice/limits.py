@@ -40,6 +40,11 @@ More wait, undecoded."""
 LONG_MESSAGES_OF_NETWORK_MAX = 2
 """Of those, as many come from one network address."""
 
+LONG_MESSAGES_BYTES_MAX = 256 * 1024 * 1024
+LONG_MESSAGES_BYTES_OF_NETWORK_MAX = 64 * 1024 * 1024
+"""Bytes of such messages and bodies that wait to be read, as they came, all together and of one
+network address. More: the socket closes with 1013, the request is answered 503."""
+
 LONG_MESSAGE_RESTS = 3
 """Times as long as reading one took, its network address has no other read."""
 
@@ -126,8 +131,13 @@ SESSION_TURN_OVERHEAD_BYTES = 128
 """Messages of one session that are handled in one turn of the event loop, each with this much more:
 some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
 
-SESSION_TURN_CONTROL_BYTES = 16
-"""What a ping or a pong counts of those: 2,000 in a turn, 3 ms."""
+SESSION_OWED_BYTES_MAX = 4 * 1024 * 1024
+SESSION_OWED_OVERHEAD_BYTES = 200
+"""Event ids of add-query messages that wait for their answer, each with this much more: 20,000 of
+one query that takes long. More: `parameter-limit-exceeded`."""
+
+SOCKET_READ_BYTES = 32 * 1024
+"""Read of a WebSocket in one go: 5,500 frames at most, 5 ms. The rest waits in the system."""
 
 SESSION_HELD_BYTES_MAX = 2 * FRAME_BYTES_MAX
 """Messages that had come already when a session stopped being read, each counted with
@@ -179,7 +189,7 @@ HTTP_PIPELINED_MAX = 16
 UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
 UNFINISHED_BYTES_PER_ADDRESS_MAX = 32 * 1024 * 1024
 """Bytes of requests that are not whole yet, all together and of one network address; and as many
-of WebSocket messages in fragments. More: 503, or the socket closes with 1013."""
+of WebSocket messages in fragments or parts. More: 503, or the socket closes with 1013."""
 
 UNFINISHED_FREE_BYTES = 16 * 1024
 """As much of each is not counted: whatever others send, a small request gets through."""
@@ -534,6 +544,7 @@ assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_B
 assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
 assert ERROR_ECHO_QUERY_BYTES_MAX < OUTBOX_BYTES_MAX
 assert LONG_MESSAGES_OF_NETWORK_MAX < LONG_MESSAGES_MAX
+assert FRAME_BYTES_MAX < LONG_MESSAGES_BYTES_OF_NETWORK_MAX < LONG_MESSAGES_BYTES_MAX
 assert OUTBOX_REFRESH_BYTES_MAX < OUTBOX_BYTES_MAX
 assert MESSAGE_BYTES_MAX < OUTBOX_BYTES_MAX
 assert BROADCAST_SENDS_A_LANE < BROADCAST_SENDS_A_TURN

@@ -218,24 +218,6 @@ def test_a_turn_handles_some_of_a_sessions_messages(play, monkeypatch):
     play(scene)
 
 
-@pytest.mark.rule("P185")
-def test_a_turn_takes_some_of_a_sessions_pings(play):
-    async def scene(stage):
-        client = await stage.client()
-        heard = 0
-        while not client.is_reading_paused:
-            client.session.heard()
-            heard += 1
-            assert heard < 5_000
-        assert heard > 1_000
-        event = client.say("remove-query", q=TODOS)
-        message = await client.hear("remove-query-ok")
-        assert message["client-event-id"] == event
-        assert not client.is_reading_paused
-
-    play(scene)
-
-
 @pytest.mark.rule("P110", "P123")
 @pytest.mark.parametrize("seed", range(8))
 def test_messages_of_a_session_are_answered_in_order(play, seed):
@@ -292,7 +274,7 @@ def test_callers_take_turns_and_few_are_under_way(monkeypatch):
         turns = {}
 
         def submit(caller, name):
-            turns[name] = messages.submit(caller, lambda: name, read.append)
+            turns[name] = messages.submit(caller, lambda: name, read.append, size_bytes=1)
 
         for name in ("a1", "a2", "a3", "a4"):
             submit("a", name)
@@ -339,7 +321,7 @@ def test_a_caller_rests_after_a_message_that_took_long():
                 runtime.advance(duration_ms)
                 return caller
 
-            messages.submit(caller, work, read.append)
+            messages.submit(caller, work, read.append, size_bytes=1)
 
         submit("a", 20)
         submit("a", 0)
@@ -369,6 +351,29 @@ def test_sessions_of_one_address_share_their_turns(play, monkeypatch):
         gate.is_open.set()
         for client in (*near, far):
             await client.hear("init-ok")
+
+    play(scene)
+
+
+@pytest.mark.rule("P160")
+def test_what_waits_to_be_read_is_bounded_by_address(play, monkeypatch):
+    init = len(LONG) + 500
+    monkeypatch.setattr(limits, "LONG_MESSAGES_BYTES_OF_NETWORK_MAX", 3 * init)
+
+    async def scene(stage):
+        gate = Gate(monkeypatch)
+        near = [from_address(stage, "192.0.2.1") for _ in range(4)]
+        far = from_address(stage, "192.0.2.2")
+        for client in (*near, far):
+            client.say("init", **{"app-id": stage.app.id, "versions": LONG})
+        assert [client.closed and client.closed[0] for client in near] == [None, None, None, 1013]
+        gate.is_open.set()
+        for client in (*near[:3], far):
+            await client.hear("init-ok")
+        assert stage.hub.long_messages._waiting._used == {}
+        again = from_address(stage, "192.0.2.1")
+        again.say("init", **{"app-id": stage.app.id, "versions": LONG})
+        await again.hear("init-ok")
 
     play(scene)
 

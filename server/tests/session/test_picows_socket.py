@@ -10,6 +10,7 @@ import pytest
 from picows import WSMsgType
 
 from support.picows_client import PicowsClient, deflate
+from support.wire import HANDSHAKE, Wire, masked
 from trice import limits
 from trice.session.deflate import Deflater
 from trice.session.picows_socket import make_protocol_class
@@ -328,50 +329,6 @@ def test_a_code_that_may_not_be_sent_is_not_sent_back(play, code):
         assert client.closed == 1002
 
     play(scene)
-
-
-def masked(first_byte, payload):
-    """A frame of a client, whose mask is zero."""
-    size = len(payload)
-    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    return bytes([first_byte]) + length + bytes(4) + payload
-
-
-HANDSHAKE = (
-    b"GET /runtime/session HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
-class Wire(asyncio.Transport):
-    """What picows writes to, and asks for the address."""
-
-    def __init__(self, peer):
-        super().__init__({"peername": ("127.0.0.1", 1), "socket": peer})
-        self.written = b""
-        self.is_reading = True
-        self.is_closed = False
-
-    def write(self, data):
-        self.written += bytes(data)
-
-    def writelines(self, pieces):
-        self.write(b"".join(pieces))
-
-    def get_write_buffer_size(self):
-        return 0
-
-    def pause_reading(self):
-        self.is_reading = False
-
-    def close(self):
-        self.is_closed = True
-
-    def abort(self):
-        self.is_closed = True
-
-    def is_closing(self):
-        return self.is_closed
 
 
 @pytest.mark.rule("P119")

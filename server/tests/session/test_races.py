@@ -329,3 +329,27 @@ def test_a_query_asked_again_gets_no_news_before_its_answer(play, monkeypatch):
         assert client.unheard() == []
 
     play(scene)
+
+
+@pytest.mark.rule("P164")
+def test_queries_that_wait_for_their_answer_are_bounded(play, monkeypatch):
+    monkeypatch.setattr(limits, "SESSION_OWED_BYTES_MAX", 5 * limits.SESSION_OWED_OVERHEAD_BYTES)
+
+    async def scene(stage):
+        client = await stage.client()
+        for _ in range(3):
+            asked = [{"todos": {"$": {"where": {"title": f"{n}"}}}} for n in range(40)]
+            events = [client.say("add-query", q=q) for q in asked]
+            events += [client.say("add-query", q=asked[-1]) for _ in range(10)]
+            told = [await client.hear() for _ in events]
+            ok = [one for one in told if one["op"] == "add-query-ok"]
+            refused = [one for one in told if one["op"] == "error"]
+            assert {one["type"] for one in refused} == {"parameter-limit-exceeded"}
+            assert len(ok) > 16  # those that were answered in the same turn, and some that waited
+            assert sorted(one["client-event-id"] for one in told) == sorted(events)
+            assert client.session.state._owed_bytes == 0
+            for q in asked:
+                client.say("remove-query", q=q)
+                await client.hear("remove-query-ok")
+
+    play(scene)

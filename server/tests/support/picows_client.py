@@ -111,6 +111,9 @@ class PicowsClient:
 
     def abort(self) -> None: ...
 
+    def is_closing(self) -> bool:
+        return False
+
     # --- what tests do -------------------------------------------------------------------------
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trice import limits
+from trice.api.bodies import had_long_body, json_body
 from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import encoded_response, json_response
-from trice.api.parameters import flag_in, json_body, malformed, missing
+from trice.api.parameters import flag_in, malformed, missing
 
 
 async def query(request: Request) -> Response:
     """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
     async with admin_caller(request) as lent:
-        body = await json_body(request)
+        body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
@@ -34,13 +36,14 @@ async def transact(request: Request) -> Response:
             body["steps"],
             identity=lent.identity,
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
+            is_long_text=had_long_body(request),
         )
         return json_response({"tx-id": tx})
 
 
 async def framework_query(request: Request) -> Response:
     """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10)."""
-    body = await json_body(request)
+    body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
     if "query" not in body:
         raise missing("body", "query")
     async with runtime_caller(request) as lent:

@@ -12,16 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trice.api.bodies import json_body
 from trice.api.callers import administered, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    email_in,
-    extra_fields_in,
-    find_email_in,
-    find_uuid_in,
-    json_body,
-    text_in,
-)
+from trice.api.parameters import email_in, extra_fields_in, find_email_in, find_uuid_in, text_in
 from trice.auth.accounts import USERS, User, find_user, get_user, user_object
 from trice.auth.sign_in import make_code, send_code, sign_in_guest, sign_in_trusted, verify_code
 from trice.auth.tokens import drop_token, drop_tokens, find_by_token

@@ -11,16 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trice.api.bodies import json_body
 from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    email_in,
-    extra_fields_in,
-    find_uuid_in,
-    json_body,
-    text_in,
-    uuid_in,
-)
+from trice.api.parameters import email_in, extra_fields_in, find_uuid_in, text_in, uuid_in
 from trice.auth.accounts import no_user, sign_up_check, user_object
 from trice.auth.sign_in import send_code, sign_in_guest, verify_code
 from trice.auth.tokens import drop_token, find_by_token

@@ -15,9 +15,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import auth_limits
+from trice.api.bodies import json_body
 from trice.api.callers import developed
 from trice.api.middleware import json_response
-from trice.api.parameters import json_body, malformed, missing, text_in, uuid_in
+from trice.api.parameters import malformed, missing, text_in, uuid_in
 from trice.apps.apps import App, Apps, rule_warnings
 from trice.apps.settings import Origin, Settings
 from trice.auth import oauth_clients

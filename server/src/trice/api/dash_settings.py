@@ -14,18 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import auth_limits
+from trice.api.bodies import json_body
 from trice.api.callers import developed, throttle_of
 from trice.api.dash_auth import change_settings, not_found
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    email_in,
-    find_email_in,
-    json_body,
-    malformed,
-    missing,
-    text_in,
-    uuid_in,
-)
+from trice.api.parameters import email_in, find_email_in, malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
 from trice.apps.settings import EmailTemplate, Settings, TestUser
 from trice.auth.sign_in import send_sample

@@ -10,9 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trice import limits
+from trice.api.bodies import json_body
 from trice.api.callers import Lent, admin_caller, required_token
 from trice.api.middleware import encoded_response, json_response
-from trice.api.parameters import flag_in, json_body, malformed, missing
+from trice.api.parameters import flag_in, malformed, missing
 from trice.apps.apps import Apps, rule_warnings
 from trice.errors import invalid
 
@@ -24,7 +26,7 @@ async def query(request: Request) -> Response:
     """`POST /admin/query_perms_check {"query", "rules-override"?, "ip-override"?,
     "origin-override"?, "inference?"?}` → `{"result", "check-results", "warnings"}`."""
     async with admin_caller(request) as lent:
-        body = await json_body(request)
+        body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,22 @@ _SECURITY: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"strict-origin"),
 )
+
+
+_ON_ANSWER: Final = "trice.on-answer"
+"""Where a scope keeps what is called once its request is answered."""
+
+
+def when_answered(scope: Scope, call: Callable[[], object]) -> None:
+    """Call this as soon as the answer of a request begins, or nobody waits for one any more."""
+    assert _ON_ANSWER not in scope, "a request holds one thing until it is answered"
+    scope[_ON_ANSWER] = call
+
+
+def _end_work(scope: Scope) -> None:
+    call = scope.pop(_ON_ANSWER, None)
+    if call is not None:
+        call()
 
 
 def json_response(body: object, *, status: int = 200) -> Response:
@@ -115,12 +132,14 @@ class Boundary:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
                 _add_headers(message, origin, answer.trace_id)
+                _end_work(scope)
             await send(message)
             answer.bytes += len(message.get("body", b""))
 
         try:
             await self._answer(scope, headers, receive, send_with_headers, answer)
         finally:
+            _end_work(scope)
             self._counts.by_class[min(answer.status // 100, 5)] += 1
             if request_logger.isEnabledFor(self._log_level):
                 self._log(scope, answer, self._runtime.monotonic_ms() - began_ms)

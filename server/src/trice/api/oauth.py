@@ -15,17 +15,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from trice import auth_limits
+from trice.api.bodies import json_body
 from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import (
-    extra_fields_in,
-    find_uuid_in,
-    json_body,
-    malformed,
-    missing,
-    text_in,
-    uuid_in,
-)
+from trice.api.parameters import extra_fields_in, find_uuid_in, malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
 from trice.auth.oauth import Comer, OAuth, Start, opens_app, split_state
 from trice.auth.origins import Url, read_url

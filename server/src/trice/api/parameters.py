@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import orjson
-from starlette.requests import Request
 
 from trice import auth_limits
 from trice.auth.emails import find_email
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import find_uuid_bytes, uuid_text
-from trice.protocol.quoting import brief, why_no_json
+from trice.protocol.quoting import brief
 
 Values = Mapping[str, Any]
-
-_OTHER_JSON: Final = re.compile(r"application/[^/ ]+\+json")
 
 
 def missing(*path: str, possible: list[list[str]] | None = None) -> InvalidInput:
@@ -45,42 +41,6 @@ def malformed(*path: str, given: Any, accepted: str) -> InvalidInput:
 
 def _vector(path: Iterable[str]) -> str:
     return "[" + " ".join(f'"{part}"' for part in path) + "]"
-
-
-async def json_body(request: Request, *, also: str = "") -> dict[str, Any]:
-    """The JSON object of a request; an empty body is an empty object, whatever its type.
-
-    also     what else the route takes, for the message: `, or "application/…"`
-    raises   InvalidInput for a body that is not said to be JSON: a page of another site may send
-             text and forms here without the browser asking first
-    """
-    raw = await request.body()
-    if not raw:
-        return {}
-    check_json_type(request, also=also)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as cause:
-        raise InvalidInput(
-            "param-malformed", f"The body is not valid JSON: {why_no_json(cause)}", {"in": ["body"]}
-        ) from cause
-    if not isinstance(body, dict):
-        raise malformed("body", given=brief(body), accepted="a JSON object")
-    return body
-
-
-def check_json_type(request: Request, *, also: str = "") -> None:
-    """Raise InvalidInput unless the body of a request is said to be JSON, and plain."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not _OTHER_JSON.fullmatch(kind):
-        accepted = f'"application/json"{also}; the body is read as nothing else'
-        raise malformed("headers", "content-type", given=brief(kind) or None, accepted=accepted)
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise malformed(
-            *("headers", "content-encoding"),
-            given=brief(request.headers["content-encoding"]),
-            accepted="absent: bodies of requests are read as they are",
-        )
 
 
 def flag_in(values: Values, key: str) -> bool:

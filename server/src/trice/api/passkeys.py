@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trice import auth_limits
+from trice.api.bodies import json_body
 from trice.api.callers import app_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import json_body, malformed, missing, uuid_in
+from trice.api.parameters import malformed, missing, uuid_in
 from trice.auth.passkey_input import check_size
 from trice.auth.passkeys import Passkeys
 

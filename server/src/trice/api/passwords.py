@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trice.api.bodies import json_body
 from trice.api.callers import administered, app_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import (
@@ -18,7 +19,6 @@ from trice.api.parameters import (
     extra_fields_in,
     find_email_in,
     find_uuid_in,
-    json_body,
     malformed,
     missing,
     text_in,

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trice import limits
+from trice.api.bodies import json_body
 from trice.api.callers import guest_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import json_body, malformed, missing
+from trice.api.parameters import malformed, missing
 from trice.apps.apps import Apps, rule_warnings
 from trice.apps.registry import AppRow
 from trice.errors import PermissionDenied, no_record

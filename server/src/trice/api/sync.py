@@ -23,11 +23,12 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trice import limits
+from trice.api.bodies import check_json_type, is_long, json_body, read_long
 from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
-from trice.api.parameters import check_json_type, flag_in, json_body, malformed, missing
+from trice.api.parameters import flag_in, malformed, missing
 from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
-from trice.identity import Identity, network_of
+from trice.identity import Identity
 from trice.protocol import down
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import brief, why_no_json
@@ -213,10 +214,10 @@ async def push_events(request: Request) -> Response:
     """Messages up, for an event stream that this server holds (instant-realtime §2.2)."""
     raw = await request.body()
     check_json_type(request)
-    if len(raw) <= limits.MESSAGE_BYTES_ON_LOOP:
+    if not is_long(raw):
         push = _read_push(raw)
     else:
-        push = await _read_long_push(request, raw)
+        push = await read_long(request, raw, lambda: _read_long_push(raw), is_kept=False)
     stream = _find_stream(request, push.session_id, push.sse_token)
     for message in push.messages:
         await stream.socket.may_read()
@@ -319,31 +320,14 @@ def _find_messages(raw: msgspec.Raw) -> list[bytes] | None:
     return [json.dumps(message).encode() for message in messages]
 
 
-async def _read_long_push(request: Request, raw: bytes) -> Push:
-    """`_read_push` on the thread that reads long messages, when it is this network's turn."""
-    long_messages = request.app.state.hub.long_messages
-    if long_messages.is_stopped:
-        raise Unavailable("overloaded", "The server is stopping; try again in a moment.")
-    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def read() -> Push:
-        check_weight(raw)
-        return _read_push(raw)
-
-    message = long_messages.submit(network_of(guest_of(request).ip), read, done.set_result)
-    try:
-        result = await done
-    finally:
-        long_messages.release(message)
-    if isinstance(result, Exception):
-        raise result
-    assert isinstance(result, Push)
-    return result
+def _read_long_push(raw: bytes) -> Push:
+    check_weight(raw)
+    return _read_push(raw)
 
 
 async def subscribe_query(request: Request) -> Response:
     """`POST /admin/subscribe-query {"query", "inference?"?}` → events (instant-realtime §2.4)."""
-    body = await json_body(request)
+    body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX, is_kept=False)
     async with admin_caller(request) as lent:
         if "query" not in body:
             raise missing("body", "query")

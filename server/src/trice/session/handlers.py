@@ -136,6 +136,12 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     owed = Owed(message.client_event_id, _held(session, message))
     session.want_deltas(question)
     state = session.state
+    if not state.has_room_to_owe(owed.event_id):
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            "Too many queries of this session wait for their answer; ask again when some are"
+            " answered.",
+        )
     if question.asked not in state.subscriptions:
         _check_room(session, question)
     subscription = state.add_query(question, owed)
@@ -243,8 +249,9 @@ async def _watch(session: Session, app: App, subscription: Subscription) -> Live
 def _fail_owed(
     session: Session, subscription: Subscription, failure: TriceError, raw: bytes
 ) -> None:
+    waiting = session.state.take_owed(subscription)
     session.state.forget(subscription)
-    for owed in subscription.owed:
+    for owed in waiting:
         session.fail(failure, raw=raw, event_id=owed.event_id)
 
 
@@ -261,7 +268,7 @@ def _answer(session: Session, subscription: Subscription) -> None:
     live = subscription.live
     assert live is not None
     database = _ready(session).database
-    owed, subscription.owed = subscription.owed, []
+    owed = session.state.take_owed(subscription)
     if live.answer is None or live.error is not None:
         failure = live.error or Bug("unknown", "This query has no answer yet.")
         raw = echo_query(subscription.question)

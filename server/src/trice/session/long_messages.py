@@ -11,23 +11,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from trice import limits
+from trice.errors import TriceError
 from trice.runtime import Runtime
+from trice.session.socket import MustClose
+from trice.shares import ALL, Shares
+
+E = TypeVar("E", bound=Exception)
 
 
 class LongMessage:
     """One message: it waits, is under way, or is over."""
 
-    __slots__ = ("is_over", "is_under_way", "network", "read", "then")
+    __slots__ = ("is_over", "is_under_way", "network", "read", "size_bytes", "then")
 
-    def __init__(self, network: str, read: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        network: str,
+        read: Callable[[], Any],
+        then: Callable[[Any], None],
+        *,
+        size_bytes: int,
+    ) -> None:
         self.network = network
         self.read = read
         self.then = then
+        self.size_bytes = size_bytes
         self.is_under_way = False
         self.is_over = False
 
@@ -36,7 +49,8 @@ class LongMessages:
     """Who waits to have a message read, and whose are under way.
 
     Holds, for each message, what reads it and who is told. Does not hold what was read.
-    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX.
+    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX;
+    what waits has limits.LONG_MESSAGES_BYTES_MAX, for which whoever submits asks `has_room`.
     A network rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took:
     what it sends is a thousandth of what is inflated.
     """
@@ -46,21 +60,33 @@ class LongMessages:
         self._resting: dict[str, asyncio.Task[None]] = {}
         self._lanes: OrderedDict[str, deque[LongMessage]] = OrderedDict()
         self._under_way: Counter[str] = Counter()
+        self._waiting = Shares()
         self._is_reading = False
         self._executor: ThreadPoolExecutor | None = None
         self.is_stopped = False
 
-    def submit(
-        self, network: str, read: Callable[[], Any], then: Callable[[Any], None]
-    ) -> LongMessage:
-        """Run `read` on the thread when it is this network's turn, then `then` with its result.
+    def has_room(self, network: str, size_bytes: int) -> bool:
+        """Whether a message of this size may wait; else its sender is told to come back."""
+        return self._waiting.has_room(size_bytes, _bounds(network))
 
-        network  whose share of the thread it takes
+    def submit(
+        self,
+        network: str,
+        read: Callable[[], Any],
+        then: Callable[[Any], None],
+        *,
+        size_bytes: int,
+    ) -> LongMessage:
+        """Run `read` on the thread when it is this network's message, then `then` with its result.
+
+        network   whose share of the thread it takes: a network address
         read     may touch nothing that the loop changes; what it raises is the result
-        then     called on the loop, unless the message was released before
-        returns  the message, to be released once it is answered
+        then     called on the loop, unless the turn was released before
+        size_bytes  what `read` holds, counted until it is through
+        returns  the message, to be released once the message is answered
         """
-        message = LongMessage(network, read, then)
+        message = LongMessage(network, read, then, size_bytes=size_bytes)
+        self._waiting.add(size_bytes, _bounds(network))
         lane = self._lanes.get(network)
         if lane is None:
             lane = self._lanes[network] = deque()
@@ -75,10 +101,12 @@ class LongMessages:
         message.is_over = True
         message.read = message.then = _nothing
         if message.is_under_way:
+            # What is being read at this moment stays counted until it is (`_end`).
             self._under_way[message.network] -= 1
             if not self._under_way[message.network]:
                 del self._under_way[message.network]
         else:
+            self._waiting.give_back(message.size_bytes, _bounds(message.network))
             lane = self._lanes[message.network]
             lane.remove(message)
             if not lane:
@@ -127,6 +155,8 @@ class LongMessages:
 
     def _end(self, message: LongMessage, done: asyncio.Future[Any], began_ms: float) -> None:
         self._is_reading = False
+        message.read = _nothing
+        self._waiting.give_back(message.size_bytes, _bounds(message.network))
         rest_ms = limits.LONG_MESSAGE_RESTS * (self._runtime.monotonic_ms() - began_ms)
         if rest_ms > 0 and not self.is_stopped:
             task = asyncio.get_running_loop().create_task(self._rest(message.network, rest_ms))
@@ -141,13 +171,29 @@ class LongMessages:
         self._begin()
 
 
+def _bounds(network: str) -> dict[Hashable, int]:
+    return {
+        ALL: limits.LONG_MESSAGES_BYTES_MAX,
+        (network,): limits.LONG_MESSAGES_BYTES_OF_NETWORK_MAX,
+    }
+
+
 def _caught(read: Callable[[], Any]) -> Any:
     """What `read` returns or raises: a traceback must not travel between threads unseen."""
     try:
         return read()
+    except (TriceError, MustClose) as failure:
+        return without_traceback(failure)
     except Exception as failure:
         return failure
 
 
+def without_traceback(failure: E) -> E:
+    """A refusal as its sender is told it. The frames of its traceback would hold the message, and
+    be held by it, until a collection: a thousand refused messages of 8 MB are 8 GB by then."""
+    failure.__context__ = None
+    return failure.with_traceback(None)
+
+
 def _nothing(*_: Any) -> None:
-    """What is left of a message that is over."""
+    """What is left of a turn that is over."""

@@ -35,6 +35,7 @@ from trice.protocol.shared import Frame, JoinedFrame
 from trice.session.deflate import Deflater, agree
 from trice.session.fragments import Fragments
 from trice.session.hub import Hub
+from trice.session.pages import give_back_pages
 from trice.session.session import Session
 from trice.session.socket import PROTOCOL_ERROR, TRY_LATER, MustClose
 from trice.shares import Held
@@ -43,6 +44,8 @@ PATH: Final = b"/runtime/session"
 _TEXT_FINAL: Final = 0x81
 _RSV1: Final = 0x40
 _CLOSE_WITHOUT_CODE: Final = b"\x88\x00"
+_GIVEN_BACK_BYTES: Final = 256 * 1024
+"""After a frame larger than this, picows' buffer for it gives its memory back."""
 _PEER_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 """Close codes that may stand in a frame (RFC 6455 §7.4 and its registry)."""
 _logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
@@ -97,7 +100,8 @@ def frame_header(size_bytes: int, *, is_deflated: bool) -> bytes:
 class PicowsSocket(WSListener):
     """One connection: picows' listener on one side, the session's Socket on the other.
 
-    deflater   None when compression was not agreed on
+    deflater      None when compression was not agreed on
+    coming_bytes  what has come of a frame that is not whole, roughly: picows keeps it
     """
 
     def __init__(
@@ -112,6 +116,8 @@ class PicowsSocket(WSListener):
         self._deflater = deflater
         self._fragments = Fragments()
         self._held: Held | None = None
+        self.coming_bytes = 0
+        self._is_buffer_large = False
         self._is_closing = False
         self._unanswered_ping: bytes | None = None
         if reports is not None:
@@ -143,6 +149,11 @@ class PicowsSocket(WSListener):
     @property
     def unfinished(self) -> tuple[int, int] | None:
         return self._fragments.unfinished
+
+    @property
+    def looks_after_reads(self) -> bool:
+        """Whether `after_read` must follow a read, however small."""
+        return self._held is not None or self._is_buffer_large
 
     def ping(self) -> None:
         if not self._is_closing:
@@ -194,6 +205,7 @@ class PicowsSocket(WSListener):
         )
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.coming_bytes = 0
         if frame.rsv2 or frame.rsv3 or (frame.rsv1 and not self._may_be_deflated(frame)):
             self.close(PROTOCOL_ERROR, "reserved bit not agreed on")
             return
@@ -204,15 +216,17 @@ class PicowsSocket(WSListener):
                 self._on_ping(frame.get_payload_as_bytes())
             case WSMsgType.PONG:
                 self._session.heard()
+                self._session.spend_turn()
             case WSMsgType.CLOSE:
                 self._on_close(frame.get_payload_as_bytes())
 
     def _on_ping(self, payload: bytes) -> None:
         """Answer it; a client that does not read is answered its latest one once it does (RFC 6455
         §5.5.3), for which it needs no room here."""
-        if self._is_closing:
-            return
+        if self._is_closing or self._raw.is_closing():
+            return  # it cannot be sent, and each try would be a line of the log
         self._session.heard()
+        self._session.spend_turn()
         if self.backlog_bytes > limits.PONG_BACKLOG_BYTES_MAX:
             self._unanswered_ping = payload
         else:
@@ -252,18 +266,31 @@ class PicowsSocket(WSListener):
             return
         if message is None or self._held is not None:
             self._hold()
+            self._session.spend_turn()
         if message is not None:
             self._session.receive(message)
 
+    def after_read(self, protocol: WSProtocol) -> None:
+        """A frame comes in parts, or did: count what has come, and keep no more than that."""
+        self._hold()
+        if self.coming_bytes > _GIVEN_BACK_BYTES:
+            self._is_buffer_large = True
+        elif self._is_buffer_large:
+            self._is_buffer_large = False
+            give_back_pages(WSProtocol.get_buffer(protocol, -1))
+
     def _hold(self) -> None:
-        """Count what has come of a message in fragments, among that of others."""
-        unfinished = None if self._is_closing else self._fragments.unfinished
+        """Count what has come of a message in fragments, or of a frame, among that of others."""
+        size_bytes = 0
+        if not self._is_closing:
+            unfinished = self._fragments.unfinished
+            size_bytes = self.coming_bytes + (0 if unfinished is None else unfinished[1])
         network = network_of(self._session.guest.ip)
         held = self._held or self._hub.unfinished()
-        amount = 0 if unfinished is None else max(unfinished[1] - limits.UNFINISHED_FREE_BYTES, 0)
+        amount = max(size_bytes - limits.UNFINISHED_FREE_BYTES, 0)
         if held.has_room(amount - held.amount, network):
             held.note(amount, network)
-            self._held = held if unfinished is not None else None
+            self._held = held if amount else None
         else:
             self.close(TRY_LATER, "too many unfinished messages")
 
@@ -281,6 +308,30 @@ class PicowsSocket(WSListener):
             self._transport.send_pong(self._unanswered_ping)
             self._unanswered_ping = None
         self._session.on_writable()
+
+
+class CountedProtocol(WSProtocol):  # type: ignore[misc]
+    """picows' protocol, which keeps a frame until it is whole; what it keeps is counted.
+
+    One read takes limits.SOCKET_READ_BYTES at most: picows' buffer grows with what comes, and
+    megabytes of empty frames would be handled in one go. Costs 120 ns a read.
+    """
+
+    __slots__ = ()
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        room: memoryview = WSProtocol.get_buffer(self, size_hint)
+        return room if len(room) <= limits.SOCKET_READ_BYTES else room[: limits.SOCKET_READ_BYTES]
+
+    def buffer_updated(self, size_bytes: int) -> None:
+        socket = self.listener
+        if socket is None:  # no handshake yet; uvicorn has read a request of bounded size
+            WSProtocol.buffer_updated(self, size_bytes)
+            return
+        socket.coming_bytes += size_bytes
+        WSProtocol.buffer_updated(self, size_bytes)
+        if socket.looks_after_reads or socket.coming_bytes > limits.UNFINISHED_FREE_BYTES:
+            socket.after_read(self)
 
 
 def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Protocol]:
@@ -309,7 +360,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
 
         def __init__(self, config: Any, server_state: Any, app_state: Any, **_: Any) -> None:
             reports = _Reports()
-            self._inner = WSProtocol(
+            self._inner = CountedProtocol(
                 None,  # host_port: clients only
                 None,  # ws_path: clients only
                 False,  # is_client_side

@@ -200,13 +200,15 @@ class Session:
             self._go_on()
 
     def heard(self) -> None:
-        """Something that is no message arrived, a ping or a pong. After many in one turn of the
-        loop the socket is not read until the next."""
+        """The client is alive."""
         self.heard_ms = self.runtime.monotonic_ms()
+
+    def spend_turn(self) -> None:
+        """What arrived is no message (a ping, a pong, a fragment), and takes of the turn as one."""
         if self._is_reading or self.state.phase is Phase.CLOSED:
             return
         if self._may_handle():
-            self._spent_bytes += limits.SESSION_TURN_CONTROL_BYTES
+            self._spent_bytes += limits.SESSION_TURN_OVERHEAD_BYTES
         else:
             self._wait_for_turn()
 
@@ -462,6 +464,10 @@ class Session:
     def _read_long(self, raw: bytes | Incoming) -> None:
         """Have a message read on the thread; nothing after it is handled before. One at a time: a
         second one waits until the first is answered."""
+        caller = network_of(self.guest.ip) or self.id
+        if self._long is None and not self._long_messages.has_room(caller, len(raw)):
+            self.close(TRY_LATER, "too many large messages wait")
+            return
         self._is_reading = True
         self.pause(READING)
         if self._long is not None:
@@ -470,9 +476,10 @@ class Session:
         reader = self._reader
         incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
         self._long = self._long_messages.submit(
-            network_of(self.guest.ip) or self.id,
+            caller,
             lambda: reader.read_long(incoming),
             self._on_read,
+            size_bytes=len(raw),
         )
 
     def _on_read(self, read: Any) -> None:

@@ -69,6 +69,7 @@ class SessionState:
 
     Does not hold: answers (live.Live does), frames waiting to be sent (the outbox does).
     Only the session's worker writes it.
+    Bound: messages that wait for an answer have limits.SESSION_OWED_BYTES_MAX.
 
     on_answer  told when the answer of a subscription changed
     """
@@ -76,6 +77,7 @@ class SessionState:
     __slots__ = (
         "_news",
         "_on_answer",
+        "_owed_bytes",
         "_transacts",
         "_transacts_bytes",
         "catalog_version_told",
@@ -90,6 +92,7 @@ class SessionState:
         self.subscriptions: dict[tuple[str, bytes], Subscription] = {}
         self.catalog_version_told = 0
         self.queries_bytes = 0
+        self._owed_bytes = 0
         self._transacts = 0
         self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
@@ -103,7 +106,18 @@ class SessionState:
             self.queries_bytes += len(question.q_json)
         subscription.is_wanted = True
         subscription.owed.append(owed)
+        self._owed_bytes += _size(owed)
         return subscription
+
+    def has_room_to_owe(self, event_id: str | None) -> bool:
+        """Whether one more add-query may wait for an answer."""
+        return self._owed_bytes + len(event_id or "") < limits.SESSION_OWED_BYTES_MAX
+
+    def take_owed(self, subscription: Subscription) -> list[Owed]:
+        """The messages that waited for this answer, to be answered now."""
+        owed, subscription.owed = subscription.owed, []
+        self._owed_bytes -= sum(map(_size, owed))
+        return owed
 
     def remove_query(self, asked: tuple[str, bytes]) -> Subscription | None:
         """Drop a subscription; the one returned must be unwatched by the caller.
@@ -124,6 +138,7 @@ class SessionState:
         if self.subscriptions.pop(subscription.question.asked, None) is not None:
             self.queries_bytes -= len(subscription.question.q_json)
         self._news.pop(subscription, None)
+        self.take_owed(subscription)
         return subscription
 
     def end(self) -> list[Subscription]:
@@ -184,3 +199,8 @@ class SessionState:
 
 def _nobody(subscription: Subscription, live: LiveQuery) -> None:
     """Who is told once the session is over."""
+
+
+def _size(owed: Owed) -> int:
+    """What one message that waits for an answer takes, in bytes, roughly."""
+    return len(owed.event_id or "") + limits.SESSION_OWED_OVERHEAD_BYTES

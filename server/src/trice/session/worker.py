@@ -20,6 +20,7 @@ from trice.protocol import up
 from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session import handlers
 from trice.session.incoming import Incoming, Letter, TooBig
+from trice.session.long_messages import without_traceback
 from trice.session.refused import Outline, outline
 from trice.session.session import Session
 from trice.session.weigh import check_weight
@@ -68,7 +69,8 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
     except TriceError as failure:
         found = outline(failure.head if isinstance(failure, TooBig) else raw)
         is_write = found.text("op") == "transact"
-        return Refusal(failure, found.text("client-event-id"), found.echo(), is_write)
+        told = without_traceback(failure)
+        return Refusal(told, found.text("client-event-id"), found.echo(), is_write)
     try:
         message = up.decoder.decode(raw)
     except _UNREADABLE as cause:
@@ -78,7 +80,8 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
             check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
             _check_bytes(raw)
         except TriceError as failure:
-            return Refusal(failure, message.client_event_id, echo_in_part(message))
+            told = without_traceback(failure)
+            return Refusal(told, message.client_event_id, echo_in_part(message))
     digest = digest_steps(message.tx_steps) if isinstance(message, up.Transact) else None
     is_echoed = len(raw) <= limits.ERROR_ECHO_BYTES_MAX
     return Letter(message, raw if is_echoed else echo_in_part(message), len(raw), digest)
