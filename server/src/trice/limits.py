@@ -168,7 +168,8 @@ HTTP_CONNECTIONS_PER_ADDRESS_MAX = 500
 `--trusted-proxies`: the proxy has them all."""
 
 HTTP_EXTRA_CONNECTIONS_MAX = 256
-"""Connections beyond these bounds, each until it is told so. More: the oldest is cut."""
+"""Connections beyond these bounds, each until it is told so; a sixteenth of the descriptors if that
+is less. More: the oldest is cut."""
 
 HTTP_PIPELINED_MAX = 16
 """Requests sent ahead on one connection that wait for earlier answers, 3 kB each. More: 503."""
