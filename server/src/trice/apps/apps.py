@@ -490,14 +490,7 @@ class Apps:
 def _open_registry(path: Path, folder: Path) -> Registry:
     """Open platform.db. Raises Unavailable as it does, and when it is lost but app files are not:
     with an empty one in its place nobody would find their app."""
-    is_lost = not path.exists() or path.stat().st_size == 0
-    if is_lost and any(folder.glob("*.db")):
-        raise Unavailable(
-            "data-unusable",
-            f"{path}, the list of all apps, is missing or empty, although {folder} holds apps."
-            " Restore it from a backup, or choose another data directory.",
-        )
-    return Registry(path)
+    return Registry(path, can_create=not any(folder.glob("*.db")))
 
 
 def _ephemeral_quota() -> Quota:
