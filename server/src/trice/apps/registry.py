@@ -94,7 +94,7 @@ class Registry:
         """Open the file, or make it.
 
         can_create   False: the file must be there, and hold a list
-        raises       Unavailable("data-unusable") when it is damaged, of a newer version, or not ours
+        raises       Unavailable("data-unusable") when it is damaged, of a newer version, not ours
         """
         if not can_create and (not path.exists() or path.stat().st_size == 0):
             raise _unusable(path, f"it is missing or empty, {_ALTHOUGH}")
