@@ -195,7 +195,7 @@ class Apps:
             raise
         app = App(row, database, users=1)
         self._open[app_id] = app
-        logger.info("app created %s", fields(app=app_id, title=repr(title), open=row.is_open))
+        logger.info("app created %s", fields(app=app_id, title=title, open=row.is_open))
         return app, token
 
     async def open_sample(self, name: str) -> AppId:
