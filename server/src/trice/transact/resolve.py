@@ -1,7 +1,8 @@
 """Steps → writes on known entities: lookups answered, links read, deletes spread by cascades.
 
 Reads only. Everything is judged against the data before the transaction, but a lookup also finds
-what the transaction itself is about to create.
+what the transaction itself is about to create. A little over 500 lines, one file because whom a
+lookup finds decides what every step comes to.
 
 source   instant-semantics §3.3, §3.5, §3.7; spec/transact.md T10-T26
 """
