@@ -220,6 +220,8 @@ class Hearing:
     def _value(self, judge: Judge, check: WriteCheck, asked: dict[str, Any]) -> Any:
         """The value of a check's program; of one about somebody who is not there False, if it must
         look at them and somebody there might be hidden."""
+        if not check.absent:
+            return judge.evaluate(check.program, **asked)
         mentions = facts_of(check.program).mentions
         absent = [each for each in _ABSENT[check.absent] if mentions(each)]
         ends = {each: check.origin if each == "linkedData" else check.key for each in absent}

@@ -163,7 +163,8 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         group = resolved.writes[op] = []
         resolved.groups.append(op)
     write = lookups.write(op, step)
-    is_missed = is_judged and _is_missed(write) and lookups.finds_nobody(step.subject)
+    is_by_lookup = is_judged and not isinstance(step.subject, bytes)
+    is_missed = is_by_lookup and _is_missed(write) and lookups.finds_nobody(step.subject)
     if is_missed and write is not None and write.attr.is_ref:
         resolved.missed.append(Missed(op, write.attr.etype, len(group), write, is_source=True))
         if write.value is not _NOBODY:
