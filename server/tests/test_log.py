@@ -77,3 +77,23 @@ def test_long_values_are_cut(logging_restored, capsys, form):
     error = capsys.readouterr().err
     assert len(error) < limits.LOG_VALUE_CHARS_MAX + 200
     assert f"({size - limits.LOG_VALUE_CHARS_MAX} more)" in error
+
+
+@pytest.mark.rule("H91")
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("todos", "todos"),
+        ("a status=200", "'a status=200'"),
+        ("a=1", "'a=1'"),
+        ("'a'", "\"'a'\""),
+        ("", "''"),
+        ("a\r\nb", r"'a\r\nb'"),
+        ("\x1b[31m", r"'\x1b[31m'"),
+        ("a\u202eb", r"'a\u202eb'"),
+        (7, "7"),
+        (Path("/a/b"), "/a/b"),
+    ],
+)
+def test_a_value_looks_like_one_value(value, shown):
+    assert str(log.fields(key=value)) == f"key={shown}"

@@ -181,7 +181,8 @@ HTTP_CONNECTIONS_PER_ADDRESS_MAX = 500
 `--trusted-proxies`: the proxy has them all."""
 
 HTTP_EXTRA_CONNECTIONS_MAX = 256
-"""Connections beyond these bounds, each until it is told so. More: the oldest is cut."""
+"""Connections beyond these bounds, each until it is told so; a sixteenth of the descriptors if that
+is less. More: the oldest is cut."""
 
 HTTP_PIPELINED_MAX = 16
 """Requests sent ahead on one connection that wait for earlier answers, 3 kB each. More: 503."""
@@ -579,8 +580,15 @@ RULES_VALUES_MAX = 10_000
 """Objects, lists and other values in it, 64 bytes each once read. More: `validation-failed`."""
 
 RULES_SAVES_WAITING_MAX = 100
-"""Documents waiting to be compiled, half a second each at most; they are compiled one at a time.
-More: `overloaded`."""
+RULES_SAVES_WAITING_OF_NETWORK_MAX = 50
+"""Documents waiting to be compiled, or looked at for warnings, all together and from one network;
+half a second each at most, one at a time. More: `overloaded`, for the newest one of the network
+that has most of them."""
+
+assert RULES_SAVES_WAITING_OF_NETWORK_MAX < RULES_SAVES_WAITING_MAX
+
+RULES_WARNED_KEPT = 64
+"""Documents of which the warnings are kept that were told last, up to 50 kB each."""
 
 RATE_LIMIT_CAPACITY_MAX = 1_000_000_000
 """Tokens in one bucket, and tokens refilled at once. More: `validation-failed`."""

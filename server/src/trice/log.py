@@ -17,6 +17,10 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
 
 
+_QUOTED: Final = frozenset(" =\"'")
+"""What no value may hold that stands in a line without quotes."""
+
+
 class Fields:
     """`key=value` pairs for the end of a log message; written out only when the line is."""
 
@@ -86,9 +90,12 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Line breaks and control characters escaped: a request must not write lines of its own."""
+    """In quotes where it would look like more than one value, and line breaks and control
+    characters escaped: a request must write neither pairs nor lines of its own."""
     text = _short(str(value))
-    return text if text.isprintable() else ascii(text)
+    if not text.isprintable():
+        return ascii(text)
+    return text if text and _QUOTED.isdisjoint(text) else repr(text)
 
 
 def _plain(value: Any) -> Any:

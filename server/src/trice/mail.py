@@ -69,7 +69,7 @@ class LogMail:
     async def send(self, message: Message) -> None:
         logger.warning(
             "no mail server is set (TRICE_SMTP_URL), so this e-mail goes nowhere else %s",
-            fields(to=message.to, subject=repr(one_line(message.subject))),
+            fields(to=message.to, subject=one_line(message.subject)),
         )
 
 
@@ -181,7 +181,7 @@ class SmtpMail:
             problem = "The mail server refused this address as a recipient."
             raise invalid("email", message.to, [{"message": problem, "in": ["email"]}]) from cause
         except (SMTPException, OSError) as cause:
-            logger.warning("e-mail not sent %s", fields(reason=repr(one_line(str(cause)))))
+            logger.warning("e-mail not sent %s", fields(reason=one_line(str(cause))))
             raise _failed("the mail server refused it or could not be reached") from cause
 
     async def _deliver(self, message: Message) -> None:

@@ -25,7 +25,7 @@ from trice import limits
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.routes import build_app
-from trice.apps.apps import Apps, rule_warnings
+from trice.apps.apps import Apps
 from trice.apps.data_dir import claim_data_dir
 from trice.config import Settings
 from trice.errors import InvalidInput
@@ -197,7 +197,7 @@ class Server:
                 await apps.set_rules(app_id, read_json(rules))
                 app = await apps.lend(app_id)
                 try:
-                    for warning in await rule_warnings(app):
+                    for warning in await apps.warnings(app):
                         logger.warning("%s: %s", rules, warning["message"])
                 finally:
                     apps.give_back(app)

@@ -359,8 +359,84 @@ def test_a_body_that_the_server_does_not_read_yet_is_not_late():
 
 @pytest.mark.rule("H39")
 @pytest.mark.parametrize(
-    ("allowed", "sockets"), [(1_024, 448), (100_000, 49_936), (resource.RLIM_INFINITY, 24_000)]
+    ("allowed", "sockets"),
+    [
+        (256, (96, 16)),
+        (1_024, (384, 64)),
+        (100_000, (49_680, 256)),
+        (resource.RLIM_INFINITY, (24_000, 256)),
+    ],
 )
 def test_files_keep_their_part_of_the_descriptors(monkeypatch, allowed, sockets):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))
     assert descriptors_for_sockets() == sockets
+
+
+@pytest.mark.rule("H88")
+def test_silent_connections_beyond_the_bound_leave_descriptors_for_others(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    room, extra = descriptors_for_sockets()
+    assert room + extra <= 28
+
+    async def scene(made):
+        for _ in range(room):
+            await says(made, await made.client(), HEAD)
+        silent = [await made.client() for _ in range(extra + 3)]
+        assert len(made.connections) == room + extra
+        for client in silent[:3]:
+            assert await client.rest() == b""
+        asker = await made.client()
+        asker.say(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await asker.head()).startswith(b"HTTP/1.1 ")
+        assert len(made.connections) <= room + extra
+
+    run(scene)
+
+
+UPGRADES = (
+    b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAAA\r\n",
+    b"connection: upgrade\r\nupgrade: other\r\n",
+)
+
+
+@pytest.mark.rule("H89")
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("is_split", [False, True])
+def test_another_protocol_is_not_taken_and_the_request_is(upgrade, is_split):
+    hidden = b"GET /large/7 HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    async def scene(made):
+        client = await made.client()
+        head = POST.replace(b"\r\n\r\n", b"\r\n" + upgrade + b"\r\n") % len(hidden)
+        if is_split:
+            await says(made, client, head[:-5])
+            client.say(head[-5:])
+            await until(lambda: made.made[0].cycle)
+            client.say(hidden + HEAD + b"\r\n")
+        else:
+            client.say(head + hidden + HEAD + b"\r\n")
+        # The body is a body: one answer to it, and one to the request behind it.
+        size = b"%d" % len(hidden)
+        assert b"200 OK" in await client.head()
+        assert await client.bytes(len(size)) == size
+        assert b"200 OK" in await client.head()
+        assert await client.bytes(1) == b"0"
+        chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n"
+        client.say(chunked + upgrade + b"\r\n3\r\nabc\r\n0\r\n\r\n")
+        assert b"200 OK" in await client.head()
+        assert await client.bytes(1) == b"3"
+        assert made.connections.unfinished_bytes == 0
+
+    run(scene)
+
+
+@pytest.mark.rule("H89")
+def test_a_tunnel_is_refused_once():
+    async def scene(made):
+        client = await made.client()
+        client.say(b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + HEAD + b"\r\n")
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.count(b"HTTP/1.1") == 1
+
+    run(scene)

@@ -104,6 +104,19 @@ def test_load_is_told_here_and_to_who_shows_the_token(play):
     play(scene, metrics_token=TOKEN, trusted_proxies=1)
 
 
+@pytest.mark.rule("H90")
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "forwarded", "Via", "x-real-ip"])
+def test_a_proxy_nobody_told_of_is_not_this_machine(play, header):
+    async def scene(stage):
+        assert (await stage.ask("GET", "/health/load")).status == 200
+        stranger = await stage.ask("GET", "/health/load", None, {header: "198.51.100.7"})
+        assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
+        shown = await stage.ask("GET", "/health/load", None, SHOWN | {header: "198.51.100.7"})
+        assert shown.status == 200
+
+    play(scene, metrics_token=TOKEN)
+
+
 @pytest.mark.rule("H53")
 def test_load_is_looked_at_once_a_second(monkeypatch):
     runtime = FakeRuntime()
@@ -276,8 +289,8 @@ def test_slow_work_is_logged_with_its_cost_and_without_values(play, caplog):
         write, read, ruled, failed = lines(caplog)
         app = f"slow app={stage.app_id}"
         assert write == f"{app} kind=transaction ms=300.0 rows=2 links=1 failed=False rule-steps=0"
-        assert read.startswith(f"{app} kind=query ms=300.0 read=todos=1 todos.owner=1 plan=")
-        assert read.partition("plan=")[2].startswith("todos: ")
+        assert read.startswith(f"{app} kind=query ms=300.0 read='todos=1 todos.owner=1' plan='")
+        assert read.partition("plan='")[2].startswith("todos: ")
         assert " | owner: SEARCH " in read
         assert int(ruled.rpartition("rule-steps=")[2]) > 0
         assert failed == f"{app} kind=query ms=300.0 failed=True"

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from trice import limits
-from trice.apps import registry
+from trice.apps import compile, registry
 from trice.database import Database
 from trice.errors import InvalidInput, NotFound, Unavailable
 from trice.identity import ADMIN
@@ -324,6 +324,7 @@ def test_compiling_has_a_queue_of_its_own(play, monkeypatch):
         app_id = await stage.make()
         plain = await stage.make(rules=RULES)
         await stage.reopen()
+        app = await stage.apps.lend(app_id)
         monkeypatch.setattr(Rules, "parse", held)
         documents = [{"held": {"n": number}} for number in range(3)]
         saving = [
@@ -342,6 +343,7 @@ def test_compiling_has_a_queue_of_its_own(play, monkeypatch):
         await asyncio.gather(*saving)
         assert order == [document["held"] for document in documents]
         assert stage.apps.get_row(app_id).rules == documents[-1]
+        stage.apps.give_back(app)
 
     play(scene)
 
@@ -403,5 +405,94 @@ def test_closing_is_awaited(play, monkeypatch):
         await stage.apps.settled()
         assert len(closed) == 1
         assert stage.apps.files == 0
+
+    play(scene)
+
+
+@pytest.mark.rule("S110")
+def test_the_rules_saved_last_hold_also_while_the_app_is_opened(play):
+    documents = [{f"n{number}": {"allow": {"view": "true"}}} for number in range(8)]
+
+    async def scene(stage):
+        app_id = await stage.make()
+        await stage.reopen()
+        await asyncio.gather(*(stage.apps.set_rules(app_id, each) for each in documents))
+        assert stage.apps.get_row(app_id).rules == documents[-1]
+
+    play(scene)
+
+
+@pytest.mark.rule("S152")
+def test_who_compiles_much_makes_nobody_else_wait(play, monkeypatch):
+    monkeypatch.setattr(limits, "RULES_SAVES_WAITING_MAX", 6)
+    monkeypatch.setattr(limits, "RULES_SAVES_WAITING_OF_NETWORK_MAX", 5)
+    gate = threading.Event()
+    parse = Rules.parse
+    order: list[str] = []
+
+    def held(document: Any, **options: Any) -> Rules:
+        gate.wait()
+        order.append(document["who"]["n"])
+        return parse({}, **options)
+
+    async def scene(stage):
+        def save(who, name):
+            document = {"who": {"n": name}}
+            work = stage.apps.compile_rules(document, is_open=True, asker=who)
+            return asyncio.ensure_future(work)
+
+        monkeypatch.setattr(Rules, "parse", held)
+        many = [save(("net", "app"), f"many {n}") for n in range(6)]
+        other_app = save(("net", "other"), "other app")
+        few = save(("elsewhere", "app"), "elsewhere")
+        try:
+            for _ in range(5):
+                await asyncio.sleep(0)
+        finally:
+            gate.set()
+        done = await asyncio.gather(*many, other_app, few, return_exceptions=True)
+        # One runs, five wait: the network's own bound refuses one more of it, and the newest of it
+        # makes room for who comes from elsewhere.
+        refused = [isinstance(each, Unavailable) for each in done]
+        assert refused == [False] * 5 + [True, True, False]
+        assert order == ["many 0", "many 1", "elsewhere", "many 2", "many 3", "many 4"]
+
+    play(scene)
+
+
+@pytest.mark.rule("S153")
+def test_warnings_are_looked_for_once(play, monkeypatch):
+    looked = []
+    find = compile.warnings_wire
+
+    def counting(*arguments):
+        looked.append(arguments)
+        return find(*arguments)
+
+    monkeypatch.setattr(compile, "warnings_wire", counting)
+    document = {"todos": {"allow": {"veiw": "true"}}}
+
+    async def scene(stage):
+        app_id = await stage.make(rules=document, is_open=True)
+        app = await stage.apps.lend(app_id)
+        told = await stage.apps.warnings(app)
+        assert [each["in"] for each in told] == [["todos", "allow", "veiw"]]
+        again = [stage.apps.warnings(app) for _ in range(3)]
+        assert await asyncio.gather(*again) == [told] * 3
+        assert len(looked) == 1
+        await app.database.transact_admin(put(1), identity=ADMIN)  # another catalog
+        asked = [stage.apps.warnings(app) for _ in range(3)]
+        assert len(await asyncio.gather(*asked)) == 3
+        assert len(looked) == 2
+        other = await stage.apps.compile_rules({"todos": {"allow": {"view": "true"}}}, is_open=True)
+        assert await stage.apps.warnings(app, other) != told
+        assert len(looked) == 3
+        monkeypatch.setattr(limits, "RULES_SAVES_WAITING_OF_NETWORK_MAX", 0)
+        third = await stage.apps.compile_rules(
+            {"todos": {"allow": {"view": "1 == 1"}}}, is_open=True
+        )
+        (told,) = await stage.apps.warnings(app, third, asker=("net", app_id))
+        assert "Nobody looked for warnings" in told["message"]
+        stage.apps.give_back(app)
 
     play(scene)

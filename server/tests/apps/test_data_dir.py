@@ -122,6 +122,87 @@ def test_an_app_whose_file_cannot_be_used_is_refused_in_words(play, caplog, stat
     play(scene)
 
 
+def killed(path):
+    """Bytes of a database and its log as a process that was killed leaves them."""
+    return path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+
+
+def put(path, database, log):
+    path.write_bytes(database)
+    beside = path.with_name(path.name + "-wal")
+    beside.unlink(missing_ok=True)
+    if log is not None:
+        beside.write_bytes(log)
+
+
+SPOILED_LOGS = {
+    "left out": lambda log: None,
+    "empty": lambda log: b"",
+    "zeros": lambda log: bytes(len(log)),
+    "no log": lambda log: b"x" * len(log),
+    "damaged": lambda log: log[:17] + bytes([log[17] ^ 1]) + log[18:],
+}
+
+
+@pytest.mark.rule("S150")
+@pytest.mark.parametrize("how", SPOILED_LOGS)
+def test_a_file_without_its_log_is_no_empty_app(play, how):
+    async def scene(stage):
+        app_id = await stage.make()
+        database, log = killed(stage.path(app_id))
+        assert len(log) > 32 and len(database) <= 4096, "all of it is in the log yet"
+        await stage.reopen()
+        spoiled = SPOILED_LOGS[how](log)
+        put(stage.path(app_id), database, spoiled)
+        failure = await refused(stage.apps.lend(app_id))
+        assert failure.code == "data-unusable"
+        assert "-wal" in failure.message
+        assert stage.path(app_id).read_bytes() == database
+        put(stage.path(app_id), database, log)
+        stage.apps.give_back(await stage.apps.lend(app_id))
+
+    play(scene)
+
+
+@pytest.mark.rule("S150")
+def test_a_damaged_log_is_not_taken_for_none(play):
+    async def scene(stage):
+        app_id = await stage.make()
+        await stage.reopen()
+        app = await stage.apps.lend(app_id)
+        await app.database.transact_admin(STEPS, identity=ADMIN)
+        database, log = killed(stage.path(app_id))
+        stage.apps.give_back(app)
+        await stage.reopen()
+        damaged = SPOILED_LOGS["damaged"](log)
+        put(stage.path(app_id), database, damaged)
+        assert (await refused(stage.apps.lend(app_id))).code == "data-unusable"
+        assert killed(stage.path(app_id)) == (database, damaged)
+
+    play(scene)
+
+
+@pytest.mark.rule("S151")
+@pytest.mark.parametrize("how", SPOILED_LOGS)
+def test_a_list_of_apps_without_its_log_is_not_an_empty_one(play, how):
+    async def scene(stage):
+        await stage.make()
+        path = stage.folder / "platform.db"
+        database, log = killed(path)
+        assert len(log) > 32
+        await stage.apps.close()
+        put(path, database, SPOILED_LOGS[how](log))
+        with pytest.raises(Unavailable) as caught:
+            Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        assert caught.value.code == "data-unusable"
+        assert "-wal" in caught.value.message
+        assert path.read_bytes() == database
+        put(path, database, log)
+        await stage.reopen()
+
+    play(scene)
+
+
 @pytest.mark.rule("S115")
 def test_damage_found_later_is_told_in_words(play, caplog):
     async def scene(stage):

@@ -38,6 +38,11 @@ VIEWS: dict[str, Callable[[Row, Any], bool]] = {
     "data.owner == null || data.owner == auth.id": lambda row, me: row.get("owner") in (None, me),
 }
 MORE = ("true", "data.x != 3", "ruleParams.k == 1", "auth.id != null", "data.id != null")
+KINDS = (
+    *("set", "strict", "strict", "delete", "retract", "link", "unlink", "unlink"),
+    *("strict link", "strict link", "unlink from lookup", "unlink from lookup"),
+    *("lookup's own", "id by lookup"),
+)
 LABELS = (("notes", "one"), ("notes", "many"))
 
 
@@ -90,9 +95,10 @@ def random_steps(app: App, draw: random.Random) -> Iterator[list[Any]]:
         mine = uid(draw.choice((*SHOWN, *MADE)))
         field = app.attr(etype, draw.choice(("x", "open"))).id
         value = draw.choice((1, 3, True))
-        match draw.choice(
-            ("set", "strict", "strict", "delete", "retract", "link", "unlink", "unlink")
-        ):
+        label = app.attr("notes", draw.choice(("one", "many"))).id
+        by_code = [app.attr("notes", "code").id, f"notes{draw.randint(1, 9)}"]
+        target: Any = [app.attr("lists", "code").id, f"lists{draw.randint(1, 9)}"]
+        match draw.choice(KINDS):
             case "set":
                 yield ["add-triple", mine, field, value]
                 yield ["add-triple", mine, app.attr(etype, "id").id, mine]
@@ -104,11 +110,22 @@ def random_steps(app: App, draw: random.Random) -> Iterator[list[Any]]:
             case "retract":
                 yield ["retract-triple", draw.choice((code, mine)), field, value]
             case "link" | "unlink" as kind:
-                source = uid(draw.choice(SHOWN))
-                label = app.attr("notes", draw.choice(("one", "many"))).id
-                target = [app.attr("lists", "code").id, f"lists{draw.randint(1, 9)}"]
                 op = "add-triple" if kind == "link" else "retract-triple"
-                yield [op, source, label, target]
+                yield [op, uid(draw.choice(SHOWN)), label, target]
+            case "strict link":
+                source: Any = draw.choice((by_code, uid(draw.randint(1, 9))))
+                target = draw.choice((target, uid(draw.choice(SHOWN))))
+                yield ["add-triple", source, label, target, {"mode": "update"}]
+            case "unlink from lookup":
+                target = draw.choice((target, uid(draw.choice(SHOWN))))
+                yield ["retract-triple", by_code, label, target]
+            case "lookup's own":
+                value = draw.choice((code[1], "new"))
+                yield ["add-triple", code, code[0], value, {"mode": "update"}]
+            case "id by lookup":
+                id_attr, another = app.attr(etype, "id").id, uid(draw.choice((*SHOWN, *MADE)))
+                yield ["add-triple", code, id_attr, another, {"mode": "update"}]
+                yield ["retract-triple", code, id_attr, another]
         if draw.random() < 0.2:
             yield ["rule-params", anybody, etype, {"k": 1}]
 
@@ -170,7 +187,7 @@ def story(seed: int, folder: Path) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.rule("R200", "R201", "R202", "R203", "R204")
+@pytest.mark.rule("R200", "R201", "R202", "R203", "R204", "R220", "R221", "R222")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_no_answer_tells_what_is_hidden(group: int, tmp_path: Path) -> None:
     total: dict[str, int] = {}

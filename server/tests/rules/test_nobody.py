@@ -160,3 +160,87 @@ def test_a_link_that_a_required_attr_waits_for_is_told_of_as_such(app: App) -> N
     ruled = RuledApp(app)
     memo = [*ruled.put("memos", 1), ["add-triple", uid(1), attr["id"], by(ruled, "absent@a.b")]]
     assert told(ruled, *memo)["hint"]["data-type"] == "lookup"
+
+
+@pytest.mark.rule("R220")
+@pytest.mark.parametrize("mode", [{"mode": "update"}, {}])
+def test_an_id_written_by_a_lookup_does_not_tell_whose_it_is(app: App, mode: Any) -> None:
+    app.put("people", 2, email="hidden@a.b", role="other")
+    ruled = RuledApp(app, {"people": {"allow": {**PEOPLE, "create": "false"}}})
+    id_attr, email = app.attr("people", "id").id, app.attr("people", "email").id
+    for attr, value in ((id_attr, uid(8)), (email, "new@a.b")):
+        hidden, absent = (
+            told(ruled, ["add-triple", by(ruled, f"{who}@a.b"), attr, value, mode])
+            for who in ("hidden", "absent")
+        )
+        assert hidden == absent and hidden["type"] == "permission-denied"
+    hidden, absent = (
+        told(ruled, ["retract-triple", by(ruled, f"{who}@a.b"), id_attr, uid(8)])
+        for who in ("hidden", "absent")
+    )
+    assert hidden == absent == "ok"
+    with pytest.raises(InvalidInput) as caught:
+        app.transact([["add-triple", by(ruled, "hidden@a.b"), id_attr, uid(8)]])
+    assert uid(2) not in caught.value.message
+
+
+TEAM_RULES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "source": {"people": {"link": {"team": OWN}, "unlink": {"team": OWN}}},
+    "target": {
+        "todos": {
+            "link": {"members": "linkedData.role == auth.email"},
+            "unlink": {"members": "linkedData.role == 'shown'"},
+        }
+    },
+}
+
+
+@pytest.fixture
+def team(app: App) -> App:
+    """Todo 1; a hidden person, who may be linked to it."""
+    app.transact([["add-attr", app.attr_json("people", "team", to=("todos", "members"))]])
+    app.put("todos", 1, title="a", code="there")
+    app.put("people", 2, email="hidden@a.b", role="other")
+    return app
+
+
+def team_rules(ends: str) -> dict[str, Any]:
+    allow = {"people": dict(PEOPLE), "todos": {"$default": "true"}}
+    for etype, more in TEAM_RULES[ends].items():
+        allow[etype].update(more)
+    return {etype: {"allow": actions} for etype, actions in allow.items()}
+
+
+@pytest.mark.rule("R221")
+@pytest.mark.parametrize("ends", TEAM_RULES)
+@pytest.mark.parametrize("op", ["add-triple", "retract-triple"])
+@pytest.mark.parametrize("target", ["id", "there", "nowhere"])
+def test_a_link_from_a_lookup_does_not_tell_who_is_there(
+    team: App, ends: str, op: str, target: str
+) -> None:
+    ruled = RuledApp(team, team_rules(ends))
+    end = uid(1) if target == "id" else ruled.by("todos", "code", target)
+    mode = [{"mode": "update"}] if op == "add-triple" else []
+    label = team.attr("people", "team").id
+    hidden, absent = (
+        told(ruled, [op, by(ruled, f"{who}@a.b"), label, end, *mode], user=None)
+        for who in ("hidden", "absent")
+    )
+    assert hidden == absent and hidden["type"] == "permission-denied"
+
+
+@pytest.mark.rule("R222")
+@pytest.mark.parametrize("ends", TEAM_RULES)
+@pytest.mark.parametrize("target", ["id", "there", "nowhere"])
+def test_a_link_in_mode_update_does_not_tell_which_ids_there_are(
+    team: App, ends: str, target: str
+) -> None:
+    ruled = RuledApp(team, team_rules(ends))
+    end = uid(1) if target == "id" else ruled.by("todos", "code", target)
+    label = team.attr("people", "team").id
+    hidden, absent = (
+        told(ruled, ["add-triple", uid(who), label, end, {"mode": "update"}], user=None)
+        for who in (2, 9)
+    )
+    assert hidden == absent and hidden["type"] == "permission-denied"

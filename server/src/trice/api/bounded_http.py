@@ -52,6 +52,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._serve = self.app
         self.app = self._answer
         self._is_extra = False
+        self._is_other_protocol = False
         self._is_ending = False
         self._is_over = False
         # Of the request being read: since when, and how much has come.
@@ -166,8 +167,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._should_upgrade():
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._is_other_protocol:
+                self._read_without_upgrade(data[upgrade.args[0] :])
+            elif not self._is_ending:
                 self.handle_websocket_upgrade()
             return
         except httptools.HttpParserError:
@@ -178,6 +181,20 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if self._reading is not _Reading.NOTHING:
             self._hold(len(data))
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """Read a request again as if it had not asked for another protocol than WebSockets.
+
+        A server that does not speak one answers as ever (RFC 9110 §7.8). The parser takes no body
+        of such a request: it would be lost, or read as a request of its own.
+
+        rest   what came behind the headers
+        """
+        version = self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        head += [b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join((*head, b"\r\n", rest)))
 
     def _hold(self, more: int) -> None:
         """Count what has come of a request that is not whole yet."""
@@ -208,6 +225,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        asks_for_more = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        self._is_other_protocol = asks_for_more and not self._should_upgrade()
+        if self._is_other_protocol:
+            return  # it comes again: see `_read_without_upgrade`
         if self.door.trusted_proxies:
             self._asking_network = self.door.network_of(self._peer, self._forwarded_for())
         self._read(_Reading.BODY)
@@ -218,6 +239,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
+        if self._is_other_protocol:
+            return
         self._read(_Reading.NOTHING)
         super().on_message_complete()
         if self._is_answered:

@@ -16,7 +16,7 @@ from trice.apps.apps import App, Apps, wrong_admin_token
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import hash_token, identify, identify_email
 from trice.errors import InvalidInput, NotFound
-from trice.identity import ADMIN, Identity, caller_ip
+from trice.identity import ADMIN, Asker, Identity, caller_ip, network_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
@@ -82,6 +82,11 @@ def guest_of(request: HTTPConnection) -> Identity:
         trusted_proxies=request.app.state.settings.trusted_proxies,
     )
     return Identity("guest", ip=ip, origin=headers.get("origin", ""))
+
+
+def asker_of(request: Request, app_id: str) -> Asker:
+    """Whose turn the work on an app's rules takes: one app's, in the network it is asked from."""
+    return network_of(guest_of(request).ip), app_id
 
 
 def throttle_of(request: Request) -> Throttle:

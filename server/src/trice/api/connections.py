@@ -54,13 +54,16 @@ class Connection(Protocol):
         ...
 
 
-def descriptors_for_sockets() -> int:
-    """How many connections may be open: what the system allows, but for databases and the log."""
+def descriptors_for_sockets() -> tuple[int, int]:
+    """How many connections may be open, and how many beyond those until they are told that they are
+    too many: what the system allows, but for databases and the log."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
-        return limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
+        most = limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
+        return most, limits.HTTP_EXTRA_CONNECTIONS_MAX
     of_apps = int(allowed * limits.DESCRIPTORS_FOR_APPS)
-    return allowed - of_apps - min(allowed // 16, limits.DESCRIPTORS_SPARE)
+    extra = min(allowed // 16, limits.HTTP_EXTRA_CONNECTIONS_MAX)
+    return allowed - of_apps - min(allowed // 16, limits.DESCRIPTORS_SPARE) - extra, extra
 
 
 class Connections:
@@ -102,7 +105,7 @@ class Connections:
         self._unfinished = Shares()
         self._unread = Shares()
         self._task: asyncio.Task[None] | None = None
-        self._descriptors_max = descriptors_for_sockets()
+        self._descriptors_max, self._extra_max = descriptors_for_sockets()
 
     def __len__(self) -> int:
         return len(self._open) + len(self._extra)
@@ -129,7 +132,7 @@ class Connections:
         return True
 
     def _has_place(self, network: str | None) -> bool:
-        has_descriptors = len(self) + self._sessions() < self._descriptors_max
+        has_descriptors = len(self._open) + self._sessions() < self._descriptors_max
         return has_descriptors and self._places.has_room(1, self._place(network))
 
     def _place(self, network: str | None) -> Bounds:
@@ -156,7 +159,7 @@ class Connections:
 
     def _admit_extra(self, connection: Connection) -> None:
         self.counts.refused += 1
-        if len(self._extra) >= limits.HTTP_EXTRA_CONNECTIONS_MAX:
+        if len(self._extra) >= self._extra_max:
             oldest = next(iter(self._extra))
             self.forget(oldest)
             oldest.abort()

@@ -16,10 +16,10 @@ from starlette.routing import Route
 
 from trice import auth_limits
 from trice.api.bodies import json_body
-from trice.api.callers import developed
+from trice.api.callers import asker_of, developed
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, text_in, uuid_in
-from trice.apps.apps import App, Apps, rule_warnings
+from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
 from trice.auth import oauth_clients
 from trice.auth.oauth import OAuth
@@ -174,9 +174,11 @@ async def set_rules(request: Request) -> Response:
         body = await json_body(request)
         if "code" not in body:
             raise missing("body", "code")
-        row = await _apps(request).set_rules(app.id, body["code"])
+        apps, asker = _apps(request), asker_of(request, app.id)
+        row = await apps.set_rules(app.id, body["code"], asker=asker)
         saved = {"app_id": row.id, "code": row.rules}
-        return json_response({"rules": saved, "warnings": await rule_warnings(app)})
+        warnings = await apps.warnings(app, asker=asker)
+        return json_response({"rules": saved, "warnings": warnings})
 
 
 async def pull_rules(request: Request) -> Response:

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from trice import limits
 from trice.api.bodies import json_body
-from trice.api.callers import Lent, admin_caller, required_token
+from trice.api.callers import Lent, admin_caller, asker_of, required_token
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
-from trice.apps.apps import Apps, rule_warnings
+from trice.apps.apps import Apps
 from trice.errors import invalid
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def query(request: Request) -> Response:
             raise malformed("body", "query", given=body["query"], accepted="an object")
         explainer = await _explainer(request, lent, body)
         found = await explainer.query(body["query"], is_inferring=flag_in(body, "inference?"))
-        warnings = await rule_warnings(lent.app, explainer.rules)
+        warnings = await _warnings(request, lent, explainer)
         return encoded_response(await asyncio.to_thread(found.wire_json, warnings))
 
 
@@ -51,7 +51,7 @@ async def transact(request: Request) -> Response:
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
             may_commit=flag_in(body, "dangerously-commit-tx"),
         )
-        warnings = await rule_warnings(lent.app, explainer.rules)
+        warnings = await _warnings(request, lent, explainer)
         return json_response({**found.wire(), "warnings": warnings})
 
 
@@ -81,8 +81,15 @@ async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Expl
     document = body.get("rules-override")
     if document is not None:
         apps: Apps = request.app.state.apps
-        rules = await apps.compile_rules(document, is_open=rules.is_open)
+        asker = asker_of(request, lent.app.id)
+        rules = await apps.compile_rules(document, is_open=rules.is_open, asker=asker)
     return Explainer(lent.app.database, identity, rules, runtime=request.app.state.runtime)
+
+
+async def _warnings(request: Request, lent: Lent, explainer: Explainer) -> list[dict[str, Any]]:
+    apps: Apps = request.app.state.apps
+    asker = asker_of(request, lent.app.id)
+    return await apps.warnings(lent.app, explainer.rules, asker=asker)
 
 
 def _text(body: dict[str, Any], key: str) -> str | None:

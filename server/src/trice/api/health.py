@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import ipaddress
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -12,6 +13,11 @@ from trice.api.callers import guest_of
 from trice.api.middleware import json_response
 from trice.api.scrape import may_see
 from trice.errors import NotFound
+
+_FORWARDED: Final = frozenset(
+    ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+)
+"""What proxies add to a request."""
 
 _WELCOME = """<!doctype html>
 <html lang="en">
@@ -70,7 +76,7 @@ async def load(request: Request) -> Response:
     "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`, lag of the last minute
     """
     state = request.app.state
-    if not (_is_local(guest_of(request).ip) or may_see(request)):
+    if not (_is_local(request) or may_see(request)):
         raise NotFound("route-not-found", "Oops! We couldn't match this route.", {})
     return json_response(
         {
@@ -84,9 +90,14 @@ async def load(request: Request) -> Response:
     )
 
 
-def _is_local(ip: str) -> bool:
+def _is_local(request: Request) -> bool:
+    """Whether this machine asks. Not a proxy on it that nobody told us of, for somebody else."""
+    if not request.app.state.settings.trusted_proxies and not _FORWARDED.isdisjoint(
+        name.lower() for name in request.headers
+    ):
+        return False
     try:
-        return ipaddress.ip_address(ip).is_loopback
+        return ipaddress.ip_address(guest_of(request).ip).is_loopback
     except ValueError:
         return False
 

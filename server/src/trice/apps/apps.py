@@ -19,17 +19,17 @@ from typing import Any, Final
 import orjson
 
 from trice import limits
-from trice.apps.compile import Compiler
+from trice.apps.compile import Compiler, Warned
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
 from trice.database import Database
 from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
+from trice.identity import SERVER, Asker
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
-from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
 from trice.store.sqlite.quota import Quota
@@ -151,6 +151,7 @@ class Apps:
         is_open: bool | None = None,
         life_ms: int | None = None,
         sample: str | None = None,
+        asker: Asker = SERVER,
     ) -> tuple[App, str]:
         """Make an app and its database; return it, lent to the caller, and its admin token.
 
@@ -158,6 +159,7 @@ class Apps:
         is_open  whether callers may do what no rule speaks about; None: as the server's setting
         life_ms  None: until deleted
         sample   the sample whose app it is, for the server itself
+        asker    whose turn compiling its rules takes
         raises   InvalidInput, Unavailable; then nothing is left behind
         """
         if self._is_closed:
@@ -165,7 +167,7 @@ class Apps:
         rules = rules or None
         if is_open is None:
             is_open = self._is_open_by_default
-        compiled = await self._compiler.save(rules, is_open=is_open)
+        compiled = await self._compiler.save(rules, is_open=is_open, asker=asker)
         app_id = AppId(new_uuid(self._runtime))
         token = new_uuid(self._runtime)
         now_ms = self._runtime.now_ms()
@@ -193,7 +195,7 @@ class Apps:
             raise
         app = App(row, database, users=1)
         self._open[app_id] = app
-        logger.info("app created %s", fields(app=app_id, title=repr(title), open=row.is_open))
+        logger.info("app created %s", fields(app=app_id, title=title, open=row.is_open))
         return app, token
 
     async def open_sample(self, name: str) -> AppId:
@@ -231,21 +233,38 @@ class Apps:
         """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
         return self._registry.has_token(token)
 
-    async def compile_rules(self, document: Any, *, is_open: bool) -> Rules:
+    async def compile_rules(self, document: Any, *, is_open: bool, asker: Asker = SERVER) -> Rules:
         """Check and compile a document without putting it in force; raises as `set_rules`."""
-        return await self._compiler.save(document, is_open=is_open)
+        return await self._compiler.save(document, is_open=is_open, asker=asker)
 
-    async def set_rules(self, app_id: str, document: Any) -> AppRow:
+    async def warnings(
+        self, app: App, rules: Rules | None = None, *, asker: Asker = SERVER
+    ) -> Warned:
+        """What is probably not meant in rules: `[{"message", "in", "hint"?}]`.
+
+        rules   others than those in force, to be tried
+        asker   whose turn it takes. Where too many wait it is said that nobody looked: what was
+                asked for beside the warnings is done by then
+        """
+        rules = app.database.rules if rules is None else rules
+        try:
+            return await self._compiler.warnings(rules, app.database.catalog, asker=asker)
+        except Unavailable as failure:
+            return [{"message": f"Nobody looked for warnings. {failure.message}", "in": []}]
+
+    async def set_rules(self, app_id: str, document: Any, *, asker: Asker = SERVER) -> AppRow:
         """Put other rules in force, for live queries at once.
 
         document   decoded JSON of any shape; None, or empty, is no rules
+        asker      whose turn compiling them takes
         raises     InvalidInput("validation-failed", data-type "rule"); then the old rules stay
         """
         document = document or None
-        row = self.get_row(app_id)
-        rules = await self._compiler.save(document, is_open=row.is_open)
+        # Before its turn comes: who asked first would else wait for the database, and come last.
         app = await self.lend(app_id)
         try:
+            is_open = app.row.is_open
+            rules = await self._compiler.save(document, is_open=is_open, asker=asker)
             # Not by `==`: Python takes 1 for true.
             if orjson.dumps(app.row.rules) != orjson.dumps(document):
                 self._registry.set_rules(app.id, document)
@@ -490,14 +509,7 @@ class Apps:
 def _open_registry(path: Path, folder: Path) -> Registry:
     """Open platform.db. Raises Unavailable as it does, and when it is lost but app files are not:
     with an empty one in its place nobody would find their app."""
-    is_lost = not path.exists() or path.stat().st_size == 0
-    if is_lost and any(folder.glob("*.db")):
-        raise Unavailable(
-            "data-unusable",
-            f"{path}, the list of all apps, is missing or empty, although {folder} holds apps."
-            " Restore it from a backup, or choose another data directory.",
-        )
-    return Registry(path)
+    return Registry(path, can_create=not any(folder.glob("*.db")))
 
 
 def _ephemeral_quota() -> Quota:
@@ -516,14 +528,3 @@ def _too_many_users(users: int) -> LimitExceeded:
 
 def _stopping() -> Unavailable:
     return Unavailable("overloaded", "The server is stopping; try again in a moment.")
-
-
-async def rule_warnings(app: App, rules: Rules | None = None) -> list[dict[str, Any]]:
-    """What is probably not meant in rules: `[{"message", "in", "hint"?}]`.
-
-    rules   others than those in force, to be tried
-    """
-    rules = app.database.rules if rules is None else rules
-    if rules.source is None:
-        return []
-    return await asyncio.to_thread(warnings_wire, rules, app.database.catalog)

@@ -1,46 +1,76 @@
 """Rules documents, checked and compiled: one at a time when saved, once for each app in use.
 
-Compiling takes up to half a second of a thread. Documents that are saved have a thread and a queue
-of their own, so that many of them neither hold up apps that are opened nor each other's order.
+    save, warnings ──> wait in turns: networks, in each the apps ──> the thread ──> kept
+
+Compiling takes up to half a second of a thread, and looking for warnings as long. Both have one
+thread of their own, so that many of them do not hold up apps that are opened, and whoever asks for
+many holds up himself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from trice import limits
+from trice.catalog.catalog import Catalog
 from trice.errors import InvalidInput, Unavailable, invalid
+from trice.identity import SERVER, Asker
 from trice.rules.document import Rules
+from trice.rules.warnings import warnings_wire
+from trice.store.turns import Turns
+
+T = TypeVar("T")
+
+Warned = list[dict[str, Any]]
+"""What is probably not meant: `[{"message", "in", "hint"?}]`."""
 
 _THREAD: Final = "trice-rules"
+_TOO_MANY: Final = "Too many rules wait to be checked. Try again later."
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """Something for the thread: whose it is, and who waits for what comes of it."""
+
+    asker: Asker
+    run: Callable[[], Any]
+    done: asyncio.Future[Any]
 
 
 class Compiler:
-    """Compiles the rules of all apps.
+    """Compiles the rules of all apps, and looks for warnings about them.
 
-    Holds how many documents wait to be saved, and the programs of those used last. Does not hold
-    which rules are in force: the databases do.
+    Holds what waits for the thread, the programs of the documents used last, and the warnings told
+    last. Does not hold which rules are in force: the databases do.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
-        self._waiting = 0
+        self._waiting: Turns[_Work] = Turns()
+        self._is_running = False
         # By the document, what holds without rules, and whether it was checked before it was saved.
         self._kept: OrderedDict[tuple[bytes, bool, bool], Rules] = OrderedDict()
         self._kept_bytes = 0
+        # By the identity of rules and catalog, which are not kept for it.
+        self._warned: OrderedDict[
+            tuple[int, int], tuple[weakref.ref[Rules], weakref.ref[Catalog], Warned]
+        ] = OrderedDict()
 
-    async def save(self, document: Any, *, is_open: bool) -> Rules:
+    async def save(self, document: Any, *, is_open: bool, asker: Asker = SERVER) -> Rules:
         """Check and compile a document that somebody wants to put in force, or to try.
 
         document   decoded JSON of any shape; None, or empty, is no rules
+        asker      whose turn it takes
         raises     InvalidInput("validation-failed", data-type "rule") that names every mistake,
-                   Unavailable("overloaded") when limits.RULES_SAVES_WAITING_MAX wait
+                   Unavailable("overloaded") when too many wait
         """
         if not document:
             return Rules.parse(None, is_open=is_open)
@@ -49,15 +79,34 @@ class Compiler:
         found = self._find(key)
         if found is not None:
             return found
-        if self._waiting >= limits.RULES_SAVES_WAITING_MAX:
-            raise Unavailable("overloaded", "Too many rules wait to be checked. Try again later.")
-        self._waiting += 1
-        try:
-            work = partial(Rules.parse, document, is_open=is_open)
-            rules = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
-        return self._keep(key, rules)
+
+        def compiled() -> Rules:
+            # Somebody before may have waited for the same.
+            return self._kept.get(key) or Rules.parse(document, is_open=is_open)
+
+        return self._keep(key, await self._run(asker, compiled))
+
+    async def warnings(self, rules: Rules, catalog: Catalog, *, asker: Asker = SERVER) -> Warned:
+        """What is probably not meant in rules, with what there is in `catalog`.
+
+        Looked for once for the same rules and catalog, as long as both are in use.
+        raises   Unavailable("overloaded") when too many wait
+        """
+        if rules.source is None:
+            return []
+        found = self._find_warned(rules, catalog)
+        if found is not None:
+            return found
+
+        def looked_for() -> Warned:
+            found = self._find_warned(rules, catalog)
+            return warnings_wire(rules, catalog) if found is None else found
+
+        found = await self._run(asker, looked_for)
+        self._warned[id(rules), id(catalog)] = (weakref.ref(rules), weakref.ref(catalog), found)
+        while len(self._warned) > limits.RULES_WARNED_KEPT:
+            self._warned.popitem(last=False)
+        return found
 
     async def load(self, document: Any, *, is_open: bool) -> Rules:
         """Compile the stored rules of an app that is being opened.
@@ -76,7 +125,63 @@ class Compiler:
 
     def close(self) -> None:
         """End the thread; what waits for it is given up."""
+        for work in self._waiting.take_all():
+            _refuse(work, "The server is stopping. Try again in a moment.")
         self._thread.shutdown(cancel_futures=True)
+
+    async def _run(self, asker: Asker, run: Callable[[], T]) -> T:
+        """Run something on the thread when it is the asker's turn."""
+        self._make_room(asker)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        work = _Work(asker, run, done)
+        self._waiting.add(asker, work)
+        self._start_next()
+        try:
+            return await done
+        finally:
+            self._waiting.discard(asker, work)
+
+    def _make_room(self, asker: Asker) -> None:
+        """Let one more wait: in the place of one of whoever has most, if there is no other."""
+        network, _ = asker
+        count = self._waiting.count_of(network)
+        if asker != SERVER and count >= limits.RULES_SAVES_WAITING_OF_NETWORK_MAX:
+            raise Unavailable("overloaded", _TOO_MANY)
+        if len(self._waiting) + self._is_running >= limits.RULES_SAVES_WAITING_MAX:
+            is_less = count + 1 < self._waiting.most
+            newest = self._waiting.take_newest_of_most() if is_less else None
+            if newest is None:
+                raise Unavailable("overloaded", _TOO_MANY)
+            _refuse(newest, _TOO_MANY)
+
+    def _start_next(self) -> None:
+        if self._is_running:
+            return
+        work = self._waiting.take(lambda network: True)
+        if work is not None:
+            self._is_running = True
+            future = asyncio.get_running_loop().run_in_executor(self._thread, work.run)
+            future.add_done_callback(lambda ended: self._end(work, ended))
+
+    def _end(self, work: _Work, ended: asyncio.Future[Any]) -> None:
+        self._is_running = False
+        failure = None if ended.cancelled() else ended.exception()
+        if not work.done.done():
+            if ended.cancelled():
+                work.done.cancel()
+            elif failure is not None:
+                work.done.set_exception(failure)
+            else:
+                work.done.set_result(ended.result())
+        # After whoever waited for it has kept it: the next may want the same.
+        asyncio.get_running_loop().call_soon(self._start_next)
+
+    def _find_warned(self, rules: Rules, catalog: Catalog) -> Warned | None:
+        found = self._warned.get((id(rules), id(catalog)))
+        # An id may be that of something that is gone.
+        if found is None or found[0]() is not rules or found[1]() is not catalog:
+            return None
+        return found[2]
 
     def _find(self, key: tuple[bytes, bool, bool]) -> Rules | None:
         found = self._kept.get(key)
@@ -92,6 +197,11 @@ class Compiler:
             oldest, _ = self._kept.popitem(last=False)
             self._kept_bytes -= len(oldest[0])
         return rules
+
+
+def _refuse(work: _Work, told: str) -> None:
+    if not work.done.done():
+        work.done.set_exception(Unavailable("overloaded", told))
 
 
 def document_json(document: Any) -> bytes:

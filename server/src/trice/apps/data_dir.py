@@ -58,5 +58,5 @@ def _take_from_others(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as cause:
-        told = fields(path=repr(str(path)), reason=cause.strerror)
+        told = fields(path=str(path), reason=cause.strerror)
         logger.warning("others may read what is kept here %s", told)

@@ -21,6 +21,7 @@ from trice.apps.settings import Settings
 from trice.errors import Unavailable
 from trice.protocol.ids import AppId
 from trice.store.sqlite.connection import translated
+from trice.store.sqlite.write_ahead import is_log_damaged
 
 FORMAT: Final = 1
 """`user_version` of platform.db, and so the format of a data directory: a version that writes app
@@ -53,6 +54,8 @@ _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS apps_by_end ON apps (expires_ms) WHERE expires_ms IS NOT NULL",
     "CREATE UNIQUE INDEX IF NOT EXISTS apps_by_sample ON apps (sample) WHERE sample IS NOT NULL",
 )
+_HAS_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'apps'"
+_ALTHOUGH: Final = "although there are files of apps"
 _COLUMNS: Final = "id, title, admin_token_hash, is_open, rules, created_ms, expires_ms, settings"
 
 
@@ -87,11 +90,16 @@ class Registry:
     the file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, can_create: bool = True) -> None:
         """Open the file, or make it.
 
-        raises   Unavailable("data-unusable") when it is damaged, of a newer version, or not ours
+        can_create   False: the file must be there, and hold a list
+        raises       Unavailable("data-unusable") when it is damaged, of a newer version, not ours
         """
+        if not can_create and (not path.exists() or path.stat().st_size == 0):
+            raise _unusable(path, f"it is missing or empty, {_ALTHOUGH}")
+        if is_log_damaged(path):
+            raise _unusable(path, f"its last part, {path.name}-wal, is damaged")
         self._rows: OrderedDict[AppId, tuple[AppRow, int]] = OrderedDict()
         self._rows_bytes = 0
         try:
@@ -99,7 +107,7 @@ class Registry:
         except apsw.Error as error:
             raise _unusable(path, f"it cannot be opened ({error})") from error
         try:
-            self._prepare(path)
+            self._prepare(path, can_create=can_create)
         except apsw.Error as error:
             self._connection.close()
             raise _unusable(path, f"it cannot be read or written ({error})") from error
@@ -107,7 +115,7 @@ class Registry:
             self._connection.close()
             raise
 
-    def _prepare(self, path: Path) -> None:
+    def _prepare(self, path: Path, *, can_create: bool) -> None:
         execute = self._connection.execute
         execute("PRAGMA busy_timeout = 1000")
         ((found,),) = execute("PRAGMA user_version").fetchall()
@@ -118,6 +126,8 @@ class Registry:
                 f"it is of format {found}, and this version of trice knows format {FORMAT}: a newer"
                 " version wrote it. Start that one",
             )
+        if not can_create and not execute(_HAS_TABLE).fetchall():
+            raise _unusable(path, f"nothing is in it, {_ALTHOUGH}, as when its -wal was left out")
         for pragma, expected in (
             ("PRAGMA journal_mode = WAL", "wal"),
             ("PRAGMA synchronous = FULL", None),

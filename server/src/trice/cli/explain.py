@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeVar
 import click
 import orjson
 
-from trice.apps.apps import Apps, rule_warnings
+from trice.apps.apps import Apps
 from trice.apps.data_dir import claim_data_dir
 from trice.auth.tokens import identify, identify_email
 from trice.cli.explanations import (
@@ -302,7 +302,7 @@ async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict
         if request.rules is not None:
             rules = Rules.parse(request.rules, is_open=rules.is_open)
         explainer = Explainer(database, identity, rules, runtime=runtime)
-        warnings = await rule_warnings(app, rules)
+        warnings = await apps.warnings(app, rules)
         if request.subject == "query":
             found = await explainer.query(request.body)
             answer: dict[str, Any] = orjson.loads(found.wire_json(warnings))

@@ -88,7 +88,7 @@ class Place:
     bind_paths: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Rules:
     """A checked document. Immutable.
 

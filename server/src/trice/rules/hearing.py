@@ -33,13 +33,14 @@ Scope = Literal["object", "link", "attr"]
 ATTRS: Final = "attrs"
 """The namespace of rules for creating attrs."""
 
-Absent = Literal["", "me", "other"]
-"""Who is not there: the entity itself, or the one at the other end of a link."""
+Absent = Literal["", "me", "other", "both"]
+"""Who is not there: the entity itself, the one at the other end of a link, or both of them."""
 
 _ABSENT: Final[Mapping[Absent, tuple[RuleVariable, ...]]] = {
     "": (),
     "me": ("data", "newData"),
     "other": ("linkedData",),
+    "both": ("data", "newData", "linkedData"),
 }
 """What a rule must not look at of one who is not there."""
 
@@ -167,10 +168,11 @@ class Hearing:
         elif self._proposal.is_made(other):
             entity = self._after(other)
         found: dict[str, Any] = {"linked": (other[0], entity)}
+        hidden = _ABSENT[check.absent]
         if check.action == "link":
             found["actions"] = {
                 "data": "create" if self._is_after else "update",
-                "linkedData": "update" if has_existed or check.absent == "other" else "create",
+                "linkedData": "update" if has_existed or "linkedData" in hidden else "create",
             }
         return found
 
@@ -218,17 +220,23 @@ class Hearing:
     def _value(self, judge: Judge, check: WriteCheck, asked: dict[str, Any]) -> Any:
         """The value of a check's program; of one about somebody who is not there False, if it must
         look at them and somebody there might be hidden."""
-        absent = _ABSENT[check.absent]
-        if not absent or not any(map(facts_of(check.program).mentions, absent)):
+        if not check.absent:
             return judge.evaluate(check.program, **asked)
-        nobody = check.key if check.absent == "me" else check.origin
-        assert nobody is not None
-        if self._hides_nobody(judge, nobody[0]):
+        mentions = facts_of(check.program).mentions
+        absent = [each for each in _ABSENT[check.absent] if mentions(each)]
+        ends = {each: check.origin if each == "linkedData" else check.key for each in absent}
+        unknown = []
+        for variable, end in ends.items():
+            assert end is not None
+            if not self._hides_nobody(judge, end[0]):
+                unknown.append(variable)
+        if not unknown:
             return judge.evaluate(check.program, **asked)
-        if check.absent == "me":
+        if "linkedData" in unknown:
+            assert check.origin is not None
+            asked["linked"] = (check.origin[0], UNKNOWN)
+        if "data" in unknown or "newData" in unknown:
             asked.update(data=UNKNOWN, new_data=UNKNOWN)
-        else:
-            asked["linked"] = (nobody[0], UNKNOWN)
         value: Any = False
         try:
             value = judge.evaluate(check.program, **asked)
@@ -236,7 +244,7 @@ class Hearing:
             if failure.code != "permission-evaluation-failed":
                 raise
         # What is compared as a whole decides without being looked at.
-        return value if facts_of(check.program).whole.isdisjoint(absent) else False
+        return value if facts_of(check.program).whole.isdisjoint(unknown) else False
 
     def _hides_nobody(self, judge: Judge, etype: str) -> bool:
         """Whether the caller sees every entity of a namespace, whatever its data."""

@@ -34,7 +34,7 @@ from trice.rules.hearing import ATTRS, Absent, CheckResult, Hearing, MakeJudge, 
 from trice.rules.questions import Question, Questions
 from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
-from trice.transact.resolve import Missed
+from trice.transact.resolve import Missed, Write
 
 _NOBODY: Final = EntityId(bytes(16))
 """Whom a lookup did not find."""
@@ -93,12 +93,17 @@ class WriteChecks:
         asked: dict[tuple[Question, EntityId, EntityId | None] | Missed, None] = {}
         rows: dict[str, dict[EntityId, None]] = {}
         strict: set[EntityKey] = set()
+        sourceless = {id(each.link) for each in proposal.missed if each.is_source}
         for write in proposal.asked():
             if isinstance(write, Missed):
                 asked[write] = None
+                if write.link is not None and write.link.mode == "update":
+                    strict.add((write.link.attr.etype, write.link.entity))
                 continue
             if write.mode == "update":
                 strict.add((write.attr.etype, write.entity))
+            if sourceless and id(write) in sourceless:
+                continue  # asked as somebody missed
             for question in self._questions.about(write):
                 me: EntityId = write.value if question.is_target else write.entity
                 rows.setdefault(question.etype, {})[me] = None
@@ -111,9 +116,11 @@ class WriteChecks:
         for etype, deleted in proposal.deletes.items():
             if self._questions.deciding(etype, "delete") is not None:
                 rows.setdefault(etype, {}).update(dict.fromkeys(deleted))
-        for missed in proposal.missed:
-            if missed.link is not None:
-                rows.setdefault(missed.link.attr.etype, {})[missed.link.entity] = None
+        for link, is_source in ((each.link, each.is_source) for each in proposal.missed):
+            if link is not None:
+                rows.setdefault(link.attr.etype, {})[link.entity] = None
+                if is_source:
+                    rows.setdefault(_target_of(link)[0], {})[link.value] = None
         for etype, entities in rows.items():
             proposal.load(etype, entities)
         for each in asked:
@@ -143,7 +150,12 @@ class WriteChecks:
             if deciding is not None:
                 self._pre[WriteCheck("object", *_of(deciding, nobody), absent="me")] = None
             return
+        if missed.is_source:
+            self._schedule_sourceless(proposal, link)
+            return
         source = (link.attr.etype, link.entity)
+        has_existed = proposal.has_existed(source)
+        is_kept = source in strict and not has_existed
         for question in self._questions.about(link):
             if question.instead_of is not None or question.known is None:
                 continue
@@ -151,13 +163,35 @@ class WriteChecks:
             if question.is_target:
                 of = _of(question.known, nobody)
                 origin = source if question.label else None
-                self._pre[WriteCheck(scope, *of, question.label, origin, "me")] = None
+                absent: Absent = "both" if question.label and is_kept else "me"
+                self._pre[WriteCheck(scope, *of, question.label, origin, absent)] = None
             elif not question.label:
                 self._schedule(proposal, question, source, None, strict)
-            elif link.op != "retract" or proposal.has_existed(source):
-                checks = self._pre if proposal.has_existed(source) else self._post
+            elif link.op != "retract" or has_existed:
+                checks = self._pre if has_existed or is_kept else self._post
                 of = _of(question.known, source)
-                checks[WriteCheck(scope, *of, question.label, nobody, "other")] = None
+                absent = "both" if is_kept else "other"
+                checks[WriteCheck(scope, *of, question.label, nobody, absent)] = None
+
+    def _schedule_sourceless(self, proposal: Proposal, link: Write) -> None:
+        """Ask about a link from nobody, and to nobody if its value says so."""
+        source, target = (link.attr.etype, link.entity), _target_of(link)
+        is_nobody = link.value == _NOBODY
+        has_target = is_nobody or proposal.has_existed(target)
+        for question in self._questions.about(link):
+            is_asked = has_target == (question.instead_of is None) or not (
+                question.is_target or question.instead_of
+            )
+            if question.known is None or not is_asked:
+                continue
+            scope: Scope = "link" if question.label else "object"
+            me, other = (target, source) if question.is_target else (source, target)
+            absent: Absent = "both" if question.label and is_nobody else "me"
+            if question.is_target and not is_nobody:
+                absent = "other" if question.label else ""
+            origin = other if question.label else None
+            of = _of(question.known, me)
+            self._pre[WriteCheck(scope, *of, question.label, origin, absent)] = None
 
     def _schedule_deletes(self, proposal: Proposal) -> None:
         """Ask about whom the transaction deletes, and about whom it does not find."""
@@ -199,7 +233,11 @@ class WriteChecks:
             origin = None
         has_existed = proposal.has_existed(key)
         if has_existed and known is not None:
-            self._pre[WriteCheck(scope, *_of(known, key), question.label, origin)] = None
+            # A source that must not be made is nobody, whatever is written to it.
+            absent: Absent = ""
+            if origin is not None and origin in strict and not proposal.has_existed(origin):
+                absent = "other"
+            self._pre[WriteCheck(scope, *_of(known, key), question.label, origin, absent)] = None
         if not has_existed and known is not None and not question.is_target and key in strict:
             self._pre[WriteCheck(scope, *_of(known, key), question.label, origin, "me")] = None
         if new is None:
@@ -234,6 +272,11 @@ class WriteChecks:
             hearing.hear(check)
         self._auth = hearing.auth
         return hearing
+
+
+def _target_of(link: Write) -> EntityKey:
+    assert link.attr.reverse is not None
+    return link.attr.reverse.etype, link.value
 
 
 def _of(deciding: tuple[Action, Program], key: EntityKey) -> tuple[Action, EntityKey, Program]:

@@ -1,7 +1,8 @@
 """Steps → writes on known entities: lookups answered, links read, deletes spread by cascades.
 
 Reads only. Everything is judged against the data before the transaction, but a lookup also finds
-what the transaction itself is about to create.
+what the transaction itself is about to create. A little over 500 lines, one file because whom a
+lookup finds decides what every step comes to.
 
 source   instant-semantics §3.3, §3.5, §3.7; spec/transact.md T10-T26
 """
@@ -69,15 +70,17 @@ class Missed(msgspec.Struct, frozen=True):
 
     etype   the namespace of the one missed
     at      how many writes of `op` come before it; what is asked is asked in the steps' order
-    link    the write, when the one missed is the target of a link: its value stands for nobody.
-            None: it is the subject, to remove a value from (retract), to delete, or to change (add,
+    link    the write, when the one missed is an end of a link: as its target, its value stands for
+            nobody. None: somebody to remove a value from (retract), to delete, or to change (add,
             merge) where nobody may be made
+    is_source   the source of `link` is missed, and its target too if its value stands for nobody
     """
 
     op: Op
     etype: str
     at: int
     link: Write | None = None
+    is_source: bool = False
 
 
 @dataclass(slots=True)
@@ -130,8 +133,8 @@ def resolve(
     cost     1 µs a step; one statement per 64 lookups of an attr, and per cascading link and level
     """
     resolved = Resolved()
-    lookups = _Lookups(tx, catalog, runtime)
-    lookups.load(steps, is_judged=is_judged)
+    lookups = _Lookups(tx, catalog, runtime, is_judged=is_judged)
+    lookups.load(steps)
     deletes: list[DeleteEntity] = []
     for step in steps:
         if isinstance(step, _TRIPLE_STEPS):
@@ -142,6 +145,7 @@ def resolve(
             deletes.append(step)
         elif is_judged:
             _add_params(resolved.params, step, lookups)
+    resolved.fault = resolved.fault or lookups.fault
     if deletes:
         resolved.deletes = _deleted(tx, catalog, deletes, lookups)
         for subject in (step.subject for step in deletes if is_judged):
@@ -159,6 +163,16 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         group = resolved.writes[op] = []
         resolved.groups.append(op)
     write = lookups.write(op, step)
+    is_by_lookup = is_judged and not isinstance(step.subject, bytes)
+    is_missed = is_by_lookup and _is_missed(write) and lookups.finds_nobody(step.subject)
+    if is_missed and write is not None and write.attr.is_ref:
+        resolved.missed.append(Missed(op, write.attr.etype, len(group), write, is_source=True))
+        if write.value is not _NOBODY:
+            if write.entity is not _NOBODY:
+                group.append(write)  # for its mode, which is told after what the rules say
+        elif op != "retract":
+            resolved.fault = resolved.fault or lookups.no_target(step)
+        return
     if write is not None and write.value is _NOBODY:
         assert write.attr.reverse is not None
         if op != "retract":
@@ -170,10 +184,11 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
             missed = Missed(op, write.attr.reverse.etype, len(group), write)
             resolved.missed.append(missed)
         return
-    is_by_lookup = not isinstance(step.subject, bytes)
-    if is_by_lookup and is_judged and _is_missed(write) and lookups.finds_nobody(step.subject):
-        etype = lookups.attr(step.attr_id).etype
-        resolved.missed.append(Missed(op, etype, len(group)))
+    if is_missed:
+        attr = lookups.attr(step.attr_id)
+        # Another's id is removed from nobody, whoever is found.
+        if write is not None or not attr.is_id:
+            resolved.missed.append(Missed(op, attr.etype, len(group)))
     if write is not None:
         group.append(write)
 
@@ -184,9 +199,13 @@ class _Lookups:
     Holds what the data says about each (`_stored`), whom steps on known entities give the value
     (`_pending`), and ids of entities that lookups make (`_made`) or would make, did a mode not keep
     them from it (`_kept`): these are nobody to all but their own writes.
+
+    fault   see `Resolved.fault`
     """
 
-    def __init__(self, tx: WriteTx, catalog: Catalog, runtime: Runtime) -> None:
+    def __init__(self, tx: WriteTx, catalog: Catalog, runtime: Runtime, *, is_judged: bool) -> None:
+        self.fault: InvalidInput | None = None
+        self._is_judged = is_judged
         self._tx = tx
         self._attrs = catalog.by_id
         self._runtime = runtime
@@ -195,8 +214,9 @@ class _Lookups:
         self._made: dict[tuple[AttrId, Cell], EntityId] = {}
         self._kept: dict[tuple[AttrId, Cell], EntityId] = {}
 
-    def load(self, steps: Sequence[DataStep], *, is_judged: bool) -> None:
+    def load(self, steps: Sequence[DataStep]) -> None:
         """Answer every lookup in `steps`; give ids to the entities that writes will create."""
+        is_judged = self._is_judged
         subjects: list[tuple[Lookup, bool]] = []
         wanted: dict[AttrId, dict[Cell, None]] = {}
         for step in steps:
@@ -257,11 +277,13 @@ class _Lookups:
     def write(self, op: Op, step: TripleStep) -> Write | None:
         """The write a step means; None when it removes from an entity that does not exist.
 
-        Of a link whose target is a lookup that finds nobody, the value is `_NOBODY`.
+        Of a link whose target is a lookup that finds nobody, the value is `_NOBODY`; of one that is
+        removed from such a source, so is the entity, where rules are asked.
         """
         attr = self.attr(step.attr_id)
         mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
         subject = step.subject
+        value = step.value
         key: Key | None = None
         is_new = False
         if isinstance(subject, bytes):
@@ -276,13 +298,12 @@ class _Lookups:
                 found = self._find(*key)
                 if found is None and op != "retract":
                     found = self._find_made(*key)
-                if found is None:
+                if found is None and not (self._is_judged and attr.is_ref):
                     return None
-                entity = found
-                is_new = (key[0].id, key[1]) not in self._stored
+                entity = found or _NOBODY
+                is_new = op != "retract" and (key[0].id, key[1]) not in self._stored
                 if is_new and key[0].id == attr.id and op != "retract":
-                    self._check_own_value(key, step.value)
-        value = step.value
+                    value = self._own_value(key, subject, value)
         if attr.is_ref:
             if op == "merge":
                 message = "merge operation is not supported for links"
@@ -291,8 +312,13 @@ class _Lookups:
         elif attr.is_id and not _is_own_id(entity, subject, value):
             if op == "retract":
                 return None
-            message = f"`{attr.name}` of an entity is its own id, {uuid_text(entity)}."
-            raise invalid("tx-step", value, [{"message": message}])
+            # Whoever names it by a lookup may not know its id.
+            told = f": {uuid_text(entity)}" if isinstance(subject, bytes) else ""
+            message = f"`{attr.name}` of an entity is its own id{told}."
+            fault = invalid("tx-step", value, [{"message": message}])
+            if isinstance(subject, bytes):
+                raise fault
+            self._tell_later(fault)
         return Write(op, attr, entity, value, mode, key, is_new)
 
     def _target(self, attr: Attr, entity: EntityId, raw: Any, *, is_retract: bool) -> EntityId:
@@ -388,8 +414,15 @@ class _Lookups:
             if (attr.id, cell) in missing:
                 self._pending[attr.id, cell] = step.subject
 
-    def _check_own_value(self, key: Key, value: Any) -> None:
-        """A lookup that finds nobody creates an entity with its value, so with no other."""
+    def _tell_later(self, fault: InvalidInput) -> None:
+        """What is at fault depends on whom a lookup finds: the rules have their say before."""
+        if not self._is_judged:
+            raise fault
+        self.fault = self.fault or fault
+
+    def _own_value(self, key: Key, subject: Lookup, value: Any) -> Any:
+        """The value of an entity that its lookup makes, which is that of the lookup: a lookup that
+        finds nobody creates an entity with its value, so with no other."""
         attr, wanted = key
         given: Cell = find_uuid_bytes(value)
         if not attr.is_ref:
@@ -400,13 +433,14 @@ class _Lookups:
                 "Updates with lookups can only update the lookup attribute if an entity with the "
                 "unique attribute value already exists."
             )
-            raise invalid("tx-step", {"attribute": attr.name}, [{"message": message}])
+            self._tell_later(invalid("tx-step", {"attribute": attr.name}, [{"message": message}]))
+        return subject.value
 
 
 def _is_missed(write: Write | None) -> bool:
     """Whether a write by a lookup that found nobody comes to nothing: whoever sent it must not see
     from that, that nobody is there, unless they could change them."""
-    if write is None:
+    if write is None or write.entity is _NOBODY:
         return True
     is_user = write.key is not None and write.key[0].is_system
     return write.is_new and (write.mode == "update" or is_user)

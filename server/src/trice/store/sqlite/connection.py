@@ -129,7 +129,7 @@ class Connection:
         is_damage = isinstance(failure, Unavailable) and failure.code == "data-unusable"
         if is_damage and not self._is_damage_told:
             self._is_damage_told = True
-            told = fields(file=repr(self._raw.filename), reason=repr(str(error)))
+            told = fields(file=self._raw.filename, reason=str(error))
             logger.error("database file damaged %s", told)
         return failure
 

@@ -26,6 +26,7 @@ from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.quota import Quota, Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
+from trice.store.sqlite.write_ahead import is_log_damaged
 from trice.store.sqlite.writer import OpenTx, Writer
 from trice.store.tables import create_attrs, renew_indexes
 from trice.store.views import add_views, renew_views
@@ -83,7 +84,7 @@ class SqliteEngine:
         """Open the file, or create it.
 
         system_attrs  attrs every app has; the ones the file lacks are added to it
-        can_create    False: the file must be there, and hold something
+        can_create    False: the file must be there, and hold an app
         quota         how much it may hold; None: what the disk takes
         raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
                       server does not know
@@ -94,7 +95,7 @@ class SqliteEngine:
             _check_there(Path(path))
         writer = Connection(str(path), Role.WRITER, can_create=can_create)
         try:
-            _prepare(writer, runtime, system_attrs)
+            _prepare(writer, runtime, system_attrs, can_create=can_create)
             engine = cls(str(path), writer, runtime=runtime, quota=quota)
             writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
             return engine
@@ -227,14 +228,16 @@ class SqliteEngine:
 
 
 def _check_there(path: Path) -> None:
-    """Refuse a file that is missing or empty: a fresh one in its place would look like data loss
-    to whoever has the backup, and give the same transaction ids again."""
+    """Refuse a file that is missing or empty, or whose log is damaged: a fresh one in its place
+    would look like data loss to whoever has the backup, and give the same transaction ids again."""
     try:
         is_empty = path.stat().st_size == 0
     except FileNotFoundError:
         raise _unusable("missing") from None
     if is_empty:
         raise _unusable("empty")
+    if is_log_damaged(path):
+        raise _unusable("damaged in its last part, the -wal beside it")
 
 
 def _unusable(state: str) -> Unavailable:
@@ -244,11 +247,15 @@ def _unusable(state: str) -> Unavailable:
     )
 
 
-def _prepare(writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr]) -> None:
+def _prepare(
+    writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr], *, can_create: bool
+) -> None:
     """Create what a new file needs; the system attrs, indexes and views an older one lacks."""
     writer.run("BEGIN IMMEDIATE")
     try:
         if not writer.rows("SELECT 1 FROM sqlite_schema WHERE name = '_attrs'"):
+            if not can_create:
+                raise _unusable("without anything in it, as when it was copied without its -wal")
             writer.run(attr_rows.CREATE)
             writer.run(log.CREATE)
             writer.run(log.CREATE_INDEX)
