@@ -15,12 +15,14 @@ Raise nearest to the cause; caught in two places only: `api.middleware` and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 
 from trice import limits
 from trice.protocol.errors import CODES, Kind
+
+E = TypeVar("E", bound=Exception)
 
 
 class TriceError(Exception):
@@ -166,3 +168,10 @@ def no_record(record_type: str, told: str, args: Mapping[str, Any] | None = None
 def not_built(feature: str) -> InvalidInput:
     """Say plainly that `feature` does not exist in this version."""
     return InvalidInput("not-built", f"{feature} is not built yet in this version of trice.")
+
+
+def without_traceback(failure: E) -> E:
+    """A refusal as its sender is told it. The frames of its traceback would hold what was refused,
+    and be held by it, until a collection: a thousand refused messages of 8 MB are 8 GB by then."""
+    failure.__context__ = None
+    return failure.with_traceback(None)

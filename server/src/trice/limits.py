@@ -131,6 +131,14 @@ SESSION_TURN_OVERHEAD_BYTES = 128
 """Messages of one session that are handled in one turn of the event loop, each with this much more:
 some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
 
+QUERIES_BYTES_MAX = 256 * 1024 * 1024
+QUERIES_BYTES_PER_ADDRESS_MAX = 64 * 1024 * 1024
+"""The live queries of all sessions as JSON, all together and of one network address; in memory they
+are two to five times as large. More: `parameter-limit-exceeded`."""
+
+SESSION_QUERIES_FREE_BYTES = 16 * 1024
+"""As much of each session is not counted there: a screen of an app asks a tenth of it."""
+
 SESSION_OWED_BYTES_MAX = 4 * 1024 * 1024
 SESSION_OWED_OVERHEAD_BYTES = 200
 """Event ids of add-query messages that wait for their answer, each with this much more: 20,000 of
@@ -556,6 +564,7 @@ assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
 assert QUERY_BYTES_MAX < SESSION_QUERIES_BYTES_MAX
+assert SESSION_QUERIES_BYTES_MAX < QUERIES_BYTES_PER_ADDRESS_MAX < QUERIES_BYTES_MAX
 assert READER_THREADS_OF_NETWORK < READER_THREADS
 assert READS_WAITING_OF_NETWORK_MAX < READS_WAITING_MAX
 assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX

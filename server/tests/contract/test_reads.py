@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from support.attrs import committed, creating, entity, link
 from support.runtime import FakeRuntime
 from support.todos import Open, Run, insert, numbers
 from trice import limits
-from trice.errors import Unavailable
+from trice.errors import LimitExceeded, Unavailable
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
 from trice.store.tables import replace_attr
@@ -242,5 +244,30 @@ def test_list_of_ids_is_one_binding(run: Run) -> None:
         assert found(1, 3, 9) == [(3,)]
         assert found(2) == [(2,)]
         assert found() == []
+
+    run(scenario)
+
+
+@pytest.mark.rule("S170")
+def test_a_refused_read_holds_nothing(run: Run) -> None:
+    class Rows:
+        """What a read had found when it was refused."""
+
+    kept: list[weakref.ref[Rows]] = []
+
+    def refused(snapshot: Snapshot) -> None:
+        rows = Rows()
+        kept.append(weakref.ref(rows))
+        raise LimitExceeded("parameter-limit-exceeded", "Too many rows.")
+
+    async def scenario(engine: Engine, _: Open) -> None:
+        gc.disable()
+        try:
+            with pytest.raises(LimitExceeded):
+                await engine.read_on_thread(refused, timeout_ms=60_000)
+            await asyncio.sleep(0)
+            assert [rows() for rows in kept] == [None]
+        finally:
+            gc.enable()
 
     run(scenario)

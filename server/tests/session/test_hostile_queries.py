@@ -13,7 +13,9 @@ import orjson
 import pytest
 
 from support.loop_meter import metered
+from support.memory_client import MemoryClient
 from trice import limits
+from trice.identity import Identity
 
 CALLS_MAX = 100_000
 SQL_CHARS_MAX = limits.READ_STEPS_ON_LOOP // 2
@@ -166,5 +168,44 @@ def test_queries_of_a_session_are_bounded_in_bytes(play, monkeypatch):
             client.say("remove-query", q=asked(letter))
             await client.hear("remove-query-ok")
         assert client.session.state.queries_bytes == 0
+
+    play(scene)
+
+
+@pytest.mark.rule("P165")
+def test_the_queries_of_an_address_are_bounded(play, monkeypatch):
+    monkeypatch.setattr(limits, "SESSION_QUERIES_FREE_BYTES", 1_000)
+    monkeypatch.setattr(limits, "QUERIES_BYTES_PER_ADDRESS_MAX", 50_000)
+
+    def large(n):
+        return {"todos": {"$": {"where": {"title": f"{n}{'x' * 10_000}"}}}}
+
+    async def entered(stage, ip):
+        client = MemoryClient(stage.hub, Identity("guest", ip=ip))
+        client.say("init", **{"app-id": stage.app.id})
+        await client.hear("init-ok")
+        return client
+
+    async def scene(stage):
+        first, second = await entered(stage, "192.0.2.1"), await entered(stage, "192.0.2.1")
+        far = await entered(stage, "192.0.2.2")
+        for n in range(4):
+            first.say("add-query", q=large(n))
+            await first.hear("add-query-ok")
+        second.say("add-query", q={"todos": {}})
+        await second.hear("add-query-ok")
+        second.say("add-query", q=large(5))
+        await second.hear("add-query-ok")
+        second.say("add-query", q=large(6))
+        assert (await second.hear("error"))["type"] == "parameter-limit-exceeded"
+        far.say("add-query", q=large(7))
+        await far.hear("add-query-ok")
+        first.say("remove-query", q=large(0))
+        await first.hear("remove-query-ok")
+        second.say("add-query", q=large(6))
+        await second.hear("add-query-ok")
+        for client in (first, second, far):
+            client.hang_up()
+        assert stage.hub._queries._used == {}
 
     play(scene)

@@ -156,6 +156,7 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
             _run(session, subscription, raw)
         except BaseException:
             state.forget(subscription)
+            session.count_queries()
             raise
     else:
         asked = app.database.asked
@@ -175,6 +176,13 @@ def _check_room(session: Session, question: Question) -> None:
             "parameter-limit-exceeded",
             f"The live queries of a session may have {limits.SESSION_QUERIES_BYTES_MAX:,} bytes as"
             " JSON, all together; remove some first.",
+        )
+    if not session.count_queries(len(question.q_json)):
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The live queries of one network address may have"
+            f" {limits.QUERIES_BYTES_PER_ADDRESS_MAX:,} bytes as JSON, all together; remove some"
+            " first.",
         )
 
 
@@ -301,6 +309,7 @@ def remove_query(session: Session, message: up.RemoveQuery) -> None:
             removed = session.state.remove_query((shape, key))
             if removed is not None:
                 session.disconnect(removed)
+                session.count_queries()
     session.push(down.remove_query_ok(q_json, event_id=message.client_event_id))
 
 

@@ -50,6 +50,7 @@ class Hub:
         self._sessions: dict[SessionId, Session] = {}
         self._networks = Shares()
         self._unfinished = Shares()
+        self._queries = Shares()
         self._free_memory = free_memory
         self._ended = 0
         self._task: asyncio.Task[None] | None = None
@@ -80,6 +81,14 @@ class Hub:
             share=limits.UNFINISHED_BYTES_PER_ADDRESS_MAX,
         )
 
+    def _queries_of_session(self) -> Held:
+        """Counts the bytes of the live queries of one session."""
+        return Held(
+            self._queries,
+            total=limits.QUERIES_BYTES_MAX,
+            share=limits.QUERIES_BYTES_PER_ADDRESS_MAX,
+        )
+
     def open(self, socket: Socket, guest: Identity = GUEST) -> Session:
         """A connection was made.
 
@@ -94,6 +103,7 @@ class Hub:
             long_messages=self.long_messages,
             reader=worker,
             turns=self._turns,
+            make_held=self._queries_of_session,
             guest=guest,
         )
         self._sessions[session.id] = session

@@ -13,15 +13,13 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from trice import limits
-from trice.errors import TriceError
+from trice.errors import TriceError, without_traceback
 from trice.runtime import Runtime
 from trice.session.socket import MustClose
 from trice.shares import ALL, Shares
-
-E = TypeVar("E", bound=Exception)
 
 
 class LongMessage:
@@ -186,13 +184,6 @@ def _caught(read: Callable[[], Any]) -> Any:
         return without_traceback(failure)
     except Exception as failure:
         return failure
-
-
-def without_traceback(failure: E) -> E:
-    """A refusal as its sender is told it. The frames of its traceback would hold the message, and
-    be held by it, until a collection: a thousand refused messages of 8 MB are 8 GB by then."""
-    failure.__context__ = None
-    return failure.with_traceback(None)
 
 
 def _nothing(*_: Any) -> None:

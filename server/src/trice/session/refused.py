@@ -27,6 +27,13 @@ _TAIL_BYTES: Final = 1_024
 _PATH_SHOWN: Final = 8
 
 
+_ECHO_BYTES: Final = {
+    "op": limits.NAME_BYTES_MAX,
+    "client-event-id": limits.ERROR_ECHO_BYTES_MAX,
+}
+"""Longer ones are not repeated in `original-event`; the event id still is in the answer itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """The readable part of a message.
@@ -53,7 +60,7 @@ class Outline:
         """`original-event`: what tells the client which of its messages failed."""
         parts = []
         for name in ("op", "client-event-id"):
-            if self.text(name) is not None:
+            if self.text(name) is not None and len(self.members[name]) <= _ECHO_BYTES[name]:
                 parts.append(b'"%b":%b' % (name.encode(), self.members[name]))
         q = self.members.get("q")
         if q is not None and len(q) <= limits.ERROR_ECHO_QUERY_BYTES_MAX:

@@ -39,6 +39,7 @@ from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.shares import Held
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -80,7 +81,9 @@ class Session:
         "_is_reading",
         "_long",
         "_long_messages",
+        "_make_held",
         "_pauses",
+        "_queries",
         "_reader",
         "_spent_bytes",
         "_tasks",
@@ -115,6 +118,7 @@ class Session:
         long_messages: LongMessages,
         reader: Reader,
         turns: LoopTurns,
+        make_held: Callable[[], Held],
         guest: Identity = GUEST,
     ) -> None:
         self.id = SessionId(new_uuid(runtime))
@@ -146,6 +150,9 @@ class Session:
         self._is_reading = False
         self._pauses = 0
         self._turns = turns
+        # What its queries take of the bounds of its address; few sessions ask for so much.
+        self._make_held = make_held
+        self._queries: Held | None = None
         self._turn = -1
         self._spent_bytes = 0
         self._waits_for_turn = False
@@ -226,6 +233,8 @@ class Session:
         if self.state.phase is Phase.CLOSED:
             return
         subscriptions = self.state.end()
+        if self._queries is not None:
+            self._queries.note(0, self._queries.network)
         self.outbox.close()
         self.socket = ENDED
         for task in self._tasks:
@@ -365,6 +374,27 @@ class Session:
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
             )
+
+    def count_queries(self, more_bytes: int = 0) -> bool:
+        """Note how many bytes the live queries of this session have.
+
+        more_bytes  of one that is to be added
+        returns     whether that is within the bounds of its address and of all; else nothing was
+                    noted
+        """
+        amount = self.state.queries_bytes + more_bytes - limits.SESSION_QUERIES_FREE_BYTES
+        held = self._queries
+        if held is None:
+            if amount <= 0:
+                return True
+            held = self._make_held()
+        amount = max(amount, 0)
+        network = network_of(self.guest.ip) or None
+        if not held.has_room(amount - held.amount, network):
+            return False
+        held.note(amount, network)
+        self._queries = held if amount else None
+        return True
 
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed."""

@@ -15,12 +15,11 @@ import msgspec
 import orjson
 
 from trice import limits
-from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, invalid
+from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, invalid, without_traceback
 from trice.protocol import up
 from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session import handlers
 from trice.session.incoming import Incoming, Letter, TooBig
-from trice.session.long_messages import without_traceback
 from trice.session.refused import Outline, outline
 from trice.session.session import Session
 from trice.session.weigh import check_weight

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from trice import limits
 from trice.catalog.catalog import Catalog
-from trice.errors import Unavailable
+from trice.errors import TriceError, Unavailable, without_traceback
 from trice.identity import SERVER, Asker
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
@@ -214,6 +214,8 @@ class Readers:
         connection.interrupt_when(is_over, steps=_STEPS_PER_LOOK)
         try:
             return work(snapshot)
+        except TriceError as failure:
+            raise without_traceback(failure)  # noqa: B904 (it is the failure itself)
         finally:
             connection.interrupt_when(None)
 
