@@ -701,6 +701,9 @@ EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR = 1_000
 """Throw-away apps made from one network address, 0.3 MB of disk each; test suites make hundreds.
 More: `rate-limited`."""
 
+EPHEMERAL_ATTRS_A_TOKEN = 50
+"""Attrs of its schema for which such an app counts as one more; an indexed one takes 7 kB."""
+
 APP_TITLE_CHARS_MAX = 200
 """Title of an app; it stands in the subject of e-mails. Longer: `param-malformed`."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from support.sign_in import SignIns, problem
 from trice import auth_limits, limits
+from trice.auth.throttle import Throttle
 from trice.mail import Message, build
 
 ANN = "ann@example.com"
@@ -209,14 +210,29 @@ def test_throw_away_apps_are_limited_per_network_address(play):
     async def scene(stage):
         throttle = stage.apps.buckets
         assert throttle is not None
-        from trice.auth.throttle import Throttle
-
         counting = Throttle(stage.apps.buckets, stage.runtime)
         for _ in range(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR):
             counting.new_app("127.0.0.1")
         answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})
         assert (answer.status, answer.json()["type"]) == (429, "rate-limited")
         stage.runtime.advance(3_600_000)
+        answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})
+        assert answer.status == 200
+
+    play(scene)
+
+
+@pytest.mark.rule("H26")
+def test_a_throw_away_app_counts_by_its_schema(play):
+    async def scene(stage):
+        attrs = {f"a{n}": {"valueType": "string"} for n in range(limits.EPHEMERAL_ATTRS_A_TOKEN)}
+        body = {"title": "x", "schema": {"entities": {"todos": {"attrs": attrs}}}}
+        counting = Throttle(stage.apps.buckets, stage.runtime)
+        for _ in range(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR - 3):
+            counting.new_app("127.0.0.1")
+        for status in (200, 429):
+            answer = await stage.ask("POST", "/dash/apps/ephemeral", body)
+            assert answer.status == status
         answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})
         assert answer.status == 200
 

@@ -39,7 +39,7 @@ async def create_ephemeral(request: Request) -> Response:
         accepted = f"a string of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
         raise malformed("body", "title", given=title, accepted=accepted)
     rules, warnings = _rules_in(body.get("rules"))
-    throttle_of(request).new_app(guest_of(request).ip)
+    throttle_of(request).new_app(guest_of(request).ip, attrs=_attrs_in(body.get("schema")))
     asker = asker_of(request, "")
     app, token = await apps.create(
         title=title.strip(),
@@ -67,6 +67,14 @@ async def get_ephemeral(request: Request) -> Response:
     if row.expires_ms is None:
         raise no_record("app", "There is no throw-away app with this id.", {"app-id": app_id})
     return json_response({"app": _row(row), "expires_ms": row.expires_ms})
+
+
+def _attrs_in(schema: Any) -> int:
+    """How many attrs a schema declares, as far as it is one; what is wrong is told later."""
+    entities = schema.get("entities") if isinstance(schema, dict) else None
+    members = entities.values() if isinstance(entities, dict) else ()
+    declared = (member.get("attrs") for member in members if isinstance(member, dict))
+    return sum(len(attrs) for attrs in declared if isinstance(attrs, dict))
 
 
 def _rules_in(given: Any) -> tuple[Any, list[dict[str, Any]]]:

@@ -73,29 +73,36 @@ class Throttle:
         problem = "Too many tokens checked from this network address."
         self.take_network("token-check", ip, _TOKEN_CHECKS, problem)
 
-    def new_app(self, ip: str) -> None:
-        """Count a throw-away app made from a network address."""
-        problem = "Too many throw-away apps made from this network address."
-        self.take_network("ephemeral-app", ip, _EPHEMERAL_APPS, problem)
+    def new_app(self, ip: str, *, attrs: int = 0) -> None:
+        """Count a throw-away app made from a network address, by what its schema takes of disk.
 
-    def take_network(self, kind: str, ip: str, rate: RateLimit, problem: str) -> None:
+        attrs   that its schema declares
+        """
+        problem = "Too many throw-away apps made from this network address."
+        tokens = 1 + attrs // limits.EPHEMERAL_ATTRS_A_TOKEN
+        self.take_network("ephemeral-app", ip, _EPHEMERAL_APPS, problem, tokens=tokens)
+
+    def take_network(
+        self, kind: str, ip: str, rate: RateLimit, problem: str, *, tokens: int = 1
+    ) -> None:
         """Count one try from a network address, and from the site around it. Raises as `take`."""
-        self.take((kind, network_of(ip)), rate, problem)
+        self.take((kind, network_of(ip)), rate, problem, tokens=tokens)
         site = site_of(ip)
         if site is not None:
             factor = limits.IPV6_SITE_FACTOR
             wide = replace(
                 rate, capacity=rate.capacity * factor, refill_amount=rate.refill_amount * factor
             )
-            self.take((kind, site), wide, problem)
+            self.take((kind, site), wide, problem, tokens=tokens)
 
-    def take(self, key: Hashable, rate: RateLimit, problem: str) -> None:
+    def take(self, key: Hashable, rate: RateLimit, problem: str, *, tokens: int = 1) -> None:
         """Count one try of `key`.
 
+        tokens    as many tries as it counts for
         problem   the sentence a refusal begins with
         raises    LimitExceeded with hint {"retry-at", "retry-after" (ms), "remaining-tokens"}
         """
-        refusal = self.buckets.take(key, (rate,))
+        refusal = self.buckets.take(key, (rate,), tokens)
         if refusal is None:
             return
         assert refusal.retry_at_ms is not None, "one token fits into every bucket"
