@@ -212,7 +212,7 @@ HTTP_UNREAD_FREE_BYTES = 64 * 1024
 """As much of each is not counted."""
 
 SESSIONS_MAX = 20_000
-SESSIONS_PER_ADDRESS_MAX = 10_000
+SESSIONS_PER_ADDRESS_MAX = 15_000
 """Sessions open at once, 20 kB each, and those of one network address. More: 503."""
 
 STOP_GRACE_MS = 5_000
@@ -511,8 +511,10 @@ DESCRIPTORS_WANTED = 65_536
 """Descriptors that a server asks the system for when it starts; it takes what it may have."""
 
 DESCRIPTORS_FOR_APPS = 0.5
-"""Share of them that databases may use. The rest is for connections, so that the server can always
-be spoken to. Beyond: `overloaded`."""
+DESCRIPTORS_FOR_APPS_OF_MANY = 0.3
+"""Share of them that databases may use: half while that is less than APPS_OPEN_MAX of them need,
+then less. The rest is for connections, so that the server can always be spoken to. Beyond:
+`overloaded`."""
 
 DESCRIPTORS_SPARE = 64
 """Of the rest, those kept from connections for the log, the registry and what starting opened; a

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from trice import limits
 from trice.api.bounded_http import make_http_class
-from trice.api.connections import Connections
+from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.apps.data_dir import claim_data_dir
@@ -259,5 +259,4 @@ def take_descriptors() -> int:
 
 def files_for_apps(descriptors: int) -> int:
     """How many databases may be open in a process with so many descriptors; at least one."""
-    share = int(descriptors * limits.DESCRIPTORS_FOR_APPS)
-    return max(share // limits.APP_FILE_DESCRIPTORS, 1)
+    return max(descriptors_for_apps(descriptors) // limits.APP_FILE_DESCRIPTORS, 1)

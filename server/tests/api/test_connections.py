@@ -363,7 +363,8 @@ def test_a_body_that_the_server_does_not_read_yet_is_not_late():
     [
         (256, (96, 16)),
         (1_024, (384, 64)),
-        (100_000, (49_680, 256)),
+        (20_000, (13_680, 256)),
+        (100_000, (69_680, 256)),
         (resource.RLIM_INFINITY, (24_000, 256)),
     ],
 )

@@ -54,6 +54,13 @@ class Connection(Protocol):
         ...
 
 
+def descriptors_for_apps(allowed: int) -> int:
+    """How many of the descriptors that a process has are for databases."""
+    needed = limits.APPS_OPEN_MAX * limits.APP_FILE_DESCRIPTORS
+    few = min(int(allowed * limits.DESCRIPTORS_FOR_APPS), needed)
+    return max(few, int(allowed * limits.DESCRIPTORS_FOR_APPS_OF_MANY))
+
+
 def descriptors_for_sockets() -> tuple[int, int]:
     """How many connections may be open, and how many beyond those until they are told that they are
     too many: what the system allows, but for databases and the log."""
@@ -61,7 +68,7 @@ def descriptors_for_sockets() -> tuple[int, int]:
     if allowed == resource.RLIM_INFINITY:
         most = limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
         return most, limits.HTTP_EXTRA_CONNECTIONS_MAX
-    of_apps = int(allowed * limits.DESCRIPTORS_FOR_APPS)
+    of_apps = descriptors_for_apps(allowed)
     extra = min(allowed // 16, limits.HTTP_EXTRA_CONNECTIONS_MAX)
     return allowed - of_apps - min(allowed // 16, limits.DESCRIPTORS_SPARE) - extra, extra
 
