@@ -19,8 +19,11 @@ import msgspec
 
 from trice.protocol.ids import EventId
 
-_DIGEST_BYTES: Final = 16
-_CALLER_BYTES: Final = 8
+_STEPS_BYTES: Final = 8
+_CALLER_BYTES: Final = 4
+"""Of the digests: nobody but the caller with that very event id can meet a collision, and each byte
+is written twice, to the log and to its index."""
+_EVENT_ID_BYTES: Final = 16
 _EVENT_ID_CHARS_KEPT: Final = 64
 """Of a longer one the digest of the whole stands for the rest: the log is not the place for it."""
 # Keys sorted: a client that keeps a mutation may send its objects in another order.
@@ -42,16 +45,16 @@ def digest_steps(tx_steps: Any) -> str:
         encoded = _ENCODER.encode(tx_steps)
     except (OverflowError, ValueError, RecursionError):
         encoded = _as_json(tx_steps)
-    return _digest(encoded, _DIGEST_BYTES)
+    return _digest(encoded, _STEPS_BYTES)
 
 
 def replay_key(event_id: EventId, caller: str, digest: str) -> EventId:
-    """The id by which the log knows a mutation: `<event id>.<caller><steps>`, 48 hex digits.
+    """The id by which the log knows a mutation: `<event id>.<caller><steps>`, 24 hex digits.
 
     caller   the name of the identity
     """
     if len(event_id) > _EVENT_ID_CHARS_KEPT:
-        whole = _digest(event_id.encode(), _DIGEST_BYTES)
+        whole = _digest(event_id.encode(), _EVENT_ID_BYTES)
         event_id = EventId(f"{event_id[:_EVENT_ID_CHARS_KEPT]}.{whole}")
     return EventId(f"{event_id}.{_caller_digest(caller)}{digest}")
 
