@@ -60,7 +60,9 @@ def environment() -> dict[str, str]:
     compiling = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # The bench measures what a server can do, not what a throw-away app may.
     compiling.setdefault("TRICE_EPHEMERAL_QUOTAS", "0")
-    subprocess.run([sys.executable, "-c", "import trice.cli.serve, trice.server"], env=compiling, check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import trice.cli.serve, trice.server"], env=compiling, check=True
+    )
     return compiling
 
 
