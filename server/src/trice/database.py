@@ -46,6 +46,7 @@ from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
 from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -146,6 +147,7 @@ class Database:
         schema: Any = None,
         can_create: bool = True,
         quota: Quota | None = None,
+        loop_reads: LoopReads | None = None,
     ) -> Database:
         """Open the app's file, or make it.
 
@@ -154,7 +156,8 @@ class Database:
         buckets  of the process; None: its own
         slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        can_create, quota, raises   as `SqliteEngine.open`; InvalidInput when the schema is wrong
+        can_create, quota, loop_reads, raises   as `SqliteEngine.open`; InvalidInput when the schema
+                 is wrong
         """
         engine = await asyncio.to_thread(
             SqliteEngine.open,
@@ -163,6 +166,7 @@ class Database:
             system_attrs=system_attrs(),
             can_create=can_create,
             quota=quota,
+            loop_reads=loop_reads,
         )
         database = cls(
             engine,

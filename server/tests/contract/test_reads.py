@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -269,5 +270,28 @@ def test_a_refused_read_holds_nothing(run: Run) -> None:
             assert [rows() for rows in kept] == [None]
         finally:
             gc.enable()
+
+    run(scenario)
+
+
+@pytest.mark.rule("S171")
+def test_reads_that_come_at_once_share_the_turn_of_the_loop(run: Run) -> None:
+    async def scenario(engine: Engine, _: Open) -> None:
+        ran_on: list[bool] = []
+        loop_thread = threading.get_ident()
+
+        def work(snapshot: Snapshot) -> None:
+            ran_on.append(threading.get_ident() == loop_thread)
+            snapshot.spend(limits.READ_STEPS_ON_LOOP // 2)
+
+        asker = ("192.0.2.1", "guest")
+        for _turn in range(2):
+            ran_on.clear()
+            reads = [engine.read(work, timeout_ms=60_000, asker=asker) for _ in range(10)]
+            await asyncio.gather(*reads)
+            assert sorted(ran_on) == [False] * 8 + [True] * 2
+        ran_on.clear()
+        await asyncio.gather(*(engine.read(work, timeout_ms=60_000) for _ in range(10)))
+        assert all(ran_on), "what the server itself looks up waits for nobody"
 
     run(scenario)

@@ -32,6 +32,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
+from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota
 
 logger: Final = logging.getLogger("trice.apps")
@@ -124,6 +125,7 @@ class Apps:
         self._files_max = files_max
         self._has_quotas = has_quotas
         self.buckets = Buckets(runtime)
+        self._loop_reads = LoopReads()
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
         # In the order they were used last; throw-away ones that nobody uses are there too.
@@ -415,6 +417,7 @@ class Apps:
             schema=schema,
             can_create=is_new,
             quota=_ephemeral_quota() if is_bounded else None,
+            loop_reads=self._loop_reads,
         )
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:

@@ -24,6 +24,7 @@ from trice.store.commit import Commit
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite.connection import FORMAT, Connection, Role
+from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota, Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.write_ahead import is_log_damaged
@@ -47,7 +48,13 @@ class SqliteEngine:
     """
 
     def __init__(
-        self, path: str, writer: Connection, *, runtime: Runtime, quota: Quota | None
+        self,
+        path: str,
+        writer: Connection,
+        *,
+        runtime: Runtime,
+        quota: Quota | None,
+        loop_reads: LoopReads,
     ) -> None:
         """Use `SqliteEngine.open`."""
         self.dialect: Dialect = SqliteDialect()
@@ -66,7 +73,9 @@ class SqliteEngine:
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
         self._readers = Readers(path, runtime)
+        self._loop_reads = loop_reads
         self._steps_left = limits.READ_STEPS_ON_LOOP
+        self._steps_taken = 0
         self._is_pinned = False
         self._settled = asyncio.Event()
         self._is_closed = False
@@ -80,12 +89,14 @@ class SqliteEngine:
         system_attrs: Iterable[Attr] = (),
         can_create: bool = True,
         quota: Quota | None = None,
+        loop_reads: LoopReads | None = None,
     ) -> SqliteEngine:
         """Open the file, or create it.
 
         system_attrs  attrs every app has; the ones the file lacks are added to it
         can_create    False: the file must be there, and hold an app
         quota         how much it may hold; None: what the disk takes
+        loop_reads    of the process; None: its own
         raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
                       server does not know
         cost          1 ms for an existing file, 10 for a new one; up to 1 s for one of an older
@@ -96,7 +107,13 @@ class SqliteEngine:
         writer = Connection(str(path), Role.WRITER, can_create=can_create)
         try:
             _prepare(writer, runtime, system_attrs, can_create=can_create)
-            engine = cls(str(path), writer, runtime=runtime, quota=quota)
+            engine = cls(
+                str(path),
+                writer,
+                runtime=runtime,
+                quota=quota,
+                loop_reads=loop_reads or LoopReads(),
+            )
             writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
             return engine
         except BaseException:
@@ -126,6 +143,7 @@ class SqliteEngine:
         try:
             return work(snapshot)
         finally:
+            self._steps_taken = limits.READ_STEPS_ON_LOOP - self._steps_left
             self._steps_left = limits.READ_STEPS_ON_LOOP
             if not self._is_pinned:
                 reader.run("END")
@@ -133,11 +151,15 @@ class SqliteEngine:
     async def read(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
     ) -> T:
-        """See `engine.Engine.read`."""
-        try:
-            return self.read_now(work)
-        except ReadTooLong:
-            return await self.read_on_thread(work, timeout_ms=timeout_ms, asker=asker)
+        """See `engine.Engine.read`. What the server itself looks up always runs at once."""
+        if asker is SERVER or self._loop_reads.has_room():
+            try:
+                return self.read_now(work)
+            except ReadTooLong:
+                pass
+            finally:
+                self._loop_reads.spend(self._steps_taken)
+        return await self.read_on_thread(work, timeout_ms=timeout_ms, asker=asker)
 
     async def read_on_thread(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER

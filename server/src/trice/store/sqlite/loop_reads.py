@@ -1,0 +1,35 @@
+"""What reads take of one turn of the event loop, all databases of a process together.
+
+A hundred requests that arrive at once are a hundred reads in one turn, each short enough for the
+loop, and together a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from trice import limits
+
+
+class LoopReads:
+    """Holds the steps that reads took in this turn, and knows when it ends."""
+
+    __slots__ = ("_is_open", "_steps")
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._is_open = False
+
+    def has_room(self) -> bool:
+        """Whether this turn may run another read; else it is one for a thread."""
+        if not self._is_open:
+            self._is_open, self._steps = True, 0
+            asyncio.get_running_loop().call_soon(self._end)
+        return self._steps < limits.READ_STEPS_ON_LOOP
+
+    def spend(self, steps: int) -> None:
+        """A read of this turn took so many."""
+        self._steps += steps
+
+    def _end(self) -> None:
+        self._is_open = False
