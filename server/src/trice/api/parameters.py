@@ -52,12 +52,15 @@ def flag_in(values: Values, key: str) -> bool:
     raise malformed("body", key, given=brief(given), accepted="true or false")
 
 
-def email_in(values: Values, key: str, *, place: str = "body") -> str:
-    """A required e-mail address: trimmed, in lower case."""
-    found = find_email_in(values, key, place=place)
+def _present(found: str | None, key: str, *, place: str) -> str:
     if found is None:
         raise missing(place, key)
     return found
+
+
+def email_in(values: Values, key: str, *, place: str = "body") -> str:
+    """A required e-mail address: trimmed, in lower case."""
+    return _present(find_email_in(values, key, place=place), key, place=place)
 
 
 def find_email_in(values: Values, key: str, *, place: str = "body") -> str | None:
@@ -73,10 +76,7 @@ def find_email_in(values: Values, key: str, *, place: str = "body") -> str | Non
 
 def uuid_in(values: Values, key: str, *, place: str = "body") -> str:
     """A required uuid: trimmed, in lower case."""
-    found = find_uuid_in(values, key, place=place)
-    if found is None:
-        raise missing(place, key)
-    return found
+    return _present(find_uuid_in(values, key, place=place), key, place=place)
 
 
 def find_uuid_in(values: Values, key: str, *, place: str = "body") -> str | None:
