@@ -19,7 +19,7 @@ from trice.errors import InvalidInput, LimitExceeded, PermissionDenied
 from trice.identity import ADMIN, GUEST, Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rules.document import Rules
-from trice.rules.testing import id_of
+from trice.rules.explain.testing import id_of
 
 ANN = "aaaaaaaa-0000-4000-8000-000000000001"
 MINE = "bbbbbbbb-0000-4000-8000-000000000001"

@@ -20,7 +20,7 @@ from support.serving import TRICE, serving
 from trice.cli.main import main
 from trice.cli.rule_suite import run_suite
 from trice.cli.serve import serve
-from trice.rules.testing import parse_suite
+from trice.rules.explain.testing import parse_suite
 from trice.runtime import SystemRuntime
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -118,7 +118,7 @@ OAUTH_FORM_BYTES_MAX = 64 * 1024
 OAUTH_FORM_FIELDS_MAX = 50
 """Fields of such a form. More: refused."""
 
-OAUTH_CALLS_PER_ADDRESS = 300
+OAUTH_CALLS_OF_NETWORK = 300
 OAUTH_CALLS_PERIOD_MS = 600_000
 """Requests of one network address to the OAuth routes. More: `rate-limited`."""
 
@@ -182,11 +182,11 @@ MAGIC_CODES_PER_EMAIL_MAX = 5
 MAGIC_CODES_READ_MAX = 1_000
 """Codes of one address that are looked at; only imported data can hold so many."""
 
-SIGN_INS_PER_ADDRESS_PER_HOUR = 600
+SIGN_INS_OF_NETWORK_PER_HOUR = 600
 """Codes asked for, codes tried and guests made (each counted for itself) from one network address:
 an office behind one router passes, a script does not. More: `rate-limited`."""
 
-TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE = 12_000
+TOKEN_CHECKS_OF_NETWORK_PER_MINUTE = 12_000
 """Refresh tokens looked up or signed out from one network address: a web server asks for each page
 it renders. More: `rate-limited`."""
 

@@ -19,33 +19,33 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
-from trice.identity import ADMIN, Asker, Identity
+from trice.identity import ADMIN, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
+from trice.live.index.derive import read_set
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
 from trice.live.planner import Asked, Planner
-from trice.live.reads import read_set
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
 from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Judge, Meter
-from trice.rules.reads import RuledVisibility
 from trice.rules.rights import Rights
+from trice.rules.visible import RuledVisibility
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
-from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.log import load_last_tx
 from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota
 from trice.transact.admin import expand_admin_steps
@@ -256,7 +256,7 @@ class Database:
     async def _read(self, work: Callable[[Snapshot], T], identity: Identity) -> T:
         """Run `work` on a snapshot: here if it is short, else in the turn of `identity`."""
         timeout_ms = limits.ADMIN_READ_TIMEOUT_MS
-        return await self._engine.read(work, timeout_ms=timeout_ms, asker=identity.asker)
+        return await self._engine.read(work, timeout_ms=timeout_ms, turn_key=identity.turn_key)
 
     def _timed_answer(
         self, source: Any, identity: Identity, snapshot: Snapshot, encode: Callable[[Tree], T]
@@ -294,7 +294,7 @@ class Database:
 
         digest   of the steps, where whoever read them knows that they are long (`replay`)
         """
-        is_admin, asker = identity.is_admin, identity.asker
+        is_admin, turn_key = identity.is_admin, identity.turn_key
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
         if event_id is not None:
             event_id = replay_key(event_id, identity.name, digest or digest_steps(tx_steps))
@@ -308,11 +308,13 @@ class Database:
                 ),
                 event_id=event_id,
                 is_long=True,
-                asker=asker,
+                turn_key=turn_key,
             )
         steps = parse_steps(tx_steps, is_admin=is_admin)
         return self._engine.submit(
-            self._applying(lambda _: steps, identity, event_id), event_id=event_id, asker=asker
+            self._applying(lambda _: steps, identity, event_id),
+            event_id=event_id,
+            turn_key=turn_key,
         )
 
     async def transact_admin(
@@ -340,7 +342,7 @@ class Database:
         return await self._engine.write(
             self._applying(expand, identity, None, is_long=is_long_work),
             is_long=is_long_work,
-            asker=identity.asker,
+            turn_key=identity.turn_key,
         )
 
     async def look(self, work: Callable[[Look], T]) -> T:
@@ -375,16 +377,18 @@ class Database:
         await self._engine.write(write)
         return results[-1]
 
-    async def read_on_thread(self, work: Callable[[Snapshot], T], *, asker: Asker) -> T:
+    async def read_on_thread(self, work: Callable[[Snapshot], T], *, turn_key: TurnKey) -> T:
         """Run `work` on a snapshot, on a reader thread: for reads that explain themselves."""
         return await self._engine.read_on_thread(
-            work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, asker=asker
+            work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, turn_key=turn_key
         )
 
-    async def write_on_thread(self, work: Callable[[WriteTx], Commit], *, asker: Asker) -> TxId:
+    async def write_on_thread(
+        self, work: Callable[[WriteTx], Commit], *, turn_key: TurnKey
+    ) -> TxId:
         """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
         the transaction. For writes that explain themselves."""
-        return await self._engine.write(work, is_long=True, asker=asker)
+        return await self._engine.write(work, is_long=True, turn_key=turn_key)
 
     async def add_schema(self, schema: Any) -> None:
         """Add what a schema document declares and the app does not have yet."""

@@ -19,11 +19,13 @@ from trice.errors import PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import TxId
 from trice.query.encode import AnswerSize, nested_json
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.rate_limit import Buckets
-from trice.rules.check_results import (
+from trice.rules.demands import Demands
+from trice.rules.document import Rules
+from trice.rules.explain.results import (
     Check,
     Judgement,
     Traces,
@@ -31,12 +33,10 @@ from trice.rules.check_results import (
     query_checks,
     write_checks,
 )
-from trice.rules.document import Rules
-from trice.rules.explain import json_of
+from trice.rules.explain.why import json_of
 from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller
-from trice.rules.questions import Questions
-from trice.rules.reads import RuledVisibility
+from trice.rules.visible import RuledVisibility
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.commit import Commit
@@ -180,7 +180,7 @@ class Explainer:
             result_json = nested_json(tree, is_inferring=is_inferring, spend=spend)
             return DebuggedQuery(result_json, checks)
 
-        return await self._database.read_on_thread(work, asker=self._identity.asker)
+        return await self._database.read_on_thread(work, turn_key=self._identity.turn_key)
 
     async def transact(
         self, steps: Any, *, throw_on_missing_attrs: bool = False, may_commit: bool = False
@@ -203,7 +203,7 @@ class Explainer:
                 caller = Caller(self._identity, params, is_detailed=True)
                 return self._judge(caller, statements, catalog, judgements)
 
-            checks = WriteChecks(Questions(self.rules, has_all=True), make_judge, recorder=recorder)
+            checks = WriteChecks(Demands(self.rules, has_all=True), make_judge, recorder=recorder)
 
             def outcome() -> DebuggedTransaction:
                 found = write_checks(recorder, judgements, self.rules)
@@ -237,7 +237,7 @@ class Explainer:
             return commit
 
         try:
-            tx = await self._database.write_on_thread(work, asker=self._identity.asker)
+            tx = await self._database.write_on_thread(work, turn_key=self._identity.turn_key)
         except _Undone as undone:
             return undone.outcome
         return replace(outcomes[-1], tx=tx)

@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from trice.protocol.ids import EntityId, uuid_text
 
-Asker = tuple[str, str]
+TurnKey = tuple[str, str]
 """A network, and who asks from there. Anybody can be many in one network; few have many."""
 
-SERVER: Final[Asker] = ("server", "")
+SERVER: Final[TurnKey] = ("server", "")
 """The server itself, for its own sake."""
 
 
@@ -43,7 +43,7 @@ class Identity:
         return self.kind if self.user_id is None else f"user:{uuid_text(self.user_id)}"
 
     @property
-    def asker(self) -> Asker:
+    def turn_key(self) -> TurnKey:
         """Whose turn its long work takes."""
         return ("admin", "") if self.is_admin else (network_of(self.ip), self.name)
 

@@ -132,7 +132,7 @@ SESSION_TURN_OVERHEAD_BYTES = 128
 some 170 short ones, 4 ms. The others wait for the next turns, and the socket is not read."""
 
 QUERIES_BYTES_MAX = 256 * 1024 * 1024
-QUERIES_BYTES_PER_ADDRESS_MAX = 64 * 1024 * 1024
+QUERIES_BYTES_OF_NETWORK_MAX = 64 * 1024 * 1024
 """The live queries of all sessions as JSON, all together and of one network address; in memory they
 are two to five times as large. More: `parameter-limit-exceeded`."""
 
@@ -184,7 +184,7 @@ HTTP_CONNECTIONS_MAX = 4_000
 """HTTP connections open at once, event streams included, WebSockets not. One more closes an idle
 one; if none is idle, it is answered 503 but for /health."""
 
-HTTP_CONNECTIONS_PER_ADDRESS_MAX = 500
+HTTP_CONNECTIONS_OF_NETWORK_MAX = 500
 """Those of one network address, an office behind a router with six for each browser. Not behind
 `--trusted-proxies`: the proxy has them all."""
 
@@ -196,7 +196,7 @@ HTTP_PIPELINED_MAX = 16
 """Requests sent ahead on one connection that wait for earlier answers, 3 kB each. More: 503."""
 
 UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
-UNFINISHED_BYTES_PER_ADDRESS_MAX = 32 * 1024 * 1024
+UNFINISHED_BYTES_OF_NETWORK_MAX = 32 * 1024 * 1024
 """Bytes of requests that are not whole yet, all together and of one network address; and as many
 of WebSocket messages in fragments or parts. More: 503, or the socket closes with 1013."""
 
@@ -204,7 +204,7 @@ UNFINISHED_FREE_BYTES = 16 * 1024
 """As much of each is not counted: whatever others send, a small request gets through."""
 
 HTTP_UNREAD_BYTES_MAX = 256 * 1024 * 1024
-HTTP_UNREAD_BYTES_PER_ADDRESS_MAX = 128 * 1024 * 1024
+HTTP_UNREAD_BYTES_OF_NETWORK_MAX = 128 * 1024 * 1024
 """Bytes of answers that clients have not read, all together and of one network address. A large
 answer beyond: 503 in its place."""
 
@@ -212,7 +212,7 @@ HTTP_UNREAD_FREE_BYTES = 64 * 1024
 """As much of each is not counted."""
 
 SESSIONS_MAX = 20_000
-SESSIONS_PER_ADDRESS_MAX = 15_000
+SESSIONS_OF_NETWORK_MAX = 15_000
 """Sessions open at once, 20 kB each, and those of one network address. More: 503."""
 
 STOP_GRACE_MS = 5_000
@@ -546,10 +546,10 @@ EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
 EPHEMERAL_USERS_MAX = 200
 """Connections and requests that use a throw-away app at a time. More: `app-quota-exceeded`."""
 
-assert HTTP_CONNECTIONS_PER_ADDRESS_MAX < HTTP_CONNECTIONS_MAX
-assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_PER_ADDRESS_MAX < UNFINISHED_BYTES_MAX
-assert RESULT_BYTES_MAX < HTTP_UNREAD_BYTES_PER_ADDRESS_MAX < HTTP_UNREAD_BYTES_MAX
-assert SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
+assert HTTP_CONNECTIONS_OF_NETWORK_MAX < HTTP_CONNECTIONS_MAX
+assert MESSAGE_BYTES_MAX < UNFINISHED_BYTES_OF_NETWORK_MAX < UNFINISHED_BYTES_MAX
+assert RESULT_BYTES_MAX < HTTP_UNREAD_BYTES_OF_NETWORK_MAX < HTTP_UNREAD_BYTES_MAX
+assert SESSIONS_OF_NETWORK_MAX < SESSIONS_MAX
 assert 2 * QUERY_BINDINGS_MAX < QUERY_WEIGHT_MAX < MESSAGE_WEIGHT_MAX
 assert MESSAGE_BYTES_ON_LOOP <= MESSAGE_HEAD_BYTES < MESSAGE_BYTES_MAX < FRAME_BYTES_MAX
 assert PONG_BACKLOG_BYTES_MAX < OUTBOX_REFRESH_BYTES_MAX
@@ -566,7 +566,7 @@ assert TX_GROUP_MAX <= TX_QUEUE_MAX
 assert ATTRS_PER_NAMESPACE_MAX * 2 + 10 <= 2_000
 assert QUERY_IN_VALUES_MAX < QUERY_BINDINGS_MAX
 assert QUERY_BYTES_MAX < SESSION_QUERIES_BYTES_MAX
-assert SESSION_QUERIES_BYTES_MAX < QUERIES_BYTES_PER_ADDRESS_MAX < QUERIES_BYTES_MAX
+assert SESSION_QUERIES_BYTES_MAX < QUERIES_BYTES_OF_NETWORK_MAX < QUERIES_BYTES_MAX
 assert READER_THREADS_OF_NETWORK < READER_THREADS
 assert READS_WAITING_OF_NETWORK_MAX < READS_WAITING_MAX
 assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX
@@ -699,7 +699,7 @@ RULE_CASES_MAX = 5_000
 HINT_BYTES_MAX = 16 * 1024
 """A value in the `hint` of an error, as JSON. Larger: left out."""
 
-EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR = 1_000
+EPHEMERAL_APPS_OF_NETWORK_PER_HOUR = 1_000
 """Throw-away apps made from one network address, 0.3 MB of disk each; test suites make hundreds.
 More: `rate-limited`."""
 

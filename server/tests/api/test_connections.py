@@ -145,7 +145,7 @@ def test_who_never_asks_is_closed_as_who_asked():
 
 @pytest.mark.rule("H39")
 def test_at_its_share_a_network_loses_its_oldest_idle_connection(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 2)
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 2)
 
     async def scene(made):
         first, second, other = await made.client(), await made.client(), await made.client(OTHER)
@@ -175,14 +175,14 @@ def test_all_together_the_network_with_most_idle_ones_makes_room(monkeypatch):
 
 @pytest.mark.rule("H39", "H40")
 def test_beyond_the_bounds_only_health_is_answered(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 1)
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 1)
 
     async def scene(made):
         busy = await made.client()
         await says(made, busy, HEAD)
-        asker, other = await made.client(), await made.client(OTHER)
-        assert code(await asker.get("/admin/query")) == (503, "overloaded")
-        assert await asker.rest() == b""
+        turn_key, other = await made.client(), await made.client(OTHER)
+        assert code(await turn_key.get("/admin/query")) == (503, "overloaded")
+        assert await turn_key.rest() == b""
         assert b"200 OK" in await (await made.client()).get("/health")
         socket = await made.client()
         socket.say(HEAD + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
@@ -197,7 +197,7 @@ def test_beyond_the_bounds_only_health_is_answered(monkeypatch):
 
 @pytest.mark.rule("H40")
 def test_connections_beyond_the_bounds_are_few(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 1)
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 1)
     monkeypatch.setattr(limits, "HTTP_EXTRA_CONNECTIONS_MAX", 2)
 
     async def scene(made):
@@ -214,7 +214,7 @@ def test_connections_beyond_the_bounds_are_few(monkeypatch):
 
 @pytest.mark.rule("H41")
 def test_unfinished_requests_have_a_share_each_and_all_together(monkeypatch):
-    monkeypatch.setattr(limits, "UNFINISHED_BYTES_PER_ADDRESS_MAX", 100_000)
+    monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 100_000)
     monkeypatch.setattr(limits, "UNFINISHED_BYTES_MAX", 150_000)
 
     async def scene(made):
@@ -246,20 +246,20 @@ def test_unfinished_requests_have_a_share_each_and_all_together(monkeypatch):
 
 @pytest.mark.rule("H42")
 def test_an_answer_gives_way_when_too_much_is_unread(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_UNREAD_BYTES_PER_ADDRESS_MAX", 20_000_000)
+    monkeypatch.setattr(limits, "HTTP_UNREAD_BYTES_OF_NETWORK_MAX", 20_000_000)
 
     async def scene(made):
-        stuck, asker, other = await made.client(), await made.client(), await made.client(OTHER)
+        stuck, turn_key, other = await made.client(), await made.client(), await made.client(OTHER)
         stuck.say(b"GET /large/19000000 HTTP/1.1\r\nhost: x\r\norigin: https://a.b\r\n\r\n")
         await until(lambda: made.connections.unread_bytes > 5_000_000)
-        refused = await asker.get("/large/18000000")
+        refused = await turn_key.get("/large/18000000")
         assert code(refused) == (503, "overloaded")
         assert b"x-content-type-options: nosniff" in refused
-        assert b"200 OK" in await asker.get("/large/60000")
+        assert b"200 OK" in await turn_key.get("/large/60000")
         assert b"200 OK" in await other.get("/large/1000000")
         stuck.writer.transport.abort()
         await until(lambda: made.connections.unread_bytes == 0)
-        assert b"200 OK" in await asker.get("/large/18000000")
+        assert b"200 OK" in await turn_key.get("/large/18000000")
 
     run(scene)
 
@@ -294,8 +294,8 @@ def test_what_is_no_http_is_answered_and_not_logged(noise, caplog):
 
 @pytest.mark.rule("H41")
 def test_behind_a_proxy_shares_are_of_who_it_names(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 1)
-    monkeypatch.setattr(limits, "UNFINISHED_BYTES_PER_ADDRESS_MAX", 60_000)
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 1)
+    monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 60_000)
 
     async def scene(made):
         async def upload(forwarded):
@@ -328,7 +328,7 @@ def test_a_socket_too_many_is_told_so():
 
 @pytest.mark.rule("H39")
 def test_who_makes_room_does_not_stay_for_what_it_has_not_read(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_PER_ADDRESS_MAX", 1)
+    monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 1)
 
     async def scene(made):
         stuck = await made.client()
@@ -386,9 +386,9 @@ def test_silent_connections_beyond_the_bound_leave_descriptors_for_others(monkey
         assert len(made.connections) == room + extra
         for client in silent[:3]:
             assert await client.rest() == b""
-        asker = await made.client()
-        asker.say(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert (await asker.head()).startswith(b"HTTP/1.1 ")
+        turn_key = await made.client()
+        turn_key.say(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await turn_key.head()).startswith(b"HTTP/1.1 ")
         assert len(made.connections) <= room + extra
 
     run(scene)

@@ -211,7 +211,7 @@ def test_throw_away_apps_are_limited_per_network_address(play):
         throttle = stage.apps.buckets
         assert throttle is not None
         counting = Throttle(stage.apps.buckets, stage.runtime)
-        for _ in range(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR):
+        for _ in range(limits.EPHEMERAL_APPS_OF_NETWORK_PER_HOUR):
             counting.new_app("127.0.0.1")
         answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})
         assert (answer.status, answer.json()["type"]) == (429, "rate-limited")
@@ -228,7 +228,7 @@ def test_a_throw_away_app_counts_by_its_schema(play):
         attrs = {f"a{n}": {"valueType": "string"} for n in range(limits.EPHEMERAL_ATTRS_A_TOKEN)}
         body = {"title": "x", "schema": {"entities": {"todos": {"attrs": attrs}}}}
         counting = Throttle(stage.apps.buckets, stage.runtime)
-        for _ in range(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR - 3):
+        for _ in range(limits.EPHEMERAL_APPS_OF_NETWORK_PER_HOUR - 3):
             counting.new_app("127.0.0.1")
         for status in (200, 429):
             answer = await stage.ask("POST", "/dash/apps/ephemeral", body)

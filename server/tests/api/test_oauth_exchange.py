@@ -170,7 +170,7 @@ def test_sign_ins_never_finished_are_swept(play):
 @pytest.mark.rule("A116")
 def test_one_address_cannot_ask_for_ever(play, monkeypatch):
     async def scene(stage):
-        for _ in range(auth_limits.OAUTH_CALLS_PER_ADDRESS):
+        for _ in range(auth_limits.OAUTH_CALLS_OF_NETWORK):
             body = {"app_id": NOBODY, "client_name": "x", "id_token": "x"}
             answer = await stage.http.ask("POST", "/runtime/oauth/id_token", body)
             assert answer.json()["type"] == "record-not-found"

@@ -438,7 +438,7 @@ def test_who_compiles_much_makes_nobody_else_wait(play, monkeypatch):
     async def scene(stage):
         def save(who, name):
             document = {"who": {"n": name}}
-            work = stage.apps.compile_rules(document, is_open=True, asker=who)
+            work = stage.apps.compile_rules(document, is_open=True, turn_key=who)
             return asyncio.ensure_future(work)
 
         monkeypatch.setattr(Rules, "parse", held)
@@ -491,7 +491,7 @@ def test_warnings_are_looked_for_once(play, monkeypatch):
         third = await stage.apps.compile_rules(
             {"todos": {"allow": {"view": "1 == 1"}}}, is_open=True
         )
-        (told,) = await stage.apps.warnings(app, third, asker=("net", app_id))
+        (told,) = await stage.apps.warnings(app, third, turn_key=("net", app_id))
         assert "Nobody looked for warnings" in told["message"]
         stage.apps.give_back(app)
 

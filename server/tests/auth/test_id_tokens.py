@@ -6,8 +6,8 @@ import pytest
 
 from support.identity_provider import ec_key, rsa_key
 from trice import auth_limits
-from trice.auth.documents import KeySet
-from trice.auth.id_tokens import Header, find_keys, secret_key
+from trice.auth.oauth.documents import KeySet
+from trice.auth.oauth.id_tokens import Header, find_keys, secret_key
 
 RSA = rsa_key("r1").as_dict(private=False)
 EC = ec_key("e1").as_dict(private=False)

@@ -13,9 +13,9 @@ import pytest
 from support.identity_provider import IdentityProvider, rsa_key
 from support.runtime import FakeRuntime
 from trice import auth_limits
-from trice.auth import outgoing as outgoing_module
-from trice.auth.documents import Discovery, Documents, KeySet
-from trice.auth.outgoing import Outgoing, is_public
+from trice.auth.oauth import outgoing as outgoing_module
+from trice.auth.oauth.documents import Discovery, Documents, KeySet
+from trice.auth.oauth.outgoing import Outgoing, is_public
 from trice.errors import PermissionDenied, Unavailable
 
 

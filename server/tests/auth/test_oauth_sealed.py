@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from support.runtime import FakeRuntime
-from trice.auth.sealed import Seal
+from trice.auth.oauth.sealed import Seal
 from trice.errors import InvalidInput, PermissionDenied
 
 KEY = "ab" * 32

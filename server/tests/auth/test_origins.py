@@ -6,7 +6,7 @@ import pytest
 
 from trice import auth_limits
 from trice.apps.settings import Origin
-from trice.auth.origins import (
+from trice.auth.oauth.origins import (
     add_parameters,
     check_origin,
     check_redirect_to,

@@ -9,8 +9,8 @@ import pytest
 
 from support.runtime import FakeRuntime
 from trice import auth_limits
-from trice.auth import password_hash
-from trice.auth.password_hash import NOBODYS_HASH, PasswordHashes
+from trice.auth.passwords import hash as password_hash
+from trice.auth.passwords.hash import NOBODYS_HASH, PasswordHashes
 from trice.errors import Unavailable
 
 

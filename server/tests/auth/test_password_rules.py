@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trice import auth_limits
-from trice.auth.password_rules import check_new_password, normalise
+from trice.auth.passwords.policy import check_new_password, normalise
 from trice.errors import InvalidInput
 
 LONGEST = "correct horse " * 80

@@ -8,8 +8,8 @@ import pytest
 
 from support.account_stage import CALLER, PASSWORD, play_accounts
 from trice import auth_limits
-from trice.auth import password_hash
-from trice.auth.password_hash import PasswordHashes
+from trice.auth.passwords import hash as password_hash
+from trice.auth.passwords.hash import PasswordHashes
 from trice.auth.tokens import find_by_token
 from trice.catalog.system import system_attrs
 from trice.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied

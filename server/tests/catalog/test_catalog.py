@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from trice.catalog.attr import Attr, Identity
+from trice.catalog.attr import Attr, AttrName
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import AttrId
 
@@ -20,8 +20,8 @@ def some_attr(number: int, rng: random.Random) -> Attr:
     label = "id" if not is_ref and rng.random() < 0.2 else f"label{number}"
     return Attr(
         id=AttrId(attr_id),
-        forward=Identity(attr_id, rng.choice(ETYPES), label),
-        reverse=Identity(attr_id, rng.choice(ETYPES), f"reverse{number}") if is_ref else None,
+        forward=AttrName(attr_id, rng.choice(ETYPES), label),
+        reverse=AttrName(attr_id, rng.choice(ETYPES), f"reverse{number}") if is_ref else None,
         value_type="ref" if is_ref else "blob",
         cardinality=rng.choice(("one", "many")) if is_ref else "one",
         table="t",

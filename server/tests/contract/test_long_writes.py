@@ -114,10 +114,10 @@ def test_work_that_is_too_long_runs_again_in_its_place_on_another_thread(
 @pytest.mark.rule("S95", "S96")
 def test_long_works_of_networks_take_turns(run: Run) -> None:
     async def scenario(engine: Engine, _: Open) -> None:
-        calls = [engine.submit(insert(n), is_long=True, asker=("a", "")) for n in range(3)]
-        calls.append(engine.submit(insert(3), asker=("a", "")))
-        calls.append(engine.submit(insert(4), is_long=True, asker=("b", "")))
-        calls.append(engine.submit(insert(5), asker=("c", "")))
+        calls = [engine.submit(insert(n), is_long=True, turn_key=("a", "")) for n in range(3)]
+        calls.append(engine.submit(insert(3), turn_key=("a", "")))
+        calls.append(engine.submit(insert(4), is_long=True, turn_key=("b", "")))
+        calls.append(engine.submit(insert(5), turn_key=("c", "")))
         ids = await asyncio.gather(*calls)
         assert ids[:4] == sorted(ids[:4])
         # Of those behind the first, which runs already: the short one, then one of each network.

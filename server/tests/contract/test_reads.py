@@ -17,7 +17,7 @@ from trice import limits
 from trice.errors import LimitExceeded, Unavailable
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
-from trice.store.tables import replace_attr
+from trice.store.sqlite.tables import replace_attr
 
 COUNT_STEPS_SQL = (
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ?)"
@@ -284,10 +284,10 @@ def test_reads_that_come_at_once_share_the_turn_of_the_loop(run: Run) -> None:
             ran_on.append(threading.get_ident() == loop_thread)
             snapshot.spend(limits.READ_STEPS_ON_LOOP // 2)
 
-        asker = ("192.0.2.1", "guest")
+        turn_key = ("192.0.2.1", "guest")
         for _turn in range(2):
             ran_on.clear()
-            reads = [engine.read(work, timeout_ms=60_000, asker=asker) for _ in range(10)]
+            reads = [engine.read(work, timeout_ms=60_000, turn_key=turn_key) for _ in range(10)]
             await asyncio.gather(*reads)
             assert sorted(ran_on) == [False] * 8 + [True] * 2
         ran_on.clear()

@@ -16,7 +16,7 @@ from trice.errors import Unavailable
 from trice.protocol.ids import EventId
 from trice.store.commit import Commit
 from trice.store.engine import Engine, UniqueViolation, WriteTx
-from trice.store.tables import find_attr
+from trice.store.sqlite.tables import find_attr
 
 
 @pytest.mark.rule("S1")

@@ -26,7 +26,7 @@ class Held:
         self.began: list[str] = []
         self.tasks: list[asyncio.Task[Any]] = []
 
-    def start(self, name: str, asker: tuple[str, str], *, timeout_ms: int = 5_000) -> None:
+    def start(self, name: str, turn_key: tuple[str, str], *, timeout_ms: int = 5_000) -> None:
         def work(snapshot: Snapshot) -> str:
             self.began.append(name)
             assert self._gate.wait(timeout=30)
@@ -35,7 +35,7 @@ class Held:
 
         self.tasks.append(
             asyncio.create_task(
-                self._engine.read_on_thread(work, timeout_ms=timeout_ms, asker=asker)
+                self._engine.read_on_thread(work, timeout_ms=timeout_ms, turn_key=turn_key)
             )
         )
 
@@ -53,8 +53,10 @@ async def held(engine: Engine) -> AsyncIterator[Held]:
         await asyncio.gather(*reads.tasks, return_exceptions=True)
 
 
-async def quick(engine: Engine, asker: tuple[str, str]) -> int:
-    return await engine.read_on_thread(lambda snapshot: snapshot.tx, timeout_ms=5_000, asker=asker)
+async def quick(engine: Engine, turn_key: tuple[str, str]) -> int:
+    return await engine.read_on_thread(
+        lambda snapshot: snapshot.tx, timeout_ms=5_000, turn_key=turn_key
+    )
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -22,17 +22,17 @@ from support.visible_stage import VisibleStage as Stage
 from support.world import make_world, random_transaction
 from trice.live.aggregates import Aggregates, keep
 from trice.live.answers import Encoded, encode_tree
-from trice.live.reads import read_set
+from trice.live.index.derive import read_set
+from trice.live.index.subscriptions import Subscriptions
 from trice.live.recent import RecentCommits
-from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
 from trice.query.encode import EntityCache, flat_result, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.engine import Snapshot
-from trice.store.log import load_last_tx
+from trice.store.sqlite.log import load_last_tx
 
 GROUPS = 4
 COMMITS = 25

@@ -22,8 +22,8 @@ from support.sharp import sharp_change, sharp_query, sharp_world
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.visible_stage import answer
-from trice.live.reads import read_set
-from trice.live.subscriptions import Subscriptions
+from trice.live.index.derive import read_set
+from trice.live.index.subscriptions import Subscriptions
 
 logger = logging.getLogger("fuzz")
 

@@ -24,8 +24,8 @@ from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.visible_stage import answer, plain, triples
 from support.world import make_world, random_transaction
-from trice.live.reads import read_set
-from trice.live.subscriptions import Subscriptions
+from trice.live.index.derive import read_set
+from trice.live.index.subscriptions import Subscriptions
 from trice.query.encode import nested_result
 
 GROUPS = 4

@@ -19,13 +19,13 @@ from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import EntityId
 from trice.query.encode import nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.rules.document import Rules
 from trice.store.commit import Commit
-from trice.store.log import load_last_tx
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.log import load_last_tx
 
 ADA = "e3000000-0000-4000-8000-000000000001"
 EVERYTHING = {

@@ -9,9 +9,9 @@ import pytest
 
 from support.live_stage import IDS
 from trice.errors import InvalidInput
-from trice.live.matching import NotOwn, scope_predicate
+from trice.live.patch.matching import NotOwn, scope_predicate
 from trice.query.ast import Scope
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.visibility import FixedVisibility

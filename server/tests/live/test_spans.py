@@ -7,8 +7,8 @@ from math import log2
 
 import pytest
 
-from trice.live.spans import Spans
-from trice.query.anchors import ABOVE_ALL, BELOW_ALL, end_of
+from trice.live.index.spans import Spans
+from trice.query.reads.anchors import ABOVE_ALL, BELOW_ALL, end_of
 
 
 class Counted(tuple):

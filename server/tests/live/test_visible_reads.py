@@ -12,8 +12,8 @@ import pytest
 from support.visibilities import Eyes, Rule
 from support.visible_stage import VisibleStage, answer
 from support.world import World, schema_steps
-from trice.live.reads import read_set
-from trice.live.subscriptions import Subscriptions
+from trice.live.index.derive import read_set
+from trice.live.index.subscriptions import Subscriptions
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.visibility import Depends, FixedVisibility
 

@@ -8,7 +8,7 @@ import tracemalloc
 import orjson
 import pytest
 
-from trice.protocol.kept_json import dumps_to_keep, fitted
+from trice.protocol.compact_json import compact, dumps_compact
 
 TEXTS = 500
 VALUE = {"todos": {"$": {"where": {"title": "some forty bytes of text, give or take"}}}}
@@ -19,7 +19,7 @@ def test_kept_json_takes_the_memory_of_its_text():
     tracemalloc.start()
     try:
         before_bytes, _ = tracemalloc.get_traced_memory()
-        kept = [dumps_to_keep(VALUE) for _ in range(TEXTS)]
+        kept = [dumps_compact(VALUE) for _ in range(TEXTS)]
         after_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -31,6 +31,6 @@ def test_kept_json_takes_the_memory_of_its_text():
 @pytest.mark.parametrize("option", [None, orjson.OPT_SORT_KEYS])
 def test_the_text_is_that_of_orjson(option):
     value = {"b": [1, None, "ü"], "a": {}}
-    assert dumps_to_keep(value, option=option) == orjson.dumps(value, option=option)
+    assert dumps_compact(value, option=option) == orjson.dumps(value, option=option)
     for size_bytes in (0, 1, 100_000):
-        assert fitted(b"x" * size_bytes) == b"x" * size_bytes
+        assert compact(b"x" * size_bytes) == b"x" * size_bytes

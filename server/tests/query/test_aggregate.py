@@ -11,7 +11,7 @@ from support.library import Library, uid
 from trice import limits
 from trice.errors import LimitExceeded, TriceError
 from trice.query.encode import flat_result, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.visibility import FixedVisibility

@@ -10,7 +10,7 @@ import pytest
 from support.library import Library, uid
 from trice import limits
 from trice.errors import InvalidInput, LimitExceeded, TriceError
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 
 

@@ -11,7 +11,7 @@ from support.library import Library, uid
 from trice.errors import TriceError
 from trice.query import ast
 from trice.query.ast import AllOf, AnyOf, IdPrefix, Never, Op
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 
 TITLE = name_id("books.title")
 PAGES = name_id("books.pages")

@@ -6,7 +6,7 @@ from typing import Any
 
 from support.attrs import entity, name_id
 from support.library import Library, uid
-from trice.query.reads import FormReads
+from trice.query.reads.forms import FormReads
 
 
 def reads(library: Library, query: Any) -> tuple[FormReads, ...]:

@@ -12,10 +12,10 @@ from support.library import Library, uid
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.query.ast import Query
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.shapes import Shapes, find_shape
-from trice.query.sql import PageSelect
+from trice.query.sql.forms import PageSelect
 
 SEED = 20_260_801
 QUERIES = 400

@@ -11,7 +11,7 @@ from support.library import Library
 from trice import limits
 from trice.errors import InvalidInput, LimitExceeded
 from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.store.engine import ReadTooLong
 

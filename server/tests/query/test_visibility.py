@@ -14,9 +14,9 @@ from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
 from trice.errors import PermissionDenied
 from trice.protocol.ids import EntityId
-from trice.query.ast import NOTHING, AnyOf, Condition, Judged, Ref, Scope, Step
+from trice.query.ast import NOTHING, AnyOf, Condition, Hop, Judged, Ref, Scope
 from trice.query.encode import EntityCache, flat_result, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.visibility import EVERYTHING, FixedVisibility, Visibility
@@ -121,7 +121,7 @@ def test_no_statement_is_added(library: Library, query: Any) -> None:
     tree(library, query, EVERYTHING)
     usual = len(library.statements)
     boss = attr(library, "people.boss")
-    ref = Ref((Step(attr(library, "books.author"), True, "people"),), boss, True)
+    ref = Ref((Hop(attr(library, "books.author"), True, "people"),), boss, True)
     rules = FixedVisibility(
         {
             "books": (judged(lambda _, cells, refs: refs == [[entity(10)]], refs=[ref]),),
@@ -354,7 +354,7 @@ def test_judges_are_given_the_cells_as_stored(library: Library) -> None:
         seen[number] = (list(cells), [list(found) for found in refs])
         return True
 
-    by_author = Step(attr(library, "books.author"), True, "people")
+    by_author = Hop(attr(library, "books.author"), True, "people")
     refs = [
         Ref((by_author,), attr(library, "people.age"), True),
         Ref((by_author,), attr(library, "people.id"), True),

@@ -13,8 +13,8 @@ from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, SERVER, Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes
-from trice.rules.check_results import Judgement, Traces, TracingJudge
 from trice.rules.document import Rules
+from trice.rules.explain.results import Judgement, Traces, TracingJudge
 from trice.rules.judge import Caller, Judge
 from trice.store.engine import Snapshot
 
@@ -81,7 +81,7 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
                 found += [outcome(judge, program, todo) for _ in range(2)]
             return found
 
-        found = await database.read_on_thread(work, asker=SERVER)
+        found = await database.read_on_thread(work, turn_key=SERVER)
         await database.close()
         allowed = [each[0] == "value" and each[1] not in (None, False) for each in found]
         if is_traced:

@@ -16,7 +16,7 @@ from trice.cel.evaluate import evaluate
 from trice.cel.trace import Trace
 from trice.cel.values import Budget, Duration, Map, Timestamp, Type, Uint
 from trice.rules.document import Rules
-from trice.rules.explain import Setting, code_of, decided_by, explain, json_of
+from trice.rules.explain.why import Setting, code_of, decided_by, explain, json_of
 
 ANN = {"id": "ann", "email": "ann@x.y"}
 SCHEMA = {

@@ -13,7 +13,7 @@ from trice.query.encode import nested_result
 from trice.query.visibility import Depends
 from trice.rules.document import Rules
 from trice.rules.judge import Caller
-from trice.rules.reads import view_key
+from trice.rules.visible import view_key
 
 
 @pytest.mark.rule("R87")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trice import limits
 from trice.errors import InvalidInput
 from trice.protocol.ids import find_uuid_bytes
-from trice.rules.testing import Coverage, RuleCoverage, Suite, id_of, parse_suite
+from trice.rules.explain.testing import Coverage, RuleCoverage, Suite, id_of, parse_suite
 
 DATA = {"todos": {"milk": {"title": "Milk", "owner": "@alice"}}}
 USERS = {"alice": {"email": "alice@x.y"}}

@@ -49,7 +49,7 @@ def clients(stage, count):
 @pytest.mark.rule("P161")
 @pytest.mark.parametrize("piece", [1_000, 50_000, 100_000])
 def test_frames_in_parts_have_the_share_of_messages_in_fragments(play, monkeypatch, piece):
-    monkeypatch.setattr(limits, "UNFINISHED_BYTES_PER_ADDRESS_MAX", 200_000)
+    monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 200_000)
     frame = masked(0x81, b"x" * 100_000)
 
     async def scene(stage):
@@ -68,7 +68,7 @@ def test_frames_in_parts_have_the_share_of_messages_in_fragments(play, monkeypat
 
 @pytest.mark.rule("P161")
 def test_whole_frames_are_nothing_unfinished(play, monkeypatch):
-    monkeypatch.setattr(limits, "UNFINISHED_BYTES_PER_ADDRESS_MAX", 1_000)
+    monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 1_000)
 
     async def scene(stage):
         with clients(stage, 1) as (client,):

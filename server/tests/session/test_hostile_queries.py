@@ -175,7 +175,7 @@ def test_queries_of_a_session_are_bounded_in_bytes(play, monkeypatch):
 @pytest.mark.rule("P165")
 def test_the_queries_of_an_address_are_bounded(play, monkeypatch):
     monkeypatch.setattr(limits, "SESSION_QUERIES_FREE_BYTES", 1_000)
-    monkeypatch.setattr(limits, "QUERIES_BYTES_PER_ADDRESS_MAX", 50_000)
+    monkeypatch.setattr(limits, "QUERIES_BYTES_OF_NETWORK_MAX", 50_000)
 
     def large(n):
         return {"todos": {"$": {"where": {"title": f"{n}{'x' * 10_000}"}}}}

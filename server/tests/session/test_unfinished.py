@@ -53,7 +53,7 @@ def test_each_message_has_its_own_time(play):
 
 @pytest.mark.rule("H47")
 def test_messages_in_fragments_have_a_share_of_memory(play, monkeypatch):
-    monkeypatch.setattr(limits, "UNFINISHED_BYTES_PER_ADDRESS_MAX", 100_000)
+    monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 100_000)
 
     async def scene(stage):
         def client():
@@ -75,7 +75,7 @@ def test_messages_in_fragments_have_a_share_of_memory(play, monkeypatch):
 
 @pytest.mark.rule("H45")
 def test_a_network_has_a_share_of_the_sessions(play, monkeypatch):
-    monkeypatch.setattr(limits, "SESSIONS_PER_ADDRESS_MAX", 2)
+    monkeypatch.setattr(limits, "SESSIONS_OF_NETWORK_MAX", 2)
     monkeypatch.setattr(limits, "SESSIONS_MAX", 3)
 
     async def scene(stage):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trice.protocol.ids import uuid_text
 from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
-from trice.store.like import fold, is_like
+from trice.store.sqlite.like import fold, is_like
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 

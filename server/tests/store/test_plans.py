@@ -11,7 +11,7 @@ from support.attrs import blob, entity, link
 from trice.catalog.attr import Attr
 from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
-from trice.store.tables import (
+from trice.store.sqlite.tables import (
     CREATED,
     create_attrs,
     link_columns,

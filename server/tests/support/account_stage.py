@@ -15,9 +15,9 @@ from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
 from trice.auth.accounts import sign_up_check
 from trice.auth.magic_codes import MagicCodes
-from trice.auth.passkeys import Passkeys
-from trice.auth.passwords import Passwords
-from trice.auth.sealed import Seal
+from trice.auth.oauth.sealed import Seal
+from trice.auth.passkeys.ceremonies import Passkeys
+from trice.auth.passwords.sign_in import Passwords
 from trice.auth.sign_in import SignedIn, make_code, sign_in_guest, verify_code
 from trice.auth.throttle import Throttle
 from trice.identity import ADMIN, Identity

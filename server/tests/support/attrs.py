@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from trice.catalog.attr import Attr, Identity
+from trice.catalog.attr import Attr, AttrName
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import AttrId
 from trice.store.commit import Commit, EntityChange, PairChange
 from trice.store.engine import WriteTx
-from trice.store.tables import create_attrs
+from trice.store.sqlite.tables import create_attrs
 
 _SPACE = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
@@ -31,7 +31,7 @@ def blob(etype: str, label: str, **flags: Any) -> Attr:
     flags.setdefault("is_unique", label == "id")
     return Attr(
         id=AttrId(name_id(f"{etype}.{label}")),
-        forward=Identity(name_id(f"{etype}.{label}>"), etype, label),
+        forward=AttrName(name_id(f"{etype}.{label}>"), etype, label),
         reverse=None,
         value_type="blob",
         cardinality="one",
@@ -44,8 +44,8 @@ def link(etype: str, label: str, target: str, reverse: str, **flags: Any) -> Att
     flags.setdefault("cardinality", "many")
     return Attr(
         id=AttrId(name_id(f"{etype}.{label}")),
-        forward=Identity(name_id(f"{etype}.{label}>"), etype, label),
-        reverse=Identity(name_id(f"{etype}.{label}<"), target, reverse),
+        forward=AttrName(name_id(f"{etype}.{label}>"), etype, label),
+        reverse=AttrName(name_id(f"{etype}.{label}<"), target, reverse),
         value_type="ref",
         **flags,
     )

@@ -15,7 +15,7 @@ from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, Identity
 from trice.query.encode import EntityCache, flat_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree

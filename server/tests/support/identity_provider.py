@@ -22,8 +22,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from support.loopback import Listener
-from trice.auth.oauth import OAuth
-from trice.auth.providers import GitHubUrls
+from trice.auth.oauth.providers import GitHubUrls
+from trice.auth.oauth.sign_in import OAuth
 
 SITE = "https://site.example"
 """Where the app's own page is."""

@@ -17,14 +17,14 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import encode_cell, has_order_column, order_cell
 from trice.protocol.ids import TxId, uuid_text
 from trice.query.encode import EntityCache, flat_result, nested_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
-from trice.store import attr_rows
 from trice.store.engine import Binding, Row, Take
+from trice.store.sqlite import attr_rows
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.tables import create_attrs, order_column, quoted
+from trice.store.sqlite.tables import create_attrs, order_column, quoted
 
 
 def uid(number: int) -> str:

@@ -23,21 +23,21 @@ from trice.errors import InvalidInput, TriceError
 from trice.identity import ADMIN
 from trice.live.aggregates import keep
 from trice.live.answers import Answer, Encoded, encode_tree
+from trice.live.index.derive import read_set
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question
 from trice.live.outcome import Run
-from trice.live.reads import read_set
 from trice.query.ast import Scope, is_judged
 from trice.query.encode import EntityCache
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
 from trice.store.commit import Commit
 from trice.store.engine import Snapshot, WriteTx
-from trice.store.log import load_last_tx
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.log import load_last_tx
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 

@@ -20,13 +20,13 @@ from support.runtime import FakeRuntime
 from trice.catalog.system import system_attrs
 from trice.identity import Identity
 from trice.protocol.ids import EntityId
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge
-from trice.rules.reads import RuledVisibility
+from trice.rules.visible import RuledVisibility
 
 GUEST = Identity("guest", None, ip="10.0.0.9", origin="https://a.test")
 

@@ -14,10 +14,10 @@ from trice.errors import PermissionDenied
 from trice.identity import GUEST, Identity
 from trice.protocol.ids import EntityId
 from trice.rate_limit import Buckets
+from trice.rules.demands import Demands
 from trice.rules.document import Rules
 from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller, Judge
-from trice.rules.questions import Questions
 from trice.rules.writes import WriteChecks
 from trice.store.commit import Commit
 from trice.store.engine import Statements
@@ -30,7 +30,7 @@ class RuledApp:
     def __init__(self, app: App, rules: Any = None) -> None:
         self.app = app
         self.rules = Rules.parse(rules)
-        self.questions = Questions(self.rules, has_all=False)
+        self.questions = Demands(self.rules, has_all=False)
         self.buckets = Buckets(app.runtime)
 
     def act(
@@ -107,7 +107,7 @@ class RuledApp:
         identity = GUEST if user is None else Identity("user", user_id=EntityId(raw(user)))
         questions = self.questions
         if recorder is not None:
-            questions = Questions(self.rules, has_all=True)
+            questions = Demands(self.rules, has_all=True)
         return WriteChecks(questions, partial(self._judge, identity), recorder=recorder)
 
     def _judge(

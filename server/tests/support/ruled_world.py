@@ -18,7 +18,7 @@ from trice.identity import ADMIN, GUEST, Identity
 from trice.protocol.ids import AttrId, EntityId
 from trice.rules.document import Rules
 from trice.rules.judge import Caller
-from trice.rules.reads import RuledVisibility
+from trice.rules.visible import RuledVisibility
 
 NICKS = ("a1", "Zz", "é")
 NICK = {"valueType": "string", "required": False, "config": {"indexed": True, "unique": False}}

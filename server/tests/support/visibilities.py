@@ -14,8 +14,8 @@ from support.world import World
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, encode_cell
 from trice.protocol.ids import AttrId, EntityId, uuid_text
-from trice.query.ast import NOTHING, AllOf, AnyOf, Judged, Ref, Scope, Step
-from trice.query.parse import parse
+from trice.query.ast import NOTHING, AllOf, AnyOf, Hop, Judged, Ref, Scope
+from trice.query.parse.forms import parse
 from trice.query.visibility import FixedVisibility
 
 Meaning = Sequence[Any]
@@ -144,14 +144,14 @@ def _scope(meaning: Meaning, etype: str, catalog: Catalog) -> Scope:
 
 
 def _ref(labels: Sequence[str], etype: str, catalog: Catalog) -> Ref:
-    path: list[Step] = []
+    path: list[Hop] = []
     for label in labels[:-1]:
         attr = catalog.find_forward(etype, label)
         reverse = catalog.find_reverse(etype, label)
         found = attr or reverse
         assert found is not None and found.reverse is not None
         etype = found.reverse.etype if attr is not None else found.etype
-        path.append(Step(found, attr is not None, etype))
+        path.append(Hop(found, attr is not None, etype))
     attr = catalog.find_forward(etype, labels[-1])
     last = attr or catalog.find_reverse(etype, labels[-1])
     assert last is not None

@@ -14,7 +14,7 @@ from support.visibilities import Eyes
 from support.world import Step, World, schema_steps, seed_steps
 from trice.catalog.system import system_attrs
 from trice.query.encode import EntityCache, flat_result
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.tree import Tree

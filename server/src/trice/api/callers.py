@@ -16,7 +16,7 @@ from trice.apps.apps import App, Apps, wrong_admin_token
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import hash_token, identify, identify_email
 from trice.errors import InvalidInput, NotFound
-from trice.identity import ADMIN, Asker, Identity, caller_ip, network_of
+from trice.identity import ADMIN, Identity, TurnKey, caller_ip, network_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
@@ -84,7 +84,7 @@ def guest_of(request: HTTPConnection) -> Identity:
     return Identity("guest", ip=ip, origin=headers.get("origin", ""))
 
 
-def asker_of(request: Request, app_id: str) -> Asker:
+def turn_key_of(request: Request, app_id: str) -> TurnKey:
     """Whose turn the work on an app's rules takes: one app's, in the network it is asked from."""
     return network_of(guest_of(request).ip), app_id
 

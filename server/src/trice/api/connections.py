@@ -145,13 +145,13 @@ class Connections:
     def _place(self, network: str | None) -> Bounds:
         bounds: dict[Hashable, int] = {ALL: limits.HTTP_CONNECTIONS_MAX}
         if network is not None:
-            bounds[network,] = limits.HTTP_CONNECTIONS_PER_ADDRESS_MAX
+            bounds[network,] = limits.HTTP_CONNECTIONS_OF_NETWORK_MAX
         return bounds
 
     def _make_room(self, network: str | None) -> bool:
         """Close one that is idle: of the same network if that has its share, else of the one with
         most of them."""
-        full = limits.HTTP_CONNECTIONS_PER_ADDRESS_MAX
+        full = limits.HTTP_CONNECTIONS_OF_NETWORK_MAX
         if network is not None and self._places.used((network,)) >= full:
             idle = self._idle.get(network)
         else:
@@ -197,7 +197,7 @@ class Connections:
         return Held(
             self._unfinished,
             total=limits.UNFINISHED_BYTES_MAX,
-            share=limits.UNFINISHED_BYTES_PER_ADDRESS_MAX,
+            share=limits.UNFINISHED_BYTES_OF_NETWORK_MAX,
         )
 
     def unread(self) -> Held:
@@ -205,7 +205,7 @@ class Connections:
         return Held(
             self._unread,
             total=limits.HTTP_UNREAD_BYTES_MAX,
-            share=limits.HTTP_UNREAD_BYTES_PER_ADDRESS_MAX,
+            share=limits.HTTP_UNREAD_BYTES_OF_NETWORK_MAX,
         )
 
     @property

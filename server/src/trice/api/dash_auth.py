@@ -16,15 +16,15 @@ from starlette.routing import Route
 
 from trice import auth_limits
 from trice.api.bodies import json_body
-from trice.api.callers import asker_of, developed
+from trice.api.callers import developed, turn_key_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, text_in, uuid_in
 from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
-from trice.auth import oauth_clients
-from trice.auth.oauth import OAuth
-from trice.auth.oauth_clients import CHANGEABLE
-from trice.auth.origins import check_origin
+from trice.auth.oauth import clients as oauth_clients
+from trice.auth.oauth.clients import CHANGEABLE
+from trice.auth.oauth.origins import check_origin
+from trice.auth.oauth.sign_in import OAuth
 from trice.database import Change
 from trice.errors import NotFound, invalid, no_record
 from trice.rules.values import iso_text
@@ -174,10 +174,10 @@ async def set_rules(request: Request) -> Response:
         body = await json_body(request)
         if "code" not in body:
             raise missing("body", "code")
-        apps, asker = _apps(request), asker_of(request, app.id)
-        row = await apps.set_rules(app.id, body["code"], asker=asker)
+        apps, turn_key = _apps(request), turn_key_of(request, app.id)
+        row = await apps.set_rules(app.id, body["code"], turn_key=turn_key)
         saved = {"app_id": row.id, "code": row.rules}
-        warnings = await apps.warnings(app, asker=asker)
+        warnings = await apps.warnings(app, turn_key=turn_key)
         return json_response({"rules": saved, "warnings": warnings})
 
 

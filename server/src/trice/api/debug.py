@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from trice import limits
 from trice.api.bodies import json_body
-from trice.api.callers import Lent, admin_caller, asker_of, required_token
+from trice.api.callers import Lent, admin_caller, required_token, turn_key_of
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
 from trice.apps.apps import Apps
@@ -81,15 +81,15 @@ async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Expl
     document = body.get("rules-override")
     if document is not None:
         apps: Apps = request.app.state.apps
-        asker = asker_of(request, lent.app.id)
-        rules = await apps.compile_rules(document, is_open=rules.is_open, asker=asker)
+        turn_key = turn_key_of(request, lent.app.id)
+        rules = await apps.compile_rules(document, is_open=rules.is_open, turn_key=turn_key)
     return Explainer(lent.app.database, identity, rules, runtime=request.app.state.runtime)
 
 
 async def _warnings(request: Request, lent: Lent, explainer: Explainer) -> list[dict[str, Any]]:
     apps: Apps = request.app.state.apps
-    asker = asker_of(request, lent.app.id)
-    return await apps.warnings(lent.app, explainer.rules, asker=asker)
+    turn_key = turn_key_of(request, lent.app.id)
+    return await apps.warnings(lent.app, explainer.rules, turn_key=turn_key)
 
 
 def _text(body: dict[str, Any], key: str) -> str | None:

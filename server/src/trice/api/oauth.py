@@ -20,16 +20,16 @@ from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import extra_fields_in, find_uuid_in, malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
-from trice.auth.oauth import Comer, OAuth, Start, opens_app, split_state
-from trice.auth.origins import Url, read_url
-from trice.auth.outgoing import oauth_error
+from trice.auth.oauth.origins import Url, read_url
+from trice.auth.oauth.outgoing import oauth_error
+from trice.auth.oauth.sign_in import Comer, OAuth, Start, opens_app, split_state
 from trice.errors import InvalidInput, LimitExceeded, NotFound
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import RateLimit
 
 _CALLS: Final = RateLimit(
-    auth_limits.OAUTH_CALLS_PER_ADDRESS,
-    auth_limits.OAUTH_CALLS_PER_ADDRESS,
+    auth_limits.OAUTH_CALLS_OF_NETWORK,
+    auth_limits.OAUTH_CALLS_OF_NETWORK,
     auth_limits.OAUTH_CALLS_PERIOD_MS,
 )
 _COOKIE: Final = "__session"

@@ -18,8 +18,8 @@ from trice.api.bodies import json_body
 from trice.api.callers import app_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, uuid_in
-from trice.auth.passkey_input import check_size
-from trice.auth.passkeys import Passkeys
+from trice.auth.passkeys.ceremonies import Passkeys
+from trice.auth.passkeys.read import check_size
 
 
 async def begin_registration(request: Request) -> Response:

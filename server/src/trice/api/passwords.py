@@ -25,7 +25,7 @@ from trice.api.parameters import (
     uuid_in,
 )
 from trice.auth.accounts import sign_up_check, user_object
-from trice.auth.passwords import Passwords
+from trice.auth.passwords.sign_in import Passwords
 
 
 async def sign_up(request: Request) -> Response:

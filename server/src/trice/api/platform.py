@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from trice import limits
 from trice.api.bodies import json_body
-from trice.api.callers import asker_of, guest_of, throttle_of
+from trice.api.callers import guest_of, throttle_of, turn_key_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing
 from trice.apps.apps import Apps
@@ -40,18 +40,18 @@ async def create_ephemeral(request: Request) -> Response:
         raise malformed("body", "title", given=title, accepted=accepted)
     rules, warnings = _rules_in(body.get("rules"))
     throttle_of(request).new_app(guest_of(request).ip, attrs=_attrs_in(body.get("schema")))
-    asker = asker_of(request, "")
+    turn_key = turn_key_of(request, "")
     app, token = await apps.create(
         title=title.strip(),
         schema=body.get("schema"),
         rules=rules,
         is_open=True,
         life_ms=limits.EPHEMERAL_APP_MS,
-        asker=asker,
+        turn_key=turn_key,
     )
     try:
         row = {**_row(app.row), "admin-token": token}
-        warnings += await apps.warnings(app, asker=asker)
+        warnings += await apps.warnings(app, turn_key=turn_key)
         return json_response({"app": row, "expires_ms": app.row.expires_ms, "warnings": warnings})
     finally:
         apps.give_back(app)

@@ -35,9 +35,9 @@ from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
 from trice.auth.magic_codes import MagicCodes
-from trice.auth.oauth import OAuth
-from trice.auth.passkeys import Passkeys
-from trice.auth.passwords import Passwords
+from trice.auth.oauth.sign_in import OAuth
+from trice.auth.passkeys.ceremonies import Passkeys
+from trice.auth.passwords.sign_in import Passwords
 from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.mail import make_mail

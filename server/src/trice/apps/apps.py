@@ -24,7 +24,7 @@ from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
 from trice.database import Database
 from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
-from trice.identity import SERVER, Asker
+from trice.identity import SERVER, TurnKey
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
 from trice.protocol.ids import AppId, find_uuid_bytes
@@ -153,7 +153,7 @@ class Apps:
         is_open: bool | None = None,
         life_ms: int | None = None,
         sample: str | None = None,
-        asker: Asker = SERVER,
+        turn_key: TurnKey = SERVER,
     ) -> tuple[App, str]:
         """Make an app and its database; return it, lent to the caller, and its admin token.
 
@@ -161,7 +161,7 @@ class Apps:
         is_open  whether callers may do what no rule speaks about; None: as the server's setting
         life_ms  None: until deleted
         sample   the sample whose app it is, for the server itself
-        asker    whose turn compiling its rules takes
+        turn_key    whose turn compiling its rules takes
         raises   InvalidInput, Unavailable; then nothing is left behind
         """
         if self._is_closed:
@@ -169,7 +169,7 @@ class Apps:
         rules = rules or None
         if is_open is None:
             is_open = self._is_open_by_default
-        compiled = await self._compiler.save(rules, is_open=is_open, asker=asker)
+        compiled = await self._compiler.save(rules, is_open=is_open, turn_key=turn_key)
         app_id = AppId(new_uuid(self._runtime))
         token = new_uuid(self._runtime)
         now_ms = self._runtime.now_ms()
@@ -235,30 +235,32 @@ class Apps:
         """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
         return self._registry.has_token(token)
 
-    async def compile_rules(self, document: Any, *, is_open: bool, asker: Asker = SERVER) -> Rules:
+    async def compile_rules(
+        self, document: Any, *, is_open: bool, turn_key: TurnKey = SERVER
+    ) -> Rules:
         """Check and compile a document without putting it in force; raises as `set_rules`."""
-        return await self._compiler.save(document, is_open=is_open, asker=asker)
+        return await self._compiler.save(document, is_open=is_open, turn_key=turn_key)
 
     async def warnings(
-        self, app: App, rules: Rules | None = None, *, asker: Asker = SERVER
+        self, app: App, rules: Rules | None = None, *, turn_key: TurnKey = SERVER
     ) -> Warned:
         """What is probably not meant in rules: `[{"message", "in", "hint"?}]`.
 
         rules   others than those in force, to be tried
-        asker   whose turn it takes. Where too many wait it is said that nobody looked: what was
+        turn_key   whose turn it takes. Where too many wait it is said that nobody looked: what was
                 asked for beside the warnings is done by then
         """
         rules = app.database.rules if rules is None else rules
         try:
-            return await self._compiler.warnings(rules, app.database.catalog, asker=asker)
+            return await self._compiler.warnings(rules, app.database.catalog, turn_key=turn_key)
         except Unavailable as failure:
             return [{"message": f"Nobody looked for warnings. {failure.message}", "in": []}]
 
-    async def set_rules(self, app_id: str, document: Any, *, asker: Asker = SERVER) -> AppRow:
+    async def set_rules(self, app_id: str, document: Any, *, turn_key: TurnKey = SERVER) -> AppRow:
         """Put other rules in force, for live queries at once.
 
         document   decoded JSON of any shape; None, or empty, is no rules
-        asker      whose turn compiling them takes
+        turn_key      whose turn compiling them takes
         raises     InvalidInput("validation-failed", data-type "rule"); then the old rules stay
         """
         document = document or None
@@ -266,7 +268,7 @@ class Apps:
         app = await self.lend(app_id)
         try:
             is_open = app.row.is_open
-            rules = await self._compiler.save(document, is_open=is_open, asker=asker)
+            rules = await self._compiler.save(document, is_open=is_open, turn_key=turn_key)
             # Not by `==`: Python takes 1 for true.
             if orjson.dumps(app.row.rules) != orjson.dumps(document):
                 self._registry.set_rules(app.id, document)

@@ -22,7 +22,7 @@ import orjson
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import InvalidInput, Unavailable, invalid
-from trice.identity import SERVER, Asker
+from trice.identity import SERVER, TurnKey
 from trice.rules.document import Rules
 from trice.rules.warnings import warnings_wire
 from trice.store.turns import Turns
@@ -40,7 +40,7 @@ _TOO_MANY: Final = "Too many rules wait to be checked. Try again later."
 class _Work:
     """Something for the thread: whose it is, and who waits for what comes of it."""
 
-    asker: Asker
+    turn_key: TurnKey
     run: Callable[[], Any]
     done: asyncio.Future[Any]
 
@@ -64,11 +64,11 @@ class Compiler:
             tuple[int, int], tuple[weakref.ref[Rules], weakref.ref[Catalog], Warned]
         ] = OrderedDict()
 
-    async def save(self, document: Any, *, is_open: bool, asker: Asker = SERVER) -> Rules:
+    async def save(self, document: Any, *, is_open: bool, turn_key: TurnKey = SERVER) -> Rules:
         """Check and compile a document that somebody wants to put in force, or to try.
 
         document   decoded JSON of any shape; None, or empty, is no rules
-        asker      whose turn it takes
+        turn_key      whose turn it takes
         raises     InvalidInput("validation-failed", data-type "rule") that names every mistake,
                    Unavailable("overloaded") when too many wait
         """
@@ -84,9 +84,11 @@ class Compiler:
             # Somebody before may have waited for the same.
             return self._kept.get(key) or Rules.parse(document, is_open=is_open)
 
-        return self._keep(key, await self._run(asker, compiled))
+        return self._keep(key, await self._run(turn_key, compiled))
 
-    async def warnings(self, rules: Rules, catalog: Catalog, *, asker: Asker = SERVER) -> Warned:
+    async def warnings(
+        self, rules: Rules, catalog: Catalog, *, turn_key: TurnKey = SERVER
+    ) -> Warned:
         """What is probably not meant in rules, with what there is in `catalog`.
 
         Looked for once for the same rules and catalog, as long as both are in use.
@@ -102,7 +104,7 @@ class Compiler:
             found = self._find_warned(rules, catalog)
             return warnings_wire(rules, catalog) if found is None else found
 
-        found = await self._run(asker, looked_for)
+        found = await self._run(turn_key, looked_for)
         self._warned[id(rules), id(catalog)] = (weakref.ref(rules), weakref.ref(catalog), found)
         while len(self._warned) > limits.RULES_WARNED_KEPT:
             self._warned.popitem(last=False)
@@ -129,23 +131,23 @@ class Compiler:
             _refuse(work, "The server is stopping. Try again in a moment.")
         self._thread.shutdown(cancel_futures=True)
 
-    async def _run(self, asker: Asker, run: Callable[[], T]) -> T:
-        """Run something on the thread when it is the asker's turn."""
-        self._make_room(asker)
+    async def _run(self, turn_key: TurnKey, run: Callable[[], T]) -> T:
+        """Run something on the thread when it is the turn_key's turn."""
+        self._make_room(turn_key)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        work = _Work(asker, run, done)
-        self._waiting.add(asker, work)
+        work = _Work(turn_key, run, done)
+        self._waiting.add(turn_key, work)
         self._start_next()
         try:
             return await done
         finally:
-            self._waiting.discard(asker, work)
+            self._waiting.discard(turn_key, work)
 
-    def _make_room(self, asker: Asker) -> None:
+    def _make_room(self, turn_key: TurnKey) -> None:
         """Let one more wait: in the place of one of whoever has most, if there is no other."""
-        network, _ = asker
+        network, _ = turn_key
         count = self._waiting.count_of(network)
-        if asker != SERVER and count >= limits.RULES_SAVES_WAITING_OF_NETWORK_MAX:
+        if turn_key != SERVER and count >= limits.RULES_SAVES_WAITING_OF_NETWORK_MAX:
             raise Unavailable("overloaded", _TOO_MANY)
         if len(self._waiting) + self._is_running >= limits.RULES_SAVES_WAITING_MAX:
             is_less = count + 1 < self._waiting.most

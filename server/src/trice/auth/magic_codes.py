@@ -15,8 +15,8 @@ from typing import Final, Literal
 
 from trice import auth_limits
 from trice.apps.settings import Settings
+from trice.auth.oauth.sealed import Seal
 from trice.auth.rows import Row, find_rows
-from trice.auth.sealed import Seal
 from trice.database import Change
 from trice.errors import NotFound
 from trice.runtime import Runtime, new_uuid

@@ -12,7 +12,7 @@ from typing import Any
 from trice.catalog.values import MISSING, Cell, decode_attr
 from trice.database import Look
 from trice.protocol.ids import uuid_text
-from trice.store.tables import CREATED, ID, lookup_predicate, quoted
+from trice.store.sqlite.tables import CREATED, ID, lookup_predicate, quoted
 
 
 @dataclass(frozen=True, slots=True)

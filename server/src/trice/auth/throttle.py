@@ -29,12 +29,12 @@ _SENDS: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR)
 _SENDS_TO: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
 _EPHEMERAL_SENDS_TO: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT)
 _EPHEMERAL_SENDS: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR)
-_EPHEMERAL_APPS: Final = _per_hour(limits.EPHEMERAL_APPS_PER_ADDRESS_PER_HOUR)
+_EPHEMERAL_APPS: Final = _per_hour(limits.EPHEMERAL_APPS_OF_NETWORK_PER_HOUR)
 _VERIFIES: Final = _per_hour(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR)
-_SIGN_INS: Final = _per_hour(auth_limits.SIGN_INS_PER_ADDRESS_PER_HOUR)
+_SIGN_INS: Final = _per_hour(auth_limits.SIGN_INS_OF_NETWORK_PER_HOUR)
 _TOKEN_CHECKS: Final = RateLimit(
-    auth_limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
-    auth_limits.TOKEN_CHECKS_PER_ADDRESS_PER_MINUTE,
+    auth_limits.TOKEN_CHECKS_OF_NETWORK_PER_MINUTE,
+    auth_limits.TOKEN_CHECKS_OF_NETWORK_PER_MINUTE,
     _MINUTE_MS,
 )
 

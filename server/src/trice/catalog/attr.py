@@ -20,7 +20,7 @@ INFERRED_BITS: dict[str, int] = {"number": 1, "string": 2, "boolean": 4, "json":
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AttrName:
     """A name of an attr: `[ident id, namespace, label]` on the wire."""
 
     id: str
@@ -51,8 +51,8 @@ class Attr:
     """
 
     id: AttrId
-    forward: Identity
-    reverse: Identity | None
+    forward: AttrName
+    reverse: AttrName | None
     value_type: ValueType
     cardinality: Cardinality
     is_unique: bool = False

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from trice import limits
-from trice.catalog.attr import CHECKED_TYPES, Attr, CheckedType, Identity
+from trice.catalog.attr import CHECKED_TYPES, Attr, AttrName, CheckedType
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_name
 from trice.catalog.system import EXTENSIBLE
@@ -102,8 +102,8 @@ class _Plan:
         self.links.append(
             Attr(
                 id=AttrId(new_uuid(self._runtime)),
-                forward=Identity(new_uuid(self._runtime), *forward.name),
-                reverse=Identity(new_uuid(self._runtime), *reverse.name),
+                forward=AttrName(new_uuid(self._runtime), *forward.name),
+                reverse=AttrName(new_uuid(self._runtime), *reverse.name),
                 value_type="ref",
                 cardinality="one" if forward.has == "one" else "many",
                 is_unique=reverse.has == "one",
@@ -152,7 +152,7 @@ class _Plan:
         self.fields.append(
             Attr(
                 id=AttrId(new_uuid(self._runtime)),
-                forward=Identity(new_uuid(self._runtime), etype, label),
+                forward=AttrName(new_uuid(self._runtime), etype, label),
                 reverse=None,
                 value_type="blob",
                 cardinality="one",
@@ -169,7 +169,7 @@ class _Plan:
             return
         self.ids[etype] = Attr(
             id=AttrId(new_uuid(self._runtime)),
-            forward=Identity(new_uuid(self._runtime), etype, "id"),
+            forward=AttrName(new_uuid(self._runtime), etype, "id"),
             reverse=None,
             value_type="blob",
             cardinality="one",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trice.catalog.attr import INFERRED_BITS, Attr, CheckedType, Identity
+from trice.catalog.attr import INFERRED_BITS, Attr, AttrName, CheckedType
 from trice.protocol.ids import AttrId
 
 # `z` before `y` is how the reference has it (instant-http §1.13, Fixed ids).
@@ -186,8 +186,8 @@ def _link(
     )
 
 
-def _identity(etype: str, label: str, code: str) -> Identity:
-    return Identity(_fixed_id("systemid", f"{_CODES[etype]}/{code}"), etype, label)
+def _identity(etype: str, label: str, code: str) -> AttrName:
+    return AttrName(_fixed_id("systemid", f"{_CODES[etype]}/{code}"), etype, label)
 
 
 def _fixed_id(high: str, low: str) -> str:

@@ -25,8 +25,8 @@ import orjson
 
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.dates import instant_us
+from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import uuid_text
-from trice.protocol.kept_json import dumps_to_keep
 
 Cell = int | float | str | bytes | None
 
@@ -82,9 +82,9 @@ def encode_cell(value: Any, *, is_indexed: bool) -> Cell:
 def dump_document(value: Any) -> bytes:
     """An array or object as JSON with sorted keys; integers beyond 64 bits become floats."""
     try:
-        return dumps_to_keep(value, option=orjson.OPT_SORT_KEYS)
+        return dumps_compact(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        return dumps_to_keep(_with_floats(value), option=orjson.OPT_SORT_KEYS)
+        return dumps_compact(_with_floats(value), option=orjson.OPT_SORT_KEYS)
 
 
 def _with_floats(value: Any) -> Any:

@@ -15,8 +15,8 @@ from trice.cel.errors import EvaluationError
 from trice.cel.functions import Overload, Overloads
 from trice.cel.values import KINDS, Map, equal, kind_of
 
-Scope = dict[str | int, Any]
-Run = Callable[[Scope], Any]
+Variables = dict[str | int, Any]
+Run = Callable[[Variables], Any]
 
 BUDGET: Final = ""
 """Where a scope holds its Budget; no variable is called so."""
@@ -36,7 +36,7 @@ def constant(value: Any) -> Run:
 def failing(reason: str, arguments: tuple[Run, ...] = ()) -> Run:
     """Whatever has no value, whatever the data."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         for argument in arguments:
             argument(scope)
         raise EvaluationError(reason)
@@ -52,7 +52,7 @@ def variable(key: str | int) -> Run:
 def bound(slot: int, value: Run, cost: int) -> Run:
     """A variable of `bind`, evaluated at its first use. An error is met again at the next use."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         found = scope[slot]
         if found is _UNSET:
             scope[BUDGET].charge(cost)
@@ -65,7 +65,7 @@ def bound(slot: int, value: Run, cost: int) -> Run:
 def bind(slot: int, body: Run) -> Run:
     """The scope of a bind."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         scope[slot] = _UNSET
         return body(scope)
 
@@ -75,7 +75,7 @@ def bind(slot: int, body: Run) -> Run:
 def field_of_variable(name: str, field: str) -> Run:
     """`name.field`, by far the most frequent node."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         holder = scope[name]
         return holder.get(field) if type(holder) is dict else _select(holder, field)
 
@@ -85,7 +85,7 @@ def field_of_variable(name: str, field: str) -> Run:
 def select(operand: Run, field: str) -> Run:
     """`operand.field`."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         holder = operand(scope)
         return holder.get(field) if type(holder) is dict else _select(holder, field)
 
@@ -102,7 +102,7 @@ def _select(holder: Any, field: str) -> Any:
 def has(operand: Run, field: str) -> Run:
     """`has(operand.field)`. Data has every field."""
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Variables) -> bool:
         holder = operand(scope)
         if type(holder) is dict:
             return True
@@ -116,7 +116,7 @@ def has(operand: Run, field: str) -> Run:
 def equals(left: Run, right: Run) -> Run:
     """`left == right`."""
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Variables) -> bool:
         one = left(scope)
         two = right(scope)
         if type(one) is str and type(two) is str:
@@ -147,7 +147,7 @@ def is_not_null(operand: Run) -> Run:
 def negate(operand: Run) -> Run:
     """`!operand`."""
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Variables) -> bool:
         value = operand(scope)
         if value is True:
             return False
@@ -161,7 +161,7 @@ def negate(operand: Run) -> Run:
 def choice(condition: Run, then: Run, otherwise: Run) -> Run:
     """`condition ? then : otherwise`; only one of the two is evaluated."""
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         value = condition(scope)
         if value is True:
             return then(scope)
@@ -181,7 +181,7 @@ def junction(operator: str, operands: tuple[Run, ...]) -> Run:
     deciding = operator == "||"
     neutral = not deciding
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Variables) -> bool:
         failure: EvaluationError | None = None
         for operand in operands:
             try:
@@ -216,7 +216,7 @@ def call(name: str, overloads: Overloads, arguments: tuple[Run, ...]) -> Run:
     if len(arguments) == 2:
         return _call_two(name, overloads, *arguments)
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         values = [argument(scope) for argument in arguments]
         found = overloads.get(tuple([kind_of(value) for value in values]))
         if found is None:
@@ -229,7 +229,7 @@ def call(name: str, overloads: Overloads, arguments: tuple[Run, ...]) -> Run:
 def _call_two(name: str, overloads: Overloads, left: Run, right: Run) -> Run:
     kinds = KINDS.get
 
-    def run(scope: Scope) -> Any:
+    def run(scope: Variables) -> Any:
         one = left(scope)
         two = right(scope)
         found = overloads.get((kinds(type(one), "object"), kinds(type(two), "object")))
@@ -240,7 +240,7 @@ def _call_two(name: str, overloads: Overloads, left: Run, right: Run) -> Run:
     return run
 
 
-def _apply(overload: Overload, scope: Scope, values: Iterable[Any]) -> Any:
+def _apply(overload: Overload, scope: Variables, values: Iterable[Any]) -> Any:
     if overload.steps:
         scope[BUDGET].charge(overload.steps)
     for value in values:
@@ -263,7 +263,7 @@ def host_call(name: str, arguments: tuple[Run, ...]) -> Run:
     return lambda scope: scope[name](*[argument(scope) for argument in arguments])
 
 
-def _items(scope: Scope, items: Run, macro: str) -> Iterable[Any]:
+def _items(scope: Variables, items: Run, macro: str) -> Iterable[Any]:
     found = items(scope)
     if type(found) in (list, tuple, dict, Map):
         return found  # type: ignore[no-any-return]
@@ -275,7 +275,7 @@ def quantifier(macro: str, items: Run, slot: int, body: Run, cost: int) -> Run:
     deciding = macro == "exists"
     neutral = not deciding
 
-    def run(scope: Scope) -> bool:
+    def run(scope: Variables) -> bool:
         charge = scope[BUDGET].charge
         failure: EvaluationError | None = None
         for item in _items(scope, items, macro):
@@ -301,7 +301,7 @@ def quantifier(macro: str, items: Run, slot: int, body: Run, cost: int) -> Run:
 def selection(macro: str, items: Run, slot: int, condition: Run, result: Run, cost: int) -> Run:
     """`filter` and both forms of `map`: the results for the items that meet the condition."""
 
-    def run(scope: Scope) -> list[Any]:
+    def run(scope: Variables) -> list[Any]:
         charge = scope[BUDGET].charge
         kept: list[Any] = []
         for item in _items(scope, items, macro):

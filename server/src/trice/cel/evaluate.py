@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trice.cel.closures import BUDGET, Run, Scope
+from trice.cel.closures import BUDGET, Run, Variables
 from trice.cel.compile import compile_expression
 from trice.cel.environment import Environment
 from trice.cel.parse import Expression
@@ -52,6 +52,6 @@ def evaluate(program: Program, variables: dict[str, Any], budget: Budget) -> Any
     cost        `auth.id != null && data.owner == auth.id` 1 µs
     """
     budget.charge(program.weight)
-    scope: Scope = {BUDGET: budget}
+    scope: Variables = {BUDGET: budget}
     scope.update(variables)
     return program.run(scope)

@@ -55,7 +55,7 @@ class Several:
 
 
 Need = Condition | Several
-Scope = Mapping[str, Node]
+Definitions = Mapping[str, Node]
 """Names that binds give, and what they stand for."""
 
 
@@ -77,7 +77,7 @@ def flip(trace: Trace, *, goal: bool) -> Need | None:
 
 def conditions(trace: Trace) -> dict[str, Node]:
     """The conditions an expression is made of, below `&&`, `||`, `!`, `? :` and binds, by text."""
-    scope: Scope = {name: value.root for name, value in trace.binds.items()}
+    scope: Definitions = {name: value.root for name, value in trace.binds.items()}
     found: dict[str, Node] = {}
     waiting = [(trace.original.expression.root, scope)]
     while waiting:
@@ -102,7 +102,7 @@ def facts_of(trace: Trace) -> tuple[Fact, ...]:
     return _facts(trace, trace.original.expression.root, scope)
 
 
-def _flip(trace: Trace, node: Node, goal: bool, scope: Scope) -> Need | None:
+def _flip(trace: Trace, node: Node, goal: bool, scope: Definitions) -> Need | None:
     match node:
         case Junction(operator=operator, operands=operands):
             if (operator == "&&") == goal:
@@ -125,7 +125,7 @@ def _flip(trace: Trace, node: Node, goal: bool, scope: Scope) -> Need | None:
             return Condition(text, _facts(trace, node, scope), "" if seen is None else seen.error)
 
 
-def _flip_choice(trace: Trace, node: Choice, goal: bool, scope: Scope) -> Need | None:
+def _flip_choice(trace: Trace, node: Choice, goal: bool, scope: Definitions) -> Need | None:
     """The branch taken comes out as `goal`, or the condition chooses the other one, which does."""
     options: list[Need | None] = []
     for branch, chosen in ((node.then, True), (node.otherwise, False)):
@@ -173,7 +173,7 @@ def _negated(node: Node) -> Node:
             return Call("!_", None, (node,), at=node.at)
 
 
-def _is_constant(node: Node, scope: Scope) -> bool:
+def _is_constant(node: Node, scope: Definitions) -> bool:
     match node:
         case Name(name=name):
             return name in scope and _is_constant(scope[name], _without(scope, name))
@@ -181,7 +181,7 @@ def _is_constant(node: Node, scope: Scope) -> bool:
             return all(_is_constant(part, scope) for part in children(node))
 
 
-def _facts(trace: Trace, node: Node, scope: Scope) -> tuple[Fact, ...]:
+def _facts(trace: Trace, node: Node, scope: Definitions) -> tuple[Fact, ...]:
     found: dict[str, Fact] = {}
     for part in _values(node, trace.original.environment, scope, frozenset()):
         text = text_of(part)
@@ -190,7 +190,7 @@ def _facts(trace: Trace, node: Node, scope: Scope) -> tuple[Fact, ...]:
 
 
 def _values(
-    node: Node, environment: Environment, scope: Scope, loops: frozenset[str]
+    node: Node, environment: Environment, scope: Definitions, loops: frozenset[str]
 ) -> Iterator[Node]:
     """The longest paths from variables, and calls of the host; not those of a loop's variable."""
     start = _start(node, environment)
@@ -232,6 +232,6 @@ def _start(node: Node, environment: Environment) -> str | None:
                 return None
 
 
-def _without(scope: Scope, name: str) -> Scope:
+def _without(scope: Definitions, name: str) -> Definitions:
     """`scope` within the value of `name`, which cannot name itself."""
     return {known: value for known, value in scope.items() if known != name}

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.cel.ast import Choice, Junction, Node
-from trice.cel.closures import BUDGET, Run, Scope
+from trice.cel.closures import BUDGET, Run, Variables
 from trice.cel.compile import compile_expression
 from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program
@@ -90,7 +90,7 @@ class Trace:
         """Wrap the closure of `node`."""
         whole = self._whole(node, run)
 
-        def observed(scope: Scope) -> Any:
+        def observed(scope: Variables) -> Any:
             try:
                 value = whole(scope)
             except EvaluationError as error:
@@ -113,7 +113,7 @@ class Trace:
             case _:
                 return run
 
-        def whole(scope: Scope) -> Any:
+        def whole(scope: Variables) -> Any:
             before = [len(self.seen(part)) for part in skippable]
             try:
                 return run(scope)
@@ -124,7 +124,7 @@ class Trace:
 
         return whole
 
-    def _show(self, node: Node, scope: Scope) -> None:
+    def _show(self, node: Node, scope: Variables) -> None:
         """Evaluate a part that was skipped."""
         if self._count >= limits.CEL_TRACE_NOTES_MAX:
             return

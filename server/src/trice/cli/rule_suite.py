@@ -16,9 +16,9 @@ from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, Identity
 from trice.protocol.ids import find_uuid_bytes
-from trice.rules.check_results import Check
 from trice.rules.document import Rules
-from trice.rules.testing import Case, Coverage, Suite, Verdict
+from trice.rules.explain.results import Check
+from trice.rules.explain.testing import Case, Coverage, Suite, Verdict
 from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime
 

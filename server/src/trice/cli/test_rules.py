@@ -20,7 +20,7 @@ from trice.cli.explanations import explanation_lines, print_warnings, rule_name,
 from trice.cli.options import option, read_json, read_text
 from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
-from trice.rules.testing import Coverage, parse_suite
+from trice.rules.explain.testing import Coverage, parse_suite
 from trice.runtime import SystemRuntime
 
 _PYTHON_NAMES: Final = ("schema", "rules", "open", "users", "data", "cases")

@@ -16,7 +16,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
 from trice.live.answers import Encoded
-from trice.live.matching import (
+from trice.live.patch.matching import (
     NotOwn,
     Predicate,
     always,
@@ -32,7 +32,7 @@ from trice.query.tree import Node, Tree
 from trice.query.visibility import Depends, Visibility
 from trice.store.commit import Commit, EntityChange, Image
 from trice.store.engine import Engine, Snapshot
-from trice.store.log import load_last_tx
+from trice.store.sqlite.log import load_last_tx
 
 Q = TypeVar("Q", bound=Hashable)
 
@@ -124,7 +124,7 @@ class _Part:
 
 
 @dataclass(slots=True, eq=False)
-class KeptTotals:
+class RunningTotals:
     """The totals of one query, ready to be carried forward by commits.
 
     tree     the answer; its nodes hold the totals
@@ -167,7 +167,7 @@ class KeptTotals:
         return [part for part in self.parts if part.is_stale]
 
 
-def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> KeptTotals | None:
+def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> RunningTotals | None:
     """What carries the answer `tree` forward; None unless every form of it aggregates.
 
     tree      its plan must hold for later runs
@@ -186,7 +186,7 @@ def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> KeptTotals 
     ]
     if len(parts) < len(forms):
         return None
-    return KeptTotals(tree, parts, visibility.depends, encode, tx)
+    return RunningTotals(tree, parts, visibility.depends, encode, tx)
 
 
 def _sight(aggregate: AggregatePlan, visibility: Visibility) -> Sight | None:
@@ -231,14 +231,14 @@ class Aggregates(Generic[Q]):
 
     def __init__(self, counts: LiveCounts) -> None:
         self._counts = counts
-        self._kept: dict[Q, KeptTotals] = {}
+        self._kept: dict[Q, RunningTotals] = {}
         self._groups: dict[Q, int] = {}
         self._groups_sum = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def adopt(self, query: Q, kept: KeptTotals | None, recent: RecentCommits, tx: TxId) -> None:
+    def adopt(self, query: Q, kept: RunningTotals | None, recent: RecentCommits, tx: TxId) -> None:
         """Take over what a run kept.
 
         tx   the published transaction
@@ -291,7 +291,7 @@ class Aggregates(Generic[Q]):
         if self._kept.pop(query, None) is not None:
             self._groups_sum -= self._groups.pop(query)
 
-    def _put(self, query: Q, kept: KeptTotals) -> None:
+    def _put(self, query: Q, kept: RunningTotals) -> None:
         self._kept[query] = kept
         self._groups[query] = kept.groups
         self._groups_sum += kept.groups

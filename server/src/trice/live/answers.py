@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trice.live.kept import KeptTree
-from trice.protocol.kept_json import dumps_to_keep
+from trice.live.patch.kept import KeptTree
+from trice.protocol.compact_json import dumps_compact
 from trice.query.cost import Spend, free
 from trice.query.encode import (
     EntityCache,
@@ -67,4 +67,4 @@ def _joined(parts: FlatParts) -> Encoded:
 
 def _nested(tree: Tree, shape: str, spend: Spend) -> Encoded:
     nested = nested_json(tree, is_inferring=shape == "tree-one", spend=spend)
-    return Encoded(Answer(nested, dumps_to_keep(result_meta(tree))), None)
+    return Encoded(Answer(nested, dumps_compact(result_meta(tree))), None)

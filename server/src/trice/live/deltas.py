@@ -1,6 +1,6 @@
 """Earlier answers of live queries, and what leads from them to the current one. No I/O.
 
-    v1 ──Step──> v2 ──Step──> v3 = current: its pieces as sets
+    v1 ──Transition──> v2 ──Transition──> v3 = current: its pieces as sets
     held v1: both Steps folded, split into triples, encoded once for all who hold v1
 
 An answer is named by the digest of its content, its *version*. So what a client holds can be
@@ -75,7 +75,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """From one answer to the next.
 
     version    of the answer before
@@ -105,7 +105,7 @@ class _Entry:
     links: frozenset[bytes] = frozenset()
     data_json: bytes = b"{}"
     answer_bytes: int = 0
-    steps: deque[Step] = field(default_factory=deque)
+    steps: deque[Transition] = field(default_factory=deque)
     steps_bytes: int = 0
     led_to: bytes = NOTHING_HELD
     full: bytes | None = None
@@ -138,7 +138,7 @@ class _Entry:
             row_change = Difference.between(self.rows, rows)
             link_change = Difference.between(self.links, links)
             size_bytes = row_change.size_bytes + link_change.size_bytes + len(self.data_json)
-            step = Step(self.version, row_change, link_change, self.data_json, size_bytes)
+            step = Transition(self.version, row_change, link_change, self.data_json, size_bytes)
             self.steps.append(step)
             self.steps_bytes += size_bytes
         self.version, self.rows, self.links = version, rows, links
@@ -328,9 +328,9 @@ def find_version(text: str) -> bytes:
         return NOTHING_HELD
 
 
-def _steps_from(steps: Iterable[Step], held: bytes) -> list[Step]:
+def _steps_from(steps: Iterable[Transition], held: bytes) -> list[Transition]:
     """The steps since the answer was last `held`; none if it is not known."""
-    found: list[Step] = []
+    found: list[Transition] = []
     for step in steps:
         if step.version == held:
             found = [step]
@@ -339,7 +339,7 @@ def _steps_from(steps: Iterable[Step], held: bytes) -> list[Step]:
     return found
 
 
-def _delta(steps: list[Step], data_json: bytes) -> bytes:
+def _delta(steps: list[Transition], data_json: bytes) -> bytes:
     """All of `steps` as one delta (P77).
 
     data_json   of the answer that the last step leads to

@@ -19,12 +19,12 @@ from trice.errors import Bug, TriceError, Unavailable
 from trice.live.aggregates import Aggregates
 from trice.live.answers import Answer, Encoded
 from trice.live.deltas import Deltas
+from trice.live.index.derive import read_set
+from trice.live.index.subscriptions import Subscriptions
 from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
-from trice.live.maintain import Kept, Maintainer
+from trice.live.maintain import LastRun, Maintainer
 from trice.live.outcome import Run
-from trice.live.reads import read_set
 from trice.live.recent import RecentCommits
-from trice.live.subscriptions import Subscriptions
 from trice.metrics import LiveCounts
 from trice.protocol.ids import TxId
 from trice.query.encode import EntityCache, FlatParts
@@ -383,7 +383,7 @@ class Live:
         while True:
             generation = self._generation
             found = await self._engine.read_on_thread(
-                work, timeout_ms=timeout_ms, asker=question.identity.asker
+                work, timeout_ms=timeout_ms, turn_key=question.identity.turn_key
             )
             if generation == self._generation:
                 return found
@@ -413,7 +413,7 @@ class Live:
         self._broken.pop(live, None)
         live.show(answer, run.parts)
         live.move_to(tx, run.reads_tx)
-        live.error, live.kept = None, Kept.of(run)
+        live.error, live.kept = None, LastRun.of(run)
         self._subscriptions.put(live, run.reads)
         self._note_version(live, run.parts)
         self._aggregates.adopt(live, run.totals, self._recent, self._engine.tx)

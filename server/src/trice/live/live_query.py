@@ -12,10 +12,10 @@ import orjson
 from trice.errors import TriceError
 from trice.identity import Identity
 from trice.live.answers import Answer
-from trice.live.maintain import Kept
+from trice.live.maintain import LastRun
 from trice.protocol import down
+from trice.protocol.compact_json import compact, dumps_compact
 from trice.protocol.ids import TxId
-from trice.protocol.kept_json import dumps_to_keep, fitted
 from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
@@ -52,7 +52,7 @@ class Question:
         """
         key = query_key(source)
         q_json = orjson.dumps(source)
-        q_json = key if q_json == key else fitted(q_json)
+        q_json = key if q_json == key else compact(q_json)
         return Question(q_json, identity, rights, (shape, key), is_long)
 
     @property
@@ -68,7 +68,7 @@ class Question:
 
 def query_key(source: Any) -> bytes:
     """Equal for equal queries, whatever the order of their keys."""
-    return dumps_to_keep(source, option=orjson.OPT_SORT_KEYS)
+    return dumps_compact(source, option=orjson.OPT_SORT_KEYS)
 
 
 class RightsChanged(Exception):
@@ -95,7 +95,7 @@ class LiveQuery:
     is_outdated: bool = False
     tx: TxId = NO_TX
     reads_tx: TxId = NO_TX
-    kept: Kept | None = None
+    kept: LastRun | None = None
     stale_tx: TxId | None = None
     watchers: dict[Watcher, None] = field(default_factory=dict)
     _parts: FlatParts | None = None

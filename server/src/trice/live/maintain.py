@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from trice import limits
 from trice.errors import TriceError
 from trice.live.answers import Answer, Encoded, encode_kept
-from trice.live.changes import Changes
-from trice.live.kept import KeptTree, is_patchable, rows_of
+from trice.live.index.derive import grown_reads, read_set
+from trice.live.index.read_set import ReadSet, ValueKey
 from trice.live.outcome import Run
-from trice.live.patch import Patched, patch
-from trice.live.read_set import ReadSet, ValueKey
-from trice.live.reads import grown_reads, read_set
+from trice.live.patch.answer import Patched, patch
+from trice.live.patch.changes import Changes
+from trice.live.patch.kept import KeptTree, is_patchable, rows_of
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import EntityId, TxId
@@ -23,11 +23,11 @@ from trice.query.run import run_level, run_rows
 from trice.query.tree import Node, Tree
 from trice.query.visibility import Depends
 from trice.store.engine import Engine, ReadTooLong, Row, Snapshot
-from trice.store.log import load_last_tx
+from trice.store.sqlite.log import load_last_tx
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class LastRun:
     """What the latest run of a live query left behind.
 
     plan     holds while the catalog's version and what `depends` names stay
@@ -46,7 +46,7 @@ class Kept:
     levels: KeptTree | None = None
 
     @staticmethod
-    def of(run: Run) -> Kept | None:
+    def of(run: Run) -> LastRun | None:
         """Keep a run's plan, and its tree while that is small."""
         tree = run.tree
         if tree is None:
@@ -54,7 +54,7 @@ class Kept:
         is_small = rows_of(tree) <= limits.LIVE_PATCH_ROWS_MAX and is_patchable(tree.plan)
         plan = tree.plan
         kept_tree = tree if is_small else None
-        return Kept(plan, plan.visibility.depends, kept_tree, run.reads_tx, run.plan_tx)
+        return LastRun(plan, plan.visibility.depends, kept_tree, run.reads_tx, run.plan_tx)
 
     def weight_bytes(self, answer: Answer) -> int:
         """About how much memory it takes, besides the answer."""
@@ -113,7 +113,7 @@ class Maintainer:
         self._cache = cache
         self._fetch = _Fetch(engine, counts)
 
-    def plan_of(self, kept: Kept, stale_tx: TxId | None) -> Plan | None:
+    def plan_of(self, kept: LastRun, stale_tx: TxId | None) -> Plan | None:
         """The plan for the next whole run, if it still holds.
 
         stale_tx   the first commit that touches the query since `kept`; None: none did
@@ -122,7 +122,7 @@ class Maintainer:
         return None if changes is None else kept.plan
 
     def refresh(
-        self, kept: Kept, stale_tx: TxId | None, *, shape: str, answer: Answer
+        self, kept: LastRun, stale_tx: TxId | None, *, shape: str, answer: Answer
     ) -> Refreshed | None:
         """Bring `answer`, that of `kept`, up to the published transaction, and `kept` with it.
 
@@ -151,7 +151,7 @@ class Maintainer:
             kept.tree, kept.levels = tree, levels
         return Refreshed(new, reads, _grown(done))
 
-    def _changes(self, kept: Kept, stale_tx: TxId | None) -> Changes | None:
+    def _changes(self, kept: LastRun, stale_tx: TxId | None) -> Changes | None:
         """What happened since `kept`; None when it is not known, or the plan holds no more.
 
         Commits before the first that touches the query changed nothing for it; those after it may

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trice.live.aggregates import KeptTotals
+from trice.live.aggregates import RunningTotals
 from trice.live.answers import Answer
-from trice.live.read_set import ReadSet
+from trice.live.index.read_set import ReadSet
 from trice.protocol.ids import TxId
 from trice.query.encode import FlatParts
 from trice.query.tree import Tree
@@ -31,4 +31,4 @@ class Run:
     reads_tx: TxId
     plan_tx: TxId
     parts: FlatParts | None = None
-    totals: KeptTotals | None = None
+    totals: RunningTotals | None = None

@@ -12,7 +12,7 @@ from trice.identity import Identity
 from trice.live.live_query import Question, RightsChanged
 from trice.query.ast import Query
 from trice.query.cost import Spend
-from trice.query.parse import parse
+from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.shapes import Shape, Shapes, find_shape
 from trice.rules.rights import ADMIN_RIGHTS, Rights

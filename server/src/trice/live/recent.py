@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from trice import limits
-from trice.live.changes import Changes
+from trice.live.patch.changes import Changes
 from trice.protocol.ids import TxId
 from trice.store.commit import Commit
 

@@ -28,7 +28,7 @@ class Op(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Hop:
     """One link walked from an entity to the ones it is linked with.
 
     is_forward  from the source to the target (False: from the target back)
@@ -52,7 +52,7 @@ class Test:
     linked entity (instant-semantics §2.4).
     """
 
-    path: tuple[Step, ...]
+    path: tuple[Hop, ...]
     attr: Attr
     is_forward: bool
     op: Op
@@ -103,7 +103,7 @@ class Ref:
     attr   a blob, or a link, whose other ends are the values (then `is_forward` says which side)
     """
 
-    path: tuple[Step, ...]
+    path: tuple[Hop, ...]
     attr: Attr
     is_forward: bool
 
@@ -238,7 +238,7 @@ class Form:
 
     label: str
     etype: str
-    via: Step | None
+    via: Hop | None
     where: Scope
     order: Order | None
     page: Page | None

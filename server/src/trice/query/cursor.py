@@ -9,7 +9,7 @@ from trice.catalog.dates import instant_us
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
 from trice.protocol.quoting import json_type, quote
 from trice.query.ast import Cursor, Order
-from trice.query.source import Place, Source, is_scalar
+from trice.query.parse.source import Place, Source, is_scalar
 
 CREATED_LABEL: Final = "serverCreatedAt"
 _MS_MAX: Final = 2**53

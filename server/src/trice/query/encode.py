@@ -17,11 +17,11 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.errors import LimitExceeded
+from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AttrId, EntityId, uuid_text
-from trice.protocol.kept_json import dumps_to_keep
 from trice.query.cost import ENCODED_BYTES_A_STEP, Spend, free
 from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
-from trice.query.sql_fragment import HIDDEN
+from trice.query.sql.fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
 from trice.store.engine import Row
 
@@ -135,7 +135,7 @@ def flat_parts(tree: Tree, cache: EntityCache, spend: Spend = free) -> FlatParts
     """
     size = AnswerSize(spend)
     rows, links = _row_parts(tree, cache, size), _link_parts(tree, size)
-    return FlatParts(rows, links, dumps_to_keep(result_meta(tree)))
+    return FlatParts(rows, links, dumps_compact(result_meta(tree)))
 
 
 def flat_result(tree: Tree, cache: EntityCache, spend: Spend = free) -> bytes:
@@ -230,7 +230,7 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
     known = {attr.id for other in before for attr in other.columns}
     text = uuid_text(row[0])  # type: ignore[arg-type]
     return [
-        dumps_to_keep((text, attr.id, value, row[1]))
+        dumps_compact((text, attr.id, value, row[1]))
         for attr, cell in zip(projection.columns, row[CELLS_FROM:], strict=True)
         if attr.id not in known and (value := _value(attr, cell)) is not MISSING
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trice import limits
 from trice.query.plan import FormPlan, Plan, walk_forms
-from trice.query.sql import Statement
+from trice.query.sql.forms import Statement
 from trice.query.tree import Node
 from trice.store.engine import Statements
 

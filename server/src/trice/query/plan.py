@@ -9,11 +9,12 @@ from typing import Final
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.ast import Form, Op, Order, Page, Query, Step, Test
-from trice.query.branches import is_absence_enough
+from trice.query.ast import Form, Hop, Op, Order, Page, Query, Test
 from trice.query.cost import Composed, Spend, free
-from trice.query.reads import NARROWING_MAX, FormReads, all_tests, form_reads, size_of
-from trice.query.sql import (
+from trice.query.reads.forms import NARROWING_MAX, FormReads, all_tests, form_reads, size_of
+from trice.query.sql.aggregate import select_aggregate
+from trice.query.sql.branches import is_absence_enough
+from trice.query.sql.forms import (
     Held,
     PageSelect,
     Statement,
@@ -23,8 +24,7 @@ from trice.query.sql import (
     select_linked,
     select_pairs,
 )
-from trice.query.sql_aggregate import select_aggregate
-from trice.query.sql_where import Composer
+from trice.query.sql.where import Composer
 from trice.query.totals import Columns
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect, SqliteDialect
@@ -109,7 +109,7 @@ class FormPlan:
 
     label: str
     etype: str
-    via: Step | None
+    via: Hop | None
     held: Held | None
     link_cell: int | None
     projection: Projection | None
@@ -284,7 +284,7 @@ class _Planner:
 
         visible  forms of the query on the same level: one of these may show the entities anyway
         """
-        by_step: dict[Step, list[Test]] = {}
+        by_step: dict[Hop, list[Test]] = {}
         for test in tests:
             if test.path:
                 by_step.setdefault(test.path[0], []).append(test)
@@ -298,7 +298,7 @@ class _Planner:
                 found.append(hop)
         return found
 
-    def _hop(self, step: Step, tests: Sequence[Test], parent: Projection) -> FormPlan | None:
+    def _hop(self, step: Hop, tests: Sequence[Test], parent: Projection) -> FormPlan | None:
         namespace = self._catalog.namespaces.get(step.etype)
         if namespace is None or namespace.id_attr is None:
             return None
@@ -413,7 +413,7 @@ def _fields(form: Form, projection: Projection) -> tuple[tuple[str, int, Attr], 
     return tuple((attr.label, projection.position(attr), attr) for attr in shown if not attr.is_ref)
 
 
-def _link_cell(via: Step | None, parent: Projection | None, own: Projection) -> int | None:
+def _link_cell(via: Hop | None, parent: Projection | None, own: Projection) -> int | None:
     if via is None or parent is None:
         return None
     match held(via):
@@ -425,6 +425,6 @@ def _link_cell(via: Step | None, parent: Projection | None, own: Projection) -> 
             return None
 
 
-def _shows_all(form: Form, step: Step) -> bool:
+def _shows_all(form: Form, step: Hop) -> bool:
     """Whether a form returns every entity that `step` leads to, with all attrs."""
     return form.via == step and not form.where and form.fields is None and form.is_known

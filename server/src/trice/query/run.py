@@ -17,8 +17,8 @@ from trice.query.ast import Page
 from trice.query.cost import READ_BYTES_A_STEP
 from trice.query.cursor import encode_cursor
 from trice.query.plan import CELLS_FROM, AggregatePlan, FormPlan, Plan
-from trice.query.sql import ROWS_MAX, Bound, PageSelect, Statement, page_bounds
-from trice.query.sql_fragment import HIDDEN
+from trice.query.sql.forms import ROWS_MAX, Bound, PageSelect, Statement, page_bounds
+from trice.query.sql.fragment import HIDDEN
 from trice.query.totals import Totals
 from trice.query.tree import Node, PageInfo, Pair, Tree
 from trice.store.engine import Binding, Counted, Row, Snapshot

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
-from trice.query.anchors import Anchor
 from trice.query.ast import AllOf, AnyOf, Form, IdPrefix, Op, Query, Test
 from trice.query.plan import FormPlan, Plan, plan
-from trice.query.reads import FormReads
-from trice.query.sql import Statement
+from trice.query.reads.anchors import Anchor
+from trice.query.reads.forms import FormReads
+from trice.query.sql.forms import Statement
 
 
 class Hole(bytes):

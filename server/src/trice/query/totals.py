@@ -16,8 +16,8 @@ from trice.catalog.dates import INFINITY_US, instant_text
 from trice.catalog.exact import ExactSum, plain_number, unpack_units
 from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr, order_cell, text_order
 from trice.errors import LimitExceeded
+from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AttrId
-from trice.protocol.kept_json import dumps_to_keep
 from trice.query.ast import Aggregate, MeasureOp
 from trice.store.engine import Row
 
@@ -261,10 +261,10 @@ class Totals:
     def json(self) -> bytes:
         """`shown` as JSON; groups that did not change since the last time are not encoded again."""
         if not self._columns.aggregate.is_grouped:
-            return dumps_to_keep(self.shown())
+            return dumps_compact(self.shown())
         for group in self._ordered:
             if group.json is None:
-                group.json = dumps_to_keep(self._shown_group(group))
+                group.json = dumps_compact(self._shown_group(group))
         return b'{"groups":[' + b",".join(group.json or b"" for group in self._ordered) + b"]}"
 
     def _shown_group(self, group: Group) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from trice.catalog.catalog import Catalog
 from trice.cel.evaluate import Program
 from trice.errors import PermissionDenied, TriceError
 from trice.protocol.ids import AttrId, uuid_text
+from trice.rules.demands import EVERYWHERE, Looks, looks_of
 from trice.rules.environments import Action
 from trice.rules.facts import RuleVariable, facts_of
 from trice.rules.judge import UNKNOWN, Judge
-from trice.rules.questions import EVERYWHERE, Looks, looks_of
 from trice.rules.values import entity_map
 from trice.store.engine import Statements
 from trice.transact.cascade import EntityKey

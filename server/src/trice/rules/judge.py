@@ -31,7 +31,7 @@ from trice.rules.values import entity_map, iso_text, reference_values
 from trice.runtime import Runtime
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import Statements, WorkTooLong
-from trice.store.tables import CREATED, ID
+from trice.store.sqlite.tables import CREATED, ID
 
 USERS: Final = "$users"
 AUTH_PREFIX: Final = "$user."

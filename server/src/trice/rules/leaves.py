@@ -19,7 +19,7 @@ from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.values import Budget, Map, Uint, equal, kind_of
 from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.query.ast import AllOf, Op, Ref, Scope, Test
-from trice.query.sql_where import is_by_instant
+from trice.query.sql.where import is_by_instant
 from trice.rules.formula import (
     ALWAYS,
     FAILING,

@@ -57,7 +57,7 @@ class Exhausted(Exception):
     """There is more to look at than is worth it."""
 
 
-class Steps:
+class NodeBudget:
     """How many nodes may still be looked at."""
 
     def __init__(self, left: int) -> None:
@@ -70,7 +70,7 @@ class Steps:
             raise Exhausted
 
 
-def suspects(program: Program, steps: Steps) -> Iterator[Suspect]:
+def suspects(program: Program, steps: NodeBudget) -> Iterator[Suspect]:
     """Every such comparison of a program, those in its binds included; raises Exhausted."""
     binds = {name: value.root for name, value in program.binds}
     for bind, root in (*binds.items(), (None, program.expression.root)):
@@ -106,7 +106,7 @@ def _field(node: Node, binds: Mapping[str, Node]) -> tuple[str, str] | None:
     return None
 
 
-def lets_in(program: Program, suspect: Suspect, steps: Steps) -> bool:
+def lets_in(program: Program, suspect: Suspect, steps: NodeBudget) -> bool:
     """Whether the program may allow, because both sides of `suspect` are null, what it would not.
 
     raises   Exhausted
@@ -146,7 +146,7 @@ class _Guess:
     Values are those of JSON, tuples for lists, or a sign.
     """
 
-    def __init__(self, program: Program, suspect: Suspect, steps: Steps) -> None:
+    def __init__(self, program: Program, suspect: Suspect, steps: NodeBudget) -> None:
         self._suspect = suspect
         self._steps = steps
         self._binds = {name: value.root for name, value in program.binds}

@@ -18,9 +18,9 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.cel.errors import EvaluationError
 from trice.cel.values import show
-from trice.query.ast import Ref, Step
+from trice.query.ast import Hop, Ref
 from trice.store.dialect import Dialect
-from trice.store.tables import CREATED, ID, link_columns
+from trice.store.sqlite.tables import CREATED, ID, link_columns
 
 
 def resolve_path(catalog: Catalog, etype: str, path: str) -> Ref:
@@ -34,7 +34,7 @@ def resolve_path(catalog: Catalog, etype: str, path: str) -> Ref:
             f"ref({show(path)}) walks {len(links)} links; at most {limits.QUERY_DEPTH_MAX} are "
             "allowed."
         )
-    steps: list[Step] = []
+    steps: list[Hop] = []
     here = etype
     for label in links:
         step = _find_step(catalog, here, label)
@@ -66,15 +66,15 @@ def follow_path(catalog: Catalog, etype: str, path: str) -> Iterator[tuple[Attr,
         yield attr, here
 
 
-def _find_step(catalog: Catalog, etype: str, label: str) -> Step | None:
+def _find_step(catalog: Catalog, etype: str, label: str) -> Hop | None:
     """The link that `etype` calls `label`, in either direction."""
     attr = catalog.find_forward(etype, label)
     if attr is not None:
         if attr.reverse is None or not attr.is_ref:
             return None
-        return Step(attr, True, attr.reverse.etype)
+        return Hop(attr, True, attr.reverse.etype)
     attr = catalog.find_reverse(etype, label)
-    return None if attr is None else Step(attr, False, attr.etype)
+    return None if attr is None else Hop(attr, False, attr.etype)
 
 
 def _unknown(
@@ -116,7 +116,7 @@ class _Statement:
         self._tests: list[str] = []
         self._here = _START
 
-    def walk(self, step: Step) -> None:
+    def walk(self, step: Hop) -> None:
         """Go to the entities at the other end of a link."""
         far = self._link(step.attr, step.is_forward)
         alias = self._table(_table(self._catalog, step.etype))

@@ -8,13 +8,13 @@ from typing import Any, Final
 from trice.catalog.catalog import Catalog
 from trice.identity import Identity
 from trice.query.ast import Query
-from trice.query.etypes import etypes_of
+from trice.query.reads.etypes import etypes_of
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.rate_limit import Buckets
+from trice.rules.demands import Demands
 from trice.rules.document import Rules
 from trice.rules.judge import Caller, Judge, Meter
-from trice.rules.questions import Questions
-from trice.rules.reads import RuledVisibility, view_key
+from trice.rules.visible import RuledVisibility, view_key
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
 from trice.store.engine import Snapshot, Statements
@@ -40,7 +40,7 @@ class Rights:
     def put(self, rules: Rules) -> None:
         """Put rules in force."""
         self.rules = rules
-        self._questions = Questions(rules, has_all=False)
+        self._questions = Demands(rules, has_all=False)
         self.version += 1
 
     def judge(

@@ -24,7 +24,7 @@ from trice.rules.binds import Fault
 from trice.rules.document import Place, Rules
 from trice.rules.environments import ENTITY_ACTIONS, LINK_ACTIONS
 from trice.rules.facts import facts_of, uses_below
-from trice.rules.nulls import Exhausted, Steps, Suspect, lets_in, suspects
+from trice.rules.nulls import Exhausted, NodeBudget, Suspect, lets_in, suspects
 from trice.rules.references import resolve_path
 from trice.rules.values import ADDED_TO_AUTH
 
@@ -86,7 +86,7 @@ class _Finder:
         self._rules = rules
         self._document: Mapping[str, Any] = rules.source
         self._catalog = catalog
-        self._steps = Steps(limits.RULE_WARNING_STEPS)
+        self._steps = NodeBudget(limits.RULE_WARNING_STEPS)
         self._seen: set[tuple[object, ...]] = set()
         own = [etype for etype in catalog.namespaces if not etype.startswith("$")]
         self._has_own_namespaces = bool(own)

@@ -29,9 +29,9 @@ from typing import Any, Final
 
 from trice.cel.evaluate import Program
 from trice.protocol.ids import EntityId, find_uuid_bytes
+from trice.rules.demands import Demand, Demands
 from trice.rules.environments import Action
 from trice.rules.hearing import ATTRS, Absent, CheckResult, Hearing, MakeJudge, Scope, WriteCheck
-from trice.rules.questions import Question, Questions
 from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
 from trice.transact.resolve import Missed, Write
@@ -49,7 +49,7 @@ class WriteChecks:
 
     def __init__(
         self,
-        questions: Questions,
+        questions: Demands,
         make_judge: MakeJudge,
         *,
         recorder: list[CheckResult] | None = None,
@@ -90,7 +90,7 @@ class WriteChecks:
 
     def _collect(self, proposal: Proposal) -> None:
         """Find the checks: first what is asked, then, knowing which entities existed, when."""
-        asked: dict[tuple[Question, EntityId, EntityId | None] | Missed, None] = {}
+        asked: dict[tuple[Demand, EntityId, EntityId | None] | Missed, None] = {}
         rows: dict[str, dict[EntityId, None]] = {}
         strict: set[EntityKey] = set()
         sourceless = {id(each.link) for each in proposal.missed if each.is_source}
@@ -213,7 +213,7 @@ class WriteChecks:
     def _schedule(
         self,
         proposal: Proposal,
-        question: Question,
+        question: Demand,
         key: EntityKey,
         other: EntityId | None,
         strict: AbstractSet[EntityKey],

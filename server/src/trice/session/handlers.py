@@ -181,7 +181,7 @@ def _check_room(session: Session, question: Question) -> None:
         raise LimitExceeded(
             "parameter-limit-exceeded",
             f"The live queries of one network address may have"
-            f" {limits.QUERIES_BYTES_PER_ADDRESS_MAX:,} bytes as JSON, all together; remove some"
+            f" {limits.QUERIES_BYTES_OF_NETWORK_MAX:,} bytes as JSON, all together; remove some"
             " first.",
         )
 

@@ -70,7 +70,7 @@ class Hub:
 
     def has_room(self, ip: str) -> bool:
         """Whether one more session may be opened from this address."""
-        bounds = {network_of(ip): limits.SESSIONS_PER_ADDRESS_MAX}
+        bounds = {network_of(ip): limits.SESSIONS_OF_NETWORK_MAX}
         return len(self) < limits.SESSIONS_MAX and self._networks.has_room(1, bounds)
 
     def unfinished(self) -> Held:
@@ -78,7 +78,7 @@ class Hub:
         return Held(
             self._unfinished,
             total=limits.UNFINISHED_BYTES_MAX,
-            share=limits.UNFINISHED_BYTES_PER_ADDRESS_MAX,
+            share=limits.UNFINISHED_BYTES_OF_NETWORK_MAX,
         )
 
     def _queries_of_session(self) -> Held:
@@ -86,7 +86,7 @@ class Hub:
         return Held(
             self._queries,
             total=limits.QUERIES_BYTES_MAX,
-            share=limits.QUERIES_BYTES_PER_ADDRESS_MAX,
+            share=limits.QUERIES_BYTES_OF_NETWORK_MAX,
         )
 
     def open(self, socket: Socket, guest: Identity = GUEST) -> Session:

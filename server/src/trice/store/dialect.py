@@ -1,6 +1,6 @@
 """What differs between SQLite and PostgreSQL in the SQL we compose. No I/O.
 
-Everything else that `query.sql`, `transact` and `tables` write is common to both.
+Everything else that `query.sql.forms`, `transact` and `tables` write is common to both.
 
 An engine without Python inside (PostgreSQL) meets the contract of `judge` in two reads: the rows
 that the other terms leave are judged beforehand, with the same cells, and the ids that passed are

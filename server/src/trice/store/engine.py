@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
-from trice.identity import SERVER, Asker
+from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
@@ -156,18 +156,18 @@ class Engine(Protocol):
         ...
 
     async def read(
-        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
         """Run `work` on a snapshot: on the loop if it is short, else again on a reader thread.
 
-        asker   whose turn it takes for a thread
+        turn_key   whose turn it takes for a thread
         raises  Unavailable("timeout") after `timeout_ms` on the thread, ("overloaded") when too
                 many wait for one
         """
         ...
 
     async def read_on_thread(
-        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
         """Run `work` on a reader thread at once, for reads known to be long; as `read`."""
         ...
@@ -178,18 +178,18 @@ class Engine(Protocol):
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        asker: Asker = SERVER,
+        turn_key: TurnKey = SERVER,
     ) -> TxId:
         """Run `work` as one transaction and return its id once it is durable and published.
 
-        work      runs on the loop, in call order (see `asker`); whatever it raises undoes its
+        work      runs on the loop, in call order (see `turn_key`); whatever it raises undoes its
                   writes only
         event_id  when a transaction with this id is in the log, `work` is not run and the id of
                   that transaction is returned
         is_long   `work` would hold up the loop: it runs on the writer's thread and by itself, so it
                   may touch nothing that the loop changes. Work that finds out only on its way that
                   it is long raises WorkTooLong.
-        asker     whose turn it takes: between two long calls of one network, one of each other and
+        turn_key  whose turn it takes: between two long calls of one network, one of each other and
                   a group of short ones run. Calls of one network keep their order
         raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
         cost      one fsync, shared with every transaction that waited meanwhile
@@ -202,7 +202,7 @@ class Engine(Protocol):
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        asker: Asker = SERVER,
+        turn_key: TurnKey = SERVER,
     ) -> Future[TxId]:
         """`write` without a coroutine: the call's place in the order is taken when this returns."""
         ...

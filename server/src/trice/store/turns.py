@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from trice.identity import Asker
+from trice.identity import TurnKey
 
 T = TypeVar("T")
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Turns(Generic[T]):
     """Items that wait, by who asked.
 
-    Holds each once, until it is taken. Of one asker they keep their order; a network, or an asker
-    of it, that had its turn is behind all others. Does not hold what was taken.
+    Holds each once, until it is taken. Those of one turn key keep their order; a network, or a
+    turn key of it, that had its turn is behind all others. Does not hold what was taken.
     """
 
     def __init__(self) -> None:
@@ -35,9 +35,9 @@ class Turns(Generic[T]):
         """How many wait of the network that has most."""
         return max(self._counts.values(), default=0)
 
-    def add(self, asker: Asker, item: T) -> None:
-        """Put an item behind those of its asker."""
-        network, who = asker
+    def add(self, turn_key: TurnKey, item: T) -> None:
+        """Put an item behind those of its turn_key."""
+        network, who = turn_key
         self._networks.setdefault(network, OrderedDict()).setdefault(who, deque()).append(item)
         self._note(network, 1)
 
@@ -51,9 +51,9 @@ class Turns(Generic[T]):
                 return self._take_of(network)
         return None
 
-    def discard(self, asker: Asker, item: T) -> None:
+    def discard(self, turn_key: TurnKey, item: T) -> None:
         """Take out an item that may have been taken already."""
-        network, who = asker
+        network, who = turn_key
         waiting = self._networks[network].get(who) if network in self._networks else None
         if waiting is not None and item in waiting:
             waiting.remove(item)
@@ -65,9 +65,9 @@ class Turns(Generic[T]):
         if not self._counts:
             return None
         network = max(self._counts, key=self._counts.__getitem__)
-        askers = self._networks[network]
-        who = max(reversed(askers), key=lambda name: len(askers[name]))
-        item = askers[who].pop()
+        turn_keys = self._networks[network]
+        who = max(reversed(turn_keys), key=lambda name: len(turn_keys[name]))
+        item = turn_keys[who].pop()
         self._drop_empty(network, who)
         self._note(network, -1)
         return item
@@ -77,25 +77,25 @@ class Turns(Generic[T]):
         networks, self._networks = self._networks, OrderedDict()
         self._counts.clear()
         self._count = 0
-        for askers in networks.values():
-            for waiting in askers.values():
+        for turn_keys in networks.values():
+            for waiting in turn_keys.values():
                 yield from waiting
 
     def _take_of(self, network: str) -> T:
-        askers = self._networks[network]
-        who = next(iter(askers))
-        item = askers[who].popleft()
-        askers.move_to_end(who)
+        turn_keys = self._networks[network]
+        who = next(iter(turn_keys))
+        item = turn_keys[who].popleft()
+        turn_keys.move_to_end(who)
         self._networks.move_to_end(network)
         self._drop_empty(network, who)
         self._note(network, -1)
         return item
 
     def _drop_empty(self, network: str, who: str) -> None:
-        askers = self._networks[network]
-        if not askers[who]:
-            del askers[who]
-        if not askers:
+        turn_keys = self._networks[network]
+        if not turn_keys[who]:
+            del turn_keys[who]
+        if not turn_keys:
             del self._networks[network]
 
     def _note(self, network: str, change: int) -> None:

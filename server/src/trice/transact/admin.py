@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
-from trice.catalog.attr import Attr, Identity
+from trice.catalog.attr import Attr, AttrName
 from trice.catalog.catalog import Catalog
 from trice.catalog.check import check_name
 from trice.errors import InvalidInput, invalid
@@ -304,7 +304,7 @@ class _Expansion:
         return self._implied(
             Attr(
                 id=AttrId(new_uuid(self._runtime)),
-                forward=Identity(new_uuid(self._runtime), etype, label),
+                forward=AttrName(new_uuid(self._runtime), etype, label),
                 reverse=None,
                 value_type="blob",
                 cardinality="one",
@@ -318,8 +318,8 @@ class _Expansion:
         return self._implied(
             Attr(
                 id=AttrId(new_uuid(self._runtime)),
-                forward=Identity(new_uuid(self._runtime), etype, label),
-                reverse=Identity(new_uuid(self._runtime), label, etype),
+                forward=AttrName(new_uuid(self._runtime), etype, label),
+                reverse=AttrName(new_uuid(self._runtime), label, etype),
                 value_type="ref",
                 cardinality="one" if is_single else "many",
                 is_unique=is_single,

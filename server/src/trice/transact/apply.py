@@ -19,9 +19,9 @@ from trice.catalog.values import Cell, decode_attr, decode_cell, encode_cell, in
 from trice.errors import InvalidInput, TriceError
 from trice.protocol.ids import AttrId, EntityId, EventId, find_uuid_bytes, uuid_text
 from trice.runtime import Runtime
-from trice.store import tables
 from trice.store.commit import Commit
 from trice.store.engine import WriteTx
+from trice.store.sqlite import tables
 from trice.transact.attrs import Alias, AttrChanges
 from trice.transact.checks import (
     check_attr_steps,

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
 from trice import limits
-from trice.catalog.attr import Attr, Identity
+from trice.catalog.attr import Attr, AttrName
 from trice.catalog.catalog import Catalog
 from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES
 from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid, not_built
 from trice.protocol.ids import AttrId
-from trice.store import tables
 from trice.store.engine import UniqueViolation, WriteTx
-from trice.store.views import renew_views
+from trice.store.sqlite import tables
+from trice.store.sqlite.views import renew_views
 from trice.transact import stored
 from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
 
@@ -281,7 +281,7 @@ class AttrChanges:
             return True
         return False
 
-    def _find_name(self, identity: Identity) -> Attr | None:
+    def _find_name(self, identity: AttrName) -> Attr | None:
         """What has this name, attrs to be made included."""
         name, new = identity.name, self._new
         return self.catalog.find_name(*name) or new.forward.get(name) or new.reverse.get(name)
@@ -324,11 +324,11 @@ def _prefix(attr: Attr) -> str:
     return f"{attr.id}_deleted$"
 
 
-def _renamed(identity: Identity, label: str) -> Identity:
+def _renamed(identity: AttrName, label: str) -> AttrName:
     return replace(identity, label=label)
 
 
-def _name_taken(identity: Identity) -> Conflict:
+def _name_taken(identity: AttrName) -> Conflict:
     return Conflict(
         "record-not-unique",
         f"`{identity.label}` already exists on `{identity.etype}`",

@@ -19,9 +19,9 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.values import Cell, has_order_column, order_cell
 from trice.protocol.ids import AttrId, EntityId
-from trice.store import tables
 from trice.store.commit import EntityChange, Image, PairChange
 from trice.store.engine import Binding, UniqueViolation, WorkTooLong, WriteTx
+from trice.store.sqlite import tables
 from trice.transact import stored
 from trice.transact.stored import IN_LIST, name
 

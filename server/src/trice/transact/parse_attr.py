@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal, cast
 
-from trice.catalog.attr import CHECKED_TYPES, Attr, Identity
+from trice.catalog.attr import CHECKED_TYPES, Attr, AttrName
 from trice.catalog.check import check_name
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, find_uuid_bytes, uuid_text
@@ -100,7 +100,7 @@ class AttrReader:
     def _nullable(self, read: Callable[[str], Any]) -> Callable[[str], Any]:
         return lambda key: None if self._raw[key] is None else read(key)
 
-    def _identity(self, key: str) -> Identity:
+    def _identity(self, key: str) -> AttrName:
         raw = self._raw.get(key)
         if not isinstance(raw, list) or len(raw) != 3:
             message = f"`{key}` must be [uuid, namespace, label]."
@@ -109,9 +109,9 @@ class AttrReader:
         path = [*self._path, key]
         etype = check_name(raw[1], what="namespace", data_type=self._data_type, path=[*path, 1])
         label = check_name(raw[2], what="label", data_type=self._data_type, path=[*path, 2])
-        return Identity(ident, etype, label)
+        return AttrName(ident, etype, label)
 
-    def _check_labels(self, forward: Identity, reverse: Identity | None, *, is_ref: bool) -> None:
+    def _check_labels(self, forward: AttrName, reverse: AttrName | None, *, is_ref: bool) -> None:
         if "id" in ((forward.label if is_ref else ""), (reverse.label if reverse else "")):
             message = "A link cannot be called `id`: that is the entity's own id."
             raise self._malformed("id", "name?", [], message)

@@ -270,7 +270,7 @@ def _bug(error: apsw.Error, sql: str) -> Bug:
 def _violation(message: str) -> UniqueViolation | None:
     """Read SQLite's `UNIQUE constraint failed: table.column`.
 
-    Columns have no dot in their names (see `store.names`), so the last one separates.
+    Columns have no dot in their names (see `store.sqlite.names`), so the last one separates.
     """
     found = _UNIQUE.fullmatch(message)
     if found is None:

@@ -16,21 +16,21 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
-from trice.identity import SERVER, Asker
+from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
-from trice.store import attr_rows, log
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
+from trice.store.sqlite import attr_rows, log
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota, Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
+from trice.store.sqlite.tables import create_attrs, renew_indexes
+from trice.store.sqlite.views import add_views, renew_views
 from trice.store.sqlite.write_ahead import is_log_damaged
 from trice.store.sqlite.writer import OpenTx, Writer
-from trice.store.tables import create_attrs, renew_indexes
-from trice.store.views import add_views, renew_views
 
 T = TypeVar("T")
 
@@ -149,24 +149,24 @@ class SqliteEngine:
                 reader.run("END")
 
     async def read(
-        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
         """See `engine.Engine.read`. What the server itself looks up always runs at once."""
-        if asker is SERVER or self._loop_reads.has_room():
+        if turn_key is SERVER or self._loop_reads.has_room():
             try:
                 return self.read_now(work)
             except ReadTooLong:
                 pass
             finally:
                 self._loop_reads.spend(self._steps_taken)
-        return await self.read_on_thread(work, timeout_ms=timeout_ms, asker=asker)
+        return await self.read_on_thread(work, timeout_ms=timeout_ms, turn_key=turn_key)
 
     async def read_on_thread(
-        self, work: Callable[[Snapshot], T], *, timeout_ms: int, asker: Asker = SERVER
+        self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
         """See `engine.Engine.read_on_thread`."""
         return await self._readers.read(
-            work, timeout_ms=timeout_ms, asker=asker, published=self._published
+            work, timeout_ms=timeout_ms, turn_key=turn_key, published=self._published
         )
 
     async def write(
@@ -175,10 +175,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        asker: Asker = SERVER,
+        turn_key: TurnKey = SERVER,
     ) -> TxId:
         """See `engine.Engine.write`."""
-        return await self._writer.submit(work, event_id, is_long=is_long, asker=asker)
+        return await self._writer.submit(work, event_id, is_long=is_long, turn_key=turn_key)
 
     def submit(
         self,
@@ -186,10 +186,10 @@ class SqliteEngine:
         *,
         event_id: EventId | None = None,
         is_long: bool = False,
-        asker: Asker = SERVER,
+        turn_key: TurnKey = SERVER,
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
-        return self._writer.submit(work, event_id, is_long=is_long, asker=asker)
+        return self._writer.submit(work, event_id, is_long=is_long, turn_key=turn_key)
 
     @property
     def waiting(self) -> tuple[int, int]:

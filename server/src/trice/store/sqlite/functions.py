@@ -24,7 +24,7 @@ from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
-from trice.store.like import is_like, like_steps
+from trice.store.sqlite.like import is_like, like_steps
 
 _ROW_STEPS: Final = 10
 """What a row costs besides its evaluation, in steps of one: the call, and its cells."""

@@ -9,7 +9,7 @@ from trice.catalog.catalog import Catalog
 from trice.errors import LimitExceeded
 from trice.store.commit import Commit
 from trice.store.engine import Statements
-from trice.store.tables import quoted
+from trice.store.sqlite.tables import quoted
 
 _PAGE_BYTES: Final = 4_096
 _ALL_PAGES: Final = "PRAGMA page_count"

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import TriceError, Unavailable, without_traceback
-from trice.identity import SERVER, Asker
+from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
 from trice.store.engine import ReadTooLong, Row, Snapshot
@@ -50,7 +50,7 @@ class _Reading:
     deadline_ms  of runtime.monotonic_ms, set when it begins
     """
 
-    asker: Asker
+    turn_key: TurnKey
     turn: asyncio.Future[None]
     deadline_ms: float = 0.0
     is_abandoned: bool = False
@@ -84,21 +84,21 @@ class Readers:
         work: Callable[[Snapshot], T],
         *,
         timeout_ms: int,
-        asker: Asker,
+        turn_key: TurnKey,
         published: Callable[[], Awaitable[tuple[TxId, Catalog]]],
     ) -> T:
         """Run `work` on a thread.
 
         timeout_ms   from when it begins: what others do before that is no fault of it
-        asker        whose turn it takes
+        turn_key        whose turn it takes
         published    the transaction and catalog to label the snapshot with, once disk agrees
         raises       Unavailable("timeout") at the deadline, ("overloaded") when too many wait
         """
         if self._is_closing:
             raise _stopping()
-        self._make_room(asker)
-        reading = _Reading(asker, asyncio.get_running_loop().create_future())
-        self._waiting.add(asker, reading)
+        self._make_room(turn_key)
+        reading = _Reading(turn_key, asyncio.get_running_loop().create_future())
+        self._waiting.add(turn_key, reading)
         self._start_next()
         await self._take_turn(reading)
         try:
@@ -143,11 +143,11 @@ class Readers:
             connection.close()
         self._free.clear()
 
-    def _make_room(self, asker: Asker) -> None:
+    def _make_room(self, turn_key: TurnKey) -> None:
         """Let one more wait: in the place of one of whoever has most, if there is no other."""
-        network, _ = asker
+        network, _ = turn_key
         count = self._waiting.count_of(network)
-        if asker != SERVER and count >= limits.READS_WAITING_OF_NETWORK_MAX:
+        if turn_key != SERVER and count >= limits.READS_WAITING_OF_NETWORK_MAX:
             raise _too_many()
         if len(self._waiting) >= limits.READS_WAITING_MAX:
             is_less = count + 1 < self._waiting.most
@@ -162,7 +162,7 @@ class Readers:
             reading = self._waiting.take(self._may_run)
             if reading is None:
                 return
-            network, _ = reading.asker
+            network, _ = reading.turn_key
             self._running[network] = self._running.get(network, 0) + 1
             reading.turn.set_result(None)
 
@@ -171,7 +171,7 @@ class Readers:
         return network == SERVER[0] or count < limits.READER_THREADS_OF_NETWORK
 
     def _end_turn(self, reading: _Reading) -> None:
-        network, _ = reading.asker
+        network, _ = reading.turn_key
         self._running[network] -= 1
         if not self._running[network]:
             del self._running[network]
@@ -184,7 +184,7 @@ class Readers:
         except BaseException as error:
             if reading.turn.done() and not reading.turn.exception():
                 self._end_turn(reading)
-            self._waiting.discard(reading.asker, reading)
+            self._waiting.discard(reading.turn_key, reading)
             if isinstance(error, TimeoutError):
                 raise _too_many() from error
             raise

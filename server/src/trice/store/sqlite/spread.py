@@ -23,7 +23,7 @@ from trice import limits
 from trice.errors import Bug
 from trice.store.engine import Row
 from trice.store.sqlite.connection import Connection
-from trice.store.tables import CREATED, quoted
+from trice.store.sqlite.tables import CREATED, quoted
 
 MARK: Final = "trice="
 """Stands before the last rowid at the end of each `stat` written here. SQLite skips what it does

@@ -24,13 +24,13 @@ from typing import Final
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
-from trice.identity import Asker
+from trice.identity import TurnKey
 from trice.log import fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
-from trice.store import log
 from trice.store.commit import Commit
 from trice.store.engine import Row, WorkTooLong, WriteTx
+from trice.store.sqlite import log
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.statistics import Statistics
@@ -141,7 +141,7 @@ class Writer:
         self._idle = asyncio.Event()
 
     def submit(
-        self, work: Work, event_id: EventId | None, *, is_long: bool, asker: Asker
+        self, work: Work, event_id: EventId | None, *, is_long: bool, turn_key: TurnKey
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
         if self._is_closing:
@@ -152,7 +152,7 @@ class Writer:
                 f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
             )
         answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Call(work, event_id, is_long, asker[0], answer))
+        self._queue.put(_Call(work, event_id, is_long, turn_key[0], answer))
         if not self._is_busy:
             self._run_groups()
         return answer

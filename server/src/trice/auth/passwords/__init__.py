@@ -1,0 +1,1 @@
+"""Signing in with e-mail and password."""

@@ -1,0 +1,1 @@
+"""From what a commit changed to the live queries it may touch."""

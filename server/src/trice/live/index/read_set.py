@@ -1,0 +1,51 @@
+"""What the answer to a live query depends on, in the vocabulary of commits. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+from trice.catalog.values import Cell
+from trice.protocol.ids import AttrId, EntityId
+from trice.query.reads.anchors import Span
+
+Side = Literal["", "source", "target"]
+ValueKey = tuple[AttrId, Side, Cell]
+"""One value of an attr. Side "": the cell of a column; else one end of a pair, `Cell` its id."""
+
+
+T = TypeVar("T")
+_NOTHING: Final[frozenset[Any]] = frozenset()
+
+
+def frozen(found: set[T]) -> frozenset[T]:
+    """`found` for a ReadSet; empty ones are all the same object, instead of 216 bytes each."""
+    return frozenset(found) if found else _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSet:
+    """Everything that, when it changes, can change the answer.
+
+    entities  rows the answer was built from, witnesses and the caller's user included
+    values    a row that has, gets or loses this value may enter or leave, if it also appears,
+              vanishes, or changes in `tested`
+    spans     the same for a row that lies, before or after, in this span of its lane
+    tested    attrs that decide membership or position
+    attrs     any change of this attr, on any row, counts
+    births    a row of this namespace that appears or vanishes counts
+    etypes    namespaces named; a change of their attrs means the query is planned anew
+    waits     names that did not exist when the query was planned
+
+    Invariant: a commit that meets none of these leaves the answer as it is (oracle:
+    tests/fuzz, every answer equals a fresh run).
+    """
+
+    entities: frozenset[tuple[str, EntityId]]
+    values: frozenset[ValueKey]
+    spans: frozenset[Span]
+    tested: frozenset[AttrId]
+    attrs: frozenset[AttrId]
+    births: frozenset[str]
+    etypes: frozenset[str]
+    waits: frozenset[tuple[str, str]]

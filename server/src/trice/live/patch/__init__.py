@@ -1,0 +1,1 @@
+"""Answers kept in memory, changed by what commits changed."""

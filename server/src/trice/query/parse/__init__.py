@@ -1,0 +1,1 @@
+"""InstaQL in JSON to a checked Query, every error with its path."""

@@ -1,0 +1,1 @@
+"""What the answer to a query depends on, for whoever keeps it current."""

@@ -1,0 +1,354 @@
+"""Statements of a query: one per form level. No I/O.
+
+Composed here, in `sql_where`, and for aggregates in `sql_aggregate` only.
+
+Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, assert_never
+
+from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.values import Cell, encode_cell, order_cell, order_run
+from trice.errors import LimitExceeded
+from trice.protocol.ids import EntityId
+from trice.query.ast import Cursor, Hop, Order, Page, Scope, Test
+from trice.query.cost import prepared_steps
+from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
+from trice.query.sql.where import Composer
+from trice.store.engine import Binding
+from trice.store.sqlite.tables import CREATED, ID, link_columns
+
+ROOT: Final = "e"
+PAIR: Final = "p"
+ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
+"""Every statement stops here: one more than an answer may have, so that excess shows."""
+
+Held = Literal["parent", "child", "pairs"]
+"""Where a link is stored, seen from the form that walks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL and its bindings.
+
+    ids_at  for a level below the top, how many bindings stand before the ids of the parents
+    steps   that preparing it takes, of one that is long
+    """
+
+    sql: str
+    bindings: tuple[Binding, ...] = ()
+    ids_at: int = 0
+    steps: int = 0
+
+    def with_ids(self, ids: Sequence[EntityId]) -> tuple[Binding, ...]:
+        """All bindings, the parents' ids in their place."""
+        return (*self.bindings[: self.ids_at], ids, *self.bindings[self.ids_at :])
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An end of a stretch of the order: beside the row with this order cell and id.
+
+    order  the cell of the order column; None for null
+    """
+
+    order: Cell
+    entity: EntityId
+    is_inclusive: bool
+
+
+def held(step: Hop) -> Held:
+    """Where the link of `step` is stored."""
+    if step.attr.is_pairs:
+        return "pairs"
+    return "parent" if step.is_forward else "child"
+
+
+def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope) -> Statement:
+    """All entities of a top form: rows of `id, created_ms, columns…`, in no order."""
+    found = composer.matching(where, Place(ROOT, etype))
+    head = _select_row(composer, etype, columns)
+    return checked(
+        f"{head.text} WHERE {found.text} LIMIT {ROWS_MAX}", (*head.bindings, *found.bindings)
+    )
+
+
+def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
+    """How many entities match: one row of one number."""
+    found = composer.matching(where, Place(ROOT, etype))
+    text = f"SELECT count(*) FROM {composer.table(etype)} {ROOT} WHERE {found.text}"
+    return checked(text, found.bindings)
+
+
+def select_linked(
+    composer: Composer,
+    step: Hop,
+    columns: Sequence[Attr],
+    where: Scope,
+    *,
+    needed: Sequence[Test] = (),
+) -> Statement:
+    """The entities that all parents at once are linked with, existing ones only.
+
+    needed   of these tests at least one holds; none given, no such condition
+    returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
+             `parent id, created_ms of the pair`, one row per pair. Else the parent is known from a
+             cell: the parent's own ("parent"), or the row's ("child").
+    ids      of the children when the link is held by the parent, else of the parents
+    """
+    place = Place(ROOT, step.etype)
+    own_id = composer.column(ROOT, ID)
+    in_list = composer.dialect.in_list()
+    more: tuple[str, ...] = ()
+    join, shown = "", TRUE
+    match held(step):
+        case "parent":
+            tie = f"{own_id} IN {in_list}"
+        case "child":
+            tie = f"{composer.column(ROOT, step.attr.column)} IN {in_list}"
+            shown = composer.shown(step.attr, place)
+        case "pairs":
+            near, far = _pair_ends(composer, step.attr, step.is_forward)
+            more = (near, _pair_time(composer))
+            join = f" JOIN {composer.dialect.name(step.attr.table)} {PAIR} ON {far} = {own_id}"
+            tie = f"{near} IN {in_list}"
+            if step.is_forward:
+                shown = composer.holder(step.attr, PAIR, is_visible=True)
+            else:
+                shown = composer.shown(step.attr, place)
+        case other:
+            assert_never(other)
+    head = _select_row(composer, step.etype, columns, more=more)
+    found = composer.matching(where, place, needed=needed, also=shown)
+    return checked(
+        f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
+        (*head.bindings, *found.bindings),
+        ids_at=len(head.bindings),
+    )
+
+
+def select_pairs(
+    composer: Composer, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
+) -> Statement:
+    """The links of all parents at once, whether or not the other ends exist.
+
+    ids      other ends wanted; empty: all
+    returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
+    """
+    place, dialect = link_columns(attr), composer.dialect
+    source, target = composer.column(PAIR, place.source), composer.column(PAIR, place.target)
+    near, far = (source, target) if is_forward else (target, source)
+    text = (
+        f"SELECT {source}, {target}, {_pair_time(composer, attr)} FROM"
+        f" {dialect.name(place.table)} {PAIR} WHERE {near} IN {dialect.in_list()}"
+    )
+    bindings: tuple[Binding, ...] = ()
+    if ids:
+        text += f" AND {far} IN {dialect.in_list()}"
+        bindings = (tuple(ids),)
+    held = composer.holder(attr, PAIR, is_visible=is_forward)
+    if held is not TRUE:
+        text += f" AND {held.text}"
+    return checked(f"{text} LIMIT {ROWS_MAX}", (*bindings, *held.bindings))
+
+
+class PageSelect:
+    """The statements that read stretches of an ordered form.
+
+    Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
+    beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
+    rest; each is a statement, to be read in turn until there are rows enough.
+
+    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index:
+    stretches begin and end with whole runs of such, within which rows stand by value instead of by
+    id, unless a stretch `is_sorting`.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        etype: str,
+        columns: Sequence[Attr],
+        where: Scope,
+        order: Order | None,
+    ) -> None:
+        place = Place(ROOT, etype)
+        found = composer.matching(where, place)
+        attr = order.attr if order is not None else None
+        head = _select_row(composer, etype, columns)
+        self._head = f"{head.text} WHERE {found.text}"
+        self._bindings = (*head.bindings, *found.bindings)
+        self._has_nulls = attr is not None
+        self.is_by_number = attr is not None and attr.checked_type == "number"
+        self._order = (
+            Fragment(composer.column(ROOT, CREATED))
+            if attr is None
+            else composer.order_cell(attr, place)
+        )
+        self._id = composer.column(ROOT, ID)
+
+    def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
+        """The same statements, with other values bound in the conditions."""
+        other = copy.copy(self)
+        other._bindings = tuple(map(value_of, self._bindings))
+        return other
+
+    def stretch(
+        self,
+        *,
+        is_descending: bool,
+        start: Bound | None,
+        end: Bound | None,
+        limit: int,
+        offset: int,
+        is_sorting: bool = False,
+        run: Cell = None,
+    ) -> list[Statement]:
+        """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
+
+        With two statements, `offset` applies to what both return together: each then returns
+        `offset + limit` rows and the caller skips.
+
+        is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
+        run          of a number: only those that share its double
+        """
+        nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
+        order = self._order
+        if run is not None:
+            assert values is not None
+            bounds = (*order.bindings, *order_run(run))
+            ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
+        elif nulls is not None and start is None and end is None:
+            ranges = [Fragment("1")]
+        else:
+            nulls_part = [] if nulls is None else [nulls]
+            values_part = [] if values is None else [values]
+            ranges = values_part + nulls_part if is_descending else nulls_part + values_part
+        if len(ranges) > 1:
+            limit, offset = min(limit + offset, ROWS_MAX), 0
+        way = "DESC" if is_descending else "ASC"
+        key = f"CAST({order.text} AS REAL)" if is_sorting else order.text
+        tail = f"ORDER BY {key} {way}, {self._id} {way} LIMIT ? OFFSET ?"
+        return [
+            checked(
+                f"{self._head} AND {part.text} {tail}",
+                (*self._bindings, *part.bindings, *order.bindings, limit, offset),
+            )
+            for part in ranges
+        ]
+
+    def _ranges(
+        self, *, is_descending: bool, start: Bound | None, end: Bound | None
+    ) -> tuple[Fragment | None, Fragment | None]:
+        """The range among nulls and the range among values; None for one that is out of reach."""
+        nulls: list[Fragment] | None = None
+        values: list[Fragment] | None = []
+        order = self._order
+        if self._has_nulls:
+            nulls = [Fragment(f"{order.text} IS NULL", order.bindings)]
+            values = [Fragment(f"{order.text} IS NOT NULL", order.bindings)]
+        for bound, is_start in ((start, True), (end, False)):
+            if bound is None:
+                continue
+            # Rows wanted lie above the start of an ascending and above the end of a descending
+            # stretch. Nulls lie below all values.
+            is_above = is_start != is_descending
+            if self._has_nulls and bound.order is None:
+                if nulls is not None:
+                    sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
+                    nulls.append(Fragment(f"{self._id} {sign} ?", (bound.entity,)))
+                if not is_above:
+                    values = None
+            else:
+                if values is not None:
+                    values.append(self._beside(bound, is_above=is_above))
+                if is_above:
+                    nulls = None
+        return (
+            None if nulls is None else all_of(nulls),
+            None if values is None else all_of(values),
+        )
+
+    def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
+        """Rows with a value, on this side of a bound beside a value."""
+        order = self._order
+        sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
+        low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
+        if low == high:
+            key = (*order.bindings, bound.order, bound.entity)
+            return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
+        # The first is for the index; within the run of the bound's double ids decide.
+        near, far = (low, high) if is_above else (high, low)
+        beyond = ">" if is_above else "<"
+        return Fragment(
+            f"({order.text} {beyond}= ? AND ({order.text} {beyond} ? OR {self._id} {sign} ?))",
+            (*order.bindings, near, *order.bindings, far, bound.entity),
+        )
+
+
+def cursor_bound(cursor: Cursor, order: Order | None, *, is_inclusive: bool) -> Bound:
+    """The end of a stretch that a client's cursor stands for."""
+    attr = order.attr if order is not None else None
+    if attr is None:
+        return Bound(cursor.created_ms, cursor.entity, is_inclusive)
+    cell = encode_cell(cursor.value, is_indexed=True)
+    return Bound(order_cell(attr, cell), cursor.entity, is_inclusive)
+
+
+def page_bounds(page: Page, order: Order | None) -> tuple[Bound | None, Bound | None]:
+    """The bounds that `after` and `before` set."""
+    after = before = None
+    if page.after is not None:
+        after = cursor_bound(page.after, order, is_inclusive=page.is_after_inclusive)
+    if page.before is not None:
+        before = cursor_bound(page.before, order, is_inclusive=page.is_before_inclusive)
+    return after, before
+
+
+def _sign(*, is_above: bool, is_inclusive: bool) -> str:
+    return (">" if is_above else "<") + ("=" if is_inclusive else "")
+
+
+def _select_row(
+    composer: Composer, etype: str, columns: Sequence[Attr], *, more: Sequence[str] = ()
+) -> Fragment:
+    bindings: tuple[Binding, ...] = ()
+    if not composer.masks(etype):
+        texts = [composer.column(ROOT, attr.column) for attr in columns]
+    else:
+        cells = [composer.cell(attr, Place(ROOT, etype)) for attr in columns]
+        texts = [cell.text for cell in cells]
+        bindings = tuple(binding for cell in cells for binding in cell.bindings)
+    wanted = (composer.column(ROOT, ID), composer.column(ROOT, CREATED))
+    text = ", ".join([*wanted, *texts, *more])
+    return Fragment(f"SELECT {text} FROM {composer.table(etype)} {ROOT}", bindings)
+
+
+def _pair_ends(composer: Composer, attr: Attr, is_forward: bool) -> tuple[str, str]:
+    place = link_columns(attr)
+    source, target = composer.column(PAIR, place.source), composer.column(PAIR, place.target)
+    return (source, target) if is_forward else (target, source)
+
+
+def _pair_time(composer: Composer, attr: Attr | None = None) -> str:
+    """When a pair was linked: its own time, or that of the row that holds the link."""
+    has_own = attr is None or attr.is_pairs
+    return composer.column(PAIR, "created_ms" if has_own else CREATED)
+
+
+def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:
+    """The statement, unless it is too large for SQLite."""
+    if len(bindings) > limits.QUERY_BINDINGS_MAX or len(text) > limits.QUERY_SQL_CHARS_MAX:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            "There are too many parameters in the query: its conditions expand to more than "
+            f"{limits.QUERY_BINDINGS_MAX} values or {limits.QUERY_SQL_CHARS_MAX} characters of "
+            "SQL. Use fewer values in `$in`, or fewer conditions.",
+        )
+    return Statement(text, bindings, ids_at, prepared_steps(text))

@@ -1,0 +1,508 @@
+"""Conditions to SQL predicates: the part of composing SQL that `where` needs. No I/O.
+
+Every value is bound, every name quoted by the dialect. A predicate that is NULL counts as false:
+nothing here is negated from outside but by `IS NOT TRUE`.
+
+Visibility is composed in wherever data is looked at (`query.visibility`):
+    a row that must exist          `visible` at its alias
+    a value or link of a row       `shown` at its alias; tests take what is hidden for missing
+    a link seen from its target    `holder`: the entity that holds it is visible and shows it
+
+A little over 500 lines, one file because each predicate is composed of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, assert_never
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import Cell, encode_cell, has_order_column, order_cell
+from trice.query.ast import (
+    AllOf,
+    AnyOf,
+    Hop,
+    IdPrefix,
+    Judged,
+    Never,
+    Op,
+    Ref,
+    Scope,
+    Test,
+    is_judged,
+)
+from trice.query.cost import Composed
+from trice.query.sql.branches import (
+    Alternative,
+    Edge,
+    Variable,
+    Way,
+    alternatives,
+    connected,
+    groups,
+    is_selective,
+)
+from trice.query.sql.fragment import (
+    FALSE,
+    HIDDEN_SQL,
+    TRUE,
+    Fragment,
+    Place,
+    all_of,
+    any_of,
+    hidden_cell,
+    holds_hidden,
+    id_test,
+    if_shown,
+    in_ids,
+    link_test,
+    null_test,
+)
+from trice.query.visibility import EVERYTHING, Visibility
+from trice.store.dialect import Dialect
+from trice.store.engine import Binding
+from trice.store.sqlite.tables import CREATED, ID, link_columns, order_column
+
+_COMPARISONS: Final = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
+
+
+class Composer:
+    """Composes the predicates of one statement.
+
+    Holds the catalog (which tables linked namespaces have), the dialect, what is visible, the
+    aliases given out, and what counts the work.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        dialect: Dialect,
+        visibility: Visibility = EVERYTHING,
+        *,
+        composed: Composed,
+    ) -> None:
+        self.catalog = catalog
+        self.dialect = dialect
+        self._visibility = visibility
+        self._composed = composed
+        self.is_open = visibility is EVERYTHING
+        """Whether everything is visible."""
+        self._aliases = 0
+        self._is_judging = False
+
+    def column(self, alias: str, column: str) -> str:
+        """A column of the table with this alias."""
+        return f"{alias}.{self.dialect.name(column)}"
+
+    def table(self, etype: str) -> str:
+        """The table of a namespace, quoted."""
+        return self.dialect.name(self.catalog.namespaces[etype].table)
+
+    def new_alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def exists(self, alias: str) -> Fragment:
+        """The row is an entity, not a stub."""
+        return Fragment(f"{self.column(alias, CREATED)} IS NOT NULL")
+
+    def matching(
+        self,
+        scope: Scope,
+        place: Place,
+        *,
+        needed: Sequence[Test] = (),
+        also: Fragment = TRUE,
+    ) -> Fragment:
+        """The row at `place` is a visible entity for which all conditions hold.
+
+        needed  of these tests at least one holds; none given, no such condition
+        also    asked last but for whether the entity is visible
+        """
+        # Rules are asked last: one that fails on a row which the query does not speak of must not
+        # end the query.
+        self._is_judging = not self.is_open and is_judged(self._visibility.entities(place.etype))
+        parts = [self.exists(place.alias), self.scope(scope, place)]
+        if needed:
+            parts.append(any_of([self.scope((test,), place) for test in needed]))
+        return all_of([*parts, also, self.visible(place)])
+
+    def masks(self, etype: str) -> bool:
+        """Whether some values of the entities of a namespace may be hidden."""
+        return self._visibility.masks(etype)
+
+    def visible(self, place: Place) -> Fragment:
+        """The entity at `place`, which exists, is visible."""
+        return self._rule(self._visibility.entities(place.etype), place)
+
+    def shown(self, attr: Attr, place: Place) -> Fragment:
+        """The entity at `place`, which exists and holds `attr`, shows it. Ids always show."""
+        if self.is_open or attr.is_id:
+            return TRUE
+        return self._rule(self._visibility.field(attr), place)
+
+    def order_cell(self, attr: Attr, place: Place) -> Fragment:
+        """What orders `attr`, NULL where it is hidden."""
+        return self._cell(attr, place, order_column(attr), hidden="NULL")
+
+    def cell(self, attr: Attr, place: Place) -> Fragment:
+        """The column of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
+        hidden = "NULL" if hidden_cell(attr) is None else HIDDEN_SQL
+        return self._cell(attr, place, attr.column, hidden=hidden)
+
+    def _cell(self, attr: Attr, place: Place, column: str, *, hidden: str) -> Fragment:
+        return self.if_shown(attr, place, self.column(place.alias, column), hidden=hidden)
+
+    def if_shown(self, attr: Attr, place: Place, operand: str, *, hidden: str = "NULL") -> Fragment:
+        """`operand`, made of the column of `attr`; `hidden` where that is hidden."""
+        shown = self.shown(attr, place)
+        if shown is TRUE:
+            return Fragment(operand)
+        if shown is FALSE:
+            return Fragment(hidden)
+        return Fragment(f"CASE WHEN {shown.text} THEN {operand} ELSE {hidden} END", shown.bindings)
+
+    def holder(self, attr: Attr, alias: str, *, is_visible: bool = False) -> Fragment:
+        """The link at `alias` (the row that holds it, or a pair) is there for whoever asks.
+
+        is_visible  the entity that holds it is known to be a visible one
+        """
+        entities = () if is_visible else self._visibility.entities(attr.etype)
+        fields = self._visibility.field(attr)
+        if not entities and not fields:
+            return TRUE
+        namespace = self.catalog.namespaces.get(attr.etype)
+        if namespace is None or not namespace.table:
+            return FALSE
+        source = Place(self.new_alias() if attr.is_pairs else alias, attr.etype)
+        found = all_of(
+            [self.exists(source.alias), self._rule(fields, source), self._rule(entities, source)]
+        )
+        if found is FALSE or not attr.is_pairs:
+            return found
+        own_id = self.column(source.alias, ID)
+        pair_source = self.column(alias, link_columns(attr).source)
+        return Fragment(
+            f"EXISTS (SELECT 1 FROM {self.table(attr.etype)} {source.alias}"
+            f" WHERE {own_id} = {pair_source} AND {found.text})",
+            found.bindings,
+        )
+
+    def _rule(self, scope: Scope, place: Place) -> Fragment:
+        """A scope of the visibility, judged on the whole data."""
+        if not scope:
+            return TRUE
+        visibility, self._visibility = self._visibility, EVERYTHING
+        was_open, self.is_open = self.is_open, True
+        try:
+            return self.scope(scope, place)
+        finally:
+            self._visibility, self.is_open = visibility, was_open
+
+    def scope(self, scope: Scope, place: Place) -> Fragment:
+        """All conditions hold for the entity at `place`, which exists."""
+        parts: list[Fragment] = []
+        judged: list[Fragment] = []
+        linked: list[Test] = []
+        self._composed.add(len(scope))
+        for condition in scope:
+            match condition:
+                case Test():
+                    if condition.path:
+                        linked.append(condition)
+                    else:
+                        parts.append(self.test(condition, place))
+                case IdPrefix(prefix):
+                    text, bindings = self.dialect.id_prefix(self.column(place.alias, ID), prefix)
+                    parts.append(Fragment(text, tuple(bindings)))
+                case AllOf(scopes):
+                    parts += [self.scope(item, place) for item in scopes]
+                case AnyOf(scopes):
+                    parts.append(any_of([self.scope(item, place) for item in scopes]))
+                case Never():
+                    parts.append(FALSE)
+                case Judged():
+                    judged.append(self._judged(condition, place))
+                case _:
+                    assert_never(condition)
+        for group in groups(linked, place.etype):
+            self._composed.group(len(group))
+            parts.append(
+                any_of(
+                    [
+                        self._alternative(alternative, place)
+                        for alternative in alternatives(group, place.etype)
+                    ]
+                )
+            )
+        return all_of([*parts, *judged])
+
+    def _judged(self, condition: Judged, place: Place) -> Fragment:
+        refs = [self._ref(ref, place) for ref in condition.refs]
+        text = self.dialect.judge(
+            self.column(place.alias, ID),
+            [self.column(place.alias, attr.column) for attr in condition.attrs],
+            refs,
+            is_once=condition.is_once,
+        )
+        return Fragment(text, (condition.decide,))
+
+    def _ref(self, ref: Ref, place: Place) -> str:
+        """One value: all cells at the end of the path, starting from a row of its own.
+
+        From one of its own because an aggregate over the outer row's column would be the outer
+        query's.
+        """
+        self._composed.add(len(ref.path) + 1)
+        here = Place(self.new_alias(), place.etype)
+        tables = [f"{self.table(here.etype)} {here.alias}"]
+        parts = [Fragment(f"{self.column(here.alias, ID)} = {self.column(place.alias, ID)}")]
+        for depth, step in enumerate(ref.path, start=1):
+            far = Place(self.new_alias(), step.etype)
+            tables.append(f"{self.table(far.etype)} {far.alias}")
+            edge = Edge((here.etype, depth - 1), step, (far.etype, depth))
+            parts += [self._join(edge, here, far, tables), self.exists(far.alias)]
+            here = far
+        if ref.attr.is_ref and (ref.attr.is_pairs or not ref.is_forward):
+            alias = self.new_alias()
+            near, far_column = self._pair_columns(ref.attr, ref.is_forward, alias)
+            tables.append(f"{self.dialect.name(link_columns(ref.attr).table)} {alias}")
+            parts.append(Fragment(f"{near} = {self.column(here.alias, ID)}"))
+        else:
+            far_column = self.column(here.alias, ref.attr.column)
+        return (
+            f"(SELECT {self.dialect.collect(far_column)} FROM {', '.join(tables)}"
+            f" WHERE {all_of(parts).text})"
+        )
+
+    def _alternative(self, alternative: Alternative, place: Place) -> Fragment:
+        parts: list[Fragment] = []
+        for part in connected(alternative):
+            if part[0].edges:
+                parts.append(self._linked(part, place))
+            else:
+                parts += [self._end(way, place) for way in part]
+        return all_of(parts)
+
+    def _end(self, way: Way, place: Place) -> Fragment:
+        """What must be true of the entity a way arrives at."""
+        if way.test is not None:
+            return self.test(way.test, place)
+        assert way.absent is not None
+        return self._link_test(way.absent.attr, way.absent.is_forward, Op.IS_NULL, True, place)
+
+    def _linked(self, ways: Alternative, place: Place) -> Fragment:
+        """There are linked entities, one per variable, for which all `ways` hold.
+
+        Two spellings: `IN (SELECT …)`, which can start from the linked side, when a test there is
+        selective; else a correlated EXISTS, which costs what the outer rows cost. Where Python has
+        a say, the first only narrows, without rules: it looks at entities that are linked with
+        none of the rows asked about, and a rule that fails there must not end the query.
+        """
+        root: Variable = (place.etype, 0)
+        edges = {edge.key: edge for way in ways for edge in way.edges}
+        self._composed.add(len(edges))
+        places = {edge.far: Place(self.new_alias(), edge.far[0]) for edge in edges.values()}
+        is_judging = self._is_judged(ways, places.values())
+        self._is_judging |= is_judging
+        tables = [f"{self.table(far.etype)} {far.alias}" for far in places.values()]
+        from_root = [edge for edge in edges.values() if edge.near == root]
+        others = [edge for edge in edges.values() if edge.near != root]
+        parts = [self.exists(far.alias) for far in places.values()]
+        for edge in others:
+            parts.append(self._join(edge, places[edge.near], places[edge.far], tables))
+        parts += [self._end(way, places[way.end]) for way in ways]
+        outside: list[Fragment] = []
+        for edge in () if self.is_open else edges.values():
+            if edge.step.is_forward and edge.near == root:
+                outside.append(self.shown(edge.step.attr, place))
+            else:
+                source = places[edge.near if edge.step.is_forward else edge.far]
+                parts.append(self.shown(edge.step.attr, source))
+        parts += [] if self.is_open else map(self.visible, places.values())
+        is_narrowed = len(from_root) == 1 and any(map(is_selective, ways))
+        if is_narrowed and not is_judging:
+            edge = from_root[0]
+            left, right = self._membership(edge.step, place, places[edge.far], tables, parts)
+            inside = all_of(parts)
+            found = Fragment(
+                f"{left} IN (SELECT {right} FROM {', '.join(tables)} WHERE {inside.text})",
+                inside.bindings,
+            )
+        else:
+            joins = [self._join(edge, place, places[edge.far], tables) for edge in from_root]
+            inside = all_of([*joins, *parts])
+            found = Fragment(
+                self._exists(f"SELECT 1 FROM {', '.join(tables)} WHERE {inside.text}"),
+                inside.bindings,
+            )
+            if is_narrowed:
+                narrow = Composer(self.catalog, self.dialect, composed=self._composed)
+                narrow._aliases = self._aliases
+                outside.insert(0, narrow._linked(tuple(filter(is_selective, ways)), place))
+        return all_of([*outside, found])
+
+    def _is_judged(self, ways: Alternative, far: Iterable[Place]) -> bool:
+        """Whether Python has a say in what `ways` look at on linked entities."""
+        if self.is_open:
+            return False
+        attrs = [edge.step.attr for way in ways for edge in way.edges]
+        attrs += [way.test.attr for way in ways if way.test is not None and not way.test.attr.is_id]
+        scopes = [self._visibility.entities(place.etype) for place in far]
+        scopes += map(self._visibility.field, attrs)
+        return any(map(is_judged, scopes))
+
+    def _exists(self, select: str) -> str:
+        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
+        return f"(EXISTS ({select})) IS TRUE" if self._is_judging else f"EXISTS ({select})"
+
+    def _join(self, edge: Edge, near: Place, far: Place, tables: list[str]) -> Fragment:
+        """Tie two rows by a link, adding its table of pairs to `tables` if it has one."""
+        attr, near_id, far_id = edge.step.attr, ID, ID
+        if attr.is_pairs:
+            alias = self.new_alias()
+            tables.append(f"{self.dialect.name(attr.table)} {alias}")
+            near_column, far_column = self._pair_columns(attr, edge.step.is_forward, alias)
+            return Fragment(
+                f"{near_column} = {self.column(near.alias, ID)}"
+                f" AND {far_column} = {self.column(far.alias, ID)}"
+            )
+        if edge.step.is_forward:
+            near_id = attr.column
+        else:
+            far_id = attr.column
+        return Fragment(f"{self.column(far.alias, far_id)} = {self.column(near.alias, near_id)}")
+
+    def _membership(
+        self, step: Hop, near: Place, far: Place, tables: list[str], parts: list[Fragment]
+    ) -> tuple[str, str]:
+        """The two sides of `near IN (SELECT far …)` for the first link of a path."""
+        attr = step.attr
+        if attr.is_pairs:
+            alias = self.new_alias()
+            tables.append(f"{self.dialect.name(attr.table)} {alias}")
+            near_column, far_column = self._pair_columns(attr, step.is_forward, alias)
+            parts.append(Fragment(f"{far_column} = {self.column(far.alias, ID)}"))
+            return self.column(near.alias, ID), near_column
+        if step.is_forward:
+            return self.column(near.alias, attr.column), self.column(far.alias, ID)
+        return self.column(near.alias, ID), self.column(far.alias, attr.column)
+
+    def _pair_columns(self, attr: Attr, is_forward: bool, alias: str) -> tuple[str, str]:
+        """The columns of the near and of the far end, wherever the link is stored."""
+        place = link_columns(attr)
+        source, target = self.column(alias, place.source), self.column(alias, place.target)
+        return (source, target) if is_forward else (target, source)
+
+    def test(self, test: Test, place: Place) -> Fragment:
+        """The entity at `place`, which exists, passes the test (whose path is walked)."""
+        if test.attr.is_ref:
+            return self._link_test(test.attr, test.is_forward, test.op, test.value, place)
+        if test.attr.is_id:
+            return id_test(self.dialect, test.op, test.value, self.column(place.alias, ID))
+        found = self._value_test(test, place)
+        return if_shown(found, self.shown(test.attr, place), is_hidden_enough=holds_hidden(test))
+
+    def _link_test(
+        self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
+    ) -> Fragment:
+        """A link compared with ids, or asked for its absence."""
+        if not is_forward:
+            return self._pairs_test(attr, is_forward, op, value, place)
+        found = (
+            self._pairs_test(attr, is_forward, op, value, place)
+            if attr.is_pairs
+            else link_test(self.dialect, op, value, self.column(place.alias, attr.column))
+        )
+        is_hidden_enough = op is Op.NOT or (op is Op.IS_NULL and bool(value))
+        return if_shown(found, self.shown(attr, place), is_hidden_enough=is_hidden_enough)
+
+    def _pairs_test(
+        self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
+    ) -> Fragment:
+        """A test of a link that is no column of the entity at `place`."""
+        alias = self.new_alias()
+        near, far = self._pair_columns(attr, is_forward, alias)
+        table = f"{self.dialect.name(attr.table)} {alias}"
+        own_id = self.column(place.alias, ID)
+        held = TRUE if is_forward else self.holder(attr, alias)
+        rest = "" if held is TRUE else f" AND {held.text}"
+        linked = f"SELECT 1 FROM {table} WHERE {near} = {own_id}"
+        match op:
+            case Op.EQ:
+                return Fragment(
+                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {far} = ?{rest})",
+                    (value, *held.bindings),
+                )
+            case Op.IN:
+                inside = in_ids(self.dialect, far, value)
+                return Fragment(
+                    f"{own_id} IN (SELECT {near} FROM {table} WHERE {inside.text}{rest})",
+                    (*inside.bindings, *held.bindings),
+                )
+            case Op.NOT:
+                return Fragment(
+                    f"(EXISTS ({linked} AND {far} <> ?{rest}) OR NOT EXISTS ({linked}{rest}))",
+                    (value, *held.bindings, *held.bindings),
+                )
+            case Op.IS_NULL:
+                text = f"NOT EXISTS ({linked}{rest})" if value else self._exists(f"{linked}{rest}")
+                return Fragment(text, held.bindings)
+            case _:
+                raise AssertionError(f"{op} on a link passed the parser")
+
+    def _value_test(self, test: Test, place: Place) -> Fragment:
+        attr, op = test.attr, test.op
+        operand = self.column(place.alias, attr.column)
+        match op:
+            case Op.IS_NULL:
+                return null_test(attr, operand, is_null=test.value)
+            case Op.EQ | Op.NOT:
+                compared, cell = self._comparable(attr, test.value, place)
+                sign = "=" if op is Op.EQ else "IS DISTINCT FROM"
+                return Fragment(f"{compared} {sign} ?", (cell,))
+            case Op.IN:
+                return self._value_in(attr, test.value, place)
+            case Op.GT | Op.GTE | Op.LT | Op.LTE:
+                compared, cell = self._comparable(attr, test.value, place)
+                return Fragment(f"{compared} {_COMPARISONS[op]} ?", (cell,))
+            case Op.LIKE | Op.ILIKE:
+                if "%" in test.value[:-1]:
+                    self._composed.pattern(len(test.value))
+                text, pattern = self.dialect.like(
+                    operand, pattern=test.value, is_case_sensitive=op is Op.LIKE
+                )
+                return Fragment(text, (pattern,))
+            case _:
+                assert_never(op)
+
+    def _value_in(self, attr: Attr, values: Sequence[object], place: Place) -> Fragment:
+        self._composed.add(0, values=len(values))
+        operand = self.column(place.alias, attr.column)
+        found = [self._comparable(attr, value, place) for value in values if value is not None]
+        cells = tuple(dict.fromkeys(cell for _, cell in found))
+        parts: list[Fragment] = []
+        if len(cells) == 1:
+            parts.append(Fragment(f"{found[0][0]} = ?", cells))
+        elif cells:
+            marks = ", ".join("?" * len(cells))
+            parts.append(Fragment(f"{found[0][0]} IN ({marks})", cells))
+        if len(found) < len(values):
+            parts.append(null_test(attr, operand, is_null=True))
+        return any_of(parts)
+
+    def _comparable(self, attr: Attr, value: object, place: Place) -> tuple[str, Cell]:
+        """The column to compare `value` with, and the value as it stands there.
+
+        Dates that are indexed compare as instants; everything else as it is stored.
+        """
+        cell = encode_cell(value, is_indexed=attr.is_indexed)
+        if is_by_instant(attr):
+            return self.column(place.alias, order_column(attr)), order_cell(attr, cell)
+        return self.column(place.alias, attr.column), cell
+
+
+def is_by_instant(attr: Attr) -> bool:
+    """Whether equality on `attr` compares instants, not the stored text or number."""
+    return attr.checked_type == "date" and has_order_column(attr)

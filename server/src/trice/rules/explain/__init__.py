@@ -1,0 +1,1 @@
+"""Why rules decided as they did, and tests of rules."""
