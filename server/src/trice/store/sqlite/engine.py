@@ -23,6 +23,7 @@ from trice.store.commit import Commit
 from trice.store.dialect import Dialect, SqliteDialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.sqlite import attr_rows, log
+from trice.store.sqlite.commit_place import CommitPlace
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Quota, Usage
@@ -69,6 +70,7 @@ class SqliteEngine:
             before_catalog=self._pin,
             after_group=self._after_group,
             usage=None if quota is None else Usage(writer, catalog, quota),
+            commit_place=CommitPlace(lambda: loop_reads.count),
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
@@ -133,6 +135,7 @@ class SqliteEngine:
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         """See `engine.Engine.read_now`. Costs 2 µs besides the work."""
         reader = self._reader
+        self._loop_reads.count += 1
         snapshot = OpenSnapshot(
             reader, tx=self._writer.tx, catalog=self._writer.catalog, spend=self._spend
         )

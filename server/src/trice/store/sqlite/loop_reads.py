@@ -12,11 +12,15 @@ from trice import limits
 
 
 class LoopReads:
-    """Holds the steps that reads took in this turn, and knows when it ends."""
+    """Holds the steps that reads took in this turn, and knows when it ends.
 
-    __slots__ = ("_is_open", "_steps")
+    count   reads on the loop so far, of all turns
+    """
+
+    __slots__ = ("_is_open", "_steps", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._steps = 0
         self._is_open = False
 

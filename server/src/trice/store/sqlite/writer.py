@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -31,6 +32,7 @@ from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite import log
+from trice.store.sqlite.commit_place import CommitPlace
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.statistics import Statistics
@@ -117,6 +119,7 @@ class Writer:
         catalog: Catalog,
         before_catalog: Callable[[], None],
         after_group: Callable[[Sequence[Commit]], None],
+        commit_place: CommitPlace,
         usage: Usage | None = None,
     ) -> None:
         """
@@ -124,12 +127,14 @@ class Writer:
         before_catalog  called when a group that changes the catalog is about to commit
         after_group     called when a group ended, with its commits once `tx` and `catalog` are
                         published, or with none when it failed
+        commit_place    says where a COMMIT may run
         """
         self.tx = tx
         self.catalog = catalog
         self._connection = connection
         self._runtime = runtime
         self._usage = usage
+        self._commit_place = commit_place
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
@@ -213,10 +218,31 @@ class Writer:
             self._connection.rollback()
             _answer(group)
             return False
+        loop = asyncio.get_running_loop()
         if group.catalog is not self.catalog:
             self._before_catalog()
-        self._thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
+        elif self._is_lone(group) and self._commit_place.may_be_loop():
+            # Not at once: what else arrives in this turn of the loop may share a COMMIT.
+            loop.call_soon(self._commit_lone, loop, group)
+            return True
+        self._thread.submit(partial(self._commit, loop, group))
         return True
+
+    def _is_lone(self, group: _Group) -> bool:
+        """Whether a group is of one call, nobody waits, and nothing long hangs on its COMMIT."""
+        return (
+            len(group.answers) == 1
+            and not len(self._queue)
+            and not group.answers[0][0].is_long
+            and self._connection.log_pages < limits.WRITE_AHEAD_PAGES
+        )
+
+    def _commit_lone(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
+        """On the loop, a turn later: commit here what is alone still."""
+        if len(self._queue):
+            self._thread.submit(partial(self._commit, loop, group))
+            return
+        self._settle(group, *self._committed())
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
         """On the writer's thread: run one call; nobody else uses the connection meanwhile."""
@@ -334,23 +360,37 @@ class Writer:
 
     def _commit(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
         """On the writer's thread: wait for the disk."""
-        failure: Exception | None = None
+        failure, duration_ms = self._committed()
+        if failure is None and self._connection.log_pages >= limits.WRITE_AHEAD_PAGES:
+            # What keeps the log from being copied keeps nobody from writing.
+            with suppress(Unavailable):
+                self._connection.copy_log()
+        loop.call_soon_threadsafe(self._settle, group, failure, duration_ms)
+
+    def _committed(self) -> tuple[Exception | None, float]:
+        """COMMIT; what it failed with, and how long it took."""
+        began_ms = self._runtime.monotonic_ms()
         try:
             self._connection.run("COMMIT")
         except Exception as error:
-            failure = error
-        loop.call_soon_threadsafe(self._settle, group, failure)
+            return error, 0.0
+        return None, self._runtime.monotonic_ms() - began_ms
 
-    def _settle(self, group: _Group, failure: Exception | None) -> None:
-        """Back on the loop: the group is durable, or failed as a whole."""
+    def _settle(self, group: _Group, failure: Exception | None, duration_ms: float) -> None:
+        """Back on the loop: the group is durable, or failed as a whole.
+
+        Callers are told first: their answers leave before live queries are refreshed. Nothing else
+        runs between, so listeners hear of a commit before whoever waits for it goes on.
+        """
         if failure is None:
+            self._commit_place.took(duration_ms)
             self.tx = group.tx
             self.catalog = group.catalog
             if self._usage is not None:
                 self._usage.settle(group.added)
             self._statistics.note(self._connection, group.commits)
-            self._after_group(group.commits)
             _answer(group)
+            self._after_group(group.commits)
         else:
             self._fail([call for call, _ in group.answers], failure)
         self._run_groups()
