@@ -90,7 +90,7 @@ def refresh_frame(
 
     catalog   to be told too, None if the client knows it
     """
-    deltas = database.live.deltas
+    deltas = database.deltas
     if len(news) == 1 and catalog is None:
         ((subscription, live),) = news
         if not extension.has_versions:

@@ -23,7 +23,7 @@ from trice.errors import (
 from trice.identity import ADMIN, Identity
 from trice.live.deltas import NOTHING_HELD, find_version
 from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
-from trice.live.planner import Asked
+from trice.live.planner import Prepared
 from trice.log import fields
 from trice.protocol import down, up
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
@@ -34,7 +34,6 @@ from trice.session.incoming import Letter
 from trice.session.session import FULL, Session, echo_query
 from trice.session.socket import TRY_LATER
 from trice.session.state import Owed, Phase, Subscription
-from trice.store.engine import ReadTooLong
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -132,7 +131,8 @@ def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: b
 def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     app = _ready(session)
-    question = _question(session, app, message)
+    prepared = _prepare(session, app, message)
+    question = prepared.question
     owed = Owed(message.client_event_id, _held(session, message))
     session.want_deltas(question)
     state = session.state
@@ -151,16 +151,19 @@ def add_query(session: Session, message: up.AddQuery, raw: bytes) -> None:
         return
     if len(subscription.owed) > 1:
         return  # the first answer is on its way to everybody it is owed to
-    if app.database.has_answer(subscription.question) or session.first_answers.take():
+    if subscription.question != question:
+        # It could not be answered to the rights that it was asked with before.
+        session.disconnect(subscription)
+        subscription.live, subscription.question = None, question
+    if app.database.has_answer(question) or session.first_answers.take():
         try:
-            _run(session, subscription, raw)
+            _run(session, subscription, raw, prepared)
         except BaseException:
             state.forget(subscription)
             session.count_queries()
             raise
     else:
-        asked = app.database.asked
-        session.first_answers.later(lambda: _run_later(session, subscription, raw, asked))
+        session.first_answers.later(lambda: _run_later(session, subscription, raw, prepared))
 
 
 def _check_room(session: Session, question: Question) -> None:
@@ -186,21 +189,17 @@ def _check_room(session: Session, question: Question) -> None:
         )
 
 
-def _run(
-    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None = None
-) -> None:
+def _run(session: Session, subscription: Subscription, raw: bytes, prepared: Prepared) -> None:
     """Watch the query of a subscription and send its first answer, or leave it to a task."""
-    database = _ready(session).database
-    try:
-        live = database.watch_now(subscription.question, subscription, asked)
-    except ReadTooLong:
+    live = _ready(session).database.watch_now(prepared, subscription)
+    if live is None:
         session.spawn(_add_slow_query(session, subscription, raw))
     else:
         _begin(session, subscription, live)
 
 
 def _run_later(
-    session: Session, subscription: Subscription, raw: bytes, asked: Asked | None
+    session: Session, subscription: Subscription, raw: bytes, prepared: Prepared
 ) -> None:
     """`_run` in a later turn of the loop, unless nobody waits for it any more. Never raises."""
     state = session.state
@@ -209,8 +208,11 @@ def _run_later(
     if not subscription.is_wanted:
         state.forget(subscription)
         return
+    if prepared.question != subscription.question:
+        # Asked again meanwhile, under other rights.
+        prepared = Prepared(subscription.question)
     try:
-        _run(session, subscription, raw, asked)
+        _run(session, subscription, raw, prepared)
     except RightsChanged:
         session.spawn(_add_slow_query(session, subscription, raw))
     except TriceError as failure:
@@ -292,7 +294,7 @@ def _answer(session: Session, subscription: Subscription) -> None:
                 live.answer,
                 owed=one,
                 extension=session.extension,
-                deltas=database.live.deltas,
+                deltas=database.deltas,
             )
         )
     session.state.told(subscription)
@@ -368,7 +370,7 @@ def _ready(session: Session) -> App:
     return session.app
 
 
-def _question(session: Session, app: App, message: up.AddQuery) -> Question:
+def _prepare(session: Session, app: App, message: up.AddQuery) -> Prepared:
     if not isinstance(message.q, dict):
         raise invalid(
             "query",
@@ -376,7 +378,7 @@ def _question(session: Session, app: App, message: up.AddQuery) -> Question:
             [{"expected": "map?", "in": [], "message": "A query must be an object."}],
         )
     try:
-        return app.database.question(message.q, identity=session.identity, shape=_shape(message))
+        return app.database.prepare(message.q, identity=session.identity, shape=_shape(message))
     except orjson.JSONEncodeError as cause:
         raise _not_echoed(cause) from cause
 

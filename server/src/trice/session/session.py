@@ -405,7 +405,7 @@ class Session:
         """Ask for what deltas need, before the answer is made."""
         assert self.app is not None
         if self.extension.has_delta and question.shape == "flat":
-            self.app.database.live.deltas.want(question)
+            self.app.database.deltas.want(question)
 
     def ask_again(self, subscription: Subscription) -> None:
         """What the client may see is decided anew: follow the answer that holds now."""
