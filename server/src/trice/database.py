@@ -294,7 +294,7 @@ class Database:
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns.
 
-        digest   of the steps, where whoever read them knows that they are long (`replay`)
+        digest   of the steps, where whoever read them knows that they are long (`digest`)
         """
         is_admin, turn_key = identity.is_admin, identity.turn_key
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
@@ -318,6 +318,11 @@ class Database:
             event_id=event_id,
             turn_key=turn_key,
         )
+
+    @staticmethod
+    def digest(tx_steps: Any) -> str:
+        """What tells long steps apart, for `submit`; made on the thread that read them."""
+        return digest_steps(tx_steps)
 
     async def transact_admin(
         self,
@@ -419,6 +424,11 @@ class Database:
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""
         return await self.live.watch(question, watcher)
+
+    @property
+    def live_queries(self) -> int:
+        """How many different queries are watched."""
+        return len(self.live)
 
     def recall(self, live: LiveQuery) -> None:
         """Bring back an answer that was dropped to save memory; see `Live.recall`."""
