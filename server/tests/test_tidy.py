@@ -224,6 +224,48 @@ def test_imports_point_down() -> None:
     expect_none(offenders)
 
 
+DOORS: dict[str, frozenset[str]] = {
+    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
+    "api": frozenset(("rules.values",)),
+}
+"""What may know of the engine below `database` besides that: the values that it hands out."""
+
+ENGINE = frozenset(("live", "rules", "query", "transact", "store", "catalog"))
+
+
+def test_sessions_and_routes_reach_the_engine_through_database() -> None:
+    offenders = []
+    for module in modules().values():
+        part = module.name.split(".")[1] if "." in module.name else ""
+        if part not in DOORS:
+            continue
+        for target, line in imports(module.name):
+            below = target.removeprefix("trice.")
+            if below.split(".")[0] in ENGINE and below not in DOORS[part]:
+                offenders.append(f"{module.path.relative_to(ROOT)}:{line} imports {target}")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node).endswith("database.live"):
+                offenders.append(f"{module.at(node)} goes past `Database`")
+    expect_none(offenders)
+
+
+WRITES_ITSELF = frozenset(("state", "subscription", "live", "opened"))
+"""Names of what only its own methods change: SessionState, Subscription, LiveQuery,
+OpenedSession."""
+
+
+def test_sessions_change_what_they_hold_by_its_methods() -> None:
+    offenders = []
+    for module in modules().values():
+        if not module.name.startswith("trice.session.") or module.name == "trice.session.state":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                if ast.unparse(node.value).split(".")[-1] in WRITES_ITSELF:
+                    offenders.append(f"{module.at(node)} {ast.unparse(node)}")
+    expect_none(offenders)
+
+
 def test_imports_make_no_cycle() -> None:
     finished: set[str] = set()
     cycles: list[str] = []
