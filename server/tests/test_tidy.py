@@ -60,6 +60,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 """Top to bottom. A module may import its own part and lines below it, never beside or above."""
 
+INSTANT_CITATION = re.compile(
+    r"instant-(?P<file>realtime|http|semantics)"
+    r"(?P<sections>(?:,? (?:and )?§[\d.]*\d(?:-§?[\d.]*\d)?)+)"
+)
+
 AMBIENT_MODULES = frozenset(("time", "random", "secrets", "uuid"))
 IMPURE_MODULES = AMBIENT_MODULES | frozenset(
     (
@@ -136,6 +141,13 @@ def imports(name: str) -> tuple[tuple[str, int], ...]:
                 inner = f"{origin}.{alias.name}"
                 found.append((inner if inner in known else origin, node.lineno))
     return tuple(found)
+
+
+@cache
+def instant_sections(name: str) -> frozenset[str]:
+    """The numbers of the sections of spec/instant/`name`.md."""
+    text = (ROOT / "spec" / "instant" / f"{name}.md").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^#+ (\d+(?:\.\d+)*)\.? ", text, re.MULTILINE))
 
 
 def layer(name: str) -> int:
@@ -389,6 +401,19 @@ def test_every_rule_has_a_test() -> None:
 def test_every_citation_has_a_rule() -> None:
     unknown = {rule: path for rule, path in cited_rules().items() if rule not in stated_rules()}
     expect_none([f"{rule} in {path}" for rule, path in unknown.items()])
+
+
+def test_every_fact_about_instant_that_is_cited_stands_in_spec() -> None:
+    """`instant-<file> §<section>` names a heading of spec/instant/<file>.md."""
+    offenders = []
+    for path in files(".py", ".md", ".mjs", ".ts"):
+        text = re.sub(r"\n[ \t]*(?:# |// |\* )?", " ", path.read_text(encoding="utf-8"))
+        for citation in INSTANT_CITATION.finditer(text):
+            for section in re.findall(r"\d+(?:\.\d+)*", citation["sections"]):
+                if section not in instant_sections(citation["file"]):
+                    where = path.relative_to(ROOT)
+                    offenders.append(f"{where} cites instant-{citation['file']} §{section}")
+    expect_none(offenders)
 
 
 def test_every_setting_is_in_the_readme() -> None:
