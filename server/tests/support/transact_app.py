@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from support.engines import app_engine
 from support.runtime import FakeRuntime
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.system import system_attrs
 from trice.catalog.values import decode_attr
 from trice.protocol.ids import EventId, find_uuid_bytes
 from trice.store.commit import Commit
@@ -45,7 +45,7 @@ class App:
         self._serial = 0
 
     async def _open(self, path: Path) -> SqliteEngine:
-        return SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        return app_engine(path, self.runtime)
 
     def reopen(self) -> None:
         """Close the file and open it again."""
