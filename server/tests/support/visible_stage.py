@@ -30,6 +30,7 @@ class _Unhurried:
     def __init__(self, snapshot: Snapshot) -> None:
         self.tx = snapshot.tx
         self.catalog = snapshot.catalog
+        self.dialect = snapshot.dialect
         self.rows = snapshot.rows
 
     def spend(self, steps: int) -> None:

@@ -38,7 +38,13 @@ class Take(Protocol):
 
 
 class Statements(Protocol):
-    """Where SQL runs: a snapshot, or an open write that sees its own changes."""
+    """Where SQL runs: a snapshot, or an open write that sees its own changes.
+
+    dialect  what the SQL must be written in; one for all statements of an engine
+    """
+
+    @property
+    def dialect(self) -> Dialect: ...
 
     def rows(
         self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None

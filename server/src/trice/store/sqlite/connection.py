@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import ClassVar, Final
 
 import apsw
 
 from trice import limits
 from trice.errors import Bug, Unavailable
 from trice.log import fields
+from trice.store.dialect import Dialect
 from trice.store.engine import Binding, ReadTooLong, Row, Take, UniqueViolation
 from trice.store.sqlite import functions
+from trice.store.sqlite.dialect import SQLITE
 
 logger: Final = logging.getLogger("trice.store")
 
@@ -41,6 +43,8 @@ class Connection:
     Cursors are used again (half a microsecond a statement): one, and one more for each statement
     that a bound function runs inside another.
     """
+
+    dialect: ClassVar[Dialect] = SQLITE
 
     __slots__ = ("_cursors", "_is_damage_told", "_is_temporary_in_memory", "_judging", "_raw")
 

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
@@ -29,9 +29,11 @@ from trice.log import fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
+from trice.store.dialect import Dialect
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite import log
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.statistics import Statistics
 from trice.store.sqlite.write_queue import WriteQueue
@@ -44,6 +46,8 @@ Work = Callable[[WriteTx], Commit]
 
 class OpenTx:
     """A transaction while its work runs (`engine.WriteTx`)."""
+
+    dialect: ClassVar[Dialect] = SQLITE
 
     __slots__ = ("catalog", "may_take_long", "rows", "time_ms", "tx")
 
