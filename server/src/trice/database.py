@@ -44,6 +44,7 @@ from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.rows import Rows
 from trice.store.sqlite.log import load_last_tx
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
@@ -71,8 +72,13 @@ class Look:
 
     @property
     def statements(self) -> Statements:
-        """Where rules are judged, and single rows are read."""
+        """Where rules are judged."""
         return self._state
+
+    @property
+    def stored(self) -> Rows:
+        """Where single rows are read."""
+        return self._state.stored
 
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
         """Answer an InstaQL query as nested objects, as an admin sees it."""

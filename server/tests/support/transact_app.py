@@ -14,7 +14,9 @@ from trice.catalog.values import decode_attr
 from trice.protocol.ids import EventId, find_uuid_bytes
 from trice.store.commit import Commit
 from trice.store.engine import Row, Snapshot, WriteTx
+from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.rows import SqliteOpenRows
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
@@ -223,8 +225,15 @@ class _Counted:
         self.tx = tx.tx
         self.time_ms = tx.time_ms
         self.catalog = tx.catalog
+        self.may_take_long = tx.may_take_long
+        self.dialect = tx.dialect
+        self.stored = SqliteOpenRows(self.rows)
+        self.attrs = SqliteAttrs(self)
         self._tx = tx
         self._statements = statements
+
+    def spend(self, steps: int) -> None:
+        """An open write has no budget."""
 
     def rows(self, sql: str, bindings: Any = (), *more: Any) -> list[Row]:
         self._statements.append(sql)

@@ -18,6 +18,7 @@ from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Row, Snapshot
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.rows import SqliteRows
 from trice.store.turns import Turns
 
 T = TypeVar("T")
@@ -44,6 +45,11 @@ class OpenSnapshot:
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
         self.spend = spend
+
+    @property
+    def stored(self) -> SqliteRows:
+        """See `engine.Snapshot`; made when it is asked for."""
+        return SqliteRows(self.rows)
 
 
 @dataclass(slots=True, eq=False)
