@@ -1,8 +1,6 @@
 """Apps: made, found, opened while somebody uses them, closed and deleted.
 
-data-dir/platform.db        the registry
-data-dir/apps/<id>.db       one SQLite file per app
-
+data-dir/platform.db is the registry; `store.engines` knows where each app is kept.
 A little over 500 lines, one file because who opens an app must know who is closing it.
 """
 
@@ -13,6 +11,7 @@ import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +32,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
-from trice.store.sqlite.loop_reads import LoopReads
-from trice.store.sqlite.quota import Quota
+from trice.store.engines import Engines, Quota
 
 logger: Final = logging.getLogger("trice.apps")
 
@@ -104,6 +102,7 @@ class Apps:
         self,
         data_dir: Path,
         *,
+        engines: Engines,
         runtime: Runtime,
         is_open_by_default: bool,
         slow_log: SlowLog | None = None,
@@ -112,21 +111,21 @@ class Apps:
     ) -> None:
         """Open the registry of a data directory; its databases are opened when used.
 
+        engines     where the apps are kept
         files_max   databases that the process has descriptors for; None: as many as there are
         has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
         raises      Unavailable("data-unusable") when the registry is damaged, missing beside
                     databases, or of a newer version
         """
-        self._folder = data_dir / "apps"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._registry = _open_registry(data_dir / "platform.db", self._folder)
+        self._engines = engines
+        # With an empty list in the place of one that is lost nobody would find their app.
+        self._registry = Registry(data_dir / "platform.db", can_create=not engines.has_any())
         self._compiler = Compiler()
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
         self._files_max = files_max
         self._has_quotas = has_quotas
         self.buckets = Buckets(runtime)
-        self._loop_reads = LoopReads()
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
         # In the order they were used last; throw-away ones that nobody uses are there too.
@@ -196,7 +195,7 @@ class Apps:
         except BaseException:
             if database is not None:
                 await database.close()
-            self._delete_files(app_id)
+            self._engines.delete(app_id)
             self._files[is_ephemeral] -= 1
             raise
         app = App(row, database, users=1)
@@ -360,7 +359,7 @@ class Apps:
             self._close_app(app)
         await self._wait_closed(app_id)
         self._failures.pop(app_id, None)
-        self._delete_files(app_id)
+        self._engines.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
     async def close(self) -> None:
@@ -404,7 +403,7 @@ class Apps:
             if len(self._failures) >= limits.APP_FAILURES_TOLD_MAX:
                 self._failures.clear()
             self._failures[app_id] = failure.message
-            told = fields(app=app_id, file=str(self._path(app_id)), reason=failure.message)
+            told = fields(app=app_id, file=self._engines.place(app_id), reason=failure.message)
             logger.error("app not opened %s", told)
 
     async def _database(
@@ -412,16 +411,18 @@ class Apps:
     ) -> Database:
         is_bounded = self._has_quotas and row.expires_ms is not None
         return await Database.open(
-            self._path(row.id),
+            partial(
+                self._engines.open,
+                row.id,
+                is_new=is_new,
+                quota=_ephemeral_quota() if is_bounded else None,
+            ),
             runtime=self._runtime,
             rules=rules,
             app_id=row.id,
             buckets=self.buckets,
             slow_log=self._slow_log,
             schema=schema,
-            can_create=is_new,
-            quota=_ephemeral_quota() if is_bounded else None,
-            loop_reads=self._loop_reads,
         )
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:
@@ -495,20 +496,6 @@ class Apps:
                 await self.delete(app_id)
             except Exception:
                 logger.exception("expired app not deleted %s", fields(app=app_id))
-
-    def _path(self, app_id: AppId) -> Path:
-        return self._folder / f"{app_id}.db"
-
-    def _delete_files(self, app_id: AppId) -> None:
-        path = self._path(app_id)
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _open_registry(path: Path, folder: Path) -> Registry:
-    """Open platform.db. Raises Unavailable as it does, and when it is lost but app files are not:
-    with an empty one in its place nobody would find their app."""
-    return Registry(path, can_create=not any(folder.glob("*.db")))
 
 
 def _ephemeral_quota() -> Quota:
