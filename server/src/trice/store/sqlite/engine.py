@@ -23,10 +23,10 @@ from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.engines import Quota
+from trice.store.loop_reads import LoopReads
 from trice.store.sqlite import attr_rows, log
 from trice.store.sqlite.connection import FORMAT, Connection, Role
 from trice.store.sqlite.dialect import SQLITE
-from trice.store.sqlite.loop_reads import LoopReads
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.tables import create_attrs, renew_indexes

@@ -14,9 +14,9 @@ from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime
 from trice.store.engines import Quota
+from trice.store.loop_reads import LoopReads
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
-from trice.store.sqlite.loop_reads import LoopReads
 
 
 class SqliteEngines:

@@ -38,8 +38,8 @@ from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.statistics import Statistics
-from trice.store.sqlite.write_queue import WriteQueue
 from trice.store.sqlite.writer_thread import WriterThread
+from trice.store.write_queue import WriteQueue
 
 logger: Final = logging.getLogger("trice.store")
 
