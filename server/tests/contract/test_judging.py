@@ -84,8 +84,13 @@ def test_what_a_judge_raises_comes_out_unchanged_everywhere(run: Run) -> None:
                 engine.read_now(work)
             with pytest.raises(PermissionDenied) as on_thread:
                 await engine.read_on_thread(work, timeout_ms=60_000)
+
+            def writing(tx: WriteTx) -> Commit:
+                work(tx)
+                return committed(tx)
+
             with pytest.raises(PermissionDenied) as in_write:
-                await engine.write(lambda tx: work(tx) and committed(tx))  # type: ignore[return-value]
+                await engine.write(writing)
             assert on_loop.value is on_thread.value is in_write.value is refusal
         assert engine.read_now(numbers) == [1]
         assert await engine.read_on_thread(numbers, timeout_ms=60_000) == [1]
