@@ -257,11 +257,11 @@ def test_an_answer_that_was_ahead_of_its_label_is_sent_again(play, monkeypatch):
         settle = writer._settle
         told = []
 
-        def settle_late(group, failure):
+        def settle_late(*outcome):
             # The commit is in every new snapshot, and published only below.
             stage.live._refresh(watched.live)
             told.append((watched.told, watched.rows("todos")[0]["title"], watched.live.tx))
-            settle(group, failure)
+            settle(*outcome)
 
         with monkeypatch.context() as patch:
             patch.setattr(writer, "_settle", settle_late)
@@ -290,11 +290,11 @@ def test_so_is_one_that_is_carried_forward(play, monkeypatch, query):
         settle = writer._settle
         early = []
 
-        def settle_late(group, failure):
+        def settle_late(*outcome):
             question = Question.of(query, identity=ADMIN, rights="admin", shape="flat")
             told = []
             early.append((stage.live.watch_now(question, told.append), told))
-            settle(group, failure)
+            settle(*outcome)
 
         with monkeypatch.context() as patch:
             patch.setattr(writer, "_settle", settle_late)
@@ -329,10 +329,10 @@ def test_a_plan_used_again_ahead_of_a_change_of_its_caller_is_not_kept(play, mon
         writer = stage.database._engine._writer
         settle = writer._settle
 
-        def settle_late(group, failure):
+        def settle_late(*outcome):
             # The role has changed in every new snapshot, and the plan is still that of before.
             stage.live._adopt(live, stage.live._run_now(asked, live), stage.database.tx)
-            settle(group, failure)
+            settle(*outcome)
 
         with monkeypatch.context() as patch:
             patch.setattr(writer, "_settle", settle_late)
