@@ -13,7 +13,8 @@ from support.todos import Open, Run, insert, numbers
 from trice import limits
 from trice.errors import PermissionDenied
 from trice.store.commit import Commit
-from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
+from trice.store.engine import Binding, Engine, ReadTooLong, Snapshot, WriteTx
+from trice.store.judged import JudgedTerm
 
 ROWS = 2_001
 STEPS = limits.JUDGED_STEPS_ON_LOOP // 2_000 - 10
@@ -30,9 +31,24 @@ def judging(
     engine: Engine, decide: Callable[..., tuple[bool, int]]
 ) -> Callable[[Snapshot], list[Any]]:
     """A read of the numbers that `decide` lets pass."""
-    judge = engine.dialect.judge("todos.id", ["todos.n"], [])
-    sql = f"SELECT n FROM todos WHERE {judge} ORDER BY n"
-    return lambda snapshot: [n for (n,) in snapshot.rows(sql, (decide,))]
+    predicate, bound = judged(engine, decide)
+    sql = f"SELECT n FROM todos WHERE {predicate} ORDER BY n"
+    return lambda snapshot: [n for (n,) in snapshot.rows(sql, (bound,))]
+
+
+def judged(engine: Engine, decide: Callable[..., tuple[bool, int]]) -> tuple[str, Binding]:
+    """The predicate that `decide` lets a todo pass by its number, and what to bind."""
+    term = JudgedTerm(
+        entity="todos.id",
+        cells=["todos.n"],
+        refs=[],
+        decide=decide,
+        is_once=False,
+        namespace=engine.catalog.namespaces["todos"],
+        alias="todos",
+        asked=(),
+    )
+    return engine.dialect.judge(term)
 
 
 @pytest.mark.rule("Q99")
@@ -55,8 +71,9 @@ def test_many_judged_rows_leave_the_loop(run: Run) -> None:
         assert len(threads) == 2, "the first rows on the loop, then all of them on a thread"
         # Each read has its own budget, and other reads spend none of it.
         assert engine.read_now(numbers) == list(range(ROWS))
-        few = f"SELECT n FROM todos WHERE n < 5 AND {engine.dialect.judge('todos.id', ['n'], [])}"
-        assert engine.read_now(lambda snapshot: snapshot.rows(few, (decide,))) == [(1,), (3,)]
+        predicate, bound = judged(engine, decide)
+        few = f"SELECT n FROM todos WHERE n < 5 AND {predicate}"
+        assert engine.read_now(lambda snapshot: snapshot.rows(few, (bound,))) == [(1,), (3,)]
 
     run(scenario)
 

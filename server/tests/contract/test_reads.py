@@ -17,7 +17,7 @@ from trice import limits
 from trice.errors import LimitExceeded, Unavailable
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
-from trice.store.sqlite.tables import replace_attr
+from trice.store.sqlite.tables import quoted, replace_attr
 
 COUNT_STEPS_SQL = (
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ?)"
@@ -212,9 +212,7 @@ def test_published_catalog_always_describes_the_tables_read(
         def read(snapshot: Snapshot) -> tuple[int, bool]:
             attr = snapshot.catalog.by_id[tags.id]
             column = "target" if attr.is_pairs else attr.column
-            snapshot.rows(
-                f"SELECT {engine.dialect.name(column)} FROM {engine.dialect.name(attr.table)}"
-            )
+            snapshot.rows(f"SELECT {quoted(column)} FROM {quoted(attr.table)}")
             return snapshot.tx, attr.is_pairs
 
         def long(snapshot: Snapshot) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from trice.errors import Unavailable
 from trice.protocol.ids import EventId
 from trice.store.commit import Commit
 from trice.store.engine import Engine, UniqueViolation, WriteTx
-from trice.store.sqlite.tables import find_attr
+from trice.store.sqlite.tables import find_attr, quoted
 
 
 @pytest.mark.rule("S1")
@@ -256,7 +256,7 @@ def test_unique_violation_of_links(run: Run) -> None:
 
     async def scenario(engine: Engine, _: Open) -> None:
         await engine.write(creating(blob("a. b", "id"), ones, many))
-        name = engine.dialect.name
+        name = quoted
         one, pairs = (engine.catalog.by_id[attr.id] for attr in (ones, many))
         statements = {
             one.id: f"INSERT INTO {name(one.table)} (id, {name(one.column)}) VALUES (?, ?)",

@@ -223,6 +223,7 @@ class _Counted:
         self.tx = tx.tx
         self.time_ms = tx.time_ms
         self.catalog = tx.catalog
+        self.dialect = tx.dialect
         self._tx = tx
         self._statements = statements
 

@@ -29,6 +29,11 @@ class Namespace:
     columns: tuple[Attr, ...]
     pairs: tuple[Attr, ...]
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has, or had, an attr of cardinality one: the store has a place for rows."""
+        return bool(self.table)
+
     def attrs(self) -> Iterator[Attr]:
         """Every attr whose forward side this namespace owns, `id` first."""
         if self.id_attr is not None:

@@ -19,14 +19,12 @@ from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr
 from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid
 from trice.protocol.ids import EntityId, uuid_text
 from trice.protocol.quoting import quote
-from trice.store.dialect import Dialect
 from trice.store.engine import Statements, WriteTx
 from trice.store.sqlite import tables
-from trice.store.sqlite.dialect import SqliteDialect
+from trice.store.sqlite.dialect import SQLITE
 
-DIALECT: Final[Dialect] = SqliteDialect()
-IN_LIST: Final = DIALECT.in_list()
-name = DIALECT.name
+IN_LIST: Final = SQLITE.in_list()
+name = tables.quoted
 
 
 Pair = tuple[EntityId, EntityId]
