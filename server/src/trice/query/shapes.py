@@ -77,14 +77,14 @@ class Shapes:
             return None
         self._plans.move_to_end(key)
         forms = (_filled(made.forms[0], shape.filling),)
-        return Plan(query, catalog, forms, made.visibility)
+        return Plan(query, catalog, forms, made.visibility, made.dialect)
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
         """Remember the shape of a query from its plan, which has run and may be kept."""
         if made.catalog is not self._catalog:
             self._catalog = made.catalog
             self._plans.clear()
-        holed = plan(shape.query, made.catalog, made.visibility)
+        holed = plan(shape.query, made.catalog, made.visibility, dialect=made.dialect)
         self._plans[rights, shape.query.forms[0]] = holed
         while len(self._plans) > limits.LIVE_SHAPES_MAX:
             self._plans.popitem(last=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
@@ -18,6 +18,7 @@ from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Row, Snapshot
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.log import load_last_tx
 from trice.store.sqlite.rows import SqliteRows
 from trice.store.turns import Turns
 
@@ -31,7 +32,7 @@ class OpenSnapshot:
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "rows", "spend", "tx")
+    __slots__ = ("catalog", "pieces", "rows", "spend", "tx")
 
     def __init__(
         self,
@@ -44,12 +45,17 @@ class OpenSnapshot:
         self.tx = tx
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.spend = spend
 
     @property
     def stored(self) -> SqliteRows:
         """See `engine.Snapshot`; made when it is asked for."""
         return SqliteRows(self.rows)
+
+    def newest_tx(self) -> TxId:
+        """See `engine.Snapshot.newest_tx`."""
+        return load_last_tx(self)
 
 
 @dataclass(slots=True, eq=False)

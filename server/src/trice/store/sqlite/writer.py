@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final
@@ -51,7 +51,7 @@ class OpenTx:
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "may_take_long", "rows", "stored", "time_ms", "tx")
+    __slots__ = ("catalog", "may_take_long", "pieces", "rows", "stored", "time_ms", "tx")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class OpenTx:
         self.catalog = catalog
         self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.stored = stored or SqliteOpenRows(connection.rows)
 
     @property
