@@ -9,15 +9,24 @@ from typing import Any
 
 import pytest
 
-from support.attrs import committed
-from support.todos import Open, Run, insert, numbers
+from support.attrs import committed, entity
+from support.todos import Open, Run, attr_of, insert, numbers
+from trice.protocol.ids import EntityId
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
 
-ROWS = 1_000
+ROWS = 300
 PIECE = 64
-NUMBERS = "SELECT n FROM todos ORDER BY n"
-EACH_SQUARED = "SELECT a.n FROM todos AS a, todos AS b, todos AS c"
+
+
+def select(state: Snapshot | WriteTx, *, below: str = "", times: int = 1) -> str:
+    """The numbers of all todos, in order; or those of each `times` times the todos there are."""
+    dialect, todos = state.dialect, state.catalog.namespaces["todos"]
+    n = dialect.cell(attr_of(state, "todos", "n"), "t0")
+    tables = ", ".join(dialect.entities(todos, f"t{number}") for number in range(times))
+    where = f" WHERE {n} < {below}" if below else ""
+    order = f" ORDER BY {dialect.ordered(n, is_descending=False)}" if times == 1 else ""
+    return f"SELECT {n} FROM {tables}{where}{order}"
 
 
 def fill(tx: WriteTx) -> Commit:
@@ -32,20 +41,22 @@ def test_pieces_together_are_the_rows(run: Run) -> None:
         await engine.write(fill)
 
         def work(snapshot: Snapshot) -> list[list[Any]]:
-            return list(snapshot.pieces(NUMBERS, rows_max=PIECE))
+            return list(snapshot.pieces(select(snapshot), rows_max=PIECE))
 
         for pieces in (engine.read_now(work), await engine.read_on_thread(work, timeout_ms=60_000)):
             assert [len(piece) for piece in pieces] == [PIECE] * (ROWS // PIECE) + [ROWS % PIECE]
             assert [n for piece in pieces for (n,) in piece] == list(range(ROWS))
-        sql = "SELECT n FROM todos WHERE n < ? ORDER BY n"
-        few = engine.read_now(lambda snapshot: list(snapshot.pieces(sql, (PIECE,), rows_max=PIECE)))
+
+        def below(snapshot: Snapshot, n: int) -> list[list[Any]]:
+            return list(snapshot.pieces(select(snapshot, below="?"), (n,), rows_max=PIECE))
+
+        few = engine.read_now(lambda snapshot: below(snapshot, PIECE))
         assert few == [[(n,) for n in range(PIECE)]]
-        none = engine.read_now(lambda snapshot: list(snapshot.pieces(sql, (0,), rows_max=PIECE)))
-        assert none == []
+        assert engine.read_now(lambda snapshot: below(snapshot, 0)) == []
 
         def write(tx: WriteTx) -> Commit:
             insert(ROWS)(tx)
-            found.extend(n for piece in tx.pieces(NUMBERS, rows_max=PIECE) for (n,) in piece)
+            found.extend(n for piece in tx.pieces(select(tx), rows_max=PIECE) for (n,) in piece)
             return committed(tx)
 
         found: list[Any] = []
@@ -61,8 +72,8 @@ def test_no_more_is_read_than_is_asked_for(run: Run) -> None:
         await engine.write(fill)
 
         def work(snapshot: Snapshot) -> list[int]:
-            # A billion rows: reading them all is out of the question.
-            with closing(snapshot.pieces(EACH_SQUARED, rows_max=PIECE)) as pieces:
+            # 27 million rows: reading them all is out of the question.
+            with closing(snapshot.pieces(select(snapshot, times=3), rows_max=PIECE)) as pieces:
                 return [len(next(pieces)), len(next(pieces))]
 
         assert engine.read_now(work) == [PIECE, PIECE]
@@ -78,7 +89,7 @@ def test_a_write_meanwhile_does_not_disturb_them(run: Run) -> None:
 
         def work(snapshot: Snapshot) -> list[Any]:
             found: list[Any] = []
-            for piece in snapshot.pieces(NUMBERS, rows_max=PIECE):
+            for piece in snapshot.pieces(select(snapshot), rows_max=PIECE):
                 found += [n for (n,) in piece]
                 is_begun.set()
                 assert may_go_on.wait(60)
@@ -88,7 +99,8 @@ def test_a_write_meanwhile_does_not_disturb_them(run: Run) -> None:
         await asyncio.to_thread(is_begun.wait, 60)
 
         def change(tx: WriteTx) -> Commit:
-            tx.rows("DELETE FROM todos WHERE n % 2 = 0")
+            ids = [EntityId(entity(number)) for number in range(0, ROWS, 2)]
+            tx.stored.delete(tx.catalog.namespaces["todos"], ids)
             insert(ROWS)(tx)
             return committed(tx)
 
@@ -106,7 +118,7 @@ def test_pieces_left_before_their_end_hold_nothing(run: Run) -> None:
         await engine.write(fill)
 
         def leave(snapshot: Snapshot) -> None:
-            with closing(snapshot.pieces(NUMBERS, rows_max=PIECE)) as pieces:
+            with closing(snapshot.pieces(select(snapshot), rows_max=PIECE)) as pieces:
                 next(pieces)
 
         def leave_and_see(snapshot: Snapshot) -> list[Any]:
@@ -118,7 +130,7 @@ def test_pieces_left_before_their_end_hold_nothing(run: Run) -> None:
         assert engine.read_now(leave_and_see)[-1] == ROWS
 
         def count(snapshot: Snapshot) -> int:
-            return sum(map(len, snapshot.pieces(EACH_SQUARED, rows_max=10_000)))
+            return sum(map(len, snapshot.pieces(select(snapshot, times=3), rows_max=10_000)))
 
         with pytest.raises(ReadTooLong):
             engine.read_now(count)
