@@ -26,6 +26,8 @@ class TriplesDialect(SqliteDialect):
         return f"{alias}.made"
 
     def cell(self, attr: Attr, alias: str) -> str:
+        if attr.is_id:
+            return f"{alias}.id"
         if attr.is_ref:
             return (
                 "(SELECT _i.id FROM facts AS _f JOIN ids AS _i ON _i.key = _f.cell"
