@@ -720,6 +720,12 @@ RULE_SCOPES_KEPT = 1_000
 """View rules as conditions that are kept, by rule and caller, about 1 kB each. More: all are
 forgotten."""
 
+# --- background work -----------------------------------------------------------------------------
+
+BACKGROUND_WAIT_MS_MAX = 300_000
+"""Between two runs of periodic work that keeps failing; it begins with the interval of the work,
+which may be longer, and doubles."""
+
 # --- what is written down ------------------------------------------------------------------------
 
 LOG_REPEAT_MS = 60_000

@@ -26,6 +26,7 @@ from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
+from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -99,6 +100,7 @@ class Server:
         os.umask(0o077)  # whatever is made from here on is nobody else's to read
         engines = open_engines(settings.data_dir, runtime=self._runtime)
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
+        background = Background(self._runtime)
         apps = Apps(
             settings.data_dir,
             engines=engines,
@@ -128,6 +130,7 @@ class Server:
             runtime=self._runtime,
             slow_log=slow_log,
             connections=connections,
+            background=background,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -144,17 +147,14 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        apps.start()
-        hub.start()
-        connections.start()
-        app.state.load.start()
+        for part in (apps, hub, connections, app.state.load):
+            part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
-            connections.stop()
-            app.state.load.stop()
+            await background.stop()
             await app.state.oauth.close()
             await apps.close()
             engines.close()

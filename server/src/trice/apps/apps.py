@@ -21,6 +21,7 @@ from trice import limits
 from trice.apps.compile import Compiler, Warned
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
+from trice.background import Background
 from trice.database import Database
 from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
 from trice.identity import SERVER, TurnKey
@@ -135,13 +136,16 @@ class Apps:
         # By whether they are of throw-away apps: each from before it is opened until it is closed.
         self._files = {True: 0, False: 0}
         self._failures: dict[AppId, str] = {}
-        self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Begin to close databases that nobody uses, and to delete apps whose time is over."""
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep_forever())
+        interval_ms = limits.APP_SWEEP_INTERVAL_MS
+        background.every("idle-apps", interval_ms, lambda _: self.close_old())
+        background.every(
+            "expired-apps", interval_ms, lambda _: self.delete_expired(), is_due_now=True
+        )
 
     async def create(
         self,
@@ -361,8 +365,6 @@ class Apps:
     async def close(self) -> None:
         """Finish every accepted write and close all files."""
         self._is_closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for app in list(self._open.values()):
             self._close_app(app)
@@ -479,15 +481,6 @@ class Apps:
         if task is not None:
             await asyncio.shield(task)
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            self.close_old()
-            try:
-                await self._delete_expired()
-            except Exception:
-                logger.exception("expired apps not found")
-            await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
-
     def close_old(self) -> None:
         """Close what nobody has used for a while; of throw-away apps few are used twice."""
         now_ms = self._runtime.monotonic_ms()
@@ -496,7 +489,8 @@ class Apps:
             if app.users == 0 and now_ms - app.idle_since_ms >= most_ms:
                 self._close_app(app)
 
-    async def _delete_expired(self) -> None:
+    async def delete_expired(self) -> None:
+        """Delete what is past its time; what cannot be deleted stays until the next sweep."""
         for app_id in self._registry.expired(self._runtime.now_ms()):
             try:
                 await self.delete(app_id)
