@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from support.aggregates import random_aggregate
+from support.follower import FollowingEngine
 from support.queries import Cursors, Query, random_query
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes, random_eyes
@@ -35,7 +36,7 @@ from trice.query.run import run
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
 from trice.store.commit import Commit
-from trice.store.engine import Snapshot, WriteTx
+from trice.store.engine import Engine, Snapshot, WriteTx
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.log import load_last_tx
 from trice.transact.apply import apply
@@ -68,11 +69,23 @@ class LiveWorld:
     commits   made so far
     """
 
-    def __init__(self, world: World, path: Path, draw_query: DrawQuery = random_query) -> None:
+    def __init__(
+        self,
+        world: World,
+        path: Path,
+        draw_query: DrawQuery = random_query,
+        *,
+        following: FollowingEngine | None = None,
+    ) -> None:
+        """
+        following   the engine, if it is not the one that writes
+        """
         self.world = world
         self.draw_query = draw_query
         self.runtime = FakeRuntime()
-        self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        self.engine: Engine = following or SqliteEngine.open(
+            path, runtime=self.runtime, system_attrs=system_attrs()
+        )
         self.cache = EntityCache()
         self.live = Live(self.engine, self._evaluate, runtime=self.runtime, cache=self.cache)
         self.asked: list[Asked] = []
@@ -148,9 +161,13 @@ class LiveWorld:
         source = {**query, "$$ruleParams": {"number": len(self.asked)}}
         question = Question.of(source, identity=ADMIN, rights="x", shape=draw.choice(SHAPES))
         asked = Asked(query, eyes, question)
+        await self.watch(asked)
+
+    async def watch(self, asked: Asked) -> None:
+        """Watch this, unless it is not accepted."""
         self.asked.append(asked)
         try:
-            asked.live = await self.live.watch(question, asked.hear)
+            asked.live = await self.live.watch(asked.question, asked.hear)
         except InvalidInput:
             self.asked.remove(asked)
 
