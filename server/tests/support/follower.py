@@ -14,12 +14,14 @@ from trice.catalog.values import Cell
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 from trice.store.commit import Commit
-from trice.store.dialect import Dialect, SqliteDialect
-from trice.store.engine import Binding, Row, Snapshot, Take, WriteTx
+from trice.store.dialect import Dialect
+from trice.store.engine import Snapshot, WriteTx
 from trice.store.log_format import catalog_before, decode_commit, dump_attr
 from trice.store.sqlite import log
 from trice.store.sqlite.attr_rows import load_catalog
 from trice.store.sqlite.connection import Connection, Role
+from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.readers import OpenSnapshot
 
 T = TypeVar("T")
 
@@ -52,10 +54,9 @@ class Follower:
         self._newest = newest
         self.catalog = catalog_before(newest, blobs)
 
-    @property
-    def rows(self) -> Callable[..., list[Row]]:
-        """Runs statements on the snapshot."""
-        return self._file.rows
+    def snapshot(self) -> OpenSnapshot:
+        """The data as of `tx`."""
+        return OpenSnapshot(self._file, tx=self.tx, catalog=self.catalog, spend=lambda _: None)
 
     def read(self) -> list[Commit]:
         """The commits since the last time, on a new snapshot, which holds nothing beyond them."""
@@ -89,27 +90,11 @@ class Follower:
         return log.find_cell(self._file, self._newest.by_id[attr_id], tx, entity)
 
 
-class _Snapshot:
-    """What a `Follower` has read up to."""
-
-    def __init__(self, follower: Follower) -> None:
-        self.tx, self.catalog = follower.tx, follower.catalog
-        self._follower = follower
-
-    def rows(
-        self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None
-    ) -> list[Row]:
-        return self._follower.rows(sql, bindings, take)
-
-    def spend(self, steps: int) -> None:
-        pass
-
-
 class FollowingEngine:
     """A `store.engine.Engine` that reads only; `catch_up` is its writer."""
 
     def __init__(self, path: Path, *, after: TxId = START) -> None:
-        self.dialect: Dialect = SqliteDialect()
+        self.dialect: Dialect = SQLITE
         self._follower = Follower(path, after=after)
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
 
@@ -134,7 +119,7 @@ class FollowingEngine:
         return 0, 0
 
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
-        return work(_Snapshot(self._follower))
+        return work(self._follower.snapshot())
 
     async def read(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER

@@ -21,7 +21,7 @@ from trice.catalog.check import check_value
 from trice.catalog.values import Cell, encode_cell
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
-from trice.runtime import Runtime, new_uuid_bytes
+from trice.runtime import Runtime, new_key_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.attrs import unknown_attr
@@ -233,7 +233,7 @@ class _Lookups:
             return
         for attr_id, cells in wanted.items():
             attr = self._attrs[attr_id]
-            for cell, entity in stored.find_holders(self._tx, attr, tuple(cells)).items():
+            for cell, entity in self._tx.stored.find_holders(attr, tuple(cells)).items():
                 self._stored[attr_id, cell] = entity
         self._foresee(steps, wanted)
         for lookup, may_make in subjects:
@@ -243,7 +243,7 @@ class _Lookups:
             key = (attr.id, cell)
             fresh = self._made.get(key) or self._kept.pop(key, None)
             if fresh is None:
-                fresh = EntityId(new_uuid_bytes(self._runtime))
+                fresh = EntityId(new_key_bytes(self._runtime))
             is_made = may_make or key in self._made
             (self._made if is_made else self._kept)[key] = fresh
 
@@ -482,10 +482,10 @@ def _deleted(
         ids = tuple(anywhere)
         for etype, namespace in catalog.namespaces.items():
             found: set[EntityId] = set()
-            if namespace.table:
-                found.update(stored.find_present(tx, namespace.table, ids))
+            if namespace.has_rows:
+                found.update(tx.stored.find_present(namespace, ids))
             for attr in namespace.pairs:
-                found.update(stored.find_linked(tx, attr, ids))
+                found.update(tx.stored.find_linked(attr, ids))
             if found:
                 named = roots.setdefault(etype, {})
                 named.update((entity, (etype, entity)) for entity in ids if entity in found)

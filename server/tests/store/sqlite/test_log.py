@@ -177,7 +177,7 @@ def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: Any) -> N
     runtime = FakeRuntime()
 
     async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, log_days=2)
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=2)
         for _ in range(3):
             await engine.write(changing())
             runtime.advance(DAY_MS)
@@ -224,7 +224,7 @@ def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch: Any)
     runtime = FakeRuntime()
 
     async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, log_days=1)
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=1)
         await engine.write(changing(), event_id=EventId("a"))
         runtime.advance(2 * DAY_MS)
         await engine.write(changing())

@@ -22,11 +22,13 @@ from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import Unavailable
 from trice.identity import ADMIN
-from trice.protocol.ids import EventId, TxId
+from trice.protocol.ids import AppId, EventId, TxId
 from trice.rules.document import Rules
 from trice.store.log_format import Unreadable
 from trice.store.sqlite import migrations
 from trice.store.sqlite.connection import Connection, Role
+from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.engines import SqliteEngines
 from trice.store.sqlite.migrations import FORMAT, Migration, backup_path, migrate
 
 OLD = Path(__file__).parent / "old" / "format-1.db.gz"
@@ -42,8 +44,13 @@ def old(tmp_path: Path) -> Path:
 
 
 async def opened(path: Path) -> Database:
+    runtime = FakeRuntime()
     return await Database.open(
-        path, runtime=FakeRuntime(), rules=Rules.parse(None), can_create=False
+        lambda attrs: SqliteEngine.open(
+            path, runtime=runtime, system_attrs=attrs, can_create=False
+        ),
+        runtime=runtime,
+        rules=Rules.parse(None),
     )
 
 
@@ -217,3 +224,17 @@ def test_all_formats_that_a_file_lacks_are_made_in_order(tmp_path: Path) -> None
         connection.close()
     assert ran == ["2 to 3", "3 to 4"]
     assert version(path) == 4 and backup_path(path, 2).exists()
+
+
+@pytest.mark.rule("S205")
+def test_copies_are_deleted_with_their_app(old: Path) -> None:
+    folder = old.parent / "apps"
+    folder.mkdir()
+    engines = SqliteEngines(old.parent, runtime=FakeRuntime())
+    for name in ("one", "two"):
+        (folder / f"{name}.db").write_bytes(old.read_bytes())
+        asyncio.run(open_and_close(folder / f"{name}.db"))
+    (folder / "one.db.v2.bak.part").touch()
+    engines.delete(AppId("one"))
+    engines.close()
+    assert sorted(os.listdir(folder)) == ["two.db", "two.db.v1.bak"]

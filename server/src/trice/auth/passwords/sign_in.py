@@ -27,7 +27,7 @@ from trice.auth.accounts import (
 from trice.auth.magic_codes import MagicCodes, code_error
 from trice.auth.passwords.hash import PasswordHashes
 from trice.auth.passwords.policy import check_new_password, is_too_long, normalise
-from trice.auth.rows import Row, find_row
+from trice.auth.rows import FoundRow, find_row
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import drop_tokens, find_by_token, get_guest, mint_token
@@ -35,7 +35,7 @@ from trice.database import Change, Look
 from trice.errors import Conflict, NotFound, invalid
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 PASSWORDS: Final = "$userPasswords"
 
@@ -237,7 +237,7 @@ class Passwords:
             if row is not None:
                 change.write(["delete", PASSWORDS, row.fields["id"]])
             return
-        entity = new_uuid(self._runtime) if row is None else row.fields["id"]
+        entity = new_key(self._runtime) if row is None else row.fields["id"]
         change.write(["update", PASSWORDS, entity, {"hash": hashed, "$user": user.id}])
 
     def _take_try(self, app: App, account: str, *, ip: str) -> None:
@@ -272,7 +272,7 @@ def _raised(outcome: SignedIn | NotFound) -> SignedIn:
     return outcome
 
 
-def _password_row(look: Look, user_id: str) -> Row | None:
+def _password_row(look: Look, user_id: str) -> FoundRow | None:
     return find_row(look, PASSWORDS, "$user", find_uuid_bytes(user_id))
 
 

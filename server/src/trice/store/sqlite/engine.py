@@ -20,13 +20,15 @@ from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
-from trice.store.dialect import Dialect, SqliteDialect
+from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
+from trice.store.engines import Quota
+from trice.store.loop_reads import LoopReads
 from trice.store.sqlite import attr_rows, log
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.sqlite.loop_reads import LoopReads
+from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.migrations import FORMAT, MIGRATIONS, migrate
-from trice.store.sqlite.quota import Quota, Usage
+from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.readers import OpenSnapshot, Readers
 from trice.store.sqlite.tables import create_attrs, renew_indexes
 from trice.store.sqlite.views import add_views, renew_views
@@ -56,10 +58,10 @@ class SqliteEngine:
         runtime: Runtime,
         quota: Quota | None,
         loop_reads: LoopReads,
-        log_days: int,
+        history_days: int,
     ) -> None:
         """Use `SqliteEngine.open`."""
-        self.dialect: Dialect = SqliteDialect()
+        self.dialect: Dialect = SQLITE
         self._runtime = runtime
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
         catalog = attr_rows.load_catalog(writer)
@@ -71,7 +73,7 @@ class SqliteEngine:
             before_catalog=self._pin,
             after_group=self._after_group,
             usage=None if quota is None else Usage(writer, catalog, quota),
-            log_days=log_days,
+            history_days=history_days,
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
@@ -93,7 +95,7 @@ class SqliteEngine:
         can_create: bool = True,
         quota: Quota | None = None,
         loop_reads: LoopReads | None = None,
-        log_days: int = limits.TX_LOG_DAYS,
+        history_days: int = limits.TX_LOG_DAYS,
     ) -> SqliteEngine:
         """Open the file, or create it.
 
@@ -101,7 +103,7 @@ class SqliteEngine:
         can_create    False: the file must be there, and hold an app
         quota         how much it may hold; None: what the disk takes
         loop_reads    of the process; None: its own
-        log_days      how long the log of transactions is kept
+        history_days      how long the log of transactions is kept
         raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
                       server does not know; ("overloaded") when there is no room to migrate it
         cost          1 ms for an existing file, up to 30 where many transactions had an event id;
@@ -120,7 +122,7 @@ class SqliteEngine:
                 runtime=runtime,
                 quota=quota,
                 loop_reads=loop_reads or LoopReads(),
-                log_days=log_days,
+                history_days=history_days,
             )
             writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
             return engine

@@ -40,6 +40,11 @@ def backup_path(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.v{version}.bak")
 
 
+def find_backups(path: Path) -> list[Path]:
+    """Every copy of a file that a migration made, unfinished ones too."""
+    return [*path.parent.glob(f"{path.name}.v*.bak"), *path.parent.glob(f"{path.name}.v*.bak.part")]
+
+
 def migrate(connection: Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Bring a file to the format that `migrations` end with; a new one is left alone.
 
