@@ -21,7 +21,7 @@ from trice.catalog.check import check_value
 from trice.catalog.values import Cell, encode_cell
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
-from trice.runtime import Runtime, new_uuid_bytes
+from trice.runtime import Runtime, new_key_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.attrs import unknown_attr
@@ -243,7 +243,7 @@ class _Lookups:
             key = (attr.id, cell)
             fresh = self._made.get(key) or self._kept.pop(key, None)
             if fresh is None:
-                fresh = EntityId(new_uuid_bytes(self._runtime))
+                fresh = EntityId(new_key_bytes(self._runtime))
             is_made = may_make or key in self._made
             (self._made if is_made else self._kept)[key] = fresh
 
