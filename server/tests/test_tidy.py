@@ -248,9 +248,12 @@ def test_sessions_change_what_they_hold_by_its_methods() -> None:
         if not module.name.startswith("trice.session.") or module.name == "trice.session.state":
             continue
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
-                if ast.unparse(node.value).split(".")[-1] in WRITES_ITSELF:
-                    offenders.append(f"{module.at(node)} {ast.unparse(node)}")
+            match node:
+                case ast.Attribute(value=owner, ctx=ast.Store() | ast.Del()):
+                    if ast.unparse(owner).split(".")[-1] in WRITES_ITSELF:
+                        offenders.append(f"{module.at(node)} {ast.unparse(node)}")
+                case _:
+                    pass
     expect_none(offenders)
 
 
