@@ -1,6 +1,7 @@
 """House rules a machine can see: sizes, names, layers, purity, dead code, rules and their tests.
 
 The rules themselves are in CONTRIBUTING.md. Each test collects every offender before it fails.
+It is one file because its tests share what they read of the tree.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "query | transact",
         "store",
         "catalog | cel",
-        "mail | rate_limit | shares",
+        "mail",
+        "background | rate_limit | shares",
         "config",
         "metrics | identity | slow_log",
         "errors",
@@ -58,6 +60,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     )
 )
 """Top to bottom. A module may import its own part and lines below it, never beside or above."""
+
+INSTANT_CITATION = re.compile(
+    r"instant-(?P<file>realtime|http|semantics)"
+    r"(?P<sections>(?:,? (?:and )?§[\d.]*\d(?:-§?[\d.]*\d)?)+)"
+)
 
 AMBIENT_MODULES = frozenset(("time", "random", "secrets", "uuid"))
 IMPURE_MODULES = AMBIENT_MODULES | frozenset(
@@ -135,6 +142,13 @@ def imports(name: str) -> tuple[tuple[str, int], ...]:
                 inner = f"{origin}.{alias.name}"
                 found.append((inner if inner in known else origin, node.lineno))
     return tuple(found)
+
+
+@cache
+def instant_sections(name: str) -> frozenset[str]:
+    """The numbers of the sections of spec/instant/`name`.md."""
+    text = (ROOT / "spec" / "instant" / f"{name}.md").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^#+ (\d+(?:\.\d+)*)\.? ", text, re.MULTILINE))
 
 
 def layer(name: str) -> int:
@@ -248,12 +262,9 @@ def test_sessions_change_what_they_hold_by_its_methods() -> None:
         if not module.name.startswith("trice.session.") or module.name == "trice.session.state":
             continue
         for node in ast.walk(module.tree):
-            match node:
-                case ast.Attribute(value=owner, ctx=ast.Store() | ast.Del()):
-                    if ast.unparse(owner).split(".")[-1] in WRITES_ITSELF:
-                        offenders.append(f"{module.at(node)} {ast.unparse(node)}")
-                case _:
-                    pass
+            is_written = isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+            if is_written and ast.unparse(node.value).split(".")[-1] in WRITES_ITSELF:
+                offenders.append(f"{module.at(node)} {ast.unparse(node)}")
     expect_none(offenders)
 
 
@@ -433,6 +444,19 @@ def test_every_rule_has_a_test() -> None:
 def test_every_citation_has_a_rule() -> None:
     unknown = {rule: path for rule, path in cited_rules().items() if rule not in stated_rules()}
     expect_none([f"{rule} in {path}" for rule, path in unknown.items()])
+
+
+def test_every_fact_about_instant_that_is_cited_stands_in_spec() -> None:
+    """`instant-<file> §<section>` names a heading of spec/instant/<file>.md."""
+    offenders = []
+    for path in files(".py", ".md", ".mjs", ".ts"):
+        text = re.sub(r"\n[ \t]*(?:# |// |\* )?", " ", path.read_text(encoding="utf-8"))
+        for citation in INSTANT_CITATION.finditer(text):
+            for section in re.findall(r"\d+(?:\.\d+)*", citation["sections"]):
+                if section not in instant_sections(citation["file"]):
+                    where = path.relative_to(ROOT)
+                    offenders.append(f"{where} cites instant-{citation['file']} §{section}")
+    expect_none(offenders)
 
 
 def test_every_setting_is_in_the_readme() -> None:

@@ -10,12 +10,12 @@ A little over 500 lines, one file because it is where all parts of one app meet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from trice import limits
+from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
@@ -45,10 +45,8 @@ from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
-from trice.store.sqlite.engine import SqliteEngine
+from trice.store.rows import Rows
 from trice.store.sqlite.log import load_last_tx
-from trice.store.sqlite.loop_reads import LoopReads
-from trice.store.sqlite.quota import Quota
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
@@ -57,6 +55,9 @@ from trice.transact.replay import digest_steps, replay_key
 from trice.transact.steps import AddAttr, Step
 
 CatalogListener = Callable[[Catalog], None]
+OpenEngine = Callable[[Iterable[Attr]], Engine]
+"""Opens an app's storage, which has these attrs at least; blocks (`engines.Engines.open`)."""
+
 T = TypeVar("T")
 
 
@@ -72,8 +73,13 @@ class Look:
 
     @property
     def statements(self) -> Statements:
-        """Where rules are judged, and single rows are read."""
+        """Where rules are judged."""
         return self._state
+
+    @property
+    def stored(self) -> Rows:
+        """Where single rows are read."""
+        return self._state.stored
 
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
         """Answer an InstaQL query as nested objects, as an admin sees it."""
@@ -138,7 +144,7 @@ class Database:
     @classmethod
     async def open(
         cls,
-        path: Path,
+        open_engine: OpenEngine,
         *,
         runtime: Runtime,
         rules: Rules,
@@ -146,29 +152,17 @@ class Database:
         buckets: Buckets | None = None,
         slow_log: SlowLog | None = None,
         schema: Any = None,
-        can_create: bool = True,
-        quota: Quota | None = None,
-        loop_reads: LoopReads | None = None,
     ) -> Database:
-        """Open the app's file, or make it.
+        """Open the app's storage, on a thread.
 
         rules    what callers other than admins may do
         app_id   what `auth.app_id` says; its buckets are told from those of other apps by it
         buckets  of the process; None: its own
         slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        can_create, quota, loop_reads, raises   as `SqliteEngine.open`; InvalidInput when the schema
-                 is wrong
+        raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
-        engine = await asyncio.to_thread(
-            SqliteEngine.open,
-            path,
-            runtime=runtime,
-            system_attrs=system_attrs(),
-            can_create=can_create,
-            quota=quota,
-            loop_reads=loop_reads,
-        )
+        engine = await asyncio.to_thread(open_engine, system_attrs())
         database = cls(
             engine,
             runtime=runtime,

@@ -44,7 +44,7 @@ async def _open(session: Session, message: up.Init, raw: bytes, extension: Exten
     try:
         app = await session.apps.lend(message.app_id.lower())
     except Unavailable:
-        # An error would park the client for ever (instant-realtime §16.12); closed, it comes back.
+        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
         session.close(TRY_LATER, "try again")
         return
     except TriceError as failure:
