@@ -26,9 +26,9 @@ SOURCE: Final = ROOT / "server" / "src"
 
 COMPILED: Final = (
     *("catalog", "cel", "live", "protocol", "query", "rules", "session", "store", "transact"),
-    *("database", "debug", "errors", "identity", "metrics", "rate_limit", "shares", "slow_log"),
+    *("errors", "identity", "metrics", "rate_limit", "shares", "slow_log"),
 )
-"""Folders and modules of `trice` that compute. The others wait: for networks, mail, people."""
+"""Folders and modules of `trice` that compute. The others wait, or say who works for whom."""
 
 INTERPRETED: Final = {
     "cel.uint": "a subclass of int",
@@ -92,8 +92,8 @@ def compile_into(folder: Path, *, level: str) -> None:
     size_bytes = sum(path.stat().st_size for path in Path().rglob("*.so"))
     for name, why in sorted(INTERPRETED.items()):
         _say(f"interpreted  trice.{name}: {why}")
-    others = {path.stem for path in Path("trice").glob("[a-z]*")} - {*COMPILED, "py"}
-    _say(f"interpreted  {', '.join(sorted(others))}: they wait more than they compute")
+    others = sorted({path.stem for path in SOURCE.glob("trice/[a-z]*")} - {*COMPILED, "py"})
+    _say(f"interpreted  {', '.join(others)}: they wait, or say who works for whom")
     _say(
         f"compiled     {len(paths)} modules, {size_bytes / 1e6:.1f} MB, for {platform.platform()}:"
         f" {in_c_s - began_s:.0f} s into C, {ended_s - in_c_s:.0f} s into machine code"
