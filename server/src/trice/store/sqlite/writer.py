@@ -160,7 +160,7 @@ class Writer:
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
-        self._thread = WriterThread()
+        self._writer_thread = WriterThread()
         self._latest_ms = 0
         self._is_busy = False
         self._is_closing = False
@@ -194,7 +194,7 @@ class Writer:
         while self._is_busy:
             self._idle.clear()
             await self._idle.wait()
-        self._thread.finish()
+        self._writer_thread.finish()
 
     def close(self) -> None:
         """Move what the log of SQLite holds into the database file, and release it.
@@ -215,12 +215,14 @@ class Writer:
         self._is_busy = True
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
-            self._thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
+            self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
         while len(self._queue):
             call = self._queue.take_long()
             if call is not None:
-                self._thread.submit(partial(self._run_long, asyncio.get_running_loop(), call))
+                self._writer_thread.submit(
+                    partial(self._run_long, asyncio.get_running_loop(), call)
+                )
                 return
             calls: list[_Call] = []
             try:
@@ -241,7 +243,7 @@ class Writer:
             return False
         if group.catalog is not self.catalog:
             self._before_catalog()
-        self._thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
+        self._writer_thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
         return True
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
