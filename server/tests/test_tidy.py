@@ -66,7 +66,7 @@ IMPURE_MODULES = AMBIENT_MODULES | frozenset(
         *("ssl", "subprocess", "tempfile", "threading", "concurrent", "trice.runtime"),
     )
 )
-SKIPPED_FOLDERS = frozenset(
+SKIPPED_NAMES = frozenset(
     (
         *(".git", ".venv", "node_modules", "dist", "test-results", "trice-data", "__pycache__"),
         *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
@@ -100,9 +100,10 @@ def files(*suffixes: str) -> tuple[Path, ...]:
 
     def walk(folder: Path) -> Iterator[Path]:
         for entry in sorted(folder.iterdir()):
+            if entry.name in SKIPPED_NAMES:
+                continue  # `.git` is a file where a branch has a folder of its own
             if entry.is_dir():
-                if entry.name not in SKIPPED_FOLDERS:
-                    yield from walk(entry)
+                yield from walk(entry)
             elif entry.suffix in suffixes:
                 yield entry
 

@@ -11,13 +11,11 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.middleware import Boundary, json_response
-
-WAIT_S = 10
-"""How long a test waits for what must come; never reached unless it fails."""
 
 
 async def until(is_so: Callable[[], Any]) -> None:
