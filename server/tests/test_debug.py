@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.engines import open_database
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.database import Database
@@ -76,7 +77,7 @@ def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
     async def opened() -> Stage:
         runtime = FakeRuntime()
         rules = Rules.parse(RULES)
-        database = await Database.open(tmp_path / "app.db", runtime=runtime, rules=rules)
+        database = await open_database(tmp_path / "app.db", runtime=runtime, rules=rules)
         exits.push_async_callback(database.close)
         await database.transact_admin(SEED, identity=ADMIN)
         return Stage(database, runtime)

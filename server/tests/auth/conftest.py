@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from support.account_stage import AccountStage, running
+from support.engines import open_apps
 from support.passkey_holder import Person
 from support.runtime import FakeRuntime
-from trice.apps.apps import Apps
 from trice.database import Database
 
 
@@ -22,7 +22,7 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 async def database(tmp_path: Path, runtime: FakeRuntime) -> AsyncIterator[Database]:
-    apps = Apps(tmp_path, runtime=runtime, is_open_by_default=True)
+    apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
     app, _ = await apps.create(title="test")
     yield app.database
     apps.give_back(app)
