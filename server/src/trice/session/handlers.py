@@ -17,7 +17,6 @@ from trice.errors import (
     InvalidInput,
     LimitExceeded,
     TriceError,
-    Unavailable,
     invalid,
 )
 from trice.identity import ADMIN, Identity
@@ -26,13 +25,13 @@ from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
 from trice.live.planner import Asked
 from trice.log import fields
 from trice.protocol import down, up
+from trice.protocol.errors import CODES, TRY_LATER
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.protocol.quoting import brief
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import answer_frame, init_frame
 from trice.session.incoming import Letter
 from trice.session.session import FULL, Session, echo_query
-from trice.session.socket import TRY_LATER
 from trice.session.state import Owed, Phase, Subscription
 from trice.store.engine import ReadTooLong
 
@@ -78,10 +77,6 @@ def init(session: Session, message: up.Init, raw: bytes) -> None:
 async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
     try:
         app = await session.apps.lend(message.app_id.lower())
-    except Unavailable:
-        # An error would park the client for ever (instant-realtime §16.12); closed, it comes back.
-        session.close(TRY_LATER, "try again")
-        return
     except TriceError as failure:
         _refuse_init(session, failure, message, raw)
         return
@@ -124,6 +119,10 @@ async def _identify(session: Session, app: App, message: up.Init) -> tuple[Ident
 
 
 def _refuse_init(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
+    close_code = CODES[failure.code].init_closes_with
+    if close_code is not None:
+        session.close(close_code, "try again")
+        return
     session.state.phase = Phase.WAITING
     session.fail(failure, raw=raw, event_id=message.client_event_id)
     session.handle_early()
