@@ -418,7 +418,7 @@ def test_every_citation_has_a_rule() -> None:
     expect_none([f"{rule} in {path}" for rule, path in unknown.items()])
 
 
-@pytest.mark.parametrize(("file", "least"), [("query.md", 0.5), ("transact.md", 0.48)])
+@pytest.mark.parametrize(("file", "least"), [("query.md", 0.8), ("transact.md", 0.85)])
 def test_other_languages_can_run_the_rules(file: str, least: float) -> None:
     """What is asked and what is answered stand in case files; only how it is done, in Python."""
     rules = [rule for rule, where in stated_rules().items() if where == file]
