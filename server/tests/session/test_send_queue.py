@@ -321,3 +321,36 @@ def test_stopping_during_a_broadcast_sends_everybody_the_news_first(play):
         assert log == listeners
 
     play(scene)
+
+
+class Observer(Listener):
+    """A client that notes how much was refreshed whenever it is sent something."""
+
+    def __init__(self, hub, live):
+        super().__init__(hub, [])
+        self.live = live
+        self.refreshed = []
+
+    def send(self, frames):
+        self.refreshed.append(self.live.counts.changed)
+        super().send(frames)
+
+
+@pytest.mark.rule("P210")
+@pytest.mark.parametrize("watches", [False, True])
+def test_an_acknowledgement_waits_for_news_only_where_some_may_come(play, watches):
+    async def scene(stage):
+        await audience(stage, [], 1)
+        writer = Observer(stage.hub, stage.app.database.live)
+        writer.say("init", app_id=stage.app.id)
+        if watches:
+            writer.say("add-query", q=ALL)
+        await until(lambda: len(writer.raw) == 1 + watches)
+        before = writer.refreshed[-1]
+        writer.say("transact", tx_steps=stage.create("todos", T1, title="new"))
+        await until(lambda: len(writer.raw) > 1 + watches)
+        assert writer.refreshed[-1] == before + watches
+        await stage.app.database.live.settled()
+        assert stage.app.database.live.counts.changed == before + 1
+
+    play(scene)

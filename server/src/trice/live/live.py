@@ -273,8 +273,6 @@ class Live:
     async def _refresh_forever(self) -> None:
         while True:
             await self._wake.wait()
-            # Whoever wrote hears of it in the turn that just began, before others hear of news.
-            await asyncio.sleep(0)
             self._wake.clear()
             started_ms = self._runtime.monotonic_ms()
             while self._due:

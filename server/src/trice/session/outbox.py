@@ -69,6 +69,11 @@ class Outbox:
             self._is_scheduled = True
             self._sends.soon(self)
 
+    def send_now(self) -> None:
+        """Flush what is queued at once, for a client to whom nothing more is on its way."""
+        if not self._is_closed:
+            self._sends.now(self)
+
     def schedule_news(self, lane: Hashable) -> None:
         """Flush when it is this session's turn among all that have news for the same reason."""
         if not self._is_scheduled and not self._is_closed:

@@ -58,6 +58,10 @@ class SendQueue:
         self._soon.append(outbox)
         self._schedule()
 
+    def now(self, outbox: Flushable) -> None:
+        """Flush at once."""
+        _flush(outbox)
+
     def news(self, outbox: Flushable, lane: Hashable) -> None:
         """Flush when it is the turn of whoever waits in `lane`."""
         waiting = self._lanes.get(lane)

@@ -205,6 +205,11 @@ class SessionState:
         return was_full and not self._is_full
 
     @property
+    def awaits_nothing(self) -> bool:
+        """Whether it watches nothing, and all of its transactions are answered."""
+        return not self._transacts and not self.subscriptions
+
+    @property
     def _is_full(self) -> bool:
         return (
             self._transacts >= limits.SESSION_TRANSACTS_MAX

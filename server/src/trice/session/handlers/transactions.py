@@ -55,6 +55,9 @@ def _finish(
         session.inbox.resume(FULL)
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
+        if session.state.awaits_nothing:
+            # Nothing could join it: it leaves before live queries of others are refreshed.
+            session.outbox.send_now()
         return
     failure = cause if isinstance(cause, TriceError) else _bug(cause)
     session.fail(failure, raw=raw, event_id=event_id)
