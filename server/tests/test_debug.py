@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.engines import open_database
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.database import Database
@@ -75,7 +76,7 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
     async def whole(scene: Scene) -> None:
         runtime = FakeRuntime()
         rules = Rules.parse(RULES)
-        database = await Database.open(tmp_path / "app.db", runtime=runtime, rules=rules)
+        database = await open_database(tmp_path / "app.db", runtime=runtime, rules=rules)
         try:
             await database.transact_admin(SEED, identity=ADMIN)
             await scene(Stage(database, runtime))

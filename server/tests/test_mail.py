@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from support.mail_server import make_certificate, serve_mail
 from support.runtime import FakeRuntime
 from trice import auth_limits, mail
+from trice.background import Background
 from trice.errors import InvalidInput, TriceError, Unavailable
-from trice.mail import LogMail, Message, SmtpMail, SmtpServer, build, make_mail, one_line
+from trice.mail import LogMail, Mail, Message, SmtpMail, SmtpServer, build, make_mail, one_line
 
 OWN = "sign-in@trice.example"
 CODE = Message(
@@ -29,8 +30,13 @@ CODE = Message(
 )
 
 
+def make(url: str | None, *, sender: str = OWN) -> Mail:
+    runtime = FakeRuntime()
+    return make_mail(url, sender=sender, runtime=runtime, background=Background(runtime))
+
+
 def connect(url: str) -> SmtpMail:
-    sending = make_mail(url, sender=OWN, runtime=FakeRuntime())
+    sending = make(url)
     assert isinstance(sending, SmtpMail)
     return sending
 
@@ -244,7 +250,7 @@ def test_urls(url, server):
 )
 def test_urls_that_are_none(url, problem):
     with pytest.raises(InvalidInput) as caught:
-        make_mail(url, sender=OWN, runtime=FakeRuntime())
+        make(url)
     assert caught.value.code == "param-malformed"
     assert problem in caught.value.message
     assert "hunter2" not in str(caught.value.body())
@@ -256,7 +262,7 @@ def test_urls_that_are_none(url, problem):
 )
 def test_a_sender_is_a_plain_address(sender):
     with pytest.raises(InvalidInput, match="plain address"):
-        make_mail("smtp://h", sender=sender, runtime=FakeRuntime())
+        make("smtp://h", sender=sender)
 
 
 # --- bounds -------------------------------------------------------------------------------------
@@ -289,7 +295,13 @@ def test_so_many_e_mails_wait_at_most(monkeypatch):
             await gate.wait()
 
     async def scene():
-        sending = Held(SmtpServer.parse("smtp://h"), sender=OWN, runtime=FakeRuntime())
+        runtime = FakeRuntime()
+        sending = Held(
+            SmtpServer.parse("smtp://h"),
+            sender=OWN,
+            runtime=runtime,
+            background=Background(runtime),
+        )
         tasks = [asyncio.ensure_future(sending.send(CODE)) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -319,7 +331,13 @@ def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
                 await gate.wait()
 
     async def scene():
-        sending = Held(SmtpServer.parse("smtp://h"), sender=OWN, runtime=FakeRuntime())
+        runtime = FakeRuntime()
+        sending = Held(
+            SmtpServer.parse("smtp://h"),
+            sender=OWN,
+            runtime=runtime,
+            background=Background(runtime),
+        )
         strange = replace(CODE, is_ephemeral=True)
         tasks = [asyncio.ensure_future(sending.send(strange)) for _ in range(3)]
         for _ in range(5):
@@ -339,7 +357,7 @@ def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
 
 @pytest.mark.rule("A68")
 def test_without_a_mail_server_the_log_has_it(caplog):
-    sending = make_mail(None, sender=OWN, runtime=FakeRuntime())
+    sending = make(None)
     assert isinstance(sending, LogMail)
     with caplog.at_level(logging.INFO, logger=mail.logger.name):
         asyncio.run(sending.send(Message("a@b.co", "T", "012345\nis it", "<p>x</p>", "x")))

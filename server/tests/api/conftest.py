@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from support.asgi import Exchange
+from support.engines import open_apps
 from support.runtime import FakeRuntime
 from trice.api.routes import build_app
-from trice.apps.apps import Apps
 from trice.config import Settings
 from trice.session.hub import Hub
 
@@ -24,7 +24,7 @@ class Stage:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.runtime = FakeRuntime()
-        self.apps = Apps(settings.data_dir, runtime=self.runtime, is_open_by_default=False)
+        self.apps = open_apps(settings.data_dir, runtime=self.runtime, is_open_by_default=False)
         self.hub = Hub(apps=self.apps, runtime=self.runtime)
         self.apps.on_delete = self.hub.drop_app
         self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=self.runtime)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.api.load import LAG_BOUNDS_MS, Load, LoopLag
+from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.identity import ADMIN, GUEST
@@ -147,15 +148,42 @@ def test_the_lag_is_measured():
     async def whole():
         runtime = FakeRuntime()
         load = Load(runtime)
-        load.start()
+        background = Background(runtime)
+        load.start(background)
         await asyncio.sleep(0)
         runtime.advance(30)  # as if something else had held the loop
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        load.stop()
+        await background.stop()
         assert max(load.lag.recent_ms) == 30
 
     asyncio.run(whole())
+
+
+@pytest.mark.rule("H103")
+def test_background_work_is_told_of(play):
+    async def scene(stage):
+        background = stage.asgi.state.background
+
+        def broken(late_ms: float) -> None:
+            raise OSError("busy")
+
+        background.every("sweep", 10 * limits.BACKGROUND_WAIT_MS_MAX, broken, is_due_now=True)
+        await asyncio.sleep(0)
+        told = (await stage.ask("GET", "/health/load")).json()
+        assert told["background-failing"] == ["sweep"]
+        page = (await stage.ask("GET", "/metrics", None, SHOWN)).body.decode()
+        await background.stop()
+        for line in (
+            'trice_background_runs_total{work="sweep"}',
+            'trice_background_failures_total{work="sweep"}',
+            'trice_background_running{work="sweep"} 0.0',
+            'trice_background_waiting{work="sweep"} 0.0',
+            'trice_background_last_seconds{work="sweep"} 0.0',
+        ):
+            assert f"\n{line}" in page
+
+    play(scene, metrics_token=TOKEN)
 
 
 # --- metrics --------------------------------------------------------------------------------------

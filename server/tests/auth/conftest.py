@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from support.engines import open_apps
 from support.runtime import FakeRuntime
-from trice.apps.apps import Apps
 from trice.database import Database
 
 Scene = Callable[[Database, FakeRuntime], Coroutine[Any, Any, None]]
@@ -23,7 +23,7 @@ def act(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            apps = Apps(tmp_path, runtime=runtime, is_open_by_default=True)
+            apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
             app, _ = await apps.create(title="test")
             try:
                 await scene(app.database, runtime)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from support.account_stage import CALLER, PASSWORD, play_accounts
+from support.engines import app_engine
 from trice import auth_limits
 from trice.auth.passwords import hash as password_hash
 from trice.auth.passwords.hash import PasswordHashes
@@ -14,7 +15,6 @@ from trice.auth.tokens import find_by_token
 from trice.catalog.system import system_attrs
 from trice.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trice.identity import ADMIN
-from trice.store.sqlite.engine import SqliteEngine
 
 OTHER = "another fine passphrase"
 EMAIL = "ann@x.example"
@@ -415,16 +415,16 @@ def test_a_deleted_user_takes_the_password_along(play):
 def test_an_app_made_before_passwords_gets_their_attrs_when_it_is_opened(play):
     async def scene(stage):
         app_id = stage.app.id
-        path = stage.apps._path(app_id)
+        path = stage.folder / "apps" / f"{app_id}.db"
         stage.apps.give_back(stage.app)
         await stage.apps.close()
         path.unlink()
         own = ("$userPasswords", "$userPasskeys", "$passkeyChallenges")
         old = [attr for attr in system_attrs() if attr.etype not in own]
-        engine = SqliteEngine.open(path, runtime=stage.runtime, system_attrs=old)
+        engine = app_engine(path, stage.runtime, attrs=old)
         assert "$userPasswords" not in engine.catalog.namespaces
         await engine.close()
-        stage.__init__(path.parents[1])
+        stage.__init__(stage.folder)
         stage.app = await stage.apps.lend(app_id)
         assert set(own) <= set(stage.app.database.catalog.namespaces)
         await stage.sign_up(EMAIL)

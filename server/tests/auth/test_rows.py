@@ -11,6 +11,7 @@ from trice.auth.tokens import hash_token
 from trice.database import Look
 from trice.identity import ADMIN
 from trice.protocol.ids import find_uuid_bytes
+from trice.store.sqlite.rows import SqliteRows
 
 ANN = "e1000000-0000-4000-8000-000000000001"
 TOKEN = "c9b25c12-0a52-4f6e-9d3a-8bb2c6de5d0a"
@@ -38,8 +39,8 @@ class Recorded(Look):
         self.recorder = Recorder(look.statements)
 
     @property
-    def statements(self):
-        return self.recorder
+    def stored(self):
+        return SqliteRows(self.recorder.rows)
 
 
 @pytest.mark.rule("A21", "A30", "A42")

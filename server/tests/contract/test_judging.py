@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from support.attrs import committed
-from support.todos import Open, Run, insert, numbers
+from support.todos import Open, Run, ask, attr_of, insert, numbers, put
 from trice import limits
 from trice.errors import PermissionDenied
+from trice.query.ast import Judged
+from trice.query.visibility import FixedVisibility
 from trice.store.commit import Commit
-from trice.store.engine import Binding, Engine, ReadTooLong, Snapshot, WriteTx
-from trice.store.judged import JudgedTerm
+from trice.store.engine import Engine, ReadTooLong, Snapshot, WriteTx
 
 ROWS = 2_001
 STEPS = limits.JUDGED_STEPS_ON_LOOP // 2_000 - 10
@@ -23,32 +24,24 @@ STEPS = limits.JUDGED_STEPS_ON_LOOP // 2_000 - 10
 
 def fill(tx: WriteTx) -> Commit:
     for number in range(ROWS):
-        insert(number)(tx)
+        put(tx, "todos", number, n=number)
     return committed(tx)
 
 
 def judging(
-    engine: Engine, decide: Callable[..., tuple[bool, int]]
-) -> Callable[[Snapshot], list[Any]]:
-    """A read of the numbers that `decide` lets pass."""
-    predicate, bound = judged(engine, decide)
-    sql = f"SELECT n FROM todos WHERE {predicate} ORDER BY n"
-    return lambda snapshot: [n for (n,) in snapshot.rows(sql, (bound,))]
+    decide: Callable[..., tuple[bool, int]], where: dict[str, Any] | None = None
+) -> Callable[[Snapshot | WriteTx], list[Any]]:
+    """A read of the numbers that `decide` lets pass, in order."""
 
+    def work(state: Snapshot | WriteTx) -> list[Any]:
+        judged = Judged(decide, (attr_of(state, "todos", "n"),), ())
+        options: dict[str, Any] = {"order": {"n": "asc"}}
+        if where is not None:
+            options["where"] = where
+        visible = FixedVisibility(by_etype={"todos": (judged,)})
+        return [todo["n"] for todo in ask(state, {"todos": {"$": options}}, visible)["todos"]]
 
-def judged(engine: Engine, decide: Callable[..., tuple[bool, int]]) -> tuple[str, Binding]:
-    """The predicate that `decide` lets a todo pass by its number, and what to bind."""
-    term = JudgedTerm(
-        entity="todos.id",
-        cells=["todos.n"],
-        refs=[],
-        decide=decide,
-        is_once=False,
-        namespace=engine.catalog.namespaces["todos"],
-        alias="todos",
-        asked=(),
-    )
-    return engine.dialect.judge(term)
+    return work
 
 
 @pytest.mark.rule("Q99")
@@ -61,7 +54,7 @@ def test_many_judged_rows_leave_the_loop(run: Run) -> None:
             threads.add(threading.get_ident())
             return bool(cells[0] % 2), STEPS
 
-        work = judging(engine, decide)
+        work = judging(decide)
         with pytest.raises(ReadTooLong):
             engine.read_now(work)
         assert threads == {threading.get_ident()}
@@ -70,10 +63,8 @@ def test_many_judged_rows_leave_the_loop(run: Run) -> None:
         assert await engine.read(work, timeout_ms=60_000) == expected
         assert len(threads) == 2, "the first rows on the loop, then all of them on a thread"
         # Each read has its own budget, and other reads spend none of it.
-        assert engine.read_now(numbers) == list(range(ROWS))
-        predicate, bound = judged(engine, decide)
-        few = f"SELECT n FROM todos WHERE n < 5 AND {predicate}"
-        assert engine.read_now(lambda snapshot: snapshot.rows(few, (bound,))) == [(1,), (3,)]
+        assert len(await engine.read(numbers, timeout_ms=60_000)) == ROWS
+        assert engine.read_now(judging(decide, {"n": {"$lt": 5}})) == [1, 3]
 
     run(scenario)
 
@@ -87,14 +78,14 @@ def test_what_a_judge_raises_comes_out_unchanged_everywhere(run: Run) -> None:
         def decide(*_: Any) -> tuple[bool, int]:
             raise refusal
 
-        work = judging(engine, decide)
+        work = judging(decide)
         for _ in range(2):
             with pytest.raises(PermissionDenied) as on_loop:
                 engine.read_now(work)
             with pytest.raises(PermissionDenied) as on_thread:
                 await engine.read_on_thread(work, timeout_ms=60_000)
             with pytest.raises(PermissionDenied) as in_write:
-                await engine.write(lambda tx: work(tx) and committed(tx))  # type: ignore[arg-type]
+                await engine.write(lambda tx: (work(tx), committed(tx))[1])
             assert on_loop.value is on_thread.value is in_write.value is refusal
         assert engine.read_now(numbers) == [1]
         assert await engine.read_on_thread(numbers, timeout_ms=60_000) == [1]
@@ -109,8 +100,8 @@ def test_judging_in_a_write_is_not_counted(run: Run) -> None:
 
         def work(tx: WriteTx) -> Commit:
             fill(tx)
-            read = judging(engine, lambda *_: (True, STEPS))
-            found.append(len(read(tx)))  # type: ignore[arg-type]
+            read = judging(lambda *_: (True, STEPS))
+            found.append(len(read(tx)))
             return committed(tx)
 
         await engine.write(work)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from support.engines import open_database
 from support.runtime import FakeRuntime
-from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, SERVER, Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes
@@ -66,7 +66,7 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
 
     async def judge_all(folder: Path, *, is_traced: bool) -> list[tuple[Any, ...]]:
         runtime = FakeRuntime()
-        database = await Database.open(folder / "app.db", runtime=runtime, rules=rules)
+        database = await open_database(folder / "app.db", runtime=runtime, rules=rules)
         await database.transact_admin(SEED, identity=ADMIN)
         judgements: list[Judgement] = []
 

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from support.attrs import entity
+from support.engines import open_database
 from support.library import uid as note_id
 from support.live_stage import SCHEMA
 from support.notes import Notes, user
@@ -38,7 +39,7 @@ def play(path: Path, rules: Any, scene: Scene) -> None:
     """Run a scene on a database under rules: todos with a title, an owner and tags."""
 
     async def run() -> None:
-        database = await Database.open(
+        database = await open_database(
             path / "app.db",
             runtime=FakeRuntime(),
             rules=Rules.parse(rules),

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import orjson
 
+from support.engines import open_apps
 from support.runtime import FakeRuntime
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App
 from trice.apps.settings import Origin, Settings
 from trice.auth.accounts import sign_up_check
 from trice.auth.magic_codes import MagicCodes
@@ -36,7 +37,8 @@ class AccountStage:
 
     def __init__(self, folder: Path) -> None:
         self.runtime = FakeRuntime()
-        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
+        self.folder = folder
+        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
         seal = Seal(folder, secret_key=None, runtime=self.runtime)
         self.codes = MagicCodes(seal, runtime=self.runtime)
         self.passwords = Passwords(

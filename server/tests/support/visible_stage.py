@@ -9,10 +9,10 @@ import orjson
 
 from model.state import Model
 from model.transact import Rejected, transact
+from support.engines import app_engine
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes
 from support.world import Step, World, schema_steps, seed_steps
-from trice.catalog.system import system_attrs
 from trice.query.encode import EntityCache, flat_result
 from trice.query.parse.forms import parse
 from trice.query.plan import plan
@@ -24,7 +24,6 @@ from trice.store.engine import Counted, Snapshot, WriteTx
 from trice.store.judged import Decide, JudgedTerm
 from trice.store.judging import JudgedApart, apart
 from trice.store.sqlite.dialect import SqliteDialect
-from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 
@@ -54,7 +53,7 @@ class VisibleStage:
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
         self.runtime = FakeRuntime()
-        self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        self.engine = app_engine(path, self.runtime)
         self.model = Model()
         self.cache = EntityCache()
         self.commits: list[Commit] = []

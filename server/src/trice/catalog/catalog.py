@@ -29,11 +29,6 @@ class Namespace:
     columns: tuple[Attr, ...]
     pairs: tuple[Attr, ...]
 
-    @property
-    def has_rows(self) -> bool:
-        """Whether it has, or had, an attr of cardinality one: the store has a place for rows."""
-        return bool(self.table)
-
     def attrs(self) -> Iterator[Attr]:
         """Every attr whose forward side this namespace owns, `id` first."""
         if self.id_attr is not None:
@@ -45,6 +40,16 @@ class Namespace:
     def index(self) -> Mapping[AttrId, int]:
         """Position of each column attr in a row's cells."""
         return {attr.id: position for position, attr in enumerate(self.columns)}
+
+    @cached_property
+    def has_rows(self) -> bool:
+        """Whether it has any attr of cardinality one; without one it has links only."""
+        return self.id_attr is not None or bool(self.columns)
+
+    @cached_property
+    def unique(self) -> frozenset[int]:
+        """Positions of the columns that are unique."""
+        return frozenset(at for at, attr in enumerate(self.columns) if attr.is_unique)
 
     @cached_property
     def required(self) -> tuple[Attr, ...]:

@@ -16,6 +16,7 @@ from trice.protocol.ids import EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
+from trice.store.rows import OpenRows, Rows, StoredAttrs
 
 T = TypeVar("T")
 Binding = Cell | Sequence[bytes] | Decide | JudgedTerm
@@ -89,6 +90,7 @@ class Snapshot(Counted, Protocol):
     tx       the last transaction published when the snapshot was taken. A result read from it may
              be labelled with `tx`: it contains every commit up to there.
     catalog  the catalog of transaction `tx`
+    stored   single rows and pairs
     """
 
     @property
@@ -101,6 +103,9 @@ class Snapshot(Counted, Protocol):
         """The last transaction that the data contains: `tx`, or one that is not published yet."""
         ...
 
+    @property
+    def stored(self) -> Rows: ...
+
 
 class WriteTx(Counted, Protocol):
     """One open transaction on the writer. Its statements see what it and earlier ones wrote.
@@ -108,6 +113,8 @@ class WriteTx(Counted, Protocol):
     tx, time_ms     the id and time it will commit with
     catalog         the catalog as of the transaction before it
     may_take_long   it runs on the writer's thread; else work that is long raises WorkTooLong
+    stored          rows and pairs, to be read and changed
+    attrs           where attrs are kept, to be changed
     """
 
     @property
@@ -122,6 +129,12 @@ class WriteTx(Counted, Protocol):
     @property
     def may_take_long(self) -> bool: ...
 
+    @property
+    def stored(self) -> OpenRows: ...
+
+    @property
+    def attrs(self) -> StoredAttrs: ...
+
 
 class ReadTooLong(Exception):
     """A read used up its budget of steps (on the event loop) or of time (on a thread)."""
@@ -132,18 +145,6 @@ class WorkTooLong(Exception):
 
     What it did is undone, and it runs again in its place, on the writer's thread.
     """
-
-
-class UniqueViolation(Exception):
-    """A statement broke a unique index.
-
-    table, columns  physical names; `tables.find_attr` tells whose they are
-    """
-
-    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
-        super().__init__(f"unique index on {table}({', '.join(columns)})")
-        self.table = table
-        self.columns = columns
 
 
 class Engine(Protocol):

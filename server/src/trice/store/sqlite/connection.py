@@ -16,7 +16,7 @@ from trice import limits
 from trice.errors import Bug, Unavailable
 from trice.log import fields
 from trice.store.dialect import Dialect
-from trice.store.engine import Binding, ReadTooLong, Row, Take, UniqueViolation
+from trice.store.engine import Binding, ReadTooLong, Row, Take
 from trice.store.sqlite import functions
 from trice.store.sqlite.dialect import SQLITE
 
@@ -34,6 +34,18 @@ class Role(Enum):
 
     WRITER = 4_000
     READER = 8_000
+
+
+class UniqueIndexBroken(Exception):
+    """A statement broke a unique index. `rows` and `attrs` say whose value that is.
+
+    table, columns  physical names
+    """
+
+    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
+        super().__init__(f"unique index on {table}({', '.join(columns)})")
+        self.table = table
+        self.columns = columns
 
 
 class Connection:
@@ -81,7 +93,7 @@ class Connection:
     ) -> list[Row]:
         """Run one statement and return all its rows (see `engine.Statements`).
 
-        raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
+        raises  UniqueIndexBroken, ReadTooLong when the progress handler stopped it,
                 Unavailable when the disk is full, or the file locked or damaged, Bug for the
                 rest; what a bound function or `take` raises, unchanged
         """
@@ -285,7 +297,7 @@ def _bug(error: apsw.Error, sql: str) -> Bug:
     return bug
 
 
-def _violation(message: str) -> UniqueViolation | None:
+def _violation(message: str) -> UniqueIndexBroken | None:
     """Read SQLite's `UNIQUE constraint failed: table.column`.
 
     Columns have no dot in their names (see `store.sqlite.names`), so the last one separates.
@@ -295,6 +307,6 @@ def _violation(message: str) -> UniqueViolation | None:
         return None
     pair = _PAIR.fullmatch(found[1])
     if pair is not None:
-        return UniqueViolation(pair[1], ("source", "target"))
+        return UniqueIndexBroken(pair[1], ("source", "target"))
     table, _, column = found[1].rpartition(".")
-    return UniqueViolation(table, (column,))
+    return UniqueIndexBroken(table, (column,))

@@ -19,6 +19,7 @@ from trice.store.engine import ReadTooLong, Row, Snapshot
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.log import load_last_tx
+from trice.store.sqlite.rows import SqliteRows
 from trice.store.turns import Turns
 
 T = TypeVar("T")
@@ -46,6 +47,11 @@ class OpenSnapshot:
         self.rows: Callable[..., list[Row]] = connection.rows
         self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.spend = spend
+
+    @property
+    def stored(self) -> SqliteRows:
+        """See `engine.Snapshot`; made when it is asked for."""
+        return SqliteRows(self.rows)
 
     def newest_tx(self) -> TxId:
         """See `engine.Snapshot.newest_tx`."""
