@@ -18,7 +18,7 @@ from trice.protocol.ids import EntityId, TxId
 from trice.query import encode
 from trice.rules.document import Rules
 from trice.store.sqlite.connection import Connection
-from trice.store.sqlite.readers import OpenSnapshot
+from trice.store.sqlite.snapshots import OpenSnapshot
 
 T1, T2, T3, P1, P2, G1, G2 = (IDS[name] for name in ("t1", "t2", "t3", "p1", "p2", "g1", "g2"))
 NEW = "e8000000-0000-4000-8000-000000000000"

@@ -99,12 +99,12 @@ class Snapshot(Counted, Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
+    @property
+    def stored(self) -> Rows: ...
+
     def newest_tx(self) -> TxId:
         """The last transaction that the data contains: `tx`, or one that is not published yet."""
         ...
-
-    @property
-    def stored(self) -> Rows: ...
 
 
 class WriteTx(Counted, Protocol):
