@@ -1,8 +1,7 @@
 """House rules a machine can see: sizes, names, layers, purity, dead code, rules and their tests.
 
 The rules themselves are in CONTRIBUTING.md. Each test collects every offender before it fails.
-
-A little over 500 lines, one file because all checks read the same parsed modules.
+It is one file because its tests share what they read of the tree.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_piece_is_all_that_is_held(run: Run) -> None:
             finally:
                 tracemalloc.stop()
 
-        assert await engine.read_on_thread(work, timeout_ms=60_000) < 4 * PIECE * len(TITLE)
+        assert await engine.read_on_thread(work, timeout_ms=60_000) < 3 * PIECE * len(TITLE)
 
     run(scenario)
 
