@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from test_tidy import ROOT, Module, expect_none, imports, modules
 from trice.query.ast import Op
@@ -14,6 +15,19 @@ CHOOSES_ENGINE = frozenset(("trice.server",))
 """Who names an engine. Everybody else has what `store/engine.py` says."""
 
 COMPOSES_SQL = ("trice.store.", "trice.query.sql.")
+
+LOOK_AT_SQLITE = frozenset(
+    (
+        "apps/test_data_dir.py",  # damaged files
+        "auth/test_rows.py",  # which index answers
+        "contract/conftest.py",  # the engines that the suite runs on
+        "live/test_aggregates.py",
+        "live/test_patch.py",  # how many statements are run
+        "query/test_grown.py",  # figures of grown tables
+        "scripts/test_quick_tests.py",  # its name only
+    )
+)
+"""Tests outside of `store/` that know it is SQLite, each for what it counts or damages."""
 
 NOT_YET_PORTS = frozenset(("trice.apps.registry",))
 """platform.db, which has tables and a door of its own."""
@@ -81,6 +95,18 @@ def test_only_the_server_chooses_an_engine() -> None:
         if target.startswith(ENGINES)
     ]
     expect_none(offenders)
+
+
+def test_tests_of_the_rest_name_no_engine() -> None:
+    """But those that look at statements, files or figures, and the doubles that they stand on."""
+    folder = ROOT / "server/tests"
+    offenders = [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        if ENGINES in path.read_text(encoding="utf-8") and path != Path(__file__)
+    ]
+    allowed = {name for name in offenders if name.startswith(("store/", "support/"))}
+    expect_none(sorted(set(offenders) - allowed - LOOK_AT_SQLITE))
 
 
 def test_sql_is_composed_in_the_store_and_in_query_sql() -> None:
