@@ -330,7 +330,7 @@ TX_STATEMENT_SHAPES_MAX = 256
 """Texts of inserts and updates remembered per namespace; beyond, they are composed again."""
 
 TX_LAYOUTS_MAX = 1_024
-"""Namespaces whose texts a writer remembers; beyond, all are composed again."""
+"""Namespaces, and links, whose texts a writer remembers; beyond, all are composed again."""
 
 TX_LOOKUP_BATCH_MAX = 64
 """Lookups of one attr that one statement answers."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
+from trice.catalog.dates import iso_text
 from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program, evaluate
 from trice.cel.times import MILLISECOND_NS
@@ -28,7 +29,7 @@ from trice.rate_limit import Buckets, Refusal
 from trice.rules.document import Rules
 from trice.rules.facts import facts_of
 from trice.rules.references import is_reachable, resolve_path
-from trice.rules.values import entity_map, iso_text, reference_values
+from trice.rules.values import entity_map, reference_values
 from trice.runtime import Runtime
 from trice.store.engine import Statements, WorkTooLong
 
