@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from instantdb import AsyncInstant, Instant, InstantAPIError, id, lookup
 
-from support.serving import serving
+from support.patience import WAIT_S
+from support.serving import post, serving
 
 README = Path(__file__).parents[3] / "README.md"
-WAIT_S = 20
 SCHEMA = {
     "entities": {
         "$users": {"attrs": {"email": {"valueType": "string", "config": {"unique": True}}}},
@@ -41,7 +40,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def keys(url: str) -> dict[str, Any]:
     """What the client is made with."""
     body = {"title": "python", "schema": SCHEMA, "rules": {"code": RULES}}
-    app = httpx.post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
+    app = post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
     return {"app_id": app["id"], "admin_token": app["admin-token"], "api_uri": url}
 
 
@@ -93,18 +92,20 @@ def test_users_and_whom_rules_see(keys: dict[str, Any]) -> None:
 
 
 @pytest.mark.rule("CLI110")
-def test_a_live_query(keys: dict[str, Any]) -> None:
-    async def play() -> list[list[str]]:
-        titles: list[list[str]] = []
-        async with AsyncInstant(**keys) as db, db.subscribe_query({"todos": {}}) as answers:
-            async for answer in answers:
-                titles.append([todo["title"] for todo in answer["data"]["todos"]])
-                if len(titles) == 2:
-                    return titles
-                await db.transact(db.tx.todos[id()].create({"title": "live"}))
-        return titles
-
-    assert asyncio.run(asyncio.wait_for(play(), WAIT_S)) == [[], ["live"]]
+async def test_a_live_query(keys: dict[str, Any]) -> None:
+    titles: list[list[str]] = []
+    query = {"todos": {}}
+    async with (
+        asyncio.timeout(WAIT_S),
+        AsyncInstant(**keys) as db,
+        db.subscribe_query(query) as answers,
+    ):
+        async for answer in answers:
+            titles.append([todo["title"] for todo in answer["data"]["todos"]])
+            if len(titles) == 2:
+                break
+            await db.transact(db.tx.todos[id()].create({"title": "live"}))
+    assert titles == [[], ["live"]]
 
 
 @pytest.mark.rule("CLI110")

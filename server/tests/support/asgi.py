@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message
 
-WAIT_S = 10
+from support.patience import WAIT_S
 
 
 class Exchange:

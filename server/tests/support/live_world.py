@@ -37,7 +37,6 @@ from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
 from trice.store.commit import Commit
 from trice.store.engine import Engine, Snapshot, WriteTx
-from trice.store.sqlite.log import load_last_tx
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 
@@ -108,7 +107,7 @@ class LiveWorld:
         made = known or self._plan(snapshot, asked)
         tree = run(made, snapshot)
         encoded = encode_tree(tree, question.shape, self.cache if is_on_loop else EntityCache())
-        tx = load_last_tx(snapshot)
+        tx = snapshot.newest_tx()
         kept = tree if _is_lasting(made.visibility) else None
 
         def encode(later: Tree) -> Encoded:
@@ -129,7 +128,7 @@ class LiveWorld:
         query = parse(asked.query, snapshot.catalog, is_admin=True)
         eyes = asked.eyes
         visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
-        return plan(query, snapshot.catalog, visible)
+        return plan(query, snapshot.catalog, visible, dialect=snapshot.dialect)
 
     def fresh(self, asked: Asked) -> str:
         """What the query answers now, run whole, in a form to compare; or that it is invalid."""

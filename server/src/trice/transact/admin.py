@@ -294,8 +294,8 @@ class _Expansion:
         return self._reverse.get((etype, label)) or self._catalog.find_reverse(etype, label)
 
     def _find_by_id(self, attr_id: AttrId) -> Attr | None:
-        added = (attr for attr in self._forward.values() if attr.id == attr_id)
-        return self._catalog.by_id.get(attr_id) or next(added, None)
+        known = self._catalog.by_id.get(attr_id)
+        return known or next((a for a in self._forward.values() if a.id == attr_id), None)
 
     def _id_attr(self, etype: str) -> Attr:
         return self._find(etype, "id") or self._create(etype, "id")

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-
-import msgspec
+from typing import Any, Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
@@ -32,55 +30,18 @@ from trice.transact.steps import (
     DeepMerge,
     DeleteEntity,
     Lookup,
-    Mode,
     RetractTriple,
     RuleParams,
     Subject,
     TripleStep,
 )
+from trice.transact.writes import Key, Missed, Op, Write
 
 DataStep = TripleStep | DeleteEntity | RuleParams
-Op = Literal["add", "merge", "retract", "delete"]
-Key = tuple[Attr, Cell]
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
 """Stands for whom a lookup did not find; told from a given id by being this very object."""
-
-
-class Write(msgspec.Struct, frozen=True):
-    """One triple to add, merge or remove, for an entity whose id is known.
-
-    value    JSON; for a link the target's id; for the id attr not used
-    key      the lookup the entity was named by: written too when the entity is new
-    is_new   the lookup found nothing, so the entity got a fresh id
-    """
-
-    op: Op
-    attr: Attr
-    entity: EntityId
-    value: Any
-    mode: Mode | None = None
-    key: Key | None = None
-    is_new: bool = False
-
-
-class Missed(msgspec.Struct, frozen=True):
-    """What a step was to do to somebody that its lookup did not find.
-
-    etype   the namespace of the one missed
-    at      how many writes of `op` come before it; what is asked is asked in the steps' order
-    link    the write, when the one missed is an end of a link: as its target, its value stands for
-            nobody. None: somebody to remove a value from (retract), to delete, or to change (add,
-            merge) where nobody may be made
-    is_source   the source of `link` is missed, and its target too if its value stands for nobody
-    """
-
-    op: Op
-    etype: str
-    at: int
-    link: Write | None = None
-    is_source: bool = False
 
 
 @dataclass(slots=True)

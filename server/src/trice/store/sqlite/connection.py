@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import islice
@@ -101,6 +101,20 @@ class Connection:
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
         return self._fetch(sql, bound) if take is None else self._fetch_some(sql, bound, take)
+
+    def pieces(
+        self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
+    ) -> Iterator[list[Row]]:
+        """Run one statement and return its rows in pieces (see `engine.Statements`)."""
+        cursor = self._raw.cursor()
+        try:
+            reading = cursor.execute(sql, list(map(_bound, bindings)))
+            while piece := list(islice(reading, rows_max)):
+                yield piece
+        except apsw.Error as error:
+            raise self._failure(error, sql) from error
+        finally:
+            cursor.close(True)
 
     def run(self, sql: str) -> None:
         """Run one statement that returns nothing and takes nothing."""

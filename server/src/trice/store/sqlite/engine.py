@@ -2,13 +2,14 @@
 
 writer's connection   works on the loop, COMMIT on its thread      (writer.py)
 loop's connection     short reads, right on the event loop         (here)
-reader connections    long reads, on threads                       (readers.py)
+reader connections    long reads, on threads                       (../readers.py)
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,12 +25,13 @@ from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.engines import Quota
 from trice.store.loop_reads import LoopReads
+from trice.store.readers import Readers
 from trice.store.sqlite import attr_rows, log
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.migrations import FORMAT, MIGRATIONS, migrate
 from trice.store.sqlite.quota import Usage
-from trice.store.sqlite.readers import OpenSnapshot, Readers
+from trice.store.sqlite.snapshots import OpenSnapshot, ReadConnection
 from trice.store.sqlite.tables import create_attrs, renew_indexes
 from trice.store.sqlite.views import add_views, renew_views
 from trice.store.sqlite.write_ahead import is_log_damaged
@@ -77,7 +79,7 @@ class SqliteEngine:
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
-        self._readers = Readers(path, runtime)
+        self._readers = Readers(partial(ReadConnection, path, Role.READER), runtime)
         self._loop_reads = loop_reads
         self._steps_left = limits.READ_STEPS_ON_LOOP
         self._steps_taken = 0

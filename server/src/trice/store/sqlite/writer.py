@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final
@@ -54,7 +54,7 @@ class OpenTx:
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "may_take_long", "rows", "stored", "time_ms", "tx")
+    __slots__ = ("catalog", "may_take_long", "pieces", "rows", "stored", "time_ms", "tx")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class OpenTx:
         self.catalog = catalog
         self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.stored = stored or SqliteOpenRows(connection.rows)
 
     @property
@@ -159,7 +160,7 @@ class Writer:
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
-        self._thread = WriterThread()
+        self._writer_thread = WriterThread()
         self._latest_ms = 0
         self._is_busy = False
         self._is_closing = False
@@ -193,7 +194,7 @@ class Writer:
         while self._is_busy:
             self._idle.clear()
             await self._idle.wait()
-        self._thread.finish()
+        self._writer_thread.finish()
 
     def close(self) -> None:
         """Move what the log of SQLite holds into the database file, and release it.
@@ -214,12 +215,14 @@ class Writer:
         self._is_busy = True
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
-            self._thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
+            self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
         while len(self._queue):
             call = self._queue.take_long()
             if call is not None:
-                self._thread.submit(partial(self._run_long, asyncio.get_running_loop(), call))
+                self._writer_thread.submit(
+                    partial(self._run_long, asyncio.get_running_loop(), call)
+                )
                 return
             calls: list[_Call] = []
             try:
@@ -240,7 +243,7 @@ class Writer:
             return False
         if group.catalog is not self.catalog:
             self._before_catalog()
-        self._thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
+        self._writer_thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
         return True
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
