@@ -142,10 +142,12 @@ class Layout:
         self._read(f"WHERE {name} IN carray(?)", (wanted,))
 
     def _of_owner(self) -> None:
-        owner = self._owners[self._random.randrange(OWNERS)]
-        found = "(SELECT key FROM ids WHERE id = ?)" if self._is_keyed else "?"
+        owner: bytes | int = self._owners[self._random.randrange(OWNERS)]
+        if self._is_keyed:
+            # A statement of its own: of a subquery SQLite does not know how few rows it leads to.
+            ((owner,),) = self._reader.execute("SELECT key FROM ids WHERE id = ?", (owner,))
         self._read(
-            f"WHERE owner = {found} AND _created_ms IS NOT NULL"
+            "WHERE owner = ? AND _created_ms IS NOT NULL"
             " ORDER BY _created_ms DESC, t.id DESC LIMIT 10",
             (owner,),
         )
