@@ -354,11 +354,22 @@ TX_GROUP_MAX = 500
 TX_QUEUE_MAX = 10_000
 """Transactions of an app waiting for the writer. More: `overloaded`."""
 
-TX_LOG_ROWS_MAX = 200_000
-"""Rows of the `tx` log kept; replays older than that are judged afresh."""
+TX_LOG_ROWS_MAX = 1_000_000
+"""Rows of the `tx` log kept (about 250 bytes each), however young they are."""
 
-TX_LOG_TRIM_EVERY = 1_000
-"""Commits between two trims of the log."""
+TX_LOG_DAYS = 7
+"""How long rows of the log are kept, unless `--history-days` says otherwise."""
+
+TX_LOG_TRIM_EVERY = 100
+"""Commits between two trims of the log; each takes twice as many rows at most (0.2 ms)."""
+
+TX_LOG_SAME_BYTES_MAX = 2_048
+"""Bytes of cells that stayed the same which the log repeats of a changed entity. Larger ones are
+left out: who changes a flag beside a document of megabytes shall not write it again."""
+
+EVENT_IDS_KEPT = 32_000
+"""Newest transactions of an app whose event ids are in memory (130 bytes each), by which replays
+are recognised; read when the file is opened (30 ms for so many)."""
 
 INDEXED_VALUE_BYTES_MAX = 1_012
 """UTF-8 bytes of a string in an indexed or unique attr (1,024 as PostgreSQL jsonb, measured)."""

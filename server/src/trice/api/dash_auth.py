@@ -27,7 +27,7 @@ from trice.auth.oauth.sign_in import OAuth
 from trice.database import Change
 from trice.errors import NotFound, invalid, no_record
 from trice.rules.values import iso_text
-from trice.runtime import new_uuid
+from trice.runtime import new_key
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ async def add_origin(request: Request) -> Response:
         body = await json_body(request)
         service, params = check_origin(body.get("service"), body.get("params"))
         runtime = request.app.state.runtime
-        made = Origin(new_uuid(runtime), service, params, runtime.now_ms())
+        made = Origin(new_key(runtime), service, params, runtime.now_ms())
 
         def add(settings: Settings) -> tuple[Settings, Origin]:
             for origin in settings.origins:

@@ -24,7 +24,7 @@ from trice.auth.sign_in import send_sample
 from trice.auth.templates import DEFAULT_BODY, DEFAULT_SUBJECT
 from trice.errors import Conflict, InvalidInput, PermissionDenied, invalid
 from trice.rules.values import iso_text
-from trice.runtime import new_uuid
+from trice.runtime import new_key
 
 _EMAIL_TYPE: Final = "magic-code"
 _CODE: Final = re.compile(r"[0-9]{6}")
@@ -146,7 +146,7 @@ def _template_in(request: Request, app: App, body: dict[str, Any]) -> EmailTempl
     subject, letter = _template_text(body, "subject"), _template_text(body, "body")
     name = text_in(body, "sender-name") if body.get("sender-name") else None
     return EmailTemplate(
-        id=new_uuid(state.runtime),
+        id=new_key(state.runtime),
         subject=subject,
         body=letter,
         name=name,
@@ -212,7 +212,7 @@ async def add_test_user(request: Request) -> Response:
         if not isinstance(code, str) or _CODE.fullmatch(code) is None:
             raise malformed("body", "code", given=code, accepted="a string of six digits")
         runtime = request.app.state.runtime
-        made = TestUser(new_uuid(runtime), email, code, runtime.now_ms())
+        made = TestUser(new_key(runtime), email, code, runtime.now_ms())
 
         def change(settings: Settings) -> tuple[Settings, TestUser]:
             users = settings.test_users
