@@ -179,7 +179,8 @@ HTTP_BYTES_PER_SECOND_MIN = 500
 """What comes of a body, or is read of an answer, prolongs that time by this measure."""
 
 HTTP_AHEAD_MS_MAX = 60_000
-"""By as much at most at any moment: who sent a gigabyte may not rest for days before the end."""
+"""By as much at most at any moment: who sent a gigabyte may not rest for days before its end. Who
+stops then is given HTTP_GRACE_MS more."""
 
 HTTP_CHECK_MS = 1_000
 """How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
