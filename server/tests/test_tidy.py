@@ -1,6 +1,7 @@
 """House rules a machine can see: sizes, names, layers, purity, dead code, rules and their tests.
 
 The rules themselves are in CONTRIBUTING.md. Each test collects every offender before it fails.
+It is one file because its tests share what they read of the tree.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "query | transact",
         "store",
         "catalog | cel",
-        "mail | rate_limit | shares",
+        "mail",
+        "background | rate_limit | shares",
         "config",
         "metrics | identity | slow_log",
         "errors",
@@ -58,6 +60,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     )
 )
 """Top to bottom. A module may import its own part and lines below it, never beside or above."""
+
+INSTANT_CITATION = re.compile(
+    r"instant-(?P<file>realtime|http|semantics)"
+    r"(?P<sections>(?:,? (?:and )?§[\d.]*\d(?:-§?[\d.]*\d)?)+)"
+)
 
 AMBIENT_MODULES = frozenset(("time", "random", "secrets", "uuid"))
 IMPURE_MODULES = AMBIENT_MODULES | frozenset(
@@ -137,6 +144,13 @@ def imports(name: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
+@cache
+def instant_sections(name: str) -> frozenset[str]:
+    """The numbers of the sections of spec/instant/`name`.md."""
+    text = (ROOT / "spec" / "instant" / f"{name}.md").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^#+ (\d+(?:\.\d+)*)\.? ", text, re.MULTILINE))
+
+
 def layer(name: str) -> int:
     """Position in LAYERS, 0 at the top."""
     part = name.split(".")[1] if "." in name else ""
@@ -209,6 +223,48 @@ def test_imports_point_down() -> None:
             is_same_part = name.split(".")[1] == target.split(".")[1]
             if not is_same_part and layer(target) <= layer(name):
                 offenders.append(f"{name}:{line} imports {target}, which lies above or beside it")
+    expect_none(offenders)
+
+
+DOORS: dict[str, frozenset[str]] = {
+    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
+    "api": frozenset(("rules.values",)),
+}
+"""What may know of the engine below `database` besides that: the values that it hands out."""
+
+ENGINE = frozenset(("live", "rules", "query", "transact", "store", "catalog"))
+
+
+def test_sessions_and_routes_reach_the_engine_through_database() -> None:
+    offenders = []
+    for module in modules().values():
+        part = module.name.split(".")[1] if "." in module.name else ""
+        if part not in DOORS:
+            continue
+        for target, line in imports(module.name):
+            below = target.removeprefix("trice.")
+            if below.split(".")[0] in ENGINE and below not in DOORS[part]:
+                offenders.append(f"{module.path.relative_to(ROOT)}:{line} imports {target}")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node).endswith("database.live"):
+                offenders.append(f"{module.at(node)} goes past `Database`")
+    expect_none(offenders)
+
+
+WRITES_ITSELF = frozenset(("state", "subscription", "live", "opened"))
+"""Names of what only its own methods change: SessionState, Subscription, LiveQuery,
+OpenedSession."""
+
+
+def test_sessions_change_what_they_hold_by_its_methods() -> None:
+    offenders = []
+    for module in modules().values():
+        if not module.name.startswith("trice.session.") or module.name == "trice.session.state":
+            continue
+        for node in ast.walk(module.tree):
+            is_written = isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+            if is_written and ast.unparse(node.value).split(".")[-1] in WRITES_ITSELF:
+                offenders.append(f"{module.at(node)} {ast.unparse(node)}")
     expect_none(offenders)
 
 
@@ -424,6 +480,19 @@ def test_other_languages_can_run_the_rules(file: str, least: float) -> None:
     rules = [rule for rule, where in stated_rules().items() if where == file]
     share = sum(rule in cases_by_rule() for rule in rules) / len(rules)
     assert share >= least, f"{file}: case files cite {share:.0%} of the rules"
+
+
+def test_every_fact_about_instant_that_is_cited_stands_in_spec() -> None:
+    """`instant-<file> §<section>` names a heading of spec/instant/<file>.md."""
+    offenders = []
+    for path in files(".py", ".md", ".mjs", ".ts"):
+        text = re.sub(r"\n[ \t]*(?:# |// |\* )?", " ", path.read_text(encoding="utf-8"))
+        for citation in INSTANT_CITATION.finditer(text):
+            for section in re.findall(r"\d+(?:\.\d+)*", citation["sections"]):
+                if section not in instant_sections(citation["file"]):
+                    where = path.relative_to(ROOT)
+                    offenders.append(f"{where} cites instant-{citation['file']} §{section}")
+    expect_none(offenders)
 
 
 def test_every_setting_is_in_the_readme() -> None:

@@ -10,23 +10,24 @@ A little over 500 lines, one file because it is where all parts of one app meet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from trice import limits
+from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
 from trice.identity import ADMIN, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
+from trice.live.deltas import Deltas
 from trice.live.index.derive import read_set
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
-from trice.live.planner import Asked, Planner
+from trice.live.planner import Parsed, Planner, Prepared
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
@@ -43,11 +44,9 @@ from trice.rules.visible import RuledVisibility
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
-from trice.store.engine import Engine, Snapshot, Statements, WriteTx
-from trice.store.sqlite.engine import SqliteEngine
+from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
+from trice.store.rows import Rows
 from trice.store.sqlite.log import load_last_tx
-from trice.store.sqlite.loop_reads import LoopReads
-from trice.store.sqlite.quota import Quota
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
@@ -56,6 +55,9 @@ from trice.transact.replay import digest_steps, replay_key
 from trice.transact.steps import AddAttr, Step
 
 CatalogListener = Callable[[Catalog], None]
+OpenEngine = Callable[[Iterable[Attr]], Engine]
+"""Opens an app's storage, which has these attrs at least; blocks (`engines.Engines.open`)."""
+
 T = TypeVar("T")
 
 
@@ -71,8 +73,13 @@ class Look:
 
     @property
     def statements(self) -> Statements:
-        """Where rules are judged, and single rows are read."""
+        """Where rules are judged."""
         return self._state
+
+    @property
+    def stored(self) -> Rows:
+        """Where single rows are read."""
+        return self._state.stored
 
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
         """Answer an InstaQL query as nested objects, as an admin sees it."""
@@ -137,7 +144,7 @@ class Database:
     @classmethod
     async def open(
         cls,
-        path: Path,
+        open_engine: OpenEngine,
         *,
         runtime: Runtime,
         rules: Rules,
@@ -145,29 +152,17 @@ class Database:
         buckets: Buckets | None = None,
         slow_log: SlowLog | None = None,
         schema: Any = None,
-        can_create: bool = True,
-        quota: Quota | None = None,
-        loop_reads: LoopReads | None = None,
     ) -> Database:
-        """Open the app's file, or make it.
+        """Open the app's storage, on a thread.
 
         rules    what callers other than admins may do
         app_id   what `auth.app_id` says; its buckets are told from those of other apps by it
         buckets  of the process; None: its own
         slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        can_create, quota, loop_reads, raises   as `SqliteEngine.open`; InvalidInput when the schema
-                 is wrong
+        raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
-        engine = await asyncio.to_thread(
-            SqliteEngine.open,
-            path,
-            runtime=runtime,
-            system_attrs=system_attrs(),
-            can_create=can_create,
-            quota=quota,
-            loop_reads=loop_reads,
-        )
+        engine = await asyncio.to_thread(open_engine, system_attrs())
         database = cls(
             engine,
             runtime=runtime,
@@ -204,18 +199,19 @@ class Database:
         self.rights.put(rules)
         self.live.judge_again()
 
-    def question(
+    def prepare(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
-    ) -> Question:
-        """What a live query is shared by; see `Planner.question`."""
-        return self._planner.question(
+    ) -> Prepared:
+        """Check what is asked, for `watch_now`; see `Planner.prepare`."""
+        return self._planner.prepare(
             source, self.catalog, identity=identity, shape=shape, is_long=is_long
         )
 
-    @property
-    def asked(self) -> Asked | None:
-        """What the latest `question` parsed, until it is run."""
-        return self._planner.asked
+    def question(
+        self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
+    ) -> Question:
+        """What a live query is shared by, for `watch` and `follow`; see `Planner.prepare`."""
+        return self.prepare(source, identity=identity, shape=shape, is_long=is_long).question
 
     async def query_nested(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
@@ -292,7 +288,7 @@ class Database:
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns.
 
-        digest   of the steps, where whoever read them knows that they are long (`replay`)
+        digest   of the steps, where whoever read them knows that they are long (`digest`)
         """
         is_admin, turn_key = identity.is_admin, identity.turn_key
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
@@ -316,6 +312,11 @@ class Database:
             event_id=event_id,
             turn_key=turn_key,
         )
+
+    @staticmethod
+    def digest(tx_steps: Any) -> str:
+        """What tells long steps apart, for `submit`; made on the thread that read them."""
+        return digest_steps(tx_steps)
 
     async def transact_admin(
         self,
@@ -400,15 +401,15 @@ class Database:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
-    def watch_now(
-        self, question: Question, watcher: Watcher, asked: Asked | None = None
-    ) -> LiveQuery:
+    def watch_now(self, prepared: Prepared, watcher: Watcher) -> LiveQuery | None:
         """Watch a query whose first answer is short; see `Live.watch_now`.
 
-        asked   what `asked` was right after `question`, if others were computed since
+        returns   None when it takes too long for the loop: `watch` is for those
         """
-        self._planner.asked = asked or self._planner.asked
-        return self.live.watch_now(question, watcher)
+        try:
+            return self.live.watch_now(prepared.question, watcher, prepared.parsed)
+        except ReadTooLong:
+            return None
 
     def has_answer(self, question: Question) -> bool:
         """Whether `watch_now` need run nothing."""
@@ -417,6 +418,11 @@ class Database:
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""
         return await self.live.watch(question, watcher)
+
+    @property
+    def live_queries(self) -> int:
+        """How many different queries are watched."""
+        return len(self.live)
 
     def recall(self, live: LiveQuery) -> None:
         """Bring back an answer that was dropped to save memory; see `Live.recall`."""
@@ -429,6 +435,11 @@ class Database:
     def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
         return self.live.follow(question, watcher)
+
+    @property
+    def deltas(self) -> Deltas:
+        """What leads from answers that clients hold to the current ones."""
+        return self.live.deltas
 
     def forget_unwatched(self) -> None:
         """Free the encoded entities when no live query is left to show them."""
@@ -496,17 +507,22 @@ class Database:
         return work
 
     def _evaluate(
-        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | None
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | Parsed | None
     ) -> Run:
         """One run of a live query, encoded. Off the loop it keeps away from the shared cache.
 
-        known   a plan of an earlier run that still holds: parsing and planning are skipped
+        known   a plan of an earlier run that still holds; or what the question was parsed to, which
+                is parsed again if that does not hold any more
         """
         began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        plan_known = known if isinstance(known, Plan) else None
+        parsed = known if isinstance(known, Parsed) else None
         try:
-            made, new_shape = known, None
+            made, new_shape = plan_known, None
             if made is None:
-                made, new_shape = self._planner.plan(snapshot, question, is_on_loop=is_on_loop)
+                made, new_shape = self._planner.plan(
+                    snapshot, question, parsed, is_on_loop=is_on_loop
+                )
             tree = run(made, snapshot)
             cache = self._cache if is_on_loop else EntityCache()
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
@@ -526,7 +542,7 @@ class Database:
             read_set(tree),
             kept,
             tx,
-            plan_tx=tx if known is None else snapshot.tx,
+            plan_tx=tx if plan_known is None else snapshot.tx,
             parts=encoded.parts,
             totals=None if kept is None else keep(kept, tx, encode),
         )

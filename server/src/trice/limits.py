@@ -325,6 +325,9 @@ TX_ATTR_STEPS_MAX = 1_000
 TX_STATEMENT_SHAPES_MAX = 256
 """Texts of inserts and updates remembered per namespace; beyond, they are composed again."""
 
+TX_LAYOUTS_MAX = 1_024
+"""Namespaces whose texts a writer remembers; beyond, all are composed again."""
+
 TX_LOOKUP_BATCH_MAX = 64
 """Lookups of one attr that one statement answers."""
 
@@ -716,6 +719,12 @@ IPV6_SITE_FACTOR = 16
 RULE_SCOPES_KEPT = 1_000
 """View rules as conditions that are kept, by rule and caller, about 1 kB each. More: all are
 forgotten."""
+
+# --- background work -----------------------------------------------------------------------------
+
+BACKGROUND_WAIT_MS_MAX = 300_000
+"""Between two runs of periodic work that keeps failing; it begins with the interval of the work,
+which may be longer, and doubles."""
 
 # --- what is written down ------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ source   instant-http §6.1; spec/auth.md A67-A76
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Final, Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from trice import auth_limits
+from trice.background import Background, Places
 from trice.errors import InvalidInput, Unavailable, invalid
 from trice.log import fields
 from trice.runtime import Runtime, new_uuid
@@ -124,39 +124,38 @@ class SmtpServer:
 class SmtpMail:
     """Sends through one mail server, auth_limits.MAIL_CONNECTIONS_MAX messages at a time.
 
-    Holds how many messages wait; beyond auth_limits.MAIL_WAITING_MAX they are refused. Those of
+    Holds the queue of messages; beyond auth_limits.MAIL_WAITING_MAX they are refused. Those of
     throw-away apps have a share of both, so that they keep no others waiting.
     """
 
-    def __init__(self, server: SmtpServer, *, sender: str, runtime: Runtime) -> None:
+    def __init__(
+        self, server: SmtpServer, *, sender: str, runtime: Runtime, background: Background
+    ) -> None:
         """sender   the server's own address, checked"""
         self._server = server
         self._sender = sender
         self._runtime = runtime
-        self._turns = asyncio.Semaphore(auth_limits.MAIL_CONNECTIONS_MAX)
-        self._ephemeral_turns = asyncio.Semaphore(auth_limits.MAIL_CONNECTIONS_EPHEMERAL_MAX)
-        self._waiting = 0
-        self._ephemeral_waiting = 0
+        self._queue = background.queue(
+            "mail",
+            Places(auth_limits.MAIL_CONNECTIONS_MAX, auth_limits.MAIL_WAITING_MAX),
+            minor=Places(
+                auth_limits.MAIL_CONNECTIONS_EPHEMERAL_MAX, auth_limits.MAIL_WAITING_EPHEMERAL_MAX
+            ),
+        )
 
     async def send(self, message: Message) -> None:
         """See `Mail.send`. A custom sender that the mail server refuses is replaced by our own."""
-        is_full = self._waiting >= auth_limits.MAIL_WAITING_MAX
-        if message.is_ephemeral:
-            is_full |= self._ephemeral_waiting >= auth_limits.MAIL_WAITING_EPHEMERAL_MAX
-        if is_full:
-            raise _failed("too many are waiting to be sent")
-        self._waiting += 1
-        self._ephemeral_waiting += message.is_ephemeral
-        turns = self._ephemeral_turns if message.is_ephemeral else contextlib.nullcontext()
         try:
-            async with asyncio.timeout(auth_limits.MAIL_TIMEOUT_MS / 1000), turns, self._turns:
-                await self._send_or_replace(message)
+            sending = self._queue.submit(
+                lambda: self._send_or_replace(message), is_minor=message.is_ephemeral
+            )
+        except Unavailable as cause:
+            raise _failed("too many are waiting to be sent") from cause
+        try:
+            async with asyncio.timeout(auth_limits.MAIL_TIMEOUT_MS / 1000):
+                await sending
         except TimeoutError as cause:
-            logger.warning("e-mail not sent %s", fields(reason="timeout", host=self._server.host))
-            raise _failed("the mail server did not answer in time") from cause
-        finally:
-            self._waiting -= 1
-            self._ephemeral_waiting -= message.is_ephemeral
+            raise self._too_late() from cause
 
     async def _send_or_replace(self, message: Message) -> None:
         # Loaded by the first e-mail: a server without users need not carry it (1 MB).
@@ -172,7 +171,7 @@ class SmtpMail:
                 logger.info("sender refused %s", fields(sender=message.sender))
                 await self._deliver(replace(message, sender=None))
         except SMTPTimeoutError as cause:
-            raise TimeoutError from cause
+            raise self._too_late() from cause
         except SMTPRecipientsRefused as cause:
             answer = cause.recipients[0]
             logger.info("recipient refused %s", fields(code=answer.code))
@@ -183,6 +182,10 @@ class SmtpMail:
         except (SMTPException, OSError) as cause:
             logger.warning("e-mail not sent %s", fields(reason=one_line(str(cause))))
             raise _failed("the mail server refused it or could not be reached") from cause
+
+    def _too_late(self) -> Unavailable:
+        logger.warning("e-mail not sent %s", fields(reason="timeout", host=self._server.host))
+        return _failed("the mail server did not answer in time")
 
     async def _deliver(self, message: Message) -> None:
         import aiosmtplib
@@ -214,7 +217,9 @@ class SmtpMail:
         return message.sender if is_our_host else self._sender, message.sender
 
 
-def make_mail(smtp_url: str | None, *, sender: str, runtime: Runtime) -> Mail:
+def make_mail(
+    smtp_url: str | None, *, sender: str, runtime: Runtime, background: Background
+) -> Mail:
     """How this server sends e-mail.
 
     smtp_url   as `SmtpServer.parse` reads it; None: to the log
@@ -230,7 +235,8 @@ def make_mail(smtp_url: str | None, *, sender: str, runtime: Runtime) -> Mail:
             f"The sender of e-mail (--mail-from) is {sender[:100]!r}; a plain address such as"
             " sign-in@here.com is accepted.",
         )
-    return SmtpMail(SmtpServer.parse(smtp_url), sender=sender, runtime=runtime)
+    server = SmtpServer.parse(smtp_url)
+    return SmtpMail(server, sender=sender, runtime=runtime, background=background)
 
 
 def build(message: Message, *, sender: str, reply_to: str, runtime: Runtime) -> bytes:

@@ -74,6 +74,24 @@ class DeflateCounts:
 
 
 @dataclass(slots=True)
+class WorkCounts:
+    """What became of background work of one kind, since the server was started.
+
+    runs, failures      runs that ended, and those of them that failed
+    failures_in_a_row   since the last that did not
+    last_ms             how long the latest took
+    running, waiting    now
+    """
+
+    runs: int = 0
+    failures: int = 0
+    failures_in_a_row: int = 0
+    last_ms: float = 0.0
+    running: int = 0
+    waiting: int = 0
+
+
+@dataclass(slots=True)
 class HttpCounts:
     """What became of HTTP connections, since the server was started.
 

@@ -26,7 +26,7 @@ from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
-from trice.apps.data_dir import claim_data_dir
+from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.runtime import Runtime, SystemRuntime
@@ -34,6 +34,8 @@ from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
+from trice.store.engines import Engines
+from trice.store.sqlite.engines import SqliteEngines
 
 logger: Final = logging.getLogger("trice.server")
 
@@ -96,10 +98,12 @@ class Server:
         """
         settings = self.settings
         os.umask(0o077)  # whatever is made from here on is nobody else's to read
-        lock = claim_data_dir(settings.data_dir)
+        engines = open_engines(settings.data_dir, runtime=self._runtime)
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
+        background = Background(self._runtime)
         apps = Apps(
             settings.data_dir,
+            engines=engines,
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
             slow_log=slow_log,
@@ -126,6 +130,7 @@ class Server:
             runtime=self._runtime,
             slow_log=slow_log,
             connections=connections,
+            background=background,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -142,20 +147,17 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        apps.start()
-        hub.start()
-        connections.start()
-        app.state.load.start()
+        for part in (apps, hub, connections, app.state.load):
+            part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
-            connections.stop()
-            app.state.load.stop()
+            await background.stop()
             await app.state.oauth.close()
             await apps.close()
-            lock.close()
+            engines.close()
             logger.info("stopped")
 
     def _http_config(
@@ -204,6 +206,14 @@ class Server:
             token = await apps.renew_admin_token(app_id)
             samples.append((f"/sample/{name}/?app={app_id}", token))
         return samples
+
+
+def open_engines(data_dir: Path, *, runtime: Runtime) -> Engines:
+    """The storage of a data directory, claimed for this process. No other place names an engine.
+
+    raises  OSError when another process has it, or it may not be read
+    """
+    return SqliteEngines.claim(data_dir, runtime=runtime)
 
 
 def read_json(path: Path) -> object:

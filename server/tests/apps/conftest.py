@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from support.engines import open_apps
 from support.runtime import FakeRuntime
-from trice.apps.apps import Apps
 
 
 class Stage:
@@ -19,7 +19,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runtime = FakeRuntime()
-        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
+        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
 
     async def make(self, **options: Any) -> str:
         app, _ = await self.apps.create(title="x", **options)
@@ -29,7 +29,7 @@ class Stage:
     async def reopen(self, **options: Any) -> None:
         """As after a restart: no database is open."""
         await self.apps.close()
-        self.apps = Apps(self.folder, runtime=self.runtime, is_open_by_default=True, **options)
+        self.apps = open_apps(self.folder, runtime=self.runtime, is_open_by_default=True, **options)
 
     def path(self, app_id: str) -> Path:
         return self.folder / "apps" / f"{app_id}.db"

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from trice import limits
+from trice.background import Background
 from trice.database import Database
 from trice.errors import InvalidInput, NotFound, PermissionDenied
 from trice.identity import ADMIN, GUEST
@@ -102,8 +103,10 @@ def test_the_sweep_goes_on_after_an_app_it_cannot_delete(play, monkeypatch, capl
             deleted.set()
 
         monkeypatch.setattr(stage.apps, "delete", broken)
-        stage.apps.start()
+        background = Background(stage.runtime)
+        stage.apps.start(background)
         await deleted.wait()
+        await background.stop()
         assert not any(ids[1] in name for name in stage.files())
         assert "busy" in caplog.text
 

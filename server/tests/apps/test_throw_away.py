@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from support.engines import open_apps
 from trice import limits
 from trice.apps import registry
-from trice.apps.apps import Apps
 from trice.errors import LimitExceeded
 from trice.identity import ADMIN
 
@@ -146,7 +146,7 @@ def test_samples_of_an_earlier_version_stay_the_samples(play):
         file.execute("DROP INDEX apps_by_sample")
         file.execute("ALTER TABLE apps DROP COLUMN sample")
         file.close()
-        stage.apps = Apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        stage.apps = open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
         assert await stage.apps.open_sample("todo") == older.id != strange.id
 
     play(scene)

@@ -34,6 +34,7 @@ from model.client import evaluate
 from model.query import run
 from model.state import Model
 from model.transact import transact
+from support.engines import open_database
 from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import TriceError
@@ -190,7 +191,7 @@ async def play(case: Case, path: Path) -> list[str]:
     """Run a case's commands; return what each answered."""
     schema, rows = load_seed(case.seed)
     runtime = FakeRuntime()
-    db = await Database.open(path, runtime=runtime, rules=Rules.parse(None), schema=schema)
+    db = await open_database(path, runtime=runtime, rules=Rules.parse(None), schema=schema)
     try:
         stage = Stage(case, db, runtime)
         for start in range(0, len(rows), SEED_ROWS):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from trice.apps.apps import Apps
+from support.engines import open_apps
 from trice.auth.tokens import mint_token
 from trice.cli.main import main
 from trice.identity import ADMIN
@@ -48,7 +48,7 @@ class Place:
         self.app_id, self.token = asyncio.run(self._make())
 
     async def _make(self) -> tuple[str, str]:
-        apps = Apps(self.folder, runtime=SystemRuntime(), is_open_by_default=False)
+        apps = open_apps(self.folder, runtime=SystemRuntime(), is_open_by_default=False)
         app, token = await apps.create(title="x", rules=RULES)
         await app.database.transact_admin(SEED, identity=ADMIN)
         self.ann_token = await app.database.change(

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support.attrs import blob, creating
+from support.attrs import creating
 from support.runtime import FakeRuntime
-from trice.store.engine import Engine
+from support.todos import TODOS, Open, Scenario
 from trice.store.sqlite.engine import SqliteEngine
-
-TODOS = (blob("todos", "id"), blob("todos", "slug", is_unique=True), blob("todos", "n"))
-
-Open = Callable[[], Engine]
-Scenario = Callable[[Engine, Open], Awaitable[None]]
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ import pytest
 
 from support.aggregates import random_aggregate
 from support.delta_client import DeltaClient, content
+from support.engines import open_apps
 from support.queries import Cursors, random_query
 from support.runtime import FakeRuntime
 from support.seeds import seeds
 from support.world import World, make_world, random_transaction, schema_steps, seed_steps
 from trice import limits
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App
 from trice.auth.tokens import mint_token
 from trice.errors import TriceError
 from trice.identity import ADMIN
@@ -164,7 +165,7 @@ class Story:
 async def history(seed: int, path: Path) -> Counter[str]:
     """Play one seed; returns how often clients were told in which form."""
     runtime = FakeRuntime(seed=seed)
-    apps = Apps(path, runtime=runtime, is_open_by_default=True)
+    apps = open_apps(path, runtime=runtime, is_open_by_default=True)
     hub = Hub(apps=apps, runtime=runtime)
     app, _ = await apps.create(title="test", is_open=True)
     story = Story(seed, hub, app, runtime)

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.engines import open_database
 from support.live_stage import IDS, SCHEMA
 from support.runtime import FakeRuntime
 from support.seeds import seeds
@@ -139,7 +140,7 @@ class Watched:
 async def story(seed: int, path: Path) -> Counter[str]:
     draw = random.Random(seed)
     runtime = FakeRuntime()
-    database = await Database.open(
+    database = await open_database(
         path, runtime=runtime, rules=random_rules(draw), schema=SCHEMA, app_id="app"
     )
     try:

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
+from support.engines import open_database
 from support.live_stage import SCHEMA
 from support.runtime import FakeRuntime
 from support.seeds import seeds
-from trice.database import Database
 from trice.identity import ADMIN, GUEST, Identity
 from trice.live.live_query import LiveQuery
 from trice.protocol.ids import EntityId
@@ -90,7 +90,7 @@ async def history(seed: int, path: Path) -> tuple[int, int]:
     """Returns how many answers were patched, and how many queries run."""
     draw = random.Random(seed)
     runtime = FakeRuntime()
-    database = await Database.open(path, runtime=runtime, rules=Rules.parse(None), schema=SCHEMA)
+    database = await open_database(path, runtime=runtime, rules=Rules.parse(None), schema=SCHEMA)
     try:
         for user, email in zip(USERS, "ab", strict=True):
             step = ["update", "$users", user, {"email": email}]

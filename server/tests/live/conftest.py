@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from support.engines import open_database
 from support.live_stage import SCHEMA, Scene, Stage
 from support.runtime import FakeRuntime
-from trice.database import Database
 from trice.rules.document import Rules
 
 
@@ -21,7 +21,7 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            database = await Database.open(
+            database = await open_database(
                 tmp_path / "app.db", runtime=runtime, rules=Rules.parse(None), schema=SCHEMA
             )
             try:

@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from support.delta_client import DeltaClient, content
+from support.engines import open_apps
 from support.memory_client import MemoryClient
 from support.runtime import FakeRuntime
 from trice import limits
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App
 from trice.identity import ADMIN, GUEST
 from trice.session.hub import Hub
 
@@ -89,7 +90,7 @@ def play_todos(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            apps = Apps(tmp_path, runtime=runtime, is_open_by_default=True)
+            apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
             hub = Hub(apps=apps, runtime=runtime)
             app, _ = await apps.create(title="test", is_open=True)
             try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.engines import open_database
 from support.runtime import FakeRuntime
-from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, SERVER, Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes
@@ -58,7 +57,9 @@ def outcome(judge: Judge, program: Any, entity: EntityId) -> tuple[Any, ...]:
     ],
 )
 @pytest.mark.parametrize("is_detailed", [True, False])
-def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed: bool) -> None:
+async def test_results_and_errors_are_the_same(
+    tmp_path: Path, rule: str, is_detailed: bool
+) -> None:
     rules = Rules.parse({"$rateLimits": LIMITS, "todos": {"allow": {"view": rule}}})
     program = rules.find("todos", "view")
     todo = find_uuid_bytes(TODO)
@@ -66,7 +67,7 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
 
     async def judge_all(folder: Path, *, is_traced: bool) -> list[tuple[Any, ...]]:
         runtime = FakeRuntime()
-        database = await Database.open(folder / "app.db", runtime=runtime, rules=rules)
+        database = await open_database(folder / "app.db", runtime=runtime, rules=rules)
         await database.transact_admin(SEED, identity=ADMIN)
         judgements: list[Judgement] = []
 
@@ -90,5 +91,5 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
 
     (tmp_path / "plain").mkdir()
     (tmp_path / "traced").mkdir()
-    plain = asyncio.run(judge_all(tmp_path / "plain", is_traced=False))
-    assert asyncio.run(judge_all(tmp_path / "traced", is_traced=True)) == plain
+    plain = await judge_all(tmp_path / "plain", is_traced=False)
+    assert await judge_all(tmp_path / "traced", is_traced=True) == plain

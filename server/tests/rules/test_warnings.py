@@ -366,12 +366,12 @@ def test_warnings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_document_made_to_be_looked_at_for_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
 
-    class Counted(warnings.Steps):
+    class Counted(warnings.NodeBudget):
         def take(self) -> None:
             taken.append(1)
             super().take()
 
-    monkeypatch.setattr(warnings, "Steps", Counted)
+    monkeypatch.setattr(warnings, "NodeBudget", Counted)
     each = " || ".join(["auth.id == data.owner"] * 250)
     guarded = f"auth.id != null && ({each})"
     document = {f"n{number}": {"allow": {**CLOSED, "view": guarded}} for number in range(4)}

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from support.engines import open_apps
 from support.memory_client import MemoryClient
 from support.runtime import FakeRuntime
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App
 from trice.session.hub import Hub
 
 
@@ -80,7 +81,7 @@ class Stage:
 async def open_stage(path: Path, *, app_id: str | None = None) -> AsyncIterator[Stage]:
     """Start a server on a folder, with a new app or one that was made there before."""
     runtime = FakeRuntime()
-    apps = Apps(path, runtime=runtime, is_open_by_default=False)
+    apps = open_apps(path, runtime=runtime, is_open_by_default=False)
     hub = Hub(apps=apps, runtime=runtime)
     apps.on_delete = hub.drop_app
     if app_id is None:

@@ -9,6 +9,7 @@ import pytest
 
 from support.memory_client import refreshed
 from trice import limits
+from trice.background import Background
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 TODOS = {"todos": {}}
@@ -224,10 +225,12 @@ def test_how_long_the_server_was_away_is_measured(play):
 
         stage.runtime.sleep_ms = late
         stage.hub.look = look
-        stage.hub.start()
+        background = Background(stage.runtime)
+        stage.hub.start(background)
         while len(looks) < 3:  # noqa: ASYNC110 - it is the hub that looks
             await asyncio.sleep(0)
         stage.hub.stop()
+        await background.stop()
         assert looks[:3] == [60_000, 0, 0]
         assert client.closed[0] == 1012
 

@@ -9,6 +9,7 @@ import pytest
 
 from support.memory_client import refreshed, triples
 from trice import limits
+from trice.background import Background
 from trice.errors import Unavailable
 
 T1 = "e1000000-0000-4000-8000-000000000001"
@@ -245,9 +246,11 @@ def test_one_broken_transport_does_not_end_the_pings_of_others(play, monkeypatch
             raise RuntimeError("transport is gone")
 
         monkeypatch.setattr(broken, "ping", refuse)
-        stage.hub.start()
+        background = Background(stage.runtime)
+        stage.hub.start(background)
         for _ in range(20):
             await asyncio.sleep(0)
+        await background.stop()
         assert well.pings >= 2
         assert "transport is gone" in caplog.text
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trice.protocol.ids import uuid_text
-from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
+from trice.store.sqlite.dialect import SqliteDialect
 from trice.store.sqlite.like import fold, is_like
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from support.engines import open_database
 from support.runtime import FakeRuntime
-from trice.database import Change, Database
+from trice.database import Change
 from trice.identity import ADMIN, Identity
 from trice.limits import TX_ADMIN_STEPS_ON_LOOP, TX_STEPS_ON_LOOP
 from trice.rules.document import Rules
@@ -23,7 +24,7 @@ LONG_ADMIN = [["update", "todos", uid(n), {"n": n}] for n in range(TX_ADMIN_STEP
 @pytest.mark.rule("P180")
 def test_what_the_server_writes_waits_for_one_long_work_of_admins(tmp_path) -> None:
     async def scenario() -> None:
-        database = await Database.open(
+        database = await open_database(
             tmp_path / "app.db", runtime=FakeRuntime(), rules=Rules.parse(None)
         )
 
@@ -49,7 +50,7 @@ def test_what_the_server_writes_waits_for_one_long_work_of_admins(tmp_path) -> N
 @pytest.mark.rule("P181")
 def test_addresses_of_one_network_share_its_turns(tmp_path) -> None:
     async def scenario() -> None:
-        database = await Database.open(
+        database = await open_database(
             tmp_path / "app.db", runtime=FakeRuntime(), rules=Rules.parse(None)
         )
 

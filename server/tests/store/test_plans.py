@@ -9,8 +9,8 @@ import pytest
 
 from support.attrs import blob, entity, link
 from trice.catalog.attr import Attr
-from trice.store.dialect import SqliteDialect
 from trice.store.engine import WriteTx
+from trice.store.sqlite.dialect import SqliteDialect
 from trice.store.sqlite.tables import (
     CREATED,
     create_attrs,

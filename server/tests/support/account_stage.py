@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 
+from support.engines import open_apps
 from support.runtime import FakeRuntime
-from trice.apps.apps import App, Apps
+from trice.apps.apps import App
 from trice.apps.settings import Origin, Settings
 from trice.auth.accounts import sign_up_check
 from trice.auth.magic_codes import MagicCodes
@@ -36,7 +37,8 @@ class AccountStage:
 
     def __init__(self, folder: Path) -> None:
         self.runtime = FakeRuntime()
-        self.apps = Apps(folder, runtime=self.runtime, is_open_by_default=True)
+        self.folder = folder
+        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
         seal = Seal(folder, secret_key=None, runtime=self.runtime)
         self.codes = MagicCodes(seal, runtime=self.runtime)
         self.passwords = Passwords(
@@ -111,19 +113,13 @@ class AccountStage:
         return rows
 
 
-Scene = Callable[[AccountStage], Coroutine[Any, Any, None]]
-
-
-def play_accounts(folder: Path, scene: Scene) -> None:
-    """Run a scene on a stage of its own."""
-
-    async def whole() -> None:
-        stage = AccountStage(folder)
-        await stage.prepare()
-        try:
-            await scene(stage)
-        finally:
-            stage.apps.give_back(stage.app)
-            await stage.apps.close()
-
-    asyncio.run(whole())
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[AccountStage]:
+    """A stage on a folder, until it is left."""
+    stage = AccountStage(folder)
+    await stage.prepare()
+    try:
+        yield stage
+    finally:
+        stage.apps.give_back(stage.app)
+        await stage.apps.close()

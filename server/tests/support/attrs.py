@@ -11,7 +11,6 @@ from trice.catalog.catalog import Catalog
 from trice.protocol.ids import AttrId
 from trice.store.commit import Commit, EntityChange, PairChange
 from trice.store.engine import WriteTx
-from trice.store.sqlite.tables import create_attrs
 
 _SPACE = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
@@ -77,7 +76,7 @@ def creating(*attrs: Attr) -> Any:
     def work(tx: WriteTx) -> Commit:
         catalog = tx.catalog
         for attr in attrs:
-            catalog = catalog.with_attrs(create_attrs(tx, catalog, [attr]))
+            catalog = catalog.with_attrs(tx.attrs.create(catalog, [attr]))
         return committed(tx, catalog=catalog)
 
     return work

@@ -23,8 +23,10 @@ from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.engine import Binding, Row, Take
 from trice.store.sqlite import attr_rows
+from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.sqlite.tables import create_attrs, order_column, quoted
+from trice.store.sqlite.rows import SqliteOpenRows
+from trice.store.sqlite.tables import order_column, quoted
 
 
 def uid(number: int) -> str:
@@ -56,6 +58,14 @@ class Library:
         self.statements.append((sql, tuple(bindings)))
         return self.connection.rows(sql, bindings, take)
 
+    @property
+    def stored(self) -> SqliteOpenRows:
+        return SqliteOpenRows(self.rows)
+
+    @property
+    def attrs(self) -> SqliteAttrs:
+        return SqliteAttrs(self)
+
     def spend(self, steps: int) -> None:
         self.steps += steps
 
@@ -63,7 +73,7 @@ class Library:
 
     def add_attrs(self, *attrs: Attr) -> None:
         for attr in attrs:
-            self.catalog = self.catalog.with_attrs(create_attrs(self, self.catalog, [attr]))
+            self.catalog = self.catalog.with_attrs(self.attrs.create(self.catalog, [attr]))
 
     def field(self, etype: str, label: str, **flags: Any) -> None:
         """A field; `checked_type` and `is_indexed` as told."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from support.aggregates import random_aggregate
+from support.engines import app_engine
 from support.queries import Cursors, Query, random_query
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes, random_eyes
@@ -18,7 +19,6 @@ from support.visible_stage import plain, triples
 from support.world import Step, World, random_transaction, schema_steps, seed_steps
 from trice import limits
 from trice.catalog.catalog import Catalog
-from trice.catalog.system import system_attrs
 from trice.errors import InvalidInput, TriceError
 from trice.identity import ADMIN
 from trice.live.aggregates import keep
@@ -36,7 +36,6 @@ from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
 from trice.store.commit import Commit
 from trice.store.engine import Snapshot, WriteTx
-from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.log import load_last_tx
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
@@ -72,7 +71,7 @@ class LiveWorld:
         self.world = world
         self.draw_query = draw_query
         self.runtime = FakeRuntime()
-        self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        self.engine = app_engine(path, self.runtime)
         self.cache = EntityCache()
         self.live = Live(self.engine, self._evaluate, runtime=self.runtime, cache=self.cache)
         self.asked: list[Asked] = []

@@ -21,6 +21,7 @@ import orjson
 
 from support.aggregates import random_aggregate
 from support.delta_client import DeltaClient
+from support.engines import open_apps
 from support.fresh_runs import FreshRuns
 from support.live_world import schema_change
 from support.queries import Query, random_query
@@ -28,7 +29,6 @@ from support.ruled_world import NICKS, SCHEMA, random_document
 from support.runtime import FakeRuntime
 from support.world import World, make_world, random_transaction, schema_steps, seed_steps
 from trice import limits
-from trice.apps.apps import Apps
 from trice.auth.tokens import mint_token
 from trice.database import Database
 from trice.errors import TriceError
@@ -167,7 +167,7 @@ class Scene:
             self.add_watcher(identity)
 
     def _start(self) -> None:
-        self.apps = Apps(self.folder, runtime=self.runtime, is_open_by_default=True)
+        self.apps = open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
         self.hub = Hub(apps=self.apps, runtime=self.runtime)
 
     @property
@@ -362,7 +362,7 @@ class Scene:
         self.found["checks"] += 1
 
     async def _check_client(self, client: OracleClient, key: bytes, q: Query) -> None:
-        identity = client.wire.session.identity
+        identity = client.wire.session.opened.identity
         fresh = await self.fresh.of(identity, key, q)
         story = f"{identity.name}, {client.features}: {key.decode()}"
         is_followed = ("flat", query_key(q)) in client.wire.session.state.subscriptions

@@ -10,6 +10,7 @@ from typing import Any
 from model.masked import masked
 from model.state import Model
 from model.transact import Rejected, transact
+from support.engines import open_database
 from support.runtime import FakeRuntime
 from support.world import Step, World, schema_steps, seed_steps
 from trice.database import Database, Look
@@ -45,7 +46,7 @@ class RuledWorld:
     @classmethod
     async def open(cls, world: World, path: Path) -> RuledWorld:
         runtime = FakeRuntime()
-        database = await Database.open(
+        database = await open_database(
             path, runtime=runtime, rules=Rules.parse(None), app_id="app", schema=SCHEMA
         )
         self = cls(world, database, runtime)

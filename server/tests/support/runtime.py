@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from heapq import heappop, heappush
+from itertools import count
 
 
 class FakeRuntime:
@@ -35,4 +37,38 @@ class FakeRuntime:
     async def sleep_ms(self, duration_ms: float) -> None:
         """Return at once, as much later as asked; other tasks get a turn."""
         self.advance(duration_ms)
+        await asyncio.sleep(0)
+
+
+class SteppedRuntime(FakeRuntime):
+    """A runtime in which whoever sleeps wakes when the test has let that much time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        """Return once `pass_time` has come that far."""
+        waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due_ms = self.monotonic + duration_ms
+        heappush(self._sleepers, (due_ms, next(self._numbers), waking))
+        await waking
+
+    async def pass_time(self, duration_ms: float) -> None:
+        """Let time pass, sleeper by sleeper; each has done what it can before the next wakes."""
+        end_ms = self.monotonic + duration_ms
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end_ms:
+            due_ms, _, waking = heappop(self._sleepers)
+            self.advance(max(due_ms - self.monotonic, 0))
+            if not waking.done():
+                waking.set_result(None)
+            await settle()
+        self.advance(end_ms - self.monotonic)
+
+
+async def settle() -> None:
+    """Let the loop do what is ready, and what that makes ready: a few turns of tasks in memory."""
+    for _ in range(10):
         await asyncio.sleep(0)

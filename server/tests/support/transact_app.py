@@ -6,15 +6,17 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from support.engines import app_engine
 from support.runtime import FakeRuntime
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.system import system_attrs
 from trice.catalog.values import decode_attr
 from trice.protocol.ids import EventId, find_uuid_bytes
 from trice.store.commit import Commit
 from trice.store.engine import Row, Snapshot, WriteTx
+from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.rows import SqliteOpenRows
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
@@ -45,7 +47,7 @@ class App:
         self._serial = 0
 
     async def _open(self, path: Path) -> SqliteEngine:
-        return SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        return app_engine(path, self.runtime)
 
     def reopen(self) -> None:
         """Close the file and open it again."""
@@ -223,8 +225,15 @@ class _Counted:
         self.tx = tx.tx
         self.time_ms = tx.time_ms
         self.catalog = tx.catalog
+        self.may_take_long = tx.may_take_long
+        self.dialect = tx.dialect
+        self.stored = SqliteOpenRows(self.rows)
+        self.attrs = SqliteAttrs(self)
         self._tx = tx
         self._statements = statements
+
+    def spend(self, steps: int) -> None:
+        """An open write has no budget."""
 
     def rows(self, sql: str, bindings: Any = (), *more: Any) -> list[Row]:
         self._statements.append(sql)

@@ -11,6 +11,7 @@ from model.client import evaluate
 from model.query import Answer, run
 from model.state import Model
 from model.transact import Rejected, transact
+from support.engines import open_database
 from support.queries import Cursors, is_exact_on_clients
 from support.runtime import FakeRuntime
 from support.world import Step, World
@@ -36,7 +37,7 @@ class Twin:
     @staticmethod
     async def open(world: World, path: Path) -> Twin:
         runtime = FakeRuntime()
-        database = await Database.open(path, runtime=runtime, rules=Rules.parse(None))
+        database = await open_database(path, runtime=runtime, rules=Rules.parse(None))
         return Twin(world, database, runtime)
 
     # --- transactions ----------------------------------------------------------------------

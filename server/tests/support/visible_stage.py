@@ -9,10 +9,10 @@ import orjson
 
 from model.state import Model
 from model.transact import Rejected, transact
+from support.engines import app_engine
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes
 from support.world import Step, World, schema_steps, seed_steps
-from trice.catalog.system import system_attrs
 from trice.query.encode import EntityCache, flat_result
 from trice.query.parse.forms import parse
 from trice.query.plan import plan
@@ -20,7 +20,6 @@ from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.commit import Commit
 from trice.store.engine import Snapshot, WriteTx
-from trice.store.sqlite.engine import SqliteEngine
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 
@@ -31,6 +30,7 @@ class _Unhurried:
     def __init__(self, snapshot: Snapshot) -> None:
         self.tx = snapshot.tx
         self.catalog = snapshot.catalog
+        self.dialect = snapshot.dialect
         self.rows = snapshot.rows
 
     def spend(self, steps: int) -> None:
@@ -43,7 +43,7 @@ class VisibleStage:
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
         self.runtime = FakeRuntime()
-        self.engine = SqliteEngine.open(path, runtime=self.runtime, system_attrs=system_attrs())
+        self.engine = app_engine(path, self.runtime)
         self.model = Model()
         self.cache = EntityCache()
         self.commits: list[Commit] = []

@@ -11,13 +11,13 @@ event loop itself did not run: a stall of ours throws nobody out.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import resource
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, Protocol
 
 from trice import limits
+from trice.background import Background
 from trice.identity import caller_ip, network_of
 from trice.log import fields
 from trice.metrics import HttpCounts
@@ -111,19 +111,14 @@ class Connections:
         self._places = Shares()
         self._unfinished = Shares()
         self._unread = Shares()
-        self._task: asyncio.Task[None] | None = None
         self._descriptors_max, self._extra_max = descriptors_for_sockets()
 
     def __len__(self) -> int:
         return len(self._open) + len(self._extra)
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Begin to look after them."""
-        self._task = asyncio.get_running_loop().create_task(self._look_after())
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        background.every("http-connections", limits.HTTP_CHECK_MS, lambda _: self.check())
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -234,11 +229,6 @@ class Connections:
                 # One broken transport must not end the deadlines of all the others.
                 logger.exception("connection check failed")
         self._tell()
-
-    async def _look_after(self) -> None:
-        while True:
-            await self._runtime.sleep_ms(limits.HTTP_CHECK_MS)
-            self.check()
 
     def _tell(self) -> None:
         """One line a minute, however many were refused."""

@@ -73,7 +73,8 @@ async def load(request: Request) -> Response:
     show the token of `--metrics-token`. Cheap: asked more than once a second it looks no further.
 
     `{"status", "loop-lag-ms": {"p50", "p99", "max"}, "sessions", "apps-open", "http-connections",
-    "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`, lag of the last minute
+    "background-failing", "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`, lag of the
+    last minute, names of the work whose latest run failed
     """
     state = request.app.state
     if not (_is_local(request) or may_see(request)):
@@ -85,6 +86,7 @@ async def load(request: Request) -> Response:
             "sessions": len(state.hub),
             "apps-open": len(state.apps.in_memory),
             "http-connections": 0 if state.connections is None else len(state.connections),
+            "background-failing": state.background.failing,
             **state.load.process(),
         }
     )

@@ -5,7 +5,6 @@ Kept are numbers only. What costs more than a look at a number is looked at once
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 from bisect import bisect_left
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trice import limits
+from trice.background import Background
 from trice.runtime import Runtime
 
 LAG_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -63,21 +63,10 @@ class Load:
         self._began_ms = runtime.monotonic_ms()
         self._looked_ms = float("-inf")
         self._process: dict[str, Any] = {}
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Begin to measure: 10 µs ten times a second, a ten-thousandth of a processor."""
-        self._task = asyncio.get_running_loop().create_task(self._probe())
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _probe(self) -> None:
-        while True:
-            due_ms = self._runtime.monotonic_ms() + limits.LAG_PROBE_MS
-            await self._runtime.sleep_ms(limits.LAG_PROBE_MS)
-            self.lag.note(max(self._runtime.monotonic_ms() - due_ms, 0.0))
+        background.every("loop-lag", limits.LAG_PROBE_MS, self.lag.note)
 
     def process(self) -> dict[str, Any]:
         """What the process takes, as of the last second; `None` where the system does not tell.

@@ -38,6 +38,7 @@ from trice.auth.magic_codes import MagicCodes
 from trice.auth.oauth.sign_in import OAuth
 from trice.auth.passkeys.ceremonies import Passkeys
 from trice.auth.passwords.sign_in import Passwords
+from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.mail import make_mail
@@ -73,10 +74,11 @@ def build_app(
     runtime: Runtime,
     slow_log: SlowLog | None = None,
     connections: Connections | None = None,
+    background: Background | None = None,
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
-    slow_log, connections   of the process, for those who ask how it is
+    slow_log, connections, background   of the process, for those who ask how it is
     raises   InvalidInput when the setting of the mail server or of the secret key is malformed
     """
     requests = RequestCounts()
@@ -97,7 +99,10 @@ def build_app(
     app.state.load = Load(runtime)
     app.state.slow_log = slow_log or SlowLog(runtime)
     app.state.connections = connections
-    app.state.mail = make_mail(settings.smtp_url, sender=settings.mail_from, runtime=runtime)
+    app.state.background = background = background or Background(runtime)
+    app.state.mail = make_mail(
+        settings.smtp_url, sender=settings.mail_from, runtime=runtime, background=background
+    )
     app.state.oauth = OAuth(
         data_dir=settings.data_dir,
         secret_key=settings.secret_key,

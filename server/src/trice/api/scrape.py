@@ -20,7 +20,7 @@ from trice.api.callers import bearer_token
 from trice.api.load import LAG_BOUNDS_MS
 from trice.apps.apps import App
 from trice.errors import NotFound
-from trice.metrics import AppCounts, LiveCounts
+from trice.metrics import AppCounts, LiveCounts, WorkCounts
 
 if TYPE_CHECKING:
     # 4 MB that a server which nobody scrapes need not have.
@@ -69,6 +69,7 @@ class _Collector:
         yield from _requests(self._state)
         yield from _totals(self._state.apps.counts_of_closed, apps)
         yield from _queues(self._state, apps)
+        yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _busiest(apps)
 
@@ -153,6 +154,21 @@ def _queues(state: Any, apps: list[App]) -> Iterator[Metric]:
     yield _by(GaugeMetricFamily, "waiting", "What waits for its turn.", "queue", depths)
 
 
+def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    figures: tuple[tuple[Any, str, str, Callable[[WorkCounts], float]], ...] = (
+        (CounterMetricFamily, "runs", "Runs that ended.", lambda each: each.runs),
+        (CounterMetricFamily, "failures", "Runs that failed.", lambda each: each.failures),
+        (GaugeMetricFamily, "running", "Runs under way.", lambda each: each.running),
+        (GaugeMetricFamily, "waiting", "What waits for a run.", lambda each: each.waiting),
+        (GaugeMetricFamily, "last_seconds", "The latest run.", lambda each: each.last_ms / 1000),
+    )
+    for kind, name, text, value in figures:
+        values = {work: value(each) for work, each in counts.items()}
+        yield _by(kind, f"background_{name}", f"Background work: {text}", "work", values)
+
+
 def _lag(lag: Any) -> Metric:
     from prometheus_client.core import HistogramMetricFamily
 
@@ -177,7 +193,7 @@ def _busiest(apps: list[App]) -> Iterator[Metric]:
     top = sorted(apps, key=work, reverse=True)[: limits.METRICS_APPS_MAX]
     figures: dict[str, tuple[str, Callable[[App], int]]] = {
         "users": ("Sessions and requests that use an app.", lambda app: app.users),
-        "live_queries": ("Its live queries.", lambda app: len(app.database.live)),
+        "live_queries": ("Its live queries.", lambda app: app.database.live_queries),
         "commits": ("Its commits since it was opened.", lambda app: app.database.counts.commits),
         "work": ("Its commits, and queries touched or run, since it was opened.", work),
     }

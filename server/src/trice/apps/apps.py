@@ -1,8 +1,6 @@
 """Apps: made, found, opened while somebody uses them, closed and deleted.
 
-data-dir/platform.db        the registry
-data-dir/apps/<id>.db       one SQLite file per app
-
+data-dir/platform.db is the registry; `store.engines` knows where each app is kept.
 A little over 500 lines, one file because who opens an app must know who is closing it.
 """
 
@@ -13,6 +11,7 @@ import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from trice import limits
 from trice.apps.compile import Compiler, Warned
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.apps.settings import Settings
+from trice.background import Background
 from trice.database import Database
 from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
 from trice.identity import SERVER, TurnKey
@@ -32,8 +32,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
-from trice.store.sqlite.loop_reads import LoopReads
-from trice.store.sqlite.quota import Quota
+from trice.store.engines import Engines, Quota
 
 logger: Final = logging.getLogger("trice.apps")
 
@@ -103,6 +102,7 @@ class Apps:
         self,
         data_dir: Path,
         *,
+        engines: Engines,
         runtime: Runtime,
         is_open_by_default: bool,
         slow_log: SlowLog | None = None,
@@ -111,21 +111,21 @@ class Apps:
     ) -> None:
         """Open the registry of a data directory; its databases are opened when used.
 
+        engines     where the apps are kept
         files_max   databases that the process has descriptors for; None: as many as there are
         has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
         raises      Unavailable("data-unusable") when the registry is damaged, missing beside
                     databases, or of a newer version
         """
-        self._folder = data_dir / "apps"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._registry = _open_registry(data_dir / "platform.db", self._folder)
+        self._engines = engines
+        # With an empty list in the place of one that is lost nobody would find their app.
+        self._registry = Registry(data_dir / "platform.db", can_create=not engines.has_any())
         self._compiler = Compiler()
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
         self._files_max = files_max
         self._has_quotas = has_quotas
         self.buckets = Buckets(runtime)
-        self._loop_reads = LoopReads()
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
         # In the order they were used last; throw-away ones that nobody uses are there too.
@@ -136,13 +136,16 @@ class Apps:
         # By whether they are of throw-away apps: each from before it is opened until it is closed.
         self._files = {True: 0, False: 0}
         self._failures: dict[AppId, str] = {}
-        self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Begin to close databases that nobody uses, and to delete apps whose time is over."""
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep_forever())
+        interval_ms = limits.APP_SWEEP_INTERVAL_MS
+        background.every("idle-apps", interval_ms, lambda _: self.close_old())
+        background.every(
+            "expired-apps", interval_ms, lambda _: self.delete_expired(), is_due_now=True
+        )
 
     async def create(
         self,
@@ -192,7 +195,7 @@ class Apps:
         except BaseException:
             if database is not None:
                 await database.close()
-            self._delete_files(app_id)
+            self._engines.delete(app_id)
             self._files[is_ephemeral] -= 1
             raise
         app = App(row, database, users=1)
@@ -356,14 +359,12 @@ class Apps:
             self._close_app(app)
         await self._wait_closed(app_id)
         self._failures.pop(app_id, None)
-        self._delete_files(app_id)
+        self._engines.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
     async def close(self) -> None:
         """Finish every accepted write and close all files."""
         self._is_closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for app in list(self._open.values()):
             self._close_app(app)
@@ -402,7 +403,7 @@ class Apps:
             if len(self._failures) >= limits.APP_FAILURES_TOLD_MAX:
                 self._failures.clear()
             self._failures[app_id] = failure.message
-            told = fields(app=app_id, file=str(self._path(app_id)), reason=failure.message)
+            told = fields(app=app_id, file=self._engines.place(app_id), reason=failure.message)
             logger.error("app not opened %s", told)
 
     async def _database(
@@ -410,16 +411,18 @@ class Apps:
     ) -> Database:
         is_bounded = self._has_quotas and row.expires_ms is not None
         return await Database.open(
-            self._path(row.id),
+            partial(
+                self._engines.open,
+                row.id,
+                is_new=is_new,
+                quota=_ephemeral_quota() if is_bounded else None,
+            ),
             runtime=self._runtime,
             rules=rules,
             app_id=row.id,
             buckets=self.buckets,
             slow_log=self._slow_log,
             schema=schema,
-            can_create=is_new,
-            quota=_ephemeral_quota() if is_bounded else None,
-            loop_reads=self._loop_reads,
         )
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:
@@ -478,15 +481,6 @@ class Apps:
         if task is not None:
             await asyncio.shield(task)
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            self.close_old()
-            try:
-                await self._delete_expired()
-            except Exception:
-                logger.exception("expired apps not found")
-            await self._runtime.sleep_ms(limits.APP_SWEEP_INTERVAL_MS)
-
     def close_old(self) -> None:
         """Close what nobody has used for a while; of throw-away apps few are used twice."""
         now_ms = self._runtime.monotonic_ms()
@@ -495,26 +489,13 @@ class Apps:
             if app.users == 0 and now_ms - app.idle_since_ms >= most_ms:
                 self._close_app(app)
 
-    async def _delete_expired(self) -> None:
+    async def delete_expired(self) -> None:
+        """Delete what is past its time; what cannot be deleted stays until the next sweep."""
         for app_id in self._registry.expired(self._runtime.now_ms()):
             try:
                 await self.delete(app_id)
             except Exception:
                 logger.exception("expired app not deleted %s", fields(app=app_id))
-
-    def _path(self, app_id: AppId) -> Path:
-        return self._folder / f"{app_id}.db"
-
-    def _delete_files(self, app_id: AppId) -> None:
-        path = self._path(app_id)
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _open_registry(path: Path, folder: Path) -> Registry:
-    """Open platform.db. Raises Unavailable as it does, and when it is lost but app files are not:
-    with an empty one in its place nobody would find their app."""
-    return Registry(path, can_create=not any(folder.glob("*.db")))
 
 
 def _ephemeral_quota() -> Quota:

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from trice import auth_limits
 from trice.apps.settings import Settings
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import Row, find_rows
+from trice.auth.rows import FoundRow, find_rows
 from trice.database import Change
 from trice.errors import NotFound
 from trice.runtime import Runtime, new_uuid
@@ -109,12 +109,12 @@ def is_test_user(settings: Settings, email: str) -> bool:
     return any(user.email == email for user in settings.test_users)
 
 
-def _stored(change: Change, email: str) -> list[Row]:
+def _stored(change: Change, email: str) -> list[FoundRow]:
     """The codes of an address, oldest first. Imported data may hold more than are ever made."""
     return find_rows(change, _CODES, "email", email, count=auth_limits.MAGIC_CODES_READ_MAX)
 
 
-def _is_expired(row: Row, change: Change, settings: Settings) -> bool:
+def _is_expired(row: FoundRow, change: Change, settings: Settings) -> bool:
     # Ages are compared in whole minutes, so the last minute is included (§1.6).
     age_minutes = (change.time_ms - row.created_ms) // 60_000
     return age_minutes > settings.code_expiry_minutes

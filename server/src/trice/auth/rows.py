@@ -1,4 +1,4 @@
-"""Reading single rows of system namespaces: one indexed statement each, no rules.
+"""Reading single rows of system namespaces: one indexed read each, no rules.
 
 Signing in asks for one user by its e-mail address or one token by its hash; InstaQL would plan that
 each time (0.3 ms), this takes 10 µs.
@@ -12,12 +12,11 @@ from typing import Any
 from trice.catalog.values import MISSING, Cell, decode_attr
 from trice.database import Look
 from trice.protocol.ids import uuid_text
-from trice.store.sqlite.tables import CREATED, ID, lookup_predicate, quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One entity.
+class FoundRow:
+    """One entity that was found.
 
     fields      label → JSON value, `id` included, links of cardinality one as id text; without the
                 labels that were never set
@@ -28,7 +27,7 @@ class Row:
     created_ms: int
 
 
-def find_rows(look: Look, etype: str, label: str, value: Cell, *, count: int) -> list[Row]:
+def find_rows(look: Look, etype: str, label: str, value: Cell, *, count: int) -> list[FoundRow]:
     """The entities of a system namespace whose attr is `value`, oldest first, at most `count`.
 
     label   `id`, or an indexed attr of cardinality one; links too
@@ -37,13 +36,7 @@ def find_rows(look: Look, etype: str, label: str, value: Cell, *, count: int) ->
     namespace = look.catalog.namespaces[etype]
     attr = look.catalog.find_forward(etype, label)
     assert attr is not None, f"{etype}.{label} is a system attr"
-    names = [ID, CREATED, *(column.column for column in namespace.columns)]
-    rows = look.statements.rows(
-        f"SELECT {', '.join(map(quoted, names))} FROM {quoted(namespace.table)}"
-        f" WHERE {quoted(attr.column)} = ?{lookup_predicate(attr)}"
-        f" AND {quoted(CREATED)} IS NOT NULL ORDER BY {quoted(CREATED)}, {ID} LIMIT ?",
-        (value, count),
-    )
+    rows = look.stored.find_entities(namespace, attr, value, count=count)
     found = []
     for entity, created, *cells in rows:
         assert isinstance(entity, bytes) and isinstance(created, int)
@@ -52,11 +45,11 @@ def find_rows(look: Look, etype: str, label: str, value: Cell, *, count: int) ->
             shown = MISSING if cell is None else decode_attr(column, cell)
             if shown is not MISSING:
                 fields[column.label] = shown
-        found.append(Row(fields, created))
+        found.append(FoundRow(fields, created))
     return found
 
 
-def find_row(look: Look, etype: str, label: str, value: Cell) -> Row | None:
+def find_row(look: Look, etype: str, label: str, value: Cell) -> FoundRow | None:
     """The oldest of `find_rows`; the only one when the attr is unique."""
     rows = find_rows(look, etype, label, value, count=1)
     return rows[0] if rows else None

@@ -42,6 +42,16 @@ class Namespace:
         return {attr.id: position for position, attr in enumerate(self.columns)}
 
     @cached_property
+    def has_rows(self) -> bool:
+        """Whether it has any attr of cardinality one; without one it has links only."""
+        return self.id_attr is not None or bool(self.columns)
+
+    @cached_property
+    def unique(self) -> frozenset[int]:
+        """Positions of the columns that are unique."""
+        return frozenset(at for at, attr in enumerate(self.columns) if attr.is_unique)
+
+    @cached_property
     def required(self) -> tuple[Attr, ...]:
         return tuple(attr for attr in (*self.columns, *self.pairs) if attr.is_required)
 

@@ -19,7 +19,6 @@ import click
 import orjson
 
 from trice.apps.apps import Apps
-from trice.apps.data_dir import claim_data_dir
 from trice.auth.tokens import identify, identify_email
 from trice.cli.explanations import (
     Shown,
@@ -37,6 +36,7 @@ from trice.errors import TriceError
 from trice.identity import GUEST
 from trice.rules.document import Rules
 from trice.runtime import Runtime, SystemRuntime
+from trice.server import open_engines
 
 Subject = Literal["query", "transact"]
 C = TypeVar("C", bound=Callable[..., Any])
@@ -263,19 +263,25 @@ async def _look_into(request: Request) -> dict[str, Any]:
     """Open the data directory of a stopped server. Raises Failed."""
     folder = request.data_dir
     assert folder is not None
+    runtime = SystemRuntime()
     try:
         if not (folder / "platform.db").is_file():
             message = f"{folder} is no data directory of trice: it has no platform.db."
             raise Failed({"message": message})
-        lock = claim_data_dir(folder)
+        engines = open_engines(folder, runtime=runtime)
     except OSError as failure:
         advice = "; ask it with --url, or stop it" if failure.errno == errno.EAGAIN else ""
         message = f"{file_error(failure)}{advice}."
         raise Failed({"message": message}) from failure
     try:
-        runtime = SystemRuntime()
         try:
-            apps = Apps(folder, runtime=runtime, is_open_by_default=False, has_quotas=False)
+            apps = Apps(
+                folder,
+                engines=engines,
+                runtime=runtime,
+                is_open_by_default=False,
+                has_quotas=False,
+            )
         except TriceError as failure:
             raise Failed(failure.body()) from failure
         try:
@@ -285,7 +291,7 @@ async def _look_into(request: Request) -> dict[str, Any]:
         finally:
             await apps.close()
     finally:
-        lock.close()
+        engines.close()
 
 
 async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from trice.database import Change, Database
 from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, Identity
-from trice.protocol.ids import find_uuid_bytes
+from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rules.document import Rules
 from trice.rules.explain.results import Check
 from trice.rules.explain.testing import Case, Coverage, Suite, Verdict
 from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime
+from trice.server import open_engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,15 @@ async def run_suite(
     rules = Rules.parse(suite.rules, is_open=suite.is_open)
     coverage = Coverage(suite.rules)
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="trice-rules-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="trice-rules-") as folder,
+        closing(open_engines(Path(folder), runtime=runtime)) as engines,
+    ):
         database = await Database.open(
-            Path(folder) / "app.db", runtime=runtime, rules=rules, schema=suite.schema
+            partial(engines.open, AppId("app"), is_new=True),
+            runtime=runtime,
+            rules=rules,
+            schema=suite.schema,
         )
         try:
             await _seed(database, suite)

@@ -91,7 +91,7 @@ class Code:
     @property
     def init_closes_with(self) -> int | None:
         """The close code that ends a session whose `init` fails so, in place of an `error`: after
-        an error clients stay away for ever, after a close they come back (instant-realtime §16.12).
+        an error clients stay away for ever, after a close they come back (instant-realtime §16).
 
         returns  None where the error is told and the session waits for another `init`; a failure
                  of any other message is told, and never ends a session

@@ -27,7 +27,8 @@ from trice.query.sql.forms import (
 from trice.query.sql.where import Composer
 from trice.query.totals import Columns
 from trice.query.visibility import EVERYTHING, Visibility
-from trice.store.dialect import Dialect, SqliteDialect
+from trice.store.dialect import Dialect
+from trice.store.sqlite.dialect import SqliteDialect
 
 _ROW_BYTES: Final = 150
 _CELL_BYTES: Final = 60

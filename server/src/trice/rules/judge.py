@@ -29,8 +29,9 @@ from trice.rules.facts import facts_of
 from trice.rules.references import is_reachable, resolve_path, select_reference
 from trice.rules.values import entity_map, iso_text, reference_values
 from trice.runtime import Runtime
-from trice.store.dialect import Dialect, SqliteDialect
+from trice.store.dialect import Dialect
 from trice.store.engine import Statements, WorkTooLong
+from trice.store.sqlite.dialect import SqliteDialect
 from trice.store.sqlite.tables import CREATED, ID
 
 USERS: Final = "$users"

@@ -4,7 +4,7 @@
                         "refill"?: {"amount"?: 10, "period"?: "1 hour",
                                     "type"?: "greedy" | "interval"}}]}}
 
-source   instant-semantics §5.11; instant-http §7.7; spec/rules.md R40-R43
+source   instant-semantics §5.11; spec/rules.md R40-R43
 """
 
 from __future__ import annotations

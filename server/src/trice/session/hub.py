@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
 
 from trice import limits
 from trice.apps.apps import Apps
+from trice.background import Background
 from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.errors import GOING_AWAY
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
-from trice.session import worker
+from trice.session import dispatch
 from trice.session.first_answers import FirstAnswers
 from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
@@ -54,15 +54,16 @@ class Hub:
         self._queries = Shares()
         self._free_memory = free_memory
         self._ended = 0
-        self._task: asyncio.Task[None] | None = None
         self.is_stopping = False
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Begin to look after the sessions."""
-        self._task = asyncio.get_running_loop().create_task(self._look_after())
+        background.every(
+            "sessions", limits.PING_INTERVAL_MS / 2, lambda late_ms: self.look(away_ms=late_ms)
+        )
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -102,7 +103,7 @@ class Hub:
             sends=self._sends,
             first_answers=self._first_answers,
             long_messages=self.long_messages,
-            reader=worker,
+            reader=dispatch,
             turns=self._turns,
             make_held=self._queries_of_session,
             guest=guest,
@@ -123,8 +124,6 @@ class Hub:
     def stop(self) -> None:
         """Tell every client to reconnect later, and take no new ones."""
         self.is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
         for session in list(self._sessions.values()):
             session.outbox.flush()
             session.close(GOING_AWAY, "server restarts")
@@ -136,17 +135,9 @@ class Hub:
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""
         for session in list(self._sessions.values()):
-            if session.app is not None and session.app.id == app_id:
+            if session.opened is not None and session.opened.app.id == app_id:
                 session.close(GOING_AWAY, "app deleted")
                 self._drop(session)
-
-    async def _look_after(self) -> None:
-        interval_ms = limits.PING_INTERVAL_MS / 2
-        while True:
-            began_ms = self._runtime.monotonic_ms()
-            await self._runtime.sleep_ms(interval_ms)
-            late_ms = self._runtime.monotonic_ms() - began_ms - interval_ms
-            self.look(away_ms=max(late_ms, 0.0))
 
     def look(self, *, away_ms: float = 0.0) -> None:
         """Look at every session: who fell silent, who is to answer a ping.

@@ -15,6 +15,7 @@ from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
+from trice.store.rows import OpenRows, Rows, StoredAttrs
 
 T = TypeVar("T")
 Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
@@ -38,7 +39,13 @@ class Take(Protocol):
 
 
 class Statements(Protocol):
-    """Where SQL runs: a snapshot, or an open write that sees its own changes."""
+    """Where SQL runs: a snapshot, or an open write that sees its own changes.
+
+    dialect  what the SQL must be written in; one for all statements of an engine
+    """
+
+    @property
+    def dialect(self) -> Dialect: ...
 
     def rows(
         self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None
@@ -72,6 +79,7 @@ class Snapshot(Counted, Protocol):
     tx       the last transaction published when the snapshot was taken. A result read from it may
              be labelled with `tx`: it contains every commit up to there.
     catalog  the catalog of transaction `tx`
+    stored   single rows and pairs
     """
 
     @property
@@ -80,6 +88,9 @@ class Snapshot(Counted, Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
+    @property
+    def stored(self) -> Rows: ...
+
 
 class WriteTx(Counted, Protocol):
     """One open transaction on the writer. Its statements see what it and earlier ones wrote.
@@ -87,6 +98,8 @@ class WriteTx(Counted, Protocol):
     tx, time_ms     the id and time it will commit with
     catalog         the catalog as of the transaction before it
     may_take_long   it runs on the writer's thread; else work that is long raises WorkTooLong
+    stored          rows and pairs, to be read and changed
+    attrs           where attrs are kept, to be changed
     """
 
     @property
@@ -101,6 +114,12 @@ class WriteTx(Counted, Protocol):
     @property
     def may_take_long(self) -> bool: ...
 
+    @property
+    def stored(self) -> OpenRows: ...
+
+    @property
+    def attrs(self) -> StoredAttrs: ...
+
 
 class ReadTooLong(Exception):
     """A read used up its budget of steps (on the event loop) or of time (on a thread)."""
@@ -111,18 +130,6 @@ class WorkTooLong(Exception):
 
     What it did is undone, and it runs again in its place, on the writer's thread.
     """
-
-
-class UniqueViolation(Exception):
-    """A statement broke a unique index.
-
-    table, columns  physical names; `tables.find_attr` tells whose they are
-    """
-
-    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
-        super().__init__(f"unique index on {table}({', '.join(columns)})")
-        self.table = table
-        self.columns = columns
 
 
 class Engine(Protocol):

@@ -21,7 +21,6 @@ from trice.protocol.ids import AttrId, EntityId, EventId, find_uuid_bytes, uuid_
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engine import WriteTx
-from trice.store.sqlite import tables
 from trice.transact.attrs import Alias, AttrChanges
 from trice.transact.checks import (
     check_attr_steps,
@@ -30,7 +29,7 @@ from trice.transact.checks import (
     check_new_guards,
     check_required,
 )
-from trice.transact.draft import Draft, Row, is_equal_cell, must_be_short
+from trice.transact.draft import Draft, DraftRow, is_equal_cell, must_be_short
 from trice.transact.merge import deep_merge
 from trice.transact.parse import find_lookup
 from trice.transact.permission import Checks, Proposal
@@ -187,7 +186,7 @@ class _Writer:
                 row.merged |= {position}
             self._infer(attr, inferred_bit(value))
 
-    def _write_id(self, row: Row, attr: Attr, *, is_removed: bool) -> None:
+    def _write_id(self, row: DraftRow, attr: Attr, *, is_removed: bool) -> None:
         if is_removed:
             row.created = None
         elif row.created is None:
@@ -256,7 +255,7 @@ def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
         raise
 
 
-def _holds(attr: Attr, row: Row, position: int, value: Any, tx: WriteTx) -> bool:
+def _holds(attr: Attr, row: DraftRow, position: int, value: Any, tx: WriteTx) -> bool:
     """Whether a column holds exactly `value`: a link's target, or equal JSON."""
     cell = row.cells[position]
     if attr.is_ref:
@@ -270,7 +269,7 @@ def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -
     changed: list[Attr] = []
     for attr_id, bits in inferred.items():
         old = catalog.by_id[attr_id]
-        changed.append(tables.replace_attr(tx, old, replace(old, inferred=bits)))
+        changed.append(tx.attrs.replace(old, replace(old, inferred=bits)))
     return catalog.with_attrs(changed, is_visible=False)
 
 

@@ -17,9 +17,8 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES
 from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid, not_built
 from trice.protocol.ids import AttrId
-from trice.store.engine import UniqueViolation, WriteTx
-from trice.store.sqlite import tables
-from trice.store.sqlite.views import renew_views
+from trice.store.engine import WriteTx
+from trice.store.rows import UniqueViolation
 from trice.transact import stored
 from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
 
@@ -61,7 +60,7 @@ class AttrChanges:
     """Applies attr steps to disk and to the catalog.
 
     Holds the catalog as the steps so far made it, and which invented attrs stand for others. Attrs
-    added one after the other are placed together: see `tables.create_attrs`.
+    added one after the other are placed together, which costs the store less.
 
     catalog   what the steps on data are read against
     aliases   by the id the client invented
@@ -104,7 +103,7 @@ class AttrChanges:
                     assert_never(step)
         self._place()
         if self.catalog is not self._tx.catalog:
-            renew_views(self._tx, self._tx.catalog, self.catalog)
+            self._tx.attrs.settle(self._tx.catalog, self.catalog)
 
     def _add(self, step: AddAttr) -> None:
         attr = step.attr
@@ -125,7 +124,7 @@ class AttrChanges:
         self._check_room(attr)
         if attr.is_required and attr.etype in self.catalog.namespaces:
             self._place()  # an id attr among them decides which entities there are
-        if attr.is_required and stored.has_entities(self._tx, self.catalog, attr.etype):
+        if attr.is_required and self._has_entities(attr.etype):
             message = (
                 f"Can't create attribute `{attr.label}` as required because `{attr.etype}` "
                 "already have entities"
@@ -138,10 +137,7 @@ class AttrChanges:
         if not self._new.by_id:
             return
         attrs, self._new = tuple(self._new.by_id.values()), _NewAttrs()
-        placed = tables.create_attrs(self._tx, self.catalog, attrs)
-        for attr in placed:
-            if attr.is_id and self._had_id(attr):
-                stored.forget_ids(self._tx, attr)
+        placed = self._tx.attrs.create(self.catalog, attrs)
         self.added += placed
         self.catalog = self.catalog.with_attrs(placed)
 
@@ -286,16 +282,15 @@ class AttrChanges:
         name, new = identity.name, self._new
         return self.catalog.find_name(*name) or new.forward.get(name) or new.reverse.get(name)
 
-    def _had_id(self, attr: Attr) -> bool:
-        """Whether a soft-deleted id attr left entities in the table of the new id `attr`."""
-        return any(
-            other.table == attr.table and other.column == attr.column and other.id != attr.id
-            for other in self.catalog.by_id.values()
+    def _has_entities(self, etype: str) -> bool:
+        namespace = self.catalog.namespaces.get(etype)
+        return (
+            namespace is not None and namespace.has_rows and self._tx.stored.has_entities(namespace)
         )
 
     def _replace(self, old: Attr, new: Attr) -> None:
         try:
-            placed = tables.replace_attr(self._tx, old, new)
+            placed = self._tx.attrs.replace(old, new)
         except UniqueViolation:
             raise stored.not_unique(new, None) from None
         self.catalog = self.catalog.with_attrs([placed])

@@ -9,6 +9,7 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import EntityId
 from trice.store.engine import WriteTx
+from trice.store.rows import Pair
 from trice.transact import stored
 
 EntityKey = tuple[str, EntityId]
@@ -41,16 +42,16 @@ def cascade(
 
 def _pulled(
     tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
-) -> list[tuple[str, list[stored.Pair]]]:
+) -> list[tuple[str, list[Pair]]]:
     """What deleting these entities deletes along directly: (one of them, entity) by namespace."""
-    pulled: list[tuple[str, list[stored.Pair]]] = []
+    pulled: list[tuple[str, list[Pair]]] = []
     for attr in catalog.pointing_at(etype):
         if attr.on_delete is not None:
-            rows = stored.find_sources(tx, attr, ids)
+            rows = stored.find_sources(tx.stored, attr, ids)
             pulled.append((attr.etype, [(target, source) for source, target in rows]))
     namespace = catalog.namespaces.get(etype)
     for attr in (*namespace.columns, *namespace.pairs) if namespace is not None else ():
         if attr.on_delete_reverse is not None and attr.reverse is not None:
-            rows = stored.find_targets(tx, attr, ids)
+            rows = stored.find_targets(tx.stored, attr, ids)
             pulled.append((attr.reverse.etype, rows))
     return pulled

@@ -17,8 +17,7 @@ from trice.catalog.values import NULL
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.store.engine import WriteTx
-from trice.transact import stored
-from trice.transact.draft import Draft, Row
+from trice.transact.draft import Draft, DraftRow
 from trice.transact.parse import admin_only
 from trice.transact.resolve import Resolved, Write
 from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
@@ -163,7 +162,7 @@ def check_required(
 def _lacking(
     tx: WriteTx,
     namespace: Namespace,
-    touched: list[Row],
+    touched: list[DraftRow],
     named: AbstractSet[EntityId] | None,
     *,
     missed: AbstractSet[tuple[AttrId, EntityId]],
@@ -173,7 +172,7 @@ def _lacking(
         return
     columns = [(attr, namespace.index[attr.id]) for attr in namespace.required if not attr.is_pairs]
     linked: dict[Attr, set[EntityId]] = {
-        attr: stored.find_linked(tx, attr, ids) for attr in namespace.required if attr.is_pairs
+        attr: tx.stored.find_linked(attr, ids) for attr in namespace.required if attr.is_pairs
     }
     for row in touched:
         lacking = [attr for attr, at in columns if row.cells[at] is None or row.cells[at] == NULL]

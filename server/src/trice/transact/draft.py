@@ -10,27 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
-from trice.catalog.values import Cell, has_order_column, order_cell
+from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
 from trice.store.commit import EntityChange, Image, PairChange
-from trice.store.engine import Binding, UniqueViolation, WorkTooLong, WriteTx
-from trice.store.sqlite import tables
+from trice.store.engine import WorkTooLong, WriteTx
+from trice.store.rows import Pair, UniqueViolation
 from trice.transact import stored
-from trice.transact.stored import IN_LIST, name
 
 _DOCUMENT: Final = (b"{", b"[")
 _NUMBER: Final = b"0123456789+-.eE"
 
 
-class Row:
-    """One entity's row.
+class DraftRow:
+    """One entity's row, as a transaction finds and wants it.
 
     old           cells before the transaction, in the order of Namespace.columns; None: no row
     old_created   `_created_ms` before it
@@ -72,81 +70,6 @@ class Row:
         self.is_touched = True
 
 
-class _Layout:
-    """How a namespace's rows are written as SQL; made once per Namespace.
-
-    Holds texts of statements only, never data.
-    """
-
-    __slots__ = ("_inserts", "_updates", "ids", "order", "select", "select_one", "table", "unique")
-
-    def __init__(self, namespace: Namespace) -> None:
-        columns = namespace.columns
-        self.table = name(namespace.table)
-        self.ids: tuple[AttrId, ...] = tuple(attr.id for attr in columns)
-        self.order = tuple(attr if has_order_column(attr) else None for attr in columns)
-        self.unique = tuple(at for at, attr in enumerate(columns) if attr.is_unique)
-        listed = ", ".join(
-            name(each) for each in ("id", tables.CREATED, *(a.column for a in columns))
-        )
-        self.select = f"SELECT {listed} FROM {self.table} WHERE id IN {IN_LIST}"
-        self.select_one = f"SELECT {listed} FROM {self.table} WHERE id = ?"
-        self._inserts: dict[tuple[int, ...], str] = {}
-        self._updates: dict[tuple[int, ...], str] = {}
-
-    def insert(self, columns: tuple[Attr, ...], at: tuple[int, ...]) -> str:
-        """Insert id, creation time and the cells at these positions."""
-        sql = self._inserts.get(at)
-        if sql is None:
-            names = ["id", tables.CREATED, *self._names(columns, at)]
-            marks = ", ".join("?" * len(names))
-            listed = ", ".join(map(name, names))
-            sql = f"INSERT INTO {self.table} ({listed}) VALUES ({marks})"
-            _remember(self._inserts, at, sql)
-        return sql
-
-    def update(self, columns: tuple[Attr, ...], at: tuple[int, ...]) -> str:
-        """Set the cells at these positions (-1: the creation time) of one row."""
-        sql = self._updates.get(at)
-        if sql is None:
-            created = [tables.CREATED] if at[0] < 0 else []
-            names = [*created, *self._names(columns, at[len(created) :])]
-            listed = ", ".join(f"{name(each)} = ?" for each in names)
-            sql = f"UPDATE {self.table} SET {listed} WHERE id = ?"
-            _remember(self._updates, at, sql)
-        return sql
-
-    def bindings(self, cells: list[Cell], at: Iterable[int]) -> list[Binding]:
-        """Values of the columns that `insert` and `update` name for these positions."""
-        values: list[Binding] = []
-        for position in at:
-            cell = cells[position]
-            values.append(cell)
-            attr = self.order[position]
-            if attr is not None:
-                values.append(order_cell(attr, cell))
-        return values
-
-    def _names(self, columns: tuple[Attr, ...], at: Iterable[int]) -> list[str]:
-        names: list[str] = []
-        for position in at:
-            attr = columns[position]
-            names.append(attr.column)
-            if self.order[position] is not None:
-                names.append(tables.order_column(attr))
-        return names
-
-
-_layouts: WeakKeyDictionary[Namespace, _Layout] = WeakKeyDictionary()
-
-
-def _layout(namespace: Namespace) -> _Layout:
-    layout = _layouts.get(namespace)
-    if layout is None:
-        layout = _layouts[namespace] = _Layout(namespace)
-    return layout
-
-
 class Draft:
     """Rows and pairs of one transaction.
 
@@ -158,41 +81,38 @@ class Draft:
 
     def __init__(self, tx: WriteTx, catalog: Catalog) -> None:
         self._tx = tx
+        self._stored = tx.stored
         self._catalog = catalog
-        self._rows: dict[str, dict[EntityId, Row]] = {}
-        self._pairs: dict[AttrId, dict[tuple[EntityId, EntityId], bool]] = {}
+        self._rows: dict[str, dict[EntityId, DraftRow]] = {}
+        self._pairs: dict[AttrId, dict[Pair, bool]] = {}
         self.sources: dict[str, set[EntityId]] = {}
         self._hidden: list[tuple[Attr, tuple[EntityId, ...]]] = []
 
     @property
-    def rows(self) -> Mapping[str, Mapping[EntityId, Row]]:
+    def rows(self) -> Mapping[str, Mapping[EntityId, DraftRow]]:
         """Every row that was loaded."""
         return self._rows
 
-    def load(self, etype: str, ids: Iterable[EntityId]) -> dict[EntityId, Row]:
+    def load(self, etype: str, ids: Iterable[EntityId]) -> dict[EntityId, DraftRow]:
         """Read the rows of these entities, with one statement; return all rows of `etype`."""
         rows = self._rows.setdefault(etype, {})
         missing = [entity for entity in ids if entity not in rows]
         namespace = self._catalog.namespaces.get(etype)
-        if not missing or namespace is None or not namespace.table:
+        if not missing or namespace is None or not namespace.has_rows:
             return rows
-        layout = _layout(namespace)
         width = len(namespace.columns)
-        if len(missing) == 1:
-            found = self._tx.rows(layout.select_one, (missing[0],))
-        else:
-            found = self._tx.rows(layout.select, (tuple(missing),))
+        found = self._stored.find(namespace, missing)
         for entity, created, *cells in found:
             assert isinstance(entity, bytes) and not isinstance(created, (str, bytes, float))
             key = EntityId(entity)
-            rows[key] = Row(key, tuple(cells), created, width)
+            rows[key] = DraftRow(key, tuple(cells), created, width)
         if len(found) < len(missing):
             for entity in missing:
                 if entity not in rows:
-                    rows[entity] = Row(entity, None, None, width)
+                    rows[entity] = DraftRow(entity, None, None, width)
         return rows
 
-    def find(self, etype: str, entity: EntityId) -> Row | None:
+    def find(self, etype: str, entity: EntityId) -> DraftRow | None:
         """A loaded row."""
         return self._rows.get(etype, {}).get(entity)
 
@@ -234,7 +154,7 @@ class Draft:
         is_source: bool,
     ) -> None:
         find = stored.find_targets if is_source else stored.find_sources
-        for source, target in find(self._tx, attr, ids):
+        for source, target in find(self._stored, attr, ids):
             self.link(attr, source, target, is_linked=False)
         drafted = self._pairs.get(attr.id, {})
         for pair in drafted:
@@ -244,7 +164,7 @@ class Draft:
     def _clear_links(
         self, attr: Attr, ids: tuple[EntityId, ...], deleted: Mapping[EntityId, object]
     ) -> None:
-        found = stored.find_sources(self._tx, attr, ids)
+        found = stored.find_sources(self._stored, attr, ids)
         rows = self.load(attr.etype, [source for source, _ in found])
         position = self._catalog.namespaces[attr.etype].index[attr.id]
         for row in rows.values():
@@ -258,14 +178,11 @@ class Draft:
         raises   Conflict("record-not-unique")
         """
         for attr, ids in self._hidden:
-            column = name(attr.column)
-            self._tx.rows(
-                f"UPDATE {name(attr.table)} SET {column} = NULL WHERE {column} IN {IN_LIST}", (ids,)
-            )
+            self._stored.clear_targets(attr, ids)
         changes: list[EntityChange] = []
         for etype, rows in self._rows.items():
             namespace = self._catalog.namespaces.get(etype)
-            if namespace is not None and namespace.table:
+            if namespace is not None and namespace.has_rows:
                 changes.extend(self._flush_rows(namespace, rows))
         pairs: list[PairChange] = []
         for is_linked in (False, True):
@@ -277,10 +194,11 @@ class Draft:
                     pairs.extend(flush(attr, ends))
         return changes, pairs
 
-    def _flush_rows(self, namespace: Namespace, rows: Mapping[EntityId, Row]) -> list[EntityChange]:
-        layout = _layout(namespace)
+    def _flush_rows(
+        self, namespace: Namespace, rows: Mapping[EntityId, DraftRow]
+    ) -> list[EntityChange]:
         gone: list[EntityId] = []
-        changed: list[tuple[Row, tuple[int, ...]]] = []
+        changed: list[tuple[DraftRow, tuple[int, ...]]] = []
         changes: list[EntityChange] = []
         for row in rows.values():
             if not row.is_touched:
@@ -291,91 +209,69 @@ class Draft:
             if is_gone or (row.is_rewritten and row.old is not None):
                 gone.append(row.id)
             if is_gone or positions or row.created != row.old_created:
-                changes.append(_change(namespace.etype, row, layout.ids, has_content=has_content))
+                changes.append(_change(namespace, row, has_content=has_content))
             elif not (row.is_rewritten and row.old is not None):
                 continue
             if has_content:
                 changed.append((row, positions))
         if gone:
-            self._tx.rows(f"DELETE FROM {layout.table} WHERE id IN {IN_LIST}", (tuple(gone),))
-        if len(changed) > 1 and layout.unique:
-            self._release(namespace, layout, changed)
+            self._stored.delete(namespace, gone)
+        if len(changed) > 1 and namespace.unique:
+            self._release(namespace, changed)
         for row, positions in changed:
             try:
-                self._write(namespace, layout, row, positions)
+                self._write(namespace, row, positions)
             except UniqueViolation as violation:
                 raise self._not_unique(violation, row) from violation
         return changes
 
-    def _write(
-        self, namespace: Namespace, layout: _Layout, row: Row, positions: tuple[int, ...]
-    ) -> None:
+    def _write(self, namespace: Namespace, row: DraftRow, positions: tuple[int, ...]) -> None:
         if row.old is None or row.is_rewritten:
             given = positions if row.old is None else _present(row)
-            values: list[Binding] = [row.id, row.created]
-            values += layout.bindings(row.cells, given)
-            self._tx.rows(layout.insert(namespace.columns, given), values)
+            self._stored.insert(namespace, row.id, row.created, row.cells, given)
             return
-        values = []
-        at = positions
-        if row.created != row.old_created:
-            values.append(row.created)
-            at = (-1, *positions)
-        values += layout.bindings(row.cells, positions)
-        values.append(row.id)
-        self._tx.rows(layout.update(namespace.columns, at), values)
+        self._stored.update(
+            namespace,
+            row.id,
+            row.created,
+            row.cells,
+            positions,
+            sets_created=row.created != row.old_created,
+        )
 
     def _release(
-        self, namespace: Namespace, layout: _Layout, changed: list[tuple[Row, tuple[int, ...]]]
+        self, namespace: Namespace, changed: list[tuple[DraftRow, tuple[int, ...]]]
     ) -> None:
         """Free unique values that one row gives up and another takes, whatever their order."""
+        unique, nothing = namespace.unique, [None] * len(namespace.columns)
         taken = {
-            (at, row.cells[at])
-            for row, positions in changed
-            for at in positions
-            if at in layout.unique
+            (at, row.cells[at]) for row, positions in changed for at in positions if at in unique
         }
         for row, positions in changed:
             if row.old is None or row.is_rewritten:
                 continue
             for at in positions:
-                if at in layout.unique and row.old[at] is not None and (at, row.old[at]) in taken:
-                    column = name(namespace.columns[at].column)
-                    self._tx.rows(
-                        f"UPDATE {layout.table} SET {column} = NULL WHERE id = ?", (row.id,)
-                    )
+                if at in unique and row.old[at] is not None and (at, row.old[at]) in taken:
+                    self._stored.update(namespace, row.id, None, nothing, (at,))
 
-    def _flush_unlinks(
-        self, attr: Attr, ends: list[tuple[EntityId, EntityId]]
-    ) -> Iterable[PairChange]:
-        sql = f"DELETE FROM {name(attr.table)} WHERE source = ? AND target = ? RETURNING created_ms"
+    def _flush_unlinks(self, attr: Attr, ends: list[Pair]) -> Iterable[PairChange]:
         for source, target in ends:
-            for (created,) in self._tx.rows(sql, (source, target)):
-                assert isinstance(created, int)
+            created = self._stored.unlink(attr, source, target)
+            if created is not None:
                 yield PairChange(attr.id, source, target, created, is_added=False)
 
-    def _flush_links(
-        self, attr: Attr, ends: list[tuple[EntityId, EntityId]]
-    ) -> Iterable[PairChange]:
+    def _flush_links(self, attr: Attr, ends: list[Pair]) -> Iterable[PairChange]:
         now = self._tx.time_ms
-        table = name(attr.table)
-        # Not ON CONFLICT: a target that has a source already must still be a violation.
-        sql = (
-            f"INSERT INTO {table} (source, target, created_ms) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
-            f" (SELECT 1 FROM {table} WHERE source = ?1 AND target = ?2) RETURNING 1"
-        )
         for source, target in ends:
             try:
-                added = self._tx.rows(sql, (source, target, now))
+                is_added = self._stored.link(attr, source, target, now)
             except UniqueViolation as violation:
                 raise stored.not_unique(attr, target) from violation
-            if added:
+            if is_added:
                 yield PairChange(attr.id, source, target, now, is_added=True)
 
-    def _not_unique(self, violation: UniqueViolation, row: Row) -> Exception:
-        attr = tables.find_attr(self._catalog, violation.table, violation.columns)
-        if attr is None or attr.deleted_ms is not None:
-            return violation
+    def _not_unique(self, violation: UniqueViolation, row: DraftRow) -> Exception:
+        attr = violation.attr
         position = self._catalog.namespaces[attr.etype].index.get(attr.id)
         # Who merges may not see what they merge into.
         if position is None or position in row.merged:
@@ -383,7 +279,7 @@ class Draft:
         return stored.not_unique(attr, row.cells[position])
 
 
-def _differing(row: Row, tx: WriteTx) -> tuple[int, ...]:
+def _differing(row: DraftRow, tx: WriteTx) -> tuple[int, ...]:
     """Positions of the cells that change. Documents that are equal keep their old bytes."""
     old = row.old
     if old is None:
@@ -398,7 +294,7 @@ def _differing(row: Row, tx: WriteTx) -> tuple[int, ...]:
     return tuple(positions)
 
 
-def _present(row: Row) -> tuple[int, ...]:
+def _present(row: DraftRow) -> tuple[int, ...]:
     """Positions of the cells that hold something."""
     return tuple([at for at, cell in enumerate(row.cells) if cell is not None])
 
@@ -459,17 +355,12 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _change(etype: str, row: Row, ids: tuple[AttrId, ...], *, has_content: bool) -> EntityChange:
+def _change(namespace: Namespace, row: DraftRow, *, has_content: bool) -> EntityChange:
+    ids = namespace.index
     old = None if row.old is None else Image(row.old_created, _given(ids, row.old))
     new = Image(row.created, _given(ids, row.cells)) if has_content else None
-    return EntityChange(etype, row.id, old, new)
+    return EntityChange(namespace.etype, row.id, old, new)
 
 
-def _given(ids: tuple[AttrId, ...], cells: Iterable[Cell]) -> dict[AttrId, Cell]:
+def _given(ids: Iterable[AttrId], cells: Iterable[Cell]) -> dict[AttrId, Cell]:
     return {attr_id: cell for attr_id, cell in zip(ids, cells, strict=True) if cell is not None}
-
-
-def _remember(texts: dict[tuple[int, ...], str], at: tuple[int, ...], sql: str) -> None:
-    if len(texts) >= limits.TX_STATEMENT_SHAPES_MAX:
-        texts.clear()
-    texts[at] = sql

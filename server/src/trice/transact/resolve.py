@@ -233,7 +233,7 @@ class _Lookups:
             return
         for attr_id, cells in wanted.items():
             attr = self._attrs[attr_id]
-            for cell, entity in stored.find_holders(self._tx, attr, tuple(cells)).items():
+            for cell, entity in self._tx.stored.find_holders(attr, tuple(cells)).items():
                 self._stored[attr_id, cell] = entity
         self._foresee(steps, wanted)
         for lookup, may_make in subjects:
@@ -482,10 +482,10 @@ def _deleted(
         ids = tuple(anywhere)
         for etype, namespace in catalog.namespaces.items():
             found: set[EntityId] = set()
-            if namespace.table:
-                found.update(stored.find_present(tx, namespace.table, ids))
+            if namespace.has_rows:
+                found.update(tx.stored.find_present(namespace, ids))
             for attr in namespace.pairs:
-                found.update(stored.find_linked(tx, attr, ids))
+                found.update(tx.stored.find_linked(attr, ids))
             if found:
                 named = roots.setdefault(etype, {})
                 named.update((entity, (etype, entity)) for entity in ids if entity in found)

@@ -14,7 +14,8 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import text_order
 from trice.errors import LimitExceeded
-from trice.store.engine import UniqueViolation, WriteTx
+from trice.store.engine import WriteTx
+from trice.store.sqlite.connection import UniqueIndexBroken
 from trice.store.sqlite.tables import (
     create_attrs,
     order_column,
@@ -207,7 +208,7 @@ def test_unique_field_may_hold_many_nulls(in_tx: InTx) -> None:
         )
         put(tx, plain, {1: b"\x00", 2: b"\x00", 3: None, 4: None, 5: b"\x01"})
         put(tx, indexed, {1: None, 2: None})
-        with pytest.raises(UniqueViolation):
+        with pytest.raises(UniqueIndexBroken):
             put(tx, plain, {6: b"\x01"})
         both = replace_attr(tx, plain, replace(plain, is_indexed=True))
         assert cells(tx, both)[2] is None
@@ -244,7 +245,7 @@ def test_uniqueness_is_refused_when_values_repeat(in_tx: InTx, *, is_indexed: bo
     def work(tx: WriteTx) -> None:
         (attr,) = created(tx, [blob("t", "v", is_indexed=is_indexed)])
         put(tx, attr, {1: "x", 2: "x"})
-        with pytest.raises(UniqueViolation) as failed:
+        with pytest.raises(UniqueIndexBroken) as failed:
             replace_attr(tx, attr, replace(attr, is_unique=True))
         assert (failed.value.table, failed.value.columns) == ("t", ("v",))
 

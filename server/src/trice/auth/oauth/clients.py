@@ -18,7 +18,7 @@ import orjson
 from trice import auth_limits
 from trice.auth.oauth.origins import check_redirect_to, read_url
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import Row, find_row
+from trice.auth.rows import FoundRow, find_row
 from trice.database import Change, Look
 from trice.errors import InvalidInput, NotFound, invalid, no_record
 from trice.protocol.ids import find_uuid_bytes
@@ -140,7 +140,7 @@ def all_providers(look: Look) -> list[Provider]:
     return [_get_provider(look, row["id"]) for row in found]
 
 
-def _get(look: Look, row: Row | None, args: Mapping[str, Any]) -> OAuthClient:
+def _get(look: Look, row: FoundRow | None, args: Mapping[str, Any]) -> OAuthClient:
     provider_id = None if row is None else row.fields.get("$oauthProvider")
     if row is None or provider_id is None:
         raise _missing("app-oauth-client", args)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from trice.auth.accounts import SignUpCheck, User, find_user, link_guest, sign_up
-from trice.auth.rows import Row, find_row
+from trice.auth.rows import FoundRow, find_row
 from trice.database import Change
 from trice.runtime import Runtime, new_uuid
 
@@ -70,7 +70,7 @@ def sign_in(
     return user, False
 
 
-def _choose(change: Change, profile: Profile, link: Row | None) -> User | None:
+def _choose(change: Change, profile: Profile, link: FoundRow | None) -> User | None:
     """The user with the address, else the one linked to the provider's id.
 
     If they differ, the address decides, as it belongs to one account only; the link moves there.
@@ -98,7 +98,7 @@ def _update(change: Change, user: User, profile: Profile) -> User:
 
 def _write_link(
     change: Change,
-    link: Row | None,
+    link: FoundRow | None,
     profile: Profile,
     provider_id: str,
     user: User,

@@ -33,7 +33,7 @@ from trice.auth.oauth.origins import add_parameters, is_authorized, read_url
 from trice.auth.oauth.outgoing import Outgoing, Requests, Resolve, oauth_error
 from trice.auth.oauth.providers import GitHub, GitHubUrls, OpenId, Provider
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import Row, find_row
+from trice.auth.rows import FoundRow, find_row
 from trice.database import Change
 from trice.errors import InvalidInput, NotFound, TriceError, invalid, no_record
 from trice.identity import Identity
@@ -183,7 +183,7 @@ class OAuth:
             return add_parameters(url, {"error": failure.message, **_FINISHED})
         return add_parameters(url, {"code": own_code, **_FINISHED})
 
-    async def _receive(self, app: App, redirect: Row, code: str | None) -> str:
+    async def _receive(self, app: App, redirect: FoundRow, code: str | None) -> str:
         """Ask the provider who came back, and make a code for it."""
         if not code:
             raise oauth_error("Missing code param in OAuth redirect.")
@@ -347,7 +347,7 @@ class OAuth:
     def _for(self, app: App) -> Requests:
         return self._outgoing.of(app.id, is_ephemeral=app.is_ephemeral)
 
-    def _is_older(self, row: Row, minutes: int) -> bool:
+    def _is_older(self, row: FoundRow, minutes: int) -> bool:
         return _is_older(row, minutes, now_ms=self._runtime.now_ms())
 
 
@@ -413,7 +413,7 @@ def _hash(uuid: str) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _consume(change: Change, etype: str, uuid: str) -> Row | None:
+def _consume(change: Change, etype: str, uuid: str) -> FoundRow | None:
     """Take the row that `uuid` opens, so that it never opens again."""
     label = "stateHash" if etype == REDIRECTS else "codeHash"
     row = find_row(change, etype, label, _hash(uuid))
@@ -432,6 +432,6 @@ def _sweep(change: Change, etype: str, *, minutes: int) -> None:
         change.write(["delete", etype, each["id"]])
 
 
-def _is_older(row: Row, minutes: int, *, now_ms: int) -> bool:
+def _is_older(row: FoundRow, minutes: int, *, now_ms: int) -> bool:
     # In whole minutes, so that the last one counts (instant-http §1.6).
     return (now_ms - row.created_ms) // 60_000 > minutes

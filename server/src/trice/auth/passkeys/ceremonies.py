@@ -37,7 +37,7 @@ from trice.auth.passkeys.webauthn import (
     creation_options,
     request_options,
 )
-from trice.auth.rows import Row, find_row, find_rows
+from trice.auth.rows import FoundRow, find_row, find_rows
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import find_by_token, mint_token
@@ -141,7 +141,7 @@ class Passkeys:
                 values["name"] = name
             passkey_id = new_uuid(self._runtime)
             change.write(["update", PASSKEYS, passkey_id, values])
-            return passkey_object(Row({**values, "id": passkey_id}, change.time_ms))
+            return passkey_object(FoundRow({**values, "id": passkey_id}, change.time_ms))
 
         return await app.database.change(work)
 
@@ -249,11 +249,11 @@ class Passkeys:
         await app.database.change(work)
         return challenge
 
-    async def _take_challenge(self, app: App, challenge: bytes, purpose: Purpose) -> Row:
+    async def _take_challenge(self, app: App, challenge: bytes, purpose: Purpose) -> FoundRow:
         """Use a challenge up, then say whether it was good: nobody gets to try it twice."""
         hashed = hashlib.sha256(challenge).hexdigest()
 
-        def work(change: Change) -> Row | None:
+        def work(change: Change) -> FoundRow | None:
             row = find_row(change, CHALLENGES, "challengeHash", hashed)
             if row is not None:
                 change.write(["delete", CHALLENGES, row.fields["id"]])
@@ -281,7 +281,7 @@ def check_enabled(app: App) -> None:
         raise invalid("sign-in-method", "passkeys", [{"message": message}], message=message)
 
 
-def passkey_object(row: Row) -> dict[str, Any]:
+def passkey_object(row: FoundRow) -> dict[str, Any]:
     """A passkey as its user sees it: `{id, name, rp_id, created_at, last_used_at}`.
 
     name, last_used_at   null when there is none
@@ -296,7 +296,7 @@ def passkey_object(row: Row) -> dict[str, Any]:
     }
 
 
-def _expected(client: ClientData, challenge: Row) -> Expectation:
+def _expected(client: ClientData, challenge: FoundRow) -> Expectation:
     """What the answer must hold against: from the stored challenge, none of it from the answer."""
     return Expectation(client.challenge, challenge.fields["origin"], challenge.fields["rpId"])
 
@@ -332,12 +332,12 @@ def _account(look: Look, token: str) -> User:
     return user
 
 
-def _passkeys_of(look: Look, user: User) -> list[Row]:
+def _passkeys_of(look: Look, user: User) -> list[FoundRow]:
     count = auth_limits.PASSKEYS_PER_USER_MAX
     return find_rows(look, PASSKEYS, "$user", find_uuid_bytes(user.id), count=count)
 
 
-def _get_credential(look: Look, credential: Mapping[str, Any]) -> Row:
+def _get_credential(look: Look, credential: Mapping[str, Any]) -> FoundRow:
     row = find_row(look, PASSKEYS, "credentialId", credential_id(credential))
     if row is None:
         raise _no_passkey()

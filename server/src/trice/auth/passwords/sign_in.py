@@ -27,7 +27,7 @@ from trice.auth.accounts import (
 from trice.auth.magic_codes import MagicCodes, code_error
 from trice.auth.passwords.hash import PasswordHashes
 from trice.auth.passwords.policy import check_new_password, is_too_long, normalise
-from trice.auth.rows import Row, find_row
+from trice.auth.rows import FoundRow, find_row
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import drop_tokens, find_by_token, get_guest, mint_token
@@ -272,7 +272,7 @@ def _raised(outcome: SignedIn | NotFound) -> SignedIn:
     return outcome
 
 
-def _password_row(look: Look, user_id: str) -> Row | None:
+def _password_row(look: Look, user_id: str) -> FoundRow | None:
     return find_row(look, PASSWORDS, "$user", find_uuid_bytes(user_id))
 
 

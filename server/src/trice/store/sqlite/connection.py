@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import ClassVar, Final
 
 import apsw
 
 from trice import limits
 from trice.errors import Bug, Unavailable
 from trice.log import fields
-from trice.store.engine import Binding, ReadTooLong, Row, Take, UniqueViolation
+from trice.store.dialect import Dialect
+from trice.store.engine import Binding, ReadTooLong, Row, Take
 from trice.store.sqlite import functions
+from trice.store.sqlite.dialect import SQLITE
 
 logger: Final = logging.getLogger("trice.store")
 
@@ -34,6 +36,18 @@ class Role(Enum):
     READER = 8_000
 
 
+class UniqueIndexBroken(Exception):
+    """A statement broke a unique index. `rows` and `attrs` say whose value that is.
+
+    table, columns  physical names
+    """
+
+    def __init__(self, table: str, columns: tuple[str, ...]) -> None:
+        super().__init__(f"unique index on {table}({', '.join(columns)})")
+        self.table = table
+        self.columns = columns
+
+
 class Connection:
     """One SQLite connection; used by one thread at a time.
 
@@ -41,6 +55,8 @@ class Connection:
     Cursors are used again (half a microsecond a statement): one, and one more for each statement
     that a bound function runs inside another.
     """
+
+    dialect: ClassVar[Dialect] = SQLITE
 
     __slots__ = ("_cursors", "_is_damage_told", "_is_temporary_in_memory", "_judging", "_raw")
 
@@ -77,7 +93,7 @@ class Connection:
     ) -> list[Row]:
         """Run one statement and return all its rows (see `engine.Statements`).
 
-        raises  UniqueViolation, ReadTooLong when the progress handler stopped it,
+        raises  UniqueIndexBroken, ReadTooLong when the progress handler stopped it,
                 Unavailable when the disk is full, or the file locked or damaged, Bug for the
                 rest; what a bound function or `take` raises, unchanged
         """
@@ -267,7 +283,7 @@ def _bug(error: apsw.Error, sql: str) -> Bug:
     return bug
 
 
-def _violation(message: str) -> UniqueViolation | None:
+def _violation(message: str) -> UniqueIndexBroken | None:
     """Read SQLite's `UNIQUE constraint failed: table.column`.
 
     Columns have no dot in their names (see `store.sqlite.names`), so the last one separates.
@@ -277,6 +293,6 @@ def _violation(message: str) -> UniqueViolation | None:
         return None
     pair = _PAIR.fullmatch(found[1])
     if pair is not None:
-        return UniqueViolation(pair[1], ("source", "target"))
+        return UniqueIndexBroken(pair[1], ("source", "target"))
     table, _, column = found[1].rpartition(".")
-    return UniqueViolation(table, (column,))
+    return UniqueIndexBroken(table, (column,))

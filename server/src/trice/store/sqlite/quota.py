@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from trice.catalog.catalog import Catalog
 from trice.errors import LimitExceeded
 from trice.store.commit import Commit
 from trice.store.engine import Statements
+from trice.store.engines import Quota
 from trice.store.sqlite.tables import quoted
 
 _PAGE_BYTES: Final = 4_096
@@ -16,20 +16,9 @@ _ALL_PAGES: Final = "PRAGMA page_count"
 _FREE_PAGES: Final = "PRAGMA freelist_count"
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What a file may hold.
-
-    rows    of namespaces, and pairs of links, all together
-    bytes   of the file without its free pages, the log of transactions included
-    """
-
-    rows: int
-    bytes: int
-
-
 class Usage:
-    """What one file holds, held against its quota before a transaction is let in.
+    """What one file holds, held against its quota before a transaction is let in. Its bytes are
+    those of the file without its free pages.
 
     Holds the rows of what is published. A transaction that only takes away is always let in. Costs
     2 µs a transaction; files without a quota pay nothing.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from trice import limits
 from trice.catalog.catalog import Catalog
@@ -14,8 +14,11 @@ from trice.errors import TriceError, Unavailable, without_traceback
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
+from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Row, Snapshot
 from trice.store.sqlite.connection import Connection, Role
+from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.rows import SqliteRows
 from trice.store.turns import Turns
 
 T = TypeVar("T")
@@ -25,6 +28,8 @@ _STEPS_PER_LOOK: Final = 10_000
 
 class OpenSnapshot:
     """A snapshot while its work runs (`engine.Snapshot`)."""
+
+    dialect: ClassVar[Dialect] = SQLITE
 
     __slots__ = ("catalog", "rows", "spend", "tx")
 
@@ -40,6 +45,11 @@ class OpenSnapshot:
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
         self.spend = spend
+
+    @property
+    def stored(self) -> SqliteRows:
+        """See `engine.Snapshot`; made when it is asked for."""
+        return SqliteRows(self.rows)
 
 
 @dataclass(slots=True, eq=False)

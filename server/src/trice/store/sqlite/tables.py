@@ -122,7 +122,7 @@ def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
 
     old, new  the same attr before and after; `new.table` and `new.column` are ignored
     returns   `new`, placed
-    raises    UniqueViolation when existing values are not unique
+    raises    UniqueIndexBroken when existing values are not unique
     cost      O(rows) when flags that touch disk differ, else one row of `_attrs`
     """
     assert old.id == new.id and old.value_type == new.value_type
@@ -160,14 +160,6 @@ def renew_indexes(tx: WriteTx, catalog: Catalog) -> None:
             left -= last
             _drop_indexes(tx, attr)
             _create_indexes(tx, attr)
-
-
-def find_attr(catalog: Catalog, table: str, columns: tuple[str, ...]) -> Attr | None:
-    """The attr whose unique index covers these physical columns."""
-    for attr in catalog.by_id.values():
-        if attr.table == table and columns == ("target" if attr.is_pairs else attr.column,):
-            return attr
-    return None
 
 
 # --- places -------------------------------------------------------------------------------------

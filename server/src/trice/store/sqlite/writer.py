@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
@@ -29,13 +29,17 @@ from trice.log import fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
+from trice.store.dialect import Dialect
 from trice.store.engine import Row, WorkTooLong, WriteTx
 from trice.store.sqlite import log
+from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
+from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.statistics import Statistics
-from trice.store.sqlite.write_queue import WriteQueue
 from trice.store.sqlite.writer_thread import WriterThread
+from trice.store.write_queue import WriteQueue
 
 logger: Final = logging.getLogger("trice.store")
 
@@ -45,7 +49,9 @@ Work = Callable[[WriteTx], Commit]
 class OpenTx:
     """A transaction while its work runs (`engine.WriteTx`)."""
 
-    __slots__ = ("catalog", "may_take_long", "rows", "time_ms", "tx")
+    dialect: ClassVar[Dialect] = SQLITE
+
+    __slots__ = ("catalog", "may_take_long", "rows", "stored", "time_ms", "tx")
 
     def __init__(
         self,
@@ -55,12 +61,22 @@ class OpenTx:
         time_ms: int,
         catalog: Catalog,
         may_take_long: bool = True,
+        stored: SqliteOpenRows | None = None,
     ) -> None:
+        """
+        stored   that of the connection, which is used again; None: it gets its own
+        """
         self.tx = tx
         self.time_ms = time_ms
         self.catalog = catalog
         self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.stored = stored or SqliteOpenRows(connection.rows)
+
+    @property
+    def attrs(self) -> SqliteAttrs:
+        """See `engine.WriteTx`; asked by few transactions."""
+        return SqliteAttrs(self)
 
     def spend(self, steps: int) -> None:
         """See `engine.Statements.spend`."""
@@ -128,6 +144,7 @@ class Writer:
         self.tx = tx
         self.catalog = catalog
         self._connection = connection
+        self._stored = SqliteOpenRows(connection.rows)
         self._runtime = runtime
         self._usage = usage
         self._before_catalog = before_catalog
@@ -289,6 +306,7 @@ class Writer:
                     time_ms=self._now_ms(),
                     catalog=group.catalog,
                     may_take_long=call.is_long,
+                    stored=self._stored,
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"

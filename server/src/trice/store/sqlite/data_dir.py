@@ -12,7 +12,7 @@ from typing import IO, Final
 
 from trice.log import fields
 
-logger: Final = logging.getLogger("trice.apps")
+logger: Final = logging.getLogger("trice.store")
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 

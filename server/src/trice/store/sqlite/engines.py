@@ -1,0 +1,84 @@
+"""Apps in a data directory: one SQLite file each (`store.engines.Engines`).
+
+data-dir/apps/<id>.db       an app; its -wal and -shm stand beside it while it is open
+data-dir/lock               which process has the directory
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from trice.catalog.attr import Attr
+from trice.protocol.ids import AppId
+from trice.runtime import Runtime
+from trice.store.engines import Quota
+from trice.store.loop_reads import LoopReads
+from trice.store.sqlite.data_dir import claim_data_dir
+from trice.store.sqlite.engine import SqliteEngine
+
+
+class SqliteEngines:
+    """The files of all apps. Holds the claim on their folder, and what reads take of one turn of
+    the loop, all apps together."""
+
+    def __init__(self, data_dir: Path, *, runtime: Runtime, lock: IO[bytes] | None = None) -> None:
+        """
+        lock   the claim, closed by `close`; None: the caller has it. Else use `claim`.
+        """
+        self._folder = data_dir / "apps"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._runtime = runtime
+        self._lock = lock
+        self._loop_reads = LoopReads()
+
+    @classmethod
+    def claim(cls, data_dir: Path, *, runtime: Runtime) -> SqliteEngines:
+        """Claim a data directory; raises as `claim_data_dir`."""
+        lock = claim_data_dir(data_dir)
+        try:
+            return cls(data_dir, runtime=runtime, lock=lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def open(
+        self,
+        app_id: AppId,
+        system_attrs: Iterable[Attr],
+        *,
+        is_new: bool,
+        quota: Quota | None = None,
+    ) -> SqliteEngine:
+        """See `engines.Engines.open`; cost as `SqliteEngine.open`."""
+        return SqliteEngine.open(
+            self._path(app_id),
+            runtime=self._runtime,
+            system_attrs=system_attrs,
+            can_create=is_new,
+            quota=quota,
+            loop_reads=self._loop_reads,
+        )
+
+    def has_any(self) -> bool:
+        """See `engines.Engines.has_any`."""
+        return any(self._folder.glob("*.db"))
+
+    def place(self, app_id: AppId) -> str:
+        """The path of an app's file."""
+        return str(self._path(app_id))
+
+    def delete(self, app_id: AppId) -> None:
+        """Delete an app's file, and what SQLite keeps beside it."""
+        path = self._path(app_id)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up the claim, if it is ours."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _path(self, app_id: AppId) -> Path:
+        return self._folder / f"{app_id}.db"
