@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from support.memory_client import MemoryClient, triples
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice import database, limits
 from trice.catalog import values
@@ -37,7 +38,7 @@ class Gate:
 
         def held(incoming):
             self.threads.append(threading.current_thread().name)
-            assert self.is_open.wait(10)
+            assert self.is_open.wait(WAIT_S)
             return read_long(incoming)
 
         monkeypatch.setattr(dispatch, "read_long", held)
@@ -300,7 +301,7 @@ def test_callers_take_turns_and_few_are_under_way(monkeypatch):
 
 
 async def until(is_so):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while not is_so():  # noqa: ASYNC110 - what changes it is on another thread
             await asyncio.sleep(0)
 

@@ -9,8 +9,7 @@ import orjson
 from starlette.types import ASGIApp, Message
 
 from support.described import check_exchange, check_frame
-
-WAIT_S = 10
+from support.patience import WAIT_S
 
 
 class Exchange:

@@ -10,12 +10,10 @@ from typing import Any
 import orjson
 
 from support.described import check_close_code, check_frame
+from support.patience import WAIT_S
 from trice.identity import GUEST, Identity
 from trice.protocol.shared import Frame, plain
 from trice.session.hub import Hub
-
-WAIT_S = 10
-"""How long a test waits for a frame that must come; never reached unless it fails."""
 
 
 class MemoryClient:

@@ -14,12 +14,10 @@ from multidict import CIMultiDict
 from picows import WSMsgType
 
 from support.described import check_frame
+from support.patience import WAIT_S
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import PicowsSocket
-
-WAIT_S = 10
-"""How long a test waits for a message that must come; never reached unless it fails."""
 
 TAIL = b"\x00\x00\xff\xff"
 

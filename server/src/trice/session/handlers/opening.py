@@ -87,6 +87,7 @@ async def _identify(session: Session, app: App, message: up.Init) -> tuple[Ident
 def _refuse(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
     close_code = CODES[failure.code].init_closes_with
     if close_code is not None:
+        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
         session.close(close_code, "try again")
         return
     session.state.refuse_opening()
