@@ -1,4 +1,7 @@
-"""Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it."""
+"""What holds in every test.
+
+Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it.
+"""
 
 from __future__ import annotations
 
