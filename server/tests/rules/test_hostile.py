@@ -176,6 +176,7 @@ def test_few_rows_of_a_long_rule_leave_the_loop_too(tmp_path: Path) -> None:
     play(tmp_path, {"todos": {"allow": {"view": view}}}, scene)
 
 
+@pytest.mark.interpreted("a method of ours is replaced")
 @pytest.mark.rule("R129")
 @pytest.mark.parametrize(("count", "is_loop"), [(2, True), (60, False)])
 def test_judging_a_long_transaction_leaves_the_loop(
