@@ -54,11 +54,18 @@ def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
         match node:
             case ast.ClassDef(name=name, bases=bases) if {*map(ast.unparse, bases)} & REFUSED:
                 yield node.lineno, f"{name} is a {ast.unparse(bases[0])}"
+            case ast.ClassDef(bases=[ast.Name(id=base)], body=body) if base.endswith("Exception"):
+                for inner in body:
+                    if isinstance(inner, ast.Assign):
+                        yield inner.lineno, "errors are made without it: `__init__` sets it"
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for inner in ast.walk(node):
                     if isinstance(inner, ast.ClassDef):
                         yield inner.lineno, f"{inner.name} is a class inside a function"
                 yield from generators_taken_apart(node)
+            case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")))) as call:
+                if any(keyword.arg is None for keyword in call.keywords):
+                    yield node.lineno, "`super()` is given a dict as its first keyword"
             case ast.ImportFrom(names=names):
                 for each in names:
                     if each.name in ("cached_property", "WeakKeyDictionary", "WeakSet"):
