@@ -34,6 +34,7 @@ INTERPRETED: Final = {
     "catalog.attr": "read by its annotations (msgspec)",
     "catalog.catalog": "properties that are cached, and weak references to it",
     "cel.uint": "a subclass of int",
+    "live.live": "tests stand in for its runs",
     "live.planner": "little work, and tests stand in for it",
     "protocol.shared": "a subclass of bytes",
     "protocol.up": "structs",
@@ -49,6 +50,8 @@ INTERPRETED: Final = {
     "store.commit": "structs",
     "store.sqlite.spread": "seldom runs, and tests stand in for it",
     "store.sqlite.statistics": "seldom runs, and tests stand in for it",
+    "store.sqlite.engine": "little work, and tests stand in for it",
+    "store.sqlite.writer": "tests stand in for how its groups end",
     "transact.steps": "structs",
     "transact.writes": "structs",
 }
