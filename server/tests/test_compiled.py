@@ -70,6 +70,10 @@ def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
                 for each in names:
                     if each.name in ("cached_property", "WeakKeyDictionary", "WeakSet"):
                         yield node.lineno, f"{each.name} needs what compiled objects have not"
+            case ast.MatchAs(pattern=ast.MatchOr(patterns=[*parts]), name=str(name)) if any(
+                isinstance(part, ast.MatchSingleton) for part in parts
+            ):
+                yield node.lineno, f"`{name}` is not bound where the None matches"
             case ast.Attribute(attr="_thread", value=ast.Name(id="self")):
                 yield node.lineno, "`_thread` is a word of C with its prefix"
 
