@@ -75,8 +75,8 @@ IMPURE_MODULES = AMBIENT_MODULES | frozenset(
 )
 SKIPPED_NAMES = frozenset(
     (
-        *(".git", ".venv", "node_modules", "dist", "test-results", "trice-data", "__pycache__"),
-        *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
+        *(".git", ".venv", "node_modules", "build", "dist", "test-results", "trice-data"),
+        *("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
     )
 )
 

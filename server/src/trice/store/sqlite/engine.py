@@ -164,7 +164,7 @@ class SqliteEngine:
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
         """See `engine.Engine.read`. What the server itself looks up always runs at once."""
-        if turn_key is SERVER or self._loop_reads.has_room():
+        if turn_key == SERVER or self._loop_reads.has_room():
             try:
                 return self.read_now(work)
             except ReadTooLong:
