@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "auth",
         "apps",
         "debug",
+        "system_rows",
         "database",
         "live",
         "rules",

@@ -23,7 +23,7 @@ def act(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
+            apps = await open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
             app, _ = await apps.create(title="test")
             try:
                 await scene(app.database, runtime)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from trice.auth.rows import find_row
 from trice.catalog.catalog import Catalog
 from trice.cel.evaluate import Program
 from trice.database import Change, Database, Look
@@ -22,6 +21,7 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.rules.judge import Caller, Judge
 from trice.rules.values import iso_text
 from trice.runtime import Runtime, new_uuid
+from trice.system_rows import find_row
 
 USERS: Final = "$users"
 
