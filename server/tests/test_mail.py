@@ -42,46 +42,40 @@ def connect(url: str) -> SmtpMail:
 
 
 @pytest.mark.rule("A62", "A63")
-def test_a_message_arrives_as_it_was_meant():
-    async def scene():
-        async with serve_mail() as server:
-            await connect(f"smtp://127.0.0.1:{server.port}").send(CODE)
-            ((sender, recipients, raw),) = server.arrived
-            assert (sender, recipients) == (OWN, ["ann@example.com"])
-            assert raw.isascii()
-            message = server.message()
-            assert message["Subject"] == CODE.subject
-            (sender,) = message["From"].addresses
-            assert (sender.display_name, sender.addr_spec) == ("Café & Co", OWN)
-            assert (message["To"], message["Reply-To"]) == ("ann@example.com", OWN)
-            assert message["Date"].datetime.timestamp() == 1_700_000_000
-            assert message["Message-ID"].endswith("@trice.example>")
-            assert message["Auto-Submitted"] == "auto-generated"
-            assert message.get_content_type() == "multipart/alternative"
-            plain, html = message.iter_parts()
-            assert plain.get_content_type() == "text/plain"
-            assert plain.get_content().replace("\r\n", "\n") == CODE.body_text
-            assert html.get_content_type() == "text/html"
-            assert html.get_content().strip() == CODE.body_html
-
-    asyncio.run(scene())
+async def test_a_message_arrives_as_it_was_meant():
+    async with serve_mail() as server:
+        await connect(f"smtp://127.0.0.1:{server.port}").send(CODE)
+        ((sender, recipients, raw),) = server.arrived
+        assert (sender, recipients) == (OWN, ["ann@example.com"])
+        assert raw.isascii()
+        message = server.message()
+        assert message["Subject"] == CODE.subject
+        (sender,) = message["From"].addresses
+        assert (sender.display_name, sender.addr_spec) == ("Café & Co", OWN)
+        assert (message["To"], message["Reply-To"]) == ("ann@example.com", OWN)
+        assert message["Date"].datetime.timestamp() == 1_700_000_000
+        assert message["Message-ID"].endswith("@trice.example>")
+        assert message["Auto-Submitted"] == "auto-generated"
+        assert message.get_content_type() == "multipart/alternative"
+        plain, html = message.iter_parts()
+        assert plain.get_content_type() == "text/plain"
+        assert plain.get_content().replace("\r\n", "\n") == CODE.body_text
+        assert html.get_content_type() == "text/html"
+        assert html.get_content().strip() == CODE.body_html
 
 
 @pytest.mark.rule("A63")
 @pytest.mark.parametrize("text", ["x\r\nBcc: eve@evil.example", "x\nBcc: e@evil.example\n\nbody"])
-def test_titles_and_subjects_cannot_add_headers(text):
-    async def scene():
-        async with serve_mail() as server:
-            hostile = Message("ann@example.com", text, text, "<p>x</p>", "x")
-            await connect(f"smtp://127.0.0.1:{server.port}").send(hostile)
-            ((_, recipients, _),) = server.arrived
-            message = server.message()
-            assert recipients == ["ann@example.com"]
-            assert "Bcc" not in message
-            assert message["Subject"].startswith("x Bcc: e")
-            assert message.get_content_type() == "multipart/alternative"
-
-    asyncio.run(scene())
+async def test_titles_and_subjects_cannot_add_headers(text):
+    async with serve_mail() as server:
+        hostile = Message("ann@example.com", text, text, "<p>x</p>", "x")
+        await connect(f"smtp://127.0.0.1:{server.port}").send(hostile)
+        ((_, recipients, _),) = server.arrived
+        message = server.message()
+        assert recipients == ["ann@example.com"]
+        assert "Bcc" not in message
+        assert message["Subject"].startswith("x Bcc: e")
+        assert message.get_content_type() == "multipart/alternative"
 
 
 PIECES = ["=?utf-8?q?", "=?utf-8?b?DQpCY2M6IGFAYi5jbw==", "=0d=0aBcc:_a@b.co", "?=", "=0A", "\r\n"]
@@ -126,92 +120,76 @@ def test_half_of_a_surrogate_pair_does_not_stop_an_e_mail():
         ({"refused_senders": {OWN}}, "email-send-failed"),
     ],
 )
-def test_what_the_mail_server_refuses(behaviour, code):
-    async def scene():
-        async with serve_mail() as server:
-            for name, value in behaviour.items():
-                setattr(server, name, value)
-            with pytest.raises(TriceError) as caught:
-                await connect(f"smtp://127.0.0.1:{server.port}").send(CODE)
-            assert caught.value.code == code
-            assert "secret-internal-host" not in caught.value.message
-            assert server.arrived == []
-            if code == "validation-failed":
-                assert caught.value.hint["data-type"] == "email"
-
-    asyncio.run(scene())
+async def test_what_the_mail_server_refuses(behaviour, code):
+    async with serve_mail() as server:
+        for name, value in behaviour.items():
+            setattr(server, name, value)
+        with pytest.raises(TriceError) as caught:
+            await connect(f"smtp://127.0.0.1:{server.port}").send(CODE)
+        assert caught.value.code == code
+        assert "secret-internal-host" not in caught.value.message
+        assert server.arrived == []
+        if code == "validation-failed":
+            assert caught.value.hint["data-type"] == "email"
 
 
 @pytest.mark.rule("A64")
-def test_nobody_at_the_mail_server_s_port():
-    async def scene():
-        async with serve_mail() as server:
-            port = server.port
-        with pytest.raises(Unavailable, match="could not be reached") as caught:
-            await connect(f"smtp://127.0.0.1:{port}").send(CODE)
-        assert caught.value.code == "email-send-failed"
-
-    asyncio.run(scene())
+async def test_nobody_at_the_mail_server_s_port():
+    async with serve_mail() as server:
+        port = server.port
+    with pytest.raises(Unavailable, match="could not be reached") as caught:
+        await connect(f"smtp://127.0.0.1:{port}").send(CODE)
+    assert caught.value.code == "email-send-failed"
 
 
 @pytest.mark.rule("A66")
-def test_custom_senders():
-    async def scene():
-        async with serve_mail() as server:
-            sending = connect(f"smtp://127.0.0.1:{server.port}")
-            for custom, sender in (
-                ("team@trice.example", "team@trice.example"),
-                ("refused@trice.example", OWN),
-                ("boss@bank.example", OWN),
-            ):
-                server.refused_senders = {"refused@trice.example"}
-                await sending.send(Message("a@b.co", "T", "s", "<p>b</p>", "b", sender=custom))
-                message = server.message()
-                assert server.arrived[-1][0] == sender
-                assert message["From"] == f"T <{sender}>"
-                is_refused = custom.startswith("refused")
-                assert message["Reply-To"] == (OWN if is_refused else custom)
-
-    asyncio.run(scene())
+async def test_custom_senders():
+    async with serve_mail() as server:
+        sending = connect(f"smtp://127.0.0.1:{server.port}")
+        for custom, sender in (
+            ("team@trice.example", "team@trice.example"),
+            ("refused@trice.example", OWN),
+            ("boss@bank.example", OWN),
+        ):
+            server.refused_senders = {"refused@trice.example"}
+            await sending.send(Message("a@b.co", "T", "s", "<p>b</p>", "b", sender=custom))
+            message = server.message()
+            assert server.arrived[-1][0] == sender
+            assert message["From"] == f"T <{sender}>"
+            is_refused = custom.startswith("refused")
+            assert message["Reply-To"] == (OWN if is_refused else custom)
 
 
 # --- encryption ---------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("A67")
-def test_a_password_is_never_sent_in_clear():
-    async def scene():
-        async with serve_mail(auth_require_tls=False) as server:
-            url = f"smtp://ann:p%40ss%2Fword@127.0.0.1:{server.port}"
-            with pytest.raises(Unavailable):
-                await connect(url).send(CODE)
-            assert server.logins == []
-            await connect(url + "?starttls=never").send(CODE)
-            assert server.logins == [(b"ann", b"p@ss/word")]
-            with pytest.raises(Unavailable):
-                await connect(url.replace("%40", "") + "?starttls=never").send(CODE)
-            assert len(server.arrived) == 1
-
-    asyncio.run(scene())
+async def test_a_password_is_never_sent_in_clear():
+    async with serve_mail(auth_require_tls=False) as server:
+        url = f"smtp://ann:p%40ss%2Fword@127.0.0.1:{server.port}"
+        with pytest.raises(Unavailable):
+            await connect(url).send(CODE)
+        assert server.logins == []
+        await connect(url + "?starttls=never").send(CODE)
+        assert server.logins == [(b"ann", b"p@ss/word")]
+        with pytest.raises(Unavailable):
+            await connect(url.replace("%40", "") + "?starttls=never").send(CODE)
+        assert len(server.arrived) == 1
 
 
 @pytest.mark.rule("A67")
-def test_encryption_when_offered_and_only_with_a_trusted_certificate(tmp_path, monkeypatch):
+async def test_encryption_when_offered_and_only_with_a_trusted_certificate(tmp_path, monkeypatch):
     tls, certificate = make_certificate(tmp_path)
-
-    async def scene():
-        async with serve_mail(tls) as server:
-            url = f"smtp://localhost:{server.port}"
-            with pytest.raises(Unavailable):
-                await connect(url).send(CODE)
-            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with serve_mail(tls) as server:
+        url = f"smtp://localhost:{server.port}"
+        with pytest.raises(Unavailable):
             await connect(url).send(CODE)
-            login = url.replace("//", "//ann:p%40ss%2Fword@")
-            await connect(login).send(CODE)
-            assert server.is_secure == [True, True]
-            assert server.logins == [(b"ann", b"p@ss/word")]
-
-    asyncio.run(scene())
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await connect(url).send(CODE)
+        login = url.replace("//", "//ann:p%40ss%2Fword@")
+        await connect(login).send(CODE)
+        assert server.is_secure == [True, True]
+        assert server.logins == [(b"ann", b"p@ss/word")]
 
 
 @pytest.mark.rule("A67")
@@ -269,21 +247,17 @@ def test_a_sender_is_a_plain_address(sender):
 
 
 @pytest.mark.rule("A69")
-def test_a_mail_server_that_never_answers(monkeypatch):
+async def test_a_mail_server_that_never_answers(monkeypatch):
     monkeypatch.setattr(auth_limits, "MAIL_TIMEOUT_MS", 50)
-
-    async def scene():
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            port = silent.getsockname()[1]
-            with pytest.raises(Unavailable, match="did not answer in time") as caught:
-                await connect(f"smtp://127.0.0.1:{port}").send(CODE)
-        assert caught.value.code == "email-send-failed"
-
-    asyncio.run(scene())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(Unavailable, match="did not answer in time") as caught:
+            await connect(f"smtp://127.0.0.1:{port}").send(CODE)
+    assert caught.value.code == "email-send-failed"
 
 
 @pytest.mark.rule("A69")
-def test_so_many_e_mails_wait_at_most(monkeypatch):
+async def test_so_many_e_mails_wait_at_most(monkeypatch):
     monkeypatch.setattr(auth_limits, "MAIL_WAITING_MAX", 3)
     monkeypatch.setattr(auth_limits, "MAIL_CONNECTIONS_MAX", 2)
     gate = asyncio.Event()
@@ -294,31 +268,28 @@ def test_so_many_e_mails_wait_at_most(monkeypatch):
             started.append(message)
             await gate.wait()
 
-    async def scene():
-        runtime = FakeRuntime()
-        sending = Held(
-            SmtpServer.parse("smtp://h"),
-            sender=OWN,
-            runtime=runtime,
-            background=Background(runtime),
-        )
-        tasks = [asyncio.ensure_future(sending.send(CODE)) for _ in range(3)]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert len(started) == 2
-        with pytest.raises(Unavailable, match="too many are waiting") as caught:
-            await sending.send(CODE)
-        assert caught.value.code == "email-send-failed"
-        gate.set()
-        await asyncio.gather(*tasks)
+    runtime = FakeRuntime()
+    sending = Held(
+        SmtpServer.parse("smtp://h"),
+        sender=OWN,
+        runtime=runtime,
+        background=Background(runtime),
+    )
+    tasks = [asyncio.ensure_future(sending.send(CODE)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(started) == 2
+    with pytest.raises(Unavailable, match="too many are waiting") as caught:
         await sending.send(CODE)
-        assert len(started) == 4
-
-    asyncio.run(scene())
+    assert caught.value.code == "email-send-failed"
+    gate.set()
+    await asyncio.gather(*tasks)
+    await sending.send(CODE)
+    assert len(started) == 4
 
 
 @pytest.mark.rule("A232")
-def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
+async def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
     monkeypatch.setattr(auth_limits, "MAIL_CONNECTIONS_EPHEMERAL_MAX", 1)
     monkeypatch.setattr(auth_limits, "MAIL_WAITING_EPHEMERAL_MAX", 3)
     gate = asyncio.Event()
@@ -330,29 +301,26 @@ def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
             if message.is_ephemeral:
                 await gate.wait()
 
-    async def scene():
-        runtime = FakeRuntime()
-        sending = Held(
-            SmtpServer.parse("smtp://h"),
-            sender=OWN,
-            runtime=runtime,
-            background=Background(runtime),
-        )
-        strange = replace(CODE, is_ephemeral=True)
-        tasks = [asyncio.ensure_future(sending.send(strange)) for _ in range(3)]
-        for _ in range(5):
-            await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="too many are waiting"):
-            await sending.send(strange)
-        for _ in range(20):
-            await sending.send(CODE)
-        assert started == [strange, *[CODE] * 20]
-        gate.set()
-        await asyncio.gather(*tasks)
+    runtime = FakeRuntime()
+    sending = Held(
+        SmtpServer.parse("smtp://h"),
+        sender=OWN,
+        runtime=runtime,
+        background=Background(runtime),
+    )
+    strange = replace(CODE, is_ephemeral=True)
+    tasks = [asyncio.ensure_future(sending.send(strange)) for _ in range(3)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="too many are waiting"):
         await sending.send(strange)
-        assert started.count(strange) == 4
-
-    asyncio.run(scene())
+    for _ in range(20):
+        await sending.send(CODE)
+    assert started == [strange, *[CODE] * 20]
+    gate.set()
+    await asyncio.gather(*tasks)
+    await sending.send(strange)
+    assert started.count(strange) == 4
 
 
 @pytest.mark.rule("A68")

@@ -22,11 +22,12 @@ from trice.catalog.system import system_attrs
 from trice.identity import ADMIN, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
+from trice.live.deltas import Deltas
 from trice.live.index.derive import read_set
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
-from trice.live.planner import Asked, Planner
+from trice.live.planner import Parsed, Planner, Prepared
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
@@ -43,9 +44,8 @@ from trice.rules.visible import RuledVisibility
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
-from trice.store.engine import Engine, Snapshot, Statements, WriteTx
+from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
 from trice.store.rows import Rows
-from trice.store.sqlite.log import load_last_tx
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
@@ -83,7 +83,8 @@ class Look:
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
         """Answer an InstaQL query as nested objects, as an admin sees it."""
         query = parse(source, self.catalog, is_admin=True)
-        return nested_result(run(plan(query, self.catalog), self._state), is_inferring=False)
+        made = plan(query, self.catalog, dialect=self._state.dialect)
+        return nested_result(run(made, self._state), is_inferring=False)
 
 
 class Change(Look):
@@ -200,18 +201,19 @@ class Database:
         self.rights.put(rules)
         self.live.judge_again()
 
-    def question(
+    def prepare(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
-    ) -> Question:
-        """What a live query is shared by; see `Planner.question`."""
-        return self._planner.question(
+    ) -> Prepared:
+        """Check what is asked, for `watch_now`; see `Planner.prepare`."""
+        return self._planner.prepare(
             source, self.catalog, identity=identity, shape=shape, is_long=is_long
         )
 
-    @property
-    def asked(self) -> Asked | None:
-        """What the latest `question` parsed, until it is run."""
-        return self._planner.asked
+    def question(
+        self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
+    ) -> Question:
+        """What a live query is shared by, for `watch` and `follow`; see `Planner.prepare`."""
+        return self.prepare(source, identity=identity, shape=shape, is_long=is_long).question
 
     async def query_nested(
         self, source: Any, *, identity: Identity, is_inferring: bool = False
@@ -262,7 +264,8 @@ class Database:
             catalog, spend = snapshot.catalog, snapshot.spend
             query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
             visibility = self.rights.visible_to(query, identity, snapshot)
-            tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
+            made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=spend)
+            tree = run(made, snapshot)
             return encode(tree)
         finally:
             self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
@@ -288,7 +291,7 @@ class Database:
     ) -> asyncio.Future[TxId]:
         """`transact`, taking its place in the order of transactions before this returns.
 
-        digest   of the steps, where whoever read them knows that they are long (`replay`)
+        digest   of the steps, where whoever read them knows that they are long (`digest`)
         """
         is_admin, turn_key = identity.is_admin, identity.turn_key
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
@@ -312,6 +315,11 @@ class Database:
             event_id=event_id,
             turn_key=turn_key,
         )
+
+    @staticmethod
+    def digest(tx_steps: Any) -> str:
+        """What tells long steps apart, for `submit`; made on the thread that read them."""
+        return digest_steps(tx_steps)
 
     async def transact_admin(
         self,
@@ -408,15 +416,15 @@ class Database:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
-    def watch_now(
-        self, question: Question, watcher: Watcher, asked: Asked | None = None
-    ) -> LiveQuery:
+    def watch_now(self, prepared: Prepared, watcher: Watcher) -> LiveQuery | None:
         """Watch a query whose first answer is short; see `Live.watch_now`.
 
-        asked   what `asked` was right after `question`, if others were computed since
+        returns   None when it takes too long for the loop: `watch` is for those
         """
-        self._planner.asked = asked or self._planner.asked
-        return self.live.watch_now(question, watcher)
+        try:
+            return self.live.watch_now(prepared.question, watcher, prepared.parsed)
+        except ReadTooLong:
+            return None
 
     def has_answer(self, question: Question) -> bool:
         """Whether `watch_now` need run nothing."""
@@ -425,6 +433,11 @@ class Database:
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query: its answer now, and a call of `watcher` after each change."""
         return await self.live.watch(question, watcher)
+
+    @property
+    def live_queries(self) -> int:
+        """How many different queries are watched."""
+        return len(self.live)
 
     def recall(self, live: LiveQuery) -> None:
         """Bring back an answer that was dropped to save memory; see `Live.recall`."""
@@ -437,6 +450,11 @@ class Database:
     def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
         """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
         return self.live.follow(question, watcher)
+
+    @property
+    def deltas(self) -> Deltas:
+        """What leads from answers that clients hold to the current ones."""
+        return self.live.deltas
 
     def forget_unwatched(self) -> None:
         """Free the encoded entities when no live query is left to show them."""
@@ -504,23 +522,28 @@ class Database:
         return work
 
     def _evaluate(
-        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | None
+        self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | Parsed | None
     ) -> Run:
         """One run of a live query, encoded. Off the loop it keeps away from the shared cache.
 
-        known   a plan of an earlier run that still holds: parsing and planning are skipped
+        known   a plan of an earlier run that still holds; or what the question was parsed to, which
+                is parsed again if that does not hold any more
         """
         began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        plan_known = known if isinstance(known, Plan) else None
+        parsed = known if isinstance(known, Parsed) else None
         try:
-            made, new_shape = known, None
+            made, new_shape = plan_known, None
             if made is None:
-                made, new_shape = self._planner.plan(snapshot, question, is_on_loop=is_on_loop)
+                made, new_shape = self._planner.plan(
+                    snapshot, question, parsed, is_on_loop=is_on_loop
+                )
             tree = run(made, snapshot)
             cache = self._cache if is_on_loop else EntityCache()
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
             self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
-        tx = load_last_tx(snapshot)
+        tx = snapshot.newest_tx()
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
             self._planner.keep(new_shape, lasting, rights=question.rights)
@@ -534,7 +557,7 @@ class Database:
             read_set(tree),
             kept,
             tx,
-            plan_tx=tx if known is None else snapshot.tx,
+            plan_tx=tx if plan_known is None else snapshot.tx,
             parts=encoded.parts,
             totals=None if kept is None else keep(kept, tx, encode),
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from support.asgi import Exchange
 from support.engines import open_apps
+from support.identity_provider import OAuthStage, with_provider
 from support.runtime import FakeRuntime
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
@@ -61,23 +62,49 @@ class Stage:
         return await self.start(method, target, body, headers).whole()
 
 
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Stage]:
+    """A stage with its app, until it is left."""
+    stage = Stage(settings)
+    await stage.prepare()
+    try:
+        yield stage
+    finally:
+        stage.hub.stop()
+        await stage.apps.close()
+
+
+OpenStage = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[..., None]:
-    """Run a test's coroutine on a stage of its own; keywords become settings."""
+def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
+    """Opens the stage of a test at a moment of its choice; keywords become settings."""
 
-    def run(scene: Scene, **settings: Any) -> None:
-        async def whole() -> None:
-            stage = Stage(Settings(data_dir=tmp_path, **settings))
-            await stage.prepare()
-            try:
-                await scene(stage)
-            finally:
-                stage.hub.stop()
-                await stage.apps.close()
+    def opened(**settings: Any) -> Awaitable[Stage]:
+        return exits.enter_async_context(running(Settings(data_dir=tmp_path, **settings)))
 
-        asyncio.run(whole())
+    return opened
 
-    return run
+
+@pytest.fixture
+async def stage(open_stage: OpenStage) -> Stage:
+    """The application with the settings that it has by itself."""
+    return await open_stage()
+
+
+@pytest.fixture
+def open_oauth(open_stage: OpenStage, exits: AsyncExitStack) -> Callable[..., Any]:
+    """Opens a stage with a sign-in provider: `client` as of `with_provider`, else settings."""
+
+    async def opened(*, client: dict[str, Any] | None = None, **settings: Any) -> OAuthStage:
+        stage = await open_stage(**settings)
+        return await exits.enter_async_context(with_provider(stage, client=client))
+
+    return opened
+
+
+@pytest.fixture
+async def oauth(open_oauth: Callable[..., Any]) -> OAuthStage:
+    """An app with the OAuth client "oidc", its provider, and a browser."""
+    return await open_oauth()

@@ -48,46 +48,39 @@ async def prepare(stage: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("is_inferring", [False, True])
-def test_an_answer_over_http_is_bounded(play: Any, path: str, who: Any, is_inferring: bool) -> None:
-    async def scene(stage: Any) -> None:
-        await prepare(stage)
-        for levels, status in ((1, 200), (8, 400)):
-            body = {"query": deep(levels), "inference?": is_inferring}
-            answer = await stage.ask("POST", path, body, stage.admin(**who))
-            assert answer.status == status, answer.json()
-        failure = answer.json()
-        assert failure["type"] == "parameter-limit-exceeded"
-        assert failure["hint"]["bytes-max"] == limits.RESULT_BYTES_MAX
-
-    play(scene)
-
-
-@pytest.mark.rule("Q130")
-def test_a_live_answer_as_a_tree_is_bounded(play: Any) -> None:
-    async def scene(stage: Any) -> None:
-        await prepare(stage)
-        target, query = "/admin/subscribe-query", {"query": deep(8)}
-        events = stage.start("POST", target, query, stage.admin(**{"as-guest": "true"}))
-        refused = await events.event(1)
-        assert (refused["op"], refused["type"]) == ("error", "parameter-limit-exceeded")
-        await events.hang_up()
-        events = stage.start("POST", target, {"query": deep(1)}, stage.admin())
-        answer = await events.event(1)
-        assert len(answer["result"]["todos"]) == len(IDS)
-        await events.hang_up()
-
-    play(scene)
+async def test_an_answer_over_http_is_bounded(
+    stage: Any, path: str, who: Any, is_inferring: bool
+) -> None:
+    await prepare(stage)
+    for levels, status in ((1, 200), (8, 400)):
+        body = {"query": deep(levels), "inference?": is_inferring}
+        answer = await stage.ask("POST", path, body, stage.admin(**who))
+        assert answer.status == status, answer.json()
+    failure = answer.json()
+    assert failure["type"] == "parameter-limit-exceeded"
+    assert failure["hint"]["bytes-max"] == limits.RESULT_BYTES_MAX
 
 
 @pytest.mark.rule("Q130")
-def test_a_flat_answer_has_each_entity_once_however_deep(play: Any) -> None:
-    async def scene(stage: Any) -> None:
-        await prepare(stage)
-        answer = await stage.ask(
-            "POST", "/runtime/framework/query", {"query": deep(8)}, {"app-id": stage.app_id}
-        )
-        assert answer.status == 200
-        (row,) = answer.json()["result"][0]["data"]["datalog-result"]["join-rows"]
-        assert len(row) == 2 * len(IDS) + 1
+async def test_a_live_answer_as_a_tree_is_bounded(stage: Any) -> None:
+    await prepare(stage)
+    target, query = "/admin/subscribe-query", {"query": deep(8)}
+    events = stage.start("POST", target, query, stage.admin(**{"as-guest": "true"}))
+    refused = await events.event(1)
+    assert (refused["op"], refused["type"]) == ("error", "parameter-limit-exceeded")
+    await events.hang_up()
+    events = stage.start("POST", target, {"query": deep(1)}, stage.admin())
+    answer = await events.event(1)
+    assert len(answer["result"]["todos"]) == len(IDS)
+    await events.hang_up()
 
-    play(scene)
+
+@pytest.mark.rule("Q130")
+async def test_a_flat_answer_has_each_entity_once_however_deep(stage: Any) -> None:
+    await prepare(stage)
+    answer = await stage.ask(
+        "POST", "/runtime/framework/query", {"query": deep(8)}, {"app-id": stage.app_id}
+    )
+    assert answer.status == 200
+    (row,) = answer.json()["result"][0]["data"]["datalog-result"]["join-rows"]
+    assert len(row) == 2 * len(IDS) + 1

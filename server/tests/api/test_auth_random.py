@@ -192,17 +192,14 @@ class History:
 
 @pytest.mark.rule("A6", "A7", "A8", "A22", "A41", "A42", "A43", "A47", "A76")
 @pytest.mark.parametrize("seed", range(8))
-def test_random_histories(play, monkeypatch, seed):
+async def test_random_histories(open_stage, monkeypatch, seed):
     plenty = RateLimit(10_000, 10_000, 1_000)
     for name in ("_SENDS", "_VERIFIES", "_SIGN_INS"):
         monkeypatch.setattr(f"trice.auth.throttle.{name}", plenty)
-
-    async def scene(stage):
-        ins = SignIns(stage)
-        await ins.use_app(settings={"code_expiry_minutes": EXPIRY_MINUTES})
-        history = History(ins, random.Random(seed))
-        for _ in range(STEPS):
-            await history.step()
-        await history.check_all()
-
-    play(scene)
+    stage = await open_stage()
+    ins = SignIns(stage)
+    await ins.use_app(settings={"code_expiry_minutes": EXPIRY_MINUTES})
+    history = History(ins, random.Random(seed))
+    for _ in range(STEPS):
+        await history.step()
+    await history.check_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.forged_tokens import RawRsa
-from support.identity_provider import SERVER, oauth_scene, parameters_of, rsa_key
+from support.identity_provider import SERVER, parameters_of, rsa_key
 from support.sign_in import UNKNOWN
 
 PUBLIC = {"client_id": "web"}
@@ -31,96 +31,80 @@ async def _other_app(stage):
 
 @pytest.mark.rule("A100", "A220")
 @pytest.mark.parametrize("public_url", ["https://API.example/", "https://api.example"])
-def test_the_public_url_is_where_providers_send_people(play, public_url):
-    async def scene(stage):
-        app_id = stage.http.app_id
-        headers = {"host": EVIL, "x-forwarded-proto": "http", "x-forwarded-host": EVIL}
-        path = f"/runtime/{app_id}/.well-known/openid-configuration"
-        found = (await stage.http.ask("GET", path, None, headers)).json()
-        assert found["token_endpoint"] == f"https://api.example/runtime/{app_id}/oauth/token"
-        start = stage.start_url().removeprefix(SERVER)
-        answer = await stage.http.ask("GET", start, None, headers)
-        asked = parameters_of(answer.headers["location"])
-        assert asked["redirect_uri"] == "https://api.example/runtime/oauth/callback"
-        assert "Secure" in answer.headers["set-cookie"]
-        assert EVIL not in str(answer.headers)
-
-    play(oauth_scene(scene), public_url=public_url)
+async def test_the_public_url_is_where_providers_send_people(open_oauth, public_url):
+    oauth = await open_oauth(public_url=public_url)
+    app_id = oauth.http.app_id
+    headers = {"host": EVIL, "x-forwarded-proto": "http", "x-forwarded-host": EVIL}
+    path = f"/runtime/{app_id}/.well-known/openid-configuration"
+    found = (await oauth.http.ask("GET", path, None, headers)).json()
+    assert found["token_endpoint"] == f"https://api.example/runtime/{app_id}/oauth/token"
+    start = oauth.start_url().removeprefix(SERVER)
+    answer = await oauth.http.ask("GET", start, None, headers)
+    asked = parameters_of(answer.headers["location"])
+    assert asked["redirect_uri"] == "https://api.example/runtime/oauth/callback"
+    assert "Secure" in answer.headers["set-cookie"]
+    assert EVIL not in str(answer.headers)
 
 
 @pytest.mark.rule("A100", "A220")
-def test_the_last_of_several_scheme_headers_is_the_proxys(play):
-    async def scene(stage):
-        path = f"/runtime/{stage.http.app_id}/.well-known/openid-configuration"
-        headers = {"host": "api.example", "x-forwarded-proto": "http, https"}
-        found = (await stage.http.ask("GET", path, None, headers)).json()
-        assert found["token_endpoint"].startswith("https://api.example/")
-
-    play(oauth_scene(scene), trusted_proxies=1)
+async def test_the_last_of_several_scheme_headers_is_the_proxys(open_oauth):
+    oauth = await open_oauth(trusted_proxies=1)
+    path = f"/runtime/{oauth.http.app_id}/.well-known/openid-configuration"
+    headers = {"host": "api.example", "x-forwarded-proto": "http, https"}
+    found = (await oauth.http.ask("GET", path, None, headers)).json()
+    assert found["token_endpoint"].startswith("https://api.example/")
 
 
 # --- other people's answers ---------------------------------------------------------------------
 
 
 @pytest.mark.rule("A105", "A221")
-def test_a_state_belongs_to_one_app(play):
-    async def scene(stage):
-        other = await _other_app(stage)
-        start = await stage.browser.get(stage.start_url())
-        state = parameters_of(start.headers["location"])["state"]
-        cookie = start.headers["set-cookie"].partition(";")[0]
-        path = f"/runtime/oauth/callback?code=x&state={other}{state[36:]}"
-        answer = await stage.http.ask("GET", path, None, {"cookie": cookie})
-        assert (answer.status, answer.json()["error"]) == (400, "Could not find OAuth request.")
-        # The sign-in itself goes on.
-        assert (await stage.browser.come_back(start)).status_code == 302
-
-    play(oauth_scene(scene))
+async def test_a_state_belongs_to_one_app(oauth):
+    other = await _other_app(oauth)
+    start = await oauth.browser.get(oauth.start_url())
+    state = parameters_of(start.headers["location"])["state"]
+    cookie = start.headers["set-cookie"].partition(";")[0]
+    path = f"/runtime/oauth/callback?code=x&state={other}{state[36:]}"
+    answer = await oauth.http.ask("GET", path, None, {"cookie": cookie})
+    assert (answer.status, answer.json()["error"]) == (400, "Could not find OAuth request.")
+    # The sign-in itself goes on.
+    assert (await oauth.browser.come_back(start)).status_code == 302
 
 
 @pytest.mark.rule("A105", "A221")
-def test_a_cookie_of_one_sign_in_does_not_finish_another(play):
-    async def scene(stage):
-        path = stage.start_url().removeprefix(SERVER)
-        first = await stage.http.ask("GET", path, None, {"host": "trice.example"})
-        second = await stage.http.ask("GET", path, None, {"host": "trice.example"})
-        state = parameters_of(second.headers["location"])["state"]
-        for cookie, error in (
-            (first.headers["set-cookie"], "Mismatch in OAuth request cookie."),
-            # Nobody tries cookies one after the other: the sign-in is over.
-            (second.headers["set-cookie"], "Could not find OAuth request."),
-        ):
-            path = f"/runtime/oauth/callback?code=x&state={state}"
-            headers = {"cookie": cookie.partition(";")[0]}
-            answer = await stage.http.ask("GET", path, None, headers)
-            assert (answer.status, answer.json()["error"]) == (400, error)
-
-    play(oauth_scene(scene))
+async def test_a_cookie_of_one_sign_in_does_not_finish_another(oauth):
+    path = oauth.start_url().removeprefix(SERVER)
+    first = await oauth.http.ask("GET", path, None, {"host": "trice.example"})
+    second = await oauth.http.ask("GET", path, None, {"host": "trice.example"})
+    state = parameters_of(second.headers["location"])["state"]
+    for cookie, error in (
+        (first.headers["set-cookie"], "Mismatch in OAuth request cookie."),
+        # Nobody tries cookies one after the other: the sign-in is over.
+        (second.headers["set-cookie"], "Could not find OAuth request."),
+    ):
+        path = f"/runtime/oauth/callback?code=x&state={state}"
+        headers = {"cookie": cookie.partition(";")[0]}
+        answer = await oauth.http.ask("GET", path, None, headers)
+        assert (answer.status, answer.json()["error"]) == (400, error)
 
 
 @pytest.mark.rule("A105", "A106")
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "x" * 5_000])
-def test_what_a_provider_says_is_no_page(play, text):
-    async def scene(stage):
-        path = "/runtime/oauth/callback"
-        body = f"error={text}".encode()
-        answer = await stage.http.ask("POST", path, body)
-        assert answer.headers["content-type"].startswith("application/json")
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert len(answer.body) < 4_000
-
-    play(oauth_scene(scene))
+async def test_what_a_provider_says_is_no_page(oauth, text):
+    path = "/runtime/oauth/callback"
+    body = f"error={text}".encode()
+    answer = await oauth.http.ask("POST", path, body)
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert len(answer.body) < 4_000
 
 
 @pytest.mark.rule("A108", "A124")
-def test_an_answer_made_for_another_client_does_not_sign_in(play):
-    async def scene(stage):
-        stage.idp.person = {"aud": "another-client"}
-        returned = await stage.sign_in()
-        assert returned["error"] == "The id_token was generated for the wrong OAuth client."
-        assert "code" not in returned
-
-    play(oauth_scene(scene))
+async def test_an_answer_made_for_another_client_does_not_sign_in(oauth):
+    oauth.idp.person = {"aud": "another-client"}
+    returned = await oauth.sign_in()
+    assert returned["error"] == "The id_token was generated for the wrong OAuth client."
+    assert "code" not in returned
 
 
 # --- tokens -------------------------------------------------------------------------------------
@@ -133,58 +117,45 @@ def _forged(stage, **header):
 
 @pytest.mark.rule("A121", "A222")
 @pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c", "kid"])
-def test_a_token_does_not_choose_its_key(play, name):
-    async def scene(stage):
-        mine = rsa_key("mine")
-        value = {
-            "jku": f"{stage.idp.base}/mine",
-            "x5u": f"{stage.idp.base}/mine",
-            "jwk": mine.as_dict(private=False),
-            "x5c": ["MII"],
-            "kid": "../../mine",
-        }[name]
-        stage.idp.faults["/mine"] = (200, {"keys": [mine.as_dict(private=False)]}, {})
-        answer = await stage.send_id_token(_forged(stage, **{"kid": "r1", name: value}))
-        assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
-        assert "/mine" not in stage.idp.hits
-
-    play(oauth_scene(scene))
+async def test_a_token_does_not_choose_its_key(oauth, name):
+    mine = rsa_key("mine")
+    value = {
+        "jku": f"{oauth.idp.base}/mine",
+        "x5u": f"{oauth.idp.base}/mine",
+        "jwk": mine.as_dict(private=False),
+        "x5c": ["MII"],
+        "kid": "../../mine",
+    }[name]
+    oauth.idp.faults["/mine"] = (200, {"keys": [mine.as_dict(private=False)]}, {})
+    answer = await oauth.send_id_token(_forged(oauth, **{"kid": "r1", name: value}))
+    assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
+    assert "/mine" not in oauth.idp.hits
 
 
 @pytest.mark.rule("A222")
 @pytest.mark.parametrize("kid", ["' OR 1=1 --", "/dev/null", "\x00", {"a": 1}, ["r1"], 5, None])
-def test_a_kid_is_a_name_and_nothing_else(play, kid):
-    async def scene(stage):
-        answer = await stage.send_id_token(_forged(stage, kid=kid))
-        assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
-
-    play(oauth_scene(scene))
+async def test_a_kid_is_a_name_and_nothing_else(oauth, kid):
+    answer = await oauth.send_id_token(_forged(oauth, kid=kid))
+    assert (answer.status, answer.json()["type"]) == (400, "validation-failed")
 
 
 @pytest.mark.rule("A124", "A222")
-def test_a_token_for_another_app_of_the_provider_signs_nobody_in(play):
+async def test_a_token_for_another_app_of_the_provider_signs_nobody_in(open_oauth):
     """What makes this an attack: any app that people sign in to holds such tokens of theirs."""
-
-    async def scene(stage):
-        answer = await stage.send_id_token(stage.idp.id_token(aud="evil-app"))
-        assert answer.json()["hint"]["data-type"] == "id_token"
-        assert await stage.rows("$users") == []
-
-    play(oauth_scene(scene, client=PUBLIC))
+    oauth = await open_oauth(client=PUBLIC)
+    answer = await oauth.send_id_token(oauth.idp.id_token(aud="evil-app"))
+    assert answer.json()["hint"]["data-type"] == "id_token"
+    assert await oauth.rows("$users") == []
 
 
 @pytest.mark.rule("A122", "A222")
-def test_a_nonce_holds_a_token_to_its_page(play):
+async def test_a_nonce_holds_a_token_to_its_page(oauth):
     """A stolen token is worth nothing without the nonce that only the page knows."""
-
-    async def scene(stage):
-        token = stage.idp.id_token(nonce="n-1")
-        for nonce in (None, "", "n-2"):
-            answer = await stage.send_id_token(token, nonce=nonce)
-            assert answer.status == 400
-        assert (await stage.send_id_token(token, nonce="n-1")).status == 200
-
-    play(oauth_scene(scene))
+    token = oauth.idp.id_token(nonce="n-1")
+    for nonce in (None, "", "n-2"):
+        answer = await oauth.send_id_token(token, nonce=nonce)
+        assert answer.status == 400
+    assert (await oauth.send_id_token(token, nonce="n-1")).status == 200
 
 
 @pytest.mark.rule("A98", "A222")
@@ -200,14 +171,11 @@ def test_a_nonce_holds_a_token_to_its_page(play):
         {"issuer": ""},
     ],
 )
-def test_a_broken_provider_is_no_bug_of_ours(play, document):
-    async def scene(stage):
-        stage.idp.discovery = document
-        answer = await stage.send_id_token(stage.idp.id_token())
-        assert answer.status in (200, 400), answer.body
-        assert answer.json().get("type") != "unknown"
-
-    play(oauth_scene(scene))
+async def test_a_broken_provider_is_no_bug_of_ours(oauth, document):
+    oauth.idp.discovery = document
+    answer = await oauth.send_id_token(oauth.idp.id_token())
+    assert answer.status in (200, 400), answer.body
+    assert answer.json().get("type") != "unknown"
 
 
 @pytest.mark.rule("A103", "A223")
@@ -245,56 +213,44 @@ def test_a_broken_provider_is_no_bug_of_ours(play, document):
         "site.example/in",
     ],
 )
-def test_people_are_sent_to_nobody_elses_page(play, uri):
-    async def scene(stage):
-        answer = await stage.browser.get(stage.start_url(redirect_uri=uri))
-        assert answer.status_code == 400, answer.headers
-        assert "location" not in answer.headers
-        assert "set-cookie" not in answer.headers
-        assert answer.json()["type"] in ("validation-failed", "param-malformed")
-
-    play(oauth_scene(scene))
+async def test_people_are_sent_to_nobody_elses_page(oauth, uri):
+    answer = await oauth.browser.get(oauth.start_url(redirect_uri=uri))
+    assert answer.status_code == 400, answer.headers
+    assert "location" not in answer.headers
+    assert "set-cookie" not in answer.headers
+    assert answer.json()["type"] in ("validation-failed", "param-malformed")
 
 
 @pytest.mark.rule("A106", "A223")
 @pytest.mark.parametrize("state", ['"><script>alert(1)</script>', "a&code=forged", "a\r\nb: c"])
-def test_an_apps_own_state_stays_one_parameter(play, state):
-    async def scene(stage):
-        returned = await stage.sign_in(state=state)
-        assert returned["state"] == state
-        assert len(returned["code"]) == len(UNKNOWN)
-        assert set(returned) == {"state", "code", "_instant_oauth_redirect"}
-
-    play(oauth_scene(scene))
+async def test_an_apps_own_state_stays_one_parameter(oauth, state):
+    returned = await oauth.sign_in(state=state)
+    assert returned["state"] == state
+    assert len(returned["code"]) == len(UNKNOWN)
+    assert set(returned) == {"state", "code", "_instant_oauth_redirect"}
 
 
 @pytest.mark.rule("A106", "A223")
-def test_the_page_that_opens_a_native_app_quotes_its_address(play):
-    async def scene(stage):
-        origin = {"service": "custom-scheme", "params": ["myapp://"]}
-        await stage.manage("POST", "authorized_redirect_origins", origin)
-        for uri in ("myapp://in/'onclick=x", "myapp://in?a=';alert(1)//"):
-            start = await stage.browser.get(
-                stage.start_url(redirect_uri=uri, state='"><img src=x onerror=alert(1)>')
-            )
-            page = await stage.browser.come_back(start)
-            assert page.status_code == 200
-            assert "<img" not in page.text
-            assert "'onclick" not in page.text and "';alert" not in page.text
-            assert page.headers["content-security-policy"].startswith("default-src 'none'")
-
-    play(oauth_scene(scene))
+async def test_the_page_that_opens_a_native_app_quotes_its_address(oauth):
+    origin = {"service": "custom-scheme", "params": ["myapp://"]}
+    await oauth.manage("POST", "authorized_redirect_origins", origin)
+    for uri in ("myapp://in/'onclick=x", "myapp://in?a=';alert(1)//"):
+        start = await oauth.browser.get(
+            oauth.start_url(redirect_uri=uri, state='"><img src=x onerror=alert(1)>')
+        )
+        page = await oauth.browser.come_back(start)
+        assert page.status_code == 200
+        assert "<img" not in page.text
+        assert "'onclick" not in page.text and "';alert" not in page.text
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 @pytest.mark.rule("A112", "A221")
-def test_a_stolen_code_is_worth_nothing_without_the_verifier(play):
-    async def scene(stage):
-        challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
-        returned = await stage.sign_in(code_challenge=challenge, code_challenge_method="S256")
-        for verifier in (None, challenge, "x"):
-            more = {} if verifier is None else {"code_verifier": verifier}
-            answer = await stage.exchange(returned["code"], **more)
-            assert answer.status == 400
-        assert await stage.rows("$users") == []
-
-    play(oauth_scene(scene))
+async def test_a_stolen_code_is_worth_nothing_without_the_verifier(oauth):
+    challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
+    returned = await oauth.sign_in(code_challenge=challenge, code_challenge_method="S256")
+    for verifier in (None, challenge, "x"):
+        more = {} if verifier is None else {"code_verifier": verifier}
+        answer = await oauth.exchange(returned["code"], **more)
+        assert answer.status == 400
+    assert await oauth.rows("$users") == []

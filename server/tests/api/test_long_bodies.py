@@ -61,173 +61,150 @@ def steps(text=LONG):
         "/dash/apps/{app}/authorized_redirect_origins",
     ],
 )
-def test_what_would_become_too_much_is_refused_undecoded(play, monkeypatch, path):
-    async def scene(stage):
-        noted = []
-        loads = SimpleNamespace(
-            loads=lambda raw: noted.append(len(raw)) or orjson.loads(raw),
-            JSONDecodeError=orjson.JSONDecodeError,
-        )
-        monkeypatch.setattr(bodies, "orjson", loads)
-        body = b'{"query":[%b[]]}' % (b"[]," * (limits.MESSAGE_WEIGHT_MAX // 4))
-        told = await stage.ask("POST", path.format(app=stage.app_id), body, stage.admin())
+async def test_what_would_become_too_much_is_refused_undecoded(stage, monkeypatch, path):
+    noted = []
+    loads = SimpleNamespace(
+        loads=lambda raw: noted.append(len(raw)) or orjson.loads(raw),
+        JSONDecodeError=orjson.JSONDecodeError,
+    )
+    monkeypatch.setattr(bodies, "orjson", loads)
+    body = b'{"query":[%b[]]}' % (b"[]," * (limits.MESSAGE_WEIGHT_MAX // 4))
+    told = await stage.ask("POST", path.format(app=stage.app_id), body, stage.admin())
+    assert (told.status, told.json()["type"]) == (413, "message-too-big")
+    assert noted == []
+    assert not stage.hub.long_messages._under_way
+
+
+@pytest.mark.rule("H84")
+async def test_long_bodies_are_read_on_the_thread_and_short_ones_on_the_loop(stage, monkeypatch):
+    gate, parsed = Gate(monkeypatch), []
+    expand = database.expand_admin_steps
+
+    def noted(*arguments, **options):
+        parsed.append(threading.current_thread() is threading.main_thread())
+        return expand(*arguments, **options)
+
+    monkeypatch.setattr(database, "expand_admin_steps", noted)
+    long = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    await gate.is_reading()
+    short = await stage.ask("POST", "/admin/transact", steps("short"), stage.admin())
+    assert short.status == 200
+    gate.is_open.set()
+    assert (await long.whole()).status == 200
+    assert gate.reads == [(True, "trice-messages_0"), (False, "MainThread")]
+    assert parsed == [True, False]
+    assert not stage.hub.long_messages._under_way
+
+
+@pytest.mark.rule("H84")
+async def test_queries_may_become_less(stage):
+    values = [n % 10 for n in range(limits.QUERY_WEIGHT_MAX)]
+    query = {"todos": {"$": {"where": {"title": {"$in": values}}}}}
+    for path in ("/admin/query", "/runtime/framework/query", "/admin/subscribe-query"):
+        told = await stage.ask("POST", path, {"query": query}, stage.admin())
         assert (told.status, told.json()["type"]) == (413, "message-too-big")
-        assert noted == []
-        assert not stage.hub.long_messages._under_way
-
-    play(scene)
-
-
-@pytest.mark.rule("H84")
-def test_long_bodies_are_read_on_the_thread_and_short_ones_on_the_loop(play, monkeypatch):
-    async def scene(stage):
-        gate, parsed = Gate(monkeypatch), []
-        expand = database.expand_admin_steps
-
-        def noted(*arguments, **options):
-            parsed.append(threading.current_thread() is threading.main_thread())
-            return expand(*arguments, **options)
-
-        monkeypatch.setattr(database, "expand_admin_steps", noted)
-        long = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        await gate.is_reading()
-        short = await stage.ask("POST", "/admin/transact", steps("short"), stage.admin())
-        assert short.status == 200
-        gate.is_open.set()
-        assert (await long.whole()).status == 200
-        assert gate.reads == [(True, "trice-messages_0"), (False, "MainThread")]
-        assert parsed == [True, False]
-        assert not stage.hub.long_messages._under_way
-
-    play(scene)
-
-
-@pytest.mark.rule("H84")
-def test_queries_may_become_less(play):
-    async def scene(stage):
-        values = [n % 10 for n in range(limits.QUERY_WEIGHT_MAX)]
-        query = {"todos": {"$": {"where": {"title": {"$in": values}}}}}
-        for path in ("/admin/query", "/runtime/framework/query", "/admin/subscribe-query"):
-            told = await stage.ask("POST", path, {"query": query}, stage.admin())
-            assert (told.status, told.json()["type"]) == (413, "message-too-big")
-
-    play(scene)
 
 
 @pytest.mark.rule("H85")
-def test_what_waits_to_be_read_is_bounded(play, monkeypatch):
+async def test_what_waits_to_be_read_is_bounded(open_stage, monkeypatch):
     size = len(orjson.dumps(steps()))
     monkeypatch.setattr(limits, "LONG_MESSAGES_BYTES_OF_NETWORK_MAX", 3 * size)
-
-    async def scene(stage):
-        gate = Gate(monkeypatch)
-        waiting = [stage.start("POST", "/admin/transact", steps(), stage.admin()) for _ in range(3)]
-        await gate.is_reading()
-        more = await stage.ask("POST", "/admin/transact", steps(), stage.admin())
-        assert (more.status, more.json()["type"]) == (503, "overloaded")
-        assert (await stage.ask("POST", "/admin/transact", steps("s"), stage.admin())).status == 200
-        gate.is_open.set()
-        assert [(await one.whole()).status for one in waiting] == [200, 200, 200]
-        more = await stage.ask("POST", "/admin/transact", steps(), stage.admin())
-        assert more.status == 200
-        assert stage.hub.long_messages._waiting._used == {}
-
-    play(scene)
+    stage = await open_stage()
+    gate = Gate(monkeypatch)
+    waiting = [stage.start("POST", "/admin/transact", steps(), stage.admin()) for _ in range(3)]
+    await gate.is_reading()
+    more = await stage.ask("POST", "/admin/transact", steps(), stage.admin())
+    assert (more.status, more.json()["type"]) == (503, "overloaded")
+    assert (await stage.ask("POST", "/admin/transact", steps("s"), stage.admin())).status == 200
+    gate.is_open.set()
+    assert [(await one.whole()).status for one in waiting] == [200, 200, 200]
+    more = await stage.ask("POST", "/admin/transact", steps(), stage.admin())
+    assert more.status == 200
+    assert stage.hub.long_messages._waiting._used == {}
 
 
 @pytest.mark.rule("H86")
 @pytest.mark.parametrize("is_being_read", [True, False])
-def test_a_request_that_is_cut_off_leaves_its_turn_to_the_next(play, monkeypatch, is_being_read):
-    async def scene(stage):
-        gate = Gate(monkeypatch)
-        first = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        await gate.is_reading()
-        second = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        third = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        while stage.hub.long_messages._waiting.used("all") < 3 * len(LONG):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        cut, kept = (first, second) if is_being_read else (second, first)
-        cut._task.cancel()
-        gate.is_open.set()
-        assert (await kept.whole()).status == 200
-        assert (await third.whole()).status == 200
-        assert (await cut.whole()).status == 503
-        assert not stage.hub.long_messages._under_way
-        assert stage.hub.long_messages._waiting._used == {}
-
-    play(scene)
+async def test_a_request_that_is_cut_off_leaves_its_turn_to_the_next(
+    stage, monkeypatch, is_being_read
+):
+    gate = Gate(monkeypatch)
+    first = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    await gate.is_reading()
+    second = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    third = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    while stage.hub.long_messages._waiting.used("all") < 3 * len(LONG):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    cut, kept = (first, second) if is_being_read else (second, first)
+    cut._task.cancel()
+    gate.is_open.set()
+    assert (await kept.whole()).status == 200
+    assert (await third.whole()).status == 200
+    assert (await cut.whole()).status == 503
+    assert not stage.hub.long_messages._under_way
+    assert stage.hub.long_messages._waiting._used == {}
 
 
 @pytest.mark.rule("H86")
-def test_a_result_that_comes_in_the_turn_of_the_cut_harms_nobody(play, monkeypatch):
+async def test_a_result_that_comes_in_the_turn_of_the_cut_harms_nobody(stage, monkeypatch):
     """The future is cancelled at once, whoever waits for it hears of that later."""
+    gate, failures = Gate(monkeypatch), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told))
+    first = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    await gate.is_reading()
+    messages = stage.hub.long_messages
+    second = stage.start("POST", "/admin/transact", steps(), stage.admin())
+    while messages._waiting.used("all") < 2 * len(LONG):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    end = messages._end
 
-    async def scene(stage):
-        gate, failures = Gate(monkeypatch), []
-        asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told))
-        first = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        await gate.is_reading()
-        messages = stage.hub.long_messages
-        second = stage.start("POST", "/admin/transact", steps(), stage.admin())
-        while messages._waiting.used("all") < 2 * len(LONG):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        end = messages._end
+    def cut_then_end(turn, done, began_ms):
+        if first._task is not None and not first._task.done():
+            first._task.cancel()
+        end(turn, done, began_ms)
 
-        def cut_then_end(turn, done, began_ms):
-            if first._task is not None and not first._task.done():
-                first._task.cancel()
-            end(turn, done, began_ms)
-
-        monkeypatch.setattr(messages, "_end", cut_then_end)
-        gate.is_open.set()
-        assert (await second.whole()).status == 200
-        assert (await first.whole()).status == 503
-        assert failures == []
-
-    play(scene)
+    monkeypatch.setattr(messages, "_end", cut_then_end)
+    gate.is_open.set()
+    assert (await second.whole()).status == 200
+    assert (await first.whole()).status == 503
+    assert failures == []
 
 
 @pytest.mark.rule("H84")
-def test_an_event_stream_keeps_no_turn_and_no_body(play, monkeypatch):
-    async def scene(stage):
-        requests = []
-        check = bodies.check_json_type
+async def test_an_event_stream_keeps_no_turn_and_no_body(stage, monkeypatch):
+    requests = []
+    check = bodies.check_json_type
 
-        def noted(request, **options):
-            requests.append(request)
-            check(request, **options)
+    def noted(request, **options):
+        requests.append(request)
+        check(request, **options)
 
-        monkeypatch.setattr(bodies, "check_json_type", noted)
-        query = {"todos": {"$": {"where": {"title": LONG}}}}
-        streams = [
-            stage.start("POST", "/admin/subscribe-query", {"query": query}, stage.admin())
-            for _ in range(limits.LONG_MESSAGES_OF_NETWORK_MAX + 1)
-        ]
-        for stream in streams:
-            assert (await stream.event(1))["op"] == "add-query-ok"
-        assert not stage.hub.long_messages._under_way
-        assert len(requests) == len(streams)
-        assert not any(hasattr(request, "_body") for request in requests)
-        for stream in streams:
-            await stream.hang_up()
-
-    play(scene)
+    monkeypatch.setattr(bodies, "check_json_type", noted)
+    query = {"todos": {"$": {"where": {"title": LONG}}}}
+    streams = [
+        stage.start("POST", "/admin/subscribe-query", {"query": query}, stage.admin())
+        for _ in range(limits.LONG_MESSAGES_OF_NETWORK_MAX + 1)
+    ]
+    for stream in streams:
+        assert (await stream.event(1))["op"] == "add-query-ok"
+    assert not stage.hub.long_messages._under_way
+    assert len(requests) == len(streams)
+    assert not any(hasattr(request, "_body") for request in requests)
+    for stream in streams:
+        await stream.hang_up()
 
 
 @pytest.mark.rule("H87")
-def test_a_schema_is_planned_beside_the_loop(play, monkeypatch):
-    async def scene(stage):
-        threads = []
-        plan = database.plan_schema
+async def test_a_schema_is_planned_beside_the_loop(stage, monkeypatch):
+    threads = []
+    plan = database.plan_schema
 
-        def noted(*arguments):
-            threads.append(threading.current_thread())
-            return plan(*arguments)
+    def noted(*arguments):
+        threads.append(threading.current_thread())
+        return plan(*arguments)
 
-        monkeypatch.setattr(database, "plan_schema", noted)
-        body = {"title": "t", "schema": {"entities": {"todos": {"attrs": {}}}}}
-        assert (await stage.ask("POST", "/dash/apps/ephemeral", body)).status == 200
-        assert len(threads) == 1
-        assert threads[0] is not threading.main_thread()
-
-    play(scene)
+    monkeypatch.setattr(database, "plan_schema", noted)
+    body = {"title": "t", "schema": {"entities": {"todos": {"attrs": {}}}}}
+    assert (await stage.ask("POST", "/dash/apps/ephemeral", body)).status == 200
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()

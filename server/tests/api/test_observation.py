@@ -40,82 +40,68 @@ async def scrape(stage):
 
 
 @pytest.mark.rule("H48")
-def test_every_answer_has_a_trace_id(play):
-    async def scene(stage):
-        origin = {"origin": "https://a.example"}
-        fine = await stage.ask("GET", "/health", None, origin)
-        wrong = await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin(**origin))
-        assert fine.headers["x-trace-id"] != wrong.headers["x-trace-id"]
-        assert wrong.headers["x-trace-id"] == wrong.json()["trace-id"]
-        for answer in (fine, wrong):
-            assert answer.headers["access-control-expose-headers"] == "x-trace-id"
-
-    play(scene)
+async def test_every_answer_has_a_trace_id(stage):
+    origin = {"origin": "https://a.example"}
+    fine = await stage.ask("GET", "/health", None, origin)
+    wrong = await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin(**origin))
+    assert fine.headers["x-trace-id"] != wrong.headers["x-trace-id"]
+    assert wrong.headers["x-trace-id"] == wrong.json()["trace-id"]
+    for answer in (fine, wrong):
+        assert answer.headers["access-control-expose-headers"] == "x-trace-id"
 
 
 @pytest.mark.rule("H49")
-def test_requests_are_logged_without_what_they_name(play, caplog):
+async def test_requests_are_logged_without_what_they_name(open_stage, caplog):
     caplog.set_level(logging.INFO, "trice.request")
-
-    async def scene(stage):
-        await stage.ask("GET", f"/dash/apps/{stage.app_id}/auth?token=secret", None, stage.admin())
-        await stage.ask("GET", "/some\nwhere/else", None, {})
-        answer = await stage.ask("POST", "/admin/query", {"query": {"todos": {}}}, stage.admin())
-        lines = [r.getMessage() for r in caplog.records if r.name == "trice.request"]
-        assert len(lines) == 3
-        assert "path=/dash/apps/{app_id}/auth status=" in lines[0]
-        assert "path=/{path} status=404" in lines[1]
-        expected = f"method=POST path=/admin/query status=200 ms=0.0 bytes={len(answer.body)}"
-        assert lines[2] == f"request {expected} trace={answer.headers['x-trace-id']}"
-        for line in lines:
-            assert stage.app_id not in line
-            assert "secret" not in line
-            assert "\n" not in line
-
-    play(scene, has_request_log=True)
+    stage = await open_stage(has_request_log=True)
+    await stage.ask("GET", f"/dash/apps/{stage.app_id}/auth?token=secret", None, stage.admin())
+    await stage.ask("GET", "/some\nwhere/else", None, {})
+    answer = await stage.ask("POST", "/admin/query", {"query": {"todos": {}}}, stage.admin())
+    lines = [r.getMessage() for r in caplog.records if r.name == "trice.request"]
+    assert len(lines) == 3
+    assert "path=/dash/apps/{app_id}/auth status=" in lines[0]
+    assert "path=/{path} status=404" in lines[1]
+    expected = f"method=POST path=/admin/query status=200 ms=0.0 bytes={len(answer.body)}"
+    assert lines[2] == f"request {expected} trace={answer.headers['x-trace-id']}"
+    for line in lines:
+        assert stage.app_id not in line
+        assert "secret" not in line
+        assert "\n" not in line
 
 
 @pytest.mark.rule("H49")
-def test_requests_are_not_logged_unless_asked_for(play, caplog):
+async def test_requests_are_not_logged_unless_asked_for(stage, caplog):
     caplog.set_level(logging.INFO, "trice")
-
-    async def scene(stage):
-        await stage.ask("GET", "/health")
-        assert [r for r in caplog.records if r.name == "trice.request"] == []
-
-    play(scene)
+    await stage.ask("GET", "/health")
+    assert [r for r in caplog.records if r.name == "trice.request"] == []
 
 
 # --- load -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("H53")
-def test_load_is_told_here_and_to_who_shows_the_token(play):
-    async def scene(stage):
-        told = (await stage.ask("GET", "/health/load")).json()
-        assert (told["status"], told["apps-open"], told["sessions"]) == ("ok", 1, 0)
-        assert told["memory-bytes"] > 10_000_000
-        assert 0 < told["descriptors"] < told["descriptors-max"]
-        assert set(told["loop-lag-ms"]) == {"p50", "p99", "max"}
-        stranger = await stage.ask("GET", "/health/load", None, PROXIED)
-        assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
-        shown = await stage.ask("GET", "/health/load", None, PROXIED | SHOWN)
-        assert shown.status == 200
-
-    play(scene, metrics_token=TOKEN, trusted_proxies=1)
+async def test_load_is_told_here_and_to_who_shows_the_token(open_stage):
+    stage = await open_stage(metrics_token=TOKEN, trusted_proxies=1)
+    told = (await stage.ask("GET", "/health/load")).json()
+    assert (told["status"], told["apps-open"], told["sessions"]) == ("ok", 1, 0)
+    assert told["memory-bytes"] > 10_000_000
+    assert 0 < told["descriptors"] < told["descriptors-max"]
+    assert set(told["loop-lag-ms"]) == {"p50", "p99", "max"}
+    stranger = await stage.ask("GET", "/health/load", None, PROXIED)
+    assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
+    shown = await stage.ask("GET", "/health/load", None, PROXIED | SHOWN)
+    assert shown.status == 200
 
 
 @pytest.mark.rule("H90")
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "forwarded", "Via", "x-real-ip"])
-def test_a_proxy_nobody_told_of_is_not_this_machine(play, header):
-    async def scene(stage):
-        assert (await stage.ask("GET", "/health/load")).status == 200
-        stranger = await stage.ask("GET", "/health/load", None, {header: "198.51.100.7"})
-        assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
-        shown = await stage.ask("GET", "/health/load", None, SHOWN | {header: "198.51.100.7"})
-        assert shown.status == 200
-
-    play(scene, metrics_token=TOKEN)
+async def test_a_proxy_nobody_told_of_is_not_this_machine(open_stage, header):
+    stage = await open_stage(metrics_token=TOKEN)
+    assert (await stage.ask("GET", "/health/load")).status == 200
+    stranger = await stage.ask("GET", "/health/load", None, {header: "198.51.100.7"})
+    assert (stranger.status, stranger.json()["type"]) == (404, "route-not-found")
+    shown = await stage.ask("GET", "/health/load", None, SHOWN | {header: "198.51.100.7"})
+    assert shown.status == 200
 
 
 @pytest.mark.rule("H53")
@@ -144,49 +130,44 @@ def test_a_stall_counts_for_all_who_would_have_come_in_it():
 
 
 @pytest.mark.rule("H54")
-def test_the_lag_is_measured():
-    async def whole():
-        runtime = FakeRuntime()
-        load = Load(runtime)
-        background = Background(runtime)
-        load.start(background)
-        await asyncio.sleep(0)
-        runtime.advance(30)  # as if something else had held the loop
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        await background.stop()
-        assert max(load.lag.recent_ms) == 30
-
-    asyncio.run(whole())
-
-
-@pytest.mark.rule("H103")
-def test_background_work_is_told_of(play):
-    async def scene(stage):
-        background = stage.asgi.state.background
-
-        def broken(late_ms: float) -> None:
-            raise OSError("busy")
-
-        background.every("sweep", 10 * limits.BACKGROUND_WAIT_MS_MAX, broken, is_due_now=True)
-        await asyncio.sleep(0)
-        told = (await stage.ask("GET", "/health/load")).json()
-        assert told["background-failing"] == ["sweep"]
-        page = (await stage.ask("GET", "/metrics", None, SHOWN)).body.decode()
-        await background.stop()
-        for line in (
-            'trice_background_runs_total{work="sweep"}',
-            'trice_background_failures_total{work="sweep"}',
-            'trice_background_running{work="sweep"} 0.0',
-            'trice_background_waiting{work="sweep"} 0.0',
-            'trice_background_last_seconds{work="sweep"} 0.0',
-        ):
-            assert f"\n{line}" in page
-
-    play(scene, metrics_token=TOKEN)
+async def test_the_lag_is_measured():
+    runtime = FakeRuntime()
+    load = Load(runtime)
+    background = Background(runtime)
+    load.start(background)
+    await asyncio.sleep(0)
+    runtime.advance(30)  # as if something else had held the loop
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await background.stop()
+    assert max(load.lag.recent_ms) == 30
 
 
 # --- metrics --------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("H103")
+async def test_background_work_is_told_of(open_stage):
+    stage = await open_stage(metrics_token=TOKEN)
+    background = stage.asgi.state.background
+
+    def broken(late_ms: float) -> None:
+        raise OSError("busy")
+
+    background.every("sweep", 10 * limits.BACKGROUND_WAIT_MS_MAX, broken, is_due_now=True)
+    await asyncio.sleep(0)
+    told = (await stage.ask("GET", "/health/load")).json()
+    assert told["background-failing"] == ["sweep"]
+    page = (await stage.ask("GET", "/metrics", None, SHOWN)).body.decode()
+    await background.stop()
+    for line in (
+        'trice_background_runs_total{work="sweep"}',
+        'trice_background_failures_total{work="sweep"}',
+        'trice_background_running{work="sweep"} 0.0',
+        'trice_background_waiting{work="sweep"} 0.0',
+        'trice_background_last_seconds{work="sweep"} 0.0',
+    ):
+        assert f"\n{line}" in page
 
 
 @pytest.mark.rule("H50")
@@ -195,14 +176,12 @@ def test_background_work_is_told_of(play):
     "headers",
     [{}, {"authorization": "Bearer 0123456789abcdeX"}, {"authorization": "Bearer "}, PROXIED],
 )
-def test_metrics_are_for_who_shows_the_token(play, token, headers):
-    async def scene(stage):
-        answer = await stage.ask("GET", "/metrics", None, headers)
-        unknown = await stage.ask("GET", "/metricks", None, headers)
-        assert (answer.status, answer.json()["type"]) == (404, "route-not-found")
-        assert answer.json()["message"] == unknown.json()["message"]
-
-    play(scene, metrics_token=token)
+async def test_metrics_are_for_who_shows_the_token(open_stage, token, headers):
+    stage = await open_stage(metrics_token=token)
+    answer = await stage.ask("GET", "/metrics", None, headers)
+    unknown = await stage.ask("GET", "/metricks", None, headers)
+    assert (answer.status, answer.json()["type"]) == (404, "route-not-found")
+    assert answer.json()["message"] == unknown.json()["message"]
 
 
 @pytest.mark.rule("H50")
@@ -214,57 +193,50 @@ def test_a_weak_token_is_refused_and_not_repeated(token):
 
 
 @pytest.mark.rule("H51")
-def test_metrics_tell_what_was_done(play):
-    async def scene(stage):
-        step = ["update", "todos", stage.app_id, {"a": 1}]
-        for _ in range(3):
-            await stage.ask("POST", "/admin/transact", {"steps": [step]}, stage.admin())
-        await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin())
-        found = await scrape(stage)
-        assert found["trice_writes_total", "commits"] == 3
-        assert found["trice_http_requests_total", "2xx"] == 3
-        assert found["trice_http_requests_total", "4xx"] == 1
-        assert found["trice_sessions",] == 0
-        assert found["trice_app_commits", stage.app_id] == 3
-        for name in ("transactions", "long_reads", "news", "first_answers"):
-            assert found["trice_waiting", name] == 0
-        for name in ("patched", "rerun_node", "rerun_query", "rerun_on_thread"):
-            assert ("trice_queries_total", name) in found
-        assert ("trice_refreshes_total", "silent") in found
-        assert found["trice_loop_lag_seconds_count",] == 0
-
-    play(scene, metrics_token=TOKEN)
+async def test_metrics_tell_what_was_done(open_stage):
+    stage = await open_stage(metrics_token=TOKEN)
+    step = ["update", "todos", stage.app_id, {"a": 1}]
+    for _ in range(3):
+        await stage.ask("POST", "/admin/transact", {"steps": [step]}, stage.admin())
+    await stage.ask("POST", "/admin/query", {"query": 7}, stage.admin())
+    found = await scrape(stage)
+    assert found["trice_writes_total", "commits"] == 3
+    assert found["trice_http_requests_total", "2xx"] == 3
+    assert found["trice_http_requests_total", "4xx"] == 1
+    assert found["trice_sessions",] == 0
+    assert found["trice_app_commits", stage.app_id] == 3
+    for name in ("transactions", "long_reads", "news", "first_answers"):
+        assert found["trice_waiting", name] == 0
+    for name in ("patched", "rerun_node", "rerun_query", "rerun_on_thread"):
+        assert ("trice_queries_total", name) in found
+    assert ("trice_refreshes_total", "silent") in found
+    assert found["trice_loop_lag_seconds_count",] == 0
 
 
 @pytest.mark.rule("H51")
-def test_totals_outlive_the_apps_they_are_of(play, monkeypatch):
-    async def scene(stage):
-        step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
-        await stage.ask("POST", "/admin/transact", step, stage.admin())
-        await stage.apps.delete(stage.app_id)
-        found = await scrape(stage)
-        assert found["trice_writes_total", "commits"] == 1
-        assert ("trice_app_commits", stage.app_id) not in found
-
-    play(scene, metrics_token=TOKEN)
+async def test_totals_outlive_the_apps_they_are_of(open_stage, monkeypatch):
+    stage = await open_stage(metrics_token=TOKEN)
+    step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
+    await stage.ask("POST", "/admin/transact", step, stage.admin())
+    await stage.apps.delete(stage.app_id)
+    found = await scrape(stage)
+    assert found["trice_writes_total", "commits"] == 1
+    assert ("trice_app_commits", stage.app_id) not in found
 
 
 @pytest.mark.rule("H52")
-def test_few_apps_are_named(play, monkeypatch):
+async def test_few_apps_are_named(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "METRICS_APPS_MAX", 2)
-
-    async def scene(stage):
-        for _ in range(4):
-            app, _ = await stage.apps.create(title="x", is_open=True)
-            stage.apps.give_back(app)
-        step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
-        await stage.ask("POST", "/admin/transact", step, stage.admin())
-        found = await scrape(stage)
-        named = [labels for name, *labels in found if name == "trice_app_commits"]
-        assert len(named) == 2
-        assert [stage.app_id] in named
-
-    play(scene, metrics_token=TOKEN)
+    stage = await open_stage(metrics_token=TOKEN)
+    for _ in range(4):
+        app, _ = await stage.apps.create(title="x", is_open=True)
+        stage.apps.give_back(app)
+    step = {"steps": [["update", "todos", stage.app_id, {"a": 1}]]}
+    await stage.ask("POST", "/admin/transact", step, stage.admin())
+    found = await scrape(stage)
+    named = [labels for name, *labels in found if name == "trice_app_commits"]
+    assert len(named) == 2
+    assert [stage.app_id] in named
 
 
 @pytest.mark.rule("H57")
@@ -297,35 +269,32 @@ SECRET = "hidden-value"
 
 
 @pytest.mark.rule("H55")
-def test_slow_work_is_logged_with_its_cost_and_without_values(play, caplog):
-    async def scene(stage):
-        database = (await stage.apps.lend(stage.app_id)).database
-        database._slow_log = SlowLog(Slow(), slow_ms=300)
-        steps = [
-            ["update", "todos", stage.app_id, {"title": SECRET}],
-            ["update", "owner", stage.app_id, {"name": SECRET}],
-            ["link", "todos", stage.app_id, {"owner": stage.app_id}],
-        ]
-        await database.transact_admin(steps, identity=ADMIN)
-        query = {"todos": {"$": {"where": {"title": SECRET}}, "owner": {}}}
-        await database.query_nested(query, identity=ADMIN)
-        rules = {"todos": {"allow": {"$default": "size(data.title.lowerAscii()) > 1"}}}
-        await stage.apps.set_rules(stage.app_id, rules)
-        await database.query_nested({"todos": {}}, identity=GUEST)
-        with pytest.raises(InvalidInput):
-            await database.query_nested({"todos": {"$": {"nope": SECRET}}}, identity=ADMIN)
-        write, read, ruled, failed = lines(caplog)
-        app = f"slow app={stage.app_id}"
-        assert write == f"{app} kind=transaction ms=300.0 rows=2 links=1 failed=False rule-steps=0"
-        assert read.startswith(f"{app} kind=query ms=300.0 read='todos=1 todos.owner=1' plan='")
-        assert read.partition("plan='")[2].startswith("todos: ")
-        assert " | owner: SEARCH " in read
-        assert int(ruled.rpartition("rule-steps=")[2]) > 0
-        assert failed == f"{app} kind=query ms=300.0 failed=True"
-        assert SECRET not in "".join((write, read, ruled, failed))
-        stage.apps.give_back(await stage.apps.lend(stage.app_id))
-
-    play(scene)
+async def test_slow_work_is_logged_with_its_cost_and_without_values(stage, caplog):
+    database = (await stage.apps.lend(stage.app_id)).database
+    database._slow_log = SlowLog(Slow(), slow_ms=300)
+    steps = [
+        ["update", "todos", stage.app_id, {"title": SECRET}],
+        ["update", "owner", stage.app_id, {"name": SECRET}],
+        ["link", "todos", stage.app_id, {"owner": stage.app_id}],
+    ]
+    await database.transact_admin(steps, identity=ADMIN)
+    query = {"todos": {"$": {"where": {"title": SECRET}}, "owner": {}}}
+    await database.query_nested(query, identity=ADMIN)
+    rules = {"todos": {"allow": {"$default": "size(data.title.lowerAscii()) > 1"}}}
+    await stage.apps.set_rules(stage.app_id, rules)
+    await database.query_nested({"todos": {}}, identity=GUEST)
+    with pytest.raises(InvalidInput):
+        await database.query_nested({"todos": {"$": {"nope": SECRET}}}, identity=ADMIN)
+    write, read, ruled, failed = lines(caplog)
+    app = f"slow app={stage.app_id}"
+    assert write == f"{app} kind=transaction ms=300.0 rows=2 links=1 failed=False rule-steps=0"
+    assert read.startswith(f"{app} kind=query ms=300.0 read='todos=1 todos.owner=1' plan='")
+    assert read.partition("plan='")[2].startswith("todos: ")
+    assert " | owner: SEARCH " in read
+    assert int(ruled.rpartition("rule-steps=")[2]) > 0
+    assert failed == f"{app} kind=query ms=300.0 failed=True"
+    assert SECRET not in "".join((write, read, ruled, failed))
+    stage.apps.give_back(await stage.apps.lend(stage.app_id))
 
 
 @pytest.mark.rule("H55")

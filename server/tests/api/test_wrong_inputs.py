@@ -218,47 +218,41 @@ async def refused(stage, path, body, headers, story):
 
 @pytest.mark.rule("H63")
 @pytest.mark.parametrize("path", sorted(BODIES))
-def test_wrong_bodies_are_refused_in_words_of_json(play, path):
-    async def scene(stage):
-        count = 0
-        target = path.replace("{app_id}", stage.app_id)
-        good = {**GOOD, "app-id": stage.app_id, "app_id": stage.app_id}
-        for key in BODIES[path]:
-            others = b"".join(
-                b",%b:%b" % (orjson.dumps(name), orjson.dumps(good[name]))
-                for name in {*BODIES[path], "machine_id"} - {key}
-                if name in good
-            )
-            headers = stage.admin(**{"as-guest": "1"} if "perms_check" in path else {})
-            for value in WRONG:
-                body = b"{%b:%b%b}" % (orjson.dumps(key), value, others)
-                count += await refused(stage, target, body, headers, (path, key, value[:60]))
-        assert count > 5
-
-    play(scene)
+async def test_wrong_bodies_are_refused_in_words_of_json(stage, path):
+    count = 0
+    target = path.replace("{app_id}", stage.app_id)
+    good = {**GOOD, "app-id": stage.app_id, "app_id": stage.app_id}
+    for key in BODIES[path]:
+        others = b"".join(
+            b",%b:%b" % (orjson.dumps(name), orjson.dumps(good[name]))
+            for name in {*BODIES[path], "machine_id"} - {key}
+            if name in good
+        )
+        headers = stage.admin(**{"as-guest": "1"} if "perms_check" in path else {})
+        for value in WRONG:
+            body = b"{%b:%b%b}" % (orjson.dumps(key), value, others)
+            count += await refused(stage, target, body, headers, (path, key, value[:60]))
+    assert count > 5
 
 
 @pytest.mark.rule("H63")
-def test_what_is_no_json_object_is_refused_by_every_route(play):
-    async def scene(stage):
-        routes = {
-            route.path
-            for module in (
-                *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
-                debug,
-            )
-            for route in module.ROUTES
-            if "POST" in (route.methods or ())
-        } - {"/runtime/oauth/callback"}
-        routes |= {"/admin/query", "/admin/transact", "/admin/subscribe-query", "/runtime/sse"}
-        for path in sorted(routes):
-            target = path.replace("{app_id}", stage.app_id).replace("{id}", ENTITY)
-            for body in NO_JSON:
-                headers = stage.admin(**{"as-guest": "1"} if "perms_check" in path else {})
-                story = (path, body[:60])
-                assert await refused(stage, target, body, headers, story) == 1, story
-
-    play(scene)
+async def test_what_is_no_json_object_is_refused_by_every_route(stage):
+    routes = {
+        route.path
+        for module in (
+            *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
+            debug,
+        )
+        for route in module.ROUTES
+        if "POST" in (route.methods or ())
+    } - {"/runtime/oauth/callback"}
+    routes |= {"/admin/query", "/admin/transact", "/admin/subscribe-query", "/runtime/sse"}
+    for path in sorted(routes):
+        target = path.replace("{app_id}", stage.app_id).replace("{id}", ENTITY)
+        for body in NO_JSON:
+            headers = stage.admin(**{"as-guest": "1"} if "perms_check" in path else {})
+            story = (path, body[:60])
+            assert await refused(stage, target, body, headers, story) == 1, story
 
 
 async def prepared(stage):
@@ -275,48 +269,42 @@ async def prepared(stage):
     ("path", "key", "forms"),
     [("/admin/query", "query", QUERIES), ("/admin/transact", "steps", STEPS)],
 )
-def test_wrong_queries_and_steps_are_refused_in_words_of_json(play, path, key, forms):
-    async def scene(stage):
-        await prepared(stage)
-        count = 0
-        for form in forms:
-            for value in WRONG:
-                body = b'{"%b":%b}' % (key.encode(), form.encode() % value)
-                count += await refused(stage, path, body, stage.admin(), (form, value[:60]))
-        assert count > len(forms) * len(WRONG) / 2
-
-    play(scene)
+async def test_wrong_queries_and_steps_are_refused_in_words_of_json(stage, path, key, forms):
+    await prepared(stage)
+    count = 0
+    for form in forms:
+        for value in WRONG:
+            body = b'{"%b":%b}' % (key.encode(), form.encode() % value)
+            count += await refused(stage, path, body, stage.admin(), (form, value[:60]))
+    assert count > len(forms) * len(WRONG) / 2
 
 
 @pytest.mark.rule("H63")
-def test_wrong_messages_are_refused_in_words_of_json(play):
-    async def scene(stage):
-        await prepared(stage)
-        events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
-        first = await events.event(0)
-        place = {
-            "machine_id": first["machine-id"],
-            "session_id": first["session-id"],
-            "sse_token": first["sse-token"],
-        }
+async def test_wrong_messages_are_refused_in_words_of_json(stage):
+    await prepared(stage)
+    events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
+    first = await events.event(0)
+    place = {
+        "machine_id": first["machine-id"],
+        "session_id": first["session-id"],
+        "sse_token": first["sse-token"],
+    }
 
-        async def send(raw):
-            body = orjson.dumps(place)[:-1] + b',"messages":[%b]}' % raw
-            answer = await stage.ask("POST", f"/runtime/sse?app_id={stage.app_id}", body)
-            assert answer.json() == {}
+    async def send(raw):
+        body = orjson.dumps(place)[:-1] + b',"messages":[%b]}' % raw
+        answer = await stage.ask("POST", f"/runtime/sse?app_id={stage.app_id}", body)
+        assert answer.json() == {}
 
-        await send(orjson.dumps({"op": "init", "app-id": stage.app_id}))
-        seen, errors = 2, 0
-        assert (await events.event(1))["op"] == "init-ok"
-        for form in MESSAGES:
-            for value in WRONG:
-                await send(form.encode() % value)
-                answer = await events.event(seen)
-                seen = len(events.events())
-                if answer["op"] == "error":
-                    check_error(answer, (form, value[:60], answer))
-                    errors += 1
-        assert errors > len(MESSAGES) * len(WRONG) / 2
-        await events.hang_up()
-
-    play(scene)
+    await send(orjson.dumps({"op": "init", "app-id": stage.app_id}))
+    seen, errors = 2, 0
+    assert (await events.event(1))["op"] == "init-ok"
+    for form in MESSAGES:
+        for value in WRONG:
+            await send(form.encode() % value)
+            answer = await events.event(seen)
+            seen = len(events.events())
+            if answer["op"] == "error":
+                check_error(answer, (form, value[:60], answer))
+                errors += 1
+    assert errors > len(MESSAGES) * len(WRONG) / 2
+    await events.hang_up()

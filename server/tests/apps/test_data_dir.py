@@ -19,8 +19,8 @@ from support.engines import open_apps
 from trice.apps.settings import Settings
 from trice.errors import Unavailable
 from trice.identity import ADMIN
-from trice.store.sqlite.connection import FORMAT
 from trice.store.sqlite.data_dir import claim_data_dir
+from trice.store.sqlite.migrations import FORMAT
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 STEPS = [["update", "todos", T1, {"title": "a"}]]

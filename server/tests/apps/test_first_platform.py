@@ -108,7 +108,7 @@ def test_an_old_list_is_taken_over(tmp_path, monkeypatch):
 
     run(tmp_path, scene)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("apps", "platform.db", "platform-1.db.backup")
+        *("apps", "platform.db", "platform.db.v1.bak")
     }
     run(tmp_path, scene)
 
@@ -141,7 +141,7 @@ def test_an_old_list_with_its_last_writes_in_the_log(tmp_path):
     path.write_bytes(killed[0])
     (tmp_path / "platform.db-wal").write_bytes(killed[1])
     assert run(tmp_path, rows)[3].title == "later"
-    backup = apsw.Connection(str(tmp_path / "platform-1.db.backup"))
+    backup = apsw.Connection(str(tmp_path / "platform.db.v1.bak"))
     found = backup.execute("SELECT title FROM apps WHERE id = ?", (app_id(4),)).fetchall()
     backup.close()
     assert found == [("later",)], "the backup has them too"
@@ -168,7 +168,7 @@ def test_the_backup_is_its_owners(tmp_path):
         run(tmp_path, rows)
     finally:
         os.umask(previous)
-    backup = tmp_path / "platform-1.db.backup"
+    backup = tmp_path / "platform.db.v1.bak"
     assert oct(backup.stat().st_mode & 0o777) == "0o600"
 
 
@@ -215,7 +215,7 @@ def test_whatever_ends_the_process_the_old_list_is_in_its_place(tmp_path, monkey
             run(tmp_path, rows)
     assert (tmp_path / "platform.db").read_bytes() == old
     assert len(run(tmp_path, rows)) == 34
-    assert (tmp_path / "platform-1.db.backup").read_bytes() == old
+    assert (tmp_path / "platform.db.v1.bak").read_bytes() == old
     assert len(run(tmp_path, rows)) == 34
 
 

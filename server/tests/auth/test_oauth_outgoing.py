@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import orjson
 import pytest
@@ -19,34 +17,50 @@ from trice.auth.oauth.outgoing import Outgoing, is_public
 from trice.errors import PermissionDenied, Unavailable
 
 
-def run(
-    scene: Callable[..., Coroutine[Any, Any, None]],
-    *,
-    allows_private_hosts: bool = True,
-    addresses: list[str] | None = None,
-) -> None:
-    """Play a scene with a provider on loopback; host names resolve to `addresses`."""
+@pytest.fixture
+def runtime():
+    return FakeRuntime()
 
-    async def whole() -> None:
-        runtime = FakeRuntime()
-        idp = IdentityProvider(runtime.now_ms)
-        await idp.open()
-        asked: list[tuple[str, int]] = []
 
-        async def resolve(host: str, port: int) -> list[str]:
-            asked.append((host, port))
-            if addresses == []:
-                raise OSError("no such host")
-            return addresses or ["127.0.0.1"]
+@pytest.fixture
+async def idp(runtime):
+    """A provider on loopback."""
+    opened = IdentityProvider(runtime.now_ms)
+    await opened.open()
+    yield opened
+    await opened.close()
 
-        outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
-        try:
-            await scene(outgoing.of("app"), idp, runtime, asked)
-        finally:
-            await outgoing.close()
-            await idp.close()
 
-    asyncio.run(whole())
+@pytest.fixture
+def addresses():
+    """What each host name resolves to; none: no such host."""
+    return ["127.0.0.1"]
+
+
+@pytest.fixture
+def asked():
+    """Each look-up of a name, with its port."""
+    return []
+
+
+@pytest.fixture
+def allows_private_hosts():
+    return True
+
+
+@pytest.fixture
+async def outgoing(idp, addresses, asked, allows_private_hosts):
+    """The requests of one app."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        if not addresses:
+            raise OSError("no such host")
+        return addresses
+
+    opened = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
+    yield opened.of("app")
+    await opened.close()
 
 
 async def fails(outgoing, url, message):
@@ -88,157 +102,127 @@ def test_which_addresses_are_public(address, public):
 
 
 @pytest.mark.rule("A94")
+@pytest.mark.parametrize("allows_private_hosts", [False])
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1"]])
-def test_private_addresses_are_not_asked(addresses):
-    async def scene(outgoing, idp, runtime, asked):
-        await fails(outgoing, f"https://id.example:{idp.base[-5:]}/", "not on the public internet")
-        await fails(outgoing, "https://127.0.0.1/", "not on the public internet")
-        assert idp.hits == {}
-
-    run(scene, allows_private_hosts=False, addresses=addresses)
+async def test_private_addresses_are_not_asked(outgoing, idp):
+    await fails(outgoing, f"https://id.example:{idp.base[-5:]}/", "not on the public internet")
+    await fails(outgoing, "https://127.0.0.1/", "not on the public internet")
+    assert idp.hits == {}
 
 
 @pytest.mark.rule("A94")
 @pytest.mark.parametrize(
     "url", ["http://id.example/", "ftp://id.example/", "file:///etc/passwd", "", "//x"]
 )
-def test_https_only(url):
-    async def scene(outgoing, idp, runtime, asked):
-        await fails(outgoing, url, "address that is not")
-        assert asked == []
-
-    run(scene, allows_private_hosts=False)
+@pytest.mark.parametrize("allows_private_hosts", [False])
+async def test_https_only(outgoing, asked, url):
+    await fails(outgoing, url, "address that is not")
+    assert asked == []
 
 
 @pytest.mark.rule("A95")
-def test_the_address_looked_up_is_the_one_asked():
-    async def scene(outgoing, idp, runtime, asked):
-        port = int(idp.base.rpartition(":")[2])
-        answer = await outgoing.get(f"http://id.example:{port}/jwks?x=1", token="t")
-        assert answer.is_ok
-        assert asked == [("id.example", port)]
-        [(path, fields, headers)] = idp.seen
-        assert (path, fields) == ("/jwks", {"x": "1"})
-        assert headers["host"] == f"id.example:{port}"
-        assert headers["authorization"] == "Bearer t"
-
-    run(scene)
+async def test_the_address_looked_up_is_the_one_asked(outgoing, idp, asked):
+    port = int(idp.base.rpartition(":")[2])
+    answer = await outgoing.get(f"http://id.example:{port}/jwks?x=1", token="t")
+    assert answer.is_ok
+    assert asked == [("id.example", port)]
+    [(path, fields, headers)] = idp.seen
+    assert (path, fields) == ("/jwks", {"x": "1"})
+    assert headers["host"] == f"id.example:{port}"
+    assert headers["authorization"] == "Bearer t"
 
 
 @pytest.mark.rule("A95")
-def test_hosts_that_are_not_there():
-    async def scene(outgoing, idp, runtime, asked):
-        await fails(outgoing, "https://id.example/", "host is unknown")
+@pytest.mark.parametrize("addresses", [[]])
+async def test_a_host_without_an_address(outgoing):
+    await fails(outgoing, "https://id.example/", "host is unknown")
 
-    run(scene, addresses=[])
 
-    async def closed(outgoing, idp, runtime, asked):
-        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        server.close()
-        await server.wait_closed()
-        await fails(outgoing, f"http://id.example:{port}/", "cannot be reached")
-
-    run(closed)
+@pytest.mark.rule("A95")
+async def test_a_host_that_does_not_listen(outgoing):
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    await fails(outgoing, f"http://id.example:{port}/", "cannot be reached")
 
 
 @pytest.mark.rule("A96")
-def test_redirects_stay_on_the_host():
-    async def scene(outgoing, idp, runtime, asked):
-        idp.faults["/a"] = (302, b"", {"location": "/jwks"})
-        assert "keys" in (await outgoing.get(f"{idp.base}/a")).body
-        for location in ("http://other.example/", "https://127.0.0.1/", "http://127.0.0.1:1/"):
-            idp.faults["/a"] = (302, b"", {"location": location})
-            await fails(outgoing, f"{idp.base}/a", "redirected to another host")
-        idp.faults["/a"] = (302, b"", {"location": "file:///etc/passwd"})
-        await fails(outgoing, f"{idp.base}/a", "not a valid https URL")
-        idp.faults["/a"] = (302, b"", {"location": "/a"})
-        idp.hits.clear()
-        await fails(outgoing, f"{idp.base}/a", "redirected too often")
-        assert idp.hits["/a"] == auth_limits.OUTGOING_REDIRECTS_MAX + 1
-
-    run(scene)
+async def test_redirects_stay_on_the_host(outgoing, idp):
+    idp.faults["/a"] = (302, b"", {"location": "/jwks"})
+    assert "keys" in (await outgoing.get(f"{idp.base}/a")).body
+    for location in ("http://other.example/", "https://127.0.0.1/", "http://127.0.0.1:1/"):
+        idp.faults["/a"] = (302, b"", {"location": location})
+        await fails(outgoing, f"{idp.base}/a", "redirected to another host")
+    idp.faults["/a"] = (302, b"", {"location": "file:///etc/passwd"})
+    await fails(outgoing, f"{idp.base}/a", "not a valid https URL")
+    idp.faults["/a"] = (302, b"", {"location": "/a"})
+    idp.hits.clear()
+    await fails(outgoing, f"{idp.base}/a", "redirected too often")
+    assert idp.hits["/a"] == auth_limits.OUTGOING_REDIRECTS_MAX + 1
 
 
 @pytest.mark.rule("A96")
-def test_a_secret_is_never_sent_on():
-    async def scene(outgoing, idp, runtime, asked):
-        idp.faults["/token"] = (307, b"", {"location": "/elsewhere"})
-        answer = await outgoing.post(f"{idp.base}/token", {"client_secret": "x"})
-        assert not answer.is_ok
-        assert "/elsewhere" not in idp.hits
-
-    run(scene)
+async def test_a_secret_is_never_sent_on(outgoing, idp):
+    idp.faults["/token"] = (307, b"", {"location": "/elsewhere"})
+    answer = await outgoing.post(f"{idp.base}/token", {"client_secret": "x"})
+    assert not answer.is_ok
+    assert "/elsewhere" not in idp.hits
 
 
 @pytest.mark.rule("A97")
-def test_answers_are_bounded():
-    async def scene(outgoing, idp, runtime, asked):
-        idp.faults["/a"] = (200, b"x" * (auth_limits.OUTGOING_BYTES_MAX + 1), {})
-        await fails(outgoing, f"{idp.base}/a", "too large")
-        idp.faults["/a"] = (200, b"x", {"content-encoding": "gzip"})
-        await fails(outgoing, f"{idp.base}/a", "compressed")
-        for body in (b"<html>", b"7", b'"x"', b"", b"[" * 5000):
-            idp.faults["/a"] = (200, body, {})
-            assert (await outgoing.get(f"{idp.base}/a")).body == {}
-
-    run(scene)
+async def test_answers_are_bounded(outgoing, idp):
+    idp.faults["/a"] = (200, b"x" * (auth_limits.OUTGOING_BYTES_MAX + 1), {})
+    await fails(outgoing, f"{idp.base}/a", "too large")
+    idp.faults["/a"] = (200, b"x", {"content-encoding": "gzip"})
+    await fails(outgoing, f"{idp.base}/a", "compressed")
+    for body in (b"<html>", b"7", b'"x"', b"", b"[" * 5000):
+        idp.faults["/a"] = (200, body, {})
+        assert (await outgoing.get(f"{idp.base}/a")).body == {}
 
 
 @pytest.mark.rule("A97")
-def test_waiting_is_bounded(monkeypatch):
-    async def scene(outgoing, idp, runtime, asked):
-        await outgoing.get(f"{idp.base}/jwks")
-        monkeypatch.setattr(auth_limits, "OUTGOING_TIMEOUT_MS", 1)
-        idp.gate = asyncio.Event()
-        await fails(outgoing, f"{idp.base}/jwks", "did not answer in time|cannot be reached")
-        idp.gate.set()
-
-    run(scene)
+async def test_waiting_is_bounded(outgoing, idp, monkeypatch):
+    await outgoing.get(f"{idp.base}/jwks")
+    monkeypatch.setattr(auth_limits, "OUTGOING_TIMEOUT_MS", 1)
+    idp.gate = asyncio.Event()
+    await fails(outgoing, f"{idp.base}/jwks", "did not answer in time|cannot be reached")
+    idp.gate.set()
 
 
 @pytest.mark.rule("A97")
-def test_requests_at_once_are_bounded(monkeypatch):
-    async def scene(outgoing, idp, runtime, asked):
-        monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_MAX", 2)
-        idp.gate = asyncio.Event()
-        calls = [asyncio.create_task(outgoing.get(f"{idp.base}/jwks")) for _ in range(3)]
-        with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
-            await calls[2]
-        idp.gate.set()
-        assert all(answer.is_ok for answer in await asyncio.gather(*calls[:2]))
-
-    run(scene)
+async def test_requests_at_once_are_bounded(outgoing, idp, monkeypatch):
+    monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_MAX", 2)
+    idp.gate = asyncio.Event()
+    calls = [asyncio.create_task(outgoing.get(f"{idp.base}/jwks")) for _ in range(3)]
+    with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
+        await calls[2]
+    idp.gate.set()
+    assert all(answer.is_ok for answer in await asyncio.gather(*calls[:2]))
 
 
 @pytest.mark.rule("A98")
-def test_documents_are_read_once_an_hour():
-    async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(runtime)
-        url = f"{idp.base}/jwks"
-        found = await asyncio.gather(*(documents.keys(url, outgoing) for _ in range(5)))
-        assert idp.hits["/jwks"] == 1
-        assert all(each is found[0] for each in found)
-        runtime.advance(auth_limits.PROVIDER_DOCUMENT_MS - 1)
-        await documents.keys(url, outgoing)
-        assert idp.hits["/jwks"] == 1
-        runtime.advance(1)
-        await documents.keys(url, outgoing)
-        assert idp.hits["/jwks"] == 2
-
-    run(scene)
+async def test_documents_are_read_once_an_hour(outgoing, idp, runtime):
+    documents = Documents(runtime)
+    url = f"{idp.base}/jwks"
+    found = await asyncio.gather(*(documents.keys(url, outgoing) for _ in range(5)))
+    assert idp.hits["/jwks"] == 1
+    assert all(each is found[0] for each in found)
+    runtime.advance(auth_limits.PROVIDER_DOCUMENT_MS - 1)
+    await documents.keys(url, outgoing)
+    assert idp.hits["/jwks"] == 1
+    runtime.advance(1)
+    await documents.keys(url, outgoing)
+    assert idp.hits["/jwks"] == 2
 
 
 @pytest.mark.rule("A98")
-def test_few_documents_are_kept(monkeypatch):
-    async def scene(outgoing, idp, runtime, asked):
-        monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 2)
-        documents = Documents(runtime)
-        for path in ("jwks?1", "jwks?2", "jwks?3", "jwks?3", "jwks?1"):
-            await documents.keys(f"{idp.base}/{path}", outgoing)
-        assert idp.hits["/jwks"] == 4
-
-    run(scene)
+async def test_few_documents_are_kept(outgoing, idp, runtime, monkeypatch):
+    monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 2)
+    documents = Documents(runtime)
+    for path in ("jwks?1", "jwks?2", "jwks?3", "jwks?3", "jwks?1"):
+        await documents.keys(f"{idp.base}/{path}", outgoing)
+    assert idp.hits["/jwks"] == 4
 
 
 # --- what is kept, and whose share it is ---------------------------------------------------------
@@ -247,23 +231,20 @@ FAT = "x" * 200_000
 
 
 @pytest.mark.rule("A245")
-def test_of_documents_only_what_is_used_is_kept():
-    async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(runtime)
-        discovery = {"issuer": "https://a.example", "jwks_uri": "https://a.example/k", "more": FAT}
-        discovery["id_token_signing_alg_values_supported"] = ["RS256", FAT, 7, "ES256", "RS256"]
-        key = rsa_key("r1").as_dict(private=False)
-        idp.faults["/d"] = (200, orjson.dumps(discovery), {})
-        idp.faults["/k"] = (200, orjson.dumps({"keys": [{**key, "x5c": [FAT]}]}), {})
-        for n in range(50):
-            found = await documents.discovery(f"{idp.base}/d?{n}", outgoing)
-            key_set = await documents.keys(f"{idp.base}/k?{n}", outgoing)
-        assert (found.issuer, found.jwks_uri) == ("https://a.example", "https://a.example/k")
-        assert found.algorithms == ("RS256", "ES256")
-        assert key_set.keys == (key,)
-        assert documents.size_bytes < 50 * 5_000
-
-    run(scene)
+async def test_of_documents_only_what_is_used_is_kept(outgoing, idp, runtime):
+    documents = Documents(runtime)
+    discovery = {"issuer": "https://a.example", "jwks_uri": "https://a.example/k", "more": FAT}
+    discovery["id_token_signing_alg_values_supported"] = ["RS256", FAT, 7, "ES256", "RS256"]
+    key = rsa_key("r1").as_dict(private=False)
+    idp.faults["/d"] = (200, orjson.dumps(discovery), {})
+    idp.faults["/k"] = (200, orjson.dumps({"keys": [{**key, "x5c": [FAT]}]}), {})
+    for n in range(50):
+        found = await documents.discovery(f"{idp.base}/d?{n}", outgoing)
+        key_set = await documents.keys(f"{idp.base}/k?{n}", outgoing)
+    assert (found.issuer, found.jwks_uri) == ("https://a.example", "https://a.example/k")
+    assert found.algorithms == ("RS256", "ES256")
+    assert key_set.keys == (key,)
+    assert documents.size_bytes < 50 * 5_000
 
 
 @pytest.mark.rule("A245")
@@ -291,61 +272,51 @@ def test_a_provider_of_unknown_algorithms_does_not_get_the_usual_ones():
 
 
 @pytest.mark.rule("A246")
-def test_an_app_with_many_documents_loses_its_own(monkeypatch):
+async def test_an_app_with_many_documents_loses_its_own(outgoing, idp, runtime, monkeypatch):
     monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 4)
-
-    async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(runtime)
-        other = outgoing._outgoing.of("other")
-        await documents.keys(f"{idp.base}/jwks?other", other)
-        for n in range(9):
-            await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
-        idp.hits.clear()
-        await documents.keys(f"{idp.base}/jwks?other", other)
-        await documents.keys(f"{idp.base}/jwks?8", outgoing)
-        assert idp.hits == {}
-
-    run(scene)
+    documents = Documents(runtime)
+    other = outgoing._outgoing.of("other")
+    await documents.keys(f"{idp.base}/jwks?other", other)
+    for n in range(9):
+        await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
+    idp.hits.clear()
+    await documents.keys(f"{idp.base}/jwks?other", other)
+    await documents.keys(f"{idp.base}/jwks?8", outgoing)
+    assert idp.hits == {}
 
 
 @pytest.mark.rule("A246")
-def test_documents_have_a_bound_in_bytes(monkeypatch):
+async def test_documents_have_a_bound_in_bytes(outgoing, idp, runtime, monkeypatch):
     monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_BYTES_MAX", 20_000)
-
-    async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(runtime)
-        for n in range(9):
-            await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
-            assert documents.size_bytes <= 20_000
-
-    run(scene)
+    documents = Documents(runtime)
+    for n in range(9):
+        await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
+        assert documents.size_bytes <= 20_000
 
 
 @pytest.mark.rule("A247")
 @pytest.mark.parametrize("bound", ["PER_APP", "PER_HOST", "EPHEMERAL"])
-def test_a_provider_that_does_not_answer_costs_its_app_only(monkeypatch, bound):
+async def test_a_provider_that_does_not_answer_costs_its_app_only(
+    outgoing, idp, monkeypatch, bound
+):
     monkeypatch.setattr(auth_limits, f"OUTGOING_CALLS_{bound}_MAX", 2)
-
-    async def scene(outgoing, idp, runtime, asked):
-        every = outgoing._outgoing
-        same = {"PER_APP": "app", "PER_HOST": "third", "EPHEMERAL": "third"}[bound]
-        idp.gate = asyncio.Event()
-        url = f"{idp.base}/jwks"
-        dead = [asyncio.create_task(every.of("app", is_ephemeral=True).get(url)) for _ in range(2)]
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
-            await every.of(same, is_ephemeral=True).get(url)
-        elsewhere = url.replace("127.0.0.1", "other.example")
-        other = asyncio.create_task(every.of("other").get(elsewhere))
-        idp.gate.set()
-        assert all(answer.is_ok for answer in await asyncio.gather(*dead, other))
-        assert every._shares._used == {}
-
-    run(scene)
+    every = outgoing._outgoing
+    same = {"PER_APP": "app", "PER_HOST": "third", "EPHEMERAL": "third"}[bound]
+    idp.gate = asyncio.Event()
+    url = f"{idp.base}/jwks"
+    dead = [asyncio.create_task(every.of("app", is_ephemeral=True).get(url)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="Too many sign-ins are under way"):
+        await every.of(same, is_ephemeral=True).get(url)
+    elsewhere = url.replace("127.0.0.1", "other.example")
+    other = asyncio.create_task(every.of("other").get(elsewhere))
+    idp.gate.set()
+    assert all(answer.is_ok for answer in await asyncio.gather(*dead, other))
+    assert every._shares._used == {}
 
 
 @pytest.mark.rule("A247")
-def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
+async def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
     monkeypatch.setattr(auth_limits, "OUTGOING_TIMEOUT_MS", 1)
     monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_PER_APP_MAX", 1)
     may_end = threading.Event()
@@ -355,41 +326,36 @@ def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
         return ["127.0.0.1"]
 
     monkeypatch.setattr(outgoing_module, "_look_up", look_up)
-
-    async def whole():
-        outgoing = Outgoing(allows_private_hosts=True)
-        requests = outgoing.of("app")
-        await fails(requests, "http://id.example/", "did not answer in time")
-        with pytest.raises(Unavailable):
-            await requests.get("http://id.example/")
-        # Names are looked up on threads of their own: those of the loop stay free.
-        assert await asyncio.to_thread(lambda: 1) == 1
-        may_end.set()
-        async with asyncio.timeout(10):
-            while outgoing._shares._used:  # noqa: ASYNC110 - a thread ends in its own time
-                await asyncio.sleep(0)
-        await outgoing.close()
-
-    asyncio.run(whole())
+    outgoing = Outgoing(allows_private_hosts=True)
+    requests = outgoing.of("app")
+    await fails(requests, "http://id.example/", "did not answer in time")
+    with pytest.raises(Unavailable):
+        await requests.get("http://id.example/")
+    # Names are looked up on threads of their own: those of the loop stay free.
+    assert await asyncio.to_thread(lambda: 1) == 1
+    may_end.set()
+    async with asyncio.timeout(10):
+        while outgoing._shares._used:  # noqa: ASYNC110 - a thread ends in its own time
+            await asyncio.sleep(0)
+    await outgoing.close()
 
 
 @pytest.mark.rule("A248")
-def test_a_reading_that_does_not_happen_leaves_what_was_known(monkeypatch):
-    async def scene(outgoing, idp, runtime, asked):
-        documents = Documents(runtime)
-        url = f"{idp.base}/jwks"
-        known = await documents.keys(url, outgoing)
-        runtime.advance(auth_limits.PROVIDER_KEYS_RETRY_MS)
-        idp.gate = asyncio.Event()
-        cut_off = asyncio.create_task(documents.newer_keys(url, outgoing))
-        await asyncio.sleep(0)
-        cut_off.cancel()
-        await asyncio.gather(cut_off, return_exceptions=True)
-        idp.gate.set()
-        assert await documents.keys(url, outgoing) is known
-        monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
-        with pytest.raises(Unavailable):
-            await documents.newer_keys(url, outgoing)
-        assert await documents.keys(url, outgoing) is known
-
-    run(scene)
+async def test_a_reading_that_does_not_happen_leaves_what_was_known(
+    outgoing, idp, runtime, monkeypatch
+):
+    documents = Documents(runtime)
+    url = f"{idp.base}/jwks"
+    known = await documents.keys(url, outgoing)
+    runtime.advance(auth_limits.PROVIDER_KEYS_RETRY_MS)
+    idp.gate = asyncio.Event()
+    cut_off = asyncio.create_task(documents.newer_keys(url, outgoing))
+    await asyncio.sleep(0)
+    cut_off.cancel()
+    await asyncio.gather(cut_off, return_exceptions=True)
+    idp.gate.set()
+    assert await documents.keys(url, outgoing) is known
+    monkeypatch.setattr(auth_limits, "OUTGOING_CALLS_PER_APP_MAX", 0)
+    with pytest.raises(Unavailable):
+        await documents.newer_keys(url, outgoing)
+    assert await documents.keys(url, outgoing) is known

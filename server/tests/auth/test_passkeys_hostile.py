@@ -6,46 +6,37 @@ import asyncio
 import contextlib
 import random
 from dataclasses import replace
-from functools import partial
 
 import cbor2
 import pytest
 
 from support.account_stage import CALLER, ORIGIN, generic_origin
 from support.authenticator import USER_PRESENT, USER_VERIFIED, decode, encode
-from support.passkey_holder import Person, missing, play_holder, refused
+from support.passkey_holder import Person, missing, refused
 from trice.errors import Conflict, InvalidInput, NotFound
 from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 
 
-@pytest.fixture
-def play(tmp_path):
-    return partial(play_holder, tmp_path)
-
-
 @pytest.mark.rule("A181")
-def test_a_challenge_is_bound_to_purpose_user_and_app(play):
-    async def scene(stage, person):
-        await person.register()
-        registering = await person.begin()
-        as_request = {"challenge": registering["challenge"], "rpId": "app.example"}
-        bad = person.authenticator.get(as_request)
-        await missing(person.finish_sign_in(bad), "app-passkey-challenge")
-        requested = await person.begin_sign_in()
-        bad = person.authenticator.create({**registering, "challenge": requested["challenge"]})
-        await missing(person.finish(bad), "app-passkey-challenge")
-        bob = Person(stage, await stage.by_code("bob@x.example"))
-        bad = bob.authenticator.create(await person.begin())
-        await refused(bob.finish(bad), "another user")
-        other_app = await stage.make_app()
-        good = person.authenticator.get(await person.begin_sign_in())
-        elsewhere = stage.passkeys.finish_sign_in(other_app, credential=good, caller=CALLER)
-        await missing(elsewhere, "app-passkey-challenge")
-        stage.apps.give_back(other_app)
-        assert len(await stage.rows("$userPasskeys")) == 1
-
-    play(scene)
+async def test_a_challenge_is_bound_to_purpose_user_and_app(stage, person):
+    await person.register()
+    registering = await person.begin()
+    as_request = {"challenge": registering["challenge"], "rpId": "app.example"}
+    bad = person.authenticator.get(as_request)
+    await missing(person.finish_sign_in(bad), "app-passkey-challenge")
+    requested = await person.begin_sign_in()
+    bad = person.authenticator.create({**registering, "challenge": requested["challenge"]})
+    await missing(person.finish(bad), "app-passkey-challenge")
+    bob = Person(stage, await stage.by_code("bob@x.example"))
+    bad = bob.authenticator.create(await person.begin())
+    await refused(bob.finish(bad), "another user")
+    other_app = await stage.make_app()
+    good = person.authenticator.get(await person.begin_sign_in())
+    elsewhere = stage.passkeys.finish_sign_in(other_app, credential=good, caller=CALLER)
+    await missing(elsewhere, "app-passkey-challenge")
+    stage.apps.give_back(other_app)
+    assert len(await stage.rows("$userPasskeys")) == 1
 
 
 @pytest.mark.rule("A182")
@@ -62,72 +53,56 @@ def test_a_challenge_is_bound_to_purpose_user_and_app(play):
         ({"flags": USER_VERIFIED}, "resent"),
     ],
 )
-def test_answers_of_other_places_are_refused(play, bent, reason):
-    async def scene(stage, person):
-        await refused(person.register(**bent), reason)
-        assert await stage.rows("$userPasskeys") == []
-        await person.register()
-        await refused(person.sign_in(**bent), reason)
-        assert (await person.sign_in()).user.id == person.user.id
-
-    play(scene)
+async def test_answers_of_other_places_are_refused(stage, person, bent, reason):
+    await refused(person.register(**bent), reason)
+    assert await stage.rows("$userPasskeys") == []
+    await person.register()
+    await refused(person.sign_in(**bent), reason)
+    assert (await person.sign_in()).user.id == person.user.id
 
 
 @pytest.mark.rule("A183")
-def test_another_users_passkey_signs_nobody_in(play):
-    async def scene(stage, person):
-        await person.register()
-        bob = Person(stage, await stage.by_code("bob@x.example"))
-        await bob.register()
-        handle = find_uuid_bytes(bob.user.id)
-        await refused(person.sign_in(handle=handle), "another user")
-        await refused(person.sign_in(handle=None), "another user")
-        # Bob's key over Ann's credential id.
-        key = bob.authenticator.credentials[-1].key
-        await refused(person.sign_in(key=key), "signature")
-        unknown = replace(person.authenticator.credentials[-1], id=b"somebody else's")
-        await missing(person.sign_in(credential=unknown), "app-user-passkey")
-
-    play(scene)
+async def test_another_users_passkey_signs_nobody_in(stage, person):
+    await person.register()
+    bob = Person(stage, await stage.by_code("bob@x.example"))
+    await bob.register()
+    handle = find_uuid_bytes(bob.user.id)
+    await refused(person.sign_in(handle=handle), "another user")
+    await refused(person.sign_in(handle=None), "another user")
+    # Bob's key over Ann's credential id.
+    key = bob.authenticator.credentials[-1].key
+    await refused(person.sign_in(key=key), "signature")
+    unknown = replace(person.authenticator.credentials[-1], id=b"somebody else's")
+    await missing(person.sign_in(credential=unknown), "app-user-passkey")
 
 
 @pytest.mark.rule("A184")
-def test_a_counter_that_does_not_rise_is_refused(play):
-    async def scene(stage, person):
-        await person.register()
-        await person.sign_in(count=7)
-        for count in (7, 6, 0):
-            await refused(person.sign_in(count=count), "sign count")
-        await person.sign_in(count=8)
-        # Two answers of one count, checked at the same time: a cloned key.
-        answers = [
-            person.authenticator.get(await person.begin_sign_in(), count=9) for _ in range(2)
-        ]
-        outcomes = await asyncio.gather(
-            *(person.finish_sign_in(answer) for answer in answers), return_exceptions=True
-        )
-        assert sum(isinstance(each, InvalidInput) for each in outcomes) == 1
-
-    play(scene)
+async def test_a_counter_that_does_not_rise_is_refused(person):
+    await person.register()
+    await person.sign_in(count=7)
+    for count in (7, 6, 0):
+        await refused(person.sign_in(count=count), "sign count")
+    await person.sign_in(count=8)
+    # Two answers of one count, checked at the same time: a cloned key.
+    answers = [person.authenticator.get(await person.begin_sign_in(), count=9) for _ in range(2)]
+    outcomes = await asyncio.gather(
+        *(person.finish_sign_in(answer) for answer in answers), return_exceptions=True
+    )
+    assert sum(isinstance(each, InvalidInput) for each in outcomes) == 1
 
 
 @pytest.mark.rule("A185")
-def test_registering_again_is_refused_and_told_to_authenticators(play):
-    async def scene(stage, person):
-        await person.register()
-        credential = person.authenticator.credentials[-1]
-        options = await person.begin()
-        assert options["excludeCredentials"] == [
-            {"id": encode(credential.id), "type": "public-key"}
-        ]
-        bob = Person(stage, await stage.by_code("bob@x.example"))
-        options = await bob.begin()
-        forged = bob.authenticator.create(options)
-        with pytest.raises(Conflict):
-            await bob.finish(_with_id(forged, credential.id))
-        assert len(await stage.rows("$userPasskeys")) == 1
-
-    play(scene)
+async def test_registering_again_is_refused_and_told_to_authenticators(stage, person):
+    await person.register()
+    credential = person.authenticator.credentials[-1]
+    options = await person.begin()
+    assert options["excludeCredentials"] == [{"id": encode(credential.id), "type": "public-key"}]
+    bob = Person(stage, await stage.by_code("bob@x.example"))
+    options = await bob.begin()
+    forged = bob.authenticator.create(options)
+    with pytest.raises(Conflict):
+        await bob.finish(_with_id(forged, credential.id))
+    assert len(await stage.rows("$userPasskeys")) == 1
 
 
 def _with_id(made, credential_id):
@@ -140,12 +115,9 @@ def _with_id(made, credential_id):
 
 
 @pytest.mark.rule("A186")
-def test_attestation_is_not_looked_at(play):
-    async def scene(stage, person):
-        await person.register(format="packed", statement={"alg": -7, "sig": b"x", "x5c": [b"y"]})
-        await person.sign_in()
-
-    play(scene)
+async def test_attestation_is_not_looked_at(person):
+    await person.register(format="packed", statement={"alg": -7, "sig": b"x", "x5c": [b"y"]})
+    await person.sign_in()
 
 
 @pytest.mark.rule("A187")
@@ -159,12 +131,9 @@ def test_attestation_is_not_looked_at(play):
         "no map",
     ],
 )
-def test_keys_that_cannot_check_signatures_are_refused(play, cose):
-    async def scene(stage, person):
-        await refused(person.register(cose=cose), "not accepted")
-        assert await stage.rows("$userPasskeys") == []
-
-    play(scene)
+async def test_keys_that_cannot_check_signatures_are_refused(stage, person, cose):
+    await refused(person.register(cose=cose), "not accepted")
+    assert await stage.rows("$userPasskeys") == []
 
 
 @pytest.mark.rule("A188")
@@ -186,20 +155,17 @@ def test_keys_that_cannot_check_signatures_are_refused(play, cose):
         ("", False),
     ],
 )
-def test_ceremonies_begin_at_authorized_secure_origins_only(play, origin, accepted):
-    async def scene(stage, person):
-        hosts = ("app.example", "localhost:3000")
-        await stage.set(stage.app, origins=tuple(generic_origin(host) for host in hosts))
-        caller = Identity("guest", ip="192.0.2.1", origin=origin)
-        elsewhere = Person(stage, await stage.by_code("bob@x.example"), caller=caller)
-        if accepted:
-            await elsewhere.register()
-            await elsewhere.sign_in()
-        else:
-            await refused(elsewhere.begin(), "Authorize the address")
-            await refused(elsewhere.begin_sign_in(), "Authorize the address")
-
-    play(scene)
+async def test_ceremonies_begin_at_authorized_secure_origins_only(stage, origin, accepted):
+    hosts = ("app.example", "localhost:3000")
+    await stage.set(stage.app, origins=tuple(generic_origin(host) for host in hosts))
+    caller = Identity("guest", ip="192.0.2.1", origin=origin)
+    elsewhere = Person(stage, await stage.by_code("bob@x.example"), caller=caller)
+    if accepted:
+        await elsewhere.register()
+        await elsewhere.sign_in()
+    else:
+        await refused(elsewhere.begin(), "Authorize the address")
+        await refused(elsewhere.begin_sign_in(), "Authorize the address")
 
 
 @pytest.mark.rule("A182")
@@ -217,12 +183,9 @@ def test_ceremonies_begin_at_authorized_secure_origins_only(play, origin, accept
         {"response": {"clientDataJSON": encode(b"[" * 2000)}},
     ],
 )
-def test_what_is_no_answer_at_all_is_malformed(play, credential):
-    async def scene(stage, person):
-        await refused(person.finish_sign_in(credential), code="param-malformed")
-        await refused(person.finish(credential), code="param-malformed")
-
-    play(scene)
+async def test_what_is_no_answer_at_all_is_malformed(person, credential):
+    await refused(person.finish_sign_in(credential), code="param-malformed")
+    await refused(person.finish(credential), code="param-malformed")
 
 
 @pytest.mark.rule("A182")
@@ -238,12 +201,9 @@ def test_what_is_no_answer_at_all_is_malformed(play, credential):
         lambda answer: _respond(answer, attestationObject=encode(b"\xa1\x68authData\x41\x00")),
     ],
 )
-def test_broken_creation_answers_are_refused(play, bend):
-    async def scene(stage, person):
-        answer = person.authenticator.create(await person.begin())
-        await refused(person.finish(bend(answer)), "not accepted")
-
-    play(scene)
+async def test_broken_creation_answers_are_refused(person, bend):
+    answer = person.authenticator.create(await person.begin())
+    await refused(person.finish(bend(answer)), "not accepted")
 
 
 @pytest.mark.rule("A182")
@@ -258,18 +218,15 @@ def test_broken_creation_answers_are_refused(play, bend):
         lambda answer: _respond(answer, signature=7),
     ],
 )
-def test_broken_sign_in_answers_are_refused(play, bend):
-    async def scene(stage, person):
-        await person.register()
-        answer = person.authenticator.get(await person.begin_sign_in())
-        await refused(person.finish_sign_in(bend(answer)), "not accepted")
-
-    play(scene)
+async def test_broken_sign_in_answers_are_refused(person, bend):
+    await person.register()
+    answer = person.authenticator.get(await person.begin_sign_in())
+    await refused(person.finish_sign_in(bend(answer)), "not accepted")
 
 
 @pytest.mark.rule("A182")
 @pytest.mark.parametrize("seed", range(20))
-def test_no_byte_of_an_answer_may_differ(play, seed):
+async def test_no_byte_of_an_answer_may_differ(person, seed):
     chance = random.Random(seed)
 
     def bend(answer, part):
@@ -277,19 +234,16 @@ def test_no_byte_of_an_answer_may_differ(play, seed):
         raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
         return _respond(answer, **{part: encode(bytes(raw))})
 
-    async def scene(stage, person):
-        await person.register()
-        for part in ("clientDataJSON", "authenticatorData", "signature"):
-            answer = person.authenticator.get(await person.begin_sign_in())
-            with pytest.raises((InvalidInput, NotFound)):
-                await person.finish_sign_in(bend(answer, part))
-        # A creation is not signed: what differs may be believed, but is never a server error.
-        for part in ("clientDataJSON", "attestationObject"):
-            answer = person.authenticator.create(await person.begin())
-            with contextlib.suppress(InvalidInput, NotFound):
-                await person.finish(bend(answer, part))
-
-    play(scene)
+    await person.register()
+    for part in ("clientDataJSON", "authenticatorData", "signature"):
+        answer = person.authenticator.get(await person.begin_sign_in())
+        with pytest.raises((InvalidInput, NotFound)):
+            await person.finish_sign_in(bend(answer, part))
+    # A creation is not signed: what differs may be believed, but is never a server error.
+    for part in ("clientDataJSON", "attestationObject"):
+        answer = person.authenticator.create(await person.begin())
+        with contextlib.suppress(InvalidInput, NotFound):
+            await person.finish(bend(answer, part))
 
 
 def _respond(answer, **changed):

@@ -15,32 +15,26 @@ from trice.errors import Unavailable
 
 
 @pytest.mark.rule("A158")
-def test_hashes_are_argon2id_with_the_stated_cost_and_a_salt_each():
-    async def scene():
-        hashes = PasswordHashes(FakeRuntime())
-        first, second = await hashes.make(b"secret words"), await hashes.make(b"secret words")
-        assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-        assert first != second
-        assert await hashes.is_match(b"secret words", first)
-        assert not await hashes.is_match(b"secret word", first)
-        assert not hashes.is_outdated(first)
-
-    asyncio.run(scene())
+async def test_hashes_are_argon2id_with_the_stated_cost_and_a_salt_each():
+    hashes = PasswordHashes(FakeRuntime())
+    first, second = await hashes.make(b"secret words"), await hashes.make(b"secret words")
+    assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert first != second
+    assert await hashes.is_match(b"secret words", first)
+    assert not await hashes.is_match(b"secret word", first)
+    assert not hashes.is_outdated(first)
 
 
 @pytest.mark.rule("A157")
-def test_the_hash_of_nobody_costs_what_real_ones_cost_and_matches_nothing():
-    async def scene():
-        hashes = PasswordHashes(FakeRuntime())
-        assert not hashes.is_outdated(NOBODYS_HASH)
-        assert not await hashes.is_match(b"", None)
-        assert not await hashes.is_match(b"", NOBODYS_HASH)
-
-    asyncio.run(scene())
+async def test_the_hash_of_nobody_costs_what_real_ones_cost_and_matches_nothing():
+    hashes = PasswordHashes(FakeRuntime())
+    assert not hashes.is_outdated(NOBODYS_HASH)
+    assert not await hashes.is_match(b"", None)
+    assert not await hashes.is_match(b"", NOBODYS_HASH)
 
 
 @pytest.mark.rule("A168")
-def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
+async def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
     monkeypatch.setattr(auth_limits, "PASSWORD_HASHES_WAITING_MAX", 5)
     gate, lock = threading.Event(), threading.Lock()
     busy, most = 0, 0
@@ -58,21 +52,18 @@ def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
 
     monkeypatch.setattr(password_hash, "_hasher", Slow)
 
-    async def scene():
-        hashes = PasswordHashes(FakeRuntime())
-        begun = [asyncio.ensure_future(hashes.make(b"%d" % number)) for number in range(5)]
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable) as failure:
-            await hashes.make(b"one too many")
-        assert failure.value.code == "overloaded"
-        # Nobody waits for this one any more; its thread is busy all the same, and counts.
-        begun[0].cancel()
-        await asyncio.gather(begun[0], return_exceptions=True)
-        with pytest.raises(Unavailable):
-            await hashes.make(b"one too many")
-        gate.set()
-        assert await asyncio.gather(*begun[1:]) == ["1", "2", "3", "4"]
-        assert await hashes.make(b"again") == "again"
-
-    asyncio.run(scene())
+    hashes = PasswordHashes(FakeRuntime())
+    begun = [asyncio.ensure_future(hashes.make(b"%d" % number)) for number in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as failure:
+        await hashes.make(b"one too many")
+    assert failure.value.code == "overloaded"
+    # Nobody waits for this one any more; its thread is busy all the same, and counts.
+    begun[0].cancel()
+    await asyncio.gather(begun[0], return_exceptions=True)
+    with pytest.raises(Unavailable):
+        await hashes.make(b"one too many")
+    gate.set()
+    assert await asyncio.gather(*begun[1:]) == ["1", "2", "3", "4"]
+    assert await hashes.make(b"again") == "again"
     assert most <= auth_limits.PASSWORD_HASHES_AT_ONCE

@@ -58,57 +58,48 @@ class Recorded(Look):
         ("$magicCodes", "email", "ann@example.com", "$magicCodes~email~value"),
     ],
 )
-def test_each_question_is_one_statement_with_an_index(act, etype, label, value, index):
-    async def scene(database, runtime):
-        def ask(look):
-            recorded = Recorded(look)
-            find_row(recorded, etype, label, value)
-            ((sql, bindings),) = recorded.recorder.asked
-            return look.statements.rows(f"EXPLAIN QUERY PLAN {sql}", bindings)
+async def test_each_question_is_one_statement_with_an_index(database, etype, label, value, index):
+    def ask(look):
+        recorded = Recorded(look)
+        find_row(recorded, etype, label, value)
+        ((sql, bindings),) = recorded.recorder.asked
+        return look.statements.rows(f"EXPLAIN QUERY PLAN {sql}", bindings)
 
-        plan = [str(step[3]) for step in await database.look(ask)]
-        assert f"USING INDEX {index} " in plan[0]
-        assert not any("SCAN" in step for step in plan)
-
-    act(scene)
+    plan = [str(step[3]) for step in await database.look(ask)]
+    assert f"USING INDEX {index} " in plan[0]
+    assert not any("SCAN" in step for step in plan)
 
 
 @pytest.mark.rule("A1", "A47")
-def test_rows_hold_what_was_set_oldest_first(act):
-    async def scene(database, runtime):
-        for code in CODES:
-            runtime.advance(1)
-            values = {"codeHash": CODE_HASH, "email": "ann@example.com"}
-            await database.change(
-                lambda change, code=code, values=values: change.write(
-                    ["update", "$magicCodes", code, values]
-                )
+async def test_rows_hold_what_was_set_oldest_first(database, runtime):
+    for code in CODES:
+        runtime.advance(1)
+        values = {"codeHash": CODE_HASH, "email": "ann@example.com"}
+        await database.change(
+            lambda change, code=code, values=values: change.write(
+                ["update", "$magicCodes", code, values]
             )
-        rows = await database.look(
-            lambda look: find_rows(look, "$magicCodes", "email", "ann@example.com", count=3)
         )
-        assert [row.fields for row in rows] == [
-            {"id": code, "codeHash": CODE_HASH, "email": "ann@example.com"} for code in CODES[:3]
-        ]
-        assert [row.created_ms - 1_700_000_000_000 for row in rows] == [1, 2, 3]
-        assert await database.look(lambda look: find_row(look, "$users", "email", "x")) is None
-        await database.change(lambda change: change.write(["update", "$users", ANN, {}]))
-        row = await database.look(lambda look: find_row(look, "$users", "id", find_uuid_bytes(ANN)))
-        assert row is not None and row.fields == {"id": ANN}
-
-    act(scene)
+    rows = await database.look(
+        lambda look: find_rows(look, "$magicCodes", "email", "ann@example.com", count=3)
+    )
+    assert [row.fields for row in rows] == [
+        {"id": code, "codeHash": CODE_HASH, "email": "ann@example.com"} for code in CODES[:3]
+    ]
+    assert [row.created_ms - 1_700_000_000_000 for row in rows] == [1, 2, 3]
+    assert await database.look(lambda look: find_row(look, "$users", "email", "x")) is None
+    await database.change(lambda change: change.write(["update", "$users", ANN, {}]))
+    row = await database.look(lambda look: find_row(look, "$users", "id", find_uuid_bytes(ANN)))
+    assert row is not None and row.fields == {"id": ANN}
 
 
 @pytest.mark.rule("A21")
-def test_what_has_values_but_no_id_does_not_exist(act):
-    async def scene(database, runtime):
-        email = database.catalog.find_forward("$users", "email")
-        step = ["add-triple", ANN, email.id, "ann@example.com"]
-        await database.transact([step], identity=ADMIN)
-        for label, value in (("id", find_uuid_bytes(ANN)), ("email", "ann@example.com")):
-            assert (
-                await database.look(lambda look, key=(label, value): find_row(look, "$users", *key))
-                is None
-            )
-
-    act(scene)
+async def test_what_has_values_but_no_id_does_not_exist(database):
+    email = database.catalog.find_forward("$users", "email")
+    step = ["add-triple", ANN, email.id, "ann@example.com"]
+    await database.transact([step], identity=ADMIN)
+    for label, value in (("id", find_uuid_bytes(ANN)), ("email", "ann@example.com")):
+        assert (
+            await database.look(lambda look, key=(label, value): find_row(look, "$users", *key))
+            is None
+        )

@@ -33,73 +33,64 @@ async def add_user(database: Database, runtime: FakeRuntime, user_id: str, email
 
 
 @pytest.mark.rule("A25")
-def test_tokens_and_addresses_identify(act):
-    async def scene(database, runtime):
-        token = await add_user(database, runtime, ANN, "ann@example.com")
-        expected = Identity("user", find_uuid_bytes(ANN), ip=REQUEST.ip, origin=REQUEST.origin)
-        assert await identify(database, token, request=REQUEST) == expected
-        assert await identify(database, token.upper(), request=REQUEST) == expected
-        assert await identify_email(database, " ANN@example.com", request=REQUEST) == expected
-        assert expected.name == f"user:{ANN}"
-
-    act(scene)
+async def test_tokens_and_addresses_identify(database, runtime):
+    token = await add_user(database, runtime, ANN, "ann@example.com")
+    expected = Identity("user", find_uuid_bytes(ANN), ip=REQUEST.ip, origin=REQUEST.origin)
+    assert await identify(database, token, request=REQUEST) == expected
+    assert await identify(database, token.upper(), request=REQUEST) == expected
+    assert await identify_email(database, " ANN@example.com", request=REQUEST) == expected
+    assert expected.name == f"user:{ANN}"
 
 
 @pytest.mark.rule("A21", "A25")
-def test_what_identifies_nobody(act):
-    async def scene(database, runtime):
-        await add_user(database, runtime, ANN, "ann@example.com")
-        for attempt in (
-            identify(database, BOB, request=REQUEST),
-            identify_email(database, "bob@example.com", request=REQUEST),
-        ):
-            with pytest.raises(NotFound) as absent:
-                await attempt
-            assert absent.value.hint["record-type"] == "app-user"
-        for attempt, path in (
-            (identify(database, "undefined", request=REQUEST), ["refresh-token"]),
-            (identify_email(database, "bob", request=REQUEST), ["asUser", "email"]),
-        ):
-            with pytest.raises(InvalidInput) as malformed:
-                await attempt
-            assert malformed.value.code == "param-malformed"
-            assert malformed.value.hint["in"] == path
-
-    act(scene)
+async def test_what_identifies_nobody(database, runtime):
+    await add_user(database, runtime, ANN, "ann@example.com")
+    for attempt in (
+        identify(database, BOB, request=REQUEST),
+        identify_email(database, "bob@example.com", request=REQUEST),
+    ):
+        with pytest.raises(NotFound) as absent:
+            await attempt
+        assert absent.value.hint["record-type"] == "app-user"
+    for attempt, path in (
+        (identify(database, "undefined", request=REQUEST), ["refresh-token"]),
+        (identify_email(database, "bob", request=REQUEST), ["asUser", "email"]),
+    ):
+        with pytest.raises(InvalidInput) as malformed:
+            await attempt
+        assert malformed.value.code == "param-malformed"
+        assert malformed.value.hint["in"] == path
 
 
 @pytest.mark.rule("A22", "A23")
-def test_a_token_ends_with_sign_out_and_with_its_user(act):
-    async def scene(database, runtime):
-        first = await add_user(database, runtime, ANN, "ann@example.com")
-        more = [
-            await database.change(lambda change: mint_token(change, ANN, runtime=runtime))
-            for _ in range(3)
-        ]
-        bob = await add_user(database, runtime, BOB, "bob@example.com")
+async def test_a_token_ends_with_sign_out_and_with_its_user(database, runtime):
+    first = await add_user(database, runtime, ANN, "ann@example.com")
+    more = [
+        await database.change(lambda change: mint_token(change, ANN, runtime=runtime))
+        for _ in range(3)
+    ]
+    bob = await add_user(database, runtime, BOB, "bob@example.com")
 
-        async def alive():
-            found = set()
-            for token in (first, *more, bob):
-                try:
-                    await identify(database, token, request=REQUEST)
-                    found.add(token)
-                except NotFound:
-                    pass
-            return found
+    async def alive():
+        found = set()
+        for token in (first, *more, bob):
+            try:
+                await identify(database, token, request=REQUEST)
+                found.add(token)
+            except NotFound:
+                pass
+        return found
 
-        await database.change(lambda change: drop_token(change, first))
-        assert await alive() == {*more, bob}
+    await database.change(lambda change: drop_token(change, first))
+    assert await alive() == {*more, bob}
 
-        def drop_most(change):
-            drop_tokens(change, find_user(change, id=ANN), keep=more[1])
+    def drop_most(change):
+        drop_tokens(change, find_user(change, id=ANN), keep=more[1])
 
-        await database.change(drop_most)
-        assert await alive() == {more[1], bob}
-        await database.change(lambda change: change.write(["delete", "$users", ANN]))
-        assert await alive() == {bob}
-
-    act(scene)
+    await database.change(drop_most)
+    assert await alive() == {more[1], bob}
+    await database.change(lambda change: change.write(["delete", "$users", ANN]))
+    assert await alive() == {bob}
 
 
 @pytest.mark.rule("A20")

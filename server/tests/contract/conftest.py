@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.attrs import blob, creating
+from support.attrs import creating
 from support.runtime import FakeRuntime
-from trice.store.engine import Engine
+from support.todos import TODOS, Open, Scenario
+from support.triples_engine import TriplesEngine, TriplesStore
 from trice.store.sqlite.engine import SqliteEngine
-
-TODOS = (blob("todos", "id"), blob("todos", "slug", is_unique=True), blob("todos", "n"))
-
-Open = Callable[[], Engine]
-Scenario = Callable[[Engine, Open], Awaitable[None]]
 
 
 @pytest.fixture
@@ -24,13 +20,13 @@ def runtime() -> FakeRuntime:
     return FakeRuntime()
 
 
-@pytest.fixture(params=["sqlite"])
-def open_engine(
-    request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRuntime
-) -> Iterator[Open]:
+@pytest.fixture(params=["sqlite", "triples"])
+def open_engine(request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRuntime) -> Open:
     """Opens the same app's storage, again and again."""
-    assert request.param == "sqlite"
-    yield lambda: SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+    if request.param == "sqlite":
+        return lambda: SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+    store = TriplesStore()
+    return lambda: TriplesEngine(store, runtime=runtime)
 
 
 @pytest.fixture

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from support.attrs import blob, committed, creating, entity, link
 from support.runtime import FakeRuntime
-from support.todos import Open, Run, failing_after, insert, numbers
+from support.todos import Open, Run, ask, failing_after, insert, numbers, put
 from trice import limits
 from trice.errors import Unavailable
 from trice.protocol.ids import EventId
 from trice.store.commit import Commit
-from trice.store.engine import Engine, UniqueViolation, WriteTx
-from trice.store.sqlite.tables import find_attr
+from trice.store.engine import Engine, WriteTx
+from trice.store.rows import UniqueViolation
 
 
 @pytest.mark.rule("S1")
@@ -234,17 +235,16 @@ def test_listener_may_write(run: Run) -> None:
 
 
 @pytest.mark.rule("S8")
-def test_unique_violation_names_its_place(run: Run) -> None:
+def test_unique_violation_names_its_attr_and_the_value(run: Run) -> None:
     async def scenario(engine: Engine, _: Open) -> None:
         await engine.write(insert(1, slug="a"))
         with pytest.raises(UniqueViolation) as failed:
             await engine.write(insert(2, slug="a"))
-        found = find_attr(engine.catalog, failed.value.table, failed.value.columns)
-        assert found is not None and found.name == "todos.slug"
+        assert (failed.value.attr.name, failed.value.cell) == ("todos.slug", "a")
         with pytest.raises(UniqueViolation) as failed:
             await engine.write(insert(1))
-        found = find_attr(engine.catalog, failed.value.table, failed.value.columns)
-        assert found is not None and found.name == "todos.id"
+        assert (failed.value.attr.name, failed.value.cell) == ("todos.id", entity(1))
+        assert engine.read_now(numbers) == [1]
 
     run(scenario)
 
@@ -256,23 +256,21 @@ def test_unique_violation_of_links(run: Run) -> None:
 
     async def scenario(engine: Engine, _: Open) -> None:
         await engine.write(creating(blob("a. b", "id"), ones, many))
-        name = engine.dialect.name
-        one, pairs = (engine.catalog.by_id[attr.id] for attr in (ones, many))
-        statements = {
-            one.id: f"INSERT INTO {name(one.table)} (id, {name(one.column)}) VALUES (?, ?)",
-            pairs.id: f"INSERT INTO {name(pairs.table)} VALUES (?, ?, 1)",
-        }
-        for attr_id, sql in statements.items():
 
-            def work(tx: WriteTx, sql: str = sql) -> Commit:
-                tx.rows(sql, (entity(1), entity(9)))
-                tx.rows(sql, (entity(2), entity(9)))
-                return committed(tx)
+        def column(tx: WriteTx) -> Commit:
+            put(tx, "a. b", 1, c=entity(9))
+            put(tx, "a. b", 2, c=entity(9))
+            return committed(tx)
 
+        def pairs(tx: WriteTx) -> Commit:
+            for source in (1, 2):
+                tx.stored.link(tx.catalog.by_id[many.id], entity(source), entity(9), 1)
+            return committed(tx)
+
+        for attr, work in ((ones, column), (many, pairs)):
             with pytest.raises(UniqueViolation) as failed:
                 await engine.write(work)
-            found = find_attr(engine.catalog, failed.value.table, failed.value.columns)
-            assert found is not None and found.id == attr_id
+            assert (failed.value.attr.id, failed.value.cell) == (attr.id, entity(9))
 
     run(scenario)
 
@@ -289,15 +287,22 @@ def test_catalog_survives_reopening(run: Run) -> None:
 
     async def scenario(engine: Engine, reopen: Open) -> None:
         await engine.write(creating(*attrs))
+
+        def fill(tx: WriteTx) -> Commit:
+            put(tx, "p", 1, when="2025-01-02", one=entity(7))
+            return committed(tx)
+
+        await engine.write(fill)
         before = engine.catalog.by_id
         assert {attr.id for attr in attrs} < set(before)
         await engine.close()
         again = reopen()
         assert again.catalog.by_id == before
         for attr in attrs:
-            kept = again.catalog.by_id[attr.id]
-            assert (kept.table, kept.column) == (before[attr.id].table, before[attr.id].column)
-            assert kept.metadata == attr.metadata
+            assert again.catalog.by_id[attr.id].metadata == attr.metadata
+        assert again.read_now(lambda state: ask(state, {"p": {"one": {}}})) == {
+            "p": [{"id": str(UUID(int=1)), "when": "2025-01-02", "one": []}]
+        }
         await again.close()
 
     run(scenario)
@@ -322,7 +327,7 @@ def test_transactions_of_a_group_see_the_catalog_before_them(
             engine.write(look),
             return_exceptions=True,
         )
-        assert seen == [3, 4, 4]
-        assert len(engine.catalog.by_id) == 4
+        assert seen == [5, 6, 6]
+        assert len(engine.catalog.by_id) == 6
 
     run(scenario)

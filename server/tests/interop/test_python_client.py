@@ -93,18 +93,20 @@ def test_users_and_whom_rules_see(keys: dict[str, Any]) -> None:
 
 
 @pytest.mark.rule("CLI110")
-def test_a_live_query(keys: dict[str, Any]) -> None:
-    async def play() -> list[list[str]]:
-        titles: list[list[str]] = []
-        async with AsyncInstant(**keys) as db, db.subscribe_query({"todos": {}}) as answers:
-            async for answer in answers:
-                titles.append([todo["title"] for todo in answer["data"]["todos"]])
-                if len(titles) == 2:
-                    return titles
-                await db.transact(db.tx.todos[id()].create({"title": "live"}))
-        return titles
-
-    assert asyncio.run(asyncio.wait_for(play(), WAIT_S)) == [[], ["live"]]
+async def test_a_live_query(keys: dict[str, Any]) -> None:
+    titles: list[list[str]] = []
+    query = {"todos": {}}
+    async with (
+        asyncio.timeout(WAIT_S),
+        AsyncInstant(**keys) as db,
+        db.subscribe_query(query) as answers,
+    ):
+        async for answer in answers:
+            titles.append([todo["title"] for todo in answer["data"]["todos"]])
+            if len(titles) == 2:
+                break
+            await db.transact(db.tx.todos[id()].create({"title": "live"}))
+    assert titles == [[], ["live"]]
 
 
 @pytest.mark.rule("CLI110")

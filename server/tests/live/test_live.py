@@ -12,6 +12,7 @@ from trice import limits
 from trice.errors import InvalidInput
 from trice.identity import ADMIN
 from trice.live.live_query import Question
+from trice.live.planner import Prepared
 from trice.store.engine import ReadTooLong
 
 
@@ -299,7 +300,7 @@ def test_an_answer_asked_after_an_acknowledged_write_shows_it(play):
 
         def ask(_):
             # Right after the acknowledgement, before any refresh had its turn.
-            live = stage.database.watch_now(question, lambda live: None)
+            live = stage.database.watch_now(Prepared(question), lambda live: None)
             seen.append((live.tx, len(orjson.loads(live.answer.result_json)["todos"])))
 
         write.add_done_callback(ask)

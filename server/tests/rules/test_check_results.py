@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,9 @@ def outcome(judge: Judge, program: Any, entity: EntityId) -> tuple[Any, ...]:
     ],
 )
 @pytest.mark.parametrize("is_detailed", [True, False])
-def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed: bool) -> None:
+async def test_results_and_errors_are_the_same(
+    tmp_path: Path, rule: str, is_detailed: bool
+) -> None:
     rules = Rules.parse({"$rateLimits": LIMITS, "todos": {"allow": {"view": rule}}})
     program = rules.find("todos", "view")
     todo = find_uuid_bytes(TODO)
@@ -90,5 +91,5 @@ def test_results_and_errors_are_the_same(tmp_path: Path, rule: str, is_detailed:
 
     (tmp_path / "plain").mkdir()
     (tmp_path / "traced").mkdir()
-    plain = asyncio.run(judge_all(tmp_path / "plain", is_traced=False))
-    assert asyncio.run(judge_all(tmp_path / "traced", is_traced=True)) == plain
+    plain = await judge_all(tmp_path / "plain", is_traced=False)
+    assert await judge_all(tmp_path / "traced", is_traced=True) == plain

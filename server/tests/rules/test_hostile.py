@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from support import engines
 from support.attrs import entity
-from support.engines import open_database
 from support.library import uid as note_id
 from support.live_stage import SCHEMA
 from support.notes import Notes, user
@@ -30,28 +31,28 @@ from trice.rules.document import Rules
 from trice.rules.writes import WriteChecks
 from trice.transact.permission import Proposal
 
-Scene = Callable[[Database], Coroutine[Any, Any, None]]
 MANY = 2_400
 """Rows that one read judges partly on the loop, then all on a thread."""
 
 
-def play(path: Path, rules: Any, scene: Scene) -> None:
-    """Run a scene on a database under rules: todos with a title, an owner and tags."""
+@pytest.fixture
+def open_database(
+    tmp_path: Path, exits: AsyncExitStack
+) -> Callable[[Any], Coroutine[Any, Any, Database]]:
+    """Opens a database under rules: todos with a title, an owner and tags."""
 
-    async def run() -> None:
-        database = await open_database(
-            path / "app.db",
+    async def opened(rules: Any) -> Database:
+        database = await engines.open_database(
+            tmp_path / "app.db",
             runtime=FakeRuntime(),
             rules=Rules.parse(rules),
             app_id="app",
             schema=SCHEMA,
         )
-        try:
-            await scene(database)
-        finally:
-            await database.close()
+        exits.push_async_callback(database.close)
+        return database
 
-    asyncio.run(run())
+    return opened
 
 
 def caller(number: int) -> Identity:
@@ -74,18 +75,16 @@ async def add_todos(database: Database, count: int) -> None:
 
 
 @pytest.mark.rule("R84")
-def test_moving_to_a_thread_takes_no_token_twice(tmp_path: Path) -> None:
-    async def scene(database: Database) -> None:
-        await add_todos(database, MANY)
-        orjson.loads(await database.query_nested({"todos": {}}, identity=caller(1)))
-        with pytest.raises(LimitExceeded):
-            orjson.loads(await database.query_nested({"todos": {}}, identity=caller(1)))
-        orjson.loads(await database.query_nested({"todos": {}}, identity=caller(2)))
-
+async def test_moving_to_a_thread_takes_no_token_twice(open_database: Any) -> None:
     limit = {"limits": [{"capacity": MANY, "refill": {"amount": 1, "period": "1 day"}}]}
     view = "rateLimit.reads.limit(auth.id)"
     rules = {"$rateLimits": {"reads": limit}, "todos": {"allow": {"view": view}}}
-    play(tmp_path, rules, scene)
+    database = await open_database(rules)
+    await add_todos(database, MANY)
+    orjson.loads(await database.query_nested({"todos": {}}, identity=caller(1)))
+    with pytest.raises(LimitExceeded):
+        orjson.loads(await database.query_nested({"todos": {}}, identity=caller(1)))
+    orjson.loads(await database.query_nested({"todos": {}}, identity=caller(2)))
 
 
 @pytest.mark.rule("R85")
@@ -130,56 +129,52 @@ def test_a_rule_fails_only_on_rows_the_query_speaks_of(notes: Notes, label: str)
 
 
 @pytest.mark.rule("R92")
-def test_answers_follow_paths_that_entities_choose(tmp_path: Path) -> None:
-    async def scene(database: Database) -> None:
-        await write(
-            database,
-            ["update", "todos", uid(10), {"title": "tags.word"}],
-            ["update", "tags", uid(20), {"word": "x"}],
-        )
-        query = {"todos": {"$": {"where": {"id": uid(10)}}}}
+async def test_answers_follow_paths_that_entities_choose(open_database: Any) -> None:
+    database = await open_database({"todos": {"allow": {"view": "'x' in data.ref(data.title)"}}})
+    await write(
+        database,
+        ["update", "todos", uid(10), {"title": "tags.word"}],
+        ["update", "tags", uid(20), {"word": "x"}],
+    )
+    query = {"todos": {"$": {"where": {"id": uid(10)}}}}
 
-        def told(_: LiveQuery) -> None:
-            pass
+    def told(_: LiveQuery) -> None:
+        pass
 
-        question = database.question(query, identity=caller(1), shape="tree")
-        live = await database.watch(question, told)
-        for op, shown in (("link", 1), ("unlink", 0), ("link", 1)):
-            await write(database, [op, "todos", uid(10), {"tags": uid(20)}])
-            assert live.answer is not None
-            assert len(orjson.loads(live.answer.result_json)["todos"]) == shown
-        await write(database, ["update", "tags", uid(20), {"word": "y"}])
+    question = database.question(query, identity=caller(1), shape="tree")
+    live = await database.watch(question, told)
+    for op, shown in (("link", 1), ("unlink", 0), ("link", 1)):
+        await write(database, [op, "todos", uid(10), {"tags": uid(20)}])
         assert live.answer is not None
-        assert orjson.loads(live.answer.result_json) == {"todos": []}
-
-    play(tmp_path, {"todos": {"allow": {"view": "'x' in data.ref(data.title)"}}}, scene)
+        assert len(orjson.loads(live.answer.result_json)["todos"]) == shown
+    await write(database, ["update", "tags", uid(20), {"word": "y"}])
+    assert live.answer is not None
+    assert orjson.loads(live.answer.result_json) == {"todos": []}
 
 
 @pytest.mark.rule("Q99")
-def test_few_rows_of_a_long_rule_leave_the_loop_too(tmp_path: Path) -> None:
-    async def scene(database: Database) -> None:
-        await add_todos(database, 40)
-        before = database.live.counts.rerun_on_thread
-        query = {"todos": {}}
-
-        def told(_: LiveQuery) -> None:
-            pass
-
-        question = database.question(query, identity=caller(1), shape="tree")
-        live = await database.watch(question, told)
-        assert live.answer is not None
-        assert len(orjson.loads(live.answer.result_json)["todos"]) == 40
-        assert database.live.counts.rerun_on_thread == before + 1
-
+async def test_few_rows_of_a_long_rule_leave_the_loop_too(open_database: Any) -> None:
     numbers = "[" + ",".join("1" * 1 for _ in range(30)) + "]"
     view = f"{numbers}.all(a, {numbers}.all(b, a == b && data.title != null))"
-    play(tmp_path, {"todos": {"allow": {"view": view}}}, scene)
+    database = await open_database({"todos": {"allow": {"view": view}}})
+    await add_todos(database, 40)
+    before = database.live.counts.rerun_on_thread
+    query = {"todos": {}}
+
+    def told(_: LiveQuery) -> None:
+        pass
+
+    question = database.question(query, identity=caller(1), shape="tree")
+    live = await database.watch(question, told)
+    assert live.answer is not None
+    assert len(orjson.loads(live.answer.result_json)["todos"]) == 40
+    assert database.live.counts.rerun_on_thread == before + 1
 
 
 @pytest.mark.rule("R129")
 @pytest.mark.parametrize(("count", "is_loop"), [(2, True), (60, False)])
-def test_judging_a_long_transaction_leaves_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, is_loop: bool
+async def test_judging_a_long_transaction_leaves_the_loop(
+    open_database: Any, monkeypatch: pytest.MonkeyPatch, count: int, is_loop: bool
 ) -> None:
     threads: list[int] = []
     judged = WriteChecks.after
@@ -190,41 +185,39 @@ def test_judging_a_long_transaction_leaves_the_loop(
 
     monkeypatch.setattr(WriteChecks, "after", after)
 
-    async def scene(database: Database) -> None:
-        steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(count)]
-        later = ["update", "todos", uid(100), {"title": "u"}]
-        first, second = await asyncio.gather(
-            database.transact_admin(steps, identity=caller(1)),
-            database.transact_admin([later], identity=ADMIN),
-        )
-        assert second == first + 1
-        # Where it was begun on the loop and found too long, it was judged again elsewhere.
-        assert (threads[-1] == threading.get_ident()) is is_loop
-        found = orjson.loads(await database.query_nested({"todos": {}}, identity=ADMIN))
-        assert len(found["todos"]) == count
-        assert [each["title"] for each in found["todos"]].count("u") == 1
-
     numbers = "[" + ",".join("1" for _ in range(15)) + "]"
     create = f"{numbers}.all(a, {numbers}.all(b, a == b && newData.title != null))"
-    play(tmp_path, {"todos": {"allow": {"create": create, "view": "true"}}}, scene)
+    database = await open_database({"todos": {"allow": {"create": create, "view": "true"}}})
+    steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(count)]
+    later = ["update", "todos", uid(100), {"title": "u"}]
+    first, second = await asyncio.gather(
+        database.transact_admin(steps, identity=caller(1)),
+        database.transact_admin([later], identity=ADMIN),
+    )
+    assert second == first + 1
+    # Where it was begun on the loop and found too long, it was judged again elsewhere.
+    assert (threads[-1] == threading.get_ident()) is is_loop
+    found = orjson.loads(await database.query_nested({"todos": {}}, identity=ADMIN))
+    assert len(found["todos"]) == count
+    assert [each["title"] for each in found["todos"]].count("u") == 1
 
 
 @pytest.mark.rule("R129")
-def test_judging_again_takes_no_tokens_again(tmp_path: Path) -> None:
-    async def scene(database: Database) -> None:
-        steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(60)]
-        await database.transact_admin(steps, identity=caller(1))
-        one = ["create", "todos", uid(300), {"title": "t"}]
-        await database.transact_admin([one], identity=caller(1))
-        with pytest.raises(LimitExceeded, match="rate limit"):
-            await database.transact_admin(
-                [["create", "todos", uid(301), {"title": "t"}]], identity=caller(1)
-            )
-
+async def test_judging_again_takes_no_tokens_again(open_database: Any) -> None:
     numbers = "[" + ",".join("1" for _ in range(15)) + "]"
     create = f"{numbers}.all(a, {numbers}.all(b, a == b)) && rateLimit.new.limit(auth.id)"
     limit = {"limits": [{"capacity": 61, "refill": {"period": "1 hour"}}]}
-    play(tmp_path, {"$rateLimits": {"new": limit}, "todos": {"allow": {"create": create}}}, scene)
+    database = await open_database(
+        {"$rateLimits": {"new": limit}, "todos": {"allow": {"create": create}}}
+    )
+    steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(60)]
+    await database.transact_admin(steps, identity=caller(1))
+    one = ["create", "todos", uid(300), {"title": "t"}]
+    await database.transact_admin([one], identity=caller(1))
+    with pytest.raises(LimitExceeded, match="rate limit"):
+        await database.transact_admin(
+            [["create", "todos", uid(301), {"title": "t"}]], identity=caller(1)
+        )
 
 
 @pytest.mark.rule("R86")

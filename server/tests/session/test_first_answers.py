@@ -149,7 +149,7 @@ def test_rules_saved_while_queries_wait_hold_for_them(play):
     async def scene(stage):
         await stage.app.database.transact(
             stage.create("todos", T1, title=f"title {RUNS}"),
-            identity=(await stage.client()).session.identity,
+            identity=(await stage.client()).session.opened.identity,
         )
         waiting = stage.hub._first_answers
         last = await stage.client()

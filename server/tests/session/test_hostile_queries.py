@@ -118,7 +118,7 @@ def test_no_query_holds_the_loop(play, monkeypatch, name):
     async def scene(stage):
         client = await stage.client()
         await stage.app.database.transact(
-            stage.create("todos", T1, title="t7", slug="s"), identity=client.session.identity
+            stage.create("todos", T1, title="t7", slug="s"), identity=client.session.opened.identity
         )
         with metered(monkeypatch) as meter:
             await asyncio.sleep(0)  # into a turn that is watched from its beginning
@@ -131,7 +131,7 @@ def test_no_query_holds_the_loop(play, monkeypatch, name):
             meter.reset()
             await stage.app.database.transact(
                 [["add-triple", T1, stage.attr("todos", "title"), "t8"]],
-                identity=client.session.identity,
+                identity=client.session.opened.identity,
             )
             await stage.app.database.live.settled()
             client.say_raw(gone)

@@ -16,7 +16,7 @@ from trice import database, limits
 from trice.catalog import values
 from trice.errors import LimitExceeded
 from trice.identity import Identity
-from trice.session import worker
+from trice.session import dispatch
 from trice.session.long_messages import LongMessages
 from trice.session.weigh import check_weight
 from trice.transact import draft
@@ -32,14 +32,14 @@ class Gate:
     def __init__(self, monkeypatch):
         self.threads = []
         self.is_open = threading.Event()
-        read_long = worker.read_long
+        read_long = dispatch.read_long
 
         def held(incoming):
             self.threads.append(threading.current_thread().name)
             assert self.is_open.wait(10)
             return read_long(incoming)
 
-        monkeypatch.setattr(worker, "read_long", held)
+        monkeypatch.setattr(dispatch, "read_long", held)
 
 
 def from_address(stage, ip):
@@ -198,13 +198,13 @@ def test_a_turn_handles_some_of_a_sessions_messages(play, monkeypatch):
     async def scene(stage):
         client, other = await stage.client(), await stage.client()
         handled = []
-        on_message = worker.on_message
+        on_message = dispatch.on_message
 
         def noted(session, raw):
             handled.append(session)
             on_message(session, raw)
 
-        monkeypatch.setattr(worker, "on_message", noted)
+        monkeypatch.setattr(dispatch, "on_message", noted)
         events = [client.say("remove-query", q=TODOS) for _ in range(1_000)]
         assert 100 < len(handled) < 300
         assert client.is_reading_paused
@@ -213,7 +213,7 @@ def test_a_turn_handles_some_of_a_sessions_messages(play, monkeypatch):
         told = [await client.hear("remove-query-ok") for _ in events]
         assert [message["client-event-id"] for message in told] == events
         assert not client.is_reading_paused
-        assert client.session._early is None
+        assert client.session.inbox._early is None
 
     play(scene)
 
@@ -489,9 +489,9 @@ def test_the_text_of_an_error_is_bounded(play):
 def test_numbers_with_exponents_are_read_as_quickly_as_others():
     """msgspec's own reading of one takes 8 µs: 32 KiB of them held the loop for 30 ms."""
     read = []
-    hook = worker.up.decoder.float_hook
+    hook = dispatch.up.decoder.float_hook
     assert hook is not None
     for text in ("1.2e300", "2.2250738585072011e-308", "-1e-7", "0.1", "1e22"):
         raw = b'{"op":"transact","tx-steps":[%b]}' % text.encode()
-        read.append(worker.up.decoder.decode(raw).tx_steps[0] == float(text))
+        read.append(dispatch.up.decoder.decode(raw).tx_steps[0] == float(text))
     assert all(read)

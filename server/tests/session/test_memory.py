@@ -11,8 +11,9 @@ import pytest
 from support.memory_client import MemoryClient
 from trice import limits
 from trice.session.hub import Hub
+from trice.session.inbox import Inbox
 from trice.session.outbox import Outbox
-from trice.session.session import Session
+from trice.session.session import OpenedSession, Session
 from trice.session.state import SessionState, Subscription
 
 CLIENTS = 40
@@ -97,7 +98,7 @@ def test_an_own_query_adds_at_most_45_containers(play):
 @pytest.mark.rule("L82")
 @pytest.mark.parametrize("extension", [None, {"version": 1, "features": ["delta", "resume"]}])
 def test_an_ended_session_needs_no_collection(play, extension):
-    kinds = (Session, SessionState, Outbox, Subscription)
+    kinds = (Session, OpenedSession, SessionState, Inbox, Outbox, Subscription)
     others = {id(one): one for one in gc.get_objects() if type(one) in kinds}  # other tests'
 
     def alive() -> Counter[str]:
@@ -115,7 +116,7 @@ def test_an_ended_session_needs_no_collection(play, extension):
                 await _ask(client, _own(n))
                 client.say("no such op")
                 await client.hear("error")
-            assert alive() == {"Session": 3, "SessionState": 3, "Outbox": 3, "Subscription": 6}
+            assert alive() == {kind.__name__: 6 if kind is Subscription else 3 for kind in kinds}
             for client in clients:
                 client.hang_up()
             del client

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from trice import limits
-from trice.session import worker
+from trice.session import dispatch
 from trice.session.refused import outline
 
 T1 = "e1000000-0000-4000-8000-000000000001"
@@ -72,7 +72,7 @@ def test_a_query_that_is_json_to_who_sent_it_is_repeated():
     raw = query('"é😀\\ud83d","b":[]').encode()
     with pytest.raises(orjson.JSONDecodeError):
         orjson.loads(raw)
-    refusal = worker.explain(raw, ValueError())
+    refusal = dispatch.explain(raw, ValueError())
     assert refusal.event_id == "e"
     assert json.loads(refusal.echo) == json.loads(raw)
     assert refusal.failure.hint["errors"][0]["in"] == ["q", "todos", "$", "where", "a"]

@@ -8,9 +8,11 @@ import orjson
 import pytest
 
 from support.memory_client import refreshed, triples
+from trice import limits
 from trice.auth.tokens import mint_token
 from trice.errors import TriceError
 from trice.identity import ADMIN
+from trice.rules.document import Rules
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 T2 = "e1000000-0000-4000-8000-000000000002"
@@ -84,6 +86,30 @@ def test_rules_hold_for_open_queries_as_soon_as_they_are_saved(play):
         await stage.hub.apps.set_rules(stage.app.id, None)
         for client in clients:
             assert shown(refreshed(await client.hear("refresh-ok"))) == {T1, T2}
+
+    play(scene)
+
+
+@pytest.mark.rule("P191")
+@pytest.mark.parametrize("others", [0, limits.FIRST_ANSWERS_A_TURN])
+def test_a_query_asked_again_as_rules_are_saved_is_answered_by_the_new_ones(play, others):
+    async def scene(stage):
+        await seed(stage)
+        client = await stage.client()
+        client.say("add-query", q=TODOS)
+        assert shown(triples(await client.hear("add-query-ok"))) == {T1, T2}
+        stage.app.database.set_rules(
+            Rules.parse({"todos": {"allow": {"view": "auth.id != null && false"}}})
+        )
+        for n in range(others):  # so that it is not run at once
+            client.say("add-query", q={"todos": {"$": {"where": {"title": f"{n}"}}}})
+        event_id = client.say("add-query", q=TODOS)
+        answer = await client.hear_where(lambda one: one.get("client-event-id") == event_id)
+        assert answer["op"] == "add-query-ok"
+        assert shown(triples(answer)) == set()
+        await write(stage, ["add-triple", T1, stage.attr("todos", "title"), "c"])
+        client.hang_up()
+        assert stage.app.database.live_queries == 0
 
     play(scene)
 
@@ -257,7 +283,7 @@ def test_a_query_that_names_what_is_gone_answers_again_once_it_is_back(play):
         (subscription,) = client.session.state.subscriptions.values()
         # As when rules are saved between the run that failed and this.
         for _ in range(2):
-            client.session.ask_again(subscription)
+            client.session.opened.ask_again(subscription)
         await client.hear("error")
         other = {**SIZE, "id": T1, "forward-identity": [T2, "todos", "size"]}
         await write(stage, ["add-attr", other])

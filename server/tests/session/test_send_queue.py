@@ -267,7 +267,7 @@ def test_two_changes_while_it_waits_reach_a_session_as_one(play):
     async def scene(stage):
         log = []
         listeners = await audience(stage, log, 3)
-        identity = listeners[0].session.identity
+        identity = listeners[0].session.opened.identity
         database, queue = stage.app.database, stage.hub._sends
         queue._is_scheduled = True  # hold it: nobody's turn comes
         for title in ("first", "second"):

@@ -409,7 +409,7 @@ def test_new_attrs_reach_every_session_before_they_are_needed(play):
 def test_attrs_come_before_the_answer_that_needs_them(play):
     async def scene(stage):
         client = await stage.client()
-        client.session.state.catalog_version_told -= 1
+        client.session.state.tell_catalog(0)
         client.say("add-query", q=TODOS)
         assert [(await client.hear())["op"] for _ in range(2)] == ["refresh-ok", "add-query-ok"]
 

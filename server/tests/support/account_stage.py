@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,19 +120,13 @@ class AccountStage:
         return rows
 
 
-Scene = Callable[[AccountStage], Coroutine[Any, Any, None]]
-
-
-def play_accounts(folder: Path, scene: Scene) -> None:
-    """Run a scene on a stage of its own."""
-
-    async def whole() -> None:
-        stage = AccountStage(folder)
-        await stage.prepare()
-        try:
-            await scene(stage)
-        finally:
-            stage.apps.give_back(stage.app)
-            await stage.apps.close()
-
-    asyncio.run(whole())
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[AccountStage]:
+    """A stage on a folder, until it is left."""
+    stage = AccountStage(folder)
+    await stage.prepare()
+    try:
+        yield stage
+    finally:
+        stage.apps.give_back(stage.app)
+        await stage.apps.close()

@@ -10,7 +10,7 @@ import asyncio
 import html
 import re
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
@@ -355,28 +355,14 @@ def oct_key(secret: str) -> OctKey:
     return OctKey.import_key(secret)
 
 
-OAuthScene = Callable[[OAuthStage], Coroutine[Any, Any, None]]
-
-
-def oauth_scene(scene: OAuthScene, *, client: dict[str, Any] | None = None) -> Callable[..., Any]:
-    """A scene for `play`: an app with OAuth client "oidc" whose pages are on SITE.
+@asynccontextmanager
+async def with_provider(
+    http: Any, *, client: dict[str, Any] | None = None
+) -> AsyncIterator[OAuthStage]:
+    """The stage of `tests/api` with an OAuth client "oidc", whose pages are on SITE.
 
     client   its values; None: a confidential client "web"
     """
-
-    async def whole(http: Any) -> None:
-        async with _opened(http) as stage:
-            values = {"client_id": "web", "client_secret": "s" * 40} if client is None else client
-            stage.client = await stage.add_client("fake", "oidc", **values)
-            origin = {"service": "generic", "params": ["site.example"]}
-            await stage.manage("POST", "authorized_redirect_origins", origin)
-            await scene(stage)
-
-    return whole
-
-
-@asynccontextmanager
-async def _opened(http: Any) -> Any:
     idp = IdentityProvider(http.runtime.now_ms)
     await idp.open()
     browser = Browser(http.asgi)
@@ -389,7 +375,12 @@ async def _opened(http: Any) -> Any:
     )
     http.asgi.state.oauth = oauth
     try:
-        yield OAuthStage(http, idp, browser)
+        stage = OAuthStage(http, idp, browser)
+        values = {"client_id": "web", "client_secret": "s" * 40} if client is None else client
+        stage.client = await stage.add_client("fake", "oidc", **values)
+        origin = {"service": "generic", "params": ["site.example"]}
+        await stage.manage("POST", "authorized_redirect_origins", origin)
+        yield stage
     finally:
         await browser.close()
         await oauth.close()

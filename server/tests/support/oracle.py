@@ -362,7 +362,7 @@ class Scene:
         self.found["checks"] += 1
 
     async def _check_client(self, client: OracleClient, key: bytes, q: Query) -> None:
-        identity = client.wire.session.identity
+        identity = client.wire.session.opened.identity
         fresh = await self.fresh.of(identity, key, q)
         story = f"{identity.name}, {client.features}: {key.decode()}"
         is_followed = ("flat", query_key(q)) in client.wire.session.state.subscriptions

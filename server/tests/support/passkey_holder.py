@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from support.account_stage import CALLER, AccountStage, play_accounts
+from support.account_stage import CALLER, AccountStage
 from support.authenticator import Authenticator
 from trice.errors import InvalidInput, NotFound
 
@@ -69,12 +67,3 @@ async def missing(awaitable, record):
         await awaitable
     assert failure.value.code == "record-not-found"
     assert failure.value.hint["record-type"] == record
-
-
-def play_holder(folder: Path, scene, **options):
-    """Run `scene(stage, person)`; the person has an account and no passkey yet."""
-
-    async def whole(stage):
-        await scene(stage, Person(stage, await stage.by_code("ann@x.example"), **options))
-
-    play_accounts(folder, whole)

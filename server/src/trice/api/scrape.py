@@ -193,7 +193,7 @@ def _busiest(apps: list[App]) -> Iterator[Metric]:
     top = sorted(apps, key=work, reverse=True)[: limits.METRICS_APPS_MAX]
     figures: dict[str, tuple[str, Callable[[App], int]]] = {
         "users": ("Sessions and requests that use an app.", lambda app: app.users),
-        "live_queries": ("Its live queries.", lambda app: len(app.database.live)),
+        "live_queries": ("Its live queries.", lambda app: app.database.live_queries),
         "commits": ("Its commits since it was opened.", lambda app: app.database.counts.commits),
         "work": ("Its commits, and queries touched or run, since it was opened.", work),
     }

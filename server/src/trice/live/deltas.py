@@ -1,7 +1,7 @@
 """Earlier answers of live queries, and what leads from them to the current one. No I/O.
 
     v1 ──Transition──> v2 ──Transition──> v3 = current: its pieces as sets
-    held v1: both Steps folded, split into triples, encoded once for all who hold v1
+    held v1: both Transitions folded, split into triples, encoded once for all who hold v1
 
 An answer is named by the digest of its content, its *version*. So what a client holds can be
 compared with what it should see whatever happened in between: other rules, a restart, another
@@ -11,17 +11,18 @@ session of somebody else. What is kept here belongs to a question, thus to equal
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from trice import limits
+from trice.live.live_query import LiveQuery, Question
 from trice.protocol import down
 from trice.protocol.ids import TxId
-from trice.protocol.shared import SharedFrame, SharedPart, plain
+from trice.protocol.shared import SharedFrame, plain
 from trice.query.encode import FlatParts
 
 _ENTRY_BYTES: Final = 1_000
@@ -30,25 +31,6 @@ _PIECE_BYTES: Final = 50
 
 NOTHING_HELD: Final = b""
 """No version: the client holds no answer."""
-
-
-class Asked(Hashable, Protocol):
-    """A question, as far as deltas go."""
-
-    @property
-    def asked(self) -> tuple[str, bytes]: ...
-
-
-class Current(Protocol):
-    """A live query that has an answer, as far as deltas go."""
-
-    @property
-    def question(self) -> Asked: ...
-    @property
-    def digest(self) -> bytes: ...
-    @property
-    def tx(self) -> TxId: ...
-    def computation(self) -> SharedPart: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +149,7 @@ class Deltas:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[Asked, _Entry] = {}
+        self._entries: dict[Question, _Entry] = {}
         self.kept_bytes = 0
         """About how much memory is held."""
         self.made = 0
@@ -176,19 +158,19 @@ class Deltas:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, question: Asked) -> bool:
+    def __contains__(self, question: Question) -> bool:
         return question in self._entries
 
-    def want(self, question: Asked) -> None:
+    def want(self, question: Question) -> None:
         """Keep what is needed for deltas of `question` from its next run on."""
         self._find(question).is_wanted = True
 
-    def is_wanted(self, question: Asked) -> bool:
+    def is_wanted(self, question: Question) -> bool:
         """Whether somebody wants deltas: then what its answers are joined from must be noted."""
         entry = self._entries.get(question)
         return entry is not None and entry.is_wanted
 
-    def note(self, question: Asked, version: bytes, parts: FlatParts | None) -> None:
+    def note(self, question: Question, version: bytes, parts: FlatParts | None) -> None:
         """An answer was made; it is the current one.
 
         parts   None when nobody wanted them as it was made
@@ -203,11 +185,11 @@ class Deltas:
         entry.lead_to(version)
         self._count(entry)
 
-    def names(self, live: Current) -> bytes:
+    def names(self, live: LiveQuery) -> bytes:
         """The keys that name the answer of `live`, see `down.names_of`."""
         return down.names_of(self._query_id(live.question), _text(live.digest))
 
-    def change(self, live: Current, held: bytes) -> bytes | None:
+    def change(self, live: LiveQuery, held: bytes) -> bytes | None:
         """The keys that lead from `held` to the answer of `live`, see `down.change_of`.
 
         returns  None when nothing does, or the full form is not larger
@@ -240,7 +222,7 @@ class Deltas:
         self._count(entry)
         return change
 
-    def computation(self, live: Current, held: bytes) -> bytes:
+    def computation(self, live: LiveQuery, held: bytes) -> bytes:
         """The element of `refresh-ok` for those who hold `held`."""
         change = self.change(live, held)
         if change is not None:
@@ -254,7 +236,7 @@ class Deltas:
             self._count(entry)
         return entry.full
 
-    def frame(self, live: Current, held: bytes) -> bytes:
+    def frame(self, live: LiveQuery, held: bytes) -> bytes:
         """A whole `refresh-ok` with `computation` alone: one bytes object for N sockets."""
         entry = self._entries.get(live.question)
         if entry is not None and entry.led_to == live.digest:
@@ -270,7 +252,7 @@ class Deltas:
             self._keep_frame(live, held, frame, size_bytes=len(frame))
         return frame
 
-    def _keep_frame(self, live: Current, held: bytes, frame: bytes, *, size_bytes: int) -> None:
+    def _keep_frame(self, live: LiveQuery, held: bytes, frame: bytes, *, size_bytes: int) -> None:
         """Keep a frame for the others; one made for another tx gives way.
 
         size_bytes   0 when the frame is kept under another version too
@@ -285,7 +267,7 @@ class Deltas:
         entry.made_bytes += size_bytes
         self._count(entry)
 
-    def _find(self, question: Asked) -> _Entry:
+    def _find(self, question: Question) -> _Entry:
         """The entry, made if it is not there; used last from here on."""
         entry = self._entries.pop(question, None)
         if entry is None:
@@ -296,7 +278,7 @@ class Deltas:
             self._entries[question] = entry
         return entry
 
-    def _query_id(self, question: Asked) -> bytes:
+    def _query_id(self, question: Question) -> bytes:
         entry = self._entries.get(question)
         return entry.query_id if entry is not None else _query_id(question)
 
@@ -310,7 +292,7 @@ class Deltas:
             self.kept_bytes -= self._entries.pop(oldest).counted_bytes
 
 
-def _query_id(question: Asked) -> bytes:
+def _query_id(question: Question) -> bytes:
     """Short for what a client asked, whoever it is."""
     shape, key = question.asked
     return blake2b(b"%b %b" % (shape.encode(), key), digest_size=12).hexdigest().encode()

@@ -24,6 +24,7 @@ from trice.live.index.subscriptions import Subscriptions
 from trice.live.live_query import LiveQuery, Question, RightsChanged, Watcher
 from trice.live.maintain import LastRun, Maintainer
 from trice.live.outcome import Run
+from trice.live.planner import Parsed
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
 from trice.protocol.ids import TxId
@@ -35,9 +36,9 @@ from trice.store.engine import Engine, ReadTooLong, Snapshot
 
 logger: Final = logging.getLogger("trice.live")
 
-Evaluate = Callable[[Snapshot, Question, bool, Plan | None], Run]
+Evaluate = Callable[[Snapshot, Question, bool, Plan | Parsed | None], Run]
 """Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are; the
-plan, if given, is one that still holds."""
+last is what is known of the question: a plan that still holds, or what it was parsed to."""
 
 
 def _ended(*_: object) -> Run:
@@ -116,9 +117,12 @@ class Live:
         is_same = live is not None and live.question.q_json == question.q_json
         return live.question if live is not None and is_same else question
 
-    def watch_now(self, question: Question, watcher: Watcher) -> LiveQuery:
+    def watch_now(
+        self, question: Question, watcher: Watcher, parsed: Parsed | None = None
+    ) -> LiveQuery:
         """Start to watch, with the current answer at hand when this returns.
 
+        parsed  what the question was just parsed to, if it was
         raises  ReadTooLong when the first run is too long for the loop: call `watch` instead;
                 TriceError when the query is invalid (then nothing is watched)
         """
@@ -126,7 +130,7 @@ class Live:
         if live is None or live.answer is None or live in self._due:
             # A kept answer that a commit has touched would be older than what the caller may know.
             if live is None or live in self._slow or not self._patch(live):
-                run = self._run_now(question, live)
+                run = self._run_now(question, live, parsed)
                 live = self._adopt_first(question, run, self._engine.tx)
             self._due.pop(live, None)
         elif live in self._slow:
@@ -356,7 +360,9 @@ class Live:
             raise asyncio.CancelledError  # `wait_for` may swallow the one it was sent
         return self._adopt_first(question, run, tx)
 
-    def _run_now(self, question: Question, live: LiveQuery | None) -> Run:
+    def _run_now(
+        self, question: Question, live: LiveQuery | None, parsed: Parsed | None = None
+    ) -> Run:
         """Run a question whole; with the plan of its live query, if there is one that holds.
 
         raises  ReadTooLong
@@ -368,7 +374,9 @@ class Live:
             raise ReadTooLong
         self.counts.rerun_query += 1
         return self._engine.read_now(
-            lambda snapshot: self._evaluate(snapshot, question, True, plan)
+            lambda snapshot: self._evaluate(
+                snapshot, question, True, parsed if plan is None else plan
+            )
         )
 
     async def _run_on_thread(self, question: Question) -> tuple[Run, TxId]:

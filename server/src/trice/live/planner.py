@@ -20,30 +20,36 @@ from trice.store.engine import ReadTooLong, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The question computed last, as parsed: most are run right after, and not parsed again."""
+class Parsed:
+    """A query as it was checked. It holds as long as the catalog and the rules stay."""
 
-    question: Question
+    query: Query
     catalog: Catalog
     rules_version: int
-    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question, and what is known of it already: most are run right after they were checked.
+
+    parsed   None where it was not checked: for admins, or because that takes long. Whoever runs
+             the question does it then, as where `parsed` does not hold any more
+    """
+
+    question: Question
+    parsed: Parsed | None = None
 
 
 class Planner:
-    """Holds what the latest question parsed to, and the plans that others may share. Does not hold
-    questions, nor what answers them.
-
-    asked   what the latest `question` parsed, until it is run
-    """
+    """Holds the plans that others may share. Does not hold questions, nor what answers them."""
 
     def __init__(self, rights: Rights, *, shared: Callable[[Question], Question]) -> None:
         """shared   the question that is live already, if an equal one is"""
         self._rights = rights
         self._shared = shared
         self._shapes = Shapes()
-        self.asked: Asked | None = None
 
-    def question(
+    def prepare(
         self,
         source: Any,
         catalog: Catalog,
@@ -51,11 +57,11 @@ class Planner:
         identity: Identity,
         shape: str,
         is_long: bool,
-    ) -> Question:
-        """What a live query is shared by: what is asked, and with which rights.
+    ) -> Prepared:
+        """The question that a live query is shared by: what is asked, and with which rights.
 
-        A query that would take long to check is not: it is shared with nobody but its caller, and
-        checked where it is run.
+        A query that takes long to check is not checked here: it is shared with nobody but its
+        caller, and checked where it is run.
 
         is_long  it is known to be one
         raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
@@ -63,30 +69,30 @@ class Planner:
         """
         if identity.is_admin:
             made = Question.of(source, identity=identity, rights=ADMIN_RIGHTS, shape=shape)
-            return self._shared(made)
+            return Prepared(self._shared(made))
         query = None if is_long else _parse_now(source, catalog)
         own = self._rights.own
         rights = own(identity) if query is None else self._rights.to_answer(query, identity)
         made = Question.of(
             source, identity=identity, rights=rights, shape=shape, is_long=query is None
         )
-        question = self._shared(made)
-        if query is not None:
-            self.asked = Asked(question, catalog, self._rights.version, query)
-        return question
+        parsed = None if query is None else Parsed(query, catalog, self._rights.version)
+        return Prepared(self._shared(made), parsed)
 
     def plan(
-        self, snapshot: Snapshot, question: Question, *, is_on_loop: bool
+        self, snapshot: Snapshot, question: Question, parsed: Parsed | None, *, is_on_loop: bool
     ) -> tuple[Plan, Shape | None]:
         """Plan a question, as long as its rights are still those of its identity.
 
+        parsed       of this question, for a run right after it was prepared
         is_on_loop   off the loop it keeps away from what it holds
         returns      the plan; and its shape, if that is new and others may share it (`keep`)
         raises       RightsChanged, and what `parse` and `plan` do
         """
         catalog = snapshot.catalog
-        query = self._take_asked(question, catalog) if is_on_loop else None
-        if query is None:
+        if parsed is not None and self._holds(parsed, catalog):
+            query = parsed.query
+        else:
             query = self._parse_again(question, catalog, snapshot.spend)
         # What one caller may see is made from who that is: only what all see alike is shared.
         is_shared = is_on_loop and self._rights.are_of_all(question.rights)
@@ -96,7 +102,8 @@ class Planner:
             if made is not None:
                 return made, None
         visibility = self._rights.visible_to(query, question.identity, snapshot)
-        return plan(query, catalog, visibility, spend=snapshot.spend), shape
+        made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=snapshot.spend)
+        return made, shape
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
         """Let others of this shape, and with these rights, share a plan that has run."""
@@ -113,17 +120,9 @@ class Planner:
             raise RightsChanged
         return query
 
-    def _take_asked(self, question: Question, catalog: Catalog) -> Query | None:
-        """What the latest `question` parsed, if this is it and nothing has changed since."""
-        asked, self.asked = self.asked, None
-        if (
-            asked is not None
-            and asked.question is question
-            and asked.catalog is catalog
-            and asked.rules_version == self._rights.version
-        ):
-            return asked.query
-        return None
+    def _holds(self, parsed: Parsed, catalog: Catalog) -> bool:
+        """Whether parsing again, against `catalog` and the rules in force, would tell the same."""
+        return parsed.catalog is catalog and parsed.rules_version == self._rights.version
 
 
 def _parse_now(source: Any, catalog: Catalog) -> Query | None:

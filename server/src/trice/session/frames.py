@@ -11,7 +11,6 @@ from typing import Any
 
 from trice.catalog.catalog import Catalog
 from trice.database import Database
-from trice.live.answers import Answer
 from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
@@ -52,8 +51,8 @@ def init_frame(
 def answer_frame(
     subscription: Subscription,
     live: LiveQuery,
-    answer: Answer,
     *,
+    meta_json: bytes,
     owed: Owed,
     extension: Extension,
     deltas: Deltas,
@@ -61,7 +60,7 @@ def answer_frame(
     """`add-query-ok` for one message, which from here on is what the client was told."""
     names = b""
     if extension.has_versions:
-        subscription.told = live.digest
+        subscription.tell(live.digest)
         if extension.has_delta or owed.held == live.digest:
             change = deltas.change(live, owed.held)
             if change is not None:
@@ -73,7 +72,7 @@ def answer_frame(
         event_id=owed.event_id,
         q_json=subscription.question.q_json,
         result=live.result(),
-        meta_json=answer.meta_json,
+        meta_json=meta_json,
         tx=live.tx,
         names=names,
     )
@@ -90,7 +89,7 @@ def refresh_frame(
 
     catalog   to be told too, None if the client knows it
     """
-    deltas = database.live.deltas
+    deltas = database.deltas
     if len(news) == 1 and catalog is None:
         ((subscription, live),) = news
         if not extension.has_versions:
@@ -115,5 +114,5 @@ def refresh_frame(
 
 def _take_told(subscription: Subscription, live: LiveQuery, extension: Extension) -> bytes:
     """The version to start from; the client is told the current one from here on."""
-    told, subscription.told = subscription.told, live.digest
+    told = subscription.tell(live.digest)
     return told if extension.has_delta else NOTHING_HELD

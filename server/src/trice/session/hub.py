@@ -13,7 +13,7 @@ from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
-from trice.session import worker
+from trice.session import dispatch
 from trice.session.first_answers import FirstAnswers
 from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
@@ -102,7 +102,7 @@ class Hub:
             sends=self._sends,
             first_answers=self._first_answers,
             long_messages=self.long_messages,
-            reader=worker,
+            reader=dispatch,
             turns=self._turns,
             make_held=self._queries_of_session,
             guest=guest,
@@ -134,7 +134,7 @@ class Hub:
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that ceased to exist."""
         for session in list(self._sessions.values()):
-            if session.app is not None and session.app.id == app_id:
+            if session.opened is not None and session.opened.app.id == app_id:
                 session.close(GOING_AWAY, "app deleted")
                 self._drop(session)
 

@@ -216,7 +216,7 @@ class PicowsSocket(WSListener):
                 self._on_ping(frame.get_payload_as_bytes())
             case WSMsgType.PONG:
                 self._session.heard()
-                self._session.spend_turn()
+                self._session.inbox.spend_turn()
             case WSMsgType.CLOSE:
                 self._on_close(frame.get_payload_as_bytes())
 
@@ -226,7 +226,7 @@ class PicowsSocket(WSListener):
         if self._is_closing or self._raw.is_closing():
             return  # it cannot be sent, and each try would be a line of the log
         self._session.heard()
-        self._session.spend_turn()
+        self._session.inbox.spend_turn()
         if self.backlog_bytes > limits.PONG_BACKLOG_BYTES_MAX:
             self._unanswered_ping = payload
         else:
@@ -266,7 +266,7 @@ class PicowsSocket(WSListener):
             return
         if message is None or self._held is not None:
             self._hold()
-            self._session.spend_turn()
+            self._session.inbox.spend_turn()
         if message is not None:
             self._session.receive(message)
 

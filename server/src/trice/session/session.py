@@ -1,16 +1,16 @@
-"""One connected client: its identity, its app, its socket, and everything it holds on to.
+"""One connected client: its socket, and once `init` named it, its app and everything it watches.
 
-A little over 500 lines, one file because it is the one object that all parts of a session know.
+socket ──> inbox ──message──> dispatch ──> handlers ──> state, database
+database ──told──> OpenedSession ──> state.news ──> outbox ──one write a turn──> socket
 
-socket ──receive──> worker ──> handlers ──> state, database
-database ──told──> state.news ──> outbox ──one write a turn──> socket
+Session is the connection, from its first byte to its last. OpenedSession is what it has in an app,
+and what handlers of all ops but `init` are given: one file because the two know each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -31,33 +31,25 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
+from trice.session.inbox import Inbox, LongReader
 from trice.session.incoming import Incoming
-from trice.session.long_messages import LongMessage, LongMessages
+from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
-from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, MustClose, Socket
+from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
 from trice.session.state import Phase, SessionState, Subscription
 from trice.shares import Held
 
 logger: Final = logging.getLogger("trice.session")
 
-READING: Final = 1
-"""Why a session is not read: a long message is, or its turn has not come."""
-FULL: Final = 2
-"""Why a session is not read: it has as many transactions under way as it may."""
 
-
-class Reader(Protocol):
-    """What turns messages into calls of handlers (`worker.py`)."""
+class Reader(LongReader, Protocol):
+    """What turns messages into calls of handlers (`session/dispatch`)."""
 
     def on_message(self, session: Session, raw: bytes) -> None:
         """Decode and carry out a short message."""
-        ...
-
-    def read_long(self, incoming: Incoming) -> Any:
-        """Read a long one, on a thread."""
         ...
 
     def on_read(self, session: Session, read: Any) -> None:
@@ -68,39 +60,28 @@ class Reader(Protocol):
 class Session:
     """One connected client.
 
-    Holds its identity, its app, its socket and the tasks it started. Does not hold: subscriptions
-    (SessionState), unsent frames (Outbox), answers (Live).
+    Holds its socket, the tasks it started, and what it has in an app once it is opened. Does not
+    hold: what it asked for (SessionState), messages that wait (Inbox), unsent frames (Outbox).
+
+    opened  None before `init` was answered, and after the end
+    guest   nobody signed in, at its address and origin
     """
 
     __slots__ = (
         "_backlog_bytes",
-        "_early",
-        "_early_bytes",
-        "_hashed_token",
-        "_holds_long",
-        "_is_reading",
-        "_long",
-        "_long_messages",
-        "_make_held",
-        "_pauses",
-        "_queries",
+        "_heard_ms",
+        "_opened_ms",
         "_reader",
-        "_spent_bytes",
         "_tasks",
-        "_turn",
-        "_turns",
         "_unfinished",
-        "_waits_for_turn",
-        "app",
         "apps",
-        "extension",
         "first_answers",
         "guest",
-        "heard_ms",
         "id",
-        "identity",
+        "inbox",
+        "make_held",
         "on_end",
-        "opened_ms",
+        "opened",
         "outbox",
         "runtime",
         "socket",
@@ -121,44 +102,39 @@ class Session:
         make_held: Callable[[], Held],
         guest: Identity = GUEST,
     ) -> None:
+        """
+        make_held  counts the bytes of live queries in the bounds of an address; few sessions ask
+                   for so much
+        """
         self.id = SessionId(new_uuid(runtime))
         self.socket = socket
         self.apps = apps
         self.runtime = runtime
         self.first_answers = first_answers
-        self.state = SessionState(self.on_answer)
-        self.extension = PLAIN
+        self.make_held = make_held
         self.guest = guest
-        self.identity = guest
-        self._hashed_token: str | None = None
-        self.app: App | None = None
+        self.opened: OpenedSession | None = None
+        self.state = SessionState()
+        self.inbox = Inbox(
+            socket,
+            self,
+            state=self.state,
+            reader=reader,
+            caller=network_of(guest.ip) or self.id,
+            long_messages=long_messages,
+            turns=turns,
+        )
         self.outbox = Outbox(
             socket,
             sends=sends,
             make_refresh=self._make_refresh,
             on_overflow=self._drop_slow_client,
         )
-        self.opened_ms = runtime.monotonic_ms()
-        self.heard_ms = self.opened_ms
+        self._opened_ms = self._heard_ms = runtime.monotonic_ms()
         self._backlog_bytes = 0
         # The message that had come in part when last looked at, and when it was first seen so.
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
-        self._long_messages = long_messages
-        self._long: LongMessage | None = None
-        self._holds_long = False
-        self._is_reading = False
-        self._pauses = 0
-        self._turns = turns
-        # What its queries take of the bounds of its address; few sessions ask for so much.
-        self._make_held = make_held
-        self._queries: Held | None = None
-        self._turn = -1
-        self._spent_bytes = 0
-        self._waits_for_turn = False
-        # A deque has 760 bytes; an empty list, as for tasks, 56.
-        self._early: deque[bytes | Incoming] | None = None
-        self._early_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.on_end: Callable[[], object] = _nothing
 
@@ -170,58 +146,16 @@ class Session:
 
     def receive(self, raw: bytes | Incoming) -> None:
         """Take one message. Never raises: every failure becomes an `error` message."""
-        self.heard_ms = self.runtime.monotonic_ms()
-        if self.state.phase is Phase.OPENING or self._is_reading:
-            self._keep_early(raw)
-        elif self.state.phase is not Phase.CLOSED:
-            if self._may_handle():
-                self._receive_now(raw)
-            else:
-                self._keep_early(raw)
-                self._wait_for_turn()
-
-    def _may_handle(self) -> bool:
-        """Whether this turn of the loop may handle another message of this session."""
-        turn = self._turns.now()
-        if turn != self._turn:
-            self._turn, self._spent_bytes = turn, 0
-        return self._spent_bytes < limits.SESSION_TURN_BYTES
-
-    def _receive_now(self, raw: bytes | Incoming) -> None:
-        size_bytes = len(raw)
-        self._spent_bytes += size_bytes + limits.SESSION_TURN_OVERHEAD_BYTES
-        if size_bytes > limits.MESSAGE_BYTES_ON_LOOP:
-            self._read_long(raw)
-        else:
-            assert isinstance(raw, bytes), "what is Incoming is long"
-            self._reader.on_message(self, raw)
-
-    def _wait_for_turn(self) -> None:
-        """Go on in the next turn of the loop."""
-        self._is_reading = self._waits_for_turn = True
-        self.pause(READING)
-        asyncio.get_running_loop().call_soon(self._on_turn)
-
-    def _on_turn(self) -> None:
-        if self._waits_for_turn:  # else it went on already, maybe to a long message
-            self._go_on()
+        self._heard_ms = self.runtime.monotonic_ms()
+        self.inbox.receive(raw)
 
     def heard(self) -> None:
         """The client is alive."""
-        self.heard_ms = self.runtime.monotonic_ms()
-
-    def spend_turn(self) -> None:
-        """What arrived is no message (a ping, a pong, a fragment), and takes of the turn as one."""
-        if self._is_reading or self.state.phase is Phase.CLOSED:
-            return
-        if self._may_handle():
-            self._spent_bytes += limits.SESSION_TURN_OVERHEAD_BYTES
-        else:
-            self._wait_for_turn()
+        self._heard_ms = self.runtime.monotonic_ms()
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
-        if self.state.has_news or self._is_catalog_new:
+        if self.opened is not None and self.opened.has_news:
             self.outbox.schedule()
 
     def on_closed(self) -> None:
@@ -230,27 +164,29 @@ class Session:
         Invariant: nothing that the session holds then leads back to it, so that its memory is free
         as soon as the transport lets go, without a collection that would hold up everybody.
         """
-        if self.state.phase is Phase.CLOSED:
+        if self.is_closed:
             return
         subscriptions = self.state.end()
-        if self._queries is not None:
-            self._queries.note(0, self._queries.network)
         self.outbox.close()
         self.socket = ENDED
         for task in self._tasks:
             task.cancel()
-        self._early = None
-        if not self._holds_long:
-            self.end_long()
-        if self.app is not None:
-            for subscription in subscriptions:
-                if subscription.live is not None:
-                    self.app.database.unwatch(subscription.live, subscription)
-            self.app.database.unwatch_catalog(self.on_catalog)
-            self._forget_token()
-            self.apps.give_back(self.app)
+        self.inbox.close()
+        if self.opened is not None:
+            self.opened.end(subscriptions)
+            self.opened = None
         self.on_end()
         self.on_end = _nothing
+
+    # --- called by the inbox ---------------------------------------------------------------------
+
+    def on_message(self, raw: bytes) -> None:
+        """The turn of a short message has come."""
+        self._reader.on_message(self, raw)
+
+    def on_read(self, read: Any) -> None:
+        """A long message was read, or could not be."""
+        self._reader.on_read(self, read)
 
     # --- called by handlers ----------------------------------------------------------------------
 
@@ -294,82 +230,142 @@ class Session:
         *,
         hashed_token: str | None = None,
         extension: Extension = PLAIN,
-    ) -> None:
+    ) -> OpenedSession:
         """The session belongs to `app` from here on: hear of its catalog, allow other ops.
 
         hashed_token   the refresh token it signed in with; once that is deleted, so is the identity
         """
-        self.app = app
-        self.extension = extension
-        self.identity = identity
-        if hashed_token is not None:
-            self._hashed_token = hashed_token
-            app.database.watch_token(hashed_token, self.on_signed_out)
-        app.database.watch_catalog(self.on_catalog)
-        self.state.catalog_version_told = app.database.catalog.version
-        self.state.phase = Phase.READY
-
-    def handle_early(self) -> None:
-        """Handle what arrived while the app was being opened, or something else was waited for."""
-        while self._early and not self._is_reading:
-            if self.state.phase not in (Phase.READY, Phase.WAITING):
-                return
-            if not self._may_handle():
-                self._wait_for_turn()
-                return
-            raw = self._early.popleft()
-            self._early_bytes -= len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
-            self._receive_now(raw)
-        if not self._early:
-            self._early, self._early_bytes = None, 0
-
-    def pause(self, reason: int) -> None:
-        """Stop reading the socket; each of the reasons must be taken back."""
-        if not self._pauses:
-            self.socket.pause_reading()
-        self._pauses |= reason
-
-    def resume(self, reason: int) -> None:
-        """A reason to stop is gone."""
-        was_paused, self._pauses = self._pauses, self._pauses & ~reason
-        if was_paused and not self._pauses:
-            self.socket.resume_reading()
-
-    def hold_long(self) -> None:
-        """The long message that was just read is answered later; `end_long` must follow."""
-        self._holds_long = True
-
-    def end_long(self) -> None:
-        """The long message under way is answered: the next one may be read."""
-        self._holds_long = False
-        if self._long is not None:
-            message, self._long = self._long, None
-            self._long_messages.release(message)
-            if self._is_reading and self.state.phase is not Phase.CLOSED:
-                self._go_on()
+        self.opened = OpenedSession(
+            self, app, identity, hashed_token=hashed_token, extension=extension
+        )
+        return self.opened
 
     def tell_again(self) -> None:
         """Send every answer again: a write that the client shows already was refused."""
         self.state.note_news_everywhere()
         self.outbox.schedule()
 
-    @property
-    def _is_catalog_new(self) -> bool:
-        return (
-            self.app is not None
-            and self.app.database.catalog.version != self.state.catalog_version_told
+    def close(self, code: int, reason: str) -> None:
+        """End the session from this side."""
+        self.socket.close(code, reason)
+        self.on_closed()
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _make_refresh(self) -> Frame | None:
+        return None if self.opened is None else self.opened.make_refresh()
+
+    def _drop_slow_client(self) -> None:
+        logger.warning(
+            "client too slow, dropped %s",
+            fields(session=self.id, backlog_bytes=self.socket.backlog_bytes),
         )
+        self.close(TRY_LATER, "client too slow")
+
+    def check_time(self, now_ms: float, *, away_ms: float = 0.0) -> None:
+        """Drop a session that never began or fell silent; else make the other side answer.
+
+        away_ms   of the time since the last look, in which nothing could be heard
+        """
+        self._opened_ms = min(self._opened_ms + away_ms, now_ms)
+        self._heard_ms = min(self._heard_ms + away_ms, now_ms)
+        if self.state.phase is Phase.WAITING and now_ms - self._opened_ms > limits.INIT_TIMEOUT_MS:
+            self.close(IDLE, "no init message")
+            return
+        if self._is_message_late(now_ms):
+            # Pings between its fragments are no progress.
+            self.close(TRY_LATER, "message not finished in time")
+            return
+        backlog_bytes = self.socket.backlog_bytes
+        if backlog_bytes < self._backlog_bytes or self.inbox.is_paused:
+            # A large answer on a slow line: pongs come only after it, yet the client takes it. Or
+            # it is not read, and could not be heard.
+            self.heard()
+        self._backlog_bytes = backlog_bytes
+        if now_ms - self._heard_ms > limits.IDLE_TIMEOUT_MS:
+            self.close(IDLE, "nothing received")
+        elif now_ms - self._heard_ms >= limits.PING_INTERVAL_MS / 2:
+            self.socket.ping()
+
+    def _is_message_late(self, now_ms: float) -> bool:
+        """Whether a message comes in fragments slower than limits.HTTP_BYTES_PER_SECOND_MIN."""
+        unfinished = self.socket.unfinished
+        if unfinished is None:
+            self._unfinished = None
+            return False
+        which, size_bytes = unfinished
+        if self._unfinished is None or self._unfinished[0] != which:
+            self._unfinished = (which, now_ms)
+        earned_ms = size_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
+        return now_ms - self._unfinished[1] > limits.HTTP_GRACE_MS + earned_ms
+
+
+class OpenedSession:
+    """What a session has in its app.
+
+    Holds whose identity it has, what was agreed on with its client, and what its queries take of
+    the bounds of its address. Does not hold subscriptions (SessionState) or answers (Live).
+    The identity never changes: who signs in or out opens another session.
+    """
+
+    __slots__ = (
+        "_hashed_token",
+        "_queries",
+        "app",
+        "database",
+        "extension",
+        "identity",
+        "session",
+        "state",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        app: App,
+        identity: Identity,
+        *,
+        hashed_token: str | None,
+        extension: Extension,
+    ) -> None:
+        """See `Session.enter`."""
+        self.session = session
+        self.state = session.state
+        self.app = app
+        self.database = app.database
+        self.identity = identity
+        self.extension = extension
+        self._queries: Held | None = None
+        self._hashed_token = hashed_token
+        if hashed_token is not None:
+            self.database.watch_token(hashed_token, self.on_signed_out)
+        self.database.watch_catalog(self.on_catalog)
+        self.state.open(self.on_answer, catalog_version=self.database.catalog.version)
+
+    def end(self, subscriptions: list[Subscription]) -> None:
+        """The session is over: watch nothing any more, and give back the app.
+
+        subscriptions   all that it had
+        """
+        if self._queries is not None:
+            self._queries.note(0, self._queries.network)
+        for subscription in subscriptions:
+            self.disconnect(subscription)
+        self.database.unwatch_catalog(self.on_catalog)
+        if self._hashed_token is not None:
+            self.database.unwatch_token(self._hashed_token, self.on_signed_out)
+        self.session.apps.give_back(self.app)
+
+    # --- called by handlers ----------------------------------------------------------------------
 
     def tell_catalog_first(self) -> None:
         """Make sure the client knows every attr that the next frame may name (trap 4)."""
-        assert self.app is not None
-        if self._is_catalog_new:
-            catalog = self.app.database.catalog
-            self.state.catalog_version_told = catalog.version
-            self.push(
+        catalog = self.database.catalog
+        if self.state.tell_catalog(catalog.version):
+            self.session.push(
                 down.refresh_ok(
                     [],
-                    tx=self.app.database.tx,
+                    tx=self.database.tx,
                     attrs=catalog.wire_part,
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
@@ -387,9 +383,9 @@ class Session:
         if held is None:
             if amount <= 0:
                 return True
-            held = self._make_held()
+            held = self.session.make_held()
         amount = max(amount, 0)
-        network = network_of(self.guest.ip) or None
+        network = network_of(self.session.guest.ip) or None
         if not held.has_room(amount - held.amount, network):
             return False
         held.note(amount, network)
@@ -397,26 +393,23 @@ class Session:
         return True
 
     def disconnect(self, subscription: Subscription) -> None:
-        """Stop watching for a subscription that was removed."""
-        if subscription.live is not None and self.app is not None:
-            self.app.database.unwatch(subscription.live, subscription)
+        """Stop watching for a subscription that was removed, or asks something else."""
+        live = subscription.let_go()
+        if live is not None:
+            self.database.unwatch(live, subscription)
 
     def want_deltas(self, question: Question) -> None:
         """Ask for what deltas need, before the answer is made."""
-        assert self.app is not None
         if self.extension.has_delta and question.shape == "flat":
-            self.app.database.live.deltas.want(question)
+            self.database.deltas.want(question)
 
     def ask_again(self, subscription: Subscription) -> None:
         """What the client may see is decided anew: follow the answer that holds now."""
-        assert self.app is not None
         is_told = subscription.live is not None
         self.disconnect(subscription)
-        subscription.live = None
-        database = self.app.database
         old = subscription.question
         try:
-            question = database.question(
+            question = self.database.question(
                 old.source, identity=self.identity, shape=old.shape, is_long=old.is_long
             )
         except TriceError as failure:
@@ -424,16 +417,11 @@ class Session:
             if is_told:
                 self._fail_query(subscription, failure)
             return
-        subscription.question = question
+        subscription.ask(question)
         self.want_deltas(question)
         if not subscription.owed:
             # Else its first answer is being computed, which looks at the question again.
-            subscription.live = database.follow(question, subscription)
-
-    def close(self, code: int, reason: str) -> None:
-        """End the session from this side."""
-        self.socket.close(code, reason)
-        self.on_closed()
+            subscription.show(self.database.follow(question, subscription))
 
     # --- called by the database ------------------------------------------------------------------
 
@@ -448,98 +436,34 @@ class Session:
             self._fail_query(subscription, live.error)
             return
         self.state.note_news(subscription)
-        self.outbox.schedule_news(live)
+        self.session.outbox.schedule_news(live)
 
     def on_catalog(self, catalog: Catalog) -> None:
         """Attrs changed: every session hears of it, with or without queries."""
         for subscription in self.state.unanswered():
             self.ask_again(subscription)
-        self.outbox.schedule_news(self.app)
+        self.session.outbox.schedule_news(self.app)
 
     def on_signed_out(self) -> None:
         """The refresh token is gone, and with it the right to all that is watched here.
 
         The client comes back, is told that its token is nobody's, and signs out on its side too.
         """
-        self.close(SIGNED_OUT, "signed out")
+        self.session.close(SIGNED_OUT, "signed out")
 
-    # --- inside ----------------------------------------------------------------------------------
+    # --- called by the outbox --------------------------------------------------------------------
 
-    def _forget_token(self) -> None:
-        if self._hashed_token is not None and self.app is not None:
-            self.app.database.unwatch_token(self._hashed_token, self.on_signed_out)
-            self._hashed_token = None
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something that the client was not told yet."""
+        return self.state.has_news or self.state.catalog_told != self.database.catalog.version
 
-    def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
-        self.fail(failure, raw=echo_query(subscription.question), event_id=None)
-
-    def _keep_early(self, raw: bytes | Incoming, *, is_first: bool = False) -> None:
-        if self._early is None:
-            self._early = deque()
-        if is_first:
-            self._early.appendleft(raw)
-        else:
-            self._early.append(raw)
-        self._early_bytes += len(raw) + limits.SESSION_HELD_OVERHEAD_BYTES
-        if self.state.phase is Phase.OPENING:
-            is_full = (
-                len(self._early) > limits.SESSION_EARLY_MESSAGES_MAX
-                or self._early_bytes > limits.SESSION_EARLY_BYTES_MAX
-            )
-        else:
-            is_full = self._early_bytes > limits.SESSION_HELD_BYTES_MAX
-        if is_full:
-            self.close(TRY_LATER, "too many messages at once")
-
-    def _read_long(self, raw: bytes | Incoming) -> None:
-        """Have a message read on the thread; nothing after it is handled before. One at a time: a
-        second one waits until the first is answered."""
-        caller = network_of(self.guest.ip) or self.id
-        if self._long is None and not self._long_messages.has_room(caller, len(raw)):
-            self.close(TRY_LATER, "too many large messages wait")
-            return
-        self._is_reading = True
-        self.pause(READING)
-        if self._long is not None:
-            self._keep_early(raw, is_first=True)
-            return
-        reader = self._reader
-        incoming = Incoming(raw, size_bytes=len(raw)) if isinstance(raw, bytes) else raw
-        self._long = self._long_messages.submit(
-            caller,
-            lambda: reader.read_long(incoming),
-            self._on_read,
-            size_bytes=len(raw),
-        )
-
-    def _on_read(self, read: Any) -> None:
-        """Back on the loop: carry it out, then what came meanwhile."""
-        self._is_reading = False
-        if isinstance(read, MustClose):
-            self.close(read.code, read.reason)
-            return
-        self._reader.on_read(self, read)
-        if not self._holds_long:
-            self.end_long()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        self._is_reading = self._waits_for_turn = False
-        if self.state.phase is Phase.CLOSED:
-            return
-        self.handle_early()
-        if not self._is_reading:
-            self.resume(READING)
-
-    def _make_refresh(self) -> Frame | None:
+    def make_refresh(self) -> Frame | None:
         """The frame with all news: a new catalog, and each changed answer once."""
-        if self.app is None:
+        if not self.has_news:
             return None
-        catalog = self.app.database.catalog
-        is_catalog_new = self._is_catalog_new
-        if not is_catalog_new and not self.state.has_news:
-            return None
-        self.state.catalog_version_told = catalog.version
+        catalog = self.database.catalog
+        is_catalog_new = self.state.tell_catalog(catalog.version)
         news = []
         for subscription in self.state.take_news():
             live = subscription.live
@@ -547,58 +471,17 @@ class Session:
                 # What is owed was asked for by what the client held then: it must come first.
                 continue
             if live.answer is None:
-                self.app.database.recall(live)
+                self.database.recall(live)
             else:
                 news.append((subscription, live))
         if not news and not is_catalog_new:
             return None
         return refresh_frame(
-            news, self.extension, self.app.database, catalog=catalog if is_catalog_new else None
+            news, self.extension, self.database, catalog=catalog if is_catalog_new else None
         )
 
-    def _drop_slow_client(self) -> None:
-        logger.warning(
-            "client too slow, dropped %s",
-            fields(session=self.id, backlog_bytes=self.socket.backlog_bytes),
-        )
-        self.close(TRY_LATER, "client too slow")
-
-    def check_time(self, now_ms: float, *, away_ms: float = 0.0) -> None:
-        """Drop a session that never began or fell silent; else make the other side answer.
-
-        away_ms   of the time since the last look, in which nothing could be heard
-        """
-        self.opened_ms = min(self.opened_ms + away_ms, now_ms)
-        self.heard_ms = min(self.heard_ms + away_ms, now_ms)
-        if self.state.phase is Phase.WAITING and now_ms - self.opened_ms > limits.INIT_TIMEOUT_MS:
-            self.close(IDLE, "no init message")
-            return
-        if self._is_message_late(now_ms):
-            # Pings between its fragments are no progress.
-            self.close(TRY_LATER, "message not finished in time")
-            return
-        backlog_bytes = self.socket.backlog_bytes
-        if backlog_bytes < self._backlog_bytes or self._pauses:
-            # A large answer on a slow line: pongs come only after it, yet the client takes it. Or
-            # it is not read, and could not be heard.
-            self.heard()
-        self._backlog_bytes = backlog_bytes
-        if now_ms - self.heard_ms > limits.IDLE_TIMEOUT_MS:
-            self.close(IDLE, "nothing received")
-        elif now_ms - self.heard_ms >= limits.PING_INTERVAL_MS / 2:
-            self.socket.ping()
-
-    def _is_message_late(self, now_ms: float) -> bool:
-        """Whether a message comes in fragments slower than limits.HTTP_BYTES_PER_SECOND_MIN."""
-        unfinished = self.socket.unfinished
-        if unfinished is None:
-            self._unfinished = None
-            return False
-        which, size_bytes = unfinished
-        if self._unfinished is None or self._unfinished[0] != which:
-            self._unfinished = (which, now_ms)
-        earned_ms = size_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
-        return now_ms - self._unfinished[1] > limits.HTTP_GRACE_MS + earned_ms
+    def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
+        self.session.fail(failure, raw=echo_query(subscription.question), event_id=None)
 
 
 def _nothing() -> None:

@@ -43,7 +43,8 @@ class Owed:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One query of this session; called, as a watcher, when its answer changed.
+    """One query of this session; called, as a watcher, when its answer changed. Only its own
+    methods and those of SessionState write it.
 
     on_answer  told of every change, with the subscription
     live       None until the first answer is there
@@ -62,16 +63,32 @@ class Subscription:
     def __call__(self, live: LiveQuery) -> None:
         self.on_answer(self, live)
 
+    def ask(self, question: Question) -> None:
+        """What it asks, to other rights than before: no answer yet."""
+        self.question, self.live = question, None
+
+    def show(self, live: LiveQuery) -> None:
+        """Its answer, now and after each change, is that of `live`."""
+        self.live = live
+
+    def let_go(self) -> LiveQuery | None:
+        """Have no answer; the live query returned must be unwatched by the caller."""
+        live, self.live = self.live, None
+        return live
+
+    def tell(self, version: bytes) -> bytes:
+        """The client is told an answer of this version; the one it was told before."""
+        told, self.told = self.told, version
+        return told
+
 
 class SessionState:
     """Holds the phase, the subscriptions and the length of their queries, which of them have news,
     and the catalog version told.
 
-    Does not hold: answers (live.Live does), frames waiting to be sent (the outbox does).
-    Only the session's worker writes it.
+    Does not hold: answers (live.Live does), messages that wait (the inbox does), frames waiting to
+    be sent (the outbox does). Only its own methods write it.
     Bound: messages that wait for an answer have limits.SESSION_OWED_BYTES_MAX.
-
-    on_answer  told when the answer of a subscription changed
     """
 
     __slots__ = (
@@ -80,22 +97,47 @@ class SessionState:
         "_owed_bytes",
         "_transacts",
         "_transacts_bytes",
-        "catalog_version_told",
+        "catalog_told",
         "phase",
         "queries_bytes",
         "subscriptions",
     )
 
-    def __init__(self, on_answer: Callable[[Subscription, LiveQuery], None]) -> None:
-        self._on_answer = on_answer
+    def __init__(self) -> None:
+        self._on_answer: Callable[[Subscription, LiveQuery], None] = _nobody
         self.phase = Phase.WAITING
         self.subscriptions: dict[tuple[str, bytes], Subscription] = {}
-        self.catalog_version_told = 0
+        self.catalog_told = 0
         self.queries_bytes = 0
         self._owed_bytes = 0
         self._transacts = 0
         self._transacts_bytes = 0
         self._news: dict[Subscription, None] = {}
+
+    def begin_opening(self) -> None:
+        """`init` came."""
+        self.phase = Phase.OPENING
+
+    def refuse_opening(self) -> None:
+        """`init` failed: another may follow."""
+        self.phase = Phase.WAITING
+
+    def open(
+        self, on_answer: Callable[[Subscription, LiveQuery], None], *, catalog_version: int
+    ) -> None:
+        """The session has an app, whose catalog the client is told.
+
+        on_answer  told when the answer of a subscription changed
+        """
+        self._on_answer = on_answer
+        self.catalog_told = catalog_version
+        self.phase = Phase.READY
+
+    def tell_catalog(self, version: int) -> bool:
+        """The client is told this catalog next; whether that is another than before."""
+        is_new = self.catalog_told != version
+        self.catalog_told = version
+        return is_new
 
     def add_query(self, question: Question, owed: Owed) -> Subscription:
         """Note that an answer to `question` is wanted (again)."""

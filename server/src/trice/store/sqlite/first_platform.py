@@ -3,7 +3,7 @@
 It is read once, when a later version opens the data directory, and stays as a backup beside.
 
     platform.db (table `apps`) ──> its rows are written to platform-new.db
-                               ──> copied to platform-1.db.backup ──> replaced by platform-new.db
+                               ──> copied to platform.db.v1.bak ──> replaced by platform-new.db
 
 Until the last step, one renaming, the old file is in its place as it was: whatever ends the process
 on the way, the next start begins anew.
@@ -21,6 +21,7 @@ import apsw
 
 from trice.errors import Unavailable
 from trice.store.sqlite.connection import translated
+from trice.store.sqlite.migrations import backup_path
 from trice.store.sqlite.write_ahead import is_log_damaged
 
 _COLUMNS: Final = (
@@ -103,8 +104,8 @@ class FirstPlatform:
         """
         for path in (self._path, self._new):
             _empty_log(path)
-        backup = self._path.with_name("platform-1.db.backup")
-        draft = backup.with_suffix(".part")
+        backup = backup_path(self._path, 1)
+        draft = backup.with_name(f"{backup.name}.part")
         shutil.copyfile(self._path, draft)
         for path in (draft, self._new):
             _sync(path)

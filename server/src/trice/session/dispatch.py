@@ -15,23 +15,14 @@ import msgspec
 import orjson
 
 from trice import limits
-from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, invalid, without_traceback
+from trice.errors import Bug, InvalidInput, TriceError, invalid, without_traceback
 from trice.protocol import up
 from trice.protocol.quoting import brief, quote, why_no_json
-from trice.session import handlers
 from trice.session.incoming import Incoming, Letter, TooBig
+from trice.session.ops import OPS, OPS_BY_NAME, Op
 from trice.session.refused import Outline, outline
 from trice.session.session import Session
 from trice.session.weigh import check_weight
-from trice.transact.replay import digest_steps
-
-KNOWN_OPS: Final = {
-    "init": "init",
-    "add-query": "query",
-    "remove-query": "query",
-    "transact": "tx-steps",
-}
-"""Ops, and what errors call their content."""
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -67,34 +58,22 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
         check_weight(raw)
     except TriceError as failure:
         found = outline(failure.head if isinstance(failure, TooBig) else raw)
-        is_write = found.text("op") == "transact"
         told = without_traceback(failure)
-        return Refusal(told, found.text("client-event-id"), found.echo(), is_write)
+        return Refusal(told, found.text("client-event-id"), found.echo(), _is_write(found))
     try:
         message = up.decoder.decode(raw)
     except _UNREADABLE as cause:
         return explain(raw, cause)
-    if isinstance(message, (up.AddQuery, up.RemoveQuery)):
-        try:
-            check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
-            _check_bytes(raw)
-        except TriceError as failure:
-            told = without_traceback(failure)
-            return Refusal(told, message.client_event_id, echo_in_part(message))
-    digest = digest_steps(message.tx_steps) if isinstance(message, up.Transact) else None
+    op = OPS[type(message)]
+    try:
+        if op.weight_max < limits.MESSAGE_WEIGHT_MAX:
+            check_weight(raw, weight_max=op.weight_max)
+        digest = op.work_ahead(message, raw)
+    except TriceError as failure:
+        told = without_traceback(failure)
+        return Refusal(told, message.client_event_id, echo_in_part(message), op.is_write)
     is_echoed = len(raw) <= limits.ERROR_ECHO_BYTES_MAX
     return Letter(message, raw if is_echoed else echo_in_part(message), len(raw), digest)
-
-
-def _check_bytes(raw: bytes) -> None:
-    """Refuse a query that is too large to be written down as what its answer is shared by."""
-    if len(raw) > limits.QUERY_BYTES_MAX:
-        raise LimitExceeded(
-            "parameter-limit-exceeded",
-            f"The query has {len(raw):,} bytes; {limits.QUERY_BYTES_MAX:,} are accepted. Use fewer"
-            " values in `$in`, or a link in its place.",
-            {"bytes": len(raw), "bytes-max": limits.QUERY_BYTES_MAX},
-        )
 
 
 def on_read(session: Session, read: Letter | Refusal | Exception) -> None:
@@ -110,7 +89,7 @@ def on_read(session: Session, read: Letter | Refusal | Exception) -> None:
 
 def _handle(session: Session, message: up.Up, raw: bytes, letter: Letter | None = None) -> None:
     try:
-        handlers.handle(session, message, raw, letter)
+        OPS[type(message)].handle(session, message, raw, letter)
     except TriceError as failure:
         session.fail(failure, raw=raw, event_id=message.client_event_id)
     except Exception as cause:
@@ -132,19 +111,21 @@ def _refuse(session: Session, refusal: Refusal) -> None:
 
 def echo_in_part(message: up.Up) -> bytes:
     """A long message as errors repeat it: what clients know it by."""
-    kept = {"op": message.__struct_config__.tag, "client-event-id": message.client_event_id}
-    if isinstance(message, up.Init):
-        kept["app-id"] = message.app_id
-    echo = orjson.dumps({key: value for key, value in kept.items() if value is not None})
-    if not isinstance(message, (up.AddQuery, up.RemoveQuery)):
+    op = OPS[type(message)]
+    kept = {"op": op.name}
+    if message.client_event_id is not None:
+        kept["client-event-id"] = message.client_event_id
+    echo = orjson.dumps(kept)
+    value = None if op.repeats is None else getattr(message, op.repeats.replace("-", "_"))
+    if value is None:
         return echo
     try:
-        q_json = orjson.dumps(message.q)
+        value_json = orjson.dumps(value)
     except orjson.JSONEncodeError:
         return echo
-    if len(q_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
+    if len(value_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
         return echo
-    return b'%b,"q":%b}' % (echo[:-1], q_json)
+    return b'%b,"%b":%b}' % (echo[:-1], str(op.repeats).encode(), value_json)
 
 
 def explain(raw: bytes, cause: Exception) -> Refusal:
@@ -182,8 +163,8 @@ def _no_op(op: Any, cause: Exception) -> InvalidInput:
         return InvalidInput(
             "not-built", f"{feature} are not built yet in this version of trice.", {"op": op}
         )
-    if not isinstance(op, str) or op not in KNOWN_OPS:
-        known = ", ".join(f'"{name}"' for name in sorted(KNOWN_OPS))
+    if not isinstance(op, str) or op not in OPS_BY_NAME:
+        known = ", ".join(f'"{name}"' for name in sorted(OPS_BY_NAME))
         problem = f"Invalid op: {quote(op)}. It must be one of {known}."
         return InvalidInput("param-malformed", problem, {"in": ["op"], "op": op})
     path, problem = up.explain_misfit(cause)
@@ -216,9 +197,18 @@ def _too_deep(raw: bytes) -> Refusal:
 def _refusal(found: Outline, problem: str) -> Refusal:
     """By the message's own event id if that can be read, with the place where it broke."""
     event_id = found.text("client-event-id")
-    data_type = KNOWN_OPS.get(found.text("op") or "")
-    if data_type is None or event_id is None:
+    op = _find_op(found)
+    if op is None or event_id is None:
         failure = InvalidInput("param-malformed", problem, {"in": found.path})
     else:
-        failure = invalid(data_type, None, [{"in": found.path, "message": problem}])
-    return Refusal(failure, event_id, found.echo(), is_write=data_type == "tx-steps")
+        failure = invalid(op.content, None, [{"in": found.path, "message": problem}])
+    return Refusal(failure, event_id, found.echo(), _is_write(found))
+
+
+def _find_op(found: Outline) -> Op[Any] | None:
+    return OPS_BY_NAME.get(found.text("op") or "")
+
+
+def _is_write(found: Outline) -> bool:
+    op = _find_op(found)
+    return op is not None and op.is_write

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from trice.store.sqlite.write_queue import WriteQueue
+from trice.store.write_queue import WriteQueue
 
 
 @dataclass(slots=True)

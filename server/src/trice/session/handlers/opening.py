@@ -1,0 +1,94 @@
+"""`init`: from a connection to a session of an app, as somebody (instant-realtime §3)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from trice.apps.apps import App
+from trice.auth.accounts import no_user
+from trice.auth.tokens import hash_token, identify
+from trice.errors import InvalidInput, TriceError, Unavailable, invalid
+from trice.identity import ADMIN, Identity
+from trice.log import fields
+from trice.protocol import up
+from trice.protocol.ids import find_uuid_bytes
+from trice.session.extension import Extension, negotiate
+from trice.session.frames import init_frame
+from trice.session.incoming import Letter
+from trice.session.session import Session
+from trice.session.socket import TRY_LATER
+from trice.session.state import Phase
+
+logger: Final = logging.getLogger("trice.session")
+
+
+def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) -> None:
+    """Open the app and answer with its catalog."""
+    if session.state.phase is not Phase.WAITING:
+        raise invalid("init", None, [{"message": "`init` has already run for this session."}])
+    if message.app_id is None:
+        raise InvalidInput("param-missing", 'Missing parameter: ["app-id"]', {"in": ["app-id"]})
+    if find_uuid_bytes(message.app_id) is None:
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["app-id"]. It must be a uuid.',
+            {"in": ["app-id"], "original-input": message.app_id},
+        )
+    extension = negotiate(message.trice)
+    session.state.begin_opening()
+    session.spawn(_open(session, message, raw, extension))
+
+
+async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
+    try:
+        app = await session.apps.lend(message.app_id.lower())
+    except Unavailable:
+        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
+        session.close(TRY_LATER, "try again")
+        return
+    except TriceError as failure:
+        _refuse(session, failure, message, raw)
+        return
+    except Exception:
+        logger.exception("app not opened %s", fields(session=session.id, app=message.app_id))
+        session.close(TRY_LATER, "try again")
+        return
+    try:
+        identity, hashed_token = await _identify(session, app, message)
+    except TriceError as failure:
+        session.apps.give_back(app)
+        _refuse(session, failure, message, raw)
+        return
+    opened = session.enter(app, identity, hashed_token=hashed_token, extension=extension)
+    session.push(
+        init_frame(
+            session.id,
+            app={"id": app.id, "title": app.title},
+            event_id=message.client_event_id,
+            extension=extension,
+            database=opened.database,
+        )
+    )
+    session.inbox.handle_early()
+
+
+async def _identify(session: Session, app: App, message: up.Init) -> tuple[Identity, str | None]:
+    """Who the tokens say it is, and the hash of the refresh token used."""
+    if message.admin_token is not None:
+        app.check_admin_token(message.admin_token)
+        return ADMIN, None
+    if message.refresh_token is not None:
+        # Clients forget a token that is nobody's, and are stuck with any other error.
+        if find_uuid_bytes(message.refresh_token) is None:
+            raise no_user()
+        token = message.refresh_token
+        identity = await identify(app.database, token, request=session.guest)
+        return identity, hash_token(token)
+    return session.guest, None
+
+
+def _refuse(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
+    session.state.refuse_opening()
+    session.fail(failure, raw=raw, event_id=message.client_event_id)
+    session.inbox.handle_early()

@@ -1,0 +1,98 @@
+"""Every op a client may send, each in one row: its message, its handler, and how a long or broken
+one is treated. A family of ops is a file of `session/handlers` and its rows here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar, get_args
+
+from trice import limits
+from trice.errors import invalid
+from trice.protocol import up
+from trice.session.handlers import opening, queries, transactions
+from trice.session.incoming import Letter
+from trice.session.session import OpenedSession, Session
+
+M = TypeVar("M", bound=up.Up)
+
+Handler = Callable[[Session, M, bytes, Letter | None], None]
+"""Carries out one message, or raises TriceError, which its sender is told. The bytes are what
+errors repeat of the message; the letter is what else is known of a long one."""
+
+
+def _nothing(message: Any, raw: bytes) -> None:
+    """What is worked out of most long messages beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op(Generic[M]):
+    """What becomes of one kind of message.
+
+    message     its struct
+    handle      what carries it out
+    content     what errors call what it holds
+    repeats     name of the field that tells the sender which one failed, where all is too long
+    weight_max  what a long one may become, see `session/weigh`
+    work_ahead  for long ones, on the thread that read them: raises TriceError for what is too much,
+                returns `Letter.digest`
+    is_write    clients show what it changes at once: refused, they are told all answers again
+    """
+
+    message: type[M]
+    handle: Handler[M]
+    content: str
+    repeats: str | None = None
+    weight_max: int = limits.MESSAGE_WEIGHT_MAX
+    work_ahead: Callable[[M, bytes], str | None] = _nothing
+    is_write: bool = False
+
+    @property
+    def name(self) -> str:
+        """As it is written in a message."""
+        return str(self.message.__struct_config__.tag)
+
+
+def _in_app(handle: Callable[[OpenedSession, M, bytes, Letter | None], None]) -> Handler[M]:
+    """A handler for sessions that have an app, for any session."""
+
+    def handle_if_opened(session: Session, message: M, raw: bytes, letter: Letter | None) -> None:
+        opened = session.opened
+        if opened is None:
+            raise invalid("init", None, [{"message": "`init` has not run for this session."}])
+        handle(opened, message, raw, letter)
+
+    return handle_if_opened
+
+
+_TABLE: Final[tuple[Op[Any], ...]] = (
+    Op(up.Init, opening.init, "init", repeats="app-id"),
+    Op(
+        up.AddQuery,
+        _in_app(queries.add_query),
+        "query",
+        repeats="q",
+        weight_max=limits.QUERY_WEIGHT_MAX,
+        work_ahead=queries.check_long,
+    ),
+    Op(
+        up.RemoveQuery,
+        _in_app(queries.remove_query),
+        "query",
+        repeats="q",
+        weight_max=limits.QUERY_WEIGHT_MAX,
+        work_ahead=queries.check_long,
+    ),
+    Op(
+        up.Transact,
+        _in_app(transactions.transact),
+        "tx-steps",
+        work_ahead=transactions.digest_long,
+        is_write=True,
+    ),
+)
+
+OPS: Final[dict[type, Op[Any]]] = {op.message: op for op in _TABLE}
+OPS_BY_NAME: Final[dict[str, Op[Any]]] = {op.name: op for op in _TABLE}
+
+assert OPS.keys() == set(get_args(up.Up)), "each message of the protocol has one row"
