@@ -13,12 +13,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from support.patience import WAIT_S
 from trice.cli import explain
 from trice.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
 TRICE = Path(sys.executable).with_name("trice")
-WAIT_S = 60
 
 _LOADED = """
 import sys

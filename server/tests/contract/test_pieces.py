@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.attrs import committed, entity
+from support.patience import WAIT_S
 from support.todos import Open, Run, attr_of, insert, numbers
 from trice.protocol.ids import EntityId
 from trice.store.commit import Commit
@@ -92,11 +93,11 @@ def test_a_write_meanwhile_does_not_disturb_them(run: Run) -> None:
             for piece in snapshot.pieces(select(snapshot), rows_max=PIECE):
                 found += [n for (n,) in piece]
                 is_begun.set()
-                assert may_go_on.wait(60)
+                assert may_go_on.wait(WAIT_S)
             return found
 
         reading = asyncio.ensure_future(engine.read_on_thread(work, timeout_ms=60_000))
-        await asyncio.to_thread(is_begun.wait, 60)
+        await asyncio.to_thread(is_begun.wait, WAIT_S)
 
         def change(tx: WriteTx) -> Commit:
             ids = [EntityId(entity(number)) for number in range(0, ROWS, 2)]

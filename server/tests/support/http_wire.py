@@ -14,15 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uvicorn.server import ServerState
 
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice.api.bodies import Body, Route, whole_body
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.middleware import Boundary, json_response
 from trice.api.pieces import Pieces
-
-WAIT_S = 10
-"""How long a test waits for what must come; never reached unless it fails."""
 
 STREAM_BYTES_MAX = 4 * 1024**3
 SMALL_BYTES_MAX = 1_000
