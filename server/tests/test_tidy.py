@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "auth",
         "apps",
         "debug",
+        "system_rows",
         "database",
         "live",
         "rules",

@@ -552,9 +552,16 @@ used last. The programs take some fifty times as much."""
 APP_FAILURES_TOLD_MAX = 1_000
 """Apps of which it is remembered that the log has said why they cannot be opened."""
 
-REGISTRY_CHECKED_BYTES_MAX = 16 * 1024 * 1024
+PLATFORM_CHECKED_BYTES_MAX = 16 * 1024 * 1024
 """A platform.db that is read through at start, to find damage: 10 ms for so much. Larger ones are
 not."""
+
+PLATFORM_IMPORT_APPS = 100
+"""Apps taken over in one transaction from a list of an earlier version, with 256 KiB of rules each
+at most. The others follow in the next."""
+
+APPS_EXPIRED_PER_SWEEP = 1_000
+"""Throw-away apps that are deleted in one sweep. More: in the next."""
 
 EPHEMERAL_ROWS_MAX = 50_000
 """Entities and links of a throw-away app. More: `app-quota-exceeded`."""
