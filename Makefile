@@ -1,21 +1,25 @@
 # The only door: every recipe a person or a machine runs is here.
 #
 #   make serve     set everything up and run a server with the sample apps
-#   make test      set everything up and run every test: unit, interop, browser
+#   make test      set everything up and run every test, in parts: unit fuzz oracle interop bench e2e
+#                  (PARTS chooses some; each part's time is told at the end)
+#   make quick     the tests of what changed since main, without the slow ones: under a minute
 #   make check     lint, format, types, layers, sizes, dead code, rules and their tests
 #   make fmt       format the Python code
-#   make fuzz      property tests for FUZZ_SECONDS (default 600)
+#   make fuzz      property tests with fresh seeds for FUZZ_SECONDS (default 600)
 #   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments
-#   make gen       write generated files again (spec/errors.md)
+#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
 
 PYTHON ?= python3
 SERVE_FLAGS ?=
+PARTS ?=
+QUICK_SINCE ?= main
 FUZZ_SECONDS ?= 600
 ORACLE_COMMITS ?= 200000
 ORACLE_SEED ?= 1
@@ -31,7 +35,7 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit e2e check fmt fuzz oracle hostile bench rewrite package gen lock clean setup
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle hostile bench rewrite package gen lock clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
@@ -46,13 +50,16 @@ serve: .venv/runtime.stamp $(bundles)
 
 setup: .venv/development.stamp node_modules/.stamp $(bundles)
 
-test: unit e2e
+export PYTEST_WORKERS PYTEST_FLAGS E2E_FLAGS
 
-unit: setup
-	$(bin)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_FLAGS)
+test: setup
+	@$(bin)/python scripts/test_parts.py $(PARTS)
 
-e2e: setup
-	node_modules/.bin/playwright test --config server/tests/e2e $(E2E_FLAGS)
+unit interop e2e: setup
+	@$(bin)/python scripts/test_parts.py $@
+
+quick: .venv/development.stamp
+	@$(bin)/python scripts/quick_tests.py --since $(QUICK_SINCE)
 
 check: setup
 	$(bin)/ruff check .
@@ -67,7 +74,7 @@ fmt: .venv/development.stamp
 	$(bin)/ruff format .
 
 fuzz: setup
-	TRICE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(bin)/pytest server/tests/fuzz $(PYTEST_FLAGS)
+	TRICE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(bin)/python scripts/test_parts.py fuzz
 
 # With hashes that are the same in every process, so that a seed fails again.
 oracle: setup
@@ -89,6 +96,7 @@ package: .venv/development.stamp
 
 gen: .venv/development.stamp
 	$(bin)/python scripts/document_errors.py
+	$(bin)/python scripts/document_protocol.py
 
 # --- setting up: a stamp is as new as what it was made from -----------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import uvloop
+
+from support.described import misfits
 
 _RUNNER = pytest.StashKey[asyncio.Runner]()
 
@@ -74,3 +76,11 @@ async def exits() -> AsyncIterator[AsyncExitStack]:
     """What is entered here is left after the test."""
     async with AsyncExitStack() as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def every_frame_is_described() -> Iterator[None]:
+    """No test client may have been sent what the description of the wire does not say (P200)."""
+    misfits.clear()
+    yield
+    assert misfits == []

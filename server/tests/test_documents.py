@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 import pytest
 
-from support.serving import TRICE, serving
+from support.patience import WAIT_S
+from support.serving import TRICE, post, serving
 from trice.cli.main import main
 from trice.cli.rule_suite import run_suite
 from trice.cli.serve import serve
@@ -32,7 +32,6 @@ DOCUMENTS = (
     *sorted((ROOT / "docs").iterdir()),
     *sorted((ROOT / "deploy").iterdir()),
 )
-WAIT_S = 20
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -122,7 +121,7 @@ def test_explain_and_test_rules_do_what_the_readme_shows(tmp_path: Path) -> None
     (sample / "rules.json").write_bytes(rules)
     with serving(tmp_path / "data", "--port", "0") as (_, url):
         body = {"title": "sign-in", "rules": {"code": json.loads(rules)}}
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
         given = {"http://localhost:8888": url, "APP-ID": app["id"]}
         given["ADMIN-TOKEN"] = app["admin-token"]
         words = [given.pop(word, word) for word in explain]
@@ -195,11 +194,11 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
     (look,) = [text for text in blocks(OPERATING, "sh") if "todos_view" in text]
     query = {"query": {"todos": {}}}
     with serving(tmp_path / "trice-data", "--port", "0") as (_, url):
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
         headers = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
         todo = "00000000-0000-4000-8000-000000000001"
         steps = [["update", "todos", todo, {"title": "Milk", "done": True}]]
-        written = httpx.post(f"{url}/admin/transact", json={"steps": steps}, headers=headers)
+        written = post(f"{url}/admin/transact", json={"steps": steps}, headers=headers)
         assert written.status_code == 200
         assert (tmp_path / "trice-data" / "apps" / f"{app['id']}.db-wal").stat().st_size > 0
         (tmp_path / "trice-data" / "other.key").write_text("sealed")
@@ -218,7 +217,7 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
         assert todo in done.stdout
     assert (tmp_path / "copy" / "other.key").read_text() == "sealed"
     with serving(tmp_path / "copy", "--port", "0") as (_, url):
-        found = httpx.post(f"{url}/admin/query", json=query, headers=headers).json()
+        found = post(f"{url}/admin/query", json=query, headers=headers).json()
         assert found == {"todos": [{"id": todo, "title": "Milk", "done": True}]}
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
+from support.patience import WAIT_S
 from trice import database, limits
 from trice.api import bodies
 
@@ -28,13 +29,13 @@ class Gate:
             thread = threading.current_thread()
             self.reads.append((len(raw) > limits.MESSAGE_BYTES_ON_LOOP, thread.name))
             if thread is not threading.main_thread():
-                assert self.is_open.wait(10)
+                assert self.is_open.wait(WAIT_S)
             return decode(raw)
 
         monkeypatch.setattr(bodies, "_decode", held)
 
     async def is_reading(self):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             while not self.reads:  # noqa: ASYNC110 - what changes it is on another thread
                 await asyncio.sleep(0)
 

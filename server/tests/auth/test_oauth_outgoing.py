@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from support.identity_provider import IdentityProvider, rsa_key
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice import auth_limits
 from trice.auth.oauth import outgoing as outgoing_module
@@ -322,7 +323,7 @@ async def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
     may_end = threading.Event()
 
     def look_up(host, port):
-        may_end.wait(10)
+        may_end.wait(WAIT_S)
         return ["127.0.0.1"]
 
     monkeypatch.setattr(outgoing_module, "_look_up", look_up)
@@ -334,7 +335,7 @@ async def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
     # Names are looked up on threads of their own: those of the loop stay free.
     assert await asyncio.to_thread(lambda: 1) == 1
     may_end.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while outgoing._shares._used:  # noqa: ASYNC110 - a thread ends in its own time
             await asyncio.sleep(0)
     await outgoing.close()

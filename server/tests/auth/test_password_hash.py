@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice import auth_limits
 from trice.auth.passwords import hash as password_hash
@@ -45,7 +46,7 @@ async def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
             with lock:
                 busy += 1
                 most = max(most, busy)
-            gate.wait(10)
+            gate.wait(WAIT_S)
             with lock:
                 busy -= 1
             return password.decode()

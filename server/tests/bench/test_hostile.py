@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from support.patience import SUITE_WAIT_S
+
 pytestmark = pytest.mark.xdist_group("hostile")
 
 RUN = Path(__file__).resolve().parents[3] / "bench/hostile/run"
-RUN_TIMEOUT_S = 1_200
 PEAK_MB_MAX = 400
 """Far above what the attacks come to (`make hostile` prints it), far below what they came to when
 nothing bounded them: gigabytes, or the end of the process."""
@@ -23,9 +24,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each attack did; see `Result` in bench/hostile/main.py."""
     path = tmp_path_factory.mktemp("hostile") / "results.json"
     command = [str(RUN), "--quick", "--json", str(path)]
-    run = subprocess.run(
-        command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
-    )
+    run = subprocess.run(command, capture_output=True, text=True, timeout=SUITE_WAIT_S, check=False)
     assert path.exists(), f"{run.stdout}\n{run.stderr[-4_000:]}"
     found: list[dict[str, Any]] = orjson.loads(path.read_bytes())
     return found

@@ -23,10 +23,11 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 
+from support.patience import SUITE_WAIT_S
+
 pytestmark = pytest.mark.xdist_group("bench")
 
 BENCH = Path(__file__).resolve().parents[3] / "bench"
-RUN_TIMEOUT_S = 120
 PID_NOBODY_HAS = 2**22 + 1
 """Above the most that pid_max can be (proc(5))."""
 READY = re.compile(r"is ready at (http://\S+)")
@@ -88,7 +89,7 @@ def run_quick(folder: Path, servers: str) -> Outcome:
         [sys.executable, BENCH / "main.py", "--quick", "--servers", servers, "--record", folder],
         capture_output=True,
         text=True,
-        timeout=RUN_TIMEOUT_S,
+        timeout=SUITE_WAIT_S,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-8_000:]

@@ -18,12 +18,14 @@ import pytest
 
 from support.cel_expressions import value_of
 from support.cel_google import ERROR, plain
+from support.patience import WAIT_S
 from trice.catalog.dates import instant_us
 from trice.cel.environment import Environment
 from trice.cel.errors import CompileError, EvaluationError
 from trice.cel.evaluate import evaluate, make_program
 from trice.cel.parse import parse
-from trice.cel.values import Budget, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Budget
 
 pytestmark = pytest.mark.xdist_group("public_cases")
 
@@ -195,7 +197,7 @@ def walk(suite: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
 @pytest.fixture(scope="module")
 def cases() -> list[tuple[str, dict[str, Any]]]:
     command = ["node", "--input-type=module", "--eval", READ]
-    read = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    read = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=WAIT_S)
     return list(walk(json.loads(read.stdout), ""))
 
 

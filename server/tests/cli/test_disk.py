@@ -13,11 +13,10 @@ import httpx
 import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
-from support.serving import TRICE, serving
-
-WAIT_S = 20
+from support.patience import WAIT_S
+from support.serving import TRICE, connect, get, post, serving
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 STEPS = {"steps": [["update", "todos", T1, {"title": "x"}]]}
@@ -25,7 +24,7 @@ STEPS = {"steps": [["update", "todos", T1, {"title": "x"}]]}
 
 def make_app(url: str) -> tuple[str, dict[str, str]]:
     """A new app's id, and headers of its admin."""
-    app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+    app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
     return app["id"], {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
 
 
@@ -49,38 +48,37 @@ def test_a_full_disk_is_told_passes_and_does_not_spoil_the_stop(tmp_path):
             httpx.Client(base_url=url, headers=admin, timeout=WAIT_S) as client,
             connect(url.replace("http", "ws") + "/runtime/session") as session,
         ):
-            post = client.post
             token = admin["authorization"].split()[1]
             said = {"op": "init", "app-id": app_id, "__admin-token": token}
             opened = ask(session, **said)
             assert opened["op"] == "init-ok"
-            assert post("/admin/transact", json=STEPS).status_code == 200
+            assert client.post("/admin/transact", json=STEPS).status_code == 200
             query = {"query": {"todos": {}}}
-            attrs = post("/runtime/framework/query", json=query).json()["attrs"]
+            attrs = client.post("/runtime/framework/query", json=query).json()["attrs"]
             names = {tuple(attr["forward-identity"][1:]): attr["id"] for attr in attrs}
             id_attr = names["todos", "id"]
             unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
             set_limit(process.pid, resource.RLIMIT_FSIZE, 0)
-            answer = post("/admin/transact", json=STEPS)
+            answer = client.post("/admin/transact", json=STEPS)
             assert (answer.status_code, answer.json()["type"]) == (503, "overloaded")
-            answer = post("/runtime/auth/sign_in_guest", json={"app-id": app_id})
+            answer = client.post("/runtime/auth/sign_in_guest", json={"app-id": app_id})
             assert answer.json()["type"] == "overloaded"
             body = {"app-id": app_id, "email": "ann@example.com"}
-            answer = post("/runtime/auth/send_magic_code", json=body)
+            answer = client.post("/runtime/auth/send_magic_code", json=body)
             assert answer.json()["type"] == "overloaded"
-            answer = post("/dash/apps/ephemeral", json={"title": "y"})
+            answer = client.post("/dash/apps/ephemeral", json={"title": "y"})
             assert answer.json()["type"] == "overloaded"
-            answer = post(f"/dash/apps/{app_id}/rules", json={"code": {"a": {"allow": {}}}})
+            answer = client.post(f"/dash/apps/{app_id}/rules", json={"code": {"a": {"allow": {}}}})
             assert answer.json()["type"] == "overloaded"
             step = ["add-triple", T1.replace("1", "2"), id_attr, T1.replace("1", "2")]
             answer = ask(session, op="transact", **{"tx-steps": [step], "client-event-id": "w"})
             while answer["op"] == "refresh-ok":  # of the attrs that the admin made
                 answer = orjson.loads(session.recv(WAIT_S))
             assert (answer["type"], answer["client-event-id"]) == ("overloaded", "w")
-            assert post("/admin/query", json={"query": {"todos": {}}}).status_code == 200
+            assert client.post("/admin/query", json={"query": {"todos": {}}}).status_code == 200
             set_limit(process.pid, resource.RLIMIT_FSIZE, unlimited)
-            assert post("/admin/transact", json=STEPS).status_code == 200
-            answer = post("/runtime/auth/send_magic_code", json=body)
+            assert client.post("/admin/transact", json=STEPS).status_code == 200
+            answer = client.post("/runtime/auth/send_magic_code", json=body)
             assert answer.json() == {"sent": True}
             set_limit(process.pid, resource.RLIMIT_FSIZE, 0)
             process.send_signal(signal.SIGTERM)
@@ -89,7 +87,7 @@ def test_a_full_disk_is_told_passes_and_does_not_spoil_the_stop(tmp_path):
         assert "Traceback" not in errors
     with serving(tmp_path, "--port", "0") as (_, url):
         query = {"query": {"todos": {}}}
-        found = httpx.post(f"{url}/admin/query", json=query, headers=admin).json()
+        found = post(f"{url}/admin/query", json=query, headers=admin).json()
         assert [todo["title"] for todo in found["todos"]] == ["x"]
 
 
@@ -136,7 +134,7 @@ def test_an_app_without_its_file_is_1013_to_sockets_and_words_to_requests(tmp_pa
                 session.recv(WAIT_S)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1013
-        answer = httpx.post(f"{url}/admin/query", json={"query": {"todos": {}}}, headers=admin)
+        answer = post(f"{url}/admin/query", json={"query": {"todos": {}}}, headers=admin)
         assert (answer.status_code, answer.json()["type"]) == (503, "data-unusable")
         assert "restore a backup" in answer.json()["message"]
         assert not (tmp_path / "apps" / f"{app_id}.db").exists()
@@ -153,9 +151,9 @@ def test_whatever_a_server_makes_is_its_own(tmp_path):
     try:
         with serving(data, "--port", "0") as (process, url):
             app_id, admin = make_app(url)
-            httpx.post(f"{url}/admin/transact", json=STEPS, headers=admin)
+            post(f"{url}/admin/transact", json=STEPS, headers=admin)
             body = {"app-id": app_id, "email": "ann@example.com"}
-            httpx.post(f"{url}/runtime/auth/send_magic_code", json=body)
+            post(f"{url}/runtime/auth/send_magic_code", json=body)
             made = sorted(path for path in (data, *data.rglob("*")))
             modes = {path.name: oct(path.stat().st_mode & 0o777) for path in made}
             process.send_signal(signal.SIGTERM)
@@ -178,7 +176,7 @@ def test_many_apps_in_use_leave_descriptors_for_everybody_else(tmp_path):
         address = url.replace("http", "ws") + "/runtime/session"
         codes = []
         for _ in range(15):
-            answer = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()
+            answer = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()
             codes.append(answer.get("type", "made"))
             if codes[-1] == "made":
                 session = sessions.enter_context(connect(address))
@@ -187,5 +185,5 @@ def test_many_apps_in_use_leave_descriptors_for_everybody_else(tmp_path):
         # Ten databases have 120 descriptors at most; half are for apps that anybody makes.
         assert codes == ["made"] * 5 + ["overloaded"] * 10
         for _ in range(60):
-            assert httpx.get(f"{url}/health").status_code == 200
+            assert get(f"{url}/health").status_code == 200
         assert len(os.listdir(f"/proc/{process.pid}/fd")) < 128

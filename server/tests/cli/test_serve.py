@@ -11,11 +11,9 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
-from websockets.sync.client import connect
 
-from support.serving import TRICE, serving
-
-WAIT_S = 20
+from support.patience import WAIT_S
+from support.serving import TRICE, connect, get, post, serving
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -27,9 +25,9 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_when_it_is_ready_and_stops_cleanly(tmp_path, sign):
     with serving(tmp_path, "--port", "0") as (process, url):
-        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        assert get(f"{url}/health").json() == {"status": "ok"}
         with connect(url.replace("http", "ws") + "/runtime/session") as session:
-            app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+            app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
             session.send(orjson.dumps({"op": "init", "app-id": app["id"]}).decode())
             opened = orjson.loads(session.recv(WAIT_S))
             assert opened["op"] == "init-ok"
@@ -45,13 +43,13 @@ def test_it_says_when_it_is_ready_and_stops_cleanly(tmp_path, sign):
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_reader_that_never_reads_does_not_spoil_the_stop(tmp_path, signals):
     with serving(tmp_path, "--port", "0") as (process, url):
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
         headers = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
         steps = [
             ["update", "todos", f"e{n:07d}-0000-4000-8000-000000000000", {"text": "x" * 500_000}]
             for n in range(15)
         ]
-        httpx.post(f"{url}/admin/transact", json={"steps": steps}, headers=headers, timeout=WAIT_S)
+        post(f"{url}/admin/transact", json={"steps": steps}, headers=headers)
         body = b'{"query":{"todos":{}}}'
         headers["content-type"] = "application/json"
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
@@ -78,7 +76,7 @@ def test_every_option_is_a_variable_and_the_flag_wins(tmp_path):
         port = str(taken.getsockname()[1])
         variables = {"TRICE_PORT": port, "TRICE_EPHEMERAL_APPS": "0"}
         with serving(tmp_path, "--port", "0", **variables) as (_, url):
-            answer = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"})
+            answer = post(f"{url}/dash/apps/ephemeral", json={"title": "x"})
             assert answer.json()["type"] == "permission-denied"
 
 
@@ -134,7 +132,7 @@ def test_a_data_directory_that_is_a_file_is_refused(tmp_path):
 @pytest.mark.parametrize("kind", ["picows", "asgi"])
 def test_both_websockets_speak_the_same(tmp_path, kind):
     with serving(tmp_path, "--port", "0", "--websocket", kind) as (_, url):
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
         with connect(url.replace("http", "ws") + "/runtime/session", compression=None) as session:
             session.send(orjson.dumps({"op": "init", "app-id": app["id"]}).decode())
             assert orjson.loads(session.recv(WAIT_S))["op"] == "init-ok"
@@ -156,9 +154,12 @@ def test_both_websockets_speak_the_same(tmp_path, kind):
 def test_a_client_of_another_make_agrees_on_compression(tmp_path):
     """Its deflater and ours read each other, in one frame and in fragments."""
     with serving(tmp_path, "--port", "0") as (_, url):
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json={"title": "x"}).json()["app"]
         address = url.replace("http", "ws") + "/runtime/session"
-        with connect(address) as deflated, connect(address, compression=None) as plain:
+        with (
+            connect(address) as deflated,
+            connect(address, compression=None) as plain,
+        ):
             agreed = deflated.response.headers["Sec-WebSocket-Extensions"]
             assert agreed.startswith("permessage-deflate; server_no_context_takeover")
             assert "Sec-WebSocket-Extensions" not in plain.response.headers
@@ -203,10 +204,10 @@ def test_sockets_are_from_where_the_proxy_says(tmp_path, kind):
     told = {"192.0.2.1": ["192.0.2.66", "192.0.2.1"], "192.0.2.66": ["192.0.2.1", "192.0.2.66"]}
     with serving(tmp_path, *flags) as (_, url):
         body = {"title": "x", "rules": {"code": rules}}
-        app = httpx.post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
+        app = post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
         admin = {"app-id": app["id"], "authorization": f"Bearer {app['admin-token']}"}
         steps = {"steps": [["update", "todos", app["id"], {"title": "x"}]]}
-        httpx.post(f"{url}/admin/transact", json=steps, headers=admin)
+        post(f"{url}/admin/transact", json=steps, headers=admin)
         rows = {}
         for ip, hops in told.items():
             headers = [("X-Forwarded-For", hop) for hop in hops]
@@ -233,10 +234,10 @@ def test_sample_apps_are_served_on_an_app_of_their_own(tmp_path):
         assert process.stdout is not None
         sample = process.stdout.readline().split()[-1]
         assert sample.startswith(f"{url}/sample/demo/?app=")
-        assert httpx.get(sample).text == "<h1>demo</h1>"
+        assert get(sample).text == "<h1>demo</h1>"
         query = {"query": {"todos": {}}}
         headers = {"app-id": sample.partition("app=")[2], "as-guest": "true"}
-        assert httpx.post(f"{url}/admin/query", json=query, headers=headers).json() == {"todos": []}
+        assert post(f"{url}/admin/query", json=query, headers=headers).json() == {"todos": []}
     with serving(tmp_path / "data", "--port", "0", "--sample", samples) as (
         process,
         _,
@@ -254,7 +255,7 @@ def test_a_terminal_is_told_the_admin_tokens_of_samples(tmp_path):
 
     def status(url: str, app_id: str, token: str) -> int:
         headers = {"app-id": app_id, "authorization": f"Bearer {token}"}
-        return httpx.post(f"{url}/admin/query", json=query, headers=headers).status_code
+        return post(f"{url}/admin/query", json=query, headers=headers).status_code
 
     tokens = []
     for _ in range(2):
@@ -293,7 +294,7 @@ def test_rules_of_a_sample_are_in_force(tmp_path):
         app_id = process.stdout.readline().split()[-1].partition("app=")[2]
         headers = {"app-id": app_id, "as-guest": "true"}
         step = ["update", "todos", "00000000-0000-4000-8000-000000000001", {"title": "x"}]
-        answer = httpx.post(f"{url}/admin/transact", json={"steps": [step]}, headers=headers)
+        answer = post(f"{url}/admin/transact", json={"steps": [step]}, headers=headers)
         assert answer.json()["type"] == "permission-denied"
     mistaken = '{"todos": {"allow": {"view": "data."}}}'
     for broken, said in (("{", "rules.json is not JSON"), (mistaken, "todos.allow.view: line 1")):
@@ -308,7 +309,7 @@ def test_rules_of_a_sample_are_in_force(tmp_path):
 def test_headers_have_a_bound(tmp_path):
     with serving(tmp_path, "--port", "0") as (_, url):
         large = {"x-instant-metadata": "x" * 100_000}
-        assert httpx.get(f"{url}/health", headers=large).status_code == 200
+        assert get(f"{url}/health", headers=large).status_code == 200
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=WAIT_S) as raw:
             raw.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nx-endless: ")
@@ -324,7 +325,7 @@ def test_headers_have_a_bound(tmp_path):
                     raw.settimeout(WAIT_S)
         assert answer.startswith(b"HTTP/1.1 400 ")
         # The same connection takes many requests, each with a count of its own.
-        with httpx.Client() as client:
+        with httpx.Client(timeout=WAIT_S) as client:
             for _ in range(5):
                 assert client.get(f"{url}/health", headers=large).status_code == 200
 
@@ -345,11 +346,11 @@ def test_connections_are_kept_as_long_as_set(tmp_path):
 @pytest.mark.rule("H46", "H53")
 def test_load_and_the_bounds_of_connections_are_wired(tmp_path):
     with serving(tmp_path, "--port", "0") as (_, url):
-        with httpx.Client() as client:
+        with httpx.Client(timeout=WAIT_S) as client:
             told = client.get(f"{url}/health/load").json()
         assert told["http-connections"] == 1
         assert told["descriptors"] > 5
         with connect(url.replace("http", "ws") + "/runtime/session"):
-            told = httpx.get(f"{url}/health/load").json()
+            told = get(f"{url}/health/load").json()
             # What became a WebSocket is a session, and no HTTP connection any more.
             assert (told["sessions"], told["http-connections"]) == (1, 1)

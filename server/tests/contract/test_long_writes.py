@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from support.attrs import blob, creating
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from support.todos import Open, Run, failing_after, insert, numbers
 from trice.store.commit import Commit
@@ -22,7 +23,7 @@ def test_a_long_work_leaves_the_loop_to_others(run: Run) -> None:
 
         def long(tx: WriteTx) -> Commit:
             assert threading.get_ident() != here
-            assert may_go_on.wait(10)
+            assert may_go_on.wait(WAIT_S)
             return insert(1)(tx)
 
         written = asyncio.ensure_future(engine.write(long, is_long=True))

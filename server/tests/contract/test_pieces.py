@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.attrs import committed, entity
+from support.patience import WAIT_S
 from support.todos import Open, Run, attr_of, insert, numbers, put
 from trice import limits
 from trice.query.ast import Judged
@@ -111,11 +112,11 @@ def test_a_write_meanwhile_does_not_disturb_them(run: Run) -> None:
             for piece in pieces(snapshot):
                 found += [row[0] for row in piece]
                 is_begun.set()
-                assert may_go_on.wait(60)
+                assert may_go_on.wait(WAIT_S)
             return sorted(found)
 
         reading = asyncio.ensure_future(engine.read_on_thread(work, timeout_ms=60_000))
-        await asyncio.to_thread(is_begun.wait, 60)
+        await asyncio.to_thread(is_begun.wait, WAIT_S)
 
         def change(tx: WriteTx) -> Commit:
             tx.stored.delete(tx.catalog.namespaces["todos"], list(map(entity, range(0, ROWS, 2))))

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from support.attrs import committed, creating, entity, link
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from support.todos import (
     ENDLESS,
@@ -60,7 +61,7 @@ def test_statements_of_a_snapshot_see_one_moment(run: Run) -> None:
             spend_the_loops_budget(snapshot)
             before = numbers(snapshot)
             # On the reader's thread: a whole commit passes between two statements.
-            asyncio.run_coroutine_threadsafe(engine.write(insert(1)), loop).result(timeout=10)
+            asyncio.run_coroutine_threadsafe(engine.write(insert(1)), loop).result(timeout=WAIT_S)
             return snapshot.tx, before, numbers(snapshot)
 
         assert await engine.read(work, timeout_ms=10_000) == (1, [], [])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.attrs import committed
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from support.todos import Open, Run, ask, put
 from trice import limits
@@ -31,7 +32,7 @@ class Held:
     def start(self, name: str, turn_key: tuple[str, str], *, timeout_ms: int = 5_000) -> None:
         def work(snapshot: Snapshot) -> str:
             self.began.append(name)
-            assert self._gate.wait(timeout=30)
+            assert self._gate.wait(timeout=WAIT_S)
             snapshot.spend(10**9)
             return name
 
@@ -62,7 +63,7 @@ async def quick(engine: Engine, turn_key: tuple[str, str]) -> int:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while not holds():  # noqa: ASYNC110 - told by a thread
             await asyncio.sleep(0)
 

@@ -66,8 +66,6 @@ async function waitForAcknowledged(page: Page, count: number): Promise<void> {
 }
 
 test('every acknowledged write outlives a kill', async ({ ownServer, page }) => {
-  // The client waits longer after each failed attempt to connect, and the test kills twice.
-  test.setTimeout(120_000);
   const app = await createApp('todo', ownServer);
   await page.goto(address('todo', ownServer, app));
   await startTraffic(page, ownServer, app);

@@ -1,5 +1,8 @@
 import { defineConfig } from '@playwright/test';
 
+// Waits are there so that a test that is wrong ends at all (support/patience.py).
+const patience = Number(process.env['TRICE_TEST_PATIENCE'] ?? 1);
+
 // The browser is the machine's own Chromium; nothing is downloaded.
 export default defineConfig({
   testDir: '.',
@@ -8,8 +11,8 @@ export default defineConfig({
   workers: 2,
   fullyParallel: true,
   forbidOnly: process.env['CI'] !== undefined,
-  timeout: 60_000,
-  expect: { timeout: 20_000 },
+  timeout: 240_000 * patience,
+  expect: { timeout: 60_000 * patience },
   use: {
     browserName: 'chromium',
     trace: 'retain-on-failure',

@@ -330,7 +330,7 @@ describe('optimism', () => {
     await answer(watched, (a) => a.data?.todos.length === 0);
     const start = watched.answers.length;
     const written = db.transact(db.tx.todos[t].create({ title: 'now', done: false }));
-    await until(() => watched.last().data.todos.length === 1, 'the optimistic view', 1_000);
+    await until(() => watched.last().data.todos.length === 1, 'the optimistic view');
     assert.equal((await within(written, 'ack')).status, 'synced');
     await settle();
     assert.deepEqual(
@@ -472,7 +472,7 @@ describe('what no decoder takes, and what is too much', () => {
 
   test('[P115] half of a surrogate pair in a query: it fails, and no other does', async () => {
     const q = { people: { $: { where: { name: '\ud83d' } } } };
-    const error = await rejection(db.queryOnce(q), 'the query', 5_000);
+    const error = await rejection(db.queryOnce(q), 'the query');
     assert.match(error.message, /Validation failed for query/);
     const watched = watch(db, q);
     await answer(watched, (a) => a.error, 'the error of the live query');

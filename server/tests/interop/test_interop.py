@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import SUITE_WAIT_S, patient
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 FILES = sorted(path.name for path in HERE.glob("*.test.mjs"))
-FILE_TIMEOUT_S = 600
-TEST_TIMEOUT_MS = 480_000  # one that hangs is named, instead of the file; 20 times the longest
+TEST_TIMEOUT_MS = round(patient(480) * 1_000)
+"""A test that hangs is named, instead of its file."""
 NODE = shutil.which("node")
 
 needs_node = pytest.mark.skipif(
@@ -44,7 +46,7 @@ def test_official_clients(name: str) -> None:
         env={**os.environ, "TRICE_COMMAND": str(command)},
         capture_output=True,
         text=True,
-        timeout=FILE_TIMEOUT_S,
+        timeout=SUITE_WAIT_S,
         check=False,
     )
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-4_000:]

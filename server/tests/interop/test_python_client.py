@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from instantdb import AsyncInstant, Instant, InstantAPIError, id, lookup
 
-from support.serving import serving
+from support.patience import WAIT_S
+from support.serving import post, serving
 
 README = Path(__file__).parents[3] / "README.md"
-WAIT_S = 20
 SCHEMA = {
     "entities": {
         "$users": {"attrs": {"email": {"valueType": "string", "config": {"unique": True}}}},
@@ -41,7 +40,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def keys(url: str) -> dict[str, Any]:
     """What the client is made with."""
     body = {"title": "python", "schema": SCHEMA, "rules": {"code": RULES}}
-    app = httpx.post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
+    app = post(f"{url}/dash/apps/ephemeral", json=body).json()["app"]
     return {"app_id": app["id"], "admin_token": app["admin-token"], "api_uri": url}
 
 

@@ -11,11 +11,13 @@ import orjson
 import pytest
 
 from support.memory_client import MemoryClient, triples
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice import database, limits
 from trice.catalog import values
 from trice.errors import LimitExceeded
 from trice.identity import Identity
+from trice.protocol import decode
 from trice.session import dispatch
 from trice.session.long_messages import LongMessages
 from trice.session.weigh import check_weight
@@ -36,7 +38,7 @@ class Gate:
 
         def held(incoming):
             self.threads.append(threading.current_thread().name)
-            assert self.is_open.wait(10)
+            assert self.is_open.wait(WAIT_S)
             return read_long(incoming)
 
         monkeypatch.setattr(dispatch, "read_long", held)
@@ -299,7 +301,7 @@ def test_callers_take_turns_and_few_are_under_way(monkeypatch):
 
 
 async def until(is_so):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while not is_so():  # noqa: ASYNC110 - what changes it is on another thread
             await asyncio.sleep(0)
 
@@ -489,9 +491,9 @@ def test_the_text_of_an_error_is_bounded(play):
 def test_numbers_with_exponents_are_read_as_quickly_as_others():
     """msgspec's own reading of one takes 8 µs: 32 KiB of them held the loop for 30 ms."""
     read = []
-    hook = dispatch.up.decoder.float_hook
+    hook = decode.decoder.float_hook
     assert hook is not None
     for text in ("1.2e300", "2.2250738585072011e-308", "-1e-7", "0.1", "1e22"):
         raw = b'{"op":"transact","tx-steps":[%b]}' % text.encode()
-        read.append(dispatch.up.decoder.decode(raw).tx_steps[0] == float(text))
+        read.append(decode.decoder.decode(raw).tx_steps[0] == float(text))
     assert all(read)

@@ -24,6 +24,7 @@ from support.delta_client import DeltaClient
 from support.engines import open_apps
 from support.fresh_runs import FreshRuns
 from support.live_world import schema_change
+from support.patience import patient
 from support.queries import Query, random_query
 from support.ruled_world import NICKS, SCHEMA, random_document
 from support.runtime import FakeRuntime
@@ -42,7 +43,7 @@ ROUNDS = 80
 GROUPS = (1, 1, 2, 4, 8, 16)
 """How many transactions come between two checks."""
 
-SEED_S = 300
+SEED_S = patient(300)
 """How long a seed may take (some 3 s on an idle machine); never reached unless something hangs."""
 
 SETTLE_TURNS_MAX, QUIET_TURNS = 1_000, 5

@@ -7,9 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import httpx
+from websockets.sync import client as websocket
+
+from support.patience import WAIT_S
+
 TRICE = Path(sys.executable).with_name("trice")
+
+# What asks a server waits for it longer than the libraries do by themselves.
+get = partial(httpx.get, timeout=WAIT_S)
+post = partial(httpx.post, timeout=WAIT_S)
+connect = partial(websocket.connect, open_timeout=WAIT_S)
 
 Serving = tuple[subprocess.Popen[str], str]
 

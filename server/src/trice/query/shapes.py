@@ -14,23 +14,11 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.query.ast import AllOf, AnyOf, Form, IdPrefix, Op, Query, Test
+from trice.query.hole import Hole
 from trice.query.plan import FormPlan, Plan, plan
 from trice.query.reads.anchors import Anchor
 from trice.query.reads.forms import FormReads
 from trice.query.sql.forms import Statement
-
-
-class Hole(bytes):
-    """Stands for an id. Equal to itself only, so that no id of a query or rule is taken for it."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
 
 _HOLES: Final = tuple(Hole(16) for _ in range(4))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import SUITE_WAIT_S
+
 ROOT = Path(__file__).parents[4]
 READY = "trice is ready at "
 
@@ -40,7 +42,7 @@ def test_official_client_shows_the_expected_answers(origin: str) -> None:
         ["node", script, origin, ROOT / "spec" / "cases"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SUITE_WAIT_S,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -68,7 +68,7 @@ export function watch(db, query, options) {
 }
 
 /** Wait until the newest answer of `watched` passes `test`; returns it. */
-export function answer(watched, test, what = 'the expected answer', limitMs = 5_000) {
+export function answer(watched, test, what = 'the expected answer') {
   return until(
     () => {
       const last = watched.last();
@@ -76,6 +76,5 @@ export function answer(watched, test, what = 'the expected answer', limitMs = 5_
     },
     () =>
       `${what}; of ${watched.answers.length}: ${JSON.stringify(watched.last())?.slice(0, 600)}`,
-    limitMs,
   );
 }

@@ -32,7 +32,7 @@ export async function startOutside() {
   const line = () => new Promise((resolve) => waiting.push(resolve));
   const first = line();
   createInterface(child.stdout).on('line', (text) => waiting.shift()?.(JSON.parse(text)));
-  const { smtp, discovery } = await within(first, 'start of the outside world', 20_000).catch(
+  const { smtp, discovery } = await within(first, 'start of the outside world').catch(
     (error) => {
       throw new Error(`${error.message}\n${errors}`);
     },
@@ -40,7 +40,7 @@ export async function startOutside() {
   const ask = (question) => {
     const answer = line();
     child.stdin.write(`${JSON.stringify(question)}\n`);
-    return within(answer, `${question.do}; ${errors}`, 5_000);
+    return within(answer, `${question.do}; ${errors}`);
   };
   const mails = (to) => ask({ do: 'mails', to });
   return {

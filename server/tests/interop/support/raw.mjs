@@ -53,17 +53,16 @@ export class RawSession {
   }
 
   /** Send and wait for the message that echoes its client-event-id. */
-  async ask(message, limitMs = 5_000) {
+  async ask(message) {
     const start = this.received.length;
     const eventId = this.send(message);
     return this.next((m) => m['client-event-id'] === eventId, `answer to ${message.op}`, {
       start,
-      limitMs,
     });
   }
 
   /** The first message after position `start` that passes `test`. */
-  next(test, what = 'a message', { start = 0, limitMs = 5_000 } = {}) {
+  next(test, what = 'a message', { start = 0 } = {}) {
     return until(
       () => {
         const found = this.received.slice(start).find(test);
@@ -72,7 +71,6 @@ export class RawSession {
         return found;
       },
       () => `${what}; received ${JSON.stringify(this.received.slice(start)).slice(0, 800)}`,
-      limitMs,
     );
   }
 
@@ -90,7 +88,7 @@ export class RawSession {
 
   /** Transact `steps`; the transact-ok, or an Error carrying the error message. */
   async transact(steps, more = {}) {
-    return this.ask({ op: 'transact', 'tx-steps': steps, created: 1, order: 1, ...more }, 20_000);
+    return this.ask({ op: 'transact', 'tx-steps': steps, created: 1, order: 1, ...more });
   }
 
   /** Steps that create an entity: the id triple first, then one add-triple per field. */

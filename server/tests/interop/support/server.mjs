@@ -10,8 +10,6 @@ import { until, within } from './wait.mjs';
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../..');
 const COMMAND = process.env.TRICE_COMMAND ?? path.join(ROOT, '.venv/bin/trice');
 const READY = /trice is ready at (http:\/\/\S+)/;
-const START_LIMIT_MS = 20_000;
-const STOP_LIMIT_MS = 10_000;
 
 /**
  * Start `trice serve` and wait for its ready line.
@@ -40,7 +38,6 @@ export async function startServer({ dataDir, port = 0, env = {} } = {}) {
       return READY.exec(output)?.[1];
     },
     () => `the ready line of the server; it said:\n${output}`,
-    START_LIMIT_MS,
   );
   return {
     url,
@@ -51,7 +48,7 @@ export async function startServer({ dataDir, port = 0, env = {} } = {}) {
     async stop(signal = 'SIGTERM', { keepData = dataDir !== undefined } = {}) {
       process.removeListener('exit', onExit);
       child.kill(signal);
-      const code = await within(exited, 'stop of the server', STOP_LIMIT_MS).catch((error) => {
+      const code = await within(exited, 'stop of the server').catch((error) => {
         child.kill('SIGKILL');
         throw error;
       });

@@ -2,35 +2,38 @@
 
 const POLL_MS = 10;
 
-/** Resolve with the first truthy answer of `probe`; reject with `what` after `limitMs`. */
-export async function until(probe, what, limitMs = 5_000) {
-  const end = performance.now() + limitMs;
+/** How long a test waits for what must come; never reached unless it fails (patience.py). */
+const WAIT_MS = 60_000 * Number(process.env.TRICE_TEST_PATIENCE ?? 1);
+
+/** Resolve with the first truthy answer of `probe`; reject with `what` when it takes too long. */
+export async function until(probe, what) {
+  const end = performance.now() + WAIT_MS;
   for (;;) {
     const answer = await probe();
     if (answer) return answer;
     if (performance.now() > end) {
       throw new Error(
-        `waited ${limitMs} ms in vain for ${typeof what === 'function' ? what() : what}`,
+        `waited ${WAIT_MS} ms in vain for ${typeof what === 'function' ? what() : what}`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
-/** Resolve or reject as `promise` does, or reject after `limitMs`. */
-export function within(promise, what, limitMs = 10_000) {
+/** Resolve or reject as `promise` does, or reject when it takes too long. */
+export function within(promise, what) {
   let timer;
   const timeout = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no answer in ${limitMs} ms`)), limitMs);
+    timer = setTimeout(() => reject(new Error(`${what}: no answer in ${WAIT_MS} ms`)), WAIT_MS);
   });
   return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
 /** The error a promise rejects with; an Error saying so if it resolves. */
-export async function rejection(promise, what = 'the promise', limitMs = 10_000) {
+export async function rejection(promise, what = 'the promise') {
   let value;
   try {
-    value = await within(promise, what, limitMs);
+    value = await within(promise, what);
   } catch (error) {
     return error;
   }
