@@ -120,6 +120,19 @@ def test_sql_is_composed_in_the_store_and_in_query_sql() -> None:
     expect_none(offenders)
 
 
+def test_only_the_store_reads_where_attrs_are_kept() -> None:
+    """`Attr.table`, `Attr.column` and `Namespace.table` are notes of the engine's own."""
+    notes = re.compile(r"\b(attr|namespace|old|new|placed)\.(table|column)$")
+    offenders = [
+        f"{module.at(node)} reads {ast.unparse(node)}"
+        for module in modules().values()
+        if not module.name.startswith(("trice.store.", "trice.catalog."))
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and notes.search(ast.unparse(node))
+    ]
+    expect_none(offenders)
+
+
 def test_query_sql_knows_no_engine() -> None:
     """It writes what `store/dialect.py` says is common; types and functions come from there."""
     special = re.compile(
