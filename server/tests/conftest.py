@@ -1,4 +1,7 @@
-"""Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it."""
+"""What holds in every test.
+
+Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 import uvloop
 
 from support.described import misfits
+from trice.query import plan
 
 _RUNNER = pytest.StashKey[asyncio.Runner]()
 
@@ -84,3 +88,13 @@ def every_frame_is_described() -> Iterator[None]:
     misfits.clear()
     yield
     assert misfits == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what a compiled server cannot show (`make compiled`)."""
+    if str(plan.__file__).endswith(".py"):
+        return
+    for item in items:
+        mark = item.get_closest_marker("interpreted")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"compiled: {mark.args[0]}"))

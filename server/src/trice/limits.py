@@ -179,7 +179,8 @@ HTTP_BYTES_PER_SECOND_MIN = 500
 """What comes of a body, or is read of an answer, prolongs that time by this measure."""
 
 HTTP_AHEAD_MS_MAX = 60_000
-"""By as much at most at any moment: who sent a gigabyte may not rest for days before the end."""
+"""By as much at most at any moment: who sent a gigabyte may not rest for days before its end. Who
+stops then is given HTTP_GRACE_MS more."""
 
 HTTP_CHECK_MS = 1_000
 """How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
@@ -330,7 +331,7 @@ TX_STATEMENT_SHAPES_MAX = 256
 """Texts of inserts and updates remembered per namespace; beyond, they are composed again."""
 
 TX_LAYOUTS_MAX = 1_024
-"""Namespaces whose texts a writer remembers; beyond, all are composed again."""
+"""Namespaces, and links, whose texts a writer remembers; beyond, all are composed again."""
 
 TX_LOOKUP_BATCH_MAX = 64
 """Lookups of one attr that one statement answers."""

@@ -91,6 +91,7 @@ def test_the_transaction_of_a_long_message_is_no_work_of_the_loop(play, monkeypa
     play(scene)
 
 
+@pytest.mark.interpreted("a function it calls is replaced")
 @pytest.mark.rule("T113")
 @pytest.mark.parametrize("op", ["deep-merge-triple", "add-triple"])
 def test_a_short_message_that_meets_a_large_document_leaves_the_loop(play, monkeypatch, op):
