@@ -11,6 +11,7 @@ on the way, the next start begins anew.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from contextlib import closing
@@ -20,9 +21,12 @@ from typing import Any, Final
 import apsw
 
 from trice.errors import Unavailable
+from trice.log import fields
 from trice.store.sqlite.connection import translated
 from trice.store.sqlite.migrations import backup_path
 from trice.store.sqlite.write_ahead import is_log_damaged
+
+logger: Final = logging.getLogger("trice.store")
 
 _COLUMNS: Final = (
     "SELECT (SELECT count(*) FROM sqlite_schema WHERE name = '_attrs'), name"
@@ -112,6 +116,8 @@ class FirstPlatform:
         os.replace(draft, backup)
         os.replace(self._new, self._path)
         _sync(self._path.parent)
+        told = fields(file=str(self._path), backup=str(backup))
+        logger.warning("list of apps taken over %s", told)
 
 
 def _empty_log(path: Path) -> None:
