@@ -120,6 +120,20 @@ def test_sql_is_composed_in_the_store_and_in_query_sql() -> None:
     expect_none(offenders)
 
 
+def test_where_attrs_are_kept_only_engines_read() -> None:
+    offenders = [
+        f"{module.at(node)} reads {ast.unparse(node)}"
+        for module in modules().values()
+        if not module.name.startswith(("trice.store.", "trice.catalog.catalog"))
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("table", "column")
+        and ast.unparse(node.value) != "self"
+        and not module.name.startswith(("trice.cel.", "trice.cli.", "trice.rules.explain."))
+    ]
+    expect_none(offenders)
+
+
 def test_query_sql_knows_no_engine() -> None:
     """It writes what `store/dialect.py` says is common; types and functions come from there."""
     special = re.compile(

@@ -21,14 +21,12 @@ from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
-from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.engines import Quota
 from trice.store.loop_reads import LoopReads
 from trice.store.readers import Readers
 from trice.store.sqlite import attr_rows, log
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.migrations import FORMAT, MIGRATIONS, migrate
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.snapshots import OpenSnapshot, ReadConnection
@@ -63,7 +61,6 @@ class SqliteEngine:
         history_days: int,
     ) -> None:
         """Use `SqliteEngine.open`."""
-        self.dialect: Dialect = SQLITE
         self._runtime = runtime
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
         catalog = attr_rows.load_catalog(writer)
