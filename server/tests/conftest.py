@@ -1,15 +1,21 @@
-"""Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it."""
+"""What holds in every test.
+
+Tests and fixtures may be coroutines: each test has an event loop of its own, closed after it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import uvloop
+
+from support.described import misfits
+from trice.query import plan
 
 _RUNNER = pytest.StashKey[asyncio.Runner]()
 
@@ -74,3 +80,21 @@ async def exits() -> AsyncIterator[AsyncExitStack]:
     """What is entered here is left after the test."""
     async with AsyncExitStack() as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def every_frame_is_described() -> Iterator[None]:
+    """No test client may have been sent what the description of the wire does not say (P200)."""
+    misfits.clear()
+    yield
+    assert misfits == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what a compiled server cannot show (`make compiled`)."""
+    if str(plan.__file__).endswith(".py"):
+        return
+    for item in items:
+        mark = item.get_closest_marker("interpreted")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"compiled: {mark.args[0]}"))

@@ -11,15 +11,23 @@ import pytest
 
 from support.engines import open_apps
 from support.runtime import FakeRuntime
+from trice.apps.apps import Apps
 
 
 class Stage:
     """The apps of a data directory, and their files."""
 
+    apps: Apps
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runtime = FakeRuntime()
-        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
+
+    async def open(self, **options: Any) -> None:
+        """As the server's start."""
+        self.apps = await open_apps(
+            self.folder, runtime=self.runtime, is_open_by_default=True, **options
+        )
 
     async def make(self, **options: Any) -> str:
         app, _ = await self.apps.create(title="x", **options)
@@ -29,7 +37,7 @@ class Stage:
     async def reopen(self, **options: Any) -> None:
         """As after a restart: no database is open."""
         await self.apps.close()
-        self.apps = open_apps(self.folder, runtime=self.runtime, is_open_by_default=True, **options)
+        await self.open(**options)
 
     def path(self, app_id: str) -> Path:
         return self.folder / "apps" / f"{app_id}.db"
@@ -46,6 +54,7 @@ def play(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             stage = Stage(tmp_path)
+            await stage.open()
             try:
                 await scene(stage)
             finally:

@@ -90,7 +90,7 @@ def play_todos(tmp_path: Path) -> Callable[[Scene], None]:
     def run(scene: Scene) -> None:
         async def whole() -> None:
             runtime = FakeRuntime()
-            apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
+            apps = await open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
             hub = Hub(apps=apps, runtime=runtime)
             app, _ = await apps.create(title="test", is_open=True)
             try:

@@ -86,6 +86,7 @@ def test_rows_that_the_rest_leaves_are_judged(notes: Library) -> None:
     rule = Rule(lambda number: number < 8)
     (note,) = ask(notes, query, visibility(notes, rule))["notes"]
     assert [below["rank"] for below in note["below"]] == [7]
+    assert rule.asked == [1, 7, 8]
 
 
 @pytest.mark.rule("Q170")

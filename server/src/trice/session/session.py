@@ -24,7 +24,7 @@ from trice.identity import GUEST, Identity, network_of
 from trice.live.live_query import LiveQuery, Question
 from trice.log import fields
 from trice.protocol import down
-from trice.protocol.errors import CODES
+from trice.protocol.errors import CODES, IDLE, SIGNED_OUT, TRY_LATER
 from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame
 from trice.runtime import Runtime, new_uuid
@@ -38,7 +38,7 @@ from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
-from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
+from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
 from trice.shares import Held
 
@@ -70,6 +70,7 @@ class Session:
     __slots__ = (
         "_backlog_bytes",
         "_heard_ms",
+        "_on_end",
         "_opened_ms",
         "_reader",
         "_tasks",
@@ -80,7 +81,6 @@ class Session:
         "id",
         "inbox",
         "make_held",
-        "on_end",
         "opened",
         "outbox",
         "runtime",
@@ -136,7 +136,7 @@ class Session:
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
         self._tasks: list[asyncio.Task[None]] = []
-        self.on_end: Callable[[], object] = _nothing
+        self._on_end: Callable[[], object] = _nothing
 
     @property
     def is_closed(self) -> bool:
@@ -152,6 +152,10 @@ class Session:
     def heard(self) -> None:
         """The client is alive."""
         self._heard_ms = self.runtime.monotonic_ms()
+
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Call this once the session is over."""
+        self._on_end = call
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
@@ -175,8 +179,8 @@ class Session:
         if self.opened is not None:
             self.opened.end(subscriptions)
             self.opened = None
-        self.on_end()
-        self.on_end = _nothing
+        self._on_end()
+        self._on_end = _nothing
 
     # --- called by the inbox ---------------------------------------------------------------------
 

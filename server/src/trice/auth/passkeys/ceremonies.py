@@ -37,7 +37,6 @@ from trice.auth.passkeys.webauthn import (
     creation_options,
     request_options,
 )
-from trice.auth.rows import FoundRow, find_row, find_rows
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import find_by_token, mint_token
@@ -48,6 +47,7 @@ from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_row, find_rows
 
 PASSKEYS: Final = "$userPasskeys"
 CHALLENGES: Final = "$passkeyChallenges"
