@@ -42,13 +42,13 @@ class Attr:
     is_unique    blob: no two entities share a value; ref: a target has one source at most
     inferred     bits of the JSON types written so far (INFERRED_BITS)
     deleted_ms   soft-deleted at; hidden from queries and clients
-    table        physical table: of the namespace, or of the pairs for a link of cardinality many
-    column       physical column of the value; empty for a link of cardinality many
+    table        where its engine keeps it: of one namespace all that are no `is_pairs` have one
+    column       where in that; both are the engine's own words, which nobody else reads
     number       names it in the log; chosen with its place, 1 or more, and never given to another
 
     What follows from these is computed once: writes and reads ask it for every value.
 
-    is_pairs     a link stored as a table of pairs; every other attr is a column of its namespace
+    is_pairs     a link of cardinality many: stored as pairs; every other attr is a cell of a row
     """
 
     id: AttrId
