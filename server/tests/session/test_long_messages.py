@@ -155,7 +155,7 @@ def test_a_client_that_leaves_meanwhile_leaves_nothing(play, monkeypatch):
         await other.hear("add-query-ok")
         assert client.unheard() == []
         assert stage.app.users == 2
-        assert not stage.hub.long_messages._under_way
+        assert stage.hub.long_messages.holds_nothing
 
     play(scene)
 
@@ -243,7 +243,7 @@ def test_messages_of_a_session_are_answered_in_order(play, seed):
             events = [message["client-event-id"] for message in told if message["op"] == op]
             assert events == [event for kind, event in sent if kind == op]
         assert not client.is_reading_paused
-        assert not stage.hub.long_messages._under_way
+        assert stage.hub.long_messages.holds_nothing
 
     play(scene)
 
@@ -260,7 +260,7 @@ def test_a_second_long_message_waits_until_the_first_is_answered(play, monkeypat
         told = [await client.hear("transact-ok") for _ in steps]
         assert [message["client-event-id"] for message in told] == ["event-2", "event-3", "event-4"]
         assert len(gate.threads) == 3
-        assert not stage.hub.long_messages._under_way
+        assert stage.hub.long_messages.holds_nothing
         assert not client.is_reading_paused
 
     play(scene)
@@ -371,7 +371,7 @@ def test_what_waits_to_be_read_is_bounded_by_address(play, monkeypatch):
         gate.is_open.set()
         for client in (*near[:3], far):
             await client.hear("init-ok")
-        assert stage.hub.long_messages._waiting._used == {}
+        assert stage.hub.long_messages.holds_nothing
         again = from_address(stage, "192.0.2.1")
         again.say("init", **{"app-id": stage.app.id, "versions": LONG})
         await again.hear("init-ok")
@@ -413,9 +413,9 @@ def test_as_much_as_a_message_may_hold_of_steps_and_texts_passes(unit):
 @pytest.mark.parametrize("window_bytes", [1, 2, 3, 7, 1_000])
 def test_the_weight_does_not_depend_on_where_it_is_cut(monkeypatch, unit, window_bytes):
     raw = b"[" + b",".join([unit] * 50) + b"]"
-    monkeypatch.setattr("trice.session.weigh._WINDOW_BYTES", 10_000)
+    monkeypatch.setattr("trice.session.weigh.WINDOW_BYTES", 10_000)
     least = next(n for n in range(10_000) if is_within(raw, n))
-    monkeypatch.setattr("trice.session.weigh._WINDOW_BYTES", window_bytes)
+    monkeypatch.setattr("trice.session.weigh.WINDOW_BYTES", window_bytes)
     assert is_within(raw, least)
     assert not is_within(raw, least - 1)
 

@@ -64,8 +64,8 @@ def test_slow_queries_removed_at_any_moment_leave_nothing(play, monkeypatch, mom
                 await asyncio.sleep(0)
             client.say("remove-query", q=TODOS)
             await client.hear("remove-query-ok")
-        while client.session._tasks:
-            await asyncio.wait(client.session._tasks)
+        while client.session.tasks:
+            await asyncio.wait(client.session.tasks)
         await stage.app.database.live.settled()
         assert len(stage.app.database.live) == 0
         assert not client.session.state.subscriptions
@@ -85,7 +85,7 @@ def test_a_session_closed_while_a_slow_query_runs_leaves_nothing(play, monkeypat
                 await asyncio.sleep(0)
             client.hang_up()
             await asyncio.sleep(0)
-            await asyncio.gather(*client.session._tasks, return_exceptions=True)
+            await asyncio.gather(*client.session.tasks, return_exceptions=True)
             assert len(stage.app.database.live) == 0
             assert stage.app.users == 1
 
@@ -105,7 +105,7 @@ def test_trouble_while_opening_closes_the_socket_so_that_the_client_comes_back(
         client = stage.connect()
         client.say("init", app_id=stage.app.id)
         while client.closed is None:
-            await asyncio.wait(client.session._tasks)
+            await asyncio.wait(client.session.tasks)
         assert client.closed[0] == 1013
         assert client.unheard() == []
 

@@ -69,7 +69,7 @@ class Wire:
         self.gate = asyncio.Event()
         self.connections = Connections(self.runtime, **options)
         self.made: list[Any] = []
-        self._clients: list[Client] = []
+        self.clients: list[Client] = []
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -106,8 +106,8 @@ class Wire:
             "127.0.0.1", self._port, local_addr=(address, 0)
         )
         await until(lambda: len(self.made) > count and self.made[count].transport is not None)
-        self._clients.append(Client(reader, writer))
-        return self._clients[-1]
+        self.clients.append(Client(reader, writer))
+        return self.clients[-1]
 
     def pass_time(self, duration_ms: int) -> None:
         """As the server sees it while its loop runs."""
@@ -118,7 +118,7 @@ class Wire:
 
     async def close(self) -> None:
         self.gate.set()
-        for client in self._clients:
+        for client in self.clients:
             client.writer.close()
         self._server.close()
         await until(lambda: not len(self.connections))

@@ -51,12 +51,12 @@ async def json_body(
         return {}
     check_json_type(request, also=also)
     if not is_long(raw):
-        return _decode(raw)
+        return decode(raw)
     request.state.has_long_body = True
 
     def read() -> dict[str, Any]:
         check_weight(raw, weight_max=weight_max)
-        return _decode(raw)
+        return decode(raw)
 
     return await read_long(request, raw, read, is_kept=is_kept)
 
@@ -108,7 +108,7 @@ async def read_long(
     return cast("T", result)
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
+def decode(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as cause:

@@ -59,7 +59,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reading = _Reading.NOTHING
         self._since_ms = self.door.now_ms
         self._head_bytes = 0
-        self._bytes = 0
+        self.body_bytes = 0
         self._unfinished = self.door.unfinished()
         # Of answers: since when something waits, how much did when last looked at, and how much
         # has left meanwhile.
@@ -198,8 +198,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _hold(self, more: int) -> None:
         """Count what has come of a request that is not whole yet."""
-        self._bytes += more
-        amount = max(self._bytes - limits.UNFINISHED_FREE_BYTES, 0)
+        self.body_bytes += more
+        amount = max(self.body_bytes - limits.UNFINISHED_FREE_BYTES, 0)
         if not self._unfinished.has_room(amount - self._unfinished.amount, self._asking_network):
             self.refuse(503, _too_much())
         else:
@@ -210,7 +210,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reading = reading
         self._since_ms = self.door.now_ms
         self._head_bytes = 0
-        self._bytes = 0
+        self.body_bytes = 0
         self._unfinished.note(0, self._asking_network)
 
     def on_message_begin(self) -> None:
@@ -333,7 +333,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _credit_bytes(self) -> int:
         """What prolongs its time. Headers are small, and a body may be one nobody waits for."""
         is_wanted = self._reading is _Reading.BODY and not self._is_answered
-        return self._bytes if is_wanted else 0
+        return self.body_bytes if is_wanted else 0
 
 
 def make_http_class(connections: Connections) -> type[BoundedHttp]:

@@ -48,7 +48,7 @@ _GIVEN_BACK_BYTES: Final = 256 * 1024
 """After a frame larger than this, picows' buffer for it gives its memory back."""
 _PEER_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 """Close codes that may stand in a frame (RFC 6455 §7.4 and its registry)."""
-_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
+library_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
 
 
 class _Reports:
@@ -65,22 +65,22 @@ class _Reports:
         self.socket: PicowsSocket | None = None
 
     def isEnabledFor(self, level: int) -> bool:
-        return level >= logging.WARNING and _logger.isEnabledFor(level)
+        return level >= logging.WARNING and library_logger.isEnabledFor(level)
 
     def error(self, message: str, *values: Any) -> None:
         """The client broke the protocol."""
-        _logger.debug(message, *values)
+        library_logger.debug(message, *values)
         if self.socket is not None:
             self.socket.on_broken()
 
     def exception(self, message: str, *values: Any) -> None:
         """We did, or picows."""
-        _logger.exception(message, *values)
+        library_logger.exception(message, *values)
         if self.socket is not None:
             self.socket.on_broken()
 
     def warning(self, message: str, *values: Any) -> None:
-        _logger.warning(message, *values)
+        library_logger.warning(message, *values)
 
     def info(self, *_: Any) -> None: ...
     def debug(self, *_: Any) -> None: ...
