@@ -41,6 +41,7 @@ class Settings:
     has_compression     whether WebSockets of picows agree to deflate messages
     keep_alive_s        how long an HTTP connection may stay open between two requests
     metrics_token       what shows who may read /metrics; None: nobody may
+    history_days        how long each app keeps the log of its transactions
     slow_ms             queries and transactions that take as long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
@@ -64,6 +65,7 @@ class Settings:
     has_compression: bool = True
     keep_alive_s: int = 75
     metrics_token: str | None = field(default=None, repr=False)
+    history_days: int = limits.TX_LOG_DAYS
     slow_ms: int = 500
     has_request_log: bool = False
     log_format: str = "text"
@@ -76,6 +78,8 @@ class Settings:
             raise _bad("trusted-proxies", self.trusted_proxies, "a number from 0 to 10")
         if not 1 <= self.keep_alive_s <= 3600:
             raise _bad("keep-alive-s", self.keep_alive_s, "seconds from 1 to 3600")
+        if not 1 <= self.history_days <= 3650:
+            raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
         if self.public_url is not None:
             match = _PUBLIC_URL.fullmatch(self.public_url)

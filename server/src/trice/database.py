@@ -46,7 +46,6 @@ from trice.slow_log import SlowLog
 from trice.store.commit import Commit
 from trice.store.engine import Engine, ReadTooLong, Snapshot, Statements, WriteTx
 from trice.store.rows import Rows
-from trice.store.sqlite.log import load_last_tx
 from trice.transact.admin import expand_admin_steps
 from trice.transact.apply import apply
 from trice.transact.cost import is_long
@@ -84,7 +83,8 @@ class Look:
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
         """Answer an InstaQL query as nested objects, as an admin sees it."""
         query = parse(source, self.catalog, is_admin=True)
-        return nested_result(run(plan(query, self.catalog), self._state), is_inferring=False)
+        made = plan(query, self.catalog, dialect=self._state.dialect)
+        return nested_result(run(made, self._state), is_inferring=False)
 
 
 class Change(Look):
@@ -262,7 +262,8 @@ class Database:
             catalog, spend = snapshot.catalog, snapshot.spend
             query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
             visibility = self.rights.visible_to(query, identity, snapshot)
-            tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
+            made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=spend)
+            tree = run(made, snapshot)
             return encode(tree)
         finally:
             self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
@@ -528,7 +529,7 @@ class Database:
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
             self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
-        tx = load_last_tx(snapshot)
+        tx = snapshot.newest_tx()
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
             self._planner.keep(new_shape, lasting, rights=question.rights)

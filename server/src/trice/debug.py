@@ -169,12 +169,13 @@ class Explainer:
             caller = Caller(self._identity, query.rule_params, is_detailed=True)
             # The answer itself takes tokens of rate limits; explaining it must not take them again.
             judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
-            everything = run(plan(query, catalog, spend=spend), snapshot)
+            everything = run(plan(query, catalog, dialect=snapshot.dialect, spend=spend), snapshot)
             checks = query_checks(everything, self.rules, judge)
             judge = self._judge(caller, snapshot, snapshot.catalog, [])
             visibility = RuledVisibility(self.rules, judge, snapshot.catalog)
             try:
-                tree = run(plan(query, catalog, visibility, spend=spend), snapshot)
+                made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=spend)
+                tree = run(made, snapshot)
             except PermissionDenied as failure:
                 raise _explained(failure, checks) from failure
             result_json = nested_json(tree, is_inferring=is_inferring, spend=spend)

@@ -11,7 +11,8 @@ from __future__ import annotations
 # --- messages and sessions -------------------------------------------------------------------
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
-"""One message or HTTP body. Larger: `message-too-big`; a session goes on."""
+"""One message, or the body of an HTTP request whose route says no other bound (`api/bodies`).
+Larger: `message-too-big`; a session goes on."""
 
 FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 6 * 1024 * 1024
 """One WebSocket frame. Between a message and this it is read, for its event id, into a buffer of 16
@@ -177,6 +178,9 @@ A WebSocket message in fragments may take as long; then its socket closes with 1
 HTTP_BYTES_PER_SECOND_MIN = 500
 """What comes of a body, or is read of an answer, prolongs that time by this measure."""
 
+HTTP_AHEAD_MS_MAX = 60_000
+"""By as much at most at any moment: who sent a gigabyte may not rest for days before the end."""
+
 HTTP_CHECK_MS = 1_000
 """How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
 
@@ -197,8 +201,8 @@ HTTP_PIPELINED_MAX = 16
 
 UNFINISHED_BYTES_MAX = 128 * 1024 * 1024
 UNFINISHED_BYTES_OF_NETWORK_MAX = 32 * 1024 * 1024
-"""Bytes of requests that are not whole yet, all together and of one network address; and as many
-of WebSocket messages in fragments or parts. More: 503, or the socket closes with 1013."""
+"""Bytes in memory of requests that are not whole yet, all together and of one network address; and
+as many of WebSocket messages in fragments or parts. More: 503, or the socket closes with 1013."""
 
 UNFINISHED_FREE_BYTES = 16 * 1024
 """As much of each is not counted: whatever others send, a small request gets through."""
@@ -349,11 +353,22 @@ TX_GROUP_MAX = 500
 TX_QUEUE_MAX = 10_000
 """Transactions of an app waiting for the writer. More: `overloaded`."""
 
-TX_LOG_ROWS_MAX = 200_000
-"""Rows of the `tx` log kept; replays older than that are judged afresh."""
+TX_LOG_ROWS_MAX = 1_000_000
+"""Rows of the `tx` log kept (about 250 bytes each), however young they are."""
 
-TX_LOG_TRIM_EVERY = 1_000
-"""Commits between two trims of the log."""
+TX_LOG_DAYS = 7
+"""How long rows of the log are kept, unless `--history-days` says otherwise."""
+
+TX_LOG_TRIM_EVERY = 100
+"""Commits between two trims of the log; each takes twice as many rows at most (0.2 ms)."""
+
+TX_LOG_SAME_BYTES_MAX = 2_048
+"""Bytes of cells that stayed the same which the log repeats of a changed entity. Larger ones are
+left out: who changes a flag beside a document of megabytes shall not write it again."""
+
+EVENT_IDS_KEPT = 32_000
+"""Newest transactions of an app whose event ids are in memory (130 bytes each), by which replays
+are recognised; read when the file is opened (30 ms for so many)."""
 
 INDEXED_VALUE_BYTES_MAX = 1_012
 """UTF-8 bytes of a string in an indexed or unique attr (1,024 as PostgreSQL jsonb, measured)."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 from trice.protocol.ids import uuid_text
+
+_TIMES: Final = 2**48
 
 
 class Runtime(Protocol):
@@ -49,14 +51,30 @@ class SystemRuntime:
         await asyncio.sleep(duration_ms / 1000)
 
 
-def new_uuid_bytes(runtime: Runtime) -> bytes:
-    """Draw a random (version 4) uuid as 16 bytes."""
-    raw = bytearray(runtime.random_bytes(16))
-    raw[6] = (raw[6] & 0x0F) | 0x40
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    return bytes(raw)
-
-
 def new_uuid(runtime: Runtime) -> str:
-    """Draw a random (version 4) uuid as text."""
-    return uuid_text(new_uuid_bytes(runtime))
+    """Draw a random (version 4) uuid, of which nobody can guess anything: for secrets, and for what
+    strangers may use once they know its name."""
+    return uuid_text(_marked(runtime.random_bytes(16), version=4))
+
+
+def new_key_bytes(runtime: Runtime) -> bytes:
+    """Draw an ordered (version 7) uuid as 16 bytes: for keys of rows and attrs, never for secrets.
+
+    It begins with the time, 48 bits of milliseconds, so that rows made one after the other stand
+    side by side in tables and indexes: one page is written for many. 74 bits are random.
+    """
+    made_ms = runtime.now_ms() % _TIMES
+    return _marked(made_ms.to_bytes(6, "big") + runtime.random_bytes(10), version=7)
+
+
+def new_key(runtime: Runtime) -> str:
+    """`new_key_bytes` as text."""
+    return uuid_text(new_key_bytes(runtime))
+
+
+def _marked(raw: bytes, *, version: int) -> bytes:
+    """The bytes with the version and variant of a uuid in their places."""
+    marked = bytearray(raw)
+    marked[6] = (marked[6] & 0x0F) | version << 4
+    marked[8] = (marked[8] & 0x3F) | 0x80
+    return bytes(marked)

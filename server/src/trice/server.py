@@ -98,7 +98,9 @@ class Server:
         """
         settings = self.settings
         os.umask(0o077)  # whatever is made from here on is nobody else's to read
-        engines = open_engines(settings.data_dir, runtime=self._runtime)
+        engines = open_engines(
+            settings.data_dir, runtime=self._runtime, history_days=settings.history_days
+        )
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         background = Background(self._runtime)
         apps = Apps(
@@ -208,12 +210,15 @@ class Server:
         return samples
 
 
-def open_engines(data_dir: Path, *, runtime: Runtime) -> Engines:
+def open_engines(
+    data_dir: Path, *, runtime: Runtime, history_days: int = limits.TX_LOG_DAYS
+) -> Engines:
     """The storage of a data directory, claimed for this process. No other place names an engine.
 
+    history_days  how long the log of each app is kept
     raises  OSError when another process has it, or it may not be read
     """
-    return SqliteEngines.claim(data_dir, runtime=runtime)
+    return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
 
 
 def read_json(path: Path) -> object:

@@ -143,6 +143,9 @@ async def test_the_lag_is_measured():
     assert max(load.lag.recent_ms) == 30
 
 
+# --- metrics --------------------------------------------------------------------------------------
+
+
 @pytest.mark.rule("H103")
 async def test_background_work_is_told_of(open_stage):
     stage = await open_stage(metrics_token=TOKEN)
@@ -165,9 +168,6 @@ async def test_background_work_is_told_of(open_stage):
         'trice_background_last_seconds{work="sweep"} 0.0',
     ):
         assert f"\n{line}" in page
-
-
-# --- metrics --------------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("H50")

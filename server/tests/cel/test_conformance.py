@@ -17,7 +17,8 @@ from support.cel_google import ERROR, ours, plain
 from trice.cel.errors import CompileError
 from trice.cel.evaluate import make_program
 from trice.cel.parse import parse
-from trice.cel.values import Type, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Type
 
 Google = Callable[[str], Any]
 

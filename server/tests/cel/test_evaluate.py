@@ -11,7 +11,8 @@ from support.cel_expressions import ENVIRONMENT, value_of
 from trice.cel.errors import BudgetExceeded, CompileError, EvaluationError
 from trice.cel.evaluate import evaluate, make_program
 from trice.cel.parse import parse
-from trice.cel.values import Budget, Duration, Timestamp, Type, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Budget, Duration, Timestamp, Type
 
 DATA = {
     "owner": "ann",

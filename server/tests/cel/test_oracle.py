@@ -14,7 +14,8 @@ from support.cel_google import ERROR, ours, plain
 from trice.cel.ast import Bind, Call, Choice, Junction, ListOf, Literal, Loop, Name, Node
 from trice.cel.errors import CompileError
 from trice.cel.parse import parse
-from trice.cel.values import Uint, kind_of
+from trice.cel.uint import Uint
+from trice.cel.values import kind_of
 
 CORPUS = (Path(__file__).parent / "corpus.txt").read_text(encoding="utf-8").splitlines()
 

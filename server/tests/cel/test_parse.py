@@ -26,7 +26,7 @@ from trice.cel.ast import (
 )
 from trice.cel.errors import CompileError
 from trice.cel.parse import parse
-from trice.cel.values import Uint
+from trice.cel.uint import Uint
 
 
 def tree(source: str) -> Node:

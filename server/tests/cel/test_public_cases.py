@@ -24,7 +24,8 @@ from trice.cel.environment import Environment
 from trice.cel.errors import CompileError, EvaluationError
 from trice.cel.evaluate import evaluate, make_program
 from trice.cel.parse import parse
-from trice.cel.values import Budget, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Budget
 
 pytestmark = pytest.mark.xdist_group("public_cases")
 

@@ -78,6 +78,7 @@ def test_help_names_every_command():
         ("--port", "TRICE_PORT", "abc"),
         ("--port", "TRICE_PORT", "99999"),
         ("--keep-alive-s", "TRICE_KEEP_ALIVE_S", "0"),
+        ("--history-days", "TRICE_HISTORY_DAYS", "0"),
         ("--log-level", "TRICE_LOG_LEVEL", "loud"),
         ("--sample", "TRICE_SAMPLE", "/nowhere/at/all"),
         ("--secret-key", "TRICE_SECRET_KEY", "abc"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from support.attrs import creating
 from support.runtime import FakeRuntime
 from support.todos import TODOS, Open, Scenario
+from support.triples_engine import TriplesEngine, TriplesStore
 from trice.store.sqlite.engine import SqliteEngine
 
 
@@ -19,13 +20,13 @@ def runtime() -> FakeRuntime:
     return FakeRuntime()
 
 
-@pytest.fixture(params=["sqlite"])
-def open_engine(
-    request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRuntime
-) -> Iterator[Open]:
+@pytest.fixture(params=["sqlite", "triples"])
+def open_engine(request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRuntime) -> Open:
     """Opens the same app's storage, again and again."""
-    assert request.param == "sqlite"
-    yield lambda: SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+    if request.param == "sqlite":
+        return lambda: SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+    store = TriplesStore()
+    return lambda: TriplesEngine(store, runtime=runtime)
 
 
 @pytest.fixture

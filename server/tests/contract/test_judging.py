@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_many_judged_rows_leave_the_loop(run: Run) -> None:
         assert len(threads) == 2, "the first rows on the loop, then all of them on a thread"
         # Each read has its own budget, and other reads spend none of it.
         assert len(await engine.read(numbers, timeout_ms=60_000)) == ROWS
-        assert engine.read_now(judging(decide, {"n": {"$lt": 5}})) == [1, 3]
+        few = {"id": {"$in": [str(UUID(int=number)) for number in range(5)]}}
+        assert engine.read_now(judging(decide, few)) == [1, 3]
 
     run(scenario)
 
@@ -79,13 +81,18 @@ def test_what_a_judge_raises_comes_out_unchanged_everywhere(run: Run) -> None:
             raise refusal
 
         work = judging(decide)
+
+        def judged_write(tx: WriteTx) -> Commit:
+            work(tx)
+            return committed(tx)
+
         for _ in range(2):
             with pytest.raises(PermissionDenied) as on_loop:
                 engine.read_now(work)
             with pytest.raises(PermissionDenied) as on_thread:
                 await engine.read_on_thread(work, timeout_ms=60_000)
             with pytest.raises(PermissionDenied) as in_write:
-                await engine.write(lambda tx: work(tx) and committed(tx))
+                await engine.write(judged_write)
             assert on_loop.value is on_thread.value is in_write.value is refusal
         assert engine.read_now(numbers) == [1]
         assert await engine.read_on_thread(numbers, timeout_ms=60_000) == [1]

@@ -32,7 +32,6 @@ from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.engine import Snapshot
-from trice.store.sqlite.log import load_last_tx
 
 GROUPS = 4
 COMMITS = 25
@@ -88,9 +87,10 @@ class Watching:
         def work(snapshot: Snapshot) -> None:
             parsed = parse(query, snapshot.catalog, is_admin=False)
             visibility = eyes.visibility(snapshot.catalog)
-            tree = run(plan(parsed, snapshot.catalog, visibility), snapshot)
+            made = plan(parsed, snapshot.catalog, visibility, dialect=snapshot.dialect)
+            tree = run(made, snapshot)
             self.index.put(number, read_set(tree))
-            kept = keep(tree, load_last_tx(snapshot), _encoded)
+            kept = keep(tree, snapshot.newest_tx(), _encoded)
             self.kept.adopt(number, kept, RecentCommits(), self.stage.engine.tx)
             self.answers[number] = _flat(tree)
 

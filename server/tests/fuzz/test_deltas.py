@@ -147,7 +147,7 @@ class Story:
             client.take_in()
             for key, q in client.asked.items():
                 story = f"seed {self.seed}, {client.features}: {key.decode()}"
-                identity = client.wire.session.identity
+                identity = client.wire.session.opened.identity
                 try:
                     result_json, _ = await database.query_flat(q, identity=identity)
                 except TriceError as failure:

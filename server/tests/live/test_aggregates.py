@@ -25,7 +25,6 @@ from trice.query.run import run
 from trice.rules.document import Rules
 from trice.store.commit import Commit
 from trice.store.sqlite.connection import Connection
-from trice.store.sqlite.log import load_last_tx
 
 ADA = "e3000000-0000-4000-8000-000000000001"
 EVERYTHING = {
@@ -371,8 +370,8 @@ def test_a_commit_that_the_snapshot_already_held_counts_once(play):
 
         def work(snapshot):
             query = parse(asking(count=True), snapshot.catalog, is_admin=True)
-            tree = run(plan(query, snapshot.catalog), snapshot)
-            return keep(tree, load_last_tx(snapshot), encoded)
+            tree = run(plan(query, snapshot.catalog, dialect=snapshot.dialect), snapshot)
+            return keep(tree, snapshot.newest_tx(), encoded)
 
         # As if the last commit were durable, and in the snapshot, but not published yet.
         kept_totals.adopt("q", engine.read_now(work), recent_of(commits[:-1]), engine.tx - 1)
@@ -396,8 +395,8 @@ def test_commits_published_during_a_run_count_unless_one_is_forgotten(play, is_g
 
         def work(snapshot):
             query = parse(asking(count=True), snapshot.catalog, is_admin=True)
-            tree = run(plan(query, snapshot.catalog), snapshot)
-            return keep(tree, load_last_tx(snapshot), encoded)
+            tree = run(plan(query, snapshot.catalog, dialect=snapshot.dialect), snapshot)
+            return keep(tree, snapshot.newest_tx(), encoded)
 
         kept = engine.read_now(work)
         engine.on_commits(commits.extend)

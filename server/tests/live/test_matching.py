@@ -74,7 +74,8 @@ def conditions() -> Iterator[dict[str, Any]]:
 
 def found_by_statement(snapshot: Snapshot, where: Any, visibility: FixedVisibility) -> set[bytes]:
     query = parse({"things": {"$": {"where": where}}}, snapshot.catalog, is_admin=True)
-    tree = run(plan(query, snapshot.catalog, visibility), snapshot)
+    made = plan(query, snapshot.catalog, visibility, dialect=snapshot.dialect)
+    tree = run(made, snapshot)
     return {row[0] for row in tree.nodes[0].rows}  # type: ignore[misc]
 
 

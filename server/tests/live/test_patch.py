@@ -14,11 +14,11 @@ import pytest
 from support.live_stage import IDS
 from trice import limits
 from trice.identity import ADMIN, Identity
-from trice.live import maintain
 from trice.protocol.ids import EntityId, TxId
 from trice.query import encode
 from trice.rules.document import Rules
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.snapshots import OpenSnapshot
 
 T1, T2, T3, P1, P2, G1, G2 = (IDS[name] for name in ("t1", "t2", "t3", "p1", "p2", "g1", "g2"))
 NEW = "e8000000-0000-4000-8000-000000000000"
@@ -253,7 +253,7 @@ def test_a_level_is_not_read_from_a_snapshot_that_is_ahead(play, monkeypatch):
     async def scene(stage):
         await stage.write(*BASE)
         watched = await stage.watch(query)
-        monkeypatch.setattr(maintain, "load_last_tx", lambda _: TxId(10**6))
+        monkeypatch.setattr(OpenSnapshot, "newest_tx", lambda _: TxId(10**6))
         cost = await cost_of(stage, ["delete", "todos", "t1"])
         assert (cost.patched, cost.rerun_query, cost.changed) == (0, 1, 1)
         await check_fresh(stage, watched, query)

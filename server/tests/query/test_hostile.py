@@ -89,7 +89,7 @@ def test_too_many_ways_to_hold_are_refused(books: Library) -> None:
     for condition in (crossing, many_along_one):
         query = parse({"people": {"$": {"where": condition}}}, books.catalog, is_admin=True)
         with pytest.raises(LimitExceeded) as caught:
-            plan(query, books.catalog)
+            plan(query, books.catalog, dialect=books.dialect)
         assert caught.value.code == "parameter-limit-exceeded"
 
 

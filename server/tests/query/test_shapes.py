@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 def planned(library: Library, source: Any) -> tuple[Query, Plan]:
     query = parse(source, library.catalog, is_admin=True)
-    return query, plan(query, library.catalog)
+    return query, plan(query, library.catalog, dialect=library.dialect)
 
 
 class Draw:

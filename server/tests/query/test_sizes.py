@@ -154,13 +154,13 @@ def test_a_large_query_spends_before_it_reads(books: Library, where: Any) -> Non
         spent.append(steps)
 
     query = parse({"books": {"$": {"where": where}}}, books.catalog, is_admin=False, spend=spend)
-    made = plan(query, books.catalog, spend=spend)
+    made = plan(query, books.catalog, dialect=books.dialect, spend=spend)
     prepared = made.forms[0].select
     assert prepared is not None
     assert sum(spent) + prepared.steps > limits.READ_STEPS_ON_LOOP * 3 // 4
     small = parse({"books": {"$": {"where": {"title": "x"}}}}, books.catalog, is_admin=False)
     spent.clear()
-    plan(small, books.catalog, spend=spend)
+    plan(small, books.catalog, dialect=books.dialect, spend=spend)
     assert sum(spent) < limits.READ_STEPS_ON_LOOP // 100
 
 

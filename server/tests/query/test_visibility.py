@@ -68,7 +68,8 @@ def judged(
 
 
 def planned(library: Library, query: Any, visibility: Visibility) -> Plan:
-    made = plan(parse(query, library.catalog, is_admin=True), library.catalog, visibility)
+    parsed = parse(query, library.catalog, is_admin=True)
+    made = plan(parsed, library.catalog, visibility, dialect=library.dialect)
     library.statements.clear()
     return made
 

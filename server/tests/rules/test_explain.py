@@ -14,7 +14,8 @@ from trice.catalog.system import system_attrs
 from trice.cel.errors import EvaluationError
 from trice.cel.evaluate import evaluate
 from trice.cel.trace import Trace
-from trice.cel.values import Budget, Duration, Map, Timestamp, Type, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Budget, Duration, Map, Timestamp, Type
 from trice.rules.document import Rules
 from trice.rules.explain.why import Setting, code_of, decided_by, explain, json_of
 

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
+from support import engines
 from support.attrs import entity
-from support.engines import open_database
 from support.library import uid as note_id
 from support.live_stage import SCHEMA
 from support.notes import Notes, user
@@ -36,13 +36,13 @@ MANY = 2_400
 
 
 @pytest.fixture
-def open_ruled(
+def open_database(
     tmp_path: Path, exits: AsyncExitStack
 ) -> Callable[[Any], Coroutine[Any, Any, Database]]:
     """Opens a database under rules: todos with a title, an owner and tags."""
 
     async def opened(rules: Any) -> Database:
-        database = await open_database(
+        database = await engines.open_database(
             tmp_path / "app.db",
             runtime=FakeRuntime(),
             rules=Rules.parse(rules),
@@ -75,11 +75,11 @@ async def add_todos(database: Database, count: int) -> None:
 
 
 @pytest.mark.rule("R84")
-async def test_moving_to_a_thread_takes_no_token_twice(open_ruled: Any) -> None:
+async def test_moving_to_a_thread_takes_no_token_twice(open_database: Any) -> None:
     limit = {"limits": [{"capacity": MANY, "refill": {"amount": 1, "period": "1 day"}}]}
     view = "rateLimit.reads.limit(auth.id)"
     rules = {"$rateLimits": {"reads": limit}, "todos": {"allow": {"view": view}}}
-    database = await open_ruled(rules)
+    database = await open_database(rules)
     await add_todos(database, MANY)
     orjson.loads(await database.query_nested({"todos": {}}, identity=caller(1)))
     with pytest.raises(LimitExceeded):
@@ -129,8 +129,8 @@ def test_a_rule_fails_only_on_rows_the_query_speaks_of(notes: Notes, label: str)
 
 
 @pytest.mark.rule("R92")
-async def test_answers_follow_paths_that_entities_choose(open_ruled: Any) -> None:
-    database = await open_ruled({"todos": {"allow": {"view": "'x' in data.ref(data.title)"}}})
+async def test_answers_follow_paths_that_entities_choose(open_database: Any) -> None:
+    database = await open_database({"todos": {"allow": {"view": "'x' in data.ref(data.title)"}}})
     await write(
         database,
         ["update", "todos", uid(10), {"title": "tags.word"}],
@@ -153,10 +153,10 @@ async def test_answers_follow_paths_that_entities_choose(open_ruled: Any) -> Non
 
 
 @pytest.mark.rule("Q99")
-async def test_few_rows_of_a_long_rule_leave_the_loop_too(open_ruled: Any) -> None:
+async def test_few_rows_of_a_long_rule_leave_the_loop_too(open_database: Any) -> None:
     numbers = "[" + ",".join("1" * 1 for _ in range(30)) + "]"
     view = f"{numbers}.all(a, {numbers}.all(b, a == b && data.title != null))"
-    database = await open_ruled({"todos": {"allow": {"view": view}}})
+    database = await open_database({"todos": {"allow": {"view": view}}})
     await add_todos(database, 40)
     before = database.live.counts.rerun_on_thread
     query = {"todos": {}}
@@ -174,7 +174,7 @@ async def test_few_rows_of_a_long_rule_leave_the_loop_too(open_ruled: Any) -> No
 @pytest.mark.rule("R129")
 @pytest.mark.parametrize(("count", "is_loop"), [(2, True), (60, False)])
 async def test_judging_a_long_transaction_leaves_the_loop(
-    open_ruled: Any, monkeypatch: pytest.MonkeyPatch, count: int, is_loop: bool
+    open_database: Any, monkeypatch: pytest.MonkeyPatch, count: int, is_loop: bool
 ) -> None:
     threads: list[int] = []
     judged = WriteChecks.after
@@ -187,7 +187,7 @@ async def test_judging_a_long_transaction_leaves_the_loop(
 
     numbers = "[" + ",".join("1" for _ in range(15)) + "]"
     create = f"{numbers}.all(a, {numbers}.all(b, a == b && newData.title != null))"
-    database = await open_ruled({"todos": {"allow": {"create": create, "view": "true"}}})
+    database = await open_database({"todos": {"allow": {"create": create, "view": "true"}}})
     steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(count)]
     later = ["update", "todos", uid(100), {"title": "u"}]
     first, second = await asyncio.gather(
@@ -203,11 +203,11 @@ async def test_judging_a_long_transaction_leaves_the_loop(
 
 
 @pytest.mark.rule("R129")
-async def test_judging_again_takes_no_tokens_again(open_ruled: Any) -> None:
+async def test_judging_again_takes_no_tokens_again(open_database: Any) -> None:
     numbers = "[" + ",".join("1" for _ in range(15)) + "]"
     create = f"{numbers}.all(a, {numbers}.all(b, a == b)) && rateLimit.new.limit(auth.id)"
     limit = {"limits": [{"capacity": 61, "refill": {"period": "1 hour"}}]}
-    database = await open_ruled(
+    database = await open_database(
         {"$rateLimits": {"new": limit}, "todos": {"allow": {"create": create}}}
     )
     steps = [["create", "todos", uid(100 + n), {"title": "t"}] for n in range(60)]

@@ -16,8 +16,8 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.catalog.system import system_attrs
 from trice.errors import InvalidInput, PermissionDenied
-from trice.rules import warnings
 from trice.rules.document import Rules
+from trice.rules.nulls import NodeBudget
 from trice.rules.warnings import warnings_of, warnings_wire
 
 EMPTY = Catalog(system_attrs())
@@ -363,20 +363,14 @@ def test_warnings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.rule("R183")
-def test_a_document_made_to_be_looked_at_for_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[int] = []
-
-    class Counted(warnings.NodeBudget):
-        def take(self) -> None:
-            taken.append(1)
-            super().take()
-
-    monkeypatch.setattr(warnings, "NodeBudget", Counted)
+def test_a_document_made_to_be_looked_at_for_long_is_not() -> None:
     each = " || ".join(["auth.id == data.owner"] * 250)
     guarded = f"auth.id != null && ({each})"
     document = {f"n{number}": {"allow": {**CLOSED, "view": guarded}} for number in range(4)}
-    told(document)
-    assert len(taken) == limits.RULE_WARNING_STEPS + 1
+    budget = NodeBudget(1_000)
+    found = warnings_of(Rules.parse(document), EMPTY, budget=budget)
+    assert "too large to be looked at" in found[-1].message
+    assert budget.left == -1  # the first one that was not there ended it
 
 
 NAMES = st.sampled_from(

@@ -58,7 +58,7 @@ def test_reads_are_served_while_a_commit_waits_for_the_disk(play):
     async def scene(stage):
         writer, reader = await stage.client(), await stage.client()
         is_synced = threading.Event()
-        stage.app.database._engine._writer._thread.submit(is_synced.wait)  # the disk is slow
+        stage.app.database._engine._writer._writer_thread.submit(is_synced.wait)  # the disk is slow
         try:
             writer.say("transact", tx_steps=stage.create("todos", T1, title="new"))
             for number in range(3):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trice.catalog.like import fold, is_like
 from trice.protocol.ids import uuid_text
 from trice.store.engine import WriteTx
 from trice.store.sqlite.dialect import SqliteDialect
-from trice.store.sqlite.like import fold, is_like
 
 InTx = Callable[[Callable[[WriteTx], Any]], Any]
 

@@ -24,7 +24,8 @@ from trice.cel.ast import (
 from trice.cel.environment import Environment, Method, Record
 from trice.cel.evaluate import evaluate, make_program
 from trice.cel.parse import parse
-from trice.cel.values import Budget, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Budget
 
 ENVIRONMENT = Environment(
     {

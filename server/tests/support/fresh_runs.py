@@ -93,9 +93,8 @@ class FreshRuns:
         if known is not None and known[0] == made_from and self._draw.random() < 0.9:
             return known[1]
         query = parse(q, snapshot.catalog, is_admin=identity.is_admin)
-        made = plan(
-            query, snapshot.catalog, self._database.rights.visible_to(query, identity, snapshot)
-        )
+        visibility = self._database.rights.visible_to(query, identity, snapshot)
+        made = plan(query, snapshot.catalog, visibility, dialect=snapshot.dialect)
         self._plans.pop(place, None)
         if identity.is_admin or getattr(made.visibility, "is_lasting", False):
             self._plans[place] = (made_from, made)

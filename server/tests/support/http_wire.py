@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from support.patience import WAIT_S
 from support.runtime import FakeRuntime
+from trice.api.bodies import Body, Route, whole_body
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections
 from trice.api.middleware import Boundary, json_response
+from trice.api.pieces import Pieces
+
+STREAM_BYTES_MAX = 4 * 1024**3
+SMALL_BYTES_MAX = 1_000
+PIECE_BYTES = 50_000
+
+
+async def _large(request: Request) -> Response:
+    return json_response("x" * request.path_params["size"])
+
+
+async def _count(request: Request) -> Response:
+    return json_response(len(await whole_body(request)))
 
 
 async def until(is_so: Callable[[], Any]) -> None:
@@ -61,32 +78,61 @@ class Client:
 
 
 class Wire:
-    """A listening server. Its app answers `/large/N` with N bytes, `/wait` once `gate` is set, and
-    any POST with the number of bytes that came."""
+    """A listening server whose app is made of the parts of ours.
+
+    /large/N    N bytes
+    /wait       answered once `gate` is set
+    /pieces/N   a stream of N pieces of PIECE_BYTES each; `asked` counts them, `ended` streams
+    /stream     a body in pieces, of STREAM_BYTES_MAX at most; each taken once `gate` is set, then
+                it is counted in `taken`
+    /small      a body of SMALL_BYTES_MAX at most
+    any POST    is answered with the number of bytes that came
+    """
 
     def __init__(self, **options: Any) -> None:
         self.runtime = FakeRuntime()
         self.gate = asyncio.Event()
+        self.asked = self.ended = self.taken = 0
         self.connections = Connections(self.runtime, **options)
         self.made: list[Any] = []
         self.clients: list[Client] = []
 
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if path == "/wait":
+    def _routes(self) -> list[Route]:
+        both = ["GET", "POST"]
+        stream, small = Body(STREAM_BYTES_MAX), Body(SMALL_BYTES_MAX, is_held=True)
+        return [
+            Route("/large/{size:int}", _large, methods=["GET"]),
+            Route("/wait", self._wait, methods=["GET"]),
+            Route("/pieces/{count:int}", self._pieces, methods=["GET"]),
+            Route("/stream", self._stream, methods=["POST"], body=stream),
+            Route("/small", _count, methods=["POST"], body=small),
+            Route("/{path:path}", _count, methods=both, body=Body(is_held=True)),
+        ]
+
+    async def _wait(self, request: Request) -> Response:
+        await self.gate.wait()
+        return json_response(0)
+
+    async def _pieces(self, request: Request) -> Response:
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            try:
+                for _ in range(request.path_params["count"]):
+                    self.asked += 1
+                    yield b"x" * PIECE_BYTES
+            finally:
+                self.ended += 1
+
+        return Pieces(pieces(), media_type="text/plain")
+
+    async def _stream(self, request: Request) -> Response:
+        async for piece in request.stream():
             await self.gate.wait()
-        size = int(path.rpartition("/")[2]) if path.startswith("/large/") else 0
-        received, has_more = 0, scope["method"] == "POST"
-        while has_more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            received += len(message["body"])
-            has_more = message["more_body"]
-        await json_response("x" * size or received)(scope, receive, send)
+            self.taken += len(piece)
+        return json_response(self.taken)
 
     async def open(self) -> None:
-        app = Boundary(self._app, runtime=self.runtime)
+        boundary = Middleware(Boundary, runtime=self.runtime)
+        app = Starlette(routes=self._routes(), middleware=[boundary])
         config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=75)
         config.load()
         state, made = ServerState(), make_http_class(self.connections)

@@ -5,6 +5,7 @@ The query tests use this instead of transactions, so that they show what `query`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Tree
+from trice.store.dialect import Dialect
 from trice.store.engine import Binding, Row, Take
 from trice.store.sqlite import attr_rows
 from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.connection import Connection, Role
+from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.tables import order_column, quoted
 
@@ -46,6 +49,7 @@ class Library:
     cache: EntityCache = field(default_factory=EntityCache)
     tx: TxId = field(default_factory=lambda: TxId(1))
     time_ms: int = 0
+    dialect: Dialect = SQLITE
 
     def __post_init__(self) -> None:
         self.connection = Connection(str(self.path), Role.WRITER)
@@ -65,6 +69,12 @@ class Library:
     @property
     def attrs(self) -> SqliteAttrs:
         return SqliteAttrs(self)
+
+    def pieces(
+        self, sql: str, bindings: tuple[Binding, ...] = (), *, rows_max: int
+    ) -> Iterator[list[Row]]:
+        self.statements.append((sql, tuple(bindings)))
+        return self.connection.pieces(sql, bindings, rows_max=rows_max)
 
     def spend(self, steps: int) -> None:
         self.steps += steps
@@ -122,7 +132,8 @@ class Library:
     # --- queries -----------------------------------------------------------------------------
 
     def plan(self, query: Any, *, is_admin: bool = True) -> Plan:
-        return plan(parse(query, self.catalog, is_admin=is_admin), self.catalog)
+        parsed = parse(query, self.catalog, is_admin=is_admin)
+        return plan(parsed, self.catalog, dialect=self.dialect)
 
     def run(self, query: Any) -> Tree:
         made = self.plan(query)

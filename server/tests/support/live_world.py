@@ -12,6 +12,7 @@ import orjson
 
 from support.aggregates import random_aggregate
 from support.engines import app_engine
+from support.follower import FollowingEngine
 from support.queries import Cursors, Query, random_query
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes, random_eyes
@@ -35,8 +36,7 @@ from trice.query.run import run
 from trice.query.tree import Tree
 from trice.query.visibility import EVERYTHING, Depends, FixedVisibility, Visibility
 from trice.store.commit import Commit
-from trice.store.engine import Snapshot, WriteTx
-from trice.store.sqlite.log import load_last_tx
+from trice.store.engine import Engine, Snapshot, WriteTx
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
 
@@ -67,11 +67,21 @@ class LiveWorld:
     commits   made so far
     """
 
-    def __init__(self, world: World, path: Path, draw_query: DrawQuery = random_query) -> None:
+    def __init__(
+        self,
+        world: World,
+        path: Path,
+        draw_query: DrawQuery = random_query,
+        *,
+        following: FollowingEngine | None = None,
+    ) -> None:
+        """
+        following   the engine, if it is not the one that writes
+        """
         self.world = world
         self.draw_query = draw_query
         self.runtime = FakeRuntime()
-        self.engine = app_engine(path, self.runtime)
+        self.engine: Engine = following or app_engine(path, self.runtime)
         self.cache = EntityCache()
         self.live = Live(self.engine, self._evaluate, runtime=self.runtime, cache=self.cache)
         self.asked: list[Asked] = []
@@ -97,7 +107,7 @@ class LiveWorld:
         made = known or self._plan(snapshot, asked)
         tree = run(made, snapshot)
         encoded = encode_tree(tree, question.shape, self.cache if is_on_loop else EntityCache())
-        tx = load_last_tx(snapshot)
+        tx = snapshot.newest_tx()
         kept = tree if _is_lasting(made.visibility) else None
 
         def encode(later: Tree) -> Encoded:
@@ -118,7 +128,7 @@ class LiveWorld:
         query = parse(asked.query, snapshot.catalog, is_admin=True)
         eyes = asked.eyes
         visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
-        return plan(query, snapshot.catalog, visible)
+        return plan(query, snapshot.catalog, visible, dialect=snapshot.dialect)
 
     def fresh(self, asked: Asked) -> str:
         """What the query answers now, run whole, in a form to compare; or that it is invalid."""
@@ -147,9 +157,13 @@ class LiveWorld:
         source = {**query, "$$ruleParams": {"number": len(self.asked)}}
         question = Question.of(source, identity=ADMIN, rights="x", shape=draw.choice(SHAPES))
         asked = Asked(query, eyes, question)
+        await self.watch(asked)
+
+    async def watch(self, asked: Asked) -> None:
+        """Watch this, unless it is not accepted."""
         self.asked.append(asked)
         try:
-            asked.live = await self.live.watch(question, asked.hear)
+            asked.live = await self.live.watch(asked.question, asked.hear)
         except InvalidInput:
             self.asked.remove(asked)
 

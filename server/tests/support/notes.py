@@ -114,7 +114,9 @@ class Notes:
         self.library.statements.clear()
         parsed = parse(query, self.library.catalog, is_admin=False)
         visibility = self.visibility(rules, identity, params)
-        return run(plan(parsed, self.library.catalog, visibility), self.library)
+        library = self.library
+        made = plan(parsed, library.catalog, visibility, dialect=library.dialect)
+        return run(made, library)
 
     def seen(
         self,

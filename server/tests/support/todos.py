@@ -89,7 +89,8 @@ def ask(
     state: Snapshot | WriteTx, query: Any, visibility: Visibility = EVERYTHING
 ) -> dict[str, list[dict[str, Any]]]:
     """The answer of an InstaQL query."""
-    made = plan(parse(query, state.catalog, is_admin=True), state.catalog, visibility)
+    parsed = parse(query, state.catalog, is_admin=True)
+    made = plan(parsed, state.catalog, visibility, dialect=state.dialect)
     return nested_result(run(made, state), is_inferring=False)
 
 

@@ -19,19 +19,29 @@ from trice.query.plan import plan
 from trice.query.run import run
 from trice.query.tree import Tree
 from trice.store.commit import Commit
-from trice.store.engine import Snapshot, WriteTx
+from trice.store.dialect import Dialect
+from trice.store.engine import Counted, Snapshot, WriteTx
+from trice.store.judged import Decide, JudgedTerm
+from trice.store.judging import JudgedApart, apart
+from trice.store.sqlite.dialect import SqliteDialect
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
+
+
+class ApartDialect(SqliteDialect):
+    """SQLite, asked as if no Python could be called inside of it (`store.judging`)."""
+
+    def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
+        return apart(term, self)
 
 
 class _Unhurried:
     """A snapshot whose budget is for statements only: long rules may be composed on the loop."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.tx = snapshot.tx
-        self.catalog = snapshot.catalog
-        self.dialect = snapshot.dialect
+    def __init__(self, snapshot: Snapshot, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.rows = snapshot.rows
+        self.pieces = snapshot.pieces
 
     def spend(self, steps: int) -> None:
         """Free."""
@@ -78,11 +88,18 @@ class VisibleStage:
             await self.transact(steps)
         assert self.model.created
 
-    def tree(self, query: Any, eyes: Eyes) -> Tree:
+    def tree(self, query: Any, eyes: Eyes, *, is_apart: bool = False) -> Tree:
+        """is_apart   rules in Python are asked beforehand, as of an engine that has none inside"""
+
         def work(snapshot: Snapshot) -> Tree:
             parsed = parse(query, snapshot.catalog, is_admin=True)
-            made = plan(parsed, snapshot.catalog, eyes.visibility(snapshot.catalog))
-            return run(made, _Unhurried(snapshot))
+            visibility = eyes.visibility(snapshot.catalog)
+            dialect = ApartDialect() if is_apart else snapshot.dialect
+            made = plan(parsed, snapshot.catalog, visibility, dialect=dialect)
+            statements: Counted = _Unhurried(snapshot, dialect)
+            if is_apart:
+                statements = JudgedApart(statements, may_begin_again=False)
+            return run(made, statements)
 
         return self.engine.read_now(work)
 

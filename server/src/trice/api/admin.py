@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trice import limits
-from trice.api.bodies import had_long_body, json_body
+from trice.api.bodies import JSON, JSON_QUERY, Route, had_long_body, json_body
 from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
@@ -15,7 +16,7 @@ from trice.api.parameters import flag_in, malformed, missing
 async def query(request: Request) -> Response:
     """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
     async with admin_caller(request) as lent:
-        body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
+        body = await json_body(request)
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
@@ -43,7 +44,7 @@ async def transact(request: Request) -> Response:
 
 async def framework_query(request: Request) -> Response:
     """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10)."""
-    body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
+    body = await json_body(request)
     if "query" not in body:
         raise missing("body", "query")
     async with runtime_caller(request) as lent:
@@ -52,3 +53,10 @@ async def framework_query(request: Request) -> Response:
         )
         content = b"".join((b'{"result":', result_json, b',"attrs":', attrs_json, b"}"))
         return encoded_response(content)
+
+
+ROUTES: Final = (
+    Route("/admin/query", query, methods=["POST"], body=JSON_QUERY),
+    Route("/admin/transact", transact, methods=["POST"], body=JSON),
+    Route("/runtime/framework/query", framework_query, methods=["POST"], body=JSON_QUERY),
+)

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import administered, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import email_in, extra_fields_in, find_email_in, find_uuid_in, text_in
@@ -157,12 +156,12 @@ def _none_given(data_type: str, given: Mapping[str, Any], *keys: str) -> Invalid
 
 
 ROUTES: Final = (
-    Route("/admin/refresh_tokens", create_token, methods=["POST"]),
-    Route("/admin/magic_code", create_magic_code, methods=["POST"]),
-    Route("/admin/send_magic_code", send_magic_code, methods=["POST"]),
-    Route("/admin/verify_magic_code", verify_magic_code, methods=["POST"]),
-    Route("/admin/sign_in_guest", sign_in_as_guest, methods=["POST"]),
-    Route("/admin/sign_out", sign_out, methods=["POST"]),
+    Route("/admin/refresh_tokens", create_token, methods=["POST"], body=JSON),
+    Route("/admin/magic_code", create_magic_code, methods=["POST"], body=JSON),
+    Route("/admin/send_magic_code", send_magic_code, methods=["POST"], body=JSON),
+    Route("/admin/verify_magic_code", verify_magic_code, methods=["POST"], body=JSON),
+    Route("/admin/sign_in_guest", sign_in_as_guest, methods=["POST"], body=JSON),
+    Route("/admin/sign_out", sign_out, methods=["POST"], body=JSON),
     Route("/admin/users", find_one, methods=["GET"]),
     Route("/admin/users", delete_one, methods=["DELETE"]),
 )

@@ -9,9 +9,8 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import email_in, extra_fields_in, find_uuid_in, text_in, uuid_in
@@ -101,9 +100,9 @@ async def sign_out(request: Request) -> Response:
 
 
 ROUTES: Final = (
-    Route("/runtime/auth/send_magic_code", send_magic_code, methods=["POST"]),
-    Route("/runtime/auth/verify_magic_code", verify_magic_code, methods=["POST"]),
-    Route("/runtime/auth/sign_in_guest", sign_in_as_guest, methods=["POST"]),
-    Route("/runtime/auth/verify_refresh_token", verify_refresh_token, methods=["POST"]),
-    Route("/runtime/signout", sign_out, methods=["POST"]),
+    Route("/runtime/auth/send_magic_code", send_magic_code, methods=["POST"], body=JSON),
+    Route("/runtime/auth/verify_magic_code", verify_magic_code, methods=["POST"], body=JSON),
+    Route("/runtime/auth/sign_in_guest", sign_in_as_guest, methods=["POST"], body=JSON),
+    Route("/runtime/auth/verify_refresh_token", verify_refresh_token, methods=["POST"], body=JSON),
+    Route("/runtime/signout", sign_out, methods=["POST"], body=JSON),
 )

@@ -1,24 +1,33 @@
-"""Bodies of requests: short ones are decoded on the loop, long ones where long messages are read.
+"""Bodies of requests: each row of the table of routes says how its route takes one.
 
-body > limits.MESSAGE_BYTES_ON_LOOP ──> the address's lane (`session/long_messages`)
-    ──> weighed, decoded on the thread ──> the route goes on ──> answered: it is over
+none    nobody reads it: what comes is dropped
+whole   a form, or JSON: held until it is there. Short JSON is decoded on the loop, long where long
+        messages are read:
+            body > limits.MESSAGE_BYTES_ON_LOOP ──> the address's lane (`session/long_messages`)
+                ──> weighed, decoded on the thread ──> the route goes on ──> answered: it is over
+pieces  of any size: the handler takes `request.stream()` piece by piece; while it does not ask for
+        the next, the socket is not read
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import orjson
+from starlette import routing
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from trice import limits
 from trice.api.callers import guest_of
 from trice.api.middleware import when_answered
 from trice.api.parameters import malformed
-from trice.errors import InvalidInput, Unavailable
+from trice.errors import InvalidInput, LimitExceeded, Unavailable
 from trice.identity import network_of
 from trice.protocol.quoting import brief, why_no_json
 from trice.session.long_messages import LongMessages
@@ -27,38 +36,119 @@ from trice.session.weigh import check_weight
 T = TypeVar("T")
 
 _OTHER_JSON: Final = re.compile(r"application/[^/ ]+\+json")
+_BODY: Final = "body"
+"""Where the state of a scope keeps how its route takes the body (`bounded_http` looks there)."""
 
 
-async def json_body(
-    request: Request,
-    *,
-    also: str = "",
-    weight_max: int = limits.MESSAGE_WEIGHT_MAX,
-    is_kept: bool = True,
-) -> dict[str, Any]:
-    """The JSON object of a request; an empty body is an empty object, whatever its type.
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How a route takes the body of a request.
 
-    also        what else the route takes, for the message: `, or "application/…"`
-    weight_max  what the body may become, see `session/weigh`
-    is_kept     the route needs the object until it answers; False: no longer than to begin
-    raises      InvalidInput for a body that is not said to be JSON: a page of another site may send
-                text and forms here without the browser asking first; LimitExceeded,
-                Unavailable("overloaded")
+    bytes_max  a larger one is refused: by its `content-length` before any of it is read, or once
+               more has come
+    is_held    what has come is in memory until the route has answered; else what was taken is the
+               handler's affair, and only what waits to be taken counts as unfinished
     """
-    # `request.body()` would keep it with the request: an event stream lasts for days.
-    raw = b"".join([piece async for piece in request.stream()])
+
+    bytes_max: int = limits.MESSAGE_BYTES_MAX
+    is_held: bool = False
+
+    def begin(self, scope: Scope, receive: Receive) -> Receive:
+        """`receive` for a request that this route takes.
+
+        raises   LimitExceeded("message-too-big"), at once or from what is returned
+        """
+        scope.setdefault("state", {})[_BODY] = self
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self.bytes_max:
+                raise self._too_big(f"{int(value):,} bytes", int(value))
+        received_bytes = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            received_bytes += len(message.get("body", b""))
+            if received_bytes > self.bytes_max:
+                raise self._too_big(f"{received_bytes:,} bytes and more", received_bytes)
+            return message
+
+        return receive_bounded
+
+    def _too_big(self, given: str, given_bytes: int) -> LimitExceeded:
+        return LimitExceeded(
+            "message-too-big",
+            f"The request body has {given}; {self.bytes_max:,} are accepted here.",
+            {"bytes": given_bytes, "bytes-max": self.bytes_max},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody(Body):
+    """A JSON object, read by `json_body`.
+
+    weight_max  what it may become, see `session/weigh`
+    also        what else the route takes, for the message: `, or "application/…"`
+    is_kept     the route needs the object until it answers; False: no longer than to begin
+    """
+
+    is_held: bool = True
+    weight_max: int = limits.MESSAGE_WEIGHT_MAX
+    also: str = ""
+    is_kept: bool = True
+
+
+NO_BODY: Final = Body()
+JSON: Final = JsonBody()
+JSON_QUERY: Final = JsonBody(weight_max=limits.QUERY_WEIGHT_MAX)
+
+
+class Route(routing.Route):
+    """A row of the table of routes."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[[Request], Awaitable[Response]],
+        *,
+        methods: list[str],
+        body: Body = NO_BODY,
+    ) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self._body = body
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().handle(scope, self._body.begin(scope, receive), send)
+
+
+async def whole_body(request: Request) -> bytes:
+    """The body of a request, held by whoever asks: `request.body()` would keep it with the request,
+    and an event stream lasts for days."""
+    return b"".join([piece async for piece in request.stream()])
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request whose route takes a JsonBody; an empty body is an empty object,
+    whatever its type.
+
+    raises   InvalidInput for a body that is not said to be JSON: a page of another site may send
+             text and forms here without the browser asking first; LimitExceeded,
+             Unavailable("overloaded")
+    """
+    body = request.scope["state"][_BODY]
+    assert isinstance(body, JsonBody), f"{request.url.path} does not say that it takes JSON"
+    raw = await whole_body(request)
     if not raw:
         return {}
-    check_json_type(request, also=also)
+    check_json_type(request, also=body.also)
     if not is_long(raw):
         return decode(raw)
     request.state.has_long_body = True
 
     def read() -> dict[str, Any]:
-        check_weight(raw, weight_max=weight_max)
+        check_weight(raw, weight_max=body.weight_max)
         return decode(raw)
 
-    return await read_long(request, raw, read, is_kept=is_kept)
+    return await read_long(request, raw, read, is_kept=body.is_kept)
 
 
 def is_long(raw: bytes) -> bool:

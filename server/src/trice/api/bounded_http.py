@@ -6,6 +6,7 @@ a message is `_reading`; who is at its other end, and how all of them share, is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from enum import Enum
 from typing import Any, ClassVar, Final
@@ -55,17 +56,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_other_protocol = False
         self._is_ending = False
         self._is_over = False
-        # Of the request being read: since when, and how much has come.
+        # Of the request being read: since when, until when more must come, how much has.
         self._reading = _Reading.NOTHING
         self._since_ms = self.door.now_ms
+        self._read_until_ms = self._grace_ms
         self._head_bytes = 0
         self.body_bytes = 0
         self._unfinished = self.door.unfinished()
-        # Of answers: since when something waits, how much did when last looked at, and how much
-        # has left meanwhile.
-        self._unread_since_ms = self._since_ms
+        # Of answers: how much waited when last looked at, until when more must leave.
         self._backlog_bytes = 0
-        self._left_bytes = 0
+        self._unread_until_ms = self._grace_ms
         self._unread = self.door.unread()
 
     # --- the connection ----------------------------------------------------------------------
@@ -180,7 +180,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self.send_400_response("Invalid HTTP request received.")
             return
         if self._reading is not _Reading.NOTHING:
-            self._hold(len(data))
+            self.body_bytes += len(data)
+            if self._reading is _Reading.BODY and not self._is_answered:
+                # Headers are small, and a body may be one that nobody waits for.
+                self._read_until_ms = self._prolonged(self._read_until_ms, len(data))
+            self._hold()
 
     def _read_without_upgrade(self, rest: bytes) -> None:
         """Read a request again as if it had not asked for another protocol than WebSockets.
@@ -196,19 +200,28 @@ class BoundedHttp(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"".join((*head, b"\r\n", rest)))
 
-    def _hold(self, more: int) -> None:
-        """Count what has come of a request that is not whole yet."""
-        self.body_bytes += more
-        amount = max(self.body_bytes - limits.UNFINISHED_FREE_BYTES, 0)
+    def _hold(self) -> None:
+        """Count what is in memory of a request that is not whole yet."""
+        amount = max(self._held_bytes - limits.UNFINISHED_FREE_BYTES, 0)
         if not self._unfinished.has_room(amount - self._unfinished.amount, self._asking_network):
             self.refuse(503, _too_much())
         else:
             self._unfinished.note(amount, self._asking_network)
 
+    @property
+    def _held_bytes(self) -> int:
+        """All that has come; of a body that is taken in pieces, what waits to be taken."""
+        if self._reading is _Reading.BODY and self.cycle is not None and not self._is_answered:
+            body = self.cycle.scope["state"].get("body")
+            if body is not None and not body.is_held:
+                return len(self.cycle.body)
+        return self.body_bytes
+
     def _read(self, reading: _Reading) -> None:
         """A part of a request begins, or the request is whole."""
         self._reading = reading
         self._since_ms = self.door.now_ms
+        self._read_until_ms = self._grace_ms
         self._head_bytes = 0
         self.body_bytes = 0
         self._unfinished.note(0, self._asking_network)
@@ -248,6 +261,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._reading is _Reading.BODY and self._is_answered:
+            # What still comes of its body is for nobody, and dropped.
+            self._read_until_ms = min(self._read_until_ms, self._grace_ms)
+            self.body_bytes = 0
+            self._hold()
         self._look_idle()
 
     @property
@@ -283,6 +301,9 @@ class BoundedHttp(HttpToolsProtocol):
             await send(message)
             if is_large:
                 self._note_unread()
+            if message.get("more_body", False):
+                # A piece a turn: others get theirs, and whoever left is noticed before the next.
+                await asyncio.sleep(0)
 
         await self._serve(scope, receive, send_bounded)
 
@@ -299,19 +320,30 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_over:
             return  # whoever still works on an answer must not make it count again
         backlog = self.transport.get_write_buffer_size()
-        self._left_bytes += max(self._backlog_bytes - backlog, 0)
+        left = max(self._backlog_bytes - backlog, 0)
         self._backlog_bytes = backlog
         self._unread.note(max(backlog - limits.HTTP_UNREAD_FREE_BYTES, 0), self._asking_network)
-        if not backlog:
-            self._left_bytes = 0
-            self._unread_since_ms = self.door.now_ms
+        if backlog:
+            self._unread_until_ms = self._prolonged(self._unread_until_ms, left)
+        else:
+            self._unread_until_ms = self._grace_ms
 
     # --- time --------------------------------------------------------------------------------
+
+    @property
+    def _grace_ms(self) -> float:
+        """Until when something must happen that begins now."""
+        return self.door.now_ms + limits.HTTP_GRACE_MS
+
+    def _prolonged(self, until_ms: float, progress_bytes: int) -> float:
+        """Until when more must come or leave, once so much did."""
+        earned_ms = progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
+        return min(until_ms + earned_ms, self._grace_ms + limits.HTTP_AHEAD_MS_MAX)
 
     def check_time(self, now_ms: float) -> None:
         """End it if the other side takes too long: to ask, to read, or to begin."""
         self._note_unread()
-        if _is_late(now_ms - self._unread_since_ms, self._left_bytes):
+        if now_ms > self._unread_until_ms:
             self.door.counts.too_slow += 1
             self.abort()
         elif self._is_ending:
@@ -324,29 +356,17 @@ class BoundedHttp(HttpToolsProtocol):
             if self.cycle is None and began_ms > self.timeout_keep_alive * 1000:
                 self.transport.close()  # it never asked for anything
         elif self.flow.read_paused:
-            self._since_ms = now_ms - _earned_ms(self._credit_bytes)  # it is us who do not read
-        elif _is_late(now_ms - self._since_ms, self._credit_bytes):
+            self._read_until_ms = self._grace_ms  # it is us who do not read
+        elif now_ms > self._read_until_ms:
             self.door.counts.too_slow += 1
             self.refuse(408, _too_late())
-
-    @property
-    def _credit_bytes(self) -> int:
-        """What prolongs its time. Headers are small, and a body may be one nobody waits for."""
-        is_wanted = self._reading is _Reading.BODY and not self._is_answered
-        return self.body_bytes if is_wanted else 0
+        else:
+            self._hold()  # some may have been taken
 
 
 def make_http_class(connections: Connections) -> type[BoundedHttp]:
     """The class to give to `uvicorn.Config(http=…)`."""
     return type("Http", (BoundedHttp,), {"door": connections})
-
-
-def _is_late(elapsed_ms: float, progress_bytes: int) -> bool:
-    return elapsed_ms > limits.HTTP_GRACE_MS + _earned_ms(progress_bytes)
-
-
-def _earned_ms(progress_bytes: int) -> float:
-    return progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
 
 
 def _instead(start: Message) -> tuple[Message, Message]:

@@ -12,10 +12,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from trice import auth_limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import developed, turn_key_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, text_in, uuid_in
@@ -28,7 +27,7 @@ from trice.auth.oauth.sign_in import OAuth
 from trice.database import Change
 from trice.errors import NotFound, invalid, no_record
 from trice.rules.values import iso_text
-from trice.runtime import new_uuid
+from trice.runtime import new_key
 
 T = TypeVar("T")
 
@@ -126,7 +125,7 @@ async def add_origin(request: Request) -> Response:
         body = await json_body(request)
         service, params = check_origin(body.get("service"), body.get("params"))
         runtime = request.app.state.runtime
-        made = Origin(new_uuid(runtime), service, params, runtime.now_ms())
+        made = Origin(new_key(runtime), service, params, runtime.now_ms())
 
         def add(settings: Settings) -> tuple[Settings, Origin]:
             for origin in settings.origins:
@@ -239,12 +238,12 @@ _APP: Final = "/dash/apps/{app_id}"
 
 ROUTES: Final = (
     Route(f"{_APP}/auth", get_auth, methods=["GET"]),
-    Route(f"{_APP}/oauth_service_providers", add_provider, methods=["POST"]),
-    Route(f"{_APP}/oauth_clients", add_client, methods=["POST"]),
-    Route(f"{_APP}/oauth_clients/{{id}}", update_client, methods=["POST"]),
+    Route(f"{_APP}/oauth_service_providers", add_provider, methods=["POST"], body=JSON),
+    Route(f"{_APP}/oauth_clients", add_client, methods=["POST"], body=JSON),
+    Route(f"{_APP}/oauth_clients/{{id}}", update_client, methods=["POST"], body=JSON),
     Route(f"{_APP}/oauth_clients/{{id}}", delete_client, methods=["DELETE"]),
-    Route(f"{_APP}/authorized_redirect_origins", add_origin, methods=["POST"]),
+    Route(f"{_APP}/authorized_redirect_origins", add_origin, methods=["POST"], body=JSON),
     Route(f"{_APP}/authorized_redirect_origins/{{id}}", delete_origin, methods=["DELETE"]),
-    Route(f"{_APP}/rules", set_rules, methods=["POST"]),
+    Route(f"{_APP}/rules", set_rules, methods=["POST"], body=JSON),
     Route(f"{_APP}/perms/pull", pull_rules, methods=["GET"]),
 )

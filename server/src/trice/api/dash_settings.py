@@ -11,10 +11,9 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from trice import auth_limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import developed, throttle_of
 from trice.api.dash_auth import change_settings, not_found
 from trice.api.middleware import json_response
@@ -25,7 +24,7 @@ from trice.auth.sign_in import send_sample
 from trice.auth.templates import DEFAULT_BODY, DEFAULT_SUBJECT
 from trice.errors import Conflict, InvalidInput, PermissionDenied, invalid
 from trice.rules.values import iso_text
-from trice.runtime import new_uuid
+from trice.runtime import new_key
 
 _EMAIL_TYPE: Final = "magic-code"
 _CODE: Final = re.compile(r"[0-9]{6}")
@@ -147,7 +146,7 @@ def _template_in(request: Request, app: App, body: dict[str, Any]) -> EmailTempl
     subject, letter = _template_text(body, "subject"), _template_text(body, "body")
     name = text_in(body, "sender-name") if body.get("sender-name") else None
     return EmailTemplate(
-        id=new_uuid(state.runtime),
+        id=new_key(state.runtime),
         subject=subject,
         body=letter,
         name=name,
@@ -213,7 +212,7 @@ async def add_test_user(request: Request) -> Response:
         if not isinstance(code, str) or _CODE.fullmatch(code) is None:
             raise malformed("body", "code", given=code, accepted="a string of six digits")
         runtime = request.app.state.runtime
-        made = TestUser(new_uuid(runtime), email, code, runtime.now_ms())
+        made = TestUser(new_key(runtime), email, code, runtime.now_ms())
 
         def change(settings: Settings) -> tuple[Settings, TestUser]:
             users = settings.test_users
@@ -313,15 +312,15 @@ _APP: Final = "/dash/apps/{app_id}"
 ROUTES: Final = (
     Route("/dash/default-email-template", get_default_template, methods=["GET"]),
     Route(f"{_APP}/email_status", get_email_status, methods=["GET"]),
-    Route(f"{_APP}/email_templates", set_email_template, methods=["POST"]),
+    Route(f"{_APP}/email_templates", set_email_template, methods=["POST"], body=JSON),
     Route(f"{_APP}/email_templates/{{id}}", delete_email_template, methods=["DELETE"]),
     Route(f"{_APP}/sender-verification", get_sender_verification, methods=["GET"]),
     Route(f"{_APP}/sender-verification/send-magic-code", send_sender_code, methods=["POST"]),
     Route(f"{_APP}/sender-verification/verify-magic-code", verify_sender_code, methods=["POST"]),
-    Route(f"{_APP}/send-test-email", send_test_email, methods=["POST"]),
+    Route(f"{_APP}/send-test-email", send_test_email, methods=["POST"], body=JSON),
     Route(f"{_APP}/test_users", get_test_users, methods=["GET"]),
-    Route(f"{_APP}/test_users", add_test_user, methods=["POST"]),
-    Route(f"{_APP}/test_users", delete_test_user, methods=["DELETE"]),
-    Route(f"{_APP}/set-magic-code-expiry", set_code_expiry, methods=["POST"]),
-    Route(f"{_APP}/sign-in-methods", set_sign_in_methods, methods=["POST"]),
+    Route(f"{_APP}/test_users", add_test_user, methods=["POST"], body=JSON),
+    Route(f"{_APP}/test_users", delete_test_user, methods=["DELETE"], body=JSON),
+    Route(f"{_APP}/set-magic-code-expiry", set_code_expiry, methods=["POST"], body=JSON),
+    Route(f"{_APP}/sign-in-methods", set_sign_in_methods, methods=["POST"], body=JSON),
 )

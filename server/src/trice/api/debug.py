@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from trice import limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, JSON_QUERY, Route, json_body
 from trice.api.callers import Lent, admin_caller, required_token, turn_key_of
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
@@ -26,7 +24,7 @@ async def query(request: Request) -> Response:
     """`POST /admin/query_perms_check {"query", "rules-override"?, "ip-override"?,
     "origin-override"?, "inference?"?}` → `{"result", "check-results", "warnings"}`."""
     async with admin_caller(request) as lent:
-        body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX)
+        body = await json_body(request)
         if "query" not in body:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
@@ -100,6 +98,6 @@ def _text(body: dict[str, Any], key: str) -> str | None:
 
 
 ROUTES: Final = (
-    Route("/admin/query_perms_check", query, methods=["POST"]),
-    Route("/admin/transact_perms_check", transact, methods=["POST"]),
+    Route("/admin/query_perms_check", query, methods=["POST"], body=JSON_QUERY),
+    Route("/admin/transact_perms_check", transact, methods=["POST"], body=JSON),
 )

@@ -1,4 +1,4 @@
-"""What every request passes through: CORS, body limit, trace id, failures as JSON."""
+"""What every request passes through: CORS, trace id, failures as JSON."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trice import limits
-from trice.errors import Bug, LimitExceeded, TriceError, Unavailable
+from trice.errors import Bug, TriceError, Unavailable
 from trice.log import fields
 from trice.metrics import RequestCounts
 from trice.protocol.errors import CODES
@@ -137,7 +136,7 @@ class Boundary:
             answer.bytes += len(message.get("body", b""))
 
         try:
-            await self._answer(scope, headers, receive, send_with_headers, answer)
+            await self._answer(scope, receive, send_with_headers, answer)
         finally:
             _end_work(scope)
             self._counts.by_class[min(answer.status // 100, 5)] += 1
@@ -145,19 +144,13 @@ class Boundary:
                 self._log(scope, answer, self._runtime.monotonic_ms() - began_ms)
 
     async def _answer(
-        self,
-        scope: Scope,
-        headers: Headers,
-        receive: Receive,
-        send_with_headers: Send,
-        answer: _Answered,
+        self, scope: Scope, receive: Receive, send_with_headers: Send, answer: _Answered
     ) -> None:
         try:
             refusal = scope.get("state", {}).get("refusal")
             if refusal is not None:
                 raise refusal  # of the connection: see `bounded_http`
-            _check_size(headers)
-            await self._app(scope, _bounded(receive), send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             # Only the end of the server cancels requests; a stack trace would look like a bug.
             logger.info("request cut off by the stop %s", fields(path=scope["path"]))
@@ -226,32 +219,3 @@ def _add_headers(message: Message, origin: str | None, trace_id: str) -> None:
         headers["access-control-allow-origin"] = origin
         headers["access-control-expose-headers"] = "x-trace-id"
         headers.add_vary_header("origin")
-
-
-def _too_big() -> LimitExceeded:
-    return LimitExceeded(
-        "message-too-big",
-        f"The request body is larger than {limits.MESSAGE_BYTES_MAX} bytes.",
-        {"bytes-max": limits.MESSAGE_BYTES_MAX},
-    )
-
-
-def _check_size(headers: Headers) -> None:
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limits.MESSAGE_BYTES_MAX:
-        raise _too_big()
-
-
-def _bounded(receive: Receive) -> Receive:
-    """`receive` that refuses to take more than the limit, whatever the headers said."""
-    total_bytes = 0
-
-    async def receive_bounded() -> Message:
-        nonlocal total_bytes
-        message = await receive()
-        total_bytes += len(message.get("body", b""))
-        if total_bytes > limits.MESSAGE_BYTES_MAX:
-            raise _too_big()
-        return message
-
-    return receive_bounded

@@ -12,10 +12,9 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from trice import auth_limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Body, JsonBody, Route, json_body, whole_body
 from trice.api.callers import app_of, guest_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import extra_fields_in, find_uuid_in, malformed, missing, text_in, uuid_in
@@ -101,7 +100,7 @@ async def token(request: Request) -> Response:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = kind == _FORM_TYPE
-    body = await _form(request) if is_form else await json_body(request, also=_OR_FORM)
+    body = await _form(request) if is_form else await json_body(request)
     values: dict[str, Any] = {**body, **request.path_params}
     code = uuid_in(values, "code")
     verifier = _short(values, "code_verifier", place="body")
@@ -171,12 +170,12 @@ def _comer(request: Request, body: Mapping[str, Any]) -> Comer:
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of an urlencoded body; of several with one name, the first."""
-    raw = await request.body()
+    raw = await whole_body(request)
     if len(raw) > auth_limits.OAUTH_FORM_BYTES_MAX:
         raise LimitExceeded(
             "message-too-big",
-            f"The form is larger than {auth_limits.OAUTH_FORM_BYTES_MAX} bytes.",
-            {"bytes-max": auth_limits.OAUTH_FORM_BYTES_MAX},
+            f"The form has {len(raw):,} bytes; {auth_limits.OAUTH_FORM_BYTES_MAX:,} are accepted.",
+            {"bytes": len(raw), "bytes-max": auth_limits.OAUTH_FORM_BYTES_MAX},
         )
     try:
         pairs = parse_qsl(
@@ -282,14 +281,17 @@ def _page(title: str, body: str, *, head: str = "") -> Response:
     )
 
 
+_FORM: Final = Body(auth_limits.OAUTH_FORM_BYTES_MAX, is_held=True)
+_JSON_OR_FORM: Final = JsonBody(also=_OR_FORM)
+
 ROUTES: Final = (
     Route(
         "/runtime/{app_id}/.well-known/openid-configuration", openid_configuration, methods=["GET"]
     ),
     Route("/runtime/oauth/start", start, methods=["GET"]),
     Route("/runtime/{app_id}/oauth/start", start, methods=["GET"]),
-    Route("/runtime/oauth/callback", callback, methods=["GET", "POST"]),
-    Route("/runtime/oauth/token", token, methods=["POST"]),
-    Route("/runtime/{app_id}/oauth/token", token, methods=["POST"]),
-    Route("/runtime/oauth/id_token", id_token, methods=["POST"]),
+    Route("/runtime/oauth/callback", callback, methods=["GET", "POST"], body=_FORM),
+    Route("/runtime/oauth/token", token, methods=["POST"], body=_JSON_OR_FORM),
+    Route("/runtime/{app_id}/oauth/token", token, methods=["POST"], body=_JSON_OR_FORM),
+    Route("/runtime/oauth/id_token", id_token, methods=["POST"], body=JSON),
 )

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from trice import auth_limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import app_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, uuid_in
@@ -124,10 +123,12 @@ def _passkeys(request: Request) -> Passkeys:
 
 
 ROUTES: Final = (
-    Route("/runtime/auth/passkey/register/begin", begin_registration, methods=["POST"]),
-    Route("/runtime/auth/passkey/register/finish", finish_registration, methods=["POST"]),
-    Route("/runtime/auth/passkey/sign_in/begin", begin_sign_in, methods=["POST"]),
-    Route("/runtime/auth/passkey/sign_in/finish", finish_sign_in, methods=["POST"]),
-    Route("/runtime/auth/passkey/list", show_all, methods=["POST"]),
-    Route("/runtime/auth/passkey/delete", delete, methods=["POST"]),
+    Route("/runtime/auth/passkey/register/begin", begin_registration, methods=["POST"], body=JSON),
+    Route(
+        "/runtime/auth/passkey/register/finish", finish_registration, methods=["POST"], body=JSON
+    ),
+    Route("/runtime/auth/passkey/sign_in/begin", begin_sign_in, methods=["POST"], body=JSON),
+    Route("/runtime/auth/passkey/sign_in/finish", finish_sign_in, methods=["POST"], body=JSON),
+    Route("/runtime/auth/passkey/list", show_all, methods=["POST"], body=JSON),
+    Route("/runtime/auth/passkey/delete", delete, methods=["POST"], body=JSON),
 )

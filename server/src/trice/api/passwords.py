@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import administered, app_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import (
@@ -132,9 +131,9 @@ def _passwords(request: Request) -> Passwords:
 
 
 ROUTES: Final = (
-    Route("/runtime/auth/password/sign_up", sign_up, methods=["POST"]),
-    Route("/runtime/auth/password/sign_in", sign_in, methods=["POST"]),
-    Route("/runtime/auth/password/change", change, methods=["POST"]),
-    Route("/runtime/auth/password/reset", reset, methods=["POST"]),
-    Route("/admin/users/password", set_by_admin, methods=["POST"]),
+    Route("/runtime/auth/password/sign_up", sign_up, methods=["POST"], body=JSON),
+    Route("/runtime/auth/password/sign_in", sign_in, methods=["POST"], body=JSON),
+    Route("/runtime/auth/password/change", change, methods=["POST"], body=JSON),
+    Route("/runtime/auth/password/reset", reset, methods=["POST"], body=JSON),
+    Route("/admin/users/password", set_by_admin, methods=["POST"], body=JSON),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from trice import limits
-from trice.api.bodies import json_body
+from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import guest_of, throttle_of, turn_key_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing
@@ -105,3 +105,9 @@ def _row(row: AppRow) -> dict[str, Any]:
         "status": "active",
         "perms": None if row.rules is None else {"code": row.rules},
     }
+
+
+ROUTES: Final = (
+    Route("/dash/apps/ephemeral", create_ephemeral, methods=["POST"], body=JSON),
+    Route("/dash/apps/ephemeral/{app_id}", get_ephemeral, methods=["GET"]),
+)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from trice.api import (
@@ -30,6 +30,7 @@ from trice.api import (
     scrape,
     sync,
 )
+from trice.api.bodies import Route
 from trice.api.connections import Connections
 from trice.api.load import Load
 from trice.api.middleware import Boundary
@@ -64,6 +65,11 @@ NOT_BUILT: Final = {
 
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
+_MODULES: Final = (
+    *(sync, admin, debug, platform),
+    *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
+)
+"""Each tells its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
 
 def build_app(
@@ -116,28 +122,14 @@ def build_app(
 
 
 def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
-    yield Route("/", health.welcome)
-    yield Route("/health", health.health)
-    yield Route("/health/system", health.system)
+    yield Route("/", health.welcome, methods=["GET"])
+    yield Route("/health", health.health, methods=["GET"])
+    yield Route("/health/system", health.system, methods=["GET"])
     yield Route("/health/load", health.load, methods=["GET"])
     yield Route("/metrics", scrape.metrics, methods=["GET"])
     yield WebSocketRoute(_SOCKET_PATH, sync.websocket)
-    events = Route("/runtime/sse", sync.open_browser_events, methods=["GET"])
-    # Its answer never ends, so nothing after a HEAD on the same connection would be answered.
-    events.methods = {"GET"}
-    yield events
-    yield Route("/runtime/sse", sync.push_events, methods=["POST"])
-    yield Route("/runtime/framework/query", admin.framework_query, methods=["POST"])
-    for module in (auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings):
+    for module in _MODULES:
         yield from module.ROUTES
-    yield Route("/admin/query", admin.query, methods=["POST"])
-    yield Route("/admin/transact", admin.transact, methods=["POST"])
-    yield from debug.ROUTES
-    yield Route("/admin/subscribe-query", sync.subscribe_query, methods=["POST"])
-    yield Route("/admin/sse", sync.open_admin_events, methods=["POST"])
-    yield Route("/admin/sse/push", sync.push_events, methods=["POST"])
-    yield Route("/dash/apps/ephemeral", platform.create_ephemeral, methods=["POST"])
-    yield Route("/dash/apps/ephemeral/{app_id}", platform.get_ephemeral, methods=["GET"])
     for folder in sorted(sample_dir.iterdir()) if sample_dir is not None else ():
         if (folder / "dist").is_dir():
             yield Mount(f"/sample/{folder.name}", StaticFiles(directory=folder / "dist", html=True))

@@ -12,21 +12,30 @@ import asyncio
 import hmac
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trice import limits
-from trice.api.bodies import check_json_type, is_long, json_body, read_long
+from trice.api.bodies import (
+    JSON,
+    JsonBody,
+    Route,
+    check_json_type,
+    is_long,
+    json_body,
+    read_long,
+    whole_body,
+)
 from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import flag_in, malformed, missing
+from trice.api.pieces import Pieces
 from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
@@ -163,34 +172,20 @@ class EventStream:
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""
-        return _EventResponse(
+        return Pieces(
             self._events(has_retry),
             media_type="text/event-stream",
             headers={"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"},
             on_end=lambda: self._hub.closed(self.session),
         )
 
-    async def _events(self, has_retry: bool) -> AsyncIterator[bytes]:
+    async def _events(self, has_retry: bool) -> AsyncGenerator[bytes, None]:
         if has_retry:
             yield b"retry: %d\n\n" % limits.SSE_RETRY_MS
         yield _event(self._hello)
         while (frames := await self.socket.take()) is not None:
             yield b"".join(map(_event, frames))
             self.socket.sent(frames)
-
-
-class _EventResponse(StreamingResponse):
-    """Calls `on_end` however the stream ends, also when the client left before its first event."""
-
-    def __init__(self, *arguments: Any, on_end: Callable[[], None], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._on_end = on_end
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._on_end()
 
 
 def _event(frame: bytes) -> bytes:
@@ -212,7 +207,7 @@ async def open_admin_events(request: Request) -> Response:
 
 async def push_events(request: Request) -> Response:
     """Messages up, for an event stream that this server holds (instant-realtime §2.2)."""
-    raw = await request.body()
+    raw = await whole_body(request)
     check_json_type(request)
     if not is_long(raw):
         push = _read_push(raw)
@@ -327,7 +322,7 @@ def _read_long_push(raw: bytes) -> Push:
 
 async def subscribe_query(request: Request) -> Response:
     """`POST /admin/subscribe-query {"query", "inference?"?}` → events (instant-realtime §2.4)."""
-    body = await json_body(request, weight_max=limits.QUERY_WEIGHT_MAX, is_kept=False)
+    body = await json_body(request)
     async with admin_caller(request) as lent:
         if "query" not in body:
             raise missing("body", "query")
@@ -386,3 +381,17 @@ def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
             {"record-type": "session", "session-id": session_id},
         )
     return stream
+
+
+_QUERY_OF_STREAM: Final = JsonBody(weight_max=limits.QUERY_WEIGHT_MAX, is_kept=False)
+_BROWSER_EVENTS: Final = Route("/runtime/sse", open_browser_events, methods=["GET"])
+# Its answer never ends, so nothing after a HEAD on the same connection would be answered.
+_BROWSER_EVENTS.methods = {"GET"}
+
+ROUTES: Final = (
+    _BROWSER_EVENTS,
+    Route("/runtime/sse", push_events, methods=["POST"], body=JSON),
+    Route("/admin/subscribe-query", subscribe_query, methods=["POST"], body=_QUERY_OF_STREAM),
+    Route("/admin/sse", open_admin_events, methods=["POST"]),
+    Route("/admin/sse/push", push_events, methods=["POST"], body=JSON),
+)

@@ -21,7 +21,7 @@ from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rules.judge import Caller, Judge
 from trice.rules.values import iso_text
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 USERS: Final = "$users"
 
@@ -183,7 +183,7 @@ def sign_up(
 
 def new_user_id(guest: User | None, runtime: Runtime) -> str:
     """The id of an account to be made: a guest keeps its own."""
-    return guest.id if guest is not None else new_uuid(runtime)
+    return guest.id if guest is not None else new_key(runtime)
 
 
 def create_user(

@@ -19,7 +19,7 @@ from trice.auth.oauth.sealed import Seal
 from trice.auth.rows import FoundRow, find_rows
 from trice.database import Change
 from trice.errors import NotFound
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 _CODES: Final = "$magicCodes"
 _CODE_COUNT: Final = 1_000_000
@@ -58,7 +58,7 @@ class MagicCodes:
             if row.fields["id"] not in kept:
                 change.write(["delete", _CODES, row.fields["id"]])
         values = {"codeHash": self._hash(email, code), "email": email}
-        change.write(["update", _CODES, new_uuid(self._runtime), values])
+        change.write(["update", _CODES, new_key(self._runtime), values])
         return code
 
     def consume(self, change: Change, email: str, code: str, *, settings: Settings) -> Consumed:

@@ -18,7 +18,7 @@ from trice.database import Change, Database, Look
 from trice.errors import InvalidInput
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key, new_uuid
 
 TOKENS: Final = "$userRefreshTokens"
 
@@ -91,7 +91,7 @@ def mint_token(change: Change, user_id: str, *, runtime: Runtime) -> str:
     """Make a refresh token for a user. Only its hash is stored."""
     token = new_uuid(runtime)
     values = {"hashedToken": hash_token(token), "$user": user_id}
-    change.write(["update", TOKENS, new_uuid(runtime), values])
+    change.write(["update", TOKENS, new_key(runtime), values])
     return token
 
 

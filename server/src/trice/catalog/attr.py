@@ -44,6 +44,7 @@ class Attr:
     deleted_ms   soft-deleted at; hidden from queries and clients
     table        physical table: of the namespace, or of the pairs for a link of cardinality many
     column       physical column of the value; empty for a link of cardinality many
+    number       names it in the log; chosen with its place, 1 or more, and never given to another
 
     What follows from these is computed once: writes and reads ask it for every value.
 
@@ -67,6 +68,7 @@ class Attr:
     metadata: Mapping[str, Any] | None = field(default=None, compare=False)
     table: str = field(default="", compare=False)
     column: str = field(default="", compare=False)
+    number: int = field(default=0, compare=False)
     etype: str = field(init=False, default="", repr=False, compare=False)
     label: str = field(init=False, default="", repr=False, compare=False)
     is_ref: bool = field(init=False, default=False, repr=False, compare=False)

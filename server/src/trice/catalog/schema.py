@@ -23,7 +23,7 @@ from trice.catalog.check import check_name
 from trice.catalog.system import EXTENSIBLE
 from trice.errors import InvalidInput, LimitExceeded, invalid
 from trice.protocol.ids import AttrId
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 _UNCHECKED: Final = ("json", "any")
 _DATA_TYPE: Final = "schema"
@@ -101,9 +101,9 @@ class _Plan:
             raise _refused(name, f"{shown}: links of system tables cannot be required.")
         self.links.append(
             Attr(
-                id=AttrId(new_uuid(self._runtime)),
-                forward=AttrName(new_uuid(self._runtime), *forward.name),
-                reverse=AttrName(new_uuid(self._runtime), *reverse.name),
+                id=AttrId(new_key(self._runtime)),
+                forward=AttrName(new_key(self._runtime), *forward.name),
+                reverse=AttrName(new_key(self._runtime), *reverse.name),
                 value_type="ref",
                 cardinality="one" if forward.has == "one" else "many",
                 is_unique=reverse.has == "one",
@@ -151,8 +151,8 @@ class _Plan:
             return
         self.fields.append(
             Attr(
-                id=AttrId(new_uuid(self._runtime)),
-                forward=AttrName(new_uuid(self._runtime), etype, label),
+                id=AttrId(new_key(self._runtime)),
+                forward=AttrName(new_key(self._runtime), etype, label),
                 reverse=None,
                 value_type="blob",
                 cardinality="one",
@@ -168,8 +168,8 @@ class _Plan:
         if etype in self.ids or self._catalog.find_forward(etype, "id") is not None:
             return
         self.ids[etype] = Attr(
-            id=AttrId(new_uuid(self._runtime)),
-            forward=AttrName(new_uuid(self._runtime), etype, "id"),
+            id=AttrId(new_key(self._runtime)),
+            forward=AttrName(new_key(self._runtime), etype, "id"),
             reverse=None,
             value_type="blob",
             cardinality="one",

@@ -120,6 +120,30 @@ def decode_attr(attr: Attr, cell: Cell) -> Any:
     return decode_cell(cell, is_indexed=attr.is_indexed)
 
 
+_KINDS: Final[dict[type, int]] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}
+
+
+def kind_rank(cell: Cell) -> int:
+    """Where the kind of a cell stands in the order of all cells: NULL, numbers, texts, bytes."""
+    return _KINDS[type(cell)]
+
+
+def is_by_instant(attr: Attr) -> bool:
+    """Whether tests of `attr` compare instants, not the stored text or number."""
+    return attr.checked_type == "date" and has_order_column(attr)
+
+
+def compared_cell(attr: Attr, cell: Cell) -> Cell:
+    """What tests compare of a stored cell: of an indexed date its instant, else the cell itself."""
+    return order_cell(attr, cell) if is_by_instant(attr) else cell
+
+
+def id_span(prefix: str) -> tuple[bytes, bytes]:
+    """The least and the greatest id whose text starts with `prefix` (hex, hyphens)."""
+    digits = prefix.replace("-", "")
+    return bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+
+
 def text_order(text: str) -> bytes:
     """The ICU en-US sort key of `text`: comparing keys as bytes orders texts as clients do."""
     return bytes(_COLLATOR.getSortKey(text))

@@ -9,13 +9,13 @@ import math
 from typing import Any, Final
 
 from trice.cel.errors import EvaluationError
+from trice.cel.uint import Uint
 from trice.cel.values import (
     INT_MAX,
     INT_MIN,
     NUMBERS,
     UINT_MAX,
     Budget,
-    Uint,
     checked_int,
     checked_uint,
     kind_of,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
-from trice.cel.values import Uint
+from trice.cel.uint import Uint
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from typing import Any, Final
 from trice import limits
 from trice.cel import arithmetic, patterns, texts, times
 from trice.cel.errors import BudgetExceeded, EvaluationError
+from trice.cel.uint import Uint
 from trice.cel.values import (
     KINDS,
     Budget,
     Timestamp,
     Type,
-    Uint,
     checked_int,
     checked_uint,
     equal,

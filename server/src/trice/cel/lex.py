@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from trice import limits
 from trice.cel.errors import CompileError
-from trice.cel.values import INT_MAX, UINT_MAX, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import INT_MAX, UINT_MAX
 
 KEYWORDS: Final = frozenset(("true", "false", "null", "in"))
 RESERVED: Final = frozenset(
@@ -138,10 +139,10 @@ def _number(source: str, at: int, text: str) -> int | Uint | float:
         raise position_error(source, at, f"a number ends in a letter: {text}….")
     digits = text.lower()
     if not digits.startswith("0x") and any(mark in digits for mark in ".e"):
-        number = float(digits)
-        if number in (float("inf"), float("-inf")):
+        double = float(digits)
+        if double in (float("inf"), float("-inf")):
             raise position_error(source, at, f"{text} is beyond the range of a double.")
-        return number
+        return double
     if len(digits) > 40:
         raise position_error(source, at, "the number is beyond the 64 bits of an int.")
     is_unsigned = digits.endswith("u")

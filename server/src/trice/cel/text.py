@@ -23,7 +23,7 @@ from trice.cel.ast import (
     Select,
 )
 from trice.cel.lex import KEYWORDS
-from trice.cel.values import Uint
+from trice.cel.uint import Uint
 
 _CHOICE: Final = 0
 _EITHER: Final = 1

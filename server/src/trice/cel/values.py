@@ -17,16 +17,11 @@ from typing import Any, Final
 
 from trice import limits
 from trice.cel.errors import BudgetExceeded, EvaluationError
+from trice.cel.uint import Uint
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 UINT_MAX: Final = 2**64 - 1
-
-
-class Uint(int):
-    """An unsigned integer. `==` and order see the number."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,7 +90,8 @@ class Map:
         return _normal_key(key) in self._entries
 
     def __iter__(self) -> Iterator[Any]:
-        return (key for key, _ in self._entries.values())
+        for key, _ in self._entries.values():
+            yield key
 
     def get(self, key: Any) -> Any:
         """The value of `key`; raises EvaluationError if there is none."""

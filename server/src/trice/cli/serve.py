@@ -122,6 +122,13 @@ logger = logging.getLogger(__name__)
     help="Seconds an HTTP connection stays open without a request; longer than a proxy keeps it.",
 )
 @option(
+    "--history-days",
+    envvar="TRICE_HISTORY_DAYS",
+    type=int,
+    default=7,
+    help="Days that each app keeps the log of its transactions.",
+)
+@option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
     help="Password for /metrics, sent as bearer token; without one there is no such page.",
@@ -171,6 +178,7 @@ def serve(
     websocket: str,
     compression: bool,
     keep_alive_s: int,
+    history_days: int,
     metrics_token: str | None,
     slow_ms: int,
     request_log: bool,
@@ -197,6 +205,7 @@ def serve(
             websocket=websocket,
             has_compression=compression,
             keep_alive_s=keep_alive_s,
+            history_days=history_days,
             metrics_token=metrics_token or None,
             slow_ms=slow_ms,
             has_request_log=request_log,

@@ -32,7 +32,6 @@ from trice.query.tree import Node, Tree
 from trice.query.visibility import Depends, Visibility
 from trice.store.commit import Commit, EntityChange, Image
 from trice.store.engine import Engine, Snapshot
-from trice.store.sqlite.log import load_last_tx
 
 Q = TypeVar("Q", bound=Hashable)
 
@@ -300,6 +299,6 @@ class Aggregates(Generic[Q]):
 
 
 def _read(parts: Sequence[_Part], snapshot: Snapshot) -> None:
-    tx = load_last_tx(snapshot)
+    tx = snapshot.newest_tx()
     for part in parts:
         part.read(snapshot, tx)

@@ -23,7 +23,6 @@ from trice.query.run import run_level, run_rows
 from trice.query.tree import Node, Tree
 from trice.query.visibility import Depends
 from trice.store.engine import Engine, ReadTooLong, Row, Snapshot
-from trice.store.sqlite.log import load_last_tx
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +93,7 @@ class _Fetch:
 
     def _read(self, work: Callable[[Snapshot], Node]) -> Node:
         def exact(snapshot: Snapshot) -> Node:
-            if load_last_tx(snapshot) != snapshot.tx:
+            if snapshot.newest_tx() != snapshot.tx:
                 raise _Ahead
             return work(snapshot)
 

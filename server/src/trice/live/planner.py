@@ -102,7 +102,8 @@ class Planner:
             if made is not None:
                 return made, None
         visibility = self._rights.visible_to(query, question.identity, snapshot)
-        return plan(query, catalog, visibility, spend=snapshot.spend), shape
+        made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=snapshot.spend)
+        return made, shape
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
         """Let others of this shape, and with these rights, share a plan that has run."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from trice.catalog.attr import Attr
-from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
+from trice.store.judged import Decide
 
 
 class Op(Enum):
@@ -108,17 +108,11 @@ class Ref:
     is_forward: bool
 
 
-Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
-"""Called with an entity's id, the stored cells of `attrs`, and per `refs` the cells found; returns
-whether it meets the condition, and what that took, in steps of an evaluation. Whatever it raises
-ends the query. Called on reader threads too, and more than once for an entity."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """A condition SQL cannot express: Python decides, row by row. Only rules make these.
 
-    decide   see `Decide`
+    decide   see `Decide`; asked with the stored cells of `attrs`, and per `refs` the cells found
     attrs    column attrs of the entity
     is_once  deciding leaves something behind (tokens are taken), so that it must not happen in a
              read that may begin again: not on the loop

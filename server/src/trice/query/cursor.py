@@ -1,14 +1,16 @@
-"""Page cursors: read, check and write `[entity, attr, value, created_ms]`. No I/O."""
+"""Page cursors `[entity, attr, value, created_ms]`, and the ends of pages they give. No I/O."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us
+from trice.catalog.values import Cell, encode_cell, order_cell
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
 from trice.protocol.quoting import json_type, quote
-from trice.query.ast import Cursor, Order
+from trice.query.ast import Cursor, Order, Page
 from trice.query.parse.source import Place, Source, is_scalar
 
 CREATED_LABEL: Final = "serverCreatedAt"
@@ -100,3 +102,34 @@ def _is_value(attr: Attr, value: Any) -> bool:
     if attr.checked_type == "date":
         return not isinstance(value, bool) and instant_us(value) is not None
     return json_type(value) == attr.checked_type
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An end of a stretch of the order: beside the row with this order cell and id.
+
+    order  the cell of the order column; None for null
+    """
+
+    order: Cell
+    entity: EntityId
+    is_inclusive: bool
+
+
+def cursor_bound(cursor: Cursor, order: Order | None, *, is_inclusive: bool) -> Bound:
+    """The end of a stretch that a client's cursor stands for."""
+    attr = order.attr if order is not None else None
+    if attr is None:
+        return Bound(cursor.created_ms, cursor.entity, is_inclusive)
+    cell = encode_cell(cursor.value, is_indexed=True)
+    return Bound(order_cell(attr, cell), cursor.entity, is_inclusive)
+
+
+def page_bounds(page: Page, order: Order | None) -> tuple[Bound | None, Bound | None]:
+    """The bounds that `after` and `before` set."""
+    after = before = None
+    if page.after is not None:
+        after = cursor_bound(page.after, order, is_inclusive=page.is_after_inclusive)
+    if page.before is not None:
+        before = cursor_bound(page.before, order, is_inclusive=page.is_before_inclusive)
+    return after, before

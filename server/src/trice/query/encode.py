@@ -21,8 +21,8 @@ from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.query.cost import ENCODED_BYTES_A_STEP, Spend, free
 from trice.query.plan import CELLS_FROM, FormPlan, Plan, Projection, walk_forms
-from trice.query.sql.fragment import HIDDEN
 from trice.query.tree import Node, Pair, Tree
+from trice.query.visibility import HIDDEN
 from trice.store.engine import Row
 
 _JSON_OF_BYTES: Final[dict[bytes, object]] = {NULL: None, FALSE: False, TRUE: True}

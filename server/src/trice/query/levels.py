@@ -25,7 +25,7 @@ def _levels(nodes: list[Node], above: str) -> Iterator[str]:
 
 
 def sql_plan(plan: Plan, statements: Statements) -> str:
-    """How SQLite reads each level: `todos: SEARCH e USING INDEX … | people: SCAN e`.
+    """How the store reads each level: `todos: SEARCH e USING INDEX … | people: SCAN e`.
 
     Levels that page are left out: their statements are made as their rows are read.
     """
@@ -33,10 +33,10 @@ def sql_plan(plan: Plan, statements: Statements) -> str:
     for form in walk_forms(plan.forms):
         statement = _statement(form)
         if statement is not None and len(found) < limits.SLOW_PARTS_MAX:
-            sql = f"EXPLAIN QUERY PLAN {statement.sql}"
+            sql = statements.dialect.explained(statement.sql)
             bindings = statement.bindings if form.via is None else statement.with_ids(())
             rows = statements.rows(sql, bindings)
-            steps = [str(row[3])[: limits.NAME_BYTES_MAX] for row in rows[: limits.SLOW_PARTS_MAX]]
+            steps = [str(row[-1])[: limits.NAME_BYTES_MAX] for row in rows[: limits.SLOW_PARTS_MAX]]
             found.append(f"{_short(form.etype)}: {', '.join(steps)}")
     return " | ".join(found)
 

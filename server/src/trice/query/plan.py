@@ -28,7 +28,6 @@ from trice.query.sql.where import Composer
 from trice.query.totals import Columns
 from trice.query.visibility import EVERYTHING, Visibility
 from trice.store.dialect import Dialect
-from trice.store.sqlite.dialect import SqliteDialect
 
 _ROW_BYTES: Final = 150
 _CELL_BYTES: Final = 60
@@ -36,8 +35,6 @@ _CELL_BYTES: Final = 60
 
 CELLS_FROM: Final = 2
 """Where the cells of a row begin: after its id and its time of creation."""
-
-_SQLITE: Final = SqliteDialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +146,7 @@ class Plan:
     forms    top levels, in query order
     catalog  what it was planned against; physical names in its SQL hold for this catalog only
     visibility  what it was planned for; its `depends` is complete once the plan has run
+    dialect  what its statements are written in
     reads    per visible form, parents before children: what the answer depends on. Witnesses need
              none of their own: the `paths` of their form cover them.
     """
@@ -157,6 +155,7 @@ class Plan:
     catalog: Catalog
     forms: tuple[FormPlan, ...]
     visibility: Visibility
+    dialect: Dialect
 
     @property
     def reads(self) -> tuple[FormReads, ...]:
@@ -175,20 +174,21 @@ def plan(
     catalog: Catalog,
     visibility: Visibility = EVERYTHING,
     *,
-    dialect: Dialect = _SQLITE,
+    dialect: Dialect,
     spend: Spend = free,
 ) -> Plan:
     """Decide what each level of `query` reads and compose its SQL.
 
     query       from `parse`, against the same catalog
     visibility  what exists for whoever asks; composed into every statement
+    dialect     what the statements are written in: that of the snapshots they will run on
     spend       counts what it takes, in steps (`query.cost`); what it raises ends the planning
     raises   LimitExceeded when the conditions expand to too much SQL
     cost     O(size of the query), no I/O
     """
     planner = _Planner(catalog, visibility, dialect, Composed(spend))
     forms = tuple(planner.form(form, None) for form in query.forms)
-    return Plan(query, catalog, forms, visibility)
+    return Plan(query, catalog, forms, visibility, dialect)
 
 
 class _Planner:

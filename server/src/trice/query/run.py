@@ -15,13 +15,13 @@ from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
 from trice.query.cost import READ_BYTES_A_STEP
-from trice.query.cursor import encode_cursor
+from trice.query.cursor import Bound, encode_cursor, page_bounds
 from trice.query.plan import CELLS_FROM, AggregatePlan, FormPlan, Plan
-from trice.query.sql.forms import ROWS_MAX, Bound, PageSelect, Statement, page_bounds
-from trice.query.sql.fragment import HIDDEN
+from trice.query.sql.forms import ROWS_MAX, PageSelect, Statement
 from trice.query.totals import Totals
 from trice.query.tree import Node, PageInfo, Pair, Tree
-from trice.store.engine import Binding, Counted, Row, Snapshot
+from trice.query.visibility import HIDDEN
+from trice.store.engine import Binding, Counted, Row
 
 _PAIR_BYTES: Final = 200
 """A row of a link in memory: a tuple, two ids and a time."""
@@ -38,7 +38,7 @@ _GROUP_BYTES: Final = 1_000
 """A group of an aggregate, besides its key."""
 
 
-def run(plan: Plan, snapshot: Snapshot) -> Tree:
+def run(plan: Plan, snapshot: Counted) -> Tree:
     """Answer `plan` from `snapshot`.
 
     plan     made for the snapshot's catalog
@@ -61,7 +61,7 @@ def read_totals(aggregate: AggregatePlan, snapshot: Counted) -> Totals:
     return Totals.of_rows(aggregate.columns, _Reader(snapshot).groups(statement))
 
 
-def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Snapshot) -> Node:
+def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Counted) -> Node:
     """Run one level of a plan and what hangs below it.
 
     parents   rows of the level above; None: a level at the top
@@ -75,7 +75,7 @@ def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Snapshot)
     return node
 
 
-def run_rows(form: FormPlan, parents: Sequence[Row], snapshot: Snapshot) -> Node:
+def run_rows(form: FormPlan, parents: Sequence[Row], snapshot: Counted) -> Node:
     """Run the statement of one level for some of its parents; nothing below it."""
     return _Reader(snapshot).linked(form, parents)
 

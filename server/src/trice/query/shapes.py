@@ -14,23 +14,11 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.query.ast import AllOf, AnyOf, Form, IdPrefix, Op, Query, Test
+from trice.query.hole import Hole
 from trice.query.plan import FormPlan, Plan, plan
 from trice.query.reads.anchors import Anchor
 from trice.query.reads.forms import FormReads
 from trice.query.sql.forms import Statement
-
-
-class Hole(bytes):
-    """Stands for an id. Equal to itself only, so that no id of a query or rule is taken for it."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
 
 _HOLES: Final = tuple(Hole(16) for _ in range(4))
 
@@ -77,14 +65,14 @@ class Shapes:
             return None
         self._plans.move_to_end(key)
         forms = (_filled(made.forms[0], shape.filling),)
-        return Plan(query, catalog, forms, made.visibility)
+        return Plan(query, catalog, forms, made.visibility, made.dialect)
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
         """Remember the shape of a query from its plan, which has run and may be kept."""
         if made.catalog is not self._catalog:
             self._catalog = made.catalog
             self._plans.clear()
-        holed = plan(shape.query, made.catalog, made.visibility)
+        holed = plan(shape.query, made.catalog, made.visibility, dialect=made.dialect)
         self._plans[rights, shape.query.forms[0]] = holed
         while len(self._plans) > limits.LIVE_SHAPES_MAX:
             self._plans.popitem(last=False)

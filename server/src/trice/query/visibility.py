@@ -17,7 +17,31 @@ from typing import Final, Protocol
 
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.ast import Scope
+from trice.query.ast import Op, Scope, Test
+
+HIDDEN: Final = b"\x03"
+"""The cell that is returned for a hidden field whose NULL would show as null: it shows as missing.
+No stored cell is this one (`catalog.values`)."""
+
+
+def hidden_cell(attr: Attr) -> bytes | None:
+    """What is returned for a field, or a link held, where it is hidden."""
+    return HIDDEN if attr.is_indexed and not attr.is_ref else None
+
+
+def holds_hidden(test: Test) -> bool:
+    """Whether a test of a field, or of a link held, holds where it is hidden.
+
+    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
+    clients do.
+    """
+    match test.op:
+        case Op.NOT:
+            return test.attr.is_ref or test.value is not None or not test.attr.is_indexed
+        case Op.IS_NULL:
+            return bool(test.value)
+        case _:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from trice.cel.evaluate import Program
 from trice.rules.document import Rules
 from trice.rules.environments import Action, EntityAction, LinkAction
 from trice.rules.facts import facts_of
-from trice.transact.resolve import Write
+from trice.transact.writes import Write
 
 
 @dataclass(frozen=True, slots=True, eq=False)

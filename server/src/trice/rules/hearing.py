@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, assert_never
-
-import msgspec
+from typing import Any, Final, assert_never
 
 from trice.catalog.catalog import Catalog
 from trice.cel.evaluate import Program
@@ -20,6 +18,7 @@ from trice.rules.environments import Action
 from trice.rules.facts import RuleVariable, facts_of
 from trice.rules.judge import UNKNOWN, Judge
 from trice.rules.values import entity_map
+from trice.rules.write_check import Absent, Scope, WriteCheck
 from trice.store.engine import Statements
 from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
@@ -27,14 +26,8 @@ from trice.transact.permission import Proposal
 MakeJudge = Callable[[Statements, Catalog, Mapping[str, Any]], Judge]
 """(where to read, catalog, ruleParams) -> the judge of the transaction's caller."""
 
-Scope = Literal["object", "link", "attr"]
-"""What a check is about: an entity, a link at one of its ends, a new attr."""
-
 ATTRS: Final = "attrs"
 """The namespace of rules for creating attrs."""
-
-Absent = Literal["", "me", "other", "both"]
-"""Who is not there: the entity itself, the one at the other end of a link, or both of them."""
 
 _ABSENT: Final[Mapping[Absent, tuple[RuleVariable, ...]]] = {
     "": (),
@@ -74,25 +67,6 @@ class CheckResult:
     is_allowed: bool
     error: TriceError | None
     told: TriceError | None
-
-
-class WriteCheck(msgspec.Struct, frozen=True):
-    """A rule to ask about an entity. Equal checks are one.
-
-    key      the entity; of a new attr `attrs` and the attr's id
-    label    the link's name at this end, for link and unlink; else empty
-    origin   the entity whose parameters it takes over, under its own: the other end of a link, the
-             root of a cascade
-    absent   who is not there
-    """
-
-    scope: Scope
-    action: Action
-    key: EntityKey
-    program: Program
-    label: str = ""
-    origin: EntityKey | None = None
-    absent: Absent = ""
 
 
 class Hearing:

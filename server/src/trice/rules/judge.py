@@ -23,16 +23,14 @@ from trice.cel.values import Budget, Timestamp, kind_of, show
 from trice.errors import LimitExceeded, PermissionDenied, TriceError
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
+from trice.query.sql.entities import select_entity, select_reference
 from trice.rate_limit import Buckets, Refusal
 from trice.rules.document import Rules
 from trice.rules.facts import facts_of
-from trice.rules.references import is_reachable, resolve_path, select_reference
+from trice.rules.references import is_reachable, resolve_path
 from trice.rules.values import entity_map, iso_text, reference_values
 from trice.runtime import Runtime
-from trice.store.dialect import Dialect
 from trice.store.engine import Statements, WorkTooLong
-from trice.store.sqlite.dialect import SqliteDialect
-from trice.store.sqlite.tables import CREATED, ID
 
 USERS: Final = "$users"
 AUTH_PREFIX: Final = "$user."
@@ -51,7 +49,6 @@ UNKNOWN: Final[Any] = _Unknown()
 """`data` of somebody who is not there, where that is nobody's business. It is no map, so that
 asking for a field fails."""
 
-_DIALECT: Final[Dialect] = SqliteDialect()
 _VALUES_PER_STEP: Final = 8
 _KEY_CHARS_MAX: Final = 128
 
@@ -179,15 +176,10 @@ class Judge:
     def _read(self, etype: str, entity: EntityId) -> tuple[int, dict[str, Any]] | None:
         """When an entity was created, and its attrs."""
         namespace = self.catalog.namespaces.get(etype)
-        if namespace is None or not namespace.table:
+        if namespace is None or not namespace.has_rows:
             return None
-        name = _DIALECT.name
-        columns = [CREATED, *(attr.column for attr in namespace.columns)]
-        found = self._statements.rows(
-            f"SELECT {', '.join(map(name, columns))} FROM {name(namespace.table)}"
-            f" WHERE {name(ID)} = ?",
-            (entity,),
-        )
+        statements = self._statements
+        found = statements.rows(select_entity(namespace, statements.dialect), (entity,))
         if not found or found[0][0] is None:
             return None
         created_ms, *cells = found[0]
@@ -371,7 +363,7 @@ class Judge:
             if entity is not None and is_reachable(self.catalog, ref):
                 self.budget.charge(limits.RULE_REF_STEPS)
                 rows = self._statements.rows(
-                    select_reference(self.catalog, ref, _DIALECT),
+                    select_reference(self.catalog, ref, self._statements.dialect),
                     ((entity,), limits.RULE_REF_VALUES_MAX + 1),
                 )
                 found = self.checked_reference(

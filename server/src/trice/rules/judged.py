@@ -18,11 +18,12 @@ from trice.cel.closures import BUDGET
 from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program
 from trice.protocol.ids import EntityId, uuid_text
-from trice.query.ast import Decide, Judged, Ref
+from trice.query.ast import Judged, Ref
 from trice.rules.facts import Facts, facts_of
 from trice.rules.judge import Judge
 from trice.rules.references import is_reachable, resolve_path
 from trice.rules.values import entity_map, reference_values, value_of
+from trice.store.judged import Decide
 
 _DATA: Final = "data"
 _PLAIN: Final = frozenset((str, int, float, type(None)))

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.values import INT64_MAX, INT64_MIN
+from trice.catalog.values import INT64_MAX, INT64_MIN, is_by_instant
 from trice.cel.errors import BudgetExceeded, EvaluationError
-from trice.cel.values import Budget, Map, Uint, equal, kind_of
+from trice.cel.uint import Uint
+from trice.cel.values import Budget, Map, equal, kind_of
 from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.query.ast import AllOf, Op, Ref, Scope, Test
-from trice.query.sql.where import is_by_instant
 from trice.rules.formula import (
     ALWAYS,
     FAILING,

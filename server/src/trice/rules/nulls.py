@@ -35,6 +35,7 @@ from trice.cel.evaluate import Program
 
 _REQUEST: Final = ("auth", "ruleParams")
 _ROWS: Final = ("data", "newData", "linkedData")
+_GIVEN: Final = frozenset((*_REQUEST, *_ROWS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ class _Guess:
         if name in local:
             return local[name]
         if name not in self._binds:
-            return _SOME if name in (*_REQUEST, *_ROWS) else _ANY
+            return _SOME if name in _GIVEN else _ANY
         if name not in self._values:
             self._values[name] = _ERROR  # of a cycle, which no program has
             self._values[name] = self.value(self._binds[name], {})

@@ -21,6 +21,10 @@ _ROW_VARIABLES: Final = frozenset((DATA, "rateLimit"))
 """What makes a part depend on the entity asked about."""
 
 
+LocalScope = Mapping[str, "Local"]
+"""The binds and variables of loops that a part may name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """A bind: what it stands for, and what that may name itself."""
@@ -28,8 +32,6 @@ class Local:
     value: Node
     scope: LocalScope
 
-
-LocalScope = Mapping[str, Local]
 
 _ITEM: Final = Local(Literal(None, at=0), {})
 """The variable of a loop: what it goes through says whether it depends on the entity."""

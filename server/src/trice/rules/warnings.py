@@ -52,16 +52,18 @@ _MEANT: Final = {
 """What people call things elsewhere, and what they are called here."""
 
 
-def warnings_of(rules: Rules, catalog: Catalog) -> list[Fault]:
+def warnings_of(rules: Rules, catalog: Catalog, *, budget: NodeBudget | None = None) -> list[Fault]:
     """Everything that should be told about rules, with what there is in `catalog`.
 
+    budget   how many parts of expressions may be looked at; else limits.RULE_WARNING_STEPS
     returns  at most limits.RULE_WARNINGS_MAX of them, and one more that says if there are others
-    cost     about 1 µs a part of an expression, up to limits.RULE_WARNING_STEPS; for a thread
+    cost     about 1 µs a part of an expression; for a thread
     """
     if not isinstance(rules.source, Mapping):
         return []
     told: dict[tuple[tuple[str, ...], str], Fault] = {}
-    for each in _Finder(rules, catalog).all():
+    budget = budget or NodeBudget(limits.RULE_WARNING_STEPS)
+    for each in _Finder(rules, catalog, budget).all():
         if len(told) == limits.RULE_WARNINGS_MAX and (each.path, each.message) not in told:
             return [*told.values(), Fault((), "There are more warnings than are told.")]
         path = tuple(map(_cut, each.path))
@@ -82,11 +84,11 @@ def _cut(text: str) -> str:
 class _Finder:
     """Looks at one document. Used once."""
 
-    def __init__(self, rules: Rules, catalog: Catalog) -> None:
+    def __init__(self, rules: Rules, catalog: Catalog, budget: NodeBudget) -> None:
         self._rules = rules
         self._document: Mapping[str, Any] = rules.source
         self._catalog = catalog
-        self._steps = NodeBudget(limits.RULE_WARNING_STEPS)
+        self._steps = budget
         self._seen: set[tuple[object, ...]] = set()
         own = [etype for etype in catalog.namespaces if not etype.startswith("$")]
         self._has_own_namespaces = bool(own)

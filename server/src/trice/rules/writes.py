@@ -31,10 +31,11 @@ from trice.cel.evaluate import Program
 from trice.protocol.ids import EntityId, find_uuid_bytes
 from trice.rules.demands import Demand, Demands
 from trice.rules.environments import Action
-from trice.rules.hearing import ATTRS, Absent, CheckResult, Hearing, MakeJudge, Scope, WriteCheck
+from trice.rules.hearing import ATTRS, CheckResult, Hearing, MakeJudge
+from trice.rules.write_check import Absent, Scope, WriteCheck
 from trice.transact.cascade import EntityKey
 from trice.transact.permission import Proposal
-from trice.transact.resolve import Missed, Write
+from trice.transact.writes import Missed, Write
 
 _NOBODY: Final = EntityId(bytes(16))
 """Whom a lookup did not find."""

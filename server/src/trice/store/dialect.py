@@ -1,79 +1,169 @@
-"""What differs between SQLite and PostgreSQL in the SQL we compose. No I/O.
+"""What engines differ in of the SQL that `query.sql` composes: the contract. No I/O.
 
-Everything else that `query.sql.forms`, `transact` and `tables` write is common to both.
+Common to all engines, and written by `query.sql` itself: `SELECT … FROM … JOIN … ON … WHERE …
+GROUP BY … ORDER BY … LIMIT … OFFSET …`; `count(*)`, `min`, `max`; `AND`, `OR`, `NOT`, `CASE`,
+`EXISTS`, `IN`, `BETWEEN`, pairs compared as `(a, b) < (?, ?)`, `IS [NOT] NULL`, `IS [NOT] TRUE`,
+`IS [NOT] DISTINCT FROM`; `?` for each value that is bound. A predicate that is NULL does not hold.
 
-An engine without Python inside (PostgreSQL) meets the contract of `judge` in two reads: the rows
-that the other terms leave are judged beforehand, with the same cells, and the ids that passed are
-bound in its place as one list.
+Everything else is a fragment from here. Fragments stand for:
+
+    a table       what a FROM names, with the alias that it gets
+    an id         the 16 bytes of an entity's id
+    a cell        see `catalog.values`. Two cells are equal when they are of one kind (number, text,
+                  bytes) and of one value, 1 and 1.0 among them; a comparison of two kinds goes by
+                  `values.kind_rank`
+    an operand    SQL for a cell or an id; it may be repeated in what is made of it
+    a predicate   what may stand in a WHERE
+
+`alias` is that of a table from here, unquoted letters and digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Namespace
+from trice.catalog.values import Cell
+from trice.store.judged import Decide, JudgedTerm
 
 
 class Dialect(Protocol):
-    """Fragments of SQL for one engine."""
+    """Fragments of SQL for one engine. Holds nothing that changes."""
 
-    def name(self, identifier: str) -> str:
-        """Quote a table, column or index name."""
+    # Where data is.
+
+    def entities(self, namespace: Namespace, alias: str) -> str:
+        """A table: the rows of a namespace that has any attr of cardinality one, stubs too."""
+        ...
+
+    def entity_id(self, alias: str) -> str:
+        """The id of a row of `entities`."""
+        ...
+
+    def created_ms(self, alias: str) -> str:
+        """When the entity of a row was created; NULL where the row is a stub."""
+        ...
+
+    def cell(self, attr: Attr, alias: str) -> str:
+        """The cell of an attr of cardinality one in a row of its namespace's `entities`."""
+        ...
+
+    def order_cell(self, attr: Attr, alias: str) -> str:
+        """What orders a sortable attr in such a row: as `values.order_cell` says, but that integers
+        may stand as they are."""
+        ...
+
+    def links(self, attr: Attr, alias: str) -> str:
+        """A table: the pairs of a link.
+
+        For a link of cardinality one it is `entities` of the namespace that holds the link, whose
+        cells can then be read from it; rows whose `target` is NULL are no pairs.
+        """
+        ...
+
+    def source(self, attr: Attr, alias: str) -> str:
+        """In a row of `links`: the id of the entity that holds the link."""
+        ...
+
+    def target(self, attr: Attr, alias: str) -> str:
+        """In a row of `links`: the id that the link leads to."""
+        ...
+
+    def linked_ms(self, attr: Attr, alias: str) -> str:
+        """In a row of `links`: when the pair was linked; of a link of cardinality one, when the
+        entity that holds it was created, NULL where that is a stub."""
+        ...
+
+    # Values.
+
+    def constant(self, cell: bytes) -> str:
+        """An operand: these bytes."""
         ...
 
     def in_list(self) -> str:
         """The right side of `x IN …` for one binding that is a tuple of ids."""
         ...
 
+    def id_prefix(self, operand: str, prefix: str) -> tuple[str, tuple[Cell, ...]]:
+        """A predicate for ids whose text starts with `prefix` (hex, hyphens), and its bindings."""
+        ...
+
     def like(self, operand: str, *, pattern: str, is_case_sensitive: bool) -> tuple[str, str]:
         """A predicate `operand` like the `%`/`_` pattern, and what to bind for its one `?`.
 
         A backslash makes the next character literal; `%` and `_` match newlines; NULL and values
-        that are no text never match.
+        that are no text never match. As `catalog.like`, but that a NUL may end either text.
         """
         ...
 
-    def id_prefix(self, operand: str, prefix: str) -> tuple[str, list[bytes]]:
-        """A predicate for ids whose text starts with `prefix` (hex, hyphens), and its bindings."""
-        ...
-
-    def judge(
-        self, entity: str, cells: Sequence[str], refs: Sequence[str], *, is_once: bool = False
-    ) -> str:
-        """A predicate that asks the function bound to its one `?`, which stands first.
-
-        entity  the row's id
-        cells   columns of the row
-        refs    scalar queries that `collect`
-        is_once the function must not be asked in a read that may begin again
-        It is asked last: only of rows that meet the terms before it in its AND, as long as those
-        are no joins.
-        """
-        ...
-
-    def collect(self, operand: str) -> str:
-        """An aggregate: all cells that are not NULL, as one value that only `judge` reads."""
+    def given(self, operand: str) -> str:
+        """The cell; NULL for an explicit null (`values.NULL`) too."""
         ...
 
     def instant(self, operand: str) -> str:
         """The instant of a stored date in microseconds; NULL for what is none."""
         ...
 
+    def number(self, operand: str) -> str:
+        """The cell if it is a number; NULL for everything else."""
+        ...
+
+    def double(self, operand: str) -> str:
+        """The double next to a number."""
+        ...
+
     def ranked_text(self, operand: str, order: str | None) -> str:
         """A text that orders as `operand` does on clients, ties by code point: the hex digits of
         its order key, `!`, then the text. NULL for what is no text.
 
-        order   the column that holds the order key; None: there is none
+        order   what holds the order key; None: there is none
         """
         ...
 
-    def is_integer(self, operand: str) -> str:
-        """A predicate: the cell is a number kept as an integer."""
+    # Sums.
+
+    def sums(self, operand: str) -> tuple[str, str, str, str]:
+        """Four aggregates that add up the cells which are numbers, without rounding.
+
+        How many there are; the sum of the upper halves of those kept as 64-bit integers (`>> 32`);
+        that of their lower halves (`& 0xffffffff`); the sum of those kept as floats, as
+        `catalog.exact` packs it. The last three are NULL where there are none.
+        """
         ...
 
-    def is_real(self, operand: str) -> str:
-        """A predicate: the cell is a number kept as a float."""
+    def collect(self, operand: str) -> str:
+        """An aggregate: all cells that are not NULL, as one value that only `judge` and `collected`
+        read."""
         ...
 
-    def exact_sum(self, operand: str) -> str:
-        """An aggregate: the sum of floats without rounding, as `catalog.exact` packs it."""
+    def collected(self, value: Cell) -> list[Cell]:
+        """The cells in a value of `collect` that a statement returned."""
+        ...
+
+    # How a statement is read.
+
+    def ordered(self, operand: str, *, is_descending: bool) -> str:
+        """A term of ORDER BY; NULL comes first ascending and last descending."""
+        ...
+
+    def exists(self, select: str, *, is_judging: bool) -> str:
+        """A predicate: the query has a row.
+
+        is_judging   there are judged terms beside or in it: it is asked of no rows but those that
+                     meet the terms before it in its AND
+        """
+        ...
+
+    def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
+        """A predicate: `term.decide` lets the row pass; and what to bind for its first `?`.
+
+        An engine with Python inside asks last: only of rows that meet the terms before it in its
+        AND, as long as those are no joins. An engine without takes `store.judging.apart`.
+        """
+        ...
+
+    def explained(self, sql: str) -> str:
+        """A statement that tells how `sql`, with its bindings, would be read: in the last cell of
+        each of its rows, in words."""
         ...

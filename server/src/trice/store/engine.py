@@ -6,23 +6,20 @@ SQLite keeps it today; the suite in `tests/contract` is written against these na
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.identity import SERVER, TurnKey
-from trice.protocol.ids import EntityId, EventId, TxId
+from trice.protocol.ids import EventId, TxId
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
+from trice.store.judged import Decide, JudgedTerm
 from trice.store.rows import OpenRows, Rows, StoredAttrs
 
 T = TypeVar("T")
-Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
-"""Judges a row in Python by its id, cells of it, and lists of cells found elsewhere; returns
-whether it passes, and the steps that took."""
-
-Binding = Cell | Sequence[bytes] | Decide
+Binding = Cell | Sequence[bytes] | Decide | JudgedTerm
 Row = tuple[Cell, ...]
 
 
@@ -52,11 +49,25 @@ class Statements(Protocol):
     ) -> list[Row]:
         """Run one statement and return all its rows.
 
+        sql       in `dialect`
         bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list),
-                  a function as the judge of rows (Dialect.judge)
+                  and what judges rows as Dialect.judge says
         take      told of the rows as they are read; what it raises ends the statement
         raises    ReadTooLong when the snapshot's step or time budget is used up; whatever a judge
                   of rows raises, unchanged
+        """
+        ...
+
+    def pieces(
+        self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
+    ) -> Iterator[list[Row]]:
+        """Run one statement and return its rows in pieces, for more of them than memory should
+        hold at once. All are of one state, whatever is written meanwhile by others.
+
+        rows_max  how many rows a piece has; the last may have fewer
+        raises    as `rows`, at any piece
+        Whoever stops before the last piece closes the iterator, which frees what it holds. Between
+        pieces other statements may run, but none of the same transaction that writes what is read.
         """
         ...
 
@@ -90,6 +101,10 @@ class Snapshot(Counted, Protocol):
 
     @property
     def stored(self) -> Rows: ...
+
+    def newest_tx(self) -> TxId:
+        """The last transaction that the data contains: `tx`, or one that is not published yet."""
+        ...
 
 
 class WriteTx(Counted, Protocol):

@@ -23,7 +23,7 @@ from trice.catalog.check import check_name
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, find_uuid_bytes, uuid_text
 from trice.protocol.quoting import bare, quote
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 from trice.transact.parse import check_count
 from trice.transact.parse_attr import AttrReader
 from trice.transact.steps import (
@@ -294,8 +294,8 @@ class _Expansion:
         return self._reverse.get((etype, label)) or self._catalog.find_reverse(etype, label)
 
     def _find_by_id(self, attr_id: AttrId) -> Attr | None:
-        added = (attr for attr in self._forward.values() if attr.id == attr_id)
-        return self._catalog.by_id.get(attr_id) or next(added, None)
+        known = self._catalog.by_id.get(attr_id)
+        return known or next((a for a in self._forward.values() if a.id == attr_id), None)
 
     def _id_attr(self, etype: str) -> Attr:
         return self._find(etype, "id") or self._create(etype, "id")
@@ -303,8 +303,8 @@ class _Expansion:
     def _create(self, etype: str, label: str, *, is_lookup: bool = False) -> Attr:
         return self._implied(
             Attr(
-                id=AttrId(new_uuid(self._runtime)),
-                forward=AttrName(new_uuid(self._runtime), etype, label),
+                id=AttrId(new_key(self._runtime)),
+                forward=AttrName(new_key(self._runtime), etype, label),
                 reverse=None,
                 value_type="blob",
                 cardinality="one",
@@ -317,9 +317,9 @@ class _Expansion:
         """A link nobody declared: its target namespace is taken to be called like its label."""
         return self._implied(
             Attr(
-                id=AttrId(new_uuid(self._runtime)),
-                forward=AttrName(new_uuid(self._runtime), etype, label),
-                reverse=AttrName(new_uuid(self._runtime), label, etype),
+                id=AttrId(new_key(self._runtime)),
+                forward=AttrName(new_key(self._runtime), etype, label),
+                reverse=AttrName(new_key(self._runtime), label, etype),
                 value_type="ref",
                 cardinality="one" if is_single else "many",
                 is_unique=is_single,

@@ -33,7 +33,7 @@ from trice.transact.draft import Draft, DraftRow, is_equal_cell, must_be_short
 from trice.transact.merge import deep_merge
 from trice.transact.parse import find_lookup
 from trice.transact.permission import Checks, Proposal
-from trice.transact.resolve import DataStep, Resolved, Write, resolve
+from trice.transact.resolve import DataStep, Resolved, resolve
 from trice.transact.steps import (
     AddTriple,
     AttrStep,
@@ -45,6 +45,7 @@ from trice.transact.steps import (
     Step,
     Subject,
 )
+from trice.transact.writes import Write
 
 # The commonest first: it is found at once, the others after a comparison each.
 _DATA_STEPS: Final = (AddTriple, RetractTriple, DeepMerge, DeleteEntity, RuleParams)

@@ -19,8 +19,9 @@ from trice.protocol.ids import AttrId, EntityId, uuid_text
 from trice.store.engine import WriteTx
 from trice.transact.draft import Draft, DraftRow
 from trice.transact.parse import admin_only
-from trice.transact.resolve import Resolved, Write
+from trice.transact.resolve import Resolved
 from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
+from trice.transact.writes import Write
 
 _SERVER_OWNED = ("$files", "$streams")
 

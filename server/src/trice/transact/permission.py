@@ -19,7 +19,8 @@ from trice.protocol.ids import EntityId
 from trice.store.engine import Statements, WriteTx
 from trice.transact.cascade import EntityKey
 from trice.transact.draft import Draft
-from trice.transact.resolve import Missed, Resolved, Write
+from trice.transact.resolve import Resolved
+from trice.transact.writes import Missed, Write
 
 
 class Proposal:

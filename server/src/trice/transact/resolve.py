@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-
-import msgspec
+from typing import Any, Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
@@ -21,7 +19,7 @@ from trice.catalog.check import check_value
 from trice.catalog.values import Cell, encode_cell
 from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, EntityId, find_uuid_bytes, uuid_text
-from trice.runtime import Runtime, new_uuid_bytes
+from trice.runtime import Runtime, new_key_bytes
 from trice.store.engine import WriteTx
 from trice.transact import stored
 from trice.transact.attrs import unknown_attr
@@ -32,55 +30,18 @@ from trice.transact.steps import (
     DeepMerge,
     DeleteEntity,
     Lookup,
-    Mode,
     RetractTriple,
     RuleParams,
     Subject,
     TripleStep,
 )
+from trice.transact.writes import Key, Missed, Op, Write
 
 DataStep = TripleStep | DeleteEntity | RuleParams
-Op = Literal["add", "merge", "retract", "delete"]
-Key = tuple[Attr, Cell]
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
 """Stands for whom a lookup did not find; told from a given id by being this very object."""
-
-
-class Write(msgspec.Struct, frozen=True):
-    """One triple to add, merge or remove, for an entity whose id is known.
-
-    value    JSON; for a link the target's id; for the id attr not used
-    key      the lookup the entity was named by: written too when the entity is new
-    is_new   the lookup found nothing, so the entity got a fresh id
-    """
-
-    op: Op
-    attr: Attr
-    entity: EntityId
-    value: Any
-    mode: Mode | None = None
-    key: Key | None = None
-    is_new: bool = False
-
-
-class Missed(msgspec.Struct, frozen=True):
-    """What a step was to do to somebody that its lookup did not find.
-
-    etype   the namespace of the one missed
-    at      how many writes of `op` come before it; what is asked is asked in the steps' order
-    link    the write, when the one missed is an end of a link: as its target, its value stands for
-            nobody. None: somebody to remove a value from (retract), to delete, or to change (add,
-            merge) where nobody may be made
-    is_source   the source of `link` is missed, and its target too if its value stands for nobody
-    """
-
-    op: Op
-    etype: str
-    at: int
-    link: Write | None = None
-    is_source: bool = False
 
 
 @dataclass(slots=True)
@@ -243,7 +204,7 @@ class _Lookups:
             key = (attr.id, cell)
             fresh = self._made.get(key) or self._kept.pop(key, None)
             if fresh is None:
-                fresh = EntityId(new_uuid_bytes(self._runtime))
+                fresh = EntityId(new_key_bytes(self._runtime))
             is_made = may_make or key in self._made
             (self._made if is_made else self._kept)[key] = fresh
 

@@ -1,24 +1,29 @@
-"""The log of transactions: what it keeps, and for how long."""
+"""The log of transactions: what it keeps, for how long, and what it recognises."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from support.attrs import committed, entity
+from support.attrs import blob, committed, creating, entity, link
+from support.follower import Follower, encoded_commit
 from support.runtime import FakeRuntime
 from trice import limits
-from trice.protocol.ids import AttrId, EntityId, EventId
+from trice.catalog.catalog import Catalog
+from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit, EntityChange, Image, PairChange
 from trice.store.engine import WriteTx
+from trice.store.log_format import Unreadable, decode_commit, encode_changes
 from trice.store.sqlite.engine import SqliteEngine
 
-A, B, C = (AttrId(name) for name in "abc")
+DAY_MS = 86_400_000
+ATTRS = (blob("t", "id"), blob("t", "a"), blob("t", "b"), blob("t", "c"), link("t", "l", "t", "k"))
+_, A, B, C, L = (attr.id for attr in ATTRS)
 ID = EntityId(entity(1))
 OTHER = EntityId(entity(2))
 
@@ -29,36 +34,105 @@ def changing(
     return lambda tx: committed(tx, entities=entities, pairs=pairs)
 
 
-@pytest.mark.rule("S16")
+def in_order(image: dict[Any, Any]) -> dict[Any, Any]:
+    """Cells as a namespace lists them."""
+    return {key: image[key] for key in sorted(image)}
+
+
+@pytest.mark.rule("S16", "S200", "S204")
 def test_every_change_is_kept(tmp_path: Path) -> None:
-    added = EntityChange("t", ID, None, Image(5, {A: "x", B: b"\x00", C: 1.5}))
-    changed = EntityChange("t", ID, Image(5, {A: "x", B: b"\x00"}), Image(5, {A: "y", B: b"\x00"}))
+    whole = in_order({A: "x", B: b"\x00", C: 1.5})
+    added = EntityChange("t", ID, None, Image(5, whole))
+    changed = EntityChange("t", ID, Image(5, whole), Image(5, in_order({A: "y", C: 1, B: b"\x00"})))
     grown = EntityChange("t", ID, Image(None, {}), Image(5, {A: b"[1]"}))
+    shrunk = EntityChange("t", ID, Image(5, {A: b"[1]"}), Image(None, {}))
     deleted = EntityChange("t", ID, Image(5, {A: -(2**63)}), None)
-    pair = PairChange(A, ID, OTHER, 7, is_added=True)
+    pair = PairChange(L, ID, OTHER, 7, is_added=True)
+    published: list[Commit] = []
 
     async def scenario() -> None:
         engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime(now=42))
+        engine.on_commits(published.extend)
+        await engine.write(creating(*ATTRS))
         await engine.write(changing((added,), (pair,)), event_id=EventId("e"))
-        await engine.write(changing((changed, grown, deleted)))
-        first, second = engine.read_now(lambda snapshot: snapshot.rows("SELECT * FROM _tx"))
+        await engine.write(changing((changed, grown, shrunk, deleted)))
+        rows = engine.read_now(lambda snapshot: snapshot.rows("SELECT * FROM _tx"))
+        assert [row[:4] for row in rows] == [
+            (1, 42, "admin", None),
+            (2, 42, "admin", "e"),
+            (3, 42, "admin", None),
+        ]
+        assert [attr.number for attr in engine.catalog.by_id.values()] == [1, 2, 3, 4, 5]
         await engine.close()
-        assert first[:4] == (1, 42, "admin", "e")
-        assert second[:4] == (2, 42, "admin", None)
-        assert msgspec.msgpack.decode(first[4]) == [  # type: ignore[arg-type]
-            [["t", ID, None, {}, 5, {A: "x", B: b"\x00", C: 1.5}, 0]],
-            [[A, ID, OTHER, 7, True]],
-        ]
-        assert msgspec.msgpack.decode(second[4]) == [  # type: ignore[arg-type]
-            [
-                ["t", ID, 5, {A: "x"}, 5, {A: "y"}, 1],
-                ["t", ID, None, {A: None}, 5, {A: b"[1]"}, 1],
-                ["t", ID, 5, {A: -(2**63)}, None, {}, 2],
-            ],
-            [],
-        ]
 
     asyncio.run(scenario())
+    follower = Follower(tmp_path / "app.db")
+    rebuilt = follower.read()
+    follower.close()
+    told = [msg.event_id for msg in rebuilt]
+    assert told == [None, "e", None]
+    for commit, expected in zip(rebuilt, published, strict=True):
+        assert commit.entities == [*expected.entities]
+        assert commit.pairs == [*expected.pairs]
+        assert commit.catalog.wire_json == expected.catalog.wire_json
+        assert commit.is_catalog_changed == expected.is_catalog_changed
+        assert [attr.number for attr in commit.catalog.by_id.values()] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.rule("S202")
+def test_long_cells_that_stayed_the_same_are_left_out(tmp_path: Path) -> None:
+    long, short = b'"' + b"x" * limits.TX_LOG_SAME_BYTES_MAX + b'"', "y" * 64
+    catalog = numbered()
+    commit = Commit(
+        tx=TxId(3),
+        time_ms=4,
+        identity="guest",
+        event_id=None,
+        entities=[
+            EntityChange(
+                "t",
+                ID,
+                Image(5, in_order({A: 1, B: long, C: short})),
+                Image(5, in_order({A: 2, B: long, C: short})),
+            )
+        ],
+        pairs=[],
+        catalog=catalog,
+        is_catalog_changed=False,
+    )
+    blob = encode_changes(commit, catalog)
+    assert len(blob) < 200
+    asked: list[Any] = []
+
+    def find(*wanted: Any) -> bytes:
+        asked.append(wanted)
+        return long
+
+    assert encoded_commit(decoded(blob, catalog, find)) == encoded_commit(commit)
+    assert asked == [(3, ID, B)]
+
+
+def numbered() -> Catalog:
+    return Catalog(replace(attr, number=at) for at, attr in enumerate(ATTRS, start=1))
+
+
+def decoded(blob: bytes, catalog: Catalog, find: Any = None) -> Commit:
+    return decode_commit(
+        blob,
+        tx=TxId(3),
+        time_ms=4,
+        identity="guest",
+        event_id=None,
+        before=catalog,
+        find_cell=find,
+    )
+
+
+@pytest.mark.rule("S203")
+@pytest.mark.parametrize("blob", [b"", b"\x92\x90\x90", b"\x94\x03\x90\x90\xc0"])
+def test_a_row_of_another_format_is_not_guessed_at(blob: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decoded(blob, numbered())
 
 
 def kept(engine: SqliteEngine) -> list[Any]:
@@ -91,7 +165,71 @@ def test_a_trim_is_bounded(tmp_path: Path, monkeypatch: Any) -> None:
         monkeypatch.setattr(limits, "TX_LOG_ROWS_MAX", 1)
         monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
         await engine.write(changing())
-        assert kept(engine) == [6, 7, 8, 9, 10, 11, 12], "at most two rounds' worth at once"
+        assert kept(engine) == [5, 6, 7, 8, 9, 10, 11, 12], "two rounds' worth at once"
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.rule("S17", "S1")
+def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
+    runtime = FakeRuntime()
+
+    async def scenario() -> None:
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=2)
+        for _ in range(3):
+            await engine.write(changing())
+            runtime.advance(DAY_MS)
+        await engine.write(changing())
+        assert kept(engine) == [2, 3, 4], "what is two days old stays"
+        runtime.advance(9 * DAY_MS)
+        await engine.write(changing())
+        await engine.write(changing())
+        assert kept(engine) == [5, 6]
+        runtime.advance(9 * DAY_MS)
+        for _ in range(2):
+            await engine.write(changing())
+        await engine.close()
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+        assert engine.tx == 8
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.rule("T125")
+def test_the_newest_event_ids_are_recognised(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENT_IDS_KEPT", 3)
+
+    async def scenario() -> None:
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+        for name in "abcd":
+            await engine.write(changing(), event_id=EventId(name))
+        assert await engine.write(changing(), event_id=EventId("b")) == 2
+        assert await engine.write(changing(), event_id=EventId("a")) == 5, "older than is kept"
+        await engine.close()
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+        assert await engine.write(changing(), event_id=EventId("a")) == 5
+        assert await engine.write(changing(), event_id=EventId("c")) == 3
+        assert await engine.write(changing(), event_id=EventId("b")) == 6
+        await engine.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.rule("T125")
+def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
+    runtime = FakeRuntime()
+
+    async def scenario() -> None:
+        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=1)
+        await engine.write(changing(), event_id=EventId("a"))
+        runtime.advance(2 * DAY_MS)
+        await engine.write(changing())
+        assert kept(engine) == [2]
+        assert await engine.write(changing(), event_id=EventId("a")) == 3
         await engine.close()
 
     asyncio.run(scenario())

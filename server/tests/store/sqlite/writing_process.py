@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from support.attrs import blob, committed, creating
-from trice.runtime import SystemRuntime, new_uuid_bytes
+from trice.runtime import SystemRuntime, new_key_bytes
 from trice.store.commit import Commit
 from trice.store.engine import WriteTx
 from trice.store.sqlite.engine import SqliteEngine
@@ -21,7 +21,7 @@ async def main(path: str) -> None:
     await engine.write(creating(blob("t", "id"), blob("t", "n")))
 
     def insert(tx: WriteTx) -> Commit:
-        row = (new_uuid_bytes(runtime), tx.time_ms, tx.tx)
+        row = (new_key_bytes(runtime), tx.time_ms, tx.tx)
         tx.rows("INSERT INTO t (id, _created_ms, n) VALUES (?, ?, ?)", row)
         return committed(tx)
 

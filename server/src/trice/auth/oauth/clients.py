@@ -23,7 +23,7 @@ from trice.database import Change, Look
 from trice.errors import InvalidInput, NotFound, invalid, no_record
 from trice.protocol.ids import find_uuid_bytes
 from trice.rules.values import iso_text
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 from trice.transact.merge import deep_merge
 
 CLIENTS: Final = "$oauthClients"
@@ -186,7 +186,7 @@ def add_provider(change: Change, name: str, *, runtime: Runtime) -> Provider:
     """Make a provider. Raises Conflict from `Database.change` when there is one of this name."""
     if len(all_providers(change)) >= auth_limits.OAUTH_CLIENTS_MAX:
         raise _refuse(name, f"An app has at most {auth_limits.OAUTH_CLIENTS_MAX} providers.")
-    provider = Provider(new_uuid(runtime), name, change.time_ms)
+    provider = Provider(new_key(runtime), name, change.time_ms)
     change.write(["create", PROVIDERS, provider.id, {"name": name}])
     return provider
 
@@ -209,7 +209,7 @@ def add_client(
     if len(all_clients(change)) >= auth_limits.OAUTH_CLIENTS_MAX:
         raise _refuse(name, f"An app has at most {auth_limits.OAUTH_CLIENTS_MAX} OAuth clients.")
     provider = _get_provider(change, provider_id)
-    blank = OAuthClient(new_uuid(runtime), name, provider.id, provider.name, change.time_ms)
+    blank = OAuthClient(new_key(runtime), name, provider.id, provider.name, change.time_ms)
     client = _changed(blank, given, seal)
     change.write(["create", CLIENTS, client.id, {"name": name, "$oauthProvider": provider.id}])
     _write(change, client)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from trice.auth.accounts import SignUpCheck, User, find_user, link_guest, sign_up
 from trice.auth.rows import FoundRow, find_row
 from trice.database import Change
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 LINKS: Final = "$oauthUserLinks"
 
@@ -105,7 +105,7 @@ def _write_link(
     *,
     runtime: Runtime,
 ) -> None:
-    link_id = new_uuid(runtime) if link is None else link.fields["id"]
+    link_id = new_key(runtime) if link is None else link.fields["id"]
     values = {
         "sub": profile.sub,
         "$oauthProvider": provider_id,

@@ -39,7 +39,7 @@ from trice.errors import InvalidInput, NotFound, TriceError, invalid, no_record
 from trice.identity import Identity
 from trice.log import fields
 from trice.protocol.ids import find_uuid_bytes
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key, new_uuid
 
 logger: Final = logging.getLogger("trice.oauth")
 
@@ -150,7 +150,7 @@ class OAuth:
                 "$oauthClient": client.id,
                 **challenge,
             }
-            change.write(["create", REDIRECTS, new_uuid(self._runtime), values])
+            change.write(["create", REDIRECTS, new_key(self._runtime), values])
 
         await app.database.change(begin)
         return url, cookie
@@ -209,7 +209,7 @@ class OAuth:
                     if redirect.fields.get(label) is not None
                 },
             }
-            change.write(["create", CODES, new_uuid(self._runtime), values])
+            change.write(["create", CODES, new_key(self._runtime), values])
 
         await app.database.change(keep)
         return own_code

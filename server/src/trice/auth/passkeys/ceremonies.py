@@ -47,7 +47,7 @@ from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
 from trice.rules.values import iso_text
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 PASSKEYS: Final = "$userPasskeys"
 CHALLENGES: Final = "$passkeyChallenges"
@@ -139,7 +139,7 @@ class Passkeys:
             }
             if name:
                 values["name"] = name
-            passkey_id = new_uuid(self._runtime)
+            passkey_id = new_key(self._runtime)
             change.write(["update", PASSKEYS, passkey_id, values])
             return passkey_object(FoundRow({**values, "id": passkey_id}, change.time_ms))
 
@@ -244,7 +244,7 @@ class Passkeys:
             _sweep(change)
             expires_ms = change.time_ms + auth_limits.PASSKEY_CHALLENGE_MS
             stored = {**values, "expiresAt": expires_ms}
-            change.write(["update", CHALLENGES, new_uuid(self._runtime), stored])
+            change.write(["update", CHALLENGES, new_key(self._runtime), stored])
 
         await app.database.change(work)
         return challenge

@@ -35,7 +35,7 @@ from trice.database import Change, Look
 from trice.errors import Conflict, NotFound, invalid
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
-from trice.runtime import Runtime, new_uuid
+from trice.runtime import Runtime, new_key
 
 PASSWORDS: Final = "$userPasswords"
 
@@ -237,7 +237,7 @@ class Passwords:
             if row is not None:
                 change.write(["delete", PASSWORDS, row.fields["id"]])
             return
-        entity = new_uuid(self._runtime) if row is None else row.fields["id"]
+        entity = new_key(self._runtime) if row is None else row.fields["id"]
         change.write(["update", PASSWORDS, entity, {"hash": hashed, "$user": user.id}])
 
     def _take_try(self, app: App, account: str, *, ip: str) -> None:

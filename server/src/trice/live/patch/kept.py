@@ -37,9 +37,8 @@ from trice.query.encode import (
 )
 from trice.query.plan import CELLS_FROM, FormPlan, Plan
 from trice.query.run import order_of
-from trice.query.sql.fragment import hidden_cell
 from trice.query.tree import Node, Tree
-from trice.query.visibility import Visibility
+from trice.query.visibility import Visibility, hidden_cell
 from trice.store.engine import Row
 
 Mask = tuple[int, Predicate, Cell]

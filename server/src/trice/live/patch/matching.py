@@ -9,25 +9,21 @@ The meaning of each test is that of `query.sql.where`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, assert_never
+from typing import assert_never
 
 from trice.catalog.attr import Attr
-from trice.catalog.values import NULL, Cell, encode_cell, order_cell
+from trice.catalog.like import is_like
+from trice.catalog.values import NULL, Cell, compared_cell, encode_cell, id_span, kind_rank
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import AllOf, AnyOf, IdPrefix, Judged, Never, Op, Scope, Test
-from trice.query.sql.fragment import holds_hidden
-from trice.query.sql.where import is_by_instant
-from trice.query.visibility import EVERYTHING, Visibility
-from trice.store.sqlite.like import is_like
+from trice.query.visibility import EVERYTHING, Visibility, holds_hidden
 
 Cells = Mapping[AttrId, Cell]
 Predicate = Callable[[EntityId, Cells], bool]
 """Whether an existing entity with these cells meets a scope."""
 
 Sort = tuple[int, Cell]
-"""Values of all types in SQLite's order: NULL, numbers, texts, bytes."""
-
-_SORTS: Final = {int: 1, float: 1, str: 2, bytes: 3}
+"""A cell in the order of all cells, whatever their kinds."""
 
 
 class NotOwn(Exception):
@@ -39,8 +35,8 @@ class Undecided(Exception):
 
 
 def sort_of(cell: Cell) -> Sort:
-    """What orders cells of different types; NULL comes first."""
-    return (0, 0) if cell is None else (_SORTS[type(cell)], cell)
+    """What orders cells of different kinds; NULL comes first."""
+    return (0, 0) if cell is None else (kind_rank(cell), cell)
 
 
 def always(_entity: EntityId, _cells: Cells) -> bool:
@@ -87,8 +83,7 @@ def _condition(condition: object, visibility: Visibility) -> Predicate:
         case Test():
             return _test(condition, visibility)
         case IdPrefix(prefix):
-            digits = prefix.replace("-", "")
-            low, high = (bytes.fromhex(digits.ljust(32, fill)) for fill in "0f")
+            low, high = id_span(prefix)
             return lambda entity, _: low <= entity <= high
         case AllOf(scopes):
             every = [scope_predicate(scope, visibility) for scope in scopes]
@@ -136,10 +131,10 @@ def _check(attr: Attr, op: Op, value: object) -> Check:
             return lambda cell: _is_null(attr, cell) == value
         case Op.EQ:
             wanted = _comparable(attr, value)
-            return lambda cell: wanted is not None and _key(attr, cell) == wanted
+            return lambda cell: wanted is not None and compared_cell(attr, cell) == wanted
         case Op.NOT:
             refused = _comparable(attr, value)
-            return lambda cell: _key(attr, cell) != refused
+            return lambda cell: compared_cell(attr, cell) != refused
         case Op.IN:
             return _in(attr, value)
         case Op.GT | Op.GTE | Op.LT | Op.LTE:
@@ -155,7 +150,7 @@ def _in(attr: Attr, values: object) -> Check:
     assert isinstance(values, (list, tuple))
     wanted = frozenset(_comparable(attr, one) for one in values if one is not None) - {None}
     has_null = None in values
-    return lambda cell: _key(attr, cell) in wanted or (has_null and _is_null(attr, cell))
+    return lambda cell: compared_cell(attr, cell) in wanted or (has_null and _is_null(attr, cell))
 
 
 def _comparison(attr: Attr, op: Op, bound: Cell) -> Check:
@@ -165,37 +160,32 @@ def _comparison(attr: Attr, op: Op, bound: Cell) -> Check:
     other = sort_of(bound)
     match op:
         case Op.GT:
-            return lambda cell: sort_of(_key(attr, cell)) > other
+            return lambda cell: sort_of(compared_cell(attr, cell)) > other
         case Op.GTE:
-            return lambda cell: sort_of(_key(attr, cell)) >= other
+            return lambda cell: sort_of(compared_cell(attr, cell)) >= other
         case Op.LT:
-            return lambda cell: (0, 0) < sort_of(_key(attr, cell)) < other
+            return lambda cell: (0, 0) < sort_of(compared_cell(attr, cell)) < other
         case Op.LTE:
-            return lambda cell: (0, 0) < sort_of(_key(attr, cell)) <= other
+            return lambda cell: (0, 0) < sort_of(compared_cell(attr, cell)) <= other
         case _:
             raise AssertionError(f"{op} compares nothing")
 
 
 def _like(pattern: str, *, is_case_sensitive: bool) -> Check:
     if "\x00" in pattern:
-        raise NotOwn  # SQLite ends texts there; stored ones have none (`catalog.check`)
+        raise NotOwn  # it may end texts (`Dialect.like`); stored ones have none (`catalog.check`)
     return lambda cell: (
         isinstance(cell, str) and is_like(pattern, cell, is_case_sensitive=is_case_sensitive)
     )
 
 
 def _is_null(attr: Attr, cell: Cell) -> bool:
-    """Null and never set are one thing in tests; see `sql_fragment.null_test`."""
+    """Null and never set are one thing in tests; see `query.sql.fragment.null_test`."""
     return cell is None or (cell == NULL and not attr.is_indexed and not attr.is_ref)
 
 
 def _comparable(attr: Attr, value: object) -> Cell:
-    """A value of a test as it is compared with `_key` of a cell."""
+    """A value of a test as it is compared with `compared_cell` of a stored one."""
     if isinstance(value, bytes):
         return value  # an id
-    return _key(attr, encode_cell(value, is_indexed=attr.is_indexed))
-
-
-def _key(attr: Attr, cell: Cell) -> Cell:
-    """What a stored cell is compared by: dates that are indexed by their instant."""
-    return order_cell(attr, cell) if is_by_instant(attr) else cell
+    return compared_cell(attr, encode_cell(value, is_indexed=attr.is_indexed))

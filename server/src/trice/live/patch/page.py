@@ -21,8 +21,8 @@ from trice.live.patch.matching import Undecided, sort_of
 from trice.live.patch.rows import Key, Window
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
+from trice.query.cursor import Bound, page_bounds
 from trice.query.run import no_rows, order_of, page_info
-from trice.query.sql.forms import Bound, page_bounds
 from trice.query.tree import PageInfo
 from trice.store.engine import Row
 

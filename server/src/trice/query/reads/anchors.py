@@ -14,10 +14,18 @@ from typing import Final, Literal, assert_never
 
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us
-from trice.catalog.values import Cell, encode_cell, order_cell, order_run, text_order
+from trice.catalog.values import (
+    Cell,
+    compared_cell,
+    encode_cell,
+    id_span,
+    is_by_instant,
+    kind_rank,
+    order_run,
+    text_order,
+)
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import AllOf, AnyOf, IdPrefix, Judged, Never, Op, Order, Scope, Test
-from trice.query.sql.where import is_by_instant
 from trice.query.visibility import EVERYTHING, Visibility
 
 Measure = Literal["cell", "instant", "text", "created", "id"]
@@ -42,15 +50,14 @@ class Lane:
 End = tuple[int, int | float | str | bytes, int]
 """A place in a lane: the kind of value, the value, and -1 or 1 for just before or behind it."""
 
-_KINDS: Final = {int: 1, float: 1, str: 2, bytes: 3}
 BELOW_ALL: Final[End] = (-1, 0, 0)
 ABOVE_ALL: Final[End] = (4, 0, 0)
 _ABOVE_NULL: Final[End] = (0, 0, 1)
 
 
 def end_of(cell: Cell, nudge: int) -> End:
-    """A place at, before or behind a value: NULL, then numbers, texts and bytes, as SQLite does."""
-    return (0, 0, nudge) if cell is None else (_KINDS[type(cell)], cell, nudge)
+    """A place at, before or behind a value."""
+    return (0, 0, nudge) if cell is None else (kind_rank(cell), cell, nudge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,9 @@ def place_in(lane: Lane, entity: EntityId, created_ms: int, cells: Mapping[AttrI
     """Where an entity lies in a lane."""
     match lane.measure:
         case "created":
-            return (1, created_ms, 0)
+            return end_of(created_ms, 0)
         case "id":
-            return (3, entity, 0)
+            return end_of(entity, 0)
         case "cell":
             return end_of(cells.get(lane.attr_id), 0)
         case "instant":
@@ -209,8 +216,7 @@ def page_anchor(lane: Lane, beyond: Cell, *, is_upward: bool) -> Anchor | None:
 
 
 def _of_id_prefix(prefix: str, etype: str) -> Anchor:
-    digits = prefix.replace("-", "")
-    low, high = (bytes.fromhex(digits.ljust(32, fill)) for fill in "0f")
+    low, high = id_span(prefix)
     return _stretch(Lane(etype, AttrId(""), "id"), end_of(low, -1), end_of(high, 1))
 
 
@@ -239,10 +245,8 @@ def _of_test(test: Test, etype: str, visibility: Visibility) -> Anchor | None:
             return _stretch(lane, _ABOVE_NULL, end_of(bound, nudge))
         case Op.LIKE:
             return _of_pattern(test.value, lane)
-        case Op.NOT | Op.ILIKE:
-            return None
         case _:
-            assert_never(test.op)
+            return None
 
 
 def _stretch(lane: Lane, low: End, high: End) -> Anchor:
@@ -285,7 +289,7 @@ def _null(attr: Attr, lane: Lane, visibility: Visibility) -> Anchor | None:
 def _of_pattern(pattern: str, lane: Lane) -> Anchor | None:
     """Texts with the beginning that a pattern of `$like` demands; None if it demands none.
 
-    The store ends texts at NUL, in patterns too.
+    A NUL may end texts, in patterns too (`Dialect.like`).
     """
     prefix = _literal_prefix(pattern)
     stem = prefix.rstrip(_CHAR_MAX)
@@ -319,5 +323,4 @@ def _key(attr: Attr, value: object) -> Cell:
     """A value of a test as it lies in the lane of its attr."""
     if isinstance(value, bytes):
         return value
-    cell = encode_cell(value, is_indexed=attr.is_indexed)
-    return order_cell(attr, cell) if is_by_instant(attr) else cell
+    return compared_cell(attr, encode_cell(value, is_indexed=attr.is_indexed))

@@ -1,6 +1,6 @@
 """Statements of a query: one per form level. No I/O.
 
-Composed here, in `sql_where`, and for aggregates in `sql_aggregate` only.
+Composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
 
 Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
 """
@@ -14,17 +14,16 @@ from typing import Final, Literal, assert_never
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.values import Cell, encode_cell, order_cell, order_run
+from trice.catalog.values import Cell, order_run
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
-from trice.query.ast import Cursor, Hop, Order, Page, Scope, Test
+from trice.query.ast import Hop, Order, Scope, Test
 from trice.query.cost import prepared_steps
+from trice.query.cursor import Bound
 from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
-from trice.query.sql.where import Composer
+from trice.query.sql.where import ROOT, Composer
 from trice.store.engine import Binding
-from trice.store.sqlite.tables import CREATED, ID, link_columns
 
-ROOT: Final = "e"
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
 """Every statement stops here: one more than an answer may have, so that excess shows."""
@@ -51,18 +50,6 @@ class Statement:
         return (*self.bindings[: self.ids_at], ids, *self.bindings[self.ids_at :])
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """An end of a stretch of the order: beside the row with this order cell and id.
-
-    order  the cell of the order column; None for null
-    """
-
-    order: Cell
-    entity: EntityId
-    is_inclusive: bool
-
-
 def held(step: Hop) -> Held:
     """Where the link of `step` is stored."""
     if step.attr.is_pairs:
@@ -82,7 +69,7 @@ def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope
 def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
     """How many entities match: one row of one number."""
     found = composer.matching(where, Place(ROOT, etype))
-    text = f"SELECT count(*) FROM {composer.table(etype)} {ROOT} WHERE {found.text}"
+    text = f"SELECT count(*) FROM {composer.table(Place(ROOT, etype))} WHERE {found.text}"
     return checked(text, found.bindings)
 
 
@@ -102,21 +89,20 @@ def select_linked(
              cell: the parent's own ("parent"), or the row's ("child").
     ids      of the children when the link is held by the parent, else of the parents
     """
-    place = Place(ROOT, step.etype)
-    own_id = composer.column(ROOT, ID)
-    in_list = composer.dialect.in_list()
+    place, dialect = Place(ROOT, step.etype), composer.dialect
+    own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
     more: tuple[str, ...] = ()
     join, shown = "", TRUE
     match held(step):
         case "parent":
             tie = f"{own_id} IN {in_list}"
         case "child":
-            tie = f"{composer.column(ROOT, step.attr.column)} IN {in_list}"
+            tie = f"{dialect.cell(step.attr, ROOT)} IN {in_list}"
             shown = composer.shown(step.attr, place)
         case "pairs":
-            near, far = _pair_ends(composer, step.attr, step.is_forward)
-            more = (near, _pair_time(composer))
-            join = f" JOIN {composer.dialect.name(step.attr.table)} {PAIR} ON {far} = {own_id}"
+            near, far = composer.ends(step.attr, PAIR, is_forward=step.is_forward)
+            more = (near, dialect.linked_ms(step.attr, PAIR))
+            join = f" JOIN {dialect.links(step.attr, PAIR)} ON {far} = {own_id}"
             tie = f"{near} IN {in_list}"
             if step.is_forward:
                 shown = composer.holder(step.attr, PAIR, is_visible=True)
@@ -141,12 +127,12 @@ def select_pairs(
     ids      other ends wanted; empty: all
     returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
     """
-    place, dialect = link_columns(attr), composer.dialect
-    source, target = composer.column(PAIR, place.source), composer.column(PAIR, place.target)
+    dialect = composer.dialect
+    source, target = dialect.source(attr, PAIR), dialect.target(attr, PAIR)
     near, far = (source, target) if is_forward else (target, source)
     text = (
-        f"SELECT {source}, {target}, {_pair_time(composer, attr)} FROM"
-        f" {dialect.name(place.table)} {PAIR} WHERE {near} IN {dialect.in_list()}"
+        f"SELECT {source}, {target}, {dialect.linked_ms(attr, PAIR)} FROM"
+        f" {dialect.links(attr, PAIR)} WHERE {near} IN {dialect.in_list()}"
     )
     bindings: tuple[Binding, ...] = ()
     if ids:
@@ -187,11 +173,12 @@ class PageSelect:
         self._has_nulls = attr is not None
         self.is_by_number = attr is not None and attr.checked_type == "number"
         self._order = (
-            Fragment(composer.column(ROOT, CREATED))
+            Fragment(composer.dialect.created_ms(ROOT))
             if attr is None
             else composer.order_cell(attr, place)
         )
-        self._id = composer.column(ROOT, ID)
+        self._id = composer.dialect.entity_id(ROOT)
+        self._dialect = composer.dialect
 
     def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
         """The same statements, with other values bound in the conditions."""
@@ -225,16 +212,16 @@ class PageSelect:
             bounds = (*order.bindings, *order_run(run))
             ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
         elif nulls is not None and start is None and end is None:
-            ranges = [Fragment("1")]
+            ranges = [TRUE]
         else:
             nulls_part = [] if nulls is None else [nulls]
             values_part = [] if values is None else [values]
             ranges = values_part + nulls_part if is_descending else nulls_part + values_part
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
-        way = "DESC" if is_descending else "ASC"
-        key = f"CAST({order.text} AS REAL)" if is_sorting else order.text
-        tail = f"ORDER BY {key} {way}, {self._id} {way} LIMIT ? OFFSET ?"
+        key = self._dialect.double(order.text) if is_sorting else order.text
+        ways = [self._dialect.ordered(one, is_descending=is_descending) for one in (key, self._id)]
+        tail = f"ORDER BY {', '.join(ways)} LIMIT ? OFFSET ?"
         return [
             checked(
                 f"{self._head} AND {part.text} {tail}",
@@ -292,25 +279,6 @@ class PageSelect:
         )
 
 
-def cursor_bound(cursor: Cursor, order: Order | None, *, is_inclusive: bool) -> Bound:
-    """The end of a stretch that a client's cursor stands for."""
-    attr = order.attr if order is not None else None
-    if attr is None:
-        return Bound(cursor.created_ms, cursor.entity, is_inclusive)
-    cell = encode_cell(cursor.value, is_indexed=True)
-    return Bound(order_cell(attr, cell), cursor.entity, is_inclusive)
-
-
-def page_bounds(page: Page, order: Order | None) -> tuple[Bound | None, Bound | None]:
-    """The bounds that `after` and `before` set."""
-    after = before = None
-    if page.after is not None:
-        after = cursor_bound(page.after, order, is_inclusive=page.is_after_inclusive)
-    if page.before is not None:
-        before = cursor_bound(page.before, order, is_inclusive=page.is_before_inclusive)
-    return after, before
-
-
 def _sign(*, is_above: bool, is_inclusive: bool) -> str:
     return (">" if is_above else "<") + ("=" if is_inclusive else "")
 
@@ -320,30 +288,18 @@ def _select_row(
 ) -> Fragment:
     bindings: tuple[Binding, ...] = ()
     if not composer.masks(etype):
-        texts = [composer.column(ROOT, attr.column) for attr in columns]
+        texts = [composer.dialect.cell(attr, ROOT) for attr in columns]
     else:
         cells = [composer.cell(attr, Place(ROOT, etype)) for attr in columns]
         texts = [cell.text for cell in cells]
         bindings = tuple(binding for cell in cells for binding in cell.bindings)
-    wanted = (composer.column(ROOT, ID), composer.column(ROOT, CREATED))
+    wanted = (composer.dialect.entity_id(ROOT), composer.dialect.created_ms(ROOT))
     text = ", ".join([*wanted, *texts, *more])
-    return Fragment(f"SELECT {text} FROM {composer.table(etype)} {ROOT}", bindings)
-
-
-def _pair_ends(composer: Composer, attr: Attr, is_forward: bool) -> tuple[str, str]:
-    place = link_columns(attr)
-    source, target = composer.column(PAIR, place.source), composer.column(PAIR, place.target)
-    return (source, target) if is_forward else (target, source)
-
-
-def _pair_time(composer: Composer, attr: Attr | None = None) -> str:
-    """When a pair was linked: its own time, or that of the row that holds the link."""
-    has_own = attr is None or attr.is_pairs
-    return composer.column(PAIR, "created_ms" if has_own else CREATED)
+    return Fragment(f"SELECT {text} FROM {composer.table(Place(ROOT, etype))}", bindings)
 
 
 def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:
-    """The statement, unless it is too large for SQLite."""
+    """The statement, unless it is too large."""
     if len(bindings) > limits.QUERY_BINDINGS_MAX or len(text) > limits.QUERY_SQL_CHARS_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",

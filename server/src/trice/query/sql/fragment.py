@@ -7,24 +7,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from trice.catalog.attr import Attr
-from trice.catalog.values import NULL, Cell
-from trice.query.ast import Op, Test
+from trice.catalog.values import NULL
+from trice.query.ast import Op
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
 
-HIDDEN: Final = b"\x03"
-"""The cell that is returned for a hidden field whose NULL would show as null: it shows as missing.
-No stored cell is this one (`catalog.values`)."""
-
-HIDDEN_SQL: Final = "x'03'"
-
 _CHAIN_MAX: Final = 50
 """Terms in a row; more are joined as a tree."""
-
-
-def hidden_cell(attr: Attr) -> Cell:
-    """What is returned for a field, or a link held, where it is hidden."""
-    return HIDDEN if attr.is_indexed and not attr.is_ref else None
 
 
 class Fragment(NamedTuple):
@@ -34,8 +23,9 @@ class Fragment(NamedTuple):
     bindings: tuple[Binding, ...] = ()
 
 
-TRUE: Final = Fragment("1")
-FALSE: Final = Fragment("0")
+TRUE: Final = Fragment("1 = 1")
+FALSE: Final = Fragment("1 = 0")
+"""Not the words: where a column is called `true`, SQL may take them for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +120,3 @@ def in_ids(dialect: Dialect, operand: str, ids: Binding) -> Fragment:
     if not ids:
         return FALSE
     return Fragment(f"{operand} IN {dialect.in_list()}", (ids,))
-
-
-def holds_hidden(test: Test) -> bool:
-    """Whether a test of a field, or of a link held, holds where it is hidden.
-
-    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
-    clients do.
-    """
-    match test.op:
-        case Op.NOT:
-            return test.attr.is_ref or test.value is not None or not test.attr.is_indexed
-        case Op.IS_NULL:
-            return bool(test.value)
-        case _:
-            return False

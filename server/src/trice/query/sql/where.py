@@ -1,7 +1,7 @@
 """Conditions to SQL predicates: the part of composing SQL that `where` needs. No I/O.
 
-Every value is bound, every name quoted by the dialect. A predicate that is NULL counts as false:
-nothing here is negated from outside but by `IS NOT TRUE`.
+Every value is bound; where data is, and what engines differ in, the dialect says. A predicate that
+is NULL counts as false: nothing here is negated from outside but by `IS NOT TRUE`.
 
 Visibility is composed in wherever data is looked at (`query.visibility`):
     a row that must exist          `visible` at its alias
@@ -18,7 +18,7 @@ from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.values import Cell, encode_cell, has_order_column, order_cell
+from trice.catalog.values import Cell, compared_cell, encode_cell, is_by_instant
 from trice.query.ast import (
     AllOf,
     AnyOf,
@@ -45,24 +45,24 @@ from trice.query.sql.branches import (
 )
 from trice.query.sql.fragment import (
     FALSE,
-    HIDDEN_SQL,
     TRUE,
     Fragment,
     Place,
     all_of,
     any_of,
-    hidden_cell,
-    holds_hidden,
     id_test,
     if_shown,
     in_ids,
     link_test,
     null_test,
 )
-from trice.query.visibility import EVERYTHING, Visibility
+from trice.query.visibility import EVERYTHING, Visibility, hidden_cell, holds_hidden
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
-from trice.store.sqlite.tables import CREATED, ID, link_columns, order_column
+from trice.store.judged import JudgedTerm
+
+ROOT: Final = "e"
+"""The alias of the rows that a statement is about."""
 
 _COMPARISONS: Final = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 
@@ -90,14 +90,11 @@ class Composer:
         """Whether everything is visible."""
         self._aliases = 0
         self._is_judging = False
+        self._asked: Sequence[Fragment] = ()
 
-    def column(self, alias: str, column: str) -> str:
-        """A column of the table with this alias."""
-        return f"{alias}.{self.dialect.name(column)}"
-
-    def table(self, etype: str) -> str:
-        """The table of a namespace, quoted."""
-        return self.dialect.name(self.catalog.namespaces[etype].table)
+    def table(self, place: Place) -> str:
+        """The rows of a namespace, as a FROM names them."""
+        return self.dialect.entities(self.catalog.namespaces[place.etype], place.alias)
 
     def new_alias(self) -> str:
         self._aliases += 1
@@ -105,7 +102,7 @@ class Composer:
 
     def exists(self, alias: str) -> Fragment:
         """The row is an entity, not a stub."""
-        return Fragment(f"{self.column(alias, CREATED)} IS NOT NULL")
+        return Fragment(f"{self.dialect.created_ms(alias)} IS NOT NULL")
 
     def matching(
         self,
@@ -118,7 +115,7 @@ class Composer:
         """The row at `place` is a visible entity for which all conditions hold.
 
         needed  of these tests at least one holds; none given, no such condition
-        also    asked last but for whether the entity is visible
+        also    asked last but for whether the entity is visible; may speak of other tables
         """
         # Rules are asked last: one that fails on a row which the query does not speak of must not
         # end the query.
@@ -126,7 +123,10 @@ class Composer:
         parts = [self.exists(place.alias), self.scope(scope, place)]
         if needed:
             parts.append(any_of([self.scope((test,), place) for test in needed]))
-        return all_of([*parts, also, self.visible(place)])
+        self._asked = parts
+        visible = self.visible(place)
+        self._asked = [*parts, visible]
+        return all_of([*parts, also, visible])
 
     def masks(self, etype: str) -> bool:
         """Whether some values of the entities of a namespace may be hidden."""
@@ -144,18 +144,16 @@ class Composer:
 
     def order_cell(self, attr: Attr, place: Place) -> Fragment:
         """What orders `attr`, NULL where it is hidden."""
-        return self._cell(attr, place, order_column(attr), hidden="NULL")
+        return self.if_shown(attr, place, self.dialect.order_cell(attr, place.alias))
 
     def cell(self, attr: Attr, place: Place) -> Fragment:
-        """The column of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
-        hidden = "NULL" if hidden_cell(attr) is None else HIDDEN_SQL
-        return self._cell(attr, place, attr.column, hidden=hidden)
-
-    def _cell(self, attr: Attr, place: Place, column: str, *, hidden: str) -> Fragment:
-        return self.if_shown(attr, place, self.column(place.alias, column), hidden=hidden)
+        """The cell of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
+        cell = hidden_cell(attr)
+        hidden = "NULL" if cell is None else self.dialect.constant(cell)
+        return self.if_shown(attr, place, self.dialect.cell(attr, place.alias), hidden=hidden)
 
     def if_shown(self, attr: Attr, place: Place, operand: str, *, hidden: str = "NULL") -> Fragment:
-        """`operand`, made of the column of `attr`; `hidden` where that is hidden."""
+        """`operand`, made of the cell of `attr`; `hidden` where that is hidden."""
         shown = self.shown(attr, place)
         if shown is TRUE:
             return Fragment(operand)
@@ -173,7 +171,7 @@ class Composer:
         if not entities and not fields:
             return TRUE
         namespace = self.catalog.namespaces.get(attr.etype)
-        if namespace is None or not namespace.table:
+        if namespace is None or not namespace.has_rows:
             return FALSE
         source = Place(self.new_alias() if attr.is_pairs else alias, attr.etype)
         found = all_of(
@@ -181,10 +179,10 @@ class Composer:
         )
         if found is FALSE or not attr.is_pairs:
             return found
-        own_id = self.column(source.alias, ID)
-        pair_source = self.column(alias, link_columns(attr).source)
+        own_id = self.dialect.entity_id(source.alias)
+        pair_source = self.dialect.source(attr, alias)
         return Fragment(
-            f"EXISTS (SELECT 1 FROM {self.table(attr.etype)} {source.alias}"
+            f"EXISTS (SELECT 1 FROM {self.table(source)}"
             f" WHERE {own_id} = {pair_source} AND {found.text})",
             found.bindings,
         )
@@ -214,8 +212,8 @@ class Composer:
                     else:
                         parts.append(self.test(condition, place))
                 case IdPrefix(prefix):
-                    text, bindings = self.dialect.id_prefix(self.column(place.alias, ID), prefix)
-                    parts.append(Fragment(text, tuple(bindings)))
+                    own_id = self.dialect.entity_id(place.alias)
+                    parts.append(Fragment(*self.dialect.id_prefix(own_id, prefix)))
                 case AllOf(scopes):
                     parts += [self.scope(item, place) for item in scopes]
                 case AnyOf(scopes):
@@ -239,14 +237,21 @@ class Composer:
         return all_of([*parts, *judged])
 
     def _judged(self, condition: Judged, place: Place) -> Fragment:
-        refs = [self._ref(ref, place) for ref in condition.refs]
-        text = self.dialect.judge(
-            self.column(place.alias, ID),
-            [self.column(place.alias, attr.column) for attr in condition.attrs],
-            refs,
-            is_once=condition.is_once,
+        dialect, alias = self.dialect, place.alias
+        text, binding = dialect.judge(
+            JudgedTerm(
+                entity=dialect.entity_id(alias),
+                cells=[dialect.cell(attr, alias) for attr in condition.attrs],
+                refs=[self._ref(ref, place) for ref in condition.refs],
+                decide=condition.decide,
+                is_once=condition.is_once,
+                namespace=self.catalog.namespaces[place.etype],
+                alias=alias,
+                # Of the rows that the statement is about, those that the rest of it leaves.
+                asked=self._asked if alias == ROOT else (),
+            )
         )
-        return Fragment(text, (condition.decide,))
+        return Fragment(text, (binding,))
 
     def _ref(self, ref: Ref, place: Place) -> str:
         """One value: all cells at the end of the path, starting from a row of its own.
@@ -255,25 +260,26 @@ class Composer:
         query's.
         """
         self._composed.add(len(ref.path) + 1)
+        dialect = self.dialect
         here = Place(self.new_alias(), place.etype)
-        tables = [f"{self.table(here.etype)} {here.alias}"]
-        parts = [Fragment(f"{self.column(here.alias, ID)} = {self.column(place.alias, ID)}")]
+        tables = [self.table(here)]
+        own_id = dialect.entity_id(place.alias)
+        parts = [Fragment(f"{dialect.entity_id(here.alias)} = {own_id}")]
         for depth, step in enumerate(ref.path, start=1):
             far = Place(self.new_alias(), step.etype)
-            tables.append(f"{self.table(far.etype)} {far.alias}")
+            tables.append(self.table(far))
             edge = Edge((here.etype, depth - 1), step, (far.etype, depth))
             parts += [self._join(edge, here, far, tables), self.exists(far.alias)]
             here = far
         if ref.attr.is_ref and (ref.attr.is_pairs or not ref.is_forward):
             alias = self.new_alias()
-            near, far_column = self._pair_columns(ref.attr, ref.is_forward, alias)
-            tables.append(f"{self.dialect.name(link_columns(ref.attr).table)} {alias}")
-            parts.append(Fragment(f"{near} = {self.column(here.alias, ID)}"))
+            near, value = self.ends(ref.attr, alias, is_forward=ref.is_forward)
+            tables.append(dialect.links(ref.attr, alias))
+            parts.append(Fragment(f"{near} = {dialect.entity_id(here.alias)}"))
         else:
-            far_column = self.column(here.alias, ref.attr.column)
+            value = dialect.cell(ref.attr, here.alias)
         return (
-            f"(SELECT {self.dialect.collect(far_column)} FROM {', '.join(tables)}"
-            f" WHERE {all_of(parts).text})"
+            f"(SELECT {dialect.collect(value)} FROM {', '.join(tables)} WHERE {all_of(parts).text})"
         )
 
     def _alternative(self, alternative: Alternative, place: Place) -> Fragment:
@@ -306,7 +312,7 @@ class Composer:
         places = {edge.far: Place(self.new_alias(), edge.far[0]) for edge in edges.values()}
         is_judging = self._is_judged(ways, places.values())
         self._is_judging |= is_judging
-        tables = [f"{self.table(far.etype)} {far.alias}" for far in places.values()]
+        tables = list(map(self.table, places.values()))
         from_root = [edge for edge in edges.values() if edge.near == root]
         others = [edge for edge in edges.values() if edge.near != root]
         parts = [self.exists(far.alias) for far in places.values()]
@@ -333,10 +339,8 @@ class Composer:
         else:
             joins = [self._join(edge, place, places[edge.far], tables) for edge in from_root]
             inside = all_of([*joins, *parts])
-            found = Fragment(
-                self._exists(f"SELECT 1 FROM {', '.join(tables)} WHERE {inside.text}"),
-                inside.bindings,
-            )
+            select = f"SELECT 1 FROM {', '.join(tables)} WHERE {inside.text}"
+            found = Fragment(self._exists(select), inside.bindings)
             if is_narrowed:
                 narrow = Composer(self.catalog, self.dialect, composed=self._composed)
                 narrow._aliases = self._aliases
@@ -354,45 +358,42 @@ class Composer:
         return any(map(is_judged, scopes))
 
     def _exists(self, select: str) -> str:
-        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
-        return f"(EXISTS ({select})) IS TRUE" if self._is_judging else f"EXISTS ({select})"
+        return self.dialect.exists(select, is_judging=self._is_judging)
 
     def _join(self, edge: Edge, near: Place, far: Place, tables: list[str]) -> Fragment:
         """Tie two rows by a link, adding its table of pairs to `tables` if it has one."""
-        attr, near_id, far_id = edge.step.attr, ID, ID
+        attr, is_forward, dialect = edge.step.attr, edge.step.is_forward, self.dialect
+        near_id, far_id = dialect.entity_id(near.alias), dialect.entity_id(far.alias)
         if attr.is_pairs:
             alias = self.new_alias()
-            tables.append(f"{self.dialect.name(attr.table)} {alias}")
-            near_column, far_column = self._pair_columns(attr, edge.step.is_forward, alias)
-            return Fragment(
-                f"{near_column} = {self.column(near.alias, ID)}"
-                f" AND {far_column} = {self.column(far.alias, ID)}"
-            )
-        if edge.step.is_forward:
-            near_id = attr.column
+            tables.append(dialect.links(attr, alias))
+            near_end, far_end = self.ends(attr, alias, is_forward=is_forward)
+            return Fragment(f"{near_end} = {near_id} AND {far_end} = {far_id}")
+        if is_forward:
+            near_id = dialect.cell(attr, near.alias)
         else:
-            far_id = attr.column
-        return Fragment(f"{self.column(far.alias, far_id)} = {self.column(near.alias, near_id)}")
+            far_id = dialect.cell(attr, far.alias)
+        return Fragment(f"{far_id} = {near_id}")
 
     def _membership(
         self, step: Hop, near: Place, far: Place, tables: list[str], parts: list[Fragment]
     ) -> tuple[str, str]:
         """The two sides of `near IN (SELECT far …)` for the first link of a path."""
-        attr = step.attr
+        attr, dialect = step.attr, self.dialect
+        near_id, far_id = dialect.entity_id(near.alias), dialect.entity_id(far.alias)
         if attr.is_pairs:
             alias = self.new_alias()
-            tables.append(f"{self.dialect.name(attr.table)} {alias}")
-            near_column, far_column = self._pair_columns(attr, step.is_forward, alias)
-            parts.append(Fragment(f"{far_column} = {self.column(far.alias, ID)}"))
-            return self.column(near.alias, ID), near_column
+            tables.append(dialect.links(attr, alias))
+            near_end, far_end = self.ends(attr, alias, is_forward=step.is_forward)
+            parts.append(Fragment(f"{far_end} = {far_id}"))
+            return near_id, near_end
         if step.is_forward:
-            return self.column(near.alias, attr.column), self.column(far.alias, ID)
-        return self.column(near.alias, ID), self.column(far.alias, attr.column)
+            return dialect.cell(attr, near.alias), far_id
+        return near_id, dialect.cell(attr, far.alias)
 
-    def _pair_columns(self, attr: Attr, is_forward: bool, alias: str) -> tuple[str, str]:
-        """The columns of the near and of the far end, wherever the link is stored."""
-        place = link_columns(attr)
-        source, target = self.column(alias, place.source), self.column(alias, place.target)
+    def ends(self, attr: Attr, alias: str, *, is_forward: bool) -> tuple[str, str]:
+        """The near and the far end in a row of the pairs of a link, as it is walked."""
+        source, target = self.dialect.source(attr, alias), self.dialect.target(attr, alias)
         return (source, target) if is_forward else (target, source)
 
     def test(self, test: Test, place: Place) -> Fragment:
@@ -400,7 +401,8 @@ class Composer:
         if test.attr.is_ref:
             return self._link_test(test.attr, test.is_forward, test.op, test.value, place)
         if test.attr.is_id:
-            return id_test(self.dialect, test.op, test.value, self.column(place.alias, ID))
+            own_id = self.dialect.entity_id(place.alias)
+            return id_test(self.dialect, test.op, test.value, own_id)
         found = self._value_test(test, place)
         return if_shown(found, self.shown(test.attr, place), is_hidden_enough=holds_hidden(test))
 
@@ -413,7 +415,7 @@ class Composer:
         found = (
             self._pairs_test(attr, is_forward, op, value, place)
             if attr.is_pairs
-            else link_test(self.dialect, op, value, self.column(place.alias, attr.column))
+            else link_test(self.dialect, op, value, self.dialect.cell(attr, place.alias))
         )
         is_hidden_enough = op is Op.NOT or (op is Op.IS_NULL and bool(value))
         return if_shown(found, self.shown(attr, place), is_hidden_enough=is_hidden_enough)
@@ -423,9 +425,9 @@ class Composer:
     ) -> Fragment:
         """A test of a link that is no column of the entity at `place`."""
         alias = self.new_alias()
-        near, far = self._pair_columns(attr, is_forward, alias)
-        table = f"{self.dialect.name(attr.table)} {alias}"
-        own_id = self.column(place.alias, ID)
+        near, far = self.ends(attr, alias, is_forward=is_forward)
+        table = self.dialect.links(attr, alias)
+        own_id = self.dialect.entity_id(place.alias)
         held = TRUE if is_forward else self.holder(attr, alias)
         rest = "" if held is TRUE else f" AND {held.text}"
         linked = f"SELECT 1 FROM {table} WHERE {near} = {own_id}"
@@ -454,7 +456,7 @@ class Composer:
 
     def _value_test(self, test: Test, place: Place) -> Fragment:
         attr, op = test.attr, test.op
-        operand = self.column(place.alias, attr.column)
+        operand = self.dialect.cell(attr, place.alias)
         match op:
             case Op.IS_NULL:
                 return null_test(attr, operand, is_null=test.value)
@@ -479,7 +481,7 @@ class Composer:
 
     def _value_in(self, attr: Attr, values: Sequence[object], place: Place) -> Fragment:
         self._composed.add(0, values=len(values))
-        operand = self.column(place.alias, attr.column)
+        operand = self.dialect.cell(attr, place.alias)
         found = [self._comparable(attr, value, place) for value in values if value is not None]
         cells = tuple(dict.fromkeys(cell for _, cell in found))
         parts: list[Fragment] = []
@@ -493,16 +495,11 @@ class Composer:
         return any_of(parts)
 
     def _comparable(self, attr: Attr, value: object, place: Place) -> tuple[str, Cell]:
-        """The column to compare `value` with, and the value as it stands there.
+        """The operand to compare `value` with, and the value as it stands there.
 
         Dates that are indexed compare as instants; everything else as it is stored.
         """
         cell = encode_cell(value, is_indexed=attr.is_indexed)
         if is_by_instant(attr):
-            return self.column(place.alias, order_column(attr)), order_cell(attr, cell)
-        return self.column(place.alias, attr.column), cell
-
-
-def is_by_instant(attr: Attr) -> bool:
-    """Whether equality on `attr` compares instants, not the stored text or number."""
-    return attr.checked_type == "date" and has_order_column(attr)
+            return self.dialect.order_cell(attr, place.alias), compared_cell(attr, cell)
+        return self.dialect.cell(attr, place.alias), cell

@@ -21,7 +21,8 @@ from trice.cel.parse import Expression
 from trice.cel.text import text_of
 from trice.cel.times import write_duration, write_timestamp
 from trice.cel.trace import Seen, Trace
-from trice.cel.values import Duration, Map, Timestamp, Type, Uint
+from trice.cel.uint import Uint
+from trice.cel.values import Duration, Map, Timestamp, Type
 from trice.rules.document import Rules
 from trice.rules.values import ADDED_TO_AUTH
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
 from typing import Final
-
-import msgspec
-import orjson
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.store.engine import Row, Statements
+from trice.store.log_format import dump_attr, load_attr
 
 CREATE: Final = """
 CREATE TABLE _attrs (
@@ -22,10 +18,6 @@ CREATE TABLE _attrs (
   attr   TEXT NOT NULL   -- the whole attr as JSON; the other columns repeat parts of it
 ) WITHOUT ROWID
 """
-
-_DECODER: Final = msgspec.json.Decoder(Attr)
-_STORED: Final = tuple(field.name for field in fields(Attr) if field.init)
-"""What an attr is made of; the rest follows from it."""
 
 
 def insert_attr(statements: Statements, attr: Attr) -> None:
@@ -50,15 +42,9 @@ def find_table(statements: Statements, etype: str) -> str | None:
 
 def load_catalog(statements: Statements) -> Catalog:
     """Read every attr, soft-deleted ones included."""
-    return Catalog(_decoded(statements.rows("SELECT attr FROM _attrs ORDER BY id")))
+    found = statements.rows("SELECT attr FROM _attrs ORDER BY id")
+    return Catalog(load_attr(text) for (text,) in found)  # type: ignore[arg-type]
 
 
 def _row(attr: Attr) -> Row:
-    stored = {name: getattr(attr, name) for name in _STORED}
-    return (attr.id, attr.name, attr.table, attr.column, orjson.dumps(stored).decode())
-
-
-def _decoded(rows: Iterable[Row]) -> Iterable[Attr]:
-    for (text,) in rows:
-        assert isinstance(text, str)
-        yield _DECODER.decode(text)
+    return (attr.id, attr.name, attr.table, attr.column, dump_attr(attr))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import islice
@@ -21,9 +21,6 @@ from trice.store.sqlite import functions
 from trice.store.sqlite.dialect import SQLITE
 
 logger: Final = logging.getLogger("trice.store")
-
-FORMAT: Final = 1
-"""`user_version` of the files this server writes and reads."""
 
 _UNIQUE: Final = re.compile(r"UNIQUE constraint failed: (.*)", re.DOTALL)
 _PAIR: Final = re.compile(r"(.*)\.source, \1\.target", re.DOTALL)
@@ -60,11 +57,14 @@ class Connection:
 
     __slots__ = ("_cursors", "_is_damage_told", "_is_temporary_in_memory", "_judging", "_raw")
 
-    def __init__(self, path: str, role: Role, *, can_create: bool = True) -> None:
+    def __init__(
+        self, path: str, role: Role, *, can_create: bool = True, format_max: int | None = None
+    ) -> None:
         """Open the file.
 
         can_create  a writer makes the file if there is none
-        raises      Unavailable("data-unusable") when it is damaged or of another format;
+        format_max  a writer refuses the file if its `user_version` is beyond; None: it does not ask
+        raises      Unavailable("data-unusable") when it is damaged or of a newer format;
                     ("overloaded") when it cannot be opened now
         """
         flags = apsw.SQLITE_OPEN_READONLY
@@ -79,7 +79,7 @@ class Connection:
         self._is_temporary_in_memory = False
         self._is_damage_told = False
         try:
-            _configure(raw, role)
+            _configure(raw, role, format_max)
             self._judging = functions.register(raw)
         except apsw.Error as error:
             raw.close()
@@ -101,6 +101,20 @@ class Connection:
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
         return self._fetch(sql, bound) if take is None else self._fetch_some(sql, bound, take)
+
+    def pieces(
+        self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
+    ) -> Iterator[list[Row]]:
+        """Run one statement and return its rows in pieces (see `engine.Statements`)."""
+        cursor = self._raw.cursor()
+        try:
+            reading = cursor.execute(sql, list(map(_bound, bindings)))
+            while piece := list(islice(reading, rows_max)):
+                yield piece
+        except apsw.Error as error:
+            raise self._failure(error, sql) from error
+        finally:
+            cursor.close(True)
 
     def run(self, sql: str) -> None:
         """Run one statement that returns nothing and takes nothing."""
@@ -158,6 +172,29 @@ class Connection:
         self.run("BEGIN")
         self.rows("SELECT 1 FROM _tx LIMIT 1")  # BEGIN alone takes the snapshot at the first read
 
+    @property
+    def format(self) -> int:
+        """`user_version` of the file; 0 for one that is new."""
+        found = _pragma(self._raw, "user_version")
+        assert isinstance(found, int)
+        return found
+
+    def copy_to(self, path: str) -> None:
+        """Write all that is committed to a new file, and wait for the disk.
+
+        raises  Unavailable("overloaded") when the disk takes no more: then the file is useless
+        cost    of reading and writing every page
+        """
+        try:
+            target = apsw.Connection(path)
+            try:
+                with target.backup("main", self._raw, "main") as copying:
+                    copying.step(-1)
+            finally:
+                target.close()
+        except apsw.Error as error:
+            raise translated(error, "copying") from error
+
     def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
         """Ask every `steps` SQLite instructions whether to stop; `rows` raises ReadTooLong then.
 
@@ -200,7 +237,7 @@ _READ_BYTES_AT_ONCE: Final = 1024 * 1024
 _PLAIN: Final = frozenset((bytes, str, int, float, type(None)))
 
 
-def _configure(raw: apsw.Connection, role: Role) -> None:
+def _configure(raw: apsw.Connection, role: Role, format_max: int | None) -> None:
     raw.set_busy_timeout(limits.STORE_BUSY_MS)
     # A misspelt column must fail, not become a string.
     raw.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
@@ -210,11 +247,12 @@ def _configure(raw: apsw.Connection, role: Role) -> None:
             problem = "The server has no right to write the data file of this app."
             raise Unavailable("data-unusable", problem)
         found = _pragma(raw, "user_version")
-        if found not in (0, FORMAT):
+        assert isinstance(found, int)
+        if format_max is not None and not 0 <= found <= format_max:
             raise Unavailable(
                 "data-unusable",
                 f"The database file is of format {found}, but this server writes format"
-                f" {FORMAT}. Start the version of trice that wrote it, or a newer one.",
+                f" {format_max}. Start the version of trice that wrote it, or a newer one.",
             )
         _set(raw, "journal_mode", "wal")
         _set(raw, "synchronous", 2)

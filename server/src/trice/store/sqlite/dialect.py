@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Namespace
+from trice.catalog.values import NULL, Cell, id_span
 from trice.store.dialect import Dialect
+from trice.store.judged import Decide, JudgedTerm
+from trice.store.sqlite.functions import cells_of
+from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
 
 _ARGUMENTS_MAX: Final = 90
 """Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""
 
+_ID: Final = quoted(ID)
+_CREATED: Final = quoted(CREATED)
+
 
 class SqliteDialect:
-    """See `store.dialect.Dialect`."""
+    """See `store.dialect.Dialect`; where things are, `store.sqlite.tables`."""
 
-    def name(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
+    def entities(self, namespace: Namespace, alias: str) -> str:
+        return f"{quoted(namespace.table)} {alias}"
+
+    def entity_id(self, alias: str) -> str:
+        return f"{alias}.{_ID}"
+
+    def created_ms(self, alias: str) -> str:
+        return f"{alias}.{_CREATED}"
+
+    def cell(self, attr: Attr, alias: str) -> str:
+        return f"{alias}.{quoted(attr.column)}"
+
+    def order_cell(self, attr: Attr, alias: str) -> str:
+        return f"{alias}.{quoted(order_column(attr))}"
+
+    def links(self, attr: Attr, alias: str) -> str:
+        return f"{quoted(attr.table)} {alias}"
+
+    def source(self, attr: Attr, alias: str) -> str:
+        return f'{alias}."source"' if attr.is_pairs else f"{alias}.{_ID}"
+
+    def target(self, attr: Attr, alias: str) -> str:
+        return f'{alias}."target"' if attr.is_pairs else f"{alias}.{quoted(attr.column)}"
+
+    def linked_ms(self, attr: Attr, alias: str) -> str:
+        return f'{alias}."created_ms"' if attr.is_pairs else f"{alias}.{_CREATED}"
+
+    def constant(self, cell: bytes) -> str:
+        return f"x'{cell.hex()}'"
 
     def in_list(self) -> str:
         return "carray(?)"
+
+    def id_prefix(self, operand: str, prefix: str) -> tuple[str, tuple[Cell, ...]]:
+        return f"{operand} BETWEEN ? AND ?", id_span(prefix)
 
     def like(self, operand: str, *, pattern: str, is_case_sensitive: bool) -> tuple[str, str]:
         if is_case_sensitive:
@@ -30,42 +68,57 @@ class SqliteDialect:
             )
         return f"trice_ilike(?, {operand})", _closed(pattern)
 
-    def id_prefix(self, operand: str, prefix: str) -> tuple[str, list[bytes]]:
-        digits = prefix.replace("-", "")
-        low = bytes.fromhex(digits.ljust(32, "0"))
-        high = bytes.fromhex(digits.ljust(32, "f"))
-        return f"{operand} BETWEEN ? AND ?", [low, high]
-
-    def judge(
-        self, entity: str, cells: Sequence[str], refs: Sequence[str], *, is_once: bool = False
-    ) -> str:
-        given = [*cells, *refs]
-        if len(given) > _ARGUMENTS_MAX:
-            starts = range(0, len(given), _ARGUMENTS_MAX)
-            parts = [given[start : start + _ARGUMENTS_MAX] for start in starts]
-            given = [f"trice_pack({', '.join(part)})" for part in parts]
-        # SQLite asks terms with a correlated query after those without, whatever their order.
-        arguments = ", ".join(("?", f"(SELECT {entity})", str(len(cells)), *given))
-        return f"trice_judge{'_once' if is_once else ''}({arguments})"
-
-    def collect(self, operand: str) -> str:
-        return f"trice_cells({operand})"
+    def given(self, operand: str) -> str:
+        return f"nullif({operand}, x'{NULL.hex()}')"
 
     def instant(self, operand: str) -> str:
         return f"trice_instant({operand})"
+
+    def number(self, operand: str) -> str:
+        return f"CASE WHEN typeof({operand}) IN ('integer', 'real') THEN {operand} END"
+
+    def double(self, operand: str) -> str:
+        return f"CAST({operand} AS REAL)"
 
     def ranked_text(self, operand: str, order: str | None) -> str:
         key = f"trice_text_order({operand})" if order is None else order
         return f"iif({key} IS NULL, NULL, hex({key}) || '!' || {operand})"
 
-    def is_integer(self, operand: str) -> str:
-        return f"typeof({operand}) = 'integer'"
+    def sums(self, operand: str) -> tuple[str, str, str, str]:
+        is_integer, is_real = f"typeof({operand}) = 'integer'", f"typeof({operand}) = 'real'"
+        return (
+            f"count(*) FILTER (WHERE {is_integer} OR {is_real})",
+            f"sum({operand} >> 32) FILTER (WHERE {is_integer})",
+            f"sum({operand} & 4294967295) FILTER (WHERE {is_integer})",
+            f"trice_exact_sum({operand}) FILTER (WHERE {is_real})",
+        )
 
-    def is_real(self, operand: str) -> str:
-        return f"typeof({operand}) = 'real'"
+    def collect(self, operand: str) -> str:
+        return f"trice_cells({operand})"
 
-    def exact_sum(self, operand: str) -> str:
-        return f"trice_exact_sum({operand})"
+    def collected(self, value: Cell) -> list[Cell]:
+        assert isinstance(value, bytes)
+        return cells_of(value)
+
+    def ordered(self, operand: str, *, is_descending: bool) -> str:
+        return f"{operand} {'DESC' if is_descending else 'ASC'}"
+
+    def exists(self, select: str, *, is_judging: bool) -> str:
+        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
+        return f"(EXISTS ({select})) IS TRUE" if is_judging else f"EXISTS ({select})"
+
+    def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
+        given = [*term.cells, *term.refs]
+        if len(given) > _ARGUMENTS_MAX:
+            starts = range(0, len(given), _ARGUMENTS_MAX)
+            parts = [given[start : start + _ARGUMENTS_MAX] for start in starts]
+            given = [f"trice_pack({', '.join(part)})" for part in parts]
+        # SQLite asks terms with a correlated query after those without, whatever their order.
+        arguments = ", ".join(("?", f"(SELECT {term.entity})", str(len(term.cells)), *given))
+        return f"trice_judge{'_once' if term.is_once else ''}({arguments})", term.decide
+
+    def explained(self, sql: str) -> str:
+        return f"EXPLAIN QUERY PLAN {sql}"
 
 
 def _closed(pattern: str) -> str:

@@ -2,13 +2,14 @@
 
 writer's connection   works on the loop, COMMIT on its thread      (writer.py)
 loop's connection     short reads, right on the event loop         (here)
-reader connections    long reads, on threads                       (readers.py)
+reader connections    long reads, on threads                       (../readers.py)
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,11 +25,13 @@ from trice.store.dialect import Dialect
 from trice.store.engine import ReadTooLong, Snapshot, WriteTx
 from trice.store.engines import Quota
 from trice.store.loop_reads import LoopReads
+from trice.store.readers import Readers
 from trice.store.sqlite import attr_rows, log
-from trice.store.sqlite.connection import FORMAT, Connection, Role
+from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.migrations import FORMAT, MIGRATIONS, migrate
 from trice.store.sqlite.quota import Usage
-from trice.store.sqlite.readers import OpenSnapshot, Readers
+from trice.store.sqlite.snapshots import OpenSnapshot, ReadConnection
 from trice.store.sqlite.tables import create_attrs, renew_indexes
 from trice.store.sqlite.views import add_views, renew_views
 from trice.store.sqlite.write_ahead import is_log_damaged
@@ -57,6 +60,7 @@ class SqliteEngine:
         runtime: Runtime,
         quota: Quota | None,
         loop_reads: LoopReads,
+        history_days: int,
     ) -> None:
         """Use `SqliteEngine.open`."""
         self.dialect: Dialect = SQLITE
@@ -71,10 +75,11 @@ class SqliteEngine:
             before_catalog=self._pin,
             after_group=self._after_group,
             usage=None if quota is None else Usage(writer, catalog, quota),
+            history_days=history_days,
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
-        self._readers = Readers(path, runtime)
+        self._readers = Readers(partial(ReadConnection, path, Role.READER), runtime)
         self._loop_reads = loop_reads
         self._steps_left = limits.READ_STEPS_ON_LOOP
         self._steps_taken = 0
@@ -92,6 +97,7 @@ class SqliteEngine:
         can_create: bool = True,
         quota: Quota | None = None,
         loop_reads: LoopReads | None = None,
+        history_days: int = limits.TX_LOG_DAYS,
     ) -> SqliteEngine:
         """Open the file, or create it.
 
@@ -99,15 +105,18 @@ class SqliteEngine:
         can_create    False: the file must be there, and hold an app
         quota         how much it may hold; None: what the disk takes
         loop_reads    of the process; None: its own
+        history_days      how long the log of transactions is kept
         raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
-                      server does not know
-        cost          1 ms for an existing file, 10 for a new one; up to 1 s for one of an older
-                      version, whose indexes and figures are renewed
+                      server does not know; ("overloaded") when there is no room to migrate it
+        cost          1 ms for an existing file, up to 30 where many transactions had an event id;
+                      10 for a new one; up to 1 s for one of an older version, whose indexes and
+                      figures are renewed, and what `migrate` takes for one of an older format
         """
         if not can_create:
             _check_there(Path(path))
-        writer = Connection(str(path), Role.WRITER, can_create=can_create)
+        writer = Connection(str(path), Role.WRITER, can_create=can_create, format_max=FORMAT)
         try:
+            migrate(writer, Path(path), MIGRATIONS)
             _prepare(writer, runtime, system_attrs, can_create=can_create)
             engine = cls(
                 str(path),
@@ -115,6 +124,7 @@ class SqliteEngine:
                 runtime=runtime,
                 quota=quota,
                 loop_reads=loop_reads or LoopReads(),
+                history_days=history_days,
             )
             writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
             return engine
@@ -282,7 +292,6 @@ def _prepare(
                 raise _unusable("without anything in it, as when it was copied without its -wal")
             writer.run(attr_rows.CREATE)
             writer.run(log.CREATE)
-            writer.run(log.CREATE_INDEX)
             writer.run(f"PRAGMA user_version = {FORMAT}")
         catalog = found = attr_rows.load_catalog(writer)
         tx = OpenTx(writer, tx=TxId(0), time_ms=runtime.now_ms(), catalog=catalog)

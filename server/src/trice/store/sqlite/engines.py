@@ -1,6 +1,7 @@
 """Apps in a data directory: one SQLite file each (`store.engines.Engines`).
 
-data-dir/apps/<id>.db       an app; its -wal and -shm stand beside it while it is open
+data-dir/apps/<id>.db       an app; its -wal and -shm stand beside it while it is open, and a copy
+                            of each older format it had, .v<format>.bak
 data-dir/lock               which process has the directory
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from trice import limits
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime
@@ -17,28 +19,40 @@ from trice.store.engines import Quota
 from trice.store.loop_reads import LoopReads
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.migrations import find_backups
 
 
 class SqliteEngines:
     """The files of all apps. Holds the claim on their folder, and what reads take of one turn of
     the loop, all apps together."""
 
-    def __init__(self, data_dir: Path, *, runtime: Runtime, lock: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        runtime: Runtime,
+        history_days: int = limits.TX_LOG_DAYS,
+        lock: IO[bytes] | None = None,
+    ) -> None:
         """
-        lock   the claim, closed by `close`; None: the caller has it. Else use `claim`.
+        history_days  how long the log of each app is kept
+        lock      the claim, closed by `close`; None: the caller has it. Else use `claim`.
         """
         self._folder = data_dir / "apps"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._runtime = runtime
+        self._history_days = history_days
         self._lock = lock
         self._loop_reads = LoopReads()
 
     @classmethod
-    def claim(cls, data_dir: Path, *, runtime: Runtime) -> SqliteEngines:
+    def claim(
+        cls, data_dir: Path, *, runtime: Runtime, history_days: int = limits.TX_LOG_DAYS
+    ) -> SqliteEngines:
         """Claim a data directory; raises as `claim_data_dir`."""
         lock = claim_data_dir(data_dir)
         try:
-            return cls(data_dir, runtime=runtime, lock=lock)
+            return cls(data_dir, runtime=runtime, history_days=history_days, lock=lock)
         except BaseException:
             lock.close()
             raise
@@ -59,6 +73,7 @@ class SqliteEngines:
             can_create=is_new,
             quota=quota,
             loop_reads=self._loop_reads,
+            history_days=self._history_days,
         )
 
     def has_any(self) -> bool:
@@ -70,10 +85,12 @@ class SqliteEngines:
         return str(self._path(app_id))
 
     def delete(self, app_id: AppId) -> None:
-        """Delete an app's file, and what SQLite keeps beside it."""
+        """Delete an app's file, what SQLite keeps beside it, and copies of older formats."""
         path = self._path(app_id)
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
+        for copy in find_backups(path):
+            copy.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give up the claim, if it is ours."""

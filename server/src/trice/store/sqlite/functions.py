@@ -22,9 +22,9 @@ import apsw
 from trice import limits
 from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
+from trice.catalog.like import is_like, like_steps
 from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
-from trice.store.sqlite.like import is_like, like_steps
 
 _ROW_STEPS: Final = 10
 """What a row costs besides its evaluation, in steps of one: the call, and its cells."""
@@ -56,7 +56,7 @@ class Judging:
             given = [cell for part in given for cell in part]
         refs: Sequence[Sequence[Cell]] = ()
         if len(given) > count:
-            refs = [marshal.loads(cells) for cells in given[count:]]
+            refs = list(map(cells_of, given[count:]))
             del given[count:]
         is_met, steps = decide(entity, given, refs)
         self.steps_left -= steps + _ROW_STEPS
@@ -100,6 +100,12 @@ def register(connection: apsw.Connection) -> Judging:
     connection.create_scalar_function("trice_judge", judging.judge)
     connection.create_scalar_function("trice_judge_once", judging.judge_once)
     return judging
+
+
+def cells_of(value: bytes) -> list[Cell]:
+    """What `trice_cells` marshalled."""
+    found: list[Cell] = marshal.loads(value)
+    return found
 
 
 def _cells() -> tuple[list[Cell], Any, Any]:

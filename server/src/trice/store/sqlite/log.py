@@ -1,28 +1,30 @@
-"""The `_tx` table: what every transaction changed, newest last.
+"""The `_tx` table: what every transaction changed, newest last; see `store/log.md`.
 
-It recognises replayed mutations by their event id, and is the history from which a returning
-client, audits and other nodes catch up.
+It is what a returning client, other nodes and whoever looks back catch up from, and it outlives a
+restart for what recognises replayed mutations (`store.sqlite.recent_events`).
 
-`changes` is MessagePack: `[entities, pairs]`.
-
-    entity  [etype, id, old created_ms, old cells, new created_ms, new cells, what]
-            cells  {attr id: cell}: of an entity that was there before and after only those that
-                   differ (nil on the side that had none); else all of them
-            what   0 added, 1 changed, 2 deleted
-    pair    [attr id, source, target, created_ms, is added]
+    id        of the transaction
+    time_ms   when it was, by the wall clock; see S69
+    identity  who it was
+    event_id  `transact.replay.replay_key`: the client's id, a digest of the caller, and one of the
+              steps
+    changes   see `store.log_format`
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from trice import limits
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
-from trice.protocol.ids import AttrId, EventId, TxId
-from trice.store.commit import Commit, EntityChange
+from trice.protocol.ids import EntityId, EventId, TxId
+from trice.store.commit import Commit
 from trice.store.engine import Row, Statements
+from trice.store.log_format import Unreadable, encode_changes, find_old_cell
+from trice.store.sqlite.tables import quoted
 
 CREATE: Final = """
 CREATE TABLE _tx (
@@ -33,34 +35,25 @@ CREATE TABLE _tx (
   changes  BLOB NOT NULL
 )
 """
-CREATE_INDEX: Final = "CREATE INDEX _tx_event ON _tx (event_id) WHERE event_id IS NOT NULL"
 
-FIND_EVENT: Final = "SELECT id FROM _tx WHERE event_id = ?"
 INSERT: Final = "INSERT INTO _tx VALUES (?, ?, ?, ?, ?)"
+_EVENTS: Final = """
+SELECT * FROM (
+  SELECT id, event_id FROM _tx ORDER BY id DESC LIMIT ?
+) WHERE event_id IS NOT NULL ORDER BY id
+"""
 _TRIM: Final = """
-DELETE FROM _tx WHERE id <= min(? - ?, (SELECT min(id) FROM _tx) + ?)
+DELETE FROM _tx WHERE id <= (SELECT min(id) FROM _tx) + ?1 - 1 AND id < ?2
+AND (id <= ?2 - ?3 OR time_ms < ?4)
 """
 
-_Cells = dict[AttrId, Cell]
-_Entity = tuple[str, bytes, int | None, _Cells, int | None, _Cells, int]
 
-_ADDED, _CHANGED, _DELETED = 0, 1, 2
-_EMPTY: Final[_Cells] = {}
+def row(commit: Commit, event_id: EventId | None, before: Catalog) -> Row:
+    """The row of `_tx` that records `commit`, by which a replay of `event_id` is recognised.
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-def row(commit: Commit, event_id: EventId | None) -> Row:
-    """The row of `_tx` that records `commit`, by which a replay of `event_id` is recognised."""
-    changes = _ENCODER.encode(
-        (
-            [_entity(change) for change in commit.entities],
-            [
-                (pair.attr_id, pair.source, pair.target, pair.created_ms, pair.is_added)
-                for pair in commit.pairs
-            ],
-        )
-    )
+    before  the catalog of the transaction before it
+    """
+    changes = encode_changes(commit, before)
     return (commit.tx, commit.time_ms, commit.identity, event_id, changes)
 
 
@@ -70,31 +63,48 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
-def trim(statements: Statements, tx: TxId) -> None:
-    """Forget transactions beyond limits.TX_LOG_ROWS_MAX, a bounded number at a time."""
+def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
+    """The event ids of the newest transactions, oldest first."""
+    for tx, event_id in statements.rows(_EVENTS, (limits.EVENT_IDS_KEPT,)):
+        assert isinstance(tx, int) and isinstance(event_id, str)
+        yield TxId(tx), EventId(event_id)
+
+
+def is_event(statements: Statements, tx: TxId, event_id: EventId) -> bool:
+    """Whether a transaction that the log still has was known by `event_id`."""
+    return statements.rows("SELECT event_id FROM _tx WHERE id = ?", (tx,)) == [(event_id,)]
+
+
+def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
+    """Forget transactions beyond limits.TX_LOG_ROWS_MAX, and those before `oldest_ms`; a bounded
+    number at a time, and never the newest, by which ids go on."""
     if tx % limits.TX_LOG_TRIM_EVERY == 0:
-        statements.rows(_TRIM, (tx, limits.TX_LOG_ROWS_MAX, 2 * limits.TX_LOG_TRIM_EVERY))
+        most = 2 * limits.TX_LOG_TRIM_EVERY
+        statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms))
 
 
-def _entity(change: EntityChange) -> _Entity:
-    old, new = change.old, change.new
-    if old is None:
-        assert new is not None
-        return (
-            change.etype, change.id, None, _EMPTY, new.created_ms, dict(new.cells), _ADDED
-        )  # fmt: skip
-    if new is None:
-        return (
-            change.etype, change.id, old.created_ms, dict(old.cells), None, _EMPTY, _DELETED
-        )  # fmt: skip
-    before, after = old.cells, new.cells
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return (
-        change.etype,
-        change.id,
-        old.created_ms,
-        {key: before.get(key) for key in keys},
-        new.created_ms,
-        {key: after.get(key) for key in keys},
-        _CHANGED,
+def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
+    """A cell that the row of transaction `tx` leaves out: what `entity` had in `attr` after it.
+
+    statements  a snapshot of the file
+    attr        as of that snapshot
+    raises      Unreadable when the entity was deleted after the attr had been: with what of it
+                nobody could see any more
+    cost        decodes the rows after `tx` until one tells
+    """
+    cell = _find_cell(statements, attr, tx, entity)
+    if cell is None:
+        raise Unreadable
+    return cell
+
+
+def _find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
+    for (blob,) in statements.rows("SELECT changes FROM _tx WHERE id > ? ORDER BY id", (tx,)):
+        assert isinstance(blob, bytes)
+        is_told, cell = find_old_cell(blob, entity, attr.number)
+        if is_told:
+            return cell
+    found = statements.rows(
+        f"SELECT {quoted(attr.column)} FROM {quoted(attr.table)} WHERE id = ?", (entity,)
     )
+    return found[0][0] if found else None

@@ -111,22 +111,26 @@ def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[A
         placed.update((attr.id, attr) for attr in made)
     links = [attr for attr in attrs if attr.is_pairs]
     placed.update((attr.id, attr) for attr in _create_pairs(tx, links))
-    for attr in attrs:
-        _create_indexes(tx, placed[attr.id])
-        insert_attr(tx, placed[attr.id])
-    return [placed[attr.id] for attr in attrs]
+    last = max((attr.number for attr in catalog.by_id.values()), default=0)
+    numbered = [
+        replace(placed[attr.id], number=number) for number, attr in enumerate(attrs, start=last + 1)
+    ]
+    for attr in numbered:
+        _create_indexes(tx, attr)
+        insert_attr(tx, attr)
+    return numbered
 
 
 def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
     """Bring disk in line with a changed attr: indexes, order keys, nulls, uniqueness, its row.
 
-    old, new  the same attr before and after; `new.table` and `new.column` are ignored
+    old, new  the same attr before and after; place and number of `new` are ignored
     returns   `new`, placed
     raises    UniqueIndexBroken when existing values are not unique
     cost      O(rows) when flags that touch disk differ, else one row of `_attrs`
     """
     assert old.id == new.id and old.value_type == new.value_type
-    placed = replace(new, table=old.table, column=old.column)
+    placed = replace(new, table=old.table, column=old.column, number=old.number)
     if _shape(old) != _shape(placed):
         _drop_indexes(tx, old)
         if old.is_pairs and not placed.is_pairs:

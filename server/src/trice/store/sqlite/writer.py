@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Final
@@ -36,6 +36,7 @@ from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
+from trice.store.sqlite.recent_events import RecentEvents
 from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.statistics import Statistics
 from trice.store.sqlite.writer_thread import WriterThread
@@ -45,13 +46,15 @@ logger: Final = logging.getLogger("trice.store")
 
 Work = Callable[[WriteTx], Commit]
 
+_DAY_MS: Final = 86_400_000
+
 
 class OpenTx:
     """A transaction while its work runs (`engine.WriteTx`)."""
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "may_take_long", "rows", "stored", "time_ms", "tx")
+    __slots__ = ("catalog", "may_take_long", "pieces", "rows", "stored", "time_ms", "tx")
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class OpenTx:
         self.catalog = catalog
         self.may_take_long = may_take_long
         self.rows: Callable[..., list[Row]] = connection.rows
+        self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.stored = stored or SqliteOpenRows(connection.rows)
 
     @property
@@ -119,7 +123,8 @@ class _TransactionLost(Exception):
 class Writer:
     """Runs writes in call order and makes them durable in groups.
 
-    Holds the writing connection, the waiting calls, the published transaction id and catalog.
+    Holds the writing connection, the waiting calls, the published transaction id and catalog, and
+    by which event ids the newest transactions are known.
     Does not hold: readers, nor what listeners do with commits.
     Invariant: between groups no transaction is open, and `tx` and `catalog` are what disk says.
     """
@@ -134,9 +139,11 @@ class Writer:
         before_catalog: Callable[[], None],
         after_group: Callable[[Sequence[Commit]], None],
         usage: Usage | None = None,
+        history_days: int = limits.TX_LOG_DAYS,
     ) -> None:
         """
         usage           what the file holds, if that is bounded
+        history_days        how long the log is kept
         before_catalog  called when a group that changes the catalog is about to commit
         after_group     called when a group ended, with its commits once `tx` and `catalog` are
                         published, or with none when it failed
@@ -147,11 +154,13 @@ class Writer:
         self._stored = SqliteOpenRows(connection.rows)
         self._runtime = runtime
         self._usage = usage
+        self._log_ms = history_days * _DAY_MS
+        self._events = RecentEvents(log.load_events(connection))
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
-        self._thread = WriterThread()
+        self._writer_thread = WriterThread()
         self._latest_ms = 0
         self._is_busy = False
         self._is_closing = False
@@ -185,7 +194,7 @@ class Writer:
         while self._is_busy:
             self._idle.clear()
             await self._idle.wait()
-        self._thread.finish()
+        self._writer_thread.finish()
 
     def close(self) -> None:
         """Move what the log of SQLite holds into the database file, and release it.
@@ -206,12 +215,14 @@ class Writer:
         self._is_busy = True
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
-            self._thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
+            self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
         while len(self._queue):
             call = self._queue.take_long()
             if call is not None:
-                self._thread.submit(partial(self._run_long, asyncio.get_running_loop(), call))
+                self._writer_thread.submit(
+                    partial(self._run_long, asyncio.get_running_loop(), call)
+                )
                 return
             calls: list[_Call] = []
             try:
@@ -232,7 +243,7 @@ class Writer:
             return False
         if group.catalog is not self.catalog:
             self._before_catalog()
-        self._thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
+        self._writer_thread.submit(partial(self._commit, asyncio.get_running_loop(), group))
         return True
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
@@ -285,25 +296,24 @@ class Writer:
 
         raises  _TransactionLost when the whole group's transaction is gone
         """
+        if call.event_id is not None:
+            known = self._events.find(call.event_id)
+            if known is not None and log.is_event(self._connection, known, call.event_id):
+                group.answers.append((call, known))
+                return
         rows = self._connection.rows
         # Until something of the group is in it, the transaction itself can be undone instead.
         is_saved = bool(group.commits)
         if is_saved:
             self._connection.run("SAVEPOINT call")
         try:
-            if call.event_id is not None:
-                known = rows(log.FIND_EVENT, (call.event_id,))
-                if known:
-                    if is_saved:
-                        self._connection.run("RELEASE call")
-                    group.answers.append((call, TxId(known[0][0])))  # type: ignore[arg-type]
-                    return
             tx = TxId(group.tx + 1)
+            time_ms = self._now_ms()
             commit = call.work(
                 OpenTx(
                     self._connection,
                     tx=tx,
-                    time_ms=self._now_ms(),
+                    time_ms=time_ms,
                     catalog=group.catalog,
                     may_take_long=call.is_long,
                     stored=self._stored,
@@ -313,8 +323,8 @@ class Writer:
             added = 0
             if self._usage is not None:
                 added = self._usage.check(self._connection, commit, before=group.added)
-            rows(log.INSERT, log.row(commit, call.event_id))
-            log.trim(self._connection, tx)
+            rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
+            log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
             if is_saved:
                 self._connection.run("RELEASE call")
         except WorkTooLong:
@@ -329,6 +339,8 @@ class Writer:
             self._undo_call(is_saved=is_saved)
             group.answers.append((call, error))
             return
+        if call.event_id is not None:
+            self._events.add(call.event_id, tx)
         group.tx = tx
         group.added = added
         group.catalog = commit.catalog
@@ -393,6 +405,7 @@ class Writer:
     def _fail(self, calls: Sequence[_Call], cause: Exception) -> None:
         """Undo a group. Its calls may be tried again: nothing of them is left."""
         self._connection.rollback()
+        self._events.forget_after(self.tx)
         self._after_group(())
         for call in calls:
             if not call.answer.done():

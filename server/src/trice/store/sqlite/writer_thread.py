@@ -23,24 +23,24 @@ class WriterThread:
     the process alive; a COMMIT cut off there is undone when the file is opened again.
     """
 
-    __slots__ = ("_calls", "_thread")
+    __slots__ = ("_calls", "_worker")
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread: Thread | None = None
+        self._worker: Thread | None = None
 
     def submit(self, call: Callable[[], None]) -> None:
         """Run `call` on the thread, after those before it. It may not raise."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name=_NAME, daemon=True)
-            self._thread.start()
+        if self._worker is None:
+            self._worker = Thread(target=self._run, name=_NAME, daemon=True)
+            self._worker.start()
         self._calls.put(call)
 
     def finish(self) -> None:
         """Wait for what was submitted; afterwards nothing may be."""
-        if self._thread is not None:
+        if self._worker is not None:
             self._calls.put(None)
-            self._thread.join()
+            self._worker.join()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:

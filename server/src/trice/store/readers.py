@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from trice import limits
 from trice.catalog.catalog import Catalog
@@ -14,11 +14,7 @@ from trice.errors import TriceError, Unavailable, without_traceback
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
-from trice.store.dialect import Dialect
-from trice.store.engine import ReadTooLong, Row, Snapshot
-from trice.store.sqlite.connection import Connection, Role
-from trice.store.sqlite.dialect import SQLITE
-from trice.store.sqlite.rows import SqliteRows
+from trice.store.engine import ReadTooLong, Snapshot
 from trice.store.turns import Turns
 
 T = TypeVar("T")
@@ -26,30 +22,26 @@ T = TypeVar("T")
 _STEPS_PER_LOOK: Final = 10_000
 
 
-class OpenSnapshot:
-    """A snapshot while its work runs (`engine.Snapshot`)."""
+class Reader(Protocol):
+    """A connection that one read uses at a time."""
 
-    dialect: ClassVar[Dialect] = SQLITE
+    def begin_snapshot(self) -> None:
+        """See the data as it is now, until `rollback`."""
+        ...
 
-    __slots__ = ("catalog", "rows", "spend", "tx")
+    def snapshot(self, tx: TxId, catalog: Catalog, spend: Callable[[int], None]) -> Snapshot:
+        """What a work is given: what `begin_snapshot` saw, labelled."""
+        ...
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        tx: TxId,
-        catalog: Catalog,
-        spend: Callable[[int], None],
-    ) -> None:
-        self.tx = tx
-        self.catalog = catalog
-        self.rows: Callable[..., list[Row]] = connection.rows
-        self.spend = spend
+    def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
+        """Ask every `steps` of a statement whether to stop; it raises ReadTooLong then."""
+        ...
 
-    @property
-    def stored(self) -> SqliteRows:
-        """See `engine.Snapshot`; made when it is asked for."""
-        return SqliteRows(self.rows)
+    def rollback(self) -> None:
+        """Let go of what was seen."""
+        ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -78,13 +70,13 @@ class Readers:
     one free as soon as what somebody else began there ends, however much others have asked.
     """
 
-    def __init__(self, path: str, runtime: Runtime) -> None:
-        self._path = path
+    def __init__(self, open_reader: Callable[[], Reader], runtime: Runtime) -> None:
+        self._open_reader = open_reader
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(limits.READER_THREADS, thread_name_prefix="trice-reader")
         self._waiting: Turns[_Reading] = Turns()
         self._running: dict[str, int] = {}
-        self._free: list[Connection] = []
+        self._free: list[Reader] = []
         self._active: set[_Reading] = set()
         self._is_closing = False
         self._released = asyncio.Event()
@@ -199,10 +191,10 @@ class Readers:
                 raise _too_many() from error
             raise
 
-    def _begin(self) -> Connection:
+    def _begin(self) -> Reader:
         """Take a connection and open its snapshot, here on the loop, so that it is not older than
         what is published now."""
-        connection = self._free.pop() if self._free else Connection(self._path, Role.READER)
+        connection = self._free.pop() if self._free else self._open_reader()
         connection.begin_snapshot()
         return connection
 
@@ -211,7 +203,7 @@ class Readers:
         work: Callable[[Snapshot], T],
         tx: TxId,
         catalog: Catalog,
-        connection: Connection,
+        connection: Reader,
         reading: _Reading,
     ) -> T:
         """On a reader thread: run `work` until it ends or its time is up."""
@@ -220,7 +212,7 @@ class Readers:
             return reading.is_abandoned or self._runtime.monotonic_ms() > reading.deadline_ms
 
         spending = _Spending(is_over)
-        snapshot = OpenSnapshot(connection, tx=tx, catalog=catalog, spend=spending.spend)
+        snapshot = connection.snapshot(tx, catalog, spending.spend)
         connection.interrupt_when(is_over, steps=_STEPS_PER_LOOK)
         try:
             return work(snapshot)
@@ -229,7 +221,7 @@ class Readers:
         finally:
             connection.interrupt_when(None)
 
-    def _release(self, connection: Connection, reading: _Reading) -> None:
+    def _release(self, connection: Reader, reading: _Reading) -> None:
         connection.rollback()
         self._free.append(connection)
         self._active.discard(reading)

@@ -1,4 +1,4 @@
-"""Texts held against `%`/`_` patterns, as SQLite's LIKE and GLOB do. No I/O."""
+"""What `$like` and `$ilike` mean: texts held against `%`/`_` patterns. No I/O."""
 
 from __future__ import annotations
 

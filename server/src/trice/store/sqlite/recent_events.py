@@ -1,0 +1,49 @@
+"""By which event ids the newest transactions are known. No I/O.
+
+An index on disk would cost each transaction a page at a random place, for what is asked soon after
+or never: clients send a mutation again when they come back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from trice import limits
+from trice.protocol.ids import EventId, TxId
+
+
+class RecentEvents:
+    """Finds the transaction that an event id may have made, among limits.EVENT_IDS_KEPT.
+
+    Holds hashes, of this process, and transaction ids. Does not hold the event ids: the row of the
+    log has them, and says whether it was the same one.
+    """
+
+    __slots__ = ("_newest", "_tx")
+
+    def __init__(self, known: Iterable[tuple[TxId, EventId]]) -> None:
+        """
+        known  of the newest transactions, oldest first
+        """
+        self._tx: dict[int, TxId] = {}
+        self._newest: deque[int] = deque()
+        for tx, event_id in known:
+            self.add(event_id, tx)
+
+    def find(self, event_id: EventId) -> TxId | None:
+        """The transaction whose event id this probably was."""
+        return self._tx.get(hash(event_id))
+
+    def add(self, event_id: EventId, tx: TxId) -> None:
+        """A transaction newer than all others has this event id."""
+        key = hash(event_id)
+        self._tx[key] = tx
+        self._newest.append(key)
+        if len(self._newest) > limits.EVENT_IDS_KEPT:
+            self._tx.pop(self._newest.popleft(), None)
+
+    def forget_after(self, tx: TxId) -> None:
+        """The transactions after `tx` were undone."""
+        while self._newest and self._tx.get(self._newest[-1], tx + 1) > tx:
+            self._tx.pop(self._newest.pop(), None)

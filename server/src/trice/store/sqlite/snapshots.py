@@ -1,0 +1,56 @@
+"""Snapshots on a connection of SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+from trice.catalog.catalog import Catalog
+from trice.protocol.ids import TxId
+from trice.store.dialect import Dialect
+from trice.store.engine import Row
+from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.log import load_last_tx
+from trice.store.sqlite.rows import SqliteRows
+
+
+class OpenSnapshot:
+    """A snapshot while its work runs (`engine.Snapshot`)."""
+
+    dialect: ClassVar[Dialect] = SQLITE
+
+    __slots__ = ("catalog", "pieces", "rows", "spend", "tx")
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tx: TxId,
+        catalog: Catalog,
+        spend: Callable[[int], None],
+    ) -> None:
+        self.tx = tx
+        self.catalog = catalog
+        self.rows: Callable[..., list[Row]] = connection.rows
+        self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
+        self.spend = spend
+
+    @property
+    def stored(self) -> SqliteRows:
+        """See `engine.Snapshot`; made when it is asked for."""
+        return SqliteRows(self.rows)
+
+    def newest_tx(self) -> TxId:
+        """See `engine.Snapshot.newest_tx`."""
+        return load_last_tx(self)
+
+
+class ReadConnection(Connection):
+    """A connection of a reader thread (`readers.Reader`)."""
+
+    __slots__ = ()
+
+    def snapshot(self, tx: TxId, catalog: Catalog, spend: Callable[[int], None]) -> OpenSnapshot:
+        """See `readers.Reader.snapshot`."""
+        return OpenSnapshot(self, tx=tx, catalog=catalog, spend=spend)
