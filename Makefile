@@ -12,7 +12,7 @@
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments
-#   make gen       write generated files again (spec/errors.md)
+#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
 
@@ -96,6 +96,7 @@ package: .venv/development.stamp
 
 gen: .venv/development.stamp
 	$(bin)/python scripts/document_errors.py
+	$(bin)/python scripts/document_protocol.py
 
 # --- setting up: a stamp is as new as what it was made from -----------------------------------------
 

@@ -11,6 +11,18 @@
 A blank line ends an expected part; another command of the same case may follow. In the input
 `"@b1"` is the uuid of alias b1, `"#books.title"` the id of an attr, `"<end books>"` the end cursor
 of the case's previous answer; answers are written with aliases.
+
+    query             as an admin: ids, nested by link; then where pages begin and end
+    query as=guest    as somebody without an account, judged by the rules in force
+    query full        whole objects
+    query infer       a link to at most one entity is that object or null
+    query flat        triples, each with the rank of its time among those of the answer
+    transact          admin steps, or low-level ones; `ok` or what was refused
+    transact as=guest, transact strict (no missing attrs)
+    transact low      steps of a session, whatever they look like; transact high: of the admin API
+    transact event=X  with that client-event-id; a replay is `ok again`
+    rules             puts a rules document in force; before, guests may do everything
+    attrs books       the attrs of a namespace: type, flags, types seen
 """
 
 from __future__ import annotations
@@ -180,8 +192,8 @@ def _render(
     label: str, rows: Any, form: dict[str, Any], indent: str, is_full: bool, lines: list[str]
 ) -> None:
     links = [name for name in form if name != "$"]
-    if isinstance(rows, dict) and "count" in rows and "id" not in rows:
-        lines.append(f"{indent}{label}: count {rows['count']}")
+    if isinstance(rows, dict) and "aggregate" in form.get("$", {}):
+        lines += [f"{indent}{line}" for line in _totals(label, rows)]
     elif rows is None:
         lines.append(f"{indent}{label}: null")
     elif isinstance(rows, list) and not rows:
@@ -199,6 +211,29 @@ def _render(
                 _render(link, row.get(link), form[link], indent + "    ", is_full, lines)
 
 
+def _totals(label: str, totals: dict[str, Any]) -> list[str]:
+    if totals.keys() == {"count"}:
+        return [f"{label}: count {totals['count']}"]
+    if "groups" not in totals:
+        return [f"{label}: {_json(totals)}"]
+    return [f"{label}:", *(f"  {_json(group)}" for group in totals["groups"])]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def render_flat(flat: list[Any], attr_names: dict[str, str]) -> str:
+    """Triples by entity and attr, with the ranks of their times, then totals by form."""
+    (node,) = flat
+    (triples,) = node["data"]["datalog-result"]["join-rows"]
+    ranks = {time: rank for rank, time in enumerate(sorted({t[3] for t in triples}), 1)}
+    lines = sorted(f"{e} {attr_names[a]} {_json(v)} t{ranks[t]}" for e, a, v, t in triples)
+    for label, totals in node["data"].get("aggregate", {}).items():
+        lines += [f"aggregate {line}" for line in _totals(label, totals)]
+    return with_aliases("\n".join(lines or ["no triples"]))
+
+
 def render_pages(pages: dict[str, Any]) -> str:
     """One line per top form that has page info."""
     lines = []
@@ -213,8 +248,9 @@ def render_pages(pages: dict[str, Any]) -> str:
 
 
 def render_error(code: str, hint: dict[str, Any]) -> str:
-    """The code, where the input is at fault and what was expected, and the hint's plain facts."""
-    lines = [f"error {code}"]
+    """The code and what was checked, where it is at fault, what was expected, and plain facts."""
+    checked = f" ({hint['data-type']})" if "data-type" in hint else ""
+    lines = [f"error {code}{checked}"]
     for entry in hint.get("errors", []):
         expected = entry.get("expected", entry.get("expected?"))
         place = [f"in {json.dumps(entry['in'], ensure_ascii=False)}"] if "in" in entry else []

@@ -21,6 +21,7 @@ from cases.case_file import (
     load_seed,
     read_cases,
     render_error,
+    render_flat,
     render_pages,
     render_tree,
     resolve,
@@ -37,6 +38,7 @@ from support.runtime import FakeRuntime
 from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST
+from trice.protocol.ids import EventId
 from trice.rules.document import Rules
 
 FILES = [path for folder in ("query", "transact") for path in sorted((ROOT / folder).glob("*.txt"))]
@@ -44,7 +46,26 @@ SEED_ROWS = 4
 """Rows of a seed per transaction: some entities are of one age, some are not."""
 IS_REWRITING = bool(os.environ.get("REWRITE"))
 LOW_LEVEL = {"add-triple", "retract-triple", "deep-merge-triple", "delete-entity", "add-attr"}
-LOW_LEVEL |= {"restore-attr", "update-attr"}
+LOW_LEVEL |= {"restore-attr", "update-attr", "rule-params"}
+
+
+def has_low_level(steps: Any) -> bool:
+    """Whether steps are those of sessions."""
+    listed = steps if isinstance(steps, list) else []
+    return any(isinstance(step, list) and step[:1] and step[0] in LOW_LEVEL for step in listed)
+
+
+def has_totals(query: dict[str, Any]) -> bool:
+    """Whether a form asks for more than a count, which the model does not know."""
+    options = [form.get("$") or {} for form in query.values() if isinstance(form, dict)]
+    return any(
+        isinstance(each, dict) and isinstance(each.get("aggregate"), dict) for each in options
+    )
+
+
+def name(attr: dict[str, Any]) -> str:
+    """`namespace.label`"""
+    return ".".join(attr["forward-identity"][1:])
 
 
 class Stage:
@@ -58,6 +79,7 @@ class Stage:
         self.attr_ids: dict[str, str] = {}
         self.cursors: dict[str, Any] = {}
         self.serial = 0
+        self.acknowledged: set[int] = set()
 
     def new_uuid(self) -> str:
         self.serial += 1
@@ -65,25 +87,30 @@ class Stage:
 
     def resolve(self, value: Any) -> Any:
         for attr in self.db.catalog.wire():
-            self.attr_ids.setdefault(".".join(attr["forward-identity"][1:]), attr["id"])
+            self.attr_ids.setdefault(name(attr), attr["id"])
         return resolve(value, self.attr_ids, self.cursors)
 
     # --- commands --------------------------------------------------------------------------
 
-    async def transact(self, steps: list[Any], words: list[str]) -> str:
+    async def transact(self, steps: Any, words: list[str]) -> str:
         self.runtime.now += 1
-        is_low = any(step[0] in LOW_LEVEL for step in steps)
+        is_low = "low" in words or ("high" not in words and has_low_level(steps))
         identity = GUEST if "as=guest" in words else ADMIN
+        events = [word[6:] for word in words if word.startswith("event=")]
         try:
             if is_low:
-                await self.db.transact(steps, identity=identity)
+                event_id = EventId(events[0]) if events else None
+                tx = await self.db.transact(steps, identity=identity, event_id=event_id)
             else:
                 strict = "strict" in words
-                await self.db.transact_admin(
+                tx = await self.db.transact_admin(
                     steps, identity=identity, throw_on_missing_attrs=strict
                 )
         except TriceError as failure:
             return render_error(failure.code, failure.hint)
+        if tx in self.acknowledged:
+            return "ok again"
+        self.acknowledged.add(tx)
         if "model" not in self.case.skips and not IS_REWRITING:
             low = steps if is_low else expand(self.model, steps, new_uuid=self.new_uuid)
             self.model = transact(
@@ -106,9 +133,13 @@ class Stage:
         for label, page in pages.items():
             self.cursors[f"<start {label}>"] = page.get("start-cursor")
             self.cursors[f"<end {label}>"] = page.get("end-cursor")
-        tree |= flat[0]["data"].get("aggregate") or {}
+        for label, totals in (flat[0]["data"].get("aggregate") or {}).items():
+            assert tree[label] == totals
         text = render_tree(tree, query, is_full=is_full)
         self.check_others(query, flat, text, words)
+        if "flat" in words:
+            names = {each["id"]: name(each) for each in self.db.catalog.wire()}
+            text = render_flat(flat, names)
         return "\n".join(part for part in (text, render_pages(pages)) if part)
 
     def check_others(
@@ -121,7 +152,7 @@ class Stage:
         if "client" not in self.case.skips:
             shown = evaluate(flat, self.db.catalog.wire(), query)
             assert render_tree(shown, query, is_full=is_full) == text, "client"
-        if "model" not in self.case.skips:
+        if "model" not in self.case.skips and "as=guest" not in words and not has_totals(query):
             answer = run(self.model, query)
             assert render_tree(answer.tree, query, is_full=is_full) == text, "model"
             pages = flat[0]["data"].get("page-info") or {}
@@ -133,7 +164,8 @@ class Stage:
         for attr in self.db.catalog.wire():
             _, owner, label = attr["forward-identity"]
             if owner == etype and attr["catalog"] == "user":
-                flags = [name[:-1] for name in ("unique?", "index?", "required?") if attr[name]]
+                flags = [flag[:-1] for flag in ("unique?", "index?", "required?") if attr[flag]]
+                flags += ["many"] if attr["cardinality"] == "many" else []
                 kind = attr.get("checked-data-type", attr["value-type"])
                 seen = "/".join(attr["inferred-types"] or ["nothing"])
                 lines.append(" ".join([f"{label}: {kind}", *flags, f"seen {seen}"]))
@@ -141,6 +173,9 @@ class Stage:
 
     async def run(self, command: Command) -> str:
         match command.words:
+            case ["rules"]:
+                self.db.set_rules(Rules.parse(json.loads(command.source)))
+                return "ok"
             case ["attrs", etype]:
                 return self.attrs(etype)
             case ["transact", *words]:

@@ -90,7 +90,7 @@ async def test_a_write_meanwhile_does_not_disturb_them(engine: Engine) -> None:
         return found
 
     reading = asyncio.ensure_future(engine.read_on_thread(work, timeout_ms=60_000))
-    await asyncio.to_thread(is_begun.wait, 60)
+    await asyncio.to_thread(is_begun.wait, WAIT_S)
 
     def change(tx: WriteTx) -> Commit:
         ids = [EntityId(entity(number)) for number in range(0, ROWS, 2)]

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from trice.protocol import up
+from trice.protocol import decode
 from trice.protocol.quoting import bare, brief, json_type, quote, why_no_json
 
 
@@ -94,8 +94,8 @@ def test_why_a_text_is_no_json(raw: bytes, problem: str) -> None:
 )
 def test_a_field_of_the_wrong_type_is_named_in_words_of_json(value: bytes, given: str) -> None:
     with pytest.raises(ValueError, match="client-event-id") as caught:
-        up.decoder.decode(b'{"op":"transact","client-event-id":%b}' % value)
-    assert up.explain_misfit(caught.value) == (
+        decode.decoder.decode(b'{"op":"transact","client-event-id":%b}' % value)
+    assert decode.explain_misfit(caught.value) == (
         ["client-event-id"],
         f"It must be a string or null, not {given}.",
     )

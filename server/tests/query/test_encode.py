@@ -11,7 +11,7 @@ from support.attrs import entity
 from support.library import Library, uid
 from trice import limits
 from trice.errors import LimitExceeded
-from trice.query.encode import EntityCache, flat_result, result_meta
+from trice.query.encode import EntityCache, flat_result
 from trice.query.run import run
 
 
@@ -32,31 +32,6 @@ def names(triples: list[tuple[int, str, Any]]) -> list[tuple[int, str]]:
     return [(number, name) for number, name, _ in triples]
 
 
-@pytest.mark.rule("Q70", "Q71", "Q72")
-def test_own_triples(library: Library) -> None:
-    assert library.triples({"books": {}}) == [
-        (1, "books.author", 10),
-        (1, "books.born", None),
-        (1, "books.id", 1),
-        (1, "books.isbn", None),
-        (1, "books.kind", None),
-        (1, "books.note", {"k": [1, None]}),
-        (1, "books.out", None),
-        (1, "books.pages", 5),
-        (1, "books.title", "a"),
-        (2, "books.author", 11),
-        (2, "books.born", None),
-        (2, "books.editor", 11),
-        (2, "books.id", 2),
-        (2, "books.isbn", None),
-        (2, "books.kind", None),
-        (2, "books.note", None),
-        (2, "books.out", None),
-        (2, "books.pages", None),
-        (2, "books.title", "b"),
-    ]
-
-
 @pytest.mark.rule("Q70")
 def test_the_flat_form(library: Library) -> None:
     assert library.flat({}) == {"datalog-result": {"join-rows": [[]]}}
@@ -68,38 +43,6 @@ def test_the_flat_form(library: Library) -> None:
     (row,) = data["datalog-result"]["join-rows"]
     id_attr = library.catalog.find_forward("tags", "id")
     assert id_attr is not None and [uid(20), id_attr.id, uid(20), 20] in row
-
-
-@pytest.mark.rule("Q73")
-def test_links_are_sent_forward_whichever_way_they_are_walked(library: Library) -> None:
-    fields = {"$": {"fields": []}}
-    for query in ({"books": {**fields, "tags": fields}}, {"tags": {**fields, "books": fields}}):
-        assert library.triples(query) == [
-            (1, "books.id", 1),
-            (1, "books.tags", 20),
-            (1, "books.tags", 21),
-            (2, "books.id", 2),
-            (2, "books.tags", 21),
-            (20, "tags.id", 20),
-            (21, "tags.id", 21),
-        ]
-    assert library.triples({"people": {**fields, "books": fields}}) == [
-        (1, "books.author", 10),
-        (1, "books.id", 1),
-        (10, "people.id", 10),
-        (11, "people.id", 11),
-        (2, "books.author", 11),
-        (2, "books.id", 2),
-    ]
-
-
-@pytest.mark.rule("Q74")
-def test_pairs_carry_their_own_time(library: Library) -> None:
-    data = library.flat({"books": {"$": {"fields": []}, "tags": {}}})
-    attr = library.catalog.find_forward("books", "tags")
-    assert attr is not None
-    times = {t[3] for t in data["datalog-result"]["join-rows"][0] if t[1] == attr.id}
-    assert times == {7}
 
 
 @pytest.mark.rule("Q75")
@@ -158,19 +101,6 @@ def test_witnesses_along_longer_paths_and_backwards(library: Library) -> None:
     assert names(library.triples(query)).count((1, "books.tags")) == 2
 
 
-@pytest.mark.rule("Q76")
-def test_the_order_attr_comes_along(library: Library) -> None:
-    query = {"books": {"$": {"order": {"pages": "asc"}, "fields": ["title"]}}}
-    assert {name for _, name in names(library.triples(query))} == {
-        "books.id",
-        "books.title",
-        "books.pages",
-    }
-    assert library.tree(query) == {
-        "books": [{"id": uid(2), "title": "b"}, {"id": uid(1), "title": "a"}]
-    }
-
-
 @pytest.mark.rule("Q77")
 def test_fields_pick_fields_and_has_one_links(library: Library) -> None:
     query = {"books": {"$": {"where": {"id": uid(1)}, "fields": ["title", "author", "tags", "id"]}}}
@@ -180,20 +110,6 @@ def test_fields_pick_fields_and_has_one_links(library: Library) -> None:
         (1, "books.title"),
     ]
     assert library.tree(query) == {"books": [{"id": uid(1), "title": "a"}]}
-
-
-@pytest.mark.rule("Q70")
-def test_levels_that_show_one_entity_with_different_attrs_add_up(library: Library) -> None:
-    query = {
-        "people": {"$": {"fields": ["age"]}, "boss": {"$": {"fields": ["name"]}}, "reports": {}},
-        "books": {"$": {"where": {"author.name": "Ada"}, "fields": []}, "author": {}},
-    }
-    found = library.triples(query)
-    assert [(name, value) for number, name, value in found if number == 10] == [
-        ("people.age", 36),
-        ("people.id", 10),
-        ("people.name", "Ada"),
-    ]
 
 
 @pytest.mark.rule("Q78", "Q79")
@@ -255,13 +171,6 @@ def test_every_level_of_a_tree_is_ordered(library: Library) -> None:
     library.add("people", 12, name="bob", boss=10)
     found = library.tree({"people": {"reports": {"$": {"order": {"name": "desc"}, "limit": 1}}}})
     assert [person["name"] for person in found["people"][0]["reports"]] == ["Bob", "bob"]
-
-
-@pytest.mark.rule("Q16")
-def test_count(library: Library) -> None:
-    tree = library.run({"books": {"$": {"where": {"tags.name": "y"}, "aggregate": "count"}}})
-    assert result_meta(tree) == {"aggregate": {"books": {"count": 2}}}
-    assert list(tree.entities()) == []
 
 
 @pytest.mark.rule("Q81")

@@ -17,6 +17,7 @@ from trice import database, limits
 from trice.catalog import values
 from trice.errors import LimitExceeded
 from trice.identity import Identity
+from trice.protocol import decode
 from trice.session import dispatch
 from trice.session.long_messages import LongMessages
 from trice.session.weigh import check_weight
@@ -436,9 +437,9 @@ async def test_the_text_of_an_error_is_bounded(stage):
 def test_numbers_with_exponents_are_read_as_quickly_as_others():
     """msgspec's own reading of one takes 8 µs: 32 KiB of them held the loop for 30 ms."""
     read = []
-    hook = dispatch.up.decoder.float_hook
+    hook = decode.decoder.float_hook
     assert hook is not None
     for text in ("1.2e300", "2.2250738585072011e-308", "-1e-7", "0.1", "1e22"):
         raw = b'{"op":"transact","tx-steps":[%b]}' % text.encode()
-        read.append(dispatch.up.decoder.decode(raw).tx_steps[0] == float(text))
+        read.append(decode.decoder.decode(raw).tx_steps[0] == float(text))
     assert all(read)

@@ -7,7 +7,7 @@ from picows import WSMsgType
 
 from support.picows_client import PicowsClient
 from trice import limits
-from trice.session.socket import TRY_LATER
+from trice.protocol.errors import TRY_LATER
 
 CHECK_MS = limits.PING_INTERVAL_MS // 2
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message
 
+from support.described import check_exchange, check_frame
 from support.patience import WAIT_S
 
 
@@ -22,6 +23,8 @@ class Exchange:
         self.headers: dict[str, str] = {}
         self.body = b""
         self.is_over = False
+        self._checked = 0
+        self._route, self._sent = f"{method} {path}", body
         self._parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._gone = asyncio.Event()
         self._change = asyncio.Event()
@@ -71,6 +74,9 @@ class Exchange:
         """Wait until the answer is complete."""
         async with asyncio.timeout(WAIT_S):
             await self.task
+        check_exchange(
+            self._route, self._sent, status=self.status, headers=self.headers, answer=self.body
+        )
         return self
 
     def json(self) -> Any:
@@ -78,8 +84,12 @@ class Exchange:
 
     def events(self) -> list[dict[str, Any]]:
         """The complete events so far; each must be one JSON object."""
-        blocks = self.body.decode().split("\n\n")[:-1]
-        return [orjson.loads(b.removeprefix("data: ")) for b in blocks if b.startswith("data: ")]
+        blocks = self.body.split(b"\n\n")[:-1]
+        frames = [b.removeprefix(b"data: ") for b in blocks if b.startswith(b"data: ")]
+        for frame in frames[self._checked :]:
+            check_frame(frame)
+        self._checked = len(frames)
+        return [orjson.loads(frame) for frame in frames]
 
     async def event(self, position: int) -> dict[str, Any]:
         """The event at this position, once it is there."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from trice.store.sqlite.readers import OpenSnapshot
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
@@ -22,6 +21,7 @@ from trice.store.sqlite import log
 from trice.store.sqlite.attr_rows import load_catalog
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.snapshots import OpenSnapshot
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from support.described import check_close_code, check_frame
 from support.patience import WAIT_S
 from trice.identity import GUEST, Identity
 from trice.protocol.shared import Frame, plain
@@ -38,6 +39,8 @@ class MemoryClient:
         self.writes += 1
         raw = [plain(frame) for frame in frames]
         self.raw.extend(raw)
+        for frame in raw:
+            check_frame(frame)
         self.received.extend(map(_read, raw))
         self._change.set()
 
@@ -57,6 +60,7 @@ class MemoryClient:
         self.is_reading_paused = False
 
     def close(self, code: int, reason: str) -> None:
+        check_close_code(code)
         self.closed = (code, reason)
         self._change.set()
 

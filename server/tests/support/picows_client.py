@@ -13,6 +13,7 @@ import orjson
 from multidict import CIMultiDict
 from picows import WSMsgType
 
+from support.described import check_frame
 from support.patience import WAIT_S
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -31,6 +32,10 @@ class Sent:
     @property
     def is_deflated(self) -> bool:
         return self.first_byte == 0xC1
+
+    @property
+    def is_message(self) -> bool:
+        return self.first_byte in (0x81, 0xC1)
 
     @property
     def message(self) -> bytes:
@@ -87,7 +92,11 @@ class PicowsClient:
         return ("127.0.0.1", 1)
 
     def write(self, data: bytes) -> None:
-        self.writes.append(frames_of(data))
+        frames = frames_of(data)
+        self.writes.append(frames)
+        for frame in frames:
+            if frame.is_message:
+                check_frame(frame.message)
         self._change.set()
 
     def get_write_buffer_size(self) -> int:

@@ -79,28 +79,6 @@ def test_bad_ids(library: App, eid: Any, message: str) -> None:
     assert error.hint["errors"][0]["in"] == [1, 2]
 
 
-@pytest.mark.rule("T95")
-def test_links(library: App) -> None:
-    library.admin(["link", "books", uid(1), {"tags": [uid(7), uid(8)], "author": uid(5)}])
-    assert library.pairs("books", "tags") == {(raw(1), raw(7)), (raw(1), raw(8))}
-    library.admin(["link", "tags", uid(9), {"books": [uid(1), uid(2)]}])
-    assert (raw(2), raw(9)) in library.pairs("books", "tags")
-    library.admin(["unlink", "tags", uid(9), {"books": [uid(1), uid(2)]}])
-    library.admin(["unlink", "books", uid(1), {"tags": uid(7), "author": uid(5)}])
-    assert library.pairs("books", "tags") == {(raw(1), raw(8))}
-    refused(library, ["link", "books", uid(1), {"title": uid(2)}])
-    refused(library, ["update", "tags", uid(1), {"books": uid(2)}])
-    refused(library, ["link", "books", uid(1), {"tags": "hello"}])
-
-
-@pytest.mark.rule("T96")
-@pytest.mark.parametrize("op", ["link", "unlink"])
-def test_linking_creates_the_subject_of_a_lookup(library: App, op: str) -> None:
-    library.admin([op, "people", {"email": "a@b.c"}, {"books": uid(1)}])
-    assert [person["email"] for person in library.all("people").values()] == ["a@b.c"]
-    assert len(library.rows('SELECT * FROM "books"')) == (1 if op == "link" else 0)
-
-
 @pytest.mark.rule("T97")
 def test_missing_attrs_are_created(app: App) -> None:
     app.admin(

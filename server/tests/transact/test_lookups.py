@@ -28,25 +28,6 @@ def refused(app: App, steps: Any) -> InvalidInput:
     return caught.value
 
 
-@pytest.mark.rule("T10")
-def test_a_lookup_that_matches_names_that_entity(ada: App) -> None:
-    ada.transact(
-        [["add-triple", lookup(ada, "ada@x.y"), ada.attr("people", "name").id, "Countess"]]
-    )
-    assert ada.all("people") == {uid(1): {"email": "ada@x.y", "name": "Countess"}}
-
-
-@pytest.mark.rule("T11")
-def test_a_lookup_without_match_creates(ada: App) -> None:
-    by, id_attr = lookup(ada, "new@x.y"), ada.attr("people", "id").id
-    ada.transact(
-        [["add-triple", by, id_attr, by], ["add-triple", by, ada.attr("people", "name").id, "New"]]
-    )
-    people = ada.all("people")
-    (fresh,) = set(people) - {uid(1)}
-    assert people[fresh] == {"email": "new@x.y", "name": "New"}
-
-
 @pytest.mark.rule("T12")
 def test_a_lookup_by_id(ada: App) -> None:
     by = lookup(ada, uid(7), label="id")
@@ -110,13 +91,6 @@ def test_the_lookups_own_attr_changes_only_if_it_matches(ada: App) -> None:
     assert "Updates with lookups can only update the lookup attribute if" in error.message
 
 
-@pytest.mark.rule("T17")
-def test_an_array_for_a_field_is_data(ada: App) -> None:
-    ada.put("books", 2, meta=lookup(ada, "ada@x.y"))
-    found = ada.get("books", 2)
-    assert found is not None and found["meta"] == lookup(ada, "ada@x.y")
-
-
 @pytest.mark.rule("T18")
 def test_a_lookup_finds_only_in_its_own_namespace(ada: App) -> None:
     for step in (
@@ -126,21 +100,6 @@ def test_a_lookup_finds_only_in_its_own_namespace(ada: App) -> None:
     ):
         error = refused(ada, [step])
         assert "namespace in the lookup attribute is different" in error.message
-
-
-@pytest.mark.rule("T19")
-def test_a_lookup_finds_what_the_transaction_creates(ada: App) -> None:
-    author, by = ada.attr("books", "author").id, lookup(ada, "new@x.y")
-    ada.transact(
-        [
-            ["add-triple", uid(2), author, by],
-            *ada.put_steps("people", 5, email="new@x.y"),
-            ["add-triple", by, ada.attr("people", "name").id, "New"],
-            *ada.put_steps("books", 2),
-        ]
-    )
-    assert ada.get("books", 2) == {"pages": None, "author": uid(5)}
-    assert ada.get("people", 5) == {"email": "new@x.y", "name": "New"}
 
 
 @pytest.mark.rule("T20")

@@ -10,10 +10,7 @@ import pytest
 from support.transact_app import App, uid
 from trice import limits
 from trice.errors import InvalidInput, LimitExceeded, PermissionDenied, TriceError
-from trice.runtime import SystemRuntime
-from trice.transact.admin import expand_admin_steps
 from trice.transact.parse import parse_steps
-from trice.transact.steps import AddTriple, DeleteEntity, Lookup, RuleParams
 
 A = uid(1, "a")
 E = uid(1)
@@ -25,24 +22,6 @@ def refusal(steps: Any, *, is_admin: bool = True) -> InvalidInput:
     assert caught.value.code == "validation-failed"
     assert caught.value.hint["data-type"] == "tx-steps"
     return caught.value
-
-
-@pytest.mark.rule("T1")
-@pytest.mark.parametrize(
-    ("steps", "path"),
-    [
-        (None, []),
-        ("x", []),
-        ({}, []),
-        ([1], [0]),
-        ([[]], [0]),
-        ([["rule-params", E, "todos", {}], "x"], [1]),
-    ],
-)
-def test_steps_are_an_array_of_arrays(steps: Any, path: list[int]) -> None:
-    error = refusal(steps).hint["errors"][0]
-    assert error["expected"] == "coll?"
-    assert error["in"] == path
 
 
 @pytest.mark.rule("T2")
@@ -62,38 +41,6 @@ def test_entity_ids_are_uuids_or_lookups(eid: Any) -> None:
         assert "Invalid entity ID '12345'. Entity IDs must be UUIDs." in error.message
 
 
-@pytest.mark.rule("T4")
-@pytest.mark.parametrize(
-    "step",
-    [
-        ["explode", E],
-        [["add-triple"], E],
-        ["add-triple", E, A],
-        ["add-triple", E, A, 1, None, 2],
-        ["add-triple", E, "title", 1],
-        ["retract-triple", E, A],
-        ["delete-entity"],
-        ["delete-entity", E, 5],
-        ["delete-entity", E, ""],
-        ["rule-params", E, "todos", []],
-        ["add-attr", []],
-        ["delete-attr", "x"],
-    ],
-)
-def test_malformed_steps_are_refused_with_their_place(step: list[Any]) -> None:
-    error = refusal([step])
-    assert error.hint["errors"][0]["in"][0] == 0
-
-
-@pytest.mark.rule("T5")
-def test_uuids_are_read_in_either_case() -> None:
-    upper, lower = (
-        parse_steps([["add-triple", [case(A), 1], case(A), 1]], is_admin=False)
-        for case in (str.upper, str.lower)
-    )
-    assert upper == lower == [AddTriple(Lookup(A, 1), A, 1)]  # type: ignore[arg-type]
-
-
 @pytest.mark.rule("T6")
 @pytest.mark.parametrize(
     "step", [["update-attr", {"id": A}], ["delete-attr", A], ["restore-attr", A]]
@@ -104,33 +51,6 @@ def test_only_admins_change_attrs(step: list[Any]) -> None:
     assert caught.value.message.startswith("Permission denied: not perms-pass?")
     assert caught.value.hint["input"][0] == "attrs"
     assert len(parse_steps([step], is_admin=True)) == 1
-
-
-@pytest.mark.rule("T7")
-def test_modes() -> None:
-    def mode(options: Any) -> Any:
-        (step,) = parse_steps([["add-triple", E, A, 1, options]], is_admin=False)
-        assert isinstance(step, AddTriple)
-        return step.mode
-
-    assert [mode({"mode": each}) for each in ("create", "update", "upsert", None)] == [
-        "create",
-        "update",
-        None,
-        None,
-    ]
-    assert mode(None) is None and mode({}) is None
-    for options in ({"mode": "destroy"}, {"mode": 5}, {"mode": []}, "create", 5):
-        refusal([["add-triple", E, A, 1, options]])
-
-
-@pytest.mark.rule("T9")
-def test_rule_params_and_old_deletes_are_kept() -> None:
-    steps = parse_steps(
-        [["rule-params", E, "todos", {"key": 1}], ["delete-entity", E]], is_admin=False
-    )
-    assert isinstance(steps[0], RuleParams) and steps[0].params == {"key": 1}
-    assert isinstance(steps[1], DeleteEntity) and steps[1].etype is None
 
 
 @pytest.mark.rule("T1", "T4", "T90")
@@ -165,12 +85,3 @@ def test_any_json_at_all_is_an_error_of_ours(library: App, seed: int) -> None:
             except TriceError as error:
                 assert error.kind.name in ("INVALID", "CONFLICT", "LIMIT", "DENIED"), steps
         assert library.engine.tx >= before
-
-
-@pytest.mark.rule("T90")
-@pytest.mark.parametrize("steps", [None, 5, "x", {}, [5], [[]], [["update"]]])
-def test_admin_steps_of_any_shape_are_refused(library: App, steps: Any) -> None:
-    with pytest.raises(InvalidInput):
-        expand_admin_steps(
-            steps, library.catalog, throw_on_missing_attrs=False, runtime=SystemRuntime()
-        )

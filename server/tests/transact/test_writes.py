@@ -26,14 +26,6 @@ def test_unknown_attrs(library: App) -> None:
     assert caught.value.message == f"We could not find an attribute with id = {uid(99, 'a')}"
 
 
-@pytest.mark.rule("T30")
-def test_the_last_value_wins(library: App) -> None:
-    title = library.attr("books", "title").id
-    library.put("books", 1, title="a")
-    library.transact([["add-triple", uid(1), title, value] for value in ("b", "c", "d")])
-    assert library.get("books", 1) == {"title": "d", "pages": None}
-
-
 @pytest.mark.rule("T31")
 def test_equal_values_are_no_change(library: App) -> None:
     library.put("books", 1, title="a", pages=5, meta={"a": 1, "b": [True]})
@@ -131,20 +123,6 @@ def test_unique_fields(library: App) -> None:
         library.put("people", number, email=None)
 
 
-@pytest.mark.rule("T36")
-def test_unique_values_change_hands_in_one_transaction(library: App) -> None:
-    library.put("people", 1, email="a")
-    library.put("people", 2, email="b")
-    library.transact(
-        library.put_steps("people", 1, email="b") + library.put_steps("people", 2, email="a")
-    )
-    assert (library.get("people", 1), library.get("people", 2)) == ({"email": "b"}, {"email": "a"})
-    library.transact(
-        [*library.put_steps("people", 3, email="a"), ["delete-entity", uid(2), "people"]]
-    )
-    assert library.get("people", 3) == {"email": "a"}
-
-
 @pytest.mark.rule("T37")
 @pytest.mark.parametrize(
     ("stored", "patch", "merged"),
@@ -186,20 +164,6 @@ def test_links_cannot_be_merged(library: App, label: str) -> None:
         library.transact([["deep-merge-triple", uid(1), link, uid(2)]])
 
 
-@pytest.mark.rule("T39")
-def test_groups_run_in_order_of_first_appearance(library: App) -> None:
-    add, delete = library.put_steps("books", 1, title="t"), ["delete-entity", uid(1), "books"]
-    exists = {"title": "t", "pages": None}
-    library.transact([delete, *add])
-    assert library.get("books", 1) == exists
-    library.transact([*add, delete])
-    assert library.get("books", 1) is None
-    library.transact([delete, *add, delete])
-    assert library.get("books", 1) == exists
-    library.transact([*add, delete, *add])
-    assert library.get("books", 1) is None
-
-
 @pytest.mark.rule("T40")
 def test_retract_matches_the_exact_value(library: App) -> None:
     library.put("books", 1, title="a", meta={"k": 1}, author=uid(5))
@@ -226,24 +190,6 @@ def test_an_entity_without_id_is_a_stub(library: App) -> None:
     assert library.rows('SELECT * FROM "books"') == []
 
 
-@pytest.mark.rule("T42")
-def test_an_id_holds_the_entitys_own_id(library: App) -> None:
-    id_attr = library.attr("books", "id").id
-    for value in (uid(2), "x", None, 5, [id_attr, uid(1)]):
-        with pytest.raises(InvalidInput, match="own id"):
-            library.transact([["add-triple", uid(1), id_attr, value]])
-    library.transact([["add-triple", uid(1), id_attr, uid(1).upper()]])
-    assert library.get("books", 1) == {"pages": None}
-
-
-@pytest.mark.rule("T43")
-def test_a_link_may_point_at_nothing(library: App) -> None:
-    library.put("books", 1, author=uid(77), tags=uid(78))
-    assert library.get("books", 1) == {"author": uid(77), "pages": None}
-    assert library.pairs("books", "tags") == {(raw(1), raw(78))}
-    assert library.get("people", 77) is None
-
-
 @pytest.mark.rule("T44")
 def test_inferred_types_accumulate(library: App) -> None:
     def inferred() -> Any:
@@ -261,14 +207,6 @@ def test_inferred_types_accumulate(library: App) -> None:
     assert inferred() == ["number", "string", "boolean", "json"]
     assert library.attr("books", "author").wire()["inferred-types"] == ["string"]
     assert library.catalog.version == version
-
-
-@pytest.mark.rule("T45")
-def test_indexed_fields_show_null(library: App) -> None:
-    library.put("books", 1)
-    assert library.get("books", 1) == {"pages": None}
-    library.put("books", 1, meta=None, pages=3)
-    assert library.get("books", 1) == {"pages": 3, "meta": None}
 
 
 @pytest.mark.rule("T46")

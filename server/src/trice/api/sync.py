@@ -39,13 +39,13 @@ from trice.api.pieces import Pieces
 from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
+from trice.protocol.errors import GOING_AWAY, NORMAL
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import brief, why_no_json
 from trice.protocol.shared import Frame, plain
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.session.session import Session
-from trice.session.socket import GOING_AWAY
 from trice.session.weigh import check_weight
 
 
@@ -137,7 +137,7 @@ async def websocket(connection: WebSocket) -> None:
                 if frame:
                     await connection.send_text(frame.decode())
             socket.sent(frames)
-        code, reason = socket.closing or (1000, "")
+        code, reason = socket.closing or (NORMAL, "")
         await connection.close(code, reason)
 
     writer = asyncio.create_task(write())

@@ -1,7 +1,9 @@
-"""The registry of error codes: one row per code, and nothing else decides how a failure travels.
+"""The registry of error codes and close codes: one row per code, and nothing else decides how a
+failure travels.
 
 Clients and tests match the code (`type` on the wire), never the message. A new code needs a row
-here and a test; `spec/errors.md` is generated from this table.
+here and a test; `spec/errors.md` and a part of `spec/protocol.schema.json` are generated from these
+tables. No I/O.
 
 Statuses follow Instant's HTTP API (instant-http §0.9): "not found" and "denied" are 400 there.
 """
@@ -10,6 +12,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+NORMAL: Final = 1000
+IDLE: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+BAD_DATA: Final = 1007
+SIGNED_OUT: Final = 1008
+TOO_BIG: Final = 1009
+GOING_AWAY: Final = 1012
+TRY_LATER: Final = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCode:
+    """One row: why the server closes a WebSocket with this number.
+
+    may_retry  whether a client that comes back and does the same again can succeed
+    sentence   when it happens, for the generated documentation
+    """
+
+    number: int
+    may_retry: bool
+    sentence: str
+
+
+CLOSE_CODES: Final = {
+    code.number: code
+    for code in (
+        CloseCode(NORMAL, True, "The session has ended without a reason of its own."),
+        CloseCode(IDLE, True, "No `init` came in time, or nothing was heard for too long."),
+        CloseCode(PROTOCOL_ERROR, False, "A frame breaks the WebSocket protocol."),
+        CloseCode(BAD_DATA, False, "A compressed message cannot be inflated."),
+        CloseCode(
+            SIGNED_OUT, True, "The refresh token was deleted; the next `init` with it says so."
+        ),
+        CloseCode(TOO_BIG, False, "One frame is larger than this server reads."),
+        CloseCode(GOING_AWAY, True, "The server restarts, or the app was deleted."),
+        CloseCode(
+            TRY_LATER,
+            True,
+            "The app cannot be opened now, or more is on its way than the server holds.",
+        ),
+    )
+}
+"""Every close code that is sent, by its number (RFC 6455 §7.4 and its registry)."""
 
 
 class Kind(Enum):
@@ -41,8 +88,18 @@ class Code:
     may_retry: bool
     sentence: str
 
+    @property
+    def init_closes_with(self) -> int | None:
+        """The close code that ends a session whose `init` fails so, in place of an `error`: after
+        an error clients stay away for ever, after a close they come back (instant-realtime §16).
 
-CODES: dict[str, Code] = {
+        returns  None where the error is told and the session waits for another `init`; a failure
+                 of any other message is told, and never ends a session
+        """
+        return TRY_LATER if self.kind in (Kind.UNAVAILABLE, Kind.BUG) else None
+
+
+CODES: Final = {
     code.name: code
     for code in (
         Code("param-missing", Kind.INVALID, 400, 400, False, "A required parameter is absent."),

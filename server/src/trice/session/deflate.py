@@ -18,8 +18,9 @@ from typing import Final
 
 from trice import limits
 from trice.metrics import DeflateCounts
+from trice.protocol.errors import BAD_DATA
 from trice.protocol.shared import Frame, JoinedFrame, SharedFrame, SharedPart
-from trice.session.socket import BAD_DATA, MustClose
+from trice.session.socket import MustClose
 
 _NAME: Final = "permessage-deflate"
 _ANSWER: Final = f"{_NAME}; server_no_context_takeover; client_no_context_takeover"

@@ -16,7 +16,7 @@ import orjson
 
 from trice import limits
 from trice.errors import Bug, InvalidInput, TriceError, invalid, without_traceback
-from trice.protocol import up
+from trice.protocol import decode, up
 from trice.protocol.quoting import brief, quote, why_no_json
 from trice.session.incoming import Incoming, Letter, TooBig
 from trice.session.ops import OPS, OPS_BY_NAME, Op
@@ -40,7 +40,7 @@ class Refusal:
 def on_message(session: Session, raw: bytes) -> None:
     """Decode one short message and carry it out. Never raises."""
     try:
-        message = up.decoder.decode(raw)
+        message = decode.decoder.decode(raw)
     except _UNREADABLE as cause:
         _refuse(session, explain(raw, cause))
         return
@@ -61,7 +61,7 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
         told = without_traceback(failure)
         return Refusal(told, found.text("client-event-id"), found.echo(), _is_write(found))
     try:
-        message = up.decoder.decode(raw)
+        message = decode.decoder.decode(raw)
     except _UNREADABLE as cause:
         return explain(raw, cause)
     op = OPS[type(message)]
@@ -167,7 +167,7 @@ def _no_op(op: Any, cause: Exception) -> InvalidInput:
         known = ", ".join(f'"{name}"' for name in sorted(OPS_BY_NAME))
         problem = f"Invalid op: {quote(op)}. It must be one of {known}."
         return InvalidInput("param-malformed", problem, {"in": ["op"], "op": op})
-    path, problem = up.explain_misfit(cause)
+    path, problem = decode.explain_misfit(cause)
     place = " ".join(f'"{name}"' for name in path)
     return InvalidInput(
         "param-malformed", f"Malformed parameter: [{place}]. {problem}", {"in": path, "op": op}

@@ -14,8 +14,6 @@ from trice.live.live_query import NO_TX
 from trice.protocol.ids import TxId
 from trice.protocol.quoting import brief
 
-VERSION: Final = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Extension:

@@ -12,9 +12,10 @@ tells whose it was, and goes on.
 from __future__ import annotations
 
 from trice import limits
+from trice.protocol.errors import PROTOCOL_ERROR
 from trice.session.deflate import Inflating
 from trice.session.incoming import Incoming
-from trice.session.socket import PROTOCOL_ERROR, MustClose
+from trice.session.socket import MustClose
 
 
 class Fragments:

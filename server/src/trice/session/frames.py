@@ -16,7 +16,8 @@ from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame, SharedPart
-from trice.session.extension import VERSION, Extension
+from trice.protocol.version import VERSION
+from trice.session.extension import Extension
 from trice.session.state import Owed, Subscription
 
 

@@ -11,6 +11,7 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
+from trice.protocol.errors import GOING_AWAY
 from trice.protocol.ids import SessionId
 from trice.runtime import Runtime
 from trice.session import dispatch
@@ -19,7 +20,7 @@ from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
-from trice.session.socket import GOING_AWAY, Socket
+from trice.session.socket import Socket
 from trice.shares import Held, Shares
 
 logger: Final = logging.getLogger("trice.session")

@@ -14,10 +14,11 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from trice import limits
+from trice.protocol.errors import TRY_LATER
 from trice.session.incoming import Incoming
 from trice.session.long_messages import LongMessage, LongMessages
 from trice.session.loop_turns import LoopTurns
-from trice.session.socket import ENDED, TRY_LATER, MustClose, Socket
+from trice.session.socket import ENDED, MustClose, Socket
 from trice.session.state import Phase, SessionState
 
 READING: Final = 1

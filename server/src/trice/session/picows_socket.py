@@ -31,13 +31,14 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from trice import limits
 from trice.identity import Identity, caller_ip, network_of
+from trice.protocol.errors import PROTOCOL_ERROR, TRY_LATER
 from trice.protocol.shared import Frame, JoinedFrame
 from trice.session.deflate import Deflater, agree
 from trice.session.fragments import Fragments
 from trice.session.hub import Hub
 from trice.session.pages import give_back_pages
 from trice.session.session import Session
-from trice.session.socket import PROTOCOL_ERROR, TRY_LATER, MustClose
+from trice.session.socket import MustClose
 from trice.shares import Held
 
 PATH: Final = b"/runtime/session"

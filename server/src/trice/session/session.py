@@ -24,7 +24,7 @@ from trice.identity import GUEST, Identity, network_of
 from trice.live.live_query import LiveQuery, Question
 from trice.log import fields
 from trice.protocol import down
-from trice.protocol.errors import CODES
+from trice.protocol.errors import CODES, IDLE, SIGNED_OUT, TRY_LATER
 from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame
 from trice.runtime import Runtime, new_uuid
@@ -38,7 +38,7 @@ from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
-from trice.session.socket import ENDED, IDLE, SIGNED_OUT, TRY_LATER, Socket
+from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
 from trice.shares import Held
 

@@ -69,13 +69,3 @@ class MustClose(Exception):
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
-
-
-GOING_AWAY = 1012
-"""Close code "service restart": the server stops, reconnect."""
-
-PROTOCOL_ERROR = 1002
-BAD_DATA = 1007
-IDLE = 1001
-SIGNED_OUT = 1008
-TRY_LATER = 1013

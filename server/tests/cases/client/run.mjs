@@ -1,8 +1,9 @@
 // Runs spec/cases/query on a live server through the official client, and compares with the
 // expected text. Usage: node run.mjs http://127.0.0.1:PORT spec/cases
 //
-// Left out: cases marked `client: skip`, commands that only a server can answer (`infer`), and
-// cases that write low-level steps. Of errors only the refusal is compared: the client hides codes.
+// Left out: cases marked `client: skip`, cases with commands that only a server can answer
+// (`infer`, `flat`, `rules` …), and those that write low-level steps. Of errors only the refusal is
+// compared: the client hides codes.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createNetwork, createStorage } from '../../interop/support/browser.mjs';
@@ -107,11 +108,18 @@ function renderForm(label, rows, form, indent, isFull, lines) {
   }
 }
 
+function renderTotals(label, totals) {
+  if (totals.groups) return [`${label}:`, ...totals.groups.map((one) => `  ${pythonJson(one)}`)];
+  if (Object.keys(totals).join() === 'count') return [`${label}: count ${totals.count}`];
+  return [`${label}: ${pythonJson(totals)}`];
+}
+
 function render(result, query, isFull) {
   const lines = [];
   for (const label of Object.keys(query)) {
-    const counted = result.aggregate?.[label];
-    if (counted) lines.push(`${label}: count ${counted.count}`);
+    const totals = result.aggregate?.[label];
+    if (totals) lines.push(...renderTotals(label, totals));
+    else if (label === '$$ruleParams') continue;
     else renderForm(label, result.data[label], query[label], '', isFull, lines);
   }
   for (const [label, page] of Object.entries(result.pageInfo ?? {}).sort()) {
@@ -185,7 +193,7 @@ class Stage {
 
 const hasLowLevel = (one) =>
   one.commands.some(({ source }) => /-triple"|-entity"|-attr"|"#/.test(source));
-const SERVERS_WORDS = ['infer', 'strict', 'as=guest', 'attrs'];
+const SERVERS_WORDS = ['infer', 'strict', 'as=guest', 'attrs', 'flat', 'rules', 'low', 'high'];
 const isOnlyServers = (one) =>
   one.commands.some(({ words }) => SERVERS_WORDS.some((word) => words.includes(word)));
 

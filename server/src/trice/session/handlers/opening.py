@@ -8,16 +8,16 @@ from typing import Final
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
-from trice.errors import InvalidInput, TriceError, Unavailable, invalid
+from trice.errors import InvalidInput, TriceError, invalid
 from trice.identity import ADMIN, Identity
 from trice.log import fields
 from trice.protocol import up
+from trice.protocol.errors import CODES, TRY_LATER
 from trice.protocol.ids import find_uuid_bytes
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import init_frame
 from trice.session.incoming import Letter
 from trice.session.session import Session
-from trice.session.socket import TRY_LATER
 from trice.session.state import Phase
 
 logger: Final = logging.getLogger("trice.session")
@@ -43,10 +43,6 @@ def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) 
 async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
     try:
         app = await session.apps.lend(message.app_id.lower())
-    except Unavailable:
-        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
-        session.close(TRY_LATER, "try again")
-        return
     except TriceError as failure:
         _refuse(session, failure, message, raw)
         return
@@ -89,6 +85,11 @@ async def _identify(session: Session, app: App, message: up.Init) -> tuple[Ident
 
 
 def _refuse(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
+    close_code = CODES[failure.code].init_closes_with
+    if close_code is not None:
+        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
+        session.close(close_code, "try again")
+        return
     session.state.refuse_opening()
     session.fail(failure, raw=raw, event_id=message.client_event_id)
     session.inbox.handle_early()

@@ -1,0 +1,465 @@
+"""Bodies of the HTTP routes that clients call: the description that clients are generated from.
+
+What reads requests is `api/`, leniently as Instant does, and says in its own words what is wrong;
+what answers them are objects made there. The tests' HTTP client holds each request that succeeded
+and each answer against these structs (P203). Keys that a request has and no struct names are
+ignored. Null and absent are the same in requests. No I/O.
+
+source   instant-http, spec/auth.md, spec/http.md
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from trice.protocol.messages_down import Attr, ErrorCode, Flat, TxNumber, Uuid
+
+Query = Annotated[dict[str, Any], Meta(description="An InstaQL query (spec/query.md).")]
+Steps = Annotated[list[Any], Meta(extra_json_schema={"items": {"$ref": "#/$defs/AdminStep"}})]
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Text = str | int | float
+"""A number counts as its digits."""
+Fields = dict[str, Any]
+Instant = Annotated[str, Meta(description="A moment as ISO 8601 text in UTC.")]
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """Answers have no other keys."""
+
+
+class _Request(msgspec.Struct):
+    """Keys as they stand; a request may have others."""
+
+
+class Nothing(_Answer):
+    """`{}`"""
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+class AdminQuery(_Request):
+    """`is_inferring`: a link to at most one entity is that object or null (Q79)."""
+
+    query: Query
+    is_inferring: bool | None = msgspec.field(name="inference?", default=None)
+
+
+class AdminTransact(_Request):
+    """`throw_on_missing_attrs`: refuse labels the catalog lacks instead of adding them (T99)."""
+
+    steps: Steps
+    throw_on_missing_attrs: bool | None = msgspec.field(
+        name="throw-on-missing-attrs?", default=None
+    )
+
+
+class Transacted(_Answer, rename="kebab"):
+    """The transaction is durable and has this id."""
+
+    tx_id: TxNumber
+
+
+class FrameworkQuery(_Request):
+    """A query whose answer a page is rendered from, before a session takes over."""
+
+    query: Query
+
+
+class FrameworkAnswer(_Answer):
+    """The flat answer, and the catalog its triples name."""
+
+    result: Flat
+    attrs: list[Attr]
+
+
+class Push(_Request):
+    """Messages up for an event stream, which `sse-init` has told what to present (P50)."""
+
+    machine_id: Id
+    session_id: str
+    sse_token: str
+    messages: Annotated[
+        list[dict[str, Any]], Meta(extra_json_schema={"items": {"$ref": "#/$defs/Up"}})
+    ]
+
+
+# --- users ---------------------------------------------------------------------------------------
+
+
+class User(msgspec.Struct):
+    """A row of `$users` with the app's own fields, and what follows from it.
+
+    refresh_token   only where somebody has just signed in, or presented it
+    """
+
+    id: Uuid
+    app_id: Uuid
+    created_at: Instant
+    is_guest: bool = msgspec.field(name="isGuest")
+    email: str | UnsetType | None = UNSET
+    refresh_token: Id | UnsetType = UNSET
+
+
+class SignedIn(_Answer):
+    """Who signed in; `created` tells whether the account is new."""
+
+    user: User
+    created: bool
+
+
+class TokenExchanged(SignedIn, kw_only=True):
+    """The same after a redirect; the token stands beside the user too."""
+
+    refresh_token: Id
+
+
+class KnownUser(_Answer):
+    """The user."""
+
+    user: User
+
+
+class FoundUser(_Answer):
+    """The user, null if there is none."""
+
+    user: User | None
+
+
+class DeletedUser(_Answer):
+    """The user that was deleted, null if there was none."""
+
+    deleted: User | None
+
+
+class Sent(_Answer):
+    """The code is on its way."""
+
+    sent: bool
+
+
+class Code(_Answer):
+    """A code that signs in."""
+
+    code: str
+
+
+class Ok(_Answer):
+    """Done."""
+
+    ok: bool
+
+
+class _OfApp(_Request, rename="kebab"):
+    """Names the app."""
+
+    app_id: Id
+
+
+class SendMagicCode(_OfApp, rename="kebab"):
+    """Asks for a code by e-mail."""
+
+    email: str
+
+
+class VerifyMagicCode(_OfApp, rename="kebab"):
+    """Signs in with a code.
+
+    refresh_token   of the guest who signs in
+    extra_fields    of a new user
+    """
+
+    email: str
+    code: Text
+    refresh_token: Id | None = None
+    extra_fields: Fields | None = None
+
+
+class SignInGuest(_OfApp, rename="kebab"):
+    """Makes a guest; `extra_fields` are written to their row."""
+
+    extra_fields: Fields | None = None
+
+
+class VerifyRefreshToken(_OfApp, rename="kebab"):
+    """Asks whose token it is."""
+
+    refresh_token: Id
+
+
+class SignOut(_Request):
+    """Ends a refresh token; an unknown one is no error."""
+
+    app_id: Id
+    refresh_token: Id
+
+
+class PasswordSignUp(_OfApp, rename="kebab"):
+    """Makes an account with a password; the code proves the address."""
+
+    email: str
+    code: Text
+    password: str
+    refresh_token: Id | None = None
+    extra_fields: Fields | None = None
+
+
+class PasswordSignIn(_OfApp, rename="kebab"):
+    """Signs in with a password."""
+
+    email: str
+    password: str
+
+
+class PasswordChange(_OfApp, rename="kebab"):
+    """Changes the password of the user whose token it is."""
+
+    refresh_token: Id
+    password: str
+    new_password: str
+
+
+class PasswordReset(_OfApp, rename="kebab"):
+    """Sets a password; the code proves the address."""
+
+    email: str
+    code: Text
+    password: str
+
+
+class PasskeyBegin(_OfApp, rename="kebab"):
+    """Asks for options; `rp_id` is a parent domain of the website's, if it is not that itself."""
+
+    rp_id: str | None = None
+
+
+class PasskeyRegisterBegin(PasskeyBegin, rename="kebab", kw_only=True):
+    """The same to add a passkey to the account of a token."""
+
+    refresh_token: Id
+
+
+class PasskeyOptions(_Answer):
+    """What browsers' `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON` take."""
+
+    options: dict[str, Any]
+
+
+class PasskeyRegister(_OfApp, rename="kebab"):
+    """Adds a passkey: `credential.toJSON()` of the browser, and what the user calls it."""
+
+    refresh_token: Id
+    credential: dict[str, Any]
+    name: str | None = None
+
+
+class PasskeySignIn(_OfApp, rename="kebab"):
+    """Signs in with a passkey: `credential.toJSON()` of the browser."""
+
+    credential: dict[str, Any]
+
+
+class Passkey(_Answer):
+    """A passkey as its user sees it."""
+
+    id: str
+    name: str | None
+    rp_id: str
+    created_at: Instant
+    last_used_at: Instant | None
+
+
+class OnePasskey(_Answer):
+    """The passkey that was added."""
+
+    passkey: Passkey
+
+
+class Passkeys(_Answer):
+    """All passkeys of the user."""
+
+    passkeys: list[Passkey]
+
+
+class PasskeyDelete(VerifyRefreshToken, rename="kebab"):
+    """Removes a passkey of the user whose token it is."""
+
+    id: Id
+
+
+class OAuthToken(_Request):
+    """Exchanges the code of a redirect; may come as a form too.
+
+    code_verifier   if the sign-in began with a challenge
+    refresh_token   of the guest who signs in
+    extra_fields    of a new user
+    """
+
+    app_id: Id
+    code: Id
+    code_verifier: str | None = None
+    refresh_token: Id | None = None
+    extra_fields: Fields | None = None
+
+
+class OAuthIdToken(_Request):
+    """Signs in with an id token that a provider gave.
+
+    client_name     of the app's client at that provider
+    refresh_token   of the account used until now
+    """
+
+    app_id: Id
+    id_token: str
+    client_name: Text
+    nonce: str | None = None
+    refresh_token: Id | None = None
+    extra_fields: Fields | None = None
+
+
+class CreateToken(_Request):
+    """Signs a user in on the app's own word, by e-mail or id; makes the account if need be."""
+
+    email: str | None = None
+    id: Id | None = None
+    extra_fields: Fields | None = msgspec.field(name="extra-fields", default=None)
+
+
+class OfEmail(_Request):
+    """Names an e-mail address."""
+
+    email: str
+
+
+class AdminVerifyMagicCode(_Request, rename="kebab"):
+    """Signs in with a code; sign-up rules are not asked."""
+
+    email: str
+    code: Text
+    refresh_token: Id | None = None
+    extra_fields: Fields | None = None
+
+
+class AdminSignInGuest(_Request, rename="kebab"):
+    """Makes a guest; sign-up rules are not asked."""
+
+    extra_fields: Fields | None = None
+
+
+class AdminSignOut(_Request):
+    """Ends all tokens of a user, or one; one key is required."""
+
+    id: Id | None = None
+    email: str | None = None
+    refresh_token: Id | None = None
+
+
+class AdminPassword(_Request):
+    """Sets the password of a user named by id or e-mail; null takes it away."""
+
+    password: str | None
+    id: Id | None = None
+    email: str | None = None
+
+
+# --- throw-away apps -----------------------------------------------------------------------------
+
+
+class NewApp(_Request):
+    """`rules` is `{"code": document}`; `schema` what the command line for schemas writes."""
+
+    title: Text
+    schema: Any = None
+    rules: dict[str, Any] | None = None
+
+
+class App(_Answer, rename={"admin_token": "admin-token"}):
+    """An app; `perms` is `{"code": rules}`, `admin_token` only when it was made."""
+
+    id: Uuid
+    title: str
+    created_at: Instant
+    status: str
+    perms: dict[str, Any] | None
+    admin_token: Uuid | UnsetType = UNSET
+
+
+class MadeApp(_Answer):
+    """The app, when it ends (ms since 1970), and what its sender should know of its rules."""
+
+    app: App
+    expires_ms: int
+    warnings: list[dict[str, Any]]
+
+
+class FoundApp(_Answer):
+    """The app without its token."""
+
+    app: App
+    expires_ms: int
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+class HttpError(_Answer, rename="kebab"):
+    """A request failed; the status is that of the code. Match `type`, never `message`.
+
+    error   in place of `message` and `hint` where a person is shown it: `oauth-error`
+    """
+
+    type: ErrorCode
+    trace_id: Uuid
+    message: str | UnsetType = UNSET
+    hint: dict[str, Any] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        is_plain = self.error is UNSET
+        if is_plain == (self.message is UNSET) or is_plain == (self.hint is UNSET):
+            raise ValueError("either `message` and `hint`, or `error`")
+
+
+ROUTES: Final[dict[str, tuple[Any, Any]]] = {
+    "POST /admin/query": (AdminQuery, dict[str, Any]),
+    "POST /admin/transact": (AdminTransact, Transacted),
+    "POST /admin/subscribe-query": (AdminQuery, None),
+    "POST /admin/sse": (None, None),
+    "POST /admin/sse/push": (Push, Nothing),
+    "POST /admin/refresh_tokens": (CreateToken, SignedIn),
+    "POST /admin/magic_code": (OfEmail, Code),
+    "POST /admin/send_magic_code": (OfEmail, Code),
+    "POST /admin/verify_magic_code": (AdminVerifyMagicCode, SignedIn),
+    "POST /admin/sign_in_guest": (AdminSignInGuest, KnownUser),
+    "POST /admin/sign_out": (AdminSignOut, Ok),
+    "GET /admin/users": (None, FoundUser),
+    "DELETE /admin/users": (None, DeletedUser),
+    "POST /admin/users/password": (AdminPassword, KnownUser),
+    "GET /runtime/sse": (None, None),
+    "POST /runtime/sse": (Push, Nothing),
+    "POST /runtime/framework/query": (FrameworkQuery, FrameworkAnswer),
+    "POST /runtime/auth/send_magic_code": (SendMagicCode, Sent),
+    "POST /runtime/auth/verify_magic_code": (VerifyMagicCode, SignedIn),
+    "POST /runtime/auth/sign_in_guest": (SignInGuest, KnownUser),
+    "POST /runtime/auth/verify_refresh_token": (VerifyRefreshToken, KnownUser),
+    "POST /runtime/signout": (SignOut, Nothing),
+    "POST /runtime/auth/password/sign_up": (PasswordSignUp, SignedIn),
+    "POST /runtime/auth/password/sign_in": (PasswordSignIn, SignedIn),
+    "POST /runtime/auth/password/change": (PasswordChange, KnownUser),
+    "POST /runtime/auth/password/reset": (PasswordReset, SignedIn),
+    "POST /runtime/auth/passkey/register/begin": (PasskeyRegisterBegin, PasskeyOptions),
+    "POST /runtime/auth/passkey/register/finish": (PasskeyRegister, OnePasskey),
+    "POST /runtime/auth/passkey/sign_in/begin": (PasskeyBegin, PasskeyOptions),
+    "POST /runtime/auth/passkey/sign_in/finish": (PasskeySignIn, SignedIn),
+    "POST /runtime/auth/passkey/list": (VerifyRefreshToken, Passkeys),
+    "POST /runtime/auth/passkey/delete": (PasskeyDelete, Nothing),
+    "POST /runtime/oauth/token": (OAuthToken, TokenExchanged),
+    "POST /runtime/oauth/id_token": (OAuthIdToken, SignedIn),
+    "POST /dash/apps/ephemeral": (NewApp, MadeApp),
+    "GET /dash/apps/ephemeral/{app_id}": (None, FoundApp),
+}
+"""What a route is sent and answers with status 200; None where there is no JSON body: what it is
+asked stands in the address, or it answers with events, each of which is a message down."""

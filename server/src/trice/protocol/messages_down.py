@@ -1,0 +1,309 @@
+"""What the server may send, message by message: the description that clients are generated from.
+
+Nothing here is sent. `down` joins the bytes by hand, and every test client of this repository reads
+what arrives with these structs, strictly: a key that is not described here, or has another form, is
+a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
+
+source   instant-realtime §3-§7, spec/protocol.md
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from trice.protocol.errors import CODES
+
+Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+TxNumber = Annotated[int, Meta(ge=1)]
+Milliseconds = Annotated[int, Meta(ge=0)]
+Version = Annotated[str, Meta(pattern="^[0-9a-f]+$")]
+ErrorCode = Annotated[str, Meta(extra_json_schema={"enum": list(CODES)})]
+
+Triple = tuple[Uuid, Uuid, Any, Milliseconds]
+"""Entity, attr, value, and when the entity or link was made."""
+
+Name = tuple[Uuid, str, str]
+"""Of one side of an attr: its own id, the namespace, the label."""
+
+Gone = Annotated[list[Any], Meta(min_length=2, max_length=3)]
+"""Entity and attr, of which all triples go; or with a value, and that triple goes."""
+
+
+class _Strict(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
+    """Keys are in kebab-case on the wire; no others may be there."""
+
+
+class Attr(_Strict):
+    """One field or link of the catalog.
+
+    forward_identity   the name in the namespace that owns it
+    reverse_identity   of links only: the name seen from the other end
+    value_type         "blob" a field, "ref" a link
+    cardinality        of the forward side; a field has "one"
+    is_unique          no two entities share a value; of a link: a target has one source at most
+    inferred_types     JSON types written so far; null when there are none
+    """
+
+    id: Uuid
+    forward_identity: Name
+    value_type: Literal["blob", "ref"]
+    cardinality: Literal["one", "many"]
+    is_unique: bool = msgspec.field(name="unique?")
+    is_indexed: bool = msgspec.field(name="index?")
+    is_required: bool = msgspec.field(name="required?")
+    inferred_types: list[Literal["number", "string", "boolean", "json"]] | None
+    catalog: Literal["system", "user"]
+    reverse_identity: Name | UnsetType = UNSET
+    checked_data_type: Literal["string", "number", "boolean", "date"] | UnsetType = UNSET
+    on_delete: Literal["cascade"] | UnsetType = UNSET
+    on_delete_reverse: Literal["cascade"] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class AppName(_Strict):
+    """The app of a session."""
+
+    id: Uuid
+    title: str
+
+
+class Auth(_Strict):
+    """Whose session it is; `user` is always null, as Instant's is."""
+
+    app: AppName
+    user: None
+
+
+class AppStatus(_Strict):
+    """Whether the app may be used."""
+
+    status: Literal["active"]
+
+
+class Agreed(_Strict):
+    """What holds for a client that announced itself with `trice` (P71).
+
+    features    those asked for that hold from here on
+    tx          the app's last transaction id, 0 before the first
+    is_reset    the data was put back to an older state (P74)
+    catalog     names the catalog, for clients that resume (P75)
+    """
+
+    version: Annotated[int, Meta(ge=1)]
+    features: list[Literal["delta", "resume"]]
+    tx: Annotated[int, Meta(ge=0)]
+    is_reset: Literal[True] | UnsetType = msgspec.field(name="reset?", default=UNSET)
+    catalog: str | UnsetType = UNSET
+
+
+class InitOk(_Strict, tag_field="op", tag="init-ok"):
+    """The session is open.
+
+    attrs   the whole catalog, system attrs included; left out when the client holds it (P75)
+    trice   only for a client that announced itself
+    """
+
+    session_id: Uuid
+    client_event_id: str | None
+    auth: Auth
+    app_status: AppStatus
+    attrs: list[Attr] | UnsetType = UNSET
+    trice: Agreed | UnsetType = UNSET
+
+
+class JoinRows(_Strict):
+    """The triples of a flat answer: one row, in which each triple stands once."""
+
+    join_rows: Annotated[list[list[Triple]], Meta(min_length=1, max_length=1)]
+
+
+class Page(_Strict):
+    """Where a page begins and ends; cursors are null when it is empty."""
+
+    start_cursor: Triple | None
+    end_cursor: Triple | None
+    has_next_page: bool = msgspec.field(name="has-next-page?")
+    has_previous_page: bool = msgspec.field(name="has-previous-page?")
+
+
+class Total(_Strict):
+    """What was asked for about the matching entities, by function and attr (Q110-Q124)."""
+
+    count: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    sum: dict[str, int | float | None] | UnsetType = UNSET
+    avg: dict[str, int | float | None] | UnsetType = UNSET
+    min: dict[str, int | float | str | None] | UnsetType = UNSET
+    max: dict[str, int | float | str | None] | UnsetType = UNSET
+
+
+class GroupTotal(Total, kw_only=True):
+    """The same about one group; `key` is the value its entities share, null for none."""
+
+    key: Any
+
+
+class Totals(Total):
+    """Totals of all matching entities, or by `groupBy`, in order of the keys (Q117)."""
+
+    groups: list[GroupTotal] | UnsetType = UNSET
+
+
+class ResultMeta(_Strict):
+    """What a query asked for beside entities, by namespace of the top forms."""
+
+    page_info: dict[str, Page] | UnsetType = UNSET
+    aggregate: dict[str, Totals] | UnsetType = UNSET
+
+
+class Data(ResultMeta, kw_only=True):
+    """The content of a flat answer."""
+
+    datalog_result: JoinRows
+
+
+class Node(_Strict):
+    """The one node of a flat answer."""
+
+    data: Data
+    child_nodes: Annotated[list[Any], Meta(max_length=0)]
+
+
+Flat = Annotated[list[Node], Meta(min_length=1, max_length=1)]
+Tree = dict[str, Any]
+"""By top form: lists of objects with their links inside, or the totals of the form."""
+
+
+class Delta(_Strict):
+    """What leads from one version of an answer to another: its steps are in order (P77)."""
+
+    removed: list[Gone] | UnsetType = UNSET
+    changed: list[Triple] | UnsetType = UNSET
+    added: list[Triple] | UnsetType = UNSET
+    data: ResultMeta | UnsetType = UNSET
+
+
+class _Answer(_Strict):
+    """An answer in full, or how to get it from the one that the client holds.
+
+    query_id   short for the query, the same for equal queries of equal shape (P76)
+    version    names the content of the answer (P76)
+    held       the version to start from; equal to `version`: nothing changed (P80, P82)
+    delta      what leads from there to `version`
+    """
+
+    query_id: Version | UnsetType = UNSET
+    version: Version | UnsetType = UNSET
+    held: Version | UnsetType = msgspec.field(name="from", default=UNSET)
+    delta: Delta | UnsetType = UNSET
+
+    def check(self, *full: object) -> None:
+        """Hold the keys together: those of the full form, or those that start from a version.
+
+        raises   ValueError, which the decoder reports as a message of the wrong form
+        """
+        is_full = UNSET not in full
+        if not is_full and any(value is not UNSET for value in full):
+            raise ValueError("only a part of the full form is there")
+        if (self.query_id is UNSET) != (self.version is UNSET):
+            raise ValueError("`query-id` and `version` go together")
+        if is_full == (self.held is not UNSET):
+            raise ValueError("either the full form or `from`")
+        if not is_full and (self.held == self.version) != (self.delta is UNSET):
+            raise ValueError("`delta` stands exactly where `from` is not `version`")
+        if is_full and self.delta is not UNSET:
+            raise ValueError("`delta` needs `from`")
+
+
+class AddQueryOk(_Answer, kw_only=True, tag_field="op", tag="add-query-ok"):
+    """The answer to a query. In full it has `q`, `result` and `result-meta`, and for clients of
+    versions `query-id` and `version`; else `query-id`, `from`, `version`, and `delta` if those two
+    differ.
+
+    q                 as it was sent
+    result            one node of triples, or for the return type "tree" objects by top form
+    processed_tx_id   every transaction up to here is contained
+    """
+
+    client_event_id: str | None
+    processed_tx_id: TxNumber
+    q: dict[str, Any] | UnsetType = UNSET
+    result: Flat | Tree | UnsetType = UNSET
+    result_meta: ResultMeta | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        self.check(self.q, self.result, self.result_meta)
+
+
+class Computation(_Answer):
+    """The new answer of one query in `refresh-ok`. In full it has `instaql-query`,
+    `instaql-result`, `result-meta` and `result-changed?`, and for clients of versions `query-id`
+    and `version`; else `query-id`, `from`, `version`, and `delta` if those two differ."""
+
+    instaql_query: dict[str, Any] | UnsetType = UNSET
+    instaql_result: Flat | Tree | UnsetType = UNSET
+    result_meta: ResultMeta | UnsetType | None = UNSET
+    is_changed: Literal[True] | UnsetType = msgspec.field(name="result-changed?", default=UNSET)
+
+    def __post_init__(self) -> None:
+        self.check(self.instaql_query, self.instaql_result, self.result_meta, self.is_changed)
+
+
+class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
+    """Answers that changed; attrs, if they changed too, are taken over first (P24, P81).
+
+    processed_tx_id   every transaction up to here is contained in each computation
+    catalog           names `attrs`, for clients that resume (P75)
+    """
+
+    processed_tx_id: TxNumber
+    computations: list[Computation]
+    attrs: list[Attr] | UnsetType = UNSET
+    catalog: str | UnsetType = UNSET
+
+
+class RemoveQueryOk(_Strict, tag_field="op", tag="remove-query-ok"):
+    """The query is not live any more, or never was; `q` is null when it was no object."""
+
+    client_event_id: str | None
+    q: dict[str, Any] | None
+
+
+class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
+    """The transaction is durable and has this id."""
+
+    client_event_id: str | None
+    tx_id: TxNumber
+
+
+class Error(_Strict, tag_field="op", tag="error"):
+    """A message failed. Match `type`, never `message`.
+
+    status           by the table of codes: 400, or 500 where the server is at fault
+    type             the code, see spec/errors.md
+    message          one sentence for people
+    hint             for programs
+    original_event   the message that failed, or what is repeated of it (P33, P116)
+    trace_id         finds the failure in the server's log
+    """
+
+    status: Literal[400, 500]
+    type: ErrorCode
+    message: str
+    hint: dict[str, Any]
+    client_event_id: str | None
+    original_event: msgspec.Raw
+    trace_id: Uuid
+
+
+class SseInit(_Strict, tag_field="op", tag="sse-init"):
+    """The first event of an event stream: what its pushes must present (P50)."""
+
+    machine_id: Uuid
+    session_id: Uuid
+    sse_token: Uuid
+
+
+Down = InitOk | AddQueryOk | RefreshOk | RemoveQueryOk | TransactOk | Error | SseInit

@@ -1,0 +1,27 @@
+"""The routes that clients are generated for are those of the server."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from trice.protocol import http_bodies
+
+FOR_CLIENTS = re.compile(r"(GET|POST|DELETE) /(admin|runtime/auth)/")
+FOR_PEOPLE = {"POST /admin/query_perms_check", "POST /admin/transact_perms_check"}
+"""What explains rules answers in words."""
+
+
+@pytest.mark.rule("P203")
+async def test_routes_that_are_described_are_there_and_no_others(stage):
+    offered = {
+        f"{method} {route.path}"
+        for route in stage.asgi.routes
+        for method in getattr(route, "methods", None) or ()
+    }
+    assert offered >= http_bodies.ROUTES.keys()
+    for_clients = {
+        r for r in offered if re.match(r"(GET|POST|DELETE) /(admin|runtime/auth)/", r)
+    }
+    assert for_clients - http_bodies.ROUTES.keys() == FOR_PEOPLE
