@@ -509,6 +509,20 @@ def test_how_long_tests_wait_is_said_in_one_place() -> None:
     expect_none(offenders)
 
 
+def test_tests_read_from_top_to_bottom() -> None:
+    """One that awaits is a coroutine itself, and none is a function around another that is."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{inner.lineno} {test.name}"
+        for path in (ROOT / "server" / "tests").rglob("test_*.py")
+        if "node_modules" not in path.parts
+        for test in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
+        for inner in test.body
+        if isinstance(inner, ast.AsyncFunctionDef)
+    ]
+    expect_none(offenders)
+
+
 def waits(call: ast.Call) -> Iterator[ast.expr]:
     """The seconds that a call waits at most, or until it goes on."""
     yield from (word.value for word in call.keywords if word.arg in ("timeout", "open_timeout"))
