@@ -105,7 +105,7 @@ def test_cells_left_out_are_found(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "TX_LOG_SAME_BYTES_MAX", 0)
-    monkeypatch.setattr("trice.store.log_format._SHORT_BYTES", 16)
+    monkeypatch.setattr("trice.store.log_format.SHORT_BYTES", 16)
     asyncio.run(history(seed, tmp_path / "app.db", schema_changes=0))
 
 

@@ -115,8 +115,8 @@ async def test_a_commit_is_counted_without_a_statement(stage, step, wanted):
     answer = await watch(stage, asking(**EVERYTHING))
     cost = Cost(stage)
     reads = []
-    read_now = stage.database._engine.read_now
-    stage.database._engine.read_now = lambda work: reads.append(work) or read_now(work)
+    read_now = stage.database.engine.read_now
+    stage.database.engine.read_now = lambda work: reads.append(work) or read_now(work)
     await stage.write(step)
     assert (cost.spent(), reads) == (PATCHED, [])
     assert wanted.items() <= answer().items()
@@ -194,7 +194,7 @@ async def test_conditions_on_linked_entities_cost_one_statement(stage, monkeypat
     rows = Connection.rows
 
     def counted(connection, sql, *more):
-        if connection is stage.database._engine._reader:
+        if connection is stage.database.engine._reader:
             statements.append(sql)
         return rows(connection, sql, *more)
 
@@ -325,7 +325,7 @@ async def test_commits_during_a_run_on_a_thread_count_once(stage, monkeypatch):
 @pytest.mark.rule("L64")
 async def test_a_commit_that_the_snapshot_already_held_counts_once(stage):
     commits: list[Commit] = []
-    engine = stage.database._engine
+    engine = stage.database.engine
     engine.on_commits(commits.extend)
     await fill(stage)
     await stage.write(["update", "todos", "g1", {"rank": 10}])
@@ -349,7 +349,7 @@ async def test_a_commit_that_the_snapshot_already_held_counts_once(stage):
 @pytest.mark.parametrize("is_gap", [False, True])
 async def test_commits_published_during_a_run_count_unless_one_is_forgotten(stage, is_gap):
     commits: list[Commit] = []
-    engine = stage.database._engine
+    engine = stage.database.engine
     await fill(stage)
     kept_totals: Aggregates[str] = Aggregates(LiveCounts())
 

@@ -117,7 +117,7 @@ async def test_conditions_hold_in_memory_where_their_statements_find(stage):
                 compared += 1
         return compared
 
-    assert database._engine.read_now(compare) > 250
+    assert database.engine.read_now(compare) > 250
 
 
 @pytest.mark.rule("L34")

@@ -53,7 +53,7 @@ class Cost:
 
 async def cost_of(stage, *steps):
     """Write and count."""
-    reader, counts = stage.database._engine._reader, stage.live.counts
+    reader, counts = stage.database.engine._reader, stage.live.counts
     before = [getattr(counts, name) for name in COUNTERS]
     original, statements = Connection.rows, []
 
@@ -497,13 +497,13 @@ async def test_rules_that_change_leave_nothing_patched_under_the_old_ones(stage)
 @pytest.mark.rule("L35")
 async def test_of_an_answer_only_what_changed_is_encoded(open_stage, monkeypatch):
     encoded = []
-    original = encode._encode_row
+    original = encode.encode_row
 
     def noting(row, projection):
         encoded.append(row[0])
         return original(row, projection)
 
-    monkeypatch.setattr(encode, "_encode_row", noting)
+    monkeypatch.setattr(encode, "encode_row", noting)
     stage = await open_stage()
     await stage.write(*BASE)
     one = await stage.watch({"todos": {}}, shape="flat")

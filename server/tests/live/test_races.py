@@ -117,7 +117,7 @@ async def test_commits_after_the_run_that_overtook_a_long_one_are_not_lost(stage
     for nothing. Found while looking for what the oracle had found."""
     await many_todos(stage)
     watched = await stage.watch(TODOS)
-    read_on_thread = stage.database._engine.read_on_thread
+    read_on_thread = stage.database.engine.read_on_thread
     first, second, last = ([["update", "todos", IDS[f"t{n}"], {"rank": n}]] for n in (1, 2, 3))
     has_read, is_overtaken = asyncio.Event(), asyncio.Event()
 
@@ -127,7 +127,7 @@ async def test_commits_after_the_run_that_overtook_a_long_one_are_not_lost(stage
         await is_overtaken.wait()
         return found
 
-    monkeypatch.setattr(stage.database._engine, "read_on_thread", read_slowly)
+    monkeypatch.setattr(stage.database.engine, "read_on_thread", read_slowly)
     with monkeypatch.context() as patch:
         patch.setattr(limits, "READ_STEPS_ON_LOOP", 1_000)
         await stage.database.transact_admin(first, identity=ADMIN)
@@ -227,7 +227,7 @@ async def test_answers_beyond_the_limit_are_dropped_and_come_back(stage, monkeyp
 async def test_an_answer_that_was_ahead_of_its_label_is_sent_again(stage, monkeypatch):
     await stage.write(["update", "todos", "t1", {"title": "a"}])
     watched = await stage.watch({"todos": {}})
-    writer = stage.database._engine._writer
+    writer = stage.database.engine._writer
     settle = writer._settle
     told = []
 
@@ -256,7 +256,7 @@ async def test_so_is_one_that_is_carried_forward(stage, monkeypatch, query):
     """A first run is ahead; what it kept already holds the commit when that is published."""
     monkeypatch.setattr(limits, "LIVE_PATCH_ROWS_MAX", 2_000)
     await stage.write(["update", "todos", "t1", {"title": "a"}])
-    writer = stage.database._engine._writer
+    writer = stage.database.engine._writer
     settle = writer._settle
     early = []
 
@@ -294,7 +294,7 @@ async def test_a_plan_used_again_ahead_of_a_change_of_its_caller_is_not_kept(
     identity = Identity("user", EntityId(bytes.fromhex(IDS["p1"].replace("-", ""))))
     asked = stage.database.question(TODOS, identity=identity, shape="tree")
     live = await stage.database.watch(asked, lambda _: None)
-    writer = stage.database._engine._writer
+    writer = stage.database.engine._writer
     settle = writer._settle
 
     def settle_late(group, failure):

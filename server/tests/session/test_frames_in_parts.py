@@ -43,7 +43,7 @@ def clients(stage, count):
         yield made
         for client in made:
             client.end(None)
-    assert stage.hub._unfinished._used == {}
+    assert stage.hub.unfinished_bytes == 0
 
 
 @pytest.mark.rule("P161")
@@ -72,7 +72,7 @@ async def test_whole_frames_are_nothing_unfinished(open_stage, monkeypatch):
     with clients(stage, 1) as (client,):
         for size in (10, 10_000, 30_000):
             client.send(masked(0x81, b"x" * size) * 4)
-            assert stage.hub._unfinished._used == {}
+            assert stage.hub.unfinished_bytes == 0
         assert not client.is_refused
 
 

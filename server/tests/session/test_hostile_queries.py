@@ -200,4 +200,4 @@ async def test_the_queries_of_an_address_are_bounded(open_stage, monkeypatch):
     await second.hear("add-query-ok")
     for client in (first, second, far):
         client.hang_up()
-    assert stage.hub._queries._used == {}
+    assert stage.hub.queries_bytes == 0

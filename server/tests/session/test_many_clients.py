@@ -32,13 +32,13 @@ async def test_a_refresh_is_one_object_for_all_sockets(stage):
 async def test_fifty_clients_that_write_at_once_share_two_commits(stage):
     clients = [await stage.client() for _ in range(50)]
     groups = []
-    publish = stage.app.database._engine._writer._after_group
+    publish = stage.app.database.engine._writer._after_group
 
     def noted(commits):
         groups.append(len(commits))
         publish(commits)
 
-    stage.app.database._engine._writer._after_group = noted
+    stage.app.database.engine._writer._after_group = noted
     for number, client in enumerate(clients):
         steps = stage.create("todos", todo(number))
         client.say("transact", tx_steps=steps, event_id=f"write {number}")
@@ -51,7 +51,7 @@ async def test_fifty_clients_that_write_at_once_share_two_commits(stage):
 async def test_reads_are_served_while_a_commit_waits_for_the_disk(stage):
     writer, reader = await stage.client(), await stage.client()
     is_synced = threading.Event()
-    stage.app.database._engine._writer._writer_thread.submit(is_synced.wait)  # the disk is slow
+    stage.app.database.engine._writer._writer_thread.submit(is_synced.wait)  # the disk is slow
     try:
         writer.say("transact", tx_steps=stage.create("todos", T1, title="new"))
         for number in range(3):

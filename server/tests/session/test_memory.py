@@ -40,7 +40,7 @@ def _forget(client: MemoryClient) -> None:
     """Free what a test client heard, which is no memory of the server."""
     client.received.clear()
     client.raw.clear()
-    client._seen = 0
+    client.seen = 0
 
 
 async def _clients(stage: Any) -> list[MemoryClient]:

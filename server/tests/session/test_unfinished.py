@@ -23,7 +23,7 @@ async def test_a_message_in_fragments_must_make_progress(stage, size, is_late):
     client = PicowsClient(stage.hub, None)
     client.say("init", **{"app-id": stage.app.id})
     await client.hear("init-ok")
-    session = client.socket._session
+    session = client.socket.session
     for _ in range(3 * limits.HTTP_GRACE_MS // CHECK_MS):
         dribble(client, b"x" * size)
         client.frame(b"", kind=WSMsgType.PING)  # life, but no progress
@@ -40,7 +40,7 @@ async def test_each_message_has_its_own_time(stage):
     for _ in range(3 * limits.HTTP_GRACE_MS // CHECK_MS):
         dribble(client, b"{")
         stage.runtime.advance(CHECK_MS)
-        client.socket._session.check_time(stage.runtime.monotonic_ms())
+        client.socket.session.check_time(stage.runtime.monotonic_ms())
         client.frame(b"}", kind=WSMsgType.CONTINUATION)
     assert client.closed is None
 
@@ -62,7 +62,7 @@ async def test_messages_in_fragments_have_a_share_of_memory(open_stage, monkeypa
     assert third.closed is None
     for each in (first, second, third):
         each.socket.on_ws_disconnected(each.transport)
-    assert stage.hub._unfinished._used == {}
+    assert stage.hub.unfinished_bytes == 0
 
 
 @pytest.mark.rule("H45")
@@ -75,6 +75,6 @@ async def test_a_network_has_a_share_of_the_sessions(open_stage, monkeypatch):
     assert stage.hub.has_room("127.0.0.2")
     clients.append(stage.connect())
     assert not stage.hub.has_room("127.0.0.2")
-    stage.hub.closed(clients[0].socket._session)
-    stage.hub.closed(clients[0].socket._session)
+    stage.hub.closed(clients[0].socket.session)
+    stage.hub.closed(clients[0].socket.session)
     assert stage.hub.has_room("127.0.0.1")

@@ -23,13 +23,13 @@ from trice.store.sqlite.engine import SqliteEngine
 def verbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The first word of every statement run from now on, on any connection."""
     found: list[str] = []
-    fetch = Connection._fetch
+    fetch = Connection.fetch
 
     def counted(self: Connection, sql: str, bound: Sequence[object]) -> list[Row]:
         found.append(sql.split(maxsplit=1)[0])
         return fetch(self, sql, bound)
 
-    monkeypatch.setattr(Connection, "_fetch", counted)
+    monkeypatch.setattr(Connection, "fetch", counted)
     yield found
 
 
