@@ -11,7 +11,9 @@
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
 #   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
-#   make package   build the wheel and the sdist into dist/ and try both in empty environments
+#   make compiled  compile the server in build/ and run every test in Python and the oracle on it
+#   make package   build the wheel and the sdist into dist/ and try both in empty environments;
+#                  COMPILED=1: a compiled wheel for this machine and Python too
 #   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
@@ -25,6 +27,9 @@ ORACLE_COMMITS ?= 200000
 ORACLE_SEED ?= 1
 BENCH_FLAGS ?=
 HOSTILE_FLAGS ?=
+COMPILED ?=
+COMPILED_COMMITS ?= 5000
+COMPILE_LEVEL ?= 2
 PYTEST_FLAGS ?=
 PYTEST_WORKERS ?= logical
 E2E_FLAGS ?=
@@ -35,7 +40,8 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle hostile bench rewrite package gen lock clean setup
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle hostile bench rewrite compiled package gen lock \
+        clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
@@ -89,9 +95,20 @@ bench: setup
 rewrite: setup
 	REWRITE=1 $(bin)/pytest server/tests/cases $(PYTEST_FLAGS)
 
+# Python finds the copy before the tree. Hashes as in `oracle`.
+compiled: setup
+	$(bin)/python scripts/compile.py build/compiled $(COMPILE_LEVEL)
+	PYTHONPATH=$(CURDIR)/build/compiled $(bin)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_FLAGS)
+	PYTHONPATH=$(CURDIR)/build/compiled PYTHONHASHSEED=0 \
+	  $(bin)/python scripts/oracle.py --commits $(COMPILED_COMMITS) --seed $(ORACLE_SEED)
+
 package: .venv/development.stamp
 	rm -rf dist
 	$(bin)/python -m hatchling build --directory dist
+ifneq ($(COMPILED),)
+	$(bin)/python scripts/compile.py build/compiled $(COMPILE_LEVEL)
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(bin)/python -m hatchling build --target wheel --directory dist
+endif
 	$(PYTHON) scripts/try_package.py dist/tricedb-*
 
 gen: .venv/development.stamp
@@ -134,4 +151,4 @@ lock: .venv/development.stamp
 	scripts/lock
 
 clean:
-	rm -rf .venv node_modules dist examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules build dist examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,19 +31,35 @@ COMPILED: Final = (
 """Folders and modules of `trice` that compute. The others wait, or say who works for whom."""
 
 INTERPRETED: Final = {
+    "catalog.attr": "read by its annotations (msgspec)",
+    "catalog.catalog": "properties that are cached, and weak references to it",
     "cel.uint": "a subclass of int",
+    "live.live": "tests stand in for its runs",
+    "live.planner": "little work, and tests stand in for it",
     "protocol.shared": "a subclass of bytes",
     "protocol.up": "structs",
     "query.hole": "a subclass of bytes",
+    "rules.document": "weak references to it",
     "rules.write_check": "structs",
+    "session.dispatch": "little work, and tests stand in for it",
+    "session.hub": "little work, and tests stand in for it",
+    "session.long_messages": "little work, and tests stand in for it",
+    "session.ops": "a generic dataclass with slots",
     "session.picows_socket": "classes inside functions, and one of a Cython class",
+    "session.weigh": "little work, and tests stand in for it",
     "store.commit": "structs",
+    "store.sqlite.spread": "seldom runs, and tests stand in for it",
+    "store.sqlite.statistics": "seldom runs, and tests stand in for it",
+    "store.sqlite.engine": "little work, and tests stand in for it",
+    "store.sqlite.writer": "tests stand in for how its groups end",
     "transact.steps": "structs",
     "transact.writes": "structs",
 }
-"""Modules of those that mypyc refuses, or whose options it drops without a word, and why.
+"""Modules of those that stay as they are, and why.
 
-test_tidy holds the list against the code: structs (msgspec), and what is made from int or bytes.
+mypyc drops the options of structs without a word, refuses what is made from int or bytes, and binds
+functions and methods of compiled modules for good: tests cannot replace them. test_tidy holds the
+list against the code.
 """
 
 

@@ -37,6 +37,9 @@ def try_package(file: Path, folder: Path) -> str:
     pip = [programs / "python", "-m", "pip", "--disable-pip-version-check", "-qq"]
     subprocess.run([*pip, "install", file], cwd=folder, env=bare, check=True)
     subprocess.run([*pip, "check"], cwd=folder, env=bare, check=True)
+    if not file.name.endswith(("-none-any.whl", ".tar.gz")):
+        show = "import trice.query.plan as plan; assert plan.__file__.endswith('.so'), plan"
+        subprocess.run([programs / "python", "-c", show], cwd=folder, env=bare, check=True)
     version = subprocess.run(
         [programs / "trice", "--version"],
         cwd=folder,

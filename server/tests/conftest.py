@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.described import misfits
+from trice.query import plan
 
 pytest_plugins = ("support.coroutines",)
 
@@ -17,3 +18,13 @@ def every_frame_is_described() -> Iterator[None]:
     misfits.clear()
     yield
     assert misfits == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what a compiled server cannot show (`make compiled`)."""
+    if str(plan.__file__).endswith(".py"):
+        return
+    for item in items:
+        mark = item.get_closest_marker("interpreted")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"compiled: {mark.args[0]}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -33,6 +34,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wheel(built: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(built / f"tricedb-{trice.__version__}-py3-none-any.whl")
+
+
+def platform_wheel(built: Path, extensions: tuple[str, ...]) -> zipfile.ZipFile:
+    """What COMPILED=1 builds of this tree with `extensions`, which nobody has to compile here."""
+    tree = built / "tree"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes((ROOT / name).read_bytes())
+    for folder in ("server/src/trice", "scripts"):
+        shutil.copytree(ROOT / folder, tree / folder)
+    for name in extensions:
+        path = tree / "build" / "compiled" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"an extension")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    asked = {**os.environ, "HATCH_BUILD_HOOK_ENABLE_CUSTOM": "true"}
+    subprocess.run(command, cwd=tree, env=asked, check=True, capture_output=True)
+    (path,) = (tree / "dist").glob("*.whl")
+    return zipfile.ZipFile(path)
 
 
 def read_metadata(built: Path) -> Message:
@@ -98,10 +118,23 @@ def test_the_wheel_runs_without_the_tree(built: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.rule("CLI153")
+def test_the_compiled_wheel_holds_the_pure_one_and_the_extensions(built: Path) -> None:
+    ending = f".cpython-3{sys.version_info[1]}-x86_64-linux-gnu.so"
+    extensions = (f"trice__mypyc{ending}", f"trice/query/plan{ending}")
+    with platform_wheel(built, extensions) as opened, wheel(built) as pure:
+        assert set(opened.namelist()) == {*pure.namelist(), *extensions}
+        told = opened.read(f"{DIST_INFO}/WHEEL").decode()
+        name = Path(opened.filename or "").name
+    python = f"cp3{sys.version_info[1]}"
+    assert re.fullmatch(rf"tricedb-[\d.]+-{python}-{python}-linux_\w+\.whl", name), name
+    assert "Root-Is-Purelib: false" in told
+
+
 @pytest.mark.rule("CLI103")
 def test_nothing_tells_to_install_what_is_not_ours_or_not_there() -> None:
     told = re.compile(r"(pip3?|pipx|uv|npm|pnpm|yarn|bun)\s+(\w+\s+)*(-\S+\s+)*trice\w*(?![\w/.-])")
-    skipped = {".git", ".venv", "node_modules", "dist", "test-results", "__pycache__"}
+    skipped = {".git", ".venv", "node_modules", "build", "dist", "test-results", "__pycache__"}
     offenders = []
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in skipped and name[0] != "."]

@@ -152,6 +152,7 @@ class Database:
         buckets: Buckets | None = None,
         slow_log: SlowLog | None = None,
         schema: Any = None,
+        attrs: Iterable[Attr] | None = None,
     ) -> Database:
         """Open the app's storage, on a thread.
 
@@ -160,9 +161,10 @@ class Database:
         buckets  of the process; None: its own
         slow_log of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
+        attrs    what its catalog has at least; None: what every app has
         raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
-        engine = await asyncio.to_thread(open_engine, system_attrs())
+        engine = await asyncio.to_thread(open_engine, system_attrs() if attrs is None else attrs)
         database = cls(
             engine,
             runtime=runtime,
@@ -356,6 +358,18 @@ class Database:
         """Read as the server itself: a few rows, on the loop (2 µs besides the work)."""
         timeout_ms = limits.READ_TIMEOUT_MS
         return await self._engine.read(lambda state: work(Look(state)), timeout_ms=timeout_ms)
+
+    def look_now(self, work: Callable[[Look], T]) -> T:
+        """`look`, for what never takes long: single rows by their keys.
+
+        raises   ReadTooLong
+        """
+        return self._engine.read_now(lambda state: work(Look(state)))
+
+    def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        """Call `listener` with each group of commits, once durable and before their writers hear
+        of it; see `Engine.on_commits`."""
+        self._engine.on_commits(listener)
 
     async def change(self, work: Callable[[Change], T]) -> T:
         """Read and write as the server itself, in one durable transaction.

@@ -179,7 +179,8 @@ HTTP_BYTES_PER_SECOND_MIN = 500
 """What comes of a body, or is read of an answer, prolongs that time by this measure."""
 
 HTTP_AHEAD_MS_MAX = 60_000
-"""By as much at most at any moment: who sent a gigabyte may not rest for days before the end."""
+"""By as much at most at any moment: who sent a gigabyte may not rest for days before its end. Who
+stops then is given HTTP_GRACE_MS more."""
 
 HTTP_CHECK_MS = 1_000
 """How often deadlines of HTTP connections are looked at; 1 µs for each connection."""
@@ -330,7 +331,7 @@ TX_STATEMENT_SHAPES_MAX = 256
 """Texts of inserts and updates remembered per namespace; beyond, they are composed again."""
 
 TX_LAYOUTS_MAX = 1_024
-"""Namespaces whose texts a writer remembers; beyond, all are composed again."""
+"""Namespaces, and links, whose texts a writer remembers; beyond, all are composed again."""
 
 TX_LOOKUP_BATCH_MAX = 64
 """Lookups of one attr that one statement answers."""
@@ -551,9 +552,16 @@ used last. The programs take some fifty times as much."""
 APP_FAILURES_TOLD_MAX = 1_000
 """Apps of which it is remembered that the log has said why they cannot be opened."""
 
-REGISTRY_CHECKED_BYTES_MAX = 16 * 1024 * 1024
+PLATFORM_CHECKED_BYTES_MAX = 16 * 1024 * 1024
 """A platform.db that is read through at start, to find damage: 10 ms for so much. Larger ones are
 not."""
+
+PLATFORM_IMPORT_APPS = 100
+"""Apps taken over in one transaction from a list of an earlier version, with 256 KiB of rules each
+at most. The others follow in the next."""
+
+APPS_EXPIRED_PER_SWEEP = 1_000
+"""Throw-away apps that are deleted in one sweep. More: in the next."""
 
 EPHEMERAL_ROWS_MAX = 50_000
 """Entities and links of a throw-away app. More: `app-quota-exceeded`."""

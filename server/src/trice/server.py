@@ -103,9 +103,8 @@ class Server:
         )
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         background = Background(self._runtime)
-        apps = Apps(
-            settings.data_dir,
-            engines=engines,
+        apps = await Apps.open(
+            engines,
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
             slow_log=slow_log,

@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
+from starlette.applications import Starlette
 
 from support.asgi import Exchange
 from support.engines import open_apps
 from support.identity_provider import OAuthStage, with_provider
 from support.runtime import FakeRuntime
 from trice.api.routes import build_app
+from trice.apps.apps import Apps
 from trice.config import Settings
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
@@ -23,19 +25,25 @@ from trice.slow_log import SlowLog
 class Stage:
     """The application, one open app in it, and its admin token."""
 
+    apps: Apps
+    hub: Hub
+    asgi: Starlette
+
     def __init__(self, settings: Settings, slow_log: SlowLog | None = None) -> None:
         self.settings = settings
+        self.slow_log = slow_log
         self.runtime = FakeRuntime()
-        self.apps = open_apps(
-            settings.data_dir, runtime=self.runtime, is_open_by_default=False, slow_log=slow_log
-        )
-        self.hub = Hub(apps=self.apps, runtime=self.runtime)
-        self.apps.on_delete = self.hub.drop_app
-        self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=self.runtime)
         self.app_id = ""
         self.token = ""
 
     async def prepare(self) -> None:
+        settings, runtime = self.settings, self.runtime
+        self.apps = await open_apps(
+            settings.data_dir, runtime=runtime, is_open_by_default=False, slow_log=self.slow_log
+        )
+        self.hub = Hub(apps=self.apps, runtime=runtime)
+        self.apps.on_delete = self.hub.drop_app
+        self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=runtime)
         app, self.token = await self.apps.create(title="test", is_open=True)
         self.app_id = app.id
         self.apps.give_back(app)

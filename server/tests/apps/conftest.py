@@ -11,15 +11,23 @@ import pytest
 
 from support.engines import open_apps
 from support.runtime import FakeRuntime
+from trice.apps.apps import Apps
 
 
 class Stage:
     """The apps of a data directory, and their files."""
 
+    apps: Apps
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runtime = FakeRuntime()
-        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
+
+    async def open(self, **options: Any) -> None:
+        """As the server's start."""
+        self.apps = await open_apps(
+            self.folder, runtime=self.runtime, is_open_by_default=True, **options
+        )
 
     async def make(self, **options: Any) -> str:
         app, _ = await self.apps.create(title="x", **options)
@@ -29,7 +37,7 @@ class Stage:
     async def reopen(self, **options: Any) -> None:
         """As after a restart: no database is open."""
         await self.apps.close()
-        self.apps = open_apps(self.folder, runtime=self.runtime, is_open_by_default=True, **options)
+        await self.open(**options)
 
     async def close(self) -> None:
         await self.apps.close()
@@ -50,6 +58,7 @@ def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
 
     async def opened() -> Stage:
         stage = Stage(tmp_path)
+        await stage.open()
         exits.push_async_callback(stage.close)
         return stage
 

@@ -107,7 +107,7 @@ async def test_an_app_opens_with_rules_that_would_be_refused_now(stage):
     old = {"todos": {"allow": {"view": "request.modifiedFields == 1", "create": "true"}}}
     with pytest.raises(InvalidInput):
         await stage.apps.set_rules(app_id, old)
-    stage.apps._registry.set_rules(app_id, old)
+    await stage.apps._registry.set_rules(app_id, old)
     await stage.reopen()
     app = await stage.apps.lend(app_id)
     try:

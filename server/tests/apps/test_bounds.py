@@ -1,4 +1,7 @@
-"""What apps may cost: files open, rows decoded, rules compiled."""
+"""What apps may cost: files open, rows decoded, rules compiled.
+
+A little over 500 lines, one file because all of it is about the same bounds.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,10 @@ def open_files() -> int:
         except OSError:
             continue
     return found
+
+
+def writer_threads() -> int:
+    return sum(thread.name == "trice-writer" for thread in threading.enumerate())
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -141,7 +148,8 @@ async def test_throw_away_apps_in_use_are_few_enough_for_memory(open_stage, monk
 async def test_many_throw_away_apps_leave_few_databases_open(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "EPHEMERAL_APPS_IDLE_MAX", 4)
     stage = await open_stage()
-    before = open_files()
+    await stage.apps.delete(await stage.make())  # the list of apps has its files and thread
+    threads, before = writer_threads(), open_files()
     made = []
     for number in range(30):
         app, _ = await stage.apps.create(title="x", life_ms=HOUR_MS)
@@ -152,7 +160,7 @@ async def test_many_throw_away_apps_leave_few_databases_open(open_stage, monkeyp
     assert stage.apps.files == 4
     # Of each: file and log, for the writer and for short reads.
     assert open_files() - before == 4 * 4
-    assert sum(thread.name == "trice-writer" for thread in threading.enumerate()) <= 4
+    assert writer_threads() <= threads + 4
     # The first, closed long ago, is opened again by whoever wants it.
     first = await stage.apps.lend(made[0])
     found = await first.database.query_nested({"todos": {}}, identity=ADMIN)
@@ -231,8 +239,9 @@ async def test_the_row_of_an_app_is_decoded_once_for_each_change(stage, monkeypa
     assert stage.apps.get_row(app_id).rules is None
     other = {"posts": {"allow": {"view": "true"}}}
     await stage.apps.set_rules(app_id, other)
-    assert stage.apps.get_row(app_id).rules == other
-    assert len(decoded) == 1
+    for _ in range(3):
+        assert stage.apps.get_row(app_id).rules == other
+    assert len(decoded) == 2
     await stage.apps.delete(app_id)
     with pytest.raises(Exception, match="not found"):
         stage.apps.get_row(app_id)

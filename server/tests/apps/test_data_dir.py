@@ -16,11 +16,11 @@ import orjson
 import pytest
 
 from support.engines import open_apps
-from trice.apps.registry import FORMAT
 from trice.apps.settings import Settings
 from trice.errors import Unavailable
 from trice.identity import ADMIN
 from trice.store.sqlite.data_dir import claim_data_dir
+from trice.store.sqlite.migrations import FORMAT
 
 T1 = "e1000000-0000-4000-8000-000000000001"
 STEPS = [["update", "todos", T1, {"title": "a"}]]
@@ -183,7 +183,7 @@ async def test_a_list_of_apps_without_its_log_is_not_an_empty_one(stage, how):
     await stage.apps.close()
     put(path, database, SPOILED_LOGS[how](log))
     with pytest.raises(Unavailable) as caught:
-        open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
     assert caught.value.code == "data-unusable"
     assert "-wal" in caught.value.message
     assert path.read_bytes() == database
@@ -243,28 +243,14 @@ async def test_a_list_of_apps_that_cannot_be_used_is_refused_at_start(stage, sta
             file.close()
     before = path.read_bytes() if path.exists() else None
     with pytest.raises(Unavailable) as caught:
-        open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+        await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
     assert caught.value.code == "data-unusable"
     assert str(path) in caught.value.message
     if state == "newer":
         assert f"format {FORMAT + 1}" in caught.value.message
     assert (path.read_bytes() if path.exists() else None) == before
     path.write_bytes(good)
-    stage.apps = open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-
-
-@pytest.mark.rule("S116")
-async def test_a_list_of_an_earlier_version_is_stamped(stage):
-    app_id = await stage.make()
-    await stage.apps.close()
-    file = apsw.Connection(str(stage.folder / "platform.db"))
-    file.execute("PRAGMA user_version = 0")
-    file.close()
-    await stage.reopen()
-    assert stage.apps.get_row(app_id).id == app_id
-    file = apsw.Connection(str(stage.folder / "platform.db"))
-    assert list(file.execute("PRAGMA user_version")) == [(FORMAT,)]
-    file.close()
+    stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
 
 
 # --- a full disk ----------------------------------------------------------------------------------
@@ -314,7 +300,7 @@ async def test_a_full_disk_does_not_spoil_the_stop(stage, caplog):
     with full_disk():
         await stage.apps.close()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    stage.apps = open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+    stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
     app = await stage.apps.lend(app.id)
     found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
     assert orjson.loads(found)["todos"][0]["title"] == "a"

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.engines import open_apps
 from trice import limits
-from trice.apps import registry
 from trice.errors import LimitExceeded
 from trice.identity import ADMIN
 
@@ -119,16 +117,3 @@ async def test_no_app_of_a_stranger_becomes_a_sample(stage):
     await stage.reopen()
     assert await stage.apps.open_sample("todo") == sample
     assert await stage.apps.open_sample("chat") != sample
-
-
-@pytest.mark.rule("S113")
-async def test_samples_of_an_earlier_version_stay_the_samples(stage):
-    strange, _ = await stage.apps.create(title="sample: todo", life_ms=HOUR_MS)
-    older, _ = await stage.apps.create(title="sample: todo", is_open=True)
-    await stage.apps.close()
-    file = registry.apsw.Connection(str(stage.folder / "platform.db"))
-    file.execute("DROP INDEX apps_by_sample")
-    file.execute("ALTER TABLE apps DROP COLUMN sample")
-    file.close()
-    stage.apps = open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-    assert await stage.apps.open_sample("todo") == older.id != strange.id

@@ -22,7 +22,7 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 async def database(tmp_path: Path, runtime: FakeRuntime) -> AsyncIterator[Database]:
-    apps = open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
+    apps = await open_apps(tmp_path, runtime=runtime, is_open_by_default=True)
     app, _ = await apps.create(title="test")
     yield app.database
     apps.give_back(app)

@@ -366,7 +366,7 @@ async def test_an_app_made_before_passwords_gets_their_attrs_when_it_is_opened(s
     engine = app_engine(path, stage.runtime, attrs=old)
     assert "$userPasswords" not in engine.catalog.namespaces
     await engine.close()
-    stage.__init__(stage.folder)
+    await stage.open()
     stage.app = await stage.apps.lend(app_id)
     assert set(own) <= set(stage.app.database.catalog.namespaces)
     await stage.sign_up(EMAIL)

@@ -1,4 +1,4 @@
-"""Reading single rows (`trice.auth.rows`): what comes back, and by which index."""
+"""Reading single rows (`trice.system_rows`): what comes back, and by which index."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 
 import pytest
 
-from trice.auth.rows import find_row, find_rows
 from trice.auth.tokens import hash_token
 from trice.database import Look
 from trice.identity import ADMIN
 from trice.protocol.ids import find_uuid_bytes
 from trice.store.sqlite.rows import SqliteRows
+from trice.system_rows import find_row, find_rows
 
 ANN = "e1000000-0000-4000-8000-000000000001"
 TOKEN = "c9b25c12-0a52-4f6e-9d3a-8bb2c6de5d0a"

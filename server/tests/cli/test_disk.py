@@ -95,8 +95,8 @@ def test_a_full_disk_is_told_passes_and_does_not_spoil_the_stop(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_bytes(b"x" * 8192), "it cannot be read or written"),
-        (lambda path: path.unlink(), "is missing or empty"),
+        (lambda path: path.write_bytes(b"x" * 8192), "is damaged"),
+        (lambda path: path.unlink(), "is missing"),
         (lambda path: path.write_bytes(path.read_bytes()[:60] + b"\0\0\0\x63"), "format 99"),
     ],
 )

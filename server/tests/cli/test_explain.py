@@ -48,7 +48,7 @@ class Place:
         self.app_id, self.token = asyncio.run(self._make())
 
     async def _make(self) -> tuple[str, str]:
-        apps = open_apps(self.folder, runtime=SystemRuntime(), is_open_by_default=False)
+        apps = await open_apps(self.folder, runtime=SystemRuntime(), is_open_by_default=False)
         app, token = await apps.create(title="x", rules=RULES)
         await app.database.transact_admin(SEED, identity=ADMIN)
         self.ann_token = await app.database.change(

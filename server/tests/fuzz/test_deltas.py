@@ -165,7 +165,7 @@ class Story:
 async def history(seed: int, path: Path) -> Counter[str]:
     """Play one seed; returns how often clients were told in which form."""
     runtime = FakeRuntime(seed=seed)
-    apps = open_apps(path, runtime=runtime, is_open_by_default=True)
+    apps = await open_apps(path, runtime=runtime, is_open_by_default=True)
     hub = Hub(apps=apps, runtime=runtime)
     app, _ = await apps.create(title="test", is_open=True)
     story = Story(seed, hub, app, runtime)

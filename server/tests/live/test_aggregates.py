@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from support.live_stage import IDS
+from support.statements import reads, statements_of
 from trice import limits
 from trice.errors import TriceError
 from trice.identity import ADMIN, Identity
@@ -24,7 +25,6 @@ from trice.query.plan import plan
 from trice.query.run import run
 from trice.rules.document import Rules
 from trice.store.commit import Commit
-from trice.store.sqlite.connection import Connection
 
 ADA = "e3000000-0000-4000-8000-000000000001"
 EVERYTHING = {
@@ -187,23 +187,15 @@ async def test_the_statement_runs_again_only_when_an_extreme_leaves(stage, step,
 
 
 @pytest.mark.rule("L61")
-async def test_conditions_on_linked_entities_cost_one_statement(stage, monkeypatch):
+async def test_conditions_on_linked_entities_cost_one_statement(stage):
     await fill(stage)
     answer = await watch(stage, asking({"owner.name": "Ada"}, count=True, sum="rank"))
-    statements = []
-    rows = Connection.rows
-
-    def counted(connection, sql, *more):
-        if connection is stage.database.engine._reader:
-            statements.append(sql)
-        return rows(connection, sql, *more)
-
-    monkeypatch.setattr(Connection, "rows", counted)
     cost = Cost(stage)
-    await stage.write(["update", "people", "p1", {"name": "Eve"}])
+    with statements_of(stage.database.engine._reader) as statements:
+        await stage.write(["update", "people", "p1", {"name": "Eve"}])
     assert cost.spent() == NODE
     assert answer() == {"count": 0, "sum": {"rank": 0}}
-    newest, totals = statements
+    newest, totals = reads(statements)
     assert newest == "SELECT max(id) FROM _tx"
     assert totals.startswith("SELECT NULL, count(*)")
 

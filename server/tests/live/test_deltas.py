@@ -87,7 +87,7 @@ class Stage:
 async def running(folder: Path) -> AsyncIterator[Stage]:
     """A stage on a folder, until it is left."""
     runtime = FakeRuntime()
-    apps = open_apps(folder, runtime=runtime, is_open_by_default=True)
+    apps = await open_apps(folder, runtime=runtime, is_open_by_default=True)
     hub = Hub(apps=apps, runtime=runtime)
     app, _ = await apps.create(title="test", is_open=True)
     try:

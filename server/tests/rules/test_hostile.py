@@ -171,6 +171,7 @@ async def test_few_rows_of_a_long_rule_leave_the_loop_too(open_database: Any) ->
     assert database.live.counts.rerun_on_thread == before + 1
 
 
+@pytest.mark.interpreted("a method of ours is replaced")
 @pytest.mark.rule("R129")
 @pytest.mark.parametrize(("count", "is_loop"), [(2, True), (60, False)])
 async def test_judging_a_long_transaction_leaves_the_loop(

@@ -80,7 +80,7 @@ class Stage:
 async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Stage]:
     """Start a server on a folder, with a new app or one that was made there before."""
     runtime = FakeRuntime()
-    apps = open_apps(path, runtime=runtime, is_open_by_default=False)
+    apps = await open_apps(path, runtime=runtime, is_open_by_default=False)
     hub = Hub(apps=apps, runtime=runtime)
     apps.on_delete = hub.drop_app
     if app_id is None:

@@ -109,6 +109,7 @@ QUERIES: dict[str, tuple[Any, str | None]] = {
 
 
 @pytest.mark.rule("P100", "P101")
+@pytest.mark.interpreted("calls of Python functions are counted")
 @pytest.mark.parametrize("name", QUERIES)
 async def test_no_query_holds_the_loop(stage, monkeypatch, name):
     query, code = QUERIES[name]

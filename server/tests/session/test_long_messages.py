@@ -84,6 +84,7 @@ async def test_the_transaction_of_a_long_message_is_no_work_of_the_loop(stage, m
     assert [thread is threading.main_thread() for thread in threads] == [True, False, False]
 
 
+@pytest.mark.interpreted("a function it calls is replaced")
 @pytest.mark.rule("T113")
 @pytest.mark.parametrize("op", ["deep-merge-triple", "add-triple"])
 async def test_a_short_message_that_meets_a_large_document_leaves_the_loop(stage, monkeypatch, op):

@@ -15,6 +15,8 @@ from trice import limits
 from trice.session.deflate import Inflating
 from trice.session.incoming import Incoming
 
+pytestmark = pytest.mark.interpreted("lines of Python are counted")
+
 T1 = "e1000000-0000-4000-8000-000000000001"
 LINES_MAX = 250_000
 SHORT = limits.MESSAGE_BYTES_ON_LOOP - 300

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from support.apart import APART
 from support.attrs import entity
 from support.library import Library
-from support.visible_stage import ApartDialect
 from trice.catalog.values import Cell
 from trice.errors import PermissionDenied
 from trice.protocol.ids import EntityId
@@ -29,7 +29,7 @@ Allows = Callable[[int], bool]
 @pytest.fixture
 def notes(tmp_path: Path) -> Iterator[Library]:
     """Notes 1 to 9 by their number; 7 and 8 hang below 1."""
-    library = Library(tmp_path / "app.db", dialect=ApartDialect())
+    library = Library(tmp_path / "app.db", dialect=APART)
     library.field("notes", "id")
     library.field("notes", "rank", is_indexed=True, checked_type="number")
     library.link("notes", "above", "notes", "below", cardinality="one")
@@ -86,6 +86,7 @@ def test_rows_that_the_rest_leaves_are_judged(notes: Library) -> None:
     rule = Rule(lambda number: number < 8)
     (note,) = ask(notes, query, visibility(notes, rule))["notes"]
     assert [below["rank"] for below in note["below"]] == [7]
+    assert rule.asked == [1, 7, 8]
 
 
 @pytest.mark.rule("Q170")

@@ -12,7 +12,7 @@ import orjson
 
 from support.engines import open_apps
 from support.runtime import FakeRuntime
-from trice.apps.apps import App
+from trice.apps.apps import App, Apps
 from trice.apps.settings import Origin, Settings
 from trice.auth.accounts import sign_up_check
 from trice.auth.magic_codes import MagicCodes
@@ -35,19 +35,26 @@ def generic_origin(host: str) -> Origin:
 class AccountStage:
     """One app with passwords and passkeys switched on, and its authorized origin."""
 
+    apps: Apps
+    app: App
+
     def __init__(self, folder: Path) -> None:
         self.runtime = FakeRuntime()
         self.folder = folder
-        self.apps = open_apps(folder, runtime=self.runtime, is_open_by_default=True)
-        seal = Seal(folder, secret_key=None, runtime=self.runtime)
+
+    async def open(self) -> None:
+        """As the server's start."""
+        self.apps = await open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
+        seal = Seal(self.folder, secret_key=None, runtime=self.runtime)
         self.codes = MagicCodes(seal, runtime=self.runtime)
         self.passwords = Passwords(
             codes=self.codes, runtime=self.runtime, buckets=self.apps.buckets
         )
         self.passkeys = Passkeys(runtime=self.runtime, buckets=self.apps.buckets)
-        self.app: App
 
     async def prepare(self) -> None:
+        """Open, and make the app."""
+        await self.open()
         self.app = await self.make_app()
 
     async def make_app(self, **options: Any) -> App:

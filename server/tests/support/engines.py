@@ -39,6 +39,6 @@ async def open_database(
     )
 
 
-def open_apps(folder: Path, *, runtime: Runtime, **options: Any) -> Apps:
-    """The apps of a data directory, which nobody claims; `options` as `Apps`."""
-    return Apps(folder, engines=SqliteEngines(folder, runtime=runtime), runtime=runtime, **options)
+async def open_apps(folder: Path, *, runtime: Runtime, **options: Any) -> Apps:
+    """The apps of a data directory, which nobody claims; `options` as `Apps.open`."""
+    return await Apps.open(SqliteEngines(folder, runtime=runtime), runtime=runtime, **options)

@@ -62,6 +62,12 @@ class Library:
         self.statements.append((sql, tuple(bindings)))
         return self.connection.rows(sql, bindings, take)
 
+    def pieces(
+        self, sql: str, bindings: tuple[Binding, ...] = (), *, rows_max: int
+    ) -> Iterator[list[Row]]:
+        self.statements.append((sql, tuple(bindings)))
+        return self.connection.pieces(sql, bindings, rows_max=rows_max)
+
     @property
     def stored(self) -> SqliteOpenRows:
         return SqliteOpenRows(self.rows)
@@ -69,12 +75,6 @@ class Library:
     @property
     def attrs(self) -> SqliteAttrs:
         return SqliteAttrs(self)
-
-    def pieces(
-        self, sql: str, bindings: tuple[Binding, ...] = (), *, rows_max: int
-    ) -> Iterator[list[Row]]:
-        self.statements.append((sql, tuple(bindings)))
-        return self.connection.pieces(sql, bindings, rows_max=rows_max)
 
     def spend(self, steps: int) -> None:
         self.steps += steps

@@ -60,5 +60,5 @@ def metered(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopMeter]:
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio.Handle, "_run", watched_run)
-        patch.setattr(Connection, "rows", watched_rows)
+        patch.setattr(Connection, "rows", watched_rows)  # interpreted: as what calls `metered`
         yield meter

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.apart import APART, judging_apart
 from support.attrs import entity
 from support.library import Library, uid
 from support.runtime import FakeRuntime
@@ -109,14 +110,20 @@ class Notes:
         query: Any,
         identity: Identity = GUEST,
         params: Mapping[str, Any] | None = None,
+        *,
+        is_apart: bool = False,
     ) -> Any:
-        """Run a query under rules. `library.statements` has the statements it took."""
+        """Run a query under rules. `library.statements` has the statements it took.
+
+        is_apart   rules in Python are asked beforehand, as of an engine that has none inside
+        """
         self.library.statements.clear()
         parsed = parse(query, self.library.catalog, is_admin=False)
         visibility = self.visibility(rules, identity, params)
         library = self.library
-        made = plan(parsed, library.catalog, visibility, dialect=library.dialect)
-        return run(made, library)
+        dialect = APART if is_apart else library.dialect
+        made = plan(parsed, library.catalog, visibility, dialect=dialect)
+        return run(made, judging_apart(library) if is_apart else library)
 
     def seen(
         self,

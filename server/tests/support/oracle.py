@@ -145,7 +145,7 @@ class Scene:
     # --- the server ----------------------------------------------------------------------------
 
     async def open(self) -> None:
-        self._start()
+        await self._start()
         self.app, _ = await self.apps.create(title="oracle", is_open=True)
         await self.database.add_schema(SCHEMA)
         await self.commit(schema_steps(self.world))
@@ -167,8 +167,8 @@ class Scene:
         for identity in identities:
             self.add_watcher(identity)
 
-    def _start(self) -> None:
-        self.apps = open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
+    async def _start(self) -> None:
+        self.apps = await open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
         self.hub = Hub(apps=self.apps, runtime=self.runtime)
 
     @property
@@ -190,7 +190,7 @@ class Scene:
         for client in self.clients:
             client.take_in()
         await self.close()
-        self._start()
+        await self._start()
         self.app = await self.apps.lend(self.app.id)
         self.apps.give_back(self.app)
         self.commits_from = self.database.tx

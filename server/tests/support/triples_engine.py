@@ -172,8 +172,6 @@ class TriplesStore:
 class TriplesEngine:
     """See `store.engine.Engine`."""
 
-    dialect: Dialect = TRIPLES
-
     def __init__(
         self, store: TriplesStore, *, runtime: Runtime, system_attrs: Iterable[Attr] = ()
     ) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from model.state import Model
 from model.transact import Rejected, transact
+from support.apart import APART, judging_apart
 from support.engines import app_engine
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes
@@ -21,18 +22,8 @@ from trice.query.tree import Tree
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 from trice.store.engine import Counted, Snapshot, WriteTx
-from trice.store.judged import Decide, JudgedTerm
-from trice.store.judging import JudgedApart, apart
-from trice.store.sqlite.dialect import SqliteDialect
 from trice.transact.apply import apply
 from trice.transact.parse import parse_steps
-
-
-class ApartDialect(SqliteDialect):
-    """SQLite, asked as if no Python could be called inside of it (`store.judging`)."""
-
-    def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
-        return apart(term, self)
 
 
 class _Unhurried:
@@ -94,12 +85,10 @@ class VisibleStage:
         def work(snapshot: Snapshot) -> Tree:
             parsed = parse(query, snapshot.catalog, is_admin=True)
             visibility = eyes.visibility(snapshot.catalog)
-            dialect = ApartDialect() if is_apart else snapshot.dialect
+            dialect = APART if is_apart else snapshot.dialect
             made = plan(parsed, snapshot.catalog, visibility, dialect=dialect)
             statements: Counted = _Unhurried(snapshot, dialect)
-            if is_apart:
-                statements = JudgedApart(statements, may_begin_again=False)
-            return run(made, statements)
+            return run(made, judging_apart(statements) if is_apart else statements)
 
         return self.engine.read_now(work)
 

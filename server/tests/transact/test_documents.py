@@ -43,6 +43,7 @@ def test_documents_are_equal_if_their_values_are(left, right, is_equal):
         assert is_equal_cell(dump_document(one), dump_document(other), THREAD) is is_equal
 
 
+@pytest.mark.interpreted("a function it calls is replaced")
 @pytest.mark.rule("T114")
 def test_documents_that_differ_elsewhere_are_not_taken_apart(monkeypatch):
     def loads(_):

@@ -24,9 +24,9 @@ from trice.auth.oauth import clients as oauth_clients
 from trice.auth.oauth.clients import CHANGEABLE
 from trice.auth.oauth.origins import check_origin
 from trice.auth.oauth.sign_in import OAuth
+from trice.catalog.dates import iso_text
 from trice.database import Change
 from trice.errors import NotFound, invalid, no_record
-from trice.rules.values import iso_text
 from trice.runtime import new_key
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from trice.apps.apps import App
 from trice.apps.settings import EmailTemplate, Settings, TestUser
 from trice.auth.sign_in import send_sample
 from trice.auth.templates import DEFAULT_BODY, DEFAULT_SUBJECT
+from trice.catalog.dates import iso_text
 from trice.errors import Conflict, InvalidInput, PermissionDenied, invalid
-from trice.rules.values import iso_text
 from trice.runtime import new_key
 
 _EMAIL_TYPE: Final = "magic-code"

@@ -351,7 +351,7 @@ def _open_events(request: Request) -> EventStream:
     stream = EventStream(hub, guest, runtime=state.runtime, machine_id=state.machine_id)
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream
-    stream.session.on_end = lambda: streams.pop(stream.session.id, None)
+    stream.session.when_ended(lambda: streams.pop(stream.session.id, None))
     return stream
 
 

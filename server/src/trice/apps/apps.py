@@ -1,6 +1,6 @@
 """Apps: made, found, opened while somebody uses them, closed and deleted.
 
-data-dir/platform.db is the registry; `store.engines` knows where each app is kept.
+Which there are, the registry knows; where each is kept, `store.engines`.
 A little over 500 lines, one file because who opens an app must know who is closing it.
 """
 
@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from trice import limits
 from trice.apps.compile import Compiler, Warned
-from trice.apps.registry import AppRow, Registry, hash_token
+from trice.apps.registry import AppRow, Registry, hash_token, unknown_app
 from trice.apps.settings import Settings
 from trice.background import Background
 from trice.database import Database
-from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
+from trice.errors import LimitExceeded, NotFound, Unavailable
 from trice.identity import SERVER, TurnKey
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
@@ -35,6 +35,8 @@ from trice.slow_log import SlowLog
 from trice.store.engines import Engines, Quota
 
 logger: Final = logging.getLogger("trice.apps")
+
+T = TypeVar("T")
 
 
 def wrong_admin_token() -> NotFound:
@@ -100,7 +102,7 @@ class Apps:
 
     def __init__(
         self,
-        data_dir: Path,
+        registry: Registry,
         *,
         engines: Engines,
         runtime: Runtime,
@@ -109,17 +111,9 @@ class Apps:
         files_max: int | None = None,
         has_quotas: bool = True,
     ) -> None:
-        """Open the registry of a data directory; its databases are opened when used.
-
-        engines     where the apps are kept
-        files_max   databases that the process has descriptors for; None: as many as there are
-        has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
-        raises      Unavailable("data-unusable") when the registry is damaged, missing beside
-                    databases, or of a newer version
-        """
+        """Use `open`."""
         self._engines = engines
-        # With an empty list in the place of one that is lost nobody would find their app.
-        self._registry = Registry(data_dir / "platform.db", can_create=not engines.has_any())
+        self._registry = registry
         self._compiler = Compiler()
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
@@ -136,8 +130,37 @@ class Apps:
         # By whether they are of throw-away apps: each from before it is opened until it is closed.
         self._files = {True: 0, False: 0}
         self._failures: dict[AppId, str] = {}
+        self._changes: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
+
+    @classmethod
+    async def open(
+        cls,
+        engines: Engines,
+        *,
+        runtime: Runtime,
+        is_open_by_default: bool,
+        slow_log: SlowLog | None = None,
+        files_max: int | None = None,
+        has_quotas: bool = True,
+    ) -> Apps:
+        """Open the registry; databases of apps are opened when used.
+
+        engines     where the apps are kept
+        files_max   databases that the process has descriptors for; None: as many as there are
+        has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
+        raises      as `Registry.open`
+        """
+        return cls(
+            await Registry.open(engines, runtime=runtime),
+            engines=engines,
+            runtime=runtime,
+            is_open_by_default=is_open_by_default,
+            slow_log=slow_log,
+            files_max=files_max,
+            has_quotas=has_quotas,
+        )
 
     def start(self, background: Background) -> None:
         """Begin to close databases that nobody uses, and to delete apps whose time is over."""
@@ -191,9 +214,12 @@ class Apps:
         database: Database | None = None
         try:
             database = await self._database(row, compiled, schema=schema, is_new=True)
-            self._registry.insert(row, sample=sample)
+            await self._registry.insert(row, sample=sample)
         except BaseException:
             if database is not None:
+                with suppress(Unavailable):
+                    # Whoever asked may have left while it was written.
+                    await self._registry.delete(app_id)
                 await database.close()
             self._engines.delete(app_id)
             self._files[is_ephemeral] -= 1
@@ -220,7 +246,7 @@ class Apps:
         app = await self.lend(app_id)
         try:
             token = new_uuid(self._runtime)
-            self._registry.set_token(app.id, token)
+            await self._registry.set_token(app.id, token)
             app.row = replace(app.row, admin_token_hash=hash_token(token))
             return token
         finally:
@@ -230,8 +256,7 @@ class Apps:
         """The app's row; raises NotFound for unknown and expired ones."""
         row = self._registry.find(AppId(app_id.lower()))
         if row is None or (row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()):
-            told = "There is no app with this id, or its time is over."
-            raise no_record("app", told, {"app-id": app_id})
+            raise unknown_app(app_id)
         return row
 
     def is_admin_token(self, token: str) -> bool:
@@ -274,9 +299,7 @@ class Apps:
             rules = await self._compiler.save(document, is_open=is_open, turn_key=turn_key)
             # Not by `==`: Python takes 1 for true.
             if orjson.dumps(app.row.rules) != orjson.dumps(document):
-                self._registry.set_rules(app.id, document)
-                app.row = replace(app.row, rules=document)
-                app.database.set_rules(rules)
+                await self._whole(app, self._put_rules(app, document, rules))
             return app.row
         finally:
             self.give_back(app)
@@ -287,12 +310,29 @@ class Apps:
         """Change an app's settings; nobody else changes them meanwhile."""
         app = await self.lend(app_id)
         try:
-            settings = change(app.row.settings)
-            self._registry.set_settings(app.id, settings)
-            app.row = replace(app.row, settings=settings)
-            return settings
+            return await self._whole(app, self._put_settings(app, change))
         finally:
             self.give_back(app)
+
+    async def _put_rules(self, app: App, document: Any, rules: Rules) -> None:
+        await self._registry.set_rules(app.id, document)
+        app.row = replace(app.row, rules=document)
+        app.database.set_rules(rules)
+
+    async def _put_settings(self, app: App, change: Callable[[Settings], Settings]) -> Settings:
+        settings = await self._registry.change_settings(app.id, change)
+        app.row = replace(app.row, settings=settings)
+        return settings
+
+    async def _whole(self, app: App, change: Coroutine[Any, Any, T]) -> T:
+        """Make a change of a lent app whole, even if whoever asked for it leaves meanwhile: what is
+        in force is what is on disk."""
+        app.users += 1
+        task = asyncio.get_running_loop().create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        task.add_done_callback(lambda _: self.give_back(app))
+        return await asyncio.shield(task)
 
     async def lend(self, app_id: str) -> App:
         """The app, with its database open until `give_back`.
@@ -348,9 +388,10 @@ class Apps:
             app.database.forget_unwatched()
 
     async def delete(self, app_id: AppId) -> None:
-        """End an app: its row, its sessions, its files."""
-        # The row first: from here on nobody can begin to open it.
-        self._registry.delete(app_id)
+        """End an app: its sessions, its files, its row."""
+        # From here on nobody can begin to open it. The row goes last: with it the next sweep ends
+        # what a stop interrupted.
+        await self._registry.end(app_id)
         while (opening := self._opening.get(app_id)) is not None:
             await asyncio.gather(opening, return_exceptions=True)
         self.on_delete(app_id)
@@ -360,17 +401,18 @@ class Apps:
         await self._wait_closed(app_id)
         self._failures.pop(app_id, None)
         self._engines.delete(app_id)
+        await self._registry.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
     async def close(self) -> None:
         """Finish every accepted write and close all files."""
         self._is_closed = True
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*self._opening.values(), *self._changes, return_exceptions=True)
         for app in list(self._open.values()):
             self._close_app(app)
         await self.settled()
         self._compiler.close()
-        self._registry.close()
+        await self._registry.close()
 
     def _begin_opening(self, row: AppRow) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._open_database(row))
@@ -491,7 +533,7 @@ class Apps:
 
     async def delete_expired(self) -> None:
         """Delete what is past its time; what cannot be deleted stays until the next sweep."""
-        for app_id in self._registry.expired(self._runtime.now_ms()):
+        for app_id in await self._registry.expired(self._runtime.now_ms()):
             try:
                 await self.delete(app_id)
             except Exception:

@@ -1,62 +1,36 @@
-"""The platform's own table: which apps exist, who administers them, until when they live.
+"""The platform's own database: which apps exist, who administers them, until when they live.
 
-A small SQLite file beside the app files; its statements are few and short, so they run on the loop.
-This process alone writes it, so a row is read and decoded once, and kept.
+It is a database as each app's is, with namespaces of its own (`catalog.platform`). This process
+alone writes it. A row that is not kept decoded is read by its key, on the loop: 10 µs, however many
+apps there are.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-import apsw
 import msgspec
 import orjson
 
 from trice import limits
 from trice.apps.settings import Settings
-from trice.errors import Unavailable
-from trice.protocol.ids import AppId
-from trice.store.sqlite.connection import translated
-from trice.store.sqlite.write_ahead import is_log_damaged
+from trice.catalog.platform import platform_attrs
+from trice.database import Change, Database, Look
+from trice.errors import NotFound, Unavailable, no_record
+from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
+from trice.rules.document import Rules
+from trice.runtime import Runtime
+from trice.store.commit import Commit
+from trice.store.engines import NEW_PLATFORM, PLATFORM, EarlierPlatform, Engines
+from trice.system_rows import FoundRow, find_row
 
-FORMAT: Final = 1
-"""`user_version` of platform.db, and so the format of a data directory: a version that writes app
-files in another way raises it."""
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS apps (
-    id TEXT PRIMARY KEY,
-    title TEXT NOT NULL,
-    admin_token_hash BLOB NOT NULL,
-    is_open INTEGER NOT NULL,
-    rules TEXT,
-    created_ms INTEGER NOT NULL,
-    expires_ms INTEGER
-) STRICT
-"""
-_LATER_COLUMNS: Final = {
-    "settings": ("TEXT", None),
-    # Until then a sample's app was known by its title, which anybody may give to an app that ends.
-    "sample": (
-        "TEXT",
-        "UPDATE apps SET sample = substr(title, 9) WHERE expires_ms IS NULL AND rowid IN (SELECT"
-        " min(rowid) FROM apps WHERE title GLOB 'sample: *' AND expires_ms IS NULL GROUP BY title)",
-    ),
-}
-"""Columns that files made by earlier versions lack, and what fills them."""
-
-_INDEXES: Final = (
-    "CREATE INDEX IF NOT EXISTS apps_by_token ON apps (admin_token_hash)",
-    "CREATE INDEX IF NOT EXISTS apps_by_end ON apps (expires_ms) WHERE expires_ms IS NOT NULL",
-    "CREATE UNIQUE INDEX IF NOT EXISTS apps_by_sample ON apps (sample) WHERE sample IS NOT NULL",
-)
-_HAS_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'apps'"
-_ALTHOUGH: Final = "although there are files of apps"
-_COLUMNS: Final = "id, title, admin_token_hash, is_open, rules, created_ms, expires_ms, settings"
+_APPS: Final = "$apps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,111 +57,111 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(bytes.fromhex(token.replace("-", ""))).digest()
 
 
+def unknown_app(app_id: str) -> NotFound:
+    """The error for an app that is not there, or whose time is over."""
+    told = "There is no app with this id, or its time is over."
+    return no_record("app", told, {"app-id": app_id})
+
+
 class Registry:
-    """Holds the apps' rows on disk, and those used last decoded. Does not hold their databases.
+    """Holds the platform's database, and the apps' rows that were used last, decoded. Does not hold
+    the apps' databases.
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
-    the file is damaged.
+    the platform's database is damaged. A change is durable when its call returns; one that is
+    cancelled may be made all the same.
     """
 
-    def __init__(self, path: Path, *, can_create: bool = True) -> None:
-        """Open the file, or make it.
-
-        can_create   False: the file must be there, and hold a list
-        raises       Unavailable("data-unusable") when it is damaged, of a newer version, not ours
-        """
-        if not can_create and (not path.exists() or path.stat().st_size == 0):
-            raise _unusable(path, f"it is missing or empty, {_ALTHOUGH}")
-        if is_log_damaged(path):
-            raise _unusable(path, f"its last part, {path.name}-wal, is damaged")
+    def __init__(self, database: Database) -> None:
+        """Use `open`."""
+        self._database = database
         self._rows: OrderedDict[AppId, tuple[AppRow, int]] = OrderedDict()
         self._rows_bytes = 0
-        try:
-            self._connection = apsw.Connection(str(path))
-        except apsw.Error as error:
-            raise _unusable(path, f"it cannot be opened ({error})") from error
-        try:
-            self._prepare(path, can_create=can_create)
-        except apsw.Error as error:
-            self._connection.close()
-            raise _unusable(path, f"it cannot be read or written ({error})") from error
-        except BaseException:
-            self._connection.close()
-            raise
+        database.on_commits(self._forget_changed)
 
-    def _prepare(self, path: Path, *, can_create: bool) -> None:
-        execute = self._connection.execute
-        execute("PRAGMA busy_timeout = 1000")
-        ((found,),) = execute("PRAGMA user_version").fetchall()
-        assert isinstance(found, int)
-        if found > FORMAT:
-            raise _unusable(
-                path,
-                f"it is of format {found}, and this version of trice knows format {FORMAT}: a newer"
-                " version wrote it. Start that one",
-            )
-        if not can_create and not execute(_HAS_TABLE).fetchall():
-            raise _unusable(path, f"nothing is in it, {_ALTHOUGH}, as when its -wal was left out")
-        for pragma, expected in (
-            ("PRAGMA journal_mode = WAL", "wal"),
-            ("PRAGMA synchronous = FULL", None),
-        ):
-            rows = execute(pragma).fetchall()
-            assert expected is None or rows == [(expected,)], f"{pragma} gave {rows}"
-        if path.stat().st_size <= limits.REGISTRY_CHECKED_BYTES_MAX:
-            ((verdict,),) = execute("PRAGMA quick_check(1)").fetchall()
-            if verdict != "ok":
-                raise _unusable(path, f"it is damaged ({verdict})")
-        with self._connection:
-            execute(_SCHEMA)
-            known = {row[1] for row in execute("PRAGMA table_info(apps)")}
-            for name, (kind, filling) in _LATER_COLUMNS.items():
-                if name not in known:
-                    execute(f"ALTER TABLE apps ADD COLUMN {name} {kind}")
-                    if filling is not None:
-                        execute(filling)
-            for index in _INDEXES:
-                execute(index)
-            if found != FORMAT:
-                execute(f"PRAGMA user_version = {FORMAT}")
+    @classmethod
+    async def open(cls, engines: Engines, *, runtime: Runtime) -> Registry:
+        """Open the platform's database; make it where nothing is kept for any app.
 
-    def insert(self, row: AppRow, *, sample: str | None = None) -> None:
+        One that an earlier version kept in another form is taken over first.
+        raises   Unavailable("data-unusable") when it is damaged, of a newer version, not ours, or
+                 missing beside apps: with an empty one in its place nobody would find their app
+        """
+        try:
+            earlier = await asyncio.to_thread(engines.find_earlier_platform)
+            if earlier is not None:
+                await _take_over(earlier, engines, runtime=runtime)
+            is_new = not engines.has_any()
+            return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
+        except Unavailable as failure:
+            place = engines.place(PLATFORM)
+            raise Unavailable(
+                failure.code,
+                f"{place}, the list of all apps, cannot be used. {failure.message} To do so, stop"
+                " the server and put back the whole data directory, files that end in -wal"
+                " included.",
+            ) from failure
+
+    async def insert(self, row: AppRow, *, sample: str | None = None) -> None:
         """Add an app; its id must be new.
 
         sample   the sample whose app it is
         """
-        self._run(
-            f"INSERT INTO apps ({_COLUMNS}, sample) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.id,
-                row.title,
-                row.admin_token_hash,
-                int(row.is_open),
-                None if row.rules is None else orjson.dumps(row.rules).decode(),
-                row.created_ms,
-                row.expires_ms,
-                msgspec.json.encode(row.settings).decode(),
-                sample,
-            ),
-        )
+        fields = {
+            "title": row.title,
+            "adminTokenHash": row.admin_token_hash.hex(),
+            "isOpen": row.is_open,
+            "rules": _rules_text(row.rules),
+            "settings": _settings_text(row.settings),
+            "createdAt": row.created_ms,
+            "expiresAt": row.expires_ms,
+            "sample": sample,
+        }
+        step = ["create", _APPS, row.id, _present(fields)]
+        await self._database.change(lambda change: change.write(step))
 
-    def set_rules(self, app_id: AppId, rules: Any) -> None:
+    async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None is none."""
-        text = None if rules is None else orjson.dumps(rules).decode()
-        self._run("UPDATE apps SET rules = ? WHERE id = ?", (text, app_id))
-        self._replace(app_id, rules=rules)
+        text = _rules_text(rules)
+        await self._change(app_id, lambda row: {"rules": text})
 
-    def set_token(self, app_id: AppId, token: str) -> None:
+    async def set_token(self, app_id: AppId, token: str) -> None:
         """Replace an app's admin token."""
-        token_hash = hash_token(token)
-        self._run("UPDATE apps SET admin_token_hash = ? WHERE id = ?", (token_hash, app_id))
-        self._replace(app_id, admin_token_hash=token_hash)
+        token_hash = hash_token(token).hex()
+        await self._change(app_id, lambda row: {"adminTokenHash": token_hash})
 
-    def set_settings(self, app_id: AppId, settings: Settings) -> None:
-        """Replace an app's settings."""
-        text = msgspec.json.encode(settings).decode()
-        self._run("UPDATE apps SET settings = ? WHERE id = ?", (text, app_id))
-        self._replace(app_id, settings=settings)
+    async def change_settings(
+        self, app_id: AppId, change: Callable[[Settings], Settings]
+    ) -> Settings:
+        """Change an app's settings; nobody else changes them meanwhile.
+
+        change   what it raises leaves the settings as they are
+        """
+
+        def changed(row: FoundRow) -> dict[str, Any]:
+            return {"settings": _settings_text(change(_settings(row)))}
+
+        return _settings(await self._change(app_id, changed))
+
+    async def end(self, app_id: AppId) -> None:
+        """From now on the app's time is over: nobody finds it. Its row stays until `delete`, so
+        that what a stop interrupts is deleted by the next sweep."""
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is not None:
+                change.write(["update", _APPS, app_id, {"expiresAt": 0}])
+
+        await self._database.change(work)
+
+    async def delete(self, app_id: AppId) -> None:
+        """Forget an app; unknown ones are no error."""
+
+        def work(change: Change) -> None:
+            if find_row(change, _APPS, "id", _key(app_id)) is not None:
+                change.write(["delete", _APPS, app_id])
+
+        await self._database.change(work)
 
     def find(self, app_id: AppId) -> AppRow | None:
         """The app with this id. Costs 0.2 µs when it was looked up lately."""
@@ -195,55 +169,67 @@ class Registry:
         if kept is not None:
             self._rows.move_to_end(app_id)
             return kept[0]
-        found = self._run(f"SELECT {_COLUMNS} FROM apps WHERE id = ?", (app_id,))
-        return self._keep(found[0]) if found else None
+        found = self._find("id", find_uuid_bytes(app_id))
+        return None if found is None else self._keep(found)
 
     def has_token(self, token: str) -> bool:
         """Whether a uuid is the admin token of some app."""
-        found = self._run("SELECT 1 FROM apps WHERE admin_token_hash = ?", (hash_token(token),))
-        return bool(found)
+        return self._find("adminTokenHash", hash_token(token).hex()) is not None
 
     def find_sample(self, name: str) -> AppId | None:
         """The app of a sample."""
-        found = self._run("SELECT id FROM apps WHERE sample = ?", (name,))
-        return AppId(found[0][0]) if found else None
+        found = self._find("sample", name)
+        return None if found is None else AppId(found.fields["id"])
 
-    def expired(self, now_ms: int) -> list[AppId]:
-        """Throw-away apps whose time is over."""
-        found = self._run("SELECT id FROM apps WHERE expires_ms <= ?", (now_ms,))
-        return [AppId(app_id) for (app_id,) in found]
+    async def expired(self, now_ms: int) -> list[AppId]:
+        """Apps whose time is over: limits.APPS_EXPIRED_PER_SWEEP of them at most."""
+        options = {
+            "where": {"expiresAt": {"$lte": now_ms}},
+            "limit": limits.APPS_EXPIRED_PER_SWEEP,
+            "fields": ["id"],
+        }
+        found = await self._database.look(lambda look: look.find({_APPS: {"$": options}}))
+        return [AppId(row["id"]) for row in found[_APPS]]
 
-    def delete(self, app_id: AppId) -> None:
-        """Forget an app; unknown ones are no error."""
-        self._run("DELETE FROM apps WHERE id = ?", (app_id,))
-        self._forget(app_id)
+    async def close(self) -> None:
+        """Finish the changes that were begun, and close the database."""
+        await self._database.close()
 
-    def close(self) -> None:
-        self._connection.close()
+    def _find(self, label: str, value: str | bytes | None) -> FoundRow | None:
+        def work(look: Look) -> FoundRow | None:
+            return find_row(look, _APPS, label, value)
 
-    def _run(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            return list(self._connection.execute(sql, bindings))
-        except apsw.Error as error:
-            raise translated(error, sql) from error
+        return None if value is None else self._database.look_now(work)
 
-    def _keep(self, found: tuple[Any, ...]) -> AppRow:
-        app_id, title, token_hash, is_open, rules, created_ms, expires_ms, settings = found
+    async def _change(
+        self, app_id: AppId, fields: Callable[[FoundRow], dict[str, Any]]
+    ) -> FoundRow:
+        """Write what `fields` makes of an app's row; return the row with it."""
+
+        def work(change: Change) -> FoundRow:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is None:
+                raise unknown_app(app_id)
+            changed = fields(row)
+            change.write(["update", _APPS, app_id, changed])
+            return FoundRow({**row.fields, **changed}, row.created_ms)
+
+        return await self._database.change(work)
+
+    def _keep(self, found: FoundRow) -> AppRow:
+        fields = found.fields
+        rules = fields.get("rules")
         row = AppRow(
-            AppId(app_id),
-            title,
-            token_hash,
-            bool(is_open),
+            AppId(fields["id"]),
+            fields["title"],
+            bytes.fromhex(fields["adminTokenHash"]),
+            fields["isOpen"],
             None if rules is None else orjson.loads(rules),
-            created_ms,
-            expires_ms,
-            Settings() if settings is None else msgspec.json.decode(settings, type=Settings),
+            fields["createdAt"],
+            fields.get("expiresAt"),
+            _settings(found),
         )
-        self._put(row, len(rules or "") + len(settings or ""))
-        return row
-
-    def _put(self, row: AppRow, size: int) -> None:
-        self._forget(row.id)
+        size = len(rules or "") + len(fields.get("settings") or "")
         self._rows[row.id] = (row, size)
         self._rows_bytes += size
         while (
@@ -251,14 +237,12 @@ class Registry:
             or self._rows_bytes > limits.APP_ROWS_KEPT_BYTES_MAX
         ):
             self._forget(next(iter(self._rows)))
+        return row
 
-    def _replace(self, app_id: AppId, **changes: Any) -> None:
-        """What is kept of a row follows what was written."""
-        kept = self._rows.get(app_id)
-        if kept is not None:
-            row = replace(kept[0], **changes)
-            rules_bytes = 0 if row.rules is None else len(orjson.dumps(row.rules))
-            self._put(row, rules_bytes + len(msgspec.json.encode(row.settings)))
+    def _forget_changed(self, commits: Sequence[Commit]) -> None:
+        for commit in commits:
+            for change in commit.entities:
+                self._forget(AppId(uuid_text(change.id)))
 
     def _forget(self, app_id: AppId) -> None:
         kept = self._rows.pop(app_id, None)
@@ -266,9 +250,58 @@ class Registry:
             self._rows_bytes -= kept[1]
 
 
-def _unusable(path: Path, problem: str) -> Unavailable:
-    return Unavailable(
-        "data-unusable",
-        f"{path}, the list of all apps, cannot be used: {problem}. To restore a backup, stop the"
-        " server and put back the whole data directory, files that end in -wal included.",
+async def _open_database(
+    engines: Engines, name: AppId, *, runtime: Runtime, is_new: bool
+) -> Database:
+    return await Database.open(
+        partial(engines.open, name, is_new=is_new),
+        runtime=runtime,
+        rules=Rules.parse(None),
+        app_id=name,
+        attrs=platform_attrs(),
     )
+
+
+async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Runtime) -> None:
+    """Write the apps of an earlier version's list to a new database, and put that in its place."""
+    engines.delete(NEW_PLATFORM)  # what is left of a try that was interrupted
+    database = await _open_database(engines, NEW_PLATFORM, runtime=runtime, is_new=True)
+    try:
+        after = ""
+        while apps := await asyncio.to_thread(
+            earlier.apps, after=after, count=limits.PLATFORM_IMPORT_APPS
+        ):
+            steps = [["create", _APPS, fields["id"], _present(fields)] for fields in apps]
+            await database.change(partial(_write, steps))
+            after = apps[-1]["id"]
+    finally:
+        await database.close()
+    await asyncio.to_thread(earlier.replace)
+
+
+def _write(steps: list[Any], change: Change) -> None:
+    change.write(*steps)
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what an entity does not have, and without its id, which names it."""
+    return {label: value for label, value in fields.items() if value is not None and label != "id"}
+
+
+def _key(app_id: AppId) -> bytes:
+    found = find_uuid_bytes(app_id)
+    assert found is not None, "an app has a uuid"
+    return found
+
+
+def _rules_text(rules: Any) -> str | None:
+    return None if rules is None else orjson.dumps(rules).decode()
+
+
+def _settings_text(settings: Settings) -> str:
+    return msgspec.json.encode(settings).decode()
+
+
+def _settings(row: FoundRow) -> Settings:
+    text = row.fields.get("settings")
+    return Settings() if text is None else msgspec.json.decode(text, type=Settings)

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from trice.auth.rows import find_row
 from trice.catalog.catalog import Catalog
+from trice.catalog.dates import iso_text
 from trice.cel.evaluate import Program
 from trice.database import Change, Database, Look
 from trice.errors import NotFound, PermissionDenied, invalid
 from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rules.judge import Caller, Judge
-from trice.rules.values import iso_text
 from trice.runtime import Runtime, new_key
+from trice.system_rows import find_row
 
 USERS: Final = "$users"
 

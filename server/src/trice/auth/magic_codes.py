@@ -16,10 +16,10 @@ from typing import Final, Literal
 from trice import auth_limits
 from trice.apps.settings import Settings
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import FoundRow, find_rows
 from trice.database import Change
 from trice.errors import NotFound
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_rows
 
 _CODES: Final = "$magicCodes"
 _CODE_COUNT: Final = 1_000_000

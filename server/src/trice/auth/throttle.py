@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from trice import auth_limits, limits
+from trice.catalog.dates import iso_text
 from trice.errors import LimitExceeded
 from trice.identity import network_of
 from trice.rate_limit import Buckets, RateLimit
-from trice.rules.values import iso_text
 from trice.runtime import Runtime
 
 _HOUR_MS: Final = 3600 * 1000

@@ -13,12 +13,12 @@ from typing import Final
 
 from trice.auth.accounts import User, find_user, get_user, no_user
 from trice.auth.emails import find_email
-from trice.auth.rows import find_row
 from trice.database import Change, Database, Look
 from trice.errors import InvalidInput
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes, uuid_text
 from trice.runtime import Runtime, new_key, new_uuid
+from trice.system_rows import find_row
 
 TOKENS: Final = "$userRefreshTokens"
 

@@ -128,6 +128,11 @@ def instant_text(instant: int) -> str:
     return f"{written}-{found.month:02d}-{found.day:02d}T{clock}Z"
 
 
+def iso_text(moment_ms: int) -> str:
+    """A moment as text, in UTC with milliseconds: `2026-08-21T20:39:34.120Z`."""
+    return instant_text(moment_ms * 1000)
+
+
 def is_date_text(text: str, *, is_stored: bool) -> bool:
     """Whether `text` is a date.
 

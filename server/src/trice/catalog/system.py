@@ -1,20 +1,17 @@
 """The namespaces every app has: `$users`, `$files`, `$streams` and the internal ones. No I/O.
 
 Their attrs have the same ids in every app and, where Instant has them too, in its own catalog, so
-imported data and caches agree. An id is a text in disguise: five bits a character, most significant
-first, padded with ones. `systemat` and `us/email` make the attr id of `$users.email`; `systemid` in
-the first half makes its identity id. The short codes below are what the known ids decode to.
+imported data and caches agree (`catalog.declared`). The short codes below are what the known ids
+decode to.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from trice.catalog.attr import INFERRED_BITS, Attr, AttrName, CheckedType
-from trice.protocol.ids import AttrId
-
-# `z` before `y` is how the reference has it (instant-http §1.13, Fixed ids).
-_ALPHABET: Final = "abcdefghijklmnopqrstuvwxzy/"
+from trice.catalog.attr import Attr
+from trice.catalog.declared import Declaration
 
 EXTENSIBLE: Final = frozenset({"$users", "$files", "$streams"})
 """System namespaces to which an app may add attrs of its own; shown in schema views."""
@@ -44,7 +41,6 @@ _CODES: Final = {
 SYSTEM_ETYPES: Final = frozenset(_CODES)
 """Every namespace of the system catalog."""
 
-# namespace, label, code of the label, type, flags (u unique, i indexed, r required)
 _FIELDS: Final = """
 $users             id                    id          any     ui
 $users             email                 email       string  ui
@@ -113,8 +109,6 @@ $passkeyChallenges rpId                  rpid        string  -
 $passkeyChallenges expiresAt             expiresat   number  i
 """
 
-# namespace, label, code, target, reverse label, its code, cardinality, flags
-# (u unique, i indexed, c on-delete cascade, C on-delete-reverse cascade)
 _LINKS: Final = """
 $users             linkedPrimaryUser lpu       $users          linkedGuestUsers   lgu    one  c
 $userRefreshTokens $user             user      $users          $userRefreshTokens ur     one  ic
@@ -128,78 +122,13 @@ $userPasskeys      $user             user      $users          $userPasskeys    
 $passkeyChallenges $user             user      $users          $passkeyChallenges pc     one  ic
 """
 
-_CHECKED: Final[dict[str, CheckedType]] = {
-    "string": "string",
-    "number": "number",
-    "boolean": "boolean",
-}
-
 
 def system_attrs() -> list[Attr]:
     """Every attr of the system catalog, not yet placed in a table."""
-    fields = [_field(*line.split()) for line in _FIELDS.strip().splitlines()]
-    return fields + [_link(*line.split()) for line in _LINKS.strip().splitlines()]
-
-
-def _field(etype: str, label: str, code: str, kind: str, flags: str) -> Attr:
-    reverse = None
-    if (etype, label) == ("$oauthUserLinks", "$oauthProvider"):
-        # A field with a reverse name, though no link: an oddity that exported catalogs contain.
-        reverse = _identity("$oauthProviders", "$oauthUserLinks", "ol")
-    return Attr(
-        id=AttrId(_fixed_id("systemat", f"{_CODES[etype]}/{code}")),
-        forward=_identity(etype, label, code),
-        reverse=reverse,
-        value_type="blob",
-        cardinality="one",
-        is_unique="u" in flags,
-        is_indexed="i" in flags,
-        is_required="r" in flags,
-        checked_type=_CHECKED.get(kind),
-        inferred=INFERRED_BITS["string"] if label == "id" else INFERRED_BITS.get(kind, 0),
-        is_system=True,
-    )
-
-
-def _link(
-    etype: str,
-    label: str,
-    code: str,
-    target: str,
-    reverse_label: str,
-    reverse_code: str,
-    cardinality: str,
-    flags: str,
-) -> Attr:
-    return Attr(
-        id=AttrId(_fixed_id("systemat", f"{_CODES[etype]}/{code}")),
-        forward=_identity(etype, label, code),
-        reverse=_identity(target, reverse_label, reverse_code),
-        value_type="ref",
-        cardinality="many" if cardinality == "many" else "one",
-        is_unique="u" in flags,
-        is_indexed="i" in flags,
-        on_delete="cascade" if "c" in flags else None,
-        on_delete_reverse="cascade" if "C" in flags else None,
-        inferred=INFERRED_BITS["string"],
-        is_system=True,
-    )
-
-
-def _identity(etype: str, label: str, code: str) -> AttrName:
-    return AttrName(_fixed_id("systemid", f"{_CODES[etype]}/{code}"), etype, label)
-
-
-def _fixed_id(high: str, low: str) -> str:
-    """The uuid that spells `high` and `low`, at most twelve characters each."""
-    text = f"{_bits(high)}{_bits(low)}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _bits(text: str) -> str:
-    """64 bits as 16 hex digits: five a character, padded with ones."""
-    number = 0
-    for char in text:
-        number = number << 5 | _ALPHABET.index(char)
-    padding = 64 - 5 * len(text)
-    return f"{(number + 1 << padding) - 1:016x}"
+    declared = Declaration("systemat", "systemid", codes=_CODES, fields=_FIELDS, links=_LINKS)
+    # A field with a reverse name, though no link: an oddity that exported catalogs contain.
+    odd = declared.name("$oauthProviders", "$oauthUserLinks", "ol")
+    return [
+        replace(attr, reverse=odd) if attr.name == "$oauthUserLinks.$oauthProvider" else attr
+        for attr in declared.attrs()
+    ]

@@ -30,7 +30,9 @@ class EvaluationError(Exception):
            was traced (`cel.trace`), else empty
     """
 
-    part = ""
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.part = ""
 
 
 class BudgetExceeded(Exception):

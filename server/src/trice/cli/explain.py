@@ -275,12 +275,8 @@ async def _look_into(request: Request) -> dict[str, Any]:
         raise Failed({"message": message}) from failure
     try:
         try:
-            apps = Apps(
-                folder,
-                engines=engines,
-                runtime=runtime,
-                is_open_by_default=False,
-                has_quotas=False,
+            apps = await Apps.open(
+                engines, runtime=runtime, is_open_by_default=False, has_quotas=False
             )
         except TriceError as failure:
             raise Failed(failure.body()) from failure

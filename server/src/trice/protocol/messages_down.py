@@ -4,7 +4,7 @@ Nothing here is sent. `down` joins the bytes by hand, and every test client of t
 what arrives with these structs, strictly: a key that is not described here, or has another form, is
 a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
 
-source   instant-realtime §3-§7, spec/protocol.md
+source   instant-realtime §3, §5, §6; spec/protocol.md
 """
 
 from __future__ import annotations

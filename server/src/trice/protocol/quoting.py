@@ -6,7 +6,7 @@ Nothing of Python gets into a message: `null`, `true`, "an object", never `None`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -80,6 +80,12 @@ def why_no_json(cause: ValueError) -> str:
     return f"{problem} at line {place}." if place else f"{problem}."
 
 
+def _elements(items: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Each element with what stands before it. Only as many are looked at as are shown."""
+    for index, item in enumerate(items):
+        yield "," if index else "", item
+
+
 def _pieces(value: Any, chars: int) -> Iterator[str]:
     """The JSON text of a value, piece by piece; deeper than `chars` levels nobody reads."""
     pending: list[Any] = [iter([("", value)])]
@@ -94,7 +100,7 @@ def _pieces(value: Any, chars: int) -> Iterator[str]:
                 break
             if isinstance(item, (list, tuple)):
                 yield "["
-                pending.append(("," if index else "", member) for index, member in enumerate(item))
+                pending.append(_elements(item))
                 closing.append("]")
                 break
             yield _scalar(item, chars)

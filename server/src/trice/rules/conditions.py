@@ -118,13 +118,13 @@ class _Constants:
         """The values of `parts` as a key; None if one is long, or a value that others may equal."""
         values: list[object] = []
         for part in parts:
-            match self.value(part):
-                case Known(None | bool() as value):
-                    values.append(value)
-                case Known(str(value)) if len(value) <= _KEY_CHARS_MAX:
-                    values.append(value)
-                case _:
-                    return None
+            found = self.value(part)
+            value: object = found.value if isinstance(found, Known) else 0
+            if isinstance(value, str) and len(value) > _KEY_CHARS_MAX:
+                return None
+            if not (value is None or isinstance(value, (bool, str))):
+                return None
+            values.append(value)
         return tuple(values)
 
     def _evaluate(self, part: Program) -> Operand:

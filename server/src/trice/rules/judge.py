@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.catalog import Catalog
+from trice.catalog.dates import iso_text
 from trice.cel.errors import BudgetExceeded, EvaluationError
 from trice.cel.evaluate import Program, evaluate
 from trice.cel.times import MILLISECOND_NS
@@ -28,7 +29,7 @@ from trice.rate_limit import Buckets, Refusal
 from trice.rules.document import Rules
 from trice.rules.facts import facts_of
 from trice.rules.references import is_reachable, resolve_path
-from trice.rules.values import entity_map, iso_text, reference_values
+from trice.rules.values import entity_map, reference_values
 from trice.runtime import Runtime
 from trice.store.engine import Statements, WorkTooLong
 
@@ -190,14 +191,14 @@ class Judge:
         self,
         *,
         etype: str,
-        data: dict[str, Any],
+        data: Any,
         auth: dict[str, Any],
         modified: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """Every variable and function of a rule that sees one entity.
 
         auth   see `auth_for`
-        data   may be filled anew for another entity between evaluations
+        data   a dict that may be filled anew for another entity between evaluations, or UNKNOWN
         """
         identity = self.caller.identity
         return {
@@ -414,8 +415,8 @@ class _Limit:
         return self._judge.limit(self._name, self._rules, key, tokens)
 
 
-def _as_data(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A map as expressions read data: a dict, whose missing keys are null."""
+def _as_data(given: Mapping[str, Any] | None) -> Any:
+    """A map as expressions read data: a dict, whose missing keys are null. UNKNOWN stays."""
     if given is None:
         return {}
     return given if type(given) is dict or given is UNKNOWN else dict(given)

@@ -1,4 +1,4 @@
-"""Stored cells as expressions see them, and moments as text. No I/O.
+"""Stored cells as expressions see them. No I/O.
 
 source   instant-semantics §5.4, §5.5; spec/rules.md R50-R53
 """
@@ -6,7 +6,6 @@ source   instant-semantics §5.4, §5.5; spec/rules.md R50-R53
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from trice.catalog.attr import Attr
@@ -43,9 +42,3 @@ def reference_values(attr: Attr, cells: Iterable[Cell]) -> list[Any]:
         return [uuid_text(cell) for cell in cells if isinstance(cell, bytes)]
     values = [decode_attr(attr, cell) for cell in cells]
     return [value for value in values if value is not None and value is not MISSING]
-
-
-def iso_text(moment_ms: int) -> str:
-    """A moment as text, in UTC with milliseconds: `2026-08-21T20:39:34.120Z`."""
-    moment = datetime.fromtimestamp(moment_ms // 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment_ms % 1000:03d}Z"

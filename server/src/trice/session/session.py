@@ -70,6 +70,7 @@ class Session:
     __slots__ = (
         "_backlog_bytes",
         "_heard_ms",
+        "_on_end",
         "_opened_ms",
         "_reader",
         "_unfinished",
@@ -79,7 +80,6 @@ class Session:
         "id",
         "inbox",
         "make_held",
-        "on_end",
         "opened",
         "outbox",
         "runtime",
@@ -136,7 +136,7 @@ class Session:
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
         self.tasks: list[asyncio.Task[None]] = []
-        self.on_end: Callable[[], object] = _nothing
+        self._on_end: Callable[[], object] = _nothing
 
     @property
     def is_closed(self) -> bool:
@@ -152,6 +152,10 @@ class Session:
     def heard(self) -> None:
         """The client is alive."""
         self._heard_ms = self.runtime.monotonic_ms()
+
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Call this once the session is over."""
+        self._on_end = call
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
@@ -175,8 +179,8 @@ class Session:
         if self.opened is not None:
             self.opened.end(subscriptions)
             self.opened = None
-        self.on_end()
-        self.on_end = _nothing
+        self._on_end()
+        self._on_end = _nothing
 
     # --- called by the inbox ---------------------------------------------------------------------
 

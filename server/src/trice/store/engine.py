@@ -156,8 +156,6 @@ class Engine(Protocol):
     never see half a transaction; a snapshot contains every published commit.
     """
 
-    dialect: Dialect
-
     @property
     def tx(self) -> TxId:
         """The last published transaction, 0 before the first."""

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.store.engine import Engine
+
+PLATFORM: Final = AppId("platform")
+"""The platform's own database: which apps there are. Kept like an app, but not among them."""
+
+NEW_PLATFORM: Final = AppId("platform-new")
+"""The one that takes its place (`EarlierPlatform`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,25 @@ class Quota:
 
     rows: int
     bytes: int
+
+
+class EarlierPlatform(Protocol):
+    """The list of apps, in a form that versions before this one gave it. Its methods block."""
+
+    def apps(self, *, after: str, count: int) -> list[dict[str, Any]]:
+        """The fields of `$apps`, by id, of `count` apps at most whose ids come after this one.
+
+        raises  Unavailable("data-unusable")
+        """
+        ...
+
+    def replace(self) -> None:
+        """Put NEW_PLATFORM, which is closed, in the place of PLATFORM, all at once; what that was
+        stays as a backup.
+
+        raises  Unavailable, OSError: then PLATFORM is as it was
+        """
+        ...
 
 
 class Engines(Protocol):
@@ -42,6 +67,7 @@ class Engines(Protocol):
     ) -> Engine:
         """Open an app's storage, or make it. Blocks: for a thread, with a loop that runs.
 
+        app_id        of an app, or PLATFORM, or NEW_PLATFORM
         system_attrs  attrs every app has; the ones that are lacking are added
         is_new        make it; else it must be there, and hold an app
         quota         how much it may hold; None: what there is room for
@@ -51,7 +77,11 @@ class Engines(Protocol):
         ...
 
     def has_any(self) -> bool:
-        """Whether anything is kept for any app."""
+        """Whether anything is kept for any app; PLATFORM is none."""
+        ...
+
+    def find_earlier_platform(self) -> EarlierPlatform | None:
+        """PLATFORM, if an earlier version kept it in another form. Blocks."""
         ...
 
     def place(self, app_id: AppId) -> str:

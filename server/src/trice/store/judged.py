@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from trice.catalog.catalog import Namespace
 from trice.catalog.values import Cell
@@ -14,6 +14,10 @@ Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bo
 """Called with an entity's id, cells of it, and lists of cells found elsewhere; returns whether the
 entity meets the condition, and what that took, in steps of an evaluation. Whatever it raises ends
 the statement. Called on reader threads too, and more than once for an entity."""
+
+
+IDS: Final = (b"",)
+"""Stands in `JudgedTerm.asked` for the ids that the statement is run with, once they are known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,3 +46,20 @@ class JudgedTerm:
     namespace: Namespace
     alias: str
     asked: Sequence[tuple[str, tuple[Any, ...]]]
+
+
+def with_ids(bindings: Sequence[Any], ids: Sequence[EntityId]) -> list[Any]:
+    """Bindings in which every term, each once, speaks of `ids` instead of IDS."""
+    made: dict[JudgedTerm, JudgedTerm] = {}
+
+    def filled(one: Any) -> Any:
+        if one is IDS:
+            return ids
+        if not isinstance(one, JudgedTerm):
+            return one
+        if one not in made:
+            asked = [(text, tuple(map(filled, some))) for text, some in one.asked]
+            made[one] = replace(one, asked=asked)
+        return made[one]
+
+    return list(map(filled, bindings))

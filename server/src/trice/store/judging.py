@@ -7,7 +7,8 @@
 
 An engine with Python inside asks where the term stands, in one statement. Answers are the same.
 Costs and side effects differ: here every row that may be asked about is, also those that no LIMIT
-would have reached; of rows on the other side of a link, that is every row of their namespace.
+would have reached. Those are the rows that the statement is about; of others, which a condition
+meets on the other side of a link, it is every row of their namespace.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 
 from support.attrs import blob, committed, creating, entity, link
+from support.engines import open_database
 from support.follower import Follower, encoded_commit
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.catalog.catalog import Catalog
+from trice.identity import ADMIN
 from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit, EntityChange, Image, PairChange
 from trice.store.engine import WriteTx
@@ -210,3 +213,30 @@ async def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch
     assert kept(engine) == [2]
     assert await engine.write(changing(), event_id=EventId("a")) == 3
     await engine.close()
+
+
+@pytest.mark.rule("S202")
+async def test_what_was_deleted_after_its_attr_is_refused_as_unreadable(tmp_path: Path) -> None:
+    path, runtime, todo = tmp_path / "app.db", FakeRuntime(), str(uuid.UUID(int=7))
+    long = "x" * (limits.TX_LOG_SAME_BYTES_MAX + 1)
+    database = await open_database(path, runtime=runtime)
+
+    async def admin(*step: Any) -> TxId:
+        return await database.transact_admin([[*step]], identity=ADMIN)
+
+    await admin("update", "todos", todo, {"text": long, "done": False})
+    changed = await admin("update", "todos", todo, {"done": True})
+    text = database.catalog.find_forward("todos", "text")
+    assert text is not None
+    await admin("delete-attr", text.id)
+    await admin("update", "todos", todo, {"done": False})
+    follower = Follower(path, after=TxId(changed - 1))
+    (change,) = follower.read()[0].entities
+    assert change.old is not None and change.old.cells[text.id] == long
+    follower.close()
+    await admin("delete", "todos", todo)
+    follower = Follower(path, after=TxId(changed - 1))
+    with pytest.raises(Unreadable):
+        follower.read()
+    follower.close()
+    await database.close()

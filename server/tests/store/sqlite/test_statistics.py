@@ -109,7 +109,7 @@ def watch_copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return found
 
     is_copied: list[bool] = []
-    monkeypatch.setattr(Connection, "rows", watched)
+    monkeypatch.setattr(Connection, "rows", watched)  # interpreted: `spread` calls it
     return copied
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,20 @@ import pytest
 
 from support.attrs import blob, committed, creating, entity
 from support.runtime import FakeRuntime
+from support.statements import statements_of
 from trice.protocol.ids import EventId
 from trice.store.commit import Commit
 from trice.store.engine import Row, WriteTx
-from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.engine import SqliteEngine
 
 
-@pytest.fixture
-def verbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The first word of every statement run from now on, on any connection."""
-    found: list[str] = []
-    fetch = Connection.fetch
-
-    def counted(self: Connection, sql: str, bound: Sequence[object]) -> list[Row]:
-        found.append(sql.split(maxsplit=1)[0])
-        return fetch(self, sql, bound)
-
-    monkeypatch.setattr(Connection, "fetch", counted)
-    yield found
+@contextmanager
+def verbs_of(engine: SqliteEngine) -> Iterator[list[str]]:
+    """The first word of every statement that the writer runs meanwhile; complete at the end."""
+    verbs: list[str] = []
+    with statements_of(engine._writer._connection) as statements:
+        yield verbs
+    verbs += [sql.split(maxsplit=1)[0] for sql in statements]
 
 
 def insert(number: int, *, is_failing: bool = False) -> Any:
@@ -61,24 +57,20 @@ async def hold_commit(engine: SqliteEngine, number: int) -> asyncio.Task[Any]:
 
 
 @pytest.mark.rule("S77")
-async def test_lone_transaction_runs_its_own_statements_and_three_more(
-    tmp_path: Path, verbs: list[str]
-) -> None:
+async def test_lone_transaction_runs_its_own_statements_and_three_more(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
-    verbs.clear()
-    await engine.write(insert(1), event_id=event(1))
+    with verbs_of(engine) as verbs:
+        await engine.write(insert(1), event_id=event(1))
     assert verbs == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
     await engine.close()
 
 
 @pytest.mark.rule("S77")
-async def test_those_after_the_first_of_a_group_have_a_savepoint(
-    tmp_path: Path, verbs: list[str]
-) -> None:
+async def test_those_after_the_first_of_a_group_have_a_savepoint(tmp_path: Path) -> None:
     engine = await opened(tmp_path)
     held = await hold_commit(engine, 9)
-    verbs.clear()
-    await asyncio.gather(held, *(engine.write(insert(number)) for number in (1, 2, 3)))
+    with verbs_of(engine) as verbs:
+        await asyncio.gather(held, *(engine.write(insert(number)) for number in (1, 2, 3)))
     saved = ["SAVEPOINT", "INSERT", "INSERT", "RELEASE"]
     assert [verb for verb in verbs if verb != "COMMIT"] == [
         "BEGIN", "INSERT", "INSERT", *saved, *saved,

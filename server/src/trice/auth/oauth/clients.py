@@ -18,12 +18,12 @@ import orjson
 from trice import auth_limits
 from trice.auth.oauth.origins import check_redirect_to, read_url
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import FoundRow, find_row
+from trice.catalog.dates import iso_text
 from trice.database import Change, Look
 from trice.errors import InvalidInput, NotFound, invalid, no_record
 from trice.protocol.ids import find_uuid_bytes
-from trice.rules.values import iso_text
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_row
 from trice.transact.merge import deep_merge
 
 CLIENTS: Final = "$oauthClients"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from trice.auth.accounts import SignUpCheck, User, find_user, link_guest, sign_up
-from trice.auth.rows import FoundRow, find_row
 from trice.database import Change
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_row
 
 LINKS: Final = "$oauthUserLinks"
 

@@ -33,13 +33,13 @@ from trice.auth.oauth.origins import add_parameters, is_authorized, read_url
 from trice.auth.oauth.outgoing import Outgoing, Requests, Resolve, oauth_error
 from trice.auth.oauth.providers import GitHub, GitHubUrls, OpenId, Provider
 from trice.auth.oauth.sealed import Seal
-from trice.auth.rows import FoundRow, find_row
 from trice.database import Change
 from trice.errors import InvalidInput, NotFound, TriceError, invalid, no_record
 from trice.identity import Identity
 from trice.log import fields
 from trice.protocol.ids import find_uuid_bytes
 from trice.runtime import Runtime, new_key, new_uuid
+from trice.system_rows import FoundRow, find_row
 
 logger: Final = logging.getLogger("trice.oauth")
 

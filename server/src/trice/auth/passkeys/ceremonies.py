@@ -37,17 +37,17 @@ from trice.auth.passkeys.webauthn import (
     creation_options,
     request_options,
 )
-from trice.auth.rows import FoundRow, find_row, find_rows
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import find_by_token, mint_token
+from trice.catalog.dates import iso_text
 from trice.database import Change, Look
 from trice.errors import Conflict, LimitExceeded, NotFound, invalid
 from trice.identity import Identity
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
-from trice.rules.values import iso_text
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_row, find_rows
 
 PASSKEYS: Final = "$userPasskeys"
 CHALLENGES: Final = "$passkeyChallenges"

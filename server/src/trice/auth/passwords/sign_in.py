@@ -27,7 +27,6 @@ from trice.auth.accounts import (
 from trice.auth.magic_codes import MagicCodes, code_error
 from trice.auth.passwords.hash import PasswordHashes
 from trice.auth.passwords.policy import check_new_password, is_too_long, normalise
-from trice.auth.rows import FoundRow, find_row
 from trice.auth.sign_in import SignedIn
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import drop_tokens, find_by_token, get_guest, mint_token
@@ -36,6 +35,7 @@ from trice.errors import Conflict, NotFound, invalid
 from trice.protocol.ids import find_uuid_bytes
 from trice.rate_limit import Buckets, RateLimit
 from trice.runtime import Runtime, new_key
+from trice.system_rows import FoundRow, find_row
 
 PASSWORDS: Final = "$userPasswords"
 

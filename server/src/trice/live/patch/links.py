@@ -61,7 +61,7 @@ def _patch_held_here(
     assert cell is not None
     for one in news.values():
         row = row_of(level, one)
-        if row is not None and row[cell] not in parent.rows:  # type: ignore[operator]
+        if row is not None and row[cell] not in parent.rows:
             row = None
         level.set(one.id, row)
     for gone in delta.removed:

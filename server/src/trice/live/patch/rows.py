@@ -39,7 +39,7 @@ class Bag:
             for place, row in enumerate(rows)
         }
 
-    def __contains__(self, entity: EntityId) -> bool:
+    def __contains__(self, entity: object) -> bool:
         return entity in self._places
 
     def find(self, entity: EntityId) -> Row | None:
@@ -85,7 +85,7 @@ class Window:
         self.is_descending = is_descending
         self._by_id: dict[EntityId, Row] = {row[0]: row for row in rows}  # type: ignore[misc]
 
-    def __contains__(self, entity: EntityId) -> bool:
+    def __contains__(self, entity: object) -> bool:
         return entity in self._by_id
 
     def find(self, entity: EntityId) -> Row | None:

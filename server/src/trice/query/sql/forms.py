@@ -23,6 +23,7 @@ from trice.query.cursor import Bound
 from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
 from trice.query.sql.where import ROOT, Composer
 from trice.store.engine import Binding
+from trice.store.judged import JudgedTerm, with_ids
 
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
@@ -38,16 +39,21 @@ class Statement:
 
     ids_at  for a level below the top, how many bindings stand before the ids of the parents
     steps   that preparing it takes, of one that is long
+    is_judged_apart  its bindings have terms that an engine judges beforehand
     """
 
     sql: str
     bindings: tuple[Binding, ...] = ()
     ids_at: int = 0
     steps: int = 0
+    is_judged_apart: bool = False
 
     def with_ids(self, ids: Sequence[EntityId]) -> tuple[Binding, ...]:
         """All bindings, the parents' ids in their place."""
-        return (*self.bindings[: self.ids_at], ids, *self.bindings[self.ids_at :])
+        bindings: Sequence[Binding] = self.bindings
+        if self.is_judged_apart:
+            bindings = with_ids(bindings, ids)
+        return (*bindings[: self.ids_at], ids, *bindings[self.ids_at :])
 
 
 def held(step: Hop) -> Held:
@@ -96,22 +102,26 @@ def select_linked(
     match held(step):
         case "parent":
             tie = f"{own_id} IN {in_list}"
+            composer.narrow(tie)
         case "child":
             tie = f"{dialect.cell(step.attr, ROOT)} IN {in_list}"
+            composer.narrow(tie)
             shown = composer.shown(step.attr, place)
         case "pairs":
             near, far = composer.ends(step.attr, PAIR, is_forward=step.is_forward)
             more = (near, dialect.linked_ms(step.attr, PAIR))
-            join = f" JOIN {dialect.links(step.attr, PAIR)} ON {far} = {own_id}"
+            pairs = dialect.links(step.attr, PAIR)
+            join = f" JOIN {pairs} ON {far} = {own_id}"
             tie = f"{near} IN {in_list}"
+            composer.narrow(f"{own_id} IN (SELECT {far} FROM {pairs} WHERE {tie})")
             if step.is_forward:
                 shown = composer.holder(step.attr, PAIR, is_visible=True)
             else:
                 shown = composer.shown(step.attr, place)
         case other:
             assert_never(other)
-    head = _select_row(composer, step.etype, columns, more=more)
     found = composer.matching(where, place, needed=needed, also=shown)
+    head = _select_row(composer, step.etype, columns, more=more)
     return checked(
         f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
         (*head.bindings, *found.bindings),
@@ -307,4 +317,5 @@ def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Sta
             f"{limits.QUERY_BINDINGS_MAX} values or {limits.QUERY_SQL_CHARS_MAX} characters of "
             "SQL. Use fewer values in `$in`, or fewer conditions.",
         )
-    return Statement(text, bindings, ids_at, prepared_steps(text))
+    is_judged_apart = JudgedTerm in map(type, bindings)
+    return Statement(text, bindings, ids_at, prepared_steps(text), is_judged_apart)

@@ -53,7 +53,7 @@ def any_of(parts: Iterable[Fragment]) -> Fragment:
 
 
 def _joined(parts: Sequence[Fragment], word: str) -> Fragment:
-    """Join as a balanced tree: SQLite bounds the depth of an expression, and a chain is deep."""
+    """Join as a balanced tree: engines bound the depth of an expression, and a chain is deep."""
     if len(parts) == 1:
         return parts[0]
     if len(parts) > _CHAIN_MAX:

@@ -59,7 +59,7 @@ from trice.query.sql.fragment import (
 from trice.query.visibility import EVERYTHING, Visibility, hidden_cell, holds_hidden
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding
-from trice.store.judged import JudgedTerm
+from trice.store.judged import IDS, JudgedTerm
 
 ROOT: Final = "e"
 """The alias of the rows that a statement is about."""
@@ -123,10 +123,20 @@ class Composer:
         parts = [self.exists(place.alias), self.scope(scope, place)]
         if needed:
             parts.append(any_of([self.scope((test,), place) for test in needed]))
-        self._asked = parts
+        if self.is_open:
+            return all_of([*parts, also])
+        self._asked = (*self._asked, *parts)
         visible = self.visible(place)
-        self._asked = [*parts, visible]
+        self._asked = (*self._asked, visible)
         return all_of([*parts, also, visible])
+
+    def narrow(self, predicate: str) -> None:
+        """Say what else the statement asks of its rows, for whoever judges them beforehand.
+
+        predicate   its one `?` stands for the ids that the statement is run with
+        """
+        if not self.is_open:
+            self._asked = (Fragment(predicate, (IDS,)),)
 
     def masks(self, etype: str) -> bool:
         """Whether some values of the entities of a namespace may be hidden."""

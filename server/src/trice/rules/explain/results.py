@@ -87,38 +87,52 @@ class TracingJudge(Judge):
         auth: Mapping[str, Any] | None = None,
     ) -> Any:
         """As `Judge.evaluate`, with a note."""
-        given: dict[str, Any] = {
-            "etype": etype,
-            "action": action,
-            "data": data,
-            "new_data": new_data,
-            "linked": linked,
-            "actions": actions,
-            "modified": modified,
-            "auth": auth,
-        }
-        if len(self.judgements) > limits.DEBUG_CHECKS_MAX:
-            # Too many to be shown: who asked is told so at the end.
-            return super().evaluate(program, **given)
-        trace = self.traces.of(program)
+        # Too many to be shown: who asked is told so at the end.
+        trace = self.traces.of(program) if len(self.judgements) <= limits.DEBUG_CHECKS_MAX else None
         failure: TriceError | None = None
         try:
-            return super().evaluate(trace.program, **given)
+            return super().evaluate(
+                program if trace is None else trace.program,
+                etype=etype,
+                action=action,
+                data=data,
+                new_data=new_data,
+                linked=linked,
+                actions=actions,
+                modified=modified,
+                auth=auth,
+            )
         except TriceError as error:
             failure = error
             raise
         finally:
-            setting = Setting(
-                etype=etype,
-                other=None if linked is None else linked[0],
-                is_signed_in=(self.auth if auth is None else auth).get("id") is not None,
-                catalog=self.catalog,
-            )
-            explanation = explain(trace, setting)
-            if failure is not None and explanation["error"] is None:
-                # Not the expression failed: a budget or a rate limit is used up.
-                explanation["error"] = {"message": failure.message, "part": None}
-            self.judgements.append(Judgement(program, explanation, dict(_outcomes(trace))))
+            if trace is not None:
+                other = None if linked is None else linked[0]
+                self._note(
+                    program, trace, etype, other, self.auth if auth is None else auth, failure
+                )
+
+    def _note(
+        self,
+        program: Program,
+        trace: Trace,
+        etype: str,
+        other: str | None,
+        auth: Mapping[str, Any],
+        failure: TriceError | None,
+    ) -> None:
+        """Keep what `trace` has just watched."""
+        setting = Setting(
+            etype=etype,
+            other=other,
+            is_signed_in=auth.get("id") is not None,
+            catalog=self.catalog,
+        )
+        explanation = explain(trace, setting)
+        if failure is not None and explanation["error"] is None:
+            # Not the expression failed: a budget or a rate limit is used up.
+            explanation["error"] = {"message": failure.message, "part": None}
+        self.judgements.append(Judgement(program, explanation, dict(_outcomes(trace))))
 
 
 def _outcomes(trace: Trace) -> Iterator[tuple[str, bool | None]]:

@@ -111,6 +111,7 @@ class Connection:
             reading = cursor.execute(sql, list(map(_bound, bindings)))
             while piece := list(islice(reading, rows_max)):
                 yield piece
+                del piece  # the next is read while nobody but the caller may hold this one
         except apsw.Error as error:
             raise self._failure(error, sql) from error
         finally:

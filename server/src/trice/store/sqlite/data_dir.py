@@ -42,8 +42,9 @@ def claim_data_dir(data_dir: Path) -> IO[bytes]:
 def _everything(data_dir: Path) -> Iterator[Path]:
     """The folder, and what a server keeps there; not what else somebody put into it."""
     yield data_dir
-    for name in ("lock", "secret.key", *(f"platform.db{end}" for end in ("", "-wal", "-shm"))):
+    for name in ("lock", "secret.key"):
         yield data_dir / name
+    yield from data_dir.glob("platform*.db*")
     apps = data_dir / "apps"
     if apps.is_dir():
         yield apps

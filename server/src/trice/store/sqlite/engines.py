@@ -1,5 +1,6 @@
 """Apps in a data directory: one SQLite file each (`store.engines.Engines`).
 
+data-dir/platform.db        the platform's own
 data-dir/apps/<id>.db       an app; its -wal and -shm stand beside it while it is open, and a copy
                             of each older format it had, .v<format>.bak
 data-dir/lock               which process has the directory
@@ -15,10 +16,11 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime
-from trice.store.engines import Quota
+from trice.store.engines import NEW_PLATFORM, PLATFORM, Quota
 from trice.store.loop_reads import LoopReads
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.first_platform import FirstPlatform
 from trice.store.sqlite.migrations import find_backups
 
 
@@ -38,6 +40,7 @@ class SqliteEngines:
         history_days  how long the log of each app is kept
         lock      the claim, closed by `close`; None: the caller has it. Else use `claim`.
         """
+        self._data_dir = data_dir
         self._folder = data_dir / "apps"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._runtime = runtime
@@ -73,12 +76,17 @@ class SqliteEngines:
             can_create=is_new,
             quota=quota,
             loop_reads=self._loop_reads,
+            checked_bytes_max=limits.PLATFORM_CHECKED_BYTES_MAX if app_id == PLATFORM else 0,
             history_days=self._history_days,
         )
 
     def has_any(self) -> bool:
         """See `engines.Engines.has_any`."""
         return any(self._folder.glob("*.db"))
+
+    def find_earlier_platform(self) -> FirstPlatform | None:
+        """See `engines.Engines.find_earlier_platform`."""
+        return FirstPlatform.find(self._path(PLATFORM), self._path(NEW_PLATFORM))
 
     def place(self, app_id: AppId) -> str:
         """The path of an app's file."""
@@ -98,4 +106,5 @@ class SqliteEngines:
             self._lock.close()
 
     def _path(self, app_id: AppId) -> Path:
-        return self._folder / f"{app_id}.db"
+        is_app = app_id not in (PLATFORM, NEW_PLATFORM)
+        return (self._folder if is_app else self._data_dir) / f"{app_id}.db"

@@ -225,9 +225,13 @@ class SqliteRows:
 
 
 class SqliteOpenRows(SqliteRows):
-    """Rows of an open write (`store.rows.OpenRows`)."""
+    """Rows of an open write (`store.rows.OpenRows`). Holds texts of statements."""
 
-    __slots__ = ()
+    __slots__ = ("_links",)
+
+    def __init__(self, run: RunStatement) -> None:
+        super().__init__(run)
+        self._links: dict[str, str] = {}
 
     def insert(
         self,
@@ -273,12 +277,11 @@ class SqliteOpenRows(SqliteRows):
 
     def link(self, attr: Attr, source: EntityId, target: EntityId, created_ms: int) -> bool:
         """See `rows.OpenRows.link`."""
-        table = quoted(attr.table)
-        # Not ON CONFLICT: a target that has a source already must still be a violation.
-        sql = (
-            f"INSERT INTO {table} (source, target, created_ms) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
-            f" (SELECT 1 FROM {table} WHERE source = ?1 AND target = ?2) RETURNING 1"
-        )
+        sql = self._links.get(attr.table)
+        if sql is None:
+            if len(self._links) >= limits.TX_LAYOUTS_MAX:
+                self._links.clear()
+            sql = self._links[attr.table] = _link_sql(quoted(attr.table))
         try:
             return bool(self._run(sql, (source, target, created_ms)))
         except UniqueIndexBroken as broken:
@@ -299,3 +302,11 @@ class SqliteOpenRows(SqliteRows):
         self._run(
             f"UPDATE {table} SET {column} = NULL WHERE {column} IN {_IN_LIST}", (tuple(targets),)
         )
+
+
+def _link_sql(table: str) -> str:
+    # Not ON CONFLICT: a target that has a source already must still be a violation.
+    return (
+        f"INSERT INTO {table} (source, target, created_ms) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
+        f" (SELECT 1 FROM {table} WHERE source = ?1 AND target = ?2) RETURNING 1"
+    )

@@ -1,0 +1,32 @@
+"""The namespaces of the platform's own database: which apps a server has. No I/O.
+
+Attrs of later versions are added to the database when it is opened, as an app's system attrs are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trice.catalog.attr import Attr
+from trice.catalog.declared import Declaration
+
+_CODES: Final = {"$apps": "ap"}
+
+# Rules and settings are JSON as text: what developers wrote comes back as they wrote it, while the
+# keys of a stored object are sorted.
+_FIELDS: Final = """
+$apps              id                    id          any     ui
+$apps              title                 title       string  -
+$apps              adminTokenHash        tokenhash   string  i
+$apps              isOpen                isopen      boolean -
+$apps              rules                 rules       string  -
+$apps              settings              settings    string  -
+$apps              createdAt             createdat   number  -
+$apps              expiresAt             expiresat   number  i
+$apps              sample                sample      string  ui
+"""
+
+
+def platform_attrs() -> list[Attr]:
+    """Every attr of the platform's catalog, not yet placed."""
+    return Declaration("platform", "platname", codes=_CODES, fields=_FIELDS).attrs()

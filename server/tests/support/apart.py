@@ -1,0 +1,23 @@
+"""SQLite, asked as if Python could not be called inside of its statements."""
+
+from __future__ import annotations
+
+from trice.store.engine import Counted
+from trice.store.judged import JudgedTerm
+from trice.store.judging import JudgedApart, apart
+from trice.store.sqlite.dialect import SqliteDialect
+
+
+class ApartDialect(SqliteDialect):
+    """SQLite's, but that rows are judged beforehand (`store.judging`)."""
+
+    def judge(self, term: JudgedTerm) -> tuple[str, JudgedTerm]:
+        return apart(term, self)
+
+
+APART = ApartDialect()
+
+
+def judging_apart(statements: Counted) -> JudgedApart:
+    """What runs statements in this dialect."""
+    return JudgedApart(statements, may_begin_again=False)
