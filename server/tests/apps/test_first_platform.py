@@ -147,16 +147,16 @@ def test_an_old_list_with_its_last_writes_in_the_log(tmp_path):
     assert found == [("later",)], "the backup has them too"
 
 
+async def make_app(apps: Apps) -> str:
+    app, _ = await apps.create(title="x")
+    apps.give_back(app)
+    return app.id
+
+
 @pytest.mark.rule("S221")
 def test_an_old_list_of_no_apps(tmp_path):
     put_old(tmp_path, change="DELETE FROM apps")
-
-    async def scene(apps: Apps) -> str:
-        app, _ = await apps.create(title="x")
-        apps.give_back(app)
-        return app.id
-
-    made = run(tmp_path, scene)
+    made = run(tmp_path, make_app)
     assert run(tmp_path, lambda apps: apps.get_row(made)).title == "x"
 
 
