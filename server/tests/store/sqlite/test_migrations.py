@@ -173,7 +173,7 @@ def test_without_room_the_file_stays_as_it_was(old: Path, monkeypatch: pytest.Mo
         raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "copy_to", full)
+        patch.setattr(Connection, "copy_to", full)  # interpreted: `migrations` calls it
         with pytest.raises(Unavailable) as caught:
             asyncio.run(open_and_close(old))
         assert caught.value.code == "overloaded"
