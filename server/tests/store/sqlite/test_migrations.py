@@ -166,7 +166,7 @@ async def test_without_room_the_file_stays_as_it_was(
         raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "copy_to", full)
+        patch.setattr(Connection, "copy_to", full)  # interpreted: `migrations` calls it
         with pytest.raises(Unavailable) as caught:
             await open_and_close(old)
         assert caught.value.code == "overloaded"
