@@ -63,6 +63,14 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
+def load_last_ms(statements: Statements) -> int:
+    """When the newest transaction was, 0 before the first."""
+    for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
+        assert isinstance(last, int)
+        return last
+    return 0
+
+
 def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
     """The event ids of the newest transactions, oldest first."""
     for tx, event_id in statements.rows(_EVENTS, (limits.EVENT_IDS_KEPT,)):

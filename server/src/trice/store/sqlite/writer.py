@@ -166,7 +166,7 @@ class Writer:
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
         self._writer_thread = WriterThread()
-        self._latest_ms = 0
+        self._latest_ms = log.load_last_ms(connection)
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
@@ -416,6 +416,7 @@ class Writer:
             self._commit_place.took(duration_ms)
             self.tx = group.tx
             self.catalog = group.catalog
+            self._events.forget_old()
             if self._usage is not None:
                 self._usage.settle(group.added)
             self._statistics.note(self._connection, group.commits)
