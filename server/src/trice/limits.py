@@ -362,6 +362,10 @@ WRITE_AHEAD_PAGES = 8_000
 hundreds of pages a group; pages written again meanwhile are copied once: 20 % more writes/s than
 with 1,000."""
 
+WRITE_AHEAD_PAGES_MAX = 64_000
+"""Pages of the log (256 MB) past which long reads wait until those under way have ended and it is
+copied: as long as reads follow each other without a gap it only grows."""
+
 TX_QUEUE_MAX = 10_000
 """Transactions of an app waiting for the writer. More: `overloaded`."""
 
@@ -580,6 +584,13 @@ EPHEMERAL_ROWS_MAX = 50_000
 EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
 """Its file, the log of transactions included. More: `app-quota-exceeded`."""
 
+EPHEMERAL_LOG_ROWS_KEPT = 1_000
+"""Newest transactions that its log keeps once it takes more than half of that; none but the newest
+where nothing else makes room."""
+
+EPHEMERAL_LOG_TRIM_ROWS = 20
+"""Older ones that each transaction forgets then (10 µs)."""
+
 EPHEMERAL_USERS_MAX = 200
 """Connections and requests that use a throw-away app at a time. More: `app-quota-exceeded`."""
 
@@ -610,6 +621,7 @@ assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX
 assert EPHEMERAL_APP_IDLE_MS <= APP_IDLE_MS
 assert 4 + 2 * READER_THREADS + 1 + 1 + READER_THREADS <= APP_FILE_DESCRIPTORS
 assert MESSAGE_BYTES_MAX < EPHEMERAL_BYTES_MAX
+assert EPHEMERAL_LOG_ROWS_KEPT <= EVENT_IDS_KEPT
 
 # --- rules -------------------------------------------------------------------------------------
 

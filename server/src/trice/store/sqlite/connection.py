@@ -227,7 +227,9 @@ class Connection:
 
     def copy_log(self) -> None:
         """Copy the write-ahead log into the file as far as nobody reads from it: O(its pages)."""
-        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        ((is_busy, pages, copied),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        if not is_busy and pages == copied:
+            self.log_pages = 0
 
     def keep_temporary(self, *, is_in_memory: bool) -> None:
         """Say where SQLite keeps what undoes a savepoint, and what it sorts for an index.

@@ -91,6 +91,14 @@ def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
         statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms))
 
 
+def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None:
+    """Forget the oldest transactions, `most` of them, but for the newest `kept`.
+
+    tx   the one that is being written; its own row stays
+    """
+    statements.rows(_TRIM, (most, tx, kept, 0))
+
+
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
     """A cell that the row of transaction `tx` leaves out: what `entity` had in `attr` after it.
 

@@ -42,7 +42,7 @@ class RecentEvents:
         """
         key = hash(event_id)
         if key in self._tx:
-            self._newest.remove(key)  # else its turn to be forgotten would come with the earlier one
+            self._newest.remove(key)  # or it would be forgotten when the earlier one is due
         self._tx[key] = tx
         self._newest.append(key)
 

@@ -170,6 +170,8 @@ class Writer:
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
+        self._log_pages_max = limits.WRITE_AHEAD_PAGES_MAX
+        self._after_copy: Callable[[], None] | None = None
 
     def submit(
         self, work: Work, event_id: EventId | None, *, is_long: bool, turn_key: TurnKey
@@ -192,6 +194,21 @@ class Writer:
     def waiting(self) -> int:
         """How many calls are not begun yet."""
         return len(self._queue)
+
+    @property
+    def is_log_long(self) -> bool:
+        """Whether the write-ahead log must be copied while nobody reads: it only grows else."""
+        return self._connection.log_pages >= self._log_pages_max
+
+    def copy_log(self, then: Callable[[], None]) -> None:
+        """Copy the write-ahead log before the next group, and call `then` on the loop.
+
+        The next write begins the log anew, unless another process reads from it: then the log may
+        grow by limits.WRITE_AHEAD_PAGES_MAX before it `is_log_long` again.
+        """
+        self._after_copy = then
+        if not self._is_busy:
+            self._run_groups()
 
     async def finish(self) -> None:
         """Accept nothing more; return when the accepted writes are answered."""
@@ -218,6 +235,9 @@ class Writer:
     def _run_groups(self) -> None:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
         self._is_busy = True
+        if self._after_copy is not None:
+            self._writer_thread.submit(partial(self._copy_log, asyncio.get_running_loop()))
+            return
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
             self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
@@ -348,7 +368,9 @@ class Writer:
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
             added = 0
             if self._usage is not None:
-                added = self._usage.check(self._connection, commit, before=group.added)
+                added = self._usage.check(
+                    self._connection, commit, before=group.added, may_take_long=call.is_long
+                )
             rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
             log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
             if is_saved:
@@ -396,6 +418,20 @@ class Writer:
             with suppress(Unavailable):
                 self._connection.copy_log()
         loop.call_soon_threadsafe(self._settle, group, failure, duration_ms)
+
+    def _copy_log(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the writer's thread, between two groups."""
+        with suppress(Unavailable):
+            self._connection.copy_log()
+        loop.call_soon_threadsafe(self._copied_log)
+
+    def _copied_log(self) -> None:
+        """Back on the loop: whoever waited for it goes on, whatever came of it."""
+        self._log_pages_max = self._connection.log_pages + limits.WRITE_AHEAD_PAGES_MAX
+        then, self._after_copy = self._after_copy, None
+        if then is not None:
+            then()
+        self._run_groups()
 
     def _committed(self) -> tuple[Exception | None, float]:
         """COMMIT; what it failed with, and how long it took."""
