@@ -230,3 +230,19 @@ def test_an_old_list_that_is_damaged_ends_the_start(tmp_path):
     assert caught.value.code == "data-unusable"
     assert str(path) in caught.value.message
     assert path.read_bytes() == damaged
+
+
+@pytest.mark.rule("S243")
+def test_while_somebody_looks_into_the_old_list_it_is_not_taken_over(tmp_path):
+    old = put_old(tmp_path, change="PRAGMA journal_mode = wal")
+    path = tmp_path / "platform.db"
+    somebody = apsw.Connection(str(path))
+    assert somebody.execute("SELECT count(*) FROM apps").fetchall() == [(34,)]
+    with pytest.raises(Unavailable) as caught:
+        run(tmp_path, rows)
+    assert caught.value.code == "overloaded"
+    assert str(path) in caught.value.message and "Another process" in caught.value.message
+    assert "put back" not in caught.value.message, "no backup helps"
+    assert path.read_bytes() == old
+    somebody.close()
+    assert len(run(tmp_path, rows)) == 34

@@ -85,7 +85,8 @@ class Registry:
 
         One that an earlier version kept in another form is taken over first.
         raises   Unavailable("data-unusable") when it is damaged, of a newer version, not ours, or
-                 missing beside apps: with an empty one in its place nobody would find their app
+                 missing beside apps: with an empty one in its place nobody would find their app;
+                 ("overloaded") when there is no room, or another process has it open
         """
         try:
             earlier = await asyncio.to_thread(engines.find_earlier_platform)
@@ -94,13 +95,14 @@ class Registry:
             is_new = not engines.has_any()
             return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
         except Unavailable as failure:
-            place = engines.place(PLATFORM)
-            raise Unavailable(
-                failure.code,
-                f"{place}, the list of all apps, cannot be used. {failure.message} To do so, stop"
-                " the server and put back the whole data directory, files that end in -wal"
-                " included.",
-            ) from failure
+            problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
+            problem += f" {failure.message}"
+            if failure.code == "data-unusable":
+                problem += (
+                    " To do so, stop the server and put back the whole data directory, files that"
+                    " end in -wal included."
+                )
+            raise Unavailable(failure.code, problem) from failure
 
     async def insert(self, row: AppRow, *, sample: str | None = None) -> None:
         """Add an app; its id must be new.
