@@ -363,8 +363,7 @@ hundreds of pages a group; pages written again meanwhile are copied once: 20 % m
 with 1,000."""
 
 WRITE_AHEAD_PAGES_MAX = 64_000
-"""Pages of the log (256 MB) past which long reads wait until those under way have ended and it is
-copied: as long as reads follow each other without a gap it only grows."""
+"""Past so many (256 MB) long reads wait until those under way have ended and it is copied."""
 
 TX_QUEUE_MAX = 10_000
 """Transactions of an app waiting for the writer. More: `overloaded`."""
@@ -585,8 +584,7 @@ EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
 """Its file, the log of transactions included. More: `app-quota-exceeded`."""
 
 EPHEMERAL_LOG_ROWS_KEPT = 1_000
-"""Newest transactions that its log keeps once it takes more than half of that; none but the newest
-where nothing else makes room."""
+"""Newest transactions that its log keeps once it takes more than half of that."""
 
 EPHEMERAL_LOG_TRIM_ROWS = 20
 """Older ones that each transaction forgets then (10 µs)."""

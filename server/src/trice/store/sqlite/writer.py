@@ -10,6 +10,7 @@ write() --> queue ----+-- nobody commits --> works run on the loop, all or nothi
                                    publish, tell listeners, answer the calls, next group
 
 Between two groups a table that has grown much is counted anew on the thread (statistics.py).
+A little over 500 lines, one file because whatever uses the connection must wait for its turn here.
 """
 
 from __future__ import annotations
@@ -211,11 +212,12 @@ class Writer:
             self._run_groups()
 
     async def finish(self) -> None:
-        """Accept nothing more; return when the accepted writes are answered."""
+        """Accept nothing more; return when the accepted writes are answered, and in the file."""
         self._is_closing = True
-        while self._is_busy:
-            self._idle.clear()
-            await self._idle.wait()
+        await self._wait_idle()
+        if self._connection.log_pages:
+            self.copy_log(_nothing)  # what is left of it for `close` would hold up the loop
+            await self._wait_idle()
         self._writer_thread.finish()
 
     def close(self) -> None:
@@ -231,6 +233,11 @@ class Writer:
             self._connection.close()
             # They lead back to whoever holds the writer: closed, all of it is free at once.
             self._before_catalog, self._after_group = _nothing, _nothing
+
+    async def _wait_idle(self) -> None:
+        while self._is_busy:
+            self._idle.clear()
+            await self._idle.wait()
 
     def _run_groups(self) -> None:
         """Run what waits, until a group needs its COMMIT or nothing is left."""
