@@ -75,14 +75,14 @@ class Readers:
         open_reader: Callable[[], Reader],
         runtime: Runtime,
         *,
-        may_begin: Callable[[], bool] = lambda: True,
+        may_begin: Callable[[], bool] | None = None,
     ) -> None:
         """
         may_begin  asked before a read begins, and when one has ended; after it said no it is not
-                   asked again before the next of these, or `go_on`
+                   asked again before the next of these, or `go_on`. None: always
         """
         self._open_reader = open_reader
-        self._may_begin = may_begin
+        self._may_begin = may_begin or _always
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(limits.READER_THREADS, thread_name_prefix="trice-reader")
         self._waiting: Turns[_Reading] = Turns()
@@ -164,6 +164,7 @@ class Readers:
         for connection in self._free:
             connection.close()
         self._free.clear()
+        self._may_begin = _always  # it leads back to whoever holds this: all is free at once
 
     def _make_room(self, turn_key: TurnKey) -> None:
         """Let one more wait: in the place of one of whoever has most, if there is no other."""
@@ -266,6 +267,11 @@ class _Spending:
             self._left = _STEPS_PER_LOOK
             if self._is_over():
                 raise ReadTooLong
+
+
+def _always() -> bool:
+    """Nothing keeps reads from beginning."""
+    return True
 
 
 def _refuse(reading: _Reading, failure: Unavailable) -> None:
