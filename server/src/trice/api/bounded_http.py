@@ -120,10 +120,14 @@ class BoundedHttp(HttpToolsProtocol):
             if self.pipeline or cycle.response_started:
                 self.abort()  # in the middle of another answer, or before it
                 return
-            # Whoever works on it hears that nobody waits any more.
-            cycle.disconnected = True
-            cycle.message_event.set()
+            self._leave_answer()
         self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
+
+    def _leave_answer(self) -> None:
+        """Whoever works on an answer hears that nobody waits any more."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
         self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
@@ -279,9 +283,16 @@ class BoundedHttp(HttpToolsProtocol):
     # --- what leaves -------------------------------------------------------------------------
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request. An answer that finds too many others unread gives way to a 503."""
+        """Serve a request. An answer that finds too many others unread gives way to a 503. What is
+        refused once the answer has begun ends it, with the connection."""
         start: Message | None = None
         is_refused = False
+
+        async def send_if_there(message: Message) -> None:
+            if self.transport.is_closing():
+                # A turn before we are told that it is lost, uvloop takes no more.
+                self._leave_answer()
+            await send(message)
 
         async def send_bounded(message: Message) -> None:
             nonlocal start, is_refused
@@ -294,18 +305,23 @@ class BoundedHttp(HttpToolsProtocol):
                 if is_large and not self._unread.has_room(size, self._asking_network):
                     start, message = _instead(start)
                     is_refused = True
-                await send(start)
+                await send_if_there(start)
                 start = None
             elif is_refused:
                 return
-            await send(message)
+            await send_if_there(message)
             if is_large:
                 self._note_unread()
             if message.get("more_body", False):
                 # A piece a turn: others get theirs, and whoever left is noticed before the next.
                 await asyncio.sleep(0)
 
-        await self._serve(scope, receive, send_bounded)
+        try:
+            await self._serve(scope, receive, send_bounded)
+        except TriceError:
+            # Only what nobody can be told any more comes here: a body too large, for instance.
+            self._leave_answer()
+            self.abort()
 
     def pause_writing(self) -> None:
         self._note_unread()
