@@ -223,3 +223,18 @@ async def test_who_was_lost_a_moment_ago_is_sent_nothing(made: Wire, caplog: Any
     await asyncio.sleep(0)
     assert caplog.records == []
     server.abort()
+
+
+@pytest.mark.rule("H122")
+async def test_an_answer_ends_with_its_client_whatever_was_asked_behind_it(
+    made: Wire, caplog: Any
+) -> None:
+    client = await made.client()
+    client.say(GET % b"/silent")
+    await client.head()
+    client.say(GET % b"/large/1" * 3)
+    server = made.made[0]
+    await until(lambda: len(server.pipeline) == 3)
+    server.transport.abort()
+    await until(lambda: made.ended == 1)
+    assert caplog.records == []

@@ -14,7 +14,11 @@ from typing import Any, ClassVar, Final
 import httptools
 import orjson
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from trice import limits
 from trice.api.connections import ALWAYS_ANSWERED, Connections
@@ -50,6 +54,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.network: str | None = None
         # Whom the request under way is from; with proxies each may be somebody else's.
         self._asking_network: str | None = None
+        # Whose answer is on its way; `cycle` is the request that came last.
+        self._answered_cycle: RequestResponseCycle | None = None
         self._serve = self.app
         self.app = self._answer
         self._is_extra = False
@@ -78,6 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        self._leave_answer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
@@ -124,10 +131,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
 
     def _leave_answer(self) -> None:
-        """Whoever works on an answer hears that nobody waits any more."""
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        """Whoever works on an answer hears that nobody waits any more. Requests that wait behind it
+        are not begun then."""
+        cycle = self._answered_cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
         self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
@@ -252,6 +261,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_extra and self.url.partition(b"?")[0].decode("latin-1") not in ALWAYS_ANSWERED:
             self.scope["state"]["refusal"] = _too_many()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered_cycle = self.cycle
         if self._is_extra and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -264,6 +275,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._look_idle()  # it was answered before it was whole
 
     def on_response_complete(self) -> None:
+        self._answered_cycle = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._reading is _Reading.BODY and self._is_answered:
             # What still comes of its body is for nobody, and dropped.
