@@ -297,3 +297,30 @@ async def test_half_of_a_surrogate_pair_knows_no_stream(stage, name):
     answer = await stage.ask("POST", f"/runtime/sse?app_id={stage.app_id}", body)
     assert answer.status == 400
     await events.hang_up()
+
+
+@pytest.mark.rule("P215")
+async def test_pushes_that_wait_are_handed_over_one_after_the_other(stage):
+    events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
+    hello = await events.event(0)
+    target = f"/runtime/sse?app_id={stage.app_id}"
+    await stage.ask("POST", target, push(hello, {"op": "init", "app-id": stage.app_id}))
+    await events.event(1)
+    long = {"a": {"$": {"where": {"b": "x" * limits.MESSAGE_BYTES_ON_LOOP}}}}
+    ids = [[f"{number}-{place}" for place in range(3)] for number in range(3)]
+    pushes = [
+        stage.start(
+            "POST",
+            target,
+            push(hello, *({"op": "add-query", "q": long, "client-event-id": each} for each in own)),
+        )
+        for own in ids
+    ]
+    for each in pushes:
+        assert (await each.whole()).json() == {}
+    await events.event(10)
+    answered = [event["client-event-id"] for event in events.events()[2:]]
+    assert sorted(ids, key=lambda own: answered.index(own[0])) == [
+        answered[at : at + 3] for at in (0, 3, 6)
+    ]
+    await events.hang_up()

@@ -168,7 +168,20 @@ class EventStream:
         self.socket.session = self.session
         self.token = new_uuid(runtime)
         self._hub = hub
+        self._push_turn = asyncio.Lock()
         self._hello = down.sse_init(self.session.id, machine_id=machine_id, sse_token=self.token)
+
+    async def receive(self, messages: Sequence[bytes]) -> None:
+        """Hand over what one push holds, when the session takes it, and after earlier pushes.
+
+        raises   NotFound("session-missing") when the stream ends meanwhile
+        """
+        async with self._push_turn:
+            for message in messages:
+                await self.socket.may_read()
+                if self.session.is_closed:
+                    raise _no_stream(self.session.id)
+                self.session.receive(message)
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""
@@ -214,11 +227,7 @@ async def push_events(request: Request) -> Response:
     else:
         push = await read_long(request, raw, lambda: _read_long_push(raw), is_kept=False)
     stream = _find_stream(request, push.session_id, push.sse_token)
-    for message in push.messages:
-        await stream.socket.may_read()
-        if stream.session.is_closed:
-            raise _no_stream(push.session_id)
-        stream.session.receive(message)
+    await stream.receive(push.messages)
     return json_response({})
 
 
