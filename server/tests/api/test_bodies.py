@@ -238,3 +238,21 @@ async def test_an_answer_ends_with_its_client_whatever_was_asked_behind_it(
     server.transport.abort()
     await until(lambda: made.ended == 1)
     assert caplog.records == []
+
+
+@pytest.mark.rule("H123")
+@pytest.mark.parametrize("path", [b"/silent", b"/wait"])
+async def test_no_socket_begins_before_an_earlier_request_is_answered(
+    made: Wire, path: bytes, caplog: Any
+) -> None:
+    client = await made.client()
+    client.say(GET % path)
+    await until(lambda: made.made[0].cycle is not None)
+    client.say(
+        b"GET /runtime/session HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade"
+        b"\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b" 101 " not in await client.rest()
+    made.gate.set()
+    await until(lambda: made.made[0].cycle.disconnected)
+    assert caplog.records == []

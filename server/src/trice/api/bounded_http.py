@@ -88,6 +88,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        if not self._is_answered:
+            self.abort()  # both would write to it, the second first
+            return
         address = caller_ip(
             self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies
         )
