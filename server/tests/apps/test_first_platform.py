@@ -85,6 +85,12 @@ def rows(apps: Apps) -> list[Any]:
 
 
 @pytest.mark.rule("S221")
+def test_a_title_of_an_old_list_that_no_app_may_have_now_loses_what_is_refused(tmp_path):
+    put_old(tmp_path, change="UPDATE apps SET title = 'a' || char(0) || 'b' WHERE rowid = 5")
+    assert "ab" in run(tmp_path, lambda apps: [row.title for row in rows(apps)])
+
+
+@pytest.mark.rule("S221")
 def test_an_old_list_is_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "PLATFORM_IMPORT_APPS", 10)
     put_old(tmp_path)

@@ -98,9 +98,11 @@ class FirstPlatform:
                 rows = connection.execute(sql, (after, count)).fetchall()
         except apsw.Error as error:
             raise translated(error, sql) from error
-        return [
-            {**dict(zip(self._fields, row, strict=True)), "isOpen": bool(row[3])} for row in rows
-        ]
+        found = [dict(zip(self._fields, row, strict=True)) for row in rows]
+        for app in found:
+            # Titles could have U+0000, which no value of an app may have.
+            app.update(isOpen=bool(app["isOpen"]), title=str(app["title"]).replace("\0", ""))
+        return found
 
     def replace(self) -> None:
         """Put the new file, which is closed, in the place of this one; a backup of it stays.
