@@ -20,7 +20,7 @@ from trice.protocol.ids import EntityId
 from trice.query.ast import Hop, Order, Scope, Test
 from trice.query.cost import prepared_steps
 from trice.query.cursor import Bound
-from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
+from trice.query.sql.fragment import TRUE, Fragment, Place, all_of, any_of
 from trice.query.sql.where import ROOT, Composer
 from trice.store.engine import Binding
 from trice.store.judged import JudgedTerm, with_ids
@@ -28,6 +28,9 @@ from trice.store.judged import JudgedTerm, with_ids
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
 """Every statement stops here: one more than an answer may have, so that excess shows."""
+
+_ROUNDED: Final = ("date", "number")
+"""Types of which clients tell less apart than the store does."""
 
 Held = Literal["parent", "child", "pairs"]
 """Where a link is stored, seen from the form that walks it."""
@@ -161,9 +164,9 @@ class PageSelect:
     beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
     rest; each is a statement, to be read in turn until there are rows enough.
 
-    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index:
-    stretches begin and end with whole runs of such, within which rows stand by value instead of by
-    id, unless a stretch `is_sorting`.
+    Dates of one millisecond are ties too, and integers that share a double (`values.order_cell`),
+    but not in the index: stretches begin and end with whole runs of such, within which rows stand
+    by value instead of by id, unless a stretch `is_sorting`.
     """
 
     def __init__(
@@ -181,7 +184,7 @@ class PageSelect:
         self._head = f"{head.text} WHERE {found.text}"
         self._bindings = (*head.bindings, *found.bindings)
         self._has_nulls = attr is not None
-        self.is_by_number = attr is not None and attr.checked_type == "number"
+        self.rounded = attr if attr is not None and attr.checked_type in _ROUNDED else None
         self._order = (
             Fragment(composer.dialect.created_ms(ROOT))
             if attr is None
@@ -205,31 +208,40 @@ class PageSelect:
         limit: int,
         offset: int,
         is_sorting: bool = False,
-        run: Cell = None,
+        run: tuple[Cell, Cell] | None = None,
+        last: Cell = None,
     ) -> list[Statement]:
         """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
 
         With two statements, `offset` applies to what both return together: each then returns
         `offset + limit` rows and the caller skips.
 
-        is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
-        run          of a number: only those that share its double
+        is_sorting   what orders alike for clients comes by id; costs a sort of the whole stretch
+        run          only values from the first to the second, as the index holds them
+        last         no value behind this one, as the index holds it
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
+        if last is not None and values is not None:
+            sign = ">=" if is_descending else "<="
+            edge = Fragment(f"{order.text} {sign} ?", (*order.bindings, last))
+            values = all_of([values, edge])
+            nulls = None if is_descending else nulls
         if run is not None:
             assert values is not None
-            bounds = (*order.bindings, *order_run(run))
+            bounds = (*order.bindings, *run)
             ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
-        elif nulls is not None and start is None and end is None:
+        elif nulls is not None and start is None and end is None and last is None:
             ranges = [TRUE]
         else:
             nulls_part = [] if nulls is None else [nulls]
             values_part = [] if values is None else [values]
             ranges = values_part + nulls_part if is_descending else nulls_part + values_part
+        if is_sorting:
+            ranges = [any_of(ranges)]
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
-        key = self._dialect.double(order.text) if is_sorting else order.text
+        key = self._rounded(order.text) if is_sorting else order.text
         ways = [self._dialect.ordered(one, is_descending=is_descending) for one in (key, self._id)]
         tail = f"ORDER BY {', '.join(ways)} LIMIT ? OFFSET ?"
         return [
@@ -239,6 +251,13 @@ class PageSelect:
             )
             for part in ranges
         ]
+
+    def _rounded(self, operand: str) -> str:
+        """What the index holds, rounded as `values.order_cell` does."""
+        assert self.rounded is not None
+        if self.rounded.checked_type == "number":
+            return self._dialect.double(operand)
+        return self._dialect.millisecond(operand)
 
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
@@ -276,17 +295,20 @@ class PageSelect:
         """Rows with a value, on this side of a bound beside a value."""
         order = self._order
         sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
-        low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
-        if low == high:
-            key = (*order.bindings, bound.order, bound.entity)
-            return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
-        # The first is for the index; within the run of the bound's double ids decide.
+        low, high = order_run(self.rounded, bound.order)
         near, far = (low, high) if is_above else (high, low)
-        beyond = ">" if is_above else "<"
-        return Fragment(
-            f"({order.text} {beyond}= ? AND ({order.text} {beyond} ? OR {self._id} {sign} ?))",
-            (*order.bindings, near, *order.bindings, far, bound.entity),
+        beside = Fragment(
+            f"({order.text}, {self._id}) {sign} (?, ?)", (*order.bindings, near, bound.entity)
         )
+        if low == high:
+            return beside
+        # The first is for the index; within the run of the bound ids decide.
+        beyond = ">" if is_above else "<"
+        inside = Fragment(
+            f"({order.text} {beyond} ? OR {self._id} {sign} ?)",
+            (*order.bindings, far, bound.entity),
+        )
+        return all_of([beside, inside])
 
 
 def _sign(*, is_above: bool, is_inclusive: bool) -> str:
