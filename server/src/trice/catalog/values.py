@@ -24,7 +24,7 @@ import icu
 import orjson
 
 from trice.catalog.attr import INFERRED_BITS, Attr
-from trice.catalog.dates import MS_US, instant_us, is_maybe_fine
+from trice.catalog.dates import MS_US, instant_us
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import uuid_text
 
@@ -186,13 +186,6 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
 def is_coarse(cell: Cell) -> bool:
     """Whether other numbers may share the double of this one."""
     return isinstance(cell, (int, float)) and not -DOUBLE_EXACT_MAX < cell < DOUBLE_EXACT_MAX
-
-
-def is_maybe_rounded(attr: Attr, cell: Cell) -> bool:
-    """Whether `order_cell` may be another than the index holds; False only if it surely is not."""
-    if attr.checked_type == "date":
-        return isinstance(cell, (str, int, float)) and is_maybe_fine(cell)
-    return is_coarse(cell)
 
 
 def order_run(attr: Attr | None, cell: Cell) -> tuple[Cell, Cell]:

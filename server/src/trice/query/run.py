@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
+from trice.catalog.dates import is_maybe_fine
 from trice.catalog.values import (
     MISSING,
     Cell,
     decode_attr,
-    is_maybe_rounded,
+    is_coarse,
     order_cell,
     order_run,
 )
@@ -408,11 +409,12 @@ def _is_any_rounded(form: FormPlan, attr: Attr, rows: Sequence[Row]) -> bool:
     position = form.order_position
     assert position is not None
     if attr.checked_type == "date":
-        return any(is_maybe_rounded(attr, row[position]) for row in rows)
+        cells = [cell for row in rows if isinstance(cell := row[position], (str, int, float))]
+        return any(map(is_maybe_fine, cells))
     # Of numbers it is the least or the greatest; nulls stand before or behind them.
     for way in (rows, reversed(rows)):
         edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
-        if is_maybe_rounded(attr, edge):
+        if is_coarse(edge):
             return True
     return False
 

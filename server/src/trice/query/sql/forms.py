@@ -161,12 +161,13 @@ class PageSelect:
     """The statements that read stretches of an ordered form.
 
     Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
-    beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
-    rest; each is a statement, to be read in turn until there are rows enough.
+    beside a null or beside a value is a few ranges of the order's index: the nulls, and the rest;
+    each is a statement, to be read in turn until there are rows enough.
 
     Dates of one millisecond are ties too, and integers that share a double (`values.order_cell`),
     but not in the index: stretches begin and end with whole runs of such, within which rows stand
-    by value instead of by id, unless a stretch `is_sorting`.
+    by value instead of by id, unless a stretch `is_sorting`. The rest is two ranges where it ends
+    above some of such a run.
     """
 
     def __init__(
@@ -213,7 +214,7 @@ class PageSelect:
     ) -> list[Statement]:
         """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
 
-        With two statements, `offset` applies to what both return together: each then returns
+        With several statements, `offset` applies to what they return together: each then returns
         `offset + limit` rows and the caller skips.
 
         is_sorting   what orders alike for clients comes by id; costs a sort of the whole stretch
@@ -222,21 +223,21 @@ class PageSelect:
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
-        if last is not None and values is not None:
+        if last is not None:
             sign = ">=" if is_descending else "<="
             edge = Fragment(f"{order.text} {sign} ?", (*order.bindings, last))
-            values = all_of([values, edge])
+            values = [all_of([part, edge]) for part in values]
             nulls = None if is_descending else nulls
         if run is not None:
-            assert values is not None
             bounds = (*order.bindings, *run)
-            ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
+            among = Fragment(f"{order.text} BETWEEN ? AND ?", bounds)
+            ranges = [all_of([any_of(values), among])]
         elif nulls is not None and start is None and end is None and last is None:
             ranges = [TRUE]
         else:
-            nulls_part = [] if nulls is None else [nulls]
-            values_part = [] if values is None else [values]
-            ranges = values_part + nulls_part if is_descending else nulls_part + values_part
+            ranges = values if nulls is None else [nulls, *values]
+            if is_descending:
+                ranges = ranges[::-1]
         if is_sorting:
             ranges = [any_of(ranges)]
         if len(ranges) > 1:
@@ -261,10 +262,10 @@ class PageSelect:
 
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
-    ) -> tuple[Fragment | None, Fragment | None]:
-        """The range among nulls and the range among values; None for one that is out of reach."""
+    ) -> tuple[Fragment | None, list[Fragment]]:
+        """The range among nulls, None if out of reach, and those among values; ascending."""
         nulls: list[Fragment] | None = None
-        values: list[Fragment] | None = []
+        values: list[Fragment] = [TRUE]
         order = self._order
         if self._has_nulls:
             nulls = [Fragment(f"{order.text} IS NULL", order.bindings)]
@@ -280,35 +281,45 @@ class PageSelect:
                     sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
                     nulls.append(Fragment(f"{self._id} {sign} ?", (bound.entity,)))
                 if not is_above:
-                    values = None
+                    values = []
             else:
-                if values is not None:
-                    values.append(self._beside(bound, is_above=is_above))
+                beside = self._above(bound) if is_above else self._below(bound)
+                values = [all_of([value, part]) for value in values for part in beside]
                 if is_above:
                     nulls = None
-        return (
-            None if nulls is None else all_of(nulls),
-            None if values is None else all_of(values),
-        )
+        return None if nulls is None else all_of(nulls), values
 
-    def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
-        """Rows with a value, on this side of a bound beside a value."""
-        order = self._order
-        sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
+    def _above(self, bound: Bound) -> list[Fragment]:
+        """The range of rows above a bound beside a value."""
         low, high = order_run(self.rounded, bound.order)
-        near, far = (low, high) if is_above else (high, low)
-        beside = Fragment(
-            f"({order.text}, {self._id}) {sign} (?, ?)", (*order.bindings, near, bound.entity)
-        )
+        sign = _sign(is_above=True, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
         if low == high:
-            return beside
+            return [beside]
         # The first is for the index; within the run of the bound ids decide.
-        beyond = ">" if is_above else "<"
-        inside = Fragment(
-            f"({order.text} {beyond} ? OR {self._id} {sign} ?)",
-            (*order.bindings, far, bound.entity),
-        )
-        return all_of([beside, inside])
+        text = f"({self._order.text} > ? OR {self._id} {sign} ?)"
+        inside = Fragment(text, (*self._order.bindings, high, bound.entity))
+        return [all_of([beside, inside])]
+
+    def _below(self, bound: Bound) -> list[Fragment]:
+        """The ranges of rows below a bound beside a value.
+
+        What is within its run and above the least of that has a range of its own: else all who
+        have the least, as whole days have, would be passed on the way to the bound.
+        """
+        low, high = order_run(self.rounded, bound.order)
+        sign = _sign(is_above=False, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
+        if low == high:
+            return [beside]
+        order = self._order
+        text = f"({order.text} > ? AND {order.text} <= ? AND {self._id} {sign} ?)"
+        bindings = (*order.bindings, low, *order.bindings, high, bound.entity)
+        return [beside, Fragment(text, bindings)]
+
+    def _beside(self, sign: str, order: Cell, bound: Bound) -> Fragment:
+        text = f"({self._order.text}, {self._id}) {sign} (?, ?)"
+        return Fragment(text, (*self._order.bindings, order, bound.entity))
 
 
 def _sign(*, is_above: bool, is_inclusive: bool) -> str:
