@@ -9,6 +9,7 @@ import pytest
 
 from support.attrs import blob
 from support.library import Library
+from trice import limits
 from trice.catalog.dates import INFINITY_US, instant_text, instant_us, is_maybe_fine
 from trice.catalog.values import order_cell, order_run, stored_order
 
@@ -215,6 +216,35 @@ def test_the_dates_of_a_millisecond_are_those_that_order_alike(seed: int) -> Non
         assert low <= stored <= high and high - low == 999, f"seed {seed}: {value}"
         assert cell == low == stored // 1000 * 1000
         assert is_maybe_fine(value) or stored == cell
+
+
+@pytest.mark.rule("Q184")
+@pytest.mark.parametrize(
+    ("value", "millisecond"),
+    [
+        ("1970-01-01T00:00:00.000999Z", 0),
+        ("1970-01-01T00:00:00.0009994999Z", 0),
+        ("1970-01-01T00:00:00.0009995Z", 1),
+        (0.9994, 0),
+        (0.9996, 1),
+        (-1, -1),
+        (-1.001, -2),
+        ("1969-12-31T23:59:59.998999Z", -2),
+    ],
+)
+def test_the_millisecond_of_a_date(value: str | float, millisecond: int) -> None:
+    assert order_cell(BORN, value) == millisecond * 1000
+
+
+@pytest.mark.rule("Q183")
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_rows_that_are_read_again_count_once(
+    books: Library, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    fill(books, {number: START_US / 1000 + (21 - number) / 100 for number in range(1, 21)})
+    monkeypatch.setattr(limits, "QUERY_ROWS_MAX", 10)
+    options = {"order": {"born": "asc"}, "limit": 9, "offset": offset}
+    assert page(books, options)[0] == list(range(1 + offset, 10 + offset))
 
 
 @pytest.mark.rule("Q180")
