@@ -2,7 +2,7 @@
 
 `.venv/bin/python bench/link_layout.py` builds 100,000 todos with an owner both ways in SQLite and
 times the two things every app does: read the newest 50 with links and owners, and create one more.
-ARCHITECTURE.md §5 quotes the result.
+ARCHITECTURE.md quotes the result.
 """
 
 from __future__ import annotations

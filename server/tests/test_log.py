@@ -26,7 +26,7 @@ def logging_restored():
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_sockets_of_the_library_are_no_news(logging_restored, level):
     log.set_up(level)
-    library = picows_socket._logger.getChild("7")
+    library = picows_socket.library_logger.getChild("7")
     assert not library.isEnabledFor(logging.INFO)
     assert library.isEnabledFor(logging.WARNING)
     assert logging.getLogger("trice.session").isEnabledFor(logging.INFO)

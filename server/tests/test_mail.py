@@ -324,11 +324,11 @@ async def test_mail_of_throw_away_apps_keeps_no_other_waiting(monkeypatch):
 
 
 @pytest.mark.rule("A68")
-def test_without_a_mail_server_the_log_has_it(caplog):
+async def test_without_a_mail_server_the_log_has_it(caplog):
     sending = make(None)
     assert isinstance(sending, LogMail)
     with caplog.at_level(logging.INFO, logger=mail.logger.name):
-        asyncio.run(sending.send(Message("a@b.co", "T", "012345\nis it", "<p>x</p>", "x")))
+        await sending.send(Message("a@b.co", "T", "012345\nis it", "<p>x</p>", "x"))
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "to=a@b.co" in record.getMessage()

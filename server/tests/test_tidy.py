@@ -350,12 +350,13 @@ def test_every_module_is_reached_from_the_command() -> None:
 
 ONLY_TESTS_ASK = frozenset(
     (
-        *("settled", "find_field", "find_link"),
+        *("settled", "holds_nothing", "waiting_bytes", "queries_bytes", "find_field", "find_link"),
         *("JudgedApart", "decode_commit", "catalog_before"),
     )
 )
-"""`settled`: tests need not guess when background work is done. `find_…`: a rules document is
-checked when it is saved; who asks it while judging reads and writes is not built yet.
+"""`settled`: tests need not guess when background work is done. `holds_nothing`, `…_bytes`:
+nothing is counted for those who have left. `find_…`: a rules document is checked when it is saved;
+who asks it while judging reads and writes is not built yet.
 `JudgedApart`, of `store.judging`: half of the contract of engines without Python inside, which
 only tests have. The last two read the log, beside what writes it: no follower is built yet, and
 tests show that one can be."""
@@ -507,6 +508,76 @@ def test_how_long_tests_wait_is_said_in_one_place() -> None:
             if isinstance(node, ast.Call) and any(map(is_seconds, waits(node))):
                 offenders.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:60]}")
     expect_none(offenders)
+
+
+def test_tests_read_from_top_to_bottom() -> None:
+    """One that awaits is a coroutine itself, and none is a function around another that is."""
+    offenders = [
+        f"{path.relative_to(ROOT)}:{inner.lineno} {test.name}"
+        for path in (ROOT / "server" / "tests").rglob("test_*.py")
+        if "node_modules" not in path.parts
+        for test in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
+        for inner in test.body
+        if isinstance(inner, ast.AsyncFunctionDef)
+    ]
+    expect_none(offenders)
+
+
+HOLD_A_STEP = frozenset(
+    (
+        *("_adopt", "_drop", "_due", "_loop_task", "_patch", "_refresh", "_run_now"),
+        *("_run_on_thread", "_settle", "_after_group", "_writer", "_writer_thread"),
+        *("_first_answers", "_is_scheduled", "_sends", "_turn", "_run"),
+    )
+)
+"""Of the live answers, the writer, the queues and the event loop: tests of what happens at once
+hold one of them up at a step that nobody outside can name."""
+LOOK_INSIDE = frozenset(
+    (
+        *("_aggregates", "_by_attr", "_by_entity", "_by_span", "_cache", "_early", "_entries"),
+        *("_grown", "_inner", "_is_reading", "_kept_bytes", "_lanes", "_owed_bytes", "_planner"),
+        *("_queries", "_reader", "_received", "_recent", "_registry", "_resting", "_rows"),
+        *("_subscriptions", "_raw", "_connection", "_FIELDS", "_database", "_engines"),
+    )
+)
+"""Tests of memory count what is kept, others statements and rows below the doors: nothing else may
+ask for it."""
+
+
+def test_tests_ask_by_public_names() -> None:
+    """What begins with an underscore belongs to its own file; the exceptions are listed."""
+    offenders = []
+    for path in (ROOT / "server" / "tests").rglob("*.py"):
+        if "node_modules" in path.parts:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        own = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
+        own |= {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls")
+        }
+        for node, name in private_names(tree):
+            if name not in own | HOLD_A_STEP | LOOK_INSIDE:
+                offenders.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+    expect_none(offenders)
+
+
+def private_names(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
+    """Names with an underscore that are read from something, or put in its place."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if re.match(r"_[a-z]", name):
+                yield node, name
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=args):
+                for word in args[:2]:
+                    if isinstance(word, ast.Constant):
+                        name = str(word.value).rpartition(".")[2]
+                        if re.match(r"_[a-zA-Z]", name):
+                            yield node, name
+            case _:
+                pass
 
 
 def waits(call: ast.Call) -> Iterator[ast.expr]:

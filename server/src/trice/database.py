@@ -182,6 +182,11 @@ class Database:
         return database
 
     @property
+    def engine(self) -> Engine:
+        """What keeps the data, for whoever reads or counts beside the doors of this class."""
+        return self._engine
+
+    @property
     def catalog(self) -> Catalog:
         """The attrs as of `tx`."""
         return self._engine.catalog

@@ -25,6 +25,11 @@ class Shares:
         """What `key` has in use."""
         return self._used.get(key, 0)
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether all that was taken has been given back."""
+        return not self._used
+
     def has_room(self, amount: int, bounds: Mapping[Any, int]) -> bool:
         """Whether `take` would."""
         used = self._used

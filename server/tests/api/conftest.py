@@ -19,6 +19,7 @@ from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
 from trice.session.hub import Hub
+from trice.slow_log import SlowLog
 
 
 class Stage:
@@ -28,15 +29,18 @@ class Stage:
     hub: Hub
     asgi: Starlette
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, slow_log: SlowLog | None = None) -> None:
         self.settings = settings
+        self.slow_log = slow_log
         self.runtime = FakeRuntime()
         self.app_id = ""
         self.token = ""
 
     async def prepare(self) -> None:
         settings, runtime = self.settings, self.runtime
-        self.apps = await open_apps(settings.data_dir, runtime=runtime, is_open_by_default=False)
+        self.apps = await open_apps(
+            settings.data_dir, runtime=runtime, is_open_by_default=False, slow_log=self.slow_log
+        )
         self.hub = Hub(apps=self.apps, runtime=runtime)
         self.apps.on_delete = self.hub.drop_app
         self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=runtime)
@@ -63,9 +67,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Stage]:
+async def running(settings: Settings, slow_log: SlowLog | None) -> AsyncIterator[Stage]:
     """A stage with its app, until it is left."""
-    stage = Stage(settings)
+    stage = Stage(settings, slow_log)
     await stage.prepare()
     try:
         yield stage
@@ -81,8 +85,9 @@ OpenStage = Callable[..., Awaitable[Stage]]
 def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
     """Opens the stage of a test at a moment of its choice; keywords become settings."""
 
-    def opened(**settings: Any) -> Awaitable[Stage]:
-        return exits.enter_async_context(running(Settings(data_dir=tmp_path, **settings)))
+    def opened(*, slow_log: SlowLog | None = None, **settings: Any) -> Awaitable[Stage]:
+        whole = Settings(data_dir=tmp_path, **settings)
+        return exits.enter_async_context(running(whole, slow_log))
 
     return opened
 

@@ -56,7 +56,7 @@ async def test_guessing_is_limited_and_ends_the_right_code_too(stage):
 @pytest.mark.rule("A52")
 @pytest.mark.parametrize("name", ["send_magic_code", "verify_magic_code", "sign_in_guest"])
 async def test_sign_ins_are_limited_per_network_address(open_stage, monkeypatch, name):
-    monkeypatch.setattr("trice.auth.throttle._SIGN_INS", SMALL)
+    monkeypatch.setattr("trice.auth.throttle.SIGN_INS", SMALL)
     stage = await open_stage()
     ins = SignIns(stage)
     for number in range(3):
@@ -73,7 +73,7 @@ async def test_sign_ins_are_limited_per_network_address(open_stage, monkeypatch,
 
 @pytest.mark.rule("A53")
 async def test_token_checks_are_limited_per_network_address(open_stage, monkeypatch):
-    monkeypatch.setattr("trice.auth.throttle._TOKEN_CHECKS", SMALL)
+    monkeypatch.setattr("trice.auth.throttle.TOKEN_CHECKS", SMALL)
     stage = await open_stage()
     ins = SignIns(stage)
     await ins.runtime("verify_refresh_token", refresh_token=UNKNOWN)

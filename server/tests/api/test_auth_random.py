@@ -194,7 +194,7 @@ class History:
 @pytest.mark.parametrize("seed", range(8))
 async def test_random_histories(open_stage, monkeypatch, seed):
     plenty = RateLimit(10_000, 10_000, 1_000)
-    for name in ("_SENDS", "_VERIFIES", "_SIGN_INS"):
+    for name in ("SENDS", "VERIFIES", "SIGN_INS"):
         monkeypatch.setattr(f"trice.auth.throttle.{name}", plenty)
     stage = await open_stage()
     ins = SignIns(stage)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
 import pytest
-import uvloop
 
 from support.http_wire import PIECE_BYTES, SMALL_BYTES_MAX, Client, Wire, until, wire
 from trice import limits
@@ -21,14 +21,27 @@ IN_MEMORY_BYTES_MAX = 1_000_000
 """Far more than one read of a socket and what uvicorn keeps beside it, far less than an upload."""
 
 
-def play(scene: Callable[[Wire], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        async with wire() as made:
-            await scene(made)
-        for shares in (made.connections._unfinished, made.connections._unread):
-            assert shares._used == {}
+# Transports differ between loops, and the server runs on this one.
+pytestmark = pytest.mark.uvloop
 
-    uvloop.run(whole())
+
+@pytest.fixture
+async def open_wire() -> AsyncIterator[Callable[[], Awaitable[Wire]]]:
+    """Opens the wire of a test. Nothing is counted for those who have left."""
+    async with AsyncExitStack() as left:
+        opened = []
+
+        async def open_one() -> Wire:
+            opened.append(await left.enter_async_context(wire()))
+            return opened[-1]
+
+        yield open_one
+    assert all(made.connections.holds_nothing for made in opened)
+
+
+@pytest.fixture
+async def made(open_wire: Callable[[], Awaitable[Wire]]) -> Wire:
+    return await open_wire()
 
 
 async def answer(client: Client) -> tuple[int, Any]:
@@ -44,147 +57,125 @@ async def sent(client: Client, data: bytes) -> None:
 
 
 @pytest.mark.rule("H105")
-def test_each_route_has_its_own_bound_and_says_it() -> None:
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(POST % (b"/small", SMALL_BYTES_MAX) + b"x" * SMALL_BYTES_MAX)
-        assert await answer(client) == (200, SMALL_BYTES_MAX)
-        client.say(POST % (b"/other", SMALL_BYTES_MAX + 1) + b"x" * (SMALL_BYTES_MAX + 1))
-        assert await answer(client) == (200, SMALL_BYTES_MAX + 1)
-        client.say(POST % (b"/small", 1_234_567))
-        status, told = await answer(client)
-        assert (status, told["type"]) == (413, "message-too-big")
-        assert told["hint"] == {"bytes": 1_234_567, "bytes-max": SMALL_BYTES_MAX}
-        assert "1,234,567" in told["message"] and "1,000" in told["message"]
-
-    play(scene)
+async def test_each_route_has_its_own_bound_and_says_it(made: Wire) -> None:
+    client = await made.client()
+    client.say(POST % (b"/small", SMALL_BYTES_MAX) + b"x" * SMALL_BYTES_MAX)
+    assert await answer(client) == (200, SMALL_BYTES_MAX)
+    client.say(POST % (b"/other", SMALL_BYTES_MAX + 1) + b"x" * (SMALL_BYTES_MAX + 1))
+    assert await answer(client) == (200, SMALL_BYTES_MAX + 1)
+    client.say(POST % (b"/small", 1_234_567))
+    status, told = await answer(client)
+    assert (status, told["type"]) == (413, "message-too-big")
+    assert told["hint"] == {"bytes": 1_234_567, "bytes-max": SMALL_BYTES_MAX}
+    assert "1,234,567" in told["message"] and "1,000" in told["message"]
 
 
 @pytest.mark.rule("H105")
-def test_a_body_that_does_not_tell_its_length_is_refused_where_it_is_too_long() -> None:
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(CHUNKED % b"/small" + b"384\r\n" + b"x" * 900 + b"\r\n")
-        client.say(b"384\r\n" + b"x" * 900 + b"\r\n")
-        status, told = await answer(client)
-        assert (status, told["type"], told["hint"]["bytes-max"]) == (
-            413,
-            "message-too-big",
-            SMALL_BYTES_MAX,
-        )
-
-    play(scene)
+async def test_a_body_that_does_not_tell_its_length_is_refused_where_it_is_too_long(
+    made: Wire,
+) -> None:
+    client = await made.client()
+    client.say(CHUNKED % b"/small" + b"384\r\n" + b"x" * 900 + b"\r\n")
+    client.say(b"384\r\n" + b"x" * 900 + b"\r\n")
+    status, told = await answer(client)
+    assert (status, told["type"], told["hint"]["bytes-max"]) == (
+        413,
+        "message-too-big",
+        SMALL_BYTES_MAX,
+    )
 
 
 @pytest.mark.rule("H106")
-def test_a_body_in_pieces_is_never_held_whole(monkeypatch: Any) -> None:
+async def test_a_body_in_pieces_is_never_held_whole(open_wire: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", IN_MEMORY_BYTES_MAX)
-
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(POST % (b"/stream", UPLOAD_BYTES) + b"x" * UPLOAD_BYTES)
-        server = made.made[0]
-        await until(lambda: server.flow is not None and server.flow.read_paused)
-        assert 0 < made.connections.unfinished_bytes < IN_MEMORY_BYTES_MAX
-        # Nobody takes it: it waits with the client, for as long as that lasts.
-        made.pass_time(10 * limits.HTTP_GRACE_MS)
-        waiting = client.writer.transport.get_write_buffer_size()
-        assert waiting > UPLOAD_BYTES / 2
-        assert made.taken == 0
-        made.gate.set()
-        assert await answer(client) == (200, UPLOAD_BYTES)
-        assert made.taken == UPLOAD_BYTES
-        # Where a route holds the body whole, as much is too much.
-        held = await made.client()
-        await sent(held, POST % (b"/other", 3_000_000) + b"x" * 900_000)
-        await until(lambda: made.connections.unfinished_bytes > 800_000)
-        await sent(held, b"x" * 200_000)
-        assert b" 503 " in await held.head()
-
-    play(scene)
+    made = await open_wire()
+    client = await made.client()
+    client.say(POST % (b"/stream", UPLOAD_BYTES) + b"x" * UPLOAD_BYTES)
+    server = made.made[0]
+    await until(lambda: server.flow is not None and server.flow.read_paused)
+    assert 0 < made.connections.unfinished_bytes < IN_MEMORY_BYTES_MAX
+    # Nobody takes it: it waits with the client, for as long as that lasts.
+    made.pass_time(10 * limits.HTTP_GRACE_MS)
+    waiting = client.writer.transport.get_write_buffer_size()
+    assert waiting > UPLOAD_BYTES / 2
+    assert made.taken == 0
+    made.gate.set()
+    assert await answer(client) == (200, UPLOAD_BYTES)
+    assert made.taken == UPLOAD_BYTES
+    # Where a route holds the body whole, as much is too much.
+    held = await made.client()
+    await sent(held, POST % (b"/other", 3_000_000) + b"x" * 900_000)
+    await until(lambda: made.connections.unfinished_bytes > 800_000)
+    await sent(held, b"x" * 200_000)
+    assert b" 503 " in await held.head()
 
 
 @pytest.mark.rule("H106")
-def test_who_leaves_in_the_middle_of_a_body_is_forgotten() -> None:
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(POST % (b"/stream", UPLOAD_BYTES) + b"x" * 1_000_000)
-        await until(lambda: made.connections.unfinished_bytes)
-        client.writer.transport.abort()
-        made.gate.set()  # a socket that is not read does not tell that it ended
-        await until(lambda: made.connections.unfinished_bytes == 0)
-        await until(lambda: not made.made[0].tasks)
-
-    play(scene)
+async def test_who_leaves_in_the_middle_of_a_body_is_forgotten(made: Wire) -> None:
+    client = await made.client()
+    client.say(POST % (b"/stream", UPLOAD_BYTES) + b"x" * 1_000_000)
+    await until(lambda: made.connections.unfinished_bytes)
+    client.writer.transport.abort()
+    made.gate.set()  # a socket that is not read does not tell that it ended
+    await until(lambda: made.connections.unfinished_bytes == 0)
+    await until(lambda: not made.made[0].tasks)
 
 
 @pytest.mark.rule("H107")
-def test_who_sent_much_may_not_rest_for_long() -> None:
-    async def scene(made: Wire) -> None:
-        made.gate.set()
-        client = await made.client()
-        await sent(client, POST % (b"/stream", UPLOAD_BYTES) + b"x" * 10_000_000)
-        await until(lambda: made.taken == 10_000_000)
-        made.pass_time(limits.HTTP_AHEAD_MS_MAX + limits.HTTP_GRACE_MS - 1_000)
-        await sent(client, b"x" * 10_000)
-        await until(lambda: made.taken == 10_010_000)
-        made.pass_time(10_000)
-        assert made.connections.counts.too_slow == 0
-        made.pass_time(limits.HTTP_AHEAD_MS_MAX)
-        assert made.connections.counts.too_slow == 1
-        assert b" 408 " in await client.head()
-
-    play(scene)
+async def test_who_sent_much_may_not_rest_for_long(made: Wire) -> None:
+    made.gate.set()
+    client = await made.client()
+    await sent(client, POST % (b"/stream", UPLOAD_BYTES) + b"x" * 10_000_000)
+    await until(lambda: made.taken == 10_000_000)
+    made.pass_time(limits.HTTP_AHEAD_MS_MAX + limits.HTTP_GRACE_MS - 1_000)
+    await sent(client, b"x" * 10_000)
+    await until(lambda: made.taken == 10_010_000)
+    made.pass_time(10_000)
+    assert made.connections.counts.too_slow == 0
+    made.pass_time(limits.HTTP_AHEAD_MS_MAX)
+    assert made.connections.counts.too_slow == 1
+    assert b" 408 " in await client.head()
 
 
 @pytest.mark.rule("H107")
-def test_who_read_much_may_not_rest_for_long() -> None:
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(GET % b"/pieces/1000")
-        await client.bytes(20_000_000)
-        await until(lambda: made.made[0].flow.write_paused)
-        made.pass_time(limits.HTTP_GRACE_MS + limits.HTTP_AHEAD_MS_MAX + 1_000)
-        assert made.connections.counts.too_slow == 1
-
-    play(scene)
+async def test_who_read_much_may_not_rest_for_long(made: Wire) -> None:
+    client = await made.client()
+    client.say(GET % b"/pieces/1000")
+    await client.bytes(20_000_000)
+    await until(lambda: made.made[0].flow.write_paused)
+    made.pass_time(limits.HTTP_GRACE_MS + limits.HTTP_AHEAD_MS_MAX + 1_000)
+    assert made.connections.counts.too_slow == 1
 
 
 @pytest.mark.rule("H108")
-def test_an_answer_in_pieces_is_asked_for_no_faster_than_it_is_read() -> None:
-    async def scene(made: Wire) -> None:
-        stuck = await made.client()
-        stuck.say(GET % b"/pieces/1000")
-        await until(lambda: made.made[0].flow.write_paused)
-        asked = made.asked
-        for _ in range(50):
-            await asyncio.sleep(0)
-        # One is made ahead; what the system and the other side took is the rest.
-        assert made.asked <= asked + 1
-        assert made.connections.unread_bytes < 2 * PIECE_BYTES
-        reader = await made.client()
-        reader.say(GET % b"/pieces/1000")
-        head = await reader.head()
-        assert b"transfer-encoding: chunked" in head.lower()
-        chunk = b"%x\r\n" % PIECE_BYTES + b"x" * PIECE_BYTES + b"\r\n"
-        assert await reader.bytes(len(chunk) * 1_000) == chunk * 1_000
-        assert await reader.bytes(5) == b"0\r\n\r\n"
-        assert (made.ended, made.asked <= 1_000 + asked + 1) == (1, True)
-        made.pass_time(limits.HTTP_GRACE_MS + limits.HTTP_AHEAD_MS_MAX + 1_000)
-        assert made.connections.counts.too_slow == 1
-        await until(lambda: made.ended == 2)
-
-    play(scene)
+async def test_an_answer_in_pieces_is_asked_for_no_faster_than_it_is_read(made: Wire) -> None:
+    stuck = await made.client()
+    stuck.say(GET % b"/pieces/1000")
+    await until(lambda: made.made[0].flow.write_paused)
+    asked = made.asked
+    for _ in range(50):
+        await asyncio.sleep(0)
+    # One is made ahead; what the system and the other side took is the rest.
+    assert made.asked <= asked + 1
+    assert made.connections.unread_bytes < 2 * PIECE_BYTES
+    reader = await made.client()
+    reader.say(GET % b"/pieces/1000")
+    head = await reader.head()
+    assert b"transfer-encoding: chunked" in head.lower()
+    chunk = b"%x\r\n" % PIECE_BYTES + b"x" * PIECE_BYTES + b"\r\n"
+    assert await reader.bytes(len(chunk) * 1_000) == chunk * 1_000
+    assert await reader.bytes(5) == b"0\r\n\r\n"
+    assert (made.ended, made.asked <= 1_000 + asked + 1) == (1, True)
+    made.pass_time(limits.HTTP_GRACE_MS + limits.HTTP_AHEAD_MS_MAX + 1_000)
+    assert made.connections.counts.too_slow == 1
+    await until(lambda: made.ended == 2)
 
 
 @pytest.mark.rule("H108")
-def test_an_answer_in_pieces_ends_with_whoever_asked_for_it() -> None:
-    async def scene(made: Wire) -> None:
-        client = await made.client()
-        client.say(GET % b"/pieces/1000000")
-        await client.bytes(1_000_000)
-        client.writer.transport.abort()
-        await until(lambda: made.ended == 1)
-        assert made.asked < 1_000
-
-    play(scene)
+async def test_an_answer_in_pieces_ends_with_whoever_asked_for_it(made: Wire) -> None:
+    client = await made.client()
+    client.say(GET % b"/pieces/1000000")
+    await client.bytes(1_000_000)
+    client.writer.transport.abort()
+    await until(lambda: made.ended == 1)
+    assert made.asked < 1_000

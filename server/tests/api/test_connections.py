@@ -33,11 +33,7 @@ async def open_wire():
             return opened[-1]
 
         yield open_one
-    for made in opened:
-        connections = made.connections
-        for shares in (connections._places, connections._unfinished, connections._unread):
-            assert shares._used == {}
-        assert connections._idle == {}
+    assert all(made.connections.holds_nothing for made in opened)
 
 
 @pytest.fixture
@@ -53,10 +49,10 @@ def code(answer: bytes) -> tuple[int, str]:
 
 async def says(made, client, data):
     """Send, and wait until the server has it."""
-    server = made.made[made._clients.index(client)]
-    before = server._bytes
+    server = made.made[made.clients.index(client)]
+    before = server.body_bytes
     client.say(data)
-    await until(lambda: server._bytes != before)
+    await until(lambda: server.body_bytes != before)
 
 
 @pytest.mark.rule("H35")
@@ -221,7 +217,7 @@ async def test_unfinished_requests_have_a_share_each_and_all_together(open_wire,
     small = await made.client()
     small.say(POST % 10_000 + b"x" * 10_000)
     assert b"200 OK" in await small.head()
-    for client in made._clients:
+    for client in made.clients:
         client.writer.close()
     await until(lambda: made.connections.unfinished_bytes == 0)
 
@@ -301,7 +297,7 @@ async def test_who_makes_room_does_not_stay_for_what_it_has_not_read(open_wire, 
     made = await open_wire()
     stuck = await made.client()
     stuck.say(b"GET /large/16000000 HTTP/1.1\r\nhost: x\r\n\r\n")
-    await until(lambda: made.made[0]._unread.amount)
+    await until(lambda: made.connections.unread_bytes)
     await until(lambda: made.made[0].cycle.response_complete)
     assert b"200 OK" in await (await made.client()).get("/")
     assert len(await stuck.rest()) < 16_000_000

@@ -23,7 +23,7 @@ class Gate:
     def __init__(self, monkeypatch):
         self.reads = []
         self.is_open = threading.Event()
-        decode = bodies._decode
+        decode = bodies.decode
 
         def held(raw):
             thread = threading.current_thread()
@@ -32,7 +32,7 @@ class Gate:
                 assert self.is_open.wait(WAIT_S)
             return decode(raw)
 
-        monkeypatch.setattr(bodies, "_decode", held)
+        monkeypatch.setattr(bodies, "decode", held)
 
     async def is_reading(self):
         async with asyncio.timeout(WAIT_S):
@@ -73,7 +73,7 @@ async def test_what_would_become_too_much_is_refused_undecoded(stage, monkeypatc
     told = await stage.ask("POST", path.format(app=stage.app_id), body, stage.admin())
     assert (told.status, told.json()["type"]) == (413, "message-too-big")
     assert noted == []
-    assert not stage.hub.long_messages._under_way
+    assert stage.hub.long_messages.holds_nothing
 
 
 @pytest.mark.rule("H84")
@@ -94,7 +94,7 @@ async def test_long_bodies_are_read_on_the_thread_and_short_ones_on_the_loop(sta
     assert (await long.whole()).status == 200
     assert gate.reads == [(True, "trice-messages_0"), (False, "MainThread")]
     assert parsed == [True, False]
-    assert not stage.hub.long_messages._under_way
+    assert stage.hub.long_messages.holds_nothing
 
 
 @pytest.mark.rule("H84")
@@ -121,7 +121,7 @@ async def test_what_waits_to_be_read_is_bounded(open_stage, monkeypatch):
     assert [(await one.whole()).status for one in waiting] == [200, 200, 200]
     more = await stage.ask("POST", "/admin/transact", steps(), stage.admin())
     assert more.status == 200
-    assert stage.hub.long_messages._waiting._used == {}
+    assert stage.hub.long_messages.holds_nothing
 
 
 @pytest.mark.rule("H86")
@@ -134,16 +134,15 @@ async def test_a_request_that_is_cut_off_leaves_its_turn_to_the_next(
     await gate.is_reading()
     second = stage.start("POST", "/admin/transact", steps(), stage.admin())
     third = stage.start("POST", "/admin/transact", steps(), stage.admin())
-    while stage.hub.long_messages._waiting.used("all") < 3 * len(LONG):  # noqa: ASYNC110
+    while stage.hub.long_messages.waiting_bytes < 3 * len(LONG):  # noqa: ASYNC110
         await asyncio.sleep(0)
     cut, kept = (first, second) if is_being_read else (second, first)
-    cut._task.cancel()
+    cut.task.cancel()
     gate.is_open.set()
     assert (await kept.whole()).status == 200
     assert (await third.whole()).status == 200
     assert (await cut.whole()).status == 503
-    assert not stage.hub.long_messages._under_way
-    assert stage.hub.long_messages._waiting._used == {}
+    assert stage.hub.long_messages.holds_nothing
 
 
 @pytest.mark.rule("H86")
@@ -151,20 +150,23 @@ async def test_a_result_that_comes_in_the_turn_of_the_cut_harms_nobody(stage, mo
     """The future is cancelled at once, whoever waits for it hears of that later."""
     gate, failures = Gate(monkeypatch), []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told))
-    first = stage.start("POST", "/admin/transact", steps(), stage.admin())
-    await gate.is_reading()
     messages = stage.hub.long_messages
+    submit = messages.submit
+
+    def submit_to_be_cut(network, read, then, *, size_bytes):
+        def cut_then_tell(result):
+            first.task.cancel()
+            then(result)
+
+        return submit(network, read, cut_then_tell, size_bytes=size_bytes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "submit", submit_to_be_cut)
+        first = stage.start("POST", "/admin/transact", steps(), stage.admin())
+        await gate.is_reading()
     second = stage.start("POST", "/admin/transact", steps(), stage.admin())
-    while messages._waiting.used("all") < 2 * len(LONG):  # noqa: ASYNC110
+    while messages.waiting_bytes < 2 * len(LONG):  # noqa: ASYNC110
         await asyncio.sleep(0)
-    end = messages._end
-
-    def cut_then_end(turn, done, began_ms):
-        if first._task is not None and not first._task.done():
-            first._task.cancel()
-        end(turn, done, began_ms)
-
-    monkeypatch.setattr(messages, "_end", cut_then_end)
     gate.is_open.set()
     assert (await second.whole()).status == 200
     assert (await first.whole()).status == 503
@@ -188,7 +190,7 @@ async def test_an_event_stream_keeps_no_turn_and_no_body(stage, monkeypatch):
     ]
     for stream in streams:
         assert (await stream.event(1))["op"] == "add-query-ok"
-    assert not stage.hub.long_messages._under_way
+    assert stage.hub.long_messages.holds_nothing
     assert len(requests) == len(streams)
     assert not any(hasattr(request, "_body") for request in requests)
     for stream in streams:

@@ -269,9 +269,10 @@ SECRET = "hidden-value"
 
 
 @pytest.mark.rule("H55")
-async def test_slow_work_is_logged_with_its_cost_and_without_values(stage, caplog):
+async def test_slow_work_is_logged_with_its_cost_and_without_values(open_stage, caplog):
+    stage = await open_stage(slow_log=SlowLog(Slow(), slow_ms=300))
     database = (await stage.apps.lend(stage.app_id)).database
-    database._slow_log = SlowLog(Slow(), slow_ms=300)
+    caplog.clear()
     steps = [
         ["update", "todos", stage.app_id, {"title": SECRET}],
         ["update", "owner", stage.app_id, {"name": SECRET}],

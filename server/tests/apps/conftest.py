@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Stage:
         await self.apps.close()
         await self.open(**options)
 
+    async def close(self) -> None:
+        await self.apps.close()
+
     def path(self, app_id: str) -> Path:
         return self.folder / "apps" / f"{app_id}.db"
 
@@ -46,20 +49,22 @@ class Stage:
         return sorted(path.name for path in (self.folder / "apps").iterdir())
 
 
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+OpenStage = Callable[[], Coroutine[Any, Any, Stage]]
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    def run(scene: Scene) -> None:
-        async def whole() -> None:
-            stage = Stage(tmp_path)
-            await stage.open()
-            try:
-                await scene(stage)
-            finally:
-                await stage.apps.close()
+def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
+    """Opens the stage of a test at a moment of its choice."""
 
-        asyncio.run(whole())
+    async def opened() -> Stage:
+        stage = Stage(tmp_path)
+        await stage.open()
+        exits.push_async_callback(stage.close)
+        return stage
 
-    return run
+    return opened
+
+
+@pytest.fixture
+async def stage(open_stage: OpenStage) -> Stage:
+    return await open_stage()

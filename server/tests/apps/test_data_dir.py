@@ -85,41 +85,38 @@ def test_a_folder_of_others_is_told_of(tmp_path, monkeypatch, caplog):
 
 @pytest.mark.rule("S115")
 @pytest.mark.parametrize("state", ["missing", "empty", "no database", "damaged", "newer"])
-def test_an_app_whose_file_cannot_be_used_is_refused_in_words(play, caplog, state):
-    async def scene(stage):
-        app_id, other = await stage.make(), await stage.make()
-        await stage.reopen()
-        path = stage.path(app_id)
-        good = path.read_bytes()
-        match state:
-            case "missing":
-                path.unlink()
-            case "empty":
-                path.write_bytes(b"")
-            case "no database":
-                path.write_bytes(b"x" * len(good))
-            case "damaged":
-                path.write_bytes(good[:100] + b"\xff" * (len(good) - 100))
-            case "newer":
-                file = apsw.Connection(str(path))
-                file.execute("PRAGMA user_version = 99")
-                file.close()
-        before = path.read_bytes() if path.exists() else None
-        with caplog.at_level(logging.ERROR):
-            for _ in range(3):
-                failure = await refused(stage.apps.lend(app_id))
-                assert failure.code == "data-unusable"
-        assert caplog.text.count("app not opened") == 1, "said once, not at each try"
-        assert str(path) in caplog.text
-        assert "Traceback" not in caplog.text
-        assert (path.read_bytes() if path.exists() else None) == before, "left as it was"
-        assert (await stage.apps.lend(other)).id == other
-        assert stage.apps.files == 1
-        path.write_bytes(good)
-        app = await stage.apps.lend(app_id)
-        await app.database.transact_admin(STEPS, identity=ADMIN)
-
-    play(scene)
+async def test_an_app_whose_file_cannot_be_used_is_refused_in_words(stage, caplog, state):
+    app_id, other = await stage.make(), await stage.make()
+    await stage.reopen()
+    path = stage.path(app_id)
+    good = path.read_bytes()
+    match state:
+        case "missing":
+            path.unlink()
+        case "empty":
+            path.write_bytes(b"")
+        case "no database":
+            path.write_bytes(b"x" * len(good))
+        case "damaged":
+            path.write_bytes(good[:100] + b"\xff" * (len(good) - 100))
+        case "newer":
+            file = apsw.Connection(str(path))
+            file.execute("PRAGMA user_version = 99")
+            file.close()
+    before = path.read_bytes() if path.exists() else None
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            failure = await refused(stage.apps.lend(app_id))
+            assert failure.code == "data-unusable"
+    assert caplog.text.count("app not opened") == 1, "said once, not at each try"
+    assert str(path) in caplog.text
+    assert "Traceback" not in caplog.text
+    assert (path.read_bytes() if path.exists() else None) == before, "left as it was"
+    assert (await stage.apps.lend(other)).id == other
+    assert stage.apps.files == 1
+    path.write_bytes(good)
+    app = await stage.apps.lend(app_id)
+    await app.database.transact_admin(STEPS, identity=ADMIN)
 
 
 def killed(path):
@@ -146,92 +143,79 @@ SPOILED_LOGS = {
 
 @pytest.mark.rule("S150")
 @pytest.mark.parametrize("how", SPOILED_LOGS)
-def test_a_file_without_its_log_is_no_empty_app(play, how):
-    async def scene(stage):
-        app_id = await stage.make()
-        database, log = killed(stage.path(app_id))
-        assert len(log) > 32 and len(database) <= 4096, "all of it is in the log yet"
-        await stage.reopen()
-        spoiled = SPOILED_LOGS[how](log)
-        put(stage.path(app_id), database, spoiled)
-        failure = await refused(stage.apps.lend(app_id))
-        assert failure.code == "data-unusable"
-        assert "-wal" in failure.message
-        assert stage.path(app_id).read_bytes() == database
-        put(stage.path(app_id), database, log)
-        stage.apps.give_back(await stage.apps.lend(app_id))
-
-    play(scene)
+async def test_a_file_without_its_log_is_no_empty_app(stage, how):
+    app_id = await stage.make()
+    database, log = killed(stage.path(app_id))
+    assert len(log) > 32 and len(database) <= 4096, "all of it is in the log yet"
+    await stage.reopen()
+    spoiled = SPOILED_LOGS[how](log)
+    put(stage.path(app_id), database, spoiled)
+    failure = await refused(stage.apps.lend(app_id))
+    assert failure.code == "data-unusable"
+    assert "-wal" in failure.message
+    assert stage.path(app_id).read_bytes() == database
+    put(stage.path(app_id), database, log)
+    stage.apps.give_back(await stage.apps.lend(app_id))
 
 
 @pytest.mark.rule("S150")
-def test_a_damaged_log_is_not_taken_for_none(play):
-    async def scene(stage):
-        app_id = await stage.make()
-        await stage.reopen()
-        app = await stage.apps.lend(app_id)
-        await app.database.transact_admin(STEPS, identity=ADMIN)
-        database, log = killed(stage.path(app_id))
-        stage.apps.give_back(app)
-        await stage.reopen()
-        damaged = SPOILED_LOGS["damaged"](log)
-        put(stage.path(app_id), database, damaged)
-        assert (await refused(stage.apps.lend(app_id))).code == "data-unusable"
-        assert killed(stage.path(app_id)) == (database, damaged)
-
-    play(scene)
+async def test_a_damaged_log_is_not_taken_for_none(stage):
+    app_id = await stage.make()
+    await stage.reopen()
+    app = await stage.apps.lend(app_id)
+    await app.database.transact_admin(STEPS, identity=ADMIN)
+    database, log = killed(stage.path(app_id))
+    stage.apps.give_back(app)
+    await stage.reopen()
+    damaged = SPOILED_LOGS["damaged"](log)
+    put(stage.path(app_id), database, damaged)
+    assert (await refused(stage.apps.lend(app_id))).code == "data-unusable"
+    assert killed(stage.path(app_id)) == (database, damaged)
 
 
 @pytest.mark.rule("S151")
 @pytest.mark.parametrize("how", SPOILED_LOGS)
-def test_a_list_of_apps_without_its_log_is_not_an_empty_one(play, how):
-    async def scene(stage):
-        await stage.make()
-        path = stage.folder / "platform.db"
-        database, log = killed(path)
-        assert len(log) > 32
-        await stage.apps.close()
-        put(path, database, SPOILED_LOGS[how](log))
-        with pytest.raises(Unavailable) as caught:
-            await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-        assert caught.value.code == "data-unusable"
-        assert "-wal" in caught.value.message
-        assert path.read_bytes() == database
-        put(path, database, log)
-        await stage.reopen()
-
-    play(scene)
+async def test_a_list_of_apps_without_its_log_is_not_an_empty_one(stage, how):
+    await stage.make()
+    path = stage.folder / "platform.db"
+    database, log = killed(path)
+    assert len(log) > 32
+    await stage.apps.close()
+    put(path, database, SPOILED_LOGS[how](log))
+    with pytest.raises(Unavailable) as caught:
+        await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+    assert caught.value.code == "data-unusable"
+    assert "-wal" in caught.value.message
+    assert path.read_bytes() == database
+    put(path, database, log)
+    await stage.reopen()
 
 
 @pytest.mark.rule("S115")
-def test_damage_found_later_is_told_in_words(play, caplog):
-    async def scene(stage):
-        app_id = await stage.make()
-        app = await stage.apps.lend(app_id)
-        long = [["update", "todos", T1, {"title": "x" * 20_000}]]
-        await app.database.transact_admin(long, identity=ADMIN)
-        stage.apps.give_back(app)
-        await stage.reopen()
-        path = stage.path(app_id)
-        # Pages that hold but a part of the text, which opening the file does not look at.
-        pages = [path.read_bytes()[at : at + 4096] for at in range(0, path.stat().st_size, 4096)]
-        is_text = [page[4:].startswith(b"x" * 4000) for page in pages]
-        assert sum(is_text) > 3
-        path.write_bytes(
-            b"".join(
-                b"\xff" * 4096 if is_bad else page
-                for page, is_bad in zip(pages, is_text, strict=True)
-            )
+async def test_damage_found_later_is_told_in_words(stage, caplog):
+    app_id = await stage.make()
+    app = await stage.apps.lend(app_id)
+    long = [["update", "todos", T1, {"title": "x" * 20_000}]]
+    await app.database.transact_admin(long, identity=ADMIN)
+    stage.apps.give_back(app)
+    await stage.reopen()
+    path = stage.path(app_id)
+    # Pages that hold but a part of the text, which opening the file does not look at.
+    pages = [path.read_bytes()[at : at + 4096] for at in range(0, path.stat().st_size, 4096)]
+    is_text = [page[4:].startswith(b"x" * 4000) for page in pages]
+    assert sum(is_text) > 3
+    path.write_bytes(
+        b"".join(
+            b"\xff" * 4096 if is_bad else page for page, is_bad in zip(pages, is_text, strict=True)
         )
-        app = await stage.apps.lend(app_id)
-        for _ in range(2):
-            failure = await refused(app.database.query_nested({"todos": {}}, identity=ADMIN))
-            assert failure.code == "data-unusable"
-        failure = await refused(app.database.transact_admin(STEPS, identity=ADMIN))
+    )
+    app = await stage.apps.lend(app_id)
+    for _ in range(2):
+        failure = await refused(app.database.query_nested({"todos": {}}, identity=ADMIN))
         assert failure.code == "data-unusable"
-        assert str(path) in caplog.text
-
-    play(scene)
+    failure = await refused(app.database.transact_admin(STEPS, identity=ADMIN))
+    assert failure.code == "data-unusable"
+    assert str(path) in caplog.text
 
 
 # --- platform.db ----------------------------------------------------------------------------------
@@ -239,96 +223,87 @@ def test_damage_found_later_is_told_in_words(play, caplog):
 
 @pytest.mark.rule("S116")
 @pytest.mark.parametrize("state", ["missing", "empty", "no database", "damaged", "newer"])
-def test_a_list_of_apps_that_cannot_be_used_is_refused_at_start(play, state):
-    async def scene(stage):
-        await stage.make()
-        await stage.apps.close()
-        path = stage.folder / "platform.db"
-        good = path.read_bytes()
-        match state:
-            case "missing":
-                path.unlink()
-            case "empty":
-                path.write_bytes(b"")
-            case "no database":
-                path.write_bytes(b"x" * len(good))
-            case "damaged":
-                path.write_bytes(good[:4096] + b"\xff" * (len(good) - 4096))
-            case "newer":
-                file = apsw.Connection(str(path))
-                file.execute(f"PRAGMA user_version = {FORMAT + 1}")
-                file.close()
-        before = path.read_bytes() if path.exists() else None
-        with pytest.raises(Unavailable) as caught:
-            await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-        assert caught.value.code == "data-unusable"
-        assert str(path) in caught.value.message
-        if state == "newer":
-            assert f"format {FORMAT + 1}" in caught.value.message
-        assert (path.read_bytes() if path.exists() else None) == before
-        path.write_bytes(good)
-        stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-
-    play(scene)
+async def test_a_list_of_apps_that_cannot_be_used_is_refused_at_start(stage, state):
+    await stage.make()
+    await stage.apps.close()
+    path = stage.folder / "platform.db"
+    good = path.read_bytes()
+    match state:
+        case "missing":
+            path.unlink()
+        case "empty":
+            path.write_bytes(b"")
+        case "no database":
+            path.write_bytes(b"x" * len(good))
+        case "damaged":
+            path.write_bytes(good[:4096] + b"\xff" * (len(good) - 4096))
+        case "newer":
+            file = apsw.Connection(str(path))
+            file.execute(f"PRAGMA user_version = {FORMAT + 1}")
+            file.close()
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(Unavailable) as caught:
+        await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+    assert caught.value.code == "data-unusable"
+    assert str(path) in caught.value.message
+    if state == "newer":
+        assert f"format {FORMAT + 1}" in caught.value.message
+    assert (path.read_bytes() if path.exists() else None) == before
+    path.write_bytes(good)
+    stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
 
 
 # --- a full disk ----------------------------------------------------------------------------------
 
 
 @pytest.mark.rule("S117")
-def test_a_full_disk_is_overloaded_everywhere_and_passes(play):
-    async def scene(stage):
-        app_id = await stage.make(rules={"todos": {"allow": {"view": "true"}}})
-        closed = await stage.make()
-        app = await stage.apps.lend(app_id)
-        await app.database.transact_admin(STEPS, identity=ADMIN)
-        before = stage.files()
+async def test_a_full_disk_is_overloaded_everywhere_and_passes(stage):
+    app_id = await stage.make(rules={"todos": {"allow": {"view": "true"}}})
+    closed = await stage.make()
+    app = await stage.apps.lend(app_id)
+    await app.database.transact_admin(STEPS, identity=ADMIN)
+    before = stage.files()
 
-        def rename(settings: Settings) -> Settings:
-            return Settings(code_expiry_minutes=5)
+    def rename(settings: Settings) -> Settings:
+        return Settings(code_expiry_minutes=5)
 
-        with full_disk():
-            for work in (
-                app.database.transact_admin(STEPS, identity=ADMIN),
-                app.database.change(
-                    lambda change: change.write(["update", "todos", T1, {"title": "b"}])
-                ),
-                app.database.add_schema({"entities": {"posts": {"attrs": {}}}}),
-                stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}}),
-                stage.apps.change_settings(app_id, rename),
-                stage.apps.create(title="x"),
-                stage.apps.create(title="x", schema={"entities": {"posts": {"attrs": {}}}}),
-            ):
-                assert (await refused(work)).code == "overloaded"
-            # What needs no room is answered.
-            found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
-            assert orjson.loads(found)["todos"][0]["title"] == "a"
-            stage.apps.give_back(await stage.apps.lend(closed))
-        assert stage.files() == before
-        assert stage.apps.get_row(app_id).rules == app.row.rules
-        assert app.settings.code_expiry_minutes == Settings().code_expiry_minutes
-        await app.database.transact_admin(STEPS, identity=ADMIN)
-        await stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}})
-        await stage.apps.change_settings(app_id, rename)
-        await stage.make()
-
-    play(scene)
+    with full_disk():
+        for work in (
+            app.database.transact_admin(STEPS, identity=ADMIN),
+            app.database.change(
+                lambda change: change.write(["update", "todos", T1, {"title": "b"}])
+            ),
+            app.database.add_schema({"entities": {"posts": {"attrs": {}}}}),
+            stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}}),
+            stage.apps.change_settings(app_id, rename),
+            stage.apps.create(title="x"),
+            stage.apps.create(title="x", schema={"entities": {"posts": {"attrs": {}}}}),
+        ):
+            assert (await refused(work)).code == "overloaded"
+        # What needs no room is answered.
+        found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
+        assert orjson.loads(found)["todos"][0]["title"] == "a"
+        stage.apps.give_back(await stage.apps.lend(closed))
+    assert stage.files() == before
+    assert stage.apps.get_row(app_id).rules == app.row.rules
+    assert app.settings.code_expiry_minutes == Settings().code_expiry_minutes
+    await app.database.transact_admin(STEPS, identity=ADMIN)
+    await stage.apps.set_rules(app_id, {"todos": {"allow": {"view": "false"}}})
+    await stage.apps.change_settings(app_id, rename)
+    await stage.make()
 
 
 @pytest.mark.rule("S117")
-def test_a_full_disk_does_not_spoil_the_stop(play, caplog):
-    async def scene(stage):
-        app = await stage.apps.lend(await stage.make())
-        await app.database.transact_admin(STEPS, identity=ADMIN)
-        with full_disk():
-            await stage.apps.close()
-        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-        stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
-        app = await stage.apps.lend(app.id)
-        found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
-        assert orjson.loads(found)["todos"][0]["title"] == "a"
-
-    play(scene)
+async def test_a_full_disk_does_not_spoil_the_stop(stage, caplog):
+    app = await stage.apps.lend(await stage.make())
+    await app.database.transact_admin(STEPS, identity=ADMIN)
+    with full_disk():
+        await stage.apps.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    stage.apps = await open_apps(stage.folder, runtime=stage.runtime, is_open_by_default=True)
+    app = await stage.apps.lend(app.id)
+    found = await app.database.query_nested({"todos": {}}, identity=ADMIN)
+    assert orjson.loads(found)["todos"][0]["title"] == "a"
 
 
 def test_the_disk_of_these_tests_is_full(tmp_path):

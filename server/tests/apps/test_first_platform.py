@@ -135,28 +135,28 @@ def test_an_old_list_with_its_last_writes_in_the_log(tmp_path):
     path = tmp_path / "platform.db"
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("UPDATE apps SET title = 'later' WHERE id = ?", (app_id(4),))
+    connection.execute("UPDATE apps SET title = ? WHERE id = ?", ("la\0ter", app_id(4)))
     killed = path.read_bytes(), (tmp_path / "platform.db-wal").read_bytes()
     connection.close()
     path.write_bytes(killed[0])
     (tmp_path / "platform.db-wal").write_bytes(killed[1])
-    assert run(tmp_path, rows)[3].title == "later"
+    assert run(tmp_path, rows)[3].title == "la\0ter"
     backup = apsw.Connection(str(tmp_path / "platform.db.v1.bak"))
     found = backup.execute("SELECT title FROM apps WHERE id = ?", (app_id(4),)).fetchall()
     backup.close()
-    assert found == [("later",)], "the backup has them too"
+    assert found == [("la\0ter",)], "the backup has them too"
+
+
+async def make_app(apps: Apps) -> str:
+    app, _ = await apps.create(title="x")
+    apps.give_back(app)
+    return app.id
 
 
 @pytest.mark.rule("S221")
 def test_an_old_list_of_no_apps(tmp_path):
     put_old(tmp_path, change="DELETE FROM apps")
-
-    async def scene(apps: Apps) -> str:
-        app, _ = await apps.create(title="x")
-        apps.give_back(app)
-        return app.id
-
-    made = run(tmp_path, scene)
+    made = run(tmp_path, make_app)
     assert run(tmp_path, lambda apps: apps.get_row(made)).title == "x"
 
 

@@ -50,8 +50,8 @@ def allows_private_hosts():
 
 
 @pytest.fixture
-async def outgoing(idp, addresses, asked, allows_private_hosts):
-    """The requests of one app."""
+async def every(idp, addresses, asked, allows_private_hosts):
+    """The requests of all apps."""
 
     async def resolve(host: str, port: int) -> list[str]:
         asked.append((host, port))
@@ -60,8 +60,14 @@ async def outgoing(idp, addresses, asked, allows_private_hosts):
         return addresses
 
     opened = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
-    yield opened.of("app")
+    yield opened
     await opened.close()
+
+
+@pytest.fixture
+def outgoing(every):
+    """The requests of one app."""
+    return every.of("app")
 
 
 async def fails(outgoing, url, message):
@@ -273,10 +279,10 @@ def test_a_provider_of_unknown_algorithms_does_not_get_the_usual_ones():
 
 
 @pytest.mark.rule("A246")
-async def test_an_app_with_many_documents_loses_its_own(outgoing, idp, runtime, monkeypatch):
+async def test_an_app_with_many_documents_loses_its_own(every, outgoing, idp, runtime, monkeypatch):
     monkeypatch.setattr(auth_limits, "PROVIDER_DOCUMENTS_MAX", 4)
     documents = Documents(runtime)
-    other = outgoing._outgoing.of("other")
+    other = every.of("other")
     await documents.keys(f"{idp.base}/jwks?other", other)
     for n in range(9):
         await documents.keys(f"{idp.base}/jwks?{n}", outgoing)
@@ -297,11 +303,8 @@ async def test_documents_have_a_bound_in_bytes(outgoing, idp, runtime, monkeypat
 
 @pytest.mark.rule("A247")
 @pytest.mark.parametrize("bound", ["PER_APP", "PER_HOST", "EPHEMERAL"])
-async def test_a_provider_that_does_not_answer_costs_its_app_only(
-    outgoing, idp, monkeypatch, bound
-):
+async def test_a_provider_that_does_not_answer_costs_its_app_only(every, idp, monkeypatch, bound):
     monkeypatch.setattr(auth_limits, f"OUTGOING_CALLS_{bound}_MAX", 2)
-    every = outgoing._outgoing
     same = {"PER_APP": "app", "PER_HOST": "third", "EPHEMERAL": "third"}[bound]
     idp.gate = asyncio.Event()
     url = f"{idp.base}/jwks"
@@ -313,7 +316,7 @@ async def test_a_provider_that_does_not_answer_costs_its_app_only(
     other = asyncio.create_task(every.of("other").get(elsewhere))
     idp.gate.set()
     assert all(answer.is_ok for answer in await asyncio.gather(*dead, other))
-    assert every._shares._used == {}
+    assert every.holds_nothing
 
 
 @pytest.mark.rule("A247")
@@ -326,7 +329,7 @@ async def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
         may_end.wait(WAIT_S)
         return ["127.0.0.1"]
 
-    monkeypatch.setattr(outgoing_module, "_look_up", look_up)
+    monkeypatch.setattr(outgoing_module, "look_up", look_up)
     outgoing = Outgoing(allows_private_hosts=True)
     requests = outgoing.of("app")
     await fails(requests, "http://id.example/", "did not answer in time")
@@ -336,7 +339,7 @@ async def test_a_look_up_that_hangs_counts_until_it_ends(monkeypatch):
     assert await asyncio.to_thread(lambda: 1) == 1
     may_end.set()
     async with asyncio.timeout(WAIT_S):
-        while outgoing._shares._used:  # noqa: ASYNC110 - a thread ends in its own time
+        while not outgoing.holds_nothing:  # noqa: ASYNC110 - a thread ends in its own time
             await asyncio.sleep(0)
     await outgoing.close()
 

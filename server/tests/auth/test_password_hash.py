@@ -51,7 +51,7 @@ async def test_few_are_made_at_once_and_too_many_are_refused(monkeypatch):
                 busy -= 1
             return password.decode()
 
-    monkeypatch.setattr(password_hash, "_hasher", Slow)
+    monkeypatch.setattr(password_hash, "make_hasher", Slow)
 
     hashes = PasswordHashes(FakeRuntime())
     begun = [asyncio.ensure_future(hashes.make(b"%d" % number)) for number in range(5)]

@@ -33,7 +33,7 @@ def cheap_hashes(monkeypatch):
 def comparisons(monkeypatch):
     """Every hash computed for a comparison, by its parameters."""
     seen = []
-    make_hasher = password_hash._hasher
+    make_hasher = password_hash.make_hasher
 
     class Counting:
         def __init__(self):
@@ -46,7 +46,7 @@ def comparisons(monkeypatch):
             seen.append(stored.rpartition("$")[0].rpartition("$")[0])
             return self._hasher.verify(stored, password)
 
-    monkeypatch.setattr(password_hash, "_hasher", Counting)
+    monkeypatch.setattr(password_hash, "make_hasher", Counting)
     return seen
 
 

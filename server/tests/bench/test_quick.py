@@ -225,7 +225,9 @@ def test_servers_it_cannot_measure_are_refused(modules: Callable[[str], Any], se
         modules("peers").parse_servers([servers])
 
 
-def test_time_that_is_up_is_said_and_the_rest_goes_on(modules: Callable[[str], Any]) -> None:
+async def test_time_that_is_up_is_said_and_the_rest_goes_on(
+    modules: Callable[[str], Any],
+) -> None:
     """A workload that is late, one that fails, one whose server has gone and one not begun have no
     figures; others have."""
     main, scale, workloads = modules("main"), modules("scale"), modules("workloads")
@@ -243,17 +245,13 @@ def test_time_that_is_up_is_said_and_the_rest_goes_on(modules: Callable[[str], A
     async def working(_: object) -> list[Any]:
         return [row]
 
-    async def go() -> Any:
-        run = main.Run(scale.QUICK, math.inf)
-        await main.one(run, main.Group("late", [late], limit_s=0.01), late, server)
-        await main.one(run, main.Group("failing", [failing]), failing, server)
-        await main.one(run, main.Group("working", [working]), working, gone)
-        await main.one(run, main.Group("working", [working]), working, server)
-        run.deadline = 0.0
-        await main.one(run, main.Group("later", [working]), working, server)
-        return run
-
-    run = asyncio.run(go())
+    run = main.Run(scale.QUICK, math.inf)
+    await main.one(run, main.Group("late", [late], limit_s=0.01), late, server)
+    await main.one(run, main.Group("failing", [failing]), failing, server)
+    await main.one(run, main.Group("working", [working]), working, gone)
+    await main.one(run, main.Group("working", [working]), working, server)
+    run.deadline = 0.0
+    await main.one(run, main.Group("later", [working]), working, server)
     assert [failure.split(":")[0] for failure in run.failures] == [
         "late on nowhere",
         "failing on nowhere",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -209,17 +208,17 @@ CASES = [case for path in FILES for case in read_cases(path)]
 @pytest.mark.parametrize(
     "case", [pytest.param(c, id=c.name, marks=pytest.mark.rule(*c.rules)) for c in CASES]
 )
-def test_case(case: Case, tmp_path: Path) -> None:
-    answers = asyncio.run(play(case, tmp_path / "app.db"))
+async def test_case(case: Case, tmp_path: Path) -> None:
+    answers = await play(case, tmp_path / "app.db")
     assert answers == [command.expected for command in case.commands]
 
 
 @pytest.mark.skipif(not IS_REWRITING, reason="only with REWRITE=1")
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_rewrite(file: Path, tmp_path: Path) -> None:
+async def test_rewrite(file: Path, tmp_path: Path) -> None:
     cases = read_cases(file)
     for number, case in enumerate(cases):
-        answers = asyncio.run(play(case, tmp_path / f"{number}.db"))
+        answers = await play(case, tmp_path / f"{number}.db")
         for command, answer in zip(case.commands, answers, strict=True):
             command.expected = answer
     write_cases(file, cases)

@@ -242,7 +242,7 @@ def test_a_reason_that_a_message_ends_with_is_not_said_twice(monkeypatch):
     def refuse(_: object) -> None:
         raise explain.Failed(body)
 
-    monkeypatch.setattr(explain, "_ask_server", refuse)
+    monkeypatch.setattr(explain, "ask_server", refuse)
     where = ["--url", "http://localhost", "--app", "x", "--admin-token", "x", "--as-guest"]
     told = CliRunner().invoke(main, ["explain", "query", "{}", *where])
     assert told.stderr == "error    Record not found: app-admin-token. There is none.\n"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.attrs import creating
 from support.runtime import FakeRuntime
-from support.todos import TODOS, Open, Scenario
+from support.todos import TODOS, Open
 from support.triples_engine import TriplesEngine, TriplesStore
+from trice.store.engine import Engine
 from trice.store.sqlite.engine import SqliteEngine
 
 
@@ -30,13 +32,20 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path, runtime: FakeRun
 
 
 @pytest.fixture
-def run(open_engine: Open) -> Callable[[Scenario], None]:
-    """Runs a scenario on an engine whose transaction 1 created the todos."""
+def open_todos(
+    open_engine: Open, exits: AsyncExitStack
+) -> Callable[[], Coroutine[Any, Any, Engine]]:
+    """Opens, once, an engine whose transaction 1 created the todos."""
 
-    async def started(scenario: Scenario) -> None:
+    async def opened() -> Engine:
         engine = open_engine()
+        exits.push_async_callback(engine.close)
         assert await engine.write(creating(*TODOS)) == 1
-        await scenario(engine, open_engine)
-        await engine.close()
+        return engine
 
-    return lambda scenario: asyncio.run(started(scenario))
+    return opened
+
+
+@pytest.fixture
+async def engine(open_todos: Callable[[], Coroutine[Any, Any, Engine]]) -> Engine:
+    return await open_todos()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support.attrs import blob, committed, creating, entity, link
-from support.todos import NEXT, Open, Run, attr_of, put, row
+from support.todos import NEXT, attr_of, put, row
 from trice.catalog.attr import Attr
 from trice.catalog.values import NULL, TRUE
 from trice.protocol.ids import EntityId
@@ -28,22 +28,19 @@ def eids(*numbers: int) -> list[EntityId]:
 
 
 @pytest.fixture
-def in_tx(run: Run) -> Callable[..., None]:
+def in_tx(engine: Engine) -> Callable[..., Coroutine[Any, Any, None]]:
     """Runs works, each in a transaction of its own, after the one that creates the todos."""
 
-    def play(*works: Callable[[WriteTx], object]) -> None:
-        async def scenario(engine: Engine, _: Open) -> None:
-            for work in works:
+    async def run(*works: Callable[[WriteTx], object]) -> None:
+        for work in works:
 
-                def wrapped(tx: WriteTx, work: Callable[[WriteTx], object] = work) -> Commit:
-                    found = work(tx)
-                    return found if isinstance(found, Commit) else committed(tx)
+            def wrapped(tx: WriteTx, work: Callable[[WriteTx], object] = work) -> Commit:
+                found = work(tx)
+                return found if isinstance(found, Commit) else committed(tx)
 
-                await engine.write(wrapped)
+            await engine.write(wrapped)
 
-        run(scenario)
-
-    return play
+    return run
 
 
 def filled(tx: WriteTx) -> None:
@@ -58,7 +55,7 @@ def numbers_of(rows: list[tuple[Any, ...]]) -> list[int]:
 
 
 @pytest.mark.rule("S190")
-def test_rows_are_found_by_id(in_tx: Callable[..., None]) -> None:
+async def test_rows_are_found_by_id(in_tx: Any) -> None:
     def look(tx: WriteTx) -> None:
         todos = tx.catalog.namespaces["todos"]
         assert tx.stored.find(todos, eids(9)) == []
@@ -69,31 +66,28 @@ def test_rows_are_found_by_id(in_tx: Callable[..., None]) -> None:
         assert sorted(tx.stored.find_present(todos, eids(1, 4, 7))) == eids(1, 4)
         assert tx.stored.has_entities(todos)
 
-    in_tx(filled, look)
+    await in_tx(filled, look)
 
 
 @pytest.mark.rule("S190", "S191")
-def test_snapshots_find_the_same(run: Run) -> None:
-    async def scenario(engine: Engine, _: Open) -> None:
-        def work(tx: WriteTx) -> Commit:
-            filled(tx)
-            return committed(tx)
+async def test_snapshots_find_the_same(engine: Engine) -> None:
+    def work(tx: WriteTx) -> Commit:
+        filled(tx)
+        return committed(tx)
 
-        def look(snapshot: Snapshot) -> tuple[list[int], list[int]]:
-            todos, title = snapshot.catalog.namespaces["todos"], attr_of(snapshot, "todos", "title")
-            by_id = snapshot.stored.find(todos, eids(2, 9))
-            by_title = snapshot.stored.find_entities(todos, title, "same", count=9)
-            return numbers_of(by_id), numbers_of(by_title)
+    def look(snapshot: Snapshot) -> tuple[list[int], list[int]]:
+        todos, title = snapshot.catalog.namespaces["todos"], attr_of(snapshot, "todos", "title")
+        by_id = snapshot.stored.find(todos, eids(2, 9))
+        by_title = snapshot.stored.find_entities(todos, title, "same", count=9)
+        return numbers_of(by_id), numbers_of(by_title)
 
-        await engine.write(work)
-        assert engine.read_now(look) == ([2], [5, 1, 2, 3])
-        assert await engine.read_on_thread(look, timeout_ms=60_000) == ([2], [5, 1, 2, 3])
-
-    run(scenario)
+    await engine.write(work)
+    assert engine.read_now(look) == ([2], [5, 1, 2, 3])
+    assert await engine.read_on_thread(look, timeout_ms=60_000) == ([2], [5, 1, 2, 3])
 
 
 @pytest.mark.rule("S191")
-def test_entities_are_found_by_value_oldest_first(in_tx: Callable[..., None]) -> None:
+async def test_entities_are_found_by_value_oldest_first(in_tx: Any) -> None:
     def fill(tx: WriteTx) -> None:
         filled(tx)
         for number in (6, 7):
@@ -115,11 +109,11 @@ def test_entities_are_found_by_value_oldest_first(in_tx: Callable[..., None]) ->
         assert found("owner", entity(1)) == [6, 7]
         assert found("owner", entity(2)) == []
 
-    in_tx(creating(OWNER), fill, look)
+    await in_tx(creating(OWNER), fill, look)
 
 
 @pytest.mark.rule("S192")
-def test_holders_of_unique_values(in_tx: Callable[..., None]) -> None:
+async def test_holders_of_unique_values(in_tx: Any) -> None:
     ones = link("todos", "one", "users", "ones", cardinality="one", is_unique=True)
     many = link("todos", "many", "users", "manies", is_unique=True)
 
@@ -140,11 +134,11 @@ def test_holders_of_unique_values(in_tx: Callable[..., None]) -> None:
         assert tx.stored.find_holders(one, eids(1005, 5)) == {entity(1005): entity(5)}
         assert tx.stored.find_holders(several, eids(7, 3)) == {entity(7): entity(3)}
 
-    in_tx(creating(ones, many), fill, look)
+    await in_tx(creating(ones, many), fill, look)
 
 
 @pytest.mark.rule("S193")
-def test_changes_of_rows(in_tx: Callable[..., None]) -> None:
+async def test_changes_of_rows(in_tx: Any) -> None:
     def change(tx: WriteTx) -> None:
         todos = tx.catalog.namespaces["todos"]
         cells = row(todos, n=7)
@@ -182,12 +176,12 @@ def test_changes_of_rows(in_tx: Callable[..., None]) -> None:
         tx.stored.update(todos, eid(2), None, row(todos, note="x"), [at])
         tx.stored.delete(todos, eids(5))
 
-    in_tx(creating(blob("todos", "note")), fill, change, delete)
+    await in_tx(creating(blob("todos", "note")), fill, change, delete)
 
 
 @pytest.mark.rule("S194", "S195")
 @pytest.mark.parametrize("cardinality", ["one", "many"])
-def test_links_are_found_from_either_end(in_tx: Callable[..., None], cardinality: str) -> None:
+async def test_links_are_found_from_either_end(in_tx: Any, cardinality: str) -> None:
     owner = replace(OWNER, cardinality=cardinality)  # type: ignore[arg-type]
     ends = [(1, 7), (2, 7), (3, 8)]
 
@@ -214,11 +208,11 @@ def test_links_are_found_from_either_end(in_tx: Callable[..., None], cardinality
             assert stored.unlink(attr, eid(1), eid(7)) == 5
             assert stored.find_targets(attr, eids(1), count=9) == []
 
-    in_tx(creating(owner), fill, look)
+    await in_tx(creating(owner), fill, look)
 
 
 @pytest.mark.rule("S196")
-def test_hidden_links_are_cleared_by_target(in_tx: Callable[..., None]) -> None:
+async def test_hidden_links_are_cleared_by_target(in_tx: Any) -> None:
     def work(tx: WriteTx) -> None:
         for number, target in ((1, 7), (2, 8)):
             put(tx, "todos", number, owner=entity(target))
@@ -226,11 +220,11 @@ def test_hidden_links_are_cleared_by_target(in_tx: Callable[..., None]) -> None:
         tx.stored.clear_targets(attr, eids(7, 9))
         assert tx.stored.find_sources(attr, eids(7, 8), count=9) == [(entity(2), entity(8))]
 
-    in_tx(creating(OWNER), work)
+    await in_tx(creating(OWNER), work)
 
 
 @pytest.mark.rule("S197")
-def test_a_new_id_attr_finds_no_entities(in_tx: Callable[..., None]) -> None:
+async def test_a_new_id_attr_finds_no_entities(in_tx: Any) -> None:
     def work(tx: WriteTx) -> Commit:
         filled(tx)
         old = attr_of(tx, "todos", "id")
@@ -244,11 +238,11 @@ def test_a_new_id_attr_finds_no_entities(in_tx: Callable[..., None]) -> None:
         assert tx.stored.find(todos, eids(5)) == [(entity(5), None, *row(todos, title="same"))]
         return committed(tx, catalog=catalog)
 
-    in_tx(work)
+    await in_tx(work)
 
 
 @pytest.mark.rule("S198")
-def test_links_change_their_cardinality(in_tx: Callable[..., None]) -> None:
+async def test_links_change_their_cardinality(in_tx: Any) -> None:
     many = replace(OWNER, cardinality="many")
 
     def to_many(tx: WriteTx) -> Commit:
@@ -275,11 +269,11 @@ def test_links_change_their_cardinality(in_tx: Callable[..., None]) -> None:
         ]
         return committed(tx, catalog=catalog)
 
-    in_tx(creating(OWNER), to_many, to_one)
+    await in_tx(creating(OWNER), to_many, to_one)
 
 
 @pytest.mark.rule("S199")
-def test_what_a_change_of_an_attr_asks_of_values(in_tx: Callable[..., None]) -> None:
+async def test_what_a_change_of_an_attr_asks_of_values(in_tx: Any) -> None:
     note, flag = blob("todos", "note"), blob("todos", "flag")
 
     def fill(tx: WriteTx) -> None:
@@ -312,4 +306,4 @@ def test_what_a_change_of_an_attr_asks_of_values(in_tx: Callable[..., None]) -> 
             "same", "same", 7, b'{"a":1}', NULL, NULL,
         ]  # fmt: skip
 
-    in_tx(creating(note, flag, OWNER), fill, look)
+    await in_tx(creating(note, flag, OWNER), fill, look)

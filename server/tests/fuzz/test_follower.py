@@ -105,7 +105,7 @@ def test_cells_left_out_are_found(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "TX_LOG_SAME_BYTES_MAX", 0)
-    monkeypatch.setattr("trice.store.log_format._SHORT_BYTES", 16)
+    monkeypatch.setattr("trice.store.log_format.SHORT_BYTES", 16)
     asyncio.run(history(seed, tmp_path / "app.db", schema_changes=0))
 
 
@@ -113,44 +113,40 @@ FORMS: list[Query] = [{}, {"$": {"order": {"serverCreatedAt": "desc"}, "limit": 
 
 
 @pytest.mark.rule("S201")
-def test_a_second_process_follows(tmp_path: Path) -> None:
+async def test_a_second_process_follows(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     world = make_world(1)
     queries = [{etype: form} for etype in world.etypes for form in FORMS]
-
-    async def scenario() -> None:
-        stage = LiveWorld(world, path)
-        stage.live.start()
-        await stage.fill()
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(FOLLOWING),
-            str(path),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**24,
-        )
-        assert child.stdin is not None and child.stdout is not None
-        for source in queries:
-            question = Question.of(source, identity=ADMIN, rights="x", shape="flat")
-            await stage.watch(Asked(source, None, question))
-        patched = 0
-        for number in range(10):
-            child.stdin.write(orjson.dumps(queries if number == 0 else []) + b"\n")
-            tx, patched, answers = orjson.loads(await child.stdout.readline())
-            assert tx == stage.engine.tx
-            mine = [
-                shown(asked.live.answer, asked)
-                for asked in stage.asked
-                if asked.live is not None and asked.live.answer is not None
-            ]
-            assert answers == mine, f"round {number}"
-            for _ in range(5):
-                await stage.transact(random_transaction(world))
-            await stage.live.settled()
-        assert patched, "it had no commit to apply"
-        child.stdin.close()
-        assert await child.wait() == 0
-        await stage.close()
-
-    asyncio.run(scenario())
+    stage = LiveWorld(world, path)
+    stage.live.start()
+    await stage.fill()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(FOLLOWING),
+        str(path),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    assert child.stdin is not None and child.stdout is not None
+    for source in queries:
+        question = Question.of(source, identity=ADMIN, rights="x", shape="flat")
+        await stage.watch(Asked(source, None, question))
+    patched = 0
+    for number in range(10):
+        child.stdin.write(orjson.dumps(queries if number == 0 else []) + b"\n")
+        tx, patched, answers = orjson.loads(await child.stdout.readline())
+        assert tx == stage.engine.tx
+        mine = [
+            shown(asked.live.answer, asked)
+            for asked in stage.asked
+            if asked.live is not None and asked.live.answer is not None
+        ]
+        assert answers == mine, f"round {number}"
+        for _ in range(5):
+            await stage.transact(random_transaction(world))
+        await stage.live.settled()
+    assert patched, "it had no commit to apply"
+    child.stdin.close()
+    assert await child.wait() == 0
+    await stage.close()

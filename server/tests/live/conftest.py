@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.engines import open_database
-from support.live_stage import SCHEMA, Scene, Stage
+from support.live_stage import SCHEMA, Stage
 from support.runtime import FakeRuntime
 from trice.rules.document import Rules
 
+OpenStage = Callable[[], Coroutine[Any, Any, Stage]]
+
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    """Run a test's coroutine on a database of its own."""
+def open_stage(tmp_path: Path, exits: AsyncExitStack) -> OpenStage:
+    """Opens the stage of a test at a moment of its choice."""
 
-    def run(scene: Scene) -> None:
-        async def whole() -> None:
-            runtime = FakeRuntime()
-            database = await open_database(
-                tmp_path / "app.db", runtime=runtime, rules=Rules.parse(None), schema=SCHEMA
-            )
-            try:
-                await scene(Stage(database, runtime))
-            finally:
-                await database.close()
+    async def opened() -> Stage:
+        runtime = FakeRuntime()
+        database = await open_database(
+            tmp_path / "app.db", runtime=runtime, rules=Rules.parse(None), schema=SCHEMA
+        )
+        exits.push_async_callback(database.close)
+        return Stage(database, runtime)
 
-        asyncio.run(whole())
+    return opened
 
-    return run
+
+@pytest.fixture
+async def stage(open_stage: OpenStage) -> Stage:
+    return await open_stage()

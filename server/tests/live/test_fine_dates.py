@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.engines import open_database
-from support.live_stage import Stage, Watched
+from support.live_stage import Stage
 from support.runtime import FakeRuntime
 from trice.catalog.dates import instant_text, instant_us
 
@@ -59,61 +59,51 @@ PAGES = [
 ]
 
 
+@pytest.fixture
+async def stage(tmp_path: Path, exits: AsyncExitStack) -> Stage:
+    runtime = FakeRuntime()
+    database = await open_database(tmp_path / "app.db", runtime=runtime, schema=SCHEMA)
+    exits.push_async_callback(database.close)
+    return Stage(database, runtime)
+
+
 @pytest.mark.rule("Q180")
 @pytest.mark.parametrize("seed", range(3))
-def test_live_pages_follow_commits_within_a_millisecond(tmp_path: Path, seed: int) -> None:
-    async def scene() -> None:
-        runtime = FakeRuntime()
-        database = await open_database(tmp_path / "app.db", runtime=runtime, schema=SCHEMA)
-        stage, draw = Stage(database, runtime), random.Random(seed)
-        dues: dict[str, str | float | None] = {}
-        watched: list[Watched] = []
-        for options in PAGES:
-            watched.append(await stage.watch({"todos": {"$": options}}))
-        try:
-            for _ in range(COMMITS):
-                entity = todo(draw.randrange(TODOS))
-                if entity in dues and draw.random() < 0.2:
-                    del dues[entity]
-                    await stage.write(["delete", "todos", entity])
-                else:
-                    dues[entity] = drawn_date(draw)
-                    await stage.write(["update", "todos", entity, {"due": dues[entity]}])
-                for options, one in zip(PAGES, watched, strict=True):
-                    shown = {row["id"]: row["due"] for row in one.rows("todos")}
-                    assert list(shown) == window(options, dues), f"seed {seed}: {options}"
-                    assert shown == {entity: dues[entity] for entity in shown}
-            assert stage.live.counts.patched > COMMITS, "most is applied in memory"
-        finally:
-            await database.close()
-
-    asyncio.run(scene())
+async def test_live_pages_follow_commits_within_a_millisecond(stage: Stage, seed: int) -> None:
+    draw = random.Random(seed)
+    dues: dict[str, str | float | None] = {}
+    watched = [await stage.watch({"todos": {"$": options}}) for options in PAGES]
+    for _ in range(COMMITS):
+        entity = todo(draw.randrange(TODOS))
+        if entity in dues and draw.random() < 0.2:
+            del dues[entity]
+            await stage.write(["delete", "todos", entity])
+        else:
+            dues[entity] = drawn_date(draw)
+            await stage.write(["update", "todos", entity, {"due": dues[entity]}])
+        for options, one in zip(PAGES, watched, strict=True):
+            shown = {row["id"]: row["due"] for row in one.rows("todos")}
+            assert list(shown) == window(options, dues), f"seed {seed}: {options}"
+            assert shown == {entity: dues[entity] for entity in shown}
+    assert stage.live.counts.patched > COMMITS, "most is applied in memory"
 
 
 @pytest.mark.rule("Q180")
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_what_is_in_the_millisecond_of_the_row_beyond_moves_a_page(
-    tmp_path: Path, direction: str
+async def test_what_is_in_the_millisecond_of_the_row_beyond_moves_a_page(
+    stage: Stage, direction: str
 ) -> None:
     """The date of the new row lies behind that of the row beyond, its id before."""
     is_descending = direction == "desc"
-
-    async def scene() -> None:
-        runtime = FakeRuntime()
-        database = await open_database(tmp_path / "app.db", runtime=runtime, schema=SCHEMA)
-        stage = Stage(database, runtime)
-        middle, first = START_US + 500, START_US + (1000 if is_descending else -1000)
-        dues: dict[str, str | float | None] = {todo(5): instant_text(first)}
-        dues |= {todo(6): instant_text(middle), todo(7): instant_text(middle)}
-        for entity, due in dues.items():
-            await stage.write(["update", "todos", entity, {"due": due}])
-        options = {"order": {"due": direction}, "limit": 2}
-        watched = await stage.watch({"todos": {"$": options}})
-        new = todo(8 if is_descending else 4)
-        dues[new] = instant_text(middle + (-400 if is_descending else 400))
-        await stage.write(["update", "todos", new, {"due": dues[new]}])
-        assert [row["id"] for row in watched.rows("todos")] == window(options, dues)
-        assert new in window(options, dues) and watched.told == 1
-        await database.close()
-
-    asyncio.run(scene())
+    middle, first = START_US + 500, START_US + (1000 if is_descending else -1000)
+    dues: dict[str, str | float | None] = {todo(5): instant_text(first)}
+    dues |= {todo(6): instant_text(middle), todo(7): instant_text(middle)}
+    for entity, due in dues.items():
+        await stage.write(["update", "todos", entity, {"due": due}])
+    options = {"order": {"due": direction}, "limit": 2}
+    watched = await stage.watch({"todos": {"$": options}})
+    new = todo(8 if is_descending else 4)
+    dues[new] = instant_text(middle + (-400 if is_descending else 400))
+    await stage.write(["update", "todos", new, {"due": dues[new]}])
+    assert [row["id"] for row in watched.rows("todos")] == window(options, dues)
+    assert new in window(options, dues) and watched.told == 1

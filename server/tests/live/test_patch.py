@@ -53,7 +53,7 @@ class Cost:
 
 async def cost_of(stage, *steps):
     """Write and count."""
-    reader, counts = stage.database._engine._reader, stage.live.counts
+    reader, counts = stage.database.engine._reader, stage.live.counts
     before = [getattr(counts, name) for name in COUNTERS]
     with statements_of(reader) as statements:
         await stage.write(*steps)
@@ -159,35 +159,29 @@ PATCHED = {
     ("query", "steps"),
     [pytest.param(*case[:2], marks=case[2], id=name) for name, case in PATCHED.items()],
 )
-def test_common_changes_run_no_statement(play, query, steps, shape):
-    async def scene(stage):
-        await stage.write(*BASE)
-        stage.runtime.advance(5)
-        watched = await stage.watch(query, shape=shape)
-        cost = await cost_of(stage, *steps)
-        assert cost == Cost(0, 1, 0, 0, 0, 1, 0), cost
-        assert watched.told == 1
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+async def test_common_changes_run_no_statement(stage, query, steps, shape):
+    await stage.write(*BASE)
+    stage.runtime.advance(5)
+    watched = await stage.watch(query, shape=shape)
+    cost = await cost_of(stage, *steps)
+    assert cost == Cost(0, 1, 0, 0, 0, 1, 0), cost
+    assert watched.told == 1
+    await check_fresh(stage, watched, query)
 
 
 @pytest.mark.rule("L24")
-def test_a_link_between_shown_entities_is_added_without_a_statement(play):
-    async def scene(stage):
-        await stage.write(*BASE, ["link", "todos", "t2", {"tags": "g2"}])
-        watched = await stage.watch(TAGGED, shape="flat")
-        assert await cost_of(stage, ["link", "todos", "t3", {"tags": "g2"}]) == Cost(
-            0, 1, 0, 0, 0, 1, 0
-        )
-        await check_fresh(stage, watched, TAGGED)
-        # Of an entity that is not at hand, its level reads the links of one todo.
-        await stage.write(["unlink", "todos", "t1", {"tags": "g1"}])
-        cost = await cost_of(stage, ["link", "todos", "t2", {"tags": "g1"}])
-        assert (cost.patched, cost.rerun_node, cost.rerun_query) == (1, 1, 0)
-        await check_fresh(stage, watched, TAGGED, 1)
-
-    play(scene)
+async def test_a_link_between_shown_entities_is_added_without_a_statement(stage):
+    await stage.write(*BASE, ["link", "todos", "t2", {"tags": "g2"}])
+    watched = await stage.watch(TAGGED, shape="flat")
+    assert await cost_of(stage, ["link", "todos", "t3", {"tags": "g2"}]) == Cost(
+        0, 1, 0, 0, 0, 1, 0
+    )
+    await check_fresh(stage, watched, TAGGED)
+    # Of an entity that is not at hand, its level reads the links of one todo.
+    await stage.write(["unlink", "todos", "t1", {"tags": "g1"}])
+    cost = await cost_of(stage, ["link", "todos", "t2", {"tags": "g1"}])
+    assert (cost.patched, cost.rerun_node, cost.rerun_query) == (1, 1, 0)
+    await check_fresh(stage, watched, TAGGED, 1)
 
 
 SILENT = {
@@ -206,201 +200,166 @@ SILENT = {
 
 @pytest.mark.rule("L26")
 @pytest.mark.parametrize("name", SILENT)
-def test_what_shows_nothing_is_silent(play, name):
+async def test_what_shows_nothing_is_silent(stage, name):
     query, steps = SILENT[name]
-
-    async def scene(stage):
-        await stage.write(*BASE[:4], BASE[7])
-        stage.runtime.advance(5)
-        await stage.write(*BASE)
-        watched = await stage.watch(query)
-        answer = watched.live.answer
-        cost = await cost_of(stage, *steps)
-        assert (cost.statements, cost.rerun_query, cost.changed, watched.told) == (0, 0, 0, 0)
-        assert watched.live.answer is answer
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+    await stage.write(*BASE[:4], BASE[7])
+    stage.runtime.advance(5)
+    await stage.write(*BASE)
+    watched = await stage.watch(query)
+    answer = watched.live.answer
+    cost = await cost_of(stage, *steps)
+    assert (cost.statements, cost.rerun_query, cost.changed, watched.told) == (0, 0, 0, 0)
+    assert watched.live.answer is answer
+    await check_fresh(stage, watched, query)
 
 
 @pytest.mark.rule("L27")
-def test_a_row_that_leaves_a_full_page_reads_that_level_alone(play):
+async def test_a_row_that_leaves_a_full_page_reads_that_level_alone(stage):
     query = {"todos": {"$": {"limit": 2}}, "people": {}}
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch(query)
-        cost = await cost_of(stage, ["delete", "todos", "t1"])
-        # The page, and whether the snapshot is that of the published transaction.
-        assert cost == Cost(2, 1, 1, 0, 0, 1, 0)
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+    await stage.write(*BASE)
+    watched = await stage.watch(query)
+    cost = await cost_of(stage, ["delete", "todos", "t1"])
+    # The page, and whether the snapshot is that of the published transaction.
+    assert cost == Cost(2, 1, 1, 0, 0, 1, 0)
+    await check_fresh(stage, watched, query)
 
 
 @pytest.mark.rule("L27")
-def test_a_level_is_not_read_from_a_snapshot_that_is_ahead(play, tmp_path):
+async def test_a_level_is_not_read_from_a_snapshot_that_is_ahead(stage, tmp_path):
     query = {"todos": {"$": {"limit": 2}}}
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch(query)
-        another = apsw.Connection(str(tmp_path / "app.db"))
-        another.execute("UPDATE _tx SET id = 1000000 WHERE id = 1")
-        another.close()
-        cost = await cost_of(stage, ["delete", "todos", "t1"])
-        assert (cost.patched, cost.rerun_query, cost.changed) == (0, 1, 1)
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+    await stage.write(*BASE)
+    watched = await stage.watch(query)
+    another = apsw.Connection(str(tmp_path / "app.db"))
+    another.execute("UPDATE _tx SET id = 1000000 WHERE id = 1")
+    another.close()
+    cost = await cost_of(stage, ["delete", "todos", "t1"])
+    assert (cost.patched, cost.rerun_query, cost.changed) == (0, 1, 1)
+    await check_fresh(stage, watched, query)
 
 
 @pytest.mark.rule("L28")
-def test_a_query_run_again_keeps_its_plan_while_the_attrs_stay(play, monkeypatch):
+async def test_a_query_run_again_keeps_its_plan_while_the_attrs_stay(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "LIVE_PATCH_ROWS_MAX", -1)
     planned = []
+    stage = await open_stage()
+    await stage.write(*BASE)
+    planner = stage.database._planner
+    original = planner.plan
 
-    async def scene(stage):
-        await stage.write(*BASE)
-        planner = stage.database._planner
-        original = planner.plan
+    def counted(*given, **options):
+        planned.append(1)
+        return original(*given, **options)
 
-        def counted(*given, **options):
-            planned.append(1)
-            return original(*given, **options)
-
-        monkeypatch.setattr(planner, "plan", counted)
-        watched = await stage.watch({"todos": {}})
-        for number, (steps, plans) in enumerate(
-            (
-                ([["update", "todos", "t1", {"rank": 5}]], 1),
-                ([["update", "todos", "t1", {"rank": 6}]], 1),
-                ([["update", "todos", "t1", {"color": "red"}]], 2),
-                ([["update", "todos", "t1", {"color": "blue"}]], 2),
-            )
-        ):
-            cost = await cost_of(stage, *steps)
-            assert (cost.rerun_query, cost.patched, len(planned)) == (1, 0, plans)
-            await check_fresh(stage, watched, {"todos": {}}, number)
-            planned.pop()  # of the fresh run
-
-    play(scene)
+    monkeypatch.setattr(planner, "plan", counted)
+    watched = await stage.watch({"todos": {}})
+    for number, (steps, plans) in enumerate(
+        (
+            ([["update", "todos", "t1", {"rank": 5}]], 1),
+            ([["update", "todos", "t1", {"rank": 6}]], 1),
+            ([["update", "todos", "t1", {"color": "red"}]], 2),
+            ([["update", "todos", "t1", {"color": "blue"}]], 2),
+        )
+    ):
+        cost = await cost_of(stage, *steps)
+        assert (cost.rerun_query, cost.patched, len(planned)) == (1, 0, plans)
+        await check_fresh(stage, watched, {"todos": {}}, number)
+        planned.pop()  # of the fresh run
 
 
 @pytest.mark.rule("L29")
-def test_large_answers_are_run_whole(play, monkeypatch):
+async def test_large_answers_are_run_whole(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "LIVE_PATCH_ROWS_MAX", 3)
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch({"todos": {}})
-        assert (await cost_of(stage, ["update", "todos", "t1", {"rank": 5}])).patched == 1
-        cost = await cost_of(stage, ["update", "todos", NEW, {"rank": 5}])
-        assert (cost.patched, watched.live.kept.tree) == (1, None)
-        cost = await cost_of(stage, ["update", "todos", "t1", {"rank": 7}])
-        assert (cost.patched, cost.rerun_query) == (0, 1)
-        await check_fresh(stage, watched, {"todos": {}})
-
-    play(scene)
+    stage = await open_stage()
+    await stage.write(*BASE)
+    watched = await stage.watch({"todos": {}})
+    assert (await cost_of(stage, ["update", "todos", "t1", {"rank": 5}])).patched == 1
+    cost = await cost_of(stage, ["update", "todos", NEW, {"rank": 5}])
+    assert (cost.patched, watched.live.kept.tree) == (1, None)
+    cost = await cost_of(stage, ["update", "todos", "t1", {"rank": 7}])
+    assert (cost.patched, cost.rerun_query) == (0, 1)
+    await check_fresh(stage, watched, {"todos": {}})
 
 
 @pytest.mark.rule("L30")
-def test_what_left_an_answer_does_not_stay_in_its_read_set(play, monkeypatch):
+async def test_what_left_an_answer_does_not_stay_in_its_read_set(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "LIVE_GROWN_MAX", 8)
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch(LATEST)
-        for number in range(40):
-            stage.runtime.advance(1)
-            entity = f"e8{number:06d}-0000-4000-8000-000000000000"
-            cost = await cost_of(stage, ["update", "todos", entity, {"rank": 1}])
-            assert (cost.statements, cost.patched) == (0, 1)
-        index = stage.live._subscriptions
-        assert len(index._by_entity) <= 2 + 2 + 8
-        watched.stop()
-        assert not index._by_entity and not index._grown and not index._by_attr
-
-    play(scene)
+    stage = await open_stage()
+    await stage.write(*BASE)
+    watched = await stage.watch(LATEST)
+    for number in range(40):
+        stage.runtime.advance(1)
+        entity = f"e8{number:06d}-0000-4000-8000-000000000000"
+        cost = await cost_of(stage, ["update", "todos", entity, {"rank": 1}])
+        assert (cost.statements, cost.patched) == (0, 1)
+    index = stage.live._subscriptions
+    assert len(index._by_entity) <= 2 + 2 + 8
+    watched.stop()
+    assert not index._by_entity and not index._grown and not index._by_attr
 
 
 @pytest.mark.rule("L31")
-def test_commits_between_the_first_that_matters_and_the_refresh_count_too(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        query = {"todos": {"$": {"where": {"title": "n"}}}}
-        watched = await stage.watch(query)
-        # The second touches nothing the answer was made from: before the first, it shows no row.
-        writes = [["update", "todos", NEW, {"title": "n"}], ["update", "todos", NEW, {"rank": 4}]]
-        await asyncio.gather(
-            *(stage.database.transact_admin([step], identity=ADMIN) for step in writes)
-        )
-        await stage.live.settled()
-        assert [row["rank"] for row in watched.rows("todos")] == [4]
-
-    play(scene)
+async def test_commits_between_the_first_that_matters_and_the_refresh_count_too(stage):
+    await stage.write(*BASE)
+    query = {"todos": {"$": {"where": {"title": "n"}}}}
+    watched = await stage.watch(query)
+    # The second touches nothing the answer was made from: before the first, it shows no row.
+    writes = [["update", "todos", NEW, {"title": "n"}], ["update", "todos", NEW, {"rank": 4}]]
+    await asyncio.gather(
+        *(stage.database.transact_admin([step], identity=ADMIN) for step in writes)
+    )
+    await stage.live.settled()
+    assert [row["rank"] for row in watched.rows("todos")] == [4]
 
 
 @pytest.mark.rule("L31")
-def test_commits_of_one_group_count_as_one_change(play):
+async def test_commits_of_one_group_count_as_one_change(stage):
     query = {"todos": {"$": {"aggregate": "count", "where": {"rank": {"$gt": 1}}}}}
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch(query)
-        # The first starts at once; the others share the next COMMIT.
-        writes = [
-            ["update", "people", "p1", {"name": "Z"}],
-            ["update", "todos", "t1", {"rank": 5}],
-            ["update", "todos", "t1", {"title": "z"}],
-        ]
-        await asyncio.gather(*(stage.write(step) for step in writes))
-        assert stage.live.counts.patched == 1
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+    await stage.write(*BASE)
+    watched = await stage.watch(query)
+    # The first starts at once; the others share the next COMMIT.
+    writes = [
+        ["update", "people", "p1", {"name": "Z"}],
+        ["update", "todos", "t1", {"rank": 5}],
+        ["update", "todos", "t1", {"title": "z"}],
+    ]
+    await asyncio.gather(*(stage.write(step) for step in writes))
+    assert stage.live.counts.patched == 1
+    await check_fresh(stage, watched, query)
 
 
 @pytest.mark.rule("L20")
-def test_a_page_behind_a_cursor_learns_of_rows_before_it(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        first = await stage.watch({"todos": {"$": {"order": {"rank": "asc"}, "limit": 1}}})
-        cursor = orjson.loads(first.live.answer.meta_json)["page-info"]["todos"]["start-cursor"]
-        first.stop()
-        paging = {"order": {"rank": "asc"}, "limit": 1, "after": cursor, "afterInclusive": True}
-        query = {"todos": {"$": paging}}
-        watched = await stage.watch(query)
-        cost = await cost_of(stage, ["update", "todos", NEW, {"rank": 0}])
-        assert (cost.statements, cost.patched, cost.changed) == (0, 1, 1)
-        await check_fresh(stage, watched, query)
-        # Whether others are before it, once that one has gone, only the database knows.
-        cost = await cost_of(stage, ["delete", "todos", NEW])
-        assert (cost.patched, cost.rerun_node) == (1, 1)
-        await check_fresh(stage, watched, query, 1)
-
-    play(scene)
+async def test_a_page_behind_a_cursor_learns_of_rows_before_it(stage):
+    await stage.write(*BASE)
+    first = await stage.watch({"todos": {"$": {"order": {"rank": "asc"}, "limit": 1}}})
+    cursor = orjson.loads(first.live.answer.meta_json)["page-info"]["todos"]["start-cursor"]
+    first.stop()
+    paging = {"order": {"rank": "asc"}, "limit": 1, "after": cursor, "afterInclusive": True}
+    query = {"todos": {"$": paging}}
+    watched = await stage.watch(query)
+    cost = await cost_of(stage, ["update", "todos", NEW, {"rank": 0}])
+    assert (cost.statements, cost.patched, cost.changed) == (0, 1, 1)
+    await check_fresh(stage, watched, query)
+    # Whether others are before it, once that one has gone, only the database knows.
+    cost = await cost_of(stage, ["delete", "todos", NEW])
+    assert (cost.patched, cost.rerun_node) == (1, 1)
+    await check_fresh(stage, watched, query, 1)
 
 
 @pytest.mark.rule("L27")
-def test_proofs_leave_with_the_rows_they_prove(play):
+async def test_proofs_leave_with_the_rows_they_prove(stage):
     query = {
         "people": {
             "$": {"where": {"name": "Ada"}},
             "todos": {"$": {"where": {"tags.word": "red"}}},
         }
     }
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch(query, shape="flat")
-        assert b"red" in watched.live.answer.result_json
-        cost = await cost_of(stage, ["update", "people", "p1", {"name": "Z"}])
-        assert (cost.patched, cost.rerun_node, cost.rerun_query) == (1, 1, 0)
-        assert b"red" not in watched.live.answer.result_json
-        await check_fresh(stage, watched, query)
-
-    play(scene)
+    await stage.write(*BASE)
+    watched = await stage.watch(query, shape="flat")
+    assert b"red" in watched.live.answer.result_json
+    cost = await cost_of(stage, ["update", "people", "p1", {"name": "Z"}])
+    assert (cost.patched, cost.rerun_node, cost.rerun_query) == (1, 1, 0)
+    assert b"red" not in watched.live.answer.result_json
+    await check_fresh(stage, watched, query)
 
 
 RULES = {
@@ -431,44 +390,38 @@ def titles(live):
 
 
 @pytest.mark.rule("L32")
-def test_rules_on_own_fields_are_patched_and_others_are_not_guessed(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        stage.database.set_rules(Rules.parse(RULES))
-        live, told, _ = await watch_as(stage, P1, {"todos": {}})
-        assert titles(live) == ["a"]
-        cost = await cost_of(stage, ["link", "todos", "t2", {"owner": "p1"}])
-        assert (cost.statements, cost.patched, len(told)) == (0, 1, 1)
-        assert titles(live) == ["a", "b"]
-        cost = await cost_of(stage, ["link", "todos", "t1", {"owner": "p2"}])
-        assert (cost.statements, cost.patched) == (0, 1) and titles(live) == ["b"]
-        stop(stage, live)
-        stage.database.set_rules(Rules.parse(JUDGED))
-        live, _, _ = await watch_as(stage, P1, {"todos": {}})
-        cost = await cost_of(stage, ["update", "todos", "t2", {"title": "too long"}])
-        assert (cost.patched, cost.rerun_query) == (0, 1) and titles(live) == ["a", "c"]
-
-    play(scene)
+async def test_rules_on_own_fields_are_patched_and_others_are_not_guessed(stage):
+    await stage.write(*BASE)
+    stage.database.set_rules(Rules.parse(RULES))
+    live, told, _ = await watch_as(stage, P1, {"todos": {}})
+    assert titles(live) == ["a"]
+    cost = await cost_of(stage, ["link", "todos", "t2", {"owner": "p1"}])
+    assert (cost.statements, cost.patched, len(told)) == (0, 1, 1)
+    assert titles(live) == ["a", "b"]
+    cost = await cost_of(stage, ["link", "todos", "t1", {"owner": "p2"}])
+    assert (cost.statements, cost.patched) == (0, 1) and titles(live) == ["b"]
+    stop(stage, live)
+    stage.database.set_rules(Rules.parse(JUDGED))
+    live, _, _ = await watch_as(stage, P1, {"todos": {}})
+    cost = await cost_of(stage, ["update", "todos", "t2", {"title": "too long"}])
+    assert (cost.patched, cost.rerun_query) == (0, 1) and titles(live) == ["a", "c"]
 
 
 @pytest.mark.rule("L48")
-def test_a_run_in_another_order_than_the_patches_before_it_is_silent(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        watched = await stage.watch({"todos": {}}, shape="flat")
-        cost = await cost_of(stage, ["delete", "todos", "t1"])
-        assert (cost.patched, watched.told) == (1, 1)
-        patched, _ = watched.answer()
-        field = {"valueType": "json", "required": False, "config": {"indexed": False}}
-        before = stage.live.counts.silent
-        await stage.database.add_schema(
-            {"entities": {"todos": {"attrs": {"more": field}}}, "links": {}}
-        )
-        await stage.live.settled()
-        assert watched.answer()[0] != patched, "it was not run, or in the same order"
-        assert (stage.live.counts.silent - before, watched.told) == (1, 1)
-
-    play(scene)
+async def test_a_run_in_another_order_than_the_patches_before_it_is_silent(stage):
+    await stage.write(*BASE)
+    watched = await stage.watch({"todos": {}}, shape="flat")
+    cost = await cost_of(stage, ["delete", "todos", "t1"])
+    assert (cost.patched, watched.told) == (1, 1)
+    patched, _ = watched.answer()
+    field = {"valueType": "json", "required": False, "config": {"indexed": False}}
+    before = stage.live.counts.silent
+    await stage.database.add_schema(
+        {"entities": {"todos": {"attrs": {"more": field}}}, "links": {}}
+    )
+    await stage.live.settled()
+    assert watched.answer()[0] != patched, "it was not run, or in the same order"
+    assert (stage.live.counts.silent - before, watched.told) == (1, 1)
 
 
 MASKED = {
@@ -484,88 +437,75 @@ MASKED = {
     "options",
     [{}, {"where": {"title": {"$not": "q"}}}, {"order": {"title": "asc"}, "limit": 5}],
 )
-def test_fields_that_the_entitys_own_cells_hide_and_show_are_patched(play, options):
+async def test_fields_that_the_entitys_own_cells_hide_and_show_are_patched(stage, options):
     query = {"todos": {"$": options}}
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        stage.database.set_rules(Rules.parse(MASKED))
-        live, told, question = await watch_as(stage, P1, query)
-        for changed, seen in (
-            ({"rank": 2}, {}),
-            ({"title": "z"}, {}),
-            ({"rank": 9}, {"title": "z"}),
-        ):
-            before = len(told)
-            cost = await cost_of(stage, ["update", "todos", "t1", changed])
-            assert (cost.statements, cost.patched) == (0, 1)
-            assert len(told) - before == (0 if changed == {"title": "z"} else 1)
-            rows = orjson.loads(live.answer.result_json)["todos"]
-            shown = next(row for row in rows if row["id"] == T1)
-            assert {key: shown[key] for key in shown if key == "title"} == seen
-            assert ("rank" in shown) == (changed != {"rank": 9})
-            assert {"todos": rows} == orjson.loads(
-                await stage.database.query_nested(query, identity=question.identity)
-            )
-
-    play(scene)
-
-
-@pytest.mark.rule("L32")
-def test_a_caller_whose_own_row_changes_is_judged_anew(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        await stage.write(["update", "$users", "p1", {"email": "a@x.test", "role": "none"}])
-        stage.database.set_rules(Rules.parse(RULES))
-        live, _, _ = await watch_as(stage, P1, {"todos": {}})
-        assert titles(live) == ["a"]
-        await stage.write(["update", "$users", "p1", {"role": "boss"}])
-        assert titles(live) == ["a", "b", "c"]
-        await stage.write(["update", "$users", "p1", {"role": "none"}])
-        assert titles(live) == ["a"]
-
-    play(scene)
-
-
-@pytest.mark.rule("L32")
-def test_rules_that_change_leave_nothing_patched_under_the_old_ones(play):
-    async def scene(stage):
-        await stage.write(*BASE)
-        stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": "data.rank < 3"}}}))
-        live, told, question = await watch_as(stage, P1, {"todos": {}})
-        assert titles(live) == ["a", "b"]
-        stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": "data.rank < 2"}}}))
-        assert live.answer is None
-        await stage.write(["update", "todos", "t1", {"title": "z"}])
-        assert live.is_outdated and told
-        assert stage.database.question({"todos": {}}, identity=question.identity, shape="tree") != (
-            question
+    await stage.write(*BASE)
+    stage.database.set_rules(Rules.parse(MASKED))
+    live, told, question = await watch_as(stage, P1, query)
+    for changed, seen in (
+        ({"rank": 2}, {}),
+        ({"title": "z"}, {}),
+        ({"rank": 9}, {"title": "z"}),
+    ):
+        before = len(told)
+        cost = await cost_of(stage, ["update", "todos", "t1", changed])
+        assert (cost.statements, cost.patched) == (0, 1)
+        assert len(told) - before == (0 if changed == {"title": "z"} else 1)
+        rows = orjson.loads(live.answer.result_json)["todos"]
+        shown = next(row for row in rows if row["id"] == T1)
+        assert {key: shown[key] for key in shown if key == "title"} == seen
+        assert ("rank" in shown) == (changed != {"rank": 9})
+        assert {"todos": rows} == orjson.loads(
+            await stage.database.query_nested(query, identity=question.identity)
         )
 
-    play(scene)
+
+@pytest.mark.rule("L32")
+async def test_a_caller_whose_own_row_changes_is_judged_anew(stage):
+    await stage.write(*BASE)
+    await stage.write(["update", "$users", "p1", {"email": "a@x.test", "role": "none"}])
+    stage.database.set_rules(Rules.parse(RULES))
+    live, _, _ = await watch_as(stage, P1, {"todos": {}})
+    assert titles(live) == ["a"]
+    await stage.write(["update", "$users", "p1", {"role": "boss"}])
+    assert titles(live) == ["a", "b", "c"]
+    await stage.write(["update", "$users", "p1", {"role": "none"}])
+    assert titles(live) == ["a"]
+
+
+@pytest.mark.rule("L32")
+async def test_rules_that_change_leave_nothing_patched_under_the_old_ones(stage):
+    await stage.write(*BASE)
+    stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": "data.rank < 3"}}}))
+    live, told, question = await watch_as(stage, P1, {"todos": {}})
+    assert titles(live) == ["a", "b"]
+    stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": "data.rank < 2"}}}))
+    assert live.answer is None
+    await stage.write(["update", "todos", "t1", {"title": "z"}])
+    assert live.is_outdated and told
+    assert stage.database.question({"todos": {}}, identity=question.identity, shape="tree") != (
+        question
+    )
 
 
 @pytest.mark.interpreted("a function of ours is replaced")
 @pytest.mark.rule("L35")
-def test_of_an_answer_only_what_changed_is_encoded(play, monkeypatch):
+async def test_of_an_answer_only_what_changed_is_encoded(open_stage, monkeypatch):
     encoded = []
-    original = encode._encode_row
+    original = encode.encode_row
 
     def noting(row, projection):
         encoded.append(row[0])
         return original(row, projection)
 
-    monkeypatch.setattr(encode, "_encode_row", noting)
-
-    async def scene(stage):
-        await stage.write(*BASE)
-        one = await stage.watch({"todos": {}}, shape="flat")
-        again = {"todos": {}, "$$ruleParams": {"other": True}}
-        other = await stage.watch(again, shape="flat")
-        assert sorted(encoded) == sorted(bytes.fromhex(t.replace("-", "")) for t in (T1, T2, T3))
-        encoded.clear()
-        await stage.write(["update", "todos", "t2", {"title": "z"}])
-        assert encoded == [bytes.fromhex(T2.replace("-", ""))]
-        assert comparable(one) == comparable(other)
-
-    play(scene)
+    monkeypatch.setattr(encode, "encode_row", noting)
+    stage = await open_stage()
+    await stage.write(*BASE)
+    one = await stage.watch({"todos": {}}, shape="flat")
+    again = {"todos": {}, "$$ruleParams": {"other": True}}
+    other = await stage.watch(again, shape="flat")
+    assert sorted(encoded) == sorted(bytes.fromhex(t.replace("-", "")) for t in (T1, T2, T3))
+    encoded.clear()
+    await stage.write(["update", "todos", "t2", {"title": "z"}])
+    assert encoded == [bytes.fromhex(T2.replace("-", ""))]
+    assert comparable(one) == comparable(other)

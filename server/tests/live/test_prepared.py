@@ -39,37 +39,31 @@ def nothing(_: Any) -> None:
 
 
 @pytest.mark.rule("P190")
-def test_a_query_that_is_run_as_it_was_checked_is_parsed_once(play: Any, monkeypatch: Any) -> None:
-    async def scene(stage: Any) -> None:
-        await stage.write(["update", "todos", "t1", {"rank": 1}])
-        parses = Parses(monkeypatch)
-        prepared = stage.database.prepare(TODOS, identity=ADA, shape="tree")
-        other = {"todos": {"$": {"where": {"rank": 2}}}}
-        stage.database.prepare(other, identity=ADA, shape="tree")
-        assert parses.taken() == 2
-        assert stage.database.watch_now(prepared, nothing).answer is not None
-        assert parses.taken() == 0, "whatever was asked in between"
-
-    play(scene)
+async def test_a_query_that_is_run_as_it_was_checked_is_parsed_once(
+    stage: Any, monkeypatch: Any
+) -> None:
+    await stage.write(["update", "todos", "t1", {"rank": 1}])
+    parses = Parses(monkeypatch)
+    prepared = stage.database.prepare(TODOS, identity=ADA, shape="tree")
+    other = {"todos": {"$": {"where": {"rank": 2}}}}
+    stage.database.prepare(other, identity=ADA, shape="tree")
+    assert parses.taken() == 2
+    assert stage.database.watch_now(prepared, nothing).answer is not None
+    assert parses.taken() == 0, "whatever was asked in between"
 
 
 @pytest.mark.rule("P190")
-def test_a_query_is_checked_again_when_attrs_or_rules_changed_since(
-    play: Any, monkeypatch: Any
+async def test_a_query_is_checked_again_when_attrs_or_rules_changed_since(
+    stage: Any, monkeypatch: Any
 ) -> None:
-    async def scene(stage: Any) -> None:
-        parses = Parses(monkeypatch)
-        prepared = stage.database.prepare(TODOS, identity=ADA, shape="tree")
-        await stage.write(["update", "todos", "t1", {"rank": 1, "newcomer": 1}])
-        parses.taken()
-        assert stage.database.watch_now(prepared, nothing).answer is not None
-        assert parses.taken() == 1
+    parses = Parses(monkeypatch)
+    prepared = stage.database.prepare(TODOS, identity=ADA, shape="tree")
+    await stage.write(["update", "todos", "t1", {"rank": 1, "newcomer": 1}])
+    parses.taken()
+    assert stage.database.watch_now(prepared, nothing).answer is not None
+    assert parses.taken() == 1
 
-        prepared = stage.database.prepare({"todos": {}}, identity=ADA, shape="tree")
-        stage.database.set_rules(
-            Rules.parse({"todos": {"allow": {"view": "auth.id == data.title"}}})
-        )
-        with pytest.raises(RightsChanged):
-            stage.database.watch_now(prepared, nothing)
-
-    play(scene)
+    prepared = stage.database.prepare({"todos": {}}, identity=ADA, shape="tree")
+    stage.database.set_rules(Rules.parse({"todos": {"allow": {"view": "auth.id == data.title"}}}))
+    with pytest.raises(RightsChanged):
+        stage.database.watch_now(prepared, nothing)

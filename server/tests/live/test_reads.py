@@ -207,21 +207,17 @@ def plain(watched):
 @pytest.mark.rule("L14")
 @pytest.mark.parametrize("shape", ("tree", "flat"))
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_shape_is_seen_by_its_read_set(play, name, shape):
+async def test_every_shape_is_seen_by_its_read_set(stage, name, shape):
     query, transactions = SHAPES[name]
-
-    async def scene(stage):
-        await stage.write_low([["add-attr", MORE], ["add-attr", EXTRA]], *BASE)
-        watched = await stage.watch(query, shape=shape)
-        seen = [plain(watched)]
-        for steps in transactions:
-            await stage.write_low([], *steps)
-            fresh = await stage.watch({**query, "$$ruleParams": {"fresh": len(seen)}}, shape=shape)
-            assert plain(watched) == plain(fresh)
-            seen.append(plain(watched))
-        assert len(set(seen)) > 1, "nothing changed: this shape shows nothing"
-
-    play(scene)
+    await stage.write_low([["add-attr", MORE], ["add-attr", EXTRA]], *BASE)
+    watched = await stage.watch(query, shape=shape)
+    seen = [plain(watched)]
+    for steps in transactions:
+        await stage.write_low([], *steps)
+        fresh = await stage.watch({**query, "$$ruleParams": {"fresh": len(seen)}}, shape=shape)
+        assert plain(watched) == plain(fresh)
+        seen.append(plain(watched))
+    assert len(set(seen)) > 1, "nothing changed: this shape shows nothing"
 
 
 CHANGES = {
@@ -242,25 +238,22 @@ CHANGES = {
         {"todos": {"$": {"order": {"extra": "desc"}}}},
     ],
 )
-def test_changed_attrs_plan_the_queries_anew(play, name, query):
-    async def scene(stage):
-        await stage.write_low([["add-attr", EXTRA]], *BASE, _add(T1, "todos", "extra", 1))
-        watched = await stage.try_watch(query)
-        if watched is None:
-            return
-        step = (
-            ["delete-attr", EXTRA["id"]]
-            if name == "deleted"
-            else ["update-attr", {"id": EXTRA["id"], **CHANGES[name]}]
-        )
-        await stage.write_low([step])
-        for steps in ([], [["restore-attr", EXTRA["id"]]] if name == "deleted" else []):
-            if steps:
-                await stage.write_low(steps)
-            fresh = await stage.try_watch({**query, "$$ruleParams": {"fresh": True}})
-            if fresh is None:
-                assert watched.live.error is not None
-            else:
-                assert watched.answer() == fresh.answer()
-
-    play(scene)
+async def test_changed_attrs_plan_the_queries_anew(stage, name, query):
+    await stage.write_low([["add-attr", EXTRA]], *BASE, _add(T1, "todos", "extra", 1))
+    watched = await stage.try_watch(query)
+    if watched is None:
+        return
+    step = (
+        ["delete-attr", EXTRA["id"]]
+        if name == "deleted"
+        else ["update-attr", {"id": EXTRA["id"], **CHANGES[name]}]
+    )
+    await stage.write_low([step])
+    for steps in ([], [["restore-attr", EXTRA["id"]]] if name == "deleted" else []):
+        if steps:
+            await stage.write_low(steps)
+        fresh = await stage.try_watch({**query, "$$ruleParams": {"fresh": True}})
+        if fresh is None:
+            assert watched.live.error is not None
+        else:
+            assert watched.answer() == fresh.answer()

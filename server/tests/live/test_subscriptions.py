@@ -113,17 +113,13 @@ STRETCHES = {
 
 @pytest.mark.rule("L70")
 @pytest.mark.parametrize("name", STRETCHES)
-def test_of_many_stretches_those_that_hold_the_value_are_looked_at(play, name):
+async def test_of_many_stretches_those_that_hold_the_value_are_looked_at(stage, name):
     label, condition, writes = STRETCHES[name]
-
-    async def scene(stage):
-        await stage.write_low([["add-attr", _attr(1, "due", "date")]])
-        many = Many(stage)
-        await many.watch([where(**{label: condition(n)}) for n in range(MANY)])
-        for value, concerned in writes:
-            assert await many.told(["update", "todos", T1, {label: value}]) == concerned
-
-    play(scene)
+    await stage.write_low([["add-attr", _attr(1, "due", "date")]])
+    many = Many(stage)
+    await many.watch([where(**{label: condition(n)}) for n in range(MANY)])
+    for value, concerned in writes:
+        assert await many.told(["update", "todos", T1, {label: value}]) == concerned
 
 
 VALUES = {
@@ -160,17 +156,13 @@ VALUES = {
 
 @pytest.mark.rule("L71")
 @pytest.mark.parametrize("name", VALUES)
-def test_of_many_values_those_before_and_after_are_looked_at(play, name):
+async def test_of_many_values_those_before_and_after_are_looked_at(stage, name):
     conditions, writes = VALUES[name]
-
-    async def scene(stage):
-        await stage.write_low([["add-attr", _attr(1, "due", "date")]])
-        many = Many(stage)
-        await many.watch([where(**conditions(n)) for n in range(MANY)])
-        for values, entity, concerned in writes:
-            assert await many.told(["update", "todos", entity, values]) == concerned
-
-    play(scene)
+    await stage.write_low([["add-attr", _attr(1, "due", "date")]])
+    many = Many(stage)
+    await many.watch([where(**conditions(n)) for n in range(MANY)])
+    for values, entity, concerned in writes:
+        assert await many.told(["update", "todos", entity, values]) == concerned
 
 
 async def fill_ranks(stage, count):
@@ -179,39 +171,35 @@ async def fill_ranks(stage, count):
 
 @pytest.mark.rule("L72")
 @pytest.mark.parametrize("way", ("limit", "last"))
-def test_pages_are_touched_up_to_the_first_row_beyond(play, way):
+async def test_pages_are_touched_up_to_the_first_row_beyond(stage, way):
     """Page n shows the ranks below n, or the last of them in falling order; n is the row beyond."""
     direction = "asc" if way == "limit" else "desc"
+    await fill_ranks(stage, PAGES + 10)
+    many = Many(stage)
+    order = {"order": {"rank": direction}}
+    await many.watch([{"todos": {"$": {**order, way: n + 1}}} for n in range(PAGES)])
+    counts = stage.live.counts
 
-    async def scene(stage):
-        await fill_ranks(stage, PAGES + 10)
-        many = Many(stage)
-        order = {"order": {"rank": direction}}
-        await many.watch([{"todos": {"$": {**order, way: n + 1}}} for n in range(PAGES)])
-        counts = stage.live.counts
+    async def touched(*steps):
+        before = counts.touched
+        await stage.write(*steps)
+        return counts.touched - before
 
-        async def touched(*steps):
-            before = counts.touched
-            await stage.write(*steps)
-            return counts.touched - before
+    def beyond(rank):
+        return sum(n + 1 >= rank for n in range(PAGES))
 
-        def beyond(rank):
-            return sum(n + 1 >= rank for n in range(PAGES))
-
-        assert await touched(["update", "todos", T1, {"rank": 1000}]) == 0
-        assert await touched(["update", "todos", T1, {"rank": 900}]) == 0
-        assert await touched(["delete", "todos", _id(PAGES + 9)]) == 0
-        assert await touched(["update", "todos", T1, {"title": "x"}]) == 0
-        assert await touched(["update", "todos", _id(PAGES), {"rank": PAGES - 0.5}]) == 1
-        assert await touched(["update", "todos", T2, {"rank": 30.5}]) == beyond(30.5)
-        assert await touched(["update", "todos", T2, {"rank": None}]) == PAGES
-
-    play(scene)
+    assert await touched(["update", "todos", T1, {"rank": 1000}]) == 0
+    assert await touched(["update", "todos", T1, {"rank": 900}]) == 0
+    assert await touched(["delete", "todos", _id(PAGES + 9)]) == 0
+    assert await touched(["update", "todos", T1, {"title": "x"}]) == 0
+    assert await touched(["update", "todos", _id(PAGES), {"rank": PAGES - 0.5}]) == 1
+    assert await touched(["update", "todos", T2, {"rank": 30.5}]) == beyond(30.5)
+    assert await touched(["update", "todos", T2, {"rank": None}]) == PAGES
 
 
 @pytest.mark.rule("L72")
 @pytest.mark.parametrize("shape", ("asc", "desc", "offset", "created"))
-def test_the_first_row_beyond_a_page_counts_and_then_the_next(play, shape, monkeypatch):
+async def test_the_first_row_beyond_a_page_counts_and_then_the_next(open_stage, shape, monkeypatch):
     # Nothing but the changed boundary has the read set listed anew.
     monkeypatch.setattr(limits, "LIVE_GROWN_MAX", 256)
     options = {
@@ -220,132 +208,108 @@ def test_the_first_row_beyond_a_page_counts_and_then_the_next(play, shape, monke
         "offset": {"order": {"rank": "asc"}, "offset": 1, "limit": 2},
         "created": {"limit": 3},
     }[shape]
-
-    async def scene(stage):
-        for n in range(5):
-            stage.runtime.advance(1)
-            await stage.write(["update", "todos", _id(n), {"rank": n}])
-        watched = await stage.watch({"todos": {"$": options}}, shape="flat")
-        for n in (1, 0) if shape == "desc" else (3, 4):
-            assert b'"has-next-page?":true' in watched.live.answer.result_json
-            await stage.write(["delete", "todos", _id(n)])
-        assert b'"has-next-page?":false' in watched.live.answer.result_json and watched.told == 1
-
-    play(scene)
+    stage = await open_stage()
+    for n in range(5):
+        stage.runtime.advance(1)
+        await stage.write(["update", "todos", _id(n), {"rank": n}])
+    watched = await stage.watch({"todos": {"$": options}}, shape="flat")
+    for n in (1, 0) if shape == "desc" else (3, 4):
+        assert b'"has-next-page?":true' in watched.live.answer.result_json
+        await stage.write(["delete", "todos", _id(n)])
+    assert b'"has-next-page?":false' in watched.live.answer.result_json and watched.told == 1
 
 
 @pytest.mark.rule("L73")
-def test_a_page_that_fills_up_stops_to_be_touched_by_what_is_behind(play):
-    async def scene(stage):
-        many = Many(stage)
-        await many.watch([{"todos": {"$": {"order": {"rank": "asc"}, "limit": 2}}}])
-        for rank, concerned in (
-            (5, [0]),
-            (6, [0]),
-            (7, [0]),
-            (8, []),
-            (9, []),
-            (1, [0]),
-            (6.5, []),
-        ):
-            entity = _id(int(rank * 10))
-            assert await many.told(["update", "todos", entity, {"rank": rank}]) == concerned
-        assert [row["rank"] for row in many.watched[0].rows("todos")] == [1, 5]
-
-    play(scene)
+async def test_a_page_that_fills_up_stops_to_be_touched_by_what_is_behind(stage):
+    many = Many(stage)
+    await many.watch([{"todos": {"$": {"order": {"rank": "asc"}, "limit": 2}}}])
+    for rank, concerned in (
+        (5, [0]),
+        (6, [0]),
+        (7, [0]),
+        (8, []),
+        (9, []),
+        (1, [0]),
+        (6.5, []),
+    ):
+        entity = _id(int(rank * 10))
+        assert await many.told(["update", "todos", entity, {"rank": rank}]) == concerned
+    assert [row["rank"] for row in many.watched[0].rows("todos")] == [1, 5]
 
 
 @pytest.mark.rule("L79")
-def test_the_index_follows_rows_pushed_out_of_a_page(play, monkeypatch):
+async def test_the_index_follows_rows_pushed_out_of_a_page(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "LIVE_GROWN_MAX", 8)
-
-    async def scene(stage):
-        await fill_ranks(stage, 4)
-        watched = await stage.watch({"todos": {"$": {"order": {"rank": "desc"}, "limit": 2}}})
-        counts = stage.live.counts
-        for n in range(4, 13):
-            await stage.write(["update", "todos", _id(n), {"rank": n}])
-        touched = counts.touched
-        for n in range(1, 10):
-            await stage.write(["update", "todos", _id(n), {"rank": n - 0.5}])
-            await stage.write(["update", "todos", _id(50 + n), {"rank": n}])
-        assert counts.touched == touched, "all before the first row beyond and those shown"
-        await stage.write(["update", "todos", _id(10), {"rank": 0}])
-        assert counts.touched == touched + 1
-        watched.stop()
-        assert not stage.live._subscriptions._by_span
-
-    play(scene)
+    stage = await open_stage()
+    await fill_ranks(stage, 4)
+    watched = await stage.watch({"todos": {"$": {"order": {"rank": "desc"}, "limit": 2}}})
+    counts = stage.live.counts
+    for n in range(4, 13):
+        await stage.write(["update", "todos", _id(n), {"rank": n}])
+    touched = counts.touched
+    for n in range(1, 10):
+        await stage.write(["update", "todos", _id(n), {"rank": n - 0.5}])
+        await stage.write(["update", "todos", _id(50 + n), {"rank": n}])
+    assert counts.touched == touched, "all before the first row beyond and those shown"
+    await stage.write(["update", "todos", _id(10), {"rank": 0}])
+    assert counts.touched == touched + 1
+    watched.stop()
+    assert not stage.live._subscriptions._by_span
 
 
 @pytest.mark.rule("L74")
-def test_of_many_ends_of_a_link_the_linked_one_is_looked_at(play):
-    async def scene(stage):
-        many = Many(stage)
-        await many.watch(
-            [
-                query
-                for n in range(MANY // 2)
-                for query in (where(tags=_id(n)), {"people": {"$": {"where": {"todos": _id(n)}}}})
-            ]
-        )
-        await stage.write(
-            ["update", "todos", _id(7), {"rank": 1}], ["update", "people", P1, {"name": "Ada"}]
-        )
-        assert await many.told(["link", "todos", _id(7), {"tags": _id(9)}]) == [18]
-        assert await many.told(["unlink", "todos", _id(7), {"tags": _id(9)}]) == [18]
-        assert await many.told(["link", "todos", _id(7), {"owner": P1}]) == [15]
-
-    play(scene)
+async def test_of_many_ends_of_a_link_the_linked_one_is_looked_at(stage):
+    many = Many(stage)
+    await many.watch(
+        [
+            query
+            for n in range(MANY // 2)
+            for query in (where(tags=_id(n)), {"people": {"$": {"where": {"todos": _id(n)}}}})
+        ]
+    )
+    await stage.write(
+        ["update", "todos", _id(7), {"rank": 1}], ["update", "people", P1, {"name": "Ada"}]
+    )
+    assert await many.told(["link", "todos", _id(7), {"tags": _id(9)}]) == [18]
+    assert await many.told(["unlink", "todos", _id(7), {"tags": _id(9)}]) == [18]
+    assert await many.told(["link", "todos", _id(7), {"owner": P1}]) == [15]
 
 
 @pytest.mark.rule("L74")
-def test_of_many_ends_behind_a_path_the_linked_one_is_looked_at(play):
-    async def scene(stage):
-        await stage.write(
-            ["update", "todos", T1, {"rank": 1}], ["link", "todos", T1, {"owner": P1}]
-        )
-        await stage.write(["update", "people", P1, {"name": "Ada"}])
-        many = Many(stage)
-        await many.watch(
-            [{"people": {"$": {"where": {"todos.tags": _id(n)}}}} for n in range(MANY)]
-        )
-        assert await many.told(["link", "todos", T1, {"tags": _id(9)}]) == [9]
-
-    play(scene)
+async def test_of_many_ends_behind_a_path_the_linked_one_is_looked_at(stage):
+    await stage.write(["update", "todos", T1, {"rank": 1}], ["link", "todos", T1, {"owner": P1}])
+    await stage.write(["update", "people", P1, {"name": "Ada"}])
+    many = Many(stage)
+    await many.watch([{"people": {"$": {"where": {"todos.tags": _id(n)}}}} for n in range(MANY)])
+    assert await many.told(["link", "todos", T1, {"tags": _id(9)}]) == [9]
 
 
 @pytest.mark.rule("L75")
-def test_below_a_link_only_what_is_linked_or_passes_is_looked_at(play):
-    async def scene(stage):
-        count = MANY // 5
-        for n in range(count):
-            await stage.write(
-                ["update", "people", _id(n, "6"), {"name": "Ada"}],
-                ["update", "tags", _id(n, "5"), {"word": "none"}],
-                ["update", "todos", _id(n), {"rank": n}],
-            )
-            await stage.write(
-                ["link", "todos", _id(n), {"owner": _id(n, "6"), "tags": _id(n, "5")}]
-            )
-        many = Many(stage)
-
-        def below(n, label, condition):
-            return {"todos": {"$": {"where": {"id": _id(n)}}, label: {"$": {"where": condition}}}}
-
-        await many.watch(
-            [
-                *(below(n, "owner", {"name": {"$not": "Eve"}}) for n in range(count)),
-                *(below(n, "tags", {"word": f"w{n}"}) for n in range(count)),
-            ]
+async def test_below_a_link_only_what_is_linked_or_passes_is_looked_at(stage):
+    count = MANY // 5
+    for n in range(count):
+        await stage.write(
+            ["update", "people", _id(n, "6"), {"name": "Ada"}],
+            ["update", "tags", _id(n, "5"), {"word": "none"}],
+            ["update", "todos", _id(n), {"rank": n}],
         )
-        assert await many.told(["update", "people", _id(7, "6"), {"name": "Eve"}]) == [7]
-        assert await many.told(["update", "people", _id(7, "6"), {"name": "Ada"}]) == [7]
-        assert await many.told(["update", "people", P1, {"name": "Eve"}]) == []
-        assert await many.told(["update", "tags", _id(7, "5"), {"word": "w7"}]) == [count + 7]
-        assert await many.told(["update", "tags", _id(8, "5"), {"word": "w"}]) == []
+        await stage.write(["link", "todos", _id(n), {"owner": _id(n, "6"), "tags": _id(n, "5")}])
+    many = Many(stage)
 
-    play(scene)
+    def below(n, label, condition):
+        return {"todos": {"$": {"where": {"id": _id(n)}}, label: {"$": {"where": condition}}}}
+
+    await many.watch(
+        [
+            *(below(n, "owner", {"name": {"$not": "Eve"}}) for n in range(count)),
+            *(below(n, "tags", {"word": f"w{n}"}) for n in range(count)),
+        ]
+    )
+    assert await many.told(["update", "people", _id(7, "6"), {"name": "Eve"}]) == [7]
+    assert await many.told(["update", "people", _id(7, "6"), {"name": "Ada"}]) == [7]
+    assert await many.told(["update", "people", P1, {"name": "Eve"}]) == []
+    assert await many.told(["update", "tags", _id(7, "5"), {"word": "w7"}]) == [count + 7]
+    assert await many.told(["update", "tags", _id(8, "5"), {"word": "w"}]) == []
 
 
 @pytest.mark.rule("L76")
@@ -363,36 +327,32 @@ def test_below_a_link_only_what_is_linked_or_passes_is_looked_at(play):
         (lambda n: {"title": {"$isNull": True}, "rank": {"$gt": n}}, {"rank": 3}, 3),
     ],
 )
-def test_the_condition_that_lets_through_least_is_looked_up(play, conditions, values, looked_at):
-    async def scene(stage):
-        for n in range(100):
-            await stage.watch(where(**conditions(n)))
-        before = stage.live.counts.looked_at
-        await stage.write(["update", "todos", T1, values])
-        assert stage.live.counts.looked_at - before == looked_at
-
-    play(scene)
+async def test_the_condition_that_lets_through_least_is_looked_up(
+    stage, conditions, values, looked_at
+):
+    for n in range(100):
+        await stage.watch(where(**conditions(n)))
+    before = stage.live.counts.looked_at
+    await stage.write(["update", "todos", T1, values])
+    assert stage.live.counts.looked_at - before == looked_at
 
 
 @pytest.mark.rule("L77")
-def test_of_many_conditions_on_linked_entities_those_that_pass_are_looked_at(play):
-    async def scene(stage):
-        await stage.write(
-            ["update", "people", P1, {"name": "n1"}], ["update", "todos", T1, {"rank": 1}]
-        )
-        await stage.write(["link", "todos", T1, {"owner": P1}])
-        many = Many(stage)
-        await many.watch([where(owner__name=f"n{n}") for n in range(MANY)])
-        assert await many.told(["update", "people", P1, {"name": "n7"}]) == [1, 7]
-        assert await many.told(["update", "people", P1, {"name": "n8"}]) == [7, 8]
-        counts = stage.live.counts
-        touched = counts.touched
-        await stage.write(["update", "people", P2, {"name": "nobody"}])
-        assert counts.touched == touched
-        absent = await stage.watch(where(owner__name={"$not": "n8"}))
-        assert absent.rows("todos") == []
-        touched = counts.touched
-        await stage.write(["update", "people", P2, {"name": "n9"}])
-        assert counts.touched == touched + 2, "the one on n9, and the one that any may concern"
-
-    play(scene)
+async def test_of_many_conditions_on_linked_entities_those_that_pass_are_looked_at(stage):
+    await stage.write(
+        ["update", "people", P1, {"name": "n1"}], ["update", "todos", T1, {"rank": 1}]
+    )
+    await stage.write(["link", "todos", T1, {"owner": P1}])
+    many = Many(stage)
+    await many.watch([where(owner__name=f"n{n}") for n in range(MANY)])
+    assert await many.told(["update", "people", P1, {"name": "n7"}]) == [1, 7]
+    assert await many.told(["update", "people", P1, {"name": "n8"}]) == [7, 8]
+    counts = stage.live.counts
+    touched = counts.touched
+    await stage.write(["update", "people", P2, {"name": "nobody"}])
+    assert counts.touched == touched
+    absent = await stage.watch(where(owner__name={"$not": "n8"}))
+    assert absent.rows("todos") == []
+    touched = counts.touched
+    await stage.write(["update", "people", P2, {"name": "n9"}])
+    assert counts.touched == touched + 2, "the one on n9, and the one that any may concern"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from support.visibilities import Eyes, Rule
 from support.visible_stage import VisibleStage, answer
 from support.world import World, schema_steps
+from trice.live.changes import Changes
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 from trice.protocol.ids import AttrId, EntityId
@@ -174,82 +174,73 @@ SHAPES: dict[str, tuple[Any, Eyes, list[Any]]] = {
 
 @pytest.mark.rule("L18")
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_change_of_what_is_visible_touches_the_answer(name: str, tmp_path: Path) -> None:
+async def test_a_change_of_what_is_visible_touches_the_answer(name: str, tmp_path: Path) -> None:
     query, eyes, steps = SHAPES[name]
-
-    async def scene() -> None:
-        world = World(0, random.Random(0), ["todos", "people", "tags"])
-        world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
-        stage = VisibleStage(world, tmp_path / "app.db")
-        await stage.transact(schema_steps(world))
-        await stage.transact(BASE)
-        await stage.transact([put(T2, "todos.owner", P1), put(T2, "todos.title", "b")])
-        if name == "field that orders":
-            await stage.transact([put(T2, "todos.id", T2)])
-        tree = stage.tree(query, eyes)
-        index: Subscriptions[str] = Subscriptions()
-        index.put("it", read_set(tree))
-        stage.commits.clear()
-        await stage.transact(steps)
-        assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
-        (commit,) = stage.commits
-        assert index.affected(commit) == {"it"}
-        await stage.engine.close()
-
-    asyncio.run(scene())
+    world = World(0, random.Random(0), ["todos", "people", "tags"])
+    world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
+    stage = VisibleStage(world, tmp_path / "app.db")
+    await stage.transact(schema_steps(world))
+    await stage.transact(BASE)
+    await stage.transact([put(T2, "todos.owner", P1), put(T2, "todos.title", "b")])
+    if name == "field that orders":
+        await stage.transact([put(T2, "todos.id", T2)])
+    tree = stage.tree(query, eyes)
+    index: Subscriptions[str] = Subscriptions()
+    index.put("it", read_set(tree))
+    stage.commits.clear()
+    await stage.transact(steps)
+    assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
+    (commit,) = stage.commits
+    assert index.affected(Changes.of([commit]), commit.catalog) == {"it"}
+    await stage.engine.close()
 
 
 @pytest.mark.rule("L18", "L72")
-def test_a_row_that_moves_because_its_order_is_hidden_touches_the_page(tmp_path: Path) -> None:
+async def test_a_row_that_moves_because_its_order_is_hidden_touches_the_page(
+    tmp_path: Path,
+) -> None:
     """It is behind the page while it shows its title; hidden, it comes first, as null does."""
-
-    async def scene() -> None:
-        world = World(0, random.Random(0), ["todos", "people", "tags"])
-        world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
-        stage = VisibleStage(world, tmp_path / "app.db")
-        await stage.transact(schema_steps(world))
-        ids = [f"e000001{n}-0000-4000-8000-00000000000{n}" for n in range(4)]
-        for entity, title in zip(ids, "abcd", strict=True):
-            cells = {"todos.id": entity, "todos.title": title, "todos.rank": 0}
-            await stage.transact([put(entity, name, value) for name, value in cells.items()])
-        query = {"todos": {"$": {"order": {"title": "asc"}, "limit": 1}}}
-        eyes = fields("todos.title", UNRANKED)
-        tree = stage.tree(query, eyes)
-        index: Subscriptions[str] = Subscriptions()
-        index.put("it", read_set(tree))
-        stage.commits.clear()
-        await stage.transact([put(ids[3], "todos.rank", 1)])
-        assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
-        assert index.affected(stage.commits[0]) == {"it"}
-        await stage.engine.close()
-
-    asyncio.run(scene())
+    world = World(0, random.Random(0), ["todos", "people", "tags"])
+    world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
+    stage = VisibleStage(world, tmp_path / "app.db")
+    await stage.transact(schema_steps(world))
+    ids = [f"e000001{n}-0000-4000-8000-00000000000{n}" for n in range(4)]
+    for entity, title in zip(ids, "abcd", strict=True):
+        cells = {"todos.id": entity, "todos.title": title, "todos.rank": 0}
+        await stage.transact([put(entity, name, value) for name, value in cells.items()])
+    query = {"todos": {"$": {"order": {"title": "asc"}, "limit": 1}}}
+    eyes = fields("todos.title", UNRANKED)
+    tree = stage.tree(query, eyes)
+    index: Subscriptions[str] = Subscriptions()
+    index.put("it", read_set(tree))
+    stage.commits.clear()
+    await stage.transact([put(ids[3], "todos.rank", 1)])
+    assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
+    assert index.affected(Changes.of(stage.commits[:1]), stage.commits[0].catalog) == {"it"}
+    await stage.engine.close()
 
 
 @pytest.mark.rule("L19")
-def test_a_rule_on_the_owner_is_not_touched_by_a_row_of_another(tmp_path: Path) -> None:
-    async def scene() -> None:
-        world = World(0, random.Random(0), ["todos", "people", "tags"])
-        world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
-        stage = VisibleStage(world, tmp_path / "app.db")
-        await stage.transact(schema_steps(world))
-        await stage.transact(BASE)
-        index: Subscriptions[str] = Subscriptions()
-        index.put("it", read_set(stage.tree({"todos": {}}, Eyes({"todos": OF_P1}, {}))))
-        for owner, found in ((G1, set()), (P1, {"it"})):
-            stage.commits.clear()
-            await stage.transact([put(T2, "todos.id", T2), put(T2, "todos.owner", owner)])
-            (commit,) = stage.commits
-            assert index.affected(commit) == found
-        await stage.engine.close()
-
-    asyncio.run(scene())
+async def test_a_rule_on_the_owner_is_not_touched_by_a_row_of_another(tmp_path: Path) -> None:
+    world = World(0, random.Random(0), ["todos", "people", "tags"])
+    world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
+    stage = VisibleStage(world, tmp_path / "app.db")
+    await stage.transact(schema_steps(world))
+    await stage.transact(BASE)
+    index: Subscriptions[str] = Subscriptions()
+    index.put("it", read_set(stage.tree({"todos": {}}, Eyes({"todos": OF_P1}, {}))))
+    for owner, found in ((G1, set()), (P1, {"it"})):
+        stage.commits.clear()
+        await stage.transact([put(T2, "todos.id", T2), put(T2, "todos.owner", owner)])
+        (commit,) = stage.commits
+        assert index.affected(Changes.of([commit]), commit.catalog) == found
+    await stage.engine.close()
 
 
 OF_P1 = Rule("todos", ["all", ["where", {"owner": P1}]])
 
 
-def test_what_the_visibility_was_made_from_is_read_too(tmp_path: Path) -> None:
+async def test_what_the_visibility_was_made_from_is_read_too(tmp_path: Path) -> None:
     entity = EntityId(bytes.fromhex(P1.replace("-", "")))
     depends = Depends(
         frozenset({("people", entity)}),
@@ -262,14 +253,11 @@ def test_what_the_visibility_was_made_from_is_read_too(tmp_path: Path) -> None:
         def visibility(self, catalog: Any) -> FixedVisibility:
             return FixedVisibility({}, {}, depends)
 
-    async def scene() -> None:
-        world = World(0, random.Random(0), ["todos", "people", "tags"])
-        world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
-        stage = VisibleStage(world, tmp_path / "app.db")
-        await stage.transact(schema_steps(world))
-        reads = read_set(stage.tree({"todos": {}}, Told({}, {})))
-        assert ("people", entity) in reads.entities and "x" in reads.attrs
-        assert reads.births == {"todos", "people"} and reads.etypes == {"todos", "tags"}
-        await stage.engine.close()
-
-    asyncio.run(scene())
+    world = World(0, random.Random(0), ["todos", "people", "tags"])
+    world.attrs = {attr["id"]: attr for attr in ATTRS.values()}
+    stage = VisibleStage(world, tmp_path / "app.db")
+    await stage.transact(schema_steps(world))
+    reads = read_set(stage.tree({"todos": {}}, Told({}, {})))
+    assert ("people", entity) in reads.entities and "x" in reads.attrs
+    assert reads.births == {"todos", "people"} and reads.etypes == {"todos", "tags"}
+    await stage.engine.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(path: Path, *, app_id: str | None = None) -> AsyncIterator[Stage]:
+async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Stage]:
     """Start a server on a folder, with a new app or one that was made there before."""
     runtime = FakeRuntime()
     apps = await open_apps(path, runtime=runtime, is_open_by_default=False)
@@ -98,21 +97,15 @@ async def open_stage(path: Path, *, app_id: str | None = None) -> AsyncIterator[
 @pytest.fixture
 def stage_at() -> Callable[..., AbstractAsyncContextManager[Stage]]:
     """For tests that start more than one server."""
-    return open_stage
-
-
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+    return running
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scene], None]:
-    """Run a test's coroutine on a stage of its own."""
+def open_stage(tmp_path: Path, exits: AsyncExitStack) -> Callable[[], Awaitable[Stage]]:
+    """Opens the stage of a test at a moment of its choice."""
+    return lambda: exits.enter_async_context(running(tmp_path))
 
-    def run(scene: Scene) -> None:
-        async def whole() -> None:
-            async with open_stage(tmp_path) as stage:
-                await scene(stage)
 
-        asyncio.run(whole())
-
-    return run
+@pytest.fixture
+async def stage(open_stage: Callable[[], Awaitable[Stage]]) -> Stage:
+    return await open_stage()

@@ -43,60 +43,53 @@ def clients(stage, count):
         yield made
         for client in made:
             client.end(None)
-    assert stage.hub._unfinished._used == {}
+    assert stage.hub.unfinished_bytes == 0
 
 
 @pytest.mark.rule("P161")
 @pytest.mark.parametrize("piece", [1_000, 50_000, 100_000])
-def test_frames_in_parts_have_the_share_of_messages_in_fragments(play, monkeypatch, piece):
+async def test_frames_in_parts_have_the_share_of_messages_in_fragments(
+    open_stage, monkeypatch, piece
+):
     monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 200_000)
     frame = masked(0x81, b"x" * 100_000)
-
-    async def scene(stage):
-        with clients(stage, 4) as (first, second, third, fourth):
-            for client in (first, second, third):
-                for start in range(0, len(frame) - 1, piece):
-                    client.send(frame[start : min(start + piece, len(frame) - 1)])
-            assert [c.is_refused for c in (first, second, third)] == [False, False, True]
-            first.send(frame[-1:])
-            fourth.send(frame[:-1])
-            assert not fourth.is_refused
-            assert not second.is_refused
-
-    play(scene)
+    stage = await open_stage()
+    with clients(stage, 4) as (first, second, third, fourth):
+        for client in (first, second, third):
+            for start in range(0, len(frame) - 1, piece):
+                client.send(frame[start : min(start + piece, len(frame) - 1)])
+        assert [c.is_refused for c in (first, second, third)] == [False, False, True]
+        first.send(frame[-1:])
+        fourth.send(frame[:-1])
+        assert not fourth.is_refused
+        assert not second.is_refused
 
 
 @pytest.mark.rule("P161")
-def test_whole_frames_are_nothing_unfinished(play, monkeypatch):
+async def test_whole_frames_are_nothing_unfinished(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "UNFINISHED_BYTES_OF_NETWORK_MAX", 1_000)
-
-    async def scene(stage):
-        with clients(stage, 1) as (client,):
-            for size in (10, 10_000, 30_000):
-                client.send(masked(0x81, b"x" * size) * 4)
-                assert stage.hub._unfinished._used == {}
-            assert not client.is_refused
-
-    play(scene)
+    stage = await open_stage()
+    with clients(stage, 1) as (client,):
+        for size in (10, 10_000, 30_000):
+            client.send(masked(0x81, b"x" * size) * 4)
+            assert stage.hub.unfinished_bytes == 0
+        assert not client.is_refused
 
 
 @pytest.mark.rule("P162")
-def test_the_buffer_of_a_large_frame_gives_its_memory_back(play, monkeypatch):
+async def test_the_buffer_of_a_large_frame_gives_its_memory_back(open_stage, monkeypatch):
     given = []
     monkeypatch.setattr(picows_socket, "give_back_pages", lambda unused: given.append(len(unused)))
     frame = masked(0x81, b"x" * 5_000_000)
-
-    async def scene(stage):
-        with clients(stage, 1) as (client,):
-            client.send(frame[:-1])
-            assert given == []
-            client.send(frame[-1:])
-            assert len(given) == 1
-            assert given[0] > 5_000_000
-            client.send(masked(0x81, b"x" * 10_000))
-            assert len(given) == 1
-
-    play(scene)
+    stage = await open_stage()
+    with clients(stage, 1) as (client,):
+        client.send(frame[:-1])
+        assert given == []
+        client.send(frame[-1:])
+        assert len(given) == 1
+        assert given[0] > 5_000_000
+        client.send(masked(0x81, b"x" * 10_000))
+        assert len(given) == 1
 
 
 @pytest.mark.rule("P162")
@@ -110,67 +103,52 @@ def test_pages_that_are_given_back_are_those_inside():
 
 @pytest.mark.rule("P162")
 @pytest.mark.parametrize("unit", ["x", "[],"])
-def test_a_refused_message_is_free_at_once(play, unit):
+async def test_a_refused_message_is_free_at_once(stage, unit):
     """No traceback leads back to it, to be found by a collection only."""
-
-    async def scene(stage):
-        client = await stage.client()
-        gc.collect()
-        gc.disable()
-        try:
-            many = orjson.Fragment(b"[%b1]" % (b"[]," * 900_000))
-            pad = many if unit == "[]," else "x" * 3_000_000
-            for _ in range(4):
-                client.say("remove-query", q={}, pad=pad)
-                await client.hear("error")
-            # The thread may be about to let go of the last one.
-            assert sum(isinstance(kept, Incoming) for kept in gc.get_objects()) <= 1
-        finally:
-            gc.enable()
-
-    play(scene)
+    client = await stage.client()
+    gc.collect()
+    gc.disable()
+    try:
+        many = orjson.Fragment(b"[%b1]" % (b"[]," * 900_000))
+        pad = many if unit == "[]," else "x" * 3_000_000
+        for _ in range(4):
+            client.say("remove-query", q={}, pad=pad)
+            await client.hear("error")
+        # The thread may be about to let go of the last one.
+        assert sum(isinstance(kept, Incoming) for kept in gc.get_objects()) <= 1
+    finally:
+        gc.enable()
 
 
 @pytest.mark.rule("P163")
 @pytest.mark.parametrize("first_byte", [0x89, 0x8A, 0x00])
-def test_frames_that_are_no_messages_take_of_the_turn(play, first_byte):
+async def test_frames_that_are_no_messages_take_of_the_turn(stage, first_byte):
     """Pings, pongs, and fragments with nothing in them."""
-
-    async def scene(stage):
-        with clients(stage, 1) as (client,):
-            if first_byte == 0x00:
-                client.send(masked(0x01, b"x"))
-            for _ in range(10):
-                client.send(masked(first_byte, b"") * 1_000)
-                assert not client.wire.is_reading
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                assert client.wire.is_reading
-            assert not client.is_refused
-
-    play(scene)
+    with clients(stage, 1) as (client,):
+        if first_byte == 0x00:
+            client.send(masked(0x01, b"x"))
+        for _ in range(10):
+            client.send(masked(first_byte, b"") * 1_000)
+            assert not client.wire.is_reading
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert client.wire.is_reading
+        assert not client.is_refused
 
 
 @pytest.mark.rule("P163")
-def test_one_read_takes_little(play):
+async def test_one_read_takes_little(stage):
     """Whatever the frames before have made of the buffer."""
-
-    async def scene(stage):
-        with clients(stage, 1) as (client,):
-            client.send(masked(0x81, b"x" * 1_000_000))
-            room = client.protocol._inner.get_buffer(-1)
-            assert len(room) == limits.SOCKET_READ_BYTES
-
-    play(scene)
+    with clients(stage, 1) as (client,):
+        client.send(masked(0x81, b"x" * 1_000_000))
+        room = client.protocol._inner.get_buffer(-1)
+        assert len(room) == limits.SOCKET_READ_BYTES
 
 
 @pytest.mark.rule("P163")
-def test_pings_of_who_has_left_are_no_lines_of_the_log(play):
-    async def scene(stage):
-        with clients(stage, 1) as (client,):
-            before = len(client.wire.written)
-            client.wire.is_closed = True
-            client.send(masked(0x89, b"") * 100)
-            assert len(client.wire.written) == before
-
-    play(scene)
+async def test_pings_of_who_has_left_are_no_lines_of_the_log(stage):
+    with clients(stage, 1) as (client,):
+        before = len(client.wire.written)
+        client.wire.is_closed = True
+        client.send(masked(0x89, b"") * 100)
+        assert len(client.wire.written) == before

@@ -111,70 +111,64 @@ QUERIES: dict[str, tuple[Any, str | None]] = {
 @pytest.mark.rule("P100", "P101")
 @pytest.mark.interpreted("calls of Python functions are counted")
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_query_holds_the_loop(play, monkeypatch, name):
+async def test_no_query_holds_the_loop(stage, monkeypatch, name):
     query, code = QUERIES[name]
     raw = orjson.dumps({"op": "add-query", "client-event-id": "e", "q": query})
     gone = orjson.dumps({"op": "remove-query", "client-event-id": "r", "q": query})
-
-    async def scene(stage):
-        client = await stage.client()
+    client = await stage.client()
+    await stage.app.database.transact(
+        stage.create("todos", T1, title="t7", slug="s"), identity=client.session.opened.identity
+    )
+    with metered(monkeypatch) as meter:
+        await asyncio.sleep(0)  # into a turn that is watched from its beginning
+        client.say_raw(raw)
+        answer = await client.hear_where(lambda message: message.get("client-event-id") == "e")
+        assert (answer["op"] == "add-query-ok") == (code is None), answer
+        assert answer.get("type") == code
+        assert meter.calls < CALLS_MAX
+        assert meter.sql_chars < SQL_CHARS_MAX
+        meter.reset()
         await stage.app.database.transact(
-            stage.create("todos", T1, title="t7", slug="s"), identity=client.session.opened.identity
+            [["add-triple", T1, stage.attr("todos", "title"), "t8"]],
+            identity=client.session.opened.identity,
         )
-        with metered(monkeypatch) as meter:
-            await asyncio.sleep(0)  # into a turn that is watched from its beginning
-            client.say_raw(raw)
-            answer = await client.hear_where(lambda message: message.get("client-event-id") == "e")
-            assert (answer["op"] == "add-query-ok") == (code is None), answer
-            assert answer.get("type") == code
-            assert meter.calls < CALLS_MAX
-            assert meter.sql_chars < SQL_CHARS_MAX
-            meter.reset()
-            await stage.app.database.transact(
-                [["add-triple", T1, stage.attr("todos", "title"), "t8"]],
-                identity=client.session.opened.identity,
-            )
-            await stage.app.database.live.settled()
-            client.say_raw(gone)
-            await client.hear_where(lambda message: message.get("client-event-id") == "r")
-            assert meter.calls < CALLS_MAX, "when a commit touches it"
-            assert meter.sql_chars < SQL_CHARS_MAX
-
-    play(scene)
+        await stage.app.database.live.settled()
+        client.say_raw(gone)
+        await client.hear_where(lambda message: message.get("client-event-id") == "r")
+        assert meter.calls < CALLS_MAX, "when a commit touches it"
+        assert meter.sql_chars < SQL_CHARS_MAX
 
 
 @pytest.mark.rule("P102")
-def test_queries_of_a_session_are_bounded_in_bytes(play, monkeypatch):
+async def test_queries_of_a_session_are_bounded_in_bytes(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "SESSION_QUERIES_BYTES_MAX", 10_000)
 
     def asked(letter):
         return asking({"title": letter * 3_000})
 
-    async def scene(stage):
-        client = await stage.client()
-        for letter in "abc":
-            client.say("add-query", q=asked(letter))
-            assert (await client.hear("add-query-ok"))["q"] == asked(letter)
-        client.say("add-query", q=asked("c"))
-        await client.hear("add-query-ok")
-        for _ in range(3):
-            client.say("add-query", q=asked("d"))
-            assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
-        client.say("remove-query", q=asked("a"))
-        await client.hear("remove-query-ok")
+    stage = await open_stage()
+    client = await stage.client()
+    for letter in "abc":
+        client.say("add-query", q=asked(letter))
+        assert (await client.hear("add-query-ok"))["q"] == asked(letter)
+    client.say("add-query", q=asked("c"))
+    await client.hear("add-query-ok")
+    for _ in range(3):
         client.say("add-query", q=asked("d"))
-        await client.hear("add-query-ok")
-        assert client.session.state.queries_bytes < 10_000
-        for letter in "bcd":
-            client.say("remove-query", q=asked(letter))
-            await client.hear("remove-query-ok")
-        assert client.session.state.queries_bytes == 0
-
-    play(scene)
+        assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
+    client.say("remove-query", q=asked("a"))
+    await client.hear("remove-query-ok")
+    client.say("add-query", q=asked("d"))
+    await client.hear("add-query-ok")
+    assert client.session.state.queries_bytes < 10_000
+    for letter in "bcd":
+        client.say("remove-query", q=asked(letter))
+        await client.hear("remove-query-ok")
+    assert client.session.state.queries_bytes == 0
 
 
 @pytest.mark.rule("P165")
-def test_the_queries_of_an_address_are_bounded(play, monkeypatch):
+async def test_the_queries_of_an_address_are_bounded(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "SESSION_QUERIES_FREE_BYTES", 1_000)
     monkeypatch.setattr(limits, "QUERIES_BYTES_OF_NETWORK_MAX", 50_000)
 
@@ -187,26 +181,24 @@ def test_the_queries_of_an_address_are_bounded(play, monkeypatch):
         await client.hear("init-ok")
         return client
 
-    async def scene(stage):
-        first, second = await entered(stage, "192.0.2.1"), await entered(stage, "192.0.2.1")
-        far = await entered(stage, "192.0.2.2")
-        for n in range(4):
-            first.say("add-query", q=large(n))
-            await first.hear("add-query-ok")
-        second.say("add-query", q={"todos": {}})
-        await second.hear("add-query-ok")
-        second.say("add-query", q=large(5))
-        await second.hear("add-query-ok")
-        second.say("add-query", q=large(6))
-        assert (await second.hear("error"))["type"] == "parameter-limit-exceeded"
-        far.say("add-query", q=large(7))
-        await far.hear("add-query-ok")
-        first.say("remove-query", q=large(0))
-        await first.hear("remove-query-ok")
-        second.say("add-query", q=large(6))
-        await second.hear("add-query-ok")
-        for client in (first, second, far):
-            client.hang_up()
-        assert stage.hub._queries._used == {}
-
-    play(scene)
+    stage = await open_stage()
+    first, second = await entered(stage, "192.0.2.1"), await entered(stage, "192.0.2.1")
+    far = await entered(stage, "192.0.2.2")
+    for n in range(4):
+        first.say("add-query", q=large(n))
+        await first.hear("add-query-ok")
+    second.say("add-query", q={"todos": {}})
+    await second.hear("add-query-ok")
+    second.say("add-query", q=large(5))
+    await second.hear("add-query-ok")
+    second.say("add-query", q=large(6))
+    assert (await second.hear("error"))["type"] == "parameter-limit-exceeded"
+    far.say("add-query", q=large(7))
+    await far.hear("add-query-ok")
+    first.say("remove-query", q=large(0))
+    await first.hear("remove-query-ok")
+    second.say("add-query", q=large(6))
+    await second.hear("add-query-ok")
+    for client in (first, second, far):
+        client.hang_up()
+    assert stage.hub.queries_bytes == 0

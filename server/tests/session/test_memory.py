@@ -40,7 +40,7 @@ def _forget(client: MemoryClient) -> None:
     """Free what a test client heard, which is no memory of the server."""
     client.received.clear()
     client.raw.clear()
-    client._seen = 0
+    client.seen = 0
 
 
 async def _clients(stage: Any) -> list[MemoryClient]:
@@ -51,53 +51,44 @@ async def _clients(stage: Any) -> list[MemoryClient]:
 
 
 @pytest.mark.rule("L80")
-def test_a_client_more_on_a_shared_query_adds_three_containers(play):
-    async def scene(stage):
-        clients = await _clients(stage)
-        for client in clients[:2]:  # the first to share one leaves something for all
-            await _ask(client, SHARED)
-        before = _containers()
-        for client in clients[2:]:
-            await _ask(client, SHARED)
-        # The subscription, the list of what it is owed, its place in the session.
-        assert (_containers() - before) / (CLIENTS - 2) <= 3
-        asked = [one for c in clients for one in c.session.state.subscriptions.values()]
-        assert len(asked) == CLIENTS
-        assert len({id(one.question) for one in asked}) == 1
-
-    play(scene)
+async def test_a_client_more_on_a_shared_query_adds_three_containers(stage):
+    clients = await _clients(stage)
+    for client in clients[:2]:  # the first to share one leaves something for all
+        await _ask(client, SHARED)
+    before = _containers()
+    for client in clients[2:]:
+        await _ask(client, SHARED)
+    # The subscription, the list of what it is owed, its place in the session.
+    assert (_containers() - before) / (CLIENTS - 2) <= 3
+    asked = [one for c in clients for one in c.session.state.subscriptions.values()]
+    assert len(asked) == CLIENTS
+    assert len({id(one.question) for one in asked}) == 1
 
 
 @pytest.mark.rule("L80")
-def test_a_question_of_another_text_keeps_its_own(play):
-    async def scene(stage):
-        one, other = await stage.client(), await stage.client()
-        await _ask(one, {"todos": {}, "people": {}})
-        other.say("add-query", q={"people": {}, "todos": {}})
-        answer = await other.hear("add-query-ok")
-        assert list(answer["q"]) == ["people", "todos"]
-        assert len(stage.app.database.live) == 1
-
-    play(scene)
+async def test_a_question_of_another_text_keeps_its_own(stage):
+    one, other = await stage.client(), await stage.client()
+    await _ask(one, {"todos": {}, "people": {}})
+    other.say("add-query", q={"people": {}, "todos": {}})
+    answer = await other.hear("add-query-ok")
+    assert list(answer["q"]) == ["people", "todos"]
+    assert len(stage.app.database.live) == 1
 
 
 @pytest.mark.rule("L84")
-def test_an_own_query_adds_at_most_45_containers(play):
-    async def scene(stage):
-        clients = await _clients(stage)
-        await _ask(clients[0], _own(0))
-        before = _containers()
-        for n, client in enumerate(clients[1:], start=1):
-            await _ask(client, _own(n))
-        assert len(stage.app.database.live) == CLIENTS
-        assert (_containers() - before) / (CLIENTS - 1) <= 45
-
-    play(scene)
+async def test_an_own_query_adds_at_most_45_containers(stage):
+    clients = await _clients(stage)
+    await _ask(clients[0], _own(0))
+    before = _containers()
+    for n, client in enumerate(clients[1:], start=1):
+        await _ask(client, _own(n))
+    assert len(stage.app.database.live) == CLIENTS
+    assert (_containers() - before) / (CLIENTS - 1) <= 45
 
 
 @pytest.mark.rule("L82")
 @pytest.mark.parametrize("extension", [None, {"version": 1, "features": ["delta", "resume"]}])
-def test_an_ended_session_needs_no_collection(play, extension):
+async def test_an_ended_session_needs_no_collection(stage, extension):
     kinds = (Session, OpenedSession, SessionState, Inbox, Outbox, Subscription)
     others = {id(one): one for one in gc.get_objects() if type(one) in kinds}  # other tests'
 
@@ -105,63 +96,57 @@ def test_an_ended_session_needs_no_collection(play, extension):
         mine = [one for one in gc.get_objects() if type(one) in kinds and id(one) not in others]
         return Counter(type(one).__name__ for one in mine)
 
-    async def scene(stage):
-        gc.collect()
-        gc.disable()
-        try:
-            fields = {} if extension is None else {"trice": extension}
-            clients = [await stage.client(**fields) for _ in range(3)]
-            for n, client in enumerate(clients):
-                await _ask(client, SHARED)
-                await _ask(client, _own(n))
-                client.say("no such op")
-                await client.hear("error")
-            assert alive() == {kind.__name__: 6 if kind is Subscription else 3 for kind in kinds}
-            for client in clients:
-                client.hang_up()
-            del client
-            clients.clear()
-            assert alive() == {}
-        finally:
-            gc.enable()
-
-    play(scene)
+    gc.collect()
+    gc.disable()
+    try:
+        fields = {} if extension is None else {"trice": extension}
+        clients = [await stage.client(**fields) for _ in range(3)]
+        for n, client in enumerate(clients):
+            await _ask(client, SHARED)
+            await _ask(client, _own(n))
+            client.say("no such op")
+            await client.hear("error")
+        assert alive() == {kind.__name__: 6 if kind is Subscription else 3 for kind in kinds}
+        for client in clients:
+            client.hang_up()
+        del client
+        clients.clear()
+        assert alive() == {}
+    finally:
+        gc.enable()
 
 
 @pytest.mark.rule("L83")
-def test_memory_is_given_back_once_as_many_left_as_are_open(play, monkeypatch):
+async def test_memory_is_given_back_once_as_many_left_as_are_open(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "SESSIONS_LEFT_MAX", 3)
     frees: list[int] = []
-
-    async def scene(stage):
-        hub = Hub(
-            apps=stage.hub.apps,
-            runtime=stage.runtime,
-            free_memory=lambda: frees.append(len(hub)),
-        )
-        cache = stage.app.database._cache
-        writer = await stage.client()
-        entity = "e1000000-0000-4000-8000-000000000001"
-        writer.say("transact", **{"tx-steps": stage.create("todos", entity, title="a")})
-        await writer.hear("transact-ok")
-        clients = [MemoryClient(hub) for _ in range(10)]
-        for client in clients:
-            await client.init(stage.app.id)
-            await _ask(client, {"todos": {}})
-        assert len(cache) == 1
-        for client in clients[:4]:
-            client.hang_up()
-        hub.settle()
-        assert frees == []  # 6 are open, which a collection would look at for the sake of 4
-        clients[4].hang_up()
-        clients[4].hang_up()
-        hub.settle()
-        assert frees == [5] and len(cache) == 1
-        hub.settle()
-        assert frees == [5]
-        for client in clients[5:]:
-            client.hang_up()
-        hub.settle()
-        assert frees == [5, 0] and len(cache) == 0
-
-    play(scene)
+    stage = await open_stage()
+    hub = Hub(
+        apps=stage.hub.apps,
+        runtime=stage.runtime,
+        free_memory=lambda: frees.append(len(hub)),
+    )
+    cache = stage.app.database._cache
+    writer = await stage.client()
+    entity = "e1000000-0000-4000-8000-000000000001"
+    writer.say("transact", **{"tx-steps": stage.create("todos", entity, title="a")})
+    await writer.hear("transact-ok")
+    clients = [MemoryClient(hub) for _ in range(10)]
+    for client in clients:
+        await client.init(stage.app.id)
+        await _ask(client, {"todos": {}})
+    assert len(cache) == 1
+    for client in clients[:4]:
+        client.hang_up()
+    hub.settle()
+    assert frees == []  # 6 are open, which a collection would look at for the sake of 4
+    clients[4].hang_up()
+    clients[4].hang_up()
+    hub.settle()
+    assert frees == [5] and len(cache) == 1
+    hub.settle()
+    assert frees == [5]
+    for client in clients[5:]:
+        client.hang_up()
+    hub.settle()
+    assert frees == [5, 0] and len(cache) == 0

@@ -87,38 +87,31 @@ def messages(attr):
     ("kind", "size"),
     [*((kind, size) for kind in VALUES for size in (SHORT, LONG)), ("one text", HUGE)],
 )
-def test_no_message_holds_the_loop(play, kind, size):
+async def test_no_message_holds_the_loop(stage, kind, size):
     value = VALUES[kind](size)
-
-    async def scene(stage):
-        writer = await stage.client()
-        writer.say("transact", tx_steps=stage.create("people", T1))
-        await writer.hear("transact-ok")
-        for message in messages(stage.attr("people", "name")):
-            client = await stage.client()
-            raw = message.replace("VALUE", value).encode()
-            with Meter() as meter:
-                client.session.receive(raw)
-                await client.hear()
-            assert meter.lines <= LINES_MAX, message
-            assert client.closed is None
-            client.hang_up()
-
-    play(scene)
+    writer = await stage.client()
+    writer.say("transact", tx_steps=stage.create("people", T1))
+    await writer.hear("transact-ok")
+    for message in messages(stage.attr("people", "name")):
+        client = await stage.client()
+        raw = message.replace("VALUE", value).encode()
+        with Meter() as meter:
+            client.session.receive(raw)
+            await client.hear()
+        assert meter.lines <= LINES_MAX, message
+        assert client.closed is None
+        client.hang_up()
 
 
 @pytest.mark.rule("P122", "P112")
-def test_no_bomb_holds_the_loop(play):
-    async def scene(stage):
-        client = await stage.client()
-        raw = b'{"op":"transact","client-event-id":"e","tx-steps":%b}' % listed("[]", HUGE).encode()
-        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
-        payload = (deflater.compress(raw) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
-        assert len(payload) < 20_000
-        with Meter() as meter:
-            client.session.receive(Incoming(Inflating(payload), size_bytes=len(payload)))
-            error = await client.hear()
-        assert meter.lines <= LINES_MAX
-        assert error["type"] == "message-too-big"
-
-    play(scene)
+async def test_no_bomb_holds_the_loop(stage):
+    client = await stage.client()
+    raw = b'{"op":"transact","client-event-id":"e","tx-steps":%b}' % listed("[]", HUGE).encode()
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    payload = (deflater.compress(raw) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    assert len(payload) < 20_000
+    with Meter() as meter:
+        client.session.receive(Incoming(Inflating(payload), size_bytes=len(payload)))
+        error = await client.hear()
+    assert meter.lines <= LINES_MAX
+    assert error["type"] == "message-too-big"

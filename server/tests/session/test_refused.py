@@ -32,37 +32,33 @@ def query(value):
 )
 @pytest.mark.parametrize("is_last", [False, True])
 @pytest.mark.parametrize("padding", [0, limits.MESSAGE_BYTES_ON_LOOP])
-def test_a_write_that_cannot_be_read_is_rejected_by_its_event_id(play, value, is_last, padding):
-    async def scene(stage):
-        client = await stage.client()
-        client.say("add-query", q={"todos": {}})
-        await client.hear("add-query-ok")
-        client.say_raw(write(value, is_last=is_last).encode() + b" " * padding)
-        error = await client.hear("error")
-        assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
-        assert error["hint"]["data-type"] == "tx-steps"
-        assert error["hint"]["errors"][0]["in"] == ["tx-steps", 0, 3]
-        assert error["original-event"] == {"op": "transact", "client-event-id": "e"}
-        # The client shows the write already: it is told what it holds again.
-        await client.hear("refresh-ok")
-        assert client.closed is None
-
-    play(scene)
+async def test_a_write_that_cannot_be_read_is_rejected_by_its_event_id(
+    stage, value, is_last, padding
+):
+    client = await stage.client()
+    client.say("add-query", q={"todos": {}})
+    await client.hear("add-query-ok")
+    client.say_raw(write(value, is_last=is_last).encode() + b" " * padding)
+    error = await client.hear("error")
+    assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
+    assert error["hint"]["data-type"] == "tx-steps"
+    assert error["hint"]["errors"][0]["in"] == ["tx-steps", 0, 3]
+    assert error["original-event"] == {"op": "transact", "client-event-id": "e"}
+    # The client shows the write already: it is told what it holds again.
+    await client.hear("refresh-ok")
+    assert client.closed is None
 
 
 @pytest.mark.rule("P115")
 @pytest.mark.parametrize("value", ["1e999", "NaN"])
-def test_a_query_that_cannot_be_read_is_an_error_of_its_event_id(play, value):
-    async def scene(stage):
-        client = await stage.client()
-        client.say_raw(query(value).encode())
-        error = await client.hear("error")
-        assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
-        assert error["hint"]["errors"][0]["in"] == ["q", "todos", "$", "where", "a"]
-        client.say("add-query", q={"todos": {}})
-        await client.hear("add-query-ok")
-
-    play(scene)
+async def test_a_query_that_cannot_be_read_is_an_error_of_its_event_id(stage, value):
+    client = await stage.client()
+    client.say_raw(query(value).encode())
+    error = await client.hear("error")
+    assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
+    assert error["hint"]["errors"][0]["in"] == ["q", "todos", "$", "where", "a"]
+    client.say("add-query", q={"todos": {}})
+    await client.hear("add-query-ok")
 
 
 @pytest.mark.rule("P115")
@@ -79,16 +75,13 @@ def test_a_query_that_is_json_to_who_sent_it_is_repeated():
 
 
 @pytest.mark.rule("P115")
-def test_what_nests_too_deeply_is_answered_with_the_place(play):
-    async def scene(stage):
-        client = await stage.client()
-        client.say_raw(write(DEEP).encode())
-        error = await client.hear("error")
-        assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
-        assert error["hint"]["errors"][0]["in"][:3] == ["tx-steps", 0, 3]
-        assert str(limits.JSON_VALUE_DEPTH_MAX) in error["message"]
-
-    play(scene)
+async def test_what_nests_too_deeply_is_answered_with_the_place(stage):
+    client = await stage.client()
+    client.say_raw(write(DEEP).encode())
+    error = await client.hear("error")
+    assert (error["type"], error["client-event-id"]) == ("validation-failed", "e")
+    assert error["hint"]["errors"][0]["in"][:3] == ["tx-steps", 0, 3]
+    assert str(limits.JSON_VALUE_DEPTH_MAX) in error["message"]
 
 
 @pytest.mark.rule("P115")
@@ -156,13 +149,10 @@ def test_the_path_leads_to_where_it_breaks(raw, path):
 
 
 @pytest.mark.rule("P115")
-def test_the_event_id_is_found_at_both_ends_of_a_message_that_is_too_big(play):
-    async def scene(stage):
-        client = await stage.client()
-        filling = '"x":"%s"' % ("x" * limits.MESSAGE_BYTES_MAX)
-        client.say_raw(b'{"client-event-id":"first","op":"add-query",%b}' % filling.encode())
-        assert (await client.hear("error"))["client-event-id"] == "first"
-        client.say("add-query", q={"todos": {}})
-        await client.hear("add-query-ok")
-
-    play(scene)
+async def test_the_event_id_is_found_at_both_ends_of_a_message_that_is_too_big(stage):
+    client = await stage.client()
+    filling = '"x":"%s"' % ("x" * limits.MESSAGE_BYTES_MAX)
+    client.say_raw(b'{"client-event-id":"first","op":"add-query",%b}' % filling.encode())
+    assert (await client.hear("error"))["client-event-id"] == "first"
+    client.say("add-query", q={"todos": {}})
+    await client.hear("add-query-ok")

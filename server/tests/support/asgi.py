@@ -44,7 +44,7 @@ class Exchange:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
-        self._task = asyncio.ensure_future(app(scope, self._receive, self._send))
+        self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
 
     async def _receive(self) -> Message:
         if self._parts:
@@ -73,7 +73,7 @@ class Exchange:
     async def whole(self) -> Exchange:
         """Wait until the answer is complete."""
         async with asyncio.timeout(WAIT_S):
-            await self._task
+            await self.task
         check_exchange(
             self._route, self._sent, status=self.status, headers=self.headers, answer=self.body
         )
@@ -103,4 +103,4 @@ class Exchange:
         """The client goes away."""
         self._gone.set()
         async with asyncio.timeout(WAIT_S):
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.gather(self.task, return_exceptions=True)

@@ -74,7 +74,7 @@ class FreshRuns:
             return run(self._plan(snapshot, identity, q, place), snapshot)
 
         try:
-            tree = await self._database._engine.read(work, timeout_ms=limits.READ_TIMEOUT_MS)
+            tree = await self._database.engine.read(work, timeout_ms=limits.READ_TIMEOUT_MS)
         except TriceError as failure:
             return Fresh(failure.code, None, b"", {}, {})
         result_json = flat_result(tree, EntityCache())

@@ -95,7 +95,7 @@ class Wire:
         self.asked = self.ended = self.taken = 0
         self.connections = Connections(self.runtime, **options)
         self.made: list[Any] = []
-        self._clients: list[Client] = []
+        self.clients: list[Client] = []
 
     def _routes(self) -> list[Route]:
         both = ["GET", "POST"]
@@ -152,8 +152,8 @@ class Wire:
             "127.0.0.1", self._port, local_addr=(address, 0)
         )
         await until(lambda: len(self.made) > count and self.made[count].transport is not None)
-        self._clients.append(Client(reader, writer))
-        return self._clients[-1]
+        self.clients.append(Client(reader, writer))
+        return self.clients[-1]
 
     def pass_time(self, duration_ms: int) -> None:
         """As the server sees it while its loop runs."""
@@ -164,7 +164,7 @@ class Wire:
 
     async def close(self) -> None:
         self.gate.set()
-        for client in self._clients:
+        for client in self.clients:
             client.writer.close()
         self._server.close()
         await until(lambda: not len(self.connections))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -94,9 +93,6 @@ def _with_ids(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_ids(child) for child in value]
     return IDS.get(value, value) if isinstance(value, str) else value
-
-
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
 
 
 def _field(kind: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class MemoryClient:
         self.is_reading_paused = False
         self.pings = 0
         self.backlog = 0
-        self._seen = 0
+        self.seen = 0
         self._change = asyncio.Event()
         self._events = 0
         self._hub = hub
@@ -84,9 +84,9 @@ class MemoryClient:
     async def hear_where(self, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async with asyncio.timeout(WAIT_S):
             while True:
-                while self._seen < len(self.received):
-                    message = self.received[self._seen]
-                    self._seen += 1
+                while self.seen < len(self.received):
+                    message = self.received[self.seen]
+                    self.seen += 1
                     if matches(message):
                         return message
                 self._change.clear()
@@ -94,8 +94,8 @@ class MemoryClient:
 
     def unheard(self) -> list[dict[str, Any]]:
         """What arrived and was not heard yet; heard from now on."""
-        messages = self.received[self._seen :]
-        self._seen = len(self.received)
+        messages = self.received[self.seen :]
+        self.seen = len(self.received)
         return messages
 
     async def init(self, app_id: str, **fields: Any) -> dict[str, Any]:

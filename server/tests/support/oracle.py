@@ -333,7 +333,7 @@ class Scene:
         quiet, before = 0, -1
         for _ in range(SETTLE_TURNS_MAX):
             await self.database.live.settled()
-            tasks = [task for one in self.clients for task in one.wire.session._tasks]
+            tasks = [task for one in self.clients for task in one.wire.session.tasks]
             await (asyncio.wait(tasks) if tasks else asyncio.sleep(0))
             for client in self.clients:
                 if client.wire.closed is not None:

@@ -141,12 +141,12 @@ async def json_body(request: Request) -> dict[str, Any]:
         return {}
     check_json_type(request, also=body.also)
     if not is_long(raw):
-        return _decode(raw)
+        return decode(raw)
     request.state.has_long_body = True
 
     def read() -> dict[str, Any]:
         check_weight(raw, weight_max=body.weight_max)
-        return _decode(raw)
+        return decode(raw)
 
     return await read_long(request, raw, read, is_kept=body.is_kept)
 
@@ -198,7 +198,7 @@ async def read_long(
     return cast("T", result)
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
+def decode(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as cause:

@@ -61,7 +61,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._since_ms = self.door.now_ms
         self._read_until_ms = self._grace_ms
         self._head_bytes = 0
-        self._bytes = 0
+        self.body_bytes = 0
         self._unfinished = self.door.unfinished()
         # Of answers: how much waited when last looked at, until when more must leave.
         self._backlog_bytes = 0
@@ -180,7 +180,7 @@ class BoundedHttp(HttpToolsProtocol):
                 self.send_400_response("Invalid HTTP request received.")
             return
         if self._reading is not _Reading.NOTHING:
-            self._bytes += len(data)
+            self.body_bytes += len(data)
             if self._reading is _Reading.BODY and not self._is_answered:
                 # Headers are small, and a body may be one that nobody waits for.
                 self._read_until_ms = self._prolonged(self._read_until_ms, len(data))
@@ -215,7 +215,7 @@ class BoundedHttp(HttpToolsProtocol):
             body = self.cycle.scope["state"].get("body")
             if body is not None and not body.is_held:
                 return len(self.cycle.body)
-        return self._bytes
+        return self.body_bytes
 
     def _read(self, reading: _Reading) -> None:
         """A part of a request begins, or the request is whole."""
@@ -223,7 +223,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._since_ms = self.door.now_ms
         self._read_until_ms = self._grace_ms
         self._head_bytes = 0
-        self._bytes = 0
+        self.body_bytes = 0
         self._unfinished.note(0, self._asking_network)
 
     def on_message_begin(self) -> None:
@@ -264,7 +264,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._reading is _Reading.BODY and self._is_answered:
             # What still comes of its body is for nobody, and dropped.
             self._read_until_ms = min(self._read_until_ms, self._grace_ms)
-            self._bytes = 0
+            self.body_bytes = 0
             self._hold()
         self._look_idle()
 

@@ -116,6 +116,12 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open) + len(self._extra)
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether nothing is counted or kept for anybody: so it is once all have left."""
+        shares = (self._places, self._unfinished, self._unread)
+        return not self._idle and all(each.holds_nothing for each in shares)
+
     def start(self, background: Background) -> None:
         """Begin to look after them."""
         background.every("http-connections", limits.HTTP_CHECK_MS, lambda _: self.check())

@@ -58,7 +58,7 @@ class QueuedSocket:
     unfinished = None  # whole messages only reach it
 
     def __init__(self) -> None:
-        self._frames: deque[bytes] = deque()
+        self.frames: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._is_sending = False
         self._change = asyncio.Event()
@@ -68,7 +68,7 @@ class QueuedSocket:
         self.session: Session | None = None
 
     def send(self, frames: Sequence[Frame]) -> None:
-        self._frames.extend(map(plain, frames))
+        self.frames.extend(map(plain, frames))
         self._backlog_bytes += sum(map(len, frames))
         self._change.set()
 
@@ -79,7 +79,7 @@ class QueuedSocket:
     def ping(self) -> None:
         """An empty event. There are no pongs here: a client is alive as long as what was sent
         before has left."""
-        if self._is_sending or self._frames:
+        if self._is_sending or self.frames:
             return
         if self.session is not None:
             self.session.heard()
@@ -102,13 +102,13 @@ class QueuedSocket:
 
     async def take(self) -> list[bytes] | None:
         """Everything queued, or None once the session is closed and the queue is empty."""
-        while not self._frames:
+        while not self.frames:
             if self.closing is not None:
                 return None
             self._change.clear()
             await self._change.wait()
-        frames = list(self._frames)
-        self._frames.clear()
+        frames = list(self.frames)
+        self.frames.clear()
         self._is_sending = True
         return frames
 

@@ -108,7 +108,7 @@ class Registry:
         sample   the sample whose app it is
         """
         fields = {
-            "title": row.title,
+            "title": _json_text(row.title),
             "adminTokenHash": row.admin_token_hash.hex(),
             "isOpen": row.is_open,
             "rules": _rules_text(row.rules),
@@ -221,7 +221,7 @@ class Registry:
         rules = fields.get("rules")
         row = AppRow(
             AppId(fields["id"]),
-            fields["title"],
+            msgspec.json.decode(fields["title"], type=str),
             bytes.fromhex(fields["adminTokenHash"]),
             fields["isOpen"],
             None if rules is None else orjson.loads(rules),
@@ -271,7 +271,11 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
         while apps := await asyncio.to_thread(
             earlier.apps, after=after, count=limits.PLATFORM_IMPORT_APPS
         ):
-            steps = [["create", _APPS, fields["id"], _present(fields)] for fields in apps]
+            steps = [
+                ["create", _APPS, fields["id"], {**_present(fields), "title": _json_text(title)}]
+                for fields in apps
+                for title in (fields["title"],)
+            ]
             await database.change(partial(_write, steps))
             after = apps[-1]["id"]
     finally:
@@ -292,6 +296,10 @@ def _key(app_id: AppId) -> bytes:
     found = find_uuid_bytes(app_id)
     assert found is not None, "an app has a uuid"
     return found
+
+
+def _json_text(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
 def _rules_text(rules: Any) -> str | None:

@@ -25,14 +25,14 @@ def _per_hour(count: int) -> RateLimit:
     return RateLimit(count, count, _HOUR_MS)
 
 
-_SENDS: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR)
-_SENDS_TO: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
-_EPHEMERAL_SENDS_TO: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT)
-_EPHEMERAL_SENDS: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR)
+SENDS: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR)
+SENDS_TO: Final = _per_hour(auth_limits.MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT)
+EPHEMERAL_SENDS_TO: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT)
+EPHEMERAL_SENDS: Final = _per_hour(auth_limits.EPHEMERAL_SENDS_PER_HOUR)
 _EPHEMERAL_APPS: Final = _per_hour(limits.EPHEMERAL_APPS_OF_NETWORK_PER_HOUR)
-_VERIFIES: Final = _per_hour(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR)
-_SIGN_INS: Final = _per_hour(auth_limits.SIGN_INS_OF_NETWORK_PER_HOUR)
-_TOKEN_CHECKS: Final = RateLimit(
+VERIFIES: Final = _per_hour(auth_limits.MAGIC_CODE_VERIFIES_PER_HOUR)
+SIGN_INS: Final = _per_hour(auth_limits.SIGN_INS_OF_NETWORK_PER_HOUR)
+TOKEN_CHECKS: Final = RateLimit(
     auth_limits.TOKEN_CHECKS_OF_NETWORK_PER_MINUTE,
     auth_limits.TOKEN_CHECKS_OF_NETWORK_PER_MINUTE,
     _MINUTE_MS,
@@ -49,29 +49,29 @@ class Throttle:
     def send(self, app_id: str, email: str, *, is_ephemeral: bool) -> None:
         """Count a code sent to an address of an app."""
         problem = "Too many verification codes requested for this email."
-        self.take(("magic-code-send", app_id, email), _SENDS, problem)
+        self.take(("magic-code-send", app_id, email), SENDS, problem)
         if not is_ephemeral:
-            self.take(("magic-code-send", email), _SENDS_TO, problem)
+            self.take(("magic-code-send", email), SENDS_TO, problem)
         else:
             # Counted apart: else whoever makes apps could lock anybody out of the real ones.
-            self.take(("ephemeral-send", email), _EPHEMERAL_SENDS_TO, problem)
+            self.take(("ephemeral-send", email), EPHEMERAL_SENDS_TO, problem)
             problem = "The throw-away apps of this server have sent too many e-mails."
-            self.take(("ephemeral-send",), _EPHEMERAL_SENDS, problem)
+            self.take(("ephemeral-send",), EPHEMERAL_SENDS, problem)
 
     def verify(self, app_id: str, email: str) -> None:
         """Count a try to use a code of an address of an app."""
         problem = "Too many verification codes tried for this email."
-        self.take(("magic-code-verify", app_id, email), _VERIFIES, problem)
+        self.take(("magic-code-verify", app_id, email), VERIFIES, problem)
 
     def sign_in(self, kind: Literal["send", "verify", "guest"], ip: str) -> None:
         """Count a sign-in of one kind from a network address."""
         problem = "Too many sign-ins from this network address."
-        self.take_network(f"sign-in-{kind}", ip, _SIGN_INS, problem)
+        self.take_network(f"sign-in-{kind}", ip, SIGN_INS, problem)
 
     def token_check(self, ip: str) -> None:
         """Count a token that is looked at for a network address."""
         problem = "Too many tokens checked from this network address."
-        self.take_network("token-check", ip, _TOKEN_CHECKS, problem)
+        self.take_network("token-check", ip, TOKEN_CHECKS, problem)
 
     def new_app(self, ip: str, *, attrs: int = 0) -> None:
         """Count a throw-away app made from a network address, by what its schema takes of disk.

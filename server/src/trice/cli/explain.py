@@ -177,7 +177,7 @@ def _run(
         origin,
     )
     try:
-        answer = _ask_server(request) if url is not None else asyncio.run(_look_into(request))
+        answer = ask_server(request) if url is not None else asyncio.run(_look_into(request))
     except Failed as failure:
         _print_failure(failure.body, is_json=is_json)
         raise SystemExit(2) from None
@@ -225,7 +225,7 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
         click.echo(line, err=True)
 
 
-def _ask_server(request: Request) -> dict[str, Any]:
+def ask_server(request: Request) -> dict[str, Any]:
     """Ask a running server. Raises Failed."""
     # Imported here: `trice serve` loads this file too, and needs no HTTP client.
     import httpx

@@ -64,7 +64,7 @@ class EntityCache:
             if entry is not None and entry[0] == row:
                 found.append(entry[1])
             else:
-                encoded = _encode_row(row, projection)
+                encoded = encode_row(row, projection)
                 found.append(encoded)
                 self._keep(known, row, encoded, entry)
         if self._rows > self._rows_max or self._bytes > self._bytes_max:
@@ -236,7 +236,7 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
     ]
 
 
-def _encode_row(row: Row, projection: Projection) -> bytes:
+def encode_row(row: Row, projection: Projection) -> bytes:
     entity, created_ms, *cells = row
     text = uuid_text(entity)  # type: ignore[arg-type]
     triples: list[tuple[str, AttrId, object, Cell]] = [(text, projection.id_attr, text, created_ms)]

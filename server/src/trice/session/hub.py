@@ -21,7 +21,7 @@ from trice.session.loop_turns import LoopTurns
 from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import Socket
-from trice.shares import Held, Shares
+from trice.shares import ALL, Held, Shares
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -82,6 +82,16 @@ class Hub:
             total=limits.UNFINISHED_BYTES_MAX,
             share=limits.UNFINISHED_BYTES_OF_NETWORK_MAX,
         )
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """The size of messages that have come in part."""
+        return self._unfinished.used(ALL)
+
+    @property
+    def queries_bytes(self) -> int:
+        """The size of the live queries of all sessions."""
+        return self._queries.used(ALL)
 
     def _queries_of_session(self) -> Held:
         """Counts the bytes of the live queries of one session."""

@@ -63,6 +63,16 @@ class LongMessages:
         self._executor: ThreadPoolExecutor | None = None
         self.is_stopped = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of what is not read yet."""
+        return self._waiting.used(ALL)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether nobody waits and nothing is under way."""
+        return not self._under_way and self._waiting.holds_nothing
+
     def has_room(self, network: str, size_bytes: int) -> bool:
         """Whether a message of this size may wait; else its sender is told to come back."""
         return self._waiting.has_room(size_bytes, _bounds(network))

@@ -49,7 +49,7 @@ _GIVEN_BACK_BYTES: Final = 256 * 1024
 """After a frame larger than this, picows' buffer for it gives its memory back."""
 _PEER_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 """Close codes that may stand in a frame (RFC 6455 §7.4 and its registry)."""
-_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
+library_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
 
 
 class _Reports:
@@ -66,22 +66,22 @@ class _Reports:
         self.socket: PicowsSocket | None = None
 
     def isEnabledFor(self, level: int) -> bool:
-        return level >= logging.WARNING and _logger.isEnabledFor(level)
+        return level >= logging.WARNING and library_logger.isEnabledFor(level)
 
     def error(self, message: str, *values: Any) -> None:
         """The client broke the protocol."""
-        _logger.debug(message, *values)
+        library_logger.debug(message, *values)
         if self.socket is not None:
             self.socket.on_broken()
 
     def exception(self, message: str, *values: Any) -> None:
         """We did, or picows."""
-        _logger.exception(message, *values)
+        library_logger.exception(message, *values)
         if self.socket is not None:
             self.socket.on_broken()
 
     def warning(self, message: str, *values: Any) -> None:
-        _logger.warning(message, *values)
+        library_logger.warning(message, *values)
 
     def info(self, *_: Any) -> None: ...
     def debug(self, *_: Any) -> None: ...
@@ -192,7 +192,7 @@ class PicowsSocket(WSListener):
         self._transport = transport
         self._raw: asyncio.Transport = transport.underlying_transport
         peer = self._raw.get_extra_info("peername") or ("",)
-        self._session: Session = self._hub.open(
+        self.session: Session = self._hub.open(
             self,
             Identity(
                 "guest",
@@ -216,8 +216,8 @@ class PicowsSocket(WSListener):
             case WSMsgType.PING:
                 self._on_ping(frame.get_payload_as_bytes())
             case WSMsgType.PONG:
-                self._session.heard()
-                self._session.inbox.spend_turn()
+                self.session.heard()
+                self.session.inbox.spend_turn()
             case WSMsgType.CLOSE:
                 self._on_close(frame.get_payload_as_bytes())
 
@@ -226,8 +226,8 @@ class PicowsSocket(WSListener):
         §5.5.3), for which it needs no room here."""
         if self._is_closing or self._raw.is_closing():
             return  # it cannot be sent, and each try would be a line of the log
-        self._session.heard()
-        self._session.inbox.spend_turn()
+        self.session.heard()
+        self.session.inbox.spend_turn()
         if self.backlog_bytes > limits.PONG_BACKLOG_BYTES_MAX:
             self._unanswered_ping = payload
         else:
@@ -267,9 +267,9 @@ class PicowsSocket(WSListener):
             return
         if message is None or self._held is not None:
             self._hold()
-            self._session.inbox.spend_turn()
+            self.session.inbox.spend_turn()
         if message is not None:
-            self._session.receive(message)
+            self.session.receive(message)
 
     def after_read(self, protocol: WSProtocol) -> None:
         """A frame comes in parts, or did: count what has come, and keep no more than that."""
@@ -286,7 +286,7 @@ class PicowsSocket(WSListener):
         if not self._is_closing:
             unfinished = self._fragments.unfinished
             size_bytes = self.coming_bytes + (0 if unfinished is None else unfinished[1])
-        network = network_of(self._session.guest.ip)
+        network = network_of(self.session.guest.ip)
         held = self._held or self._hub.unfinished()
         amount = max(size_bytes - limits.UNFINISHED_FREE_BYTES, 0)
         if held.has_room(amount - held.amount, network):
@@ -299,7 +299,7 @@ class PicowsSocket(WSListener):
         self._is_closing = True
         if self._held is not None:
             self._hold()
-        self._hub.closed(self._session)
+        self._hub.closed(self.session)
 
     def pause_writing(self) -> None:
         """The backlog grew over the transport's mark; the outbox asks `backlog_bytes` itself."""
@@ -308,7 +308,7 @@ class PicowsSocket(WSListener):
         if self._unanswered_ping is not None:
             self._transport.send_pong(self._unanswered_ping)
             self._unanswered_ping = None
-        self._session.on_writable()
+        self.session.on_writable()
 
 
 class CountedProtocol(WSProtocol):  # type: ignore[misc]

@@ -73,7 +73,6 @@ class Session:
         "_on_end",
         "_opened_ms",
         "_reader",
-        "_tasks",
         "_unfinished",
         "apps",
         "first_answers",
@@ -86,6 +85,7 @@ class Session:
         "runtime",
         "socket",
         "state",
+        "tasks",
     )
 
     def __init__(
@@ -135,7 +135,7 @@ class Session:
         # The message that had come in part when last looked at, and when it was first seen so.
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
         self._on_end: Callable[[], object] = _nothing
 
     @property
@@ -173,7 +173,7 @@ class Session:
         subscriptions = self.state.end()
         self.outbox.close()
         self.socket = ENDED
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
         self.inbox.close()
         if self.opened is not None:
@@ -224,8 +224,8 @@ class Session:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside the session; it ends with it."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
+        self.tasks.append(task)
+        task.add_done_callback(self.tasks.remove)
 
     def enter(
         self,

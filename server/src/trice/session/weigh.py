@@ -14,7 +14,7 @@ from trice.errors import LimitExceeded
 _CONTAINER: Final = 4
 _MEMBER: Final = 4
 _BACKSLASH: Final = 0x5C
-_WINDOW_BYTES: Final = 256 * 1024
+WINDOW_BYTES: Final = 256 * 1024
 """Looked at in one call, about a millisecond: other threads may run between two of them."""
 
 
@@ -39,8 +39,8 @@ def check_weight(raw: bytes, *, weight_max: int = limits.MESSAGE_WEIGHT_MAX) -> 
 def _is_light(raw: bytes, weight_max: int) -> bool:
     """Whether it is within the limit even if all of it were structure."""
     weight = quotes = 0
-    for start in range(0, len(raw), _WINDOW_BYTES):
-        window = raw[start : start + _WINDOW_BYTES]
+    for start in range(0, len(raw), WINDOW_BYTES):
+        window = raw[start : start + WINDOW_BYTES]
         weight += _weight(window)
         quotes += window.count(b'"')
         if weight + quotes // 2 > weight_max:
@@ -52,7 +52,7 @@ def _exact(raw: bytes, weight_max: int) -> int:
     """The weight of what stands outside of texts, and of the texts; stops beyond the limit."""
     weight = quotes = start = 0
     while start < len(raw) and weight + quotes // 2 <= weight_max:
-        end = min(start + _WINDOW_BYTES, len(raw))
+        end = min(start + WINDOW_BYTES, len(raw))
         while end < len(raw) and raw[end - 1] == _BACKSLASH:
             end += 1  # an escape is not cut in two; a long run of them is one window
         window = raw[start:end].replace(b"\\\\", b"").replace(b'\\"', b"")

@@ -51,7 +51,7 @@ _DECODER: Final = msgspec.msgpack.Decoder()
 _ATTR_DECODER: Final = msgspec.json.Decoder(Attr)
 _STORED: Final = tuple(field.name for field in fields(Attr) if field.init)
 """What an attr is made of; the rest follows from it."""
-_SHORT_BYTES: Final = 64
+SHORT_BYTES: Final = 64
 """Cells up to here are never left out, so that what is has no other form on disk: a link that came
 to have many targets, a null of an attr that was indexed."""
 
@@ -195,7 +195,7 @@ def _entity(change: EntityChange, attrs: Mapping[AttrId, Attr]) -> tuple[Any, ..
     for key, cell in after.items():
         held = before.get(key)
         if _is_same(held, cell):
-            if isinstance(cell, (bytes, str)) and len(cell) > _SHORT_BYTES:
+            if isinstance(cell, (bytes, str)) and len(cell) > SHORT_BYTES:
                 if len(cell) > room:
                     left_out.append(attrs[key].number)
                     continue

@@ -73,82 +73,64 @@ async def settled(path: Path) -> Lone:
 
 
 @pytest.mark.rule("S230")
-def test_a_lone_commit_runs_on_the_loop_after_many_short_ones(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        assert await lone.write()
-        assert await lone.write()
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+async def test_a_lone_commit_runs_on_the_loop_after_many_short_ones(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    assert await lone.write()
+    assert await lone.write()
+    await lone.engine.close()
 
 
 @pytest.mark.rule("S230")
-def test_one_that_was_long_sends_the_next_to_the_thread(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        lone.clock.step_ms = limits.COMMIT_ON_LOOP_MS * 1.01
-        assert await lone.write()
-        lone.clock.step_ms = 0
-        assert not await lone.write(limits.COMMITS_MEASURED)
-        assert await lone.write()
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+async def test_one_that_was_long_sends_the_next_to_the_thread(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    lone.clock.step_ms = limits.COMMIT_ON_LOOP_MS * 1.01
+    assert await lone.write()
+    lone.clock.step_ms = 0
+    assert not await lone.write(limits.COMMITS_MEASURED)
+    assert await lone.write()
+    await lone.engine.close()
 
 
 @pytest.mark.rule("S230")
-def test_a_read_since_the_latest_sends_one_to_the_thread(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        lone.engine.read_now(lambda snapshot: snapshot.tx)
-        assert not await lone.write()
-        assert await lone.write()
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+async def test_a_read_since_the_latest_sends_one_to_the_thread(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    lone.engine.read_now(lambda snapshot: snapshot.tx)
+    assert not await lone.write()
+    assert await lone.write()
+    await lone.engine.close()
 
 
 @pytest.mark.rule("S230")
-def test_what_arrives_in_the_same_turn_shares_a_commit_on_the_thread(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        groups: list[int] = []
-        lone.engine.on_commits(lambda commits: groups.append(len(commits)))
-        await asyncio.gather(*(lone.engine.write(insert(number)) for number in range(1_000, 1_008)))
-        assert groups == [1, 7]
-        assert not lone.clock.is_on_loop
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+async def test_what_arrives_in_the_same_turn_shares_a_commit_on_the_thread(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    groups: list[int] = []
+    lone.engine.on_commits(lambda commits: groups.append(len(commits)))
+    await asyncio.gather(*(lone.engine.write(insert(number)) for number in range(1_000, 1_008)))
+    assert groups == [1, 7]
+    assert not lone.clock.is_on_loop
+    await lone.engine.close()
 
 
 @pytest.mark.rule("S230")
-def test_attrs_are_committed_on_the_thread(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        await lone.engine.write(creating(blob("other", "id")))
-        assert not lone.clock.is_on_loop
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+async def test_attrs_are_committed_on_the_thread(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    await lone.engine.write(creating(blob("other", "id")))
+    assert not lone.clock.is_on_loop
+    await lone.engine.close()
 
 
 @pytest.mark.rule("S231")
-def test_who_wrote_is_told_before_anybody_else_is_worked_for(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        lone = await settled(tmp_path)
-        told: list[str] = []
+async def test_who_wrote_is_told_before_anybody_else_is_worked_for(tmp_path: Path) -> None:
+    lone = await settled(tmp_path)
+    told: list[str] = []
 
-        def listener(_: object) -> None:
-            asyncio.get_running_loop().call_soon(told.append, "listener's work")
+    def listener(_: object) -> None:
+        asyncio.get_running_loop().call_soon(told.append, "listener's work")
 
-        lone.engine.on_commits(listener)
-        answer = lone.engine.submit(insert(2_000))
-        answer.add_done_callback(lambda _: told.append("writer"))
-        await answer
-        await asyncio.sleep(0)
-        assert told == ["writer", "listener's work"]
-        await lone.engine.close()
-
-    asyncio.run(scenario())
+    lone.engine.on_commits(listener)
+    answer = lone.engine.submit(insert(2_000))
+    answer.add_done_callback(lambda _: told.append("writer"))
+    await answer
+    await asyncio.sleep(0)
+    assert told == ["writer", "listener's work"]
+    await lone.engine.close()

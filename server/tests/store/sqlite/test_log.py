@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,7 +42,7 @@ def in_order(image: dict[Any, Any]) -> dict[Any, Any]:
 
 
 @pytest.mark.rule("S16", "S200", "S204")
-def test_every_change_is_kept(tmp_path: Path) -> None:
+async def test_every_change_is_kept(tmp_path: Path) -> None:
     whole = in_order({A: "x", B: b"\x00", C: 1.5})
     added = EntityChange("t", ID, None, Image(5, whole))
     changed = EntityChange("t", ID, Image(5, whole), Image(5, in_order({A: "y", C: 1, B: b"\x00"})))
@@ -53,22 +52,19 @@ def test_every_change_is_kept(tmp_path: Path) -> None:
     pair = PairChange(L, ID, OTHER, 7, is_added=True)
     published: list[Commit] = []
 
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime(now=42))
-        engine.on_commits(published.extend)
-        await engine.write(creating(*ATTRS))
-        await engine.write(changing((added,), (pair,)), event_id=EventId("e"))
-        await engine.write(changing((changed, grown, shrunk, deleted)))
-        rows = engine.read_now(lambda snapshot: snapshot.rows("SELECT * FROM _tx"))
-        assert [row[:4] for row in rows] == [
-            (1, 42, "admin", None),
-            (2, 42, "admin", "e"),
-            (3, 42, "admin", None),
-        ]
-        assert [attr.number for attr in engine.catalog.by_id.values()] == [1, 2, 3, 4, 5]
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime(now=42))
+    engine.on_commits(published.extend)
+    await engine.write(creating(*ATTRS))
+    await engine.write(changing((added,), (pair,)), event_id=EventId("e"))
+    await engine.write(changing((changed, grown, shrunk, deleted)))
+    rows = engine.read_now(lambda snapshot: snapshot.rows("SELECT * FROM _tx"))
+    assert [row[:4] for row in rows] == [
+        (1, 42, "admin", None),
+        (2, 42, "admin", "e"),
+        (3, 42, "admin", None),
+    ]
+    assert [attr.number for attr in engine.catalog.by_id.values()] == [1, 2, 3, 4, 5]
+    await engine.close()
     follower = Follower(tmp_path / "app.db")
     rebuilt = follower.read()
     follower.close()
@@ -143,127 +139,104 @@ def kept(engine: SqliteEngine) -> list[Any]:
 
 
 @pytest.mark.rule("S17")
-def test_log_is_trimmed(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_log_is_trimmed(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "TX_LOG_ROWS_MAX", 5)
     monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 4)
-
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
-        for _ in range(7):
-            await engine.write(changing())
-        assert kept(engine) == [1, 2, 3, 4, 5, 6, 7]
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+    for _ in range(7):
         await engine.write(changing())
-        assert kept(engine) == [4, 5, 6, 7, 8]
-        await engine.close()
-
-    asyncio.run(scenario())
+    assert kept(engine) == [1, 2, 3, 4, 5, 6, 7]
+    await engine.write(changing())
+    assert kept(engine) == [4, 5, 6, 7, 8]
+    await engine.close()
 
 
 @pytest.mark.rule("S17")
-def test_a_trim_is_bounded(tmp_path: Path, monkeypatch: Any) -> None:
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
-        for _ in range(11):
-            await engine.write(changing())
-        monkeypatch.setattr(limits, "TX_LOG_ROWS_MAX", 1)
-        monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
+async def test_a_trim_is_bounded(tmp_path: Path, monkeypatch: Any) -> None:
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+    for _ in range(11):
         await engine.write(changing())
-        assert kept(engine) == [5, 6, 7, 8, 9, 10, 11, 12], "two rounds' worth at once"
-        await engine.close()
-
-    asyncio.run(scenario())
+    monkeypatch.setattr(limits, "TX_LOG_ROWS_MAX", 1)
+    monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
+    await engine.write(changing())
+    assert kept(engine) == [5, 6, 7, 8, 9, 10, 11, 12], "two rounds' worth at once"
+    await engine.close()
 
 
 @pytest.mark.rule("S17", "S1")
-def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
     runtime = FakeRuntime()
-
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=2)
-        for _ in range(3):
-            await engine.write(changing())
-            runtime.advance(DAY_MS)
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=2)
+    for _ in range(3):
         await engine.write(changing())
-        assert kept(engine) == [2, 3, 4], "what is two days old stays"
-        runtime.advance(9 * DAY_MS)
+        runtime.advance(DAY_MS)
+    await engine.write(changing())
+    assert kept(engine) == [2, 3, 4], "what is two days old stays"
+    runtime.advance(9 * DAY_MS)
+    await engine.write(changing())
+    await engine.write(changing())
+    assert kept(engine) == [5, 6]
+    runtime.advance(9 * DAY_MS)
+    for _ in range(2):
         await engine.write(changing())
-        await engine.write(changing())
-        assert kept(engine) == [5, 6]
-        runtime.advance(9 * DAY_MS)
-        for _ in range(2):
-            await engine.write(changing())
-        await engine.close()
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
-        assert engine.tx == 8
-        await engine.close()
-
-    asyncio.run(scenario())
+    await engine.close()
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime)
+    assert engine.tx == 8
+    await engine.close()
 
 
 @pytest.mark.rule("T125")
-def test_the_newest_event_ids_are_recognised(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_the_newest_event_ids_are_recognised(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "EVENT_IDS_KEPT", 3)
-
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
-        for name in "abcd":
-            await engine.write(changing(), event_id=EventId(name))
-        assert await engine.write(changing(), event_id=EventId("b")) == 2
-        assert await engine.write(changing(), event_id=EventId("a")) == 5, "older than is kept"
-        await engine.close()
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
-        assert await engine.write(changing(), event_id=EventId("a")) == 5
-        assert await engine.write(changing(), event_id=EventId("c")) == 3
-        assert await engine.write(changing(), event_id=EventId("b")) == 6
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+    for name in "abcd":
+        await engine.write(changing(), event_id=EventId(name))
+    assert await engine.write(changing(), event_id=EventId("b")) == 2
+    assert await engine.write(changing(), event_id=EventId("a")) == 5, "older than is kept"
+    await engine.close()
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+    assert await engine.write(changing(), event_id=EventId("a")) == 5
+    assert await engine.write(changing(), event_id=EventId("c")) == 3
+    assert await engine.write(changing(), event_id=EventId("b")) == 6
+    await engine.close()
 
 
 @pytest.mark.rule("T125")
-def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
     runtime = FakeRuntime()
-
-    async def scenario() -> None:
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=1)
-        await engine.write(changing(), event_id=EventId("a"))
-        runtime.advance(2 * DAY_MS)
-        await engine.write(changing())
-        assert kept(engine) == [2]
-        assert await engine.write(changing(), event_id=EventId("a")) == 3
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=1)
+    await engine.write(changing(), event_id=EventId("a"))
+    runtime.advance(2 * DAY_MS)
+    await engine.write(changing())
+    assert kept(engine) == [2]
+    assert await engine.write(changing(), event_id=EventId("a")) == 3
+    await engine.close()
 
 
 @pytest.mark.rule("S202")
-def test_what_was_deleted_after_its_attr_is_refused_as_unreadable(tmp_path: Path) -> None:
+async def test_what_was_deleted_after_its_attr_is_refused_as_unreadable(tmp_path: Path) -> None:
     path, runtime, todo = tmp_path / "app.db", FakeRuntime(), str(uuid.UUID(int=7))
     long = "x" * (limits.TX_LOG_SAME_BYTES_MAX + 1)
+    database = await open_database(path, runtime=runtime)
 
-    async def scenario() -> None:
-        database = await open_database(path, runtime=runtime)
+    async def admin(*step: Any) -> TxId:
+        return await database.transact_admin([[*step]], identity=ADMIN)
 
-        async def admin(*step: Any) -> TxId:
-            return await database.transact_admin([[*step]], identity=ADMIN)
-
-        await admin("update", "todos", todo, {"text": long, "done": False})
-        changed = await admin("update", "todos", todo, {"done": True})
-        text = database.catalog.find_forward("todos", "text")
-        assert text is not None
-        await admin("delete-attr", text.id)
-        await admin("update", "todos", todo, {"done": False})
-        follower = Follower(path, after=TxId(changed - 1))
-        (change,) = follower.read()[0].entities
-        assert change.old is not None and change.old.cells[text.id] == long
-        follower.close()
-        await admin("delete", "todos", todo)
-        follower = Follower(path, after=TxId(changed - 1))
-        with pytest.raises(Unreadable):
-            follower.read()
-        follower.close()
-        await database.close()
-
-    asyncio.run(scenario())
+    await admin("update", "todos", todo, {"text": long, "done": False})
+    changed = await admin("update", "todos", todo, {"done": True})
+    text = database.catalog.find_forward("todos", "text")
+    assert text is not None
+    await admin("delete-attr", text.id)
+    await admin("update", "todos", todo, {"done": False})
+    follower = Follower(path, after=TxId(changed - 1))
+    (change,) = follower.read()[0].entities
+    assert change.old is not None and change.old.cells[text.id] == long
+    follower.close()
+    await admin("delete", "todos", todo)
+    follower = Follower(path, after=TxId(changed - 1))
+    with pytest.raises(Unreadable):
+        follower.read()
+    follower.close()
+    await database.close()

@@ -88,76 +88,67 @@ def content(path: Path) -> str:
 
 
 @pytest.mark.rule("S205")
-def test_data_links_attrs_and_transaction_ids_are_all_there(old: Path) -> None:
-    async def scenario() -> None:
-        database = await opened(old)
-        found = orjson.loads(
-            await database.query_nested({"todos": {"owner": {}, "tags": {}}}, identity=ADMIN)
-        )["todos"]
-        assert [todo["slug"] for todo in found] == [f"s{number}" for number in range(1, 8)]
-        assert found[0]["title"] == "Sent 1" and found[6]["title"] == "Todo 7"
-        assert found[0]["due"] == "2025-01-02T00:00:00.000800Z"
-        assert [todo["owner"][0]["name"] for todo in found[:2]] == ["Bob", "Ann"]
-        assert [tag["name"] for tag in found[1]["tags"]] == ["red", "blue"]
-        assert "note" not in found[0]
-        assert database.tx == 14
-        (note,) = [attr for attr in database.catalog.by_id.values() if attr.label.endswith("$note")]
-        await database.transact([["restore-attr", note.id]], identity=ADMIN)
-        (todo,) = orjson.loads(
-            await database.query_nested({"todos": {"$": {"where": {"slug": "s1"}}}}, identity=ADMIN)
-        )["todos"]
-        assert todo["note"] == {"n": [1, None]}
-        assert database.tx == 15
-        await database.close()
-
-    asyncio.run(scenario())
+async def test_data_links_attrs_and_transaction_ids_are_all_there(old: Path) -> None:
+    database = await opened(old)
+    found = orjson.loads(
+        await database.query_nested({"todos": {"owner": {}, "tags": {}}}, identity=ADMIN)
+    )["todos"]
+    assert [todo["slug"] for todo in found] == [f"s{number}" for number in range(1, 8)]
+    assert found[0]["title"] == "Sent 1" and found[6]["title"] == "Todo 7"
+    assert found[0]["due"] == "2025-01-02T00:00:00.000800Z"
+    assert [todo["owner"][0]["name"] for todo in found[:2]] == ["Bob", "Ann"]
+    assert [tag["name"] for tag in found[1]["tags"]] == ["red", "blue"]
+    assert "note" not in found[0]
+    assert database.tx == 14
+    (note,) = [attr for attr in database.catalog.by_id.values() if attr.label.endswith("$note")]
+    await database.transact([["restore-attr", note.id]], identity=ADMIN)
+    (todo,) = orjson.loads(
+        await database.query_nested({"todos": {"$": {"where": {"slug": "s1"}}}}, identity=ADMIN)
+    )["todos"]
+    assert todo["note"] == {"n": [1, None]}
+    assert database.tx == 15
+    await database.close()
     assert version(old) == FORMAT
 
 
 @pytest.mark.rule("S205", "T110", "T125")
-def test_replays_are_recognised(old: Path) -> None:
-    async def scenario() -> None:
-        database = await opened(old)
-        for number, tx in ((1, 11), (2, 12)):
-            again = await database.transact(
-                sent(database, number), identity=ADMIN, event_id=EventId(f"event-{number}")
-            )
-            assert again == tx
-        assert database.tx == 14
-        await database.close()
-
-    asyncio.run(scenario())
+async def test_replays_are_recognised(old: Path) -> None:
+    database = await opened(old)
+    for number, tx in ((1, 11), (2, 12)):
+        again = await database.transact(
+            sent(database, number), identity=ADMIN, event_id=EventId(f"event-{number}")
+        )
+        assert again == tx
+    assert database.tx == 14
+    await database.close()
 
 
 @pytest.mark.rule("S205", "S201", "S203")
-def test_what_is_written_from_then_on_can_be_followed(old: Path) -> None:
-    async def scenario() -> None:
-        database = await opened(old)
-        tx = await database.transact(sent(database, 3), identity=ADMIN)
-        await database.close()
-        follower = Follower(old, after=TxId(tx - 1))
-        (commit,) = follower.read()
-        (change,) = commit.entities
-        assert change.old is not None and len(change.old.cells) == 6
-        assert "Sent 3" not in change.old.cells.values()
-        assert change.new is not None and "Sent 3" in change.new.cells.values()
-        follower.close()
-        with pytest.raises(Unreadable):
-            Follower(old)  # from the beginning: those rows do not lead to commits
-
-    asyncio.run(scenario())
+async def test_what_is_written_from_then_on_can_be_followed(old: Path) -> None:
+    database = await opened(old)
+    tx = await database.transact(sent(database, 3), identity=ADMIN)
+    await database.close()
+    follower = Follower(old, after=TxId(tx - 1))
+    (commit,) = follower.read()
+    (change,) = commit.entities
+    assert change.old is not None and len(change.old.cells) == 6
+    assert "Sent 3" not in change.old.cells.values()
+    assert change.new is not None and "Sent 3" in change.new.cells.values()
+    follower.close()
+    with pytest.raises(Unreadable):
+        Follower(old)  # from the beginning: those rows do not lead to commits
 
 
 @pytest.mark.rule("S205")
-def test_the_file_is_copied_before(old: Path) -> None:
+async def test_the_file_is_copied_before(old: Path) -> None:
     before = content(old)
-    asyncio.run(open_and_close(old))
+    await open_and_close(old)
     copy = backup_path(old, 1)
     assert copy.name == "app.db.v1.bak"
     assert content(copy) == before and version(copy) == 1
     assert sorted(os.listdir(old.parent)) == [old.name, copy.name]
     copy.unlink()
-    asyncio.run(open_and_close(old))
+    await open_and_close(old)
     assert not copy.exists(), "a file of today is left as it is"
 
 
@@ -166,24 +157,26 @@ async def open_and_close(path: Path) -> None:
 
 
 @pytest.mark.rule("S207")
-def test_without_room_the_file_stays_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_room_the_file_stays_as_it_was(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = content(old)
 
     def full(*_: object) -> None:
         raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "copy_to", full)
+        patch.setattr(Connection, "copy_to", full)  # interpreted: `migrations` calls it
         with pytest.raises(Unavailable) as caught:
-            asyncio.run(open_and_close(old))
+            await open_and_close(old)
         assert caught.value.code == "overloaded"
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "update_attr", full)
         with pytest.raises(Unavailable) as caught:
-            asyncio.run(open_and_close(old))
+            await open_and_close(old)
         assert caught.value.code == "overloaded"
     assert content(old) == before and version(old) == 1
-    asyncio.run(open_and_close(old))
+    await open_and_close(old)
     assert version(old) == FORMAT
 
 

@@ -79,108 +79,92 @@ def bytes_of(path: Path) -> int:
 
 
 @pytest.mark.rule("S61")
-def test_group_that_cannot_be_committed_leaves_nothing(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        heard: list[int] = []
-        await engine.write(creating(blob("t", "id")))
-        engine.on_commits(lambda commits: heard.extend(commit.tx for commit in commits))
-        catalog = engine.catalog
-        with full_disk(bytes_of(tmp_path / "app.db-wal")):
-            outcomes = await asyncio.gather(
-                engine.write(creating(blob("u", "id"))),
-                engine.write(insert(1)),
-                engine.write(insert(2)),
-                return_exceptions=True,
-            )
-        for outcome in outcomes:
-            assert isinstance(outcome, Unavailable) and outcome.code == "overloaded"
-            assert isinstance(outcome.__cause__, Unavailable)
-        assert (engine.tx, engine.catalog, heard, count(engine)) == (1, catalog, [], 0)
-        assert await engine.write(creating(blob("u", "id"))) == 2
-        assert await engine.write(insert(1)) == 3
-        assert (heard, count(engine)) == ([2, 3], 1)
-        await engine.close()
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.rule("S61")
-def test_transaction_that_sqlite_gave_up_fails_its_group(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        await engine.write(creating(blob("t", "id")))
-
-        def giving_up(tx: WriteTx) -> Commit:
-            insert(9)(tx)
-            tx.rows("ROLLBACK")  # as SQLite does by itself when a disk is full
-            raise KeyError
-
+async def test_group_that_cannot_be_committed_leaves_nothing(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path)
+    heard: list[int] = []
+    await engine.write(creating(blob("t", "id")))
+    engine.on_commits(lambda commits: heard.extend(commit.tx for commit in commits))
+    catalog = engine.catalog
+    with full_disk(bytes_of(tmp_path / "app.db-wal")):
         outcomes = await asyncio.gather(
+            engine.write(creating(blob("u", "id"))),
             engine.write(insert(1)),
             engine.write(insert(2)),
-            engine.write(giving_up),
             return_exceptions=True,
         )
-        assert outcomes[0] == 2
-        assert all(isinstance(outcome, Unavailable) for outcome in outcomes[1:])
-        assert await engine.write(insert(3)) == 3
-        assert count(engine) == 2
-        await engine.close()
-
-    asyncio.run(scenario())
+    for outcome in outcomes:
+        assert isinstance(outcome, Unavailable) and outcome.code == "overloaded"
+        assert isinstance(outcome.__cause__, Unavailable)
+    assert (engine.tx, engine.catalog, heard, count(engine)) == (1, catalog, [], 0)
+    assert await engine.write(creating(blob("u", "id"))) == 2
+    assert await engine.write(insert(1)) == 3
+    assert (heard, count(engine)) == ([2, 3], 1)
+    await engine.close()
 
 
 @pytest.mark.rule("S61")
-def test_file_locked_by_another_process(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_transaction_that_sqlite_gave_up_fails_its_group(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+
+    def giving_up(tx: WriteTx) -> Commit:
+        insert(9)(tx)
+        tx.rows("ROLLBACK")  # as SQLite does by itself when a disk is full
+        raise KeyError
+
+    outcomes = await asyncio.gather(
+        engine.write(insert(1)),
+        engine.write(insert(2)),
+        engine.write(giving_up),
+        return_exceptions=True,
+    )
+    assert outcomes[0] == 2
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes[1:])
+    assert await engine.write(insert(3)) == 3
+    assert count(engine) == 2
+    await engine.close()
+
+
+@pytest.mark.rule("S61")
+async def test_file_locked_by_another_process(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(limits, "STORE_BUSY_MS", 1)
-
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        await engine.write(creating(blob("t", "id")))
-        other = apsw.Connection(str(tmp_path / "app.db"))
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable) as refused:
-            await engine.write(insert(1))
-        assert refused.value.code == "overloaded"
-        assert count(engine) == 0, "reading goes on"
-        other.execute("ROLLBACK")
-        other.close()
-        assert await engine.write(insert(1)) == 2
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+    other = apsw.Connection(str(tmp_path / "app.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable) as refused:
+        await engine.write(insert(1))
+    assert refused.value.code == "overloaded"
+    assert count(engine) == 0, "reading goes on"
+    other.execute("ROLLBACK")
+    other.close()
+    assert await engine.write(insert(1)) == 2
+    await engine.close()
 
 
 @pytest.mark.rule("S62")
-def test_commits_are_synced(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        settings: dict[str, Any] = {}
+async def test_commits_are_synced(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path)
+    settings: dict[str, Any] = {}
 
-        def work(tx: WriteTx) -> Commit:
-            for name in ("journal_mode", "synchronous", "foreign_keys"):
-                settings[name] = tx.rows(f"PRAGMA {name}")[0][0]
-            return committed(tx)
+    def work(tx: WriteTx) -> Commit:
+        for name in ("journal_mode", "synchronous", "foreign_keys"):
+            settings[name] = tx.rows(f"PRAGMA {name}")[0][0]
+        return committed(tx)
 
-        await engine.write(work)
-        assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 0}
-        await engine.close()
-
-    asyncio.run(scenario())
+    await engine.write(work)
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 0}
+    await engine.close()
 
 
 @pytest.mark.rule("S63")
-def test_closed_app_is_one_file(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        await engine.write(creating(blob("t", "id")))
-        assert sorted(os.listdir(tmp_path)) == ["app.db", "app.db-shm", "app.db-wal"]
-        await engine.close()
-        await engine.close()
-        assert os.listdir(tmp_path) == ["app.db"]
-
-    asyncio.run(scenario())
+async def test_closed_app_is_one_file(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+    assert sorted(os.listdir(tmp_path)) == ["app.db", "app.db-shm", "app.db-wal"]
+    await engine.close()
+    await engine.close()
+    assert os.listdir(tmp_path) == ["app.db"]
 
 
 @pytest.mark.rule("S64")
@@ -196,53 +180,45 @@ def test_file_of_another_format_is_refused_untouched(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("S65")
-def test_system_attrs_are_placed_once_and_added_later(tmp_path: Path) -> None:
+async def test_system_attrs_are_placed_once_and_added_later(tmp_path: Path) -> None:
     users = blob("$users", "id", is_system=True)
     email = blob("$users", "email", is_system=True, is_unique=True, is_indexed=True)
-
-    async def scenario() -> None:
-        for attrs in ((users,), (users, email), (users, email)):
-            engine = open_engine(tmp_path, system_attrs=attrs)
-            assert engine.tx == 0
-            assert list(engine.catalog.by_id) == sorted(attr.id for attr in attrs)
-            assert {attr.table for attr in engine.catalog.by_id.values()} == {"$users"}
-            await engine.close()
-
-    asyncio.run(scenario())
+    for attrs in ((users,), (users, email), (users, email)):
+        engine = open_engine(tmp_path, system_attrs=attrs)
+        assert engine.tx == 0
+        assert list(engine.catalog.by_id) == sorted(attr.id for attr in attrs)
+        assert {attr.table for attr in engine.catalog.by_id.values()} == {"$users"}
+        await engine.close()
 
 
 @pytest.mark.rule("S75")
-def test_indexes_of_an_older_version_are_made_anew_when_the_file_is_opened(tmp_path: Path) -> None:
+async def test_indexes_of_an_older_version_are_made_anew_when_the_file_is_opened(
+    tmp_path: Path,
+) -> None:
     kind = blob("t", "kind", is_indexed=True)
 
-    async def scenario() -> list[Any]:
-        await open_engine(tmp_path, system_attrs=(blob("t", "id"), kind)).close()
-        older = Connection(str(tmp_path / "app.db"), Role.WRITER)
-        older.run('DROP INDEX "t~kind~value"')
-        older.run('CREATE INDEX "t~kind~value" ON t (kind, id)')
-        older.close()
-        engine = open_engine(tmp_path)
-        found = engine.read_now(
-            lambda snapshot: snapshot.rows("SELECT name FROM pragma_index_info('t~kind~value')")
-        )
-        await engine.close()
-        return [name for (name,) in found]
-
-    assert asyncio.run(scenario()) == ["kind", "_created_ms", "id"]
+    await open_engine(tmp_path, system_attrs=(blob("t", "id"), kind)).close()
+    older = Connection(str(tmp_path / "app.db"), Role.WRITER)
+    older.run('DROP INDEX "t~kind~value"')
+    older.run('CREATE INDEX "t~kind~value" ON t (kind, id)')
+    older.close()
+    engine = open_engine(tmp_path)
+    found = engine.read_now(
+        lambda snapshot: snapshot.rows("SELECT name FROM pragma_index_info('t~kind~value')")
+    )
+    await engine.close()
+    assert [name for (name,) in found] == ["kind", "_created_ms", "id"]
 
 
 @pytest.mark.rule("S66")
-def test_readers_cannot_write_and_misspelt_columns_fail(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        engine = open_engine(tmp_path)
-        await engine.write(creating(blob("t", "id")))
-        for sql in ("DELETE FROM t", 'SELECT "nope" FROM t', 'SELECT id FROM t WHERE "nope" = 1'):
-            with pytest.raises(Bug):
-                engine.read_now(lambda snapshot, sql=sql: snapshot.rows(sql))  # type: ignore[misc]
-        assert count(engine) == 0
-        await engine.close()
-
-    asyncio.run(scenario())
+async def test_readers_cannot_write_and_misspelt_columns_fail(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+    for sql in ("DELETE FROM t", 'SELECT "nope" FROM t', 'SELECT id FROM t WHERE "nope" = 1'):
+        with pytest.raises(Bug):
+            engine.read_now(lambda snapshot, sql=sql: snapshot.rows(sql))  # type: ignore[misc]
+    assert count(engine) == 0
+    await engine.close()
 
 
 @pytest.mark.rule("S67")

@@ -57,86 +57,70 @@ async def hold_commit(engine: SqliteEngine, number: int) -> asyncio.Task[Any]:
 
 
 @pytest.mark.rule("S77")
-def test_lone_transaction_runs_its_own_statements_and_three_more(
-    tmp_path: Path,
-) -> None:
-    async def scenario() -> None:
-        engine = await opened(tmp_path)
-        with verbs_of(engine) as verbs:
-            await engine.write(insert(1), event_id=event(1))
-        assert verbs == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
-        await engine.close()
-
-    asyncio.run(scenario())
+async def test_lone_transaction_runs_its_own_statements_and_three_more(tmp_path: Path) -> None:
+    engine = await opened(tmp_path)
+    with verbs_of(engine) as verbs:
+        await engine.write(insert(1), event_id=event(1))
+    assert verbs == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+    await engine.close()
 
 
 @pytest.mark.rule("S77")
-def test_those_after_the_first_of_a_group_have_a_savepoint(
-    tmp_path: Path,
-) -> None:
-    async def scenario() -> None:
-        engine = await opened(tmp_path)
-        held = await hold_commit(engine, 9)
-        with verbs_of(engine) as verbs:
-            await asyncio.gather(held, *(engine.write(insert(number)) for number in (1, 2, 3)))
-        saved = ["SAVEPOINT", "INSERT", "INSERT", "RELEASE"]
-        assert [verb for verb in verbs if verb != "COMMIT"] == [
-            "BEGIN", "INSERT", "INSERT", *saved, *saved,
-        ]  # fmt: skip
-        await engine.close()
-
-    asyncio.run(scenario())
+async def test_those_after_the_first_of_a_group_have_a_savepoint(tmp_path: Path) -> None:
+    engine = await opened(tmp_path)
+    held = await hold_commit(engine, 9)
+    with verbs_of(engine) as verbs:
+        await asyncio.gather(held, *(engine.write(insert(number)) for number in (1, 2, 3)))
+    saved = ["SAVEPOINT", "INSERT", "INSERT", "RELEASE"]
+    assert [verb for verb in verbs if verb != "COMMIT"] == [
+        "BEGIN", "INSERT", "INSERT", *saved, *saved,
+    ]  # fmt: skip
+    await engine.close()
 
 
 @pytest.mark.rule("S78")
-def test_failures_at_the_head_of_a_group_leave_nothing_and_take_nothing_along(
+async def test_failures_at_the_head_of_a_group_leave_nothing_and_take_nothing_along(
     tmp_path: Path,
 ) -> None:
-    async def scenario() -> None:
-        engine = await opened(tmp_path)
-        await engine.write(insert(8), event_id=event(8))
-        held = await hold_commit(engine, 9)
-        outcomes = await asyncio.gather(
-            held,
-            engine.write(insert(1, is_failing=True)),
-            engine.write(insert(2, is_failing=True)),
-            engine.write(insert(8), event_id=event(8)),
-            engine.write(insert(3, is_failing=True)),
-            engine.write(insert(4)),
-            engine.write(insert(5, is_failing=True)),
-            engine.write(insert(6)),
-            return_exceptions=True,
-        )
-        kinds = [type(outcome) for outcome in outcomes]
-        assert kinds == [int, KeyError, KeyError, int, KeyError, int, KeyError, int]
-        assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [3, 2, 4, 5]
-        found = engine.read_now(lambda snapshot: snapshot.rows("SELECT id FROM t ORDER BY id"))
-        assert found == [(entity(number),) for number in (4, 6, 8, 9)]
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = await opened(tmp_path)
+    await engine.write(insert(8), event_id=event(8))
+    held = await hold_commit(engine, 9)
+    outcomes = await asyncio.gather(
+        held,
+        engine.write(insert(1, is_failing=True)),
+        engine.write(insert(2, is_failing=True)),
+        engine.write(insert(8), event_id=event(8)),
+        engine.write(insert(3, is_failing=True)),
+        engine.write(insert(4)),
+        engine.write(insert(5, is_failing=True)),
+        engine.write(insert(6)),
+        return_exceptions=True,
+    )
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [int, KeyError, KeyError, int, KeyError, int, KeyError, int]
+    assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [3, 2, 4, 5]
+    found = engine.read_now(lambda snapshot: snapshot.rows("SELECT id FROM t ORDER BY id"))
+    assert found == [(entity(number),) for number in (4, 6, 8, 9)]
+    await engine.close()
 
 
 @pytest.mark.rule("S79")
-def test_only_an_app_that_is_written_to_has_a_writers_thread(tmp_path: Path) -> None:
+async def test_only_an_app_that_is_written_to_has_a_writers_thread(tmp_path: Path) -> None:
     def threads() -> int:
         return sum(thread.name == "trice-writer" for thread in threading.enumerate())
 
-    async def scenario() -> None:
-        before = threads()
-        engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
-        assert threads() == before
-        await engine.write(creating(blob("t", "id")))
-        await engine.write(insert(1))
-        assert threads() == before + 1
-        await engine.close()
-        assert threads() == before
-
-    asyncio.run(scenario())
+    before = threads()
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+    assert threads() == before
+    await engine.write(creating(blob("t", "id")))
+    await engine.write(insert(1))
+    assert threads() == before + 1
+    await engine.close()
+    assert threads() == before
 
 
 @pytest.mark.rule("S80")
-def test_only_long_transactions_use_temporary_files(tmp_path: Path) -> None:
+async def test_only_long_transactions_use_temporary_files(tmp_path: Path) -> None:
     places: list[list[Row]] = []
 
     def looking(number: int) -> Any:
@@ -147,12 +131,9 @@ def test_only_long_transactions_use_temporary_files(tmp_path: Path) -> None:
 
         return work
 
-    async def scenario() -> None:
-        engine = await opened(tmp_path)
-        for number, is_long in ((1, False), (2, True), (3, True), (4, False)):
-            await engine.write(looking(number), is_long=is_long)
-        await engine.close()
-
-    asyncio.run(scenario())
+    engine = await opened(tmp_path)
+    for number, is_long in ((1, False), (2, True), (3, True), (4, False)):
+        await engine.write(looking(number), is_long=is_long)
+    await engine.close()
     in_file, in_memory = [(1,)], [(2,)]
     assert places == [in_memory, in_file, in_file, in_memory]

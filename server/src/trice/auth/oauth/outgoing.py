@@ -87,6 +87,11 @@ class Outgoing:
         """What one app may ask providers."""
         return Requests(self, app_id, is_ephemeral)
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether no request and no look-up is under way."""
+        return self._shares.holds_nothing
+
     async def close(self) -> None:
         """Close the client; requests under way fail."""
         if self._threads is not None:
@@ -226,7 +231,7 @@ class Outgoing:
                     self._threads = ThreadPoolExecutor(
                         auth_limits.OUTGOING_CALLS_MAX, thread_name_prefix="trice-names"
                     )
-                lookups.append(self._threads.submit(_look_up, host, port))
+                lookups.append(self._threads.submit(look_up, host, port))
                 found = await asyncio.wrap_future(lookups[-1])
         except OSError as cause:
             raise oauth_error("The sign-in provider's host is unknown.") from cause
@@ -281,7 +286,7 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-def _look_up(host: str, port: int) -> list[str]:
+def look_up(host: str, port: int) -> list[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 

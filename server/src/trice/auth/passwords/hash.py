@@ -54,7 +54,7 @@ class PasswordHashes:
         cost    40 ms on a thread
         """
         salt = self._runtime.random_bytes(auth_limits.PASSWORD_SALT_BYTES)
-        return await self._take_turn(lambda: _hasher().hash(password, salt=salt))
+        return await self._take_turn(lambda: make_hasher().hash(password, salt=salt))
 
     async def is_match(self, password: bytes, stored: str | None) -> bool:
         """Whether `stored` is a hash of `password`; without `stored` False, just as slowly.
@@ -67,7 +67,7 @@ class PasswordHashes:
             from argon2.exceptions import VerificationError
 
             try:
-                return _hasher().verify(stored or NOBODYS_HASH, password)
+                return make_hasher().verify(stored or NOBODYS_HASH, password)
             except VerificationError:
                 return False
 
@@ -75,7 +75,7 @@ class PasswordHashes:
 
     def is_outdated(self, stored: str) -> bool:
         """Whether `stored` was made with other parameters than hashes are made with now."""
-        return _hasher().check_needs_rehash(stored)
+        return make_hasher().check_needs_rehash(stored)
 
     async def _take_turn(self, work: Callable[[], T]) -> T:
         if self._waiting >= auth_limits.PASSWORD_HASHES_WAITING_MAX:
@@ -93,7 +93,7 @@ class PasswordHashes:
         self._waiting -= 1
 
 
-def _hasher() -> PasswordHasher:
+def make_hasher() -> PasswordHasher:
     # Loaded by the first password: 4 of the 60 MB of an idle server.
     from argon2 import PasswordHasher, Type
 

@@ -111,7 +111,7 @@ class Connection:
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
             bound = [value if type(value) in _PLAIN else _bound(value) for value in bindings]
-        return self._fetch(sql, bound) if take is None else self._fetch_some(sql, bound, take)
+        return self.fetch(sql, bound) if take is None else self._fetch_some(sql, bound, take)
 
     def pieces(
         self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
@@ -130,9 +130,9 @@ class Connection:
 
     def run(self, sql: str) -> None:
         """Run one statement that returns nothing and takes nothing."""
-        self._fetch(sql, ())
+        self.fetch(sql, ())
 
-    def _fetch(self, sql: str, bound: Sequence[object]) -> list[Row]:
+    def fetch(self, sql: str, bound: Sequence[object]) -> list[Row]:
         cursors = self._cursors
         cursor = cursors.pop() if cursors else self._raw.cursor()
         try:
@@ -143,7 +143,7 @@ class Connection:
             cursors.append(cursor)
 
     def _fetch_some(self, sql: str, bound: Sequence[object], take: Take) -> list[Row]:
-        """`_fetch`, a few rows at a time until it is known how large they are."""
+        """`fetch`, a few rows at a time until it is known how large they are."""
         cursors = self._cursors
         cursor = cursors.pop() if cursors else self._raw.cursor()
         wanted = take.rows_first
