@@ -17,10 +17,10 @@ _FREE_PAGES: Final = "PRAGMA freelist_count"
 
 
 class Usage:
-    """What one file holds, held against its quota before a transaction is let in. Its bytes are
-    those of the file without its free pages.
+    """What one file holds, compared with its quota before a transaction is let in. Its bytes are
+    the size of the file without its free pages.
 
-    Holds the rows of what is published. A transaction that only takes away is always let in. Costs
+    Holds the number of published rows. A transaction that only takes away is always let in. Costs
     2 µs a transaction; files without a quota pay nothing.
     """
 
@@ -30,10 +30,10 @@ class Usage:
         self._rows = sum(_count(statements, table) for table in _tables(catalog))
 
     def check(self, statements: Statements, commit: Commit, *, before: int) -> int:
-        """Refuse a transaction that would make the file too large, in its open write.
+        """Refuse a transaction that would make the file too large, while it is open.
 
-        before   rows that transactions before it in the same group added
-        returns  rows added, those included
+        before   rows that the earlier transactions of the same group added
+        returns  rows added by these and by this one
         raises   LimitExceeded("app-quota-exceeded"); the transaction must be undone
         """
         growth = _growth(commit)
@@ -50,12 +50,12 @@ class Usage:
         return before + growth
 
     def settle(self, added: int) -> None:
-        """A group that added so many rows is durable."""
+        """Note that a group which added so many rows is durable."""
         self._rows += added
 
 
 def _growth(commit: Commit) -> int:
-    """How many more rows and pairs there are than before."""
+    """How many rows and pairs a commit adds, less those that it removes."""
     entities = sum((each.new is not None) - (each.old is not None) for each in commit.entities)
     return entities + sum(1 if pair.is_added else -1 for pair in commit.pairs)
 
