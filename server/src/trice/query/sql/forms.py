@@ -1,8 +1,8 @@
 """Statements of a query: one per form level. No I/O.
 
-Composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
+They are composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
 
-Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
+Each statement has its own Composer, which knows the catalog, the dialect and what is visible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trice.store.judged import JudgedTerm, with_ids
 
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
-"""Every statement stops here: one more than an answer may have, so that excess shows."""
+"""The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
 
 Held = Literal["parent", "child", "pairs"]
 """Where a link is stored, seen from the form that walks it."""
@@ -38,8 +38,8 @@ class Statement:
     """SQL and its bindings.
 
     ids_at  for a level below the top, how many bindings stand before the ids of the parents
-    steps   that preparing it takes, of one that is long
-    is_judged_apart  its bindings have terms that an engine judges beforehand
+    steps   that preparing it takes, if it is long
+    is_judged_apart  its bindings have terms that the engine judges beforehand
     """
 
     sql: str
@@ -73,7 +73,7 @@ def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope
 
 
 def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
-    """How many entities match: one row of one number."""
+    """The number of matching entities: one row of one number."""
     found = composer.matching(where, Place(ROOT, etype))
     text = f"SELECT count(*) FROM {composer.table(Place(ROOT, etype))} WHERE {found.text}"
     return checked(text, found.bindings)
@@ -87,13 +87,13 @@ def select_linked(
     *,
     needed: Sequence[Test] = (),
 ) -> Statement:
-    """The entities that all parents at once are linked with, existing ones only.
+    """The existing entities that the parents are linked with, for all parents at once.
 
-    needed   of these tests at least one holds; none given, no such condition
+    needed   at least one of these tests must hold; empty: no such condition
     returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
-             `parent id, created_ms of the pair`, one row per pair. Else the parent is known from a
-             cell: the parent's own ("parent"), or the row's ("child").
-    ids      of the children when the link is held by the parent, else of the parents
+             `parent id, created_ms of the pair`, one row per pair. Else a cell tells the parent:
+             a cell of the parent ("parent"), or of the row ("child")
+    ids      of the children when the parent holds the link, else of the parents
     """
     place, dialect = Place(ROOT, step.etype), composer.dialect
     own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
@@ -132,9 +132,9 @@ def select_linked(
 def select_pairs(
     composer: Composer, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
 ) -> Statement:
-    """The links of all parents at once, whether or not the other ends exist.
+    """The links of all parents at once, even if the other ends do not exist.
 
-    ids      other ends wanted; empty: all
+    ids      the other ends that are wanted; empty: all
     returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
     """
     dialect = composer.dialect
@@ -157,13 +157,13 @@ def select_pairs(
 class PageSelect:
     """The statements that read stretches of an ordered form.
 
-    Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
-    beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
-    rest; each is a statement, to be read in turn until there are rows enough.
+    Nulls come first ascending and last descending, ties are in order of id. A stretch is at most
+    two ranges of the order's index: the nulls, and the values. Each range is a statement; they are
+    read one after the other until there are enough rows.
 
-    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index:
-    stretches begin and end with whole runs of such, within which rows stand by value instead of by
-    id, unless a stretch `is_sorting`.
+    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index.
+    So a stretch begins and ends with whole runs of such integers. Within a run rows are in order of
+    value instead of id, unless a stretch `is_sorting`.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class PageSelect:
         self._dialect = composer.dialect
 
     def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
-        """The same statements, with other values bound in the conditions."""
+        """The same statements with other values bound in their conditions."""
         other = copy.copy(self)
         other._bindings = tuple(map(value_of, self._bindings))
         return other
@@ -213,7 +213,7 @@ class PageSelect:
         `offset + limit` rows and the caller skips.
 
         is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
-        run          of a number: only those that share its double
+        run          a number: only rows whose number shares its double
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
@@ -243,7 +243,7 @@ class PageSelect:
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
     ) -> tuple[Fragment | None, Fragment | None]:
-        """The range among nulls and the range among values; None for one that is out of reach."""
+        """The range among nulls and the range among values; None for a range that is empty."""
         nulls: list[Fragment] | None = None
         values: list[Fragment] | None = []
         order = self._order
@@ -253,8 +253,8 @@ class PageSelect:
         for bound, is_start in ((start, True), (end, False)):
             if bound is None:
                 continue
-            # Rows wanted lie above the start of an ascending and above the end of a descending
-            # stretch. Nulls lie below all values.
+            # The wanted rows lie above the start of an ascending stretch, and above the end of a
+            # descending one. Nulls lie below all values.
             is_above = is_start != is_descending
             if self._has_nulls and bound.order is None:
                 if nulls is not None:
@@ -273,14 +273,14 @@ class PageSelect:
         )
 
     def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
-        """Rows with a value, on this side of a bound beside a value."""
+        """Rows that have a value and lie on this side of a bound that has one."""
         order = self._order
         sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
         low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
         if low == high:
             key = (*order.bindings, bound.order, bound.entity)
             return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
-        # The first is for the index; within the run of the bound's double ids decide.
+        # The first condition is for the index; among integers of the bound's double ids decide.
         near, far = (low, high) if is_above else (high, low)
         beyond = ">" if is_above else "<"
         return Fragment(
