@@ -1,8 +1,8 @@
 """Statements of a query: one per form level. No I/O.
 
-Composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
+They are composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
 
-Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
+Each statement has its own Composer, which knows the catalog, the dialect and what is visible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trice.store.judged import JudgedTerm, with_ids
 
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
-"""Every statement stops here: one more than an answer may have, so that excess shows."""
+"""The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
 
 _ROUNDED: Final = ("date", "number")
 """Types of which clients tell less apart than the store does."""
@@ -41,8 +41,8 @@ class Statement:
     """SQL and its bindings.
 
     ids_at  for a level below the top, how many bindings stand before the ids of the parents
-    steps   that preparing it takes, of one that is long
-    is_judged_apart  its bindings have terms that an engine judges beforehand
+    steps   that preparing it takes, if it is long
+    is_judged_apart  its bindings have terms that the engine judges beforehand
     """
 
     sql: str
@@ -76,7 +76,7 @@ def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope
 
 
 def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
-    """How many entities match: one row of one number."""
+    """The number of matching entities: one row of one number."""
     found = composer.matching(where, Place(ROOT, etype))
     text = f"SELECT count(*) FROM {composer.table(Place(ROOT, etype))} WHERE {found.text}"
     return checked(text, found.bindings)
@@ -90,13 +90,13 @@ def select_linked(
     *,
     needed: Sequence[Test] = (),
 ) -> Statement:
-    """The entities that all parents at once are linked with, existing ones only.
+    """The existing entities that the parents are linked with, for all parents at once.
 
-    needed   of these tests at least one holds; none given, no such condition
+    needed   at least one of these tests must hold; empty: no such condition
     returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
-             `parent id, created_ms of the pair`, one row per pair. Else the parent is known from a
-             cell: the parent's own ("parent"), or the row's ("child").
-    ids      of the children when the link is held by the parent, else of the parents
+             `parent id, created_ms of the pair`, one row per pair. Else a cell tells the parent:
+             a cell of the parent ("parent"), or of the row ("child")
+    ids      of the children when the parent holds the link, else of the parents
     """
     place, dialect = Place(ROOT, step.etype), composer.dialect
     own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
@@ -135,9 +135,9 @@ def select_linked(
 def select_pairs(
     composer: Composer, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
 ) -> Statement:
-    """The links of all parents at once, whether or not the other ends exist.
+    """The links of all parents at once, even if the other ends do not exist.
 
-    ids      other ends wanted; empty: all
+    ids      the other ends that are wanted; empty: all
     returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
     """
     dialect = composer.dialect
@@ -195,7 +195,7 @@ class PageSelect:
         self._dialect = composer.dialect
 
     def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
-        """The same statements, with other values bound in the conditions."""
+        """The same statements with other values bound in their conditions."""
         other = copy.copy(self)
         other._bindings = tuple(map(value_of, self._bindings))
         return other
@@ -273,8 +273,8 @@ class PageSelect:
         for bound, is_start in ((start, True), (end, False)):
             if bound is None:
                 continue
-            # Rows wanted lie above the start of an ascending and above the end of a descending
-            # stretch. Nulls lie below all values.
+            # The wanted rows lie above the start of an ascending stretch, and above the end of a
+            # descending one. Nulls lie below all values.
             is_above = is_start != is_descending
             if self._has_nulls and bound.order is None:
                 if nulls is not None:

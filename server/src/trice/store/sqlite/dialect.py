@@ -24,7 +24,7 @@ _CREATED: Final = quoted(CREATED)
 
 
 class SqliteDialect:
-    """See `store.dialect.Dialect`; where things are, `store.sqlite.tables`."""
+    """See `store.dialect.Dialect`; `store.sqlite.tables` tells where things are."""
 
     def entities(self, namespace: Namespace, alias: str) -> str:
         return f"{quoted(namespace.table)} {alias}"
@@ -112,7 +112,7 @@ class SqliteDialect:
         return f"{operand} {'DESC' if is_descending else 'ASC'}"
 
     def exists(self, select: str, *, is_judging: bool) -> str:
-        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
+        # SQLite turns an EXISTS into a join, and would then judge rows too early.
         return f"(EXISTS ({select})) IS TRUE" if is_judging else f"EXISTS ({select})"
 
     def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
@@ -121,7 +121,7 @@ class SqliteDialect:
             starts = range(0, len(given), _ARGUMENTS_MAX)
             parts = [given[start : start + _ARGUMENTS_MAX] for start in starts]
             given = [f"trice_pack({', '.join(part)})" for part in parts]
-        # SQLite asks terms with a correlated query after those without, whatever their order.
+        # SQLite evaluates terms that have a correlated query after all others, in whatever order.
         arguments = ", ".join(("?", f"(SELECT {term.entity})", str(len(term.cells)), *given))
         return f"trice_judge{'_once' if term.is_once else ''}({arguments})", term.decide
 
@@ -154,4 +154,4 @@ def _glob(pattern: str) -> str:
 
 
 SQLITE: Final[Dialect] = SqliteDialect()
-"""The one there is: it holds nothing."""
+"""The only instance: it holds nothing."""

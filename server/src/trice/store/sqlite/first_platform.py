@@ -1,12 +1,12 @@
-"""The list of apps as first versions kept it: a table of its own in platform.db.
+"""The list of apps as the first versions kept it: a table of its own in platform.db.
 
-It is read once, when a later version opens the data directory, and stays as a backup beside.
+It is read once, when a later version opens the data directory, and then stays as a backup.
 
     platform.db (table `apps`) ──> its rows are written to platform-new.db
                                ──> copied to platform.db.v1.bak ──> replaced by platform-new.db
 
-Until the last step, one renaming, the old file is in its place as it was: whatever ends the process
-on the way, the next start begins anew.
+Until the last step, which is one renaming, the old file is in its place and unchanged. If the
+process ends before that, the next start begins anew.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ _FIELDS: Final = (
     ("createdAt", "created_ms"),
     ("expiresAt", "expires_ms"),
 )
-"""What an app's row becomes, and from what."""
+"""The fields of `$apps`, and the SQL that makes each from an app's row."""
 
-# Before the column, a sample's app was known by its title, which anybody may give to one that ends.
+# Before the column existed, a sample's app was known by its title. Anybody may give that title to
+# a throw-away app.
 _SAMPLE_BY_TITLE: Final = (
     "CASE WHEN expires_ms IS NULL AND rowid IN (SELECT min(rowid) FROM apps WHERE title GLOB"
     " 'sample: *' AND expires_ms IS NULL GROUP BY title) THEN substr(title, 9) END"
@@ -52,20 +53,20 @@ _SAMPLE_BY_TITLE: Final = (
 
 
 class FirstPlatform:
-    """A file of that form, closed between two calls. All of them block."""
+    """A file of that form, closed between two calls. All calls block."""
 
     def __init__(self, path: Path, new: Path, columns: frozenset[str]) -> None:
         """Use `find`."""
         self._path = path
         self._new = new
         self._fields = dict(_FIELDS)
-        # Later ones of the first versions had these too.
+        # The later ones of the first versions had these columns too.
         self._fields["settings"] = "settings" if "settings" in columns else "NULL"
         self._fields["sample"] = "sample" if "sample" in columns else _SAMPLE_BY_TITLE
 
     @classmethod
     def find(cls, path: Path, new: Path) -> FirstPlatform | None:
-        """The file at `path` if it has that form. What cannot be read has none.
+        """The file at `path` if it has that form; None too if it cannot be read at all.
 
         new     where the file is made that takes its place
         raises  Unavailable("data-unusable") when it has that form, and is damaged
@@ -87,7 +88,7 @@ class FirstPlatform:
         return cls(path, new, frozenset(str(name) for _, name in found))
 
     def apps(self, *, after: str, count: int) -> list[dict[str, Any]]:
-        """The fields of `$apps`, by id, of `count` apps at most whose ids come after this one.
+        """The fields of `$apps` for at most `count` apps whose ids come after this one, by id.
 
         raises  Unavailable("data-unusable") when the file is damaged
         """
@@ -105,9 +106,9 @@ class FirstPlatform:
         return found
 
     def replace(self) -> None:
-        """Put the new file, which is closed, in the place of this one; a backup of it stays.
+        """Put the new file, which is closed, in the place of this one, which stays as a backup.
 
-        raises  Unavailable, OSError: this one is in its place then
+        raises  Unavailable, OSError: then this file is still in its place
         """
         for path in (self._path, self._new):
             _empty_log(path)

@@ -19,8 +19,8 @@ _FREE_PAGES: Final = "PRAGMA freelist_count"
 
 
 class Usage:
-    """What one file holds, held against its quota before a transaction is let in. Its bytes are
-    those of the file without its free pages.
+    """What one file holds, compared with its quota before a transaction is let in. Its bytes are
+    the size of the file without its free pages.
 
     Holds the rows of what is published. A transaction that only takes away is always let in. Costs
     2 µs a transaction, 10 where the log gets shorter; files without a quota pay nothing.
@@ -72,12 +72,12 @@ class Usage:
         return used
 
     def settle(self, added: int) -> None:
-        """A group that added so many rows is durable."""
+        """Note that a group which added so many rows is durable."""
         self._rows += added
 
 
 def _growth(commit: Commit) -> int:
-    """How many more rows and pairs there are than before."""
+    """How many rows and pairs a commit adds, less those that it removes."""
     entities = sum((each.new is not None) - (each.old is not None) for each in commit.entities)
     return entities + sum(1 if pair.is_added else -1 for pair in commit.pairs)
 
