@@ -490,7 +490,7 @@ LIVE_GROWN_MAX = 256
 """Entries that patches may add to the read set of a query before it is made anew."""
 
 LIVE_RECENT_CHANGES = 100_000
-"""Rows and pairs that those commits changed, all together. More: the oldest commits leave."""
+"""Rows and pairs that the commits of LIVE_RECENT_COMMITS changed. More: the oldest leave."""
 
 LIVE_TOTALS_CHANGES_MAX = 5_000
 """Changed rows that wait to be counted into one live aggregate (about 1 µs each). More: the
@@ -743,7 +743,7 @@ EPHEMERAL_APPS_OF_NETWORK_PER_HOUR = 1_000
 `rate-limited`."""
 
 EPHEMERAL_ATTRS_A_TOKEN = 50
-"""For each so many attrs of its schema, such an app counts as one more; an indexed attr takes 7 kB."""
+"""Such an app counts as one more for each 50 attrs of its schema; an indexed attr takes 7 kB."""
 
 APP_TITLE_CHARS_MAX = 200
 """Title of an app, which stands in the subject of e-mails. Longer: `param-malformed`."""
