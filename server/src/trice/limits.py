@@ -229,7 +229,7 @@ CLOSE_GRACE_MS = 5_000
 
 SESSIONS_LEFT_MAX = 250
 """Ended sessions whose memory was not given back to the system yet, 5 MB; or as many as are open,
-if that is more. Beyond, it is given back when the sessions are looked at next."""
+if that is more. More: it is given back when the sessions are checked next."""
 
 # --- queries -----------------------------------------------------------------------------------
 
