@@ -1,4 +1,4 @@
-"""`init`: from a connection to a session of an app, as somebody (instant-realtime §3)."""
+"""`init`: a connection gets its app and its identity (instant-realtime §3)."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ async def _enter(session: Session, message: up.Init, extension: Extension) -> Op
 
 
 async def _identify(session: Session, app: App, message: up.Init) -> tuple[Identity, str | None]:
-    """Who the tokens say it is, and the hash of the refresh token used."""
+    """The identity that the tokens prove, and the hash of the refresh token used."""
     if message.admin_token is not None:
         app.check_admin_token(message.admin_token)
         return ADMIN, None
     if message.refresh_token is not None:
-        # Clients forget a token that is nobody's, and are stuck with any other error.
+        # Clients forget an unknown token, but are stuck after any other error.
         if find_uuid_bytes(message.refresh_token) is None:
             raise no_user()
         token = message.refresh_token
@@ -84,7 +84,7 @@ async def _identify(session: Session, app: App, message: up.Init) -> tuple[Ident
 def _refuse(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
     close_code = CODES[failure.code].init_closes_with
     if close_code is not None:
-        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
+        # After an error the client would wait for ever (instant-realtime §16); closed, it returns.
         session.close(close_code, "try again")
         return
     session.state.refuse_opening()
