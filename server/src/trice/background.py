@@ -137,7 +137,9 @@ class Background:
             late_ms = await self._wait(wait_ms) if wait_ms else 0.0
             try:
                 with self.measured(name, counts):
-                    await _ended(work(late_ms))
+                    result = work(late_ms)
+                    if result is not None:
+                        await _ended(result)
             except Exception:
                 told = fields(work=name, in_a_row=counts.failures_in_a_row)
                 logger.exception("background work failed %s", told)
@@ -235,7 +237,7 @@ class WorkQueue:
     async def _run(self, item: _Item) -> None:
         try:
             with self._background.measured(self._name, self._counts):
-                result = await item.work()
+                result = await _ended(item.work())
         except Exception as failure:
             if not isinstance(failure, TriceError):
                 logger.exception("background work failed %s", fields(work=self._name))
@@ -260,13 +262,11 @@ class WorkQueue:
             item.task.cancel()
 
 
-async def _ended(result: Awaitable[None] | None) -> None:
-    """Wait for periodic work that takes several turns of the loop. If something that it waits for
-    is cancelled from elsewhere, the run fails, and the work goes on."""
-    if result is None:
-        return
+async def _ended(work: Awaitable[T]) -> T:
+    """Wait for work. What it waits for may be cancelled by others, which is a failure and no end of
+    the server."""
     try:
-        await result
+        return await work
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

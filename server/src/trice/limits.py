@@ -2,8 +2,7 @@
 
 The bounds of signing in and e-mail are in `auth_limits`.
 
-It is one file because bounds are compared with each other: each says what happens beyond it, and
-related ones are asserted against each other below.
+It is one file because bounds are compared with each other: related ones are asserted below.
 """
 
 from __future__ import annotations
@@ -363,6 +362,9 @@ WRITE_AHEAD_PAGES = 8_000
 hundreds of pages in each group; a page that was written several times is copied once. That gives
 20 % more writes/s than 1,000 pages do."""
 
+WRITE_AHEAD_PAGES_MAX = 64_000
+"""Past so many (256 MB) long reads wait until those under way have ended and it is copied."""
+
 TX_QUEUE_MAX = 10_000
 """Transactions of an app waiting for the writer. More: `overloaded`."""
 
@@ -581,6 +583,12 @@ EPHEMERAL_ROWS_MAX = 50_000
 EPHEMERAL_BYTES_MAX = 64 * 1024 * 1024
 """File of a throw-away app, with its log of transactions. More: `app-quota-exceeded`."""
 
+EPHEMERAL_LOG_ROWS_KEPT = 1_000
+"""Newest transactions that its log keeps once it takes more than half of that."""
+
+EPHEMERAL_LOG_TRIM_ROWS = 20
+"""Older ones that each transaction forgets then (10 µs)."""
+
 EPHEMERAL_USERS_MAX = 200
 """Connections and requests that use a throw-away app at a time. More: `app-quota-exceeded`."""
 
@@ -611,6 +619,7 @@ assert EPHEMERAL_APPS_IDLE_MAX < EPHEMERAL_APPS_OPEN_MAX < APPS_OPEN_MAX
 assert EPHEMERAL_APP_IDLE_MS <= APP_IDLE_MS
 assert 4 + 2 * READER_THREADS + 1 + 1 + READER_THREADS <= APP_FILE_DESCRIPTORS
 assert MESSAGE_BYTES_MAX < EPHEMERAL_BYTES_MAX
+assert EPHEMERAL_LOG_ROWS_KEPT <= EVENT_IDS_KEPT
 
 # --- rules -------------------------------------------------------------------------------------
 

@@ -14,7 +14,11 @@ from typing import Any, ClassVar, Final
 import httptools
 import orjson
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from trice import limits
 from trice.api.connections import ALWAYS_ANSWERED, Connections
@@ -50,6 +54,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.network: str | None = None
         # The network of the request under way; behind a proxy, each request may have another.
         self._asking_network: str | None = None
+        # Whose answer is on its way; `cycle` is the request that came last.
+        self._answered_cycle: RequestResponseCycle | None = None
         self._serve = self.app
         self.app = self._answer
         self._is_extra = False
@@ -78,9 +84,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        self._leave_answer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        if not self._is_answered:
+            self.abort()  # both would write to it, the second first
+            return
         address = caller_ip(
             self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies
         )
@@ -120,10 +130,16 @@ class BoundedHttp(HttpToolsProtocol):
             if self.pipeline or cycle.response_started:
                 self.abort()  # another answer comes first, or is half sent
                 return
-            # Tell the handler that the client does not wait any more.
+            self._leave_answer()
+        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
+
+    def _leave_answer(self) -> None:
+        """Whoever works on an answer hears that nobody waits any more. Requests that wait behind it
+        are not begun then."""
+        cycle = self._answered_cycle
+        if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
 
     def send_400_response(self, msg: str) -> None:
         self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
@@ -249,6 +265,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_extra and self.url.partition(b"?")[0].decode("latin-1") not in ALWAYS_ANSWERED:
             self.scope["state"]["refusal"] = _too_many()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered_cycle = self.cycle
         if self._is_extra and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -261,6 +279,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._look_idle()  # the request was answered before it was whole
 
     def on_response_complete(self) -> None:
+        self._answered_cycle = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._reading is _Reading.BODY and self._is_answered:
             # The rest of its body is dropped.
@@ -280,9 +299,16 @@ class BoundedHttp(HttpToolsProtocol):
     # --- what leaves -------------------------------------------------------------------------
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request. If too many bytes of answers are unread, a 503 replaces the answer."""
+        """Serve a request. An answer that finds too many others unread gives way to a 503. What is
+        refused once the answer has begun ends it, with the connection."""
         start: Message | None = None
         is_refused = False
+
+        async def send_if_there(message: Message) -> None:
+            if self.transport.is_closing():
+                # A turn before we are told that it is lost, uvloop takes no more.
+                self._leave_answer()
+            await send(message)
 
         async def send_bounded(message: Message) -> None:
             nonlocal start, is_refused
@@ -295,11 +321,11 @@ class BoundedHttp(HttpToolsProtocol):
                 if is_large and not self._unread.has_room(size, self._asking_network):
                     start, message = _instead(start)
                     is_refused = True
-                await send(start)
+                await send_if_there(start)
                 start = None
             elif is_refused:
                 return
-            await send(message)
+            await send_if_there(message)
             if is_large:
                 self._note_unread()
             if message.get("more_body", False):
@@ -307,7 +333,12 @@ class BoundedHttp(HttpToolsProtocol):
                 # next.
                 await asyncio.sleep(0)
 
-        await self._serve(scope, receive, send_bounded)
+        try:
+            await self._serve(scope, receive, send_bounded)
+        except TriceError:
+            # Only what nobody can be told any more comes here: a body too large, for instance.
+            self._leave_answer()
+            self.abort()
 
     def pause_writing(self) -> None:
         self._note_unread()

@@ -35,8 +35,10 @@ async def create_ephemeral(request: Request) -> Response:
     title = body["title"]
     if isinstance(title, (int, float)) and not isinstance(title, bool):
         title = str(title)  # non-blank text may come as a number (instant-http §0.4)
-    if not isinstance(title, str) or not title.strip() or len(title) > limits.APP_TITLE_CHARS_MAX:
-        accepted = f"a string of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
+    is_text = isinstance(title, str) and title.strip() and "\0" not in title
+    if not is_text or len(title) > limits.APP_TITLE_CHARS_MAX:
+        most = limits.APP_TITLE_CHARS_MAX
+        accepted = f"a string of 1 to {most} characters that is not blank, without U+0000"
         raise malformed("body", "title", given=title, accepted=accepted)
     rules, warnings = _rules_in(body.get("rules"))
     throttle_of(request).new_app(guest_of(request).ip, attrs=_attrs_in(body.get("schema")))

@@ -168,7 +168,20 @@ class EventStream:
         self.socket.session = self.session
         self.token = new_uuid(runtime)
         self._hub = hub
+        self._push_turn = asyncio.Lock()
         self._hello = down.sse_init(self.session.id, machine_id=machine_id, sse_token=self.token)
+
+    async def receive(self, messages: Sequence[bytes]) -> None:
+        """Hand over what one push holds, when the session takes it, and after earlier pushes.
+
+        raises   NotFound("session-missing") when the stream ends meanwhile
+        """
+        async with self._push_turn:
+            for message in messages:
+                await self.socket.may_read()
+                if self.session.is_closed:
+                    raise _no_stream(self.session.id)
+                self.session.receive(message)
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""
@@ -214,9 +227,7 @@ async def push_events(request: Request) -> Response:
     else:
         push = await read_long(request, raw, lambda: _read_long_push(raw), is_kept=False)
     stream = _find_stream(request, push.session_id, push.sse_token)
-    for message in push.messages:
-        await stream.socket.may_read()
-        stream.session.receive(message)
+    await stream.receive(push.messages)
     return json_response({})
 
 
@@ -328,7 +339,6 @@ async def subscribe_query(request: Request) -> Response:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
-        stream = await _open_signed_in(request, lent)
         message = {
             "op": "add-query",
             "client-event-id": new_uuid(request.app.state.runtime),
@@ -336,7 +346,14 @@ async def subscribe_query(request: Request) -> Response:
             "return-type": "tree",
             "inference?": flag_in(body, "inference?"),
         }
-        stream.session.receive(orjson.dumps(message))
+        try:
+            raw = orjson.dumps(message)
+        except orjson.JSONEncodeError as cause:
+            accepted = "an object that nests less deeply"
+            raise malformed("body", "query", given=None, accepted=accepted) from cause
+        # Nothing is refused from here on: who is refused leaves no session.
+        stream = await _open_signed_in(request, lent)
+        stream.session.receive(raw)
         return stream.response(has_retry=True)
 
 
@@ -351,7 +368,12 @@ def _open_events(request: Request) -> EventStream:
     stream = EventStream(hub, guest, runtime=state.runtime, machine_id=state.machine_id)
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream
-    stream.session.when_ended(lambda: streams.pop(stream.session.id, None))
+
+    def end() -> None:
+        del streams[stream.session.id]
+        stream.socket.resume_reading()  # pushes may wait for it
+
+    stream.session.when_ended(end)
     return stream
 
 
@@ -373,14 +395,18 @@ def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
     if (
         stream is None
         or not isinstance(token, str)
-        or not hmac.compare_digest(token.encode(), stream.token.encode())
+        or not hmac.compare_digest(token.encode(errors="replace"), stream.token.encode())
     ):
-        raise NotFound(
-            "session-missing",
-            "There is no such event stream here; open a new one.",
-            {"record-type": "session", "session-id": session_id},
-        )
+        raise _no_stream(session_id)
     return stream
+
+
+def _no_stream(session_id: Any) -> NotFound:
+    return NotFound(
+        "session-missing",
+        "There is no such event stream here; open a new one.",
+        {"record-type": "session", "session-id": session_id},
+    )
 
 
 _QUERY_OF_STREAM: Final = JsonBody(weight_max=limits.QUERY_WEIGHT_MAX, is_kept=False)

@@ -85,7 +85,8 @@ class Registry:
 
         The list of an earlier version, which had another form, is taken over first.
         raises   Unavailable("data-unusable") when it is damaged, of a newer version, not ours, or
-                 missing although there are apps: with an empty one no app would be found
+                 missing beside apps: with an empty one in its place nobody would find their app;
+                 ("overloaded") when there is no room, or another process has it open
         """
         try:
             earlier = await asyncio.to_thread(engines.find_earlier_platform)
@@ -94,13 +95,14 @@ class Registry:
             is_new = not engines.has_any()
             return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
         except Unavailable as failure:
-            place = engines.place(PLATFORM)
-            raise Unavailable(
-                failure.code,
-                f"{place}, the list of all apps, cannot be used. {failure.message} To do so, stop"
-                " the server and put back the whole data directory, files that end in -wal"
-                " included.",
-            ) from failure
+            problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
+            problem += f" {failure.message}"
+            if failure.code == "data-unusable":
+                problem += (
+                    " To do so, stop the server and put back the whole data directory, files that"
+                    " end in -wal included."
+                )
+            raise Unavailable(failure.code, problem) from failure
 
     async def insert(self, row: AppRow, *, sample: str | None = None) -> None:
         """Add an app; its id must be new.
@@ -108,7 +110,7 @@ class Registry:
         sample   name of the sample that the app is for
         """
         fields = {
-            "title": row.title,
+            "title": _json_text(row.title),
             "adminTokenHash": row.admin_token_hash.hex(),
             "isOpen": row.is_open,
             "rules": _rules_text(row.rules),
@@ -221,7 +223,7 @@ class Registry:
         rules = fields.get("rules")
         row = AppRow(
             AppId(fields["id"]),
-            fields["title"],
+            msgspec.json.decode(fields["title"], type=str),
             bytes.fromhex(fields["adminTokenHash"]),
             fields["isOpen"],
             None if rules is None else orjson.loads(rules),
@@ -271,7 +273,11 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
         while apps := await asyncio.to_thread(
             earlier.apps, after=after, count=limits.PLATFORM_IMPORT_APPS
         ):
-            steps = [["create", _APPS, fields["id"], _present(fields)] for fields in apps]
+            steps = [
+                ["create", _APPS, fields["id"], {**_present(fields), "title": _json_text(title)}]
+                for fields in apps
+                for title in (fields["title"],)
+            ]
             await database.change(partial(_write, steps))
             after = apps[-1]["id"]
     finally:
@@ -292,6 +298,10 @@ def _key(app_id: AppId) -> bytes:
     found = find_uuid_bytes(app_id)
     assert found is not None, "an app has a uuid"
     return found
+
+
+def _json_text(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
 def _rules_text(rules: Any) -> str | None:

@@ -29,10 +29,10 @@ class Op(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One link walked from an entity to the ones it is linked with.
+    """One link, walked from an entity to the entities it is linked with.
 
     is_forward  from the source to the target (False: from the target back)
-    etype       the namespace arrived at
+    etype       the namespace it leads to
     """
 
     attr: Attr
@@ -44,12 +44,12 @@ class Hop:
 class Test:
     """`value op` at the end of a path.
 
-    path        links walked first; empty for the entity itself
+    path        links to walk first; empty for the entity itself
     attr        a blob, or a link compared with ids (then `is_forward` says from which side)
     value       JSON value; a list for IN, a bool for IS_NULL; EntityId (bytes) where `attr` is a
                 link, or the id attr compared with a uuid
-    Several tests of one scope whose paths arrive at the same (namespace, depth) speak of the same
-    linked entity (instant-semantics §2.4).
+    Tests of one scope whose paths lead to the same (namespace, depth) are about the same linked
+    entity (instant-semantics §2.4).
     """
 
     path: tuple[Hop, ...]
@@ -68,7 +68,7 @@ class IdPrefix:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """`and: [...]`: every scope holds, each with linked entities of its own."""
+    """`and: [...]`: every scope holds; each has linked entities of its own."""
 
     scopes: tuple[tuple[Condition, ...], ...]
 
@@ -84,9 +84,9 @@ class AnyOf:
 class Never:
     """A condition on a name that does not exist (yet): the form finds nothing.
 
-    One inside a list is repeated in the scopes around it: an alternative does not save the form.
+    A `Never` inside a list is repeated in the scopes around it: no alternative saves the form.
 
-    etype, label  what was looked for, so that a live query can wait for it
+    etype, label  the missing name; a live query can wait for it
     """
 
     etype: str
@@ -95,12 +95,12 @@ class Never:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Values reached through links, all of them: `data.ref("path.attr")`.
+    """All values reached through links: `data.ref("path.attr")`.
 
-    Linked entities on the way must exist; what is missing (a NULL cell) is no value; an entity
-    reached in two ways gives its value twice.
+    Linked entities on the path must exist; a NULL cell gives no value; an entity that is reached in
+    two ways gives its value twice.
 
-    attr   a blob, or a link, whose other ends are the values (then `is_forward` says which side)
+    attr   a blob, or a link whose other ends are the values (then `is_forward` says which side)
     """
 
     path: tuple[Hop, ...]
@@ -112,10 +112,10 @@ class Ref:
 class Judged:
     """A condition SQL cannot express: Python decides, row by row. Only rules make these.
 
-    decide   see `Decide`; asked with the stored cells of `attrs`, and per `refs` the cells found
+    decide   see `Decide`; called with the stored cells of `attrs`, and the cells found by each ref
     attrs    column attrs of the entity
-    is_once  deciding leaves something behind (tokens are taken), so that it must not happen in a
-             read that may begin again: not on the loop
+    is_once  deciding has an effect (it takes tokens). It must not happen in a read that may begin
+             again, so never on the loop
     """
 
     decide: Decide
@@ -126,14 +126,14 @@ class Judged:
 
 Condition = Test | IdPrefix | AllOf | AnyOf | Never | Judged
 Scope = tuple[Condition, ...]
-"""Conditions that must all hold; the unit in which linked entities are shared."""
+"""Conditions that must all hold. Within one scope they share linked entities."""
 
 NOTHING: Final[Scope] = (AnyOf(()),)
-"""The scope that no entity meets."""
+"""A scope that no entity meets."""
 
 
 def is_judged(scope: Scope) -> bool:
-    """Whether Python has a say in `scope`."""
+    """Whether Python decides any condition of `scope`."""
     return any(
         isinstance(condition, Judged)
         or (isinstance(condition, (AllOf, AnyOf)) and any(map(is_judged, condition.scopes)))
@@ -143,7 +143,7 @@ def is_judged(scope: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """attr None: by the time the entity was created (`serverCreatedAt`)."""
+    """The order of a form. attr None: by the time the entity was created (`serverCreatedAt`)."""
 
     attr: Attr | None
     is_descending: bool
@@ -166,7 +166,7 @@ class Cursor:
 class Page:
     """Which rows of the ordered answer are wanted.
 
-    limit    rows at most; from the end when `is_last`
+    limit    at most so many rows; from the end when `is_last`
     """
 
     limit: int | None = None
@@ -179,7 +179,7 @@ class Page:
 
 
 class MeasureOp(Enum):
-    """What is made of the values of one attr."""
+    """What is computed from the values of one attr."""
 
     SUM = "sum"
     AVG = "avg"
@@ -191,7 +191,7 @@ class MeasureOp(Enum):
 class Measure:
     """One number, text or date that an aggregate asks for.
 
-    attr  a blob; None while nobody has such a field: there are no values then
+    attr  a blob; None while no such field exists: then there are no values
     """
 
     op: MeasureOp
@@ -201,11 +201,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """What is asked about the matching entities instead of the entities (spec/query.md Q110-Q124).
+    """Totals to return instead of the matching entities (spec/query.md Q110-Q124).
 
-    is_counting  how many there are
+    is_counting  return the number of entities
     measures     in the order of the answer
-    is_grouped   once for each value of `group`, the null one included
+    is_grouped   return totals for each value of `group`, null included
     group        a blob or a has-one link; None while it does not exist: all are in the null group
     """
 
@@ -219,15 +219,15 @@ class Aggregate:
 class Form:
     """One level of a query: a namespace at the top, a link below.
 
-    label      the key it stands under in the query and in a tree result
+    label      its key in the query and in a tree result
     etype      namespace of its entities; for an unknown link, empty
     via        the link walked from the parent form; None at the top
-    page       top forms that order or limit; None: every matching entity, no page info
-    order      given explicitly, or None (then by creation time)
+    page       of a top form that orders or limits; None: every matching entity, no page info
+    order      as given; None: by creation time
     fields     attrs to return, in query order; None: all
-    is_count   only the number of entities is wanted, as Instant's admins ask for it
+    is_count   only the number of entities is wanted, in the form that Instant has for admins
     is_known   False when the namespace or link does not exist: the answer is empty
-    aggregate  top forms that ask for totals; their answer has no rows
+    aggregate  of a top form that asks for totals; its answer has no rows
     """
 
     label: str
@@ -247,7 +247,7 @@ class Form:
 class Query:
     """A whole query.
 
-    size  of its conditions: how many, the links and listed values in them, characters of patterns
+    size  of its conditions: their number, plus their links, listed values and pattern characters
     """
 
     forms: tuple[Form, ...]

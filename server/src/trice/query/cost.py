@@ -1,8 +1,8 @@
-"""What asking costs before a row is read, and telling after it. No I/O.
+"""What a query costs before its first row is read, and after its last. No I/O.
 
-Counted in steps: one is what an instruction of SQLite takes, about 0.08 µs, so that all of a read
-goes from one budget (`limits.READ_STEPS_ON_LOOP`), whoever does the work. The numbers are measured,
-on the side of too much.
+Costs are counted in steps: one is the time of an instruction of SQLite, about 0.08 µs. So all parts
+of a read are paid from one budget (`limits.READ_STEPS_ON_LOOP`). The numbers are measured, and
+rounded up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trice import limits
 from trice.errors import LimitExceeded
 
 Spend = Callable[[int], None]
-"""Counts steps. Raises ReadTooLong when there are no more: the work must move to a thread, or end.
+"""Counts steps. Raises ReadTooLong when none are left: the work must move to a thread, or end.
 """
 
 FORM_STEPS: Final = 150
@@ -33,10 +33,10 @@ COMPOSED_STEPS: Final = 120
 """Composing one condition or link of a path into a statement, and noting what it reads."""
 
 COMPOSED_VALUE_STEPS: Final = 15
-"""Binding one value of a list there."""
+"""Binding one value of a list in a statement."""
 
 PAIRS_OF_TESTS_A_STEP: Final = 4
-"""Pairs of tests of one group that are looked at in a step."""
+"""Pairs of tests of one group that are compared in a step."""
 
 PATTERN_CHARS_FREE: Final = 4
 """Patterns up to this length are matched in the time of an instruction or two."""
@@ -45,8 +45,8 @@ PREPARED_CHARS_MIN: Final = 4_000
 """Statements up to this length are prepared in the time of a read."""
 
 PREPARED_CHARS_SCALE: Final = 10_000
-"""Longer ones cost a step a character, twice as much at this length, and so on: SQLite looks for
-the best of many ways."""
+"""Longer statements cost a step a character, two steps a character at this length, and so on,
+because SQLite looks for the best of many ways."""
 
 READ_BYTES_A_STEP: Final = 64
 """Bytes of rows that are read in a step: values of megabytes take few instructions."""
@@ -68,7 +68,7 @@ class Composed:
         self._held = 0
 
     def add(self, count: int, *, values: int = 0) -> None:
-        """So many conditions or links will be composed, with values in lists."""
+        """Count conditions or links that will be composed, and the values of their lists."""
         self._count += count
         if self._count > limits.QUERY_COMPOSED_MAX:
             raise LimitExceeded(
@@ -80,8 +80,8 @@ class Composed:
         self._spend(count * COMPOSED_STEPS + values * COMPOSED_VALUE_STEPS)
 
     def pattern(self, chars: int) -> None:
-        """A pattern of so many characters will be looked for inside of texts by SQLite, in which a
-        row that takes long is one instruction. The longer it is, the fewer of them may be left."""
+        """Count a pattern that SQLite will look for inside of texts. One row may take long and is
+        still one instruction, so a long pattern costs many steps here."""
         self._pattern_chars += chars
         budget = limits.READ_STEPS_ON_LOOP
         held = budget - budget * PATTERN_CHARS_FREE // max(self._pattern_chars, PATTERN_CHARS_FREE)
@@ -89,12 +89,12 @@ class Composed:
         self._held = held
 
     def group(self, tests: int) -> None:
-        """So many tests that share linked entities will be held against each other."""
+        """Count tests that share linked entities: they are compared with each other."""
         self._spend(tests * tests // PAIRS_OF_TESTS_A_STEP)
 
 
 def prepared_steps(sql: str) -> int:
-    """What it takes SQLite to prepare a statement, beside what reading takes."""
+    """The steps that SQLite takes to prepare a statement, besides those of reading."""
     chars = len(sql)
     if chars <= PREPARED_CHARS_MIN:
         return 0

@@ -22,7 +22,7 @@ def parse_cursor(
 ) -> Cursor:
     """Check a cursor that a client handed back against the order of its query.
 
-    given    `[entity, attr, value, created_ms]`; without the last when an attr orders
+    given    `[entity, attr, value, created_ms]`; `created_ms` may be absent when an attr orders
     raises   InvalidInput: `join-row?` for a wrong shape, `valid-cursor?` for another order's cursor
     """
     items = _check_items(source, given, place=place)
@@ -45,8 +45,8 @@ def parse_cursor(
 
 
 def encode_cursor(entity: EntityId, *, attr_id: AttrId, value: Any, created_ms: int) -> list[Any]:
-    """A row's cursor as clients get it. Ordered by creation, `attr_id` is the id attr's and
-    `value` the id as text."""
+    """A row's cursor as clients get it. In an order by creation time `attr_id` is that of the id
+    attr, and `value` the id as text."""
     return [uuid_text(entity), attr_id, value, created_ms]
 
 
@@ -106,7 +106,7 @@ def _is_value(attr: Attr, value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An end of a stretch of the order: beside the row with this order cell and id.
+    """An end of a stretch of the order: at the row with this order cell and id.
 
     order  the cell of the order column; None for null
     """
@@ -117,7 +117,7 @@ class Bound:
 
 
 def cursor_bound(cursor: Cursor, order: Order | None, *, is_inclusive: bool) -> Bound:
-    """The end of a stretch that a client's cursor stands for."""
+    """The end of a stretch that a client's cursor names."""
     attr = order.attr if order is not None else None
     if attr is None:
         return Bound(cursor.created_ms, cursor.entity, is_inclusive)

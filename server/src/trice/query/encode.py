@@ -1,8 +1,8 @@
 """Tree to bytes and objects: Instant's flat triples, the nested result of the admin API. No I/O.
 
-An entity is encoded once and joined into every answer that shows it: its JSON is kept with the row
-it was made from, and used again while that row is equal, so an answer from an older snapshot can
-neither read nor leave anything wrong.
+An entity is encoded once, and its JSON is joined into every answer that shows it. The JSON is kept
+with the row it was made from, and used again only for an equal row. So an answer from an older
+snapshot neither gets nor leaves wrong JSON.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class EntityCache:
     """JSON of entities, by projection and id. Owned by one app's database, on one thread.
 
     Holds: `(row, triples as JSON without brackets)`, at most limits.ENTITY_CACHE_ROWS_MAX of them
-    and limits.ENTITY_CACHE_BYTES_MAX of JSON; the oldest leave first. Does not hold what is true:
-    every use compares the row.
+    and limits.ENTITY_CACHE_BYTES_MAX of JSON; the oldest leave first. It may be out of date: every
+    use compares the row.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class EntityCache:
 
 @dataclass(frozen=True, slots=True)
 class FlatParts:
-    """A flat result in pieces. All pieces together hold distinct triples.
+    """A flat result in pieces. No triple is in two of them.
 
-    rows       triples of one entity each, `["e","a",1,9],…`; of an entity and attr only one triple
-    links      one triple each; an entity may have several of one attr
-    data_json  what else is in `data`: `{"page-info":…,"aggregate":…}`, or `{}`
+    rows       each has triples of one entity, `["e","a",1,9],…`: at most one of an attr
+    links      each is one triple; an entity may have several of one attr
+    data_json  the rest of `data`: `{"page-info":…,"aggregate":…}`, or `{}`
     """
 
     rows: Sequence[bytes]
@@ -128,7 +128,7 @@ class FlatParts:
 
 
 def flat_parts(tree: Tree, cache: EntityCache, spend: Spend = free) -> FlatParts:
-    """What `flat_result` is joined from; entities shown before are the very same objects.
+    """The parts of `flat_result`; an entity that was shown before has the same bytes object.
 
     spend    counts the bytes
     raises   LimitExceeded when the result would be larger than limits.RESULT_BYTES_MAX
@@ -181,11 +181,11 @@ def result_meta(tree: Tree) -> dict[str, Any]:
 
 
 _ROWS_AT_ONCE: Final = 1_000
-"""Rows encoded between two looks at the size of the answer."""
+"""Rows encoded between two checks of the answer's size."""
 
 
 def _row_parts(tree: Tree, cache: EntityCache, size: AnswerSize) -> list[bytes]:
-    """The triples of all entities shown as JSON, each once."""
+    """The triples of all shown entities as JSON, each once."""
     nodes = [node for node in tree.walk() if node.rows]
     levels: dict[str, int] = {}
     for node in nodes:
@@ -226,7 +226,7 @@ def _add_rows(
 
 
 def _remaining(row: Row, projection: Projection, before: list[Projection]) -> list[bytes]:
-    """The triples of a row that other levels, with other attrs of the entity, have not shown."""
+    """The triples of a row without those that other levels, with other attrs, have shown."""
     known = {attr.id for other in before for attr in other.columns}
     text = uuid_text(row[0])  # type: ignore[arg-type]
     return [
@@ -259,7 +259,7 @@ def encode_row(row: Row, projection: Projection) -> bytes:
 
 
 def _link_parts(tree: Tree, size: AnswerSize) -> list[bytes]:
-    """Links that are no cell of a row shown, as triples, each once."""
+    """Links that are no cell of a shown row, as triples, each once."""
     seen: set[tuple[AttrId, bytes, bytes]] = set()
     parts: list[bytes] = []
     for node in tree.walk():
@@ -287,13 +287,13 @@ def _holders(tree: Tree, attr_id: AttrId) -> set[Cell]:
 def pair_json(attr_id: AttrId, pair: Pair) -> bytes:
     """A link as one triple."""
     source, target, created_ms = pair
-    # Ids need no escaping; so this costs no more than encoding all of them as one list.
+    # Ids need no escaping, so this costs no more than encoding all of them as one list.
     return f'["{uuid_text(source)}","{attr_id}","{uuid_text(target)}",{created_ms}]'.encode()
 
 
 def shows_each_once(plan: Plan) -> bool:
-    """Whether no two levels can show the same entity or link: then the parts of each level, one
-    after the other, are the answer."""
+    """Whether no two levels can show the same entity or link. Then the answer is the parts of each
+    level, one after the other."""
     etypes: set[str] = set()
     links: set[AttrId] = set()
     for form in walk_forms(plan.forms):
@@ -326,7 +326,7 @@ def _add_pairs(
 
 
 def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
-    """`nested_json` as objects, for whoever reads them here."""
+    """`nested_json` as Python objects, for callers inside the server."""
     found: dict[str, Any] = orjson.loads(nested_json(tree, is_inferring=is_inferring))
     return found
 
@@ -334,14 +334,14 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
 def nested_json(tree: Tree, *, is_inferring: bool, spend: Spend = free) -> bytes:
     """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
 
-    is_inferring  a link that leads to one entity at most is that object, or null
+    is_inferring  a link that leads to at most one entity is that object, or null
     spend         counts the bytes, before they are made
-    returns       rows by the form's order, else by creation and id, on every level; for a form that
+    returns       rows on every level by the form's order, else by creation and id; for a form that
                   aggregates or counts, its totals: `{"todos": {"count": 2}}`
     raises        LimitExceeded when it would be larger than limits.RESULT_BYTES_MAX
-    cost          O(rows + links), and the bytes of each level: an entity is encoded once, however
-                  many lead to it, but its text stands below each of them, and so the answer may
-                  have many times the size of what was read
+    cost          O(rows + links), and the bytes of each level. An entity is encoded once, but its
+                  text stands below every entity that leads to it. So the answer may be many times
+                  as large as what was read
     """
     size = AnswerSize(spend)
     parts = [
@@ -352,7 +352,7 @@ def nested_json(tree: Tree, *, is_inferring: bool, spend: Spend = free) -> bytes
 
 
 class AnswerSize:
-    """Counts what an answer has of bytes, before they are joined.
+    """Counts the bytes of an answer before they are joined.
 
     raises  LimitExceeded beyond limits.RESULT_BYTES_MAX
     """
@@ -362,13 +362,13 @@ class AnswerSize:
         self._bytes = 0
 
     def add(self, size_bytes: int) -> None:
-        """So many bytes more will be in the answer."""
+        """Count bytes that will be in the answer."""
         self._bytes += size_bytes
         check_bytes(self._bytes)
         self._spend(size_bytes // ENCODED_BYTES_A_STEP)
 
     def begin_level(self) -> AnswerSize:
-        """Another level: all of it stands in the levels above, so they count more, not besides."""
+        """A fresh count for another level. Levels contain those below, so sizes do not add up."""
         return AnswerSize(self._spend)
 
 
@@ -399,7 +399,8 @@ def _nested(node: Node, is_inferring: bool, size: AnswerSize) -> bytes:
 def _build(node: Node, is_inferring: bool, size: AnswerSize) -> dict[Cell, bytes]:
     """The JSON of each row, links filled in.
 
-    Every row of a level is shown somewhere in the answer, so that each level is bounded as that is.
+    Every row of a level is shown somewhere in the answer, so the bound of the answer bounds each
+    level.
     """
     below = [
         (child.form, _build(child, is_inferring, size.begin_level()), child.by_parent(node.rows))
@@ -437,7 +438,7 @@ def _separated(parts: list[bytes]) -> Iterator[bytes]:
 
 
 def _encoder(form: FormPlan) -> Callable[[Row], bytes]:
-    """Encodes what a row shows itself: `{"id":"…","title":…`, to be gone on with."""
+    """Encodes a row's own fields, without the closing brace: `{"id":"…","title":…`."""
 
     def encode(row: Row) -> bytes:
         found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
@@ -451,7 +452,7 @@ def _encoder(form: FormPlan) -> Callable[[Row], bytes]:
 
 
 def _json_value(attr: Attr, cell: Cell) -> Any:
-    """What orjson writes for a cell; stored JSON as it is."""
+    """The value that orjson is given for a cell; stored JSON is passed unchanged."""
     if type(cell) is bytes and len(cell) > 1 and not attr.is_ref:
         return orjson.Fragment(cell)
     return _value(attr, cell)

@@ -1,13 +1,13 @@
-"""What stands in a shape for an id. No I/O.
+"""The placeholder for an id in a shape. No I/O.
 
-Apart because mypyc compiles no subclass of bytes (`scripts/compile.py`).
+It has its own module because mypyc compiles no subclass of bytes (`scripts/compile.py`).
 """
 
 from __future__ import annotations
 
 
 class Hole(bytes):
-    """Stands for an id. Equal to itself only, so that no id of a query or rule is taken for it."""
+    """Stands for an id. It equals only itself, so no id of a query or rule is taken for a hole."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What a query was made of, in words, for whoever asks why it took long. Names and numbers only."""
+"""The levels of a query in words, to find out why it took long. Names and numbers only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _levels(nodes: list[Node], above: str) -> Iterator[str]:
 def sql_plan(plan: Plan, statements: Statements) -> str:
     """How the store reads each level: `todos: SEARCH e USING INDEX … | people: SCAN e`.
 
-    Levels that page are left out: their statements are made as their rows are read.
+    Levels that page are left out: their statements are composed while rows are read.
     """
     found: list[str] = []
     for form in walk_forms(plan.forms):

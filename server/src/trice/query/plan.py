@@ -43,8 +43,8 @@ class Projection:
 
     columns  attrs of cardinality one, in the order of a row's cells
     key      equal for projections whose rows encode alike; hashable
-    row_bytes   what a row takes in memory, besides its wide cells
-    wide     places in a row of cells that may hold anything, of any length
+    row_bytes   bytes that a row takes in memory, besides its wide cells
+    wide     positions in a row of cells that may hold any value, of any length
     """
 
     etype: str
@@ -63,7 +63,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class PairsPlan:
-    """Links that prove a condition, fetched for the entities of a level without their other ends.
+    """Links that prove a condition, read for the entities of a level, without the linked entities.
 
     statement   takes the ids of the level's entities; returns `source, target, created_ms`
     """
@@ -77,7 +77,7 @@ class PairsPlan:
 class AggregatePlan:
     """What a form that aggregates counts.
 
-    form       as parsed, for whoever counts on without the statement
+    form       as parsed, for code that goes on counting without the statement
     statement  None when nothing can be found (unknown namespace)
     """
 
@@ -97,8 +97,8 @@ class FormPlan:
     projection  None: nothing can be found (unknown namespace or link), or only a count is wanted
     fields      what a tree result shows: label, position in a row, attr
     select      the level's statement; None when it pages, counts or finds nothing
-    page        and `pages`, its statements: top levels that order or limit
-    is_count    only how many entities match is wanted
+    page        and `pages`, its statements: of a top level that orders or limits
+    is_count    only the number of matching entities is wanted
     count       the statement of a level that counts; None when nothing can be found
     order       explicit order of the form
     aggregate   of a level that answers with totals instead of rows
@@ -141,14 +141,14 @@ class FormPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A query, ready to run any number of times while its catalog stands.
+    """A query, ready to run any number of times while its catalog is in force.
 
     forms    top levels, in query order
-    catalog  what it was planned against; physical names in its SQL hold for this catalog only
-    visibility  what it was planned for; its `depends` is complete once the plan has run
-    dialect  what its statements are written in
-    reads    per visible form, parents before children: what the answer depends on. Witnesses need
-             none of their own: the `paths` of their form cover them.
+    catalog  the catalog it was planned against; names of tables in its SQL hold only for this one
+    visibility  what the caller may see; its `depends` is complete once the plan has run
+    dialect  the dialect of its statements
+    reads    for each visible form, parents before children: what the answer depends on. Witnesses
+             have none of their own: the `paths` of their form cover them.
     """
 
     query: Query
@@ -180,11 +180,11 @@ def plan(
     """Decide what each level of `query` reads and compose its SQL.
 
     query       from `parse`, against the same catalog
-    visibility  what exists for whoever asks; composed into every statement
-    dialect     what the statements are written in: that of the snapshots they will run on
-    spend       counts what it takes, in steps (`query.cost`); what it raises ends the planning
-    raises   LimitExceeded when the conditions expand to too much SQL
-    cost     O(size of the query), no I/O
+    visibility  what the caller may see; composed into every statement
+    dialect     the dialect of the snapshots that the statements will run on
+    spend       counts the cost, in steps (`query.cost`); an exception from it ends the planning
+    raises      LimitExceeded when the conditions expand to too much SQL
+    cost        O(size of the query), no I/O
     """
     planner = _Planner(catalog, visibility, dialect, Composed(spend))
     forms = tuple(planner.form(form, None) for form in query.forms)
@@ -209,7 +209,8 @@ class _Planner:
     def _projection(
         self, namespace: Namespace, id_attr: Attr, columns: tuple[Attr, ...]
     ) -> Projection:
-        # What some callers do not see is kept apart: they would encode it again in turns.
+        # Masked rows get a key of their own. Callers who see different cells of an entity would
+        # otherwise replace each other's JSON.
         is_masked = self._visibility.masks(namespace.etype)
         key = (id_attr.id, is_masked, *((attr.id, attr.is_indexed) for attr in columns))
         return Projection(
@@ -281,9 +282,9 @@ class _Planner:
     def _hops(
         self, tests: Sequence[Test], parent: Projection, visible: Sequence[Form]
     ) -> list[FormPlan]:
-        """Levels of linked entities that prove `tests`, one per link that they walk first.
+        """Levels of linked entities that prove `tests`, one for each link that they walk first.
 
-        visible  forms of the query on the same level: one of these may show the entities anyway
+        visible  forms of the query on the same level: one of them may show the entities anyway
         """
         by_step: dict[Hop, list[Test]] = {}
         for test in tests:
@@ -309,8 +310,8 @@ class _Planner:
             wanted.add(step.attr.id)
         columns = tuple(attr for attr in namespace.columns if attr.id in wanted)
         projection = self._projection(namespace, namespace.id_attr, columns)
-        # A negation is proved by every linked entity; the rest by those that meet a test, unless
-        # asking for that is itself a large query.
+        # A negation is proved by all linked entities together. Other tests are proved by entities
+        # that meet one, unless that condition would itself be a large query.
         is_all = any(map(is_absence_enough, tests)) or size_of(tests) > NARROWING_MAX
         needed = () if is_all else tests
         return FormPlan(
@@ -334,7 +335,7 @@ class _Planner:
         )
 
     def _pairs(self, tests: Sequence[Test]) -> tuple[PairsPlan, ...]:
-        """Links compared with ids at the end of a path, unless a cell of the row shows them."""
+        """Links that are compared with ids at the end of a path and are no cell of the row."""
         wanted: dict[tuple[AttrId, bool], tuple[Attr, list[EntityId] | None]] = {}
         for test in tests:
             attr, key = test.attr, (test.attr.id, test.is_forward)
@@ -342,7 +343,7 @@ class _Planner:
                 continue
             ids = wanted.get(key, (attr, []))[1]
             if test.op is Op.IS_NULL and test.value is True:
-                # Proved by there being none.
+                # It is proved by the absence of links.
                 continue
             if ids is None or test.op not in (Op.EQ, Op.IN):
                 wanted[key] = (attr, None)
@@ -359,14 +360,15 @@ class _Planner:
 
 
 def _is_wide(attr: Attr) -> bool:
-    """Whether a cell may be large. Indexed ones hold limits.INDEXED_VALUE_BYTES_MAX at most."""
+    """Whether a cell may be large. Cells of indexed attrs hold limits.INDEXED_VALUE_BYTES_MAX at
+    most."""
     return not (
         attr.is_ref or attr.is_indexed or attr.checked_type in ("number", "boolean", "date")
     )
 
 
 def _nothing(form: Form, parent: Projection | None) -> FormPlan:
-    """A level without rows; one whose namespace or link does not exist waits for the name."""
+    """A level without rows. If its namespace or link does not exist, it waits for the name."""
     return FormPlan(
         label=form.label,
         etype=form.etype,
@@ -392,7 +394,7 @@ def _nothing(form: Form, parent: Projection | None) -> FormPlan:
 
 
 def _columns(form: Form, namespace: Namespace, tests: Sequence[Test]) -> tuple[Attr, ...]:
-    """Everything of its entities that a form returns or that proves its conditions and order."""
+    """The attrs that a form returns of its entities, or that prove its conditions and order."""
     if form.fields is None:
         return namespace.columns
     wanted = {attr.id for attr in form.fields} | _own_columns(tests)
@@ -405,7 +407,7 @@ def _columns(form: Form, namespace: Namespace, tests: Sequence[Test]) -> tuple[A
 
 
 def _own_columns(tests: Iterable[Test]) -> set[AttrId]:
-    """Attrs of the entity itself that tests look at, has-one links they walk included."""
+    """Attrs of the entity itself that tests read, has-one links that they walk included."""
     return {test.path[0].attr.id if test.path else test.attr.id for test in tests}
 
 

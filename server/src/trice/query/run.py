@@ -10,7 +10,16 @@ from sys import getsizeof
 from typing import Any, Final
 
 from trice import limits
-from trice.catalog.values import MISSING, Cell, decode_attr, is_coarse, order_cell
+from trice.catalog.attr import Attr
+from trice.catalog.dates import is_maybe_fine
+from trice.catalog.values import (
+    MISSING,
+    Cell,
+    decode_attr,
+    is_coarse,
+    order_cell,
+    order_run,
+)
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
@@ -28,11 +37,11 @@ _PAIR_BYTES: Final = 200
 
 _ROWS_FIRST: Final = 1_000
 _WIDE_ROWS_FIRST: Final = 4
-"""Rows read before it is known how large they are, by whether any of their cells may be."""
+"""Rows to read before their size is known, where some of their cells may be large."""
 
 _ROWS_FEW: Final = 64
 _WRITTEN_BYTES_SMALL: Final = 16 * 1024
-"""Few rows that are written in as much are no larger than that, for counting."""
+"""A few rows that marshal to at most this are counted as their written size."""
 
 _GROUP_BYTES: Final = 1_000
 """A group of an aggregate, besides its key."""
@@ -44,14 +53,14 @@ def run(plan: Plan, snapshot: Counted) -> Tree:
     plan     made for the snapshot's catalog
     raises   LimitExceeded when the answer has more than limits.QUERY_ROWS_MAX entities;
              ReadTooLong from the snapshot
-    cost     one statement per level, however many parents; a page two or three
+    cost     one statement per level, for any number of parents; a page takes two or three
     """
     reader = _Reader(snapshot)
     return Tree(plan, [reader.top(form) for form in plan.forms])
 
 
 def read_totals(aggregate: AggregatePlan, snapshot: Counted) -> Totals:
-    """What an aggregate says of `snapshot`, in one statement.
+    """The totals of an aggregate on `snapshot`, by one statement.
 
     raises   LimitExceeded when there are more than limits.AGGREGATE_GROUPS_MAX groups
     """
@@ -62,7 +71,7 @@ def read_totals(aggregate: AggregatePlan, snapshot: Counted) -> Totals:
 
 
 def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Counted) -> Node:
-    """Run one level of a plan and what hangs below it.
+    """Run one level of a plan and the levels below it.
 
     parents   rows of the level above; None: a level at the top
     raises    as `run`
@@ -76,14 +85,14 @@ def run_level(form: FormPlan, parents: Sequence[Row] | None, snapshot: Counted) 
 
 
 def run_rows(form: FormPlan, parents: Sequence[Row], snapshot: Counted) -> Node:
-    """Run the statement of one level for some of its parents; nothing below it."""
+    """Run the statement of one level for some of its parents, without the levels below."""
     return _Reader(snapshot).linked(form, parents)
 
 
 class _Take:
     """Counts the rows of one statement, and what they take in memory (`engine.Take`).
 
-    row_bytes  of each, besides cells at the places `wide`
+    row_bytes  bytes of a row, besides its cells at the positions `wide`
     """
 
     __slots__ = ("_count", "_row_bytes", "_wide", "rows_first")
@@ -107,10 +116,10 @@ class _Take:
 
 
 def _find_small(rows: Sequence[Row]) -> int | None:
-    """How many bytes a few short rows take to write; None when they are many or long.
+    """How many bytes a few short rows take when marshalled; None when they are many or long.
 
-    Ten rows are written in 0.6 µs, where asking every cell takes 4. In memory a text may be four
-    times as long as what is written of it, which matters for long ones only.
+    To marshal ten rows takes 0.6 µs; to ask every cell for its size takes 4. In memory a text may
+    be four times as long as its marshalled form, which matters only for long texts.
     """
     if len(rows) > _ROWS_FEW:
         return None
@@ -119,7 +128,7 @@ def _find_small(rows: Sequence[Row]) -> int | None:
 
 
 class _Reader:
-    """Runs the statements of one answer and counts its rows, and what they hold, as they come."""
+    """Runs the statements of one answer; counts its rows and their bytes while they are read."""
 
     def __init__(self, snapshot: Counted) -> None:
         self._snapshot = snapshot
@@ -162,7 +171,7 @@ class _Reader:
     def linked(
         self, form: FormPlan, parents: Sequence[Row], ids: tuple[EntityId, ...] | None = None
     ) -> Node:
-        """The rows of a level below `parents`, whose ids may be given; without the levels below."""
+        """The rows of a level below `parents`, without the levels below. The ids may be given."""
         node = Node(form)
         if ids is None:
             ids = tuple(row[0] for row in parents)  # type: ignore[misc]
@@ -188,7 +197,7 @@ class _Reader:
             node.rows = rows
 
     def groups(self, statement: Statement) -> list[Row]:
-        """The rows of an aggregate; the first cell of each, what it is grouped by, may be long."""
+        """The rows of an aggregate. The first cell of each, its group's value, may be long."""
         return self._read(statement, statement.bindings, row_bytes=_GROUP_BYTES, wide=(0,))
 
     def _rows(self, form: FormPlan, statement: Statement, bindings: Sequence[Binding]) -> list[Row]:
@@ -207,7 +216,7 @@ class _Reader:
     ) -> list[Row]:
         """Run a statement.
 
-        row_bytes  what a row takes in memory, besides cells at the places `wide`
+        row_bytes  bytes that a row takes in memory, besides its cells at the positions `wide`
         """
         if statement.steps:
             self._snapshot.spend(statement.steps)
@@ -239,18 +248,19 @@ class _Reader:
         is_reversed = is_descending != page.is_last
         start, end = (before, after) if page.is_last else (after, before)
         wanted = ROWS_MAX if page.limit is None else page.limit + 1
-        rows = self._stretch(
-            form,
-            pages,
-            is_descending=is_reversed,
-            start=start,
-            end=end,
-            limit=wanted,
-            offset=page.offset,
+        stretch = partial(
+            self._stretch, form, pages, is_descending=is_reversed, start=start, end=end
         )
-        if pages.is_by_number and rows and _is_any_coarse(form, rows):
-            rows = self._by_double(
-                pages, form, rows, is_descending=is_reversed, start=start, end=end, limit=wanted
+        if pages.rounded is None:
+            rows = stretch(limit=wanted, offset=page.offset)
+        else:
+            rows = self._read_rounded(
+                form,
+                pages.rounded,
+                stretch,
+                is_descending=is_reversed,
+                limit=wanted,
+                offset=page.offset,
             )
         has_more = len(rows) == wanted and page.limit is not None
         if has_more:
@@ -287,9 +297,10 @@ class _Reader:
         limit: int,
         offset: int = 0,
         is_sorting: bool = False,
-        run: Cell = None,
+        run: tuple[Cell, Cell] | None = None,
+        last: Cell = None,
     ) -> list[Row]:
-        """What a stretch of the order's index returns (`PageSelect.stretch`)."""
+        """The rows of a stretch of the order's index (`PageSelect.stretch`)."""
         statements = pages.stretch(
             is_descending=is_descending,
             start=start,
@@ -298,6 +309,7 @@ class _Reader:
             offset=offset,
             is_sorting=is_sorting,
             run=run,
+            last=last,
         )
         if len(statements) == 1:
             return self._rows(form, statements[0], statements[0].bindings)
@@ -307,51 +319,65 @@ class _Reader:
                 rows += self._rows(form, statement, statement.bindings)
         return rows[offset : offset + limit]
 
-    def _by_double(
+    def _read_rounded(
         self,
-        pages: PageSelect,
         form: FormPlan,
-        rows: list[Row],
+        attr: Attr,
+        stretch: Callable[..., list[Row]],
         *,
         is_descending: bool,
-        start: Bound | None,
-        end: Bound | None,
         limit: int,
+        offset: int,
     ) -> list[Row]:
-        """A stretch in which integers that share a double are ties, in order of id.
+        """A stretch in which all that orders alike for clients (`order_cell`) is in order of id.
 
-        rows   what the order's index begins the stretch with, at most `limit`
-        cost   a statement more if it ends within such integers: for those of the last double
+        stretch  reads from one end of the page in the direction of its order's index
+        cost     a statement more for each end within such a run, unless nothing of the run stands
+                 apart in the index; dates that do not are one look-up. Where `offset` ends within
+                 a run that does, everything up to the end of the page is sorted.
         """
-        offset = 0 if form.page is None else form.page.offset
-        if offset:
-            # Where it begins is for the ids to say.
-            return self._stretch(
-                form,
-                pages,
-                is_descending=is_descending,
-                start=start,
-                end=end,
-                limit=limit,
-                offset=offset,
-                is_sorting=True,
-            )
-        last = order_of(form, rows[-1])
+        # Whether the page begins within a run, the row before its first tells.
+        ahead = 1 if offset else 0
+        self._rows_left += ahead
+        rows = stretch(limit=limit + ahead, offset=offset - ahead)
+        is_cut = len(rows) == limit + ahead
+        if ahead and len(rows) > 1 and self._split_run(form, attr, rows[:2], stretch) is not None:
+            self._rows_left += len(rows)
+            low, high = order_run(attr, order_of(form, rows[-1]))
+            last = (low if is_descending else high) if is_cut else None
+            return stretch(limit=limit, offset=offset, is_sorting=True, last=last)
+        del rows[:ahead]
         tied: list[Row] = []
-        if len(rows) == limit and is_coarse(last):
-            whole = [row for row in rows if order_of(form, row) != last]
-            tied = self._stretch(
-                form,
-                pages,
-                is_descending=is_descending,
-                start=start,
-                end=end,
-                limit=limit - len(whole),
-                is_sorting=True,
-                run=last,
-            )
+        run = self._split_run(form, attr, rows[-2:], stretch) if is_cut and limit > 1 else None
+        if run is not None:
+            end = order_of(form, rows[-1])
+            whole = [row for row in rows if order_of(form, row) != end]
+            self._rows_left += len(rows) - len(whole)
+            tied = stretch(limit=limit - len(whole), is_sorting=True, run=run)
             rows = whole
-        return sorted(rows, key=partial(order_key, form), reverse=is_descending) + tied
+        if _is_any_rounded(form, attr, rows):
+            rows.sort(key=partial(order_key, form), reverse=is_descending)
+        return rows + tied
+
+    def _split_run(
+        self, form: FormPlan, attr: Attr, pair: Sequence[Row], stretch: Callable[..., list[Row]]
+    ) -> tuple[Cell, Cell] | None:
+        """What orders as both of two neighbours do, if the index may not hold it in order of id."""
+        one, other = pair
+        cell = order_of(form, one)
+        if cell is None or cell != order_of(form, other):
+            return None
+        low, high = order_run(attr, cell)
+        if low == high:
+            return None
+        if not _is_any_rounded(form, attr, pair):
+            # Both are dates at the very start of a millisecond, as most are.
+            assert isinstance(cell, int)
+            found = stretch(limit=1, run=(cell + 1, high))
+            self._rows_left += len(found)
+            if not found:
+                return None
+        return low, high
 
     def _is_any_beyond(
         self, pages: PageSelect, form: FormPlan, row: Row, *, is_descending: bool
@@ -364,7 +390,7 @@ class _Reader:
 
 
 def order_of(form: FormPlan, row: Row) -> Cell:
-    """The cell by which a row of a page is ordered; NULL for what is hidden."""
+    """The cell that orders a row of a page; NULL if it is hidden."""
     position = form.order_position
     if position is None:
         return row[1]
@@ -373,16 +399,19 @@ def order_of(form: FormPlan, row: Row) -> Cell:
 
 
 def order_key(form: FormPlan, row: Row) -> tuple[bool, Any, Cell]:
-    """What rows of a level are sorted by, ascending; hidden values as null."""
+    """The key that sorts rows of a level ascending; a hidden value counts as null."""
     cell = order_of(form, row)
     return (cell is not None, 0 if cell is None else cell, row[0])
 
 
-def _is_any_coarse(form: FormPlan, rows: Sequence[Row]) -> bool:
-    """Whether numbers in these rows, which they are in order of, may share a double.
-
-    Then the least or the greatest does; nulls stand before or behind them.
-    """
+def _is_any_rounded(form: FormPlan, attr: Attr, rows: Sequence[Row]) -> bool:
+    """Whether the index may hold other than what orders these rows, which are in order of it."""
+    position = form.order_position
+    assert position is not None
+    if attr.checked_type == "date":
+        cells = [cell for row in rows if isinstance(cell := row[position], (str, int, float))]
+        return any(map(is_maybe_fine, cells))
+    # Of numbers it is the least or the greatest; nulls stand before or behind them.
     for way in (rows, reversed(rows)):
         edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
         if is_coarse(edge):
@@ -418,18 +447,18 @@ def _unless_hidden(cell: Cell) -> Cell:
 def page_info(
     form: FormPlan, rows: Sequence[Row], *, has_next: bool, has_previous: bool
 ) -> PageInfo:
-    """What a page of these rows, at least one, says of itself."""
+    """The page info of a page with these rows, of which there is at least one."""
     return PageInfo(_cursor(form, rows[0]), _cursor(form, rows[-1]), has_next, has_previous)
 
 
 def no_rows(page: Page) -> PageInfo:
-    """What an empty page says (instant-realtime §5.7): something is before it if it was looked for
-    behind something."""
+    """The page info of an empty page (instant-realtime §5.7): it has a previous page if the query
+    skipped rows, by `offset` or `after`."""
     return PageInfo(None, None, False, page.offset > 0 or page.after is not None)
 
 
 def _split_pairs(node: Node, rows: list[Row]) -> None:
-    """Take rows of `entity…, parent, created_ms` apart into entities, each once, and pairs."""
+    """Split rows of `entity…, parent, created_ms` into entities, each once, and pairs."""
     assert node.form.via is not None
     is_forward = node.form.via.is_forward
     entities: dict[Cell, Row] = {}
@@ -445,6 +474,6 @@ def _split_pairs(node: Node, rows: list[Row]) -> None:
 
 
 def _as_pairs(rows: list[Row]) -> list[Pair]:
-    """Rows of `source, target, created_ms`; a link held by a stub has no time yet."""
+    """Rows of `source, target, created_ms` as pairs; a link that a stub holds has no time yet."""
     pairs = ((source, target, created_ms or 0) for source, target, created_ms in rows)
     return list(pairs)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Plans shared by queries that differ in ids only: `owner = X`, whoever X is. No I/O.
+"""Plans shared by queries that differ only in ids, as `owner = X` for any X. No I/O.
 
 When a thousand clients come back, each with its own filter, they ask a thousand queries of one
-shape. Planned once with holes where the ids stand, the plan of each is that one, filled.
+shape. The shape is planned once, with holes for the ids; each query gets that plan, filled.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from trice.query.sql.forms import Statement
 _HOLES: Final = tuple(Hole(16) for _ in range(4))
 
 Filling = Mapping[Any, Any]
-"""Hole → the id that stands there."""
+"""Hole → the id that fills it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A query without its ids.
 
-    query    the same with holes
-    filling  what fills them
+    query    the query with holes for the ids
+    filling  the ids that fill them
     """
 
     query: Query
@@ -39,10 +39,10 @@ class Shape:
 
 
 class Shapes:
-    """Plans with holes, by shape and whatever else they depend on.
+    """Plans with holes, by shape and by what else they depend on.
 
-    Those of one catalog, LIVE_SHAPES_MAX used last. They hold no judge, snapshot or clock, as every
-    plan that is kept between runs.
+    Holds the plans of one catalog, the LIVE_SHAPES_MAX that were used last. Like every plan that is
+    kept between runs, they hold no judge, snapshot or clock.
     """
 
     def __init__(self) -> None:
@@ -53,9 +53,9 @@ class Shapes:
         return len(self._plans)
 
     def find(self, query: Query, shape: Shape, catalog: Catalog, *, rights: str) -> Plan | None:
-        """The plan of `query`, if one of its shape is known; as `plan` would make it.
+        """The plan of `query`, as `plan` would make it; None if its shape is not known.
 
-        rights   that determine what is visible
+        rights   the rights that determine what is visible
         """
         if catalog is not self._catalog:
             return None
@@ -68,7 +68,7 @@ class Shapes:
         return Plan(query, catalog, forms, made.visibility, made.dialect)
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
-        """Remember the shape of a query from its plan, which has run and may be kept."""
+        """Remember the plan of a shape; `made` is the plan of one query, which has run."""
         if made.catalog is not self._catalog:
             self._catalog = made.catalog
             self._plans.clear()
@@ -79,9 +79,9 @@ class Shapes:
 
 
 def find_shape(query: Query) -> Shape | None:
-    """The shape of a query that asks for entities by ids they have or are linked with; else None.
+    """The shape of a query that asks for entities by their ids or by ids of links; else None.
 
-    Only ids compared by `=` on the top level are taken out; everything else is part of the shape.
+    Only ids compared by `=` on the top level become holes; everything else is part of the shape.
     """
     if len(query.forms) != 1 or query.rule_params:
         return None
@@ -97,7 +97,8 @@ def find_shape(query: Query) -> Shape | None:
 
 
 def _is_plain(form: Form) -> bool:
-    """Whether what is left equals only what it is: 1, 1.0 and true are equal to Python."""
+    """Whether the rest of a form has no value that Python takes for another: it takes 1, 1.0 and
+    True for equal."""
     page = form.page
     return (
         (page is None or (page.after is None and page.before is None))
@@ -133,7 +134,7 @@ def _holed(condition: Any, filling: dict[Any, Any]) -> Any:
 
 
 def _filled(form: FormPlan, filling: Filling) -> FormPlan:
-    """The plan of a top level with ids in its holes; what hangs below it has none."""
+    """The plan of a top level with ids in its holes; the levels below have no holes."""
     return replace(
         form,
         select=_statement(form.select, filling),
@@ -154,7 +155,7 @@ def _statement(statement: Any, filling: Filling) -> Any:
 
 
 def _reads(reads: FormReads, filling: Filling) -> FormReads:
-    """What a top level reads with ids in its holes; these are values and ends of links only."""
+    """What a top level reads, with ids in its holes: only values and ends of links have any."""
     return replace(
         reads,
         ends=reads.ends

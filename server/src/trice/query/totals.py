@@ -1,6 +1,6 @@
-"""What aggregates say of the matching entities: read from rows, or counted one by one. No I/O.
+"""Totals of the matching entities: read from rows, or counted one by one. No I/O.
 
-The same numbers whichever way: sums are exact (`catalog.exact`), extremes have one spelling.
+Both give the same numbers: sums are exact (`catalog.exact`), extremes have one spelling.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.dates import INFINITY_US, instant_text
+from trice.catalog.dates import INFINITY_US, instant_text, instant_us
 from trice.catalog.exact import ExactSum, plain_number, unpack_units
-from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr, order_cell, text_order
+from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr, text_order
 from trice.errors import LimitExceeded
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AttrId
@@ -22,11 +22,11 @@ from trice.query.ast import Aggregate, MeasureOp
 from trice.store.engine import Row
 
 Rank = int | float | tuple[bytes, str]
-"""What extremes are compared by: a number, an instant in µs, or a text with its ICU key before."""
+"""The key that compares extremes: a number, an instant in µs, or (ICU key, text)."""
 
 SUM_COLUMNS: Final = 4
-"""Columns of a row for each attr that is summed: numbers, high and low halves of the sum of
-integers, packed sum of floats."""
+"""Columns of a row for each attr that is summed: how many numbers, the sums of the upper and lower
+halves of integers, the packed sum of floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +42,27 @@ class Extreme:
         return {"string": "text", "date": "instant"}.get(self.attr.checked_type or "", "number")
 
     def rank(self, cell: Cell) -> Rank | None:
-        """A stored cell to compare; None for what is not compared."""
+        """The rank of a stored cell; None for a cell that is not compared."""
         match self.kind:
             case "text":
                 return (text_order(cell), cell) if isinstance(cell, str) else None
             case "instant":
-                found = order_cell(self.attr, cell)
-                return found if isinstance(found, int) else None
+                return instant_us(cell) if isinstance(cell, (str, int, float)) else None
             case _:
                 return plain_number(cell) if isinstance(cell, (int, float)) else None
 
     def rank_read(self, cell: Cell) -> Rank | None:
-        """What the statement found (`sql_aggregate`)."""
+        """The rank of the cell that the statement found (`sql.aggregate`)."""
         if self.kind == "text" and isinstance(cell, str):
             key, _, text = cell.partition("!")
             return bytes.fromhex(key), text
         return plain_number(cell) if isinstance(cell, (int, float)) else None
 
     def better(self, one: Rank | None, other: Rank | None) -> Rank | None:
-        """The one that is further out."""
+        """The rank that is further out."""
         if one is None or other is None:
             return other if one is None else one
-        # Both are of one attr, hence of one kind, which the type cannot say.
+        # Both are of one attr, so they are of one kind; the type cannot say that.
         is_other = other > one if self.is_max else other < one  # type: ignore[operator]
         return other if is_other else one
 
@@ -83,7 +82,7 @@ class Columns:
     """What is counted for an aggregate, each attr once.
 
     sums      attrs whose numbers are added up, for `sum` and `avg`
-    extremes  of which attrs the least or greatest value is kept
+    extremes  the least or greatest values that are kept, with their attrs
     """
 
     def __init__(self, aggregate: Aggregate) -> None:
@@ -102,7 +101,7 @@ class Columns:
         self._shapes = [self._shape(measure.op, measure.attr) for measure in aggregate.measures]
 
     def _shape(self, op: MeasureOp, attr: Attr | None) -> Callable[[Group], Any]:
-        """How a measure is taken from a group."""
+        """The function that takes a measure from a group."""
         match op:
             case MeasureOp.SUM | MeasureOp.AVG if attr is not None:
                 index = [one.id for one in self.sums].index(attr.id)
@@ -118,7 +117,7 @@ class Columns:
                 return lambda group: nothing
 
     def shown(self, group: Group) -> dict[str, Any]:
-        """`{"count": 2, "sum": {"minutes": 7}, …}`: what was asked for."""
+        """The measures that were asked for: `{"count": 2, "sum": {"minutes": 7}, …}`."""
         body: dict[str, Any] = {"count": group.count} if self.aggregate.is_counting else {}
         for measure, shape in zip(self.aggregate.measures, self._shapes, strict=True):
             body.setdefault(measure.op.value, {})[measure.label] = shape(group)
@@ -128,10 +127,10 @@ class Columns:
 class Group:
     """Entities with one value of the attr that groups, or all of them.
 
-    count   how many there are
+    count   the number of entities
     sums    by attr of `Columns.sums`
     ranks   by extreme of `Columns.extremes`; None when there is no value
-    lost    extremes whose value left: it is no longer there, and the rest lies further in
+    lost    extremes whose value left; the values that remain lie further in
     """
 
     __slots__ = ("count", "json", "key", "lost", "order", "ranks", "sums")
@@ -146,7 +145,7 @@ class Group:
         self.json: bytes | None = None
 
     def add(self, columns: Columns, cells: Mapping[AttrId, Cell]) -> None:
-        """An entity with these cells enters."""
+        """Count in an entity with these cells."""
         self.json = None
         self.count += 1
         for attr, kept in zip(columns.sums, self.sums, strict=True):
@@ -164,7 +163,7 @@ class Group:
                 self.lost.discard(index)
 
     def take(self, columns: Columns, cells: Mapping[AttrId, Cell]) -> None:
-        """An entity with these cells leaves."""
+        """Count out an entity with these cells."""
         self.json = None
         self.count -= 1
         for attr, kept in zip(columns.sums, self.sums, strict=True):
@@ -181,10 +180,10 @@ class Group:
 
 
 class Totals:
-    """The answer of one aggregate, which entities may enter and leave.
+    """The answer of one aggregate; entities may enter and leave it.
 
-    Holds the groups that have entities, by key and in order; ungrouped, the one group of all. Does
-    not hold which entities these are.
+    Holds the groups that have entities, by key and in order; without groups, one for all. Does not
+    hold which entities are counted.
     """
 
     __slots__ = ("_columns", "_groups", "_ordered", "_stale")
@@ -200,7 +199,7 @@ class Totals:
 
     @staticmethod
     def of_rows(columns: Columns, rows: Iterable[Row]) -> Totals:
-        """What the statement found: rows of `key, count, sums…, extremes…`.
+        """The totals that a statement found: rows of `key, count, sums…, extremes…`.
 
         raises  LimitExceeded when there are more than limits.AGGREGATE_GROUPS_MAX
         """
@@ -232,13 +231,13 @@ class Totals:
             )
 
     def add(self, cells: Mapping[AttrId, Cell]) -> None:
-        """An entity with these visible cells enters."""
+        """Count in an entity with these visible cells."""
         group = self._group(self._key_of(cells))
         group.add(self._columns, cells)
         self._note(group)
 
     def take(self, cells: Mapping[AttrId, Cell]) -> None:
-        """An entity that was counted in with these visible cells leaves."""
+        """Count out an entity that was counted in with these visible cells."""
         key = self._key_of(cells)
         group = self._groups[key]
         group.take(self._columns, cells)
@@ -249,7 +248,7 @@ class Totals:
 
     @property
     def is_stale(self) -> bool:
-        """An extreme left and nobody knows the next: the statement must be run again."""
+        """Whether an extreme left and the next is not known: the statement must be run again."""
         return bool(self._stale)
 
     def shown(self) -> dict[str, Any]:
@@ -293,7 +292,7 @@ class Totals:
 
 
 def group_key(cell: Cell) -> Cell:
-    """The key of the group that a cell belongs to: equal values have equal ones."""
+    """The key of the group that a cell belongs to: equal values have equal keys."""
     if isinstance(cell, (int, float)):
         return plain_number(cell)
     return None if cell == NULL else cell
@@ -304,7 +303,7 @@ def _order_of(group: Group) -> tuple[int, Any]:
 
 
 def _group_order(key: Cell) -> tuple[int, Any]:
-    """Null, false, true, numbers, texts as clients order them, then the rest by its bytes."""
+    """The order of keys: null, false, true, numbers, texts as on clients, the rest by its bytes."""
     match key:
         case None:
             return (0, 0)

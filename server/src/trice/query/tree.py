@@ -1,4 +1,4 @@
-"""The answer to a query: rows and links by level. What encoders, rules and live queries work on.
+"""The answer to a query: rows and links by level. Encoders, rules and live queries work on it.
 
 No I/O.
 """
@@ -21,7 +21,7 @@ Pair = tuple[EntityId, EntityId, int]
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """What a form that pages says of its page.
+    """The page info of a form that pages.
 
     start, end  cursors of the first and last row (`query.cursor`); None for an empty page
     """
@@ -52,8 +52,8 @@ class Node:
     children  one per level below, in the plan's order, witnesses last
     count     of a level that only counts (`FormPlan.is_count`)
     totals    of a level that aggregates
-    is_cut    the page ends by its limit, and more rows follow where it was read to
-    beyond    of a cut page: what orders the first of those, and its id
+    is_cut    the page ends by its limit, and more rows follow
+    beyond    of a cut page: the order cell of the first row that follows, and its id
     """
 
     form: FormPlan
@@ -72,7 +72,7 @@ class Node:
         return tuple(row[0] for row in self.rows)  # type: ignore[misc]
 
     def by_parent(self, parents: Sequence[Row]) -> dict[EntityId, list[Row]]:
-        """The rows linked with each parent that has any; in no order.
+        """The rows linked with each parent that has any, in no order.
 
         parents  rows of the level above
         """

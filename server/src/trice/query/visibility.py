@@ -1,12 +1,11 @@
-"""Which part of the data exists for whoever asks. No I/O.
+"""Which part of the data a caller may see. No I/O.
 
-The answer to a query is the answer on the data that remains when every entity the caller may not
-see is taken away, and every attr that is hidden on an entity is missing there. Rules make a
-Visibility; the query layer composes it into every statement, so a hidden entity can be found
-neither by `where`, nor by order, pages, counts or links.
+A query is answered as if the data lacked every entity that the caller may not see, and every value
+that is hidden on an entity. Rules make a Visibility; the query layer composes it into every
+statement. So a hidden entity can be found neither by `where`, nor by order, pages, counts or links.
+What stays visible is the id of a hidden entity that a visible one links to: it is a value of the
 
-What stays visible: the id of a linked entity is a value of the entity that holds the link, and is
-shown with it, as the end of a link that leads nowhere.
+entity that holds the link, and is shown as a link that leads nowhere.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import Op, Scope, Test
 
 HIDDEN: Final = b"\x03"
-"""The cell that is returned for a hidden field whose NULL would show as null: it shows as missing.
-No stored cell is this one (`catalog.values`)."""
+"""The cell that is returned for a hidden field whose NULL would show as null; this one shows as
+missing. No stored cell equals it (`catalog.values`)."""
 
 
 def hidden_cell(attr: Attr) -> bytes | None:
-    """What is returned for a field, or a link held, where it is hidden."""
+    """The cell that is returned for a hidden field, or a hidden link that the entity holds."""
     return HIDDEN if attr.is_indexed and not attr.is_ref else None
 
 
 def holds_hidden(test: Test) -> bool:
-    """Whether a test of a field, or of a link held, holds where it is hidden.
+    """Whether a test of a field, or of a link that the entity holds, holds where it is hidden.
 
-    That is where it is missing, indexed or not: `null` in `$in` asks for a null that is there, as
-    clients do.
+    A hidden value counts as missing, indexed or not. `null` in `$in` asks for a null that is there,
+    as on clients.
     """
     match test.op:
         case Op.NOT:
@@ -48,10 +47,10 @@ def holds_hidden(test: Test) -> bool:
 class Depends:
     """What the scopes of a Visibility were made from, besides the rows they are asked about.
 
-    entities  rows read: the caller's own `$users` row
-    attrs     any change of these attrs, on any row, counts: links walked by `auth.ref`
-    births    namespaces whose appearing and vanishing entities count
-    etypes    namespaces named
+    entities  rows that were read: the caller's own `$users` row
+    attrs     attrs of which every change counts, on any row: links walked by `auth.ref`
+    births    namespaces in which every new and every deleted entity counts
+    etypes    namespaces that were named
     """
 
     entities: frozenset[tuple[str, EntityId]] = frozenset()
@@ -61,36 +60,36 @@ class Depends:
 
 
 NO_DEPENDS: Final = Depends()
-"""One for all who depend on nothing: in Python each empty frozenset is a new one of 216 bytes."""
+"""One shared object for no dependence: in Python each empty frozenset is a new one of 216 bytes."""
 
 
 class Visibility(Protocol):
-    """What one caller may see of one snapshot. Scopes in it are judged on the whole data."""
+    """What one caller may see of one snapshot. Its scopes are judged on the whole data."""
 
     def entities(self, etype: str) -> Scope:
-        """What an entity must meet to exist; empty: every one does."""
+        """What an entity must meet to be visible; empty: every entity is."""
         ...
 
     def field(self, attr: Attr) -> Scope:
-        """What an entity must meet for its `attr` (a blob, or the link it holds) not to be missing.
+        """What an entity must meet to show its `attr` (a blob, or a link that it holds).
 
         Not asked for ids.
         """
         ...
 
     def masks(self, etype: str) -> bool:
-        """Whether `field` may hide something of the entities of a namespace."""
+        """Whether `field` may hide values of the entities of a namespace."""
         ...
 
     @property
     def depends(self) -> Depends:
-        """What the scopes asked for so far were made from."""
+        """What the scopes that were asked for so far were made from."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedVisibility:
-    """Scopes known beforehand; what is not listed is visible."""
+    """Scopes known beforehand; everything that is not listed is visible."""
 
     by_etype: Mapping[str, Scope] = field(default_factory=dict)
     by_attr: Mapping[AttrId, Scope] = field(default_factory=dict)

@@ -222,10 +222,11 @@ class Session:
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` as a task that ends with the session."""
+        """Run `work` beside the session; it ends with it. What it raises ends the session: nobody
+        knows what the client still waits for, and asked anew it is answered."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.append(task)
-        task.add_done_callback(self.tasks.remove)
+        task.add_done_callback(self._end_task)
 
     def enter(
         self,
@@ -255,6 +256,13 @@ class Session:
         self.on_closed()
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.remove(task)
+        cause = None if task.cancelled() else task.exception()
+        if cause is not None:
+            logger.error("session failed %s", fields(session=self.id), exc_info=cause)
+            self.close(TRY_LATER, "try again")
 
     def _make_refresh(self) -> Frame | None:
         return None if self.opened is None else self.opened.make_refresh()

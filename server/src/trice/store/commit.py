@@ -14,8 +14,8 @@ from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 class Image(msgspec.Struct, frozen=True):
     """One entity's row at one moment.
 
-    created_ms   time of its id triple; None while it has none (a stub: only the target or source
-                 of writes that came before its id; no query shows it)
+    created_ms   time of its id triple; None while it has none. It is a stub then: writes named it
+                 as source or target before they gave it its id. No query shows it
     cells        every column attr whose cell is not NULL
     """
 
@@ -30,14 +30,6 @@ class EntityChange(msgspec.Struct, frozen=True):
     id: EntityId
     old: Image | None
     new: Image | None
-
-    @property
-    def is_visible_before(self) -> bool:
-        return self.old is not None and self.old.created_ms is not None
-
-    @property
-    def is_visible_after(self) -> bool:
-        return self.new is not None and self.new.created_ms is not None
 
 
 class PairChange(msgspec.Struct, frozen=True):
@@ -57,7 +49,7 @@ class Commit(msgspec.Struct, frozen=True):
 
     tx        ids are integers >= 1, rise by one per app, are never reset
     catalog   the catalog from this transaction on (the same object when no attr changed)
-    event_id  the client's id of the mutation, by which a replay is recognised
+    event_id  the client's id of the mutation; a replay is recognised by it
     """
 
     tx: TxId

@@ -1,21 +1,21 @@
-"""What engines differ in of the SQL that `query.sql` composes: the contract. No I/O.
+"""The parts of SQL in which engines differ, as `query.sql` asks for them: a contract. No I/O.
 
-Common to all engines, and written by `query.sql` itself: `SELECT … FROM … JOIN … ON … WHERE …
+All engines have in common, and `query.sql` writes itself: `SELECT … FROM … JOIN … ON … WHERE …
 GROUP BY … ORDER BY … LIMIT … OFFSET …`; `count(*)`, `min`, `max`; `AND`, `OR`, `NOT`, `CASE`,
 `EXISTS`, `IN`, `BETWEEN`, pairs compared as `(a, b) < (?, ?)`, `IS [NOT] NULL`, `IS [NOT] TRUE`,
 `IS [NOT] DISTINCT FROM`; `?` for each value that is bound. A predicate that is NULL does not hold.
 
 Everything else is a fragment from here. Fragments stand for:
 
-    a table       what a FROM names, with the alias that it gets
+    a table       what a FROM names, followed by the alias
     an id         the 16 bytes of an entity's id
     a cell        see `catalog.values`. Two cells are equal when they are of one kind (number, text,
                   bytes) and of one value, 1 and 1.0 among them; a comparison of two kinds goes by
                   `values.kind_rank`
-    an operand    SQL for a cell or an id; it may be repeated in what is made of it
+    an operand    SQL for a cell or an id; a fragment made of it may repeat it
     a predicate   what may stand in a WHERE
 
-`alias` is that of a table from here, unquoted letters and digits.
+`alias` is the alias of a table that this dialect made: letters and digits, unquoted.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class Dialect(Protocol):
         ...
 
     def order_cell(self, attr: Attr, alias: str) -> str:
-        """What orders a sortable attr in such a row: as `values.order_cell` says, but that integers
-        may stand as they are."""
+        """What orders a sortable attr in such a row: `values.stored_order`."""
         ...
 
     def links(self, attr: Attr, alias: str) -> str:
@@ -71,8 +70,8 @@ class Dialect(Protocol):
         ...
 
     def linked_ms(self, attr: Attr, alias: str) -> str:
-        """In a row of `links`: when the pair was linked; of a link of cardinality one, when the
-        entity that holds it was created, NULL where that is a stub."""
+        """In a row of `links`: when the pair was linked. For a link of cardinality one it is when
+        the entity that holds the link was created; NULL where that entity is a stub."""
         ...
 
     # Values.
@@ -93,7 +92,7 @@ class Dialect(Protocol):
         """A predicate `operand` like the `%`/`_` pattern, and what to bind for its one `?`.
 
         A backslash makes the next character literal; `%` and `_` match newlines; NULL and values
-        that are no text never match. As `catalog.like`, but that a NUL may end either text.
+        that are no text never match. As `catalog.like`, except that a NUL may end either text.
         """
         ...
 
@@ -102,7 +101,7 @@ class Dialect(Protocol):
         ...
 
     def instant(self, operand: str) -> str:
-        """The instant of a stored date in microseconds; NULL for what is none."""
+        """The instant of a stored date in microseconds; NULL for a cell that is no date."""
         ...
 
     def number(self, operand: str) -> str:
@@ -113,9 +112,16 @@ class Dialect(Protocol):
         """The double next to a number."""
         ...
 
+    def millisecond(self, operand: str) -> str:
+        """The millisecond in which an instant in microseconds lies, counted from anywhere.
+
+        Like `double`, it names the operand once.
+        """
+        ...
+
     def ranked_text(self, operand: str, order: str | None) -> str:
         """A text that orders as `operand` does on clients, ties by code point: the hex digits of
-        its order key, `!`, then the text. NULL for what is no text.
+        its order key, `!`, then the text. NULL for a cell that is no text.
 
         order   what holds the order key; None: there is none
         """
@@ -124,11 +130,11 @@ class Dialect(Protocol):
     # Sums.
 
     def sums(self, operand: str) -> tuple[str, str, str, str]:
-        """Four aggregates that add up the cells which are numbers, without rounding.
+        """Four aggregates over the cells that are numbers; together their sum, without rounding.
 
-        How many there are; the sum of the upper halves of those kept as 64-bit integers (`>> 32`);
-        that of their lower halves (`& 0xffffffff`); the sum of those kept as floats, as
-        `catalog.exact` packs it. The last three are NULL where there are none.
+        1. how many numbers there are; 2. the sum of the upper halves of the 64-bit integers
+        (`>> 32`); 3. the sum of their lower halves (`& 0xffffffff`); 4. the sum of the floats, as
+        `catalog.exact` packs it. The last three are NULL where there is nothing to add.
         """
         ...
 
@@ -150,20 +156,20 @@ class Dialect(Protocol):
     def exists(self, select: str, *, is_judging: bool) -> str:
         """A predicate: the query has a row.
 
-        is_judging   there are judged terms beside or in it: it is asked of no rows but those that
+        is_judging   there are judged terms beside or in it: it is evaluated only for rows that
                      meet the terms before it in its AND
         """
         ...
 
     def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
-        """A predicate: `term.decide` lets the row pass; and what to bind for its first `?`.
+        """A predicate that holds where `term.decide` lets the row pass; what its first `?` binds.
 
-        An engine with Python inside asks last: only of rows that meet the terms before it in its
-        AND, as long as those are no joins. An engine without takes `store.judging.apart`.
+        An engine with Python inside calls `decide` last: only for rows that meet the terms before
+        it in its AND, as long as none is a join. An engine without takes `store.judging.apart`.
         """
         ...
 
     def explained(self, sql: str) -> str:
-        """A statement that tells how `sql`, with its bindings, would be read: in the last cell of
-        each of its rows, in words."""
+        """A statement that tells how the engine would run `sql`, with the same bindings. The last
+        cell of each of its rows tells it in words."""
         ...

@@ -24,10 +24,10 @@ Row = tuple[Cell, ...]
 
 
 class Take(Protocol):
-    """Sees rows as they are read, each once.
+    """A function that is shown rows as they are read, each once.
 
-    rows_first  how many to read before it is known how large they are
-    returns     how many bytes these take in memory, so that few are read at once where that is much
+    rows_first  how many rows to read before their size is known
+    returns     how many bytes these rows take in memory: where they are large, few are read at once
     """
 
     rows_first: int
@@ -51,33 +51,34 @@ class Statements(Protocol):
 
         sql       in `dialect`
         bindings  values for the `?`s in order; a tuple of ids binds as one list (Dialect.in_list),
-                  and what judges rows as Dialect.judge says
-        take      told of the rows as they are read; what it raises ends the statement
-        raises    ReadTooLong when the snapshot's step or time budget is used up; whatever a judge
-                  of rows raises, unchanged
+                  a judged term as Dialect.judge says
+        take      is shown the rows as they are read; an exception from it ends the statement
+        raises    ReadTooLong when the snapshot's step or time budget is used up; exceptions of
+                  judged terms, unchanged
         """
         ...
 
     def pieces(
         self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
     ) -> Iterator[list[Row]]:
-        """Run one statement and return its rows in pieces, for more of them than memory should
-        hold at once. All are of one state, whatever is written meanwhile by others.
+        """Run one statement and return its rows in pieces, for more rows than memory should hold
+        at once. All rows are of one state, whatever other transactions write meanwhile.
 
         rows_max  how many rows a piece has; the last may have fewer
         raises    as `rows`, at any piece
-        Whoever stops before the last piece closes the iterator, which frees what it holds. Between
-        pieces other statements may run, but none of the same transaction that writes what is read.
+        A caller that stops before the last piece closes the iterator, which frees what it holds.
+        Between pieces other statements may run, except that the same transaction may not write
+        what is being read.
         """
         ...
 
 
 class Counted(Statements, Protocol):
-    """Statements that are run on a budget, as is other work for the same answer."""
+    """Statements on a budget, from which other work for the same answer is paid too."""
 
     def spend(self, steps: int) -> None:
-        """Count work besides statements, in steps of `limits.READ_STEPS_ON_LOOP`, against the
-        budget of a snapshot. An open write has none.
+        """Take work besides statements from the snapshot's budget, in the steps that
+        `limits.READ_STEPS_ON_LOOP` counts. An open write has no budget.
 
         raises   ReadTooLong
         """
@@ -108,11 +109,11 @@ class Snapshot(Counted, Protocol):
 
 
 class WriteTx(Counted, Protocol):
-    """One open transaction on the writer. Its statements see what it and earlier ones wrote.
+    """One open transaction on the writer. Its statements see its own writes and all earlier ones.
 
     tx, time_ms     the id and time it will commit with
     catalog         the catalog as of the transaction before it
-    may_take_long   it runs on the writer's thread; else work that is long raises WorkTooLong
+    may_take_long   the work runs on the writer's thread; else work that is long raises WorkTooLong
     stored          rows and pairs, to be read and changed
     attrs           where attrs are kept, to be changed
     """
@@ -143,7 +144,7 @@ class ReadTooLong(Exception):
 class WorkTooLong(Exception):
     """The work of a transaction would hold up the loop; raised by the work itself.
 
-    What it did is undone, and it runs again in its place, on the writer's thread.
+    What the work did is undone, and it runs again at the same place, on the writer's thread.
     """
 
 
@@ -167,11 +168,11 @@ class Engine(Protocol):
         ...
 
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
-        """Run `work` on a snapshot here and now, within limits.READ_STEPS_ON_LOOP and
+        """Run `work` on a snapshot at once, on the loop, within limits.READ_STEPS_ON_LOOP and
         limits.JUDGED_STEPS_ON_LOOP.
 
-        raises  ReadTooLong; `work` must then be started again with `read`, so it may not have
-                effects outside its result
+        raises  ReadTooLong; the caller then starts `work` again with `read`, so `work` may have no
+                effects besides its result
         """
         ...
 
@@ -202,15 +203,15 @@ class Engine(Protocol):
     ) -> TxId:
         """Run `work` as one transaction and return its id once it is durable and published.
 
-        work      runs on the loop, in call order (see `turn_key`); whatever it raises undoes its
-                  writes only
+        work      runs on the loop, in call order (see `turn_key`); if it raises, its own writes are
+                  undone and no others
         event_id  when a transaction with this id is in the log, `work` is not run and the id of
                   that transaction is returned
         is_long   `work` would hold up the loop: it runs on the writer's thread and by itself, so it
-                  may touch nothing that the loop changes. Work that finds out only on its way that
+                  may touch nothing that the loop changes. Work that finds out while it runs that
                   it is long raises WorkTooLong.
-        turn_key  whose turn it takes: between two long calls of one network, one of each other and
-                  a group of short ones run. Calls of one network keep their order
+        turn_key  whose turn it takes: between two long calls of one network run one long call of
+                  every other network and a group of short calls. Calls of one network keep order
         raises    what `work` raised; Unavailable("overloaded") when the queue is full or closing
         cost      one fsync, shared with every transaction that waited meanwhile
         """
@@ -224,7 +225,7 @@ class Engine(Protocol):
         is_long: bool = False,
         turn_key: TurnKey = SERVER,
     ) -> Future[TxId]:
-        """`write` without a coroutine: the call's place in the order is taken when this returns."""
+        """`write` without a coroutine: the call has its place in the order when this returns."""
         ...
 
     @property
@@ -233,8 +234,8 @@ class Engine(Protocol):
         ...
 
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
-        """Call `listener` on the loop with each group of commits, in order, once durable and
-        before any of their `write` calls return."""
+        """Call `listener` on the loop with each group of commits, in order: after they are durable
+        and before any of their `write` calls returns."""
         ...
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """The contract of where a server keeps its apps: it makes, opens and deletes the storage of each.
 
-`server.py` alone says which implementation there is. What is open, and who uses it, `apps` knows.
+`server.py` alone names the implementation. `apps` knows which databases are open and in use.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ PLATFORM: Final = AppId("platform")
 """The platform's own database: which apps there are. Kept like an app, but not among them."""
 
 NEW_PLATFORM: Final = AppId("platform-new")
-"""The one that takes its place (`EarlierPlatform`)."""
+"""The platform's database while it is being made from an earlier form (`EarlierPlatform`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """What one app may hold.
 
-    rows    of namespaces, and pairs of links, all together
-    bytes   that its storage takes, the log of transactions included
+    rows    rows of all namespaces and pairs of all links, together
+    bytes   bytes that its storage takes, the log of transactions included
     """
 
     rows: int
@@ -33,20 +33,20 @@ class Quota:
 
 
 class EarlierPlatform(Protocol):
-    """The list of apps, in a form that versions before this one gave it. Its methods block."""
+    """The list of apps in the form of an earlier version. Its methods block."""
 
     def apps(self, *, after: str, count: int) -> list[dict[str, Any]]:
-        """The fields of `$apps`, by id, of `count` apps at most whose ids come after this one.
+        """The fields of `$apps` for at most `count` apps whose ids come after this one, by id.
 
         raises  Unavailable("data-unusable")
         """
         ...
 
     def replace(self) -> None:
-        """Put NEW_PLATFORM, which is closed, in the place of PLATFORM, all at once; what that was
-        stays as a backup.
+        """Put NEW_PLATFORM, which is closed, in the place of PLATFORM in one step. The former
+        PLATFORM stays as a backup.
 
-        raises  Unavailable, OSError: then PLATFORM is as it was
+        raises  Unavailable, OSError: then PLATFORM is unchanged
         """
         ...
 
@@ -54,7 +54,8 @@ class EarlierPlatform(Protocol):
 class Engines(Protocol):
     """All storage of one server, claimed for this process until it is closed.
 
-    Holds no engine: whoever opened one closes it, and nobody opens an app twice at a time.
+    Holds no engine: the caller that opened an engine closes it, and never opens an app twice at
+    the same time.
     """
 
     def open(
@@ -65,19 +66,19 @@ class Engines(Protocol):
         is_new: bool,
         quota: Quota | None = None,
     ) -> Engine:
-        """Open an app's storage, or make it. Blocks: for a thread, with a loop that runs.
+        """Open an app's storage, or make it. Blocks: call it on a thread while a loop runs.
 
-        app_id        of an app, or PLATFORM, or NEW_PLATFORM
-        system_attrs  attrs every app has; the ones that are lacking are added
-        is_new        make it; else it must be there, and hold an app
-        quota         how much it may hold; None: what there is room for
+        app_id        an app's id, PLATFORM or NEW_PLATFORM
+        system_attrs  attrs every app has; missing ones are added
+        is_new        make the storage; else it must be there, and hold an app
+        quota         how much it may hold; None: as much as there is room for
         raises        Unavailable("data-unusable") when it is missing, damaged, or of a version that
                       this server does not know, ("overloaded") when there is no room
         """
         ...
 
     def has_any(self) -> bool:
-        """Whether anything is kept for any app; PLATFORM is none."""
+        """Whether anything is kept for any app; PLATFORM does not count."""
         ...
 
     def find_earlier_platform(self) -> EarlierPlatform | None:
@@ -93,5 +94,5 @@ class Engines(Protocol):
         ...
 
     def close(self) -> None:
-        """Let another process have the storage. Every engine is closed by then."""
+        """Let another process have the storage. Every engine must be closed before."""
         ...

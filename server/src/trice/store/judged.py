@@ -1,4 +1,4 @@
-"""Conditions that Python decides, as a statement holds them until its engine runs it. No I/O."""
+"""Conditions that Python decides, in the form in which a statement holds them. No I/O."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 
 Decide = Callable[[EntityId, Sequence[Cell], Sequence[Sequence[Cell]]], tuple[bool, int]]
-"""Called with an entity's id, cells of it, and lists of cells found elsewhere; returns whether the
-entity meets the condition, and what that took, in steps of an evaluation. Whatever it raises ends
-the statement. Called on reader threads too, and more than once for an entity."""
+"""Called with an entity's id, some of its cells, and lists of cells found elsewhere. It returns
+whether the entity meets the condition, and how many steps of evaluation that took. An exception
+ends the statement. It is called on reader threads too, and maybe more than once for an entity."""
 
 
 IDS: Final = (b"",)
-"""Stands in `JudgedTerm.asked` for the ids that the statement is run with, once they are known."""
+"""Stands in `JudgedTerm.asked` for ids that are known only when the statement is run."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,17 +25,17 @@ class JudgedTerm:
     """A term of a predicate: `decide` says whether the row of an entity meets it. Never changed.
 
     An engine with Python inside calls `decide` where the term stands (`Dialect.judge`). Another
-    reads the rows that may be asked about first, judges them, and binds the ids of those that pass
-    in place of the term (`store.judging`).
+    engine first reads the rows that the term may be asked about, judges them, and binds the ids of
+    those that pass in place of the term (`store.judging`).
 
     entity    SQL: the row's id
     cells     SQL, one each: cells of the row
     refs      SQL, one each: a scalar query that collects cells found elsewhere (`Dialect.collect`)
-    is_once   deciding leaves something behind (tokens are taken), so that it must not happen in a
-              read that may begin again: not on the loop
-    namespace, alias  whose row it is: `Dialect.entities` is the table
-    asked     predicates that all rows meet which are asked about, each with what its `?`s are bound
-              to; they name no other table from outside
+    is_once   deciding has an effect (it takes tokens). It must not happen in a read that may begin
+              again, so never on the loop
+    namespace, alias  the row's namespace, and the alias of its table (`Dialect.entities`)
+    asked     predicates that every row meets which the term may be asked about, each with the
+              bindings of its `?`s; they name no other table outside of themselves
     """
 
     entity: str
@@ -49,7 +49,8 @@ class JudgedTerm:
 
 
 def with_ids(bindings: Sequence[Any], ids: Sequence[EntityId]) -> list[Any]:
-    """Bindings in which every term, each once, speaks of `ids` instead of IDS."""
+    """The bindings, with `ids` in place of IDS in every term. A term that is bound in several
+    places stays one term."""
     made: dict[JudgedTerm, JudgedTerm] = {}
 
     def filled(one: Any) -> Any:

@@ -5,10 +5,10 @@
                                2. ask `decide` of each
                                3. run the statement, the ids that passed bound as the list
 
-An engine with Python inside asks where the term stands, in one statement. Answers are the same.
-Costs and side effects differ: here every row that may be asked about is, also those that no LIMIT
-would have reached. Those are the rows that the statement is about; of others, which a condition
-meets on the other side of a link, it is every row of their namespace.
+An engine with Python inside calls `decide` where the term stands, in one statement. Answers are the
+same. Costs and side effects differ: here every row that a term may be asked about is judged, also
+those beyond the LIMIT. These rows are the ones that the statement is about. Where a condition leads
+over a link, they are all rows of the namespace at the other end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trice.store.engine import Binding, Counted, ReadTooLong, Row, Take
 from trice.store.judged import JudgedTerm
 
 _READ_STEPS: Final = 2
-"""What a step of an evaluation takes, in steps of reading."""
+"""What one step of evaluation costs, in steps of reading."""
 
 
 def apart(term: JudgedTerm, dialect: Dialect) -> tuple[str, JudgedTerm]:
@@ -35,7 +35,7 @@ def apart(term: JudgedTerm, dialect: Dialect) -> tuple[str, JudgedTerm]:
 
 
 class _Verdict(NamedTuple):
-    """What came of the rows that a term may be asked about: ids that passed, those that could not
+    """The outcome for the rows that a term may be asked about: ids that passed, ids that could not
     be judged, and why the first of these could not."""
 
     passed: tuple[EntityId, ...]
@@ -47,11 +47,11 @@ class JudgedApart:
     """Statements of an engine without Python inside (`engine.Counted`).
 
     A row that cannot be judged ends a statement only if the answer depends on it: the statement is
-    run without it and with it, and both answers must be one.
+    run without the row and with it, and both answers must be equal.
     """
 
     def __init__(self, statements: Counted, *, may_begin_again: bool) -> None:
-        """may_begin_again   the read is on the loop: terms that are asked once are not asked"""
+        """may_begin_again   the read is on the loop: terms with `is_once` are not asked"""
         self._statements = statements
         self._may_begin_again = may_begin_again
         self._verdicts: dict[JudgedTerm, _Verdict] = {}
@@ -102,7 +102,8 @@ class JudgedApart:
         return found, self._statements.rows(sql, self._bound(bindings, is_lenient=True)), failure
 
     def _bound(self, bindings: Sequence[Binding], *, is_lenient: bool) -> list[Binding]:
-        """Each term replaced by the ids that passed; is_lenient: and those that were not judged."""
+        """Each term replaced by the ids that passed; is_lenient: also by those that could not be
+        judged."""
         return [
             self._ids(one, is_lenient=is_lenient) if isinstance(one, JudgedTerm) else one
             for one in bindings

@@ -1,24 +1,24 @@
 """What a row of the log says about its transaction, as bytes and back. No I/O.
 
 A row leads to the whole Commit: every row and pair it changed, old and new, and every attr. Attrs
-are named by their numbers (`Attr.number`), which are chosen once and never given to another.
+are named by their numbers (`Attr.number`). A number is chosen once and never given to another attr.
 
     row      MessagePack  [FORMAT, entities, pairs, attrs]
     entity   [ADDED,   etype, id, created_ms, cells]
              [DELETED, etype, id, created_ms, cells]
              [CHANGED, etype, id, old created_ms, new created_ms, differing, same, left out]
-                 cells      {number: cell}, those that hold something
+                 cells      {number: cell}, the cells that are not NULL
                  differing  {number: [old cell, new cell]}
                  same       {number: cell}
-                 left out   [number]: long texts and documents that stayed the same, once the others
-                            take limits.TX_LOG_SAME_BYTES_MAX; see `FindCell`
+                 left out   [number]: long texts and documents that stayed the same, once `same`
+                            takes limits.TX_LOG_SAME_BYTES_MAX; see `FindCell`
     pair     [number, source, target, created_ms, is_added]
     attrs    nil when the catalog stayed as it was, else [is_told, [[old, new]]]
-                 is_told    whether clients hear of it: inferred types alone tell them nothing
+                 is_told    whether clients are told; they are not where only inferred types change
                  old, new   the attr as JSON (`dump_attr`); old is nil for a new one. A deleted one
                             has `deleted_ms`
 
-FORMAT changes with the layout. A row of another one is `Unreadable`.
+FORMAT changes with the layout. A row of another format is `Unreadable`.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 from trice.store.commit import Commit, EntityChange, Image, PairChange
 
 FORMAT: Final = 2
-"""Format 1 had no number: `[entities, pairs]`, without attrs and what stayed the same."""
+"""Format 1 had no number: it was `[entities, pairs]`, without attrs and without unchanged cells."""
 
 ADDED, CHANGED, DELETED = 0, 1, 2
 
 FindCell = Callable[[TxId, EntityId, AttrId], Cell]
-"""The cell that an entity had in an attr after a transaction. Whoever keeps a copy of the data has
-it there; `store.sqlite.log.find_cell` finds it in the rows that come later."""
+"""The cell that an entity had in an attr after a transaction. A follower that keeps a copy of the
+data has it there; `store.sqlite.log.find_cell` finds it in the rows that come later."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder()
@@ -52,22 +52,23 @@ _ATTR_DECODER: Final = msgspec.json.Decoder(Attr)
 _STORED: Final = tuple(field.name for field in fields(Attr) if field.init)
 """What an attr is made of; the rest follows from it."""
 SHORT_BYTES: Final = 64
-"""Cells up to here are never left out, so that what is has no other form on disk: a link that came
-to have many targets, a null of an attr that was indexed."""
+"""Cells up to this size are never left out. A cell that is left out may then be read from the data:
+only short cells get another form there (a link that became one to many targets, a null of an attr
+that was indexed)."""
 
 
 class Unreadable(Exception):
-    """A row of the log is of a format that this version does not read, or a cell that it leaves out
-    is nowhere any more."""
+    """A row of the log has a format that this version does not read, or a cell that it leaves out
+    is kept nowhere any more."""
 
 
 def dump_attr(attr: Attr) -> str:
-    """An attr as JSON, its place on disk included."""
+    """An attr as JSON, including its place on disk."""
     return orjson.dumps({name: getattr(attr, name) for name in _STORED}).decode()
 
 
 def load_attr(text: str | bytes) -> Attr:
-    """The attr of `dump_attr`."""
+    """The attr that `dump_attr` was given."""
     return _ATTR_DECODER.decode(text)
 
 
@@ -154,7 +155,7 @@ def catalog_before(catalog: Catalog, blobs: Iterable[bytes]) -> Catalog:
 def find_old_cell(blob: bytes, entity: EntityId, number: int) -> tuple[bool, Cell]:
     """Whether a row tells what cell an entity had in an attr before its transaction, and the cell.
 
-    A row that changed the entity does not tell of an attr that was deleted then: the cell stayed.
+    A row that changed the entity does not tell the cell of a deleted attr, which stayed as it was.
     raises   Unreadable
     """
     for what, _, found, *rest in _decoded(blob)[0]:
@@ -255,6 +256,6 @@ def _change(
 
 
 def _cells(cells: Mapping[int, Cell], names: Mapping[int, AttrId]) -> dict[AttrId, Cell]:
-    """Cells by attr id, in the order of a namespace's columns: that of their ids."""
+    """Cells by attr id, in the order of a namespace's columns, which is the order of attr ids."""
     named = {names[number]: cell for number, cell in cells.items()}
     return {key: named[key] for key in sorted(named)}

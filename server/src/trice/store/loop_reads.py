@@ -1,7 +1,7 @@
 """What reads take of one turn of the event loop, all databases of a process together.
 
-A hundred requests that arrive at once are a hundred reads in one turn, each short enough for the
-loop, and together a second.
+A hundred requests that arrive at once are a hundred reads in one turn. Each is short enough for the
+loop, but together they take a second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trice import limits
 
 
 class LoopReads:
-    """Holds the steps that reads took in this turn, and knows when it ends.
+    """Holds the steps that reads took in this turn, and knows when the turn ends.
 
     count   reads on the loop so far, of all turns
     """
@@ -25,14 +25,14 @@ class LoopReads:
         self._is_open = False
 
     def has_room(self) -> bool:
-        """Whether this turn may run another read; else it is one for a thread."""
+        """Whether another read may run in this turn; if not, it needs a thread."""
         if not self._is_open:
             self._is_open, self._steps = True, 0
             asyncio.get_running_loop().call_soon(self._end)
         return self._steps < limits.READ_STEPS_ON_LOOP
 
     def spend(self, steps: int) -> None:
-        """A read of this turn took so many."""
+        """Note that a read in this turn took `steps`."""
         self._steps += steps
 
     def _end(self) -> None:

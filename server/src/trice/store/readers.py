@@ -30,15 +30,15 @@ class Reader(Protocol):
         ...
 
     def snapshot(self, tx: TxId, catalog: Catalog, spend: Callable[[int], None]) -> Snapshot:
-        """What a work is given: what `begin_snapshot` saw, labelled."""
+        """The snapshot that work is given: what `begin_snapshot` saw, labelled with `tx`."""
         ...
 
     def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
-        """Ask every `steps` of a statement whether to stop; it raises ReadTooLong then."""
+        """Ask every `steps` of a statement whether to stop; if so it raises ReadTooLong."""
         ...
 
     def rollback(self) -> None:
-        """Let go of what was seen."""
+        """Let go of the snapshot."""
         ...
 
     def close(self) -> None: ...
@@ -46,7 +46,7 @@ class Reader(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Reading:
-    """One read on a thread: whose it is, when it must end, and whether anybody still wants it.
+    """One read on a thread: whose turn it takes, when it must end, whether its caller still waits.
 
     turn         done when a thread is free for it
     deadline_ms  of runtime.monotonic_ms, set when it begins
@@ -66,12 +66,23 @@ class Readers:
     Holds free connections, the reads that wait and those under way. Does not hold: which
     transaction is published; that is asked when a read begins.
 
-    Networks take turns, and no network but the server's own has all threads: whoever comes finds
-    one free as soon as what somebody else began there ends, however much others have asked.
+    Networks take turns, and no network but the server's own may use all threads. So a newcomer
+    gets a thread as soon as a read of another network ends, however many reads wait.
     """
 
-    def __init__(self, open_reader: Callable[[], Reader], runtime: Runtime) -> None:
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        runtime: Runtime,
+        *,
+        may_begin: Callable[[], bool] | None = None,
+    ) -> None:
+        """
+        may_begin  asked before a read begins, and when one has ended; after it said no it is not
+                   asked again before the next of these, or `go_on`. None: always
+        """
         self._open_reader = open_reader
+        self._may_begin = may_begin or _always
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(limits.READER_THREADS, thread_name_prefix="trice-reader")
         self._waiting: Turns[_Reading] = Turns()
@@ -91,8 +102,8 @@ class Readers:
     ) -> T:
         """Run `work` on a thread.
 
-        timeout_ms   from when it begins: what others do before that is no fault of it
-        turn_key        whose turn it takes
+        timeout_ms   counts from when the work begins: waiting for a thread is no part of it
+        turn_key     whose turn it takes
         published    the transaction and catalog to label the snapshot with, once disk agrees
         raises       Unavailable("timeout") at the deadline, ("overloaded") when too many wait
         """
@@ -130,6 +141,15 @@ class Readers:
         """How many reads wait for a thread."""
         return len(self._waiting)
 
+    @property
+    def running(self) -> int:
+        """How many reads have a thread, and may see an earlier state."""
+        return sum(self._running.values())
+
+    def go_on(self) -> None:
+        """Reads may begin again."""
+        self._start_next()
+
     async def close(self) -> None:
         """Stop the reads under way, then end the threads and connections."""
         self._is_closing = True
@@ -144,9 +164,11 @@ class Readers:
         for connection in self._free:
             connection.close()
         self._free.clear()
+        self._may_begin = _always  # it leads back to whoever holds this: all is free at once
 
     def _make_room(self, turn_key: TurnKey) -> None:
-        """Let one more wait: in the place of one of whoever has most, if there is no other."""
+        """Let one more read wait. In a full queue the newest read of the turn key with the most
+        waiting gives up its place, if its network has more waiting than this one would."""
         network, _ = turn_key
         count = self._waiting.count_of(network)
         if turn_key != SERVER and count >= limits.READS_WAITING_OF_NETWORK_MAX:
@@ -160,7 +182,9 @@ class Readers:
 
     def _start_next(self) -> None:
         """Give the free threads away."""
-        while sum(self._running.values()) < limits.READER_THREADS:
+        if not self._may_begin():
+            return
+        while self.running < limits.READER_THREADS:
             reading = self._waiting.take(self._may_run)
             if reading is None:
                 return
@@ -181,7 +205,7 @@ class Readers:
 
     async def _take_turn(self, reading: _Reading) -> None:
         try:
-            # The turn itself is never cancelled: it may come in the moment when waiting ends.
+            # The future itself is never cancelled: the turn may come just when waiting ends.
             await asyncio.wait_for(asyncio.shield(reading.turn), limits.READ_WAIT_MS / 1000)
         except BaseException as error:
             if reading.turn.done() and not reading.turn.exception():
@@ -192,8 +216,8 @@ class Readers:
             raise
 
     def _begin(self) -> Reader:
-        """Take a connection and open its snapshot, here on the loop, so that it is not older than
-        what is published now."""
+        """Take a connection and open its snapshot. This is done on the loop, so that the snapshot
+        is not older than what is published now."""
         connection = self._free.pop() if self._free else self._open_reader()
         connection.begin_snapshot()
         return connection
@@ -230,7 +254,7 @@ class Readers:
 
 
 class _Spending:
-    """Work besides statements on a thread: looks at the time now and then."""
+    """Counts work besides statements on a thread, and checks the deadline now and then."""
 
     __slots__ = ("_is_over", "_left")
 
@@ -244,6 +268,11 @@ class _Spending:
             self._left = _STEPS_PER_LOOK
             if self._is_over():
                 raise ReadTooLong
+
+
+def _always() -> bool:
+    """Nothing keeps reads from beginning."""
+    return True
 
 
 def _refuse(reading: _Reading, failure: Unavailable) -> None:

@@ -1,10 +1,10 @@
-"""The contract of rows: what is stored of entities and links, asked and changed without SQL.
+"""The contract of rows: reading and changing stored entities and links without SQL.
 
-Namespaces and attrs say what is meant, of the catalog that the transaction or snapshot has or has
-made; where an engine keeps them it alone knows. Values are cells (`catalog.values`), ids 16 bytes.
+Methods are told namespaces and attrs, of the catalog that the transaction or snapshot has or has
+made; only the engine knows where they are kept. Values are cells (`catalog.values`), ids 16 bytes.
 
 A row is `(id, created_ms, *cells)`, cells in the order of `Namespace.columns`. It exists if the
-entity has any value of cardinality one; `created_ms` is None of a stub (`commit.Image`).
+entity has any value of cardinality one; `created_ms` of a stub is None (`commit.Image`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Pair = tuple[EntityId, EntityId]
 
 
 class UniqueViolation(Exception):
-    """A write that would give two entities one value of a unique attr.
+    """A write would give two entities the same value of a unique attr.
 
-    attr   whose value it is; an id attr where an entity would have two rows
+    attr   the attr of the value; an id attr where an entity would have two rows
     cell   the value, or the target of a link; None where the engine cannot tell
     """
 
@@ -36,21 +36,21 @@ class UniqueViolation(Exception):
 
 
 class Rows(Protocol):
-    """What a snapshot, or an open write that sees its own changes, has of rows and pairs.
+    """The rows and pairs of a snapshot, or of an open write, which sees its own changes.
 
-    Each method is one statement, or as few as may be, however many entities it is about.
+    Each method runs one statement, or as few as possible, however many entities it is about.
     """
 
     def find(self, namespace: Namespace, ids: Sequence[EntityId]) -> list[StoredRow]:
-        """The rows of these entities, in any order, without those that have none."""
+        """The rows of these entities, in any order; entities without a row are left out."""
         ...
 
     def find_entities(
         self, namespace: Namespace, attr: Attr, cell: Cell, *, count: int
     ) -> list[StoredRow]:
-        """The rows, no stubs, whose `attr` is `cell`: oldest first, then by id, at most `count`.
+        """The rows whose `attr` is `cell`, but no stubs: oldest first, then by id, at most `count`.
 
-        attr   the id attr, or one of cardinality one that is unique or indexed; links too
+        attr   the id attr, or a unique or indexed attr of cardinality one; it may be a link
         """
         ...
 
@@ -59,7 +59,7 @@ class Rows(Protocol):
         ...
 
     def find_holders(self, attr: Attr, cells: Sequence[Cell]) -> dict[Cell, EntityId]:
-        """Who has these values of unique `attr`: a field, or a link by its target."""
+        """The entity that has each of these values of unique `attr`: of a link, these targets."""
         ...
 
     def find_sources(self, attr: Attr, targets: Sequence[EntityId], *, count: int) -> list[Pair]:
@@ -80,8 +80,8 @@ class Rows(Protocol):
 
 
 class OpenRows(Rows, Protocol):
-    """Rows and pairs of an open write, which may change. An engine keeps by itself whatever it
-    needs beside a cell, such as what orders it."""
+    """Rows and pairs of an open write, which may be changed. What an engine needs beside a cell,
+    such as an order key, it keeps up to date by itself."""
 
     def insert(
         self,
@@ -93,7 +93,7 @@ class OpenRows(Rows, Protocol):
     ) -> None:
         """Add the row of an entity that has none.
 
-        positions  of the cells that hold something; the rest is None
+        positions  positions of the cells that are not None
         raises     UniqueViolation
         """
         ...
@@ -119,29 +119,30 @@ class OpenRows(Rows, Protocol):
         ...
 
     def link(self, attr: Attr, source: EntityId, target: EntityId, created_ms: int) -> bool:
-        """Add a pair of a link of cardinality many; False if it was there, which then stays.
+        """Add a pair of a link of cardinality many; False if the pair is there already.
 
         raises   UniqueViolation when the target has another source, and the link is unique
         """
         ...
 
     def unlink(self, attr: Attr, source: EntityId, target: EntityId) -> int | None:
-        """Remove a pair of a link of cardinality many; return since when it was there, if it was.
+        """Remove a pair of a link of cardinality many; return when it was created, None if it
+        was not there.
 
         attr   may be soft-deleted
         """
         ...
 
     def clear_targets(self, attr: Attr, targets: Sequence[EntityId]) -> None:
-        """Remove links of cardinality one to these targets, whose attr no namespace shows."""
+        """Remove links of cardinality one to these targets; no namespace shows their attr."""
         ...
 
 
 class StoredAttrs(Protocol):
-    """Where attrs are kept in an open write, and what a change of one asks of stored values.
+    """Where attrs are kept in an open write, and what a change of an attr asks of stored values.
 
-    An attr is *placed* when the engine has made room for it; `Attr.table` and `Attr.column` are the
-    engine's own notes of where that is, and nobody else's to read.
+    An attr is *placed* when the engine has made room for it. `Attr.table` and `Attr.column` are the
+    engine's own notes of where that is; no other code reads them.
     """
 
     def create(self, catalog: Catalog, attrs: Sequence[Attr]) -> list[Attr]:
@@ -149,8 +150,8 @@ class StoredAttrs(Protocol):
 
         catalog  the catalog before them, soft-deleted attrs included
         attrs    with ids and names that differ
-        A namespace that gets an id attr again has no entities: those that the one deleted before
-        left are stubs from now on.
+        A namespace that gets an id attr again has no entities: rows that the deleted id attr left
+        are stubs from now on.
         raises   LimitExceeded
         """
         ...
@@ -158,14 +159,14 @@ class StoredAttrs(Protocol):
     def replace(self, old: Attr, new: Attr) -> Attr:
         """Change an attr; its values stay, in the form that `new` asks for. Return `new`, placed.
 
-        A link that changes its cardinality keeps its pairs: of several targets that become one the
-        one linked first stays.
+        A link that changes its cardinality keeps its pairs; where several targets become one, the
+        target that was linked first stays.
         raises    UniqueViolation when stored values are not unique
         """
         ...
 
     def settle(self, before: Catalog, after: Catalog) -> None:
-        """Bring in line what depends on several attrs (views for people), once all are changed."""
+        """Renew what depends on several attrs (views for people), once all are changed."""
         ...
 
     def lacks_value(self, namespace: Namespace, attr: Attr) -> bool:
@@ -177,16 +178,17 @@ class StoredAttrs(Protocol):
         ...
 
     def find_longer(self, attr: Attr, bytes_max: int) -> tuple[EntityId, Cell] | None:
-        """Somebody whose value takes more bytes than this, as text or as JSON; numbers may."""
+        """An entity whose value takes more bytes than `bytes_max`, as text or as JSON. Numbers
+        need not be measured."""
         ...
 
     def find_mistyped(self, attr: Attr, checked_type: CheckedType) -> tuple[EntityId, Cell] | None:
-        """Somebody whose value is stored in a form that no value of this type has; null is none.
+        """An entity whose value is stored in a form that no value of this type has; null passes.
 
-        Dates are stored as text or numbers; whether these are dates is not asked.
+        Dates are stored as text or numbers; whether such a value is a date is not checked.
         """
         ...
 
     def values(self, attr: Attr) -> Iterator[tuple[EntityId, Cell]]:
-        """Every value that is there, null included where it is kept; few at a time in memory."""
+        """Every stored value, null included where it is stored; few at a time in memory."""
         ...

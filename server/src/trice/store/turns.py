@@ -1,4 +1,4 @@
-"""Who of those that wait is next: networks in turn, in each whoever asks in turn. No I/O."""
+"""Which waiting item is next: networks take turns, and within each its turn keys. No I/O."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """Items that wait, by who asked.
+    """Waiting items, by turn key.
 
-    Holds each once, until it is taken. Those of one turn key keep their order; a network, or a
-    turn key of it, that had its turn is behind all others. Does not hold what was taken.
+    Holds each item once, until it is taken. Items of one turn key keep their order. A network that
+    had its turn goes behind all others, and so does a turn key within its network.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,11 @@ class Turns(Generic[T]):
 
     @property
     def most(self) -> int:
-        """How many wait of the network that has most."""
+        """How many items wait of the network that has most."""
         return max(self._counts.values(), default=0)
 
     def add(self, turn_key: TurnKey, item: T) -> None:
-        """Put an item behind those of its turn_key."""
+        """Put an item behind the others of its turn key."""
         network, who = turn_key
         self._networks.setdefault(network, OrderedDict()).setdefault(who, deque()).append(item)
         self._note(network, 1)
@@ -44,7 +44,7 @@ class Turns(Generic[T]):
     def take(self, may_run: Callable[[str], bool]) -> T | None:
         """The next item of a network that may run one; None when there is none.
 
-        cost   O(1), and the networks in front that may not
+        cost   O(1), and O(networks in front that may not)
         """
         for network in self._networks:
             if may_run(network):
@@ -61,7 +61,8 @@ class Turns(Generic[T]):
             self._note(network, -1)
 
     def take_newest_of_most(self) -> T | None:
-        """The newest item of whoever has most, and comes last, of the network that has most."""
+        """The newest item of the network that has most, from its turn key that has most; of several
+        such turn keys, from the last in turn."""
         if not self._counts:
             return None
         network = max(self._counts, key=self._counts.__getitem__)
@@ -73,7 +74,7 @@ class Turns(Generic[T]):
         return item
 
     def take_all(self) -> Iterator[T]:
-        """Take everything, in no order that means anything."""
+        """Take everything, in no particular order."""
         networks, self._networks = self._networks, OrderedDict()
         self._counts.clear()
         self._count = 0

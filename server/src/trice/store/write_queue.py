@@ -1,5 +1,4 @@
-"""The calls that wait for a writer: in call order, but for long ones, of which networks take
-turns.
+"""The calls that wait for a writer: in call order, except that networks take turns with long ones.
 
     put ──> waiting ──short──> a group on the loop
                |
@@ -8,8 +7,8 @@ turns.
             the network's lane ──its turn──> alone, on the thread ──> what follows it is freed
 
 A transaction of 100,000 steps takes seconds, and nothing else writes meanwhile. So between two long
-calls of one network, every other network has one, and a group of short calls runs. Calls of one
-network never overtake each other.
+calls of one network, one long call of every other network and a group of short calls run. Calls of
+one network never overtake each other.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
-    """What the queue looks at."""
+    """What the queue must know of a call."""
 
     @property
     def is_long(self) -> bool: ...
@@ -33,10 +32,10 @@ C = TypeVar("C", bound=Waiting)
 
 
 class WriteQueue(Generic[C]):
-    """Who runs next. Does not run anything.
+    """Says which call runs next. Does not run anything.
 
-    Invariant: a lane begins with a long call; as long as a network has one, its calls go there.
-    What is freed, because it followed a long call that was taken, runs before anything else.
+    Invariant: a lane begins with a long call; as long as a network has a lane, its calls go there.
+    Calls that followed a long call are freed when it is taken, and run before anything else.
     """
 
     __slots__ = ("_freed", "_lanes", "_waiting", "_was_long")
@@ -56,7 +55,7 @@ class WriteQueue(Generic[C]):
         self._waiting.append(call)
 
     def put_back(self, call: C) -> None:
-        """A call that was taken turned out to be long: it is the next of its network."""
+        """Put back a call that turned out to be long: it is the next call of its network."""
         behind = [freed for freed in self._freed if freed.network == call.network]
         if behind:
             self._freed = deque(freed for freed in self._freed if freed.network != call.network)
@@ -64,7 +63,7 @@ class WriteQueue(Generic[C]):
         self._lanes[call.network] = deque((call, *behind, *later))
 
     def take_long(self) -> C | None:
-        """The long call that is to run now: none after another while short ones wait."""
+        """The long call that is to run now; None right after a long call while short ones wait."""
         self._divert()
         is_short_next = self._freed or (self._was_long and self._waiting)
         if not self._lanes or is_short_next:
@@ -89,12 +88,12 @@ class WriteQueue(Generic[C]):
         return self._waiting.popleft() if self._waiting else None
 
     def take_all(self, give_up: Callable[[C], object]) -> None:
-        """Empty it of short calls, and what waits among them."""
+        """Remove all short calls, and the long ones that wait among them."""
         while (call := self.take_short()) is not None:
             give_up(call)
 
     def _divert(self) -> None:
-        """Move what must wait for a long call from the head to the lane of its network."""
+        """Move calls at the head that must wait for a long one to the lane of their network."""
         waiting = self._waiting
         while waiting and (waiting[0].is_long or waiting[0].network in self._lanes):
             call = waiting.popleft()

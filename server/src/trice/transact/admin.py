@@ -1,4 +1,4 @@
-"""The high-level steps of the admin API → steps. No I/O but fresh ids.
+"""The high-level steps of the admin API → steps. No I/O, except that it makes fresh ids.
 
     ["create" | "update" | "merge", etype, eid, {label: value}, opts?]
     ["link" | "unlink", etype, eid, {label: eid | [eid, …]}]
@@ -70,7 +70,7 @@ def expand_admin_steps(
 
 
 class _Expansion:
-    """One list of steps on its way.
+    """One list of steps while it is expanded.
 
     attrs     steps that add attrs, given or implied
     steps     steps on data
@@ -314,7 +314,7 @@ class _Expansion:
         )
 
     def _create_link(self, etype: str, label: str, *, is_single: bool) -> Attr:
-        """A link nobody declared: its target namespace is taken to be called like its label."""
+        """A link that is not declared: its target namespace is taken to be named like its label."""
         return self._implied(
             Attr(
                 id=AttrId(new_key(self._runtime)),
@@ -330,7 +330,7 @@ class _Expansion:
     def _implied(self, attr: Attr) -> Attr:
         self._remember(attr)
         self.missing[attr.name] = None
-        # As a client's invention: whoever adds the same name first in another transaction wins.
+        # As if a client had invented it: if another transaction adds the name first, that wins.
         self.attrs.append(AddAttr(attr, is_unsynced=True))
         return attr
 

@@ -1,7 +1,7 @@
-"""A transaction from steps to Commit: the story, in order.
+"""A transaction from steps to Commit: its stages, in order.
 
-    attr steps → lookups, links, cascades → guards → writes by op, in memory → rules → modes
-    → disk → required → rules; guards of what lookups would make come after the first rules
+    attr steps → lookups, links, cascades → guards → writes by op, in memory → rules → guards of
+    entities that lookups would make → modes → disk → required → rules
 
 source   instant-semantics §3.3; spec/transact.md
 """
@@ -47,7 +47,7 @@ from trice.transact.steps import (
 )
 from trice.transact.writes import Write
 
-# The commonest first: it is found at once, the others after a comparison each.
+# The most frequent first: `isinstance` compares with each in turn.
 _DATA_STEPS: Final = (AddTriple, RetractTriple, DeepMerge, DeleteEntity, RuleParams)
 _LINK_BIT = INFERRED_BITS["string"]
 
@@ -66,12 +66,12 @@ def apply(
     """Apply a transaction's steps inside an open write.
 
     is_admin        may change attrs and write system columns (not of `$files`, `$streams`)
-    identity_name   who did it, for the log
-    is_internal     the server itself: no guards on `$` namespaces
-    checks          who judges the transaction; None: it may do anything
+    identity_name   who sent it, for the log
+    is_internal     the server itself sent it: no guards on `$` namespaces
+    checks          judges the transaction; None: it may do anything
     returns         everything that changed; empty when nothing did
-    raises          InvalidInput, Conflict, LimitExceeded, what `checks` raises; whatever was
-                    written must be undone
+    raises          InvalidInput, Conflict, LimitExceeded, what `checks` raises; then the caller
+                    must undo what was written
     cost            one read and one write per touched row, plus a few statements per namespace
     """
     catalog = tx.catalog
@@ -106,7 +106,7 @@ def apply(
     if checks is not None:
         checks.after(proposal)
     if resolved.fault is not None:
-        # Last: what comes before it is what comes before a refusal to link to somebody hidden.
+        # Last, after the same checks as a refusal to link to a hidden entity: they look alike.
         raise resolved.fault
     is_changed = catalog is not tx.catalog
     if writer.inferred:
@@ -124,7 +124,7 @@ def apply(
 
 
 def _split(steps: Sequence[Step]) -> tuple[list[AttrStep], list[DataStep]]:
-    """The steps about attrs, which run first, and the rest; each in order."""
+    """The steps about attrs, which run first, and the other steps; both keep their order."""
     attr_steps: list[AttrStep] = []
     data: list[DataStep] = []
     for step in steps:
@@ -138,7 +138,7 @@ def _split(steps: Sequence[Step]) -> tuple[list[AttrStep], list[DataStep]]:
 class _Writer:
     """Plays single writes into the draft.
 
-    Holds the types of values that attrs had not seen before (`inferred`, bits by attr).
+    Holds the types of values that are new to an attr (`inferred`, bits by attr).
     """
 
     def __init__(self, draft: Draft, catalog: Catalog, tx: WriteTx) -> None:
@@ -176,7 +176,7 @@ class _Writer:
             if write.op == "merge":
                 must_be_short(row.cells[position], self._tx)
                 stored = decode_cell(row.cells[position], is_indexed=attr.is_indexed)
-                # The patch alone first: merging recurses, so its depth must be known.
+                # The patch is checked alone first: merging recurses, so its depth must be bounded.
                 check_value(attr, value, write.entity)
                 value = deep_merge(stored, value)
                 _check_merged(attr, value, write.entity)
@@ -213,10 +213,10 @@ class _Writer:
 
 
 def _play(resolved: Resolved, draft: Draft, writer: _Writer) -> TriceError | None:
-    """Play everything into the draft; return what makes it impossible.
+    """Play everything into the draft; return the fault that makes it impossible, None if there is
 
-    That is told last: what a caller may not do, and modes, come first, since a fault found on the
-    way may depend on what is stored.
+    none. The fault is raised after rules and modes: it may depend on stored data that the caller
+    may not see.
     """
     try:
         for op in resolved.groups:
@@ -248,7 +248,7 @@ def _load(draft: Draft, resolved: Resolved) -> None:
 
 
 def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
-    """Refuse what a merge makes, without repeating it: whoever may write need not see it."""
+    """Refuse the result of a merge. The error does not repeat it: the caller may not see it."""
     try:
         check_value(attr, value, entity)
     except InvalidInput as refusal:
@@ -257,7 +257,7 @@ def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
 
 
 def _holds(attr: Attr, row: DraftRow, position: int, value: Any, tx: WriteTx) -> bool:
-    """Whether a column holds exactly `value`: a link's target, or equal JSON."""
+    """Whether a column holds exactly `value`: the same target of a link, or equal JSON."""
     cell = row.cells[position]
     if attr.is_ref:
         return bool(cell == value)
@@ -266,7 +266,7 @@ def _holds(attr: Attr, row: DraftRow, position: int, value: Any, tx: WriteTx) ->
 
 
 def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -> Catalog:
-    """The catalog once it knows these types; clients are not told."""
+    """The catalog with these inferred types added; clients are not told of it."""
     changed: list[Attr] = []
     for attr_id, bits in inferred.items():
         old = catalog.by_id[attr_id]
@@ -275,7 +275,7 @@ def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -
 
 
 def _aliased(step: DataStep, aliases: dict[AttrId, Alias]) -> DataStep:
-    """The step in terms of the attrs that stand for the ones its client invented."""
+    """The step with each attr that its client invented replaced by the attr that stands for it."""
     subject = _aliased_subject(step.subject, aliases)
     match step:
         case RuleParams():

@@ -1,6 +1,6 @@
 """Steps that change attrs: add, update, delete, restore.
 
-They run before the steps on data, in list order, and each sees the ones before it.
+They run before the steps on data, in list order, and each sees what the earlier ones did.
 
 source   instant-semantics §1.1, §1.9, §3.8, §4.5; spec/transact.md T70-T85
 """
@@ -27,7 +27,7 @@ _SNAPSHOT: Final = "soft_delete_snapshot"
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """The attr that stands for one a client invented.
+    """The attr that stands for an attr that a client invented.
 
     is_swapped   the link runs the other way: entity and value trade places
     """
@@ -39,7 +39,7 @@ class Alias:
 class _NewAttrs:
     """Attrs that were added and have no place on disk yet, by their ids and names.
 
-    counts   attrs of a namespace, those stored included, for namespaces that were asked about
+    counts   how many attrs a namespace has, stored ones included, once it was asked
     """
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class _NewAttrs:
 class AttrChanges:
     """Applies attr steps to disk and to the catalog.
 
-    Holds the catalog as the steps so far made it, and which invented attrs stand for others. Attrs
-    added one after the other are placed together, which costs the store less.
+    Holds the catalog as the steps so far made it, and which attrs stand for invented ones. Attrs
+    that are added in a row are placed together, which costs the store less.
 
-    catalog   what the steps on data are read against
-    aliases   by the id the client invented
-    added     attrs that did not exist before, as the steps wish them
+    catalog   the catalog that the steps on data are read against
+    aliases   by the id that the client invented
+    added     attrs that did not exist before, as the steps describe them
     """
 
     def __init__(self, tx: WriteTx, *, is_internal: bool) -> None:
@@ -76,7 +76,7 @@ class AttrChanges:
         self._new = _NewAttrs()
 
     def run(self, steps: Sequence[AttrStep]) -> None:
-        """Apply the steps, and bring the views for people in line.
+        """Apply the steps, and renew the views for people.
 
         raises   InvalidInput("validation-failed" | "sql-raise" | "not-built"),
                  Conflict("record-not-unique"), LimitExceeded
@@ -265,7 +265,8 @@ class AttrChanges:
     # --- changes --------------------------------------------------------------------------------
 
     def _find_alias(self, attr: Attr) -> bool:
-        """Let `attr` stand for the one that has its name already, if values fit; say if so."""
+        """Find an attr with the name of `attr`, and let it stand for `attr` if values fit. Return
+        whether there is one."""
         name = attr.forward.name
         forward = self.catalog.find_forward(*name) or self._new.forward.get(name)
         if forward is not None and forward.value_type == attr.value_type:
@@ -278,7 +279,7 @@ class AttrChanges:
         return False
 
     def _find_name(self, identity: AttrName) -> Attr | None:
-        """What has this name, attrs to be made included."""
+        """The attr with this name, attrs still to be made included."""
         name, new = identity.name, self._new
         return self.catalog.find_name(*name) or new.forward.get(name) or new.reverse.get(name)
 
@@ -310,12 +311,12 @@ def unknown_attr(attr_id: AttrId) -> InvalidInput:
 
 
 def _is_same(known: Attr, given: Attr) -> bool:
-    """Whether `given` says again what `known` is; what the server alone decides is ignored."""
+    """Whether `given` equals `known` in everything that the server does not decide alone."""
     return known == replace(given, inferred=known.inferred, is_system=known.is_system)
 
 
 def _prefix(attr: Attr) -> str:
-    """What marks the names of a soft-deleted attr."""
+    """The prefix of the names of a soft-deleted attr."""
     return f"{attr.id}_deleted$"
 
 

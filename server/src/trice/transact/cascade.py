@@ -1,4 +1,4 @@
-"""Which entities go along when others are deleted: links that delete, followed level by level.
+"""Which entities are deleted along with others: links that cascade, followed level by level.
 
 source   instant-semantics §3.7; spec/transact.md T24, T25
 """
@@ -19,7 +19,7 @@ EntityKey = tuple[str, EntityId]
 def cascade(
     tx: WriteTx, catalog: Catalog, roots: dict[str, dict[EntityId, EntityKey]]
 ) -> dict[str, dict[EntityId, EntityKey]]:
-    """Follow the links that delete along, level by level, until nothing new is reached."""
+    """Follow the links that cascade, level by level, until nothing new is reached."""
     reached = {etype: dict(ids) for etype, ids in roots.items()}
     count = sum(map(len, reached.values()))
     level: dict[str, dict[EntityId, EntityKey]] = roots
@@ -43,7 +43,7 @@ def cascade(
 def _pulled(
     tx: WriteTx, catalog: Catalog, etype: str, ids: tuple[EntityId, ...]
 ) -> list[tuple[str, list[Pair]]]:
-    """What deleting these entities deletes along directly: (one of them, entity) by namespace."""
+    """What the deletion of these entities deletes directly: (one of them, entity) by namespace."""
     pulled: list[tuple[str, list[Pair]]] = []
     for attr in catalog.pointing_at(etype):
         if attr.on_delete is not None:

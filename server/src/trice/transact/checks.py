@@ -27,7 +27,7 @@ _SERVER_OWNED = ("$files", "$streams")
 
 
 def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:
-    """Let only admins change, delete and restore attrs, whatever form the steps came in."""
+    """Let only admins change, delete and restore attrs, in whatever form the steps were sent."""
     for step in () if is_admin else steps:
         match step:
             case AddAttr():
@@ -41,7 +41,7 @@ def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:
 
 
 def check_modes(resolved: Resolved, draft: Draft) -> None:
-    """Refuse to create what exists and to update what does not, by the state before.
+    """Refuse to create what exists and to update what does not exist, before the transaction.
 
     Entities that the transaction deletes before it creates them again do not count as existing.
     """
@@ -69,9 +69,9 @@ def check_modes(resolved: Resolved, draft: Draft) -> None:
 
 
 def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
-    """Keep system entities and columns from those who may not write them.
+    """Refuse writes to system entities and columns that the caller may not write.
 
-    What depends on a lookup having found nobody is left to `check_new_guards`.
+    Entities that a lookup would make, because it found nobody, are left to `check_new_guards`.
     """
     if not is_admin:
         for etype in resolved.deletes:
@@ -87,9 +87,9 @@ def check_guards(resolved: Resolved, draft: Draft, *, is_admin: bool) -> None:
 
 
 def check_new_guards(resolved: Resolved, draft: Draft) -> None:
-    """The guards of entities that the lookups of callers other than admins would make.
+    """The guards of entities that lookups would make; not for admins.
 
-    Asked after the rules: told before them, they would tell which users there are.
+    They run after the rules: a refusal before these would reveal which users exist.
     """
     for writes in resolved.writes.values():
         for write in writes:
@@ -130,10 +130,10 @@ def check_required(
 ) -> None:
     """Refuse touched entities that lack a required attr or, while they have one, their id.
 
-    Asked after everything is written.
+    Runs after everything is written.
 
-    named_by   whose steps name the entities that the caller knows; the ids of others are not told.
-               None: all are
+    named_by   its steps name the entities that the caller knows; ids of other entities are not
+               told. None: all ids are told
     """
     records: list[dict[str, Any]] = []
     for etype in {*draft.rows, *draft.sources}:
@@ -144,7 +144,7 @@ def check_required(
         rows = draft.load(etype, sources)
         touched = [row for row in rows.values() if row.is_touched or row.id in sources]
         named = None if named_by is None else named_by.named()
-        # What a lookup that found nobody was to give is told of last, as what is wrong with that.
+        # A link whose lookup found nobody is no lacking value: its own fault is raised last.
         missed = set() if named_by is None else named_by.missed_links()
         records.extend(_lacking(tx, namespace, touched, named, missed=missed))
     if not records:
@@ -190,7 +190,7 @@ def _lacking(
 
 
 def _missing(attribute: str, ids: list[str | None]) -> str:
-    """One sentence. An id that is not told stands for an entity that loses a link."""
+    """One sentence of the error. None in `ids` is an entity that loses a link, and is not told."""
     told = [one for one in ids if one is not None]
     if not told:
         return f"Missing required attribute `{attribute}` of entities that would lose their link"

@@ -1,7 +1,7 @@
-"""A unit of work: rows and pairs as a transaction wants them, written once at the end.
+"""The draft of a transaction: its rows and pairs in memory, written once at the end.
 
-Each touched row is read once, changed in memory, and written only where it differs. What is listed
-as changed is therefore exactly what differs.
+Each touched row is read once, changed in memory, and written only where it differs. So the changes
+that a commit lists are exactly what differs.
 
 source   instant-semantics §1.3; spec/transact.md T30-T49
 """
@@ -28,14 +28,14 @@ _NUMBER: Final = b"0123456789+-.eE"
 
 
 class DraftRow:
-    """One entity's row, as a transaction finds and wants it.
+    """One entity's row, before and after a transaction.
 
     old           cells before the transaction, in the order of Namespace.columns; None: no row
-    old_created   `_created_ms` before it
-    cells, created   as they shall be
-    cleared       cells as they were when it was deleted on the way; None: it was not
-    is_touched    some step was about it
-    merged        positions of cells that hold more than the transaction was given
+    old_created   `_created_ms` before the transaction
+    cells, created   cells and `_created_ms` after it
+    cleared       cells at the moment when the transaction deleted the row; None: it did not
+    is_touched    some step was about the row
+    merged        positions of cells that a merge made: they hold more than the steps gave
     """
 
     __slots__ = ("cells", "cleared", "created", "id", "is_touched", "merged", "old", "old_created")
@@ -54,16 +54,16 @@ class DraftRow:
 
     @property
     def has_content(self) -> bool:
-        """Whether a row must exist: an entity, or a stub with something in it."""
+        """Whether a row must exist: for an entity, or for a stub that has a value."""
         return self.created is not None or any(cell is not None for cell in self.cells)
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether it was deleted on the way: hidden cells must go too."""
+        """Whether the transaction deleted the row: hidden cells must go too."""
         return self.cleared is not None
 
     def clear(self) -> None:
-        """Take everything away."""
+        """Remove all cells, and the entity."""
         self.created = None
         self.cleared = self.cells
         self.cells = [None] * len(self.cells)
@@ -73,7 +73,7 @@ class DraftRow:
 class Draft:
     """Rows and pairs of one transaction.
 
-    Holds the touched rows by namespace and which pairs shall exist. Does not hold: steps, rules.
+    Holds the touched rows by namespace, and which pairs are to exist. Does not hold: steps, rules.
     Invariant: nothing is written before `flush`; afterwards the draft is not used again.
 
     sources   entities whose links of cardinality many changed, by namespace
@@ -117,7 +117,7 @@ class Draft:
         return self._rows.get(etype, {}).get(entity)
 
     def link(self, attr: Attr, source: EntityId, target: EntityId, *, is_linked: bool) -> None:
-        """Say whether a pair of a link of cardinality many shall exist."""
+        """Set whether a pair of a link of cardinality many is to exist."""
         self._pairs.setdefault(attr.id, {})[source, target] = is_linked
         self.sources.setdefault(attr.etype, set()).add(source)
 
@@ -130,7 +130,7 @@ class Draft:
             if row is not None:
                 row.clear()
         for attr in self._catalog.by_id.values():
-            # Links of soft-deleted attrs go too: a restore shall not bring back half an entity.
+            # Links of soft-deleted attrs go too: a restore must not bring back half an entity.
             if attr.is_pairs and attr.etype == etype:
                 self._unlink_all(attr, ids, entities, is_source=True)
             if attr.deleted_ms is None or attr.reverse is None or attr.reverse.etype != etype:
@@ -173,7 +173,7 @@ class Draft:
                 row.is_touched = True
 
     def flush(self) -> tuple[list[EntityChange], list[PairChange]]:
-        """Write what differs; return it.
+        """Write what differs, and return it.
 
         raises   Conflict("record-not-unique")
         """
@@ -273,14 +273,14 @@ class Draft:
     def _not_unique(self, violation: UniqueViolation, row: DraftRow) -> Exception:
         attr = violation.attr
         position = self._catalog.namespaces[attr.etype].index.get(attr.id)
-        # Who merges may not see what they merge into.
+        # A caller that merges may not be allowed to see the value that it merges into.
         if position is None or position in row.merged:
             return stored.not_unique(attr, None, is_given=False)
         return stored.not_unique(attr, row.cells[position])
 
 
 def _differing(row: DraftRow, tx: WriteTx) -> tuple[int, ...]:
-    """Positions of the cells that change. Documents that are equal keep their old bytes."""
+    """Positions of the cells that change. A document that stays equal keeps its old bytes."""
     old = row.old
     if old is None:
         return _present(row)
@@ -295,14 +295,14 @@ def _differing(row: DraftRow, tx: WriteTx) -> tuple[int, ...]:
 
 
 def _present(row: DraftRow) -> tuple[int, ...]:
-    """Positions of the cells that hold something."""
+    """Positions of the cells that are not None."""
     return tuple([at for at, cell in enumerate(row.cells) if cell is not None])
 
 
 def is_equal_cell(left: Cell, right: Cell, tx: WriteTx) -> bool:
     """Whether two cells hold equal JSON: 1 and 1.0 are one number, inside documents too.
 
-    raises   WorkTooLong on the loop when that takes long to tell
+    raises   WorkTooLong on the loop when the comparison would take long
     """
     if left == right:
         return True
@@ -319,8 +319,8 @@ def is_equal_cell(left: Cell, right: Cell, tx: WriteTx) -> bool:
 
 
 def must_be_short(stored: Cell, tx: WriteTx) -> None:
-    """Leave a document that is large to the writer's thread, before it is taken apart: a message of
-    a few bytes may meet one of megabytes.
+    """Leave a large document to the writer's thread before it is decoded: a message of a few bytes
+    may concern a document of megabytes.
 
     raises   WorkTooLong
     """
@@ -330,11 +330,11 @@ def must_be_short(stored: Cell, tx: WriteTx) -> None:
 
 
 def _may_be_equal(left: bytes, right: bytes) -> bool:
-    """Whether documents of different text may hold the same: their first difference then is within
-    a number. All of them are written alike, without spaces and with sorted keys."""
+    """Whether documents of different text may be equal. All are written without spaces and with
+    sorted keys, so equal documents first differ within a number."""
     same, differ = 0, min(len(left), len(right))
     if left[:differ] == right[:differ]:
-        return False  # a document does not begin with another
+        return False  # no document is the beginning of another
     while differ - same > 1:
         middle = (same + differ) // 2
         if left[same:middle] == right[same:middle]:
@@ -345,7 +345,7 @@ def _may_be_equal(left: bytes, right: bytes) -> bool:
 
 
 def _canonical(value: Any) -> Any:
-    """The value with booleans told from numbers, which Python takes for equal."""
+    """The value with booleans made different from numbers: Python takes True and 1 for equal."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):

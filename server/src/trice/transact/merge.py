@@ -6,10 +6,10 @@ from typing import Any
 
 
 def deep_merge(stored: Any, patch: Any) -> Any:
-    """What a field holds once `patch` is merged into `stored`.
+    """The value of a field after `patch` is merged into `stored`.
 
     Two objects merge key by key, and a null in the patch removes its key. Anything else is
-    replaced whole: arrays, scalars, and an object put where none was, nulls inside included.
+    replaced whole: arrays, scalars, and an object where there was none, with the nulls inside it.
     """
     if not isinstance(stored, dict) or not isinstance(patch, dict):
         return patch

@@ -95,7 +95,7 @@ def _deep_merge(raw: list[Any], position: int) -> Step:
 
 
 def _retract(raw: list[Any], position: int) -> Step:
-    # Old clients repeat the options of the other steps here.
+    # Old clients send an options element here too, as in the other steps.
     _check_length(raw, position, 4, 5)
     return RetractTriple(_subject(raw[1], position), _attr_id(raw[2], position, 2), raw[3])
 
@@ -182,7 +182,7 @@ def find_lookup(raw: Any) -> Lookup | None:
 
 
 def _attr_id(raw: Any, position: int, index: int) -> AttrId:
-    # The catalog decides whether it exists; a full check of the uuid would only cost time.
+    # The catalog decides whether the attr exists; a full check of the uuid would only cost time.
     if type(raw) is not str or len(raw) != 36:
         raise malformed(raw, "uuid?", [position, index], "An attr id must be a uuid.")
     return AttrId(raw.lower())

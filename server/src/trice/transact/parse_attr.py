@@ -14,10 +14,10 @@ _FLAGS: Final = {"unique?": "is_unique", "index?": "is_indexed", "required?": "i
 
 
 class AttrReader:
-    """Reads one attr; holds where it stood in the input, for errors.
+    """Reads one attr; holds its place in the input, for errors.
 
-    data_type   of the errors: "tx-steps", "steps"
-    path        of the attr's object in the input
+    data_type   what errors name: "tx-steps" or "steps"
+    path        the path of the attr's object in the input
     """
 
     def __init__(self, raw: Any, *, data_type: str, path: list[Any]) -> None:
@@ -68,7 +68,7 @@ class AttrReader:
         return self._raw.get("isUnsynced") is True
 
     def changes(self) -> dict[str, Any]:
-        """Read what `update-attr` carries: only the keys that are there."""
+        """Read the changes that `update-attr` carries: only the keys that are there."""
         readers: dict[str, tuple[str, Callable[[str], Any]]] = {
             "forward-identity": ("forward", self._identity),
             "reverse-identity": ("reverse", self._nullable(self._identity)),

@@ -1,4 +1,4 @@
-"""A transaction as rules see it: what it is about to do, what it did, and who is asked.
+"""A transaction as rules see it: what it is about to do, what it did, and the checks of both.
 
 `apply` plays a transaction in memory, asks `Checks.before`, writes, and asks `Checks.after`. This
 package knows no rules; `rules/writes.py` does.
@@ -24,14 +24,14 @@ from trice.transact.writes import Missed, Write
 
 
 class Proposal:
-    """A transaction played in memory. In `before` nothing of it is written but new attrs.
+    """A transaction played in memory. In `before` only its new attrs are written.
 
-    Rows are read once: those of the transaction's own steps are there already. An entity *existed*
-    if anything of cardinality one was stored for it, as modes see it; it *appears* if it gets its
-    id in this transaction.
+    Rows are read once; those that the steps name are loaded already. An entity *existed* if any
+    value of cardinality one was stored for it, as modes see it. It *appears* if it gets its id in
+    this transaction.
 
-    catalog   with the attrs that the transaction adds
-    added     these attrs
+    catalog   the catalog with the attrs that the transaction adds
+    added     the attrs that the transaction adds
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Proposal:
             yield from writes
 
     def asked(self) -> Iterator[Write | Missed]:
-        """As `writes`, with what was to be done to whom lookups did not find in its place."""
+        """As `writes`; each `Missed` stands where its write would be."""
         missed = self._resolved.missed
         return self._with_missed(missed) if missed else self.writes()
 
@@ -75,12 +75,12 @@ class Proposal:
 
     @property
     def deletes(self) -> Mapping[str, Mapping[EntityId, EntityKey]]:
-        """Entities to delete by namespace, cascades included, each with the one a step named."""
+        """Entities to delete by namespace, cascades included, each with the entity a step named."""
         return self._resolved.deletes
 
     @property
     def missed(self) -> Sequence[Missed]:
-        """What was to be done to entities that lookups did not find."""
+        """What steps were to do to entities that lookups did not find."""
         return self._resolved.missed
 
     @property
@@ -89,26 +89,26 @@ class Proposal:
         return self._resolved.params
 
     def load(self, etype: str, entities: Iterable[EntityId]) -> None:
-        """Read the rows not read yet, with one statement. Only in `before`."""
+        """Read rows that are not loaded yet, with one statement. Only in `before`."""
         self._draft.load(etype, entities)
 
     def has_existed(self, key: EntityKey) -> bool:
-        """Whether anything was stored; of an entity that was loaded."""
+        """Whether anything was stored for a loaded entity."""
         row = self._draft.find(*key)
         return row is not None and row.old is not None
 
     def is_made(self, key: EntityKey) -> bool:
-        """Whether nothing was stored and something will be; of an entity that was loaded."""
+        """Whether nothing was stored for a loaded entity, and something will be."""
         row = self._draft.find(*key)
         return row is not None and row.old is None and row.has_content
 
     def has_appeared(self, key: EntityKey) -> bool:
-        """Whether it has an id now and had none; of an entity that was loaded."""
+        """Whether a loaded entity has an id now and had none before."""
         row = self._draft.find(*key)
         return row is not None and row.created is not None and row.old_created is None
 
     def columns(self, etype: str) -> Sequence[Attr]:
-        """The attrs whose cells `old` and `new` are."""
+        """The attrs of the cells that `old` and `new` return, in their order."""
         namespace = self.catalog.namespaces.get(etype)
         return () if namespace is None else namespace.columns
 
@@ -118,9 +118,9 @@ class Proposal:
         return None if row is None else row.old
 
     def new(self, key: EntityKey) -> Sequence[Cell]:
-        """The entity's cells with all writes of the transaction; none if none was loaded.
+        """The entity's cells with all writes of the transaction; empty if it was not loaded.
 
-        Of an entity that is deleted too and not written again: as it was when it was deleted.
+        For an entity that is deleted and not written again: its cells when it was deleted.
         """
         row = self._draft.find(*key)
         if row is None:
@@ -131,12 +131,12 @@ class Proposal:
 
 
 class Checks(Protocol):
-    """Who says whether a transaction may be. Whatever it raises undoes everything."""
+    """Decides whether a transaction is allowed. If it raises, everything is undone."""
 
     def before(self, proposal: Proposal) -> None:
-        """Judge what can be judged by the data as it is before anything is written."""
+        """Judge what can be judged by the data before anything is written."""
         ...
 
     def after(self, proposal: Proposal) -> None:
-        """Judge the rest by the data as it has become."""
+        """Judge the rest by the data after the writes."""
         ...

@@ -1,12 +1,12 @@
-"""By what a mutation is known when it is sent again. No I/O.
+"""The key by which a mutation is recognised when it is sent again. No I/O.
 
-The same caller, the same `client-event-id` and the same steps: then it was applied, and is only
-acknowledged. Whatever else has the same id is another transaction: a client may count 1, 2, 3 in
-each of its sessions.
+A mutation of the same caller with the same `client-event-id` and the same steps was applied before,
+and is only acknowledged. With another caller or other steps the same id is another transaction: a
+client may count 1, 2, 3 in each of its sessions.
 
-Official clients send a mutation again after a connection was lost, with the id it had, and without
-the `add-attr` steps of attrs that the catalog has by then (instant-realtime §6.4): those do not
-count.
+Official clients send a mutation again after a connection was lost. It has the same id, and lacks
+the `add-attr` steps of attrs that the catalog has by then (instant-realtime §6.4). So `add-attr`
+steps are not compared.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from trice.protocol.ids import EventId
 
 _STEPS_BYTES: Final = 8
 _CALLER_BYTES: Final = 4
-"""Of the digests: nobody but the caller with that very event id can meet a collision, and each byte
-is written twice, to the log and to its index."""
+"""Sizes of the digests. They are short because every transaction writes them to the log, and two
+mutations can only collide if they have the same event id."""
 _EVENT_ID_BYTES: Final = 16
 _EVENT_ID_CHARS_KEPT: Final = 64
-"""Of a longer one the digest of the whole stands for the rest: the log is not the place for it."""
-# Keys sorted: a client that keeps a mutation may send its objects in another order.
+"""A longer event id is cut here, and a digest of the whole stands for the rest: logs stay small."""
+# Keys are sorted: a client that keeps a mutation may send the keys of objects in another order.
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _JSON: Final = msgspec.json.Encoder(order="deterministic")
 
 
 def digest_steps(tx_steps: Any) -> str:
-    """What tells one list of steps from another, the same in every process and version.
+    """A digest that tells lists of steps apart, the same in every process and version.
 
     cost   0.8 µs for three steps, and 20 ms for 8 MB
     """
@@ -73,7 +73,8 @@ def _caller_digest(caller: str) -> str:
 
 
 def _as_json(tx_steps: Any) -> bytes:
-    """For whole numbers of more than 64 bits; b"" for what is too deep to be accepted at all."""
+    """The steps as JSON, which has whole numbers of more than 64 bits; b"" for steps that are too
+    deep to be accepted at all."""
     try:
         return _JSON.encode(tx_steps)
     except RecursionError:

@@ -1,8 +1,8 @@
 """Steps → writes on known entities: lookups answered, links read, deletes spread by cascades.
 
 Reads only. Everything is judged against the data before the transaction, but a lookup also finds
-what the transaction itself is about to create. A little over 500 lines, one file because whom a
-lookup finds decides what every step comes to.
+what the transaction itself is about to create. A little over 500 lines, one file because the entity
+that a lookup finds decides what every step becomes.
 
 source   instant-semantics §3.3, §3.5, §3.7; spec/transact.md T10-T26
 """
@@ -41,7 +41,7 @@ DataStep = TripleStep | DeleteEntity | RuleParams
 _TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
 _OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
 _NOBODY: Final = EntityId(bytes(16))
-"""Stands for whom a lookup did not find; told from a given id by being this very object."""
+"""Stands for the entity that a lookup did not find. Compare by `is`: a caller may send this id."""
 
 
 @dataclass(slots=True)
@@ -50,12 +50,13 @@ class Resolved:
 
     writes    by op, in list order
     deletes   entities by namespace, cascades included, each with the entity a step named: the
-              first from which a cascade reached it, or itself; none where lookups find nobody
+              first from which a cascade reached it, or itself. A namespace may be empty: lookups
+              found nobody in it
     groups    ops in the order in which each first appears
-    params    what the steps say to the rules about each entity; empty unless judged
-    missed    whom lookups did not find; empty unless judged
-    fault     what makes the transaction impossible, to be told after everything that the rules
-              say; unless judged it is raised at once
+    params    `ruleParams` for each entity; empty unless judged
+    missed    what steps were to do to nobody; empty unless judged
+    fault     what makes the transaction impossible, to be raised after everything that the rules
+              refuse; unless judged it is raised at once
     """
 
     writes: dict[Op, list[Write]] = field(default_factory=dict)
@@ -66,12 +67,12 @@ class Resolved:
     fault: InvalidInput | None = None
 
     def missed_links(self) -> set[tuple[AttrId, EntityId]]:
-        """Links that would have been made, had their lookups found somebody: attr and source."""
+        """Links that were not made because their lookups found nobody: attr and source."""
         links = (missed.link for missed in self.missed if missed.op != "retract")
         return {(link.attr.id, link.entity) for link in links if link is not None}
 
     def named(self) -> set[EntityId]:
-        """Every entity that a step names, cascades left out."""
+        """Every entity that a step names, without cascades."""
         found = {write.entity for writes in self.writes.values() for write in writes}
         for deleted in self.deletes.values():
             found.update(root[1] for root in deleted.values())
@@ -88,10 +89,11 @@ def resolve(
 ) -> Resolved:
     """Read the steps on data against the catalog and the data.
 
-    is_judged   rules will be asked, so that parameters for them matter
-    raises   InvalidInput("sql-raise") for an unknown attr, InvalidInput("validation-failed") for
-             lookups and link values that cannot be, LimitExceeded for a cascade without end
-    cost     1 µs a step; one statement per 64 lookups of an attr, and per cascading link and level
+    is_judged   rules will be asked: `params` and `missed` are filled
+    raises      InvalidInput("sql-raise") for an unknown attr, InvalidInput("validation-failed") for
+                impossible lookups and link values, LimitExceeded for a cascade that is too large
+    cost        1 µs a step; one statement for 64 lookups of an attr, and for each cascading link
+                and level
     """
     resolved = Resolved()
     lookups = _Lookups(tx, catalog, runtime, is_judged=is_judged)
@@ -117,7 +119,7 @@ def resolve(
 
 
 def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_judged: bool) -> None:
-    """Add what a step writes, if it comes to anything."""
+    """Add the write of a step, if there is one."""
     op = _OPS[type(step)]
     group = resolved.writes.get(op)
     if group is None:
@@ -130,7 +132,7 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         resolved.missed.append(Missed(op, write.attr.etype, len(group), write, is_source=True))
         if write.value is not _NOBODY:
             if write.entity is not _NOBODY:
-                group.append(write)  # for its mode, which is told after what the rules say
+                group.append(write)  # for its mode, which is checked after the rules
         elif op != "retract":
             resolved.fault = resolved.fault or lookups.no_target(step)
         return
@@ -147,7 +149,7 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
         return
     if is_missed:
         attr = lookups.attr(step.attr_id)
-        # Another's id is removed from nobody, whoever is found.
+        # To remove another entity's id does nothing, whatever the lookup finds.
         if write is not None or not attr.is_id:
             resolved.missed.append(Missed(op, attr.etype, len(group)))
     if write is not None:
@@ -157,9 +159,9 @@ def _add_write(resolved: Resolved, step: TripleStep, lookups: _Lookups, *, is_ju
 class _Lookups:
     """The lookups of one transaction and the entities they mean.
 
-    Holds what the data says about each (`_stored`), whom steps on known entities give the value
-    (`_pending`), and ids of entities that lookups make (`_made`) or would make, did a mode not keep
-    them from it (`_kept`): these are nobody to all but their own writes.
+    Holds the entity that has each value in the data (`_stored`), or that a step on a known entity
+    gives the value (`_pending`); and the ids of entities that lookups make (`_made`) or that a mode
+    keeps them from making (`_kept`). The latter are nobody to all but their own writes.
 
     fault   see `Resolved.fault`
     """
@@ -215,18 +217,18 @@ class _Lookups:
         return attr
 
     def find_stored(self, lookup: Lookup) -> tuple[Attr, EntityId | None]:
-        """The lookup's attr, and who has its value before the transaction."""
+        """The lookup's attr, and the entity that has its value before the transaction."""
         attr, cell = self._key(lookup)
         if attr.is_id:
             return attr, _as_id(cell)
         return attr, self._stored.get((attr.id, cell))
 
     def finds_nobody(self, subject: Subject) -> bool:
-        """Whether it is a lookup whose value nobody has before the transaction."""
+        """Whether it is a lookup whose value no entity has before the transaction."""
         return isinstance(subject, Lookup) and self.find_stored(subject)[1] is None
 
     def find_named(self, subject: Subject, etype: str) -> EntityId | None:
-        """The entity of `etype` that a subject names: there before, or made by this transaction."""
+        """The entity of `etype` that a subject names: stored, or made by this transaction."""
         if not isinstance(subject, Lookup):
             return subject
         attr, cell = self._key(subject)
@@ -238,8 +240,8 @@ class _Lookups:
     def write(self, op: Op, step: TripleStep) -> Write | None:
         """The write a step means; None when it removes from an entity that does not exist.
 
-        Of a link whose target is a lookup that finds nobody, the value is `_NOBODY`; of one that is
-        removed from such a source, so is the entity, where rules are asked.
+        A link whose target is a lookup that finds nobody has the value `_NOBODY`. Where rules are
+        asked, a link that is removed from such a source has the entity `_NOBODY`.
         """
         attr = self.attr(step.attr_id)
         mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
@@ -273,7 +275,7 @@ class _Lookups:
         elif attr.is_id and not _is_own_id(entity, subject, value):
             if op == "retract":
                 return None
-            # Whoever names it by a lookup may not know its id.
+            # A caller that names the entity by a lookup may not know its id.
             told = f": {uuid_text(entity)}" if isinstance(subject, bytes) else ""
             message = f"`{attr.name}` of an entity is its own id{told}."
             fault = invalid("tx-step", value, [{"message": message}])
@@ -283,7 +285,7 @@ class _Lookups:
         return Write(op, attr, entity, value, mode, key, is_new)
 
     def _target(self, attr: Attr, entity: EntityId, raw: Any, *, is_retract: bool) -> EntityId:
-        """The entity a link is to, or `_NOBODY` for a lookup that finds nothing."""
+        """The target of a link, or `_NOBODY` for a lookup that finds nothing."""
         direct = find_uuid_bytes(raw)
         if direct is not None:
             return direct
@@ -376,14 +378,14 @@ class _Lookups:
                 self._pending[attr.id, cell] = step.subject
 
     def _tell_later(self, fault: InvalidInput) -> None:
-        """What is at fault depends on whom a lookup finds: the rules have their say before."""
+        """Keep a fault that depends on what a lookup finds; the rules may refuse before it."""
         if not self._is_judged:
             raise fault
         self.fault = self.fault or fault
 
     def _own_value(self, key: Key, subject: Lookup, value: Any) -> Any:
-        """The value of an entity that its lookup makes, which is that of the lookup: a lookup that
-        finds nobody creates an entity with its value, so with no other."""
+        """The lookup's value, for the entity that the lookup makes. Another `value` is a fault: the
+        new entity has the value it was looked up by."""
         attr, wanted = key
         given: Cell = find_uuid_bytes(value)
         if not attr.is_ref:
@@ -399,8 +401,8 @@ class _Lookups:
 
 
 def _is_missed(write: Write | None) -> bool:
-    """Whether a write by a lookup that found nobody comes to nothing: whoever sent it must not see
-    from that, that nobody is there, unless they could change them."""
+    """Whether a write does nothing because its lookup found nobody. The caller must not learn from
+    that that no such entity exists, unless it may change such entities."""
     if write is None or write.entity is _NOBODY:
         return True
     is_user = write.key is not None and write.key[0].is_system
@@ -427,7 +429,7 @@ def _deleted(
         entity: EntityId | None
         if isinstance(step.subject, Lookup):
             attr, entity = lookups.find_stored(step.subject)
-            # Its namespace is asked in its place, whether somebody is found or not.
+            # The rules of its namespace are asked even if the lookup finds nobody.
             roots.setdefault(attr.etype, {})
             if step.etype is not None:
                 _check_namespace(attr, step.etype)
@@ -454,7 +456,7 @@ def _deleted(
 
 
 def _as_id(cell: Cell) -> EntityId:
-    """The id that a lookup by an id attr is about."""
+    """The id that a lookup by an id attr names."""
     assert isinstance(cell, bytes)
     return EntityId(cell)
 

@@ -1,7 +1,7 @@
 """The steps of a transaction, checked in form but not yet against data. No I/O.
 
-Structs, not dataclasses: a transaction makes one per field, and these are made in a tenth of the
-time (0.1 µs).
+They are structs, not dataclasses: a transaction makes one for each field, and a struct is made in a
+tenth of the time (0.1 µs).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class RetractTriple(msgspec.Struct, frozen=True):
 
 
 class DeleteEntity(msgspec.Struct, frozen=True):
-    """Delete an entity; in every namespace that has it when `etype` is None."""
+    """Delete an entity of `etype`; if that is None, in every namespace that has it."""
 
     subject: Subject
     etype: str | None
@@ -75,7 +75,7 @@ class RuleParams(msgspec.Struct, frozen=True):
 class AddAttr(msgspec.Struct, frozen=True):
     """Create an attr.
 
-    is_unsynced   the client invented it because it did not know of any with this name
+    is_unsynced   the client invented the attr because it did not know one with this name
     """
 
     attr: Attr

@@ -1,4 +1,4 @@
-"""What a transaction asks of stored rows, bounded, and what a change of an attr asks of them."""
+"""What a transaction, or a change of an attr, asks of stored rows. All of it is bounded."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _check_sizes(stored: StoredAttrs, attr: Attr) -> None:
 
 
 def _check_types(stored: StoredAttrs, attr: Attr) -> None:
-    """Judge text dates one by one; the types of everything else by how it is stored."""
+    """Judge dates that are text one by one, and all other values by the form they are stored in."""
     assert attr.checked_type is not None
     found = stored.find_mistyped(attr, attr.checked_type)
     if found is not None:
@@ -131,7 +131,7 @@ def _check_types(stored: StoredAttrs, attr: Attr) -> None:
 
 
 def no_link_value(attr: Attr, entity: EntityId, raw: Any) -> InvalidInput:
-    """The refusal of a link to what is neither an id nor a lookup."""
+    """The error for a link to a value that is neither an id nor a lookup."""
     given = "" if raw is None else f", not {quote(raw)}"
     message = (
         f"Expected link value to be a uuid: `{attr.name}` accepts an entity's id or a "

@@ -1,6 +1,6 @@
-"""What steps come to: writes on known entities. No I/O.
+"""What steps become: writes on known entities. No I/O.
 
-Structs, and with them apart from what is compiled (`scripts/compile.py`).
+They are structs, so this module is not compiled (`scripts/compile.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Write(msgspec.Struct, frozen=True):
     """One triple to add, merge or remove, for an entity whose id is known.
 
     value    JSON; for a link the target's id; for the id attr not used
-    key      the lookup the entity was named by: written too when the entity is new
+    key      the lookup that named the entity: its value is written too when the entity is new
     is_new   the lookup found nothing, so the entity got a fresh id
     """
 
@@ -36,14 +36,14 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """What a step was to do to somebody that its lookup did not find.
+    """What a step was to do to an entity that its lookup did not find.
 
-    etype   the namespace of the one missed
-    at      how many writes of `op` come before it; what is asked is asked in the steps' order
-    link    the write, when the one missed is an end of a link: as its target, its value stands for
-            nobody. None: somebody to remove a value from (retract), to delete, or to change (add,
-            merge) where nobody may be made
-    is_source   the source of `link` is missed, and its target too if its value stands for nobody
+    etype   the namespace of the missed entity
+    at      how many writes of `op` come before it; rules are asked in the order of steps
+    link    the write, when the missed entity is an end of a link; if it is the target, the value is
+            `_NOBODY`. None: the entity was to lose a value (retract), to be deleted, or to be
+            changed (add, merge) where none may be made
+    is_source   the source of `link` is missed; its target too if the value is `_NOBODY`
     """
 
     op: Op

@@ -24,7 +24,7 @@ def parse_aggregate(
 ) -> Aggregate:
     """Check the options of one aggregate.
 
-    etype   namespace whose entities are spoken of; it may not exist
+    etype   namespace of the entities that are counted; it need not exist
     raises  InvalidInput("validation-failed")
     """
     for name in given:
@@ -72,7 +72,7 @@ def parse_aggregate(
 
 
 def _labels(source: Source, given: Any, *, place: Place) -> list[str]:
-    """The attributes of one measure, each once; none given is none."""
+    """The labels of one measure, each once; empty if none is given."""
     if given is None:
         return []
     labels = given if isinstance(given, list) else [given]
@@ -90,7 +90,7 @@ def _labels(source: Source, given: Any, *, place: Place) -> list[str]:
 def _measured(
     source: Source, op: MeasureOp, etype: str, label: str, *, place: Place
 ) -> Attr | None:
-    """The attr whose values are taken; None when there is no such field (yet)."""
+    """The attr that is measured; None when there is no such field (yet)."""
     attr = source.catalog.find_name(etype, label)
     if attr is None:
         return None

@@ -44,9 +44,10 @@ def parse(source: Any, catalog: Catalog, *, is_admin: bool, spend: Spend = free)
     """Check an InstaQL object.
 
     source    JSON as received: `{"todos": {"$": {"where": {…}}, "owner": {}}, …}`
-    catalog   what names mean; unknown ones are no error, they find nothing (instant-semantics §2.2)
+    catalog   what names mean; an unknown name is no error, but finds nothing (instant-semantics
+              §2.2)
     is_admin  `aggregate: "count"` is for admins, as in Instant
-    spend     counts what it takes, in steps (`query.cost`); what it raises ends the parsing
+    spend     counts the cost, in steps (`query.cost`); an exception from it ends the parsing
     raises    InvalidInput("validation-failed"), with the entries of instant-semantics §2.3
     """
     checker = Source(source, catalog, is_admin=is_admin, spend=spend)
@@ -147,7 +148,7 @@ def _child_form(
 
 
 def _options(source: Source, given: Any, *, is_top: bool, place: Place) -> dict[str, Any]:
-    """The options that are given: null and false count as absent."""
+    """The options that are set: null and false count as absent."""
     if not isinstance(given, Mapping):
         raise source.failure(
             place, f"`$` must be an object of options. Got {quote(given)}.", expected="map?"

@@ -1,4 +1,4 @@
-"""What is being parsed: the query as sent, its names, and how to complain about it. No I/O."""
+"""A query while it is parsed: as it was sent, its names, and errors about it. No I/O."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Place:
 
 
 class Source:
-    """The query being parsed and what has been counted of it.
+    """The query that is parsed, and what was counted of it.
 
-    Holds the query as sent, its catalog, and running totals of forms, conditions, links and values
-    of all of it. Each is counted before it is looked at.
+    Holds the query as sent, its catalog, and running totals of the forms, conditions, links and
+    values of the whole query. Each is counted before it is checked.
 
     spend   counts what checking takes; raises ReadTooLong
     """
@@ -91,12 +91,12 @@ class Source:
         return invalid("coerced-query", self.given, [entry])
 
     def no_link(self, place: Place, attr: Attr) -> InvalidInput:
-        """The error for walking through an attr that is no link."""
+        """The error for a path that walks over an attr that is no link."""
         message = f"`{attr.name}` needs to be a link"
         return invalid("attr", self.given, [{"in": list(place.path), "message": message}])
 
     def count_form(self, place: Place, depth: int) -> None:
-        """Refuse a form that is one too many or one too deep."""
+        """Count a form; refuse it when there are too many, or when it is too deep."""
         self._spend(FORM_STEPS)
         self._forms += 1
         if depth > limits.QUERY_DEPTH_MAX:
@@ -113,28 +113,28 @@ class Source:
             )
 
     def count_condition(self, place: Place) -> None:
-        """Refuse a query with too many conditions; a list of them is one more."""
+        """Count a condition, or a list of conditions; refuse a query with too many."""
         self._spend(CONDITION_STEPS)
         self._conditions += 1
         if self._conditions > limits.QUERY_CONDITIONS_MAX:
             raise self._too_many(place, f"{limits.QUERY_CONDITIONS_MAX:,} conditions")
 
     def count_links(self, place: Place, count: int) -> None:
-        """Refuse a query whose conditions walk too many links, all together."""
+        """Count links; refuse a query whose conditions together walk too many."""
         self._spend(count * LINK_STEPS)
         self._links += count
         if self._links > limits.QUERY_LINKS_MAX:
             raise self._too_many(place, f"{limits.QUERY_LINKS_MAX:,} links in its paths")
 
     def count_values(self, place: Place, count: int) -> None:
-        """Refuse a query with too many values in its lists, all together."""
+        """Count values; refuse a query whose lists together have too many."""
         self._values += count
         if self._values > limits.QUERY_IN_VALUES_MAX:
             raise self._too_many(place, f"{limits.QUERY_IN_VALUES_MAX:,} values in its lists")
         self._spend(count * VALUE_STEPS)
 
     def count_pattern(self, pattern: str) -> None:
-        """Note a pattern, of bounded length."""
+        """Count a pattern, whose length is bounded."""
         self._pattern_chars += len(pattern)
 
     def _too_many(self, place: Place, accepted: str) -> InvalidInput:
@@ -146,7 +146,7 @@ class Source:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a condition may compare with it: text, a finite number, true or false."""
+    """Whether a condition may compare with `value`: text, a finite number, true or false."""
     match value:
         case bool():
             return True

@@ -39,8 +39,8 @@ _HEX: Final = re.compile(r"[0-9a-f]", re.ASCII)
 def parse_where(source: Source, given: Any, *, etype: str, place: Place, depth: int = 0) -> Scope:
     """Check a `where` object against the attrs of `etype`.
 
-    place   where it stands; its coerced part points at the list of conditions
-    depth   lists around it
+    place   the place of the object; its coerced part points at the list of conditions
+    depth   how many lists are around it
     raises  InvalidInput, naming the path and the broken rule (instant-semantics §2.3)
     """
     if not isinstance(given, Mapping):
@@ -56,7 +56,7 @@ def parse_where(source: Source, given: Any, *, etype: str, place: Place, depth: 
             expected="supported-depth?",
         )
     if depth and not given:
-        # Nothing else counts an empty object of a list.
+        # An empty object in a list must count too.
         source.count_condition(place)
     conditions: list[Condition] = []
     unknown: list[Condition] = []
@@ -65,7 +65,7 @@ def parse_where(source: Source, given: Any, *, etype: str, place: Place, depth: 
         if key in ("or", "and") and isinstance(value, list):
             listed = _lists(source, key, value, etype=etype, place=at, depth=depth)
             conditions.append(listed)
-            # An unknown name empties the whole form for clients, alternatives or not.
+            # On clients an unknown name empties the whole form, even if it is one alternative.
             unknown += _unknown(listed)
         elif key == ID_PREFIX_KEY:
             source.count_condition(at)
@@ -198,7 +198,7 @@ def _check_shape(source: Source, key: str, name: str, op: Op, value: Any, *, pla
                     expected="boolean?",
                 )
         case Op.LIKE | Op.ILIKE:
-            # Checked beside the attr's type: Instant reports it there.
+            # It is checked together with the attr's type, where Instant reports it.
             return
         case _:
             if not is_scalar(value):
@@ -212,7 +212,7 @@ def _check_shape(source: Source, key: str, name: str, op: Op, value: Any, *, pla
 def _resolve(
     source: Source, key: str, *, etype: str, place: Place
 ) -> tuple[tuple[Hop, ...], Attr, bool] | Never:
-    """Follow a dotted path through the catalog: links walked, the last attr, its direction."""
+    """Follow a dotted path through the catalog; return its links, the last attr, its direction."""
     if key.count(".") > limits.QUERY_DEPTH_MAX:
         raise source.failure(
             place,
@@ -280,7 +280,7 @@ def _check_ids(
 
 
 def _as_ids(op: Op, value: Any) -> tuple[Op, Any]:
-    """A test of the id attr with ids as bytes; text that is no uuid is the id of nothing."""
+    """A test of the id attr with ids as bytes; text that is no uuid is the id of no entity."""
     match op:
         case Op.EQ:
             found = find_uuid_bytes(value)
@@ -358,7 +358,7 @@ def _not_comparable(source: Source, attr: Attr, op: Op, *, place: Place) -> Exce
 
 
 def _check_type(source: Source, attr: Attr, value: Any, *, place: Place) -> None:
-    """Refuse a value that an attr with an enforced type can never hold."""
+    """Refuse a value that an attr with a checked type can never hold."""
     match attr.checked_type:
         case None:
             return

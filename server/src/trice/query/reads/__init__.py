@@ -1,1 +1,1 @@
-"""What the answer to a query depends on, for whoever keeps it current."""
+"""What the answer to a query depends on; `live` keeps answers current by it."""

@@ -1,7 +1,8 @@
-"""What every entity that conditions let through must hold itself: where to look for it. No I/O.
+"""What every entity that meets some conditions must hold itself: its anchors. No I/O.
 
-An anchor says no more than the conditions do, mostly less: an entity outside of it is surely none
-of theirs, one inside may be. Values are points, comparisons and pages are spans of a lane.
+An anchor demands no more than the conditions, mostly less: an entity outside of it surely fails
+them, an entity inside may meet them. Equal values are points; comparisons and pages are spans of a
+lane.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from trice.catalog.values import (
     id_span,
     is_by_instant,
     kind_rank,
-    order_run,
     text_order,
 )
 from trice.protocol.ids import AttrId, EntityId
@@ -29,17 +29,17 @@ from trice.query.ast import AllOf, AnyOf, IdPrefix, Judged, Never, Op, Order, Sc
 from trice.query.visibility import EVERYTHING, Visibility
 
 Measure = Literal["cell", "instant", "text", "created", "id"]
-"""What of an entity is compared: a cell as stored, as an instant or by its ICU sort key; the time
-it was created; its id."""
+"""What is compared of an entity: a cell as stored, as an instant or by its ICU sort key; the time
+when it was created; its id."""
 
 _CHAR_MAX: Final = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One line on which the entities of a namespace lie.
+    """An order in which the entities of a namespace lie, as on a line.
 
-    attr_id  empty where the measure is of the entity, not of a cell
+    attr_id  empty where the measure is one of the entity, not of a cell
     """
 
     etype: str
@@ -48,7 +48,7 @@ class Lane:
 
 
 End = tuple[int, int | float | str | bytes, int]
-"""A place in a lane: the kind of value, the value, and -1 or 1 for just before or behind it."""
+"""A place in a lane: the kind of value, the value, and -1 for just before it, 1 for just behind."""
 
 BELOW_ALL: Final[End] = (-1, 0, 0)
 ABOVE_ALL: Final[End] = (4, 0, 0)
@@ -89,7 +89,7 @@ def place_in(lane: Lane, entity: EntityId, created_ms: int, cells: Mapping[AttrI
 
 
 class Width(IntEnum):
-    """How much an anchor lets through, from little to much, as far as its form tells."""
+    """How much an anchor lets through, from little to much, as estimated from its form."""
 
     VALUES = 0
     STRETCH = 1
@@ -101,9 +101,9 @@ class Width(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Every entity shown has one of these values, or lies in one of these spans.
+    """Every shown entity has one of these values, or lies in one of these spans.
 
-    cells  of the id attr (16 bytes), a blob, or a has-one link held by the entity; none is NULL
+    cells  of the id attr (16 bytes), a blob, or a has-one link that the entity holds; none is NULL
     """
 
     cells: frozenset[tuple[AttrId, Cell]]
@@ -111,7 +111,7 @@ class Anchor:
 
     @staticmethod
     def of(cells: Set[tuple[AttrId, Cell]], spans: Set[Span]) -> Anchor:
-        """Build one; empty sets are all the same object, instead of 216 bytes each."""
+        """Build an anchor; its empty sets are one shared object, instead of 216 bytes each."""
         return Anchor(
             frozenset(cells) if cells else _NO_CELLS, frozenset(spans) if spans else _NO_SPANS
         )
@@ -136,9 +136,9 @@ def _width(span: Span) -> Width:
 
 
 def narrowest(anchors: Iterable[Anchor]) -> Anchor | None:
-    """The anchor to use of several that all hold; None for none.
+    """The anchor to use of several that all hold; None if there is none.
 
-    Spans of one lane are cut down to what they have in common first.
+    Spans of one lane are first reduced to their intersection.
     """
     found: list[Anchor] = []
     stretches: dict[Lane, Span] = {}
@@ -157,7 +157,7 @@ def narrowest(anchors: Iterable[Anchor]) -> Anchor | None:
 def anchors_of(scope: Scope, etype: str, visibility: Visibility = EVERYTHING) -> Iterator[Anchor]:
     """What each condition of `scope` by itself demands of entities of `etype`.
 
-    visibility   whoever asks sees: a hidden value is null to `where`, whatever is stored
+    visibility   what the caller may see: for `where` a hidden value is null, whatever is stored
     """
     for condition in scope:
         match condition:
@@ -190,7 +190,7 @@ def _union(anchors: Sequence[Anchor]) -> Anchor:
 
 
 def order_lane(etype: str, order: Order | None, visibility: Visibility = EVERYTHING) -> Lane | None:
-    """The lane in which a page lies; None when values that order it may be hidden."""
+    """The lane of a page; None when the values that order it may be hidden."""
     attr = None if order is None else order.attr
     if attr is None:
         return Lane(etype, AttrId(""), "created")
@@ -200,14 +200,14 @@ def order_lane(etype: str, order: Order | None, visibility: Visibility = EVERYTH
     return Lane(etype, attr.id, measure)
 
 
-def page_anchor(lane: Lane, beyond: Cell, *, is_upward: bool) -> Anchor | None:
+def page_anchor(lane: Lane, run: tuple[Cell, Cell], *, is_upward: bool) -> Anchor | None:
     """Where what shows on a cut page lies, and the first row beyond it; None: anywhere.
 
-    beyond     what orders that row
+    run        all that orders as that row does (`values.order_run`), as values lie in their lane
+               unrounded
     is_upward  the page was read from low to high
     """
-    # Numbers lie in their lane exactly, while all that share a double are ties in the page.
-    least, most = order_run(beyond) if lane.measure == "cell" else (beyond, beyond)
+    least, most = run
     low = BELOW_ALL if is_upward else end_of(least, -1)
     high = end_of(most, 1) if is_upward else ABOVE_ALL
     if low <= end_of(None, -1) and high == ABOVE_ALL:
@@ -280,7 +280,8 @@ def _of_values(
 
 
 def _null(attr: Attr, lane: Lane, visibility: Visibility) -> Anchor | None:
-    """Null and missing: one thing in the store if the attr is indexed, and if nothing is hidden."""
+    """The anchor of null and missing; None where they are no single value in the store: the attr
+    is not indexed, or values may be hidden."""
     if not (attr.is_indexed or attr.is_ref) or visibility.field(attr):
         return None
     return _stretch(lane, end_of(None, -1), end_of(None, 1))
@@ -289,7 +290,7 @@ def _null(attr: Attr, lane: Lane, visibility: Visibility) -> Anchor | None:
 def _of_pattern(pattern: str, lane: Lane) -> Anchor | None:
     """Texts with the beginning that a pattern of `$like` demands; None if it demands none.
 
-    A NUL may end texts, in patterns too (`Dialect.like`).
+    A NUL may end a text or a pattern (`Dialect.like`).
     """
     prefix = _literal_prefix(pattern)
     stem = prefix.rstrip(_CHAR_MAX)

@@ -10,7 +10,7 @@ from trice.query.ast import AllOf, AnyOf, Form, Never, Query, Scope, Test
 def etypes_of(query: Query) -> frozenset[str] | None:
     """Every namespace whose entities decide the answer.
 
-    returns   None when the query names what does not exist: it may be any namespace tomorrow
+    returns   None when the query uses a name that does not exist: any namespace may get it later
     """
     found: set[str] = set()
     for form in query.forms:

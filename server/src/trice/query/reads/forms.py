@@ -1,4 +1,4 @@
-"""What each form of a plan reads, for whoever must know when its answer can change. No I/O."""
+"""What each form of a plan reads, to know when its answer can change. No I/O."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """A link is asked for by one of its ends: only links with that end matter.
+    """One end by which a link is asked for: only links with this end matter.
 
-    is_forward  the entity is the source, hence `end` a target
+    is_forward  the entity is the source, hence `end` is a target
     """
 
     attr_id: AttrId
@@ -43,12 +43,12 @@ class LinkEnd:
 
 @dataclass(frozen=True, slots=True)
 class PathReads:
-    """Linked entities that conditions look at, those that decide what is visible included.
+    """Linked entities that conditions read, including conditions of what is visible.
 
-    links  walked from the form's entity; the last arrives in `etype`
-    etype  their namespace: whether they exist matters
-    attrs  tested on them: blobs, has-one links, and links walked or tested from there
-    ends   of those attrs that are links looked at in no other way
+    links  the links walked from the form's entity; the last leads to `etype`
+    etype  namespace of the linked entities: whether they exist matters
+    attrs  attrs read on them: blobs, has-one links, and links walked or tested from there
+    ends   for links among `attrs` that are only asked for by their ends: these ends
     anchor holds for every linked entity that can make a difference; None: any can
     """
 
@@ -63,18 +63,19 @@ class PathReads:
 class FormReads:
     """What one form depends on besides the rows it shows, and besides Visibility.depends.
 
-    Conditions are those of `where`, and those that make visible what the form looks at.
+    Conditions are those of `where`, and those that decide whether what the form reads is visible.
 
     etype       namespace of its entities; "" when the link is unknown
     via         the link walked from the parent form; None at the top
     own_attrs   attrs that conditions test on the entity itself, links they walk from there
                 included; the id attr when ids are tested
-    ends        of `own_attrs` that are links looked at in no other way
-    paths       one per linked namespace that conditions look at, by the links that lead there
-    anchors     each holds for every entity shown, so that a change of an entity that is outside of
-                one before and after cannot matter
+    ends        for links among `own_attrs` that are only asked for by their ends: these ends
+    paths       one for each linked namespace that conditions read, by the links that lead there
+    anchors     each holds for every shown entity: a change of an entity that is outside of an
+                anchor both before and after cannot matter
     order       attr that orders a page, None for creation time or no order
-    order_lane  in which a page lies; None without one, or where values that order it may be hidden
+    order_lane  the lane of a page; None without a page, or where the values that order it may be
+                hidden
     waits       names that do not exist (yet)
     """
 
@@ -90,14 +91,14 @@ class FormReads:
 
 
 _NO_ENDS: Final[frozenset[LinkEnd]] = frozenset()
-"""One for all: each empty frozenset would be a new one of 216 bytes."""
+"""One object for all uses: each empty frozenset would be a new one of 216 bytes."""
 
 
 class _Looks:
-    """What is looked at on the entities at the end of one path.
+    """What is read on the entities at the end of one path.
 
-    Holds attrs of which any value matters, links asked for by one end, and the tests of the query:
-    these are all there is as long as `is_tested_only`.
+    Holds attrs of which any value matters, links asked for by one end, and the tests of the query.
+    As long as `is_tested_only`, nothing but these tests reads the entities.
     """
 
     def __init__(self) -> None:
@@ -118,12 +119,12 @@ class _Looks:
             self._tests.append(replace(look, path=()))
 
     def add_step(self, step: Hop) -> None:
-        """A link walked from here: where it leads matters, whoever holds it."""
+        """Add a link walked from here: where it leads matters, whichever end holds it."""
         self.whole.add(step.attr.id)
         self.is_tested_only = False
 
     def anchor(self, etype: str, visibility: Visibility) -> Anchor | None:
-        """What an entity here meets, or it makes no difference: it passes none of the tests."""
+        """An anchor of the entities here that pass a test; others make no difference."""
         tests = self._tests
         if not (tests and self.is_tested_only) or any(map(is_absence_enough, tests)):
             return None
@@ -141,7 +142,7 @@ class _Looks:
 
 
 def _ends(look: Test | Ref) -> tuple[LinkEnd, ...]:
-    """The ends that a test compares a link with; none where others matter too."""
+    """The ends that a test compares a link with; empty where other ends matter too."""
     if isinstance(look, Ref) or not look.attr.is_ref or look.op not in (Op.EQ, Op.IN):
         return ()
     ids = look.value if look.op is Op.IN else (look.value,)
@@ -151,9 +152,9 @@ def _ends(look: Test | Ref) -> tuple[LinkEnd, ...]:
 
 
 class _Collector:
-    """What conditions look at, in the making.
+    """Collects what conditions read.
 
-    Holds what is looked at by path; the empty one leads to the form's own entities.
+    Holds what is read at the end of each path; the empty path is the form's own entities.
     """
 
     def __init__(self, visibility: Visibility) -> None:
@@ -163,7 +164,7 @@ class _Collector:
         self.waits: dict[Name, None] = {}
 
     def add(self, look: Test | Ref, *, is_rule: bool = True) -> None:
-        """Values reached from the form's entities, wherever they are."""
+        """Add values that are reached from the form's entities, on any path."""
         here = self.own
         for depth, step in enumerate(look.path, start=1):
             here.add_step(step)
@@ -171,7 +172,7 @@ class _Collector:
         here.add(look, is_rule=is_rule)
 
     def add_where(self, look: Test) -> None:
-        """A condition of the query: what it looks at, and what that is visible by."""
+        """Add a condition of the query: what it reads, and what makes that visible."""
         self.add(look, is_rule=False)
         if self._visibility is EVERYTHING:
             return
@@ -193,7 +194,7 @@ class _Collector:
                 self.add_rule(rule, holder)
 
     def add_rules(self, form: Form, columns: Sequence[Attr]) -> None:
-        """What the form's own entities, and what it returns of them, are visible by."""
+        """Add what makes the form's own entities, and the columns it returns, visible."""
         rule_of = self._visibility.field
         if form.is_known:
             self.add_rule(self._visibility.entities(form.etype), ())
@@ -209,12 +210,12 @@ class _Collector:
             self.add_rule_of_shown(rule_of(attr), form.etype)
 
     def add_rule(self, scope: Scope, path: tuple[Hop, ...]) -> None:
-        """A scope of the visibility, asked of the entities at the end of `path`."""
+        """Add a scope of the visibility, for the entities at the end of `path`."""
         for look in self._looks(scope):
             self.add(replace(look, path=(*path, *look.path)))
 
     def add_rule_of_shown(self, scope: Scope, etype: str) -> None:
-        """A scope that decides only what is shown of entities that are shown anyway.
+        """Add a scope that decides only what is shown of entities that are shown anyway.
 
         Their own cells need no mention: shown entities are watched as a whole.
         """
@@ -279,7 +280,7 @@ def form_reads(
             )
             for links, looks in found.paths.items()
         ),
-        # Rules look at the whole data: to them nothing is hidden.
+        # Rules read the whole data: nothing is hidden from them.
         anchors=(
             *anchors_of(form.where, form.etype, visibility),
             *anchors_of(entities, form.etype),
@@ -291,7 +292,7 @@ def form_reads(
 
 
 def _counted(form: Form) -> Iterator[Attr]:
-    """The attrs whose values make the answer of a form that aggregates."""
+    """The attrs whose values the answer of a form that aggregates is made of."""
     if form.aggregate is not None:
         if form.aggregate.group is not None:
             yield form.aggregate.group
@@ -301,11 +302,11 @@ def _counted(form: Form) -> Iterator[Attr]:
 
 
 NARROWING_MAX: Final = 50
-"""Tests and links up to which witnesses are narrowed to those that meet a test."""
+"""Up to so many tests and links, witnesses are narrowed to entities that meet a test."""
 
 
 def size_of(tests: Iterable[Test]) -> int:
-    """Tests, and the links that they walk."""
+    """How many tests there are, and links that they walk."""
     return sum(len(test.path) + 1 for test in tests)
 
 

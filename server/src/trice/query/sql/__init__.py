@@ -1,1 +1,1 @@
-"""A checked query to SQL: the only place where SQL of queries is composed."""
+"""A checked query to SQL: SQL of queries is composed only here."""

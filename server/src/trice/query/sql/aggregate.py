@@ -1,4 +1,4 @@
-"""The statement of an aggregate: one, whatever is asked for. Composed here only. No I/O."""
+"""The statement of an aggregate: one statement for all its measures. Composed here only. No I/O."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from trice.store.engine import Binding
 def select_aggregate(composer: Composer, etype: str, where: Scope, columns: Columns) -> Statement:
     """Count and measure the entities that match.
 
-    returns  one row, or one per group, of `key, count`, then `totals.SUM_COLUMNS` for each of
-             `columns.sums`, then one for each of `columns.extremes`; the key of all is NULL
+    returns  one row, or one row per group, of `key, count`, then `totals.SUM_COLUMNS` columns for
+             each of `columns.sums`, then one for each of `columns.extremes`; without groups the
+             key is NULL
     """
     place = Place(ROOT, etype)
     found = composer.matching(where, place)
@@ -42,7 +43,7 @@ def select_aggregate(composer: Composer, etype: str, where: Scope, columns: Colu
 
 
 def _inner(inner: dict[str, Fragment], cell: Fragment) -> str:
-    """The name of `cell` in the inner statement, which computes it once."""
+    """The name of `cell` in the inner statement, where it is computed once."""
     for name, known in inner.items():
         if known == cell:
             return name
@@ -60,7 +61,7 @@ def _key(composer: Composer, columns: Columns, place: Place, inner: dict[str, Fr
 
 
 def _extreme_cell(composer: Composer, extreme: Extreme, place: Place) -> Fragment:
-    """What orders the values of an attr, as `totals.Extreme.rank_read` reads it."""
+    """The cell that orders the values of an attr, as `totals.Extreme.rank_read` reads it."""
     attr, dialect = extreme.attr, composer.dialect
     operand = dialect.cell(attr, ROOT)
     order = dialect.order_cell(attr, ROOT) if has_order_column(attr) else None

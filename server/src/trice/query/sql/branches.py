@@ -1,11 +1,11 @@
-"""Conditions on linked entities, written out as alternatives that SQL can ask for. No I/O.
+"""Conditions on linked entities, expanded to alternatives that SQL can express. No I/O.
 
 Within one scope, linked entities are shared by (namespace, depth): `author.name` and `author.age`
-speak of one author (instant-semantics §2.4). Such tests form a *group* and are asked together.
+are about one author (instant-semantics §2.4). Such tests form a *group* and are asked together.
 
 `$not` and `$isNull: true` on a path hold in several ways: at the end of the whole path, or because
-some link on the way leads nowhere. Each way is a `Way`; a group is the alternatives of picking one
-way for each of its tests, those that contradict themselves left out.
+some link of the path leads nowhere. Each of these is a `Way`. The alternatives of a group are all
+choices of one way for each of its tests, without those that contradict themselves.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Edge:
 class Way:
     """One way for a test to hold: links to walk, then what must be true where they end.
 
-    end     the entity arrived at; it must exist
+    end     the entity that they lead to; it must exist
     test    its value passes this test, or
     absent  it has no link of this kind
     """
@@ -64,14 +64,14 @@ Alternative = tuple[Way, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Picked:
-    """Ways picked so far, with the links that they walk and that they say are absent."""
+    """The ways picked so far, the links that they walk, and the links that must be absent."""
 
     ways: Alternative
     walked: frozenset[EdgeKey]
     absent: frozenset[EdgeKey]
 
     def allows(self, way: Way, walked: frozenset[EdgeKey]) -> bool:
-        """Whether `way`, which walks `walked`, does not contradict the ones picked."""
+        """Whether `way`, which walks `walked`, agrees with the ways picked so far."""
         if way.absent_key is not None and way.absent_key in self.walked:
             return False
         return self.absent.isdisjoint(walked)
@@ -168,7 +168,7 @@ def _ways(test: Test, etype: str) -> list[Way]:
 
 
 def is_selective(way: Way) -> bool:
-    """Whether a way's test can find its few entities by an index."""
+    """Whether an index can find the entities that pass a way's test, and they are few."""
     test = way.test
     if test is None or test.op not in (Op.EQ, Op.IN):
         return False

@@ -1,4 +1,4 @@
-"""Statements that rules ask of single entities: its row, and what a path leads to. No I/O.
+"""Statements by which rules read single entities: a row, and the end of a path. No I/O.
 
 source   instant-semantics §5.4; spec/rules.md R54-R56
 """
@@ -19,7 +19,7 @@ def select_entity(namespace: Namespace, dialect: Dialect) -> str:
     """The statement that finds the row of an entity of a namespace that has rows.
 
     It takes the id and returns at most one row of `created_ms, cells of namespace.columns…`;
-    created_ms is NULL where it is a stub.
+    created_ms is NULL for a stub.
     """
     cells = [dialect.created_ms(_ROW), *(dialect.cell(attr, _ROW) for attr in namespace.columns)]
     return (
@@ -31,7 +31,7 @@ def select_entity(namespace: Namespace, dialect: Dialect) -> str:
 def select_reference(catalog: Catalog, ref: Ref, dialect: Dialect) -> str:
     """The statement that finds the cells of `ref`; `is_reachable` must hold.
 
-    It takes a tuple of starting ids and a most number of rows, and returns one cell a row.
+    It takes a tuple of starting ids and the largest number of rows, and returns one cell a row.
     """
     statement = _Statement(catalog, dialect)
     for step in ref.path:
@@ -40,7 +40,7 @@ def select_reference(catalog: Catalog, ref: Ref, dialect: Dialect) -> str:
 
 
 class _Statement:
-    """A join that grows along a path. `_here` is the id arrived at; at the start there is none."""
+    """A join that grows along a path. `_here` is the id it has reached; empty at the start."""
 
     def __init__(self, catalog: Catalog, dialect: Dialect) -> None:
         self._catalog = catalog
@@ -58,7 +58,7 @@ class _Statement:
         self._tests.append(f"{self._dialect.created_ms(alias)} IS NOT NULL")
 
     def select(self, ref: Ref) -> str:
-        """End at an attr of the entities arrived at."""
+        """End the path at an attr of the entities reached."""
         dialect = self._dialect
         if ref.attr.is_ref:
             value = self._link(ref.attr, ref.is_forward)
@@ -73,7 +73,7 @@ class _Statement:
         return f"SELECT {value} FROM {', '.join(self._tables)} WHERE {tests} LIMIT ?"
 
     def _link(self, attr: Attr, is_forward: bool) -> str:
-        """Join the pairs of a link to where we are; return the column of the other ends."""
+        """Join the pairs of a link to the ids reached; return the column of the other ends."""
         alias = self._new_alias()
         self._tables.append(self._dialect.links(attr, alias))
         source, target = self._dialect.source(attr, alias), self._dialect.target(attr, alias)

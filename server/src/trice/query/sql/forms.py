@@ -1,8 +1,8 @@
 """Statements of a query: one per form level. No I/O.
 
-Composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
+They are composed here, in `where`, and for aggregates in `aggregate`; those of rules in `entities`.
 
-Each is given a Composer of its own, which knows the catalog, the dialect and what is visible.
+Each statement has its own Composer, which knows the catalog, the dialect and what is visible.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from trice.protocol.ids import EntityId
 from trice.query.ast import Hop, Order, Scope, Test
 from trice.query.cost import prepared_steps
 from trice.query.cursor import Bound
-from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
+from trice.query.sql.fragment import TRUE, Fragment, Place, all_of, any_of
 from trice.query.sql.where import ROOT, Composer
 from trice.store.engine import Binding
 from trice.store.judged import JudgedTerm, with_ids
 
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
-"""Every statement stops here: one more than an answer may have, so that excess shows."""
+"""The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
+
+_ROUNDED: Final = ("date", "number")
+"""Types of which clients tell less apart than the store does."""
 
 Held = Literal["parent", "child", "pairs"]
 """Where a link is stored, seen from the form that walks it."""
@@ -38,8 +41,8 @@ class Statement:
     """SQL and its bindings.
 
     ids_at  for a level below the top, how many bindings stand before the ids of the parents
-    steps   that preparing it takes, of one that is long
-    is_judged_apart  its bindings have terms that an engine judges beforehand
+    steps   that preparing it takes, if it is long
+    is_judged_apart  its bindings have terms that the engine judges beforehand
     """
 
     sql: str
@@ -73,7 +76,7 @@ def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope
 
 
 def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
-    """How many entities match: one row of one number."""
+    """The number of matching entities: one row of one number."""
     found = composer.matching(where, Place(ROOT, etype))
     text = f"SELECT count(*) FROM {composer.table(Place(ROOT, etype))} WHERE {found.text}"
     return checked(text, found.bindings)
@@ -87,13 +90,13 @@ def select_linked(
     *,
     needed: Sequence[Test] = (),
 ) -> Statement:
-    """The entities that all parents at once are linked with, existing ones only.
+    """The existing entities that the parents are linked with, for all parents at once.
 
-    needed   of these tests at least one holds; none given, no such condition
+    needed   at least one of these tests must hold; empty: no such condition
     returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
-             `parent id, created_ms of the pair`, one row per pair. Else the parent is known from a
-             cell: the parent's own ("parent"), or the row's ("child").
-    ids      of the children when the link is held by the parent, else of the parents
+             `parent id, created_ms of the pair`, one row per pair. Else a cell tells the parent:
+             a cell of the parent ("parent"), or of the row ("child")
+    ids      of the children when the parent holds the link, else of the parents
     """
     place, dialect = Place(ROOT, step.etype), composer.dialect
     own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
@@ -132,9 +135,9 @@ def select_linked(
 def select_pairs(
     composer: Composer, attr: Attr, *, is_forward: bool, ids: Sequence[EntityId]
 ) -> Statement:
-    """The links of all parents at once, whether or not the other ends exist.
+    """The links of all parents at once, even if the other ends do not exist.
 
-    ids      other ends wanted; empty: all
+    ids      the other ends that are wanted; empty: all
     returns  rows of `source, target, created_ms` (NULL while the holder of the link is a stub)
     """
     dialect = composer.dialect
@@ -158,12 +161,13 @@ class PageSelect:
     """The statements that read stretches of an ordered form.
 
     Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
-    beside a null or beside a value is at most two ranges of the order's index: the nulls, and the
-    rest; each is a statement, to be read in turn until there are rows enough.
+    beside a null or beside a value is a few ranges of the order's index: the nulls, and the rest;
+    each is a statement, to be read in turn until there are rows enough.
 
-    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index:
-    stretches begin and end with whole runs of such, within which rows stand by value instead of by
-    id, unless a stretch `is_sorting`.
+    Dates of one millisecond are ties too, and integers that share a double (`values.order_cell`),
+    but not in the index: stretches begin and end with whole runs of such, within which rows stand
+    by value instead of by id, unless a stretch `is_sorting`. The rest is two ranges where it ends
+    above some of such a run.
     """
 
     def __init__(
@@ -181,7 +185,7 @@ class PageSelect:
         self._head = f"{head.text} WHERE {found.text}"
         self._bindings = (*head.bindings, *found.bindings)
         self._has_nulls = attr is not None
-        self.is_by_number = attr is not None and attr.checked_type == "number"
+        self.rounded = attr if attr is not None and attr.checked_type in _ROUNDED else None
         self._order = (
             Fragment(composer.dialect.created_ms(ROOT))
             if attr is None
@@ -191,7 +195,7 @@ class PageSelect:
         self._dialect = composer.dialect
 
     def rebound(self, value_of: Callable[[Binding], Binding]) -> PageSelect:
-        """The same statements, with other values bound in the conditions."""
+        """The same statements with other values bound in their conditions."""
         other = copy.copy(self)
         other._bindings = tuple(map(value_of, self._bindings))
         return other
@@ -205,31 +209,40 @@ class PageSelect:
         limit: int,
         offset: int,
         is_sorting: bool = False,
-        run: Cell = None,
+        run: tuple[Cell, Cell] | None = None,
+        last: Cell = None,
     ) -> list[Statement]:
         """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
 
-        With two statements, `offset` applies to what both return together: each then returns
+        With several statements, `offset` applies to what they return together: each then returns
         `offset + limit` rows and the caller skips.
 
-        is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
-        run          of a number: only those that share its double
+        is_sorting   what orders alike for clients comes by id; costs a sort of the whole stretch
+        run          only values from the first to the second, as the index holds them
+        last         no value behind this one, as the index holds it
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
+        if last is not None:
+            sign = ">=" if is_descending else "<="
+            edge = Fragment(f"{order.text} {sign} ?", (*order.bindings, last))
+            values = [all_of([part, edge]) for part in values]
+            nulls = None if is_descending else nulls
         if run is not None:
-            assert values is not None
-            bounds = (*order.bindings, *order_run(run))
-            ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
-        elif nulls is not None and start is None and end is None:
+            bounds = (*order.bindings, *run)
+            among = Fragment(f"{order.text} BETWEEN ? AND ?", bounds)
+            ranges = [all_of([any_of(values), among])]
+        elif nulls is not None and start is None and end is None and last is None:
             ranges = [TRUE]
         else:
-            nulls_part = [] if nulls is None else [nulls]
-            values_part = [] if values is None else [values]
-            ranges = values_part + nulls_part if is_descending else nulls_part + values_part
+            ranges = values if nulls is None else [nulls, *values]
+            if is_descending:
+                ranges = ranges[::-1]
+        if is_sorting:
+            ranges = [any_of(ranges)]
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
-        key = self._dialect.double(order.text) if is_sorting else order.text
+        key = self._rounded(order.text) if is_sorting else order.text
         ways = [self._dialect.ordered(one, is_descending=is_descending) for one in (key, self._id)]
         tail = f"ORDER BY {', '.join(ways)} LIMIT ? OFFSET ?"
         return [
@@ -240,12 +253,19 @@ class PageSelect:
             for part in ranges
         ]
 
+    def _rounded(self, operand: str) -> str:
+        """What the index holds, rounded as `values.order_cell` does."""
+        assert self.rounded is not None
+        if self.rounded.checked_type == "number":
+            return self._dialect.double(operand)
+        return self._dialect.millisecond(operand)
+
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
-    ) -> tuple[Fragment | None, Fragment | None]:
-        """The range among nulls and the range among values; None for one that is out of reach."""
+    ) -> tuple[Fragment | None, list[Fragment]]:
+        """The range among nulls, None if out of reach, and those among values; ascending."""
         nulls: list[Fragment] | None = None
-        values: list[Fragment] | None = []
+        values: list[Fragment] = [TRUE]
         order = self._order
         if self._has_nulls:
             nulls = [Fragment(f"{order.text} IS NULL", order.bindings)]
@@ -253,40 +273,53 @@ class PageSelect:
         for bound, is_start in ((start, True), (end, False)):
             if bound is None:
                 continue
-            # Rows wanted lie above the start of an ascending and above the end of a descending
-            # stretch. Nulls lie below all values.
+            # The wanted rows lie above the start of an ascending stretch, and above the end of a
+            # descending one. Nulls lie below all values.
             is_above = is_start != is_descending
             if self._has_nulls and bound.order is None:
                 if nulls is not None:
                     sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
                     nulls.append(Fragment(f"{self._id} {sign} ?", (bound.entity,)))
                 if not is_above:
-                    values = None
+                    values = []
             else:
-                if values is not None:
-                    values.append(self._beside(bound, is_above=is_above))
+                beside = self._above(bound) if is_above else self._below(bound)
+                values = [all_of([value, part]) for value in values for part in beside]
                 if is_above:
                     nulls = None
-        return (
-            None if nulls is None else all_of(nulls),
-            None if values is None else all_of(values),
-        )
+        return None if nulls is None else all_of(nulls), values
 
-    def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
-        """Rows with a value, on this side of a bound beside a value."""
-        order = self._order
-        sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
-        low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
+    def _above(self, bound: Bound) -> list[Fragment]:
+        """The range of rows above a bound beside a value."""
+        low, high = order_run(self.rounded, bound.order)
+        sign = _sign(is_above=True, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
         if low == high:
-            key = (*order.bindings, bound.order, bound.entity)
-            return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
-        # The first is for the index; within the run of the bound's double ids decide.
-        near, far = (low, high) if is_above else (high, low)
-        beyond = ">" if is_above else "<"
-        return Fragment(
-            f"({order.text} {beyond}= ? AND ({order.text} {beyond} ? OR {self._id} {sign} ?))",
-            (*order.bindings, near, *order.bindings, far, bound.entity),
-        )
+            return [beside]
+        # The first is for the index; within the run of the bound ids decide.
+        text = f"({self._order.text} > ? OR {self._id} {sign} ?)"
+        inside = Fragment(text, (*self._order.bindings, high, bound.entity))
+        return [all_of([beside, inside])]
+
+    def _below(self, bound: Bound) -> list[Fragment]:
+        """The ranges of rows below a bound beside a value.
+
+        What is within its run and above the least of that has a range of its own: else all who
+        have the least, as whole days have, would be passed on the way to the bound.
+        """
+        low, high = order_run(self.rounded, bound.order)
+        sign = _sign(is_above=False, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
+        if low == high:
+            return [beside]
+        order = self._order
+        text = f"({order.text} > ? AND {order.text} <= ? AND {self._id} {sign} ?)"
+        bindings = (*order.bindings, low, *order.bindings, high, bound.entity)
+        return [beside, Fragment(text, bindings)]
+
+    def _beside(self, sign: str, order: Cell, bound: Bound) -> Fragment:
+        text = f"({self._order.text}, {self._id}) {sign} (?, ?)"
+        return Fragment(text, (*self._order.bindings, order, bound.entity))
 
 
 def _sign(*, is_above: bool, is_inclusive: bool) -> str:

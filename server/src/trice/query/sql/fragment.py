@@ -13,7 +13,7 @@ from trice.store.dialect import Dialect
 from trice.store.engine import Binding
 
 _CHAIN_MAX: Final = 50
-"""Terms in a row; more are joined as a tree."""
+"""Terms joined in a row; more terms are joined as a tree."""
 
 
 class Fragment(NamedTuple):
@@ -25,7 +25,7 @@ class Fragment(NamedTuple):
 
 TRUE: Final = Fragment("1 = 1")
 FALSE: Final = Fragment("1 = 0")
-"""Not the words: where a column is called `true`, SQL may take them for it."""
+"""Not the word FALSE: SQL may take it for a column of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ def _joined(parts: Sequence[Fragment], word: str) -> Fragment:
 
 
 def if_shown(found: Fragment, shown: Fragment, *, is_hidden_enough: bool) -> Fragment:
-    """`found`, a test of a value or link, where it may be hidden.
+    """`found`, a test of a value or link that may be hidden.
 
-    is_hidden_enough  the test holds on what is missing
+    is_hidden_enough  the test holds where the value is missing
     """
     if shown is TRUE:
         return found
@@ -77,7 +77,8 @@ def if_shown(found: Fragment, shown: Fragment, *, is_hidden_enough: bool) -> Fra
 
 
 def null_test(attr: Attr, operand: str, *, is_null: bool) -> Fragment:
-    """Null and missing are one thing here; unindexed attrs keep them apart (catalog.values)."""
+    """A test for null or missing, which `where` does not tell apart. Cells of unindexed attrs do
+    (catalog.values)."""
     if attr.is_indexed:
         return Fragment(f"{operand} IS NULL" if is_null else f"{operand} IS NOT NULL")
     if is_null:
@@ -86,7 +87,7 @@ def null_test(attr: Attr, operand: str, *, is_null: bool) -> Fragment:
 
 
 def id_test(dialect: Dialect, op: Op, value: Binding, operand: str) -> Fragment:
-    """An id, which is never null, compared with ids."""
+    """A test of an id, which is never null, against ids."""
     match op:
         case Op.EQ:
             return Fragment(f"{operand} = ?", (value,))
@@ -101,7 +102,7 @@ def id_test(dialect: Dialect, op: Op, value: Binding, operand: str) -> Fragment:
 
 
 def link_test(dialect: Dialect, op: Op, value: Binding, operand: str) -> Fragment:
-    """The column of a has-one link compared with ids, or asked for its absence."""
+    """A test of a has-one link's column: against ids, or for its absence."""
     match op:
         case Op.EQ:
             return Fragment(f"{operand} = ?", (value,))

@@ -1,14 +1,14 @@
 """Conditions to SQL predicates: the part of composing SQL that `where` needs. No I/O.
 
-Every value is bound; where data is, and what engines differ in, the dialect says. A predicate that
-is NULL counts as false: nothing here is negated from outside but by `IS NOT TRUE`.
+Every value is bound. The dialect says where data is, and writes what differs between engines. A
+predicate that is NULL counts as false: predicates are negated only by `IS NOT TRUE`.
 
-Visibility is composed in wherever data is looked at (`query.visibility`):
+Visibility is composed into every place where data is read (`query.visibility`):
     a row that must exist          `visible` at its alias
-    a value or link of a row       `shown` at its alias; tests take what is hidden for missing
+    a value or link of a row       `shown` at its alias; for tests, hidden values are missing
     a link seen from its target    `holder`: the entity that holds it is visible and shows it
 
-A little over 500 lines, one file because each predicate is composed of the others.
+A little over 500 lines, one file because the predicates are composed of each other.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ _COMPARISONS: Final = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 class Composer:
     """Composes the predicates of one statement.
 
-    Holds the catalog (which tables linked namespaces have), the dialect, what is visible, the
-    aliases given out, and what counts the work.
+    Holds the catalog (for the tables of linked namespaces), the dialect, what is visible, the
+    aliases in use, and the count of the work.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class Composer:
     ) -> Fragment:
         """The row at `place` is a visible entity for which all conditions hold.
 
-        needed  of these tests at least one holds; none given, no such condition
-        also    asked last but for whether the entity is visible; may speak of other tables
+        needed  at least one of these tests must hold; empty: no such condition
+        also    comes last, except for whether the entity is visible; may name other tables
         """
-        # Rules are asked last: one that fails on a row which the query does not speak of must not
-        # end the query.
+        # Rules come last: a rule that fails on a row which the query does not select must not end
+        # the query.
         self._is_judging = not self.is_open and is_judged(self._visibility.entities(place.etype))
         parts = [self.exists(place.alias), self.scope(scope, place)]
         if needed:
@@ -131,7 +131,7 @@ class Composer:
         return all_of([*parts, also, visible])
 
     def narrow(self, predicate: str) -> None:
-        """Say what else the statement asks of its rows, for whoever judges them beforehand.
+        """Note another condition of the statement on its rows, for engines that judge beforehand.
 
         predicate   its one `?` stands for the ids that the statement is run with
         """
@@ -153,17 +153,17 @@ class Composer:
         return self._rule(self._visibility.field(attr), place)
 
     def order_cell(self, attr: Attr, place: Place) -> Fragment:
-        """What orders `attr`, NULL where it is hidden."""
+        """The cell that orders `attr`; NULL where it is hidden."""
         return self.if_shown(attr, place, self.dialect.order_cell(attr, place.alias))
 
     def cell(self, attr: Attr, place: Place) -> Fragment:
-        """The cell of `attr` as it is returned; where it is hidden, NULL or HIDDEN."""
+        """The cell of `attr` as it is returned: NULL or HIDDEN where it is hidden."""
         cell = hidden_cell(attr)
         hidden = "NULL" if cell is None else self.dialect.constant(cell)
         return self.if_shown(attr, place, self.dialect.cell(attr, place.alias), hidden=hidden)
 
     def if_shown(self, attr: Attr, place: Place, operand: str, *, hidden: str = "NULL") -> Fragment:
-        """`operand`, made of the cell of `attr`; `hidden` where that is hidden."""
+        """`operand`, which is made of the cell of `attr`; `hidden` where this cell is hidden."""
         shown = self.shown(attr, place)
         if shown is TRUE:
             return Fragment(operand)
@@ -172,9 +172,9 @@ class Composer:
         return Fragment(f"CASE WHEN {shown.text} THEN {operand} ELSE {hidden} END", shown.bindings)
 
     def holder(self, attr: Attr, alias: str, *, is_visible: bool = False) -> Fragment:
-        """The link at `alias` (the row that holds it, or a pair) is there for whoever asks.
+        """The caller may see the link at `alias` (the row that holds it, or a pair).
 
-        is_visible  the entity that holds it is known to be a visible one
+        is_visible  the entity that holds it is known to be visible
         """
         entities = () if is_visible else self._visibility.entities(attr.etype)
         fields = self._visibility.field(attr)
@@ -257,17 +257,16 @@ class Composer:
                 is_once=condition.is_once,
                 namespace=self.catalog.namespaces[place.etype],
                 alias=alias,
-                # Of the rows that the statement is about, those that the rest of it leaves.
+                # For the rows that the statement is about: its other conditions.
                 asked=self._asked if alias == ROOT else (),
             )
         )
         return Fragment(text, (binding,))
 
     def _ref(self, ref: Ref, place: Place) -> str:
-        """One value: all cells at the end of the path, starting from a row of its own.
+        """One value: all cells at the end of the path, which starts from a row of its own.
 
-        From one of its own because an aggregate over the outer row's column would be the outer
-        query's.
+        Over a column of the outer row, SQL would take the aggregate for one of the outer query.
         """
         self._composed.add(len(ref.path) + 1)
         dialect = self.dialect
@@ -302,7 +301,7 @@ class Composer:
         return all_of(parts)
 
     def _end(self, way: Way, place: Place) -> Fragment:
-        """What must be true of the entity a way arrives at."""
+        """What must be true of the entity that a way leads to."""
         if way.test is not None:
             return self.test(way.test, place)
         assert way.absent is not None
@@ -311,10 +310,10 @@ class Composer:
     def _linked(self, ways: Alternative, place: Place) -> Fragment:
         """There are linked entities, one per variable, for which all `ways` hold.
 
-        Two spellings: `IN (SELECT …)`, which can start from the linked side, when a test there is
-        selective; else a correlated EXISTS, which costs what the outer rows cost. Where Python has
-        a say, the first only narrows, without rules: it looks at entities that are linked with
-        none of the rows asked about, and a rule that fails there must not end the query.
+        There are two forms. `IN (SELECT …)` can start from the linked side; it is used when a test
+        there is selective. A correlated EXISTS costs as much as there are outer rows. Where Python
+        decides, the first form only narrows, without rules: it reads entities that are linked with
+        none of the outer rows, and a rule that fails on these must not end the query.
         """
         root: Variable = (place.etype, 0)
         edges = {edge.key: edge for way in ways for edge in way.edges}
@@ -358,7 +357,7 @@ class Composer:
         return all_of([*outside, found])
 
     def _is_judged(self, ways: Alternative, far: Iterable[Place]) -> bool:
-        """Whether Python has a say in what `ways` look at on linked entities."""
+        """Whether Python decides any condition that `ways` read on linked entities."""
         if self.is_open:
             return False
         attrs = [edge.step.attr for way in ways for edge in way.edges]
@@ -402,7 +401,7 @@ class Composer:
         return near_id, dialect.cell(attr, far.alias)
 
     def ends(self, attr: Attr, alias: str, *, is_forward: bool) -> tuple[str, str]:
-        """The near and the far end in a row of the pairs of a link, as it is walked."""
+        """The near and the far end in a row of a link's pairs, in the direction it is walked."""
         source, target = self.dialect.source(attr, alias), self.dialect.target(attr, alias)
         return (source, target) if is_forward else (target, source)
 
@@ -419,7 +418,7 @@ class Composer:
     def _link_test(
         self, attr: Attr, is_forward: bool, op: Op, value: Binding, place: Place
     ) -> Fragment:
-        """A link compared with ids, or asked for its absence."""
+        """A test of a link: against ids, or for its absence."""
         if not is_forward:
             return self._pairs_test(attr, is_forward, op, value, place)
         found = (
@@ -505,9 +504,9 @@ class Composer:
         return any_of(parts)
 
     def _comparable(self, attr: Attr, value: object, place: Place) -> tuple[str, Cell]:
-        """The operand to compare `value` with, and the value as it stands there.
+        """The operand to compare `value` with, and `value` in the same form.
 
-        Dates that are indexed compare as instants; everything else as it is stored.
+        Indexed dates compare as instants; everything else as it is stored.
         """
         cell = encode_cell(value, is_indexed=attr.is_indexed)
         if is_by_instant(attr):

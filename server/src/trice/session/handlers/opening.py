@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Final
-
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
 from trice.errors import InvalidInput, TriceError, invalid
 from trice.identity import ADMIN, Identity
-from trice.log import fields
 from trice.protocol import up
-from trice.protocol.errors import CODES, TRY_LATER
+from trice.protocol.errors import CODES
 from trice.protocol.ids import find_uuid_bytes
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import init_frame
 from trice.session.incoming import Letter
-from trice.session.session import Session
+from trice.session.session import OpenedSession, Session
 from trice.session.state import Phase
-
-logger: Final = logging.getLogger("trice.session")
 
 
 def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) -> None:
@@ -42,31 +36,34 @@ def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) 
 
 async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
     try:
-        app = await session.apps.lend(message.app_id.lower())
-    except TriceError as failure:
-        _refuse(session, failure, message, raw)
-        return
-    except Exception:
-        logger.exception("app not opened %s", fields(session=session.id, app=message.app_id))
-        session.close(TRY_LATER, "try again")
-        return
-    try:
-        identity, hashed_token = await _identify(session, app, message)
-    except TriceError as failure:
-        session.apps.give_back(app)
-        _refuse(session, failure, message, raw)
-        return
-    opened = session.enter(app, identity, hashed_token=hashed_token, extension=extension)
-    session.push(
-        init_frame(
+        opened = await _enter(session, message, extension)
+        frame = init_frame(
             session.id,
-            app={"id": app.id, "title": app.title},
+            app={"id": opened.app.id, "title": opened.app.title},
             event_id=message.client_event_id,
             extension=extension,
             database=opened.database,
         )
-    )
+    except TriceError as failure:
+        _refuse(session, failure, message, raw)
+        return
+    session.push(frame)
     session.inbox.handle_early()
+
+
+async def _enter(session: Session, message: up.Init, extension: Extension) -> OpenedSession:
+    """Lend the app to the session, as whoever its tokens say it is.
+
+    Invariant: an app is lent to an opened session or to nobody, however this ends.
+    """
+    assert message.app_id is not None, "looked at before"
+    app = await session.apps.lend(message.app_id.lower())
+    try:
+        identity, hashed_token = await _identify(session, app, message)
+    except BaseException:
+        session.apps.give_back(app)
+        raise
+    return session.enter(app, identity, hashed_token=hashed_token, extension=extension)
 
 
 async def _identify(session: Session, app: App, message: up.Init) -> tuple[Identity, str | None]:

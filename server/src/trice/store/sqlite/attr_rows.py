@@ -31,7 +31,7 @@ def update_attr(statements: Statements, attr: Attr) -> None:
 
 
 def find_table(statements: Statements, etype: str) -> str | None:
-    """The table of a namespace as of this very statement; None while it has no column."""
+    """The table of a namespace as of this statement; None while the namespace has no column."""
     found = statements.rows(
         "SELECT \"table\" FROM _attrs WHERE \"column\" <> '' AND attr ->> '$.forward.etype' = ?"
         " ORDER BY attr ->> '$.deleted_ms' IS NOT NULL LIMIT 1",

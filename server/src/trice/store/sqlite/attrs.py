@@ -34,8 +34,8 @@ _FORMS: Final[dict[CheckedType, str]] = {
 
 
 class SqliteAttrs:
-    """See `rows.StoredAttrs`. Costs are those of `tables.create_attrs` and `replace_attr`; what is
-    asked of values takes O(rows)."""
+    """See `rows.StoredAttrs`. Costs are those of `tables.create_attrs` and `replace_attr`; a
+    question about values takes O(rows)."""
 
     __slots__ = ("_tx",)
 

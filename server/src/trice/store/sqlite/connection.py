@@ -1,4 +1,4 @@
-"""A SQLite connection as the store needs it: durable, read back, with our errors."""
+"""A SQLite connection as the store needs it: durable, settings checked, with our errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Role(Enum):
 
 
 class UniqueIndexBroken(Exception):
-    """A statement broke a unique index. `rows` and `attrs` say whose value that is.
+    """A statement broke a unique index. `rows` and `attrs` find the attr and value.
 
     table, columns  physical names
     """
@@ -49,10 +49,10 @@ class Connection:
     """One SQLite connection; used by one thread at a time.
 
     Holds nothing of the app: neither catalog nor transaction ids.
-    Cursors are used again (half a microsecond a statement): one, and one more for each statement
-    that a bound function runs inside another.
+    Cursors are used again (saves half a microsecond a statement): one, and one more for each
+    statement that a bound function runs inside another.
 
-    log_pages   in the write-ahead log since it was last copied whole, as of the latest COMMIT here
+    log_pages   pages in the write-ahead log since it was last copied whole, as of the latest COMMIT
     """
 
     dialect: ClassVar[Dialect] = SQLITE
@@ -72,7 +72,7 @@ class Connection:
         """Open the file.
 
         can_create  a writer makes the file if there is none
-        format_max  a writer refuses the file if its `user_version` is beyond; None: it does not ask
+        format_max  a writer refuses the file if its `user_version` is higher; None: no check
         raises      Unavailable("data-unusable") when it is damaged or of a newer format;
                     ("overloaded") when it cannot be opened now
         """
@@ -106,7 +106,7 @@ class Connection:
 
         raises  UniqueIndexBroken, ReadTooLong when the progress handler stopped it,
                 Unavailable when the disk is full, or the file locked or damaged, Bug for the
-                rest; what a bound function or `take` raises, unchanged
+                rest; exceptions of a bound function or of `take`, unchanged
         """
         bound: Sequence[object] = bindings
         if not _PLAIN.issuperset(map(type, bindings)):
@@ -122,7 +122,7 @@ class Connection:
             reading = cursor.execute(sql, list(map(_bound, bindings)))
             while piece := list(islice(reading, rows_max)):
                 yield piece
-                del piece  # the next is read while nobody but the caller may hold this one
+                del piece  # only the caller may hold it while the next is read
         except apsw.Error as error:
             raise self._failure(error, sql) from error
         finally:
@@ -143,7 +143,7 @@ class Connection:
             cursors.append(cursor)
 
     def _fetch_some(self, sql: str, bound: Sequence[object], take: Take) -> list[Row]:
-        """`fetch`, a few rows at a time until it is known how large they are."""
+        """`fetch`, a few rows at a time until their size is known."""
         cursors = self._cursors
         cursor = cursors.pop() if cursors else self._raw.cursor()
         wanted = take.rows_first
@@ -158,7 +158,7 @@ class Connection:
             if some:
                 take(some)
         except BaseException as error:
-            cursor.close(True)  # it would go on where it stopped, and hold its snapshot
+            cursor.close(True)  # left open it would keep its place, and hold its snapshot
             if isinstance(error, apsw.Error):
                 raise self._failure(error, sql) from error
             raise
@@ -166,7 +166,7 @@ class Connection:
         return found
 
     def _failure(self, error: apsw.Error, sql: str) -> Exception:
-        """`translated`. Damage is logged once for each connection: every statement may fail so."""
+        """`translated`. Damage is logged once per connection: every statement may fail of it."""
         failure = translated(error, sql)
         is_damage = isinstance(failure, Unavailable) and failure.code == "data-unusable"
         if is_damage and not self._is_damage_told:
@@ -192,10 +192,10 @@ class Connection:
         return found
 
     def copy_to(self, path: str) -> None:
-        """Write all that is committed to a new file, and wait for the disk.
+        """Write everything committed to a new file, and wait for the disk.
 
-        raises  Unavailable("overloaded") when the disk takes no more: then the file is useless
-        cost    of reading and writing every page
+        raises  Unavailable("overloaded") when the disk is full: then the new file is useless
+        cost    reads and writes every page
         """
         try:
             target = apsw.Connection(path)
@@ -217,7 +217,7 @@ class Connection:
 
     def judge_on_loop(self) -> None:
         """From now on raise ReadTooLong once bound functions took limits.JUDGED_STEPS_ON_LOOP, or
-        must not be asked by a read that may begin again."""
+        when one is called that a read which may begin again must not call."""
         self._judging.steps_left = limits.JUDGED_STEPS_ON_LOOP
         self._judging.is_over = None
 
@@ -227,20 +227,22 @@ class Connection:
 
     def copy_log(self) -> None:
         """Copy the write-ahead log into the file as far as nobody reads from it: O(its pages)."""
-        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        ((is_busy, pages, copied),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        if not is_busy and pages == copied:
+            self.log_pages = 0
 
     def keep_temporary(self, *, is_in_memory: bool) -> None:
-        """Say where SQLite keeps what undoes a savepoint, and what it sorts for an index.
+        """Choose where SQLite keeps what undoes a savepoint, and what it sorts for an index.
 
-        Only between transactions. In memory a savepoint costs a third (5 µs instead of 18), but
-        that of a transaction without bounds, or a sort of all rows, belongs into a file.
+        Call it only between transactions. In memory a savepoint costs a third (5 µs instead of 18),
+        but the savepoint of an unbounded transaction, or a sort of all rows, belongs in a file.
         """
         if is_in_memory != self._is_temporary_in_memory:
             _set(self._raw, "temp_store", 2 if is_in_memory else 1)
             self._is_temporary_in_memory = is_in_memory
 
     def rollback(self) -> None:
-        """End the open transaction, if any is left, without its changes."""
+        """Undo and end the open transaction, if there is one."""
         if self._raw.in_transaction:
             # SQLite ends the transaction also when a failing disk makes it report an error here.
             with suppress(apsw.Error):
@@ -248,7 +250,7 @@ class Connection:
 
     def close(self) -> None:
         """Release the file; a second call does nothing."""
-        self._judging.is_over = functions.never  # it leads back to whoever holds the connection
+        self._judging.is_over = functions.never  # it refers back to the owner of the connection
         self._raw.close()
 
 
@@ -277,15 +279,16 @@ def _configure(raw: apsw.Connection, role: Role, format_max: int | None) -> None
         _set(raw, "journal_mode", "wal")
         _set(raw, "synchronous", 2)
         _set(raw, "foreign_keys", 0)
-        _set(raw, "wal_autocheckpoint", 0)  # it would come in a COMMIT, wherever that runs
-        _set(raw, "journal_size_limit", 64 * 1024 * 1024)  # what a long read made the WAL grow to
+        _set(raw, "wal_autocheckpoint", 0)  # it would run inside a COMMIT, maybe on the loop
+        _set(raw, "journal_size_limit", 64 * 1024 * 1024)  # a long read may make the WAL grow
     else:
         _set(raw, "query_only", 1)
     _set(raw, "cache_size", -role.value)
 
 
 def _set(raw: apsw.Connection, name: str, value: str | int) -> None:
-    """Set a pragma and read it back: several in one call, or a refused one, fail silently."""
+    """Set a pragma and read it back: SQLite says nothing when it refuses one, or when one call sets
+    several."""
     raw.execute(f"PRAGMA {name} = {value}").fetchall()
     found = _pragma(raw, name)
     assert found == value, f"PRAGMA {name} is {found!r}, not {value!r}"
@@ -296,9 +299,9 @@ def _pragma(raw: apsw.Connection, name: str) -> object:
 
 
 def _bound(value: Binding) -> object:
-    """A list of ids, or a function, as SQLite takes it.
+    """A list of ids, or a function, in the form that SQLite takes.
 
-    SQLite has no empty array; NULL in its place has no rows.
+    SQLite has no empty array; NULL, which has no rows, stands in its place.
     """
     if callable(value):
         return apsw.pyobject(value)
@@ -308,8 +311,8 @@ def _bound(value: Binding) -> object:
 
 
 def translated(error: apsw.Error, sql: str) -> Exception:
-    """What an error of SQLite means to us. What callers are told holds neither SQL nor a path; a
-    bug has the statement as a note, for the log."""
+    """Our exception for an error of SQLite. Its message to callers holds neither SQL nor a path; a
+    Bug has the statement as a note, for the log."""
     match error:
         case apsw.ConstraintError():
             return _violation(str(error)) or _bug(error, sql)

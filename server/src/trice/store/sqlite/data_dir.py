@@ -1,4 +1,4 @@
-"""The folder that holds everything: claimed by one process, readable by nobody else."""
+"""The data directory: one process claims it, and no other user of the machine may read it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def claim_data_dir(data_dir: Path) -> IO[bytes]:
-    """Claim the folder for this process until the file returned is closed, or the process ends.
+    """Claim the folder for this process until the returned file is closed, or the process ends.
 
-    It is made if there is none. What other users of the machine may do in it is taken from them:
-    files of earlier versions, and of restored backups, may have been open to them.
+    The folder is made if there is none. Other users of the machine lose all access to it: files of
+    earlier versions, and of restored backups, may have been open to them.
 
     raises  OSError when another server has it: two writers would give the same transaction ids
     """
@@ -40,7 +40,7 @@ def claim_data_dir(data_dir: Path) -> IO[bytes]:
 
 
 def _everything(data_dir: Path) -> Iterator[Path]:
-    """The folder, and what a server keeps there; not what else somebody put into it."""
+    """The folder, and what a server keeps there; other files in it are left out."""
     yield data_dir
     for name in ("lock", "secret.key"):
         yield data_dir / name

@@ -6,6 +6,7 @@ from typing import Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Namespace
+from trice.catalog.dates import INFINITY_US, MS_US
 from trice.catalog.values import NULL, Cell, id_span
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
@@ -15,12 +16,15 @@ from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
 _ARGUMENTS_MAX: Final = 90
 """Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""
 
+_EIGHTHS: Final = ((INFINITY_US >> 3) // (MS_US >> 3) + 1) * (MS_US >> 3)
+"""Whole milliseconds, in eight microseconds each, that are more than any instant is below zero."""
+
 _ID: Final = quoted(ID)
 _CREATED: Final = quoted(CREATED)
 
 
 class SqliteDialect:
-    """See `store.dialect.Dialect`; where things are, `store.sqlite.tables`."""
+    """See `store.dialect.Dialect`; `store.sqlite.tables` tells where things are."""
 
     def entities(self, namespace: Namespace, alias: str) -> str:
         return f"{quoted(namespace.table)} {alias}"
@@ -80,6 +84,10 @@ class SqliteDialect:
     def double(self, operand: str) -> str:
         return f"CAST({operand} AS REAL)"
 
+    def millisecond(self, operand: str) -> str:
+        # `/` rounds towards zero, so nothing may be negative; a shift rounds down.
+        return f"((({operand}) >> 3) + {_EIGHTHS}) / {MS_US >> 3}"
+
     def ranked_text(self, operand: str, order: str | None) -> str:
         key = f"trice_text_order({operand})" if order is None else order
         return f"iif({key} IS NULL, NULL, hex({key}) || '!' || {operand})"
@@ -104,7 +112,7 @@ class SqliteDialect:
         return f"{operand} {'DESC' if is_descending else 'ASC'}"
 
     def exists(self, select: str, *, is_judging: bool) -> str:
-        # SQLite makes a join of an EXISTS, and would then judge rows before it is asked.
+        # SQLite turns an EXISTS into a join, and would then judge rows too early.
         return f"(EXISTS ({select})) IS TRUE" if is_judging else f"EXISTS ({select})"
 
     def judge(self, term: JudgedTerm) -> tuple[str, Decide | JudgedTerm]:
@@ -113,7 +121,7 @@ class SqliteDialect:
             starts = range(0, len(given), _ARGUMENTS_MAX)
             parts = [given[start : start + _ARGUMENTS_MAX] for start in starts]
             given = [f"trice_pack({', '.join(part)})" for part in parts]
-        # SQLite asks terms with a correlated query after those without, whatever their order.
+        # SQLite evaluates terms that have a correlated query after all others, in whatever order.
         arguments = ", ".join(("?", f"(SELECT {term.entity})", str(len(term.cells)), *given))
         return f"trice_judge{'_once' if term.is_once else ''}({arguments})", term.decide
 
@@ -146,4 +154,4 @@ def _glob(pattern: str) -> str:
 
 
 SQLITE: Final[Dialect] = SqliteDialect()
-"""The one there is: it holds nothing."""
+"""The only instance: it holds nothing."""

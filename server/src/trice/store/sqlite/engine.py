@@ -78,7 +78,9 @@ class SqliteEngine:
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
-        self._readers = Readers(partial(ReadConnection, path, Role.READER), runtime)
+        self._readers = Readers(
+            partial(ReadConnection, path, Role.READER), runtime, may_begin=self._may_begin
+        )
         self._loop_reads = loop_reads
         self._steps_left = limits.READ_STEPS_ON_LOOP
         self._steps_taken = 0
@@ -103,15 +105,15 @@ class SqliteEngine:
 
         system_attrs  attrs every app has; the ones the file lacks are added to it
         can_create    False: the file must be there, and hold an app
-        quota         how much it may hold; None: what the disk takes
-        loop_reads    of the process; None: its own
-        checked_bytes_max   a file of at most so much is read through, to find damage
-        history_days      how long the log of transactions is kept
+        quota         how much it may hold; None: as much as the disk takes
+        loop_reads    the counter that all engines of the process share; None: one of its own
+        checked_bytes_max   a file of at most this size is read through, to find damage
+        history_days        how long the log of transactions is kept
         raises        Unavailable("data-unusable") when it is missing, damaged, or has a format this
                       server does not know; ("overloaded") when there is no room to migrate it
-        cost          1 ms for an existing file, up to 30 where many transactions had an event id;
-                      10 for a new one; up to 1 s for one of an older version, whose indexes and
-                      figures are renewed, and what `migrate` takes for one of an older format
+        cost          1 ms for an existing file, up to 30 ms where many transactions had an event
+                      id; 10 ms for a new file; up to 1 s for a file of an older version, whose
+                      indexes and figures are renewed; for one of an older format also `migrate`
         """
         if not can_create:
             _check_there(Path(path))
@@ -129,7 +131,7 @@ class SqliteEngine:
                 loop_reads=loop_reads or LoopReads(),
                 history_days=history_days,
             )
-            writer.run("PRAGMA shrink_memory")  # pages read or made, 0.5 MB: few are needed again
+            writer.run("PRAGMA shrink_memory")  # frees cached pages, 0.5 MB: few are needed again
             return engine
         except BaseException:
             writer.close()
@@ -167,7 +169,7 @@ class SqliteEngine:
     async def read(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:
-        """See `engine.Engine.read`. What the server itself looks up always runs at once."""
+        """See `engine.Engine.read`. Look-ups of the server itself always run at once."""
         if turn_key == SERVER or self._loop_reads.has_room():
             try:
                 return self.read_now(work)
@@ -227,6 +229,14 @@ class SqliteEngine:
         self._writer.close()
         self._listeners.clear()
 
+    def _may_begin(self) -> bool:
+        """Whether a long read may begin; else `Readers.go_on` is called once it may."""
+        if not self._writer.is_log_long:
+            return True
+        if not self._readers.running:
+            self._writer.copy_log(self._readers.go_on)
+        return False
+
     def _spend(self, steps: int) -> None:
         self._steps_left -= steps
         if self._steps_left < 0:
@@ -245,7 +255,7 @@ class SqliteEngine:
     def _after_group(self, commits: Sequence[Commit]) -> None:
         if self._is_pinned:
             self._is_pinned = False
-            self._steps_left = limits.READ_STEPS_ON_LOOP  # what the latest read left may be nothing
+            self._steps_left = limits.READ_STEPS_ON_LOOP  # the latest read may have left none
             self._reader.run("END")
             self._settled.set()
         if not commits:
@@ -254,7 +264,7 @@ class SqliteEngine:
             try:
                 listener(commits)
             except Exception as error:
-                # The commits are durable: their writers must hear so whatever a listener does.
+                # The commits are durable: their callers must be told so, even if a listener fails.
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "A listener of commits failed.", "exception": error}
                 )
@@ -266,8 +276,8 @@ class SqliteEngine:
 
 
 def _check_there(path: Path) -> None:
-    """Refuse a file that is missing or empty, or whose log is damaged: a fresh one in its place
-    would look like data loss to whoever has the backup, and give the same transaction ids again."""
+    """Refuse a file that is missing or empty, or whose log is damaged. A fresh file in its place
+    would hide that data is lost, and would give the same transaction ids again."""
     try:
         is_empty = path.stat().st_size == 0
     except FileNotFoundError:
@@ -279,7 +289,7 @@ def _check_there(path: Path) -> None:
 
 
 def _check_whole(writer: Connection) -> None:
-    """Refuse a file in which a page is damaged. 10 ms for 16 MiB."""
+    """Refuse a file in which a page is damaged. Costs 10 ms for 16 MiB."""
     ((verdict,),) = writer.rows("PRAGMA quick_check(1)")
     if verdict != "ok":
         raise _unusable(f"damaged ({verdict!r})")
@@ -295,7 +305,7 @@ def _unusable(state: str) -> Unavailable:
 def _prepare(
     writer: Connection, runtime: Runtime, system_attrs: Iterable[Attr], *, can_create: bool
 ) -> None:
-    """Create what a new file needs; the system attrs, indexes and views an older one lacks."""
+    """Create what a new file needs, or the system attrs, indexes and views an older one lacks."""
     writer.run("BEGIN IMMEDIATE")
     try:
         if not writer.rows("SELECT 1 FROM sqlite_schema WHERE name = '_attrs'"):

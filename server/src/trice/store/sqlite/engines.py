@@ -1,8 +1,8 @@
 """Apps in a data directory: one SQLite file each (`store.engines.Engines`).
 
 data-dir/platform.db        the platform's own
-data-dir/apps/<id>.db       an app; its -wal and -shm stand beside it while it is open, and a copy
-                            of each older format it had, .v<format>.bak
+data-dir/apps/<id>.db       an app; beside it stand -wal and -shm while it is open, and
+                            .v<format>.bak, a copy in each older format it had
 data-dir/lock               which process has the directory
 """
 
@@ -25,8 +25,8 @@ from trice.store.sqlite.migrations import find_backups
 
 
 class SqliteEngines:
-    """The files of all apps. Holds the claim on their folder, and what reads take of one turn of
-    the loop, all apps together."""
+    """The files of all apps. Holds the claim on their folder, and counts what the reads of all apps
+    take of one turn of the loop."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SqliteEngines:
     ) -> None:
         """
         history_days  how long the log of each app is kept
-        lock      the claim, closed by `close`; None: the caller has it. Else use `claim`.
+        lock          the claim, closed by `close`; None: the caller has it. Else use `claim`.
         """
         self._data_dir = data_dir
         self._folder = data_dir / "apps"

@@ -1,12 +1,12 @@
-"""The list of apps as first versions kept it: a table of its own in platform.db.
+"""The list of apps as the first versions kept it: a table of its own in platform.db.
 
-It is read once, when a later version opens the data directory, and stays as a backup beside.
+It is read once, when a later version opens the data directory, and then stays as a backup.
 
     platform.db (table `apps`) ──> its rows are written to platform-new.db
                                ──> copied to platform.db.v1.bak ──> replaced by platform-new.db
 
-Until the last step, one renaming, the old file is in its place as it was: whatever ends the process
-on the way, the next start begins anew.
+Until the last step, which is one renaming, the old file is in its place and unchanged. If the
+process ends before that, the next start begins anew.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import apsw
 
+from trice import limits
 from trice.errors import Unavailable
 from trice.log import fields
 from trice.store.sqlite.connection import translated
@@ -41,9 +42,10 @@ _FIELDS: Final = (
     ("createdAt", "created_ms"),
     ("expiresAt", "expires_ms"),
 )
-"""What an app's row becomes, and from what."""
+"""The fields of `$apps`, and the SQL that makes each from an app's row."""
 
-# Before the column, a sample's app was known by its title, which anybody may give to one that ends.
+# Before the column existed, a sample's app was known by its title. Anybody may give that title to
+# a throw-away app.
 _SAMPLE_BY_TITLE: Final = (
     "CASE WHEN expires_ms IS NULL AND rowid IN (SELECT min(rowid) FROM apps WHERE title GLOB"
     " 'sample: *' AND expires_ms IS NULL GROUP BY title) THEN substr(title, 9) END"
@@ -51,20 +53,20 @@ _SAMPLE_BY_TITLE: Final = (
 
 
 class FirstPlatform:
-    """A file of that form, closed between two calls. All of them block."""
+    """A file of that form, closed between two calls. All calls block."""
 
     def __init__(self, path: Path, new: Path, columns: frozenset[str]) -> None:
         """Use `find`."""
         self._path = path
         self._new = new
         self._fields = dict(_FIELDS)
-        # Later ones of the first versions had these too.
+        # The later ones of the first versions had these columns too.
         self._fields["settings"] = "settings" if "settings" in columns else "NULL"
         self._fields["sample"] = "sample" if "sample" in columns else _SAMPLE_BY_TITLE
 
     @classmethod
     def find(cls, path: Path, new: Path) -> FirstPlatform | None:
-        """The file at `path` if it has that form. What cannot be read has none.
+        """The file at `path` if it has that form; None too if it cannot be read at all.
 
         new     where the file is made that takes its place
         raises  Unavailable("data-unusable") when it has that form, and is damaged
@@ -86,7 +88,7 @@ class FirstPlatform:
         return cls(path, new, frozenset(str(name) for _, name in found))
 
     def apps(self, *, after: str, count: int) -> list[dict[str, Any]]:
-        """The fields of `$apps`, by id, of `count` apps at most whose ids come after this one.
+        """The fields of `$apps` for at most `count` apps whose ids come after this one, by id.
 
         raises  Unavailable("data-unusable") when the file is damaged
         """
@@ -97,14 +99,16 @@ class FirstPlatform:
                 rows = connection.execute(sql, (after, count)).fetchall()
         except apsw.Error as error:
             raise translated(error, sql) from error
-        return [
-            {**dict(zip(self._fields, row, strict=True)), "isOpen": bool(row[3])} for row in rows
-        ]
+        found = [dict(zip(self._fields, row, strict=True)) for row in rows]
+        for app in found:
+            # Titles could have U+0000, which no value of an app may have.
+            app.update(isOpen=bool(app["isOpen"]), title=str(app["title"]).replace("\0", ""))
+        return found
 
     def replace(self) -> None:
-        """Put the new file, which is closed, in the place of this one; a backup of it stays.
+        """Put the new file, which is closed, in the place of this one, which stays as a backup.
 
-        raises  Unavailable, OSError: this one is in its place then
+        raises  Unavailable, OSError: then this file is still in its place
         """
         for path in (self._path, self._new):
             _empty_log(path)
@@ -121,14 +125,20 @@ class FirstPlatform:
 
 
 def _empty_log(path: Path) -> None:
-    """Bring what stands in the file's -wal into the file, and remove that."""
+    """Bring what stands in the file's -wal into the file, and remove -wal and -shm.
+
+    raises  Unavailable("overloaded") when another process has the file open: whoever opened what
+            takes its place would share its -shm with that process, and take it for damaged
+    """
     sql = "PRAGMA wal_checkpoint(TRUNCATE)"
     try:
         with closing(apsw.Connection(str(path))) as connection:
-            ((is_busy, *_),) = connection.execute(sql).fetchall()
-            assert not is_busy, f"{path} is used by somebody else"
+            connection.set_busy_timeout(limits.STORE_BUSY_MS)
+            connection.execute("PRAGMA locking_mode = exclusive").fetchall()
+            connection.execute(sql).fetchall()
     except apsw.Error as error:
         raise translated(error, sql) from error
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)  # of a process that was killed
 
 
 def _sync(path: Path) -> None:

@@ -3,12 +3,12 @@
 trice_ilike(pattern, value)   1 when text `value` matches the `%`/`_` pattern in any case
 trice_text_order(value)       the ICU key of a text (see `catalog.values`)
 trice_instant(value)          the instant of a date in microseconds
-trice_judge(decide, id, n, …) what `decide`, a bound Python function, says of a row: `n` cells of
-                              it, then lists of cells made by trice_cells
+trice_judge(decide, id, n, …) calls `decide`, a bound Python function, for a row. The arguments
+                              after `n` are `n` cells of it, then lists made by trice_cells
 trice_judge_once(…)           the same, but never on the loop, where reads may begin again
 trice_cells(value)            aggregate: the values that are not NULL, marshalled
 trice_exact_sum(value)        aggregate: the sum of floats, unrounded (see `catalog.exact`)
-trice_pack(…)                 its arguments as one, for calls that have too many
+trice_pack(…)                 several arguments as one, for calls that have too many
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from trice.catalog.values import Cell, text_order
 from trice.store.engine import ReadTooLong
 
 _ROW_STEPS: Final = 10
-"""What a row costs besides its evaluation, in steps of one: the call, and its cells."""
+"""What a judged row costs besides its evaluation (the call, its cells), in steps of evaluation."""
 
 
 def never() -> bool:
-    """Nothing ends a write."""
+    """False: nothing ends a write."""
     return False
 
 
 class Judging:
-    """Calls of functions in Python on one connection, counted together.
+    """The calls of Python functions on one connection, counted together.
 
-    steps_left  what they may still take, in steps of evaluations, before `is_over` is asked
+    steps_left  steps of evaluation that they may still take before `is_over` is asked
     is_over     whether to end the read; None: it is on the loop, and must move to a thread now
     """
 

@@ -1,13 +1,13 @@
 """The `_tx` table: what every transaction changed, newest last; see `store/log.md`.
 
-It is what a returning client, other nodes and whoever looks back catch up from, and it outlives a
-restart for what recognises replayed mutations (`store.sqlite.recent_events`).
+A follower reads it to catch up. After a restart, replayed mutations are recognised by it
+(`store.sqlite.recent_events`).
 
-    id        of the transaction
+    id        the transaction's id
     time_ms   when it was, by the wall clock; see S69
-    identity  who it was
-    event_id  `transact.replay.replay_key`: the client's id, a digest of the caller, and one of the
-              steps
+    identity  who sent it
+    event_id  `transact.replay.replay_key`: the client's id, a digest of the caller, and a digest of
+              the steps
     changes   see `store.log_format`
 """
 
@@ -49,7 +49,7 @@ AND (id <= ?2 - ?3 OR time_ms < ?4)
 
 
 def row(commit: Commit, event_id: EventId | None, before: Catalog) -> Row:
-    """The row of `_tx` that records `commit`, by which a replay of `event_id` is recognised.
+    """The row of `_tx` that records `commit`; a replay of `event_id` is recognised by it.
 
     before  the catalog of the transaction before it
     """
@@ -63,6 +63,14 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
+def load_last_ms(statements: Statements) -> int:
+    """When the newest transaction was, 0 before the first."""
+    for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
+        assert isinstance(last, int)
+        return last
+    return 0
+
+
 def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
     """The event ids of the newest transactions, oldest first."""
     for tx, event_id in statements.rows(_EVENTS, (limits.EVENT_IDS_KEPT,)):
@@ -71,16 +79,24 @@ def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
 
 
 def is_event(statements: Statements, tx: TxId, event_id: EventId) -> bool:
-    """Whether a transaction that the log still has was known by `event_id`."""
+    """Whether the log still has transaction `tx`, and with this event id."""
     return statements.rows("SELECT event_id FROM _tx WHERE id = ?", (tx,)) == [(event_id,)]
 
 
 def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
-    """Forget transactions beyond limits.TX_LOG_ROWS_MAX, and those before `oldest_ms`; a bounded
-    number at a time, and never the newest, by which ids go on."""
+    """Delete the rows beyond limits.TX_LOG_ROWS_MAX, and those before `oldest_ms`: a bounded number
+    at a time, and never the newest, because ids go on from it."""
     if tx % limits.TX_LOG_TRIM_EVERY == 0:
         most = 2 * limits.TX_LOG_TRIM_EVERY
         statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms))
+
+
+def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None:
+    """Forget the oldest transactions, `most` of them, but for the newest `kept`.
+
+    tx   the one that is being written; its own row stays
+    """
+    statements.rows(_TRIM, (most, tx, kept, 0))
 
 
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
@@ -88,9 +104,9 @@ def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) ->
 
     statements  a snapshot of the file
     attr        as of that snapshot
-    raises      Unreadable when the entity was deleted after the attr had been: with what of it
-                nobody could see any more
-    cost        decodes the rows after `tx` until one tells
+    raises      Unreadable when the attr was deleted, and the entity after it: the cell went with
+                the entity, and no row tells it
+    cost        decodes the rows after `tx` until one tells the cell
     """
     cell = _find_cell(statements, attr, tx, entity)
     if cell is None:

@@ -1,14 +1,14 @@
-"""Files of older formats become ones of today when they are opened.
+"""A file of an older format is brought to today's format when it is opened.
 
-A format is the `user_version` of a file. Its content is changed by migrations in order, each of
-which makes one format of the one before it:
+A format is the `user_version` of a file. Migrations change the content in order; each leads from
+one format to the next:
 
     format 1 ── MIGRATIONS[0] ──> 2 ── MIGRATIONS[1] ──> 3 …
 
-All that a file lacks run in one transaction, so that a process which dies on the way leaves the old
-file or the new one. Before it the file is copied to `<file>.v<format>.bak`, which nobody but the
-operator deletes (and whoever deletes the app). What needs no other format (indexes, views, system
-attrs) is renewed without a migration: see `store.sqlite.engine`.
+All migrations that a file lacks run in one transaction: a process that dies on the way leaves the
+old file or the new one. Before that the file is copied to `<file>.v<format>.bak`. The server
+deletes this copy only together with the app. What does not change the format (indexes, views,
+system attrs) is renewed without a migration: see `store.sqlite.engine`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger: Final = logging.getLogger("trice.store")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """From one format to the next. `run` finds a transaction open, and leaves it open."""
+    """Leads from one format to the next. `run` finds a transaction open, and leaves it open."""
 
     name: str
     run: Callable[[Connection], None]
@@ -41,17 +41,19 @@ def backup_path(path: Path, version: int) -> Path:
 
 
 def find_backups(path: Path) -> list[Path]:
-    """Every copy of a file that a migration made, unfinished ones too."""
-    return [*path.parent.glob(f"{path.name}.v*.bak"), *path.parent.glob(f"{path.name}.v*.bak.part")]
+    """Every copy of a file that a migration made, unfinished ones too, and what SQLite left beside
+    them: the journal of one that was interrupted, the log of one that somebody looks into."""
+    return [*path.parent.glob(f"{path.name}.v*.bak*")]
 
 
 def migrate(connection: Connection, path: Path, migrations: Sequence[Migration]) -> None:
-    """Bring a file to the format that `migrations` end with; a new one is left alone.
+    """Bring a file to the format that `migrations` end with; a new file is left alone.
 
-    connection  the only one that writes the file, whose format it has looked at
+    connection  the only one that writes the file; its format was checked
     raises      Unavailable("overloaded") when there is no room for the copy or the changes; then
-                the file is as it was
-    cost        none for a file of today; else a copy of the file, and what the migrations say
+                the file is unchanged
+    cost        none for a file of today's format; else a copy of the file, and what each migration
+                says
     """
     found, newest = connection.format, len(migrations) + 1
     if found in (0, newest):
@@ -72,7 +74,7 @@ def migrate(connection: Connection, path: Path, migrations: Sequence[Migration])
 
 
 def _back_up(connection: Connection, kept: Path) -> None:
-    """Copy the file; what has the name of the copy is always whole."""
+    """Copy the file. A file with the name `kept` is always a whole copy."""
     part = kept.with_name(f"{kept.name}.part")
     part.unlink(missing_ok=True)
     try:
@@ -89,8 +91,8 @@ def _back_up(connection: Connection, kept: Path) -> None:
 
 
 def _log_of_whole_commits(connection: Connection) -> None:
-    """Number the attrs, drop the index of event ids, and empty the log's rows: of format 1 they did
-    not lead to commits. The event ids stay. Costs 1 µs a row of the log."""
+    """Number the attrs, drop the index of event ids, and empty the `changes` of the log's rows: in
+    format 1 they did not lead to commits. The event ids stay. Costs 1 µs a row of the log."""
     connection.run("DROP INDEX _tx_event")
     connection.run("UPDATE _tx SET changes = x''")
     for number, attr in enumerate(load_catalog(connection).by_id.values(), start=1):

@@ -1,8 +1,8 @@
 """Physical names of tables and columns: readable, and safe in any SQL tool. No I/O.
 
-A name is chosen once, when its attr is created, and kept through renames. It never holds a dot
-(a column), a tilde or a control character: those separate the parts of names the store composes
-("todos.tags", "title~order", "todos~title~unique") and of SQLite's error messages.
+A name is chosen once, when its attr is created, and kept through renames. It never holds a tilde or
+a control character, and the name of a column no dot: these separate the parts of names that the
+store composes ("todos.tags", "title~order", "todos~title~unique") and of SQLite's error messages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 CHARS_MAX: Final = 48
-"""PostgreSQL cuts names at 63 bytes; what follows a name when names are composed fits too."""
+"""PostgreSQL cuts names at 63 bytes; this leaves room for the parts that composed names add."""
 
 _BANNED: Final = frozenset("\"'`[].,~\\")
 
@@ -51,7 +51,7 @@ def _clean(wanted: str) -> str:
 
 
 def view_names(table: str) -> tuple[str, str]:
-    """What the view of a table is called, and what where another table has that name.
+    """The name of a table's view, and its name where a table already has the first one.
 
     The second has a tilde, which no chosen name has.
     """

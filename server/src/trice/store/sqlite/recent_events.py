@@ -1,7 +1,7 @@
-"""By which event ids the newest transactions are known. No I/O.
+"""The event ids of the newest transactions. No I/O.
 
-An index on disk would cost each transaction a page at a random place, for what is asked soon after
-or never: clients send a mutation again when they come back.
+An index on disk would cost each transaction a page at a random place. It would serve replays only,
+and these come soon or never: a client sends a mutation again when it comes back.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from trice.protocol.ids import EventId, TxId
 class RecentEvents:
     """Finds the transaction that an event id may have made, among limits.EVENT_IDS_KEPT.
 
-    Holds hashes, of this process, and transaction ids. Does not hold the event ids: the row of the
-    log has them, and says whether it was the same one.
+    Holds transaction ids, by hashes that are valid in this process. Does not hold the event ids:
+    the row of the log has its event id, and decides whether it is the same.
     """
 
     __slots__ = ("_newest", "_tx")
 
     def __init__(self, known: Iterable[tuple[TxId, EventId]]) -> None:
         """
-        known  of the newest transactions, oldest first
+        known  the newest transactions that had an event id, oldest first
         """
         self._tx: dict[int, TxId] = {}
         self._newest: deque[int] = deque()
@@ -36,14 +36,22 @@ class RecentEvents:
         return self._tx.get(hash(event_id))
 
     def add(self, event_id: EventId, tx: TxId) -> None:
-        """A transaction newer than all others has this event id."""
+        """A transaction newer than all others has this event id.
+
+        cost  1 µs; 0.3 ms where the log has forgotten an earlier one with it
+        """
         key = hash(event_id)
+        if key in self._tx:
+            self._newest.remove(key)  # or it would be forgotten when the earlier one is due
         self._tx[key] = tx
         self._newest.append(key)
-        if len(self._newest) > limits.EVENT_IDS_KEPT:
-            self._tx.pop(self._newest.popleft(), None)
+
+    def forget_old(self) -> None:
+        """Forget those beyond limits.EVENT_IDS_KEPT: no transaction will be undone any more."""
+        while len(self._newest) > limits.EVENT_IDS_KEPT:
+            del self._tx[self._newest.popleft()]
 
     def forget_after(self, tx: TxId) -> None:
         """The transactions after `tx` were undone."""
-        while self._newest and self._tx.get(self._newest[-1], tx + 1) > tx:
-            self._tx.pop(self._newest.pop(), None)
+        while self._newest and self._tx[self._newest[-1]] > tx:
+            del self._tx[self._newest.pop()]

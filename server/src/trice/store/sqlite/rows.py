@@ -1,7 +1,7 @@
 """Rows and pairs as SQLite keeps them (`store.rows.Rows`, `OpenRows`).
 
-Texts of statements depend only on the catalog and on which cells are set, so that statements that
-were prepared are used again.
+The text of a statement depends only on the catalog and on which cells are set. So prepared
+statements can be used again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, cast
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Namespace
-from trice.catalog.values import Cell, has_order_column, order_cell
+from trice.catalog.values import Cell, has_order_column, stored_order
 from trice.protocol.ids import EntityId
 from trice.store.engine import Binding, Row
 from trice.store.rows import Pair, StoredRow, UniqueViolation
@@ -87,18 +87,18 @@ class _Layout:
         return sql
 
     def bind(self, values: list[Binding], cells: Sequence[Cell], at: Iterable[int]) -> None:
-        """Add what the columns hold that `insert` and `update` name for these positions."""
+        """Append to `values` what `insert` and `update` bind for the cells at these positions."""
         for position in at:
             cell = cells[position]
             values.append(cell)
             attr = self._order[position]
             if attr is not None:
-                values.append(order_cell(attr, cell))
+                values.append(stored_order(attr, cell))
 
     def violation(
         self, broken: UniqueIndexBroken, entity: EntityId, cells: Sequence[Cell]
     ) -> UniqueViolation:
-        """Whose value a unique index of this table refuses."""
+        """The attr and the value that a unique index of this table refuses."""
         (column,) = broken.columns
         for attr, cell in zip(self._columns, cells, strict=True):
             if attr.column == column:
@@ -166,7 +166,7 @@ class SqliteRows:
             predicate = lookup_predicate(attr)
         for start in range(0, len(cells), limits.TX_LOOKUP_BATCH_MAX):
             batch = cells[start : start + limits.TX_LOOKUP_BATCH_MAX]
-            # Sizes are powers of two, filled up with the last value, so that few texts are needed.
+            # Batches have a power of two as their size, filled up with the last value: few texts.
             size = 1
             while size < len(batch):
                 size *= 2
@@ -305,7 +305,7 @@ class SqliteOpenRows(SqliteRows):
 
 
 def _link_sql(table: str) -> str:
-    # Not ON CONFLICT: a target that has a source already must still be a violation.
+    # Not ON CONFLICT: a target that has another source must still be a violation.
     return (
         f"INSERT INTO {table} (source, target, created_ms) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
         f" (SELECT 1 FROM {table} WHERE source = ?1 AND target = ?2) RETURNING 1"

@@ -38,7 +38,7 @@ class OpenSnapshot:
 
     @property
     def stored(self) -> SqliteRows:
-        """See `engine.Snapshot`; made when it is asked for."""
+        """See `engine.Snapshot`; made when it is first used."""
         return SqliteRows(self.rows)
 
     def newest_tx(self) -> TxId:

@@ -1,16 +1,16 @@
-"""How the values of a namespace's table are spread, told from a sample of its rows.
+"""How the values of a namespace's table are spread, estimated from a sample of its rows.
 
 SQLite's own ANALYZE reads either every entry of every index or only the first ones, which are the
-nulls: an attr that is set in a few of a million rows then counts as "a million rows a value", and
+nulls. An attr that is set in a few of a million rows then counts as "a million rows a value", and
 a page `where label = rare` walks the table. So rows from all over the table are copied into a
-database in memory with the same indexes, ANALYZE counts that, and its figures are scaled up:
+database in memory with the same indexes. ANALYZE counts these, and its figures are scaled up:
 
-    sqlite_stat1  rows of the index, and rows a value; null is none of the values
-    sqlite_stat4  up to 24 values of each index that are frequent, or evenly apart: how many rows
-                  equal them and lie below them. Null is among them where it is frequent
+    sqlite_stat1  rows of the index, and rows a value; null does not count as a value
+    sqlite_stat4  for up to 24 values of each index, which are frequent or evenly apart: how many
+                  rows have the value, and how many a lower one. A frequent null is among them
 
-By the second SQLite tells a rare value from a frequent one, and a small range from a large one,
-when it sees what is bound.
+With the second, SQLite tells a rare value from a frequent one, and a small range from a large one,
+once it sees the bound values.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.tables import CREATED, quoted
 
 MARK: Final = "trice="
-"""Stands before the last rowid at the end of each `stat` written here. SQLite skips what it does
-not know (sqlite.org/fileformat2.html#stat1tab)."""
+"""Stands before the last rowid, at the end of each `stat` written here. SQLite skips words that it
+does not know (sqlite.org/fileformat2.html#stat1tab)."""
 
 _INDEXES: Final = (
     "SELECT owned.name, origin = 'pk', group_concat(part.name, char(10) ORDER BY part.seqno)"
     " FROM pragma_index_list(?) AS owned, pragma_index_info(owned.name) AS part"
     " WHERE NOT partial GROUP BY owned.name ORDER BY owned.name"
 )
-# ?1 stretches of rowids from ?2 on, each ?3 long, and in each a run of ?4, at a place of its own:
-# rows written in turns (owner 1, 2, 3, 1, …) would be hit in step otherwise.
+# ?1 stretches of rowids from ?2 on, each ?3 long, and in each a run of ?4 rowids. The run is at a
+# different place in each stretch: rows written in turns (owner 1, 2, 3, 1, …) would bias it.
 _COPY: Final = (
     "WITH RECURSIVE stretch(number) AS"
     " (SELECT 0 UNION ALL SELECT number + 1 FROM stretch WHERE number < ?1 - 1),"
@@ -67,7 +67,7 @@ class Figures:
 class _Index:
     """An index of the table, and its columns in order.
 
-    is_key  it is the table's own key
+    is_key  it serves the table's own key
     """
 
     name: str
@@ -77,11 +77,11 @@ class _Index:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """What a sample tells of one column, null left out.
+    """Counts of one column in a sample, null left out.
 
-    distinct  values in the sample
-    present   its rows that have one
-    once      its rows whose value no other row of it has
+    distinct  different values
+    present   rows that have a value
+    once      rows whose value no other row has
     """
 
     distinct: int
@@ -111,8 +111,9 @@ def take_figures(connection: Connection, table: str) -> Figures:
     """Figures of a namespace's table. No transaction may be open.
 
     raises  Unavailable, Bug: nothing is left behind then
-    cost    120 ms at 1,000,000 rows with ten indexes; by limits.STATISTICS_SAMPLE_ROWS no more for
-            larger tables, by limits.STATISTICS_SAMPLE_ENTRIES_MAX 200 ms for more indexes
+    cost    120 ms at 1,000,000 rows with ten indexes; not more for larger tables because of
+            limits.STATISTICS_SAMPLE_ROWS, and at most 200 ms for more indexes because of
+            limits.STATISTICS_SAMPLE_ENTRIES_MAX
     """
     connection.run("ATTACH ':memory:' AS sample")
     try:
@@ -136,7 +137,7 @@ def take_figures(connection: Connection, table: str) -> Figures:
 
 
 def _copy(connection: Connection, table: str, indexes: list[_Index]) -> int:
-    """Fill `sample.entries` with what `indexes` look at; return about how many rows `table` has."""
+    """Fill `sample.entries` with the columns of `indexes`; return an estimate of `table`'s rows."""
     names = dict.fromkeys(column for index in indexes for column in index.columns)
     columns = ", ".join(map(quoted, names))
     connection.run(f"CREATE TABLE sample.entries ({columns})")
@@ -160,7 +161,7 @@ def _copy(connection: Connection, table: str, indexes: list[_Index]) -> int:
         assert isinstance(found, int)
         if length == step or found * 4 >= wanted:
             return round(found * step / length)
-        # Most rows were deleted: longer runs find as many of those that are left.
+        # Most rows were deleted: longer runs find enough of the rows that are left.
         length = min(step, length * wanted // max(1, found))
 
 
@@ -177,8 +178,8 @@ def _scaled(connection: Connection, indexes: list[_Index], *, rows: int, mark: i
             each = _values(connection, index.columns[0]).rows_each(scale)
         rest = " 1" * (len(index.columns) - 1)
         stat1.append((index.name, f"{rows} {each}{rest} {MARK}{mark}"))
-        # Pages by creation read this index in order whatever is known of it, and a statement whose
-        # bound values matter is planned again for each of them (5 µs).
+        # Pages by creation time read this index in order with or without figures. With figures a
+        # statement would be planned again whenever its bound values differ (5 µs).
         if index.columns[0] != CREATED and not index.is_key:
             stat4 += [
                 (index.name, *_scaled_value(row, scale=scale, each=each))
@@ -196,14 +197,14 @@ def _values(connection: Connection, column: str) -> _Values:
 def _scaled_value(row: Row, *, scale: float, each: int) -> Row:
     """A row of the sample's `neq, nlt, ndlt, sample` for the whole table.
 
-    each  rows a value, on average: all that is known of a value that the sample has once, where
-          many are
+    each  rows a value, on average; taken for a value that the sample has once, because many values
+          are like that and nothing more is known of it
     """
     equal, below, distinct = ([int(n) for n in str(text).split()] for text in row[:3])
     if scale > 1:
         found = round(equal[0] * scale)
         equal[0] = min(each, found) if equal[0] == 1 else found
         below = [round(number * scale) for number in below]
-        # Any numbers do that rise with the values.
+        # Any numbers will do that rise with the values.
         distinct = [round(number * scale) for number in distinct]
     return (*(" ".join(map(str, numbers)) for numbers in (equal, below, distinct)), row[3])

@@ -1,13 +1,13 @@
-"""How values are spread over each table: SQLite chooses indexes by it, and learns it only here.
+"""When figures of each table are taken: SQLite chooses indexes by them, and gets them only here.
 
-    {title: "x", done: true}    without figures it may enter by `done`: half of the table
+    {title: "x", done: true}    without figures SQLite may search by `done`: half of the table
     newest 20 that are done     without figures it sorts half of the table instead of walking it
-    newest 20 labelled "rare"   with figures that take null for a value it walks the table
+    newest 20 labelled "rare"   with figures that count null as a value it walks the table
 
 At 100,000 rows with ten indexes: 20 ms and 44 ms without figures, 0.3 ms each with them.
 
 A table is counted anew when it has changed as often as it had rows, so a row costs a few µs over
-its life. Every connection reads the figures again when the schema changes, so it is touched.
+its life. Connections read the figures again when the schema changes, so new figures touch it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from trice.store.sqlite.tables import quoted
 
 _FIND_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name = ?"
 _STATS = "SELECT tbl, stat FROM main.sqlite_stat1"
-# Every namespace's table, and no other, has an index of this name.
+# The table of every namespace, and no other table, has an index of this name.
 _NAMESPACES = (
     "SELECT tbl_name FROM main.sqlite_schema WHERE type = 'index' AND name = tbl_name || '~created'"
 )
-# Partial ones are for lookups, and have no figures.
+# Partial indexes are for lookups, and have no figures.
 _UNCOUNTED = (
     "SELECT DISTINCT tbl_name FROM main.sqlite_schema WHERE type = 'index' AND tbl_name IN"
     " (SELECT tbl FROM main.sqlite_stat1) AND name NOT IN (SELECT idx FROM main.sqlite_stat1)"
@@ -42,9 +42,9 @@ _TELL_STAT1 = "INSERT INTO main.sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)"
 _TELL_STAT4 = (
     "INSERT INTO main.sqlite_stat4 (tbl, idx, neq, nlt, ndlt, sample) VALUES (?, ?, ?, ?, ?, ?)"
 )
-# The one change of schema that changes nothing: other connections read the figures again.
+# A change of the schema without effect: it makes other connections read the figures again.
 _TOUCH = ("CREATE TABLE _touched (id)", "DROP TABLE _touched")
-# Counts nothing: the connection that wrote figures reads them itself.
+# Counts nothing: it makes the connection that wrote figures read them.
 _RELOAD = "ANALYZE main.sqlite_schema"
 
 
@@ -56,15 +56,15 @@ class Statistics:
     """
 
     def __init__(self, connection: Connection) -> None:
-        """Begin with the figures that are there, and count tables that outgrew theirs, or whose
-        figures an older version took: limits.STATISTICS_TABLES_AT_OPEN_MAX of them now, the rest
-        as they are found due. No transaction may be open."""
+        """Begin with the figures in the file. Tables that outgrew theirs, or whose figures an older
+        version took, are counted: limits.STATISTICS_TABLES_AT_OPEN_MAX of them now, the rest when
+        `find_due` returns them. No transaction may be open."""
         self._rows: dict[str, int] = {}
         self._changes: dict[str, int] = {}
         self._load_rows(connection)
         outgrown = _outgrown(connection)
         for table in outgrown[: limits.STATISTICS_TABLES_AT_OPEN_MAX]:
-            with suppress(Unavailable):  # figures only help; the next writes try again
+            with suppress(Unavailable):  # figures only help; later writes try again
                 self.refresh(connection, table)
         for table in outgrown[limits.STATISTICS_TABLES_AT_OPEN_MAX :]:
             self._expect(table)
@@ -72,7 +72,7 @@ class Statistics:
     def note(self, connection: Connection, commits: Sequence[Commit]) -> None:
         """Count what durable commits changed. Costs 0.1 µs a change.
 
-        A table with figures that got an index has none of that index, and is due.
+        A table that got a new index is due: its figures say nothing of that index.
         """
         if any(commit.is_catalog_changed for commit in commits) and self._rows:
             for (table,) in connection.rows(_UNCOUNTED):
@@ -90,7 +90,7 @@ class Statistics:
                     changes[attr.table] = changes.get(attr.table, 0) + 1
 
     def find_due(self) -> str | None:
-        """A table whose figures are out of date; it counts as done from now on."""
+        """A table whose figures are out of date; from now on it counts as up to date."""
         for table, count in self._changes.items():
             if count >= max(limits.STATISTICS_CHANGES_MIN, self._rows.get(table, 0)):
                 self._changes[table] = 0
@@ -100,8 +100,8 @@ class Statistics:
     def refresh(self, connection: Connection, table: str) -> None:
         """Count `table` anew. No transaction may be open.
 
-        raises  Unavailable, Bug: nothing has changed then
-        cost    of `take_figures`, and 3 ms; a table of pairs 2 ms for each index
+        raises  Unavailable, Bug: then nothing has changed
+        cost    that of `take_figures`, and 3 ms; for a table of pairs 2 ms an index
         """
         is_namespace = bool(connection.rows(_FIND_TABLE, (f"{table}~created",)))
         figures = take_figures(connection, table) if is_namespace else None
@@ -109,10 +109,10 @@ class Statistics:
         try:
             connection.run("BEGIN IMMEDIATE")
             if not connection.rows(_FIND_TABLE, (table,)):
-                connection.rollback()  # a link that became has-one since, and lost its table
+                connection.rollback()  # the link became has-one since, and lost its table
                 return
             if figures is None or not connection.rows(_FIND_TABLE, ("sqlite_stat1",)):
-                # Pairs are never null. For a namespace it makes the tables that take figures.
+                # Pairs are never null. For a namespace this makes the tables that hold figures.
                 connection.rows(f"ANALYZE main.{quoted(table)}")
             if figures is not None:
                 _tell(connection, table, figures)
@@ -151,8 +151,8 @@ def _load_stats(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _outgrown(connection: Connection) -> list[str]:
-    """Namespaces' tables that have twice the rows they were counted with, and at least
-    limits.STATISTICS_CHANGES_MIN; all of these that an older version counted. 5 µs each."""
+    """Tables of namespaces that have twice the rows they were counted with and at least
+    limits.STATISTICS_CHANGES_MIN, and all that an older version counted. Costs 5 µs a table."""
     counted: dict[str, int] = {}
     for table, stat in _load_stats(connection):
         _, mark, last = stat.partition(MARK)

@@ -8,16 +8,17 @@
     "_attrs"       one row per attr: its JSON, its table, its column
     "_tx"          the log of transactions
 
-Physical names are chosen once, stay readable, and survive renames. Named nowhere else but here.
+Physical names are chosen once, stay readable, and survive renames. Only this module names them.
 The indexes, and the shape each serves:
 
     _created_ms, id        the newest page of a namespace
     value, _created_ms, id equality and ranges on an indexed field, and its newest page
-    value, id              the same of numbers and booleans, and their order
+    value, id              the same for numbers and booleans, and their order
     value~order, id        order of an indexed string or date
     value, unique          lookups (see `lookup_predicate`)
-    target, _created_ms, id  a has-one link walked backwards, and the newest page of those it leads
-                           to; unique, and the target alone, when it may have one source only
+    target, _created_ms, id  a has-one link walked backwards, and the newest page of the entities
+                           that it leads back to. Where a target may have only one source the index
+                           is on the target alone, and unique
     target, source         pairs walked backwards; unique in the same way
 """
 
@@ -68,12 +69,12 @@ def link_columns(attr: Attr) -> LinkColumns:
 
 
 def order_column(attr: Attr) -> str:
-    """The column that orders `attr`: its order key's if there is one, else its own."""
+    """The column that orders `attr`: that of its order key if there is one, else its own."""
     return f"{attr.column}~order" if has_order_column(attr) else attr.column
 
 
 def lookup_predicate(attr: Attr) -> str:
-    """What a lookup by unique `attr` must add to `column = ?` so that SQLite uses its index.
+    """What a lookup by unique `attr` must add to `column = ?` for SQLite to use its index.
 
     returns  SQL beginning with " AND ", or "" where the equality alone is enough
     """
@@ -90,9 +91,9 @@ def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[A
 
     catalog  the catalog before them (names taken by soft-deleted attrs included)
     attrs    with ids and names that differ
-    cost     0.2 ms an attr of a new namespace, whose table is made with all of its columns; a
-             column more of a table that exists is parsed with all tables there are: 13 ms where
-             one has 1,800. An index is built in O(rows)
+    cost     0.2 ms an attr of a new namespace, whose table is made with all of its columns. With
+             each column that an existing table gets, SQLite parses all tables: 13 ms where one
+             has 1,800 columns. An index is built in O(rows)
     """
     fields: dict[str, list[Attr]] = {}
     for attr in attrs:
@@ -122,7 +123,7 @@ def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[A
 
 
 def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
-    """Bring disk in line with a changed attr: indexes, order keys, nulls, uniqueness, its row.
+    """Bring the disk in line with a changed attr: indexes, order keys, nulls, uniqueness, its row.
 
     old, new  the same attr before and after; place and number of `new` are ignored
     returns   `new`, placed
@@ -146,11 +147,11 @@ def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
 
 
 def renew_indexes(tx: WriteTx, catalog: Catalog) -> None:
-    """Make indexes anew whose columns an older version chose.
+    """Make indexes anew where an older version chose other columns.
 
-    A table is left as it is, and answers as before, when with it more than
-    limits.INDEX_RENEWED_ROWS_MAX rows would be read.
-    cost  10 µs an index, 1 µs a row of those made anew
+    At most limits.INDEX_RENEWED_ROWS_MAX rows are read. A table that would exceed this is left as
+    it is, and answers as before.
+    cost  10 µs an index, 1 µs a row of an index made anew
     """
     left = limits.INDEX_RENEWED_ROWS_MAX
     found = {str(name): str(columns).split("\n") for name, columns in tx.rows(_VALUE_INDEXES)}
@@ -172,8 +173,8 @@ def renew_indexes(tx: WriteTx, catalog: Catalog) -> None:
 def _namespace_table(catalog: Catalog, etype: str) -> str | None:
     """The table of `etype`, or None before its first column.
 
-    Attrs in use decide. Soft-deleted ones are asked only when there are none, and only while no
-    namespace in use has their table: it may have been renamed since.
+    Attrs in use decide. Soft-deleted attrs are asked only when none is in use, and only while no
+    other namespace in use has their table: a namespace may have been renamed since.
     """
     namespace = catalog.namespaces.get(etype)
     if namespace is not None and namespace.table:
@@ -207,8 +208,8 @@ def _create_columns(tx: WriteTx, table: str, members: Sequence[Attr]) -> list[At
 
 
 def _check_parsing(tx: WriteTx, count: int) -> None:
-    """Refuse more columns at once than limits.SCHEMA_PARSED_BYTES_MAX allows: SQLite parses what
-    says how every table is made, with each."""
+    """Refuse more columns at once than limits.SCHEMA_PARSED_BYTES_MAX allows: with each column
+    SQLite parses the CREATE statements of all tables."""
     ((size,),) = tx.rows("SELECT total(length(sql)) FROM sqlite_schema")
     assert isinstance(size, float)
     most = max(int(limits.SCHEMA_PARSED_BYTES_MAX / size), 2)
@@ -232,7 +233,7 @@ def _named_columns(table: str, members: Sequence[Attr], taken: Iterable[str]) ->
 
 
 def _own_columns(attr: Attr) -> tuple[str, ...]:
-    """The columns that hold nothing but `attr`."""
+    """The columns that belong to `attr` alone."""
     if _is_key(attr):
         return ()
     return (attr.column, order_column(attr)) if has_order_column(attr) else (attr.column,)
@@ -273,7 +274,7 @@ def _column_names(statements: Statements, table: str) -> list[str]:
 
 
 def _shape(attr: Attr) -> tuple[object, ...]:
-    """Everything about an attr that shows on disk."""
+    """Everything about an attr that has an effect on disk."""
     return (
         attr.cardinality,
         attr.is_unique,
@@ -284,12 +285,14 @@ def _shape(attr: Attr) -> tuple[object, ...]:
 
 
 def _is_key(attr: Attr) -> bool:
-    """An id attr, whatever a soft delete made of its name: the table's own key serves it."""
+    """Whether it is an id attr, which the table's own key serves. A soft delete may have changed
+    its name."""
     return attr.column == ID
 
 
 def _is_partial(attr: Attr) -> bool:
-    """A unique field that is not indexed may hold explicit nulls (x'00') many times."""
+    """Whether the unique index leaves out explicit nulls (x'00'): a unique field that is not
+    indexed may hold them many times."""
     return not attr.is_ref and not _is_key(attr) and attr.is_unique and not attr.is_indexed
 
 
@@ -304,9 +307,9 @@ def _index_names(attr: Attr) -> tuple[str, ...]:
 
 
 def _value_columns(attr: Attr) -> tuple[str, ...]:
-    """The columns of the index by value, which may be that of any number of rows.
+    """The columns of the index by value; any number of rows may share a value.
 
-    Where one value has 10,000 rows its newest page is 20 entries, not a sort of 10,000.
+    Where 10,000 rows share one, its newest page reads 20 entries and sorts none.
     """
     if attr.is_pairs:
         return ("target", "source")
@@ -344,7 +347,7 @@ def _convert_nulls(tx: WriteTx, old: Attr, new: Attr) -> None:
     if new.is_indexed and not old.is_indexed:
         tx.rows(f"UPDATE {table} SET {value} = NULL WHERE {value} = x'00'")
     elif old.is_indexed and not new.is_indexed:
-        # Apps saw null there until now, and go on seeing it.
+        # Apps saw null there until now, and must go on seeing it.
         tx.rows(
             f"UPDATE {table} SET {value} = x'00'"
             f" WHERE {value} IS NULL AND {quoted(CREATED)} IS NOT NULL"
@@ -399,10 +402,10 @@ def _pairs_to_column(tx: WriteTx, old: Attr, new: Attr) -> Attr:
 
 
 def _drop_column(tx: WriteTx, table: str, column: str) -> None:
-    """Drop a column, quoted as its table is, also while views name what is gone.
+    """Drop a column even if views name it. `table` and `column` are quoted.
 
-    Ours are renewed before the transaction ends (`store.sqlite.views`); those that people made
-    would otherwise keep attrs from changing. This pragma has SQLite leave them as they are.
+    Our views are renewed before the transaction ends (`store.sqlite.views`). Views that people made
+    would keep attrs from changing; with this pragma SQLite leaves them as they are.
     """
     tx.rows("PRAGMA writable_schema = 1")
     try:

@@ -2,11 +2,11 @@
 
     "todos_view"       of table "todos": ids as uuid text, booleans 0 and 1, dates in ISO form,
                        arrays and objects as JSON text, links under their labels; entities only
-    "todos.tags_view"  of table "todos.tags": who is linked to whom, under namespace and label
+    "todos.tags_view"  of table "todos.tags": both entities of each pair, as namespace and label
 
-The server never reads them. They call nothing that SQLite itself lacks, are renewed by the
-transaction that changes attrs, and show no more than the tables do. Internal namespaces have none:
-every connection keeps the parsed form of each view (12 KiB in a new app).
+The server never reads them. They call only functions that SQLite itself has, are renewed by the
+transaction that changes attrs, and show no more than the tables do. Internal namespaces have none,
+because every connection keeps the parsed form of each view (12 KiB in a new app).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from trice.store.sqlite.names import choose_name, view_names
 from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
 
 _FORM: Final = "/* trice 1 */"
-"""What every view says of itself; one that says another number is made anew."""
+"""A comment in every view; a view with another number is made anew."""
 
 _TIME: Final = "serverCreatedAt"
-"""What clients call the time at which the server made something."""
+"""The name that clients know for the time at which an entity was created."""
 
 _ISO: Final = "'%Y-%m-%dT%H:%M:%fZ'"
 _OURS: Final = (
@@ -42,8 +42,8 @@ def renew_views(tx: WriteTx, before: Catalog, after: Catalog) -> None:
     """Bring the views of namespaces that differ between two catalogs in line with `after`.
 
     before  the catalog whose views the file has
-    cost    nothing where nothing differs; else 0.1 ms a thousand names in the file, and 20 µs a
-            column of those namespaces, limits.VIEW_COLUMNS_MAX of each at most
+    cost    nothing where nothing differs; else 0.1 ms for a thousand names in the file, and 20 µs
+            a column of those namespaces, limits.VIEW_COLUMNS_MAX of each at most
     """
     old, new = before.namespaces, after.namespaces
     changed = [etype for etype in {**old, **new} if old.get(etype) is not new.get(etype)]
@@ -55,7 +55,7 @@ def renew_views(tx: WriteTx, before: Catalog, after: Catalog) -> None:
 def add_views(tx: WriteTx, catalog: Catalog) -> None:
     """Make the views that a file of another version lacks, or has in another form.
 
-    cost  that of one statement where nothing is lacking; else as `renew_views`
+    cost  one statement where no view is lacking; else as `renew_views`
     """
     found = {str(name) for name, sql in tx.rows(f"SELECT * FROM {_OURS}") if _FORM in str(sql)}
     lacking = [
@@ -68,14 +68,14 @@ def add_views(tx: WriteTx, catalog: Catalog) -> None:
 
 
 def _renew(tx: WriteTx, old: Iterable[Namespace], new: Iterable[Namespace]) -> None:
-    """Let the tables of some namespaces have the views of `new`, and no other of ours."""
+    """Replace the views that we made for the namespaces of `old` by those of `new`."""
     taken = {str(name).lower() for (name,) in tx.rows(_OTHERS)}
     wanted: dict[str, str] = {}
     tables = {table for namespace in old for table in _tables(namespace)}
     for namespace in new:
         for table, select in _selects(tx, namespace).items():
             tables.add(table)
-            # Where people have taken both names, there is none.
+            # If people have taken both names, the table gets no view.
             for name in [name for name in view_names(table) if name.lower() not in taken][:1]:
                 wanted[name] = f"CREATE VIEW {quoted(name)} {_FORM} AS {select}"
     found = {str(name): str(sql) for name, sql in tx.rows(f"SELECT * FROM {_OURS}")}
@@ -136,7 +136,7 @@ def _select(parts: dict[str, str]) -> str:
 
 
 def _value(attr: Attr) -> str:
-    """What a column holds, as SQL that people expect (the cells: `catalog.values`)."""
+    """SQL for a column's value in the form that people expect (for cells see `catalog.values`)."""
     cell = quoted(attr.column)
     if attr.is_ref:
         return _uuid(cell)

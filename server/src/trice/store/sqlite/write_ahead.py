@@ -1,6 +1,6 @@
-"""Whether the log beside a database, its `-wal`, can be read: SQLite ignores one that it cannot.
+"""Whether the log beside a database, its `-wal`, can be read. SQLite ignores an unreadable one.
 
-What was committed last would be gone in silence, and transaction ids given a second time.
+The latest commits would then be lost in silence, and transaction ids given a second time.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final
 
 _HEADER: Final = 32
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
-"""How a log begins, and in which order of bytes its sums are made (sqlite.org/fileformat2.html)."""
+"""How a log begins, and the byte order of its checksums (sqlite.org/fileformat2.html)."""
 
 
 def is_log_damaged(path: Path) -> bool:
     """Whether the log of the database at `path` has a header that SQLite would not take.
 
-    A log that was being made when the power failed has none yet, or zeros, and held nothing.
-    Damage behind the header looks like a commit that was cut off, and is not told from it.
+    A log that was being made when the power failed has no header yet, or zeros; it held nothing.
+    Damage behind the header looks like a commit that was cut off, and cannot be told from it.
     """
     try:
         with path.with_name(path.name + "-wal").open("rb") as file:

@@ -1,4 +1,4 @@
-"""Group commit: one COMMIT, and one fsync, for all calls that waited for the one before.
+"""Group commit: one COMMIT, and one fsync, for all calls that waited for the COMMIT before.
 
 write() --> queue ----+-- nobody commits --> works run on the loop, all or nothing of each
                       |                        | (a long one: alone, on the writer's thread)
@@ -10,6 +10,7 @@ write() --> queue ----+-- nobody commits --> works run on the loop, all or nothi
                                    publish, tell listeners, answer the calls, next group
 
 Between two groups a table that has grown much is counted anew on the thread (statistics.py).
+A little over 500 lines, one file because whatever uses the connection must wait for its turn here.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class OpenTx:
         stored: SqliteOpenRows | None = None,
     ) -> None:
         """
-        stored   that of the connection, which is used again; None: it gets its own
+        stored   the rows of the connection, which are used again; None: the transaction makes some
         """
         self.tx = tx
         self.time_ms = time_ms
@@ -81,11 +82,11 @@ class OpenTx:
 
     @property
     def attrs(self) -> SqliteAttrs:
-        """See `engine.WriteTx`; asked by few transactions."""
+        """See `engine.WriteTx`; made when it is used, which few transactions do."""
         return SqliteAttrs(self)
 
     def spend(self, steps: int) -> None:
-        """See `engine.Statements.spend`."""
+        """See `engine.Counted.spend`."""
 
 
 @dataclass(slots=True)
@@ -107,8 +108,8 @@ class _Call:
 class _Group:
     """Calls whose transactions share one COMMIT, and what each is told once that is durable.
 
-    tx, catalog  as of the last transaction in it
-    added        rows it adds, where they are counted
+    tx, catalog  of the last transaction in it
+    added        rows that the group adds, where a quota counts them
     """
 
     tx: TxId
@@ -126,7 +127,7 @@ class Writer:
     """Runs writes in call order and makes them durable in groups.
 
     Holds the writing connection, the waiting calls, the published transaction id and catalog, and
-    by which event ids the newest transactions are known.
+    the event ids of the newest transactions.
     Does not hold: readers, nor what listeners do with commits.
     Invariant: between groups no transaction is open, and `tx` and `catalog` are what disk says.
     """
@@ -145,11 +146,11 @@ class Writer:
         history_days: int = limits.TX_LOG_DAYS,
     ) -> None:
         """
-        usage           what the file holds, if that is bounded
-        history_days        how long the log is kept
+        usage           what the file holds, if a quota bounds it
+        history_days    how long the log is kept
         before_catalog  called when a group that changes the catalog is about to commit
-        after_group     called when a group ended, with its commits once `tx` and `catalog` are
-                        published, or with none when it failed
+        after_group     called when a group ended: with its commits, after `tx` and `catalog` are
+                        published; with none when it failed
         commit_place    says where a COMMIT may run
         """
         self.tx = tx
@@ -166,10 +167,12 @@ class Writer:
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
         self._writer_thread = WriterThread()
-        self._latest_ms = 0
+        self._latest_ms = log.load_last_ms(connection)
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
+        self._log_pages_max = limits.WRITE_AHEAD_PAGES_MAX
+        self._after_copy: Callable[[], None] | None = None
 
     def submit(
         self, work: Work, event_id: EventId | None, *, is_long: bool, turn_key: TurnKey
@@ -190,21 +193,37 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """How many calls are not begun yet."""
+        """How many calls have not begun yet."""
         return len(self._queue)
 
+    @property
+    def is_log_long(self) -> bool:
+        """Whether the write-ahead log must be copied while nobody reads: it only grows else."""
+        return self._connection.log_pages >= self._log_pages_max
+
+    def copy_log(self, then: Callable[[], None]) -> None:
+        """Copy the write-ahead log before the next group, and call `then` on the loop.
+
+        The next write begins the log anew, unless another process reads from it: then the log may
+        grow by limits.WRITE_AHEAD_PAGES_MAX before it `is_log_long` again.
+        """
+        self._after_copy = then
+        if not self._is_busy:
+            self._run_groups()
+
     async def finish(self) -> None:
-        """Accept nothing more; return when the accepted writes are answered."""
+        """Accept nothing more; return when the accepted writes are answered, and in the file."""
         self._is_closing = True
-        while self._is_busy:
-            self._idle.clear()
-            await self._idle.wait()
+        await self._wait_idle()
+        if self._connection.log_pages:
+            self.copy_log(_nothing)  # what is left of it for `close` would hold up the loop
+            await self._wait_idle()
         self._writer_thread.finish()
 
     def close(self) -> None:
-        """Move what the log of SQLite holds into the database file, and release it.
+        """Copy SQLite's write-ahead log into the database file, and release the file.
 
-        Where the disk takes no data the log stays beside the file, and belongs to it.
+        On a full disk the log stays beside the file, and belongs to it.
         """
         try:
             self._connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -212,12 +231,20 @@ class Writer:
             logger.warning("file left with its log %s", fields(reason=failure.message))
         finally:
             self._connection.close()
-            # They lead back to whoever holds the writer: closed, all of it is free at once.
+            # They refer back to the writer's owner; without them all is freed at once.
             self._before_catalog, self._after_group = _nothing, _nothing
 
+    async def _wait_idle(self) -> None:
+        while self._is_busy:
+            self._idle.clear()
+            await self._idle.wait()
+
     def _run_groups(self) -> None:
-        """Run what waits, until a group needs its COMMIT or nothing is left."""
+        """Run the waiting calls, until a group needs its COMMIT or no call is left."""
         self._is_busy = True
+        if self._after_copy is not None:
+            self._writer_thread.submit(partial(self._copy_log, asyncio.get_running_loop()))
+            return
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
             self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
@@ -241,7 +268,7 @@ class Writer:
         self._idle.set()
 
     def _seal(self, group: _Group) -> bool:
-        """Send a group to its COMMIT. False: nothing changed, its calls are answered already."""
+        """Send a group to its COMMIT. False if it changed nothing; its calls are then answered."""
         if not group.commits:
             self._connection.rollback()
             _answer(group)
@@ -250,14 +277,14 @@ class Writer:
         if group.catalog is not self.catalog:
             self._before_catalog()
         elif self._is_lone(group) and self._commit_place.may_be_loop():
-            # Not at once: what else arrives in this turn of the loop may share a COMMIT.
+            # Not at once: calls that arrive later in this turn of the loop may share the COMMIT.
             loop.call_soon(self._commit_lone, loop, group)
             return True
         self._writer_thread.submit(partial(self._commit, loop, group))
         return True
 
     def _is_lone(self, group: _Group) -> bool:
-        """Whether a group is of one call, nobody waits, and nothing long hangs on its COMMIT."""
+        """Whether a group has one call, no other call waits, and its COMMIT brings no long work."""
         return (
             len(group.answers) == 1
             and not len(self._queue)
@@ -266,14 +293,14 @@ class Writer:
         )
 
     def _commit_lone(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
-        """On the loop, a turn later: commit here what is alone still."""
+        """On the loop, one turn later: commit here if the group is still alone."""
         if len(self._queue):
             self._writer_thread.submit(partial(self._commit, loop, group))
             return
         self._settle(group, *self._committed())
 
     def _run_long(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
-        """On the writer's thread: run one call; nobody else uses the connection meanwhile."""
+        """On the writer's thread: run one call; no other call uses the connection meanwhile."""
         group = _Group(self.tx, self.catalog)
         failure: Exception | None = None
         try:
@@ -295,14 +322,14 @@ class Writer:
     def _open_group(self, calls: list[_Call]) -> _Group:
         """Run waiting calls in one open transaction.
 
-        calls   receives those that were taken, also when this raises
-        raises  whatever made the transaction as a whole impossible
+        calls   receives the calls that were taken, also when this raises
+        raises  the exception that made the transaction as a whole impossible
         """
         try:
             self._connection.keep_temporary(is_in_memory=True)
             self._connection.run("BEGIN IMMEDIATE")
         except Exception:
-            # The next in the queue would fail in the same way, and hold up the loop as long.
+            # The other calls in the queue would fail in the same way, each after the same delay.
             self._queue.take_all(calls.append)
             raise
         group = _Group(self.tx, self.catalog)
@@ -328,7 +355,7 @@ class Writer:
                 group.answers.append((call, known))
                 return
         rows = self._connection.rows
-        # Until something of the group is in it, the transaction itself can be undone instead.
+        # The group's first call needs no savepoint: the transaction itself can be undone instead.
         is_saved = bool(group.commits)
         if is_saved:
             self._connection.run("SAVEPOINT call")
@@ -348,7 +375,9 @@ class Writer:
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
             added = 0
             if self._usage is not None:
-                added = self._usage.check(self._connection, commit, before=group.added)
+                added = self._usage.check(
+                    self._connection, commit, before=group.added, may_take_long=call.is_long
+                )
             rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
             log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
             if is_saved:
@@ -374,7 +403,7 @@ class Writer:
         group.answers.append((call, tx))
 
     def _undo_call(self, *, is_saved: bool) -> None:
-        """Take back what a call did; the group's transaction is open afterwards."""
+        """Undo what a call did; the group's transaction is open afterwards."""
         run = self._connection.run
         if is_saved:
             run("ROLLBACK TO call")
@@ -384,7 +413,7 @@ class Writer:
             run("BEGIN IMMEDIATE")
 
     def _now_ms(self) -> int:
-        """The clock, except that it never goes back: rows created later never sort before."""
+        """The clock, except that it never goes back: later rows never sort before earlier ones."""
         self._latest_ms = max(self._latest_ms, self._runtime.now_ms())
         return self._latest_ms
 
@@ -392,10 +421,24 @@ class Writer:
         """On the writer's thread: wait for the disk."""
         failure, duration_ms = self._committed()
         if failure is None and self._connection.log_pages >= limits.WRITE_AHEAD_PAGES:
-            # What keeps the log from being copied keeps nobody from writing.
+            # The COMMIT succeeded: a failure to copy the log must not fail it.
             with suppress(Unavailable):
                 self._connection.copy_log()
         loop.call_soon_threadsafe(self._settle, group, failure, duration_ms)
+
+    def _copy_log(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the writer's thread, between two groups."""
+        with suppress(Unavailable):
+            self._connection.copy_log()
+        loop.call_soon_threadsafe(self._copied_log)
+
+    def _copied_log(self) -> None:
+        """Back on the loop: whoever waited for it goes on, whatever came of it."""
+        self._log_pages_max = self._connection.log_pages + limits.WRITE_AHEAD_PAGES_MAX
+        then, self._after_copy = self._after_copy, None
+        if then is not None:
+            then()
+        self._run_groups()
 
     def _committed(self) -> tuple[Exception | None, float]:
         """COMMIT; what it failed with, and how long it took."""
@@ -410,12 +453,13 @@ class Writer:
         """Back on the loop: the group is durable, or failed as a whole.
 
         Callers are told first: their answers leave before live queries are refreshed. Nothing else
-        runs between, so listeners hear of a commit before whoever waits for it goes on.
+        runs between, so listeners hear of a commit before a coroutine that waits for it goes on.
         """
         if failure is None:
             self._commit_place.took(duration_ms)
             self.tx = group.tx
             self.catalog = group.catalog
+            self._events.forget_old()
             if self._usage is not None:
                 self._usage.settle(group.added)
             self._statistics.note(self._connection, group.commits)
@@ -435,7 +479,7 @@ class Writer:
         loop.call_soon_threadsafe(self._refreshed, loop, failure)
 
     def _refreshed(self, loop: asyncio.AbstractEventLoop, failure: Exception | None) -> None:
-        """Back on the loop: go on, whatever came of it. Figures only help."""
+        """Back on the loop: go on, even if counting failed. Figures only help."""
         if failure is not None and not isinstance(failure, Unavailable):
             loop.call_exception_handler(
                 {"message": "Counting a table failed.", "exception": failure}
@@ -443,7 +487,7 @@ class Writer:
         self._run_groups()
 
     def _fail(self, calls: Sequence[_Call], cause: Exception) -> None:
-        """Undo a group. Its calls may be tried again: nothing of them is left."""
+        """Undo a group. Its calls may be tried again, because nothing that they did is left."""
         self._connection.rollback()
         self._events.forget_after(self.tx)
         self._after_group(())
@@ -459,14 +503,14 @@ def _nothing(*_: object) -> None:
 
 
 def _unwritten(cause: Exception) -> Unavailable:
-    """What callers whose group failed are told; that of a damaged file will not be written ever."""
+    """The error for callers whose group failed. For a damaged file it says that no retry helps."""
     if isinstance(cause, Unavailable) and cause.code == "data-unusable":
         return Unavailable(cause.code, cause.message)
     return Unavailable("overloaded", "The transaction could not be written to disk. Try again.")
 
 
 def _answer(group: _Group) -> None:
-    """Tell every caller that still waits; a cancelled one's transaction stands all the same."""
+    """Answer every caller that still waits. What a cancelled caller wrote stays committed."""
     for call, outcome in group.answers:
         if call.answer.done():
             continue

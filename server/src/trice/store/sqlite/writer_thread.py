@@ -15,12 +15,12 @@ class WriterThread:
     """Runs calls one after another.
 
     Holds the calls that wait; the writer never has more than one under way. Does not hold results
-    or failures: each call reports to the loop by itself. Nothing more than a queue, because what a
-    `ThreadPoolExecutor` does beside (a future with its condition, two locks) is paid by every
-    COMMIT, twice: while it runs on the thread, the loop waits for the interpreter.
+    or failures: each call reports to the loop by itself. It is only a queue. What a
+    `ThreadPoolExecutor` adds (a future with its condition, two locks) every COMMIT would pay twice:
+    while it runs on the thread, the loop waits for the interpreter.
 
-    The thread starts with the first call: an app that nobody writes to has none. It does not keep
-    the process alive; a COMMIT cut off there is undone when the file is opened again.
+    The thread starts with the first call: an app without writes has none. It does not keep the
+    process alive; a COMMIT that is cut off is undone when the file is opened again.
     """
 
     __slots__ = ("_calls", "_worker")
@@ -37,13 +37,13 @@ class WriterThread:
         self._calls.put(call)
 
     def finish(self) -> None:
-        """Wait for what was submitted; afterwards nothing may be."""
+        """Wait for the submitted calls; no call may be submitted afterwards."""
         if self._worker is not None:
             self._calls.put(None)
             self._worker.join()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            # The loop that a call reports to may have been closed: then nobody waits to hear of it.
+            # The loop that a call reports to may be closed: then nothing waits for the report.
             with suppress(RuntimeError):
                 call()
