@@ -1,4 +1,4 @@
-"""A write while everybody is being told of another one: what it waits for."""
+"""A write while another one is being broadcast: how long it waits."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _REFRESH = b'"refresh-ok"'
 
 async def beside_broadcast(server: ServerProcess, scale: Scale) -> list[Row]:
     """A client writes as soon as the first of many subscribers has a change that goes to all of
-    them: time until it is acknowledged, and until its own listener has it; and the same while
-    nobody else is told anything. The subscribers do not read meanwhile: their bytes wait in the
-    system, and this process hears nothing but what is measured."""
+    them. Measures the time until that write is acknowledged, and until its own listener has it; and
+    the same without a broadcast. The subscribers do not read meanwhile: their bytes wait in the
+    system, so that this process only receives what is measured."""
     count = scale.beside_subscribers
     label = f"a write beside a broadcast to {count:,}"
     ack = Row("beside_ack_p50", f"{label}: acknowledged p50", "ms")
@@ -85,7 +85,7 @@ async def beside_broadcast(server: ServerProcess, scale: Scale) -> list[Row]:
 
 
 class _Arrivals:
-    """Notes when the frames that count arrive."""
+    """Notes when the measured frames arrive."""
 
     def __init__(self, subscribers: int) -> None:
         self._subscribers = subscribers

@@ -1,7 +1,7 @@
 """One WebSocket of the bench: frames by picows, so that the client costs little of a shared CPU.
 
-One that offers compression inflates each form once: all clients live in one process, and those who
-are sent the same would have that process do nothing else.
+A connection that offers compression inflates each payload once for all: all clients live in one
+process, which would do nothing else when many of them get the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ OnMessage = Callable[[bytes], None]
 
 
 class Connection(WSListener):
-    """A session; `on_message` gets every text frame as bytes, parsed by nobody."""
+    """A session; `on_message` gets every text frame as bytes, not parsed."""
 
     living: ClassVar[set[Connection]] = set()
-    """Every session whose socket is open: what a failed workload leaves behind can be closed."""
+    """Every session with an open socket, so that those of a failed workload can be closed."""
     inflated: ClassVar[tuple[bytes, bytes]] = (b"", b"")
-    """The latest deflated payload, and the message it is the form of."""
+    """The latest deflated payload, and its message."""
 
     def __init__(self) -> None:
         self.on_message: OnMessage = self._keep_for_ask
@@ -43,7 +43,7 @@ class Connection(WSListener):
     ) -> Connection:
         """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids.
 
-        token        refresh token of who signs in; None: nobody
+        token        refresh token of the user; None: a guest
         is_deflated  offer compression
         """
         address = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
@@ -106,7 +106,7 @@ class Connection(WSListener):
             self.on_message = before
 
     async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Send, wait for the answer with the same client-event-id; raises on an `error`."""
+        """Send, and wait for the answer with the same client-event-id; raises on an `error`."""
         event_id = str(uuid.uuid4())
         future = asyncio.get_running_loop().create_future()
         self._answers[event_id] = future
@@ -120,7 +120,8 @@ class Connection(WSListener):
         return answer
 
     async def ask_raw(self, message: bytes, marker: bytes) -> bytes:
-        """Send, wait for the frame that contains `marker`: nothing is parsed inside the timing."""
+        """Send, and wait for the frame that contains `marker`, so that timing includes no
+        parsing."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def look(payload: bytes) -> None:
@@ -138,7 +139,7 @@ class Connection(WSListener):
         self.transport.disconnect()
 
     def drop(self) -> None:
-        """Break the connection off, as a network does: no closing frame, nothing flushed."""
+        """Break the connection, as a network does: no closing frame, nothing flushed."""
         self.transport.underlying_transport.abort()
 
     def stop_reading(self) -> None:

@@ -106,8 +106,8 @@ async def seed_people(connection: Connection, count: int) -> list[str]:
 def _transactions(
     entities: int, steps_of: Callable[[int], list[list[object]]]
 ) -> Iterator[dict[str, object]]:
-    """The messages that write so many entities, each built when it is asked for: a million at once
-    would be gigabytes."""
+    """The messages that write so many entities. Each is built when it is needed, as a million at
+    once would be gigabytes."""
     for first in range(0, entities, ENTITIES_PER_SEED_TRANSACTION):
         batch = range(first, min(first + ENTITIES_PER_SEED_TRANSACTION, entities))
         yield {"op": "transact", "tx-steps": [step for n in batch for step in steps_of(n)]}

@@ -17,15 +17,16 @@ from workloads import PAUSE_S, Cost, Row, rest
 PAGE = {"todos": {"$": {"order": {"priority": "desc"}, "limit": 20}}}
 OWNERS = 100
 LAST_S = 1
-"""Before the deadline of the run, so that what is measured is kept."""
+"""Growth ends this long before the deadline of the run, so that its rows are kept."""
 
 _ACK = b'"transact-ok"'
 
 
 async def growth(server: ServerProcess, scale: Scale, *, deadline: float) -> list[Row]:
-    """A page of 20 by an indexed attr, and a write beside few and many live queries it does not
-    touch, at each size of one growing table. Sizes not reached in `growth_limit_s`, or before
-    `deadline` (of time.perf_counter), are left out; those reached are kept."""
+    """A page of 20 by an indexed attr, and a write beside few and many live queries that it does
+    not touch, at each size of one growing table. Sizes that are not reached within
+    `growth_limit_s`, or before `deadline` (of time.perf_counter), are left out; the others are
+    kept."""
     limit_s = min(scale.growth_limit_s, deadline - time.perf_counter() - LAST_S)
     table: list[Row] = []
     count = 0

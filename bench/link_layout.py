@@ -1,7 +1,7 @@
-"""Where should a has-one link live: in a column of its namespace, or in a table of pairs?
+"""Where should a has-one link be: in a column of its namespace, or in a table of pairs?
 
-`.venv/bin/python bench/link_layout.py` builds 100,000 todos with an owner both ways in SQLite and
-times the two things every app does: read the newest 50 with links and owners, and create one more.
+`.venv/bin/python bench/link_layout.py` builds 100,000 todos with an owner in both ways in SQLite,
+and times what every app does: read the newest 50 with links and owners, and create one more.
 ARCHITECTURE.md quotes the result.
 """
 
@@ -94,7 +94,7 @@ def create(database: apsw.Connection, layout: str, owners: list[bytes], number: 
 
 
 def timed(work: Callable[[], None], times: int) -> float:
-    """Microseconds one call takes."""
+    """Microseconds that one call takes."""
     started = time.perf_counter()
     for _ in range(times):
         work()

@@ -58,9 +58,9 @@ Workload = Callable[[ServerProcess], Awaitable[list[Row]]]
 class Group:
     """Workloads chosen by one word on the command line.
 
-    without   servers that cannot do it
-    is_fresh  each workload gets a server started for it (a peer is taken as it is)
-    limit_s   of each workload, when not the usual
+    without   servers that cannot do them
+    is_fresh  each workload gets a new server (a peer is used as it is)
+    limit_s   time limit of each workload, if it is not the usual one
     """
 
     name: str
@@ -71,7 +71,7 @@ class Group:
 
 
 def groups(scale: Scale, deadline: float) -> list[Group]:
-    """What to run after `idle`, in order, until `deadline` (of time.perf_counter)."""
+    """The groups to run after `idle`, in order, until `deadline` (of time.perf_counter)."""
     w, s = workloads, scale
     return [
         Group(
@@ -111,11 +111,11 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
 
 @dataclass(slots=True)
 class Run:
-    """What one run has found so far, server by server.
+    """The results of one run so far, for each server.
 
-    results   rows as recorded
+    results   rows as they are recorded
     usage     group → {"cpu_s", "rss_mb"} of the server
-    failures  what has no figures, and why; one line each
+    failures  which rows have no figures, and why; one line each
     """
 
     scale: Scale
@@ -137,8 +137,8 @@ class Run:
 
 
 def idle(run: Run, spec: Spec) -> None:
-    """Memory with one app and nobody connected, and the time to start. Of a peer that runs already
-    only its memory as it stands."""
+    """Memory with one app and no connection, and the time to start. For a peer, which runs already,
+    only its memory."""
     memory_row = Row("idle_mb", "idle memory", "MB")
     start = Row("start_ms", "start, spawn to first answer", "ms")
     for _ in range(START_ROUNDS if run.scale is WHOLE else 1):
@@ -154,8 +154,8 @@ def idle(run: Run, spec: Spec) -> None:
 
 
 async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
-    """Every chosen workload, an app of its own for each. Servers take turns workload by workload,
-    so that a ratio compares the same minute of the machine."""
+    """Run every chosen workload, each with an app of its own. Servers take turns after each
+    workload, so that a ratio compares the same minute of the machine."""
     standing: dict[str, ServerProcess] = {}
     try:
         for group in chosen:
@@ -179,9 +179,9 @@ async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
 
 
 async def one(run: Run, group: Group, workload: Workload, server: ServerProcess) -> None:
-    """One workload on one server, within its time; what it fails of is said, the others go on, and
-    nothing of it is left behind. Runs with this process's collector off: its pauses would count
-    as the server's latency."""
+    """Run one workload on one server, within its time. A failure is reported and ends no other
+    workload, and nothing is left behind. The collector of this process is off meanwhile: its pauses
+    would count as the server's latency."""
     name = f"{group.name} on {server.name}"
     left_s = run.deadline - time.perf_counter()
     if left_s <= 0:
@@ -210,7 +210,7 @@ async def one(run: Run, group: Group, workload: Workload, server: ServerProcess)
 
 
 def machine() -> str:
-    """One line that says what the numbers were measured on."""
+    """One line that describes the machine of the measurement."""
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -261,7 +261,7 @@ def main() -> None:
     line, command = machine(), " ".join(["bench/run", *sys.argv[1:]])
     sys.stdout.write(f"{line}\n{command}\n\n")
     socket.setdefaulttimeout(HTTP_TIMEOUT_S)
-    # 10,000 sockets at each end: many systems begin with 1,024 and allow more. Servers inherit it.
+    # For 10,000 sockets at each end; many systems give 1,024 and allow more. Servers inherit it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if any(spec.name == "floor" for spec in specs) and (reason := install_floor()):

@@ -1,7 +1,7 @@
-"""What the server's resident memory grows by: sockets, subscriptions, broadcasts, a stuck client.
+"""Growth of the server's resident memory: sockets, subscriptions, broadcasts, a stuck client.
 
-Each workload gets a server of its own, because memory once taken is seldom given back; so there is
-one sample of a row, but for the idle group, which starts its servers anyway.
+Each workload gets a server of its own, because memory once taken is seldom given back. So each row
+has one sample, except in the idle group, which starts its servers anyway.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _REFRESH = b'"refresh-ok"'
 
 
 async def sockets(server: ServerProcess, scale: Scale) -> list[Row]:
-    """kB for each socket that only said `init`, then for one shared query each, then for one query
-    of its own each; at the end what stays after all have left."""
+    """kB for each socket: after `init` only, then with one shared query, then with one query of its
+    own; at the end, what remains after all have left."""
     count = scale.memory_sockets
     app_id = server.create_app()
     seeder = await Connection.open(server.url, app_id)
@@ -79,7 +79,7 @@ async def sockets(server: ServerProcess, scale: Scale) -> list[Row]:
 
 
 async def broadcast(server: ServerProcess, scale: Scale) -> list[Row]:
-    """Many writes at once to a query that everybody watches: the peak, and what stays."""
+    """Many writes at once to a query that all clients watch: the peak, and what remains."""
     subscribers, writes = scale.broadcast_subscribers, scale.broadcast_writes
     app_id = server.create_app()
     seeder = await Connection.open(server.url, app_id)
@@ -106,11 +106,12 @@ async def broadcast(server: ServerProcess, scale: Scale) -> list[Row]:
 
 
 async def stalled(server: ServerProcess, scale: Scale) -> list[Row]:
-    """One subscriber stops reading while another reads on: what the server grows by, beside what it
-    sent to the one that reads; then how soon the first has the newest state once it reads again.
+    """One subscriber stops reading while another reads on. Measures how much the server grows
+    beside the bytes that it sent to the reader, and how soon the first subscriber has the newest
+    state once it reads again.
 
-    The same writes were made before with both reading, so that caches do not count as growth. The
-    last row is missing where the server has dropped the client: another way of being bounded.
+    The same writes are made before with both reading, so that caches do not count as growth. The
+    last row is missing if the server drops the client, which also bounds its memory.
     """
     rows, writes = scale.stalled_rows, scale.stalled_writes
     app_id = server.create_app()
@@ -121,7 +122,8 @@ async def stalled(server: ServerProcess, scale: Scale) -> list[Row]:
     await subscribe_each([stuck, reader], [labelled_query("stalled")] * 2)
 
     async def write_all(name: bytes, readers: list[Connection]) -> int:
-        """One write at a time, the next when all `readers` have it; bytes that each received."""
+        """Write one at a time, the next when all `readers` have it; return the bytes each
+        received."""
         received = 0
         for n in range(writes):
             watch = LastState(readers, b"%s %d." % (name, n))
@@ -155,7 +157,7 @@ async def stalled(server: ServerProcess, scale: Scale) -> list[Row]:
 
 
 class LastState:
-    """Waits until all of some sessions were told a state with `marker`, counting what they got."""
+    """Waits until all sessions have a state with `marker`, and counts the bytes they received."""
 
     def __init__(self, connections: list[Connection], marker: bytes) -> None:
         self.marker = marker
@@ -166,7 +168,7 @@ class LastState:
             connection.on_message = self._listener(connection)
 
     async def wait(self) -> None:
-        """Return when everybody has it or has been disconnected; TimeoutError after a while."""
+        """Return when all sessions have it or are disconnected; TimeoutError after a while."""
         deadline = time.perf_counter() + DELIVERY_LIMIT_S
         while any(connection in Connection.living for connection in self._waiting.values()):
             try:

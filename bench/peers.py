@@ -1,7 +1,7 @@
 """Servers named on the command line: those the bench starts, and peers that run already.
 
-A peer speaks what the bench speaks (see bench/README.md, "A peer"); where it runs on this machine
-its CPU and memory are read from /proc like those of the others.
+A peer speaks the protocol of the bench (see bench/README.md, "A peer"). If it runs on this machine,
+its CPU and memory are read from /proc, like those of the others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Spec:
     """One server to measure.
 
     url   None: the bench starts it. Else the root address of a running one, without a final slash
-    pids  processes that belong to it besides the one that listens and what that one started
+    pids  processes that belong to it, besides the one that listens and its descendants
     """
 
     name: str
@@ -41,7 +41,8 @@ class Spec:
         return ServerProcess(self.name, self.url, self.processes(), math.nan, "", None)
 
     def processes(self) -> tuple[int, ...]:
-        """Whoever listens at `url` here, its descendants, and `pids`; () on another machine."""
+        """The process that listens at `url` here, its descendants, and `pids`; () if on another
+        machine."""
         if self.url is None:
             return ()
         address = urllib.parse.urlsplit(self.url)
@@ -50,7 +51,7 @@ class Spec:
 
 
 def parse_servers(arguments: list[str]) -> list[Spec]:
-    """`["trice,floor", "peer=http://127.0.0.1:8889#4321+4322"]` → what to measure, in that order.
+    """`["trice,floor", "peer=http://127.0.0.1:8889#4321+4322"]` → the servers, in that order.
 
     raises  ValueError that says what is accepted
     """
@@ -81,7 +82,7 @@ def parse_server(text: str) -> Spec:
 
 
 def listeners(port: int) -> list[int]:
-    """Processes of this machine, as far as we may look at them, that accept on `port`."""
+    """Processes of this machine that accept on `port`, as far as we may inspect them."""
     inodes = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         lines = table.read_text().splitlines()[1:] if table.exists() else []
@@ -95,11 +96,11 @@ def _holds(process: Path, sockets: set[str]) -> bool:
     try:
         return any(os.readlink(fd) in sockets for fd in (process / "fd").iterdir())
     except OSError:
-        return False  # not ours to look at, or gone meanwhile
+        return False  # we may not inspect it, or it has ended
 
 
 def family(pid: int) -> list[int]:
-    """`pid` and everything it started, as long as it runs."""
+    """`pid` and its descendants that still run."""
     found = [pid] if Path(f"/proc/{pid}").exists() else []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():

@@ -53,12 +53,12 @@ def trice_command(data_dir: str) -> list[str]:
 
 @functools.cache
 def environment() -> dict[str, str]:
-    """What the servers run in: with compiled modules, as an installed package has them.
+    """The environment of the servers, with a cache of bytecode, as an installed package has one.
 
-    Without, all of trice is compiled at each start: 700 ms of CPU instead of 370.
+    Without it, all of trice is compiled to bytecode at each start: 700 ms of CPU instead of 370.
     """
     compiling = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    # The bench measures what a server can do, not what a throw-away app may.
+    # The bench measures the server, not the quotas of throw-away apps.
     compiling.setdefault("TRICE_EPHEMERAL_QUOTAS", "0")
     subprocess.run(
         [sys.executable, "-c", "import trice.cli.serve, trice.server"], env=compiling, check=True
@@ -88,9 +88,9 @@ def install_floor() -> str | None:
 class ServerProcess:
     """A running server.
 
-    pids      its processes on this machine; none: what /proc tells is NaN
-    start_ms  from spawn to the first answered GET /health; NaN where the bench did not start it
-    child     what to stop; None where the bench did not start it
+    pids      its processes on this machine; if empty, figures from /proc are NaN
+    start_ms  from spawn to the first answered GET /health; NaN if the bench did not start it
+    child     the process to stop; None if the bench did not start it
     """
 
     name: str
@@ -127,7 +127,7 @@ class ServerProcess:
         return cls(name, url, (child.pid,), start_ms, directory, child)
 
     def create_app(self, rules: Any = None) -> str:
-        """A new app with the bench's schema, open or under `rules`; its id."""
+        """Make an app with the bench's schema, open or under `rules`; return its id."""
         body = {"title": "bench", "schema": SCHEMA}
         if rules is not None:
             body["rules"] = {"code": rules}
@@ -135,7 +135,7 @@ class ServerProcess:
         return app_id
 
     def sign_in(self, app_id: str) -> tuple[str, str]:
-        """A new guest account: its refresh token and its id."""
+        """Make a guest account; return its refresh token and its id."""
         user = self._post("/runtime/auth/sign_in_guest", {"app-id": app_id})["user"]
         return user["refresh_token"], user["id"]
 
@@ -147,13 +147,13 @@ class ServerProcess:
             return orjson.loads(response.read())
 
     def is_running(self) -> bool:
-        """Whether all its processes still run, as far as the bench knows them."""
+        """Whether all its known processes still run."""
         return all(Path(f"/proc/{pid}/task").exists() for pid in self.pids) and (
             self.child is None or self.child.poll() is None
         )
 
     def cpu_s(self) -> float:
-        """Time on a CPU so far, all threads that live, to the microsecond."""
+        """CPU time so far of all living threads, to the microsecond."""
         if not self.pids:
             return math.nan
         tasks = (task for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir())
@@ -172,7 +172,7 @@ class ServerProcess:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def peak_mb(self) -> float:
-        """The most resident memory since `forget_peak`, each process at its own moment."""
+        """The sum of each process's peak of resident memory since `forget_peak`."""
         if not self.pids:
             return math.nan
         total = 0
@@ -182,7 +182,7 @@ class ServerProcess:
         return total * 1024 / 1e6
 
     def stop(self) -> None:
-        """End the process and remove its data; a server the bench did not start runs on."""
+        """End the process and remove its data; a server that the bench did not start runs on."""
         if self.child is None:
             return
         self.child.terminate()

@@ -1,4 +1,4 @@
-"""A reconnect storm: the network blinks, every client comes back at once and asks again."""
+"""A reconnect storm: the network fails for a moment, and all clients reconnect and ask at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from workloads import Cost, Row, connect_many, labelled_query, own_query, percen
 
 
 async def storm(server: ServerProcess, scale: Scale, *, is_shared: bool) -> list[Row]:
-    """Break all connections off; time until each client, and the last of them, has connected again,
-    sent `init` and its query, and received the answer. The rows of an answer: all of
-    `reconnect_rows` when the query is shared, else a tenth."""
+    """Break all connections; measure the time until each client, and the last of them, has
+    connected again, sent `init` and its query, and received the answer. An answer has
+    `reconnect_rows` rows when the query is shared, else a tenth of them."""
     clients = scale.reconnect_clients
     what = "one query" if is_shared else "own queries"
     key = f"reconnect_{clients}_{'shared' if is_shared else 'own'}"

@@ -1,4 +1,4 @@
-"""From rows to what people read: the table, and the record of it in bench/."""
+"""From rows to the table that people read, and the record of it in bench/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Results = dict[str, dict[str, Facts]]
 
 
 def summary(row: Row, group: str) -> Facts | None:
-    """What is recorded of a row; None when nothing of it could be measured (all NaN)."""
+    """The facts of a row that are recorded; None if nothing could be measured (all NaN)."""
     samples = [sample for sample in row.samples if math.isfinite(sample)]
     if not samples:
         return None
@@ -57,8 +57,8 @@ def cell(facts: Facts | None) -> str:
 
 
 def table(results: Results, recorded: Mapping[str, Facts] | None = None) -> str:
-    """Medians with their spread, trice beside each other server and over it. With `recorded`, the
-    medians last recorded of trice."""
+    """Medians with their spread: trice beside each other server, and the ratio. With `recorded`,
+    also the medians of trice that were recorded last."""
     names = sorted(results, key=lambda name: (name != "trice", name != "floor", name))
     others = [name for name in names if name != "trice"] if "trice" in names else []
     heads = ["work", "unit", *names, *(f"trice / {name}" for name in others)]
@@ -77,7 +77,7 @@ def table(results: Results, recorded: Mapping[str, Facts] | None = None) -> str:
 
 
 def usage_table(usage: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """CPU seconds each server spent on each group, and its resident MB at the end of it."""
+    """CPU seconds that each server spent on each group, and its resident MB at the end."""
     names = list(usage)
     groups = list(dict.fromkeys(group for found in usage.values() for group in found))
     heads = [f"{name}: {what}" for name in names for what in ("CPU s", "MB after")]
@@ -107,8 +107,9 @@ def record(
 ) -> None:
     """Write baseline.json, growth.svg and the table in README.md (where it has the two markers).
 
-    Groups measured now replace those recorded, for every server, so that a row's ratios are always
-    of one run; the others stay. `run`: {"machine", "command"} of this run, kept for each group.
+    Groups measured now replace the recorded ones for every server, so that the ratios of a row are
+    always of one run; the others stay. `run`: {"machine", "command"} of this run, kept for each
+    group.
     """
     path = folder / "baseline.json"
     before = orjson.loads(path.read_bytes()) if path.exists() else {}
@@ -146,7 +147,7 @@ def _without(results: Results, groups: set[str]) -> Results:
 
 
 def _sources(runs: Mapping[str, Mapping[str, str]]) -> str:
-    """One line for each run that something of the table is from."""
+    """One line for each run that rows of the table come from."""
     groups: dict[tuple[str, str], list[str]] = {}
     for group, run in runs.items():
         groups.setdefault((run["command"], run["machine"]), []).append(group)

@@ -1,7 +1,8 @@
-"""What rules cost: one query of 50 rows, and one write, under rules of each kind.
+"""The cost of rules: one query of 50 rows, and one write, under rules of each kind.
 
-Every kind has an app of its own; they take turns, so that a difference compares the same minute.
-Each query differs from the last in a condition that all rows meet, so that none shares an answer.
+Every kind has an app of its own. The apps take turns, so that a difference compares the same
+minute. Each query differs from the last in a condition that all rows meet, so that none shares an
+answer.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ async def _tenant(server: ServerProcess, section: dict[str, Any], count: int) ->
 
 
 async def reads(server: ServerProcess, *, scale: Scale) -> list[Row]:
-    """Some rows asked for and answered: server CPU a query."""
+    """Some rows are asked for and answered: server CPU for each query."""
     count = scale.rules_rows
     tenants = {name: await _tenant(server, section, count) for name, (_, section) in VIEWS.items()}
     rows = {

@@ -1,4 +1,4 @@
-"""How much of each workload is done: WHOLE for figures, QUICK to see that everything still runs."""
+"""How much of each workload is done: WHOLE for figures, QUICK to check that all of it runs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 class Scale:
     """Sizes and durations of one run. Tuples: one row, or set of rows, for each number.
 
-    rounds             samples of a row, where a round can be had again
-    server_limit_s     of the run, for each server but for two at least: nothing new begins after
-                       it; what is late is left out, and said to be
-    workload_limit_s   of one workload on one server, setting up included
-    growth_limit_s     growth stops growing after this and keeps what it has
-    rest_window_s      a server rests when it used a tenth of a CPU, or less, for this long;
-                       waited for up to rest_limit_s
+    rounds             samples of a row, if the round can be repeated
+    server_limit_s     time limit of the run for each server, and for two at least. Nothing begins
+                       after it; the report names what is left out
+    workload_limit_s   time limit of one workload on one server, with its preparation
+    growth_limit_s     the growing table stops growing after this; its rows are kept
+    rest_window_s      a server rests when it used at most a tenth of a CPU for this long; the
+                       bench waits for that up to rest_limit_s
     write_clients      pairs of sessions and transactions in flight in each
-    quiet_s            how long CPU is looked at while nobody writes; pings come every five seconds
+    quiet_s            how long CPU is measured without writes; pings come every five seconds
     own_rows           todos of each owner before a write creates one more
-    socket_queries     live queries that share a socket, where they need none of their own
-    left_wait_s        until what stays in memory is read once all have left: it is returned late
+    socket_queries     live queries that share a socket, if they need not have one each
+    left_wait_s        wait before memory is read after all have left: it is returned late
     """
 
     rounds: int

@@ -1,11 +1,11 @@
 """How should rows be kept: by rowid, WITHOUT ROWID, or by integers that stand for ids?
 
-`.venv/bin/python bench/table_layout.py [ROUNDS]` builds 100,000 todos with an owner each way in
-SQLite, with the indexes and figures that the store has, and takes turns at what every app does:
-create one more (durable, in a transaction of its own, with its row in the log), read the newest 20,
-1,000 by id, and the newest 10 of an owner. Ids are random, as clients make them, or ordered, as the
-server does. `events` has an index of event ids in the log besides, which files of format 1 had.
-Times are CPU, in µs, medians. `store/log.md` quotes the result.
+`.venv/bin/python bench/table_layout.py [ROUNDS]` builds 100,000 todos with an owner in each way in
+SQLite, with the indexes and statistics of the store. In turns it does what every app does: create
+one more (durable, in a transaction of its own, with its row in the log), read the newest 20, 1,000
+by id, and the newest 10 of an owner. Ids are random, as clients make them, or ordered, as the
+server makes them. `events` also has an index of event ids in the log, as files of format 1 had.
+Times are medians of CPU, in µs. `store/log.md` quotes the result.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ CREATE TABLE _tx (id INTEGER NOT NULL PRIMARY KEY, time_ms, identity, event_id T
 TABLES: Final = {
     "rowid": f"CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, {COLUMNS});",
     "without": f"CREATE TABLE t (id BLOB NOT NULL PRIMARY KEY, {COLUMNS}) WITHOUT ROWID;",
-    # A table of all ids gives each its integer; whoever reads a row joins its id, and that of the
-    # entity it links to, back in.
+    # A table of all ids gives each id its integer; reading a row joins its id, and that of the
+    # entity it links to.
     "integer": "CREATE TABLE ids (key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);"
     f"CREATE TABLE t (id INTEGER PRIMARY KEY, {COLUMNS});",
 }
@@ -88,7 +88,7 @@ class Layout:
         self._from = JOINED if self._is_keyed else "t"
 
     def run(self, what: str) -> float:
-        """CPU µs of one."""
+        """CPU µs of one operation."""
         work = {"create": self._write, "newest": self._newest, "by id": self._by_id}
         began = time.process_time()
         for _ in range(TIMES[what]):
@@ -112,7 +112,7 @@ class Layout:
         key: bytes | int = entity
         owner: bytes | int = self._owners[at]
         if self._is_keyed:
-            # The look-ups that tell that one is new, and which one the other is.
+            # The look-ups that tell that one id is new, and the integer of the other.
             run("SELECT key FROM ids WHERE id = ?", (entity,)).fetchall()
             run("SELECT key FROM ids WHERE id = ?", (owner,)).fetchall()
             key, owner = self._key(entity), self._owner_keys[at]
@@ -144,7 +144,7 @@ class Layout:
     def _of_owner(self) -> None:
         owner: bytes | int = self._owners[self._random.randrange(OWNERS)]
         if self._is_keyed:
-            # A statement of its own: of a subquery SQLite does not know how few rows it leads to.
+            # A statement of its own: SQLite does not know how few rows a subquery leads to.
             ((owner,),) = self._reader.execute("SELECT key FROM ids WHERE id = ?", (owner,))
         self._read(
             "WHERE owner = ? AND _created_ms IS NOT NULL"

@@ -1,7 +1,7 @@
-"""The first workloads. Each takes a server and a scale, returns rows: one sample a round.
+"""The first workloads. Each takes a server and a scale, and returns rows: one sample a round.
 
-Clients and subscribers live in this one process, so every latency is read from one clock. What the
-process itself costs is measured beside the server's CPU and shown as the client's share.
+Clients and subscribers live in this one process, so every latency is read from one clock. The CPU
+of this process is measured beside the server's, and shown as the client's share.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REFRESH = b'"refresh-ok"'
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: a sample per round; the median is quoted, min and max shown."""
+    """One line of the table: a sample for each round; it shows the median, min and max."""
 
     key: str
     label: str
@@ -75,7 +75,7 @@ async def connect_many(
 
 
 async def subscribe_each(connections: list[Connection], queries: list[dict[str, object]]) -> None:
-    """One query for each session, a bounded number at a time."""
+    """Subscribe each session to one query, a bounded number at a time."""
     for first in range(0, len(connections), CONNECT_AT_ONCE):
         part = slice(first, first + CONNECT_AT_ONCE)
         pairs = zip(connections[part], queries[part], strict=True)
@@ -83,18 +83,18 @@ async def subscribe_each(connections: list[Connection], queries: list[dict[str, 
 
 
 def own_query(owner: str) -> dict[str, object]:
-    """The todos of one person: what a client with a filter of its own listens to."""
+    """The todos of one person: the query of a client with a filter of its own."""
     return {"todos": {"$": {"where": {"owner": owner}}}}
 
 
 def labelled_query(label: str) -> dict[str, object]:
-    """The todos with one label: what many clients share."""
+    """The todos with one label: a query that many clients share."""
     return {"todos": {"$": {"where": {"label": label}}}}
 
 
 async def rest(server: ServerProcess, scale: Scale) -> None:
-    """Wait until the server has worked off what came before, so that it does not count for what
-    follows; for a bounded time, and on another machine for just that long."""
+    """Wait until the server has finished earlier work, so that this does not count for the next
+    workload. The wait is bounded; a server on another machine gets all of it."""
     deadline = time.perf_counter() + scale.rest_limit_s
     while time.perf_counter() < deadline:
         cost = Cost(server)
@@ -108,7 +108,7 @@ async def rest(server: ServerProcess, scale: Scale) -> None:
 
 
 async def writes(server: ServerProcess, scale: Scale, *, clients: int, depth: int) -> list[Row]:
-    """Creates acknowledged a second: `clients` sessions, `depth` transactions in flight in each."""
+    """Acknowledged creates/s: `clients` sessions, with `depth` transactions in flight in each."""
     how = f", {depth} in flight" if depth > 1 else ""
     who = "1 client" if clients == 1 else f"{clients} clients"
     key = f"writes_{clients}x{depth}"
@@ -130,7 +130,7 @@ async def writes(server: ServerProcess, scale: Scale, *, clients: int, depth: in
 async def _write_round(
     connections: list[Connection], depth: int, *, round_s: float
 ) -> tuple[float, int]:
-    """Write for `round_s`, then wait for what is open; writes/s until then, and writes in all."""
+    """Write for `round_s`, then wait for open writes; return writes/s, and the number of writes."""
     writer = Writer(connections[0].attrs)
     acked = 0
     failures: list[bytes] = []
@@ -181,9 +181,9 @@ async def _write_round(
 async def fan_out(
     server: ServerProcess, scale: Scale, *, subscribers: int, is_deflated: bool = False
 ) -> list[Row]:
-    """One write, every subscriber of one query of ten rows: time until each of them has it.
+    """One write, and many subscribers of one query of ten rows: time until each of them has it.
 
-    is_deflated   they offer compression; a server that does not know it sends plain frames
+    is_deflated   they offer compression; a server without it sends plain frames
     """
     key = f"fan_out_{subscribers}" + ("_deflated" if is_deflated else "")
     label = f"write to all of {subscribers:,} on one query"
@@ -246,10 +246,10 @@ async def own_filter(
     server: ServerProcess, scale: Scale, *, clients: int, is_creating: bool = False
 ) -> list[Row]:
     """Each client, on a socket of its own, listens to the todos of its own owner; a write concerns
-    one of them. `idle` is what the server spends on so many clients while nobody writes.
+    one of them. `idle` is the CPU that the server spends on so many clients without writes.
 
     is_creating   a write creates a todo with its link, which enters an answer of about ten rows, as
-                  people's apps do; else it changes one field of an answer of one row
+                  in real apps; else it changes one field of an answer of one row
     """
     key = f"own_rows_{clients}" if is_creating else f"own_filter_{clients}"
     label = f"{clients:,} own filters" + (", each write creates a row" if is_creating else "")
@@ -307,7 +307,7 @@ async def own_filter(
 
 
 async def _idle_cpu(server: ServerProcess, scale: Scale) -> float:
-    """CPU ms the server uses in a second in which nobody asks it for anything."""
+    """CPU ms that the server uses in a second without requests."""
     cost = Cost(server)
     started = time.perf_counter()
     await asyncio.sleep(scale.quiet_s)

@@ -2,8 +2,8 @@
 
 usage   compile.py FOLDER [LEVEL]     FOLDER is made anew; LEVEL of the C compiler, 0 to 3 (2)
 
-The work is mypyc's, which comes with mypy. Python takes an extension before the module beside it,
-so `PYTHONPATH=FOLDER` runs the compiled server. Needs a C compiler and the headers of Python.
+mypyc, which comes with mypy, does the work. Python prefers an extension to the module beside it, so
+`PYTHONPATH=FOLDER` runs the compiled server. Needs a C compiler and the headers of Python.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMPILED: Final = (
     *("catalog", "cel", "live", "protocol", "query", "rules", "session", "store", "transact"),
     *("errors", "identity", "metrics", "rate_limit", "shares", "slow_log"),
 )
-"""Folders and modules of `trice` that compute. The others wait, or say who works for whom."""
+"""Folders and modules of `trice` that compute. The others wait for I/O, or wire parts together."""
 
 INTERPRETED: Final = {
     "catalog.attr": "read by its annotations (msgspec)",
@@ -60,16 +60,17 @@ INTERPRETED: Final = {
     "transact.steps": "structs",
     "transact.writes": "structs",
 }
-"""Modules of those that stay as they are, and why.
+"""Modules in those folders that are not compiled, and why.
 
-mypyc drops the options of structs without a word, refuses what is made from int or bytes, and binds
-functions and methods of compiled modules for good: tests cannot replace them. test_tidy holds the
-list against the code.
+mypyc drops the options of structs silently, refuses subclasses of int and bytes, and binds
+functions and methods of compiled modules, so that tests cannot replace them. test_tidy compares the
+list with the code.
 """
 
 
 def modules() -> dict[str, Path]:
-    """What is compiled, by dotted name without `trice`. Packages' own files hold nothing."""
+    """The modules that are compiled, by dotted name without `trice`. `__init__` files have no
+    code."""
     found = {}
     for name in COMPILED:
         place = SOURCE / "trice" / name
@@ -81,10 +82,10 @@ def modules() -> dict[str, Path]:
 
 
 def compile_into(folder: Path, *, level: str) -> None:
-    """Copy the server into `folder` and compile it there; prints what came of it.
+    """Copy the server into `folder` and compile it there; print the result.
 
-    level   how hard the C compiler tries, 0 to 3
-    raises  SystemExit, with what mypyc or the C compiler says
+    level   optimisation level of the C compiler, 0 to 3
+    raises  SystemExit, with the message of mypyc or the C compiler
     """
     began_s = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
@@ -126,7 +127,7 @@ def _say(line: str) -> None:
 
 
 class _OnEveryCore(build_ext):
-    """Compiles the files of one extension side by side; setuptools takes them in turn."""
+    """Compiles the files of one extension in parallel; setuptools does one after the other."""
 
     def build_extensions(self) -> None:
         compile_one = self.compiler.compile

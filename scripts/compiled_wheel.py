@@ -1,4 +1,4 @@
-"""A step of hatchling: what `compile.py` made goes into the wheel, beside the modules it is of."""
+"""A step of hatchling: puts the extensions that `compile.py` made beside their modules."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompiledWheel(BuildHookInterface):
-    """Only where it is asked for: `make package COMPILED=1`.
+    """Runs only for `make package COMPILED=1`.
 
-    The wheel is for this Python and machine, and says so in its name. Its modules stay as they are
-    for whoever reads them or a traceback.
+    The wheel is for this Python and machine, and its name says so. The Python modules stay in it,
+    for people and tracebacks.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

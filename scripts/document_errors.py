@@ -28,7 +28,7 @@ What the server closes WebSockets with. Event streams end without a code.
 
 
 def document_errors() -> str:
-    """Render the registry as Markdown: one table per kind, in the order of the registry."""
+    """Render the registry as Markdown: one table for each kind, in the order of the registry."""
     lines = [HEADER]
     for kind in Kind:
         codes = [code for code in CODES.values() if code.kind is kind]

@@ -26,7 +26,7 @@ UNIONS: dict[str, Any] = {
     "Step": tx_steps.Step,
     "AdminStep": tx_steps.AdminStep,
 }
-"""What stands in `$defs` beside the structs."""
+"""Entries of `$defs` besides the structs."""
 
 LIMITS = (
     *("PING_INTERVAL_MS", "IDLE_TIMEOUT_MS", "INIT_TIMEOUT_MS", "CLOSE_GRACE_MS", "SSE_RETRY_MS"),
@@ -41,7 +41,7 @@ LIMITS = (
     *("TX_LOG_ROWS_MAX", "INDEXED_VALUE_BYTES_MAX", "JSON_VALUE_DEPTH_MAX", "NAME_BYTES_MAX"),
     *("ATTRS_PER_NAMESPACE_MAX", "ATTRS_PER_APP_MAX", "EPHEMERAL_APP_MS"),
 )
-"""Of `limits.py`: what a client must know to keep a connection and to stay within bounds."""
+"""Bounds of `limits.py` that a client must know to keep a connection and stay within them."""
 
 FIELD_LINE = re.compile(r"(\w+) {2,}(\S.*)")
 
@@ -97,7 +97,7 @@ def schema() -> dict[str, Any]:
 
 
 def wire_hash() -> str:
-    """Of what is on the wire: everything but words for people, and bounds."""
+    """The hash of what is on the wire: everything but texts for people, and bounds."""
     whole = without_words(schema())
     del whole["limits"], whole["version"], whole["wire-hash"]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
@@ -105,8 +105,8 @@ def wire_hash() -> str:
 
 
 def without_words(value: Any) -> Any:
-    """A schema without its texts: `properties` may have a key of such a name, whose value is a
-    schema."""
+    """A schema without its texts. A key of `properties` may have the name of a text, but its value
+    is a schema, and stays."""
     if isinstance(value, list):
         return [without_words(one) for one in value]
     if not isinstance(value, dict):
@@ -122,7 +122,7 @@ def without_words(value: Any) -> Any:
 
 
 def structs_of(*modules: Any) -> list[type[msgspec.Struct]]:
-    """The structs that are defined in modules."""
+    """The structs that are defined in `modules`."""
     return [
         one
         for module in modules
@@ -132,7 +132,7 @@ def structs_of(*modules: Any) -> list[type[msgspec.Struct]]:
 
 
 def explained(cls: type[msgspec.Struct], one: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a struct with the lines of its docstring about fields beside these."""
+    """The schema of a struct, with what its docstring says of each field as a description."""
     schema_of: dict[str, Any] = tidied(one)
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -164,7 +164,7 @@ def explained(cls: type[msgspec.Struct], one: dict[str, Any]) -> dict[str, Any]:
 
 
 def tidied(value: Any) -> Any:
-    """A schema without what says nothing to people: titles, defaults of null, OpenAPI's words."""
+    """A schema without entries that tell nothing: titles, defaults of null, words of OpenAPI."""
     if isinstance(value, list):
         return [tidied(one) for one in value]
     if not isinstance(value, dict):
@@ -179,7 +179,7 @@ def tidied(value: Any) -> Any:
 
 
 def taken_apart(docstring: str) -> tuple[str, dict[str, str]]:
-    """A docstring: what it says, and what its lines `name   text` say of fields."""
+    """Split a docstring: its text, and the texts of its lines `name   text` by field."""
     told: dict[str, str] = {}
     text: list[str] = []
     field = ""
@@ -197,7 +197,7 @@ def taken_apart(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def limits_for_clients() -> dict[str, Any]:
-    """Bounds by name, each with its value and what `limits.py` says of it."""
+    """Bounds by name, each with its value and its docstring in `limits.py`."""
     body = ast.parse(inspect.getsource(limits)).body
     told = {
         ast.unparse(node.targets[0]): str(ast.literal_eval(after.value))

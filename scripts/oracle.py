@@ -1,8 +1,8 @@
-"""Hold live answers against fresh runs over many random histories (`make oracle`).
+"""Compare live answers with fresh runs over many random histories (`make oracle`).
 
-Plays seeds of `support.oracle`, one process a core, until so many commits have been checked. The
-first failure ends it, with the seed and the command that plays it again. A run that was stopped
-goes on with the seed that its last line names. TMPDIR says where the databases are meanwhile.
+Plays seeds of `support.oracle`, one process on each core, until so many commits have been checked.
+The first failure ends it, with the seed and the command that plays it again. To continue a run that
+was stopped, start with the seed that its last line names. The databases are in TMPDIR.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIX = (
 
 
 def play_one(seed: int) -> tuple[int, Counter[str], str]:
-    """Play a seed; returns it, what happened, and how it failed, if it did."""
+    """Play a seed; return it, the counts of what happened, and its failure, empty if none."""
     from support.oracle import play  # only in the processes that play
 
     try:
@@ -39,7 +39,7 @@ def play_one(seed: int) -> tuple[int, Counter[str], str]:
 
 
 def story(total: Counter[str], *, seeds: int, started: float, next_seed: int) -> str:
-    """What was checked so far, and what live queries and clients went through meanwhile."""
+    """A line about what was checked so far, and what happened to live queries and clients."""
     mix = ", ".join(f"{name} {total[name]:,}" for name in MIX)
     return (
         f"{total['commits']:,} commits of {seeds:,} seeds, {total['compared']:,} answers compared"

@@ -1,8 +1,8 @@
 """Run the tests of what changed, in under a minute (`make quick`).
 
-What changed since the branch left another one, committed or not, says which folders and files of
-tests are run; parts of which nothing is quick are not, nor what does not fit into the time. It
-prints what is run and why, and what is left out. `make test` runs everything.
+The files that changed since the branch left another one, committed or not, decide which folders and
+files of tests run. Slow parts do not run, nor tests that do not fit into the time. The script
+prints what runs and why, and what is left out. `make test` runs everything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHARED = (
     *("api/test_routes.py", "session/test_session.py", "live/test_live.py", "query/test_where.py"),
     *("rules/test_judge.py", "transact/test_writes.py", "contract/test_transactions.py"),
 )
-"""A little of everything: for what everything stands on."""
+"""A few tests of every part, for a change of what all parts use."""
 
 BESIDES = {
     "store": ("contract",),
@@ -39,10 +39,10 @@ BESIDES = {
     "spec/cases": ("cases/test_cases.py",),
     "scripts": ("scripts",),
 }
-"""What tests a part of the server besides the folder or file of its name."""
+"""Tests of a part of the server besides the folder or file of its name."""
 
 NEVER = frozenset(("fuzz", "interop", "bench", "e2e", "react-18", "cases/client"))
-"""Parts of `make test` in which nothing is quick."""
+"""Parts of `make test` without quick tests."""
 
 COSTS_S: Mapping[str, int] = {
     "api": 22,
@@ -64,15 +64,15 @@ COSTS_S: Mapping[str, int] = {
     "test_tidy.py": 6,
     "transact": 4,
 }
-"""Seconds of one core that folders take, as measured; those of files in them: 2."""
+"""Measured seconds of one core that a folder takes. A single file counts 2."""
 
 BUDGET_S = 75
-"""Of two cores, of which starting takes a quarter of the minute."""
+"""Seconds of tests for two cores within a minute, a quarter of which starting takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Tests to run, each with why; and those left out, each with why."""
+    """Tests to run, and tests left out, each with the reason."""
 
     run: dict[str, str]
     left_out: dict[str, str]
@@ -81,11 +81,11 @@ class Choice:
 def choose(
     changed: Iterable[str], importers: Mapping[str, Sequence[str]], there: set[str]
 ) -> Choice:
-    """Which tests say something about files that changed.
+    """Choose the tests that check the files that changed.
 
     changed    paths from the root of the project
-    importers  of each module of tests/support, the files of tests that use it
-    there      folders and files of tests, from `server/tests`; others are not chosen
+    importers  for each module of tests/support, the files of tests that use it
+    there      folders and files of tests that exist, from `server/tests`; no others are chosen
     """
     wanted: dict[str, str] = {ALWAYS: "always"}
     left_out: dict[str, str] = {}
@@ -111,7 +111,7 @@ def choose(
 
 
 def targets(path: str, importers: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """What tests one path, from `server/tests`."""
+    """The tests of one path, as paths from `server/tests`."""
     if path.startswith(f"{TESTS}support/"):
         return importers.get(Path(path).stem, SHARED)
     if path.startswith(f"{TESTS}model/"):
@@ -135,7 +135,7 @@ def targets(path: str, importers: Mapping[str, Sequence[str]]) -> Iterable[str]:
 
 
 def find_importers(tests: Path) -> dict[str, list[str]]:
-    """Of each module of `support`, the files of tests that use it, by way of others too."""
+    """For each module of `support`, the files of tests that use it, directly or through others."""
     uses = {
         path: {name for name in imported(path) if name.startswith("support.")}
         for path in tests.rglob("*.py")
@@ -174,7 +174,7 @@ def imported(path: Path) -> set[str]:
 
 
 def changed_since(branch: str) -> list[str]:
-    """Paths that differ from where this branch left another; all that git knows nothing of too."""
+    """Paths that differ from the commit where this branch left another, with untracked ones."""
 
     def git(*arguments: str) -> list[str]:
         answer = subprocess.run(

@@ -1,6 +1,6 @@
 """Run the tests in parts, one after the other, and tell how long each took (`make test`).
 
-A part that fails does not keep those after it from running. Ends with 1 if any failed.
+After a part that fails, the others still run. The exit code is 1 if any part failed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "bench": (f"{TESTS}/bench",),
     "e2e": (f"{TESTS}/e2e",),
 }
-"""Each part and the folders or files it runs. What lies in one named more closely belongs there."""
+"""Each part and the folders or files it runs. A path belongs to the part with the longest match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def command(part: str, environment: Mapping[str, str]) -> list[str]:
-    """What runs a part.
+    """The command that runs a part.
 
     environment  PYTEST_WORKERS, PYTEST_FLAGS and E2E_FLAGS, as `make` was given them
     """
@@ -62,7 +62,7 @@ def command(part: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A line a part, and one for all: how it ended, in minutes and seconds."""
+    """A line for each part, and one for all: how it ended, and its minutes and seconds."""
     whole = Outcome(
         "all",
         all(outcome.is_passed for outcome in outcomes),
@@ -82,7 +82,7 @@ def run(part: str) -> Outcome:
 
 
 def main(chosen: Sequence[str]) -> int:
-    """Run the parts named, or all of them; the exit code."""
+    """Run the chosen parts, or all of them; return the exit code."""
     unknown = [part for part in chosen if part not in PARTS]
     if unknown:
         click.echo(f"There is no part {unknown[0]!r}; there are: {', '.join(PARTS)}.", err=True)

@@ -1,6 +1,6 @@
-"""Install a built wheel or sdist into an empty environment and run what it brings.
+"""Install a built wheel or sdist into an empty environment and run its command.
 
-usage   try_package.py FILE...      exit code 0: every one of them works
+usage   try_package.py FILE...      exit code 0: every file works
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def main(files: list[str]) -> None:
 
 
 def try_package(file: Path, folder: Path) -> str:
-    """What the installed command says of itself, once it has served and stopped."""
+    """Install `file`, let its command serve and stop; return the version that it prints."""
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / "bin"
-    # Nothing of the source tree, nor of the environment that built the package.
+    # Without the source tree, and without the environment that built the package.
     bare = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     pip = [programs / "python", "-m", "pip", "--disable-pip-version-check", "-qq"]
     subprocess.run([*pip, "install", file], cwd=folder, env=bare, check=True)

@@ -1,4 +1,4 @@
-"""Attacks by what the server must produce, parse or plan: queries, and bytes full of brackets."""
+"""Attacks by what the server must answer, parse or plan: queries, and bytes full of brackets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def nested_flat(stage: Stage) -> None:
 
 
 async def nested_many_to_many(stage: Stage) -> None:
-    """The same over a link that each level multiplies, and wide rows."""
+    """The same over a link that multiplies rows at each level, with wide rows."""
     links = {
         "friends": {
             "forward": {"on": "people", "has": "many", "label": "friends"},
@@ -88,7 +88,7 @@ async def nested_many_to_many(stage: Stage) -> None:
 
 
 async def _ask_each(stage: Stage, queries: list[dict[str, Any]]) -> None:
-    """Each query over a socket, as a guest of the app that others use."""
+    """Send each query over a socket, as a guest of the app that others use."""
     socket = await stage.stranger.socket(stage.guest_of_victim)
     for _ in range(stage.force.repeats):
         for query in queries:
@@ -196,7 +196,7 @@ async def _each_body(stage: Stage, lists: bytes, *, is_deflated: bool) -> None:
 
 
 async def undecodable(stage: Stage) -> None:
-    """Messages that no decoder takes: each must be answered to its own event id."""
+    """Messages that the decoder refuses: each must be answered to its own event id."""
     socket: RawSocket | None = None
     bodies = (
         b'"\\ud83d"',

@@ -1,4 +1,4 @@
-"""Attacks by what anybody may make or start: apps, rules, schemas, sign-ins, streams of events."""
+"""Attacks by what anybody may make or start: apps, rules, schemas, sign-ins, event streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stranger import address_of
 
 
 async def many_apps(stage: Stage) -> None:
-    """Throw-away apps, each used once; the server must go on hearing everybody."""
+    """Throw-away apps, each used once; the server must go on answering all users."""
 
     async def make(n: int) -> None:
         app = await stage.stranger.new_app({"entities": {"todos": {"attrs": {}}}})
@@ -96,7 +96,7 @@ async def many_queries(stage: Stage) -> None:
 
 
 async def fat_documents(stage: Stage) -> None:
-    """Sign-ins at a provider of the stranger's: large documents, and one that never answers."""
+    """Sign-ins with the stranger's own provider: large documents, and one that never answers."""
     async with Provider() as provider:
         app = await stage.stranger.new_app()
         count = 10 * stage.force.repeats
@@ -109,7 +109,7 @@ async def fat_documents(stage: Stage) -> None:
 
 
 async def _sign_in(stage: Stage, app: Any, issuer: str, n: int) -> None:
-    """Enter a client of this provider, and give it a token to look up the keys for."""
+    """Make a client of this provider, and send a token whose keys the server must look up."""
     dash = f"/dash/apps/{app.id}"
     headers = {"authorization": f"Bearer {app.token}"}
     stranger = stage.stranger

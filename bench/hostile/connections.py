@@ -15,12 +15,12 @@ MEGABYTE = 1_000_000
 
 
 async def pings_unread(stage: Stage) -> None:
-    """Pings by the hundred megabyte, whose pongs nobody reads."""
+    """Hundreds of megabytes of pings, whose pongs are not read."""
     await _unread(stage, frame_head(0x89, 125) + b"p" * 125)
 
 
 async def messages_unread(stage: Stage) -> None:
-    """Messages whose errors nobody reads."""
+    """Messages whose errors are not read."""
     body = orjson.dumps({"op": "add-query", "client-event-id": "x" * 30_000, "q": {"?": 1}})
     await _unread(stage, frame_head(0x81, len(body)) + body)
 
@@ -45,7 +45,7 @@ async def _unread(stage: Stage, frame: bytes) -> None:
 
 
 async def wrong_frames(stage: Stage) -> None:
-    """Control frames too long, in pieces, with reserved bits; close codes nobody may send."""
+    """Control frames that are too long, in pieces, or with reserved bits; forbidden close codes."""
     frames = (
         frame_head(0x89, 60_000) + b"p" * 60_000,
         frame_head(0x8A, 126) + b"p" * 126,
@@ -73,7 +73,7 @@ async def wrong_frames(stage: Stage) -> None:
 
 
 async def stalled(stage: Stage) -> None:
-    """The whole server stops for a while, as a suspended machine does: who was there stays."""
+    """The server's process stops for a while, as on a suspended machine: sessions must survive."""
     sockets = [await stage.stranger.socket(stage.guest_of_victim) for _ in range(20)]
     await asyncio.sleep(1)
     os.kill(stage.pid, signal.SIGSTOP)
@@ -89,7 +89,7 @@ async def stalled(stage: Stage) -> None:
 
 
 async def _held(stage: Stage, first: bytes, then: bytes) -> None:
-    """Connections that send `first` and go on with a byte a second, until cut off or given up."""
+    """Connections that send `first` and then a byte a second, until they are cut off."""
     host, port = address_of(stage.url)
 
     async def hold(n: int) -> None:
@@ -155,7 +155,7 @@ async def messages_unfinished(stage: Stage) -> None:
 
 
 async def answers_unread(stage: Stage) -> None:
-    """Large answers over HTTP that nobody takes."""
+    """Large answers over HTTP that are not read."""
     app = await stage.crowded_app(2_000, owners=20)
     host, port = address_of(stage.url)
     body = orjson.dumps({"query": {"todos": {"owner": {}}}})
@@ -178,7 +178,7 @@ async def answers_unread(stage: Stage) -> None:
 
 
 async def frames_unfinished(stage: Stage) -> None:
-    """Large frames, each sent but for its last byte."""
+    """Large frames, each sent without its last byte."""
 
     async def hold(n: int) -> None:
         socket = await stage.stranger.socket(stage.guest_of_victim)
@@ -193,7 +193,7 @@ async def frames_unfinished(stage: Stage) -> None:
 
 
 async def frames_remembered(stage: Stage) -> None:
-    """Sockets that sent one large message each, were refused, and stay."""
+    """Sockets that each sent one large message, were refused, and stay open."""
     sockets = []
     for n in range(min(stage.force.connections, 300)):
         socket = await stage.stranger.socket(stage.guest_of_victim)
@@ -204,7 +204,7 @@ async def frames_remembered(stage: Stage) -> None:
 
 
 async def frames_empty(stage: Stage) -> None:
-    """Pings and fragments with nothing in them, after a frame that made the buffer large."""
+    """Empty pings and fragments, after a frame that made the buffer large."""
     fragment = frame_head(0x00, 0)
     for frame in (frame_head(0x89, 0), frame_head(0x8A, 0), fragment):
         socket = await stage.stranger.socket(stage.guest_of_victim)
@@ -235,7 +235,7 @@ async def bodies_waiting(stage: Stage) -> None:
 
 
 async def sockets_idle(stage: Stage) -> None:
-    """As many sockets as the force allows that never say `init`."""
+    """As many sockets as the force allows, which never send `init`."""
 
     async def hold(n: int) -> None:
         socket = await stage.stranger.socket()

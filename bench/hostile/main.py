@@ -1,4 +1,4 @@
-"""`bench/hostile/run`: attacks a server started for it, and tells what innocent users felt.
+"""`bench/hostile/run`: attacks a server started for it, and tells what innocent users noticed.
 
 Each attack is played by one stranger against a fresh server, while a witness (a process of its own)
 asks /health every 20 ms and writes on two apps, one of which the stranger attacks. Everything stays
@@ -45,14 +45,14 @@ DEAD: Final = "THE SERVER ENDED"
 class Result:
     """What one attack did.
 
-    health_ms     median, 99th percentile and longest of GET /health meanwhile
+    health_ms     median, 99th percentile and longest time of GET /health during the attack
     ack_ms        99th percentile and longest of an innocent write
     lost          sessions and writes that innocent users lost, answers of /health that failed
     memory_mb     before, at the peak, two seconds after
-    descriptors   the same
-    took_s        how long the attack went on
-    heard         what the stranger was told, by code
-    ended         why the server, or the attack, is no more; empty when both are well
+    descriptors   at the same moments
+    took_s        how long the attack lasted
+    heard         how often the stranger got each code
+    ended         why the server or the attack ended early; empty if neither did
     """
 
     attack: str
@@ -81,7 +81,7 @@ class Peak:
 
 
 async def play(attack: Attack, force: Force, server: ServerProcess) -> Result:
-    """One attack on a running server, with a stranger, a witness and apps of its own."""
+    """Play one attack on a running server, with a stranger, a witness and apps of its own."""
     stranger = Stranger(server.url)
     quiet, victim = server.create_app(), server.create_app()
     stage = Stage(server.url, server.pids[0], stranger, victim, force)
@@ -122,7 +122,7 @@ async def play(attack: Attack, force: Force, server: ServerProcess) -> Result:
 
 
 async def _ending(attack: Attack, stage: Stage) -> str:
-    """Play it; why it did not come to its end, or nothing."""
+    """Play the attack; return why it ended early, or an empty text."""
     try:
         async with asyncio.timeout(ATTACK_LIMIT_S):
             await attack.play(stage)
@@ -146,9 +146,9 @@ def play_all(attacks: Sequence[Attack], force: Force) -> Iterator[Result]:
 
 @contextlib.contextmanager
 def limits_of_servers() -> Iterator[None]:
-    """What a server started inside may have: descriptors as most systems give them at first, and
-    memory that this machine can spare, so that one which wants more ends instead of the machine.
-    The attacker itself needs more descriptors."""
+    """Limits for servers that are started inside: descriptors as most systems give them by
+    default, and memory that this machine can spare, so that a server that wants more ends, and not
+    the machine. The attacker itself needs more descriptors."""
     kinds = {
         resource.RLIMIT_NOFILE: SERVER_FILES,
         resource.RLIMIT_AS: SERVER_MEMORY_BYTES,

@@ -1,4 +1,4 @@
-"""A sign-in provider of the stranger's, on this machine: documents of half a megabyte, or none."""
+"""The stranger's sign-in provider, on this machine: documents of half a megabyte, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack gets: the server, a stranger, an app that others use, and how hard to try."""
+"""What an attack has: the server, a stranger, an app that others use, and its force."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stranger import App, Stranger
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """How hard to try: counts of a whole run, or of the short one inside the tests.
+    """How hard an attack tries: counts for a whole run, or for the short one in the tests.
 
     repeats      how often the same costly message is sent
     connections  opened at once
     apps         throw-away apps made
-    megabytes    sent without reading what comes back
+    megabytes    sent without reading the answers
     hold_s       how long unfinished requests are held open
     stall_s      how long the server's process is stopped
     """
@@ -39,7 +39,7 @@ QUICK = Force(repeats=1, connections=60, apps=15, megabytes=20, hold_s=1, stall_
 
 @dataclass(slots=True)
 class Stage:
-    """One attack's surroundings.
+    """The surroundings of one attack.
 
     pid      the server's process
     victim   id of an app that innocent users are on; the stranger is only a guest of it
@@ -53,7 +53,7 @@ class Stage:
 
     @property
     def guest_of_victim(self) -> App:
-        """The app that others use, as somebody knows it who only has its id."""
+        """The app that others use, for a guest who only knows its id."""
         return App(self.victim, "")
 
     async def crowded_app(self, todos: int, owners: int = 1) -> App:
@@ -72,7 +72,7 @@ class Stage:
         return app
 
     async def at_once(self, count: int, make: Callable[[int], Awaitable[Any]]) -> None:
-        """`make(0)` to `make(count - 1)` at the same time; one that is cut off ends no other."""
+        """Run `make(0)` to `make(count - 1)` at once; one that is cut off ends no other."""
         results = await asyncio.gather(*map(make, range(count)), return_exceptions=True)
         for result in results:
             if isinstance(result, (OSError, TimeoutError, asyncio.IncompleteReadError)):
@@ -87,7 +87,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack: the line of what it tries, in a few words, and how it is played."""
+    """One attack: what it tries, in a few words, and the function that plays it."""
 
     name: str
     play: Callable[[Stage], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""One hostile client: HTTP requests and raw WebSockets, each counting what it was told.
+"""One hostile client: HTTP requests and raw WebSockets, which count the answers they get.
 
 Everything it sends goes to the server of the run, on the loopback interface.
 """
@@ -19,14 +19,14 @@ import httpx
 import orjson
 
 ANSWER_LIMIT_S: Final = 30
-"""How long an attack waits for an answer; then it heard nothing."""
+"""How long an attack waits for an answer; then it counts as none."""
 
 SILENT: Final = "no answer"
 
 
 @dataclass(slots=True)
 class Heard:
-    """What the server said to a stranger: how often which error code, `ok`, or nothing at all."""
+    """The server's answers to a stranger: how often each error code, `ok`, or none at all."""
 
     codes: Counter[str] = field(default_factory=Counter)
     received_bytes: int = 0
@@ -37,7 +37,7 @@ class Heard:
 
 
 class Stranger:
-    """Makes apps of its own and speaks to them over every door.
+    """Makes apps of its own and speaks to them over every transport.
 
     Holds one HTTP client and what it heard. Does not hold the sockets it opens.
     """
@@ -64,7 +64,7 @@ class Stranger:
     ) -> Any:
         """Send JSON (bytes go as they are) and return the decoded answer; None if there was none.
 
-        is_setup  what prepares an attack is no part of what was heard
+        is_setup  the request prepares an attack; its answer is not counted
         """
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         sent = {"content-type": "application/json", **(headers or {})}
@@ -87,7 +87,7 @@ class Stranger:
         return answer
 
     async def new_app(self, schema: Any = None, rules: Any = None, **more: Any) -> App:
-        """An app that anybody may make."""
+        """Make a throw-away app."""
         body = {"title": "hostile", **more}
         if schema is not None:
             body["schema"] = schema
@@ -117,7 +117,7 @@ class App:
 
 
 class RawSocket:
-    """A WebSocket whose every byte is ours: no library corrects what it sends.
+    """A WebSocket that sends every byte as given, without a library that corrects it.
 
     Frames are masked with zeros, so that large ones cost the attacker nothing.
     """
@@ -156,7 +156,7 @@ class RawSocket:
         return opened
 
     def say(self, payload: bytes, *, opcode: int = 1, is_deflated: bool = False) -> None:
-        """Send one whole frame; not awaited, so that a stranger need not read."""
+        """Send one whole frame without waiting, so that a stranger need not read."""
         if is_deflated:
             payload = deflated(payload)
         first = 0x80 | opcode | (0x40 if is_deflated else 0)
@@ -221,7 +221,7 @@ class RawSocket:
 
 
 def deflated(payload: bytes) -> bytes:
-    """As permessage-deflate wants it, without context takeover."""
+    """A payload for permessage-deflate, without context takeover."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
@@ -250,7 +250,7 @@ def _read(payload: bytes) -> Any:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return json.loads(payload)  # with halves of characters, which browsers take
+        return json.loads(payload)  # it takes halves of surrogate pairs, as browsers do
 
 
 def _code_of(answer: Any, status: int) -> str:

@@ -1,8 +1,8 @@
-"""An innocent user beside the attacks, in a process of its own: is the server still there for it?
+"""An innocent user beside the attacks, in a process of its own: does the server still answer it?
 
-Asks /health every 20 ms over a connection that it keeps, holds a session with a live query on an
-app of its own and, if it is told of one, on the app under attack, and writes to each every 100 ms.
-Ends when its standard input does; then one line of JSON says what it saw:
+It asks /health every 20 ms over a connection that it keeps. It holds a session with a live query on
+an app of its own and, if it is given one, on the app under attack, and writes to each every 100 ms.
+It ends when its standard input does, and prints one line of JSON:
 
     {"health_ms": [...], "ack_ms": [...], "sessions_lost": 0, "writes_lost": 0, "failures": 0}
 """
@@ -38,7 +38,7 @@ class Witness:
         self.is_over = False
 
     async def look(self) -> None:
-        """Ask /health again and again; what takes longer than a round delays the next."""
+        """Ask /health again and again; a slow answer delays the next round."""
         host, port = address_of(self._url)
         writer: asyncio.StreamWriter | None = None
         while not self.is_over:
@@ -66,7 +66,7 @@ class Witness:
             await asyncio.sleep(HEALTH_EVERY_S)
 
     async def work(self, app_id: str) -> None:
-        """Write and wait for the acknowledgement, with a live query open; come back when lost."""
+        """Write, and wait for the acknowledgement, with a live query; reconnect when cut off."""
         connection: Connection | None = None
         while not self.is_over:
             try:

@@ -111,9 +111,9 @@ class Change(Look):
 class Database:
     """One app's data, and all live queries on it.
 
-    Holds the engine, the live queries, the cache of encoded entities, and `rights`: who may do
-    what, written by `set_rules` only. Does not know its callers (sessions and HTTP do), nor whether
-    they may use the app at all (`apps` does).
+    Holds the engine, the live queries, the cache of encoded entities, and `rights`: what callers
+    may do, written by `set_rules` only. Does not know its callers (sessions and HTTP do), nor
+    whether they may use the app at all (`apps` does).
     """
 
     def __init__(

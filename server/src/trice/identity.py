@@ -1,4 +1,4 @@
-"""Who is asking. No I/O."""
+"""The identity of a caller, and its network. No I/O."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class SystemRuntime:
 
 def new_uuid(runtime: Runtime) -> str:
     """Draw a random (version 4) uuid, which cannot be guessed: for secrets, and for names that give
-    access to whoever knows them."""
+    access to every caller who knows them."""
     return uuid_text(_marked(runtime.random_bytes(16), version=4))
 
 

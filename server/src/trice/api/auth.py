@@ -34,7 +34,7 @@ async def send_magic_code(request: Request) -> Response:
 async def verify_magic_code(request: Request) -> Response:
     """`POST /runtime/auth/verify_magic_code {"app-id", "email", "code", …}` → user and `created`.
 
-    {"refresh-token"?: of the guest who signs in, "extra-fields"?: of a new user}
+    {"refresh-token"?: that of the guest who signs in, "extra-fields"?: fields of a new user}
     """
     body = await json_body(request)
     email = email_in(body, "email")

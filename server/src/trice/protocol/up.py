@@ -59,7 +59,7 @@ class Announced(msgspec.Struct, rename="kebab"):
 
 
 class Init(_Up, tag="init"):
-    """Opens the session: which app, and as whom.
+    """Opens the session: names its app, and proves its identity.
 
     refresh_token   that of the user who asks; null for a guest
     admin_token     that of the app; if it is there, `refresh_token` is ignored

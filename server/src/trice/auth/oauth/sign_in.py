@@ -1,7 +1,7 @@
 """Signing in with providers: by redirects, or by an id_token that the page got itself.
 
     start     → a `$oauthRedirects` row and a cookie; the person goes to the provider
-    callback  → the row is consumed, the provider says who it is; a `$oauthCodes` row
+    callback  → the row is consumed, the provider names the person; a `$oauthCodes` row
     exchange  → the code is consumed: account and refresh token
 
 Rows are consumed in a transaction of their own, before anything is compared. So nothing can be
