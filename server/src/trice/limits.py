@@ -705,8 +705,8 @@ again."""
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each); the ones used least recently leave first."""
 
-RULE_QUESTIONS_KEPT = 1_000
-"""Kinds of writes of which an app remembers what they ask its rules; then all are made anew."""
+RULE_DEMANDS_KEPT = 1_000
+"""Kinds of writes whose demands an app keeps; beyond this all are made anew."""
 
 RULE_CONDITIONS_MAX = 200
 """Conditions that a rule may become in SQL. More: its rows are judged in Python."""
