@@ -11,8 +11,8 @@ A *cell* is what a column of a namespace's table holds:
 | never set           | NULL                              |                                       |
 | target of a link    | the 16 bytes of its id            |                                       |
 
-An indexed attr shows `null` when it was never set (instant-semantics §1.5), so there the two are
-one thing and both are NULL: the index then orders nulls by itself.
+An indexed attr shows `null` when it was never set (instant-semantics §1.5). So for indexed attrs
+null and never set are one thing, and both are NULL: the index then orders nulls by itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
 DOUBLE_EXACT_MAX: Final = 2**53
-"""Up to here, and down to its negative, every integer is a double of its own."""
+"""Between this and its negative every integer has a double of its own."""
 
 
 class Missing:
@@ -88,7 +88,7 @@ def dump_document(value: Any) -> bytes:
 
 
 def _with_floats(value: Any) -> Any:
-    """The value with integers that orjson cannot write as floats. Its depth is bounded."""
+    """The value, with floats for integers that orjson cannot write. Its depth is bounded."""
     if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
         return float(value)
     if isinstance(value, list):
@@ -134,7 +134,7 @@ def is_by_instant(attr: Attr) -> bool:
 
 
 def compared_cell(attr: Attr, cell: Cell) -> Cell:
-    """What tests compare of a stored cell: of an indexed date its instant, else the cell itself."""
+    """What tests compare of a stored cell: the instant of an indexed date, else the cell itself."""
     return order_cell(attr, cell) if is_by_instant(attr) else cell
 
 
@@ -150,7 +150,7 @@ def text_order(text: str) -> bytes:
 
 
 def has_order_column(attr: Attr) -> bool:
-    """Whether the store keeps an order key beside the value (else the value orders by itself)."""
+    """Whether the store keeps an order key beside the value; if not, the value itself orders."""
     return attr.is_sortable and attr.checked_type in ("string", "date")
 
 
@@ -158,8 +158,8 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
     """The cell that orders a value of sortable `attr`: ICU key, instant in µs, or the cell itself.
 
     NULL for null and missing, which come first ascending and last descending. An integer beyond
-    DOUBLE_EXACT_MAX orders as the double next to it, which is what JavaScript reads: in the order
-    and in the cursors of clients, all that round to one double are one value.
+    DOUBLE_EXACT_MAX orders as the nearest double, which is what JavaScript reads: all integers that
+    round to one double are one value in the order, and in the cursors of clients.
     """
     if cell is None:
         return None
@@ -173,14 +173,14 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
 
 
 def is_coarse(cell: Cell) -> bool:
-    """Whether other numbers may share the double of this one."""
+    """Whether other numbers may share the double of this number."""
     return isinstance(cell, (int, float)) and not -DOUBLE_EXACT_MAX < cell < DOUBLE_EXACT_MAX
 
 
 def order_run(cell: Cell) -> tuple[Cell, Cell]:
-    """The least and the greatest number that are stored and order as the order cell `cell` does.
+    """The least and the greatest number that can be stored and have the order cell `cell`.
 
-    Both are `cell` itself but for doubles of which several 64-bit integers are next.
+    Both are `cell` itself, except for doubles that are nearest to several 64-bit integers.
     """
     if not is_coarse(cell):
         return cell, cell
@@ -191,13 +191,13 @@ def order_run(cell: Cell) -> tuple[Cell, Cell]:
     whole = int(double)
     low = (int(nextafter(double, -inf)) + whole + 1) // 2
     high = (whole + int(nextafter(double, inf))) // 2
-    # Half way between two doubles the even one is next.
+    # Half way between two doubles, the even one is the nearest.
     low += float(low) != double
     high -= float(high) != double
-    # The double itself may be stored where integers end.
+    # Beyond the 64-bit integers the double itself may be stored.
     return max(low, INT64_MIN), high if high <= INT64_MAX else double
 
 
 def inferred_bit(value: Any) -> int:
-    """The bit a written value adds to its attr's inferred types; null adds none."""
+    """The bit that a written value adds to its attr's inferred types; null adds none."""
     return _BITS.get(type(value), INFERRED_BITS["json"])
