@@ -263,7 +263,7 @@ class Browser:
         return await self._client.post(action, data=fields)
 
     async def come_back(self, start: httpx.Response) -> httpx.Response:
-        """From the answer of `/runtime/oauth/start` through the provider to our callback's answer."""
+        """From the answer of `/runtime/oauth/start` through the provider to our callback."""
         assert start.status_code == 302, start.text
         page = await self.get(start.headers["location"])
         if page.status_code == 302:
