@@ -444,7 +444,7 @@ def _code(kind: str, run: Run, *parts: Code) -> Code:
 
 
 def _closest(name: str, known: Sequence[str]) -> str | None:
-    """The name that was probably meant. Names and their number are bounded: comparing is slow."""
+    """The name that was probably meant. Few and short names are compared, because that is slow."""
     if len(name) > _NAME_CHARS_COMPARED:
         return None
     short = [each for each in known if len(each) <= _NAME_CHARS_COMPARED]

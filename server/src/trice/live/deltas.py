@@ -1,7 +1,7 @@
 """Earlier answers of live queries, and the deltas from them to the current one. No I/O.
 
     v1 ──Transition──> v2 ──Transition──> v3 = current: its pieces as sets
-    held v1: both Transitions folded, split into triples, encoded once for all who hold v1
+    held v1: both Transitions folded, split into triples, encoded once for all clients with v1
 
 An answer is named by the digest of its content, its *version*. So the answer that a client holds
 can be compared with the current one after anything: other rules, a restart, a session of another
@@ -154,7 +154,7 @@ class Deltas:
         self.kept_bytes = 0
         """About how much memory is held."""
         self.made = 0
-        """Deltas computed since the app was opened, those found larger than the answer too."""
+        """Deltas computed since the app was opened, including those larger than the answer."""
 
     def __len__(self) -> int:
         return len(self._entries)

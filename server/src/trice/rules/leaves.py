@@ -66,7 +66,7 @@ class Size:
 
 
 class Failing:
-    """It has no value for any entity."""
+    """An operand that has no value for any entity."""
 
 
 class Opaque:

@@ -39,8 +39,8 @@ class RuledVisibility:
         self._is_user_read = False
         self._is_path_computed = False
         self.is_lasting = True
-        """Whether the scopes stay the same while what they were made from does. Not those that name
-        the time, take tokens, or keep what they read."""
+        """Whether the scopes hold as long as what they were made from stays the same. Scopes that
+        name the time, take tokens, or keep what they read do not."""
 
     def entities(self, etype: str) -> Scope:
         """What an entity must meet to be visible; empty: every entity is."""

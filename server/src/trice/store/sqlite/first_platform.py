@@ -43,8 +43,8 @@ _FIELDS: Final = (
 )
 """The fields of `$apps`, and the SQL that makes each from an app's row."""
 
-# Before the column existed, a sample's app was known by its title. Anybody may give that title to
-# a throw-away app.
+# Before the column existed, a sample's app was known by its title, which a throw-away app may have
+# too.
 _SAMPLE_BY_TITLE: Final = (
     "CASE WHEN expires_ms IS NULL AND rowid IN (SELECT min(rowid) FROM apps WHERE title GLOB"
     " 'sample: *' AND expires_ms IS NULL GROUP BY title) THEN substr(title, 9) END"

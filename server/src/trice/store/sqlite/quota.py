@@ -1,4 +1,4 @@
-"""How much one file may hold: rows and bytes, for apps that anybody may have made."""
+"""How much one file may hold: rows and bytes, for throw-away apps."""
 
 from __future__ import annotations
 
