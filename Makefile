@@ -73,7 +73,7 @@ check: setup
 	$(bin)/mypy
 	set -e; for name in $(examples); do node_modules/.bin/tsc --project examples/$$name; done
 	node_modules/.bin/tsc --project server/tests/e2e
-	$(bin)/pytest server/tests/test_tidy.py
+	$(bin)/pytest server/tests/test_tidy.py server/tests/test_seams.py server/tests/test_compiled.py
 
 fmt: .venv/development.stamp
 	$(bin)/ruff check --fix-only .

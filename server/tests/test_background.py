@@ -220,6 +220,22 @@ async def test_a_failure_of_queued_work_reaches_who_asked_and_nobody_else(backgr
 
 
 @pytest.mark.rule("H101")
+async def test_queued_work_whose_own_wait_was_cancelled_has_failed(background, caplog):
+    queue = background.queue("mail", FEW, minor=FEW)
+
+    async def work() -> None:
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
+    with pytest.raises(RuntimeError, match="was cancelled"):
+        await queue.submit(work)
+    counts = background.counts["mail"]
+    assert (counts.failures, counts.running) == (1, 0)
+    assert "was cancelled" in caplog.text
+
+
+@pytest.mark.rule("H101")
 async def test_who_leaves_makes_room(background):
     queue, gate = background.queue("mail", FEW, minor=FEW), Gate()
     asked = [queue.submit(gate.work(name)) for name in "abcde"]

@@ -1,4 +1,4 @@
-"""Every bound of signing in and of e-mail, as `limits` for the rest."""
+"""Every bound of signing in and of e-mail. `limits` has all others."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ PASSWORD_TRIES_PER_HOUR = 20
 """Passwords tried for one account of an app. More: `rate-limited`."""
 
 PASSWORD_TRIES_PER_HOUR_OF_IP = 300
-"""Passwords tried or set from one network address, whole offices included. More: `rate-limited`."""
+"""Passwords tried or set from one network, whole offices included. More: `rate-limited`."""
 
 PASSKEY_REQUESTS_PER_HOUR_OF_IP = 1_200
-"""Requests about passkeys from one address; a sign-in takes two. More: `rate-limited`."""
+"""Requests about passkeys from one network; a sign-in takes two. More: `rate-limited`."""
 
 PASSKEY_CHALLENGE_BYTES = 32
-"""Randomness of a challenge; WebAuthn asks for 16 at least."""
+"""Random bytes of a challenge; WebAuthn asks for 16 at least."""
 
 PASSKEY_CHALLENGE_MS = 5 * 60 * 1000
 """How long a passkey ceremony may take. Later: `record-expired`."""
@@ -52,7 +52,8 @@ PASSKEY_CHALLENGES_MAX = 10_000
 """Outstanding challenges of an app. More: the oldest are forgotten."""
 
 PASSKEY_CHALLENGES_SWEPT = 100
-"""Expired or surplus challenges removed when one is made: more than are made, so few stay."""
+"""Expired or surplus challenges that are removed whenever one is made. It is more than one, so that
+few stay."""
 
 PASSKEYS_PER_USER_MAX = 50
 """Passkeys of one user. More: `parameter-limit-exceeded`."""
@@ -73,10 +74,10 @@ PASSKEY_NAME_CHARS_MAX = 100
 # --- sign-in with providers (OAuth) ------------------------------------------------------------
 
 URL_CHARS_MAX = 8_192
-"""An address to return to, or of a provider. Longer: not authorized."""
+"""The URL of a provider, or one to return to. Longer: not authorized."""
 
 HOST_CHARS_MAX = 255
-"""Of an authorized origin; names on the internet are no longer."""
+"""Host of an authorized origin; names on the internet are no longer."""
 
 ORIGINS_MAX = 200
 """Authorized origins of an app. More: `validation-failed`."""
@@ -91,7 +92,7 @@ OAUTH_CLIENTS_MAX = 200
 """OAuth clients of an app, and providers. More: `validation-failed`."""
 
 OAUTH_TEXT_CHARS_MAX = 2_048
-"""A name, id or parameter of OAuth other than an address or a token. Longer: refused."""
+"""A name, id or parameter of OAuth, but for URLs and tokens. Longer: refused."""
 
 OAUTH_SECRET_CHARS_MAX = 16_384
 """A client secret; a private key as PEM has up to 3,300. Longer: refused."""
@@ -100,17 +101,17 @@ OAUTH_META_BYTES_MAX = 64 * 1024
 """`meta` of an OAuth client, as JSON. Larger: refused."""
 
 OAUTH_REDIRECT_MINUTES = 10
-"""From the start of a sign-in to its callback, in whole minutes (instant-http §1.6)."""
+"""Time from the start of a sign-in to its callback, in whole minutes (instant-http §1.6)."""
 
 OAUTH_CODE_MINUTES = 5
-"""From the callback to the exchange of the code, in whole minutes (instant-http §1.6)."""
+"""Time from the callback to the exchange of the code, in whole minutes (instant-http §1.6)."""
 
 OAUTH_COOKIE_SECONDS = 3_600
 """Life of the cookie that ties callback and start to one browser."""
 
 OAUTH_SWEEP_MAX = 20
-"""Sign-ins begun and never finished that one new start deletes. It adds one: they stay bounded by
-what the limits of requests allow in ten minutes."""
+"""Unfinished, expired sign-ins that each new one deletes. A new one adds one, so their number stays
+below what the limits of requests allow in ten minutes."""
 
 OAUTH_FORM_BYTES_MAX = 64 * 1024
 """Body of a callback or token request sent as a form. Larger: refused."""
@@ -120,7 +121,7 @@ OAUTH_FORM_FIELDS_MAX = 50
 
 OAUTH_CALLS_OF_NETWORK = 300
 OAUTH_CALLS_PERIOD_MS = 600_000
-"""Requests of one network address to the OAuth routes. More: `rate-limited`."""
+"""Requests of one network to the OAuth routes. More: `rate-limited`."""
 
 ID_TOKEN_CHARS_MAX = 16_384
 """An id_token; those of providers have one to three thousand. Longer: refused unread."""
@@ -146,8 +147,8 @@ OUTGOING_CALLS_MAX = 64
 OUTGOING_CALLS_PER_APP_MAX = 16
 OUTGOING_CALLS_PER_HOST_MAX = 32
 OUTGOING_CALLS_EPHEMERAL_MAX = 32
-"""Those for one app, to one host, and for all throw-away apps together: a provider that does not
-answer costs nobody else. More: `overloaded`."""
+"""Such requests for one app, to one host, and for all throw-away apps together: a provider that
+does not answer holds up no other. More: `overloaded`."""
 
 OUTGOING_REDIRECTS_MAX = 3
 """Redirects followed for one document, on the same host. More: `oauth-error`."""
@@ -156,39 +157,39 @@ PROVIDER_DOCUMENTS_MAX = 512
 """Discovery documents and key sets kept. More: the app that has most loses its oldest."""
 
 PROVIDER_DOCUMENTS_BYTES_MAX = 8 * 1024 * 1024
-"""What is kept of them, all together; real ones take 1 to 5 kB. More: as above."""
+"""Size of these documents, all together; real ones take 1 to 5 kB. More: as above."""
 
 PROVIDER_DOCUMENT_MS = 3_600_000
-"""How long they are believed."""
+"""How long such a document is used before it is read again."""
 
 PROVIDER_RETRY_MS = 10_000
-"""A document that could not be had is not asked for again before."""
+"""How long a document that could not be read is not asked for again."""
 
 PROVIDER_KEYS_RETRY_MS = 60_000
-"""A token names an unknown key: the key set is read again, this often at most."""
+"""When a token names an unknown key, the key set is read again, this often at most."""
 
 # --- sign-in and e-mail ------------------------------------------------------------------------
 
 MAGIC_CODE_SENDS_PER_HOUR = 20
-"""Codes sent to one address of an app. More: `rate-limited` (instant-http §6.4)."""
+"""Codes an app sends to one e-mail address. More: `rate-limited` (instant-http §6.4)."""
 
 MAGIC_CODE_VERIFIES_PER_HOUR = 20
-"""Tries to use a code of one address of an app; with a million codes of which five work, an
+"""Codes tried for one e-mail address of an app. There are a million codes, of which five work: an
 attacker needs ten months for an even chance. More: `rate-limited`."""
 
 MAGIC_CODES_PER_EMAIL_MAX = 5
-"""Codes of one address that work at a time. More: the oldest stops working."""
+"""Codes of one e-mail address that work at a time. More: the oldest stops working."""
 
 MAGIC_CODES_READ_MAX = 1_000
-"""Codes of one address that are looked at; only imported data can hold so many."""
+"""Codes of one e-mail address that are looked at; only imported data can hold so many."""
 
 SIGN_INS_OF_NETWORK_PER_HOUR = 600
-"""Codes asked for, codes tried and guests made (each counted for itself) from one network address:
-an office behind one router passes, a script does not. More: `rate-limited`."""
+"""Codes asked for, codes tried and guests made (each counted by itself) from one network: an office
+behind one router stays below, a script does not. More: `rate-limited`."""
 
 TOKEN_CHECKS_OF_NETWORK_PER_MINUTE = 12_000
-"""Refresh tokens looked up or signed out from one network address: a web server asks for each page
-it renders. More: `rate-limited`."""
+"""Refresh tokens looked up or signed out from one network: a web server asks for each page it
+renders. More: `rate-limited`."""
 
 MAIL_CONNECTIONS_MAX = 10
 """E-mails handed to the mail server at a time; the others wait."""
@@ -197,30 +198,30 @@ MAIL_WAITING_MAX = 200
 """E-mails being sent or waiting. More: `email-send-failed`."""
 
 MAIL_CONNECTIONS_EPHEMERAL_MAX = 3
-"""Of those, as many are for e-mails of throw-away apps."""
+"""How many of those may be for e-mails of throw-away apps."""
 
 MAIL_WAITING_EPHEMERAL_MAX = 50
 """E-mails of throw-away apps among those that are sent or wait. More: `email-send-failed`."""
 
 MAIL_TIMEOUT_MS = 20_000
-"""An e-mail is handed over by then, or `email-send-failed`."""
+"""How long handing over an e-mail may take. Longer: `email-send-failed`."""
 
 EXTRA_FIELDS_BYTES_MAX = 64 * 1024
-"""`extra-fields` of a sign-up, as JSON: anybody may send them. More: `validation-failed`."""
+"""`extra-fields` of a sign-up, as JSON; anybody may send them. Larger: `validation-failed`."""
 
 # --- what strangers may cost -------------------------------------------------------------------
 
 MAGIC_CODE_SENDS_PER_HOUR_OF_RECIPIENT = 60
-"""Codes sent to one address by all apps that last together: having more apps does not fill a
+"""Codes that all lasting apps together send to one e-mail address: making more apps does not fill a
 mailbox. More: `rate-limited`."""
 
 EPHEMERAL_SENDS_PER_HOUR_OF_RECIPIENT = 20
-"""The same by all throw-away apps. Anybody can make one, so they are counted apart: nobody is kept
-from signing in to an app that lasts. More: `rate-limited`."""
+"""The same for all throw-away apps. Anybody can make those, so they are counted apart, and cannot
+keep a user from signing in to an app that lasts. More: `rate-limited`."""
 
 EPHEMERAL_SENDS_PER_HOUR = 300
-"""E-mails of all throw-away apps of a server together: anybody can make one, so they would else be
-a way to send mail in the operator's name. More: `rate-limited`."""
+"""E-mails of all throw-away apps of a server together. Without a bound, anybody could send mail in
+the operator's name through them. More: `rate-limited`."""
 
 assert PASSWORD_HASHES_AT_ONCE < PASSWORD_HASHES_WAITING_MAX
 assert OUTGOING_CALLS_PER_APP_MAX < OUTGOING_CALLS_EPHEMERAL_MAX < OUTGOING_CALLS_MAX

@@ -1,10 +1,10 @@
-"""Background work: what a server does by itself, and what waits for its turn. One home for both.
+"""Background work: what a server does by itself (periodic), and what waits for its turn (queued).
 
-    every   wait ──> run ──> wait ──> …      never two of the same at once; longer after a failure
+    every   wait ──> run ──> wait ──> …      one run at a time; waits longer after a failure
     queue   waiting ──> running ──> outcome  in order, so many at once; a full queue refuses
 
-Each work has a name, by which `/metrics` tells how often it ran, how often it failed and what
-waits. `stop` cancels all of it and waits until it has ended.
+Each kind of work has a name. Under it `/metrics` tells how often it ran, how often it failed and
+how much waits. `stop` cancels all work and waits until it has ended.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ logger: Final = logging.getLogger("trice.background")
 
 T = TypeVar("T")
 Periodic = Callable[[float], Awaitable[None] | None]
-"""Work done now and then. It takes how late it is, in ms: for how long the loop did not run."""
+"""Periodic work. Its argument is how late it begins, in ms: for how long the loop did not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """How much of one kind of work a queue takes.
 
-    running   at once
-    in_all    running and waiting
+    running   how many run at once
+    in_all    how many run or wait
     """
 
     running: int
@@ -43,9 +43,9 @@ class Places:
 
 
 class Background:
-    """Holds the name, the tasks and the counts of each work. Does not hold what it is about.
+    """Holds the name, tasks and counts of each kind of work. Does not know what the work is about.
 
-    counts   by name, in the order in which they were set up
+    counts   by name, in the order in which the kinds were set up
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -57,18 +57,18 @@ class Background:
 
     @property
     def failing(self) -> list[str]:
-        """Names of the work whose latest run failed."""
+        """Names of the kinds of work whose latest run failed."""
         return [name for name, counts in self.counts.items() if counts.failures_in_a_row]
 
     def every(
         self, name: str, interval_ms: float, work: Periodic, *, is_due_now: bool = False
     ) -> None:
-        """Run `work` from now on until `stop`, each time `interval_ms` after it ended last.
+        """Run `work` until `stop`, each time `interval_ms` after the last run ended.
 
-        After each failure in a row it waits twice as long, up to limits.BACKGROUND_WAIT_MS_MAX. A
-        failure is logged and counted, and ends nothing.
+        Each failure in a row doubles that wait, up to limits.BACKGROUND_WAIT_MS_MAX. A failure is
+        logged and counted; the work goes on.
 
-        is_due_now  it runs at once too, and not after the first interval only
+        is_due_now  the first run is now, not after the first interval
         """
         assert not self.is_stopped, "background work begins before the server stops"
         counts = self._count(name)
@@ -77,7 +77,7 @@ class Background:
     def queue(self, name: str, places: Places, *, minor: Places) -> WorkQueue:
         """A queue for work of one kind.
 
-        minor   how much of `places` is for minor work: what anybody may cause
+        minor   how many of `places` minor work may take: work that anybody may cause
         """
         queue = WorkQueue(self, name, self._count(name), places=places, minor=minor)
         self._queues.append(queue)
@@ -102,7 +102,7 @@ class Background:
 
     @contextmanager
     def measured(self, name: str, counts: WorkCounts) -> Iterator[None]:
-        """Count one run and how it ends; a failure goes on to the caller."""
+        """Count one run and how it ends; the caller gets the failure."""
         began_ms = self._runtime.monotonic_ms()
         counts.running += 1
         try:
@@ -137,7 +137,9 @@ class Background:
             late_ms = await self._wait(wait_ms) if wait_ms else 0.0
             try:
                 with self.measured(name, counts):
-                    await _ended(work(late_ms))
+                    result = work(late_ms)
+                    if result is not None:
+                        await _ended(result)
             except Exception:
                 told = fields(work=name, in_a_row=counts.failures_in_a_row)
                 logger.exception("background work failed %s", told)
@@ -165,8 +167,8 @@ class _Item:
 class WorkQueue:
     """Work of one kind that waits for its turn, in the order in which it came.
 
-    Holds what waits and what runs. Does not hold outcomes: whoever asked does, and is told of a
-    failure; the log is told too where it is none that we foresee (TriceError).
+    Holds what waits and what runs. Does not hold outcomes: the caller does, and is told of a
+    failure. A failure that we do not foresee (no TriceError) is logged too.
     """
 
     def __init__(
@@ -190,9 +192,9 @@ class WorkQueue:
     def submit(
         self, work: Callable[[], Awaitable[T]], *, is_minor: bool = False
     ) -> asyncio.Future[T]:
-        """Run `work` when its turn comes; return its outcome to be. Cancelling that ends the work.
+        """Run `work` when its turn comes; return its outcome as a future. Cancelling that ends it.
 
-        is_minor   anybody may have caused it: minor work that waits for others of its kind keeps
+        is_minor   anybody may have caused it: minor work that waits for other minor work keeps
                    no other work waiting
         raises     Unavailable("overloaded") when the queue is full or has stopped
         """
@@ -207,7 +209,7 @@ class WorkQueue:
         return item.outcome
 
     def refuse_waiting(self) -> None:
-        """Refuse what has not begun; nothing begins any more."""
+        """Refuse what has not begun. From now on nothing begins."""
         for item in list(self._waiting):
             if not item.outcome.done():
                 item.outcome.set_exception(_stopping())
@@ -218,7 +220,7 @@ class WorkQueue:
         return len(items) >= self._places.in_all or (is_minor and minor >= self._minor.in_all)
 
     def _begin_next(self) -> None:
-        """Begin what has waited longest, of what may run beside the rest."""
+        """Begin the work that has waited longest, among that which may run beside the rest."""
         while len(self._running) < self._places.running and not self._background.is_stopped:
             minor = sum(item.is_minor for item in self._running)
             has_minor = minor < self._minor.running
@@ -235,7 +237,7 @@ class WorkQueue:
     async def _run(self, item: _Item) -> None:
         try:
             with self._background.measured(self._name, self._counts):
-                result = await item.work()
+                result = await _ended(item.work())
         except Exception as failure:
             if not isinstance(failure, TriceError):
                 logger.exception("background work failed %s", fields(work=self._name))
@@ -246,27 +248,25 @@ class WorkQueue:
                 item.outcome.set_result(result)
 
     def _end(self, item: _Item, task: asyncio.Task[None]) -> None:
-        """Its task ended; cancelled by `stop`, it has no outcome yet."""
+        """Note that the task ended. If `stop` cancelled it, it has no outcome yet."""
         del self._running[item]
         if not item.outcome.done():
             item.outcome.set_exception(_stopping())
         self._begin_next()
 
     def _leave(self, item: _Item) -> None:
-        """It has an outcome, or nobody wants one any more."""
+        """Remove an item: it has an outcome, or its caller wants none any more."""
         if self._waiting.pop(item, self) is None:
             self._counts.waiting = len(self._waiting)
         elif item.task is not None and item.outcome.cancelled():
             item.task.cancel()
 
 
-async def _ended(result: Awaitable[None] | None) -> None:
-    """Wait for periodic work that takes turns of the loop. What it waits for may be cancelled by
-    others, which is a failure and no end of the work."""
-    if result is None:
-        return
+async def _ended(work: Awaitable[T]) -> T:
+    """Wait for work. What it waits for may be cancelled by others, which is a failure and no end of
+    the server."""
     try:
-        await result
+        return await work
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -25,12 +25,12 @@ class Settings:
     host, port          where to listen; port 0 takes a free one
     data_dir            everything the server keeps; made on first start
     sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
-    is_open_by_default  apps made without rules may be read and written by anybody
+    is_open_by_default  anybody may read and write apps that were made without rules
     has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
     has_ephemeral_quotas  whether throw-away apps are bounded in rows, bytes and users
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
-    smtp_url            where e-mail goes, or None: codes are written to the log
+    smtp_url            where e-mail goes; None: codes are written to the log
     public_url          where clients reach this server, `https://api.example.com`: in addresses
                         that sign-in providers send people back to; None: what the request says
     mail_from           address that e-mail comes from
@@ -40,9 +40,9 @@ class Settings:
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
     keep_alive_s        how long an HTTP connection may stay open between two requests
-    metrics_token       what shows who may read /metrics; None: nobody may
+    metrics_token       the token that requests of /metrics must carry; None: all are refused
     history_days        how long each app keeps the log of its transactions
-    slow_ms             queries and transactions that take as long are logged; 0: none is
+    slow_ms             queries and transactions that take this long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
     log_level           debug, info, warning or error
@@ -103,7 +103,7 @@ class Settings:
             raise _bad("log-format", self.log_format, "one of " + ", ".join(log.FORMATS))
         token = self.metrics_token
         if token is not None and not _TOKEN.fullmatch(token):
-            # Not repeated: it is a secret, if a short one.
+            # The message does not repeat the token: it is a secret, although a short one.
             least = limits.METRICS_TOKEN_CHARS_MIN
             raise InvalidInput(
                 "param-malformed",

@@ -55,13 +55,13 @@ from trice.transact.steps import AddAttr, Step
 
 CatalogListener = Callable[[Catalog], None]
 OpenEngine = Callable[[Iterable[Attr]], Engine]
-"""Opens an app's storage, which has these attrs at least; blocks (`engines.Engines.open`)."""
+"""Opens the storage of an app that has at least these attrs; blocks (`engines.Engines.open`)."""
 
 T = TypeVar("T")
 
 
 class Look:
-    """What the server itself reads, on one snapshot or open write. No rules apply."""
+    """Reads of the server itself, on one snapshot or open write. No rules apply."""
 
     def __init__(self, statements: Snapshot | WriteTx) -> None:
         self._state = statements
@@ -72,12 +72,12 @@ class Look:
 
     @property
     def statements(self) -> Statements:
-        """Where rules are judged."""
+        """What a judge of rules reads with."""
         return self._state
 
     @property
     def stored(self) -> Rows:
-        """Where single rows are read."""
+        """What single rows are read with."""
         return self._state.stored
 
     def find(self, source: Any) -> dict[str, list[dict[str, Any]]]:
@@ -88,7 +88,7 @@ class Look:
 
 
 class Change(Look):
-    """One transaction of the server itself: what it reads, and what it will write.
+    """One transaction of the server itself: its reads, and the steps it will write.
 
     No rules and no guards of system namespaces apply. Reads see the data before the transaction.
     """
@@ -109,11 +109,11 @@ class Change(Look):
 
 
 class Database:
-    """One app's data and everything that watches it.
+    """One app's data, and all live queries on it.
 
     Holds the engine, the live queries, the cache of encoded entities, and `rights`: who may do
-    what, written by `set_rules` only. Does not hold who the callers are (sessions, HTTP) or whether
-    they may come in at all (apps).
+    what, written by `set_rules` only. Does not know its callers (sessions and HTTP do), nor whether
+    they may use the app at all (`apps` does).
     """
 
     def __init__(
@@ -157,11 +157,11 @@ class Database:
         """Open the app's storage, on a thread.
 
         rules    what callers other than admins may do
-        app_id   what `auth.app_id` says; its buckets are told from those of other apps by it
-        buckets  of the process; None: its own
-        slow_log of the process; None: nothing is slow
+        app_id   what `auth.app_id` is in rules, and the key of the app's buckets
+        buckets  those of the process; None: buckets of its own
+        slow_log that of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
-        attrs    what its catalog has at least; None: what every app has
+        attrs    attrs that its catalog has at least; None: those that every app has
         raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(open_engine, system_attrs() if attrs is None else attrs)
@@ -183,7 +183,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """What keeps the data, for whoever reads or counts beside the doors of this class."""
+        """What keeps the data, for code that reads or counts without the methods of this class."""
         return self._engine
 
     @property
@@ -202,14 +202,14 @@ class Database:
         return self.rights.rules
 
     def set_rules(self, rules: Rules) -> None:
-        """Put other rules in force: every live answer is judged again before it is sent."""
+        """Put other rules in force. Every live answer is judged again before it is sent."""
         self.rights.put(rules)
         self.live.judge_again()
 
     def prepare(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
     ) -> Prepared:
-        """Check what is asked, for `watch_now`; see `Planner.prepare`."""
+        """Check a query, for `watch_now`; see `Planner.prepare`."""
         return self._planner.prepare(
             source, self.catalog, identity=identity, shape=shape, is_long=is_long
         )
@@ -217,7 +217,8 @@ class Database:
     def question(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
     ) -> Question:
-        """What a live query is shared by, for `watch` and `follow`; see `Planner.prepare`."""
+        """The query with the rights it is asked with, for `watch` and `follow`; see
+        `Planner.prepare`."""
         return self.prepare(source, identity=identity, shape=shape, is_long=is_long).question
 
     async def query_nested(
@@ -257,7 +258,8 @@ class Database:
         return await self._read(work, identity)
 
     async def _read(self, work: Callable[[Snapshot], T], identity: Identity) -> T:
-        """Run `work` on a snapshot: here if it is short, else in the turn of `identity`."""
+        """Run `work` on a snapshot: on the loop if it is short, else on a thread, in the turn of
+        `identity`."""
         timeout_ms = limits.ADMIN_READ_TIMEOUT_MS
         return await self._engine.read(work, timeout_ms=timeout_ms, turn_key=identity.turn_key)
 
@@ -280,8 +282,8 @@ class Database:
     ) -> TxId:
         """Apply low-level steps as one durable transaction (instant-realtime §6.2).
 
-        event_id  a replay, with the same id, caller and steps, is not applied again; it returns the
-                  first one's id
+        event_id  a replay (same event id, caller and steps) is not applied again; it returns the
+                  id of the first transaction
         raises    InvalidInput, Conflict, LimitExceeded; then nothing was written
         """
         return await self.submit(tx_steps, identity=identity, event_id=event_id)
@@ -294,9 +296,9 @@ class Database:
         event_id: EventId | None = None,
         digest: str | None = None,
     ) -> asyncio.Future[TxId]:
-        """`transact`, taking its place in the order of transactions before this returns.
+        """As `transact`, but its place in the order of transactions is taken before this returns.
 
-        digest   of the steps, where whoever read them knows that they are long (`digest`)
+        digest   that of the steps (`digest`), given when the steps are known to be long
         """
         is_admin, turn_key = identity.is_admin, identity.turn_key
         is_long_work = digest is not None or is_long(tx_steps, steps_max=limits.TX_STEPS_ON_LOOP)
@@ -323,7 +325,7 @@ class Database:
 
     @staticmethod
     def digest(tx_steps: Any) -> str:
-        """What tells long steps apart, for `submit`; made on the thread that read them."""
+        """A digest of long steps, for `submit`; made on the thread that decoded them."""
         return digest_steps(tx_steps)
 
     async def transact_admin(
@@ -336,7 +338,7 @@ class Database:
     ) -> TxId:
         """Apply the high-level steps of the admin API (instant-http §3.3).
 
-        is_long_text   they were too long to be read on the loop: so is what they do
+        is_long_text   the steps were too long to be decoded on the loop: so is applying them
         """
 
         def expand(tx: WriteTx) -> Sequence[Step]:
@@ -360,21 +362,21 @@ class Database:
         return await self._engine.read(lambda state: work(Look(state)), timeout_ms=timeout_ms)
 
     def look_now(self, work: Callable[[Look], T]) -> T:
-        """`look`, for what never takes long: single rows by their keys.
+        """As `look`, for reads that never take long: single rows by their keys.
 
         raises   ReadTooLong
         """
         return self._engine.read_now(lambda state: work(Look(state)))
 
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
-        """Call `listener` with each group of commits, once durable and before their writers hear
-        of it; see `Engine.on_commits`."""
+        """Call `listener` with each group of commits once they are durable, before their writers
+        are told; see `Engine.on_commits`."""
         self._engine.on_commits(listener)
 
     async def change(self, work: Callable[[Change], T]) -> T:
         """Read and write as the server itself, in one durable transaction.
 
-        work      synchronous, without effects of its own; what it raises undoes the transaction
+        work      synchronous, without effects of its own; an exception undoes the transaction
         returns   what `work` returned, once the writes are durable
         """
         results: list[T] = []
@@ -399,7 +401,7 @@ class Database:
         return results[-1]
 
     async def read_on_thread(self, work: Callable[[Snapshot], T], *, turn_key: TurnKey) -> T:
-        """Run `work` on a snapshot, on a reader thread: for reads that explain themselves."""
+        """Run `work` on a snapshot, on a reader thread: for reads that explain rules (`debug`)."""
         return await self._engine.read_on_thread(
             work, timeout_ms=limits.ADMIN_READ_TIMEOUT_MS, turn_key=turn_key
         )
@@ -407,24 +409,24 @@ class Database:
     async def write_on_thread(
         self, work: Callable[[WriteTx], Commit], *, turn_key: TurnKey
     ) -> TxId:
-        """Run `work` as one transaction, by itself, on the writer's thread; what it raises undoes
-        the transaction. For writes that explain themselves."""
+        """Run `work` as one transaction, by itself, on the writer's thread. An exception undoes the
+        transaction. For writes that explain rules (`debug`)."""
         return await self._engine.write(work, is_long=True, turn_key=turn_key)
 
     async def add_schema(self, schema: Any) -> None:
-        """Add what a schema document declares and the app does not have yet."""
+        """Add the attrs that a schema document declares and that the app does not have yet."""
         if schema is None:
             return
-        # As many attrs as an app may have take 150 ms.
+        # The most attrs that an app may have take 150 ms.
         attrs = await asyncio.to_thread(plan_schema, schema, self.catalog, self._runtime)
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
 
     def watch_now(self, prepared: Prepared, watcher: Watcher) -> LiveQuery | None:
-        """Watch a query whose first answer is short; see `Live.watch_now`.
+        """Watch a query whose first answer takes little time; see `Live.watch_now`.
 
-        returns   None when it takes too long for the loop: `watch` is for those
+        returns   None when it takes too long for the loop; then use `watch`
         """
         try:
             return self.live.watch_now(prepared.question, watcher, prepared.parsed)
@@ -432,11 +434,11 @@ class Database:
             return None
 
     def has_answer(self, question: Question) -> bool:
-        """Whether `watch_now` need run nothing."""
+        """Whether `watch_now` would find an answer without a run."""
         return self.live.has_answer(question)
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """Watch a query: its answer now, and a call of `watcher` after each change."""
+        """Watch a query: return with its answer, and call `watcher` after each change."""
         return await self.live.watch(question, watcher)
 
     @property
@@ -453,21 +455,21 @@ class Database:
         self.live.unwatch(live, watcher)
 
     def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """Watch a query whose answer `watcher` is told of later; see `Live.follow`."""
+        """Watch a query, and call `watcher` once it has an answer; see `Live.follow`."""
         return self.live.follow(question, watcher)
 
     @property
     def deltas(self) -> Deltas:
-        """What leads from answers that clients hold to the current ones."""
+        """What leads from the answers that clients hold to the current ones."""
         return self.live.deltas
 
     def forget_unwatched(self) -> None:
-        """Free the encoded entities when no live query is left to show them."""
+        """Free the encoded entities if no live query is left."""
         if not len(self.live):
             self._cache.clear()
 
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
-        """Call `listener` when the refresh token with this hash ceases to exist."""
+        """Call `listener` when the refresh token with this hash is deleted."""
         self._token_listeners.setdefault(hashed, {})[listener] = None
 
     def unwatch_token(self, hashed: str, listener: Callable[[], None]) -> None:
@@ -501,7 +503,7 @@ class Database:
         *,
         is_long: bool = False,
     ) -> Callable[[WriteTx], Commit]:
-        # Judging that turns out to be long is begun again on the writer's thread, unmetered.
+        # If judging takes too long, it begins again on the writer's thread, without a meter.
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
@@ -529,10 +531,10 @@ class Database:
     def _evaluate(
         self, snapshot: Snapshot, question: Question, is_on_loop: bool, known: Plan | Parsed | None
     ) -> Run:
-        """One run of a live query, encoded. Off the loop it keeps away from the shared cache.
+        """One run of a live query, encoded. Off the loop it does not use the shared cache.
 
-        known   a plan of an earlier run that still holds; or what the question was parsed to, which
-                is parsed again if that does not hold any more
+        known   the plan of an earlier run, or what the question was parsed to; the query is parsed
+                again if this no longer holds
         """
         began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
         plan_known = known if isinstance(known, Plan) else None
@@ -568,7 +570,8 @@ class Database:
         )
 
     def _publish(self, commits: Sequence[Commit]) -> None:
-        """A group became durable: free what it replaced, find who is affected, tell of attrs."""
+        """A group became durable: forget the entities it changed, mark the live queries that may
+        differ, tell watchers of changed attrs."""
         self.counts.commits += len(commits)
         self.counts.groups += 1
         for commit in commits:
@@ -582,7 +585,7 @@ class Database:
                 listener(self.catalog)
 
     def _end_tokens(self, commits: Sequence[Commit]) -> None:
-        """Tell whoever lives on a refresh token that was deleted."""
+        """Call the listeners of refresh tokens that were deleted."""
         if not self._token_listeners:
             return
         for commit in commits:
@@ -597,7 +600,7 @@ class Database:
 
 
 def _lasting(made: Plan) -> Plan | None:
-    """A plan that has run, fit for later runs; None when it holds for one run only."""
+    """A plan that has run, in a form for later runs; None when it holds for one run only."""
     visibility = made.visibility
     if not isinstance(visibility, RuledVisibility):
         return made
@@ -605,14 +608,14 @@ def _lasting(made: Plan) -> Plan | None:
 
 
 def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
-    """For the log of slow queries; without a tree it failed, or ran out of time."""
+    """Details of a query for the slow log. Without a tree, the query failed or ran out of time."""
     if tree is None:
         return {"failed": True}
     visibility = tree.plan.visibility
     try:
         found = levels.sql_plan(tree.plan, snapshot)
     except Exception:
-        found = "unknown"  # the read's time may be over; the answer itself is there
+        found = "unknown"  # the time of the read may be over; the answer itself is complete
     return {
         "read": levels.levels(tree.nodes),
         "plan": found,
@@ -621,6 +624,6 @@ def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _write_cost(commit: Commit | None, judges: Sequence[Judge]) -> dict[str, Any]:
-    """The same of transactions; without a commit it was refused."""
+    """Details of a transaction for the slow log. Without a commit, it was refused."""
     changed = {} if commit is None else {"rows": len(commit.entities), "links": len(commit.pairs)}
     return {**changed, "failed": commit is None, "rule-steps": sum(each.steps for each in judges)}

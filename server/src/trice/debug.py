@@ -1,6 +1,6 @@
-"""Queries and transactions that tell why rules decided as they did. For whoever writes the rules.
+"""Queries and transactions that tell why rules decided as they did, for authors of rules.
 
-Both run as the real ones do, on threads: explaining takes a hundred times as long as judging.
+Both do what the real ones do, but on threads: explaining takes a hundred times as long as judging.
 
 source   instant-http §3.2, §3.3; spec/rules.md R160-R169
 """
@@ -53,9 +53,9 @@ class DebuggedQuery:
     checks: list[Check]
 
     def wire_json(self, warnings: list[dict[str, Any]]) -> bytes:
-        """As `POST /admin/query_perms_check` answers it (instant-http §3.2).
+        """The body that `POST /admin/query_perms_check` answers (instant-http §3.2).
 
-        warnings   of the rules that were asked
+        warnings   those of the rules that were asked
         raises   LimitExceeded when it would be larger than limits.RESULT_BYTES_MAX
         """
         size = AnswerSize()
@@ -86,7 +86,7 @@ def _query_check(check: Check) -> dict[str, Any]:
 class DebuggedTransaction:
     """What a transaction did or would have done.
 
-    tx             its id; of one that was undone, the id it would have had
+    tx             its id; for one that was undone, the id it would have had
     is_ok          whether every check passed
     is_committed   False: everything was undone
     """
@@ -98,11 +98,11 @@ class DebuggedTransaction:
 
     @property
     def told(self) -> TriceError | None:
-        """What the caller of the real transaction is told: the first refusal. None: nothing."""
+        """The failure that the caller of the real transaction gets: the first refusal, or None."""
         return next((check.told for check in self.checks if check.told is not None), None)
 
     def wire(self) -> dict[str, Any]:
-        """As `POST /admin/transact_perms_check` answers it (instant-http §3.3)."""
+        """The body that `POST /admin/transact_perms_check` answers (instant-http §3.3)."""
         return {
             "tx-id": self.tx,
             "all-checks-ok?": self.is_ok,
@@ -137,9 +137,9 @@ class _Undone(Exception):
 class Explainer:
     """Explains what one identity may do under one document of rules.
 
-    Holds the traced rules, so that many questions compile them once. One question at a time.
+    Holds the traced rules, compiled once for many questions. It answers one question at a time.
 
-    rules   those that are explained
+    rules   the rules that are explained
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Explainer:
     ) -> None:
         """
         identity   a user or guest; admins are not judged
-        rules      those in force, or others to try out
+        rules      the rules in force, or others to try out
         """
         assert not identity.is_admin, "no rule applies to admins"
         self._database = database
@@ -159,15 +159,15 @@ class Explainer:
     async def query(self, source: Any, *, is_inferring: bool = False) -> DebuggedQuery:
         """Answer a query, and judge every entity that it finds when no rules apply.
 
-        raises   as `Database.query_nested`; evaluation errors with their details, and in `hint` the
-                 `explanation`; LimitExceeded
+        raises   as `Database.query_nested`; evaluation errors have their details, and the
+                 `explanation` in `hint`; LimitExceeded
         """
 
         def work(snapshot: Snapshot) -> DebuggedQuery:
             catalog, spend = snapshot.catalog, snapshot.spend
             query = parse(source, catalog, is_admin=False, spend=spend)
             caller = Caller(self._identity, query.rule_params, is_detailed=True)
-            # The answer itself takes tokens of rate limits; explaining it must not take them again.
+            # The answer itself took tokens of rate limits; explaining it must not take them again.
             judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
             everything = run(plan(query, catalog, dialect=snapshot.dialect, spend=spend), snapshot)
             checks = query_checks(everything, self.rules, judge)
@@ -189,8 +189,8 @@ class Explainer:
         """Run a transaction of the admin API with every check, then undo it.
 
         may_commit   keep it if every check passes
-        raises       as `Database.transact_admin`, but for denials, and what the caller is not told
-                     because of them: these are among the checks
+        raises       as `Database.transact_admin`, but for denials and the failures that come after
+                     one: these are among the checks
         """
         outcomes: list[DebuggedTransaction] = []
 
@@ -229,7 +229,7 @@ class Explainer:
             except TriceError:
                 if all(result.is_allowed for result in recorder):
                     raise
-                # The real transaction ends at the first refusal: whoever sends it hears of that.
+                # The real transaction ends at the first refusal, which its caller is told.
                 raise _Undone(outcome()) from None
             found = outcome()
             if not found.is_committed:
@@ -259,8 +259,8 @@ class Explainer:
 
 
 def _explained(failure: PermissionDenied, checks: list[Check]) -> PermissionDenied:
-    """`failure` with the explanation of the first check that failed, if one did, and what is told
-    to those who may not read the rules."""
+    """`failure` with the explanation of the first check that failed, if one did, and with the text
+    that callers get who may not read the rules."""
     for check in checks:
         if check.error is not None:
             told = None if check.told is None else check.told.body()

@@ -1,4 +1,4 @@
-"""Failures as exceptions: kinds, each instance carrying a registered code.
+"""Failures as exceptions: a class for each kind; each instance carries a registered code.
 
     TriceError
     ├── InvalidInput      400   malformed or invalid       fix the input
@@ -9,7 +9,8 @@
     ├── Unavailable       503   not now                    back off
     └── Bug               500   our bug                    the log has the traceback
 
-Raise nearest to the cause; caught in two places only: `api.middleware` and the session's worker.
+Raise them nearest to the cause. Only `api.middleware` and `session.dispatch` answer callers with
+them.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class TriceError(Exception):
     def body(self) -> dict[str, Any]:
         """The error as JSON: `{"type", "message", "hint"}`. `hint` is always an object.
 
-        Input it repeats may be readable yet not writable (nested too deeply, over 64 bits): the
-        failure to name it must not become a failure of its own, so it is left out. So is what is
-        larger than limits.HINT_BYTES_MAX: the caller knows what it sent.
+        Input that the hint repeats may be readable yet not writable (nested too deeply, over 64
+        bits). Such a value is left out, so that telling a failure cannot fail. So is a value larger
+        than limits.HINT_BYTES_MAX: the caller knows what it sent.
         """
         hint = {key: value for key, value in self.hint.items() if _is_repeatable(value)}
         message = self.message
@@ -66,8 +67,8 @@ def _is_repeatable(value: Any) -> bool:
 
 
 def _is_small(value: Any) -> bool:
-    """Whether writing it as JSON may stay within limits.HINT_BYTES_MAX, without writing it: each
-    value takes two bytes at least, a text as many as it has characters."""
+    """Whether a value as JSON may stay within limits.HINT_BYTES_MAX, found without writing it. Each
+    value takes at least two bytes, a text at least as many as it has characters."""
     bytes_left = limits.HINT_BYTES_MAX
     pending = [value]
     while pending:
@@ -103,13 +104,13 @@ class NotFound(TriceError):
 
 
 class Conflict(TriceError):
-    """It clashes with what is stored."""
+    """The request clashes with what is stored."""
 
     kind = Kind.CONFLICT
 
 
 class LimitExceeded(TriceError):
-    """It is larger, deeper or more frequent than `limits` allows."""
+    """A request is larger, deeper or more frequent than `limits` allows."""
 
     kind = Kind.LIMIT
 
@@ -138,7 +139,7 @@ def invalid(
     source      instant-semantics §2.3
     """
     texts = [str(entry["message"]) for entry in errors if entry.get("message")]
-    # Sentences stand beside each other; Instant's own texts, which have no full stop, are a list.
+    # Sentences follow one another. Instant's own texts have no full stop, and become a list.
     joint = " " if all(text.endswith(".") for text in texts) else ", "
     text = message or ": ".join(
         [f"Validation failed for {data_type}", *([joint.join(texts)] if texts else [])]
@@ -153,9 +154,9 @@ def invalid(
 def no_record(record_type: str, told: str, args: Mapping[str, Any] | None = None) -> NotFound:
     """Build Instant's `record-not-found` error.
 
-    record_type   what was looked for: "app", "app-user", …
+    record_type   the kind of record that was looked for: "app", "app-user", …
     told          a sentence to the caller
-    args          what it was looked for by
+    args          the values it was looked for by
     source        instant-http §0.9
     """
     return NotFound(
@@ -166,12 +167,13 @@ def no_record(record_type: str, told: str, args: Mapping[str, Any] | None = None
 
 
 def not_built(feature: str) -> InvalidInput:
-    """Say plainly that `feature` does not exist in this version."""
+    """Build the error that says that `feature` does not exist in this version."""
     return InvalidInput("not-built", f"{feature} is not built yet in this version of trice.")
 
 
 def without_traceback(failure: E) -> E:
-    """A refusal as its sender is told it. The frames of its traceback would hold what was refused,
-    and be held by it, until a collection: a thousand refused messages of 8 MB are 8 GB by then."""
+    """`failure` without its traceback. The frames of the traceback hold the refused message, and
+    the failure holds the frames, until the next collection: a thousand refused messages of 8 MB
+    are 8 GB by then."""
     failure.__context__ = None
     return failure.with_traceback(None)

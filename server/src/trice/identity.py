@@ -11,18 +11,19 @@ from typing import Final, Literal
 from trice.protocol.ids import EntityId, uuid_text
 
 TurnKey = tuple[str, str]
-"""A network, and who asks from there. Anybody can be many in one network; few have many."""
+"""A network, and the identity that asks from there. Anybody can have many identities in one
+network, but few have many networks."""
 
 SERVER: Final[TurnKey] = ("server", "")
-"""The server itself, for its own sake."""
+"""Work of the server itself, which no caller asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The caller of one operation, established by a token before anything else happens.
 
-    kind     "admin": holds the app's admin token, no rule applies · "user": signed in, be it with
-             a guest account · "guest": nobody signed in
+    kind     "admin": has the app's admin token, no rule applies · "user": signed in, maybe with
+             a guest account · "guest": not signed in
     user_id  the `$users` entity of a "user"; None for the others
     ip       address of the caller, "" if unknown (`request.ip` in rules)
     origin   its `Origin` header, "" if it sent none (`request.origin` in rules)
@@ -39,12 +40,12 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """How the transaction log and log lines call this identity."""
+        """The name of this identity in the transaction log and in log lines."""
         return self.kind if self.user_id is None else f"user:{uuid_text(self.user_id)}"
 
     @property
     def turn_key(self) -> TurnKey:
-        """Whose turn its long work takes."""
+        """The turn in which long work of this identity runs."""
         return ("admin", "") if self.is_admin else (network_of(self.ip), self.name)
 
 
@@ -54,9 +55,9 @@ GUEST: Final = Identity("guest")
 
 @functools.lru_cache(maxsize=4_096)
 def network_of(ip: str) -> str:
-    """The network one customer has: an IPv4 address, the first 64 bits of an IPv6 one.
+    """The network of one customer: an IPv4 address, or the first 64 bits of an IPv6 address.
 
-    cost   2 µs; 0.05 µs for an address asked about lately: every transaction asks
+    cost   2 µs; 0.05 µs for an address that was asked about lately, as each transaction asks
     """
     try:
         address = ipaddress.ip_address(ip)
@@ -72,10 +73,9 @@ def caller_ip(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) 
     """The address a request came from.
 
     peer             address at the other end of the connection
-    forwarded_for    the `X-Forwarded-For` headers, every one: some proxies append to the one they
-                     got, others add another. Each appends whom it heard the request from
-    trusted_proxies  how many proxies stand before this server; what is further left in the headers,
-                     anybody may have written
+    forwarded_for    all `X-Forwarded-For` headers: some proxies append to the header they got,
+                     others add another. Each proxy appends the address it got the request from
+    trusted_proxies  how many proxies stand before this server; addresses further left may be forged
     """
     hops = [hop.strip() for header in forwarded_for for hop in header.split(",")]
     if not trusted_proxies or not any(hops):
@@ -84,8 +84,8 @@ def caller_ip(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) 
 
 
 def _without_port(hop: str) -> str:
-    """`192.0.2.7:4711` and `[2001:db8::1]:4711`, as some proxies write it, without the port: with
-    it every connection would count as an address of its own."""
+    """An address without the port that some proxies add: `192.0.2.7:4711`, `[2001:db8::1]:4711`.
+    With the port, every connection would count as an address of its own."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop

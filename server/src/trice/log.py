@@ -1,4 +1,4 @@
-"""Log lines, one per event, to standard error: as text or as JSON.
+"""Log lines, one for each event, to standard error: as text or as JSON.
 
 time level logger message key=value …
 {"time": …, "level": …, "logger": …, "message": …, "key": value, …, "traceback"?: …}
@@ -18,11 +18,12 @@ FORMATS: Final = ("text", "json")
 
 
 _QUOTED: Final = frozenset(" =\"'")
-"""What no value may hold that stands in a line without quotes."""
+"""Characters that a value without quotes may not hold."""
 
 
 class Fields:
-    """`key=value` pairs for the end of a log message; written out only when the line is."""
+    """`key=value` pairs for the end of a log message; made into text only for a line that is
+    written."""
 
     __slots__ = ("pairs",)
 
@@ -51,8 +52,8 @@ class _LineFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object a line, ASCII; fields beside the message under their own names, or with an
-    underscore where those are taken."""
+    """One object in each line, ASCII. Fields stand beside the message under their own names, with
+    an underscore where a name is taken."""
 
     def format(self, record: logging.LogRecord) -> str:
         arguments = record.args if isinstance(record.args, tuple) else (record.args,)
@@ -75,7 +76,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str, form: str = "text") -> None:
-    """Send everything from `level` up to standard error; libraries from warning up."""
+    """Send log lines from `level` up to standard error; those of libraries from warning up."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if form == "json" else _LineFormatter())
     root = logging.getLogger()
@@ -90,8 +91,8 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _shown(value: Any) -> str:
-    """In quotes where it would look like more than one value, and line breaks and control
-    characters escaped: a request must write neither pairs nor lines of its own."""
+    """A value as it stands in a line: in quotes if it would look like more than one, with line
+    breaks and control characters escaped. So a request cannot add pairs or lines to the log."""
     text = _short(str(value))
     if not text.isprintable():
         return ascii(text)

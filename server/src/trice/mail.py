@@ -1,7 +1,7 @@
-"""Sending e-mail: over SMTP, or to the log where no mail server is set.
+"""Sending e-mail: over SMTP, or to the log if no mail server is set.
 
-A message cannot smuggle headers: addresses are plain ASCII (`auth.emails`), names and subjects
-become one line, everything else is encoded by the standard library.
+A message cannot add headers of its own: addresses are plain ASCII (`auth.emails`), names and
+subjects become one line, and the standard library encodes everything else.
 
 source   instant-http §6.1; spec/auth.md A67-A76
 """
@@ -26,7 +26,7 @@ logger: Final = logging.getLogger("trice.mail")
 
 StartTls = Literal["required", "offered", "never"]
 
-# As aiosmtplib has it: None upgrades the connection if the server offers to.
+# The values of aiosmtplib: None upgrades the connection if the server offers it.
 _START_TLS: Final[dict[StartTls, bool | None]] = {"required": True, "offered": None, "never": False}
 _HEADER_CHARS_MAX: Final = 200
 _BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
@@ -39,7 +39,7 @@ class Message:
     to            checked address
     name          shown as its sender
     sender        address it should come from; None: the server's own
-    is_ephemeral  from a throw-away app: it waits behind others of that kind only
+    is_ephemeral  from a throw-away app: it takes only the share that e-mails of those have
     """
 
     to: str
@@ -52,19 +52,19 @@ class Message:
 
 
 class Mail(Protocol):
-    """How messages leave."""
+    """The door through which messages leave."""
 
     async def send(self, message: Message) -> None:
         """Hand a message over.
 
-        raises   InvalidInput("validation-failed") when the recipient is refused,
+        raises   InvalidInput("validation-failed") when the mail server refuses the recipient,
                  Unavailable("email-send-failed") for everything else
         """
         ...
 
 
 class LogMail:
-    """Writes subject and recipient to the log: for development, where no mail server is set."""
+    """Writes subject and recipient to the log: for development, without a mail server."""
 
     async def send(self, message: Message) -> None:
         logger.warning(
@@ -75,7 +75,7 @@ class LogMail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where a mail server is.
+    """How to reach a mail server.
 
     is_tls      the connection is encrypted from its first byte (smtps)
     start_tls   when a plain connection becomes encrypted
@@ -92,7 +92,7 @@ class SmtpServer:
     def parse(cls, url: str) -> SmtpServer:
         """Read `smtp[s]://[user:password@]host[:port][?starttls=required|offered|never]`.
 
-        Without `starttls`, encryption is required when there is a password, else used if offered.
+        Without `starttls`, encryption is required if there is a password, else used if offered.
 
         raises   InvalidInput("param-malformed"), which does not repeat the password
         """
@@ -124,8 +124,8 @@ class SmtpServer:
 class SmtpMail:
     """Sends through one mail server, auth_limits.MAIL_CONNECTIONS_MAX messages at a time.
 
-    Holds the queue of messages; beyond auth_limits.MAIL_WAITING_MAX they are refused. Those of
-    throw-away apps have a share of both, so that they keep no others waiting.
+    Holds the queue of messages, and refuses more than auth_limits.MAIL_WAITING_MAX. Messages of
+    throw-away apps have a share of both bounds, so that they do not keep others waiting.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class SmtpMail:
         )
 
     async def send(self, message: Message) -> None:
-        """See `Mail.send`. A custom sender that the mail server refuses is replaced by our own."""
+        """See `Mail.send`. If the mail server refuses a custom sender, our own replaces it."""
         try:
             sending = self._queue.submit(
                 lambda: self._send_or_replace(message), is_minor=message.is_ephemeral
@@ -158,7 +158,7 @@ class SmtpMail:
             raise self._too_late() from cause
 
     async def _send_or_replace(self, message: Message) -> None:
-        # Loaded by the first e-mail: a server without users need not carry it (1 MB).
+        # Imported with the first e-mail: a server that sends none saves 1 MB.
         from aiosmtplib import SMTPRecipientsRefused, SMTPSenderRefused, SMTPTimeoutError
         from aiosmtplib.errors import SMTPException
 
@@ -175,7 +175,7 @@ class SmtpMail:
         except SMTPRecipientsRefused as cause:
             answer = cause.recipients[0]
             logger.info("recipient refused %s", fields(code=answer.code))
-            if answer.code < 500:  # greylisting and full mailboxes pass
+            if answer.code < 500:  # a later try may succeed: greylisting, a full mailbox
                 raise _failed("the mail server does not take it now") from cause
             problem = "The mail server refused this address as a recipient."
             raise invalid("email", message.to, [{"message": problem, "in": ["email"]}]) from cause
@@ -208,8 +208,8 @@ class SmtpMail:
     def _senders(self, message: Message) -> tuple[str, str]:
         """The addresses for From and Reply-To.
 
-        Nobody has shown that a custom sender is theirs. At our own host the mail server decides;
-        elsewhere it would be forged, so it is only replied to.
+        The app has not proved that a custom sender is its own. If it is at our own host, the mail
+        server decides; at another host it would be a forgery, so it becomes the Reply-To.
         """
         if message.sender is None:
             return self._sender, self._sender
@@ -220,7 +220,7 @@ class SmtpMail:
 def make_mail(
     smtp_url: str | None, *, sender: str, runtime: Runtime, background: Background
 ) -> Mail:
-    """How this server sends e-mail.
+    """Make what this server sends e-mail with.
 
     smtp_url   as `SmtpServer.parse` reads it; None: to the log
     sender     the server's own address
@@ -241,9 +241,9 @@ def make_mail(
 
 def build(message: Message, *, sender: str, reply_to: str, runtime: Runtime) -> bytes:
     """The message as it travels: plain text and HTML, all ASCII, no header but those named here."""
-    # As aiosmtplib: loaded with the first e-mail. The older half of the standard library, because
-    # the newer decodes what looks like an encoded word, writes the line breaks it finds inside as
-    # they are, and loses spaces (Python 3.11.7).
+    # Imported with the first e-mail, as aiosmtplib is. This is the older API of the standard
+    # library: the newer one decodes text that looks like an encoded word, writes line breaks found
+    # inside unescaped, and loses spaces (Python 3.11.7).
     from email.header import Header
     from email.mime.multipart import MIMEMultipart
     from email.mime.text import MIMEText
@@ -274,7 +274,7 @@ def build(message: Message, *, sender: str, reply_to: str, runtime: Runtime) -> 
 def one_line(text: str) -> str:
     """Text fit for a header: breaks and control characters become one space, the end is cut.
 
-    `=?` is taken apart: readers would decode what follows.
+    `=?` is split, as mail programs would decode what follows it.
     """
     line = _BREAKS.sub(" ", _encodable(text)).strip()[:_HEADER_CHARS_MAX]
     return line.replace("=?", "= ?")

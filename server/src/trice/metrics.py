@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, fields
 class LiveCounts:
     """What commits cost the live queries of an app, since it was opened.
 
-    looked_at        queries that commits were held against, as they share a value or a place in an
-                     order with a row that changed
+    looked_at        queries that commits were held against, because they share a value, or a place
+                     in an order, with a changed row
     touched          queries found by the index, over all commits
     patched          refreshes of a query that needed no whole run
-    counted          those of them in which totals were carried forward
-    rerun_node       levels whose statement was run again for those, the rest being kept
+    counted          how many of `patched` carried totals forward
+    rerun_node       levels whose statement was run again in `patched` refreshes
     rerun_query      whole queries run on the loop, first runs included
     rerun_on_thread  runs moved to a reader thread because they were long
-    changed, silent  runs and patches whose answer differed from the last, or did not
+    changed, silent  runs and patches whose answer differed from the last one, or did not
     """
 
     looked_at: int = 0
@@ -43,7 +43,7 @@ class AppCounts:
     groups: int = 0
 
     def add(self, other: AppCounts) -> None:
-        """Count what another did too."""
+        """Add the counts of `other`."""
         self.commits += other.commits
         self.groups += other.groups
         for each in fields(LiveCounts):
@@ -63,7 +63,7 @@ class DeflateCounts:
     """What compression did for the sockets of a server, since it was started.
 
     deflated      frames of one socket, frames for many and parts for many that were deflated
-    bytes_before, bytes_after   of all that was, what stands around the parts included
+    bytes_before, bytes_after   size of all that was deflated, with the bytes around shared parts
     sent          frames that left deflated, over all sockets
     """
 
@@ -77,10 +77,10 @@ class DeflateCounts:
 class WorkCounts:
     """What became of background work of one kind, since the server was started.
 
-    runs, failures      runs that ended, and those of them that failed
-    failures_in_a_row   since the last that did not
-    last_ms             how long the latest took
-    running, waiting    now
+    runs, failures      runs that ended, and how many of them failed
+    failures_in_a_row   failed runs since the last success
+    last_ms             how long the latest run took
+    running, waiting    how many run and wait now
     """
 
     runs: int = 0
@@ -95,10 +95,10 @@ class WorkCounts:
 class HttpCounts:
     """What became of HTTP connections, since the server was started.
 
-    refused      came when the bounds were reached, and found nobody idle to make room
-    closed_idle  made room for another
+    refused      came when the bounds were reached and no idle connection could make room
+    closed_idle  were closed while idle, to make room for another
     too_slow     took too long to send a request, or to read an answer
-    malformed    sent what is no HTTP
+    malformed    sent something that is not HTTP
     """
 
     refused: int = 0

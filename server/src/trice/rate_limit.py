@@ -28,7 +28,7 @@ class RateLimit:
     refill_kind: RefillKind = "greedy"
 
     def fill_ms(self, tokens: float) -> float:
-        """How long a bucket with so many tokens takes to be full."""
+        """How long a bucket with `tokens` tokens takes to be full, in ms."""
         periods = (self.capacity - tokens) / self.refill_amount
         return self.period_ms * (periods if self.refill_kind == "greedy" else ceil(periods))
 
@@ -37,7 +37,7 @@ class RateLimit:
 class Refusal:
     """There are too few tokens.
 
-    retry_at_ms        wall clock when there will be enough; None when there never will
+    retry_at_ms        wall clock when there will be enough; None if there never will be
     remaining_tokens   whole tokens left now
     """
 
@@ -47,7 +47,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class _Bucket:
-    """tokens as of `at_ms`; full again at `full_ms`, after which it may be forgotten."""
+    """The tokens as of `at_ms`. At `full_ms` the bucket is full again and may be forgotten."""
 
     tokens: float
     at_ms: float
@@ -55,12 +55,13 @@ class _Bucket:
 
 
 class Buckets:
-    """Every bucket of this process, by key. One that is full again is as good as none.
+    """Every bucket of this process, by key. A full bucket need not be kept: a new one is full too.
 
-    Holds at most limits.RATE_BUCKETS_MAX. Beyond, those leave that are full, then those that would
-    be full soonest, from whoever has most of them: a flood of new keys frees no bucket that is used
-    up, and none of others. Whose a bucket is, the first part of a tuple says.
-    Any thread may take: long reads and long transactions judge rules away from the loop.
+    A key is a tuple; its first part names the owner of the bucket.
+    Holds at most limits.RATE_BUCKETS_MAX. If there are more, the owner with most buckets loses
+    some: full ones first, then those that would be full soonest. So a flood of new keys cannot
+    refill a used bucket, nor remove buckets of another owner.
+    Any thread may take: long reads and long transactions judge rules on threads.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -72,13 +73,13 @@ class Buckets:
     def take(self, key: Hashable, rates: Sequence[RateLimit], tokens: int = 1) -> Refusal | None:
         """Take `tokens` from the bucket that each of `rates` has for `key`, or from none of them.
 
-        returns   None when there were enough; else why not, by the slowest
+        returns   None when there were enough; else the refusal of the slowest bucket
         """
         with self._lock:
             return self._take(key, rates, tokens)
 
     def give_back(self, key: Hashable, rates: Sequence[RateLimit], tokens: int = 1) -> None:
-        """Undo a `take` that was not refused: what it was for begins anew and takes again."""
+        """Undo a `take` that was not refused: its work begins anew and will take again."""
         with self._lock:
             now_ms = self._runtime.monotonic_ms()
             owned = self._owners.get(key[0] if isinstance(key, tuple) else key, {})
@@ -110,7 +111,7 @@ class Buckets:
         return None
 
     def _current(self, bucket: _Bucket | None, rate: RateLimit, now_ms: float) -> _Bucket:
-        """The bucket with what came back since it was last looked at."""
+        """The bucket, with the tokens that came back since it was last looked at."""
         if bucket is None:
             return _Bucket(rate.capacity, now_ms, now_ms)
         periods = (now_ms - bucket.at_ms) / rate.period_ms
@@ -131,7 +132,7 @@ class Buckets:
         return Refusal(self._runtime.now_ms() + max(wait_ms, 1), int(bucket.tokens))
 
     def _shrink(self, now_ms: float) -> None:
-        """Make room for an eighth of all, so that this is rare; those with most give first."""
+        """Remove an eighth of all buckets, so that this is rare; owners with most lose first."""
         for owner in sorted(self._owners, key=lambda one: len(self._owners[one]), reverse=True):
             owned = self._owners[owner]
             last_full = sorted(owned.items(), key=lambda item: item[1].full_ms, reverse=True)

@@ -1,4 +1,4 @@
-"""Time, randomness and ids: the only door to them, so that tests can replace it.
+"""Time, randomness and ids. This is the only door to them, so that tests can replace it.
 
 No other module of the engine may import `time`, `random`, `secrets` or `uuid`.
 """
@@ -52,16 +52,16 @@ class SystemRuntime:
 
 
 def new_uuid(runtime: Runtime) -> str:
-    """Draw a random (version 4) uuid, of which nobody can guess anything: for secrets, and for what
-    strangers may use once they know its name."""
+    """Draw a random (version 4) uuid, which cannot be guessed: for secrets, and for names that give
+    access to whoever knows them."""
     return uuid_text(_marked(runtime.random_bytes(16), version=4))
 
 
 def new_key_bytes(runtime: Runtime) -> bytes:
     """Draw an ordered (version 7) uuid as 16 bytes: for keys of rows and attrs, never for secrets.
 
-    It begins with the time, 48 bits of milliseconds, so that rows made one after the other stand
-    side by side in tables and indexes: one page is written for many. 74 bits are random.
+    It begins with the time, 48 bits of milliseconds. So rows made one after the other stand side by
+    side in tables and indexes, and one page is written for many. 74 bits are random.
     """
     made_ms = runtime.now_ms() % _TIMES
     return _marked(made_ms.to_bytes(6, "big") + runtime.random_bytes(10), version=7)

@@ -40,14 +40,14 @@ from trice.store.sqlite.engines import SqliteEngines
 logger: Final = logging.getLogger("trice.server")
 
 _GC_THRESHOLDS: Final = (20_000, 30, 100)
-"""Objects made before a young collection, and how many of those before older ones. Python's own
-700 is meant for scripts: a transaction alone makes a hundred."""
+"""How many objects are made before a young collection, and how many of those run before an older
+one. Python's default of 700 is meant for scripts: one transaction makes a hundred objects."""
 
 
 class Sample(NamedTuple):
     """A sample app as it is served.
 
-    admin_token  of its app, until the server is started again; for the operator's eyes only
+    admin_token  that of its app, valid until the next start; for the operator's eyes only
     """
 
     url: str
@@ -55,7 +55,7 @@ class Sample(NamedTuple):
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, telling us when it listens and asking us to part from clients before it stops."""
+    """uvicorn, with calls when it listens and before it stops, when clients are told."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Server:
         on_ready  called once with the base URL and the sample apps
         """
         settings = self.settings
-        os.umask(0o077)  # whatever is made from here on is nobody else's to read
+        os.umask(0o077)  # no other user of the machine can read files made from here on
         engines = open_engines(
             settings.data_dir, runtime=self._runtime, history_days=settings.history_days
         )
@@ -184,8 +184,8 @@ class Server:
         )
 
     async def _open_samples(self, apps: Apps) -> list[tuple[str, str]]:
-        """Where the built sample apps are served, each with an open app of its own, and the admin
-        token of that app.
+        """The path of each built sample app, which has an open app of its own, and the admin token
+        of that app.
 
         A sample's `rules.json`, if it has one, is put in force.
         """
@@ -215,7 +215,7 @@ def open_engines(
     """The storage of a data directory, claimed for this process. No other place names an engine.
 
     history_days  how long the log of each app is kept
-    raises  OSError when another process has it, or it may not be read
+    raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
 
@@ -230,8 +230,8 @@ def read_json(path: Path) -> object:
 
 
 def settle_memory() -> None:
-    """What starting made stays for good: keep the collector from looking at it again, and give
-    back to the system what starting freed (2.4 of 61 MB with glibc).
+    """Exclude the objects made at start from collections, as they stay for good, and give back to
+    the system the memory that the start freed (2.4 of 61 MB with glibc).
 
     A full collection then takes a fraction of its 15 ms, and is rarer: 5 % more writes/s.
     """
@@ -243,8 +243,8 @@ def settle_memory() -> None:
 def free_memory() -> None:
     """Collect all garbage made since the start and give it back to the system.
 
-    cost   6 ms each for collecting and for giving back once 5,000 sessions had left; it grows with
-           what is still open, in one go, which is why the hub asks for it seldom
+    cost   6 ms each for collecting and for giving back after 5,000 sessions had left. It grows
+           with what is still open and cannot be split, so the hub asks for it seldom
     """
     gc.collect()
     _give_back()
@@ -252,12 +252,12 @@ def free_memory() -> None:
 
 def _give_back() -> None:
     with contextlib.suppress(OSError, AttributeError):
-        # Other C libraries have no such call, and keep what they have.
+        # C libraries other than glibc have no such call; they keep the memory.
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def take_descriptors() -> int:
-    """Raise the number of files this process may have open, as far as it is allowed; return it."""
+    """Raise the number of files this process may have open as far as allowed; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.DESCRIPTORS_WANTED
     if hard != resource.RLIM_INFINITY:
@@ -272,5 +272,5 @@ def take_descriptors() -> int:
 
 
 def files_for_apps(descriptors: int) -> int:
-    """How many databases may be open in a process with so many descriptors; at least one."""
+    """How many databases may be open in a process with `descriptors` descriptors; at least one."""
     return max(descriptors_for_apps(descriptors) // limits.APP_FILE_DESCRIPTORS, 1)

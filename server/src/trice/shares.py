@@ -1,6 +1,7 @@
-"""How much of something bounded each of many has in use. No I/O.
+"""How much of a bounded thing each of many users has in use. No I/O.
 
-A bound for all together lets one of them take everything; a share of each keeps room for others.
+A bound for all users together lets one of them take everything. A bound for the share of each keeps
+room for the others.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final
 
 ALL: Final = "all"
-"""The key of what all of them have in use together."""
+"""The key for what all users together have in use."""
 
 
 class Shares:
-    """Holds an amount for whoever has something in use, and for nobody else.
+    """Holds an amount for each key that has something in use, and for no other.
 
-    Invariant: what was taken is given back once, so that an amount never falls below nothing.
+    Invariant: what was taken is given back once, so that no amount falls below zero.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class Shares:
         return True
 
     def add(self, amount: int, keys: Iterable[Hashable]) -> None:
-        """Note what is in use in any case."""
+        """Count what is in use already, whatever the bounds."""
         if amount:
             for key in keys:
                 self._used[key] = self._used.get(key, 0) + amount
@@ -75,11 +76,11 @@ class Held:
         self.network: Hashable | None = None
 
     def has_room(self, more: int, network: Hashable | None) -> bool:
-        """Whether as much more is within the bounds."""
+        """Whether `more` on top is within the bounds."""
         return self._shares.has_room(more, self._bounds(network))
 
     def note(self, amount: int, network: Hashable | None) -> None:
-        """It is `amount` now, of this network."""
+        """Set the amount and the network."""
         if amount != self.amount or network != self.network:
             self._shares.give_back(self.amount, self._bounds(self.network))
             self.amount, self.network = amount, network

@@ -1,6 +1,6 @@
-"""Queries and transactions that took long, one line each, with what made them long.
+"""Log lines for queries and transactions that took long, one each, with what made them long.
 
-Names of apps, namespaces, indexes and numbers; never values, which may be anybody's.
+A line has names of apps, namespaces and indexes, and numbers; never values, which are private.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _MINUTE_MS: Final = 60_000
 class SlowLog:
     """Decides what is slow, and how much of it is written down. Used from every thread.
 
-    count   how many were slow, since the start
+    count   how many were slow since the start
     """
 
     def __init__(self, runtime: Runtime, *, slow_ms: int = 0) -> None:
-        """slow_ms   from how long on something is slow; 0: nothing ever is"""
+        """slow_ms   what takes this long is slow; 0: nothing is"""
         self.count = 0
         self.now_ms = runtime.monotonic_ms
-        """When something begins, to be handed to `ended`."""
+        """The clock. Ask it when a query or transaction begins, and hand the time to `ended`."""
         self._slow_ms = float(slow_ms) if slow_ms else float("inf")
         self._lock = Lock()
         self._minute_began_ms = 0.0
@@ -44,9 +44,9 @@ class SlowLog:
         details: Callable[..., Mapping[str, Any]],
         *arguments: Any,
     ) -> None:
-        """Something that began then is over. Costs 0.3 µs if it was not slow.
+        """Note the end of what began at `began_ms`. Costs 0.3 µs if it was not slow.
 
-        details   what to write beside the duration, made of `arguments`; asked only for what is
+        details   makes what stands beside the duration from `arguments`; called only if a line is
                   written
         """
         took_ms = self.now_ms() - began_ms
@@ -62,8 +62,8 @@ class SlowLog:
         logger.warning("slow %s", line)
 
     def _take_line(self, app_id: str) -> int | None:
-        """None when there were enough of the app, or of all, in this minute; else how many were
-        left out in the one before, if this line begins another."""
+        """Count one line. None when the app, or all apps, had enough lines in this minute. Else how
+        many were left out in the minute before, if this line begins a new one, or 0."""
         now_ms = self.now_ms()
         left_out = 0
         if now_ms - self._minute_began_ms >= _MINUTE_MS:

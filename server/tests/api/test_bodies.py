@@ -25,6 +25,22 @@ IN_MEMORY_BYTES_MAX = 1_000_000
 pytestmark = pytest.mark.uvloop
 
 
+class Lost:
+    """A transport that uvloop has closed, of which it will tell in the next turn."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 @pytest.fixture
 async def open_wire() -> AsyncIterator[Callable[[], Awaitable[Wire]]]:
     """Opens the wire of a test. Nothing is counted for those who have left."""
@@ -179,3 +195,64 @@ async def test_an_answer_in_pieces_ends_with_whoever_asked_for_it(made: Wire) ->
     client.writer.transport.abort()
     await until(lambda: made.ended == 1)
     assert made.asked < 1_000
+
+
+@pytest.mark.rule("H120")
+async def test_a_body_too_large_ends_an_answer_that_has_begun(made: Wire, caplog: Any) -> None:
+    client = await made.client()
+    client.say(b"GET /pieces/1000000 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    await client.bytes(1_000_000)
+    chunk = b"x" * 1_000_000
+    for _ in range(limits.MESSAGE_BYTES_MAX // len(chunk) + 1):
+        client.say(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+    await client.rest()
+    await until(lambda: made.ended == 1)
+    assert len(made.connections) == 0
+    assert caplog.records == []
+
+
+@pytest.mark.rule("H121")
+async def test_who_was_lost_a_moment_ago_is_sent_nothing(made: Wire, caplog: Any) -> None:
+    client = await made.client()
+    client.say(GET % b"/wait")
+    server = made.made[0]
+    await until(lambda: server.cycle is not None)
+    server.transport = server.cycle.transport = Lost(server.transport)
+    made.gate.set()
+    await until(lambda: server.cycle.disconnected)
+    await asyncio.sleep(0)
+    assert caplog.records == []
+    server.abort()
+
+
+@pytest.mark.rule("H122")
+async def test_an_answer_ends_with_its_client_whatever_was_asked_behind_it(
+    made: Wire, caplog: Any
+) -> None:
+    client = await made.client()
+    client.say(GET % b"/silent")
+    await client.head()
+    client.say(GET % b"/large/1" * 3)
+    server = made.made[0]
+    await until(lambda: len(server.pipeline) == 3)
+    server.transport.abort()
+    await until(lambda: made.ended == 1)
+    assert caplog.records == []
+
+
+@pytest.mark.rule("H123")
+@pytest.mark.parametrize("path", [b"/silent", b"/wait"])
+async def test_no_socket_begins_before_an_earlier_request_is_answered(
+    made: Wire, path: bytes, caplog: Any
+) -> None:
+    client = await made.client()
+    client.say(GET % path)
+    await until(lambda: made.made[0].cycle is not None)
+    client.say(
+        b"GET /runtime/session HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade"
+        b"\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b" 101 " not in await client.rest()
+    made.gate.set()
+    await until(lambda: made.made[0].cycle.disconnected)
+    assert caplog.records == []

@@ -251,3 +251,76 @@ async def test_a_message_that_no_decoder_takes_is_answered_as_an_event(stage, pa
     answers = [await events.event(3)]
     assert answers[0]["client-event-id"] == "3"
     await events.hang_up()
+
+
+@pytest.mark.rule("P213")
+async def test_pushes_that_wait_are_answered_when_their_stream_ends(stage):
+    events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
+    hello = await events.event(0)
+    target = f"/runtime/sse?app_id={stage.app_id}"
+    await stage.ask("POST", target, push(hello, {"op": "init", "app-id": stage.app_id}))
+    await events.event(1)
+    long = {"op": "add-query", "q": {"x" * (limits.MESSAGE_BYTES_ON_LOOP + 1): {}}}
+    session = stage.hub.find(hello["session-id"])
+    waiting = stage.start("POST", target, push(hello, long, long))
+    while not session.inbox.is_paused:  # noqa: ASYNC110 - nobody tells of it by an event
+        await asyncio.sleep(0)
+    await events.hang_up()
+    answer = await waiting.whole()
+    assert (answer.status, answer.json()["type"]) == (400, "session-missing")
+
+
+@pytest.mark.rule("P214")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"query":{},"inference?":"yes"}',
+        b'{"query":%b1%b}' % (b'{"a":' * 400, b"}" * 400),
+        b'{"query":%b1%b}' % (b"[" * 400, b"]" * 400),
+        b"{}",
+    ],
+)
+async def test_who_is_refused_an_event_stream_leaves_no_session(stage, body):
+    answer = await stage.ask("POST", "/admin/subscribe-query", body, stage.admin())
+    assert answer.status == 400
+    assert answer.json()["hint"]["in"][0] == "body"
+    assert len(stage.hub) == 0
+    assert stage.asgi.state.streams == {}
+
+
+@pytest.mark.rule("H63", "P50")
+@pytest.mark.parametrize("name", ["sse_token", "session_id", "machine_id"])
+async def test_half_of_a_surrogate_pair_knows_no_stream(stage, name):
+    events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
+    hello = await events.event(0)
+    body = orjson.dumps({**push(hello), name: "HALF"}).replace(b"HALF", b"\\ud800")
+    answer = await stage.ask("POST", f"/runtime/sse?app_id={stage.app_id}", body)
+    assert answer.status == 400
+    await events.hang_up()
+
+
+@pytest.mark.rule("P215")
+async def test_pushes_that_wait_are_handed_over_one_after_the_other(stage):
+    events = stage.start("GET", f"/runtime/sse?app_id={stage.app_id}")
+    hello = await events.event(0)
+    target = f"/runtime/sse?app_id={stage.app_id}"
+    await stage.ask("POST", target, push(hello, {"op": "init", "app-id": stage.app_id}))
+    await events.event(1)
+    long = {"a": {"$": {"where": {"b": "x" * limits.MESSAGE_BYTES_ON_LOOP}}}}
+    ids = [[f"{number}-{place}" for place in range(3)] for number in range(3)]
+    pushes = [
+        stage.start(
+            "POST",
+            target,
+            push(hello, *({"op": "add-query", "q": long, "client-event-id": each} for each in own)),
+        )
+        for own in ids
+    ]
+    for each in pushes:
+        assert (await each.whole()).json() == {}
+    await events.event(10)
+    answered = [event["client-event-id"] for event in events.events()[2:]]
+    assert sorted(ids, key=lambda own: answered.index(own[0])) == [
+        answered[at : at + 3] for at in (0, 3, 6)
+    ]
+    await events.hang_up()

@@ -143,7 +143,7 @@ HOSTILE = [
     'Bank" <ceo@bank.example>, "x',
     "<img src=x onerror=alert(1)>",
     "{code} {user_email} {{code}}",
-    "\u202eevil\u2028x\x00\x85y",
+    "\u202eevil\u2028x\x01\x85y",
     "x" * 200,
 ]
 

@@ -89,6 +89,13 @@ async def test_ephemeral_apps_need_a_title(stage, title, status):
     assert answer.status == status
 
 
+@pytest.mark.rule("H5", "H63")
+async def test_a_title_that_cannot_be_kept_is_named_as_the_caller_knows_it(stage):
+    answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "a\0b"})
+    assert (answer.status, answer.json()["type"]) == (400, "param-malformed")
+    assert answer.json()["hint"]["in"] == ["body", "title"]
+
+
 @pytest.mark.rule("H5", "H6")
 async def test_an_ephemeral_app_is_open_and_expires(stage):
     made = (await stage.ask("POST", "/dash/apps/ephemeral", {"title": "x"})).json()

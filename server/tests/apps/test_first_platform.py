@@ -85,6 +85,12 @@ def rows(apps: Apps) -> list[Any]:
 
 
 @pytest.mark.rule("S221")
+def test_a_title_of_an_old_list_that_no_app_may_have_now_loses_what_is_refused(tmp_path):
+    put_old(tmp_path, change="UPDATE apps SET title = 'a' || char(0) || 'b' WHERE rowid = 5")
+    assert "ab" in run(tmp_path, lambda apps: [row.title for row in rows(apps)])
+
+
+@pytest.mark.rule("S221")
 def test_an_old_list_is_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "PLATFORM_IMPORT_APPS", 10)
     put_old(tmp_path)
@@ -135,16 +141,16 @@ def test_an_old_list_with_its_last_writes_in_the_log(tmp_path):
     path = tmp_path / "platform.db"
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("UPDATE apps SET title = 'later' WHERE id = ?", (app_id(4),))
+    connection.execute("UPDATE apps SET title = ? WHERE id = ?", ("la\0ter", app_id(4)))
     killed = path.read_bytes(), (tmp_path / "platform.db-wal").read_bytes()
     connection.close()
     path.write_bytes(killed[0])
     (tmp_path / "platform.db-wal").write_bytes(killed[1])
-    assert run(tmp_path, rows)[3].title == "later"
+    assert run(tmp_path, rows)[3].title == "la\0ter"
     backup = apsw.Connection(str(tmp_path / "platform.db.v1.bak"))
     found = backup.execute("SELECT title FROM apps WHERE id = ?", (app_id(4),)).fetchall()
     backup.close()
-    assert found == [("later",)], "the backup has them too"
+    assert found == [("la\0ter",)], "the backup has them too"
 
 
 async def make_app(apps: Apps) -> str:
@@ -230,3 +236,19 @@ def test_an_old_list_that_is_damaged_ends_the_start(tmp_path):
     assert caught.value.code == "data-unusable"
     assert str(path) in caught.value.message
     assert path.read_bytes() == damaged
+
+
+@pytest.mark.rule("S243")
+def test_while_somebody_looks_into_the_old_list_it_is_not_taken_over(tmp_path):
+    old = put_old(tmp_path, change="PRAGMA journal_mode = wal")
+    path = tmp_path / "platform.db"
+    somebody = apsw.Connection(str(path))
+    assert somebody.execute("SELECT count(*) FROM apps").fetchall() == [(34,)]
+    with pytest.raises(Unavailable) as caught:
+        run(tmp_path, rows)
+    assert caught.value.code == "overloaded"
+    assert str(path) in caught.value.message and "Another process" in caught.value.message
+    assert "put back" not in caught.value.message, "no backup helps"
+    assert path.read_bytes() == old
+    somebody.close()
+    assert len(run(tmp_path, rows)) == 34

@@ -86,7 +86,7 @@ async def test_finding_an_app_reads_one_row_however_many_there_are(stage, monkey
     def insert(change: Change) -> None:
         for number in range(2_000):
             fields = {
-                "title": "x",
+                "title": '"x"',
                 "adminTokenHash": hash_token(token(number)).hex(),
                 "isOpen": True,
                 "createdAt": MADE_MS,

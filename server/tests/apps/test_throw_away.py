@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 
+import apsw
 import pytest
 
 from trice import limits
@@ -65,14 +67,44 @@ async def test_a_throw_away_app_holds_so_many_bytes(open_stage, monkeypatch):
     write = app.database.transact_admin
     with pytest.raises(LimitExceeded) as refused:
         for number in range(30):
-            # Over and over the same row: what it was stays in the log of transactions.
-            await write(put(1, text=f"{number}" + "x" * 100_000), identity=ADMIN)
+            await write(put(number, text=f"{number}" + "x" * 100_000), identity=ADMIN)
     hint = refused.value.hint
     assert (hint["quota"], hint["limit"]) == ("bytes", 2_000_000)
     assert hint["current"] > 2_000_000
     path = stage.folder / "apps" / f"{app.id}.db-wal"
     assert path.stat().st_size < 10_000_000
-    await write([["delete", "todos", uid(1)]], identity=ADMIN)
+    with pytest.raises(LimitExceeded):
+        await write(put(40, text="y" * 100_000), identity=ADMIN)
+    for number in range(10):
+        await write([["delete", "todos", uid(number)]], identity=ADMIN)
+    await write(put(40, text="y" * 100_000), identity=ADMIN)
+
+
+@pytest.mark.rule("S241")
+async def test_the_log_of_a_throw_away_app_makes_room_for_its_data(open_stage, monkeypatch):
+    monkeypatch.setattr(limits, "EPHEMERAL_BYTES_MAX", 2_000_000)
+    monkeypatch.setattr(limits, "EPHEMERAL_LOG_ROWS_KEPT", 3)
+    stage = await open_stage()
+    app, _ = await stage.apps.create(title="x", life_ms=HOUR_MS)
+
+    async def write(number, chars):
+        steps = put(1, text=f"{number}" + "x" * chars)
+        return await app.database.transact_admin(steps, identity=ADMIN)
+
+    # Over and over the same row: what it was is in the log.
+    for number in range(40):
+        await write(number, 100_000)
+    path = stage.folder / "apps" / f"{app.id}.db"
+    with closing(apsw.Connection(str(path))) as file:
+        ((kept,),) = file.execute("SELECT count(*) FROM _tx").fetchall()
+    assert 3 <= kept <= 10, "the newest"
+    # So much at once that those kept are too many too.
+    txs = [await write(number, 600_000) for number in range(8)]
+    assert txs == list(range(txs[0], txs[0] + 8))
+    stage.apps.give_back(app)
+    await stage.reopen()
+    app = await stage.apps.lend(app.id)
+    assert await write(0, 10) == txs[-1] + 1
 
 
 @pytest.mark.rule("S112")

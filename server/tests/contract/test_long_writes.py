@@ -57,7 +57,9 @@ async def test_a_long_work_may_change_the_catalog(engine: Engine) -> None:
 
 
 @pytest.mark.rule("S69")
-async def test_time_never_goes_back(engine: Engine, runtime: FakeRuntime) -> None:
+async def test_time_never_goes_back(
+    engine: Engine, open_engine: Open, runtime: FakeRuntime
+) -> None:
     times = []
 
     def timed(tx: WriteTx) -> Commit:
@@ -69,6 +71,12 @@ async def test_time_never_goes_back(engine: Engine, runtime: FakeRuntime) -> Non
         await engine.write(timed)
     assert times == sorted(times)
     assert times[-1] == runtime.now
+    await engine.close()
+    runtime.now -= 5000
+    again = open_engine()
+    await again.write(timed)
+    assert times[-1] == times[-2], "nor while it was closed"
+    await again.close()
 
 
 @pytest.mark.rule("S71")

@@ -22,6 +22,7 @@ from support.visible_stage import VisibleStage as Stage
 from support.world import make_world, random_transaction
 from trice.live.aggregates import Aggregates, keep
 from trice.live.answers import Encoded, encode_tree
+from trice.live.changes import Changes
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 from trice.live.recent import RecentCommits
@@ -131,7 +132,7 @@ async def live_history(seed: int, path: Path) -> LiveCounts:
             before = stage.engine.catalog
             await stage.transact(random_transaction(world))
             for commit in stage.commits:
-                touched = watching.index.affected(commit)
+                touched = watching.index.affected(Changes.of([commit]), commit.catalog)
                 if commit.is_catalog_changed:
                     touched |= watching.index.affected_by_names(before, commit.catalog)
                     before = commit.catalog

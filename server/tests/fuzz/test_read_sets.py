@@ -22,6 +22,7 @@ from support.sharp import sharp_change, sharp_query, sharp_world
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.visible_stage import answer
+from trice.live.changes import Changes
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 
@@ -60,7 +61,7 @@ async def history(seed: int, path: Path) -> Counter[str]:
             await stage.transact(sharp_change(world))
             touched = index.affected_by_names(before, stage.engine.catalog)
             for commit in stage.commits:
-                touched |= index.affected(commit)
+                touched |= index.affected(Changes.of([commit]), commit.catalog)
             total["touched"] += len(touched)
             total["spared"] += (len(asked) - len(touched)) * len(stage.commits)
             for number, (query, eyes) in enumerate(asked):

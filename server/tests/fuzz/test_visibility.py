@@ -24,6 +24,7 @@ from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
 from support.visible_stage import answer, plain, triples
 from support.world import make_world, random_transaction
+from trice.live.changes import Changes
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 from trice.query.encode import nested_result
@@ -121,7 +122,7 @@ async def live_history(seed: int, path: Path) -> None:
             await stage.transact(random_transaction(world))
             touched = index.affected_by_names(before, stage.engine.catalog)
             for commit in stage.commits:
-                touched |= index.affected(commit)
+                touched |= index.affected(Changes.of([commit]), commit.catalog)
             for number, (query, eyes) in enumerate(asked):
                 if number in touched:
                     refresh(number)

@@ -459,7 +459,6 @@ describe('what no decoder takes, and what is too much', () => {
       const error = await rejection(
         db.transact(db.tx.people[lost].create(person({ name, ...fields }))),
         'the write',
-        5_000,
       );
       assert.match(error.message, message);
       await answer(watched, (a) => a.data?.people.length === 1, 'the rollback');

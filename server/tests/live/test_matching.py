@@ -20,7 +20,7 @@ from trice.store.engine import Snapshot
 VALUES: dict[str, list[Any]] = {
     "string": ["a", "A", "", "é", "10", "straße", "a\nb", "\U0001f600"],
     "number": [0, 1, 1.0, -2.5, 1e300, 2**53],
-    "date": ["2025-01-02T00:00:00Z", "2025-01-02", "2024-12-31", 1735776000000],
+    "date": ["2025-01-02T00:00:00Z", "2025-01-02", "2024-12-31", 1735776000000, 1735776000000.5],
     "boolean": [True, False],
     "json": [{"k": 1}, [1, "a"], "a", 1, True, False, 0],
 }

@@ -11,6 +11,7 @@ import pytest
 from support.visibilities import Eyes, Rule
 from support.visible_stage import VisibleStage, answer
 from support.world import World, schema_steps
+from trice.live.changes import Changes
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 from trice.protocol.ids import AttrId, EntityId
@@ -190,7 +191,7 @@ async def test_a_change_of_what_is_visible_touches_the_answer(name: str, tmp_pat
     await stage.transact(steps)
     assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
     (commit,) = stage.commits
-    assert index.affected(commit) == {"it"}
+    assert index.affected(Changes.of([commit]), commit.catalog) == {"it"}
     await stage.engine.close()
 
 
@@ -215,7 +216,7 @@ async def test_a_row_that_moves_because_its_order_is_hidden_touches_the_page(
     stage.commits.clear()
     await stage.transact([put(ids[3], "todos.rank", 1)])
     assert answer(stage, tree) != answer(stage, stage.tree(query, eyes))
-    assert index.affected(stage.commits[0]) == {"it"}
+    assert index.affected(Changes.of(stage.commits[:1]), stage.commits[0].catalog) == {"it"}
     await stage.engine.close()
 
 
@@ -232,7 +233,7 @@ async def test_a_rule_on_the_owner_is_not_touched_by_a_row_of_another(tmp_path: 
         stage.commits.clear()
         await stage.transact([put(T2, "todos.id", T2), put(T2, "todos.owner", owner)])
         (commit,) = stage.commits
-        assert index.affected(commit) == found
+        assert index.affected(Changes.of([commit]), commit.catalog) == found
     await stage.engine.close()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import icu
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 COLLATOR: Final = icu.Collator.createInstance(icu.Locale("en-US"))
 
@@ -38,13 +40,13 @@ def is_same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def instant_ms(value: Any) -> float | None:
-    """Epoch ms of a date written as a number or as ISO text; None when it is neither.
+def instant_us(value: Any) -> int | None:
+    """Epoch µs of a date written as a number or as ISO text; None when it is neither.
 
     Only the texts that the generators and cases use; `catalog.dates` has its own tests.
     """
     if is_number(value):
-        return float(value)
+        return round(value * 1000)
     if not isinstance(value, str):
         return None
     try:
@@ -52,7 +54,13 @@ def instant_ms(value: Any) -> float | None:
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.timestamp() * 1000
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def instant_ms(value: Any) -> float | None:
+    """Epoch ms of a date, parts of one included."""
+    micros = instant_us(value)
+    return None if micros is None else micros / 1000
 
 
 def is_of_type(value: Any, checked_type: str | None) -> bool:
@@ -84,14 +92,17 @@ def comparable(attr: dict[str, Any], value: Any) -> Any:
 
 
 def order_key(attr: dict[str, Any], value: Any) -> tuple[Any, ...]:
-    """What `order` sorts by: nulls and missing below everything, texts by ICU en-US."""
+    """What `order` sorts by: nulls and missing below everything, texts by ICU en-US, dates by the
+    whole milliseconds that JavaScript reads."""
     if value is None or value is MISSING:
         return (0,)
     match attr.get("checked-data-type"):
         case "string":
             return (1, bytes(COLLATOR.getSortKey(value)))
         case "date":
-            return (1, instant_ms(value))
+            micros = instant_us(value)
+            assert micros is not None
+            return (1, micros // 1000)
         case "number":
             return (1, float(value))
         case _:

@@ -142,7 +142,7 @@ def test_the_numbers_of_a_double_are_those_that_round_to_it(seed: int) -> None:
         if not -(2**63) <= value < 2**63:
             continue
         cell = order_cell(attr, value)
-        low, high = order_run(cell)
+        low, high = order_run(attr, cell)
         assert float(value) == cell and low <= value <= high, f"seed {seed}: {value}"
         for edge, beyond in ((low, -1), (high, 1)):
             assert float(edge) == cell

@@ -94,10 +94,58 @@ async def test_trouble_while_opening_closes_the_socket_so_that_the_client_comes_
     monkeypatch.setattr(stage.hub.apps, "lend", broken)
     client = stage.connect()
     client.say("init", app_id=stage.app.id)
-    while client.closed is None:
-        await asyncio.wait(client.session.tasks)
+    await client.ended()
     assert client.closed[0] == 1013
     assert client.unheard() == []
+
+
+@pytest.mark.rule("P211")
+async def test_an_init_that_fails_in_the_middle_gives_back_the_app(stage, monkeypatch, caplog):
+    async def broken(_work):
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(stage.app.database, "look", broken)
+    client = stage.connect()
+    client.say("init", app_id=stage.app.id, refresh_token=T1)
+    await client.ended()
+    assert client.closed[0] == 1013
+    assert client.unheard() == []
+    assert client.session.is_closed
+    assert stage.app.users == 1
+    assert "nobody foresaw this" in caplog.text
+
+
+@pytest.mark.rule("P211")
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_client_that_leaves_while_it_is_identified_gives_back_the_app(
+    stage, monkeypatch, turns
+):
+    async def never(_work):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stage.app.database, "look", never)
+    client = stage.connect()
+    client.say("init", app_id=stage.app.id, refresh_token=T1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    tasks = list(client.session.tasks)
+    client.hang_up()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert stage.app.users == 1
+
+
+@pytest.mark.rule("P212")
+async def test_work_of_a_session_that_fails_closes_it_so_that_the_client_comes_back(stage, caplog):
+    async def broken():
+        raise ValueError("nobody foresaw this")
+
+    client, other = await stage.client(), await stage.client()
+    client.session.spawn(broken())
+    await client.ended()
+    assert client.closed[0] == 1013
+    assert client.session.is_closed
+    assert other.closed is None
+    assert "nobody foresaw this" in caplog.text
 
 
 @pytest.mark.rule("P9")

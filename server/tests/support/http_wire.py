@@ -83,6 +83,7 @@ class Wire:
     /large/N    N bytes
     /wait       answered once `gate` is set
     /pieces/N   a stream of N pieces of PIECE_BYTES each; `asked` counts them, `ended` streams
+    /silent     a stream of one piece and no end
     /stream     a body in pieces, of STREAM_BYTES_MAX at most; each taken once `gate` is set, then
                 it is counted in `taken`
     /small      a body of SMALL_BYTES_MAX at most
@@ -104,6 +105,7 @@ class Wire:
             Route("/large/{size:int}", _large, methods=["GET"]),
             Route("/wait", self._wait, methods=["GET"]),
             Route("/pieces/{count:int}", self._pieces, methods=["GET"]),
+            Route("/silent", self._silent, methods=["GET"]),
             Route("/stream", self._stream, methods=["POST"], body=stream),
             Route("/small", _count, methods=["POST"], body=small),
             Route("/{path:path}", _count, methods=both, body=Body(is_held=True)),
@@ -119,6 +121,16 @@ class Wire:
                 for _ in range(request.path_params["count"]):
                     self.asked += 1
                     yield b"x" * PIECE_BYTES
+            finally:
+                self.ended += 1
+
+        return Pieces(pieces(), media_type="text/plain")
+
+    async def _silent(self, request: Request) -> Response:
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            try:
+                yield b"x"
+                await asyncio.Event().wait()
             finally:
                 self.ended += 1
 

@@ -15,7 +15,7 @@ import orjson
 from support.attrs import blob, entity, link
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.values import encode_cell, has_order_column, order_cell
+from trice.catalog.values import encode_cell, has_order_column, stored_order
 from trice.protocol.ids import TxId, uuid_text
 from trice.query.encode import EntityCache, flat_result, nested_result
 from trice.query.parse.forms import parse
@@ -111,7 +111,7 @@ class Library:
             cell = encode_cell(value, is_indexed=attr.is_indexed)
             cells[attr.column] = cell
             if has_order_column(attr):
-                cells[order_column(attr)] = order_cell(attr, cell)
+                cells[order_column(attr)] = stored_order(attr, cell)
         names = ", ".join(quoted(name) for name in cells)
         marks = ", ".join("?" * len(cells))
         self.connection.rows(

@@ -92,6 +92,13 @@ class MemoryClient:
                 self._change.clear()
                 await self._change.wait()
 
+    async def ended(self) -> None:
+        """Wait until the server ends the connection."""
+        async with asyncio.timeout(WAIT_S):
+            while self.closed is None:
+                self._change.clear()
+                await self._change.wait()
+
     def unheard(self) -> list[dict[str, Any]]:
         """What arrived and was not heard yet; heard from now on."""
         messages = self.received[self.seen :]

@@ -167,6 +167,7 @@ class TriplesStore:
     """The durable data of one app: an image that outlives the engine."""
 
     image: bytes = b""
+    latest_ms: int = 0
 
 
 class TriplesEngine:
@@ -192,7 +193,7 @@ class TriplesEngine:
         self._thread = ThreadPoolExecutor(1)
         self._is_busy = self._is_closing = False
         self._idle = asyncio.Event()
-        self._latest_ms = 0
+        self._latest_ms = store.latest_ms
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
         self._loop_reads = LoopReads()
         self._reader = Image(lambda: self._store.image)
@@ -320,6 +321,7 @@ class TriplesEngine:
             return
         tx = TxId(group.tx + 1)
         self._latest_ms = max(self._latest_ms, self._runtime.now_ms())
+        self._store.latest_ms = self._latest_ms
         run("SAVEPOINT call")
         try:
             commit = call.work(

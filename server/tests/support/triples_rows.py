@@ -23,7 +23,7 @@ import orjson
 
 from trice.catalog.attr import Attr, CheckedType
 from trice.catalog.catalog import Catalog, Namespace
-from trice.catalog.values import FALSE, NULL, TRUE, Cell, has_order_column, order_cell
+from trice.catalog.values import FALSE, NULL, TRUE, Cell, has_order_column, stored_order
 from trice.protocol.ids import EntityId
 from trice.store.rows import Pair, StoredRow, UniqueViolation
 
@@ -181,7 +181,7 @@ class TriplesRows:
         self._all("DELETE FROM facts WHERE attr = ? AND key = ?", number, key)
         if cell is None:
             return
-        rank = order_cell(attr, cell) if has_order_column(attr) else None
+        rank = stored_order(attr, cell) if has_order_column(attr) else None
         lone = kept if attr.is_unique and cell != NULL else None
         try:
             self._all("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", number, key, kept, rank, lone)
@@ -298,7 +298,7 @@ class TriplesAttrs:
         elif not new.is_ref and not new.is_id:
             self._convert_nulls(old, new)
             for entity, cell in list(self.values(old)):
-                rank = order_cell(new, cell) if has_order_column(new) else None
+                rank = stored_order(new, cell) if has_order_column(new) else None
                 sql = "UPDATE facts SET rank = ? WHERE attr = ? AND key = ?"
                 self._all(sql, rank, number, self._rows.key(entity))
         for table, value in (("facts", "nullif(cell, x'00')"), ("pairs", "target")):

@@ -180,7 +180,7 @@ def test_an_entity_without_id_is_a_stub(library: App) -> None:
     id_attr, title = library.attr("books", "id").id, library.attr("books", "title").id
     commit = library.transact([["add-triple", uid(1), title, "a"]])
     assert library.get("books", 1) is None
-    assert not commit.entities[0].is_visible_after
+    assert commit.entities[0].new.created_ms is None
     library.put("books", 1)
     assert library.get("books", 1) == {"title": "a", "pages": None}
     library.transact([["retract-triple", uid(1), id_attr, uid(1)]])

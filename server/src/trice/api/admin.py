@@ -14,7 +14,7 @@ from trice.api.parameters import flag_in, malformed, missing
 
 
 async def query(request: Request) -> Response:
-    """`POST /admin/query {"query", "inference?"?}` → the result tree itself."""
+    """`POST /admin/query {"query", "inference?"?}` → the result tree."""
     async with admin_caller(request) as lent:
         body = await json_body(request)
         if "query" not in body:

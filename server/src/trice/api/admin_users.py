@@ -1,6 +1,6 @@
-"""Users as the app's own server manages them, with the admin token (instant-http §3.4).
+"""Managing users from the app's own server, with the admin token (instant-http §3.4).
 
-No impersonation: whatever `as-…` headers say, the admin acts.
+There is no impersonation: `as-…` headers are ignored.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ async def find_one(request: Request) -> Response:
 
 
 async def delete_one(request: Request) -> Response:
-    """`DELETE /admin/users?…`, as above → `{"deleted"}`; tokens and linked guests go as well."""
+    """`DELETE /admin/users?…`, as above → `{"deleted"}`; deletes tokens and linked guests too."""
     async with administered(request) as app:
 
         def work(change: Change) -> User | None:

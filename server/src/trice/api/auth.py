@@ -1,6 +1,6 @@
 """Signing in from browsers: codes, guests, refresh tokens (instant-http §1.3-1.5).
 
-Public, keyed by the app id in the body. What anybody may ask is throttled by network address.
+Anybody may call these routes; the body names the app. Calls are throttled by network.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def verify_refresh_token(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    """`POST /runtime/signout {"app_id", "refresh_token"}` → `{}`, again and again."""
+    """`POST /runtime/signout {"app_id", "refresh_token"}` → `{}`, also for an ended token."""
     body = await json_body(request)
     token = uuid_in(body, "refresh_token")
     async with app_of(request, body, "app_id") as app:

@@ -1,12 +1,12 @@
 """Bodies of requests: each row of the table of routes says how its route takes one.
 
-none    nobody reads it: what comes is dropped
-whole   a form, or JSON: held until it is there. Short JSON is decoded on the loop, long where long
-        messages are read:
-            body > limits.MESSAGE_BYTES_ON_LOOP ──> the address's lane (`session/long_messages`)
+none    the body is not read: what comes is dropped
+whole   a form, or JSON: held until all of it has come. Short JSON is decoded on the loop, long
+        JSON where long messages are read:
+            body > limits.MESSAGE_BYTES_ON_LOOP ──> the network's lane (`session/long_messages`)
                 ──> weighed, decoded on the thread ──> the route goes on ──> answered: it is over
 pieces  of any size: the handler takes `request.stream()` piece by piece; while it does not ask for
-        the next, the socket is not read
+        the next piece, the socket is not read
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ T = TypeVar("T")
 
 _OTHER_JSON: Final = re.compile(r"application/[^/ ]+\+json")
 _BODY: Final = "body"
-"""Where the state of a scope keeps how its route takes the body (`bounded_http` looks there)."""
+"""Key in the state of a scope for how its route takes the body (`bounded_http` reads it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """How a route takes the body of a request.
 
-    bytes_max  a larger one is refused: by its `content-length` before any of it is read, or once
+    bytes_max  a larger body is refused: by its `content-length` before any of it is read, or once
                more has come
-    is_held    what has come is in memory until the route has answered; else what was taken is the
-               handler's affair, and only what waits to be taken counts as unfinished
+    is_held    the body stays in memory until the route has answered. If not, the handler cares for
+               what it took, and only bytes that wait to be taken count as unfinished
     """
 
     bytes_max: int = limits.MESSAGE_BYTES_MAX
@@ -56,7 +56,7 @@ class Body:
     def begin(self, scope: Scope, receive: Receive) -> Receive:
         """`receive` for a request that this route takes.
 
-        raises   LimitExceeded("message-too-big"), at once or from what is returned
+        raises   LimitExceeded("message-too-big"), at once or when the returned function is called
         """
         scope.setdefault("state", {})[_BODY] = self
         for name, value in scope["headers"]:
@@ -86,9 +86,9 @@ class Body:
 class JsonBody(Body):
     """A JSON object, read by `json_body`.
 
-    weight_max  what it may become, see `session/weigh`
-    also        what else the route takes, for the message: `, or "application/…"`
-    is_kept     the route needs the object until it answers; False: no longer than to begin
+    weight_max  bound of its weight, see `session/weigh`
+    also        other types that the route takes, for the message: `, or "application/…"`
+    is_kept     the route needs the object until it answers; False: only when it begins
     """
 
     is_held: bool = True
@@ -121,17 +121,17 @@ class Route(routing.Route):
 
 
 async def whole_body(request: Request) -> bytes:
-    """The body of a request, held by whoever asks: `request.body()` would keep it with the request,
-    and an event stream lasts for days."""
+    """The body of a request, held by the caller only. `request.body()` would keep it with the
+    request, and an event stream lasts for days."""
     return b"".join([piece async for piece in request.stream()])
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request whose route takes a JsonBody; an empty body is an empty object,
-    whatever its type.
+    """The JSON object of a request whose route takes a JsonBody; an empty body of any type is an
+    empty object.
 
-    raises   InvalidInput for a body that is not said to be JSON: a page of another site may send
-             text and forms here without the browser asking first; LimitExceeded,
+    raises   InvalidInput for a body without the type of JSON: a browser lets a page of another
+             site send text and forms here without asking first; LimitExceeded,
              Unavailable("overloaded")
     """
     body = request.scope["state"][_BODY]
@@ -152,22 +152,22 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 def is_long(raw: bytes) -> bool:
-    """Whether a body takes too long to read for the loop."""
+    """Whether a body takes too long to be read on the loop."""
     return len(raw) > limits.MESSAGE_BYTES_ON_LOOP
 
 
 def had_long_body(request: Request) -> bool:
-    """Whether what `json_body` returned takes too long to work on for the loop."""
+    """Whether the object of `json_body` takes too long to be worked on on the loop."""
     return getattr(request.state, "has_long_body", False)
 
 
 async def read_long(
     request: Request, raw: bytes, read: Callable[[], T], *, is_kept: bool = True
 ) -> T:
-    """Run `read` on the thread that reads long messages, when it is this caller's turn.
+    """Run `read` on the thread that reads long messages, when this caller has its turn.
 
-    raw      what it reads, counted among what waits
-    is_kept  the turn lasts until the request is answered, as what was read is held so long
+    raw      the bytes it reads, counted among those that wait
+    is_kept  the turn lasts until the request is answered, because its result is held so long
     raises   what `read` raises; Unavailable("overloaded")
     """
     long_messages: LongMessages = request.app.state.hub.long_messages
@@ -179,7 +179,7 @@ async def read_long(
     done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def tell(result: Any) -> None:
-        if not done.done():  # else whoever waited was cancelled in this very turn of the loop
+        if not done.done():  # else the caller was cancelled in this same turn of the loop
             done.set_result(result)
 
     turn = long_messages.submit(caller, read, tell, size_bytes=len(raw))
@@ -211,7 +211,7 @@ def decode(raw: bytes) -> dict[str, Any]:
 
 
 def check_json_type(request: Request, *, also: str = "") -> None:
-    """Raise InvalidInput unless the body of a request is said to be JSON, and plain."""
+    """Raise InvalidInput unless the headers say that the body is JSON, not compressed."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not _OTHER_JSON.fullmatch(kind):
         accepted = f'"application/json"{also}; the body is read as nothing else'

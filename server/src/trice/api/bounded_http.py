@@ -1,7 +1,7 @@
-"""uvicorn's HTTP connection with bounds on what one may send, hold, and leave unread.
+"""uvicorn's HTTP connection, with bounds on what a client may send, hold, and leave unread.
 
-What is in scope here is bytes and time; how they parse stays uvicorn's business. Where it stands of
-a message is `_reading`; who is at its other end, and how all of them share, is `api.connections`.
+This file bounds bytes and time; uvicorn parses. `_reading` says which part of a request comes next.
+`api.connections` knows the network of each connection, and how connections share the bounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from typing import Any, ClassVar, Final
 import httptools
 import orjson
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from trice import limits
 from trice.api.connections import ALWAYS_ANSWERED, Connections
@@ -31,14 +35,14 @@ class _Reading(Enum):
 
 
 class _Refused(Exception):
-    """Stops the parser in the middle of what it was given."""
+    """Stops the parser in the middle of the bytes it was given."""
 
 
 class BoundedHttp(HttpToolsProtocol):
     """One HTTP connection, until it ends or becomes a WebSocket.
 
-    Once it has handed a WebSocket over, nothing refers to it: uvicorn's own would stay, 2 kB for
-    each socket, because its parser refers to it and it to its parser.
+    After a WebSocket was handed over, nothing refers to this object. uvicorn's own class would
+    stay in memory, 2 kB for each socket, because it and its parser refer to each other.
 
     network   see `connections.Connection`
     """
@@ -48,22 +52,24 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.network: str | None = None
-        # Whom the request under way is from; with proxies each may be somebody else's.
+        # The network of the request under way; behind a proxy, each request may have another.
         self._asking_network: str | None = None
+        # Whose answer is on its way; `cycle` is the request that came last.
+        self._answered_cycle: RequestResponseCycle | None = None
         self._serve = self.app
         self.app = self._answer
         self._is_extra = False
         self._is_other_protocol = False
         self._is_ending = False
         self._is_over = False
-        # Of the request being read: since when, until when more must come, how much has.
+        # The request being read: since when, until when more must come, how much has come.
         self._reading = _Reading.NOTHING
         self._since_ms = self.door.now_ms
         self._read_until_ms = self._grace_ms
         self._head_bytes = 0
         self.body_bytes = 0
         self._unfinished = self.door.unfinished()
-        # Of answers: how much waited when last looked at, until when more must leave.
+        # Answers: how much waited at the last check, until when more must leave.
         self._backlog_bytes = 0
         self._unread_until_ms = self._grace_ms
         self._unread = self.door.unread()
@@ -78,9 +84,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        self._leave_answer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        if not self._is_answered:
+            self.abort()  # both would write to it, the second first
+            return
         address = caller_ip(
             self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies
         )
@@ -89,21 +99,21 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._end()
         super().handle_websocket_upgrade()
-        # It calls back to this protocol, so that both would wait for a collection; nothing is
-        # parsed from here on. uvicorn's type says it is always there.
+        # The parser refers to this protocol, so both would wait for a collection. Nothing is
+        # parsed from here on, although uvicorn's type says that there is always a parser.
         self.parser = None  # type: ignore[assignment]
 
     def _end(self) -> None:
-        """Give back everything that is counted for it."""
+        """Give back everything that is counted for this connection."""
         self._is_over = True
         self.door.forget(self)
-        self.app = self._serve  # else it would refer to itself
+        self.app = self._serve  # else this object would refer to itself
         self._unfinished.note(0, self._asking_network)
         self._unread.note(0, self._asking_network)
 
     def close(self) -> None:
         if self.transport.get_write_buffer_size():
-            # It would stay until that is read, and nobody looks after it any more.
+            # It would stay until the rest is read, and its deadlines are not checked any more.
             self.abort()
         else:
             self.transport.close()
@@ -114,22 +124,29 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.abort()
 
     def refuse(self, status: int, failure: TriceError) -> None:
-        """Say why, if the other side still can be told, and end the connection."""
+        """Answer with the failure, if an answer is still possible, and end the connection."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if self.pipeline or cycle.response_started:
-                self.abort()  # in the middle of another answer, or before it
+                self.abort()  # another answer comes first, or is half sent
                 return
-            # Whoever works on it hears that nobody waits any more.
+            self._leave_answer()
+        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
+
+    def _leave_answer(self) -> None:
+        """Whoever works on an answer hears that nobody waits any more. Requests that wait behind it
+        are not begun then."""
+        cycle = self._answered_cycle
+        if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
 
     def send_400_response(self, msg: str) -> None:
         self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
 
     def _say_last(self, status: int, media_type: bytes, body: bytes) -> None:
-        """Write an answer and no more. Closed at once, who still sends would never read it."""
+        """Write a last answer. If the connection closed at once, a client that still sends would
+        never read it."""
         self._is_ending = True
         self._since_ms = self.door.now_ms
         self._unfinished.note(0, self._asking_network)
@@ -157,7 +174,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_ending:
             return
         self._unset_keepalive_if_required()
-        # Looked at before this piece is added: it may hold the end of the headers and a body.
+        # Checked before this piece is parsed: it may hold the end of the headers and a body.
         is_in_head = self._reading is not _Reading.BODY
         if is_in_head and self._head_bytes > limits.HTTP_HEADER_BYTES_MAX:
             self.send_400_response(
@@ -175,24 +192,24 @@ class BoundedHttp(HttpToolsProtocol):
             return
         except httptools.HttpParserError:
             if not self._is_ending:
-                # uvicorn warns of each in the log, which anybody could fill.
+                # uvicorn would log a warning for each, so anybody could fill the log.
                 self.door.counts.malformed += 1
                 self.send_400_response("Invalid HTTP request received.")
             return
         if self._reading is not _Reading.NOTHING:
             self.body_bytes += len(data)
             if self._reading is _Reading.BODY and not self._is_answered:
-                # Headers are small, and a body may be one that nobody waits for.
+                # Not for headers, which are small; nor for a body that no handler waits for.
                 self._read_until_ms = self._prolonged(self._read_until_ms, len(data))
             self._hold()
 
     def _read_without_upgrade(self, rest: bytes) -> None:
         """Read a request again as if it had not asked for another protocol than WebSockets.
 
-        A server that does not speak one answers as ever (RFC 9110 §7.8). The parser takes no body
-        of such a request: it would be lost, or read as a request of its own.
+        A server that does not speak that protocol ignores the header (RFC 9110 §7.8). The parser
+        takes no body of such a request, so it would be lost, or read as another request.
 
-        rest   what came behind the headers
+        rest   the bytes after the headers
         """
         version = self.parser.get_http_version().encode()
         head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
@@ -201,7 +218,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.data_received(b"".join((*head, b"\r\n", rest)))
 
     def _hold(self) -> None:
-        """Count what is in memory of a request that is not whole yet."""
+        """Count the bytes in memory of a request that is not whole yet."""
         amount = max(self._held_bytes - limits.UNFINISHED_FREE_BYTES, 0)
         if not self._unfinished.has_room(amount - self._unfinished.amount, self._asking_network):
             self.refuse(503, _too_much())
@@ -210,7 +227,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     @property
     def _held_bytes(self) -> int:
-        """All that has come; of a body that is taken in pieces, what waits to be taken."""
+        """The bytes that have come; for a body taken in pieces, those that wait to be taken."""
         if self._reading is _Reading.BODY and self.cycle is not None and not self._is_answered:
             body = self.cycle.scope["state"].get("body")
             if body is not None and not body.is_held:
@@ -228,7 +245,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= limits.HTTP_PIPELINED_MAX:
-            # No more is read by then, but what was read already may hold thousands.
+            # Nothing more is read by then, but bytes read already may hold thousands of them.
             self.refuse(503, _too_much())
             raise _Refused
         self.door.busy(self)
@@ -241,13 +258,15 @@ class BoundedHttp(HttpToolsProtocol):
         asks_for_more = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         self._is_other_protocol = asks_for_more and not self._should_upgrade()
         if self._is_other_protocol:
-            return  # it comes again: see `_read_without_upgrade`
+            return  # this is called again: see `_read_without_upgrade`
         if self.door.trusted_proxies:
             self._asking_network = self.door.network_of(self._peer, self._forwarded_for())
         self._read(_Reading.BODY)
         if self._is_extra and self.url.partition(b"?")[0].decode("latin-1") not in ALWAYS_ANSWERED:
             self.scope["state"]["refusal"] = _too_many()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered_cycle = self.cycle
         if self._is_extra and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -257,12 +276,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._read(_Reading.NOTHING)
         super().on_message_complete()
         if self._is_answered:
-            self._look_idle()  # it was answered before it was whole
+            self._look_idle()  # the request was answered before it was whole
 
     def on_response_complete(self) -> None:
+        self._answered_cycle = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._reading is _Reading.BODY and self._is_answered:
-            # What still comes of its body is for nobody, and dropped.
+            # The rest of its body is dropped.
             self._read_until_ms = min(self._read_until_ms, self._grace_ms)
             self.body_bytes = 0
             self._hold()
@@ -279,14 +299,21 @@ class BoundedHttp(HttpToolsProtocol):
     # --- what leaves -------------------------------------------------------------------------
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request. An answer that finds too many others unread gives way to a 503."""
+        """Serve a request. An answer that finds too many others unread gives way to a 503. What is
+        refused once the answer has begun ends it, with the connection."""
         start: Message | None = None
         is_refused = False
+
+        async def send_if_there(message: Message) -> None:
+            if self.transport.is_closing():
+                # A turn before we are told that it is lost, uvloop takes no more.
+                self._leave_answer()
+            await send(message)
 
         async def send_bounded(message: Message) -> None:
             nonlocal start, is_refused
             if message["type"] == "http.response.start":
-                start = message  # goes with the first of the body
+                start = message  # sent together with the first piece of the body
                 return
             size = len(message.get("body", b""))
             is_large = size > limits.HTTP_UNREAD_FREE_BYTES
@@ -294,18 +321,24 @@ class BoundedHttp(HttpToolsProtocol):
                 if is_large and not self._unread.has_room(size, self._asking_network):
                     start, message = _instead(start)
                     is_refused = True
-                await send(start)
+                await send_if_there(start)
                 start = None
             elif is_refused:
                 return
-            await send(message)
+            await send_if_there(message)
             if is_large:
                 self._note_unread()
             if message.get("more_body", False):
-                # A piece a turn: others get theirs, and whoever left is noticed before the next.
+                # One piece in each turn: other tasks run, and a lost client is noticed before the
+                # next.
                 await asyncio.sleep(0)
 
-        await self._serve(scope, receive, send_bounded)
+        try:
+            await self._serve(scope, receive, send_bounded)
+        except TriceError:
+            # Only what nobody can be told any more comes here: a body too large, for instance.
+            self._leave_answer()
+            self.abort()
 
     def pause_writing(self) -> None:
         self._note_unread()
@@ -316,9 +349,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def _note_unread(self) -> None:
-        """Count what waits to leave, and what has left since this was last called."""
+        """Count the bytes that wait to leave, and those that left since the last call."""
         if self._is_over:
-            return  # whoever still works on an answer must not make it count again
+            return  # a handler that still works on an answer must not count it again
         backlog = self.transport.get_write_buffer_size()
         left = max(self._backlog_bytes - backlog, 0)
         self._backlog_bytes = backlog
@@ -332,16 +365,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     @property
     def _grace_ms(self) -> float:
-        """Until when something must happen that begins now."""
+        """The deadline for something that begins now."""
         return self.door.now_ms + limits.HTTP_GRACE_MS
 
     def _prolonged(self, until_ms: float, progress_bytes: int) -> float:
-        """Until when more must come or leave, once so much did."""
+        """The deadline `until_ms`, extended because so many bytes came or left."""
         earned_ms = progress_bytes * 1000 / limits.HTTP_BYTES_PER_SECOND_MIN
         return min(until_ms + earned_ms, self._grace_ms + limits.HTTP_AHEAD_MS_MAX)
 
     def check_time(self, now_ms: float) -> None:
-        """End it if the other side takes too long: to ask, to read, or to begin."""
+        """End the connection if the client takes too long: to send, to read, or to begin."""
         self._note_unread()
         if now_ms > self._unread_until_ms:
             self.door.counts.too_slow += 1
@@ -354,18 +387,18 @@ class BoundedHttp(HttpToolsProtocol):
         elif self._reading is _Reading.NOTHING:
             began_ms = now_ms - self._since_ms
             if self.cycle is None and began_ms > self.timeout_keep_alive * 1000:
-                self.transport.close()  # it never asked for anything
+                self.transport.close()  # the client never sent a request
         elif self.flow.read_paused:
-            self._read_until_ms = self._grace_ms  # it is us who do not read
+            self._read_until_ms = self._grace_ms  # it is the server that does not read
         elif now_ms > self._read_until_ms:
             self.door.counts.too_slow += 1
             self.refuse(408, _too_late())
         else:
-            self._hold()  # some may have been taken
+            self._hold()  # the handler may have taken some bytes
 
 
 def make_http_class(connections: Connections) -> type[BoundedHttp]:
-    """The class to give to `uvicorn.Config(http=…)`."""
+    """Make the class for `uvicorn.Config(http=…)`."""
     return type("Http", (BoundedHttp,), {"door": connections})
 
 

@@ -1,4 +1,4 @@
-"""Who makes a request, and the app it is about (instant-http §0.5, §0.6, §3.1, §5.2)."""
+"""The caller of a request, and the app it is about (instant-http §0.5, §0.6, §3.1, §5.2)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def app_id_of(request: Request) -> AppId:
 
 
 def bearer_token(request: Request) -> str | None:
-    """The text after the last `Bearer `, in any case; None when there is none, or JavaScript's
-    `undefined`: whoever may come without a token is nobody then."""
+    """The text after the last `Bearer `, in upper or lower case. None if there is none, or if it is
+    JavaScript's `undefined`: then the request has no token."""
     header = request.headers.get("authorization")
     if header is None:
         return None
@@ -50,7 +50,7 @@ def bearer_token(request: Request) -> str | None:
 
 
 def required_token(request: Request) -> str:
-    """The token of a request that must have one, in a form that tokens of apps have.
+    """The token of a request that must have one, in the form of an app's token.
 
     raises   InvalidInput without one; NotFound for tokens of people, which are not known here
     """
@@ -68,13 +68,13 @@ def required_token(request: Request) -> str:
         accepted = '"Bearer <admin token>", with the admin token of the app, a uuid'
         if token is None:
             accepted += "; here it is empty, as when a variable for it is not set"
-        # The header is not repeated: it may hold a secret.
+        # The error does not repeat the header: it may hold a secret.
         raise malformed("headers", "authorization", given=None, accepted=accepted)
     return token
 
 
 def guest_of(request: HTTPConnection) -> Identity:
-    """Nobody signed in, at the address and origin the request comes from."""
+    """The identity of a caller who is not signed in: the address and origin of the request."""
     headers = request.headers
     ip = caller_ip(
         request.client.host if request.client is not None else "",
@@ -85,12 +85,12 @@ def guest_of(request: HTTPConnection) -> Identity:
 
 
 def turn_key_of(request: Request, app_id: str) -> TurnKey:
-    """Whose turn the work on an app's rules takes: one app's, in the network it is asked from."""
+    """The turn of work on an app's rules: that of the app, in the network of the caller."""
     return network_of(guest_of(request).ip), app_id
 
 
 def throttle_of(request: Request) -> Throttle:
-    """What counts the tries to sign in to this server."""
+    """The counter of tries to sign in to this server."""
     state = request.app.state
     return Throttle(state.apps.buckets, state.runtime)
 
@@ -113,14 +113,14 @@ async def lent_app(request: Request, app_id: str) -> AsyncIterator[App]:
 async def app_of(
     request: Request, values: Mapping[str, Any], key: str = "app-id", *, place: str = "body"
 ) -> AsyncIterator[App]:
-    """Lend the app that the request names: to anybody."""
+    """Lend the app that the request names, to any caller."""
     async with lent_app(request, uuid_in(values, key, place=place)) as app:
         yield app
 
 
 @asynccontextmanager
 async def administered(request: Request) -> AsyncIterator[App]:
-    """Lend the app named by headers to whoever holds its admin token; `as-…` headers are ignored.
+    """Lend the app named by headers to a caller with its admin token; `as-…` headers are ignored.
 
     raises   InvalidInput without a token; NotFound for one that is not this app's
     """
@@ -131,10 +131,10 @@ async def administered(request: Request) -> AsyncIterator[App]:
 
 @asynccontextmanager
 async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIterator[App]:
-    """Lend an app to whoever holds its admin token.
+    """Lend an app to a caller with its admin token.
 
-    raises   NotFound for a token that is not this app's, and for an app that is not there: there
-             is no such pair of app and token, and no more is told
+    raises   NotFound for a token that is not this app's, and for an unknown app. The error is the
+             same, so that it does not tell which apps exist
     """
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -147,17 +147,17 @@ async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIt
 
 @asynccontextmanager
 async def developed(request: Request) -> AsyncIterator[App]:
-    """Lend the app in the path to whoever holds its admin token (instant-http §5.2).
+    """Lend the app in the path to a caller with its admin token (instant-http §5.2).
 
-    raises   InvalidInput without a token, and for another app's; NotFound, as 401, for one that is
-             nobody's
+    raises   InvalidInput without a token, and for the token of another app; NotFound, as 401, for
+             an unknown token
     """
     app_id = uuid_in(request.path_params, "app_id", place="params")
     if request.headers.get("authorization") is None:
         raise missing("headers", "authorization")
     token = bearer_token(request)
     if token is None or find_uuid_bytes(token) is None:
-        # Other kinds of tokens, of people rather than apps, are not known here.
+        # Tokens of people, unlike those of apps, are not known here.
         raise malformed(
             "headers",
             "authorization",
@@ -180,7 +180,7 @@ async def developed(request: Request) -> AsyncIterator[App]:
 
 
 def _mismatch() -> InvalidInput:
-    """The token is right, for another app: the developer mixed two up (instant-http §4.1)."""
+    """The token belongs to another app: the developer mixed two up (instant-http §4.1)."""
     return InvalidInput(
         "validation-failed",
         "Validation failed for admin-token: It is the admin token of another app. Check which app"
@@ -191,9 +191,9 @@ def _mismatch() -> InvalidInput:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """An app lent to a request, and who makes it.
+    """An app lent to a request, and the caller's identity.
 
-    hashed_token  the refresh token that says so, if one does: the identity ends with it
+    hashed_token  hash of the refresh token that proves the identity, if one does: it ends with it
     """
 
     app: App
@@ -203,13 +203,13 @@ class Lent:
 
 @asynccontextmanager
 async def admin_caller(request: Request) -> AsyncIterator[Lent]:
-    """Lend the app to the request, with the identity its headers establish (instant-http §3.1).
+    """Lend the app to the request, with the identity that its headers prove (instant-http §3.1).
 
     The admin token alone acts as admin; with `as-email` it acts as that user. `as-token` and
     `as-guest` need no admin token.
     """
     app_id = app_id_of(request)
-    # Who acts as somebody may do so without the admin token, but not with a wrong one.
+    # A caller that acts as a user or guest needs no admin token, but may not send a wrong one.
     is_acting = "as-token" in request.headers or (
         "as-guest" in request.headers and "as-email" not in request.headers
     )
@@ -223,11 +223,11 @@ async def admin_caller(request: Request) -> AsyncIterator[Lent]:
 
 @asynccontextmanager
 async def runtime_caller(request: Request) -> AsyncIterator[Lent]:
-    """Lend the app to a browser's request, which acts for a signed-in user or for nobody."""
+    """Lend the app to a browser's request, whose caller is a signed-in user or a guest."""
     async with lent_app(request, app_id_of(request)) as app:
         guest = guest_of(request)
         token = bearer_token(request)
-        # Tokens that are malformed or unknown count as nobody (instant-http §1.10).
+        # With a malformed or unknown token the caller is not signed in (instant-http §1.10).
         lent = Lent(app, guest)
         if token is not None and find_uuid_bytes(token) is not None:
             with contextlib.suppress(NotFound):
@@ -237,7 +237,8 @@ async def runtime_caller(request: Request) -> AsyncIterator[Lent]:
 
 
 async def _identify(app: App, request: Request) -> Lent:
-    """Whom the `as-…` headers name; nobody named, the admin, whose token was checked."""
+    """The identity that the `as-…` headers name; without them the admin, whose token was
+    checked."""
     guest = guest_of(request)
     as_token = request.headers.get("as-token")
     if as_token is not None:

@@ -1,12 +1,12 @@
-"""Who is connected by HTTP, how long each may take, and how much all of them may hold up.
+"""All HTTP connections: how long each may take, and how many bytes they may hold together.
 
     accepted --> idle <--> a request comes (head, body) --> answered --> idle
                   |              |                              |
                   |   late: 408, closed              not read: aborted
                   `--> becomes a WebSocket, or is closed to make room
 
-Deadlines are by progress (limits.HTTP_BYTES_PER_SECOND_MIN), and on a clock that stands while the
-event loop itself did not run: a stall of ours throws nobody out.
+Progress extends deadlines (limits.HTTP_BYTES_PER_SECOND_MIN). Their clock stands still while the
+event loop does not run, so that a stall of the server ends no connection.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from trice.shares import ALL, Held, Shares
 logger: Final = logging.getLogger("trice.http")
 
 ALWAYS_ANSWERED: Final = frozenset(("/health", "/health/load", "/metrics"))
-"""Paths that are answered beyond the bounds too, so that a flood can be told from an end."""
+"""Paths that are answered even beyond the bounds, to tell an overloaded server from a dead one."""
 
 Bounds = Mapping[Hashable, int]
 
 
 class Connection(Protocol):
-    """What is asked of an HTTP connection.
+    """What an HTTP connection must offer.
 
-    network   who is at the other end, as limits count people; None behind proxies, whose each
-              connection carries requests of many
+    network   the network of the client; None behind proxies, where one connection carries the
+              requests of many clients
     """
 
     network: str | None
 
     def check_time(self, now_ms: float) -> None:
-        """End it if the other side takes too long. `now_ms` is of `Connections.now_ms`."""
+        """End it if the client takes too long. `now_ms` is that of `Connections.now_ms`."""
         ...
 
     def close(self) -> None:
-        """End it; what was written still leaves."""
+        """End it; bytes written before still leave."""
         ...
 
     def abort(self) -> None:
@@ -55,15 +55,15 @@ class Connection(Protocol):
 
 
 def descriptors_for_apps(allowed: int) -> int:
-    """How many of the descriptors that a process has are for databases."""
+    """How many of a process's descriptors databases may use."""
     needed = limits.APPS_OPEN_MAX * limits.APP_FILE_DESCRIPTORS
     few = min(int(allowed * limits.DESCRIPTORS_FOR_APPS), needed)
     return max(few, int(allowed * limits.DESCRIPTORS_FOR_APPS_OF_MANY))
 
 
 def descriptors_for_sockets() -> tuple[int, int]:
-    """How many connections may be open, and how many beyond those until they are told that they are
-    too many: what the system allows, but for databases and the log."""
+    """How many connections may be open, and how many more until they were answered 503: what the
+    system allows, without the descriptors for databases and the log."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         most = limits.SESSIONS_MAX + limits.HTTP_CONNECTIONS_MAX
@@ -77,11 +77,11 @@ class Connections:
     """Holds every HTTP connection of a server, which of them are idle, and how many bytes each
     network has in requests that are not whole and in answers it has not read.
 
-    Does not hold WebSockets (the hub does); their number counts among the descriptors.
-    At a bound the idle connection that waited longest is closed to make room; it has lost nothing.
-    If none is idle, the new one is one too many: it may ask whether we are up, else it is told 503.
+    Does not hold WebSockets (the hub does), but counts their descriptors.
+    At a bound, the connection that was idle longest is closed to make room, as no request is lost.
+    If none is idle, the new one is one too many: it may ask for /health, else it is answered 503.
 
-    now_ms   time in which the loop ran, since the start
+    now_ms   time since the start during which the loop ran
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Connections:
         has_room_for: Callable[[str], bool] = lambda ip: True,
     ) -> None:
         """
-        sessions      how many clients stay connected, by WebSocket as a rule
-        has_room_for  whether one more may, from this address
+        sessions      counts the sessions, which are usually WebSockets
+        has_room_for  whether one more session from this address may be opened
         """
         self.counts = HttpCounts()
         self.now_ms = 0.0
@@ -118,18 +118,18 @@ class Connections:
 
     @property
     def holds_nothing(self) -> bool:
-        """Whether nothing is counted or kept for anybody: so it is once all have left."""
+        """Whether nothing is counted or kept. It must be so once all connections have ended."""
         shares = (self._places, self._unfinished, self._unread)
         return not self._idle and all(each.holds_nothing for each in shares)
 
     def start(self, background: Background) -> None:
-        """Begin to look after them."""
+        """Begin to check the deadlines."""
         background.every("http-connections", limits.HTTP_CHECK_MS, lambda _: self.check())
 
     # --- places ----------------------------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
-        """A connection was made, and is idle. False: it is one too many."""
+        """A connection was made, and is idle. Returns False if it is one too many."""
         while not self._has_place(connection.network):
             if not self._make_room(connection.network):
                 self._admit_extra(connection)
@@ -150,8 +150,8 @@ class Connections:
         return bounds
 
     def _make_room(self, network: str | None) -> bool:
-        """Close one that is idle: of the same network if that has its share, else of the one with
-        most of them."""
+        """Close an idle connection: one of the same network if that has its share already, else one
+        of the network with most of them."""
         full = limits.HTTP_CONNECTIONS_OF_NETWORK_MAX
         if network is not None and self._places.used((network,)) >= full:
             idle = self._idle.get(network)
@@ -174,7 +174,7 @@ class Connections:
         self._extra[connection] = None
 
     def idle(self, connection: Connection) -> None:
-        """No request of it is under way."""
+        """No request of the connection is under way."""
         if connection in self._open:
             self._idle.setdefault(connection.network, {})[connection] = None
 
@@ -185,7 +185,7 @@ class Connections:
             del self._idle[connection.network]
 
     def forget(self, connection: Connection) -> None:
-        """It has ended, or became a WebSocket. Safe to call twice."""
+        """The connection has ended, or became a WebSocket. Safe to call twice."""
         self.busy(connection)
         self._extra.pop(connection, None)
         if self._open.pop(connection, self) is None:
@@ -194,7 +194,7 @@ class Connections:
     # --- bytes -----------------------------------------------------------------------------------
 
     def unfinished(self) -> Held:
-        """Counts bytes of requests that are not whole yet, of one connection."""
+        """A counter for the bytes of one connection's requests that are not whole yet."""
         return Held(
             self._unfinished,
             total=limits.UNFINISHED_BYTES_MAX,
@@ -202,7 +202,7 @@ class Connections:
         )
 
     def unread(self) -> Held:
-        """Counts bytes of answers that have not left, of one connection."""
+        """A counter for the bytes of one connection's answers that have not left yet."""
         return Held(
             self._unread,
             total=limits.HTTP_UNREAD_BYTES_MAX,
@@ -218,13 +218,13 @@ class Connections:
         return self._unread.used(ALL)
 
     def network_of(self, peer: str, forwarded_for: list[str]) -> str:
-        """Who a request is from, as limits count people."""
+        """The network that a request comes from."""
         return network_of(caller_ip(peer, forwarded_for, trusted_proxies=self.trusted_proxies))
 
     # --- time ------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Let time pass for all of them."""
+        """Check the deadlines of all connections."""
         now_ms = self._runtime.monotonic_ms()
         self.now_ms += min(now_ms - self._checked_ms, 2 * limits.HTTP_CHECK_MS)
         self._checked_ms = now_ms
@@ -232,12 +232,12 @@ class Connections:
             try:
                 connection.check_time(self.now_ms)
             except Exception:
-                # One broken transport must not end the deadlines of all the others.
+                # One broken transport must not stop the check of all the others.
                 logger.exception("connection check failed")
         self._tell()
 
     def _tell(self) -> None:
-        """One line a minute, however many were refused."""
+        """Log at most one line a minute, however many connections were refused."""
         self._until_told -= 1
         refused = self.counts.refused - self._told_refused
         if refused and self._until_told <= 0:

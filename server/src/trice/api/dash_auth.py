@@ -1,6 +1,6 @@
-"""How people sign in to an app, and what they may do: for its developer (instant-http §5.4, §5.7).
+"""How users sign in to an app, and what they may do: for its developer (instant-http §5.4, §5.7).
 
-OAuth providers and clients, authorized origins, rules. With the app's admin token.
+The routes set OAuth providers and clients, authorized origins and rules, with the admin token.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ async def add_client(request: Request) -> Response:
 
 
 async def update_client(request: Request) -> Response:
-    """`POST …/oauth_clients/:id {…}`: absent stays, null clears, `meta` merges → `{"client"}`."""
+    """`POST …/oauth_clients/:id {…}` → `{"client"}`. Absent keys stay, null clears, `meta`
+    merges."""
     async with developed(request) as app:
         body = await json_body(request)
         client_id = uuid_in(request.path_params, "id", place="params")
@@ -119,7 +120,7 @@ def _changes(body: dict[str, Any]) -> dict[str, Any]:
 async def add_origin(request: Request) -> Response:
     """`POST …/authorized_redirect_origins {"service", "params": [text]}` → `{"origin"}`.
 
-    One that is there already is answered as it is.
+    An origin that is there already is answered as it is.
     """
     async with developed(request) as app:
         body = await json_body(request)
@@ -191,7 +192,7 @@ async def pull_rules(request: Request) -> Response:
 
 @dataclass(slots=True)
 class _Result:
-    """What a change of settings answers besides the settings."""
+    """The answer to a change of settings, besides the settings."""
 
     value: Any = None
 
@@ -199,7 +200,7 @@ class _Result:
 async def change_settings(
     request: Request, app: App, change: Callable[[Settings], tuple[Settings, T]]
 ) -> T:
-    """Change the app's settings; return what `change` returns beside them."""
+    """Change the app's settings; return what `change` returns besides them."""
     result = _Result()
 
     def work(settings: Settings) -> Settings:
@@ -212,7 +213,7 @@ async def change_settings(
 
 
 def not_found(record_type: str, record_id: str) -> NotFound:
-    """No such record of an app."""
+    """The error for a record that the app does not have."""
     return no_record(record_type, "This app has none with this id.", {"id": record_id})
 
 

@@ -1,6 +1,6 @@
 """Settings of sign-in for an app's developer: e-mail, test users, methods (http §6.1, §6.3).
 
-With the app's admin token, but for the template every app starts with.
+All routes need the app's admin token, but for the one that reads the default template.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ async def get_email_status(request: Request) -> Response:
 async def set_email_template(request: Request) -> Response:
     """`POST …/email_templates {"email-type", "subject", "body", …}` → `{"id"}`.
 
-    {"sender-name"?, "sender-email"?: of the app's own, see `mail`}
+    {"sender-name"?, "sender-email"?: a sender of the app's own, see `mail`}
     """
     async with developed(request) as app:
         body = await json_body(request)
@@ -88,13 +88,13 @@ async def delete_email_template(request: Request) -> Response:
 
 
 async def get_sender_verification(request: Request) -> Response:
-    """`GET …/sender-verification`: senders are verified by the mail server alone."""
+    """`GET …/sender-verification`: only the mail server verifies senders."""
     async with developed(request):
         return json_response({"instant": {"verified?": None}, "verification": None})
 
 
 async def send_sender_code(request: Request) -> Response:
-    """`POST …/sender-verification/send-magic-code`: never; no sender is verified here."""
+    """`POST …/sender-verification/send-magic-code`: always refused; no sender is verified here."""
     async with developed(request):
         raise _no_verification(request, "sender")
 
@@ -108,8 +108,8 @@ async def verify_sender_code(request: Request) -> Response:
 async def send_test_email(request: Request) -> Response:
     """`POST …/send-test-email {"to", "subject", "body", …}` → `{"sent-to"}`.
 
-    to   address of a user or test user of the app
-    {"sender-name"?, "sender-email"?} as for a template; the code in it opens nothing
+    to   e-mail address of a user or test user of the app
+    {"sender-name"?, "sender-email"?} as for a template; the code in the e-mail does not work
     """
     async with developed(request) as app:
         body = await json_body(request)
@@ -134,8 +134,8 @@ def _no_verification(request: Request, data_type: str) -> InvalidInput:
 def _template_in(request: Request, app: App, body: dict[str, Any]) -> EmailTemplate:
     """The template in a body, checked.
 
-    raises   InvalidInput; PermissionDenied for throw-away apps where e-mail really leaves: anybody
-             can make one, and would write in the operator's name
+    raises   InvalidInput; PermissionDenied for throw-away apps on a server with a mail server:
+             anybody can make one, and would write in the operator's name
     """
     state = request.app.state
     if app.is_ephemeral and state.settings.smtp_url is not None:
@@ -184,7 +184,7 @@ def _template_text(body: dict[str, Any], key: str) -> str:
 
 
 def _sender(request: Request, body: dict[str, Any]) -> str | None:
-    """A sender of the app's own; None when it is the server's."""
+    """The app's own sender; None for the server's."""
     if body.get("sender-email") == request.app.state.settings.mail_from:
         return None
     return find_email_in(body, "sender-email")
@@ -289,7 +289,7 @@ async def set_code_expiry(request: Request) -> Response:
 async def set_sign_in_methods(request: Request) -> Response:
     """`POST …/sign-in-methods {"passwords"?: bool, "passkeys"?: bool}` → both, as they are now.
 
-    Beyond Instant: ways to sign in that an app has only once it asks for them.
+    Beyond Instant: an app has these ways to sign in only once they are switched on.
     """
     async with developed(request) as app:
         body = await json_body(request)

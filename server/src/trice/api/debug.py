@@ -54,11 +54,11 @@ async def transact(request: Request) -> Response:
 
 
 async def _explainer(request: Request, lent: Lent, body: dict[str, Any]) -> Explainer:
-    """Who is judged, by which rules.
+    """An explainer for the identity and the rules that a request names.
 
     raises   InvalidInput for admins, for requests without the admin token, and for wrong overrides
     """
-    # Imported here: what explains rules is no part of an idle server.
+    # Imported here: an idle server does not need the code that explains rules.
     from trice.debug import Explainer
 
     required_token(request)

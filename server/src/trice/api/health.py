@@ -1,4 +1,4 @@
-"""Is the server up: for people, load balancers and scripts."""
+"""Whether the server is up: for people, load balancers and scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trice.errors import NotFound
 _FORWARDED: Final = frozenset(
     ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 )
-"""What proxies add to a request."""
+"""Headers that proxies add to a request."""
 
 _WELCOME = """<!doctype html>
 <html lang="en">
@@ -64,17 +64,17 @@ async def health(request: Request) -> Response:
 
 
 async def system(request: Request) -> Response:
-    """`GET /health/system`, the form load balancers of Instant expect."""
+    """`GET /health/system`, in the form that load balancers of Instant expect."""
     return json_response({"wal": "ok"})
 
 
 async def load(request: Request) -> Response:
-    """`GET /health/load` → how busy the server is, for callers on this machine and for those who
-    show the token of `--metrics-token`. Cheap: asked more than once a second it looks no further.
+    """`GET /health/load` → how busy the server is, for callers on this machine and callers with
+    the token of `--metrics-token`. Cheap: figures that cost more are read once a second at most.
 
     `{"status", "loop-lag-ms": {"p50", "p99", "max"}, "sessions", "apps-open", "http-connections",
-    "background-failing", "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`, lag of the
-    last minute, names of the work whose latest run failed
+    "background-failing", "memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`: the lag of
+    the last minute, and the names of the work whose latest run failed
     """
     state = request.app.state
     if not (_is_local(request) or may_see(request)):
@@ -93,7 +93,7 @@ async def load(request: Request) -> Response:
 
 
 def _is_local(request: Request) -> bool:
-    """Whether this machine asks. Not a proxy on it that nobody told us of, for somebody else."""
+    """Whether the caller is on this machine, and not a client behind an undeclared proxy on it."""
     if not request.app.state.settings.trusted_proxies and not _FORWARDED.isdisjoint(
         name.lower() for name in request.headers
     ):
@@ -105,7 +105,7 @@ def _is_local(request: Request) -> bool:
 
 
 async def welcome(request: Request) -> Response:
-    """`GET /`: how to reach this server, and how to make an app where anybody may."""
+    """`GET /`: how to reach this server, and how to make an app if anybody may."""
     settings = request.app.state.settings
     base = html.escape(settings.public_url or str(request.base_url).rstrip("/"))
     new_app = _NEW_APP.format(http=base) if settings.has_ephemeral_apps else ""

@@ -1,6 +1,6 @@
-"""How busy the server is: what scripts, load balancers and the page of metrics are told.
+"""How busy the server is: for scripts, load balancers and the page of metrics.
 
-Kept are numbers only. What costs more than a look at a number is looked at once a second at most.
+Only numbers are kept. A figure that costs more than reading a number is read at most once a second.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from trice.background import Background
 from trice.runtime import Runtime
 
 LAG_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
-"""Upper ends of the classes that lag is counted in; one more class for what is longer."""
+"""Upper bounds of the classes of lag; one more class counts what is longer."""
 
 _LOOK_MS: Final = 1_000
 
 
 @dataclass(slots=True)
 class LoopLag:
-    """How late the event loop was, as whoever came at any moment would have found it.
+    """How late the event loop was, as a caller at any moment would have found it.
 
-    Holds what a timer every limits.LAG_PROBE_MS saw: of the last minute each, before that how many
-    of each class. A stall counts for every time the timer should have rung, not once.
+    Holds the lag that a timer measured every limits.LAG_PROBE_MS: each of the last minute, and
+    before that the number in each class. A stall counts once for each time the timer was due.
     """
 
     recent_ms: deque[float] = field(
@@ -37,7 +37,7 @@ class LoopLag:
     sum_ms: float = 0.0
 
     def note(self, late_ms: float) -> None:
-        """The timer rang so late."""
+        """Note that the timer rang so late."""
         for _ in range(limits.LAG_MINUTE_MS // limits.LAG_PROBE_MS):
             self.recent_ms.append(late_ms)
             self.by_class[bisect_left(LAG_BOUNDS_MS, late_ms)] += 1
@@ -47,7 +47,7 @@ class LoopLag:
                 break
 
     def figures(self) -> dict[str, float]:
-        """Of the last minute: `{"p50", "p99", "max"}`, in ms."""
+        """The lag of the last minute: `{"p50", "p99", "max"}`, in ms."""
         found = sorted(self.recent_ms) or [0.0]
         last = len(found) - 1
         parts = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
@@ -55,7 +55,7 @@ class LoopLag:
 
 
 class Load:
-    """Watches the loop. Does not hold what others count: see `figures`."""
+    """Watches the loop. Does not hold what other parts count: see `figures`."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.lag = LoopLag()
@@ -69,7 +69,7 @@ class Load:
         background.every("loop-lag", limits.LAG_PROBE_MS, self.lag.note)
 
     def process(self) -> dict[str, Any]:
-        """What the process takes, as of the last second; `None` where the system does not tell.
+        """What the process uses, as of the last second; `None` where the system does not tell.
 
         `{"memory-bytes", "descriptors", "descriptors-max", "uptime-s"}`
         """
@@ -96,7 +96,7 @@ def _resident_bytes() -> int | None:
 def _descriptors() -> int | None:
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
-            return len(os.listdir(folder)) - 1  # without the one that reads the folder
+            return len(os.listdir(folder)) - 1  # without the descriptor that reads the folder
         except OSError:
             continue
     return None

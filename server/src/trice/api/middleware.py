@@ -1,4 +1,4 @@
-"""What every request passes through: CORS, trace id, failures as JSON."""
+"""The layer around every request: CORS, trace id, failures as JSON."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _SECURITY: Final = (
 
 
 _ON_ANSWER: Final = "trice.on-answer"
-"""Where a scope keeps what is called once its request is answered."""
+"""Key in a scope for the calls to make once its request is answered."""
 
 
 def when_answered(scope: Scope, call: Callable[[], object]) -> None:
-    """Call this as soon as the answer of a request begins, or nobody waits for one any more."""
+    """Call `call` as soon as the answer of a request begins, or the client has left."""
     assert _ON_ANSWER not in scope, "a request holds one thing until it is answered"
     scope[_ON_ANSWER] = call
 
@@ -53,14 +53,14 @@ def json_response(body: object, *, status: int = 200) -> Response:
 
 
 def encoded_response(body_json: bytes, *, status: int = 200) -> Response:
-    """JSON as a response: what may be large is encoded where it was found, not on the loop."""
+    """JSON as a response. What may be large was encoded on the thread that read it."""
     return Response(body_json, status, media_type="application/json; charset=utf-8")
 
 
 def error_response(failure: TriceError, *, trace_id: str) -> Response:
     """The one place where a failure becomes an HTTP response (instant-http §0.9)."""
     if failure.code == "oauth-error":
-        # Shown to the person who signs in: the one body of another shape.
+        # The person who signs in sees this body, the only one of another shape.
         body = {"type": failure.code, "error": failure.message}
     else:
         body = failure.body()
@@ -69,14 +69,14 @@ def error_response(failure: TriceError, *, trace_id: str) -> Response:
 
 
 def _is_signed_out(failure: TriceError) -> bool:
-    """Whether the token of a dashboard user is unknown: by it clients know to sign in again."""
+    """Whether the token of a dashboard user is unknown; then clients sign in again."""
     args = failure.hint.get("args")
     return isinstance(args, list) and bool(args) and args[0] == {"auth?": True}
 
 
 @dataclass(slots=True)
 class _Answered:
-    """What has left of an answer; status 0: nothing."""
+    """How much of an answer has left; status 0: nothing."""
 
     trace_id: str
     status: int = 0
@@ -84,10 +84,10 @@ class _Answered:
 
 
 def _template(scope: Scope) -> str:
-    """The path with names in place of what a route takes from it: ids, and whatever nobody
-    answers, stay out of the log."""
+    """The path with names in place of the parameters that a route takes from it. So ids, and paths
+    that no route has, stay out of the log."""
     if "endpoint" not in scope:
-        return "/{path}"  # not even the route for whatever is left matched
+        return "/{path}"  # not even the route for all other paths matched
     path = str(scope["path"])
     for name, value in scope.get("path_params", {}).items():
         if value:
@@ -98,8 +98,8 @@ def _template(scope: Scope) -> str:
 class Boundary:
     """Outermost ASGI layer of the HTTP routes. WebSockets pass through untouched.
 
-    counts      what it adds to
-    log_level   of the line that each request becomes once it is answered
+    counts      the counts that it adds to
+    log_level   level of the line that is logged for each answered request
     """
 
     def __init__(
@@ -149,10 +149,10 @@ class Boundary:
         try:
             refusal = scope.get("state", {}).get("refusal")
             if refusal is not None:
-                raise refusal  # of the connection: see `bounded_http`
+                raise refusal  # the connection answers: see `bounded_http`
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
-            # Only the end of the server cancels requests; a stack trace would look like a bug.
+            # Only the stop of the server cancels requests; a traceback would look like a bug.
             logger.info("request cut off by the stop %s", fields(path=scope["path"]))
             if not answer.status:
                 stopping = Unavailable("overloaded", "The server is stopping; try again.")

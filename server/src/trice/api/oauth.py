@@ -1,4 +1,4 @@
-"""Signing in with other providers (instant-http §1.6, §1.7). Public, keyed by app id."""
+"""Signing in with providers (instant-http §1.6, §1.7). Anybody may call; requests name the app."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ _CALLS: Final = RateLimit(
 )
 _COOKIE: Final = "__session"
 _COOKIE_PREFIX: Final = "instantdb_"
-"""Other sites of a host may set a cookie of the same name."""
+"""A prefix of cookie names. Other sites of the host may set a cookie of the same name."""
 
 
 async def openid_configuration(request: Request) -> Response:
-    """`GET /runtime/:app_id/.well-known/openid-configuration` → where libraries sign in."""
+    """`GET /runtime/:app_id/.well-known/openid-configuration` → the URLs that libraries sign in
+    with."""
     app_id = uuid_in(request.path_params, "app_id", place="params")
     base = f"{_base_url(request)}/runtime/{app_id}/oauth"
     return json_response(
@@ -50,7 +51,7 @@ async def start(request: Request) -> Response:
     query = {**request.query_params, **request.path_params}
     if query.get("client_name") is None and query.get("client_id") is None:
         raise missing("params", "client_name")
-    # Libraries for OAuth know no client_name.
+    # Libraries for OAuth send no client_name.
     name = "client_name" if query.get("client_name") is not None else "client_id"
     wanted = Start(
         client_name=_short(query, name) or "",
@@ -71,7 +72,7 @@ async def start(request: Request) -> Response:
 
 
 async def callback(request: Request) -> Response:
-    """`GET|POST /runtime/oauth/callback`: the provider sends the person back, we send them on."""
+    """`GET|POST /runtime/oauth/callback`: from the provider back to the page of the app."""
     query: Mapping[str, str] = request.query_params
     if "test-redirect" in query:
         return _page("Redirect", "<p>Your redirect works. You can close this page.</p>")
@@ -95,7 +96,7 @@ async def callback(request: Request) -> Response:
 async def token(request: Request) -> Response:
     """`POST /runtime/oauth/token {"app_id", "code", "code_verifier"?, …}`, JSON or a form.
 
-    {"refresh_token"?: of a guest, "extra_fields"?} in JSON only
+    {"refresh_token"?: that of a guest, "extra_fields"?} in JSON only
     → {"user", "created", "refresh_token"}
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -114,7 +115,7 @@ async def token(request: Request) -> Response:
 async def id_token(request: Request) -> Response:
     """`POST /runtime/oauth/id_token {"app_id", "id_token", "client_name", "nonce"?, …}`.
 
-    {"refresh_token"?: of the account used until now, "extra_fields"?} → {"user", "created"}
+    {"refresh_token"?: that of the account used until now, "extra_fields"?} → {"user", "created"}
     """
     body = await json_body(request)
     given = text_in(body, "id_token")
@@ -142,7 +143,7 @@ def _oauth(request: Request) -> OAuth:
 async def _app_of(
     request: Request, values: Mapping[str, Any], *, place: str = "body"
 ) -> AsyncIterator[App]:
-    """Lend the app that the request names, and count the request for its network address."""
+    """Lend the app that the request names, and count the request for its network."""
     problem = "Too many sign-ins from this network address."
     throttle_of(request).take_network("oauth", guest_of(request).ip, _CALLS, problem)
     async with app_of(request, values, "app_id", place=place) as app:
@@ -169,7 +170,7 @@ def _comer(request: Request, body: Mapping[str, Any]) -> Comer:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of an urlencoded body; of several with one name, the first."""
+    """The fields of an urlencoded body; if several have one name, the first of them."""
     raw = await whole_body(request)
     if len(raw) > auth_limits.OAUTH_FORM_BYTES_MAX:
         raise LimitExceeded(
@@ -194,10 +195,10 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _base_url(request: Request) -> str:
-    """This server as the caller reaches it: `https://api.example.com`, without a slash at the end.
+    """The URL of this server for the caller: `https://api.example.com`, without a slash at the end.
 
-    As the operator has set it; without that setting, by the `Host` header. A proxy that ends TLS
-    says so in `X-Forwarded-Proto`, which is believed if one is configured.
+    It is the operator's setting, or else made of the `Host` header. A proxy that ends TLS says so
+    in `X-Forwarded-Proto`, which is believed if a proxy is configured.
     """
     if request.app.state.settings.public_url is not None:
         return str(request.app.state.settings.public_url)
@@ -216,9 +217,9 @@ def _base_url(request: Request) -> str:
 
 
 def _cookie(uuid: str, base: Url | None) -> str:
-    """The cookie that shows, at the callback, which browser began.
+    """The cookie that shows the callback which browser began the sign-in.
 
-    `SameSite=None`, since most providers come back with a form, which is a post from another site.
+    It is `SameSite=None`, since most providers come back with a form, a post from another site.
     Over plain http only localhost works, and some browsers keep no secure cookies for it.
     """
     is_plain_local = base is not None and base.scheme == "http" and base.is_local
@@ -230,7 +231,7 @@ def _cookie(uuid: str, base: Url | None) -> str:
 
 
 def _find_cookie(request: Request) -> str | None:
-    """The uuid in our cookie; others of its name are passed over."""
+    """The uuid in our cookie; other cookies of that name are ignored."""
     for part in request.headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
         uuid = value.strip().removeprefix(_COOKIE_PREFIX)
@@ -240,7 +241,7 @@ def _find_cookie(request: Request) -> str | None:
 
 
 def _redirect(url: str) -> Response:
-    # The URL holds codes: nobody on the way may keep it.
+    # The URL holds codes: no cache on the way may keep it.
     return RedirectResponse(url, 302, headers={"cache-control": "no-store"})
 
 
@@ -248,7 +249,7 @@ _SCRIPT: Final = "window.open(document.getElementById('open').href, '_self')"
 
 
 def _landing(url: str) -> Response:
-    """A page that opens a native app: a redirect there would leave the browser on a dead page."""
+    """A page that opens a native app; after a redirect the browser would stay on an empty page."""
     href = html.escape(url, quote=True)
     body = f"""<p><a id="open" href="{href}">Open app</a></p>
 <p>You are signed in. You can close this page.</p>

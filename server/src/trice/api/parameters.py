@@ -17,9 +17,9 @@ Values = Mapping[str, Any]
 
 
 def missing(*path: str, possible: list[list[str]] | None = None) -> InvalidInput:
-    """A required parameter is absent.
+    """The error for a required parameter that is absent.
 
-    possible   where it may stand, if there is more than one place
+    possible   the places where it may stand, if there are several
     """
     hint: dict[str, Any] = {"in": list(path)}
     message = f"Missing parameter: {_vector(path)}"
@@ -30,9 +30,9 @@ def missing(*path: str, possible: list[list[str]] | None = None) -> InvalidInput
 
 
 def malformed(*path: str, given: Any, accepted: str) -> InvalidInput:
-    """A parameter has the wrong form; `accepted` says which would do: "a uuid".
+    """The error for a parameter of the wrong form; `accepted` names a right one: "a uuid".
 
-    given   what the hint repeats; None: nothing, as it may hold a secret, or is long, or null
+    given   the value that the hint repeats; None: nothing, as it may be secret, long, or null
     """
     hint = {"in": list(path)} if given is None else {"in": list(path), "original-input": given}
     message = f"Malformed parameter: {_vector(path)}. It must be {accepted}."
@@ -91,7 +91,7 @@ def find_uuid_in(values: Values, key: str, *, place: str = "body") -> str | None
 
 
 def text_in(values: Values, key: str, *, place: str = "body") -> str:
-    """A required text that is not blank: trimmed. A number counts as its digits."""
+    """A required text that is not blank: trimmed. A number is taken as its digits."""
     given = values.get(key)
     if given is None:
         raise missing(place, key)
@@ -111,7 +111,7 @@ def extra_fields_in(values: Values, key: str) -> dict[str, Any] | None:
     try:
         size_bytes = len(orjson.dumps(given))
     except orjson.JSONEncodeError as cause:
-        # It can be read deeper than it can be written.
+        # JSON can be read with more levels than can be written.
         raise malformed("body", key, given=None, accepted="nested less deeply") from cause
     if size_bytes > auth_limits.EXTRA_FIELDS_BYTES_MAX:
         problem = (

@@ -1,7 +1,7 @@
 """Passkeys; beyond Instant's API (spec/auth.md A175-A197).
 
-`options` is what browsers' `PublicKeyCredential.parseCreationOptionsFromJSON` and
-`parseRequestOptionsFromJSON` take, `credential` what `credential.toJSON()` gives. The `Origin`
+`options` is the argument of a browser's `PublicKeyCredential.parseCreationOptionsFromJSON` or
+`parseRequestOptionsFromJSON`, and `credential` is the result of `credential.toJSON()`. The `Origin`
 header names the website.
 """
 
@@ -39,7 +39,7 @@ async def begin_registration(request: Request) -> Response:
 async def finish_registration(request: Request) -> Response:
     """`POST /runtime/auth/passkey/register/finish` → `{"passkey"}`.
 
-    {"app-id", "refresh-token", "credential", "name"?: what the user calls it}
+    {"app-id", "refresh-token", "credential", "name"?: the user's name for it}
     """
     body = await json_body(request)
     token = uuid_in(body, "refresh-token")

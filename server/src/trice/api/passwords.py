@@ -30,8 +30,8 @@ from trice.auth.passwords.sign_in import Passwords
 async def sign_up(request: Request) -> Response:
     """`POST /runtime/auth/password/sign_up {"app-id", "email", "code", "password", …}` → user.
 
-    code: from `send_magic_code`
-    {"refresh-token"?: of the guest who signs up, "extra-fields"?: of the new user}
+    code: the one that `send_magic_code` sent
+    {"refresh-token"?: that of the guest who signs up, "extra-fields"?: fields of the new user}
     """
     body = await json_body(request)
     email, code, password = email_in(body, "email"), text_in(body, "code"), password_in(body)
@@ -85,7 +85,7 @@ async def change(request: Request) -> Response:
 async def reset(request: Request) -> Response:
     """`POST /runtime/auth/password/reset {"app-id", "email", "code", "password"}` → user.
 
-    Sets the first password of an account too. All earlier tokens of the user end.
+    It can also set the first password of an account. All earlier tokens of the user end.
     """
     body = await json_body(request)
     email, code, password = email_in(body, "email"), text_in(body, "code"), password_in(body)
@@ -117,7 +117,7 @@ async def set_by_admin(request: Request) -> Response:
 
 
 def password_in(body: dict[str, Any], key: str = "password") -> str:
-    """A required password, as it was given: spaces count. The error does not repeat it."""
+    """A required password, exactly as given, with its spaces. The error does not repeat it."""
     if body.get(key) is None:
         raise missing("body", key)
     if not isinstance(body[key], str):

@@ -1,9 +1,9 @@
-"""Answers in pieces: of any length, made no faster than the other side reads them.
+"""Answers in pieces: of any length, made no faster than the client reads them.
 
     source ──piece──> sent ──> waits while the socket has more than it takes ──> source ──> …
 
-One piece is made ahead of what the socket took. Who does not read is cut off as with any answer
-(limits.HTTP_GRACE_MS); who reads gets all, however long that takes.
+One piece is made ahead of what the socket took. A client that does not read is cut off, as with any
+answer (limits.HTTP_GRACE_MS); a client that reads gets all of it, however long that takes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 
 class Pieces(StreamingResponse):
-    """Sends what a generator yields, and closes it however that ends: at its end, or because the
-    other side left, did not read, or the server stops."""
+    """Sends what a generator yields, and always closes it: at its end, or when the client leaves or
+    does not read, or the server stops."""
 
     def __init__(
         self,
@@ -27,8 +27,8 @@ class Pieces(StreamingResponse):
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         """
-        on_end   called at the end, also of an answer that never began: then nothing of the
-                 generator runs, its `finally` included
+        on_end   called at the end, even if the answer never began: then no code of the generator
+                 runs, not even its `finally`
         """
         super().__init__(source, media_type=media_type, headers=headers)
         self._source = source

@@ -23,8 +23,8 @@ async def create_ephemeral(request: Request) -> Response:
     """`POST /dash/apps/ephemeral {"title", "schema"?, "rules"?: {"code"}}`
     → `{"app", "expires_ms", "warnings": [{"message", "in", "hint"?}]}`, the token in the app.
 
-    The app is open, for what its rules do not speak about, and lives 14 days. `rules` without
-    `code` are ignored, as in the original, and `warnings` says so.
+    Whatever its rules do not speak about is allowed in this app, and it lives 14 days. `rules`
+    without `code` are ignored, as Instant does, and `warnings` says so.
     """
     if not request.app.state.settings.has_ephemeral_apps:
         raise PermissionDenied("permission-denied", "Throw-away apps are switched off here.")
@@ -35,8 +35,10 @@ async def create_ephemeral(request: Request) -> Response:
     title = body["title"]
     if isinstance(title, (int, float)) and not isinstance(title, bool):
         title = str(title)  # non-blank text may come as a number (instant-http §0.4)
-    if not isinstance(title, str) or not title.strip() or len(title) > limits.APP_TITLE_CHARS_MAX:
-        accepted = f"a string of 1 to {limits.APP_TITLE_CHARS_MAX} characters that is not blank"
+    is_text = isinstance(title, str) and title.strip() and "\0" not in title
+    if not is_text or len(title) > limits.APP_TITLE_CHARS_MAX:
+        most = limits.APP_TITLE_CHARS_MAX
+        accepted = f"a string of 1 to {most} characters that is not blank, without U+0000"
         raise malformed("body", "title", given=title, accepted=accepted)
     rules, warnings = _rules_in(body.get("rules"))
     throttle_of(request).new_app(guest_of(request).ip, attrs=_attrs_in(body.get("schema")))
@@ -70,7 +72,7 @@ async def get_ephemeral(request: Request) -> Response:
 
 
 def _attrs_in(schema: Any) -> int:
-    """How many attrs a schema declares, as far as it is one; what is wrong is told later."""
+    """How many attrs a schema declares, as far as it can be read; mistakes are told later."""
     entities = schema.get("entities") if isinstance(schema, dict) else None
     members = entities.values() if isinstance(entities, dict) else ()
     declared = (member.get("attrs") for member in members if isinstance(member, dict))
@@ -78,7 +80,7 @@ def _attrs_in(schema: Any) -> int:
 
 
 def _rules_in(given: Any) -> tuple[Any, list[dict[str, Any]]]:
-    """The rules document in a body, and what its sender should know about it."""
+    """The rules document in a body, and warnings about it."""
     if given is None:
         return None, []
     if not isinstance(given, dict):

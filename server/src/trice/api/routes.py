@@ -69,7 +69,7 @@ _MODULES: Final = (
     *(sync, admin, debug, platform),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
-"""Each tells its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
+"""Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
 
 def build_app(
@@ -84,7 +84,7 @@ def build_app(
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
-    slow_log, connections, background   of the process, for those who ask how it is
+    slow_log, connections, background   those of the process, for the routes of health and metrics
     raises   InvalidInput when the setting of the mail server or of the secret key is malformed
     """
     requests = RequestCounts()
@@ -137,12 +137,12 @@ def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
 
 
 async def _no_route(request: Request, failure: Exception) -> Response:
-    """What starlette refuses by itself: a method no route takes, a missing file."""
+    """Answer what starlette refuses by itself: a method that no route takes, a missing file."""
     raise _unknown(request) from failure
 
 
 async def _anything_else(request: Request) -> Response:
-    """Say what is missing: a method, a feature this version lacks, or a path nobody has (§7)."""
+    """Say what is missing: a method, a feature of this version, or the path (§7)."""
     path = request.url.path
     if not _methods(request, path.rstrip("/")):
         for prefix, feature in NOT_BUILT.items():
@@ -152,7 +152,7 @@ async def _anything_else(request: Request) -> Response:
 
 
 def _unknown(request: Request) -> NotFound:
-    """No route has this path and method; which method or path is near, if one is."""
+    """The error for a path and method without a route; it names a near method or path."""
     path = request.url.path
     shown = f"{bare(request.method)} {bare(path)}"
     message = "Oops! We couldn't match this route."
@@ -169,7 +169,7 @@ def _unknown(request: Request) -> NotFound:
 
 
 def _methods(request: Request, path: str) -> list[str]:
-    """The methods that a path takes, by routes of its own."""
+    """The methods that the routes of a path take."""
     scope = {"type": "http", "method": "", "path": path, "root_path": "", "headers": []}
     return sorted(
         method

@@ -1,7 +1,7 @@
-"""`GET /metrics`: what the server counted, as Prometheus reads it.
+"""`GET /metrics`: the counts of the server, in the form of Prometheus.
 
-Nothing is counted for it on the way: numbers that the parts keep anyway are read when asked for.
-The library is loaded by the first who asks. Apps are named for the busiest few only.
+Nothing is counted only for this page: it reads numbers that the parts keep anyway. The first
+request imports the library. Only the busiest few apps are named.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trice.errors import NotFound
 from trice.metrics import AppCounts, LiveCounts, WorkCounts
 
 if TYPE_CHECKING:
-    # 4 MB that a server which nobody scrapes need not have.
+    # Imported with the first request, as it takes 4 MB.
     from prometheus_client.core import Metric
 
 _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +31,7 @@ _PATHS: Final = ("patched", "counted", "rerun_node", "rerun_query", "rerun_on_th
 
 
 def may_see(request: Request) -> bool:
-    """Whether the caller shows the token of `--metrics-token`; nobody does where none is set."""
+    """Whether the request has the token of `--metrics-token`; never if none is set."""
     expected: str | None = request.app.state.settings.metrics_token
     given = bearer_token(request)
     if expected is None or given is None:
@@ -40,9 +40,9 @@ def may_see(request: Request) -> bool:
 
 
 async def metrics(request: Request) -> Response:
-    """`GET /metrics` with `Authorization: Bearer TOKEN`; for everybody else there is no such page.
+    """`GET /metrics` with `Authorization: Bearer TOKEN`; without the token, the page is not found.
 
-    Not by address: behind a proxy every stranger comes from this machine.
+    The address does not count: behind a proxy, all requests come from this machine.
     """
     if not may_see(request):
         raise NotFound("route-not-found", "Oops! We couldn't match this route.", {})
@@ -183,7 +183,7 @@ def _lag(lag: Any) -> Metric:
 
 
 def _busiest(apps: list[App]) -> Iterator[Metric]:
-    """The few apps with most work since they were opened, and of them only."""
+    """The figures of the few apps with most work since they were opened."""
     from prometheus_client.core import GaugeMetricFamily
 
     def work(app: App) -> int:

@@ -1,4 +1,4 @@
-"""Connections that stay: WebSocket over plain ASGI, and server-sent events with their pushes.
+"""Lasting connections: WebSockets over plain ASGI, and server-sent events with their pushes.
 
 GET  /runtime/session            WebSocket (uvicorn hands it to picows; this is the second way)
 GET  /runtime/sse                events down; POST to the same path carries messages up
@@ -50,12 +50,12 @@ from trice.session.weigh import check_weight
 
 
 class QueuedSocket:
-    """A Socket over anything that is written to by one task: frames wait in a queue.
+    """A Socket over a transport that one task writes to: frames wait in a queue.
 
-    `take` gives that task what is queued; None means the session closed the connection.
+    `take` gives that task the queued frames; None means that the session closed the connection.
     """
 
-    unfinished = None  # whole messages only reach it
+    unfinished = None  # it gets whole messages only
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque()
@@ -77,8 +77,8 @@ class QueuedSocket:
         return self._backlog_bytes
 
     def ping(self) -> None:
-        """An empty event. There are no pongs here: a client is alive as long as what was sent
-        before has left."""
+        """Send an empty event. There are no pongs here: a client is alive as long as earlier frames
+        leave."""
         if self._is_sending or self.frames:
             return
         if self.session is not None:
@@ -113,7 +113,7 @@ class QueuedSocket:
         return frames
 
     def sent(self, frames: Sequence[bytes]) -> None:
-        """The carrier took them."""
+        """The transport took these frames."""
         self._backlog_bytes -= sum(map(len, frames))
         self._is_sending = False
         if self.session is not None:
@@ -121,7 +121,7 @@ class QueuedSocket:
 
 
 async def websocket(connection: WebSocket) -> None:
-    """`/runtime/session` without picows; uvicorn pings and notices dead clients here."""
+    """`/runtime/session` without picows. Here uvicorn pings, and notices dead clients."""
     hub: Hub = connection.app.state.hub
     await connection.accept()
     if hub.is_stopping:
@@ -159,7 +159,7 @@ async def websocket(connection: WebSocket) -> None:
 class EventStream:
     """One server-sent-events connection and the session behind it.
 
-    token  what a push must present; known to this client only
+    token  a push must present it; only this client knows it
     """
 
     def __init__(self, hub: Hub, guest: Identity, *, runtime: Runtime, machine_id: str) -> None:
@@ -168,7 +168,20 @@ class EventStream:
         self.socket.session = self.session
         self.token = new_uuid(runtime)
         self._hub = hub
+        self._push_turn = asyncio.Lock()
         self._hello = down.sse_init(self.session.id, machine_id=machine_id, sse_token=self.token)
+
+    async def receive(self, messages: Sequence[bytes]) -> None:
+        """Hand over what one push holds, when the session takes it, and after earlier pushes.
+
+        raises   NotFound("session-missing") when the stream ends meanwhile
+        """
+        async with self._push_turn:
+            for message in messages:
+                await self.socket.may_read()
+                if self.session.is_closed:
+                    raise _no_stream(self.session.id)
+                self.session.receive(message)
 
     def response(self, *, has_retry: bool) -> Response:
         """Stream events until either side ends it."""
@@ -193,7 +206,7 @@ def _event(frame: bytes) -> bytes:
 
 
 async def open_browser_events(request: Request) -> Response:
-    """`GET /runtime/sse`: what React clients fall back to when a WebSocket fails (trap 13)."""
+    """`GET /runtime/sse`: React clients use it if a WebSocket fails."""
     app_id_of(request)
     return _open_events(request).response(has_retry=False)
 
@@ -206,7 +219,7 @@ async def open_admin_events(request: Request) -> Response:
 
 
 async def push_events(request: Request) -> Response:
-    """Messages up, for an event stream that this server holds (instant-realtime §2.2)."""
+    """Messages up, for an event stream of this server (instant-realtime §2.2)."""
     raw = await whole_body(request)
     check_json_type(request)
     if not is_long(raw):
@@ -214,9 +227,7 @@ async def push_events(request: Request) -> Response:
     else:
         push = await read_long(request, raw, lambda: _read_long_push(raw), is_kept=False)
     stream = _find_stream(request, push.session_id, push.sse_token)
-    for message in push.messages:
-        await stream.socket.may_read()
-        stream.session.receive(message)
+    await stream.receive(push.messages)
     return json_response({})
 
 
@@ -233,11 +244,11 @@ class _Push(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    """An object of which nothing is read."""
+    """An object whose keys are not read."""
 
 
 class Push(NamedTuple):
-    """What a push holds: whose stream it is for, and messages as they came."""
+    """The content of a push: the session of its stream, and messages as they came."""
 
     session_id: Any
     sse_token: Any
@@ -251,8 +262,8 @@ _MESSAGES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def _read_push(raw: bytes) -> Push:
-    """Take a body apart. Each message stays as it came, or says the same: one that no decoder takes
-    is answered to its own event id, by the session.
+    """Split a body into messages, which stay as they came, or at least say the same. The session
+    answers each message, even one that the decoder refuses, to its own event id.
 
     raises   InvalidInput
     """
@@ -268,7 +279,7 @@ def _read_push(raw: bytes) -> Push:
     if find_uuid_bytes(body.machine_id) is None:
         raise malformed("body", "machine_id", given=body.machine_id, accepted="a uuid")
     try:
-        _OBJECTS.decode(body.messages)  # so that it is not a million numbers that are kept
+        _OBJECTS.decode(body.messages)  # so that a list of a million numbers is not kept
         messages = [bytes(message) for message in _MESSAGES.decode(body.messages)]
     except _UNREADABLE as cause:
         found = _find_messages(body.messages)
@@ -281,8 +292,8 @@ def _read_push(raw: bytes) -> Push:
 
 
 def _read_leniently(raw: bytes, cause: Exception) -> _Push:
-    """A body of which something is no JSON to most: half of a surrogate pair, which JavaScript
-    sends, or NaN, which Python does. Its messages then say so in the same words."""
+    """Read a body with something that most decoders refuse: half of a surrogate pair, which
+    JavaScript sends, or NaN, which Python does. The answers to its messages then say so."""
     try:
         check_weight(raw, weight_max=limits.QUERY_WEIGHT_MAX)
         body = json.loads(raw)
@@ -305,7 +316,7 @@ def _no_object(raw: bytes) -> InvalidInput:
 
 
 def _find_messages(raw: msgspec.Raw) -> list[bytes] | None:
-    """The messages of such a body, one by one; None if they are no objects."""
+    """The messages of such a body, one by one; None if they are not objects."""
     try:
         messages = json.loads(bytes(raw))
     except (ValueError, RecursionError):
@@ -328,7 +339,6 @@ async def subscribe_query(request: Request) -> Response:
             raise missing("body", "query")
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
-        stream = await _open_signed_in(request, lent)
         message = {
             "op": "add-query",
             "client-event-id": new_uuid(request.app.state.runtime),
@@ -336,7 +346,14 @@ async def subscribe_query(request: Request) -> Response:
             "return-type": "tree",
             "inference?": flag_in(body, "inference?"),
         }
-        stream.session.receive(orjson.dumps(message))
+        try:
+            raw = orjson.dumps(message)
+        except orjson.JSONEncodeError as cause:
+            accepted = "an object that nests less deeply"
+            raise malformed("body", "query", given=None, accepted=accepted) from cause
+        # Nothing is refused from here on: who is refused leaves no session.
+        stream = await _open_signed_in(request, lent)
+        stream.session.receive(raw)
         return stream.response(has_retry=True)
 
 
@@ -351,12 +368,17 @@ def _open_events(request: Request) -> EventStream:
     stream = EventStream(hub, guest, runtime=state.runtime, machine_id=state.machine_id)
     streams: dict[str, EventStream] = state.streams
     streams[stream.session.id] = stream
-    stream.session.when_ended(lambda: streams.pop(stream.session.id, None))
+
+    def end() -> None:
+        del streams[stream.session.id]
+        stream.socket.resume_reading()  # pushes may wait for it
+
+    stream.session.when_ended(end)
     return stream
 
 
 async def _open_signed_in(request: Request, lent: Lent) -> EventStream:
-    """An event stream whose session needs no `init`."""
+    """Make an event stream whose session needs no `init`."""
     app = await request.app.state.apps.lend(lent.app.id)
     try:
         stream = _open_events(request)
@@ -373,19 +395,23 @@ def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
     if (
         stream is None
         or not isinstance(token, str)
-        or not hmac.compare_digest(token.encode(), stream.token.encode())
+        or not hmac.compare_digest(token.encode(errors="replace"), stream.token.encode())
     ):
-        raise NotFound(
-            "session-missing",
-            "There is no such event stream here; open a new one.",
-            {"record-type": "session", "session-id": session_id},
-        )
+        raise _no_stream(session_id)
     return stream
+
+
+def _no_stream(session_id: Any) -> NotFound:
+    return NotFound(
+        "session-missing",
+        "There is no such event stream here; open a new one.",
+        {"record-type": "session", "session-id": session_id},
+    )
 
 
 _QUERY_OF_STREAM: Final = JsonBody(weight_max=limits.QUERY_WEIGHT_MAX, is_kept=False)
 _BROWSER_EVENTS: Final = Route("/runtime/sse", open_browser_events, methods=["GET"])
-# Its answer never ends, so nothing after a HEAD on the same connection would be answered.
+# Only GET: a HEAD would never end, so no later request on its connection would be answered.
 _BROWSER_EVENTS.methods = {"GET"}
 
 ROUTES: Final = (

@@ -1,1 +1,1 @@
-"""Tenants: the platform's own table of apps, and each app's database, opened when needed."""
+"""Apps, the tenants: the platform's table of apps, and each app's database, opened when needed."""

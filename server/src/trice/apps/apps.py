@@ -1,7 +1,7 @@
-"""Apps: made, found, opened while somebody uses them, closed and deleted.
+"""Apps: made, found, opened while they are used, closed and deleted.
 
-Which there are, the registry knows; where each is kept, `store.engines`.
-A little over 500 lines, one file because who opens an app must know who is closing it.
+The registry knows which apps exist; `store.engines` knows where each is kept.
+A little over 500 lines, one file because opening an app must know whether it is being closed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def wrong_admin_token() -> NotFound:
-    """The error for an admin token that is not the app's, and for any with an unknown app."""
+    """The error for an admin token that is not the app's, and for any token of an unknown app."""
     return NotFound(
         "record-not-found",
         "Record not found: app-admin-token. There is no app with this id and this admin token.",
@@ -57,7 +57,7 @@ class App:
     """An app in use.
 
     users          how many sessions and requests hold it; at 0 its database may be closed
-    idle_since_ms  when that became 0, of monotonic_ms
+    idle_since_ms  when `users` became 0, by monotonic_ms
     """
 
     row: AppRow
@@ -74,7 +74,7 @@ class App:
         return self.row.title
 
     def check_admin_token(self, token: Any) -> None:
-        """Raise unless `token` is this app's admin token; compared in constant time."""
+        """Raise unless `token` is this app's admin token. It is compared in constant time."""
         if find_uuid_bytes(token) is None or not hmac.compare_digest(
             hash_token(token), self.row.admin_token_hash
         ):
@@ -87,17 +87,17 @@ class App:
 
     @property
     def settings(self) -> Settings:
-        """What its developer has set."""
+        """The settings of its developer."""
         return self.row.settings
 
 
 class Apps:
     """All apps of this server.
 
-    Holds the databases in use, and those not in use that were used last. Does not hold sessions;
+    Holds the databases in use, and unused ones that were used last. Does not hold sessions;
     `on_delete` tells their hub.
 
-    A database is open, being opened, being made, or being closed: all of these count as files.
+    A database is open, being opened, being made, or being closed; in each state its files count.
     """
 
     def __init__(
@@ -122,12 +122,13 @@ class Apps:
         self.buckets = Buckets(runtime)
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
-        # In the order they were used last; throw-away ones that nobody uses are there too.
+        # In the order of last use; unused databases of throw-away apps are among them.
         self._open: dict[AppId, App] = {}
         self._idle_ephemeral: dict[AppId, App] = {}
         self._opening: dict[AppId, asyncio.Task[None]] = {}
         self._closing: dict[AppId, asyncio.Task[None]] = {}
-        # By whether they are of throw-away apps: each from before it is opened until it is closed.
+        # Keyed by whether the app is a throw-away one. A file counts from before it is opened until
+        # it is closed.
         self._files = {True: 0, False: 0}
         self._failures: dict[AppId, str] = {}
         self._changes: set[asyncio.Task[Any]] = set()
@@ -148,7 +149,7 @@ class Apps:
         """Open the registry; databases of apps are opened when used.
 
         engines     where the apps are kept
-        files_max   databases that the process has descriptors for; None: as many as there are
+        files_max   how many databases the process has descriptors for; None: no bound
         has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
         raises      as `Registry.open`
         """
@@ -163,7 +164,7 @@ class Apps:
         )
 
     def start(self, background: Background) -> None:
-        """Begin to close databases that nobody uses, and to delete apps whose time is over."""
+        """Begin to close unused databases, and to delete expired apps."""
         interval_ms = limits.APP_SWEEP_INTERVAL_MS
         background.every("idle-apps", interval_ms, lambda _: self.close_old())
         background.every(
@@ -184,10 +185,10 @@ class Apps:
         """Make an app and its database; return it, lent to the caller, and its admin token.
 
         schema   InstantSchemaDef as JSON, or None
-        is_open  whether callers may do what no rule speaks about; None: as the server's setting
-        life_ms  None: until deleted
-        sample   the sample whose app it is, for the server itself
-        turn_key    whose turn compiling its rules takes
+        is_open  whether callers may do what no rule speaks about; None: the server's setting
+        life_ms  None: until it is deleted
+        sample   name of the sample that the app is for
+        turn_key    the turn in which its rules are compiled
         raises   InvalidInput, Unavailable; then nothing is left behind
         """
         if self._is_closed:
@@ -218,7 +219,7 @@ class Apps:
         except BaseException:
             if database is not None:
                 with suppress(Unavailable):
-                    # Whoever asked may have left while it was written.
+                    # The caller may have left while the app was written.
                     await self._registry.delete(app_id)
                 await database.close()
             self._engines.delete(app_id)
@@ -230,7 +231,7 @@ class Apps:
         return app, token
 
     async def open_sample(self, name: str) -> AppId:
-        """The open app of a sample; made if there is none. What others call theirs is no matter."""
+        """The open app of a sample; made if there is none. Titles of other apps do not matter."""
         found = self._registry.find_sample(name)
         if found is not None:
             return found
@@ -239,9 +240,9 @@ class Apps:
         return app.id
 
     async def renew_admin_token(self, app_id: AppId) -> str:
-        """Give the app another admin token, and return it; the one before is nobody's from now on.
+        """Give the app a new admin token, and return it. The old one does not work any more.
 
-        For the sample apps: nobody was told the token they were made with.
+        For the sample apps, whose first token was shown to no one.
         """
         app = await self.lend(app_id)
         try:
@@ -253,7 +254,7 @@ class Apps:
             self.give_back(app)
 
     def get_row(self, app_id: str) -> AppRow:
-        """The app's row; raises NotFound for unknown and expired ones."""
+        """The app's row; raises NotFound for unknown and expired apps."""
         row = self._registry.find(AppId(app_id.lower()))
         if row is None or (row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()):
             raise unknown_app(app_id)
@@ -272,11 +273,12 @@ class Apps:
     async def warnings(
         self, app: App, rules: Rules | None = None, *, turn_key: TurnKey = SERVER
     ) -> Warned:
-        """What is probably not meant in rules: `[{"message", "in", "hint"?}]`.
+        """Probable mistakes in rules: `[{"message", "in", "hint"?}]`.
 
-        rules   others than those in force, to be tried
-        turn_key   whose turn it takes. Where too many wait it is said that nobody looked: what was
-                asked for beside the warnings is done by then
+        rules   other rules than those in force, to try out
+        turn_key   the turn it takes. If too much waits, the one warning says that there was no
+                   check:
+                the request itself is done by then
         """
         rules = app.database.rules if rules is None else rules
         try:
@@ -288,16 +290,17 @@ class Apps:
         """Put other rules in force, for live queries at once.
 
         document   decoded JSON of any shape; None, or empty, is no rules
-        turn_key      whose turn compiling them takes
+        turn_key      the turn in which they are compiled
         raises     InvalidInput("validation-failed", data-type "rule"); then the old rules stay
         """
         document = document or None
-        # Before its turn comes: who asked first would else wait for the database, and come last.
+        # Lend the app before the turn comes: else the first caller waits for the database, and
+        # comes last.
         app = await self.lend(app_id)
         try:
             is_open = app.row.is_open
             rules = await self._compiler.save(document, is_open=is_open, turn_key=turn_key)
-            # Not by `==`: Python takes 1 for true.
+            # Compared as JSON, because in Python 1 == True.
             if orjson.dumps(app.row.rules) != orjson.dumps(document):
                 await self._whole(app, self._put_rules(app, document, rules))
             return app.row
@@ -307,7 +310,7 @@ class Apps:
     async def change_settings(
         self, app_id: str, change: Callable[[Settings], Settings]
     ) -> Settings:
-        """Change an app's settings; nobody else changes them meanwhile."""
+        """Change an app's settings. No other change of them happens meanwhile."""
         app = await self.lend(app_id)
         try:
             return await self._whole(app, self._put_settings(app, change))
@@ -325,8 +328,8 @@ class Apps:
         return settings
 
     async def _whole(self, app: App, change: Coroutine[Any, Any, T]) -> T:
-        """Make a change of a lent app whole, even if whoever asked for it leaves meanwhile: what is
-        in force is what is on disk."""
+        """Complete a change of a lent app even if its caller leaves meanwhile, so that what is in
+        force is what is on disk."""
         app.users += 1
         task = asyncio.get_running_loop().create_task(change)
         self._changes.add(task)
@@ -345,7 +348,7 @@ class Apps:
         row = self.get_row(app_id)
         while (app := self._open.get(row.id)) is None:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
-            row = self.get_row(app_id)  # it may have been deleted meanwhile
+            row = self.get_row(app_id)  # the app may have been deleted meanwhile
         if app.is_ephemeral:
             if self._has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
                 raise _too_many_users(app.users)
@@ -354,7 +357,7 @@ class Apps:
         return app
 
     def give_back(self, app: App) -> None:
-        """The caller of `lend` or `create` is done with it."""
+        """The caller of `lend` or `create` does not need the app any more."""
         app.users -= 1
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
         if app.users == 0 and self._open.get(app.id) is app:
@@ -370,7 +373,7 @@ class Apps:
 
     @property
     def files(self) -> int:
-        """Databases whose files are open, or will be, or are not closed yet."""
+        """How many databases have open files, or will have them, or have not closed them yet."""
         return sum(self._files.values())
 
     async def settled(self) -> None:
@@ -379,18 +382,18 @@ class Apps:
 
     @property
     def in_memory(self) -> list[App]:
-        """Those whose databases are open."""
+        """The apps whose databases are open."""
         return list(self._open.values())
 
     def forget_unwatched(self) -> None:
-        """Free what only live queries need, in apps that have none."""
+        """Free what only live queries need, in apps without live queries."""
         for app in self._open.values():
             app.database.forget_unwatched()
 
     async def delete(self, app_id: AppId) -> None:
         """End an app: its sessions, its files, its row."""
-        # From here on nobody can begin to open it. The row goes last: with it the next sweep ends
-        # what a stop interrupted.
+        # From here on the app cannot be opened. The row is deleted last: by it the next sweep
+        # completes a deletion that a stop interrupted.
         await self._registry.end(app_id)
         while (opening := self._opening.get(app_id)) is not None:
             await asyncio.gather(opening, return_exceptions=True)
@@ -435,8 +438,8 @@ class Apps:
             app = self._open[row.id] = App(row, database)
             self._become_idle(app)
         finally:
-            # Here and not in a callback: whoever finds it done, and the app closed again by then,
-            # would wait for it again without ever giving the callback its turn.
+            # Here and not in a callback: a caller that finds the task done, and the app closed
+            # again, would wait for it again and never let the callback run.
             del self._opening[row.id]
 
     def _tell_failure(self, app_id: AppId, failure: BaseException) -> None:
@@ -470,11 +473,11 @@ class Apps:
     async def _take_files(self, *, is_ephemeral: bool) -> None:
         """Wait until one more database may be opened, and count it.
 
-        Beyond limits.APPS_OPEN_MAX those close that nobody uses; those in use stay. `files_max` is
-        never exceeded. Throw-away apps have half of it, and limits.EPHEMERAL_APPS_OPEN_MAX: nobody
-        who makes many keeps the apps that last from being opened.
+        Beyond limits.APPS_OPEN_MAX unused databases are closed; those in use stay. `files_max` is
+        never exceeded. Throw-away apps may have half of that, and limits.EPHEMERAL_APPS_OPEN_MAX,
+        so that many of them cannot keep lasting apps from being opened.
 
-        raises   Unavailable("overloaded") when all are in use
+        raises   Unavailable("overloaded") when all databases are in use
         """
         surplus = len(self._open) - limits.APPS_OPEN_MAX + 1
         for app in [app for app in self._open.values() if app.users == 0][: max(surplus, 0)]:
@@ -492,7 +495,7 @@ class Apps:
         self._files[is_ephemeral] += 1
 
     def _has_no_files(self, *, is_ephemeral: bool = False) -> bool:
-        """Whether no database, or no throw-away one, may be opened besides those that are."""
+        """Whether no other database, or no other one of a throw-away app, may be opened."""
         most = self._files_max
         if not is_ephemeral:
             return most is not None and self.files >= most
@@ -502,8 +505,8 @@ class Apps:
         )
 
     def _close_app(self, app: App) -> None:
-        """Begin to close; until it is done, `_open_database` of the same app waits: two writers
-        on one file would give the same transaction ids."""
+        """Begin to close an app. `_open_database` of the same app waits until that is done, as two
+        writers on one file would give the same transaction ids."""
         self.counts_of_closed.add(app.database.counts)
         del self._open[app.id]
         self._idle_ephemeral.pop(app.id, None)
@@ -524,7 +527,7 @@ class Apps:
             await asyncio.shield(task)
 
     def close_old(self) -> None:
-        """Close what nobody has used for a while; of throw-away apps few are used twice."""
+        """Close databases that were unused for a while; those of throw-away apps sooner."""
         now_ms = self._runtime.monotonic_ms()
         for app in list(self._open.values()):
             most_ms = limits.EPHEMERAL_APP_IDLE_MS if app.is_ephemeral else limits.APP_IDLE_MS
@@ -532,7 +535,7 @@ class Apps:
                 self._close_app(app)
 
     async def delete_expired(self) -> None:
-        """Delete what is past its time; what cannot be deleted stays until the next sweep."""
+        """Delete expired apps. One that cannot be deleted stays until the next sweep."""
         for app_id in await self._registry.expired(self._runtime.now_ms()):
             try:
                 await self.delete(app_id)

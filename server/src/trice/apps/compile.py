@@ -1,10 +1,10 @@
-"""Rules documents, checked and compiled: one at a time when saved, once for each app in use.
+"""Checking and compiling rules documents: one at a time when saved, once for each app in use.
 
     save, warnings ──> wait in turns: networks, in each the apps ──> the thread ──> kept
 
-Compiling takes up to half a second of a thread, and looking for warnings as long. Both have one
-thread of their own, so that many of them do not hold up apps that are opened, and whoever asks for
-many holds up himself.
+Compiling takes up to half a second of a thread, and so does looking for warnings. Both run on one
+thread of their own, so that they do not hold up apps that are being opened. A network that asks for
+many only holds up itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trice.store.turns import Turns
 T = TypeVar("T")
 
 Warned = list[dict[str, Any]]
-"""What is probably not meant: `[{"message", "in", "hint"?}]`."""
+"""Probable mistakes: `[{"message", "in", "hint"?}]`."""
 
 _THREAD: Final = "trice-rules"
 _TOO_MANY: Final = "Too many rules wait to be checked. Try again later."
@@ -38,7 +38,7 @@ _TOO_MANY: Final = "Too many rules wait to be checked. Try again later."
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """Something for the thread: whose it is, and who waits for what comes of it."""
+    """Work for the thread: its turn key, and the future of its outcome."""
 
     turn_key: TurnKey
     run: Callable[[], Any]
@@ -48,29 +48,29 @@ class _Work:
 class Compiler:
     """Compiles the rules of all apps, and looks for warnings about them.
 
-    Holds what waits for the thread, the programs of the documents used last, and the warnings told
-    last. Does not hold which rules are in force: the databases do.
+    Holds the work that waits for the thread, the programs of the documents used last, and the
+    latest warnings. Does not know which rules are in force: the databases do.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
         self._waiting: Turns[_Work] = Turns()
         self._is_running = False
-        # By the document, what holds without rules, and whether it was checked before it was saved.
+        # Key: the document, whether it is open, and whether it was checked before it was saved.
         self._kept: OrderedDict[tuple[bytes, bool, bool], Rules] = OrderedDict()
         self._kept_bytes = 0
-        # By the identity of rules and catalog, which are not kept for it.
+        # Key: the ids of rules and catalog; weak references, so that this keeps neither alive.
         self._warned: OrderedDict[
             tuple[int, int], tuple[weakref.ref[Rules], weakref.ref[Catalog], Warned]
         ] = OrderedDict()
 
     async def save(self, document: Any, *, is_open: bool, turn_key: TurnKey = SERVER) -> Rules:
-        """Check and compile a document that somebody wants to put in force, or to try.
+        """Check and compile a document that a caller wants to put in force, or to try.
 
         document   decoded JSON of any shape; None, or empty, is no rules
-        turn_key      whose turn it takes
+        turn_key      the turn it takes
         raises     InvalidInput("validation-failed", data-type "rule") that names every mistake,
-                   Unavailable("overloaded") when too many wait
+                   Unavailable("overloaded") when too much waits
         """
         if not document:
             return Rules.parse(None, is_open=is_open)
@@ -81,7 +81,7 @@ class Compiler:
             return found
 
         def compiled() -> Rules:
-            # Somebody before may have waited for the same.
+            # Work before this may have compiled the same document.
             return self._kept.get(key) or Rules.parse(document, is_open=is_open)
 
         return self._keep(key, await self._run(turn_key, compiled))
@@ -89,10 +89,10 @@ class Compiler:
     async def warnings(
         self, rules: Rules, catalog: Catalog, *, turn_key: TurnKey = SERVER
     ) -> Warned:
-        """What is probably not meant in rules, with what there is in `catalog`.
+        """Probable mistakes in rules for an app with this catalog.
 
-        Looked for once for the same rules and catalog, as long as both are in use.
-        raises   Unavailable("overloaded") when too many wait
+        They are looked for once for the same rules and catalog, as long as both are in use.
+        raises   Unavailable("overloaded") when too much waits
         """
         if rules.source is None:
             return []
@@ -113,8 +113,8 @@ class Compiler:
     async def load(self, document: Any, *, is_open: bool) -> Rules:
         """Compile the stored rules of an app that is being opened.
 
-        They were checked when they were saved, perhaps by an earlier version with other bounds:
-        nothing is refused (see `Rules.parse`).
+        They were checked when they were saved, perhaps by an earlier version with other bounds. So
+        nothing is refused here (see `Rules.parse`).
         """
         if not document:
             return Rules.parse(None, is_open=is_open)
@@ -126,13 +126,13 @@ class Compiler:
         return self._keep((text, is_open, False), rules)
 
     def close(self) -> None:
-        """End the thread; what waits for it is given up."""
+        """End the thread, and drop the work that waits for it."""
         for work in self._waiting.take_all():
             _refuse(work, "The server is stopping. Try again in a moment.")
         self._thread.shutdown(cancel_futures=True)
 
     async def _run(self, turn_key: TurnKey, run: Callable[[], T]) -> T:
-        """Run something on the thread when it is the turn_key's turn."""
+        """Run `run` on the thread when the turn of `turn_key` comes."""
         self._make_room(turn_key)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         work = _Work(turn_key, run, done)
@@ -144,7 +144,7 @@ class Compiler:
             self._waiting.discard(turn_key, work)
 
     def _make_room(self, turn_key: TurnKey) -> None:
-        """Let one more wait: in the place of one of whoever has most, if there is no other."""
+        """Make room for one more: if need be, the network that has most loses its newest."""
         network, _ = turn_key
         count = self._waiting.count_of(network)
         if turn_key != SERVER and count >= limits.RULES_SAVES_WAITING_OF_NETWORK_MAX:
@@ -175,12 +175,12 @@ class Compiler:
                 work.done.set_exception(failure)
             else:
                 work.done.set_result(ended.result())
-        # After whoever waited for it has kept it: the next may want the same.
+        # Only after the caller has kept the outcome: the next work may want the same.
         asyncio.get_running_loop().call_soon(self._start_next)
 
     def _find_warned(self, rules: Rules, catalog: Catalog) -> Warned | None:
         found = self._warned.get((id(rules), id(catalog)))
-        # An id may be that of something that is gone.
+        # The id may have been that of an object that is gone.
         if found is None or found[0]() is not rules or found[1]() is not catalog:
             return None
         return found[2]
@@ -211,7 +211,7 @@ def document_json(document: Any) -> bytes:
     try:
         text = orjson.dumps(document)
     except orjson.JSONEncodeError as cause:
-        # It can be read deeper than it can be written.
+        # JSON can be read with more levels than can be written.
         raise _refused("Rules nest less deeply, and whole numbers have 64 bits.") from cause
     if len(text) > limits.RULES_BYTES_MAX:
         raise _refused(

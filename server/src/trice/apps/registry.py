@@ -1,8 +1,8 @@
-"""The platform's own database: which apps exist, who administers them, until when they live.
+"""The platform's own database: which apps exist, the hashes of their tokens, when they end.
 
-It is a database as each app's is, with namespaces of its own (`catalog.platform`). This process
-alone writes it. A row that is not kept decoded is read by its key, on the loop: 10 µs, however many
-apps there are.
+It is a database like that of an app, with namespaces of its own (`catalog.platform`). Only this
+process writes it. A row that is not kept decoded is read by its key, on the loop: 10 µs, however
+many apps there are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AppRow:
 
     is_open     whether callers may do what no rule speaks about
     rules       the rules document as given, or None
-    expires_ms  throw-away apps: when it ends; None lives on
+    expires_ms  when a throw-away app ends; None: never
     """
 
     id: AppId
@@ -58,18 +58,18 @@ def hash_token(token: str) -> bytes:
 
 
 def unknown_app(app_id: str) -> NotFound:
-    """The error for an app that is not there, or whose time is over."""
+    """The error for an unknown or expired app."""
     told = "There is no app with this id, or its time is over."
     return no_record("app", told, {"app-id": app_id})
 
 
 class Registry:
-    """Holds the platform's database, and the apps' rows that were used last, decoded. Does not hold
-    the apps' databases.
+    """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
+    hold the databases of apps.
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
-    the platform's database is damaged. A change is durable when its call returns; one that is
-    cancelled may be made all the same.
+    the platform's database is damaged. A change is durable when its call returns; a cancelled call
+    may still make its change.
     """
 
     def __init__(self, database: Database) -> None:
@@ -81,11 +81,12 @@ class Registry:
 
     @classmethod
     async def open(cls, engines: Engines, *, runtime: Runtime) -> Registry:
-        """Open the platform's database; make it where nothing is kept for any app.
+        """Open the platform's database; make it if the data directory has no apps either.
 
-        One that an earlier version kept in another form is taken over first.
+        The list of an earlier version, which had another form, is taken over first.
         raises   Unavailable("data-unusable") when it is damaged, of a newer version, not ours, or
-                 missing beside apps: with an empty one in its place nobody would find their app
+                 missing beside apps: with an empty one in its place nobody would find their app;
+                 ("overloaded") when there is no room, or another process has it open
         """
         try:
             earlier = await asyncio.to_thread(engines.find_earlier_platform)
@@ -94,21 +95,22 @@ class Registry:
             is_new = not engines.has_any()
             return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
         except Unavailable as failure:
-            place = engines.place(PLATFORM)
-            raise Unavailable(
-                failure.code,
-                f"{place}, the list of all apps, cannot be used. {failure.message} To do so, stop"
-                " the server and put back the whole data directory, files that end in -wal"
-                " included.",
-            ) from failure
+            problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
+            problem += f" {failure.message}"
+            if failure.code == "data-unusable":
+                problem += (
+                    " To do so, stop the server and put back the whole data directory, files that"
+                    " end in -wal included."
+                )
+            raise Unavailable(failure.code, problem) from failure
 
     async def insert(self, row: AppRow, *, sample: str | None = None) -> None:
         """Add an app; its id must be new.
 
-        sample   the sample whose app it is
+        sample   name of the sample that the app is for
         """
         fields = {
-            "title": row.title,
+            "title": _json_text(row.title),
             "adminTokenHash": row.admin_token_hash.hex(),
             "isOpen": row.is_open,
             "rules": _rules_text(row.rules),
@@ -121,7 +123,7 @@ class Registry:
         await self._database.change(lambda change: change.write(step))
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
-        """Replace an app's rules document; None is none."""
+        """Replace an app's rules document; None: no rules."""
         text = _rules_text(rules)
         await self._change(app_id, lambda row: {"rules": text})
 
@@ -133,9 +135,9 @@ class Registry:
     async def change_settings(
         self, app_id: AppId, change: Callable[[Settings], Settings]
     ) -> Settings:
-        """Change an app's settings; nobody else changes them meanwhile.
+        """Change an app's settings. No other change of them happens meanwhile.
 
-        change   what it raises leaves the settings as they are
+        change   if it raises, the settings stay as they are
         """
 
         def changed(row: FoundRow) -> dict[str, Any]:
@@ -144,8 +146,8 @@ class Registry:
         return _settings(await self._change(app_id, changed))
 
     async def end(self, app_id: AppId) -> None:
-        """From now on the app's time is over: nobody finds it. Its row stays until `delete`, so
-        that what a stop interrupts is deleted by the next sweep."""
+        """Let the app expire now, so that it is not found any more. Its row stays until `delete`,
+        so that the next sweep completes a deletion that a stop interrupted."""
 
         def work(change: Change) -> None:
             row = find_row(change, _APPS, "id", _key(app_id))
@@ -164,7 +166,7 @@ class Registry:
         await self._database.change(work)
 
     def find(self, app_id: AppId) -> AppRow | None:
-        """The app with this id. Costs 0.2 µs when it was looked up lately."""
+        """The app with this id. Costs 0.2 µs if it was looked up lately."""
         kept = self._rows.get(app_id)
         if kept is not None:
             self._rows.move_to_end(app_id)
@@ -182,7 +184,7 @@ class Registry:
         return None if found is None else AppId(found.fields["id"])
 
     async def expired(self, now_ms: int) -> list[AppId]:
-        """Apps whose time is over: limits.APPS_EXPIRED_PER_SWEEP of them at most."""
+        """Expired apps: at most limits.APPS_EXPIRED_PER_SWEEP of them."""
         options = {
             "where": {"expiresAt": {"$lte": now_ms}},
             "limit": limits.APPS_EXPIRED_PER_SWEEP,
@@ -192,7 +194,7 @@ class Registry:
         return [AppId(row["id"]) for row in found[_APPS]]
 
     async def close(self) -> None:
-        """Finish the changes that were begun, and close the database."""
+        """Finish changes that have begun, and close the database."""
         await self._database.close()
 
     def _find(self, label: str, value: str | bytes | None) -> FoundRow | None:
@@ -204,7 +206,7 @@ class Registry:
     async def _change(
         self, app_id: AppId, fields: Callable[[FoundRow], dict[str, Any]]
     ) -> FoundRow:
-        """Write what `fields` makes of an app's row; return the row with it."""
+        """Write the fields that `fields` makes from an app's row; return the row with them."""
 
         def work(change: Change) -> FoundRow:
             row = find_row(change, _APPS, "id", _key(app_id))
@@ -221,7 +223,7 @@ class Registry:
         rules = fields.get("rules")
         row = AppRow(
             AppId(fields["id"]),
-            fields["title"],
+            msgspec.json.decode(fields["title"], type=str),
             bytes.fromhex(fields["adminTokenHash"]),
             fields["isOpen"],
             None if rules is None else orjson.loads(rules),
@@ -264,14 +266,18 @@ async def _open_database(
 
 async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Runtime) -> None:
     """Write the apps of an earlier version's list to a new database, and put that in its place."""
-    engines.delete(NEW_PLATFORM)  # what is left of a try that was interrupted
+    engines.delete(NEW_PLATFORM)  # the rest of a try that was interrupted
     database = await _open_database(engines, NEW_PLATFORM, runtime=runtime, is_new=True)
     try:
         after = ""
         while apps := await asyncio.to_thread(
             earlier.apps, after=after, count=limits.PLATFORM_IMPORT_APPS
         ):
-            steps = [["create", _APPS, fields["id"], _present(fields)] for fields in apps]
+            steps = [
+                ["create", _APPS, fields["id"], {**_present(fields), "title": _json_text(title)}]
+                for fields in apps
+                for title in (fields["title"],)
+            ]
             await database.change(partial(_write, steps))
             after = apps[-1]["id"]
     finally:
@@ -284,7 +290,7 @@ def _write(steps: list[Any], change: Change) -> None:
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without what an entity does not have, and without its id, which names it."""
+    """The fields that an entity has, without its id."""
     return {label: value for label, value in fields.items() if value is not None and label != "id"}
 
 
@@ -292,6 +298,10 @@ def _key(app_id: AppId) -> bytes:
     found = find_uuid_bytes(app_id)
     assert found is not None, "an app has a uuid"
     return found
+
+
+def _json_text(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
 def _rules_text(rules: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""What the developer of an app has set, besides its data, schema and rules. No I/O."""
+"""The settings of an app, besides its data, schema and rules. No I/O."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class TestUser(msgspec.Struct, frozen=True):
 
 
 class EmailTemplate(msgspec.Struct, frozen=True):
-    """How the e-mail with a code looks; subject and body (HTML) hold `{code}` (instant-http §6.1).
+    """The e-mail with a code; its subject and body (HTML) hold `{code}` (instant-http §6.1).
 
-    sender   address it comes from; None: the server's own
+    sender   e-mail address it comes from; None: the server's own
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""Who somebody is: accounts, tokens, and the ways to sign in."""
+"""From credentials to identities: accounts, tokens, and the ways to sign in."""

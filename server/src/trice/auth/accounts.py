@@ -1,7 +1,7 @@
-"""Accounts of an app's end users: found, made, linked. The tokens for them are in `tokens.py`.
+"""Accounts of an app's users: found, made, linked. Their tokens are in `tokens.py`.
 
-All of it happens inside `Database.change`: what is read and what is written are one transaction, so
-two sign-ups with one address cannot both win.
+All of this runs inside `Database.change`. Reads and writes are one transaction, so of two sign-ups
+with one e-mail address only one succeeds.
 
 source   instant-http §1.1-1.3, §1.9; spec/auth.md A1-A19
 """
@@ -33,7 +33,7 @@ class User:
     """A row of `$users`.
 
     fields      label → JSON value: id, email, type, imageURL, linkedPrimaryUser (an id) and the
-                app's own attrs of cardinality one; without the labels that are not set
+                app's own attrs of cardinality one; labels that are not set are left out
     created_ms  when the account was made
     """
 
@@ -55,7 +55,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class SignUpCheck:
-    """The rule `$users.allow.create`, and who evaluates it. Made by `sign_up_check`.
+    """The rule `$users.allow.create`, and the judge that evaluates it. Made by `sign_up_check`.
 
     rule   None: the app says nothing about sign-up
     """
@@ -65,9 +65,9 @@ class SignUpCheck:
 
 
 def sign_up_check(database: Database, identity: Identity) -> SignUpCheck:
-    """What a sign-up from outside must pass.
+    """The check that a sign-up must pass, unless an admin makes it.
 
-    identity   nobody signed in, with the `ip` and `origin` that rules see
+    identity   not signed in, with the `ip` and `origin` that rules see
     """
 
     def judge(change: Change) -> Judge:
@@ -82,7 +82,7 @@ def sign_up_check(database: Database, identity: Identity) -> SignUpCheck:
 def find_user(look: Look, *, id: str | None = None, email: str | None = None) -> User | None:
     """The user with this id or this e-mail address; exactly one of them is given.
 
-    email   as `emails.find_email` returns it: addresses are stored and compared in lower case
+    email   as `emails.find_email` returns it: e-mail addresses are stored in lower case
     """
     assert (id is None) != (email is None)
     if id is not None:
@@ -94,7 +94,7 @@ def find_user(look: Look, *, id: str | None = None, email: str | None = None) ->
 
 
 def get_user(look: Look, *, id: str | None = None, email: str | None = None) -> User:
-    """`find_user`, or NotFound(app-user)."""
+    """As `find_user`; raises NotFound(app-user) if there is none."""
     user = find_user(look, id=id, email=email)
     if user is None:
         raise no_user()
@@ -102,7 +102,7 @@ def get_user(look: Look, *, id: str | None = None, email: str | None = None) -> 
 
 
 def no_user() -> NotFound:
-    """No such user, or no such token."""
+    """The error for an unknown user or token."""
     return NotFound(
         "record-not-found",
         "Record not found: app-user. There is no such user, or the token was signed out.",
@@ -124,7 +124,7 @@ def check_sign_up(
     """Raise unless this account may be made (§1.3 step 3).
 
     check   None: an admin makes it, no rule applies
-    raises  InvalidInput, PermissionDenied, what evaluating the rule raises
+    raises  InvalidInput, PermissionDenied, and what the evaluation of the rule raises
     """
     extra = dict(extra_fields or {})
     _check_extra_fields(change.catalog, extra)
@@ -158,13 +158,13 @@ def sign_up(
     image_url: str | None = None,
     user_id: str | None = None,
 ) -> User:
-    """Make an account, or make a guest's account a full one, keeping its id.
+    """Make an account, or make a guest's account a full one, which keeps its id.
 
-    The caller has found that no user has `email`.
+    The caller has checked that no user has `email`.
 
     check      None: an admin makes it, no rule applies
-    user_type  None: made by an admin for a token (§3.4)
-    user_id    of the new account; None: the guest's, or a random one
+    user_type  None: an admin makes it, for a token (§3.4)
+    user_id    id of the new account; None: that of the guest, or a random one
     returns    the user as it will be once `change` is committed
     raises     as `check_sign_up` and `create_user`
     """
@@ -196,7 +196,7 @@ def create_user(
     guest: User | None = None,
     image_url: str | None = None,
 ) -> User:
-    """`sign_up` for who has passed `check_sign_up`.
+    """As `sign_up`, after `check_sign_up` has passed.
 
     raises   from `Database.change`: InvalidInput for values of the wrong type, Conflict for values
              that must be unique
@@ -208,7 +208,7 @@ def create_user(
     before = dict(guest.fields) if guest is not None else {}
     primary = before.pop("linkedPrimaryUser", None)
     if primary is not None:
-        # An account of its own from here on: it must not go when the other one is deleted.
+        # From here on it is an account of its own, and must not be deleted with the other one.
         change.write(["unlink", USERS, user_id, {"linkedPrimaryUser": primary}])
     shown = {label: value for label, value in written.items() if _is_kept(change, label, value)}
     kept = {label: value for label, value in before.items() if label not in written}
@@ -217,7 +217,7 @@ def create_user(
 
 
 def link_guest(change: Change, guest: User | None, user: User) -> None:
-    """Note that a guest turned out to be `user`, an account that existed before."""
+    """Link a guest to `user`, an account of the same person that existed before."""
     if guest is not None and guest.id != user.id:
         change.write(["update", USERS, guest.id, {"linkedPrimaryUser": user.id}])
 
@@ -248,7 +248,7 @@ def _denied(reason: str) -> PermissionDenied:
 
 
 def _is_kept(change: Change, label: str, value: Any) -> bool:
-    """Whether a written value will be seen: null and never set are one for indexed attrs."""
+    """Whether a written value can be read: for indexed attrs, null is the same as never set."""
     attr = change.catalog.find_forward(USERS, label)
     return value is not None or (attr is not None and not attr.is_indexed)
 
@@ -257,7 +257,7 @@ def _is_kept(change: Change, label: str, value: Any) -> bool:
 
 
 def user_object(app_id: str, user: User, *, refresh_token: str | None = None) -> dict[str, Any]:
-    """The user as every sign-in answers it (§1.1).
+    """The user in the form that every sign-in answers (§1.1).
 
     {"id", "email"?, "type"?, "imageURL"?, "linkedPrimaryUser"?, <own attrs>,
      "app_id", "created_at", "isGuest", "refresh_token"?}

@@ -17,7 +17,7 @@ _HOST_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 def find_email(text: object) -> str | None:
     """Read an address as people type it: trimmed, in lower case; None for anything else.
 
-    What is returned has one `@`, a dot after it, and nothing but printable ASCII.
+    The result has one `@`, a dot after it, and only printable ASCII.
     """
     if not isinstance(text, str):
         return None

@@ -1,9 +1,9 @@
-"""Magic codes: six digits sent by e-mail, each of which signs in once.
+"""Magic codes: six digits sent by e-mail. Each code signs in once.
 
-`$magicCodes {codeHash, email}` keeps them as HMAC, with a key of the server: of a million codes
-whoever reads the file could else find the one that a plain hash is of. Several codes of one address
-work at a time, up to auth_limits.MAGIC_CODES_PER_EMAIL_MAX; making one removes those whose time is
-over, then the oldest.
+`$magicCodes {codeHash, email}` keeps an HMAC of each, with a key of the server. There are only a
+million codes, so a plain hash would tell the code to a thief of the file. Several codes of one
+e-mail address work at a time, up to auth_limits.MAGIC_CODES_PER_EMAIL_MAX. Making one removes
+expired codes, then the oldest.
 
 source   instant-http §1.3, §6.3; spec/auth.md A40-A49
 """
@@ -33,14 +33,14 @@ def new_code(runtime: Runtime) -> str:
     """Draw six digits, each code as likely as any other."""
     while True:
         drawn = int.from_bytes(runtime.random_bytes(_DRAW_BYTES), "big")
-        if drawn < _DRAW_MAX:  # beyond, the first codes would be likelier than the others
+        if drawn < _DRAW_MAX:  # larger numbers would make the first codes likelier than the others
             return f"{drawn % _CODE_COUNT:06d}"
 
 
 class MagicCodes:
     """Makes codes and uses them up.
 
-    Holds what leads to the server's key. Does not hold codes: they are rows of their app.
+    Holds the access to the server's key. Does not hold codes: they are rows of their app.
     """
 
     def __init__(self, seal: Seal, *, runtime: Runtime) -> None:
@@ -48,7 +48,7 @@ class MagicCodes:
         self._runtime = runtime
 
     def add(self, change: Change, email: str, *, settings: Settings) -> str:
-        """Make a code for an address and return it; only its HMAC is stored."""
+        """Make a code for an e-mail address and return it; only its HMAC is stored."""
         code = new_code(self._runtime)
         stored = _stored(change, email)
         fresh = [row for row in stored if not _is_expired(row, change, settings)]
@@ -62,9 +62,9 @@ class MagicCodes:
         return code
 
     def consume(self, change: Change, email: str, code: str, *, settings: Settings) -> Consumed:
-        """Use a code up. One that is too old is used up as well.
+        """Use a code up. An expired code is used up too.
 
-        The codes of test users are right each time.
+        The codes of test users work every time.
         """
         hashed = self._hash(email, code)
         found = [row for row in _stored(change, email) if row.fields.get("codeHash") == hashed]
@@ -76,13 +76,13 @@ class MagicCodes:
         return "expired" if found else "wrong"
 
     def _hash(self, email: str, code: str) -> str:
-        """Of the address too, so that a code moved to another address in the file is no code."""
+        """The stored form. It depends on the e-mail address, so moved to another it is void."""
         key = self._seal.key_for("magic codes")
         return hmac.digest(key, f"{email} {code}".encode(errors="replace"), "sha256").hex()
 
 
 def code_error(consumed: Literal["wrong", "expired"]) -> NotFound:
-    """The answer to a code that does not sign in. It says nothing about the address."""
+    """The error for a code that does not sign in. It tells nothing about the e-mail address."""
     if consumed == "expired":
         return NotFound(
             "record-expired",
@@ -97,7 +97,7 @@ def code_error(consumed: Literal["wrong", "expired"]) -> NotFound:
 
 
 def expiry_text(settings: Settings) -> str:
-    """How long codes work, as the e-mail says it: `24 hours`, `10 minutes`."""
+    """How long codes work, in the words of the e-mail: `24 hours`, `10 minutes`."""
     count, unit = settings.code_expiry_minutes, "minute"
     if count % 60 == 0:
         count, unit = count // 60, "hour"
@@ -105,12 +105,12 @@ def expiry_text(settings: Settings) -> str:
 
 
 def is_test_user(settings: Settings, email: str) -> bool:
-    """Whether the address belongs to a test user, whose code is fixed."""
+    """Whether the e-mail address is that of a test user, whose code is fixed."""
     return any(user.email == email for user in settings.test_users)
 
 
 def _stored(change: Change, email: str) -> list[FoundRow]:
-    """The codes of an address, oldest first. Imported data may hold more than are ever made."""
+    """The codes of an e-mail address, oldest first. Imported data may hold more than we make."""
     return find_rows(change, _CODES, "email", email, count=auth_limits.MAGIC_CODES_READ_MAX)
 
 

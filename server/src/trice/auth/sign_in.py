@@ -1,4 +1,4 @@
-"""Signing in: with a code from an e-mail, as a guest, or on an admin's word.
+"""Signing in: with a code from an e-mail, as a guest, or by an admin.
 
 send      → rate → code stored → e-mail
 verify    → guest token → rate → may sign up? → code used up → account → token
@@ -42,8 +42,8 @@ _SAMPLE_CODE: Final = "123456"
 class SignedIn:
     """A user who has just signed in.
 
-    token        a fresh refresh token, in clear for the only time
-    is_created   whether there was no such user before
+    token        a new refresh token; only its hash is stored
+    is_created   whether the account is new
     """
 
     user: User
@@ -57,16 +57,16 @@ class SignedIn:
 
 
 async def make_code(app: App, email: str, *, codes: MagicCodes) -> str:
-    """Store a code for an address without sending it."""
+    """Store a code for an e-mail address without sending it."""
     return await app.database.change(lambda change: codes.add(change, email, settings=app.settings))
 
 
 async def send_code(
     app: App, email: str, *, codes: MagicCodes, throttle: Throttle, mail: Mail
 ) -> str:
-    """Store a code for an address and send it there.
+    """Store a code for an e-mail address and send it there.
 
-    raises   LimitExceeded; InvalidInput or Unavailable("email-send-failed") when it was not sent,
+    raises   LimitExceeded; InvalidInput or Unavailable("email-send-failed") if it was not sent,
              but not for test users, who know their code
     """
     throttle.send(app.id, email, is_ephemeral=app.is_ephemeral)
@@ -82,10 +82,10 @@ async def send_code(
 async def send_sample(
     app: App, template: EmailTemplate, *, email: str, throttle: Throttle, mail: Mail
 ) -> None:
-    """Send the e-mail that a template makes, with a code that opens nothing.
+    """Send the e-mail that a template makes, with a code that does not work.
 
-    raises   InvalidInput unless it goes to a user or test user of the app: an admin token is no
-             licence to write to strangers; LimitExceeded as `send_code`; what sending raises
+    raises   InvalidInput unless it goes to a user or test user of the app, as an admin may not
+             write to strangers; LimitExceeded as `send_code`; what sending raises
     """
     user = await app.database.look(lambda look: find_user(look, email=email))
     if user is None and not is_test_user(app.settings, email):
@@ -126,13 +126,13 @@ async def verify_code(
     throttle: Throttle,
     runtime: Runtime,
 ) -> SignedIn:
-    """Sign in with a code; an unused address signs up. The order of checks is §1.3's.
+    """Sign in with a code; a new e-mail address signs up. The order of checks is that of §1.3.
 
-    guest_token    of the guest who signs in here, and keeps its account
-    extra_fields   of a new user; ignored for an existing one
+    guest_token    that of the guest who signs in here, and keeps the account
+    extra_fields   fields of a new user; ignored for an existing one
     check          None: an admin asks, the sign-up rule does not apply
-    raises         NotFound, PermissionDenied, InvalidInput, LimitExceeded; then a code that was
-                   right and fresh still works
+    raises         NotFound, PermissionDenied, InvalidInput, LimitExceeded; then a right code that
+                   has not expired still works
     """
     await app.database.look(lambda look: get_guest(look, guest_token))
     throttle.verify(app.id, email)
@@ -145,7 +145,7 @@ async def verify_code(
             check_sign_up(change, check, user_id=user_id, email=email, extra_fields=extra_fields)
         consumed = codes.consume(change, email, code, settings=app.settings)
         if consumed != "right":
-            # Returned, not raised: that an expired code is used up must be written.
+            # Returned, not raised, so that the use of an expired code is written.
             return code_error(consumed)
         if user is not None:
             link_guest(change, guest, user)
@@ -187,7 +187,7 @@ async def sign_in_trusted(
     extra_fields: Mapping[str, Any] | None,
     runtime: Runtime,
 ) -> SignedIn:
-    """Sign in whomever an admin names, by address or by id; made if there is no such user."""
+    """Sign in the user that an admin names, by e-mail address or id; made if there is none."""
 
     def work(change: Change) -> SignedIn:
         by_email = email is not None

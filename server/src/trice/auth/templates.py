@@ -34,7 +34,7 @@ _VARIABLE: Final = re.compile(r"\{(code|user_email|app_title|expiration)\}")
 
 
 class Letter(NamedTuple):
-    """A rendered e-mail; `name` is the display name of its sender."""
+    """A rendered e-mail; `name` is the display name of the sender."""
 
     name: str
     subject: str
@@ -47,8 +47,8 @@ def render(
 ) -> Letter:
     """Fill in the app's template, or the server's own.
 
-    Values are escaped in the body, and stand as they are in the subject; a value that looks like a
-    variable is not replaced again. Every letter has a plain text beside its HTML.
+    Values are escaped in the body, but not in the subject. A value that looks like a variable is
+    not replaced again. Every e-mail has a plain text beside its HTML.
     """
     values = {
         "code": code,

@@ -1,4 +1,4 @@
-"""How often sign-in may be tried: per address of an app, and per network address.
+"""How often sign-in may be tried: for each e-mail address of an app, and from each network.
 
 source   instant-http §6.4; spec/auth.md A50-A55
 """
@@ -41,42 +41,42 @@ TOKEN_CHECKS: Final = RateLimit(
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Counts tries, and raises LimitExceeded("rate-limited") that says when to come back."""
+    """Counts tries. Raises LimitExceeded("rate-limited"), which says when to try again."""
 
     buckets: Buckets
     runtime: Runtime
 
     def send(self, app_id: str, email: str, *, is_ephemeral: bool) -> None:
-        """Count a code sent to an address of an app."""
+        """Count a code sent to an e-mail address of an app."""
         problem = "Too many verification codes requested for this email."
         self.take(("magic-code-send", app_id, email), SENDS, problem)
         if not is_ephemeral:
             self.take(("magic-code-send", email), SENDS_TO, problem)
         else:
-            # Counted apart: else whoever makes apps could lock anybody out of the real ones.
+            # Counted apart: else throw-away apps could lock a user out of lasting ones.
             self.take(("ephemeral-send", email), EPHEMERAL_SENDS_TO, problem)
             problem = "The throw-away apps of this server have sent too many e-mails."
             self.take(("ephemeral-send",), EPHEMERAL_SENDS, problem)
 
     def verify(self, app_id: str, email: str) -> None:
-        """Count a try to use a code of an address of an app."""
+        """Count a try to use a code of an e-mail address of an app."""
         problem = "Too many verification codes tried for this email."
         self.take(("magic-code-verify", app_id, email), VERIFIES, problem)
 
     def sign_in(self, kind: Literal["send", "verify", "guest"], ip: str) -> None:
-        """Count a sign-in of one kind from a network address."""
+        """Count a sign-in of one kind from the network of an address."""
         problem = "Too many sign-ins from this network address."
         self.take_network(f"sign-in-{kind}", ip, SIGN_INS, problem)
 
     def token_check(self, ip: str) -> None:
-        """Count a token that is looked at for a network address."""
+        """Count a look-up of a token for the network of an address."""
         problem = "Too many tokens checked from this network address."
         self.take_network("token-check", ip, TOKEN_CHECKS, problem)
 
     def new_app(self, ip: str, *, attrs: int = 0) -> None:
-        """Count a throw-away app made from a network address, by what its schema takes of disk.
+        """Count a throw-away app made from the network of an address, by the disk its schema takes.
 
-        attrs   that its schema declares
+        attrs   how many its schema declares
         """
         problem = "Too many throw-away apps made from this network address."
         tokens = 1 + attrs // limits.EPHEMERAL_ATTRS_A_TOKEN
@@ -85,7 +85,8 @@ class Throttle:
     def take_network(
         self, kind: str, ip: str, rate: RateLimit, problem: str, *, tokens: int = 1
     ) -> None:
-        """Count one try from a network address, and from the site around it. Raises as `take`."""
+        """Count one try from the network of an address, and from the site around it. Raises as
+        `take`."""
         self.take((kind, network_of(ip)), rate, problem, tokens=tokens)
         site = site_of(ip)
         if site is not None:
@@ -98,8 +99,8 @@ class Throttle:
     def take(self, key: Hashable, rate: RateLimit, problem: str, *, tokens: int = 1) -> None:
         """Count one try of `key`.
 
-        tokens    as many tries as it counts for
-        problem   the sentence a refusal begins with
+        tokens    how many tries it counts for
+        problem   the sentence that a refusal begins with
         raises    LimitExceeded with hint {"retry-at", "retry-after" (ms), "remaining-tokens"}
         """
         refusal = self.buckets.take(key, (rate,), tokens)
@@ -116,7 +117,7 @@ class Throttle:
 
 
 def site_of(ip: str) -> str | None:
-    """What one customer may have many networks of: the first 48 bits of an IPv6 address."""
+    """The first 48 bits of an IPv6 address: one customer may have many networks in them."""
     try:
         address = ipaddress.IPv6Address(ip)
     except ValueError:

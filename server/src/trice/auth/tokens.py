@@ -1,7 +1,7 @@
-"""Refresh tokens: what a signed-in client proves itself with. They do not expire.
+"""Refresh tokens, by which a signed-in client proves its identity. They do not expire.
 
-`$userRefreshTokens {hashedToken, $user}` keeps hashes only. A token is looked up by its hash: how
-long that takes says nothing about the tokens that exist.
+`$userRefreshTokens {hashedToken, $user}` keeps hashes only. A token is looked up by its hash, so
+the time that takes tells nothing about the tokens that exist.
 
 source   instant-http §1.2; spec/auth.md A20-A29
 """
@@ -26,7 +26,7 @@ TOKENS: Final = "$userRefreshTokens"
 def hash_token(token: str) -> str:
     """The stored form: hex SHA-256 of the token's 16 bytes.
 
-    raises   InvalidInput("param-malformed") when it is no uuid
+    raises   InvalidInput("param-malformed") when it is not a uuid
     """
     raw = find_uuid_bytes(token)
     if raw is None:
@@ -39,9 +39,9 @@ def hash_token(token: str) -> str:
 
 
 async def identify(database: Database, token: str, *, request: Identity) -> Identity:
-    """Who holds a refresh token.
+    """The identity of the user whose refresh token this is.
 
-    request   nobody signed in, with the address and origin of the request
+    request   not signed in, with the address and origin of the request
     raises    NotFound(app-user), InvalidInput("param-malformed")
     """
     user_id = await database.look(lambda look: _find_user_id(look, token))
@@ -51,7 +51,7 @@ async def identify(database: Database, token: str, *, request: Identity) -> Iden
 
 
 async def identify_email(database: Database, email: str, *, request: Identity) -> Identity:
-    """The user with an e-mail address, for an admin who acts as them.
+    """The identity of the user with an e-mail address, for an admin who acts as that user.
 
     raises   NotFound(app-user), InvalidInput("param-malformed")
     """
@@ -68,7 +68,7 @@ async def identify_email(database: Database, email: str, *, request: Identity) -
 
 
 def find_by_token(look: Look, token: str) -> User | None:
-    """The user whom a refresh token stands for."""
+    """The user whose refresh token this is."""
     user_id = _find_user_id(look, token)
     return None if user_id is None else find_user(look, id=uuid_text(user_id))
 
@@ -76,8 +76,8 @@ def find_by_token(look: Look, token: str) -> User | None:
 def get_guest(look: Look, token: str | None) -> User | None:
     """The guest account that a sign-in comes from, by its token.
 
-    returns  None without a token, and for the tokens of users that are no guests (§1.3 step 1)
-    raises   NotFound(app-user) when the token is nobody's
+    returns  None without a token, and for the token of a user who is not a guest (§1.3 step 1)
+    raises   NotFound(app-user) when the token is unknown
     """
     if token is None:
         return None
@@ -96,14 +96,14 @@ def mint_token(change: Change, user_id: str, *, runtime: Runtime) -> str:
 
 
 def drop_token(change: Change, token: str) -> None:
-    """Sign one token out; an unknown one is no error."""
+    """Delete one token; an unknown one is no error."""
     row = find_row(change, TOKENS, "hashedToken", hash_token(token))
     if row is not None:
         change.write(["delete", TOKENS, row.fields["id"]])
 
 
 def drop_tokens(change: Change, user: User, *, keep: str | None = None) -> None:
-    """Sign out every token of a user.
+    """Delete every token of a user.
 
     keep   a token that stays valid
     """
@@ -114,6 +114,6 @@ def drop_tokens(change: Change, user: User, *, keep: str | None = None) -> None:
 
 
 def _find_user_id(look: Look, token: str) -> EntityId | None:
-    """The user of a token that exists, if the user still does; deleting one cascades to tokens."""
+    """The user of an existing token, or None. Deleting a user deletes the tokens too."""
     row = find_row(look, TOKENS, "hashedToken", hash_token(token))
     return None if row is None else find_uuid_bytes(row.fields.get("$user"))

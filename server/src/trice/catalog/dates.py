@@ -25,6 +25,9 @@ import orjson
 INFINITY_US: Final = 2**62
 """Later than every date that parses; its negative is earlier."""
 
+MS_US: Final = 1000
+"""Microseconds of a millisecond, the finest that clients in JavaScript compare dates by."""
+
 _RELATIVE: Final = frozenset({"now", "today", "tomorrow", "yesterday"})
 _FIXED: Final = {
     "epoch": 0,
@@ -78,6 +81,8 @@ _ISO: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?)?", re.ASCII
 )
 
+_FINE: Final = re.compile(r"\.\d{4}", re.ASCII)
+
 _TOKEN: Final = re.compile(
     r"""\s*(?:
       (?P<ymd>\d{4,5}(?P<s1>[-/.])\d{1,2}(?P=s1)\d{1,2})
@@ -113,6 +118,16 @@ def instant_us(value: str | int | float) -> int | None:
         return None
     micros = round(value * 1000)
     return micros if -INFINITY_US < micros < INFINITY_US else None
+
+
+def is_maybe_fine(value: str | int | float) -> bool:
+    """Whether a date value may lie within a millisecond; False only if it surely is at its start.
+
+    cost     0.3 µs
+    """
+    if isinstance(value, str):
+        return _FINE.search(value) is not None
+    return not float(value).is_integer()
 
 
 def instant_text(instant: int) -> str:

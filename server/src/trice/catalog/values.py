@@ -24,7 +24,7 @@ import icu
 import orjson
 
 from trice.catalog.attr import INFERRED_BITS, Attr
-from trice.catalog.dates import instant_us
+from trice.catalog.dates import MS_US, instant_us
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import uuid_text
 
@@ -135,7 +135,7 @@ def is_by_instant(attr: Attr) -> bool:
 
 def compared_cell(attr: Attr, cell: Cell) -> Cell:
     """What tests compare of a stored cell: the instant of an indexed date, else the cell itself."""
-    return order_cell(attr, cell) if is_by_instant(attr) else cell
+    return stored_order(attr, cell) if is_by_instant(attr) else cell
 
 
 def id_span(prefix: str) -> tuple[bytes, bytes]:
@@ -154,12 +154,10 @@ def has_order_column(attr: Attr) -> bool:
     return attr.is_sortable and attr.checked_type in ("string", "date")
 
 
-def order_cell(attr: Attr, cell: Cell) -> Cell:
-    """The cell that orders a value of sortable `attr`: ICU key, instant in µs, or the cell itself.
+def stored_order(attr: Attr, cell: Cell) -> Cell:
+    """What the index of sortable `attr` holds: ICU key, instant in µs, or the cell itself.
 
-    NULL for null and missing, which come first ascending and last descending. An integer beyond
-    DOUBLE_EXACT_MAX orders as the nearest double, which is what JavaScript reads: all integers that
-    round to one double are one value in the order, and in the cursors of clients.
+    NULL for null and missing, which come first ascending and last descending.
     """
     if cell is None:
         return None
@@ -167,9 +165,22 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
         return text_order(cell) if isinstance(cell, str) else None
     if attr.checked_type == "date":
         return instant_us(cell) if isinstance(cell, (str, int, float)) else None
-    if attr.checked_type == "number" and type(cell) is int and is_coarse(cell):
-        return float(cell)
     return cell
+
+
+def order_cell(attr: Attr, cell: Cell) -> Cell:
+    """The cell by which clients in JavaScript order a value of sortable `attr`.
+
+    It is what the index holds (`stored_order`), rounded as these clients do: an instant down to its
+    millisecond, still in µs; an integer beyond DOUBLE_EXACT_MAX to the nearest double. All values
+    that round to one cell are one value in the order and in cursors, and ids decide.
+    """
+    order = stored_order(attr, cell)
+    if type(order) is not int:
+        return order
+    if attr.checked_type == "date":
+        return order - order % MS_US
+    return float(order) if is_coarse(order) else order
 
 
 def is_coarse(cell: Cell) -> bool:
@@ -177,13 +188,21 @@ def is_coarse(cell: Cell) -> bool:
     return isinstance(cell, (int, float)) and not -DOUBLE_EXACT_MAX < cell < DOUBLE_EXACT_MAX
 
 
-def order_run(cell: Cell) -> tuple[Cell, Cell]:
-    """The least and the greatest number that can be stored and have the order cell `cell`.
+def order_run(attr: Attr | None, cell: Cell) -> tuple[Cell, Cell]:
+    """The least and the greatest cell that an index may hold for the order cell `cell` of an attr.
 
-    Both are `cell` itself, except for doubles that are nearest to several 64-bit integers.
+    attr  None for the time of creation
     """
-    if not is_coarse(cell):
+    if attr is None or cell is None:
         return cell, cell
+    if attr.checked_type == "date":
+        assert isinstance(cell, int)
+        return cell, cell + MS_US - 1
+    return _double_run(cell) if is_coarse(cell) else (cell, cell)
+
+
+def _double_run(cell: Cell) -> tuple[Cell, Cell]:
+    """The least and the greatest number that can be stored and have this nearest double."""
     assert isinstance(cell, (int, float))
     double = float(cell)
     if not INT64_MIN <= double <= INT64_MAX + 1:

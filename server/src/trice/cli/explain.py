@@ -1,6 +1,6 @@
-"""`trice explain`: why somebody may, or may not, see or change something.
+"""`trice explain`: why a caller may, or may not, see or change something.
 
-0 everything allowed · 1 something denied · 2 it could not be found out
+Exit codes: 0 everything is allowed · 1 something is denied · 2 there is no explanation
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to explain, to whom, and where."""
+    """What to explain, for which caller, and on which server or folder."""
 
     subject: Subject
     body: Any
@@ -85,7 +85,7 @@ class Request:
 
 
 class Failed(Exception):
-    """It could not be found out. The body is that of an error of the HTTP API."""
+    """There is no explanation. The body is that of an error of the HTTP API."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         super().__init__(body.get("message"))
@@ -127,7 +127,7 @@ def explain_transact(steps: str, **options: Any) -> None:
 
 
 def _json_argument(text: str, name: str, kind: type, example: str) -> Any:
-    """The JSON of an argument; wrong usage when it is something else."""
+    """Read the JSON of an argument; anything else is wrong usage."""
     raw = sys.stdin.read() if text == "-" else text
     try:
         found = json.loads(raw)
@@ -169,7 +169,7 @@ def _run(
         data_dir,
         app_id,
         admin_token,
-        # As addresses are stored.
+        # E-mail addresses are stored in this form.
         None if as_email is None else as_email.strip().lower(),
         as_token,
         None if rules_file is None else read_json(rules_file),
@@ -213,7 +213,7 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
     if hint.get("record-type") == "app-user":
         message = "There is no such user in this app."
     elif isinstance(hint.get("message"), str):
-        # Some messages end with their hint already.
+        # Some messages contain their hint already.
         said = message.rstrip(".")
         reason = hint["message"].rstrip(".")
         message = f"{said}." if said.endswith(reason) else f"{said}. {reason}."
@@ -227,7 +227,7 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
 
 def ask_server(request: Request) -> dict[str, Any]:
     """Ask a running server. Raises Failed."""
-    # Imported here: `trice serve` loads this file too, and needs no HTTP client.
+    # Imported here, because `trice serve` loads this file too, and needs no HTTP client.
     import httpx
 
     key = "query" if request.subject == "query" else "steps"
@@ -291,7 +291,7 @@ async def _look_into(request: Request) -> dict[str, Any]:
 
 
 async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict[str, Any]:
-    """As the server's debug routes answer."""
+    """The same body as the debug routes of the server answer."""
     app = await apps.lend(request.app_id)
     try:
         database = app.database

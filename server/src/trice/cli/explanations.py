@@ -1,4 +1,4 @@
-"""Explanations as people read them: which rule, its values, what would have had to be true.
+"""Explanations for people: which rule decided, its values, what would have had to be true.
 
 hidden   todos 0b1e…                     one block per check that failed
   rule     todos.allow.view
@@ -25,7 +25,7 @@ _VALUE_CHARS: Final = 60
 _PART_CHARS: Final = 40
 _WARNINGS_SHOWN: Final = 10
 _EXPLAINED_EACH: Final = 3
-"""Refusals of one kind by one rule that are explained; the others are counted."""
+"""How many refusals of one kind by one rule are explained; the others are counted."""
 
 _COLORS: Final = {
     **dict.fromkeys(("visible", "allowed", "passed"), "green"),
@@ -36,11 +36,11 @@ _COLORS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One check as a person needs it.
+    """One check, in a form for people.
 
     verdict       "visible", "hidden", "allowed", "denied" or "error"
-    subject       what it is about: `todos 0b1e…`, `update todos 0b1e…`
-    kind          the same without the entity, to count by
+    subject       what was checked: `todos 0b1e…`, `update todos 0b1e…`
+    kind          the subject without the entity, to count by
     """
 
     verdict: str
@@ -54,7 +54,8 @@ class Shown:
 
 
 def query_checks(answer: Mapping[str, Any]) -> list[Shown]:
-    """The checks of `POST /admin/query_perms_check`; of hidden entities without their fields."""
+    """The checks of `POST /admin/query_perms_check`; those of the fields of hidden entities are
+    left out."""
     found = []
     hidden: set[str] = set()
     for check in answer["check-results"]:
@@ -83,7 +84,7 @@ def transact_checks(answer: Mapping[str, Any]) -> list[Shown]:
 
 
 def report(checks: Sequence[Shown]) -> Iterator[str]:
-    """What was refused, explained; then everything, counted by rule."""
+    """First the refusals, explained; then all checks, counted by rule."""
     told: Counter[tuple[str, str]] = Counter()
     for check in checks:
         key = (check.kind, rule_name(check.explanation))
@@ -114,7 +115,7 @@ def verdict_word(verdict: str) -> str:
 
 
 def rule_name(explanation: Mapping[str, Any]) -> str:
-    """Where the rule stands, or why there is none."""
+    """The place of the rule in the document, or why there is none."""
     match explanation["origin"]:
         case "rule":
             return str(explanation["rule"])
@@ -125,7 +126,7 @@ def rule_name(explanation: Mapping[str, Any]) -> str:
 
 
 def explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
-    """One explanation, its labels to the left."""
+    """One explanation, with its labels on the left."""
     yield from _labelled("rule", _rule_lines(explanation))
     yield from _labelled("values", _value_lines(explanation["values"]))
     error = explanation["error"]
@@ -136,17 +137,17 @@ def explanation_lines(explanation: Mapping[str, Any]) -> Iterator[str]:
 
 
 def told_lines(told: Mapping[str, Any] | None) -> Iterator[str]:
-    """What the caller of the real query or transaction is told, if it is refused."""
+    """The error of the real query or transaction, if it is refused."""
     if told is not None:
         yield from _labelled("told", iter((f"{told['type']}: {told['message']}",)))
 
 
 def print_warnings(warnings: Sequence[Mapping[str, Any]]) -> None:
-    """What is probably not meant in the rules, on standard error: scripts read the other."""
+    """Print probable mistakes in the rules to standard error; scripts read standard output."""
     for warning in warnings[:_WARNINGS_SHOWN]:
         where = ".".join(map(str, warning["in"]))
         message = str(warning["message"])
-        # Faults of expressions begin with their path.
+        # The text of a fault of an expression begins with its path already.
         prefix = "" if not where or message.startswith(where) else f"{where}: "
         click.echo(f"{verdict_word('warning')}{prefix}{message}", err=True)
         if warning.get("hint"):

@@ -2,7 +2,7 @@
 
 0 done · 1 the server could not run (port taken, folder in use), or the answer is no · 2 wrong usage
 
-What a command needs is imported when it is used: `trice --version` and `--help` load only click.
+A command imports what it needs when it is used: `trice --version` and `--help` load only click.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
 }
-"""Each with what `trice --help` says of it."""
+"""Each command with its text in `trice --help`."""
 
 
 class _Commands(click.Group):

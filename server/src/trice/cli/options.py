@@ -1,4 +1,4 @@
-"""Options of commands, called in errors by the name that was used: the flag, or the variable."""
+"""Options of commands. Errors call them by the name that was used: the flag, or the variable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 
 class NamedAsUsed(click.Option):
-    """An option that errors call by its variable when its value came from there."""
+    """An option that errors call by its variable, if its value came from that."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         if ctx is not None and _is_from_variable(ctx, self):
@@ -36,7 +36,7 @@ option = partial(click.option, cls=NamedAsUsed)
 
 
 def named_as_used(ctx: click.Context, message: str) -> str:
-    """A message about settings with the names that the caller knows them by."""
+    """A message about settings, with the names that the user of the command knows."""
     for each in ctx.command.params:
         if isinstance(each, click.Option) and isinstance(each.envvar, str):
             names = (each.opts[0], each.envvar)
@@ -47,14 +47,14 @@ def named_as_used(ctx: click.Context, message: str) -> str:
 
 
 def file_error(failure: OSError) -> str:
-    """What went wrong with which file, without Python's number."""
+    """What went wrong with which file, without the number that Python adds."""
     reason = failure.strerror or str(failure)
     files = [str(name) for name in (failure.filename, failure.filename2) if name]
     return ": ".join([" -> ".join(files), reason]) if files else reason
 
 
 def unknown_variables(ctx: click.Context) -> dict[str, str | None]:
-    """`TRICE_` variables that are no setting of a command, with the one that was probably meant."""
+    """`TRICE_` variables that no command knows, each with the variable that was probably meant."""
     known = [each.envvar for each in ctx.command.params if isinstance(each.envvar, str)]
     unknown = [name for name in sorted(os.environ) if name.startswith("TRICE_")]
     return {
@@ -65,7 +65,7 @@ def unknown_variables(ctx: click.Context) -> dict[str, str | None]:
 
 
 def read_text(path: Path) -> str:
-    """A file of UTF-8; wrong usage, in words, when it cannot be read."""
+    """Read a file of UTF-8. A file that cannot be read is wrong usage, told in words."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as failure:
@@ -76,7 +76,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The document in a file; wrong usage when it is not JSON."""
+    """Read the JSON document in a file; anything else is wrong usage."""
     text = read_text(path)
     try:
         return json.loads(text)

@@ -28,11 +28,11 @@ from trice.server import open_engines
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case.
+    """The outcome of a case.
 
     got       a verdict; ids for "query" cases that expect ids
-    problem   why it could not be tried; "" when it could
-    checks    every rule that was asked
+    problem   why the case could not be tried; "" when it could
+    checks    the checks of every rule that was asked
     """
 
     case: Case
@@ -48,9 +48,9 @@ class Outcome:
 async def run_suite(
     suite: Suite, *, runtime: Runtime
 ) -> tuple[list[Outcome], Coverage, list[dict[str, Any]]]:
-    """Try every case on the data of the suite; no case sees what another wrote.
+    """Try every case on the data of the suite; no case sees the writes of another.
 
-    returns  what came of the cases, what they tried, and warnings: [{"message", "in", "hint"?}]
+    returns  the outcomes, which rules were tried, and warnings: [{"message", "in", "hint"?}]
     raises   InvalidInput when the schema, the rules or the data are wrong
     """
     rules = Rules.parse(suite.rules, is_open=suite.is_open)
@@ -87,7 +87,7 @@ async def run_suite(
 
 
 async def _seed(database: Database, suite: Suite) -> None:
-    """Write the data to begin with; links last, when everything they lead to is there."""
+    """Write the first data. Links come last, when the entities they lead to are there."""
     own: list[Any] = []
     system: list[Any] = []
     links: list[Any] = []
@@ -110,7 +110,7 @@ async def _seed(database: Database, suite: Suite) -> None:
 def _split(
     catalog: Catalog, etype: str, values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields, and links as the schema says."""
+    """Split what is to be written into fields and links, by the schema."""
     links = {label: value for label, value in values.items() if _is_link(catalog, etype, label)}
     return {label: values[label] for label in values if label not in links}, links
 
@@ -128,7 +128,7 @@ def _identity(suite: Suite, case: Case) -> Identity:
 
 
 async def _try(explainer: Explainer, case: Case, catalog: Catalog) -> Outcome:
-    """Run one case; what it wrote is undone."""
+    """Run one case, and undo its writes."""
     try:
         if case.op in ("view", "query"):
             return await _read(explainer, case)

@@ -223,7 +223,7 @@ def serve(
 
 
 def _run(settings: Settings, context: click.Context) -> None:
-    # Not needed to say what the options are, or that one is wrong.
+    # Imported here: not needed for `--help` or for wrong usage.
     import uvloop
 
     from trice.server import Server
@@ -250,9 +250,9 @@ def _run(settings: Settings, context: click.Context) -> None:
 
 
 def _announce(base: str, samples: list[Sample]) -> None:
-    """Print what people and scripts wait for; the first line is a promise of the README.
+    """Print what people and scripts wait for; the README promises the first line.
 
-    Admin tokens are shown to somebody who looks, and get into no log.
+    Admin tokens are printed only on a terminal, so that they get into no log.
     """
     lines = [f"trice is ready at {base}"]
     for sample in samples:

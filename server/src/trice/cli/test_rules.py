@@ -1,6 +1,6 @@
 """`trice test-rules`: try the rules of an app against a file of cases.
 
-0 every case passed · 1 some failed, or too little was tried · 2 the file cannot be used
+0 every case passed · 1 a case failed, or too little was tried · 2 the file cannot be used
 """
 
 from __future__ import annotations
@@ -125,13 +125,13 @@ def test_rules(
 
 
 def _load(path: Path) -> Any:
-    """The document in a file; wrong usage when it cannot be read."""
+    """Read the document in a file; a file that cannot be read is wrong usage."""
     try:
         if path.suffix == ".py":
             found = runpy.run_path(str(path))
             return {name: found[name.upper()] for name in _PYTHON_NAMES if name.upper() in found}
     except Exception as failure:
-        # Whatever its Python does wrong is told in one line.
+        # Any failure of the Python in the file is told in one line.
         raise click.UsageError(f"{path} cannot be read: {failure}") from failure
     if path.suffix == ".json":
         return read_json(path)
@@ -143,7 +143,7 @@ def _load(path: Path) -> Any:
 
 
 def _yaml_fault(failure: Exception) -> str:
-    """Where a document breaks off, in one line."""
+    """The place where the document is not YAML, in one line."""
     mark = getattr(failure, "problem_mark", None)
     if mark is None:
         return str(failure)
@@ -151,7 +151,7 @@ def _yaml_fault(failure: Exception) -> str:
 
 
 def _load_yaml(text: str) -> Any:
-    """YAML whose plain words mean what they say: `on` and `no` are texts, dates are texts."""
+    """Read YAML in which plain words and dates are texts, `on` and `no` too."""
 
     class Loader(yaml.SafeLoader):
         pass
@@ -176,7 +176,7 @@ def _print_faults(file: Path, failure: TriceError) -> None:
     for fault in faults:
         path = fault.get("in") or ()
         where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-        # Faults of rules begin with their path.
+        # The text of a fault of a rule begins with its path already.
         prefix = "" if fault["message"].startswith(where[1:]) else f"{where[1:]}: "
         click.echo(f"  {prefix}{fault['message']}", err=True)
 
@@ -205,7 +205,7 @@ def _failure(outcome: Outcome, names: Mapping[str, str]) -> Iterator[str]:
     yield f"{verdict_word('failed')}{case.name}: {case.who or 'guest'} {case.op} {target}".rstrip()
     got = outcome.problem or _shown(outcome.got, names)
     yield f"  expected {_shown(case.expect, names)}, got {got}"
-    # What spoke against the expectation: who expected a refusal wants to see what allowed it.
+    # Show what spoke against the expectation: if a refusal was expected, what allowed it.
     is_unwanted = case.expect == "deny" and outcome.got == "allow"
     told = [check for check in outcome.checks if check.is_allowed == is_unwanted]
     for check in told[:_CHECKS_EXPLAINED]:
@@ -220,7 +220,7 @@ def _failure(outcome: Outcome, names: Mapping[str, str]) -> Iterator[str]:
 
 
 def _with_names(line: str, names: Mapping[str, str]) -> str:
-    """A line with the names of entities in place of their ids, as a file of cases has them."""
+    """A line with the names that the file of cases gives to entities in place of their ids."""
     return _QUOTED_ID.sub(
         lambda found: f"@{names[found[1]]}" if found[1] in names else found[0], line
     )
@@ -233,7 +233,7 @@ def _shown(expected: str | frozenset[str], names: Mapping[str, str]) -> str:
 
 
 def _coverage(coverage: Coverage) -> Iterator[str]:
-    """What has not been tried, as a table; nothing when everything has."""
+    """The rules that no case tried, as a table; nothing if there are none."""
     rows: list[tuple[str, str, str]] = []
     for place, rule in coverage.rules.items():
         if not rule.allowed and not rule.denied:

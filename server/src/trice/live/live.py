@@ -18,6 +18,7 @@ from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError, Unavailable
 from trice.live.aggregates import Aggregates
 from trice.live.answers import Answer, Encoded
+from trice.live.changes import Changes
 from trice.live.deltas import Deltas
 from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
@@ -250,7 +251,9 @@ class Live:
         """
         for commit in commits:
             self._recent.add(commit)
-            touched = self._subscriptions.affected(commit)
+            touched: set[LiveQuery] = set()
+            if self._queries:
+                touched = self._subscriptions.affected(self._recent.newest(), commit.catalog)
             if commit.is_catalog_changed:
                 touched |= self._subscriptions.affected_by_names(before, commit.catalog)
                 before = commit.catalog
@@ -471,7 +474,8 @@ class Live:
             self._mark_due({live})
             return
         for commit in missed:
-            if commit.is_catalog_changed or live in self._subscriptions.affected(commit):
+            touched = self._subscriptions.affected(Changes.of([commit]), commit.catalog)
+            if commit.is_catalog_changed or live in touched:
                 live.stale_tx = commit.tx
                 self._mark_due({live})
                 return

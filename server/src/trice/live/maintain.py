@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from trice import limits
 from trice.errors import TriceError
 from trice.live.answers import Answer, Encoded, encode_kept
+from trice.live.changes import Changes
 from trice.live.index.derive import grown_reads, read_set
 from trice.live.index.read_set import ReadSet, ValueKey
 from trice.live.outcome import Run
 from trice.live.patch.answer import Patched, patch
-from trice.live.patch.changes import Changes
 from trice.live.patch.kept import KeptTree, is_patchable, rows_of
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts

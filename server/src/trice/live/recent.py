@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from trice import limits
-from trice.live.patch.changes import Changes
+from trice.live.changes import Changes
 from trice.protocol.ids import TxId
 from trice.store.commit import Commit
 
@@ -32,6 +32,12 @@ class RecentCommits:
             or self._changes_count > limits.LIVE_RECENT_CHANGES
         ) and len(self._commits) > 1:
             self._changes_count -= _weight(self._commits.popleft())
+
+    def newest(self) -> Changes:
+        """What the commit added last changed; listed once for all who ask."""
+        commit = self._commits[-1]
+        changes = self._merged[TxId(commit.tx - 1)] = Changes.of([commit])
+        return changes
 
     def since(self, tx: TxId, now: TxId) -> list[Commit] | None:
         """The commits after `tx` up to `now`, the published one; None if some have left already."""

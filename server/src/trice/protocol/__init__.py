@@ -1,1 +1,1 @@
-"""What travels between clients and the server: ids, ops, steps, errors. Depends on nobody."""
+"""What travels between clients and the server: ids, ops, steps, errors. Imports nothing of ours."""

@@ -1,4 +1,4 @@
-"""JSON that is kept for long. No I/O."""
+"""JSON that is kept for a long time. No I/O."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import orjson
 
 
 def dumps_compact(value: Any, *, option: int | None = None) -> bytes:
-    """Encode `value` in memory of the size of its text.
+    """Encode `value` into bytes that take no more memory than the text.
 
     orjson returns a short text in the 4 kB it was written in, which is fine for a frame that leaves
-    at once. With 10,000 subscriptions, of which each keeps three such texts, it was 120 MB.
+    at once. But 10,000 subscriptions, each of which keeps three such texts, took 120 MB.
 
     raises   orjson.JSONEncodeError
     """
@@ -19,5 +19,5 @@ def dumps_compact(value: Any, *, option: int | None = None) -> bytes:
 
 
 def compact(text: bytes) -> bytes:
-    """`text` in memory of its own size, see `dumps_compact`."""
+    """Copy `text` into memory of its own size; see `dumps_compact`."""
     return b"%b" % text

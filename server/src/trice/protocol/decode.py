@@ -1,4 +1,4 @@
-"""Messages up, from bytes, and what is said of those that are none. No I/O."""
+"""Decoding messages up from bytes, and the errors for bytes that are no message. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trice.protocol.up import Up
 
 
 def _read_float(text: str) -> float:
-    """A number with a fraction or exponent. msgspec's own reading takes 8 µs for 1.2e300, of which
-    64 KiB hold 8,000; this takes 0.2 µs for any.
+    """Read a number with a fraction or exponent. msgspec takes 8 µs for 1.2e300, and 64 KiB hold
+    8,000 of those; this takes 0.2 µs for any number.
 
-    raises   ValueError when no double is as large
+    raises   ValueError when the number is too large for a double
     """
     value = float(text)
     if value - value != 0.0:
@@ -36,13 +36,13 @@ _JSON_WORDS: Final = {
     "object": "an object",
     "null": "null",
 }
-"""What the decoder calls a type, and what its sender does."""
+"""The decoder's name of a type, and the name that the sender knows."""
 
 
 def explain_misfit(cause: Exception) -> tuple[list[str], str]:
-    """Where in a message a field has the wrong form, and what is accepted there.
+    """Find where in a message a field has the wrong form, and what is accepted there.
 
-    cause    what `decoder` raised for a message that is JSON with a known op
+    cause    the exception of `decoder` for a message that is JSON with a known op
     returns  the path, empty for the message itself, and a sentence or the end of one
     """
     found = _MISFIT.search(str(cause))

@@ -1,4 +1,4 @@
-"""What the server sends, as encoded bytes; parts that many sockets share are encoded once.
+"""The messages that the server sends, as bytes. Parts that many sockets share are encoded once.
 
 Parameters named `*_json` are JSON already: a shared result, catalog or query goes into each
 message as it is. No I/O.
@@ -26,7 +26,7 @@ def init_ok(
     """The session is open (instant-realtime §3.2).
 
     attrs   JSON of the whole catalog; None when the client holds it already
-    trice   answer to a client that announced itself as ours (P71)
+    trice   the answer to the `trice` of `init` (P71)
     """
     head = {
         "op": "init-ok",
@@ -53,10 +53,10 @@ def add_query_ok(
     tx: TxId,
     names: bytes = b"",
 ) -> JoinedFrame:
-    """The first, or once more the current, answer to a query (§5.2).
+    """The current answer to a query, for each `add-query` (§5.2).
 
-    result  its JSON
-    names   see `names_of`; nothing for clients that did not ask
+    result  JSON of the answer
+    names   see `names_of`; empty for clients that did not ask for versions
     """
     return JoinedFrame(
         (
@@ -76,7 +76,7 @@ def add_query_ok(
 
 
 def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> bytes:
-    """The answer to a query of which the client holds an earlier answer, or this one (P82, P83).
+    """The answer to a query for a client that holds an earlier answer, or this one (P82, P83).
 
     change   see `change_of`
     """
@@ -92,7 +92,7 @@ def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> 
 
 
 def computation(*, q_json: bytes, result_json: bytes, meta_json: bytes) -> bytes:
-    """One query's new answer inside `refresh-ok` (§5.3)."""
+    """The new answer of one query inside `refresh-ok` (§5.3)."""
     return b"".join(
         (
             b'{"instaql-query":',
@@ -107,7 +107,8 @@ def computation(*, q_json: bytes, result_json: bytes, meta_json: bytes) -> bytes
 
 
 def names_of(query_id: bytes, version: bytes) -> bytes:
-    """The keys that name a full answer to clients of versions (P76), without braces."""
+    """The keys that name a full answer, without braces, for clients that asked for versions
+    (P76)."""
     return b'"query-id":"%b","version":"%b"' % (query_id, version)
 
 
@@ -117,9 +118,9 @@ def named_computation(full: bytes, names: bytes) -> bytes:
 
 
 def change_of(query_id: bytes, *, held: bytes, version: bytes, delta: bytes | None) -> bytes:
-    """The keys that lead from the version a client holds to another, without braces (P77).
+    """The keys that lead from the version that a client holds to another, without braces (P77).
 
-    delta   None when it is the same version
+    delta   None when the versions are the same
     """
     return b'"query-id":"%b","from":"%b","version":"%b"%b' % (
         query_id,
@@ -136,7 +137,7 @@ def delta(
     added: Iterable[bytes],
     data_json: bytes | None,
 ) -> bytes:
-    """What makes one content of another (P77). Lists that are empty are left out.
+    """The steps from the content of one answer to another's (P77). Empty lists are left out.
 
     removed         `[e,a]` or `[e,a,v]`
     changed, added  `[e,a,v,t]`
@@ -157,9 +158,9 @@ def refresh_ok(
     attrs: SharedPart | None,
     catalog: str | None = None,
 ) -> JoinedFrame:
-    """New answers, each containing every transaction up to `tx`; `attrs` if they changed.
+    """New answers, each of which contains every transaction up to `tx`; `attrs` if they changed.
 
-    catalog   names these `attrs` for clients that resume (P75)
+    catalog   the name of these `attrs`, for clients that resume (P75)
     """
     parts: list[bytes | SharedPart] = [b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1)]
     if attrs is not None:
@@ -174,7 +175,7 @@ def refresh_ok(
 
 
 def remove_query_ok(q_json: bytes, *, event_id: str | None) -> bytes:
-    """The subscription is gone, or never was."""
+    """The query is not live any more, or never was."""
     return b'{"op":"remove-query-ok","client-event-id":%b,"q":%b}' % (
         orjson.dumps(event_id),
         q_json,
@@ -194,7 +195,7 @@ def error(
     original_json: bytes,
     trace_id: str,
 ) -> bytes:
-    """A failure (§7.1). `original_json` is the message that caused it, which clients route by."""
+    """A failure (§7.1). Clients find the request that failed by `original_json`, their message."""
     return orjson.dumps(
         {
             "op": "error",
@@ -208,7 +209,8 @@ def error(
 
 
 def sse_init(session_id: SessionId, *, machine_id: str, sse_token: str) -> bytes:
-    """First event of an SSE connection: what its pushes must present (§2.2)."""
+    """First event of an SSE connection, whose pushes must present its session id and token
+    (§2.2)."""
     return orjson.dumps(
         {
             "op": "sse-init",

@@ -1,5 +1,5 @@
-"""The registry of error codes and close codes: one row per code, and nothing else decides how a
-failure travels.
+"""The registry of error codes and close codes, one row for each. It alone decides how a failure
+travels.
 
 Clients and tests match the code (`type` on the wire), never the message. A new code needs a row
 here and a test; `spec/errors.md` and a part of `spec/protocol.schema.json` are generated from these
@@ -28,7 +28,7 @@ TRY_LATER: Final = 1013
 class CloseCode:
     """One row: why the server closes a WebSocket with this number.
 
-    may_retry  whether a client that comes back and does the same again can succeed
+    may_retry  whether a client that connects again and does the same can succeed
     sentence   when it happens, for the generated documentation
     """
 
@@ -56,7 +56,7 @@ CLOSE_CODES: Final = {
         ),
     )
 }
-"""Every close code that is sent, by its number (RFC 6455 §7.4 and its registry)."""
+"""Every close code that the server sends, by its number (RFC 6455 §7.4 and its registry)."""
 
 
 class Kind(Enum):
@@ -75,7 +75,7 @@ class Kind(Enum):
 class Code:
     """One row: how a failure is classified and how it travels.
 
-    http_status      answer of the REST endpoints
+    http_status      status of the HTTP answer
     session_status   `status` of an `error` message on WebSocket and SSE
     may_retry        whether sending the same thing again can succeed
     sentence         what happened, for the generated documentation
@@ -90,11 +90,11 @@ class Code:
 
     @property
     def init_closes_with(self) -> int | None:
-        """The close code that ends a session whose `init` fails so, in place of an `error`: after
-        an error clients stay away for ever, after a close they come back (instant-realtime §16).
+        """The close code that ends a session when its `init` fails with this code. After an `error`
+        clients stay away for ever; after a close they connect again (instant-realtime §16).
 
-        returns  None where the error is told and the session waits for another `init`; a failure
-                 of any other message is told, and never ends a session
+        returns  None if the client gets an `error`, and the session waits for another `init`. If
+                 any other message fails, that is an `error` too, and never ends a session
         """
         return TRY_LATER if self.kind in (Kind.UNAVAILABLE, Kind.BUG) else None
 

@@ -1,9 +1,9 @@
 """Bodies of the HTTP routes that clients call: the description that clients are generated from.
 
-What reads requests is `api/`, leniently as Instant does, and says in its own words what is wrong;
-what answers them are objects made there. The tests' HTTP client holds each request that succeeded
-and each answer against these structs (P203). Keys that a request has and no struct names are
-ignored. Null and absent are the same in requests. No I/O.
+Requests are read in `api/`, leniently as Instant does, with error texts of its own, and answers are
+made there. The HTTP client of the tests checks each request that succeeded, and each answer,
+against these structs (P203). A request may have other keys, which are ignored. Null and absent are
+the same in requests. No I/O.
 
 source   instant-http, spec/auth.md, spec/http.md
 """
@@ -21,17 +21,17 @@ Query = Annotated[dict[str, Any], Meta(description="An InstaQL query (spec/query
 Steps = Annotated[list[Any], Meta(extra_json_schema={"items": {"$ref": "#/$defs/AdminStep"}})]
 Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Text = str | int | float
-"""A number counts as its digits."""
+"""A number is taken as its digits."""
 Fields = dict[str, Any]
 Instant = Annotated[str, Meta(description="A moment as ISO 8601 text in UTC.")]
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """Answers have no other keys."""
+    """An answer has no other keys."""
 
 
 class _Request(msgspec.Struct):
-    """Keys as they stand; a request may have others."""
+    """The keys that are read; a request may have others."""
 
 
 class Nothing(_Answer):
@@ -64,20 +64,20 @@ class Transacted(_Answer, rename="kebab"):
 
 
 class FrameworkQuery(_Request):
-    """A query whose answer a page is rendered from, before a session takes over."""
+    """A query that a server renders a page from, before a session takes over."""
 
     query: Query
 
 
 class FrameworkAnswer(_Answer):
-    """The flat answer, and the catalog its triples name."""
+    """The flat answer, and the catalog that its triples name."""
 
     result: Flat
     attrs: list[Attr]
 
 
 class Push(_Request):
-    """Messages up for an event stream, which `sse-init` has told what to present (P50)."""
+    """Messages up for an event stream, with the session id and token of its `sse-init` (P50)."""
 
     machine_id: Id
     session_id: str
@@ -93,7 +93,7 @@ class Push(_Request):
 class User(msgspec.Struct):
     """A row of `$users` with the app's own fields, and what follows from it.
 
-    refresh_token   only where somebody has just signed in, or presented it
+    refresh_token   only in answers to a sign-in, or to a request that presented the token
     """
 
     id: Uuid
@@ -105,14 +105,14 @@ class User(msgspec.Struct):
 
 
 class SignedIn(_Answer):
-    """Who signed in; `created` tells whether the account is new."""
+    """The user who signed in; `created` tells whether the account is new."""
 
     user: User
     created: bool
 
 
 class TokenExchanged(SignedIn, kw_only=True):
-    """The same after a redirect; the token stands beside the user too."""
+    """The same after a redirect; the token also stands beside the user."""
 
     refresh_token: Id
 
@@ -168,8 +168,8 @@ class SendMagicCode(_OfApp, rename="kebab"):
 class VerifyMagicCode(_OfApp, rename="kebab"):
     """Signs in with a code.
 
-    refresh_token   of the guest who signs in
-    extra_fields    of a new user
+    refresh_token   that of the guest who signs in
+    extra_fields    fields of a new user
     """
 
     email: str
@@ -179,7 +179,7 @@ class VerifyMagicCode(_OfApp, rename="kebab"):
 
 
 class SignInGuest(_OfApp, rename="kebab"):
-    """Makes a guest; `extra_fields` are written to their row."""
+    """Makes a guest; `extra_fields` are fields of its row."""
 
     extra_fields: Fields | None = None
 
@@ -198,7 +198,7 @@ class SignOut(_Request):
 
 
 class PasswordSignUp(_OfApp, rename="kebab"):
-    """Makes an account with a password; the code proves the address."""
+    """Makes an account with a password; the code proves the e-mail address."""
 
     email: str
     code: Text
@@ -223,7 +223,7 @@ class PasswordChange(_OfApp, rename="kebab"):
 
 
 class PasswordReset(_OfApp, rename="kebab"):
-    """Sets a password; the code proves the address."""
+    """Sets a password; the code proves the e-mail address."""
 
     email: str
     code: Text
@@ -231,25 +231,26 @@ class PasswordReset(_OfApp, rename="kebab"):
 
 
 class PasskeyBegin(_OfApp, rename="kebab"):
-    """Asks for options; `rp_id` is a parent domain of the website's, if it is not that itself."""
+    """Asks for options; `rp_id` is the domain of the website, or a parent domain of it."""
 
     rp_id: str | None = None
 
 
 class PasskeyRegisterBegin(PasskeyBegin, rename="kebab", kw_only=True):
-    """The same to add a passkey to the account of a token."""
+    """The same, to add a passkey to the account whose token it is."""
 
     refresh_token: Id
 
 
 class PasskeyOptions(_Answer):
-    """What browsers' `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON` take."""
+    """The argument of a browser's `parseCreationOptionsFromJSON` or
+    `parseRequestOptionsFromJSON`."""
 
     options: dict[str, Any]
 
 
 class PasskeyRegister(_OfApp, rename="kebab"):
-    """Adds a passkey: `credential.toJSON()` of the browser, and what the user calls it."""
+    """Adds a passkey: `credential.toJSON()` of the browser, and the user's name for it."""
 
     refresh_token: Id
     credential: dict[str, Any]
@@ -291,11 +292,11 @@ class PasskeyDelete(VerifyRefreshToken, rename="kebab"):
 
 
 class OAuthToken(_Request):
-    """Exchanges the code of a redirect; may come as a form too.
+    """Exchanges the code of a redirect; the request may also be a form.
 
-    code_verifier   if the sign-in began with a challenge
-    refresh_token   of the guest who signs in
-    extra_fields    of a new user
+    code_verifier   needed if the sign-in began with a challenge
+    refresh_token   that of the guest who signs in
+    extra_fields    fields of a new user
     """
 
     app_id: Id
@@ -306,10 +307,10 @@ class OAuthToken(_Request):
 
 
 class OAuthIdToken(_Request):
-    """Signs in with an id token that a provider gave.
+    """Signs in with an id token of a provider.
 
-    client_name     of the app's client at that provider
-    refresh_token   of the account used until now
+    client_name     name of the app's client at that provider
+    refresh_token   that of the account used until now
     """
 
     app_id: Id
@@ -321,7 +322,7 @@ class OAuthIdToken(_Request):
 
 
 class CreateToken(_Request):
-    """Signs a user in on the app's own word, by e-mail or id; makes the account if need be."""
+    """Signs in the user with this e-mail or id, on the app's word; makes the account if need be."""
 
     email: str | None = None
     id: Id | None = None
@@ -369,7 +370,7 @@ class AdminPassword(_Request):
 
 
 class NewApp(_Request):
-    """`rules` is `{"code": document}`; `schema` what the command line for schemas writes."""
+    """`rules` is `{"code": document}`; `schema` is as Instant's command line tool writes it."""
 
     title: Text
     schema: Any = None
@@ -388,7 +389,7 @@ class App(_Answer, rename={"admin_token": "admin-token"}):
 
 
 class MadeApp(_Answer):
-    """The app, when it ends (ms since 1970), and what its sender should know of its rules."""
+    """The app, when it ends (ms since 1970), and warnings about its rules."""
 
     app: App
     expires_ms: int
@@ -408,7 +409,7 @@ class FoundApp(_Answer):
 class HttpError(_Answer, rename="kebab"):
     """A request failed; the status is that of the code. Match `type`, never `message`.
 
-    error   in place of `message` and `hint` where a person is shown it: `oauth-error`
+    error   in place of `message` and `hint` for `oauth-error`, which people read
     """
 
     type: ErrorCode
@@ -461,5 +462,5 @@ ROUTES: Final[dict[str, tuple[Any, Any]]] = {
     "POST /dash/apps/ephemeral": (NewApp, MadeApp),
     "GET /dash/apps/ephemeral/{app_id}": (None, FoundApp),
 }
-"""What a route is sent and answers with status 200; None where there is no JSON body: what it is
-asked stands in the address, or it answers with events, each of which is a message down."""
+"""The bodies of a route: that of its request, and that of its answer with status 200. None means no
+JSON body: the request stands in the URL, or the answer is events, each of them a message down."""

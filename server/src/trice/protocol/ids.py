@@ -1,4 +1,4 @@
-"""Identifiers as they travel (text) and as they are stored (16 bytes). No I/O."""
+"""Ids as they travel (text) and as they are stored (16 bytes). No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_uuid_bytes(text: object) -> EntityId | None:
 
 @lru_cache(maxsize=8_192)
 def _read(text: str) -> EntityId | None:
-    # One transaction names the same entity in every step: 0.1 µs instead of 0.5.
+    # All steps of a transaction often name one entity: the cache takes 0.1 µs instead of 0.5.
     if _UUID.fullmatch(text) is None:
         return None
     return EntityId(bytes.fromhex(text.replace("-", "")))

@@ -1,8 +1,8 @@
-"""What the server may send, message by message: the description that clients are generated from.
+"""The messages that the server may send: the description that clients are generated from.
 
-Nothing here is sent. `down` joins the bytes by hand, and every test client of this repository reads
-what arrives with these structs, strictly: a key that is not described here, or has another form, is
-a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
+The server does not send these structs: `down` joins the bytes by hand. Every test client of this
+repository reads what arrives with them, strictly: a key that is not described here, or has another
+form, is a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
 
 source   instant-realtime §3, §5, §6; spec/protocol.md
 """
@@ -26,24 +26,24 @@ Triple = tuple[Uuid, Uuid, Any, Milliseconds]
 """Entity, attr, value, and when the entity or link was made."""
 
 Name = tuple[Uuid, str, str]
-"""Of one side of an attr: its own id, the namespace, the label."""
+"""The name of one side of an attr: its own id, the namespace, the label."""
 
 Gone = Annotated[list[Any], Meta(min_length=2, max_length=3)]
-"""Entity and attr, of which all triples go; or with a value, and that triple goes."""
+"""Entity and attr: all their triples are removed. With a value: only that triple is."""
 
 
 class _Strict(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
-    """Keys are in kebab-case on the wire; no others may be there."""
+    """Keys are in kebab-case on the wire; there are no others."""
 
 
 class Attr(_Strict):
     """One field or link of the catalog.
 
     forward_identity   the name in the namespace that owns it
-    reverse_identity   of links only: the name seen from the other end
-    value_type         "blob" a field, "ref" a link
-    cardinality        of the forward side; a field has "one"
-    is_unique          no two entities share a value; of a link: a target has one source at most
+    reverse_identity   links only: the name seen from the other end
+    value_type         "blob" for a field, "ref" for a link
+    cardinality        that of the forward side; a field has "one"
+    is_unique          no two entities share a value; for a link: a target has at most one source
     inferred_types     JSON types written so far; null when there are none
     """
 
@@ -71,7 +71,7 @@ class AppName(_Strict):
 
 
 class Auth(_Strict):
-    """Whose session it is; `user` is always null, as Instant's is."""
+    """The user and the app of a session; `user` is always null, as in Instant's protocol."""
 
     app: AppName
     user: None
@@ -84,12 +84,12 @@ class AppStatus(_Strict):
 
 
 class Agreed(_Strict):
-    """What holds for a client that announced itself with `trice` (P71).
+    """The answer to the `trice` of `init` (P71).
 
-    features    those asked for that hold from here on
+    features    those that the client asked for and that hold from here on
     tx          the app's last transaction id, 0 before the first
     is_reset    the data was put back to an older state (P74)
-    catalog     names the catalog, for clients that resume (P75)
+    catalog     the name of the catalog, for clients that resume (P75)
     """
 
     version: Annotated[int, Meta(ge=1)]
@@ -103,7 +103,7 @@ class InitOk(_Strict, tag_field="op", tag="init-ok"):
     """The session is open.
 
     attrs   the whole catalog, system attrs included; left out when the client holds it (P75)
-    trice   only for a client that announced itself
+    trice   only for a client whose `init` has `trice`
     """
 
     session_id: Uuid
@@ -115,7 +115,7 @@ class InitOk(_Strict, tag_field="op", tag="init-ok"):
 
 
 class JoinRows(_Strict):
-    """The triples of a flat answer: one row, in which each triple stands once."""
+    """The triples of a flat answer: one row, which has each triple once."""
 
     join_rows: Annotated[list[list[Triple]], Meta(min_length=1, max_length=1)]
 
@@ -130,7 +130,7 @@ class Page(_Strict):
 
 
 class Total(_Strict):
-    """What was asked for about the matching entities, by function and attr (Q110-Q124)."""
+    """The totals of the matching entities, by function and attr (Q110-Q124)."""
 
     count: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     sum: dict[str, int | float | None] | UnsetType = UNSET
@@ -140,19 +140,19 @@ class Total(_Strict):
 
 
 class GroupTotal(Total, kw_only=True):
-    """The same about one group; `key` is the value its entities share, null for none."""
+    """The same for one group; `key` is the value that its entities share, null for none."""
 
     key: Any
 
 
 class Totals(Total):
-    """Totals of all matching entities, or by `groupBy`, in order of the keys (Q117)."""
+    """Totals of all matching entities, or of each group of `groupBy`, in order of keys (Q117)."""
 
     groups: list[GroupTotal] | UnsetType = UNSET
 
 
 class ResultMeta(_Strict):
-    """What a query asked for beside entities, by namespace of the top forms."""
+    """What a query asked for besides entities, by namespace of the top forms."""
 
     page_info: dict[str, Page] | UnsetType = UNSET
     aggregate: dict[str, Totals] | UnsetType = UNSET
@@ -173,11 +173,11 @@ class Node(_Strict):
 
 Flat = Annotated[list[Node], Meta(min_length=1, max_length=1)]
 Tree = dict[str, Any]
-"""By top form: lists of objects with their links inside, or the totals of the form."""
+"""For each top form a list of objects with their links inside, or the totals of the form."""
 
 
 class Delta(_Strict):
-    """What leads from one version of an answer to another: its steps are in order (P77)."""
+    """The steps, in order, from one version of an answer to another (P77)."""
 
     removed: list[Gone] | UnsetType = UNSET
     changed: list[Triple] | UnsetType = UNSET
@@ -186,12 +186,12 @@ class Delta(_Strict):
 
 
 class _Answer(_Strict):
-    """An answer in full, or how to get it from the one that the client holds.
+    """An answer in full, or the steps to it from the one that the client holds.
 
-    query_id   short for the query, the same for equal queries of equal shape (P76)
-    version    names the content of the answer (P76)
+    query_id   a short name of the query, the same for equal queries of equal shape (P76)
+    version    the name of the content of the answer (P76)
     held       the version to start from; equal to `version`: nothing changed (P80, P82)
-    delta      what leads from there to `version`
+    delta      the steps from `held` to `version`
     """
 
     query_id: Version | UnsetType = UNSET
@@ -200,7 +200,7 @@ class _Answer(_Strict):
     delta: Delta | UnsetType = UNSET
 
     def check(self, *full: object) -> None:
-        """Hold the keys together: those of the full form, or those that start from a version.
+        """Check that the keys are those of the full form, or those that start from a version.
 
         raises   ValueError, which the decoder reports as a message of the wrong form
         """
@@ -218,13 +218,13 @@ class _Answer(_Strict):
 
 
 class AddQueryOk(_Answer, kw_only=True, tag_field="op", tag="add-query-ok"):
-    """The answer to a query. In full it has `q`, `result` and `result-meta`, and for clients of
-    versions `query-id` and `version`; else `query-id`, `from`, `version`, and `delta` if those two
-    differ.
+    """The answer to a query. In full it has `q`, `result` and `result-meta`, and for clients that
+    asked for versions `query-id` and `version`. Else it has `query-id`, `from` and `version`, and
+    `delta` if those two differ.
 
-    q                 as it was sent
-    result            one node of triples, or for the return type "tree" objects by top form
-    processed_tx_id   every transaction up to here is contained
+    q                 the query as it was sent
+    result            one node of triples; for the return type "tree", objects by top form
+    processed_tx_id   the answer contains every transaction up to this one
     """
 
     client_event_id: str | None
@@ -239,8 +239,9 @@ class AddQueryOk(_Answer, kw_only=True, tag_field="op", tag="add-query-ok"):
 
 class Computation(_Answer):
     """The new answer of one query in `refresh-ok`. In full it has `instaql-query`,
-    `instaql-result`, `result-meta` and `result-changed?`, and for clients of versions `query-id`
-    and `version`; else `query-id`, `from`, `version`, and `delta` if those two differ."""
+    `instaql-result`, `result-meta` and `result-changed?`, and for clients that asked for versions
+    `query-id` and `version`. Else it has `query-id`, `from` and `version`, and `delta` if those two
+    differ."""
 
     instaql_query: dict[str, Any] | UnsetType = UNSET
     instaql_result: Flat | Tree | UnsetType = UNSET
@@ -252,10 +253,10 @@ class Computation(_Answer):
 
 
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
-    """Answers that changed; attrs, if they changed too, are taken over first (P24, P81).
+    """Answers that changed. If attrs changed too, the client applies those first (P24, P81).
 
-    processed_tx_id   every transaction up to here is contained in each computation
-    catalog           names `attrs`, for clients that resume (P75)
+    processed_tx_id   each computation contains every transaction up to this one
+    catalog           the name of `attrs`, for clients that resume (P75)
     """
 
     processed_tx_id: TxNumber
@@ -265,7 +266,7 @@ class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
 
 
 class RemoveQueryOk(_Strict, tag_field="op", tag="remove-query-ok"):
-    """The query is not live any more, or never was; `q` is null when it was no object."""
+    """The query is not live any more, or never was; `q` is null if it was no object."""
 
     client_event_id: str | None
     q: dict[str, Any] | None
@@ -281,12 +282,12 @@ class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
 class Error(_Strict, tag_field="op", tag="error"):
     """A message failed. Match `type`, never `message`.
 
-    status           by the table of codes: 400, or 500 where the server is at fault
+    status           from the table of codes: 400, or 500 where the server is at fault
     type             the code, see spec/errors.md
     message          one sentence for people
     hint             for programs
-    original_event   the message that failed, or what is repeated of it (P33, P116)
-    trace_id         finds the failure in the server's log
+    original_event   the message that failed, or the part that is repeated of it (P33, P116)
+    trace_id         the name of the failure in the server's log
     """
 
     status: Literal[400, 500]
@@ -299,7 +300,7 @@ class Error(_Strict, tag_field="op", tag="error"):
 
 
 class SseInit(_Strict, tag_field="op", tag="sse-init"):
-    """The first event of an event stream: what its pushes must present (P50)."""
+    """The first event of an event stream. Pushes to it must present its id and token (P50)."""
 
     machine_id: Uuid
     session_id: Uuid

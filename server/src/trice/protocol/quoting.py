@@ -1,6 +1,6 @@
-"""What clients sent, as messages repeat it: in the words of JSON, cut short. No I/O.
+"""Repeating in error messages what clients sent: in the words of JSON, cut short. No I/O.
 
-Nothing of Python gets into a message: `null`, `true`, "an object", never `None`, `True`, `dict`.
+Error messages say `null`, `true`, "an object"; never Python's `None`, `True`, `dict`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any, Final
 import orjson
 
 QUOTE_CHARS_MAX: Final = 100
-"""Characters of a value that a message repeats unless told otherwise; the rest is cut off."""
+"""Characters of a value that a message repeats by default; the rest is cut off."""
 
 _DIGITS_BITS_MAX: Final = 1_024
-"""Integers up to here are repeated; of larger ones the size, as nobody reads 300 digits."""
+"""Integers up to here are repeated. For larger ones only the size is: 300 digits help no reader."""
 
 
 _PLAIN_WORDS: Final = {
     "no low surrogate in string": "half of a surrogate pair in a string",
     "number is infinity when parsed as double": "a number beyond 1.8e308",
 }
-"""What the decoder says, and what its sender understands."""
+"""Texts of the decoder, and texts that the sender understands."""
 
 
 def json_type(value: Any) -> str:
@@ -56,7 +56,7 @@ def quote(value: Any, *, chars: int = QUOTE_CHARS_MAX) -> str:
 
 
 def bare(value: Any, *, chars: int = QUOTE_CHARS_MAX) -> str:
-    """As `quote`, but text without quotes and escapes: for messages that set it off themselves."""
+    """As `quote`, but text has no quotes and escapes: for messages that mark it themselves."""
     if not isinstance(value, str):
         return quote(value, chars=chars)
     cut = value if len(value) <= chars else value[:chars] + "…"
@@ -64,7 +64,7 @@ def bare(value: Any, *, chars: int = QUOTE_CHARS_MAX) -> str:
 
 
 def brief(value: Any) -> Any:
-    """A value as hints repeat it: text cut short, an array or object by its name only."""
+    """A value as hints repeat it: text cut short; for an array or object only its type."""
     if isinstance(value, str):
         return bare(value)
     return value if isinstance(value, (int, float)) or value is None else f"an {json_type(value)}"
@@ -81,13 +81,13 @@ def why_no_json(cause: ValueError) -> str:
 
 
 def _elements(items: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Each element with what stands before it. Only as many are looked at as are shown."""
+    """Each element, with the text before it. Elements that are not shown are not looked at."""
     for index, item in enumerate(items):
         yield "," if index else "", item
 
 
 def _pieces(value: Any, chars: int) -> Iterator[str]:
-    """The JSON text of a value, piece by piece; deeper than `chars` levels nobody reads."""
+    """The JSON text of a value, piece by piece; levels deeper than `chars` are left out."""
     pending: list[Any] = [iter([("", value)])]
     closing = [""]
     while pending:

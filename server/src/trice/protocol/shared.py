@@ -1,9 +1,9 @@
-"""What many sockets send: what one of them computes of it, the others find. No I/O.
+"""Frames and parts that many sockets send. They keep for all sockets what one computed. No I/O.
 
-What is kept with a frame or a part goes with it, so nothing has to be dropped by anybody.
+What a frame or part keeps is freed with it, so no cache has to be cleared.
 
-deflated   left by the first socket that wants it so (`session/deflate.Deflater`, which alone
-           writes it); b"" when that is not smaller; None: nobody asked
+deflated   the deflated form, made for the first socket that wants it. b"": it is not smaller than
+           the plain one; None: not asked for. Only `session/deflate.Deflater` writes it
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from dataclasses import dataclass
 
 
 class SharedFrame(bytes):
-    """A frame for many sockets: bytes to whoever does not care (but orjson, which takes no
-    subclasses)."""
+    """A frame for many sockets. It can be used as bytes, but not by orjson, which takes no
+    subclasses."""
 
     deflated: bytes | None = None
 
 
 @dataclass(slots=True, eq=False)
 class SharedPart:
-    """Bytes inside the frames of many sockets: a result in the answer to each who asks."""
+    """Bytes inside the frames of many sockets, such as a result in several answers."""
 
     plain: bytes
     deflated: bytes | None = None
 
 
 class JoinedFrame:
-    """A frame for one socket around parts that others get too; `parts` joined are the frame.
+    """A frame for one socket around parts that other sockets get too: its `parts`, joined.
 
-    Nobody joins them but who writes them: an answer of 300 KB is not copied on its way.
+    Only the code that writes to the socket joins them, so an answer of 300 KB is not copied before.
     """
 
     __slots__ = ("_size_bytes", "parts")

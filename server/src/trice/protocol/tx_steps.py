@@ -1,7 +1,7 @@
-"""The steps of transactions as clients write them, which clients are generated from.
+"""The steps of transactions as clients write them: the description that clients are generated from.
 
-What reads them is `transact/parse` and, for the admin API, `transact/admin`, which say in their own
-words what is wrong with a step; a test holds both against these structs (P202). No I/O.
+`transact/parse` and, for the admin API, `transact/admin` read steps, with error texts of their own.
+A test holds both against these structs (P202). No I/O.
 
 source   instant-semantics §3, instant-http §3.3, spec/transact.md
 """
@@ -23,7 +23,7 @@ Name = tuple[Uuid, Label, Label]
 
 
 class Options(msgspec.Struct):
-    """What a step asks of the entity: nothing, that it does not exist, or that it does (T7)."""
+    """What a step expects of the entity: nothing, that it does not exist, or that it does (T7)."""
 
     mode: Literal["create", "update", "upsert"] | None = None
 
@@ -32,10 +32,10 @@ class NewAttr(msgspec.Struct, rename="kebab"):
     """An attr to add. Keys that are not named here are ignored.
 
     forward_identity   [its own uuid, namespace, label]
-    reverse_identity   of links only: the name at the other end
-    value_type         "blob" a field, "ref" a link
+    reverse_identity   links only: the name at the other end
+    value_type         "blob" for a field, "ref" for a link
     cardinality        a field has "one"
-    is_unsynced        the client invented it: it gives way to one that has its name (T73)
+    is_unsynced        the client made it up; it gives way to an attr that has its name (T73)
     """
 
     id: Uuid
@@ -53,7 +53,7 @@ class NewAttr(msgspec.Struct, rename="kebab"):
 
 
 class ChangedAttr(msgspec.Struct, rename="kebab"):
-    """An attr's id and the keys of it that change; others stay as they are (T78)."""
+    """The id of an attr and the keys that change; other keys stay as they are (T78)."""
 
     id: Uuid
     forward_identity: Name | UnsetType = UNSET
@@ -74,7 +74,7 @@ class _Array(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 class AddTriple(_Array, tag="add-triple"):
     """Writes a field, or links: [op, subject, attr, value, options?]. The target of a link may be a
-    lookup as well."""
+    lookup too."""
 
     subject: Subject
     attr: Uuid
@@ -109,7 +109,7 @@ class DeleteEntity(_Array, tag="delete-entity"):
 
 
 class RuleParams(_Array, tag="rule-params"):
-    """What rules see as `ruleParams` about an entity: [op, subject, namespace, object]."""
+    """Gives rules their `ruleParams` for an entity: [op, subject, namespace, object]."""
 
     subject: Subject
     etype: Label
@@ -118,7 +118,7 @@ class RuleParams(_Array, tag="rule-params"):
 
 
 class AddAttr(_Array, tag="add-attr"):
-    """Adds an attr; one that is there already with these properties is no change (T70)."""
+    """Adds an attr; if it is there already with these properties, nothing changes (T70)."""
 
     attr: NewAttr
     options: Any = None
@@ -172,7 +172,7 @@ Targets = Annotated[
 
 
 class AdminOptions(msgspec.Struct):
-    """`upsert` false asks that the entity exists (T92)."""
+    """With `upsert` false the entity must exist (T92)."""
 
     upsert: bool | None = None
 
@@ -232,7 +232,7 @@ class Delete(_Array, tag="delete"):
 
 
 class AdminRuleParams(_Array, tag="ruleParams"):
-    """What rules see as `ruleParams` about an entity: [op, namespace, id or lookup, object]."""
+    """Gives rules their `ruleParams` for an entity: [op, namespace, id or lookup, object]."""
 
     etype: Label
     subject: Named

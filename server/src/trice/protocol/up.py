@@ -6,9 +6,9 @@
     {"op":"remove-query","client-event-id":"…","q":{…}}
     {"op":"transact","client-event-id":"…","tx-steps":[[…],…]}
 
-Unknown keys are ignored. Absent and null are the same. Keys whose form a handler judges itself, to
-say in its own words what is wrong, are `Any` here: what they must be stands beside them for those
-who generate clients (`make gen`), and costs the decoder nothing. No I/O.
+Unknown keys are ignored. Absent and null are the same. Some keys are `Any` here, because a handler
+checks them, with error texts of its own. Their form stands beside them, for generators of clients
+(`make gen`), and costs the decoder nothing. No I/O.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from msgspec import Meta
 
 
 def _told(schema: dict[str, Any], *, is_required: bool = False) -> Meta:
-    """What a value must be, as JSON Schema, where the decoder takes any.
+    """The form of a value as JSON Schema, where the decoder takes any value.
 
     is_required   whether a handler refuses the message without it
     """
@@ -44,12 +44,12 @@ class _Up(msgspec.Struct, rename="kebab", tag_field="op"):
 
 
 class Announced(msgspec.Struct, rename="kebab"):
-    """What a client that knows `trice` says of itself in `init` (P71-P75).
+    """What a client that knows trice's extensions says of itself in `init` (P71-P75).
 
-    version    the newest it speaks
-    features   those it asks for
+    version    the newest version it speaks
+    features   the features it asks for
     tx         the highest transaction id it has seen
-    catalog    names the catalog it holds
+    catalog    the name of the catalog it holds
     """
 
     version: Annotated[int, Meta(ge=1)]
@@ -61,9 +61,9 @@ class Announced(msgspec.Struct, rename="kebab"):
 class Init(_Up, tag="init"):
     """Opens the session: which app, and as whom.
 
-    refresh_token   of the user who asks; null for a guest
-    admin_token     of the app; goes before `refresh_token`
-    versions        of the client's packages; not looked at
+    refresh_token   that of the user who asks; null for a guest
+    admin_token     that of the app; if it is there, `refresh_token` is ignored
+    versions        those of the client's packages; not read
     trice           asks for features beyond Instant's protocol
     """
 
@@ -81,7 +81,7 @@ class AddQuery(_Up, tag="add-query"):
 
     return_type   "tree" asks for nested objects instead of triples; null is "join-rows"
     is_inferring  with "tree": a link to at most one entity is that object or null (Q79)
-    held          version of the answer that the client still has, once `resume` was agreed on
+    held          version of the answer that the client still has, if `resume` was agreed on
     """
 
     q: Query = None
@@ -99,7 +99,7 @@ class RemoveQuery(_Up, tag="remove-query"):
 
 
 class Transact(_Up, tag="transact"):
-    """Applies `tx_steps` as one transaction, whole or not at all."""
+    """Applies `tx_steps` as one transaction, all or nothing."""
 
     tx_steps: Annotated[
         Any, _told({"type": "array", "items": {"$ref": "#/$defs/Step"}}, is_required=True)
@@ -121,4 +121,4 @@ NOT_BUILT_OPS: Final = {
     "resync-table": "Sync tables",
     "remove-sync": "Sync tables",
 }
-"""Ops of the protocol this version answers with `not-built`, and the feature they belong to."""
+"""Ops of the protocol that this version answers with `not-built`, with the feature of each."""

@@ -10,7 +10,16 @@ from sys import getsizeof
 from typing import Any, Final
 
 from trice import limits
-from trice.catalog.values import MISSING, Cell, decode_attr, is_coarse, order_cell
+from trice.catalog.attr import Attr
+from trice.catalog.dates import is_maybe_fine
+from trice.catalog.values import (
+    MISSING,
+    Cell,
+    decode_attr,
+    is_coarse,
+    order_cell,
+    order_run,
+)
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
 from trice.query.ast import Page
@@ -239,18 +248,19 @@ class _Reader:
         is_reversed = is_descending != page.is_last
         start, end = (before, after) if page.is_last else (after, before)
         wanted = ROWS_MAX if page.limit is None else page.limit + 1
-        rows = self._stretch(
-            form,
-            pages,
-            is_descending=is_reversed,
-            start=start,
-            end=end,
-            limit=wanted,
-            offset=page.offset,
+        stretch = partial(
+            self._stretch, form, pages, is_descending=is_reversed, start=start, end=end
         )
-        if pages.is_by_number and rows and _is_any_coarse(form, rows):
-            rows = self._by_double(
-                pages, form, rows, is_descending=is_reversed, start=start, end=end, limit=wanted
+        if pages.rounded is None:
+            rows = stretch(limit=wanted, offset=page.offset)
+        else:
+            rows = self._read_rounded(
+                form,
+                pages.rounded,
+                stretch,
+                is_descending=is_reversed,
+                limit=wanted,
+                offset=page.offset,
             )
         has_more = len(rows) == wanted and page.limit is not None
         if has_more:
@@ -287,7 +297,8 @@ class _Reader:
         limit: int,
         offset: int = 0,
         is_sorting: bool = False,
-        run: Cell = None,
+        run: tuple[Cell, Cell] | None = None,
+        last: Cell = None,
     ) -> list[Row]:
         """The rows of a stretch of the order's index (`PageSelect.stretch`)."""
         statements = pages.stretch(
@@ -298,6 +309,7 @@ class _Reader:
             offset=offset,
             is_sorting=is_sorting,
             run=run,
+            last=last,
         )
         if len(statements) == 1:
             return self._rows(form, statements[0], statements[0].bindings)
@@ -307,51 +319,65 @@ class _Reader:
                 rows += self._rows(form, statement, statement.bindings)
         return rows[offset : offset + limit]
 
-    def _by_double(
+    def _read_rounded(
         self,
-        pages: PageSelect,
         form: FormPlan,
-        rows: list[Row],
+        attr: Attr,
+        stretch: Callable[..., list[Row]],
         *,
         is_descending: bool,
-        start: Bound | None,
-        end: Bound | None,
         limit: int,
+        offset: int,
     ) -> list[Row]:
-        """A stretch in which integers that share a double are ties, in order of id.
+        """A stretch in which all that orders alike for clients (`order_cell`) is in order of id.
 
-        rows   the first rows of the stretch by the order's index, at most `limit`
-        cost   one more statement if it ends within such integers: to read those of the last double
+        stretch  reads from one end of the page in the direction of its order's index
+        cost     a statement more for each end within such a run, unless nothing of the run stands
+                 apart in the index; dates that do not are one look-up. Where `offset` ends within
+                 a run that does, everything up to the end of the page is sorted.
         """
-        offset = 0 if form.page is None else form.page.offset
-        if offset:
-            # The stretch begins within one double, where only ids decide.
-            return self._stretch(
-                form,
-                pages,
-                is_descending=is_descending,
-                start=start,
-                end=end,
-                limit=limit,
-                offset=offset,
-                is_sorting=True,
-            )
-        last = order_of(form, rows[-1])
+        # Whether the page begins within a run, the row before its first tells.
+        ahead = 1 if offset else 0
+        self._rows_left += ahead
+        rows = stretch(limit=limit + ahead, offset=offset - ahead)
+        is_cut = len(rows) == limit + ahead
+        if ahead and len(rows) > 1 and self._split_run(form, attr, rows[:2], stretch) is not None:
+            self._rows_left += len(rows)
+            low, high = order_run(attr, order_of(form, rows[-1]))
+            last = (low if is_descending else high) if is_cut else None
+            return stretch(limit=limit, offset=offset, is_sorting=True, last=last)
+        del rows[:ahead]
         tied: list[Row] = []
-        if len(rows) == limit and is_coarse(last):
-            whole = [row for row in rows if order_of(form, row) != last]
-            tied = self._stretch(
-                form,
-                pages,
-                is_descending=is_descending,
-                start=start,
-                end=end,
-                limit=limit - len(whole),
-                is_sorting=True,
-                run=last,
-            )
+        run = self._split_run(form, attr, rows[-2:], stretch) if is_cut and limit > 1 else None
+        if run is not None:
+            end = order_of(form, rows[-1])
+            whole = [row for row in rows if order_of(form, row) != end]
+            self._rows_left += len(rows) - len(whole)
+            tied = stretch(limit=limit - len(whole), is_sorting=True, run=run)
             rows = whole
-        return sorted(rows, key=partial(order_key, form), reverse=is_descending) + tied
+        if _is_any_rounded(form, attr, rows):
+            rows.sort(key=partial(order_key, form), reverse=is_descending)
+        return rows + tied
+
+    def _split_run(
+        self, form: FormPlan, attr: Attr, pair: Sequence[Row], stretch: Callable[..., list[Row]]
+    ) -> tuple[Cell, Cell] | None:
+        """What orders as both of two neighbours do, if the index may not hold it in order of id."""
+        one, other = pair
+        cell = order_of(form, one)
+        if cell is None or cell != order_of(form, other):
+            return None
+        low, high = order_run(attr, cell)
+        if low == high:
+            return None
+        if not _is_any_rounded(form, attr, pair):
+            # Both are dates at the very start of a millisecond, as most are.
+            assert isinstance(cell, int)
+            found = stretch(limit=1, run=(cell + 1, high))
+            self._rows_left += len(found)
+            if not found:
+                return None
+        return low, high
 
     def _is_any_beyond(
         self, pages: PageSelect, form: FormPlan, row: Row, *, is_descending: bool
@@ -378,11 +404,14 @@ def order_key(form: FormPlan, row: Row) -> tuple[bool, Any, Cell]:
     return (cell is not None, 0 if cell is None else cell, row[0])
 
 
-def _is_any_coarse(form: FormPlan, rows: Sequence[Row]) -> bool:
-    """Whether numbers that order these rows may share a double. The rows are sorted by them.
-
-    If any may, so may the least or the greatest; nulls stand before or behind the numbers.
-    """
+def _is_any_rounded(form: FormPlan, attr: Attr, rows: Sequence[Row]) -> bool:
+    """Whether the index may hold other than what orders these rows, which are in order of it."""
+    position = form.order_position
+    assert position is not None
+    if attr.checked_type == "date":
+        cells = [cell for row in rows if isinstance(cell := row[position], (str, int, float))]
+        return any(map(is_maybe_fine, cells))
+    # Of numbers it is the least or the greatest; nulls stand before or behind them.
     for way in (rows, reversed(rows)):
         edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
         if is_coarse(edge):

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
-from trice.catalog.dates import INFINITY_US, instant_text
+from trice.catalog.dates import INFINITY_US, instant_text, instant_us
 from trice.catalog.exact import ExactSum, plain_number, unpack_units
-from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr, order_cell, text_order
+from trice.catalog.values import FALSE, NULL, TRUE, Cell, decode_attr, text_order
 from trice.errors import LimitExceeded
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AttrId
@@ -47,8 +47,7 @@ class Extreme:
             case "text":
                 return (text_order(cell), cell) if isinstance(cell, str) else None
             case "instant":
-                found = order_cell(self.attr, cell)
-                return found if isinstance(found, int) else None
+                return instant_us(cell) if isinstance(cell, (str, int, float)) else None
             case _:
                 return plain_number(cell) if isinstance(cell, (int, float)) else None
 

@@ -1,1 +1,1 @@
-"""One connected client: what it asked for, what it was told, and the socket between."""
+"""One connected client: its socket, what it asked for, and what it was told."""

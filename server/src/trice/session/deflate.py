@@ -1,9 +1,9 @@
 """Compression of WebSocket messages: permessage-deflate without context takeover. No I/O.
 
-Every message is deflated by itself, on both sides. So a frame for many sockets is deflated once,
-its form is sent to all who agreed, and a silent connection keeps no window (27 KB each otherwise).
-Parts that many frames have in common, a result in the answers to all who ask the same, are
-deflated once too: each part ends at a byte, refers to nothing outside, and is joined with others.
+Every message is deflated by itself, on both sides. So a frame for many sockets is deflated once
+and sent to all clients that agreed, and a silent connection keeps no window (27 KB each otherwise).
+Parts that many frames have in common, such as one result in many answers, are deflated once too:
+each part ends at a byte, refers to nothing outside itself, and can be joined with others.
 
 source   RFC 7692; measured on refreshes: level 1 makes them 4.5 (4 KB) to 7 times smaller (300 KB)
          at 3.5 µs a KB, level 6 8 times at three times the cost
@@ -27,16 +27,16 @@ _ANSWER: Final = f"{_NAME}; server_no_context_takeover; client_no_context_takeov
 _LARGEST_WINDOW: Final = "15"
 
 _TAIL: Final = b"\x00\x00\xff\xff"
-"""What every flush ends with; left out of a message, and put back to read one (RFC 7692 §7.2)."""
+"""The end of every flush; left out of a message, and put back to read one (RFC 7692 §7.2)."""
 _FINAL_BLOCK_PADDING: Final = b"\x00"
-"""What follows a block that is marked as the last: with the tail, an empty one (§7.2.3.4)."""
+"""It follows a block that is marked as the last. With the tail it is an empty block (§7.2.3.4)."""
 
 _LEVEL: Final = 1
 _SMALL_BYTES: Final = 16 * 1024
 _SMALL_WINDOW: Final = (-13, 6)
 _WINDOW: Final = (-15, 8)
-"""Window bits and memory level; negative bits: no zlib header. A compressor of the larger kind
-takes 13 µs to make, of the smaller 0.5, and small frames come out the same."""
+"""Window bits (negative: no zlib header) and memory level. A compressor with a large window takes
+13 µs to make, one with a small window 0.5 µs; small frames become the same."""
 
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _OFFER: Final = re.compile(rf"[ \t]*+({_TOKEN})[ \t]*+")
@@ -46,14 +46,14 @@ _PARAMETER: Final = re.compile(
 _BITS: Final = re.compile("[89]|1[0-5]")
 
 Parameters = list[tuple[str, str | None]]
-"""Name and value of each, None where only the name stands."""
+"""Name and value of each parameter; None if there is only the name."""
 
 
 def agree(headers: Iterable[str]) -> str | None:
-    """The `Sec-WebSocket-Extensions` to answer to those of a handshake.
+    """The `Sec-WebSocket-Extensions` of the answer to a handshake.
 
-    headers   one item for each such header; each may hold several offers
-    returns   the first offer that can be kept, as it is kept; None: frames travel plain
+    headers   the headers of that name in the request; each may hold several offers
+    returns   the answer to the first offer that can be kept; None: frames travel plain
     """
     for header in headers:
         for name, parameters in _offers(header):
@@ -75,12 +75,13 @@ def _accept(parameters: Parameters) -> str | None:
                 if value is not None:
                     return None
             case "server_max_window_bits":
-                # A shared frame has one window: who cannot hold the largest gets plain frames.
+                # A shared frame has one window: a client that cannot hold the largest gets plain
+                # frames.
                 if value != _LARGEST_WINDOW:
                     return None
                 answer += f"; server_max_window_bits={_LARGEST_WINDOW}"
             case "client_max_window_bits":
-                # Whatever window the client uses can be read.
+                # The server can read any window that the client uses.
                 if value is not None and not _BITS.fullmatch(value):
                     return None
             case _:
@@ -89,7 +90,7 @@ def _accept(parameters: Parameters) -> str | None:
 
 
 def _offers(header: str) -> Iterator[tuple[str, Parameters]]:
-    """Each extension that a header offers; nothing from where it breaks the grammar on."""
+    """Each extension that a header offers, up to where the header breaks the grammar."""
     position = 0
     while (found := _OFFER.match(header, position)) is not None:
         parameters: Parameters = []
@@ -106,10 +107,10 @@ def _offers(header: str) -> Iterator[tuple[str, Parameters]]:
 
 
 class Inflating:
-    """A deflated message on its way to being read: inflated in two calls, the second of which may
-    run on a thread (zlib lets others run meanwhile).
+    """A deflated message that is being read. It is inflated in two calls, the second of which may
+    run on a thread (zlib lets other threads run meanwhile).
 
-    payload   of the whole message, without the tail
+    payload   that of the whole message, without the tail
     """
 
     __slots__ = ("_inflated", "_inflater")
@@ -120,7 +121,8 @@ class Inflating:
 
     @property
     def head(self) -> bytes:
-        """The beginning: limits.MESSAGE_BYTES_ON_LOOP bytes and one more, or the whole message."""
+        """The beginning: limits.MESSAGE_BYTES_ON_LOOP bytes and one more, or all of a shorter
+        message."""
         return self._inflated
 
     @property
@@ -128,10 +130,10 @@ class Inflating:
         return len(self._inflated) <= limits.MESSAGE_BYTES_ON_LOOP
 
     def whole(self) -> bytes:
-        """The message, or MESSAGE_BYTES_MAX and one byte more of it.
+        """The message, or its first MESSAGE_BYTES_MAX bytes and one more.
 
-        raises    MustClose(1007) when it is no deflated form
-        cost      3 ms a MB; stops at the limit, however much more it would become
+        raises    MustClose(1007) when the payload cannot be inflated
+        cost      3 ms a MB; stops at that size, however long the message would become
         """
         if not self.is_whole:
             rest_bytes = limits.MESSAGE_BYTES_MAX + 1 - len(self._inflated)
@@ -150,8 +152,8 @@ class Inflating:
 
 
 class Deflater:
-    """Deflates frames for all sockets that agreed to it. Holds counts; what it makes of what
-    is shared is kept there (`protocol/shared.py`)."""
+    """Deflates frames for all sockets that agreed to it. Holds counts. The deflated forms of shared
+    frames and parts are kept with these (`protocol/shared.py`)."""
 
     def __init__(self) -> None:
         self.counts = DeflateCounts()
@@ -161,7 +163,7 @@ class Deflater:
 
         returns  None to send it plain: it is smaller than limits.DEFLATE_BYTES_MIN, larger than
                  DEFLATE_BYTES_MAX, or would not become smaller
-        cost     3.5 µs a KB; for what is shared once
+        cost     3.5 µs a KB; for a shared frame or part only once
         """
         if not limits.DEFLATE_BYTES_MIN <= len(frame) <= limits.DEFLATE_BYTES_MAX:
             return None
@@ -179,7 +181,7 @@ class Deflater:
         return found
 
     def _kept(self, shared: SharedFrame | SharedPart, plain: bytes) -> bytes:
-        """The form kept with `shared`, made if it is not there; b"" when it is not smaller."""
+        """The deflated form kept with `shared`, made if need be; b"" when it is not smaller."""
         if shared.deflated is None:
             self.counts.deflated += 1
             deflated = self._deflate(plain)
@@ -187,7 +189,7 @@ class Deflater:
         return shared.deflated
 
     def _of_parts(self, parts: Iterable[bytes | SharedPart]) -> bytes:
-        """One message of parts: the shared ones as they are kept, the others made for it."""
+        """One message made of parts: shared ones as they are kept, the others deflated for it."""
         pieces: list[bytes] = []
         own: list[bytes] = []
         for part in parts:
@@ -210,7 +212,8 @@ class Deflater:
         return _TAIL.join(pieces)
 
     def _deflate(self, data: bytes) -> bytes:
-        """One part of a message, without the tail: ends at a byte, refers to nothing before it."""
+        """Deflate one part of a message, without the tail. It ends at a byte and refers to nothing
+        before it."""
         window_bits, memory_level = _SMALL_WINDOW if len(data) <= _SMALL_BYTES else _WINDOW
         deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, window_bits, memory_level)
         deflated = deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)

@@ -1,8 +1,8 @@
 """One message of a session, from bytes to its handler; every failure becomes an `error` message.
 
-Messages of a session are handled strictly in order of arrival; what must wait (opening the app, a
-long first query, a commit) answers when it is done, without holding up the messages after it. A
-message that takes long to read is read on a thread (`read_long`), and those after it wait.
+Messages of a session are handled strictly in order of arrival. A handler that must wait (for the
+app to open, a long first query, a commit) answers when that is done, and does not hold up the
+messages after it. A long message is read on a thread (`read_long`), and those after it wait.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A message that cannot be handled: why, whose it was, and what of it is repeated."""
+    """A message that cannot be handled: why, its event id, and the part that the error repeats."""
 
     failure: TriceError
     event_id: str | None
@@ -51,7 +51,7 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
     """Read a long message, on a thread.
 
     raises   MustClose
-    cost     at most 60 ms, of which 25 in one piece during which no other thread runs Python
+    cost     at most 60 ms; for up to 25 ms of that in one piece no other thread runs Python
     """
     try:
         raw = incoming.text()
@@ -77,7 +77,7 @@ def read_long(incoming: Incoming) -> Letter | Refusal:
 
 
 def on_read(session: Session, read: Letter | Refusal | Exception) -> None:
-    """Carry out a message that a thread has read, or failed to read. Never raises."""
+    """Carry out a message that a thread read, or failed to read. Never raises."""
     match read:
         case Letter():
             _handle(session, read.message, read.echo, read)
@@ -105,12 +105,12 @@ def _bug(cause: Exception) -> Bug:
 def _refuse(session: Session, refusal: Refusal) -> None:
     session.fail(refusal.failure, raw=refusal.echo, event_id=refusal.event_id)
     if refusal.is_write:
-        # A write that was shown already is taken back (instant-realtime §6.8).
+        # The client takes back a write that it shows already (instant-realtime §6.8).
         session.tell_again()
 
 
 def echo_in_part(message: up.Up) -> bytes:
-    """A long message as errors repeat it: what clients know it by."""
+    """The part of a long message that errors repeat: what clients recognise it by."""
     op = OPS[type(message)]
     kept = {"op": op.name}
     if message.client_event_id is not None:
@@ -129,7 +129,8 @@ def echo_in_part(message: up.Up) -> bytes:
 
 
 def explain(raw: bytes, cause: Exception) -> Refusal:
-    """Say what is wrong with a message that is not one of `protocol.up`, and whose it was."""
+    """Say what is wrong with bytes that are no message of `protocol.up`, and find their event
+    id."""
     if isinstance(cause, RecursionError):
         return _too_deep(raw)
     try:
@@ -140,7 +141,7 @@ def explain(raw: bytes, cause: Exception) -> Refusal:
 
 
 def _no_message(raw: bytes, message: Any, cause: Exception) -> Refusal:
-    """It is JSON, yet not one of the messages."""
+    """The refusal of bytes that are JSON, but no message."""
     echo = raw if isinstance(message, dict) and len(raw) <= limits.ERROR_ECHO_BYTES_MAX else b"{}"
     if not isinstance(message, dict):
         failure = InvalidInput(
@@ -177,7 +178,7 @@ def _no_op(op: Any, cause: Exception) -> InvalidInput:
 def _unreadable(raw: bytes, reason: orjson.JSONDecodeError) -> Refusal:
     until = len(raw)
     with suppress(UnicodeDecodeError):
-        # Positions are counted in characters.
+        # Python's decoder counts positions in characters.
         until = max(len(raw.decode()[: reason.pos].encode()), 1)
     path = outline(raw, until=until).path
     return _refusal(
@@ -195,7 +196,7 @@ def _too_deep(raw: bytes) -> Refusal:
 
 
 def _refusal(found: Outline, problem: str) -> Refusal:
-    """By the message's own event id if that can be read, with the place where it broke."""
+    """A refusal with the message's event id, if that can be read, and the place where it broke."""
     event_id = found.text("client-event-id")
     op = _find_op(found)
     if op is None or event_id is None:

@@ -1,4 +1,4 @@
-"""What a client of ours may have beyond Instant's protocol (spec/protocol.md, P70-P86). No I/O.
+"""What clients may agree on beyond Instant's protocol (spec/protocol.md, P70-P86). No I/O.
 
 announced   {"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}
 """
@@ -19,10 +19,10 @@ from trice.protocol.quoting import brief
 class Extension:
     """What one session agreed on with its client.
 
-    has_delta   answers may come as what changed since the one told before
+    has_delta   an answer may be sent as its difference to the one before
     has_resume  a query may name the answer that the client still holds
-    tx          the highest transaction id the client has seen
-    catalog     names the catalog that the client holds
+    tx          the highest transaction id that the client has seen
+    catalog     the name of the catalog that the client holds
     """
 
     is_announced: bool
@@ -33,12 +33,12 @@ class Extension:
 
     @property
     def has_versions(self) -> bool:
-        """Whether answers are named."""
+        """Whether answers carry their versions."""
         return self.has_delta or self.has_resume
 
     @property
     def features(self) -> list[str]:
-        """By their names on the wire."""
+        """The features that hold, by their names on the wire."""
         flags = (("delta", self.has_delta), ("resume", self.has_resume))
         return [name for name, has_it in flags if has_it]
 
@@ -48,9 +48,9 @@ PLAIN: Final = Extension(is_announced=False)
 
 
 def negotiate(announced: Any) -> Extension:
-    """Read the `trice` of an `init`; features this server does not know are left out.
+    """Read the `trice` of an `init`; features that this server does not know are left out.
 
-    raises   InvalidInput("param-malformed"), naming the place
+    raises   InvalidInput("param-malformed"), which names the place
     """
     if announced is None:
         return PLAIN

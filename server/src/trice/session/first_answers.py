@@ -1,7 +1,7 @@
 """Queries that must be run for their first answer, some in each turn of the event loop.
 
-When a network comes back, thousands of clients ask at once, each its own query. Run as they arrive
-they would hold up everything else, the answers already found included, until the last is run.
+When a network comes back, thousands of clients ask at once, each its own query. If these ran as
+they arrive, everything else, even answers found already, would wait until the last one ran.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class FirstAnswers:
-    """Who may run a query in this turn of the loop, and who waits for a later one, in order.
+    """Decides which queries run in this turn of the loop and which wait, in order of arrival.
 
-    Holds what is to be called. Does not hold answers, or who they are owed to (SessionState).
+    Holds the calls to make. Does not hold answers, nor the messages they answer (SessionState).
     Bound: a session waits here once for each of its at most SESSION_QUERIES_MAX queries.
     """
 
@@ -38,16 +38,16 @@ class FirstAnswers:
         return len(self._waiting)
 
     def take(self) -> bool:
-        """Whether one more may run right now; nobody overtakes who waits."""
+        """Whether one more query may run right now. False while others wait, as none overtakes."""
         return not self._waiting and self._take()
 
     def later(self, run: Callable[[], None]) -> None:
-        """Call `run` when it is its turn. It must not raise."""
+        """Call `run` when its turn comes. It must not raise."""
         self._waiting.append(run)
         self._schedule()
 
     def clear(self) -> None:
-        """Forget everybody: the server stops."""
+        """Forget all that waits: the server stops."""
         self._waiting.clear()
 
     def _take(self) -> bool:

@@ -1,12 +1,13 @@
-"""The message that a socket is receiving: its fragments joined, and inflated if it came so. No I/O.
+"""The message that a socket is receiving: its fragments are joined, and inflated if deflated. No
+I/O.
 
 | state  | first, not last | first and last | later, not last | later, last |
 |--------|-----------------|----------------|-----------------|-------------|
 | none   | open            | a message      | close 1002      | close 1002  |
 | open   | close 1002      | close 1002     | open            | a message   |
 
-Of a message that is too big the beginning is kept, and the rest is skipped as it comes: the session
-tells whose it was, and goes on.
+If a message is too big, its beginning is kept, and the rest is skipped as it comes. The session
+answers it with an error and goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trice.session.socket import MustClose
 
 
 class Fragments:
-    """Holds what has come of one message, at most limits.MESSAGE_BYTES_MAX and one byte."""
+    """Holds what came of one message, at most limits.MESSAGE_BYTES_MAX and one byte."""
 
     def __init__(self) -> None:
         self._is_open = False
@@ -30,18 +31,18 @@ class Fragments:
 
     @property
     def unfinished(self) -> tuple[int, int] | None:
-        """Which message is open, as a number of its own, and its bytes so far; None: none is."""
+        """The number of the open message, and its bytes so far; None if no message is open."""
         return (self._begun, len(self._received)) if self._is_open else None
 
     def take(
         self, payload: bytes, *, is_first: bool, is_last: bool, is_deflated: bool
     ) -> bytes | Incoming | None:
-        """Add the payload of one data frame; the message if that is whole now.
+        """Add the payload of one data frame; return the message if it is whole now, else None.
 
-        is_deflated  RSV1 of the frame, which stands on the first of a message for all of them
-        returns      bytes of any size as they came; Incoming for what is large once inflated, and
-                     for what is too big
-        raises       MustClose: 1002 for a frame out of order, 1007 for what cannot be inflated
+        is_deflated  RSV1 of the frame; the first frame of a message has it for all of them
+        returns      bytes of any size as they came; Incoming for a message that is large once
+                     inflated, or too big
+        raises       MustClose: 1002 for a frame out of order, 1007 if it cannot be inflated
         """
         if is_first == self._is_open:
             raise MustClose(PROTOCOL_ERROR, "fragment out of order")
@@ -74,9 +75,9 @@ class Fragments:
 
 
 def _inflated(payload: bytes, size_bytes: int) -> bytes | Incoming:
-    """The message whose deflated form this is, or the beginning of it.
+    """The message with this deflated form, or its beginning.
 
-    size_bytes  of the whole form; more than `payload` if that was cut
+    size_bytes  length of the whole form; more than that of `payload` if this was cut
     """
     inflating = Inflating(payload)
     if size_bytes > limits.MESSAGE_BYTES_MAX:

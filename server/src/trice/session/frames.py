@@ -1,7 +1,7 @@
 """Answers and refreshes in the form that this session's client understands. No I/O.
 
-Clients of Instant get the full form, always. Those that agreed on more (`extension.py`) get named
-answers, and what changed since the one they hold when that is less.
+Clients of Instant always get the full form. Clients that agreed on more (`extension.py`) get
+answers with versions, and a delta from the answer they hold when that is shorter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def init_frame(
     extension: Extension,
     database: Database,
 ) -> Frame:
-    """`init-ok`, with what was agreed on if the client announced itself."""
+    """`init-ok`, with what was agreed on if `init` had `trice`."""
     catalog = database.catalog
     trice: dict[str, Any] | None = None
     is_catalog_held = False
@@ -58,7 +58,7 @@ def answer_frame(
     extension: Extension,
     deltas: Deltas,
 ) -> Frame:
-    """`add-query-ok` for one message, which from here on is what the client was told."""
+    """`add-query-ok` for one message. From here on its answer counts as told to the client."""
     names = b""
     if extension.has_versions:
         subscription.tell(live.digest)
@@ -86,9 +86,9 @@ def refresh_frame(
     *,
     catalog: Catalog | None,
 ) -> Frame:
-    """`refresh-ok` with the answers of `news`, which from here on are what the client was told.
+    """`refresh-ok` with the answers of `news`, which from here on count as told to the client.
 
-    catalog   to be told too, None if the client knows it
+    catalog   the catalog, if the client must be told it too; None if the client knows it
     """
     deltas = database.deltas
     if len(news) == 1 and catalog is None:
@@ -114,6 +114,6 @@ def refresh_frame(
 
 
 def _take_told(subscription: Subscription, live: LiveQuery, extension: Extension) -> bytes:
-    """The version to start from; the client is told the current one from here on."""
+    """The version that the client holds. From here on it holds the current one."""
     told = subscription.tell(live.digest)
     return told if extension.has_delta else NOTHING_HELD

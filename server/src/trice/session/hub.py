@@ -27,10 +27,10 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class Hub:
-    """Holds every open session, and who of them is to be sent something. Does not hold what they
-    are about.
+    """Holds every open session, and the queues in which sessions wait for a turn. Does not know
+    what they ask.
 
-    free_memory   called once many have left: what they held is free, but not the system's yet
+    free_memory   called after many sessions left: Python has their memory, the system not yet
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Hub:
         return len(self._sessions)
 
     def start(self, background: Background) -> None:
-        """Begin to look after the sessions."""
+        """Begin to check the sessions."""
         background.every(
             "sessions", limits.PING_INTERVAL_MS / 2, lambda late_ms: self.look(away_ms=late_ms)
         )
@@ -71,12 +71,12 @@ class Hub:
         return self._sends.waiting, self._first_answers.waiting
 
     def has_room(self, ip: str) -> bool:
-        """Whether one more session may be opened from this address."""
+        """Whether one more session may be opened from the network of this address."""
         bounds = {network_of(ip): limits.SESSIONS_OF_NETWORK_MAX}
         return len(self) < limits.SESSIONS_MAX and self._networks.has_room(1, bounds)
 
     def unfinished(self) -> Held:
-        """Counts the bytes of messages that have come in part, of one socket."""
+        """A counter for the bytes of messages that came in part over one socket."""
         return Held(
             self._unfinished,
             total=limits.UNFINISHED_BYTES_MAX,
@@ -85,7 +85,7 @@ class Hub:
 
     @property
     def unfinished_bytes(self) -> int:
-        """The size of messages that have come in part."""
+        """The size of all messages that came in part."""
         return self._unfinished.used(ALL)
 
     @property
@@ -94,7 +94,7 @@ class Hub:
         return self._queries.used(ALL)
 
     def _queries_of_session(self) -> Held:
-        """Counts the bytes of the live queries of one session."""
+        """A counter for the bytes of the live queries of one session."""
         return Held(
             self._queries,
             total=limits.QUERIES_BYTES_MAX,
@@ -102,9 +102,10 @@ class Hub:
         )
 
     def open(self, socket: Socket, guest: Identity = GUEST) -> Session:
-        """A connection was made.
+        """A connection was made: open a session.
 
-        guest   nobody signed in, at this address and origin
+        guest   the identity until `init`: not signed in, with the address and origin of the
+                connection
         """
         session = Session(
             socket,
@@ -123,7 +124,7 @@ class Hub:
         return session
 
     def closed(self, session: Session) -> None:
-        """A connection is gone. Safe to call twice."""
+        """A connection is gone: forget its session. Safe to call twice."""
         self._drop(session)
         session.on_closed()
 
@@ -143,17 +144,17 @@ class Hub:
         self.long_messages.stop()
 
     def drop_app(self, app_id: str) -> None:
-        """Close the sessions of an app that ceased to exist."""
+        """Close the sessions of an app that was deleted."""
         for session in list(self._sessions.values()):
             if session.opened is not None and session.opened.app.id == app_id:
                 session.close(GOING_AWAY, "app deleted")
                 self._drop(session)
 
     def look(self, *, away_ms: float = 0.0) -> None:
-        """Look at every session: who fell silent, who is to answer a ping.
+        """Check every session: drop those that fell silent, ping the others.
 
-        away_ms   how long this process did not run since the last look, be it that something held
-                  the loop or that the machine slept. Nobody could be heard then: it is no silence.
+        away_ms   how long this process did not run since the last check, because something held
+                  the loop or the machine slept. No client could be heard then: it is no silence
         """
         now_ms = self._runtime.monotonic_ms()
         if away_ms >= limits.PING_INTERVAL_MS:
@@ -174,8 +175,8 @@ class Hub:
             self._networks.give_back(1, (network_of(session.guest.ip),))
 
     def settle(self) -> None:
-        """Give back what sessions that ended have left, in proportion to those that are open: a
-        whole collection looks at these too."""
+        """Give back the memory of ended sessions if they are many beside the open ones: a full
+        collection looks at those too."""
         if self._ended >= max(limits.SESSIONS_LEFT_MAX, len(self._sessions)):
             self._ended = 0
             self.apps.forget_unwatched()

@@ -1,10 +1,10 @@
-"""Messages of one client that came and are not handled yet, and when the next one may be.
+"""Messages of one client that are not handled yet, and when the next one may be handled.
 
     socket ──receive──> handled now | kept until its turn ──> handled
-                         long: read on a thread first, nothing after it is handled before
+                         long: first read on a thread; later messages wait for it
 
-Policy when too much waits: the session is closed with 1013. Meanwhile the socket is not read, so
-that only what was on its way already can come.
+While messages wait, the socket is not read, so that only bytes already on their way can come. If
+too much waits even so, the session is closed with 1013.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from trice.session.socket import ENDED, MustClose, Socket
 from trice.session.state import Phase, SessionState
 
 READING: Final = 1
-"""Why a session is not read: a long message is, or its turn has not come."""
+"""Why a session is not read: one of its messages waits for its turn, or is read on a thread."""
 FULL: Final = 2
-"""Why a session is not read: it has as many transactions under way as it may."""
+"""Why a session is not read: it has as many unacknowledged transactions as it may."""
 
 
 class LongReader(Protocol):
     """What reads long messages (`session/dispatch`)."""
 
     def read_long(self, incoming: Incoming) -> Any:
-        """Read one, on a thread."""
+        """Read one long message, on a thread."""
         ...
 
 
 class Receiver(Protocol):
-    """Whoever handles the messages: a session."""
+    """What handles the messages: a session."""
 
     def on_message(self, raw: bytes) -> None:
         """Decode and carry out a short message."""
         ...
 
     def on_read(self, read: Any) -> None:
-        """Carry out what reading a long one returned, or tell what it raised."""
+        """Carry out what reading a long message returned, or tell the client what it raised."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -52,8 +52,8 @@ class Receiver(Protocol):
 
 
 class Inbox:
-    """Holds messages that wait, the long one that is read or answered, and why the socket is not
-    read. Does not know what they mean.
+    """Holds the messages that wait, the long message that is under way, and why the socket is not
+    read. Does not know what messages mean.
 
     Invariant: messages are handled in order of arrival, a turn of the loop handles
     limits.SESSION_TURN_BYTES of them, and one long message at a time is under way.
@@ -90,7 +90,7 @@ class Inbox:
         turns: LoopTurns,
     ) -> None:
         """
-        caller   whose turn long messages take: a network, else the session alone
+        caller   in whose turn long messages are read: a network, or the session alone
         """
         self._socket = socket
         self._receiver: Receiver = receiver
@@ -106,17 +106,17 @@ class Inbox:
         self._turn = -1
         self._spent_bytes = 0
         self._waits_for_turn = False
-        # A deque has 760 bytes.
+        # None until it is needed: an empty deque takes 760 bytes.
         self._early: deque[bytes | Incoming] | None = None
         self._early_bytes = 0
 
     @property
     def is_paused(self) -> bool:
-        """Whether the socket is not read, for whatever reason."""
+        """Whether the socket is not read, for any reason."""
         return bool(self._pauses)
 
     def receive(self, raw: bytes | Incoming) -> None:
-        """Handle one message, now or in its turn."""
+        """Handle one message, now or when its turn comes."""
         phase = self._state.phase
         if phase is Phase.OPENING or self._is_reading:
             self._keep(raw)
@@ -128,7 +128,8 @@ class Inbox:
                 self._wait_for_turn()
 
     def spend_turn(self) -> None:
-        """What arrived is no message (a ping, a pong, a fragment), and takes of the turn as one."""
+        """Count a frame that is no message (a ping, a pong, a fragment) in this turn as if it
+        were."""
         if self._is_reading or self._state.phase is Phase.CLOSED:
             return
         if self._may_handle():
@@ -137,7 +138,7 @@ class Inbox:
             self._wait_for_turn()
 
     def handle_early(self) -> None:
-        """Handle what arrived while the app was being opened, or something else was waited for."""
+        """Handle what arrived while the app was being opened, or while messages waited."""
         while self._early and not self._is_reading:
             if self._state.phase not in (Phase.READY, Phase.WAITING):
                 return
@@ -151,19 +152,19 @@ class Inbox:
             self._early, self._early_bytes = None, 0
 
     def pause(self, reason: int) -> None:
-        """Stop reading the socket; each of the reasons must be taken back."""
+        """Stop reading the socket. It is read again once every reason was taken back (`resume`)."""
         if not self._pauses:
             self._socket.pause_reading()
         self._pauses |= reason
 
     def resume(self, reason: int) -> None:
-        """A reason to stop is gone."""
+        """Take back a reason of `pause`."""
         was_paused, self._pauses = self._pauses, self._pauses & ~reason
         if was_paused and not self._pauses:
             self._socket.resume_reading()
 
     def hold_long(self) -> None:
-        """The long message that was just read is answered later; `end_long` must follow."""
+        """The long message that was just read will be answered later; `end_long` must follow."""
         self._holds_long = True
 
     def end_long(self) -> None:
@@ -176,9 +177,10 @@ class Inbox:
                 self._go_on()
 
     def close(self) -> None:
-        """Handle nothing any more; what waits is dropped.
+        """Drop what waits, and handle nothing any more.
 
-        Lets go of the session too, which then needs no garbage collection to go.
+        This also drops the reference to the session, whose memory is then free without a
+        collection.
         """
         self._socket, self._receiver = ENDED, _NOBODY
         self._early = None
@@ -210,7 +212,7 @@ class Inbox:
         asyncio.get_running_loop().call_soon(self._on_turn)
 
     def _on_turn(self) -> None:
-        if self._waits_for_turn:  # else it went on already, maybe to a long message
+        if self._waits_for_turn:  # else handling went on already, maybe to a long message
             self._go_on()
 
     def _keep(self, raw: bytes | Incoming, *, is_first: bool = False) -> None:
@@ -232,8 +234,8 @@ class Inbox:
             self._receiver.close(TRY_LATER, "too many messages at once")
 
     def _read_long(self, raw: bytes | Incoming) -> None:
-        """Have a message read on the thread; nothing after it is handled before. One at a time: a
-        second one waits until the first is answered."""
+        """Have a long message read on the thread. Messages after it wait, and a second long one
+        waits until the first is answered."""
         if self._long is None and not self._long_messages.has_room(self._caller, len(raw)):
             self._receiver.close(TRY_LATER, "too many large messages wait")
             return
@@ -249,7 +251,7 @@ class Inbox:
         )
 
     def _on_read(self, read: Any) -> None:
-        """Back on the loop: carry it out, then what came meanwhile."""
+        """Back on the loop: carry out the message, then those that came meanwhile."""
         self._is_reading = False
         if isinstance(read, MustClose):
             self._receiver.close(read.code, read.reason)
@@ -269,7 +271,7 @@ class Inbox:
 
 
 class _Nobody:
-    """Whom messages reach once the session is over."""
+    """Takes the place of the session once it is over, and ignores messages."""
 
     def on_message(self, raw: bytes) -> None: ...
     def on_read(self, read: Any) -> None: ...

@@ -1,7 +1,7 @@
-"""A message as a transport hands it over when it is not simply a few bytes of text. No I/O.
+"""A long message as a transport hands it over. No I/O.
 
-Short messages are `bytes` from the socket to the decoder. What is larger than
-limits.MESSAGE_BYTES_ON_LOOP, or would be once inflated, is one of these until a thread has read it.
+Short messages are `bytes` from the socket to the decoder. A message larger than
+limits.MESSAGE_BYTES_ON_LOOP, once inflated, is an `Incoming` until a thread has read it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trice.session.deflate import Inflating
 class Incoming:
     """One message that takes long to read.
 
-    size_bytes  as it came over the wire
+    size_bytes  its size as it came over the wire
     """
 
     __slots__ = ("_content", "size_bytes")
@@ -30,14 +30,14 @@ class Incoming:
         self.size_bytes = size_bytes
 
     def __len__(self) -> int:
-        """What keeping it takes, and always more than is read on the loop."""
+        """The memory that keeping it takes; always more than the size that is read on the loop."""
         return max(self.size_bytes, limits.MESSAGE_BYTES_ON_LOOP + 1)
 
     def text(self) -> bytes:
         """The whole message.
 
         raises   TooBig, MustClose
-        cost     3 ms a MB of a deflated one
+        cost     3 ms a MB if it is deflated
         """
         if isinstance(self._content, bytes):
             text, size_bytes = self._content, self.size_bytes
@@ -50,7 +50,7 @@ class Incoming:
 
 
 class TooBig(LimitExceeded):
-    """It is larger than a message may be.
+    """The message is larger than a message may be.
 
     head   its first limits.MESSAGE_HEAD_BYTES
     """
@@ -67,11 +67,11 @@ class TooBig(LimitExceeded):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A long message that was read.
+    """What is known of a long message that was read.
 
-    echo        what of it errors repeat
-    size_bytes  of its text
-    digest      of the steps of a transaction, else None
+    echo        the part that errors repeat
+    size_bytes  length of its text
+    digest      digest of the steps of a transaction, else None
     """
 
     message: Up

@@ -1,10 +1,10 @@
-"""Messages that take long to read: on a thread, one at a time, networks in turn.
+"""Reading long messages: on a thread, one at a time, networks in turn.
 
     submit ──> the network's lane ──> read on the thread ──> `then` on the loop ──> … ──> release
 
-Decoding holds up every other thread for as long as it takes, so there is one thread, and what it
-may make of a message is bounded (`weigh.py`). A decoded message weighs many times its text, so few
-are under way at a time, from when reading them begins until they are answered.
+Decoding holds up every other thread, so there is one thread for it, and the weight of a message is
+bounded (`weigh.py`). A decoded message takes many times the memory of its text, so few are under
+way at a time: from the begin of their reading until they are answered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trice.shares import ALL, Shares
 
 
 class LongMessage:
-    """One message: it waits, is under way, or is over."""
+    """One message: it waits, is under way, or is answered."""
 
     __slots__ = ("is_over", "is_under_way", "network", "read", "size_bytes", "then")
 
@@ -44,13 +44,13 @@ class LongMessage:
 
 
 class LongMessages:
-    """Who waits to have a message read, and whose are under way.
+    """The messages that wait to be read, and those under way.
 
-    Holds, for each message, what reads it and who is told. Does not hold what was read.
-    Bound: a session has one message waiting and stops being read, see limits.LONG_MESSAGES_MAX;
-    what waits has limits.LONG_MESSAGES_BYTES_MAX, for which whoever submits asks `has_room`.
-    A network rests after each message for limits.LONG_MESSAGE_RESTS times as long as that took:
-    what it sends is a thousandth of what is inflated.
+    Holds, for each message, the functions to read it and to handle it. Does not hold what was read.
+    Bounds: a session has one message here and is not read meanwhile, limits.LONG_MESSAGES_MAX are
+    under way, and limits.LONG_MESSAGES_BYTES_MAX wait, for which callers ask `has_room` first.
+    After each message, its network rests for limits.LONG_MESSAGE_RESTS times as long as reading it
+    took, because an inflated message can be a thousand times as long as what was sent.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -65,16 +65,16 @@ class LongMessages:
 
     @property
     def waiting_bytes(self) -> int:
-        """The size of what is not read yet."""
+        """The size of the messages that are not read yet."""
         return self._waiting.used(ALL)
 
     @property
     def holds_nothing(self) -> bool:
-        """Whether nobody waits and nothing is under way."""
+        """Whether no message waits or is under way."""
         return not self._under_way and self._waiting.holds_nothing
 
     def has_room(self, network: str, size_bytes: int) -> bool:
-        """Whether a message of this size may wait; else its sender is told to come back."""
+        """Whether a message of this size may wait; if not, its sender is told to try later."""
         return self._waiting.has_room(size_bytes, _bounds(network))
 
     def submit(
@@ -85,13 +85,13 @@ class LongMessages:
         *,
         size_bytes: int,
     ) -> LongMessage:
-        """Run `read` on the thread when it is this network's message, then `then` with its result.
+        """Run `read` on the thread when its turn comes, then `then` with the result on the loop.
 
-        network   whose share of the thread it takes: a network address
-        read     may touch nothing that the loop changes; what it raises is the result
-        then     called on the loop, unless the turn was released before
-        size_bytes  what `read` holds, counted until it is through
-        returns  the message, to be released once the message is answered
+        network   the network whose share of the thread it takes
+        read     may touch nothing that the loop changes; an exception is its result
+        then     not called if the message was released before
+        size_bytes  what `read` holds, counted until it has run
+        returns  the message, to be released once it is answered
         """
         message = LongMessage(network, read, then, size_bytes=size_bytes)
         self._waiting.add(size_bytes, _bounds(network))
@@ -103,13 +103,13 @@ class LongMessages:
         return message
 
     def release(self, message: LongMessage) -> None:
-        """The message is answered, or nobody waits for it. Safe to call twice."""
+        """The message is answered, or not wanted any more. Safe to call twice."""
         if message.is_over:
             return
         message.is_over = True
         message.read = message.then = _nothing
         if message.is_under_way:
-            # What is being read at this moment stays counted until it is (`_end`).
+            # A message that is being read at this moment stays counted until that ends (`_end`).
             self._under_way[message.network] -= 1
             if not self._under_way[message.network]:
                 del self._under_way[message.network]
@@ -146,7 +146,8 @@ class LongMessages:
         future.add_done_callback(lambda done: self._end(message, done, began_ms))
 
     def _next(self) -> LongMessage | None:
-        """Of the first network that does not rest and may have another under way, the oldest."""
+        """The oldest message of the first network that does not rest and may have another under
+        way."""
         if self._under_way.total() >= limits.LONG_MESSAGES_MAX:
             return None
         for network, lane in self._lanes.items():
@@ -187,7 +188,7 @@ def _bounds(network: str) -> dict[Hashable, int]:
 
 
 def _caught(read: Callable[[], Any]) -> Any:
-    """What `read` returns or raises: a traceback must not travel between threads unseen."""
+    """What `read` returns or raises, so that no exception is lost between threads."""
     try:
         return read()
     except (TriceError, MustClose) as failure:
@@ -197,4 +198,4 @@ def _caught(read: Callable[[], Any]) -> Any:
 
 
 def _nothing(*_: Any) -> None:
-    """What is left of a turn that is over."""
+    """Takes the place of the functions of a message that is over."""

@@ -1,7 +1,7 @@
-"""Which turn of the event loop this is, so that nobody's messages fill one.
+"""The number of this turn of the event loop, so that the messages of one session do not fill it.
 
-One read of a socket may hold megabytes of small messages: handled in one go they would keep all
-others waiting for seconds.
+One read of a socket may hold megabytes of small messages. Handled in one go, they would keep all
+other sessions waiting for seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 
 
 class LoopTurns:
-    """Counts the turns in which somebody asks. Costs 0.1 µs, and one call of the loop a turn."""
+    """Counts the turns in which `now` is called. Costs 0.1 µs a call, and one callback a turn."""
 
     __slots__ = ("_is_scheduled", "_number")
 
@@ -19,7 +19,7 @@ class LoopTurns:
         self._is_scheduled = False
 
     def now(self) -> int:
-        """The number of this turn; another one in the next."""
+        """The number of this turn; the next turn has another."""
         if not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._end)

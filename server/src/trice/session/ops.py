@@ -1,5 +1,5 @@
-"""Every op a client may send, each in one row: its message, its handler, and how a long or broken
-one is treated. A family of ops is a file of `session/handlers` and its rows here."""
+"""Every op that a client may send, one row each: its message, its handler, and how a long or broken
+message is treated. A family of ops is a file of `session/handlers`, and its rows here."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from trice.session.session import OpenedSession, Session
 M = TypeVar("M", bound=up.Up)
 
 Handler = Callable[[Session, M, bytes, Letter | None], None]
-"""Carries out one message, or raises TriceError, which its sender is told. The bytes are what
-errors repeat of the message; the letter is what else is known of a long one."""
+"""Carries out one message, or raises TriceError for its sender. The bytes are what errors repeat of
+the message; the letter is what else is known of a long message."""
 
 
 def _nothing(message: Any, raw: bytes) -> None:
-    """What is worked out of most long messages beforehand."""
+    """The `work_ahead` of ops that need none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op(Generic[M]):
-    """What becomes of one kind of message.
+    """How one kind of message is treated.
 
     message     its struct
-    handle      what carries it out
-    content     what errors call what it holds
-    repeats     name of the field that tells the sender which one failed, where all is too long
-    weight_max  what a long one may become, see `session/weigh`
-    work_ahead  for long ones, on the thread that read them: raises TriceError for what is too much,
-                returns `Letter.digest`
-    is_write    clients show what it changes at once: refused, they are told all answers again
+    handle      its handler
+    content     how errors call its content
+    repeats     name of the field that errors repeat if the whole message is too long
+    weight_max  bound of the weight of a long message, see `session/weigh`
+    work_ahead  called for a long message, on the thread that read it: raises TriceError if it asks
+                too much, returns `Letter.digest`
+    is_write    clients show its changes at once; if it is refused, they are told all answers again
     """
 
     message: type[M]
@@ -49,12 +49,12 @@ class Op(Generic[M]):
 
     @property
     def name(self) -> str:
-        """As it is written in a message."""
+        """Its name on the wire."""
         return str(self.message.__struct_config__.tag)
 
 
 def _in_app(handle: Callable[[OpenedSession, M, bytes, Letter | None], None]) -> Handler[M]:
-    """A handler for sessions that have an app, for any session."""
+    """Make a handler for any session of one for opened sessions; the others are refused."""
 
     def handle_if_opened(session: Session, message: M, raw: bytes, letter: Letter | None) -> None:
         opened = session.opened

@@ -1,11 +1,11 @@
-"""Frames on their way to one socket: bounded, joined into one write per turn of the loop.
+"""Frames on their way to one socket: bounded, joined into one write for each turn of the loop.
 
-When that write happens is decided by the queue of all sessions (`send_queue.py`).
+The queue of all sessions (`send_queue.py`) decides when that write happens.
 
-Policy when the client is slow: answers and acknowledgements queue up; one that finds
-OUTBOX_BYTES_MAX waiting before it drops the session, so a single large answer always goes out.
-Refreshes wait from OUTBOX_REFRESH_BYTES_MAX on and are coalesced by the state, which keeps only
-that there is news: a slow client skips states, never the last one.
+If the client is slow, answers and acknowledgements queue up. A frame that finds more than
+OUTBOX_BYTES_MAX waiting drops the session, so a single large answer always goes out. Beyond
+OUTBOX_REFRESH_BYTES_MAX refreshes wait. The state only notes that there is news, so a slow client
+skips states, but never the last one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from trice.session.socket import ENDED, Socket
 class Outbox:
     """Holds frames until the end of the current turn. Does not know what they mean.
 
-    Counts what is queued as it is held, and what was handed over as it is sent: deflated for those
-    who agreed to it.
+    Counts queued frames by their plain size, and frames handed over by the size that is sent, which
+    is deflated for clients that agreed to it.
 
-    make_refresh   asked at flush time for the frame with all news, or None
-    on_overflow    called once when the client is hopelessly behind
+    make_refresh   called at each flush for the frame with all news, or None
+    on_overflow    called once when too much waits for the client
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outbox:
 
     @property
     def has_room(self) -> bool:
-        """Whether the client keeps up well enough for refreshes to be built."""
+        """Whether little enough waits for the client to build refreshes."""
         return self._socket.backlog_bytes < limits.OUTBOX_REFRESH_BYTES_MAX
 
     def push(self, frame: Frame) -> None:
@@ -70,17 +70,18 @@ class Outbox:
             self._sends.soon(self)
 
     def send_now(self) -> None:
-        """Flush what is queued at once, for a client to whom nothing more is on its way."""
+        """Flush at once, for a client for which no other frame will come in this turn."""
         if not self._is_closed:
             self._sends.now(self)
 
     def schedule_news(self, lane: Hashable) -> None:
-        """Flush when it is this session's turn among all that have news for the same reason."""
+        """Flush when this session has its turn among those with news for the same reason
+        (`lane`)."""
         if not self._is_scheduled and not self._is_closed:
             self._sends.news(self, lane)
 
     def flush(self) -> int:
-        """Send what is queued and, if the client keeps up, what is new, in one write.
+        """Send queued frames and, if the client keeps up, its news, in one write.
 
         returns   the bytes handed to the socket
         """
@@ -96,9 +97,10 @@ class Outbox:
         return sum(map(len, frames))
 
     def close(self) -> None:
-        """Send nothing any more; what is queued is dropped.
+        """Drop what is queued, and send nothing any more.
 
-        Lets go of the session too, which then needs no garbage collection to go.
+        This also drops the reference to the session, whose memory is then free without a
+        collection.
         """
         self._is_closed = True
         self._socket, self._make_refresh, self._on_overflow = ENDED, _no_refresh, _nothing
@@ -111,4 +113,4 @@ def _no_refresh() -> Frame | None:
 
 
 def _nothing() -> None:
-    """What a client that has gone overflows."""
+    """The `on_overflow` of a session that has ended."""

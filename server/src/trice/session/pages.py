@@ -1,7 +1,7 @@
-"""Memory of a buffer that stays large although nothing is in it any more.
+"""Giving back the memory of a large buffer that is empty again.
 
-picows doubles the buffer of a connection as a frame needs it and never shrinks it: a client that
-once sent 8 MiB would hold 16 MiB for as long as it is connected, and a thousand idle ones 16 GiB.
+picows doubles the buffer of a connection when a frame needs it, and never shrinks it: a client that
+once sent 8 MiB would hold 16 MiB while it is connected, and a thousand idle clients 16 GiB.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def give_back_pages(unused: memoryview) -> None:
-    """Let the system have the memory behind `unused`, whose content nobody needs; its addresses
-    stay as they are. Does nothing but on Linux.
+    """Give the memory behind `unused` back to the system. The addresses stay valid, the content is
+    lost. Works on Linux only; elsewhere it does nothing.
 
-    unused   writable; of private memory, not of a file
-    cost     0.1 ms a MB that was used
+    unused   writable; private memory, not that of a file
+    cost     0.1 ms for each MB that was used
     """
     if _libc is None:
         return

@@ -1,11 +1,11 @@
 """WebSockets by picows inside uvicorn: HTTP and sockets on one port, 6 µs a message.
 
-uvicorn hands a connection that asks for an upgrade to its `ws` class; this one feeds it to picows'
-protocol object. That constructor is not part of picows' public interface, so picows is pinned to a
-minor version and `api.sync.websocket` is the tested second way (`TRICE_WEBSOCKET=asgi`).
+uvicorn hands a connection that asks for an upgrade to its `ws` class. The class here gives it to
+picows' protocol object. The constructor of that object is not public, so picows is pinned to a
+minor version, and `api.sync.websocket` is the tested second way (`TRICE_WEBSOCKET=asgi`).
 
-Outgoing frames are framed here: a server's text frame is two to ten bytes before the payload, and
-joining all frames of a turn, deflated or not, into one write is what makes pushes cheap.
+Outgoing frames are framed here: a server's text frame has two to ten bytes before the payload.
+Pushes are cheap because all frames of a turn, deflated or not, are joined into one write.
 """
 
 from __future__ import annotations
@@ -46,18 +46,17 @@ _TEXT_FINAL: Final = 0x81
 _RSV1: Final = 0x40
 _CLOSE_WITHOUT_CODE: Final = b"\x88\x00"
 _GIVEN_BACK_BYTES: Final = 256 * 1024
-"""After a frame larger than this, picows' buffer for it gives its memory back."""
+"""After a frame larger than this, the memory of picows' buffer is given back."""
 _PEER_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 """Close codes that may stand in a frame (RFC 6455 §7.4 and its registry)."""
-library_logger: Final = logging.getLogger("picows")  # a library: heard from warning up, see `log`
+library_logger: Final = logging.getLogger("picows")  # a library: logged from warning up
 
 
 class _Reports:
-    """What picows says of one connection: the logger it is given.
+    """The logger that picows gets for one connection: how the socket hears of its failures.
 
-    When a client breaks the protocol, picows says so, sends a close frame, and goes on reading:
-    every further byte would be another report and another close frame. So this is where the socket
-    hears that it is over.
+    When a client breaks the protocol, picows logs that, sends a close frame, and goes on reading.
+    Every further byte would cause another line and another close frame, so the socket ends then.
     """
 
     __slots__ = ("socket",)
@@ -75,7 +74,7 @@ class _Reports:
             self.socket.on_broken()
 
     def exception(self, message: str, *values: Any) -> None:
-        """We did, or picows."""
+        """The server, or picows, made a mistake."""
         library_logger.exception(message, *values)
         if self.socket is not None:
             self.socket.on_broken()
@@ -102,7 +101,7 @@ class PicowsSocket(WSListener):
     """One connection: picows' listener on one side, the session's Socket on the other.
 
     deflater      None when compression was not agreed on
-    coming_bytes  what has come of a frame that is not whole, roughly: picows keeps it
+    coming_bytes  roughly the bytes of a frame that is not whole yet, which picows keeps
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class PicowsSocket(WSListener):
 
     @property
     def looks_after_reads(self) -> bool:
-        """Whether `after_read` must follow a read, however small."""
+        """Whether `after_read` must follow even a small read."""
         return self._held is not None or self._is_buffer_large
 
     def ping(self) -> None:
@@ -173,14 +172,15 @@ class PicowsSocket(WSListener):
             self._end()
 
     def _end(self) -> None:
-        """Close the connection once what was sent before has left, or after a while: a client that
-        never reads would keep it for ever."""
+        """Close the connection once what was sent before has left, or after a while, as a client
+        that never reads would keep it open for ever."""
         self._unanswered_ping = None
         self._transport.disconnect()
         asyncio.get_running_loop().call_later(limits.CLOSE_GRACE_MS / 1000, self._raw.abort)
 
     def on_broken(self) -> None:
-        """picows sends the close frame; nothing else is read or sent."""
+        """The client broke the protocol. picows sends the close frame; nothing else is read or
+        sent."""
         if not self._is_closing:
             self._is_closing = True
             self._raw.pause_reading()
@@ -222,10 +222,10 @@ class PicowsSocket(WSListener):
                 self._on_close(frame.get_payload_as_bytes())
 
     def _on_ping(self, payload: bytes) -> None:
-        """Answer it; a client that does not read is answered its latest one once it does (RFC 6455
-        §5.5.3), for which it needs no room here."""
+        """Answer a ping. A client that does not read gets one answer, to its latest ping, once it
+        reads again (RFC 6455 §5.5.3), so pings do not pile up."""
         if self._is_closing or self._raw.is_closing():
-            return  # it cannot be sent, and each try would be a line of the log
+            return  # a pong cannot be sent, and each try would be a line of the log
         self.session.heard()
         self.session.inbox.spend_turn()
         if self.backlog_bytes > limits.PONG_BACKLOG_BYTES_MAX:
@@ -234,7 +234,7 @@ class PicowsSocket(WSListener):
             self._transport.send_pong(payload)
 
     def _on_close(self, payload: bytes) -> None:
-        """Say goodbye as the client did, and part."""
+        """Answer the client's close frame with the same code, and end the connection."""
         if self._is_closing:
             self._transport.disconnect()
             return
@@ -272,7 +272,7 @@ class PicowsSocket(WSListener):
             self.session.receive(message)
 
     def after_read(self, protocol: WSProtocol) -> None:
-        """A frame comes in parts, or did: count what has come, and keep no more than that."""
+        """Count the bytes of a frame that is not whole, and free those that are unused again."""
         self._hold()
         if self.coming_bytes > _GIVEN_BACK_BYTES:
             self._is_buffer_large = True
@@ -281,7 +281,7 @@ class PicowsSocket(WSListener):
             give_back_pages(WSProtocol.get_buffer(protocol, -1))
 
     def _hold(self) -> None:
-        """Count what has come of a message in fragments, or of a frame, among that of others."""
+        """Count what came of an unfinished message or frame, for its network and for all."""
         size_bytes = 0
         if not self._is_closing:
             unfinished = self._fragments.unfinished
@@ -302,7 +302,7 @@ class PicowsSocket(WSListener):
         self._hub.closed(self.session)
 
     def pause_writing(self) -> None:
-        """The backlog grew over the transport's mark; the outbox asks `backlog_bytes` itself."""
+        """The backlog passed the transport's mark. The outbox looks at `backlog_bytes` itself."""
 
     def resume_writing(self) -> None:
         if self._unanswered_ping is not None:
@@ -312,9 +312,9 @@ class PicowsSocket(WSListener):
 
 
 class CountedProtocol(WSProtocol):  # type: ignore[misc]
-    """picows' protocol, which keeps a frame until it is whole; what it keeps is counted.
+    """picows' protocol, which keeps a frame until it is whole; those bytes are counted.
 
-    One read takes limits.SOCKET_READ_BYTES at most: picows' buffer grows with what comes, and
+    One read takes at most limits.SOCKET_READ_BYTES. Without a bound, picows' buffer would grow, and
     megabytes of empty frames would be handled in one go. Costs 120 ns a read.
     """
 
@@ -326,7 +326,7 @@ class CountedProtocol(WSProtocol):  # type: ignore[misc]
 
     def buffer_updated(self, size_bytes: int) -> None:
         socket = self.listener
-        if socket is None:  # no handshake yet; uvicorn has read a request of bounded size
+        if socket is None:  # before the handshake; uvicorn has bounded the size of the request
             WSProtocol.buffer_updated(self, size_bytes)
             return
         socket.coming_bytes += size_bytes
@@ -336,9 +336,9 @@ class CountedProtocol(WSProtocol):  # type: ignore[misc]
 
 
 def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Protocol]:
-    """The class to give to `uvicorn.Config(ws=…)`, bound to the hub its sessions join.
+    """Make the class for `uvicorn.Config(ws=…)`, whose sessions join `hub`.
 
-    deflater   for the sockets of clients that offer compression; None: it is switched off
+    deflater   used for clients that offer compression; None: compression is switched off
     """
 
     def accept(request: WSUpgradeRequest, reports: _Reports) -> Any:
@@ -357,7 +357,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
         )
 
     class PicowsProtocol(asyncio.Protocol):
-        """What uvicorn makes per upgrade; it only exists until picows has taken over."""
+        """uvicorn makes one for each upgrade; it exists only until picows has taken over."""
 
         def __init__(self, config: Any, server_state: Any, app_state: Any, **_: Any) -> None:
             reports = _Reports()
@@ -384,7 +384,7 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
             self._inner.connection_made(transport)
 
         def data_received(self, data: bytes) -> None:
-            """Called once by uvicorn, with the request it has parsed already."""
+            """uvicorn calls this once, with the request that it has parsed already."""
             position = 0
             while position < len(data):
                 room = self._inner.get_buffer(-1)
@@ -394,7 +394,8 @@ def make_protocol_class(hub: Hub, deflater: Deflater | None) -> type[asyncio.Pro
                 position += size
 
     class Handover(PicowsProtocol):
-        """uvicorn next calls `transport.set_protocol(this)`; picows must stand there instead."""
+        """uvicorn next calls `transport.set_protocol(this)`; picows' protocol must be set
+        instead."""
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

@@ -1,7 +1,7 @@
-"""What can be told of a message that no decoder takes: whose it was, what it asked, where it broke.
+"""Reading what can be read of a message that the decoder refuses: event id, op, where it broke.
 
-Without that a client waits for an answer that never comes: it knows its writes and queries by the
-`client-event-id` and `q` of the answer. No I/O.
+A client finds the request that failed by the `client-event-id` and `q` of the answer. Without them
+it would wait for ever. No I/O.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _ECHO_BYTES: Final = {
     "op": limits.NAME_BYTES_MAX,
     "client-event-id": limits.ERROR_ECHO_BYTES_MAX,
 }
-"""Longer ones are not repeated in `original-event`; the event id still is in the answer itself."""
+"""A longer text is not repeated in `original-event`; the answer itself still has the event id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """The readable part of a message.
 
-    members  its top-level members that are whole, as they came: JSON by name
-    path     keys and indexes that lead to where reading ended; its first few, if it is deep there
+    members  the top-level members that are whole, as they came: JSON by name
+    path     the keys and indexes that lead to where reading ended; only the first few if it is deep
     """
 
     members: dict[str, bytes]
     path: list[str | int]
 
     def text(self, name: str) -> str | None:
-        """A member that is a text JSON can carry; None for anything else."""
+        """A member that is a text which JSON can carry; None for anything else."""
         raw = self.members.get(name)
         if raw is None:
             return None
@@ -57,7 +57,7 @@ class Outline:
         return value if isinstance(value, str) else None
 
     def echo(self) -> bytes:
-        """`original-event`: what tells the client which of its messages failed."""
+        """`original-event`, which tells the client which of its messages failed."""
         parts = []
         for name in ("op", "client-event-id"):
             if self.text(name) is not None and len(self.members[name]) <= _ECHO_BYTES[name]:
@@ -72,8 +72,8 @@ def outline(raw: bytes, *, until: int | None = None, depth_max: int | None = Non
     """Read as far as the text is JSON; then look for `op` and `client-event-id` at its end.
 
     raw        a message, or the beginning of one
-    until      the byte where a decoder gave up; reading ends before it, if not earlier
-    depth_max  arrays and objects that may be open; reading ends where more are
+    until      the byte where a decoder gave up; reading ends before it
+    depth_max  how many arrays and objects may be open; reading ends where there are more
     cost       1 µs for each value, at most limits.REFUSED_TOKENS_MAX of them
     """
     reading = _Reading(raw)
@@ -88,7 +88,7 @@ def outline(raw: bytes, *, until: int | None = None, depth_max: int | None = Non
 
 
 def _find_at_end(raw: bytes, name: bytes) -> bytes | None:
-    """The text called `name` if nothing but texts and numbers follow it in the message."""
+    """The text called `name`, if only texts and numbers follow it in the message."""
     end = len(raw.rstrip(_SPACES))
     position = raw.rfind(name, max(end - _TAIL_BYTES, 0))
     found = _TAIL.match(raw, position + len(name)) if position >= 0 else None
@@ -98,7 +98,7 @@ def _find_at_end(raw: bytes, name: bytes) -> bytes | None:
 class _Reading:
     """Follows the grammar of JSON without making values.
 
-    Holds one entry for each array and object that is open: the index or key of what comes next.
+    Holds one entry for each open array and object: the index or key of the value that comes next.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -110,7 +110,7 @@ class _Reading:
         self._value_start = 0
 
     def run(self, until: int, depth_max: int) -> None:
-        """Read until the text ends, is no JSON, too deep, or too long."""
+        """Read until the text ends, is not JSON, or is too deep or too long."""
         position = 0
         expected = "value"
         for _ in range(limits.REFUSED_TOKENS_MAX):
@@ -126,7 +126,7 @@ class _Reading:
         self.is_at_end = position >= len(self._raw)
 
     def _take(self, expected: str, token: re.Match[bytes]) -> str | None:
-        """What may follow `token`; None when it may not stand here."""
+        """What may follow `token`; None if `token` may not stand here."""
         mark = token[3]
         if expected == "colon":
             return "value" if mark == b":" else None
@@ -161,7 +161,7 @@ class _Reading:
         try:
             self._open[-1] = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            return None  # half of a surrogate pair, or no UTF-8
+            return None  # half of a surrogate pair, or not UTF-8
         return "colon"
 
     def _close(self, expected: str, mark: bytes, end: int) -> str | None:
@@ -174,7 +174,7 @@ class _Reading:
         return "end"
 
     def _note(self, end: int) -> None:
-        """A value ended: keep it if it is a member of the message."""
+        """A value ended here: keep it if it is a member of the message."""
         if len(self._open) == 1 and isinstance(self._open[0], str):
             value = self._raw[self._value_start : end]
             if _is_utf8(value):

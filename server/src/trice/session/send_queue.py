@@ -1,11 +1,11 @@
-"""What all sessions of this process have to send, in turns of the event loop.
+"""The order in which sessions send, in turns of the event loop.
 
     push ──> soon ───────────────────────> flushed at the end of this turn
     news ──> a lane per cause ──> some ──> flushed, then the loop handles messages ──> …
 
-A commit that 10,000 sessions watch is 10,000 writes to sockets, 80 ms together. A bounded number
-leaves at a time, so that messages of other clients are handled in between; answers and
-acknowledgements never wait for them, and news of other queries only for their turn.
+A commit that 10,000 sessions watch means 10,000 writes to sockets, 80 ms together. A bounded number
+of them happens in one turn, so that other messages are handled in between. Answers and
+acknowledgements never wait for news; news of other queries waits only for its lane's turn.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class Flushable(Protocol):
-    """What has frames to send: a session's outbox."""
+    """Has frames to send: a session's outbox."""
 
     def flush(self) -> int:
-        """Send everything it has by now in one write; the number of bytes."""
+        """Send everything it has by now in one write; return the number of bytes."""
         ...
 
 
 class SendQueue:
-    """Who is to be flushed. Does not hold frames (the outbox does) or news (the session's state).
+    """The outboxes to flush. Does not hold frames (the outbox does) or news (the session's state).
 
-    A lane holds who waits because of one cause: a live query, an app's catalog. Lanes take turns, a
-    lane serves in order of arrival, and nobody waits twice in one: a session that is marked again
-    keeps its place and is sent the newest state once.
-    Invariant: whoever waits is flushed, unless the queue is cleared. Who has left in between costs
-    a flush that sends nothing.
+    A lane holds the outboxes that wait for one cause: a live query, or an app's catalog. Lanes take
+    turns; a lane serves in order of arrival. An outbox is in a lane at most once: if it is marked
+    again it keeps its place, and sends the newest state once.
+    Invariant: every outbox that waits is flushed, unless the queue is cleared. For a session that
+    has ended meanwhile, the flush sends nothing.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -45,16 +45,16 @@ class SendQueue:
         self._soon: list[Flushable] = []
         self._lanes: OrderedDict[Hashable, OrderedDict[Flushable, None]] = OrderedDict()
         self._is_scheduled = False
-        # When the latest turn ended that could not send all; None: nothing was left.
+        # When the latest turn ended, if it could not send all; else None.
         self._paused_ms: float | None = None
 
     @property
     def waiting(self) -> int:
-        """How many sessions wait for news, counted once for each lane."""
+        """How many sessions wait for news; a session counts once for each lane it is in."""
         return sum(map(len, self._lanes.values()))
 
     def soon(self, outbox: Flushable) -> None:
-        """Flush at the end of this turn, before any news. To be called once until it is flushed."""
+        """Flush at the end of this turn, before any news. Call it once until it is flushed."""
         self._soon.append(outbox)
         self._schedule()
 
@@ -63,7 +63,7 @@ class SendQueue:
         _flush(outbox)
 
     def news(self, outbox: Flushable, lane: Hashable) -> None:
-        """Flush when it is the turn of whoever waits in `lane`."""
+        """Flush when its turn in `lane` comes."""
         waiting = self._lanes.get(lane)
         if waiting is None:
             waiting = self._lanes[lane] = OrderedDict()
@@ -71,7 +71,7 @@ class SendQueue:
         self._schedule()
 
     def clear(self) -> None:
-        """Forget everybody: the server stops, and has flushed them itself."""
+        """Forget all that waits: the server stops, and has flushed them itself."""
         self._soon.clear()
         self._lanes.clear()
 
@@ -89,8 +89,8 @@ class SendQueue:
             self._send_news()
 
     def _send_news(self) -> None:
-        """Serve BROADCAST_SENDS_A_TURN sessions; more for as long as the rest of the loop just
-        took, so that many writers do not starve those who listen."""
+        """Serve BROADCAST_SENDS_A_TURN sessions, and more for as long as the rest of the loop just
+        took, so that watchers get their share beside many writers."""
         began_ms = self._runtime.monotonic_ms()
         share_ms = 0.0 if self._paused_ms is None else began_ms - self._paused_ms
         share_ms = min(share_ms, limits.BROADCAST_TURN_MS)
@@ -110,7 +110,7 @@ class SendQueue:
             self._paused_ms = None
 
     def _serve_lane(self, sends: int, bytes_left: int) -> tuple[int, int]:
-        """Flush some of the lane whose turn it is; how many, and their bytes."""
+        """Flush some of the lane whose turn it is; return the number of sends and of bytes."""
         lane, waiting = next(iter(self._lanes.items()))
         served = sent_bytes = 0
         while waiting and served < min(sends, limits.BROADCAST_SENDS_A_LANE):

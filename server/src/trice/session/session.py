@@ -1,10 +1,10 @@
-"""One connected client: its socket, and once `init` named it, its app and everything it watches.
+"""One connected client: its socket and, once `init` named its app, everything it has there.
 
 socket ──> inbox ──message──> dispatch ──> handlers ──> state, database
 database ──told──> OpenedSession ──> state.news ──> outbox ──one write a turn──> socket
 
-Session is the connection, from its first byte to its last. OpenedSession is what it has in an app,
-and what handlers of all ops but `init` are given: one file because the two know each other.
+Session is the connection, from its first byte to its last. OpenedSession is what it has in an app;
+handlers of all ops but `init` get it. They are in one file because they know each other.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ logger: Final = logging.getLogger("trice.session")
 
 
 class Reader(LongReader, Protocol):
-    """What turns messages into calls of handlers (`session/dispatch`)."""
+    """Turns messages into calls of handlers (`session/dispatch`)."""
 
     def on_message(self, session: Session, raw: bytes) -> None:
         """Decode and carry out a short message."""
         ...
 
     def on_read(self, session: Session, read: Any) -> None:
-        """Carry out what `read_long` returned, or tell what it raised."""
+        """Carry out what `read_long` returned, or tell the client what it raised."""
         ...
 
 
@@ -64,7 +64,7 @@ class Session:
     hold: what it asked for (SessionState), messages that wait (Inbox), unsent frames (Outbox).
 
     opened  None before `init` was answered, and after the end
-    guest   nobody signed in, at its address and origin
+    guest   the identity before `init`: not signed in, with the address and origin of the client
     """
 
     __slots__ = (
@@ -103,8 +103,8 @@ class Session:
         guest: Identity = GUEST,
     ) -> None:
         """
-        make_held  counts the bytes of live queries in the bounds of an address; few sessions ask
-                   for so much
+        make_held  makes a counter of the bytes of live queries in the bounds of the network; few
+                   sessions need one
         """
         self.id = SessionId(new_uuid(runtime))
         self.socket = socket
@@ -132,7 +132,7 @@ class Session:
         )
         self._opened_ms = self._heard_ms = runtime.monotonic_ms()
         self._backlog_bytes = 0
-        # The message that had come in part when last looked at, and when it was first seen so.
+        # The message that had come in part at the last check, and when it was first seen.
         self._unfinished: tuple[int, float] | None = None
         self._reader = reader
         self.tasks: list[asyncio.Task[None]] = []
@@ -150,11 +150,11 @@ class Session:
         self.inbox.receive(raw)
 
     def heard(self) -> None:
-        """The client is alive."""
+        """Note that the client is alive."""
         self._heard_ms = self.runtime.monotonic_ms()
 
     def when_ended(self, call: Callable[[], object]) -> None:
-        """Call this once the session is over."""
+        """Call `call` once the session is over."""
         self._on_end = call
 
     def on_writable(self) -> None:
@@ -165,8 +165,8 @@ class Session:
     def on_closed(self) -> None:
         """The connection is gone: give back everything the session held. Safe to call twice.
 
-        Invariant: nothing that the session holds then leads back to it, so that its memory is free
-        as soon as the transport lets go, without a collection that would hold up everybody.
+        Invariant: afterwards nothing that the session holds refers to it. So its memory is free as
+        soon as the transport drops it, without a collection, which would hold up all sessions.
         """
         if self.is_closed:
             return
@@ -185,23 +185,23 @@ class Session:
     # --- called by the inbox ---------------------------------------------------------------------
 
     def on_message(self, raw: bytes) -> None:
-        """The turn of a short message has come."""
+        """Handle a short message, whose turn has come."""
         self._reader.on_message(self, raw)
 
     def on_read(self, read: Any) -> None:
-        """A long message was read, or could not be."""
+        """Handle a long message that was read, or could not be read."""
         self._reader.on_read(self, read)
 
     # --- called by handlers ----------------------------------------------------------------------
 
     def push(self, frame: Frame) -> None:
-        """Send an answer with this turn's write."""
+        """Send an answer with the write of this turn."""
         self.outbox.push(frame)
 
     def fail(self, failure: TriceError, *, raw: bytes, event_id: str | None) -> None:
-        """Tell the client that what it sent failed.
+        """Tell the client that its message failed.
 
-        raw   its message if that is short, else what is to be repeated of it
+        raw   the message if it is short, else the part of it that the error repeats
         """
         trace_id = new_uuid(self.runtime)
         level = logging.ERROR if isinstance(failure, Bug) else logging.DEBUG
@@ -222,10 +222,11 @@ class Session:
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside the session; it ends with it."""
+        """Run `work` beside the session; it ends with it. What it raises ends the session: nobody
+        knows what the client still waits for, and asked anew it is answered."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.append(task)
-        task.add_done_callback(self.tasks.remove)
+        task.add_done_callback(self._end_task)
 
     def enter(
         self,
@@ -235,9 +236,9 @@ class Session:
         hashed_token: str | None = None,
         extension: Extension = PLAIN,
     ) -> OpenedSession:
-        """The session belongs to `app` from here on: hear of its catalog, allow other ops.
+        """The session belongs to `app` from here on: watch its catalog, allow other ops.
 
-        hashed_token   the refresh token it signed in with; once that is deleted, so is the identity
+        hashed_token   hash of the refresh token it signed in with; deleting that ends the session
         """
         self.opened = OpenedSession(
             self, app, identity, hashed_token=hashed_token, extension=extension
@@ -245,7 +246,7 @@ class Session:
         return self.opened
 
     def tell_again(self) -> None:
-        """Send every answer again: a write that the client shows already was refused."""
+        """Send every answer again, because a write that the client shows already was refused."""
         self.state.note_news_everywhere()
         self.outbox.schedule()
 
@@ -255,6 +256,13 @@ class Session:
         self.on_closed()
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.remove(task)
+        cause = None if task.cancelled() else task.exception()
+        if cause is not None:
+            logger.error("session failed %s", fields(session=self.id), exc_info=cause)
+            self.close(TRY_LATER, "try again")
 
     def _make_refresh(self) -> Frame | None:
         return None if self.opened is None else self.opened.make_refresh()
@@ -267,9 +275,9 @@ class Session:
         self.close(TRY_LATER, "client too slow")
 
     def check_time(self, now_ms: float, *, away_ms: float = 0.0) -> None:
-        """Drop a session that never began or fell silent; else make the other side answer.
+        """Drop the session if it never sent `init` or fell silent; else ping the client.
 
-        away_ms   of the time since the last look, in which nothing could be heard
+        away_ms   part of the time since the last check in which no client could be heard
         """
         self._opened_ms = min(self._opened_ms + away_ms, now_ms)
         self._heard_ms = min(self._heard_ms + away_ms, now_ms)
@@ -277,13 +285,13 @@ class Session:
             self.close(IDLE, "no init message")
             return
         if self._is_message_late(now_ms):
-            # Pings between its fragments are no progress.
+            # Pings between its fragments do not count as progress.
             self.close(TRY_LATER, "message not finished in time")
             return
         backlog_bytes = self.socket.backlog_bytes
         if backlog_bytes < self._backlog_bytes or self.inbox.is_paused:
-            # A large answer on a slow line: pongs come only after it, yet the client takes it. Or
-            # it is not read, and could not be heard.
+            # A large answer on a slow line: pongs come only after it, but the client is reading it.
+            # Or the server does not read the socket, and cannot hear the client.
             self.heard()
         self._backlog_bytes = backlog_bytes
         if now_ms - self._heard_ms > limits.IDLE_TIMEOUT_MS:
@@ -307,9 +315,9 @@ class Session:
 class OpenedSession:
     """What a session has in its app.
 
-    Holds whose identity it has, what was agreed on with its client, and what its queries take of
-    the bounds of its address. Does not hold subscriptions (SessionState) or answers (Live).
-    The identity never changes: who signs in or out opens another session.
+    Holds its identity, what was agreed on with its client, and how much its queries take of the
+    bounds of its network. Does not hold subscriptions (SessionState) or answers (Live).
+    The identity never changes: a client that signs in or out opens another session.
     """
 
     __slots__ = (
@@ -347,9 +355,9 @@ class OpenedSession:
         self.state.open(self.on_answer, catalog_version=self.database.catalog.version)
 
     def end(self, subscriptions: list[Subscription]) -> None:
-        """The session is over: watch nothing any more, and give back the app.
+        """The session is over: stop watching, and give back the app.
 
-        subscriptions   all that it had
+        subscriptions   all subscriptions of the session
         """
         if self._queries is not None:
             self._queries.note(0, self._queries.network)
@@ -363,7 +371,7 @@ class OpenedSession:
     # --- called by handlers ----------------------------------------------------------------------
 
     def tell_catalog_first(self) -> None:
-        """Make sure the client knows every attr that the next frame may name (trap 4)."""
+        """Tell the catalog if the client does not know it: the next frame may name new attrs."""
         catalog = self.database.catalog
         if self.state.tell_catalog(catalog.version):
             self.session.push(
@@ -376,11 +384,11 @@ class OpenedSession:
             )
 
     def count_queries(self, more_bytes: int = 0) -> bool:
-        """Note how many bytes the live queries of this session have.
+        """Count the bytes of the live queries of this session.
 
-        more_bytes  of one that is to be added
-        returns     whether that is within the bounds of its address and of all; else nothing was
-                    noted
+        more_bytes  size of a query that is to be added
+        returns     whether the sum is within the bounds of its network and of all; if not, nothing
+                    was counted
         """
         amount = self.state.queries_bytes + more_bytes - limits.SESSION_QUERIES_FREE_BYTES
         held = self._queries
@@ -397,18 +405,18 @@ class OpenedSession:
         return True
 
     def disconnect(self, subscription: Subscription) -> None:
-        """Stop watching for a subscription that was removed, or asks something else."""
+        """Stop watching for a subscription that was removed, or has another question now."""
         live = subscription.let_go()
         if live is not None:
             self.database.unwatch(live, subscription)
 
     def want_deltas(self, question: Question) -> None:
-        """Ask for what deltas need, before the answer is made."""
+        """Say that deltas of this question will be wanted, before its answer is made."""
         if self.extension.has_delta and question.shape == "flat":
             self.database.deltas.want(question)
 
     def ask_again(self, subscription: Subscription) -> None:
-        """What the client may see is decided anew: follow the answer that holds now."""
+        """The rights of the identity changed: ask with the new ones, and follow that answer."""
         is_told = subscription.live is not None
         self.disconnect(subscription)
         old = subscription.question
@@ -417,14 +425,14 @@ class OpenedSession:
                 old.source, identity=self.identity, shape=old.shape, is_long=old.is_long
             )
         except TriceError as failure:
-            # It stays, and is asked again once attrs change (`on_catalog`).
+            # The subscription stays, and is asked again once attrs change (`on_catalog`).
             if is_told:
                 self._fail_query(subscription, failure)
             return
         subscription.ask(question)
         self.want_deltas(question)
         if not subscription.owed:
-            # Else its first answer is being computed, which looks at the question again.
+            # Else its first answer is being computed, and `_watch` checks the question again.
             subscription.show(self.database.follow(question, subscription))
 
     # --- called by the database ------------------------------------------------------------------
@@ -432,7 +440,7 @@ class OpenedSession:
     def on_answer(self, subscription: Subscription, live: LiveQuery) -> None:
         """A watched answer changed, or could not be computed."""
         if subscription.live is not live:
-            return  # its answer is still being waited for
+            return  # its first answer is not there yet
         if live.is_outdated:
             self.ask_again(subscription)
             return
@@ -443,15 +451,15 @@ class OpenedSession:
         self.session.outbox.schedule_news(live)
 
     def on_catalog(self, catalog: Catalog) -> None:
-        """Attrs changed: every session hears of it, with or without queries."""
+        """Attrs changed: tell the client, even if it has no queries."""
         for subscription in self.state.unanswered():
             self.ask_again(subscription)
         self.session.outbox.schedule_news(self.app)
 
     def on_signed_out(self) -> None:
-        """The refresh token is gone, and with it the right to all that is watched here.
+        """The refresh token was deleted, so the session may watch nothing any more: close it.
 
-        The client comes back, is told that its token is nobody's, and signs out on its side too.
+        The client connects again, is told that its token is unknown, and signs out on its side too.
         """
         self.session.close(SIGNED_OUT, "signed out")
 
@@ -459,7 +467,7 @@ class OpenedSession:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something that the client was not told yet."""
+        """Whether there are changes that the client was not told yet."""
         return self.state.has_news or self.state.catalog_told != self.database.catalog.version
 
     def make_refresh(self) -> Frame | None:
@@ -472,7 +480,8 @@ class OpenedSession:
         for subscription in self.state.take_news():
             live = subscription.live
             if live is None or live.error is not None or subscription.owed:
-                # What is owed was asked for by what the client held then: it must come first.
+                # The answer to an add-query is still owed, and starts from what the client held
+                # when it asked: it must come first.
                 continue
             if live.answer is None:
                 self.database.recall(live)
@@ -489,13 +498,13 @@ class OpenedSession:
 
 
 def _nothing() -> None:
-    """What happens at the end of a session of which nobody wants to know."""
+    """The call at the end of a session if none was set."""
 
 
 def echo(raw: bytes) -> bytes:
     """`original-event` of a message: all of it if it is JSON, else what can be read of it.
 
-    Beyond limits.ERROR_ECHO_BYTES_MAX it is no message, but what was made of one.
+    If `raw` is longer than limits.ERROR_ECHO_BYTES_MAX, it is the echo of a message already.
     """
     if len(raw) > limits.ERROR_ECHO_BYTES_MAX:
         return raw
@@ -507,7 +516,7 @@ def echo(raw: bytes) -> bytes:
 
 
 def echo_query(question: Question) -> bytes:
-    """`original-event` for a failure of a live query: clients know it by its `q`."""
+    """`original-event` for a failure of a live query, which clients recognise by its `q`."""
     if len(question.q_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
         return b'{"op":"add-query"}'
     return b'{"op":"add-query","q":%b}' % question.q_json

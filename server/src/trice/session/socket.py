@@ -1,6 +1,6 @@
-"""The contract between a session and whatever carries its frames. No I/O.
+"""The contract between a session and the transport of its frames. No I/O.
 
-Two directions, all calls on the event loop:
+There are two directions; all calls are made on the event loop:
 
     transport -> session    receive(frame) · on_writable() · on_closed()
     session   -> transport  send(frames) · close(code, reason) · pause_reading() · resume_reading()
@@ -15,7 +15,7 @@ from trice.protocol.shared import Frame
 
 
 class Socket(Protocol):
-    """What a transport offers: WebSocket by picows or plain ASGI, server-sent events."""
+    """What a transport offers: a WebSocket by picows or plain ASGI, or server-sent events."""
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Hand over frames, in order, in one write. Never blocks; see `backlog_bytes`."""
@@ -28,11 +28,12 @@ class Socket(Protocol):
 
     @property
     def unfinished(self) -> tuple[int, int] | None:
-        """The message that has come in part: a number of its own, and its bytes so far."""
+        """The number of the message that has come in part, and its bytes so far; None: no such
+        one."""
         ...
 
     def ping(self) -> None:
-        """Make the other side answer, where the transport has pings."""
+        """Ping the client, if the transport has pings."""
         ...
 
     def pause_reading(self) -> None:
@@ -42,12 +43,12 @@ class Socket(Protocol):
     def resume_reading(self) -> None: ...
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye with a WebSocket close code; frames sent before still go out."""
+        """Close with a WebSocket close code; frames sent before still go out."""
         ...
 
 
 class EndedSocket:
-    """Stands where the socket was once a session has ended; whatever is said to it is lost."""
+    """Takes the place of the socket once a session has ended; all calls are ignored."""
 
     backlog_bytes = 0
     unfinished = None
@@ -63,7 +64,7 @@ ENDED: Final = EndedSocket()
 
 
 class MustClose(Exception):
-    """What the client sent leaves no other way: the transport closes with this code and reason."""
+    """The client sent something for which the transport must close, with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)

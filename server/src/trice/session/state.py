@@ -1,4 +1,4 @@
-"""What one client asked for and was told. Edits memory, never sends. No I/O.
+"""What one client asked for and was told. It changes memory, and never sends. No I/O.
 
     WAITING --init--> OPENING --app opened--> READY --closed--> CLOSED
        |                 |                                        ^
@@ -34,7 +34,7 @@ class Phase(Enum):
 class Owed:
     """One add-query message that waits for its answer.
 
-    held   digest of the answer that the client still has, NOTHING_HELD if none
+    held   version of the answer that the client still has, NOTHING_HELD if it has none
     """
 
     event_id: str | None
@@ -43,14 +43,14 @@ class Owed:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One query of this session; called, as a watcher, when its answer changed. Only its own
+    """One query of this session. As a watcher, it is called when the answer changed. Only its own
     methods and those of SessionState write it.
 
-    on_answer  told of every change, with the subscription
+    on_answer  called after every change, with the subscription
     live       None until the first answer is there
-    owed       add-query messages that wait for an answer being computed
-    is_wanted  False once removed while an answer was on its way
-    told       digest of the answer that the client was told last, if it is one of versions
+    owed       add-query messages that wait for an answer that is being computed
+    is_wanted  False if it was removed while an answer was being computed
+    told       version of the answer that the client was told last, if it asked for versions
     """
 
     question: Question
@@ -64,31 +64,31 @@ class Subscription:
         self.on_answer(self, live)
 
     def ask(self, question: Question) -> None:
-        """What it asks, to other rights than before: no answer yet."""
+        """Set the question, which has other rights than before; there is no answer yet."""
         self.question, self.live = question, None
 
     def show(self, live: LiveQuery) -> None:
-        """Its answer, now and after each change, is that of `live`."""
+        """Set the live query that has its answer."""
         self.live = live
 
     def let_go(self) -> LiveQuery | None:
-        """Have no answer; the live query returned must be unwatched by the caller."""
+        """Have no answer any more. The caller must unwatch the live query that is returned."""
         live, self.live = self.live, None
         return live
 
     def tell(self, version: bytes) -> bytes:
-        """The client is told an answer of this version; the one it was told before."""
+        """Note that the client is told this version; return the one it was told before."""
         told, self.told = self.told, version
         return told
 
 
 class SessionState:
-    """Holds the phase, the subscriptions and the length of their queries, which of them have news,
-    and the catalog version told.
+    """Holds the phase, the subscriptions, the size of their queries, which of them have news, and
+    the catalog version that the client was told.
 
     Does not hold: answers (live.Live does), messages that wait (the inbox does), frames waiting to
     be sent (the outbox does). Only its own methods write it.
-    Bound: messages that wait for an answer have limits.SESSION_OWED_BYTES_MAX.
+    Bound: limits.SESSION_OWED_BYTES_MAX for add-query messages that wait for their answer.
     """
 
     __slots__ = (
@@ -119,28 +119,28 @@ class SessionState:
         self.phase = Phase.OPENING
 
     def refuse_opening(self) -> None:
-        """`init` failed: another may follow."""
+        """`init` failed; another one may follow."""
         self.phase = Phase.WAITING
 
     def open(
         self, on_answer: Callable[[Subscription, LiveQuery], None], *, catalog_version: int
     ) -> None:
-        """The session has an app, whose catalog the client is told.
+        """The session has an app, and the client is told its catalog.
 
-        on_answer  told when the answer of a subscription changed
+        on_answer  called when the answer of a subscription changed
         """
         self._on_answer = on_answer
         self.catalog_told = catalog_version
         self.phase = Phase.READY
 
     def tell_catalog(self, version: int) -> bool:
-        """The client is told this catalog next; whether that is another than before."""
+        """Note that the client is told this catalog next; return whether it is a new one."""
         is_new = self.catalog_told != version
         self.catalog_told = version
         return is_new
 
     def add_query(self, question: Question, owed: Owed) -> Subscription:
-        """Note that an answer to `question` is wanted (again)."""
+        """Note that a message wants an answer to `question`."""
         subscription = self.subscriptions.get(question.asked)
         if subscription is None:
             subscription = Subscription(question, self._on_answer)
@@ -156,16 +156,16 @@ class SessionState:
         return self._owed_bytes + len(event_id or "") < limits.SESSION_OWED_BYTES_MAX
 
     def take_owed(self, subscription: Subscription) -> list[Owed]:
-        """The messages that waited for this answer, to be answered now."""
+        """Take the messages that waited for this answer, to answer them now."""
         owed, subscription.owed = subscription.owed, []
         self._owed_bytes -= sum(map(_size, owed))
         return owed
 
     def remove_query(self, asked: tuple[str, bytes]) -> Subscription | None:
-        """Drop a subscription; the one returned must be unwatched by the caller.
+        """Drop a subscription. The caller must unwatch the one that is returned.
 
         asked   see `Question.asked`
-        One whose answer is under way stays, unwanted: a new add-query may revive it.
+        A subscription whose answer is under way stays, as unwanted: a new add-query may revive it.
         """
         subscription = self.subscriptions.get(asked)
         if subscription is None:
@@ -176,7 +176,7 @@ class SessionState:
         return self.forget(subscription)
 
     def forget(self, subscription: Subscription) -> Subscription:
-        """Take a subscription out, whatever its state."""
+        """Remove a subscription, whatever its state."""
         if self.subscriptions.pop(subscription.question.asked, None) is not None:
             self.queries_bytes -= len(subscription.question.q_json)
         self._news.pop(subscription, None)
@@ -184,7 +184,7 @@ class SessionState:
         return subscription
 
     def end(self) -> list[Subscription]:
-        """The session is over; the subscriptions returned must be unwatched by the caller."""
+        """The session is over. The caller must unwatch the subscriptions that are returned."""
         ended = list(self.subscriptions.values())
         self.phase = Phase.CLOSED
         self.subscriptions, self._news = {}, {}
@@ -192,13 +192,14 @@ class SessionState:
         return ended
 
     def begin_transact(self, size_bytes: int) -> bool:
-        """A transaction was handed over; whether that is as much as a session may have open."""
+        """Count a transaction that was handed over; return whether no more may be open."""
         self._transacts += 1
         self._transacts_bytes += size_bytes
         return self._is_full
 
     def end_transact(self, size_bytes: int) -> bool:
-        """A transaction was answered; whether the session may send more because of that."""
+        """Uncount a transaction that was answered; return whether that lets the session send
+        more."""
         was_full = self._is_full
         self._transacts -= 1
         self._transacts_bytes -= size_bytes
@@ -206,7 +207,7 @@ class SessionState:
 
     @property
     def awaits_nothing(self) -> bool:
-        """Whether it watches nothing, and all of its transactions are answered."""
+        """Whether the session watches nothing and all of its transactions are answered."""
         return not self._transacts and not self.subscriptions
 
     @property
@@ -217,21 +218,22 @@ class SessionState:
         )
 
     def note_news(self, subscription: Subscription) -> None:
-        """Its answer changed. Older news of the same query is superseded, never queued twice."""
+        """Note that its answer changed. Newer news replaces older: a query is never queued
+        twice."""
         self._news[subscription] = None
 
     def note_news_everywhere(self) -> None:
-        """Send every answer again: the client may show an optimistic write that was rejected."""
+        """Note every answer as news: the client may show an optimistic write that was rejected."""
         for subscription in self.subscriptions.values():
             if subscription.live is not None:
                 self._news[subscription] = None
 
     def unanswered(self) -> list[Subscription]:
-        """Those that could not be asked again when what the client may see was decided anew."""
+        """The subscriptions that could not be asked again when the rights changed."""
         return [one for one in self.subscriptions.values() if one.live is None and not one.owed]
 
     def told(self, subscription: Subscription) -> None:
-        """The current answer was just sent in full."""
+        """Note that the current answer was just sent."""
         self._news.pop(subscription, None)
 
     @property
@@ -239,15 +241,15 @@ class SessionState:
         return bool(self._news)
 
     def take_news(self) -> Iterator[Subscription]:
-        """Yield the subscriptions with news, and note them as told."""
+        """Yield the subscriptions with news, which are noted as told."""
         news, self._news = self._news, {}
         yield from news
 
 
 def _nobody(subscription: Subscription, live: LiveQuery) -> None:
-    """Who is told once the session is over."""
+    """The `on_answer` of a session that is over."""
 
 
 def _size(owed: Owed) -> int:
-    """What one message that waits for an answer takes, in bytes, roughly."""
+    """Roughly the bytes that one message takes while it waits for an answer."""
     return len(owed.event_id or "") + limits.SESSION_OWED_OVERHEAD_BYTES

@@ -1,7 +1,7 @@
-"""How much a JSON text becomes once it is decoded, told before it is decoded. No I/O.
+"""The weight of a JSON text: how much decoding it would cost, found before it is decoded. No I/O.
 
-8 MB of `[],` are three million lists and half a second, and a decoder in C lets no other thread
-run meanwhile. One unit of weight is 10 to 25 ns of decoding, whatever the text is made of.
+8 MB of `[],` are three million lists and take half a second, and a decoder in C lets no other
+thread run meanwhile. One unit of weight is 10 to 25 ns of decoding, whatever the text is made of.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _CONTAINER: Final = 4
 _MEMBER: Final = 4
 _BACKSLASH: Final = 0x5C
 WINDOW_BYTES: Final = 256 * 1024
-"""Looked at in one call, about a millisecond: other threads may run between two of them."""
+"""Bytes that are weighed in one call, about a millisecond: other threads may run between calls."""
 
 
 def check_weight(raw: bytes, *, weight_max: int = limits.MESSAGE_WEIGHT_MAX) -> None:
-    """Refuse a JSON text that would become more than `weight_max`.
+    """Refuse a JSON text that weighs more than `weight_max`.
 
     raises   LimitExceeded("message-too-big")
-    cost     1.5 ms a MB; where texts in it hold much that looks like structure, 6 ms a MB. Stops
-             at the limit.
+    cost     1.5 ms a MB; 6 ms a MB if strings in it hold much that looks like structure. Stops at
+             the limit
     """
     if _is_light(raw, weight_max) or _exact(raw, weight_max) <= weight_max:
         return
@@ -37,7 +37,7 @@ def check_weight(raw: bytes, *, weight_max: int = limits.MESSAGE_WEIGHT_MAX) -> 
 
 
 def _is_light(raw: bytes, weight_max: int) -> bool:
-    """Whether it is within the limit even if all of it were structure."""
+    """Whether it would be within the limit even if all of it were structure."""
     weight = quotes = 0
     for start in range(0, len(raw), WINDOW_BYTES):
         window = raw[start : start + WINDOW_BYTES]
@@ -49,12 +49,12 @@ def _is_light(raw: bytes, weight_max: int) -> bool:
 
 
 def _exact(raw: bytes, weight_max: int) -> int:
-    """The weight of what stands outside of texts, and of the texts; stops beyond the limit."""
+    """The weight of the structure outside of strings, and of the strings; stops at the limit."""
     weight = quotes = start = 0
     while start < len(raw) and weight + quotes // 2 <= weight_max:
         end = min(start + WINDOW_BYTES, len(raw))
         while end < len(raw) and raw[end - 1] == _BACKSLASH:
-            end += 1  # an escape is not cut in two; a long run of them is one window
+            end += 1  # an escape is not cut in two; a long run of escapes is one window
         window = raw[start:end].replace(b"\\\\", b"").replace(b'\\"', b"")
         parts = window.split(b'"')
         is_inside = quotes % 2
@@ -65,6 +65,6 @@ def _exact(raw: bytes, weight_max: int) -> int:
 
 
 def _weight(text: bytes) -> int:
-    """Of the structure in it."""
+    """The weight of the structure in it."""
     count = text.count
     return count(b",") + _CONTAINER * (count(b"[") + count(b"{")) + _MEMBER * count(b":")

@@ -31,14 +31,6 @@ class EntityChange(msgspec.Struct, frozen=True):
     old: Image | None
     new: Image | None
 
-    @property
-    def is_visible_before(self) -> bool:
-        return self.old is not None and self.old.created_ms is not None
-
-    @property
-    def is_visible_after(self) -> bool:
-        return self.new is not None and self.new.created_ms is not None
-
 
 class PairChange(msgspec.Struct, frozen=True):
     """One pair of a link of cardinality many, added or removed."""

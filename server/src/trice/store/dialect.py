@@ -50,8 +50,7 @@ class Dialect(Protocol):
         ...
 
     def order_cell(self, attr: Attr, alias: str) -> str:
-        """What orders a sortable attr in such a row: `values.order_cell`, except that an integer
-        may stay an integer."""
+        """What orders a sortable attr in such a row: `values.stored_order`."""
         ...
 
     def links(self, attr: Attr, alias: str) -> str:
@@ -111,6 +110,13 @@ class Dialect(Protocol):
 
     def double(self, operand: str) -> str:
         """The double next to a number."""
+        ...
+
+    def millisecond(self, operand: str) -> str:
+        """The millisecond in which an instant in microseconds lies, counted from anywhere.
+
+        Like `double`, it names the operand once.
+        """
         ...
 
     def ranked_text(self, operand: str, order: str | None) -> str:

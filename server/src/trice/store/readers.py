@@ -70,8 +70,19 @@ class Readers:
     gets a thread as soon as a read of another network ends, however many reads wait.
     """
 
-    def __init__(self, open_reader: Callable[[], Reader], runtime: Runtime) -> None:
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        runtime: Runtime,
+        *,
+        may_begin: Callable[[], bool] | None = None,
+    ) -> None:
+        """
+        may_begin  asked before a read begins, and when one has ended; after it said no it is not
+                   asked again before the next of these, or `go_on`. None: always
+        """
         self._open_reader = open_reader
+        self._may_begin = may_begin or _always
         self._runtime = runtime
         self._threads = ThreadPoolExecutor(limits.READER_THREADS, thread_name_prefix="trice-reader")
         self._waiting: Turns[_Reading] = Turns()
@@ -130,6 +141,15 @@ class Readers:
         """How many reads wait for a thread."""
         return len(self._waiting)
 
+    @property
+    def running(self) -> int:
+        """How many reads have a thread, and may see an earlier state."""
+        return sum(self._running.values())
+
+    def go_on(self) -> None:
+        """Reads may begin again."""
+        self._start_next()
+
     async def close(self) -> None:
         """Stop the reads under way, then end the threads and connections."""
         self._is_closing = True
@@ -144,6 +164,7 @@ class Readers:
         for connection in self._free:
             connection.close()
         self._free.clear()
+        self._may_begin = _always  # it leads back to whoever holds this: all is free at once
 
     def _make_room(self, turn_key: TurnKey) -> None:
         """Let one more read wait. In a full queue the newest read of the turn key with the most
@@ -161,7 +182,9 @@ class Readers:
 
     def _start_next(self) -> None:
         """Give the free threads away."""
-        while sum(self._running.values()) < limits.READER_THREADS:
+        if not self._may_begin():
+            return
+        while self.running < limits.READER_THREADS:
             reading = self._waiting.take(self._may_run)
             if reading is None:
                 return
@@ -245,6 +268,11 @@ class _Spending:
             self._left = _STEPS_PER_LOOK
             if self._is_over():
                 raise ReadTooLong
+
+
+def _always() -> bool:
+    """Nothing keeps reads from beginning."""
+    return True
 
 
 def _refuse(reading: _Reading, failure: Unavailable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from support.follower import Follower, encoded_commit
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.catalog.catalog import Catalog
+from trice.errors import Unavailable
 from trice.identity import ADMIN
 from trice.protocol.ids import EntityId, EventId, TxId
 from trice.store.commit import Commit, EntityChange, Image, PairChange
@@ -212,6 +214,46 @@ async def test_an_event_id_is_forgotten_with_its_row(tmp_path: Path, monkeypatch
     await engine.write(changing())
     assert kept(engine) == [2]
     assert await engine.write(changing(), event_id=EventId("a")) == 3
+    await engine.close()
+
+
+@pytest.mark.rule("S240")
+async def test_an_event_id_that_comes_again_is_as_new_as_its_latest(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(limits, "TX_LOG_TRIM_EVERY", 2)
+    monkeypatch.setattr(limits, "EVENT_IDS_KEPT", 3)
+    runtime = FakeRuntime()
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=runtime, history_days=1)
+    await engine.write(changing(), event_id=EventId("a"))
+    runtime.advance(2 * DAY_MS)
+    for name, tx in (("b", 2), ("a", 3), ("c", 4), ("d", 5)):
+        assert await engine.write(changing(), event_id=EventId(name)) == tx
+    assert await engine.write(changing(), event_id=EventId("a")) == 3
+    await engine.close()
+
+
+@pytest.mark.rule("S240")
+async def test_a_group_that_fails_costs_no_event_id(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "EVENT_IDS_KEPT", 3)
+    engine = SqliteEngine.open(tmp_path / "app.db", runtime=FakeRuntime())
+
+    def giving_up(tx: WriteTx) -> Commit:
+        tx.rows("ROLLBACK")  # as SQLite does by itself when a disk is full
+        raise KeyError
+
+    for name in "abc":
+        await engine.write(changing(), event_id=EventId(name))
+    *_, failed, gave_up = await asyncio.gather(
+        engine.write(changing(), event_id=EventId("d")),
+        engine.write(changing(), event_id=EventId("e")),
+        engine.write(changing(), event_id=EventId("f")),
+        engine.write(giving_up),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, Unavailable) and isinstance(gave_up, Unavailable)
+    for name, tx in (("b", 2), ("c", 3), ("d", 4)):
+        assert await engine.write(changing(), event_id=EventId(name)) == tx
     await engine.close()
 
 

@@ -228,6 +228,8 @@ def test_copies_are_deleted_with_their_app(old: Path) -> None:
         (folder / f"{name}.db").write_bytes(old.read_bytes())
         asyncio.run(open_and_close(folder / f"{name}.db"))
     (folder / "one.db.v2.bak.part").touch()
+    (folder / "one.db.v2.bak.part-journal").touch()
+    (folder / "one.db.v1.bak-wal").touch()
     engines.delete(AppId("one"))
     engines.close()
     assert sorted(os.listdir(folder)) == ["two.db", "two.db.v1.bak"]

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,12 @@ import apsw
 import pytest
 
 from support.attrs import blob, committed, creating, entity
+from support.patience import WAIT_S
 from support.runtime import FakeRuntime
 from trice import limits
 from trice.errors import Bug, Unavailable
 from trice.store.commit import Commit
-from trice.store.engine import WriteTx
+from trice.store.engine import Snapshot, WriteTx
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.engine import SqliteEngine
 
@@ -139,6 +141,74 @@ async def test_file_locked_by_another_process(tmp_path: Path, monkeypatch: Any) 
     other.execute("ROLLBACK")
     other.close()
     assert await engine.write(insert(1)) == 2
+    await engine.close()
+
+
+def log_bytes(tmp_path: Path) -> int:
+    return (tmp_path / "app.db-wal").stat().st_size
+
+
+async def grow_log(engine: SqliteEngine) -> None:
+    """Write until reads are held back."""
+    for number in range(limits.WRITE_AHEAD_PAGES_MAX):
+        await engine.write(insert(engine.tx * 1_000 + number))
+        if engine._writer.is_log_long:
+            return
+    raise AssertionError("the log never becomes long")
+
+
+@pytest.mark.rule("S242")
+async def test_reads_that_overlap_let_the_log_begin_anew(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "WRITE_AHEAD_PAGES", 10)
+    monkeypatch.setattr(limits, "WRITE_AHEAD_PAGES_MAX", 40)
+    monkeypatch.setattr(limits, "READER_THREADS", 2)
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+    most = 0
+    ends = [threading.Event() for _ in range(8)]
+
+    async def read(number: int) -> int:
+        def work(snapshot: Snapshot) -> int:
+            assert ends[number].wait(WAIT_S)
+            return snapshot.tx
+
+        return await engine.read_on_thread(
+            work, timeout_ms=60_000, turn_key=(f"network {number}", "")
+        )
+
+    earlier = asyncio.create_task(read(0))
+    for number in range(1, len(ends)):
+        await grow_log(engine)
+        later = asyncio.create_task(read(number))
+        await asyncio.sleep(0)
+        assert engine.waiting == (0, 1), "it waits, although a thread is free"
+        ends[number - 1].set()
+        await earlier
+        while engine.waiting[1]:  # noqa: ASYNC110 - told by a thread
+            await asyncio.sleep(0)
+        earlier = later
+        most = max(most, log_bytes(tmp_path))
+    ends[-1].set()
+    assert await earlier == engine.tx
+    assert most < 2 * limits.WRITE_AHEAD_PAGES_MAX * 4_200
+    await engine.close()
+
+
+@pytest.mark.rule("S242")
+async def test_another_process_that_reads_holds_back_nobody(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(limits, "WRITE_AHEAD_PAGES", 10)
+    monkeypatch.setattr(limits, "WRITE_AHEAD_PAGES_MAX", 40)
+    engine = open_engine(tmp_path)
+    await engine.write(creating(blob("t", "id")))
+    other = apsw.Connection(str(tmp_path / "app.db"))
+    other.execute("BEGIN; SELECT count(*) FROM _tx").fetchall()
+    for _ in range(3):
+        await grow_log(engine)
+        found = await engine.read_on_thread(lambda snapshot: snapshot.tx, timeout_ms=60_000)
+        assert found == engine.tx
+    other.close()
     await engine.close()
 
 

@@ -137,3 +137,22 @@ async def test_only_long_transactions_use_temporary_files(tmp_path: Path) -> Non
     await engine.close()
     in_file, in_memory = [(1,)], [(2,)]
     assert places == [in_memory, in_file, in_file, in_memory]
+
+
+@pytest.mark.rule("S244")
+async def test_closing_copies_the_log_on_the_thread(tmp_path: Path) -> None:
+    engine = await opened(tmp_path)
+    await engine.write(insert(1))
+    copies: list[tuple[int, int]] = []
+    path = tmp_path / "app.db"
+
+    def note(_cursor: Any, sql: str, _bindings: Any) -> bool:
+        if "wal_checkpoint" in sql:
+            copies.append((threading.get_ident(), path.stat().st_size))
+        return True
+
+    engine._writer._connection._raw.exec_trace = note
+    await engine.close()
+    (thread, before), (loop, between) = copies
+    assert thread != loop == threading.get_ident()
+    assert before < between == path.stat().st_size, "nothing is left for the loop"

@@ -1,1 +1,1 @@
-"""Signing in with other providers, by redirects or with an id_token."""
+"""Signing in with providers, by redirects or with an id_token."""

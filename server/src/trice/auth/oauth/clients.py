@@ -1,4 +1,4 @@
-"""OAuth clients: which providers an app signs in with, and with which credentials.
+"""OAuth clients: the providers that an app signs in with, and its credentials there.
 
     $oauthProviders {name}      "google", "apple", "github", … one of each name
     $oauthClients   {name, clientId, encryptedClientSecret, discoveryEndpoint, meta, redirectTo,
@@ -80,16 +80,16 @@ class OAuthClient:
 
     @property
     def allows_unverified_email(self) -> bool:
-        """Only for clients without a secret, as the developer said in `meta`."""
+        """Whether `meta` allows it; only for clients without a secret."""
         wants = bool((self.meta or {}).get("allowUnverifiedEmail") is True)
         return wants and self.sealed_secret is None
 
     @property
     def audiences(self) -> frozenset[str] | None:
-        """Whom tokens for this client may be made for; None: anybody, as nobody is known.
+        """The audiences that tokens for this client may have; None: any, as none are known.
 
-        `clientId`, and the list `meta.allowedAudiences` for an app on several platforms, which has
-        a client id on each.
+        They are `clientId` and the list `meta.allowedAudiences`, for an app on several platforms,
+        which has a client id on each.
         """
         if self.client_id is None and self.sealed_secret is None:
             return None
@@ -99,7 +99,7 @@ class OAuthClient:
         return frozenset(each for each in known if isinstance(each, str) and each)
 
     def to_json(self) -> dict[str, Any]:
-        """The client as its management routes answer it: never the secret."""
+        """The client in the form of its management routes, without the secret."""
         return {
             "id": self.id,
             "client_name": self.name,
@@ -129,13 +129,13 @@ def get_client(look: Look, client_id: str) -> OAuthClient:
 
 
 def all_clients(look: Look) -> list[OAuthClient]:
-    """Every client, the oldest first."""
+    """Every client, oldest first."""
     found = look.find({CLIENTS: {"$": {"limit": auth_limits.OAUTH_CLIENTS_MAX}}})[CLIENTS]
     return [get_client(look, row["id"]) for row in found]
 
 
 def all_providers(look: Look) -> list[Provider]:
-    """Every provider, the oldest first."""
+    """Every provider, oldest first."""
     found = look.find({PROVIDERS: {"$": {"limit": auth_limits.OAUTH_CLIENTS_MAX}}})[PROVIDERS]
     return [_get_provider(look, row["id"]) for row in found]
 
@@ -162,7 +162,7 @@ def _get(look: Look, row: FoundRow | None, args: Mapping[str, Any]) -> OAuthClie
 
 
 def _text(value: Any) -> str | None:
-    """`clientId` is untyped: imported ones may be numbers."""
+    """A value as text: `clientId` has no type, so imported ones may be numbers."""
     return None if value is None else str(value)
 
 
@@ -202,7 +202,7 @@ def add_client(
 ) -> OAuthClient:
     """Make an OAuth client.
 
-    given    values of CHANGEABLE keys, as sent
+    given    values of CHANGEABLE keys, as they were sent
     raises   InvalidInput, NotFound(oauth-service-provider); Conflict from `Database.change` when
              the name is taken
     """
@@ -226,7 +226,7 @@ def update_client(
 
 
 def delete_client(change: Change, client_id: str) -> OAuthClient:
-    """Delete a client, with the sign-ins that are under way through it."""
+    """Delete a client, and the sign-ins through it that are under way."""
     client = get_client(change, client_id)
     change.write(["delete", CLIENTS, client.id])
     return client
@@ -244,7 +244,7 @@ def _write(change: Change, client: OAuthClient) -> None:
 
 
 def _changed(client: OAuthClient, given: Mapping[str, Any], seal: Seal) -> OAuthClient:
-    """`client` with what `given` says, checked."""
+    """`client` with the changes in `given`, checked."""
     texts = {
         key: _check_text(given[key], key, chars_max)
         for key, chars_max in (
@@ -312,7 +312,7 @@ def _merged(meta: Mapping[str, Any] | None, patch: Any) -> Mapping[str, Any] | N
 
 
 def _refuse(given: Any, message: str, key: str | None = None) -> InvalidInput:
-    # Whatever is wrong with a secret, the answer does not repeat it.
+    # The error never repeats a secret.
     shown = None if key == "client_secret" else given
     place = {} if key is None else {"in": [key]}
     return invalid("oauth-client", shown, [{"message": message, **place}])

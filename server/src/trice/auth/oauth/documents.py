@@ -1,7 +1,7 @@
-"""What providers say about themselves: of discovery documents and key sets, what is used.
+"""The documents of providers: discovery documents and key sets, as far as they are used.
 
-Whoever administers an app names these documents, and they may be large: of each only the fields
-that sign-in looks at are kept.
+The admin of an app names these documents, and they may be large: only the fields that sign-in reads
+are kept.
 
 source   OpenID Connect Discovery §3; RFC 7517 §4; spec/auth.md A98, A245-A247
 """
@@ -22,7 +22,7 @@ from trice.runtime import Runtime
 
 _KINDS_OF_KEYS: Final = ("RSA", "EC", "OKP")
 _MEMBERS: Final = ("kty", "use", "alg", "kid", "crv", "n", "e", "x", "y")
-"""Of a public key; certificates and what is private are left out."""
+"""The members of a public key; certificates and private members are left out."""
 
 _ENTRY_BYTES: Final = 1_000
 _KEY_BYTES: Final = 500
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What a provider says about itself; "" for what it leaves out."""
+    """The discovery document of a provider; "" for what it leaves out."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -69,7 +69,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """Public keys, in the order given: `{"kty", "kid"?, "use"?, "alg"?, …}`."""
+    """Public keys, in the order of the document: `{"kty", "kid"?, "use"?, "alg"?, …}`."""
 
     keys: tuple[Mapping[str, Any], ...]
 
@@ -85,21 +85,21 @@ class KeySet:
 
 
 def _public_key(key: Any) -> Mapping[str, Any] | None:
-    """The members that matter of a key; None when it is none that we use."""
+    """The members of a key that we use; None for a key that we cannot use."""
     if not isinstance(key, dict) or key.get("kty") not in _KINDS_OF_KEYS:
         return None
     kept = {member: key[member] for member in _MEMBERS if member in key}
     for value in kept.values():
         if not isinstance(value, str) or len(value) > auth_limits.JWK_MEMBER_CHARS_MAX:
             return None
-    # A key may be published for other ends; it would say "verify" among others.
+    # A key may be published for other purposes than "verify".
     ends = key.get("key_ops", ["verify"])
     return kept if isinstance(ends, list) and "verify" in ends else None
 
 
 @dataclass(slots=True)
 class _Entry:
-    """One document: `found`, or why there is none. `lock` is held while it is fetched.
+    """One document, or the reason why there is none. `lock` is held while it is fetched.
 
     owner   the app that asked for it first
     """
@@ -114,11 +114,12 @@ class _Entry:
 
 
 class Documents:
-    """The documents of providers, read already.
+    """The documents of providers that were read.
 
-    Holds at most PROVIDER_DOCUMENTS_MAX and PROVIDER_DOCUMENTS_BYTES_MAX of `auth_limits`, each for
-    PROVIDER_DOCUMENT_MS; failures for PROVIDER_RETRY_MS. Many who ask for one at once wait for one
-    request. When they are too many, the app that has most loses its oldest.
+    Holds at most PROVIDER_DOCUMENTS_MAX documents and PROVIDER_DOCUMENTS_BYTES_MAX of
+    `auth_limits`, each for PROVIDER_DOCUMENT_MS; failures for PROVIDER_RETRY_MS. Callers that want
+    one document at the same time wait for one request. If there are too many, the app with most
+    loses its oldest.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -126,18 +127,18 @@ class Documents:
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     async def discovery(self, url: str, requests: Requests) -> Discovery:
-        """What the provider with this discovery document says, perhaps remembered.
+        """The discovery document at `url`, fetched or remembered.
 
         raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
         """
         return await self._get(("discovery", url), Discovery.parse, requests)
 
     async def keys(self, url: str, requests: Requests) -> KeySet:
-        """The key set at `url`, perhaps remembered. Raises as `discovery`."""
+        """The key set at `url`, fetched or remembered. Raises as `discovery`."""
         return await self._get(("keys", url), KeySet.parse, requests)
 
     async def newer_keys(self, url: str, requests: Requests) -> KeySet:
-        """The key set at `url`, read again unless that was just done."""
+        """The key set at `url`, fetched again unless that was just done."""
         key = ("keys", url)
         entry = self._entry(key, requests)
         async with entry.lock:
@@ -182,7 +183,7 @@ class Documents:
     ) -> None:
         found, problem = None, "Unable to fetch OAuth configuration"
         try:
-            # What else this raises, or its being cancelled, leaves what was known.
+            # If this is cancelled, or raises anything else, the known document stays.
             answer = await requests.get(key[1])
             if answer.is_ok and isinstance(answer.body, dict) and answer.body:
                 found = parse(answer.body)
@@ -200,11 +201,11 @@ class Documents:
 
     @property
     def size_bytes(self) -> int:
-        """What they take, estimated."""
+        """The estimated size of all documents."""
         return sum(entry.size_bytes for entry in self._entries.values())
 
     def _forget_one(self) -> None:
-        """The oldest of the app that has most."""
+        """Forget the oldest document of the app that has most."""
         sizes: Counter[str] = Counter()
         for entry in self._entries.values():
             sizes[entry.owner] += entry.size_bytes

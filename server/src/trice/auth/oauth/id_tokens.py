@@ -1,8 +1,8 @@
-"""Verify the id_tokens (OpenID Connect) that an app's own page got from a provider.
+"""Verifying id_tokens (OpenID Connect) that the page of an app got from a provider.
 
-The token names its algorithm, and is not believed: the algorithm must be on our list and the
-provider's, and the kind of key must be the algorithm's. HS256 is held against the client secret
-only, never against a public key.
+The token names its algorithm, but that is not trusted: the algorithm must be on our list and on the
+provider's, and the kind of key must fit it. HS256 is checked with the client secret only, never
+with a public key.
 
 source   instant-http §1.7; RFC 7515, 7518 §3; OpenID Connect Core §3.1.3.7; spec/auth.md A110-A129
 """
@@ -40,18 +40,18 @@ _KEY_TYPES: Final[Mapping[str, tuple[str, str | None]]] = {
 ALGORITHMS: Final = tuple(_KEY_TYPES)
 
 DEFAULT_ALGORITHMS: Final = ("RS256", "HS256")
-"""Of a provider that names none."""
+"""The algorithms of a provider that names none."""
 
 _HMAC_SECRET_BYTES_MIN: Final = 32
 _RSA_CHARS_MIN: Final = 342
-"""2,048 bits in base64: what may be smaller can be factored (RFC 7518 §3.3)."""
+"""2,048 bits in base64; a smaller modulus can be factored (RFC 7518 §3.3)."""
 _GOOGLE: Final = "https://accounts.google.com"
 APPLE_ISSUERS: Final = frozenset(("https://appleid.apple.com", "https://account.apple.com"))
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a token says about its signature; `kid` None when it names no key."""
+    """The header of a token, which describes its signature; `kid` is None if it names no key."""
 
     algorithm: str
     kid: str | None
@@ -59,12 +59,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must agree with.
+    """The values that a token must have.
 
-    audiences   whom the token may be made for; None: anybody. Instant looks at the audience of
-                clients with a secret only (instant-http §1.7 step 5); a token that somebody gave
-                another app of the same provider would then sign in here
-    nonce       the parameter of the request
+    audiences   the audiences that the token may be for; None: any. Instant checks them only for
+                clients with a secret (instant-http §1.7 step 5); without this check, a token
+                given to another app of the same provider would sign in here
+    nonce       the `nonce` of the request
     """
 
     issuer: str
@@ -74,15 +74,15 @@ class Expected:
 
 
 def refused(message: str) -> InvalidInput:
-    """The token is not accepted. It is a credential, so the answer does not repeat it."""
+    """The error for a token that is not accepted. It does not repeat the token, a credential."""
     return invalid("id_token", None, [{"message": message}])
 
 
 def read_header(token: str, algorithms: Collection[str]) -> Header:
-    """What to verify a token with.
+    """Read which algorithm and key verify a token.
 
     algorithms   those of the provider
-    raises       InvalidInput when it is no token, or its algorithm is not acceptable
+    raises       InvalidInput when it is not a token, or its algorithm is not accepted
     """
     if len(token) > auth_limits.ID_TOKEN_CHARS_MAX:
         raise refused(f"The id_token is longer than {auth_limits.ID_TOKEN_CHARS_MAX} characters.")
@@ -91,19 +91,19 @@ def read_header(token: str, algorithms: Collection[str]) -> Header:
         raise refused("The id_token is not a JSON Web Token.")
     algorithm, kid = header.get("alg"), header.get("kid")
     is_known = isinstance(algorithm, str) and algorithm in _KEY_TYPES and algorithm in algorithms
-    # Extensions that must be understood, or that change what is signed, are not.
+    # We know no extension that must be understood, or that changes what is signed.
     if not is_known or "crit" in header or "b64" in header:
         raise refused("The id_token used an unsupported algorithm.")
     return Header(str(algorithm), kid if isinstance(kid, str) else None)
 
 
 def find_keys(header: Header, keys: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of a provider's public keys that may have made the signature."""
+    """The public keys of a provider that may have made the signature."""
     kty, crv = _KEY_TYPES[header.algorithm]
     return [
         key
         for key in keys
-        # Nobody publishes a symmetric key, and whoever does has no secret.
+        # A symmetric key in a public key set is ignored: it is no secret.
         if key.get("kty") == kty != "oct"
         and (crv is None or key.get("crv") == crv)
         and key.get("use", "sig") == "sig"
@@ -114,7 +114,7 @@ def find_keys(header: Header, keys: Sequence[Mapping[str, Any]]) -> list[Mapping
 
 
 def secret_key(secret: str | None) -> list[Mapping[str, Any]]:
-    """The client secret as the only key of HS256, if it is fit for one (RFC 7518 §3.2)."""
+    """The client secret as the only key of HS256, if it is long enough (RFC 7518 §3.2)."""
     if secret is None or "-----BEGIN" in secret or len(secret.encode()) < _HMAC_SECRET_BYTES_MIN:
         return []
     k = base64.urlsafe_b64encode(secret.encode()).rstrip(b"=").decode()
@@ -124,14 +124,14 @@ def secret_key(secret: str | None) -> list[Mapping[str, Any]]:
 def verify(
     token: str, header: Header, keys: Sequence[Mapping[str, Any]], expected: Expected
 ) -> Mapping[str, Any]:
-    """The claims of a token that one of `keys` signed and that is as `expected`.
+    """The claims of a token, if one of `keys` signed it and it is as `expected`.
 
     raises   InvalidInput("validation-failed", data type `id_token`)
     """
     claims = _verify_signature(token, header, keys)
     issuer = claims.get("iss")
     if issuer != _GOOGLE:
-        # Google's own button makes nonces that pages do not know.
+        # Google's button makes nonces that the page does not know.
         _check_nonce(claims.get("nonce"), expected.nonce)
     are_apple = {issuer, expected.issuer} <= APPLE_ISSUERS if isinstance(issuer, str) else False
     if issuer != expected.issuer and not are_apple:
@@ -145,7 +145,7 @@ def verify(
 
 
 def is_for(claims: Mapping[str, Any], audiences: frozenset[str] | None) -> bool:
-    """Whether a token was made for one of `audiences`; None: for anybody."""
+    """Whether a token was made for one of `audiences`; None: any audience."""
     if audiences is None:
         return True
     given = claims.get("aud")
@@ -159,13 +159,13 @@ def is_for(claims: Mapping[str, Any], audiences: frozenset[str] | None) -> bool:
 def _verify_signature(
     token: str, header: Header, keys: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    # Loaded by the first request to a provider, on a thread, and so before any token.
+    # Imported by the first request to a provider, on a thread, and so before any token.
     from cryptography.exceptions import UnsupportedAlgorithm
     from joserfc.errors import JoseError
     from joserfc.jwk import JWKRegistry
     from joserfc.jws import JWSRegistry, deserialize_compact
 
-    # Some providers add members of their own to the header; `crit` was looked at before.
+    # Some providers add members of their own to the header; `crit` was checked before.
     registry = JWSRegistry(algorithms=[header.algorithm], strict_check_header=False)
     for key in keys:
         try:
@@ -183,7 +183,7 @@ def _verify_signature(
             TypeError,
             ValueError,
         ):
-            continue  # another key, or one that is none
+            continue  # another key, or not a key
         claims = _json_object(signed.payload or b"")
         if claims is None:
             raise refused("The id_token does not hold a JSON object.")
@@ -232,16 +232,16 @@ def find_sub(claims: Mapping[str, Any]) -> str | None:
 
 
 def find_image(url: Any) -> str | None:
-    """A picture's address, if it is one that a page may show."""
+    """The URL of a picture, if a page may show it."""
     read = read_url(url)
     return url if read is not None and read.is_web else None
 
 
 def profile_of(claims: Mapping[str, Any], *, allows_unverified_email: bool) -> Profile:
-    """The person that verified claims speak of.
+    """The person that verified claims name.
 
-    The address counts only with `email_verified` true, a boolean: an unverified one would open the
-    account of whoever owns it.
+    The e-mail address counts only if `email_verified` is the boolean true: an unverified address
+    would open the account of its owner.
     """
     is_verified = claims.get("email_verified") is True or allows_unverified_email
     email = find_email(claims.get("email")) if is_verified else None
@@ -251,7 +251,7 @@ def profile_of(claims: Mapping[str, Any], *, allows_unverified_email: bool) -> P
 
 
 def read_claims(token: Any) -> Mapping[str, Any] | None:
-    """The claims of a token that came straight from the provider, so needs no verification."""
+    """The claims of a token that came directly from the provider, and needs no verification."""
     if not isinstance(token, str) or len(token) > auth_limits.OUTGOING_BYTES_MAX:
         return None
     return _object(token.split(".")[1]) if _FORM.fullmatch(token) else None

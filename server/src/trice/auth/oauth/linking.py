@@ -1,4 +1,4 @@
-"""Whose account it is that a provider vouches for: found, linked or made in one transaction.
+"""The account of a person that a provider vouches for: found, linked or made in one transaction.
 
 source   instant-http §1.9; spec/auth.md A130-A139
 """
@@ -21,8 +21,8 @@ LINKS: Final = "$oauthUserLinks"
 class Profile:
     """What a provider says about a person.
 
-    sub     the provider's id of the person, never given to anybody else
-    email   address the provider has verified, trimmed and in lower case; None: unknown
+    sub     the provider's id of the person, never used for another person
+    email   e-mail address that the provider has verified, trimmed, in lower case; None: unknown
     """
 
     sub: str
@@ -42,9 +42,9 @@ def sign_in(
 ) -> tuple[User, bool]:
     """The account of `profile`, made if there is none; and whether it was made.
 
-    check, extra_fields   for a sign-up only
-    guest                 the guest account the person used so far: it becomes the account, or is
-                          linked to the one there is
+    check, extra_fields   used for a sign-up only
+    guest                 the guest account that the person used so far: it becomes the account, or
+                          is linked to an existing one
     raises                as `accounts.sign_up`
     """
     key = f"{profile.sub}+{provider_id}"
@@ -71,9 +71,9 @@ def sign_in(
 
 
 def _choose(change: Change, profile: Profile, link: FoundRow | None) -> User | None:
-    """The user with the address, else the one linked to the provider's id.
+    """The user with the e-mail address, else the one linked to the provider's id.
 
-    If they differ, the address decides, as it belongs to one account only; the link moves there.
+    If they differ, the address decides, as only one account can have it; the link moves there.
     """
     if profile.email is not None:
         user = find_user(change, email=profile.email)
@@ -84,7 +84,7 @@ def _choose(change: Change, profile: Profile, link: FoundRow | None) -> User | N
 
 
 def _update(change: Change, user: User, profile: Profile) -> User:
-    """Take over what the provider knows better: the picture, and the address if it gave one."""
+    """Store what the provider knows better: the picture, and the e-mail address if it gave one."""
     newer = {
         label: value
         for label, value in (("email", profile.email), ("imageURL", profile.image_url))

@@ -1,7 +1,7 @@
-"""Where sign-in with OAuth may come from and return to. No I/O.
+"""The origins that sign-in with OAuth may come from and return to. No I/O.
 
-A redirect to an address of the attacker hands over the account, so addresses are read strictly:
-what this file cannot read without doubt is nobody's.
+A redirect to a URL of an attacker hands over the account, so URLs are read strictly: one that this
+file cannot read without doubt belongs to no origin.
 
 source   instant-http §1.8, §5.7; spec/auth.md A80-A89
 """
@@ -25,8 +25,8 @@ _URL: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _UNSAFE: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>`]")
-"""Spaces, control characters, anything beyond ASCII (browsers send those encoded), and backslashes,
-which browsers read as slashes."""
+"""Spaces, control characters, characters beyond ASCII (browsers send those encoded), and
+backslashes, which browsers read as slashes."""
 
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.\-_]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?")
@@ -38,7 +38,7 @@ RESERVED_SCHEMES: Final = frozenset(
         *("about", "mailto", "tel", "sms", "view-source", "filesystem", "chrome", "intent"),
     )
 )
-"""Schemes that no app owns, or that run what they carry."""
+"""Schemes that no app owns, or whose URLs carry content that runs."""
 
 _LOCAL_HOSTS: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _SERVICES: Final[Mapping[str, OriginService]] = {
@@ -51,11 +51,11 @@ _SERVICES: Final[Mapping[str, OriginService]] = {
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The parts of an absolute URL that decide whom it belongs to, in lower case.
+    """The parts of an absolute URL that decide to which origin it belongs, in lower case.
 
     host   "" when there is none: `myapp:open`
-    port   as written, None when it is not
-    path   what stands before query and fragment, as written
+    port   as written; None when it is absent
+    path   the part before query and fragment, as written
     """
 
     scheme: str
@@ -75,12 +75,12 @@ class Url:
 
     @property
     def is_local(self) -> bool:
-        """Whether it stays on the machine of the person who follows it."""
+        """Whether the URL leads to the machine of the person who follows it."""
         return self.host in _LOCAL_HOSTS or self.host.endswith(".localhost")
 
 
 def read_url(text: object) -> Url | None:
-    """Read an absolute URL; None for whatever a browser might read differently."""
+    """Read an absolute URL; None for one that a browser might read differently."""
     if not isinstance(text, str) or len(text) > auth_limits.URL_CHARS_MAX or _UNSAFE.search(text):
         return None
     match = _URL.fullmatch(text)
@@ -90,7 +90,7 @@ def read_url(text: object) -> Url | None:
     rest, hash_sign, fragment = match["rest"].partition("#")
     path, question_mark, query = rest.partition("?")
     if not host and (scheme in ("http", "https") or path.startswith("//")):
-        # No host, or one this file could not read: user info before it, a port that is no number.
+        # There is no host, or it cannot be read: with user info, or a port that is no number.
         return None
     return Url(
         scheme,
@@ -121,7 +121,7 @@ def _covers(origin: Origin, url: Url) -> bool:
         case "custom-scheme":
             return url.scheme == _scheme_of(params[0])
         case "generic":
-            # Any scheme, as in Instant, but none that would run its content in our page.
+            # Any scheme, as in Instant, but for those that would run their content in our page.
             is_safe = url.is_web or url.scheme not in RESERVED_SCHEMES
             return is_safe and url.host_and_port == params[0].lower()
         case "netlify":
@@ -140,8 +140,8 @@ def _is_netlify(host: str, site: str) -> bool:
 
 
 def _is_vercel(host: str, suffix: str, project: str) -> bool:
-    """`project.suffix` or `project-<anything>.suffix`: one label, so that nobody else's domain that
-    merely begins and ends alike is taken for the project's."""
+    """Whether the host is `project.suffix` or `project-<anything>.suffix`. `<anything>` has no dot,
+    so that a longer domain that begins and ends alike does not count as the project's."""
     label = host.removesuffix(f".{suffix}")
     return label != host and "." not in label and (label + "-").startswith(f"{project}-")
 
@@ -152,9 +152,9 @@ def _scheme_of(param: str) -> str:
 
 
 def check_origin(service: Any, params: Any) -> tuple[OriginService, tuple[str, ...]]:
-    """Check what a developer wants to authorize.
+    """Check an origin that a developer wants to authorize.
 
-    returns   service and params as they are kept
+    returns   service and params in the form that is stored
     raises    InvalidInput("validation-failed") that says what is accepted
     """
     known = _SERVICES.get(service) if isinstance(service, str) else None
@@ -191,7 +191,7 @@ _ACCEPTED: Final[Mapping[OriginService, str]] = {
 
 
 def check_redirect_to(text: Any) -> str:
-    """Check the address a provider returns to in place of this server's own.
+    """Check the URL that a provider returns to in place of this server's own.
 
     raises   InvalidInput("validation-failed") unless it is an absolute https URL (http for
              localhost) without fragment, user info or path traversal
@@ -219,7 +219,7 @@ def check_redirect_to(text: Any) -> str:
 
 
 def _is_climbing(path: str) -> bool:
-    # Twice, since some servers decode twice.
+    # Decoded twice, since some servers do that.
     plain = unquote(unquote(path)).replace("\\", "/")
     return ".." in plain.split("/") or "//" in plain
 

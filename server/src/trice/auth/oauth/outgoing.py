@@ -1,8 +1,9 @@
 """Requests of this server to sign-in providers.
 
-Their addresses come from people who administer one app, so a request could be aimed at what only
-this machine reaches: another service on it, a metadata service of the cloud. Therefore https only,
-to public addresses only, looked up once and connected to as looked up; redirects stay on the host.
+Their URLs come from admins of single apps, so a request could be aimed at a service that only this
+machine reaches: another one on it, or a metadata service of the cloud. Therefore requests are https
+only, to public addresses only. A name is looked up once, and that address is connected to.
+Redirects stay on the host.
 
 source   instant-http §1.6, §5.7; spec/auth.md A94-A98
 """
@@ -27,7 +28,7 @@ from trice.errors import PermissionDenied, Unavailable
 from trice.shares import ALL, Shares
 
 if TYPE_CHECKING:
-    # Loaded by the first request: it and the certificates take 9 of an idle server's 60 MB.
+    # Imported by the first request: with the certificates it takes 9 MB; an idle server has 60.
     import httpx
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -36,27 +37,27 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 _ADDRESSES_TRIED: Final = 3
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _HEADERS: Final = {
-    # Apple's discovery document is refused to what does not look like a browser.
+    # Apple gives its discovery document only to clients that look like browsers.
     "user-agent": "Mozilla/5.0 (compatible; trice)",
     "accept": "application/json",
-    # What is not compressed cannot grow beyond the limit while it is unpacked.
+    # An answer that is not compressed cannot grow beyond the limit when it is unpacked.
     "accept-encoding": "identity",
 }
 _TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-"""IPv4 addresses as networks without IPv4 write them, and as IPv6 once did: `64:ff9b::10.0.0.1` may
-be private."""
+"""IPv6 forms of IPv4 addresses, in networks without IPv4 and from early IPv6. The IPv4 address in
+them may be private: `64:ff9b::10.0.0.1`."""
 
 
 def oauth_error(message: str) -> PermissionDenied:
-    """Signing in with a provider failed; `message` reaches the person who tried."""
+    """The error when signing in with a provider fails; the person who tried sees `message`."""
     return PermissionDenied("oauth-error", message)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider answered.
+    """The answer of a provider.
 
-    body   a JSON object or list; an empty object when it is anything else
+    body   a JSON object or list; an empty object if the body was anything else
     """
 
     status: int
@@ -68,11 +69,11 @@ class Answer:
 
 
 class Outgoing:
-    """Holds one HTTP client, made by the first request, closed by `close`, and what each app and
-    host has under way.
+    """Holds one HTTP client, made by the first request and closed by `close`, and the number of
+    requests that each app and host has under way.
 
-    A look-up of a name cannot be stopped. It counts until it ends, on a thread that nobody else
-    needs, whether or not its request still waits for it.
+    A look-up of a name cannot be stopped. It counts until it ends, even if its request does not
+    wait for it any more, and runs on a thread that nothing else needs.
     """
 
     def __init__(self, *, allows_private_hosts: bool, resolve: Resolve | None = None) -> None:
@@ -84,7 +85,7 @@ class Outgoing:
         self._shares = Shares()
 
     def of(self, app_id: str, *, is_ephemeral: bool = False) -> Requests:
-        """What one app may ask providers."""
+        """The requests of one app to providers."""
         return Requests(self, app_id, is_ephemeral)
 
     @property
@@ -108,7 +109,7 @@ class Outgoing:
         headers: Mapping[str, str],
         content: bytes | None = None,
     ) -> Answer:
-        """One request, with the redirects it meets. See `Requests`."""
+        """Send one request, and follow its redirects. See `Requests`."""
         bounds: dict[Hashable, int] = {
             ALL: auth_limits.OUTGOING_CALLS_MAX,
             ("app", requests.app_id): auth_limits.OUTGOING_CALLS_PER_APP_MAX,
@@ -128,14 +129,14 @@ class Outgoing:
             self._give_back(bounds, lookups)
 
     def _give_back(self, keys: Iterable[Hashable], lookups: list[Future[list[str]]]) -> None:
-        """End the share of a request; at once, or when the look-up that it left behind ends."""
+        """End the share of a request, at once or when the look-up that it left behind ends."""
         if not lookups or lookups[-1].done():
             self._shares.give_back(1, keys)
             return
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[list[str]]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended before
+            with contextlib.suppress(RuntimeError):  # the loop may have ended
                 loop.call_soon_threadsafe(self._shares.give_back, 1, keys)
 
         lookups[-1].add_done_callback(ended)
@@ -176,12 +177,12 @@ class Outgoing:
         headers: Mapping[str, str],
         content: bytes | None,
     ) -> tuple[Answer, str | None]:
-        """One request; returns the answer and where it redirects to, if it does."""
+        """Send one request; return the answer, and the URL it redirects to, if it does."""
         import httpx  # see above
 
         client = await self._get_client()
         for position, address in enumerate(addresses, 1):
-            # Connected to by address: a second look-up could lead elsewhere than the first.
+            # Connect to the address: a second look-up of the name could lead elsewhere.
             host = f"[{address}]" if ":" in address else address
             query = "" if url.query is None else f"?{url.query}"
             try:
@@ -235,7 +236,7 @@ class Outgoing:
                 found = await asyncio.wrap_future(lookups[-1])
         except OSError as cause:
             raise oauth_error("The sign-in provider's host is unknown.") from cause
-        # One private address among public ones would still be reached now and then.
+        # If one of several addresses is private, it would be reached now and then.
         if not self._allows_private_hosts and not all(is_public(address) for address in found):
             raise oauth_error("The sign-in provider's host is not on the public internet.")
         return sorted(set(found), key=lambda address: ":" in address)[:_ADDRESSES_TRIED]
@@ -250,7 +251,7 @@ class Outgoing:
 class Requests:
     """Requests to providers for one app, within its share.
 
-    is_ephemeral   a throw-away app, which anybody may have made
+    is_ephemeral   whether it is a throw-away app, which anybody may have made
     """
 
     _outgoing: Outgoing
@@ -258,7 +259,7 @@ class Requests:
     is_ephemeral: bool
 
     async def get(self, url: str, *, token: str | None = None) -> Answer:
-        """Fetch a JSON document, following redirects on the same host.
+        """Fetch a JSON document, and follow redirects on the same host.
 
         token    bearer token to send
         raises   PermissionDenied("oauth-error"), Unavailable("overloaded")
@@ -296,17 +297,17 @@ def _port(url: Url) -> int:
 
 
 def _make_client() -> httpx.AsyncClient:
-    """Runs on a thread: importing and reading certificates takes 150 ms.
+    """Make the client. Runs on a thread, as imports and reading certificates take 150 ms.
 
-    What verifies tokens is imported along: it is needed right after a provider's first answer.
+    The library that verifies tokens is imported too: it is needed after a provider's first answer.
     """
     import httpx
     import joserfc.jwt  # noqa: F401
 
     return httpx.AsyncClient(
-        # A connection kept for its address could serve another name at that address.
+        # A connection that is kept for its address could serve another name at that address.
         limits=httpx.Limits(max_keepalive_connections=0),
-        # A proxy of the environment would look up names again, out of our sight.
+        # A proxy from the environment would look up names again, without our check.
         trust_env=False,
     )
 

@@ -30,19 +30,19 @@ _MESSAGE_CHARS_MAX: Final = 200
 
 
 class Provider(Protocol):
-    """Where people sign in, for one OAuth client."""
+    """A provider that people sign in with, for one OAuth client."""
 
     async def authorization_url(self, *, state: str, redirect_uri: str, hd: str | None) -> str:
         """The page to send a person to.
 
-        redirect_uri   where it sends them back
-        hd             domain that Google is to offer accounts of
+        redirect_uri   the URL that it sends the person back to
+        hd             the domain whose accounts Google shall offer
         raises         PermissionDenied("oauth-error")
         """
         ...
 
     async def exchange(self, code: str, *, redirect_uri: str) -> Profile:
-        """Who the person is that came back with `code`. Raises as `authorization_url`."""
+        """The person who came back with `code`. Raises as `authorization_url`."""
         ...
 
 
@@ -78,7 +78,7 @@ class OpenId:
         parameters = {
             "scope": "email openid",
             "response_type": "code",
-            # A form, since Apple gives the address no other way.
+            # A form, since Apple sends the e-mail address in no other way.
             "response_mode": "form_post",
             "state": state,
             "redirect_uri": redirect_uri,
@@ -98,7 +98,7 @@ class OpenId:
         answer = await self._outgoing.post(discovery.token_endpoint, form)
         claims = await self._claims(_fields(answer), discovery)
         sub = find_sub(claims)
-        # Apple sends the word, others the boolean.
+        # Apple sends a text, others a boolean.
         is_verified = claims.get("email_verified") in (True, "true")
         email = find_email(claims.get("email")) if is_verified else None
         if sub is None or email is None:
@@ -136,8 +136,8 @@ class OpenId:
 def apple_secret(
     private_key: str, *, team_id: str, key_id: str, client_id: str, now_ms: int
 ) -> str:
-    """Apple's client secret: a statement of ours, signed with the key Apple gave the developer."""
-    # Loaded by the first sign-in with Apple: it takes 8 MB.
+    """Apple's client secret: a token of ours, signed with the key that Apple gave the developer."""
+    # Imported by the first sign-in with Apple: it takes 8 MB.
     from joserfc import jwt
     from joserfc.errors import JoseError
     from joserfc.jwk import ECKey
@@ -162,7 +162,7 @@ def apple_secret(
 
 @dataclass(frozen=True, slots=True)
 class GitHubUrls:
-    """Where GitHub is."""
+    """The URLs of GitHub."""
 
     authorize: str = "https://github.com/login/oauth/authorize"
     token: str = "https://github.com/login/oauth/access_token"
@@ -171,7 +171,7 @@ class GitHubUrls:
 
 
 class GitHub:
-    """GitHub: OAuth without OpenID, and an API that tells who signed in."""
+    """GitHub: OAuth without OpenID, and an API that tells which user signed in."""
 
     def __init__(
         self, client: OAuthClient, *, urls: GitHubUrls, outgoing: Requests, seal: Seal
@@ -215,7 +215,7 @@ class GitHub:
 
 
 def _primary_email(answer: Answer) -> str | None:
-    """The address a GitHub account goes by, if GitHub has verified it."""
+    """The primary e-mail address of a GitHub account, if GitHub has verified it."""
     listed = answer.body if answer.is_ok and isinstance(answer.body, list) else []
     for each in listed:
         if isinstance(each, dict) and each.get("primary") is True and each.get("verified") is True:
@@ -224,12 +224,12 @@ def _primary_email(answer: Answer) -> str | None:
 
 
 def _fields(answer: Answer) -> Mapping[str, Any]:
-    """The object a provider answered; raises with its own words when it refused."""
+    """The object that a provider answered; if it refused, raises with its words."""
     fields = answer.body if isinstance(answer.body, dict) else {}
     if answer.is_ok and "error" not in fields:
         return fields
     said = fields.get("error_description")
-    # GitHub refuses with 200; others with a status.
+    # GitHub refuses with status 200, other providers with another status.
     if isinstance(said, str) and said.strip():
         raise oauth_error(said[:_MESSAGE_CHARS_MAX])
     raise oauth_error("Error exchanging code for token.")

@@ -1,8 +1,9 @@
-"""Secrets of OAuth clients at rest: encrypted with a key that is not in the database, from which
-the keys of other secrets are derived.
+"""Secrets of OAuth clients at rest. The key that encrypts them is not in the database; keys of
+other secrets are derived from it.
 
 Format, as hex: "74726331" ("trc1"), nonce of 12 bytes, AES-256-GCM ciphertext and tag. The id of
-the entity that holds the secret is authenticated with it, so one cannot be moved to another.
+the entity that holds the secret is authenticated too, so a secret cannot be moved to another
+entity.
 
 source   instant-http §1.13, §5.7; spec/auth.md A90-A93
 """
@@ -27,13 +28,14 @@ _KEY_TEXT: Final = re.compile(r"[0-9a-fA-F]{64}")
 class Seal:
     """Seals and opens secrets.
 
-    Holds the server's key, from TRICE_SECRET_KEY or data-dir/secret.key; made when first needed.
+    Holds the server's key, from TRICE_SECRET_KEY or data-dir/secret.key, which is made when first
+    needed.
     """
 
     def __init__(self, data_dir: Path, *, secret_key: str | None, runtime: Runtime) -> None:
         """Use the key `secret_key` (64 hex digits), or with None the one in `data_dir`.
 
-        raises   InvalidInput when `secret_key`, or what the file holds, is something else
+        raises   InvalidInput when `secret_key`, or the content of the file, is something else
         """
         if secret_key is not None and _KEY_TEXT.fullmatch(secret_key) is None:
             raise InvalidInput(
@@ -46,8 +48,8 @@ class Seal:
         self._runtime = runtime
 
     def seal(self, secret: str, *, holder: str) -> str:
-        """Encrypt `secret`, to be kept in the entity `holder`."""
-        # Loaded by the first secret: most servers have none, and it takes 6 MB.
+        """Encrypt `secret`, to be stored in the entity `holder`."""
+        # Imported by the first secret: most servers have none, and it takes 6 MB.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = self._runtime.random_bytes(_NONCE_BYTES)
@@ -55,10 +57,10 @@ class Seal:
         return (_MAGIC + nonce + cipher).hex()
 
     def open(self, sealed: str, *, holder: str) -> str:
-        """The secret kept in the entity `holder`.
+        """The secret stored in the entity `holder`.
 
-        raises   PermissionDenied("oauth-error") when this server's key does not open it: it was
-                 imported from elsewhere, or the key was changed
+        raises   PermissionDenied("oauth-error") when this server's key does not open it: the secret
+                 was imported from elsewhere, or the key was changed
         """
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -73,7 +75,7 @@ class Seal:
             raise _unreadable() from cause
 
     def key_for(self, purpose: str) -> bytes:
-        """A key of 32 bytes for something else than sealing: it tells nothing about the others."""
+        """A key of 32 bytes for another purpose than sealing. It tells nothing about other keys."""
         return hmac.digest(self._get_key(), f"trice {purpose}".encode(), "sha256")
 
     def _get_key(self) -> bytes:
@@ -106,7 +108,7 @@ def _make_key(path: Path, runtime: Runtime) -> bytes:
 
 
 def _write_key(path: Path, key: bytes) -> None:
-    # Written beside and renamed: a crash between leaves no half of a key that secrets depend on.
+    # Written beside and renamed, so that a crash leaves no half of a key that secrets depend on.
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

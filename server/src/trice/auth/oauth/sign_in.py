@@ -1,11 +1,11 @@
-"""Signing in with other providers: by redirects, or by an id_token the page got itself.
+"""Signing in with providers: by redirects, or by an id_token that the page got itself.
 
     start     → a `$oauthRedirects` row and a cookie; the person goes to the provider
     callback  → the row is consumed, the provider says who it is; a `$oauthCodes` row
     exchange  → the code is consumed: account and refresh token
 
-Rows are consumed in a transaction of their own, before anything is compared: whatever fails after,
-nothing can be tried twice.
+Rows are consumed in a transaction of their own, before anything is compared. So nothing can be
+tried twice, whatever fails later.
 
 source   instant-http §1.6, §1.7; RFC 7636; spec/auth.md A100-A129
 """
@@ -47,14 +47,14 @@ REDIRECTS: Final = "$oauthRedirects"
 CODES: Final = "$oauthCodes"
 
 _FINISHED: Final = {"_instant_oauth_redirect": "true"}
-"""What tells the browser SDK that a sign-in returns."""
+"""The parameter that tells the browser SDK that a sign-in returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What an app's page asks for.
+    """The request of an app's page to begin a sign-in.
 
-    state            the page's own, given back to it with the code
+    state            the page's own, returned to it with the code
     code_challenge   hash of a secret of the page (PKCE); `code_challenge_method` S256 or plain
     """
 
@@ -68,11 +68,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Comer:
-    """Somebody who finishes a sign-in.
+    """The caller who finishes a sign-in.
 
-    identity        nobody yet, at an address and origin
-    refresh_token   of the account used until now; a guest's is upgraded or linked
-    extra_fields    of `$users`, for a sign-up
+    identity        not signed in yet, with the address and origin of the request
+    refresh_token   that of the account used until now; a guest's account is upgraded or linked
+    extra_fields    fields of `$users`, for a sign-up
     """
 
     identity: Identity
@@ -81,10 +81,10 @@ class Comer:
 
 
 class OAuth:
-    """Signs people in with other providers.
+    """Signs people in with providers.
 
     Holds the documents of providers, an HTTP client, the server's key. The state of each sign-in is
-    in its app's database.
+    in the database of its app.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class OAuth:
         github: GitHubUrls | None = None,
         resolve: Resolve | None = None,
     ) -> None:
-        """Prepare; nothing is loaded before the first sign-in.
+        """Prepare; no library is imported before the first sign-in.
 
         secret_key            hex; None: data-dir/secret.key
         allows_private_hosts  providers may be on http and private addresses
-        github, resolve       in place of the internet's, for tests
+        github, resolve       replace those of the internet, for tests
         """
         self.seal = Seal(data_dir, secret_key=secret_key, runtime=runtime)
         self._outgoing = Outgoing(allows_private_hosts=allows_private_hosts, resolve=resolve)
@@ -116,8 +116,8 @@ class OAuth:
     async def start(self, app: App, request: Start, *, callback_url: str) -> tuple[str, str]:
         """Begin a sign-in.
 
-        callback_url  of this server
-        returns       the provider's page, and the uuid for the cookie that `finish` wants to see
+        callback_url  the callback of this server
+        returns       the provider's page, and the uuid for the cookie that `finish` requires
         raises        NotFound(app-oauth-client), InvalidInput("validation-failed", `redirect-uri`),
                       PermissionDenied("oauth-error") when the provider cannot be asked
         """
@@ -156,11 +156,12 @@ class OAuth:
         return url, cookie
 
     async def finish(self, app: App, *, state: str, cookie: str, code: str | None) -> str:
-        """Take a person back from the provider.
+        """Handle a person who comes back from the provider.
 
-        state    the uuid behind the app's id in the parameter `state`
-        code     what the provider gave; None: nothing
-        returns  where to send them: the app's page with a code for `exchange`, or with an error
+        state    the uuid after the app's id in the parameter `state`
+        code     the code of the provider; None if it gave none
+        returns  the URL to send the person to: the app's page with a code for `exchange`, or an
+                 error
         raises   PermissionDenied("oauth-error") when no sign-in of this browser is under way
         """
         row = await app.database.change(lambda change: _consume(change, REDIRECTS, state))
@@ -175,7 +176,7 @@ class OAuth:
         try:
             own_code = await self._receive(app, row, code)
         except TriceError as failure:
-            # The person sees the message; the developer of the app, or the operator, needs more.
+            # The person sees the message; the app's developer, or the operator, needs more.
             logger.info(
                 "sign-in failed at the provider %s",
                 fields(app=app.id, reason=failure.message, cause=repr(failure.__cause__)),
@@ -184,7 +185,7 @@ class OAuth:
         return add_parameters(url, {"code": own_code, **_FINISHED})
 
     async def _receive(self, app: App, redirect: FoundRow, code: str | None) -> str:
-        """Ask the provider who came back, and make a code for it."""
+        """Ask the provider for the person who came back, and make a code for `exchange`."""
         if not code:
             raise oauth_error("Missing code param in OAuth redirect.")
         client_id = str(redirect.fields.get("$oauthClient"))
@@ -219,10 +220,10 @@ class OAuth:
     ) -> dict[str, Any]:
         """Turn a code into an account: `{"user", "created", "refresh_token"}`.
 
-        code      uuid that `finish` sent the person back with; works once
+        code      the uuid that `finish` gave to the app's page; works once
         verifier  the secret behind the code challenge
-        raises    NotFound(app-oauth-code), NotFound("record-expired"), InvalidInput; what signing
-                  up raises
+        raises    NotFound(app-oauth-code), NotFound("record-expired"), InvalidInput; what a sign-up
+                  raises
         """
         row = await app.database.change(lambda change: _consume(change, CODES, code))
         if row is None:
@@ -248,10 +249,10 @@ class OAuth:
     async def sign_in_with_id_token(
         self, app: App, client_name: str, token: str, *, nonce: str | None, comer: Comer
     ) -> dict[str, Any]:
-        """Sign in whom a provider's id_token speaks of: `{"user", "created"}`.
+        """Sign in the person that a provider's id_token names: `{"user", "created"}`.
 
         raises   NotFound(app-oauth-client), InvalidInput("validation-failed"), PermissionDenied(
-                 "oauth-error") when the provider cannot be asked; what signing up raises
+                 "oauth-error") when the provider cannot be asked; what a sign-up raises
         """
         client = await app.database.look(lambda look: get_client_named(look, client_name))
         self._check_origin(app, comer.identity.origin)
@@ -279,7 +280,7 @@ class OAuth:
             key_set = await self._documents.keys(discovery.jwks_uri, requests)
             keys = id_tokens.find_keys(header, key_set.keys)
             if not keys:
-                # Providers change keys: the token may be signed with a newer one.
+                # Providers change keys: a newer key may have signed the token.
                 key_set = await self._documents.newer_keys(discovery.jwks_uri, requests)
                 keys = id_tokens.find_keys(header, key_set.keys)
         expected = id_tokens.Expected(
@@ -293,9 +294,9 @@ class OAuth:
     async def _sign_in(
         self, app: App, client: OAuthClient, profile: Profile, comer: Comer, *, reuses_token: bool
     ) -> dict[str, Any]:
-        """Find or make the account, in one transaction, and a refresh token for it.
+        """Find or make the account, and a refresh token for it, in one transaction.
 
-        reuses_token   the token used until now stays, if it is of the same account
+        reuses_token   the token used until now stays, if it belongs to the same account
         """
 
         def enter(change: Change) -> dict[str, Any]:
@@ -321,7 +322,7 @@ class OAuth:
         return await app.database.change(enter)
 
     def _check_origin(self, app: App, origin: str) -> None:
-        """Raise unless a page of `origin` may finish sign-ins; programs send none ("")."""
+        """Raise unless a page of `origin` may finish sign-ins. Programs send no origin ("")."""
         if origin and not is_authorized(origin, app.settings.origins):
             raise invalid(
                 "origin",
@@ -358,7 +359,7 @@ _INVALID_REDIRECT_URI: Final = (
 
 
 def _challenge(request: Start) -> dict[str, str]:
-    """The labels of a code challenge; none without one."""
+    """The fields of a code challenge; empty without one."""
     method = request.code_challenge_method
     if method not in (None, "S256", "plain"):
         raise invalid("code-challenge-method", method, [{"message": "It must be S256 or plain."}])
@@ -401,20 +402,20 @@ def split_state(state: str | None) -> tuple[str, str]:
 
 
 def opens_app(url: str) -> bool:
-    """Whether a redirect leads into a native app: browsers stay on the page they came from."""
+    """Whether a redirect leads into a native app; the browser then stays on its page."""
     read = read_url(url)
     return read is None or not read.scheme.startswith("http")
 
 
 def _hash(uuid: str) -> str:
-    """What is stored of a uuid that somebody holds: hex SHA-256 of its 16 bytes."""
+    """The stored form of a uuid that a client holds: hex SHA-256 of its 16 bytes."""
     raw = find_uuid_bytes(uuid)
     assert raw is not None, "callers check the form"
     return hashlib.sha256(raw).hexdigest()
 
 
 def _consume(change: Change, etype: str, uuid: str) -> FoundRow | None:
-    """Take the row that `uuid` opens, so that it never opens again."""
+    """Take the row of `uuid`, and delete it, so that it works only once."""
     label = "stateHash" if etype == REDIRECTS else "codeHash"
     row = find_row(change, etype, label, _hash(uuid))
     if row is not None:
@@ -423,7 +424,7 @@ def _consume(change: Change, etype: str, uuid: str) -> FoundRow | None:
 
 
 def _sweep(change: Change, etype: str, *, minutes: int) -> None:
-    """Delete the oldest rows that nobody will come back for."""
+    """Delete the oldest of the rows that have expired."""
     page = {"limit": auth_limits.OAUTH_SWEEP_MAX, "order": {"serverCreatedAt": "asc"}}
     for each in change.find({etype: {"$": page}})[etype]:
         row = find_row(change, etype, "id", find_uuid_bytes(each["id"]))
@@ -433,5 +434,5 @@ def _sweep(change: Change, etype: str, *, minutes: int) -> None:
 
 
 def _is_older(row: FoundRow, minutes: int, *, now_ms: int) -> bool:
-    # In whole minutes, so that the last one counts (instant-http §1.6).
+    # In whole minutes, so that the last minute is included (instant-http §1.6).
     return (now_ms - row.created_ms) // 60_000 > minutes

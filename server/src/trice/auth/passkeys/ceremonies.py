@@ -1,10 +1,10 @@
-"""Passkeys (WebAuthn): adding one while signed in, and signing in with nothing else.
+"""Passkeys (WebAuthn): adding one while signed in, and signing in with one alone.
 
 begin    a challenge is stored, options go to the browser
-finish   the challenge is used up whatever comes of it, then the browser's answer is checked
+finish   the challenge is used up in any case, then the browser's answer is checked
 
-A challenge names its purpose, the origin it was given to, the domain and, for adding, the user: an
-answer is worth nothing for another purpose, site, user or time.
+A challenge names its purpose, the origin it was given to, the domain and, when a passkey is added,
+the user. So an answer is void for another purpose, site, user or time.
 
     $userPasskeys {id, credentialId, publicKey, signCount, rpId, name?, lastUsedAt?, $user}
     $passkeyChallenges {id, challengeHash, purpose, origin, rpId, expiresAt, $user?}
@@ -62,10 +62,11 @@ Purpose = Literal["register", "sign-in"]
 
 
 class Passkeys:
-    """The ceremonies and the management of passkeys, for every app of this server. No state but
-    how often an address asked.
+    """The ceremonies and the management of passkeys, for every app of this server. Its only state
+    is how often each network asked.
 
-    `caller` everywhere: nobody signed in, with the address and origin of the request.
+    `caller` is everywhere an identity that is not signed in, with the address and origin of the
+    request.
     """
 
     def __init__(self, *, runtime: Runtime, buckets: Buckets) -> None:
@@ -75,9 +76,9 @@ class Passkeys:
     async def begin_registration(
         self, app: App, *, token: str, caller: Identity, rp_id: str | None = None
     ) -> dict[str, Any]:
-        """Begin to add a passkey to the user whom `token` stands for.
+        """Begin to add a passkey to the user whose token `token` is.
 
-        rp_id     a parent domain of the origin, itself authorized; None: the origin's host
+        rp_id     a parent domain of the origin, authorized as well; None: the origin's host
         returns   PublicKeyCredentialCreationOptionsJSON
         raises    NotFound(app-user), InvalidInput for guests and origins that are not authorized
         """
@@ -113,8 +114,8 @@ class Passkeys:
 
         credential   RegistrationResponseJSON
         returns      the passkey as `all_of` shows it
-        raises       NotFound(app-user, app-passkey-challenge), InvalidInput, Conflict when it is
-                     registered already, LimitExceeded
+        raises       NotFound(app-user, app-passkey-challenge), InvalidInput, Conflict when the
+                     passkey is registered already, LimitExceeded
         """
         self._enter(app, caller)
         client = read_client_data(credential)
@@ -148,9 +149,10 @@ class Passkeys:
     async def begin_sign_in(
         self, app: App, *, caller: Identity, rp_id: str | None = None
     ) -> dict[str, Any]:
-        """Begin to sign in with whichever passkey of the domain the person picks.
+        """Begin to sign in with any passkey of the domain, which the person picks.
 
-        returns   PublicKeyCredentialRequestOptionsJSON; the same for everybody, so it tells nothing
+        returns   PublicKeyCredentialRequestOptionsJSON; the same for all callers, so it tells
+                  nothing
         raises    InvalidInput for origins that are not authorized
         """
         self._enter(app, caller)
@@ -200,15 +202,15 @@ class Passkeys:
         return await app.database.change(work)
 
     async def all_of(self, app: App, *, token: str, caller: Identity) -> list[dict[str, Any]]:
-        """Every passkey of the user whom `token` stands for, oldest first."""
+        """Every passkey of the user whose token `token` is, oldest first."""
         self._enter(app, caller)
         rows = await app.database.look(lambda look: _passkeys_of(look, _account(look, token)))
         return [passkey_object(row) for row in rows]
 
     async def delete(self, app: App, *, token: str, passkey_id: str, caller: Identity) -> None:
-        """Remove one of one's own passkeys. Who signed in with it stays signed in.
+        """Remove a passkey of the signed-in user. Clients that signed in with it stay signed in.
 
-        raises   NotFound(app-user-passkey) for unknown ones and those of other users
+        raises   NotFound(app-user-passkey) for unknown passkeys and those of other users
         """
         self._enter(app, caller)
 
@@ -222,7 +224,7 @@ class Passkeys:
         await app.database.change(work)
 
     def _enter(self, app: App, caller: Identity) -> None:
-        """Raise unless the app has passkeys and the address has not asked too often."""
+        """Raise unless the app has passkeys and the network has not asked too often."""
         check_enabled(app)
         problem = "Too many passkey requests from this network address."
         self._throttle.take_network("passkeys", caller.ip, _BY_IP, problem)
@@ -230,7 +232,7 @@ class Passkeys:
     async def _give_challenge(
         self, app: App, purpose: Purpose, *, origin: str, rp_id: str, user: User | None
     ) -> bytes:
-        """Store a new challenge; remove some of those whose time is over."""
+        """Store a new challenge, and remove some expired ones."""
         challenge = self._runtime.random_bytes(auth_limits.PASSKEY_CHALLENGE_BYTES)
         values = {
             "challengeHash": hashlib.sha256(challenge).hexdigest(),
@@ -250,7 +252,7 @@ class Passkeys:
         return challenge
 
     async def _take_challenge(self, app: App, challenge: bytes, purpose: Purpose) -> FoundRow:
-        """Use a challenge up, then say whether it was good: nobody gets to try it twice."""
+        """Use a challenge up, then raise unless it was good. So it cannot be tried twice."""
         hashed = hashlib.sha256(challenge).hexdigest()
 
         def work(change: Change) -> FoundRow | None:
@@ -284,7 +286,7 @@ def check_enabled(app: App) -> None:
 def passkey_object(row: FoundRow) -> dict[str, Any]:
     """A passkey as its user sees it: `{id, name, rp_id, created_at, last_used_at}`.
 
-    name, last_used_at   null when there is none
+    name, last_used_at   null if it has none
     """
     used_ms = row.fields.get("lastUsedAt")
     return {
@@ -297,12 +299,12 @@ def passkey_object(row: FoundRow) -> dict[str, Any]:
 
 
 def _expected(client: ClientData, challenge: FoundRow) -> Expectation:
-    """What the answer must hold against: from the stored challenge, none of it from the answer."""
+    """The values that the answer must agree with. All come from the stored challenge."""
     return Expectation(client.challenge, challenge.fields["origin"], challenge.fields["rpId"])
 
 
 def _sweep(change: Change) -> None:
-    """Remove challenges whose time is over, then the oldest while there are too many."""
+    """Remove expired challenges, then the oldest while there are too many."""
     count = auth_limits.PASSKEY_CHALLENGES_SWEPT
     expired = {"where": {"expiresAt": {"$lte": change.time_ms}}, "limit": count}
     surplus = {

@@ -1,4 +1,4 @@
-"""Reading what browsers say in a passkey ceremony, before anything is believed. No I/O.
+"""Reading the answers of browsers in a passkey ceremony, before they are verified. No I/O.
 
 source   https://www.w3.org/TR/webauthn-3/ §5.8.1; spec/auth.md A179-A189
 """
@@ -21,18 +21,18 @@ from trice.protocol.quoting import quote
 
 @dataclass(frozen=True, slots=True)
 class ClientData:
-    """What the browser says of a ceremony; the authenticator signs over it."""
+    """The browser's data about a ceremony; the signature of the authenticator covers it."""
 
     challenge: bytes
     origin: str
 
 
 def read_client_data(credential: Mapping[str, Any]) -> ClientData:
-    """Find the challenge in an answer, to look up what was expected.
+    """Find the challenge in an answer, to look up the expected values.
 
     credential   RegistrationResponseJSON or AuthenticationResponseJSON, of any shape
     raises       InvalidInput("param-malformed"); InvalidInput("validation-failed") for answers from
-                 inside a frame of another site
+                 a frame inside a page of another site
     """
     try:
         data = orjson.loads(_response_bytes(credential, "clientDataJSON"))
@@ -51,7 +51,7 @@ def check_size(credential: Any) -> dict[str, Any]:
     """The answer as an object of bounded size; raises InvalidInput("param-malformed")."""
     try:
         size = len(orjson.dumps(credential))
-    except orjson.JSONEncodeError as cause:  # nested deeper than it may be
+    except orjson.JSONEncodeError as cause:  # too many levels
         raise _malformed() from cause
     if not isinstance(credential, dict) or size > auth_limits.PASSKEY_RESPONSE_BYTES_MAX:
         raise _malformed()
@@ -67,7 +67,7 @@ def credential_id(credential: Mapping[str, Any]) -> str:
 
 
 def user_handle(credential: Mapping[str, Any]) -> bytes | None:
-    """The user whom the authenticator took the passkey to be for; None when it does not say."""
+    """The user that the authenticator has for the passkey; None if it does not say."""
     try:
         return _response_bytes(credential, "userHandle")
     except (KeyError, TypeError, ValueError):
@@ -77,8 +77,8 @@ def user_handle(credential: Mapping[str, Any]) -> bytes | None:
 def relying_party(settings: Settings, origin: str, *, rp_id: str | None) -> str:
     """The domain that passkeys of a ceremony belong to.
 
-    origin   `Origin` header of the request: a secure address that the app has authorized
-    rp_id    a domain above it, authorized as a generic origin; None: the origin's own host
+    origin   `Origin` header of the request: a secure origin that the app has authorized
+    rp_id    a parent domain of it, authorized as a generic origin; None: the origin's own host
     raises   InvalidInput("validation-failed") that says what to set up
     """
     url = read_url(origin)
@@ -106,7 +106,7 @@ def relying_party(settings: Settings, origin: str, *, rp_id: str | None) -> str:
 
 
 def refused(reason: str) -> InvalidInput:
-    """The passkey's answer does not hold."""
+    """The error for a passkey's answer that is not valid."""
     message = f"The passkey's answer was not accepted: {reason.rstrip('.')}. Begin again."
     return invalid("passkey", None, [{"message": message}], message=message)
 

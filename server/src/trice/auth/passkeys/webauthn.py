@@ -1,7 +1,7 @@
-"""What the WebAuthn library is asked: options for browsers, and whether their answers hold.
+"""Calls of the WebAuthn library: options for browsers, and checks of their answers.
 
-The library is loaded by the first ceremony: 0.2 s, and 23 MB where an idle server has 60. So every
-function here runs on a thread.
+The first ceremony imports the library, which takes 0.2 s and 23 MB; an idle server has 60 MB. So
+every function here runs on a thread.
 
 source   https://www.w3.org/TR/webauthn-3/ §7.1, §7.2; spec/auth.md A176-A187
 """
@@ -18,9 +18,9 @@ from trice.auth.passkeys.read import refused
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What an answer must refer to: all from the challenge as it was given out.
+    """The values that an answer must have, all from the stored challenge.
 
-    origin   where the browser must have been, `https://app.example`
+    origin   origin of the page in the browser, `https://app.example`
     rp_id    the domain that the passkey belongs to: the origin's host, or a parent of it
     """
 
@@ -31,7 +31,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class NewPasskey:
-    """A credential as it is to be stored; ids and keys as unpadded base64url."""
+    """A credential in the form that is stored; ids and keys as unpadded base64url."""
 
     credential_id: str
     public_key: str
@@ -49,7 +49,7 @@ def creation_options(
 ) -> dict[str, Any]:
     """PublicKeyCredentialCreationOptionsJSON: a discoverable credential, with user verification.
 
-    excluded   ids of the credentials the user has; authenticators that hold one refuse
+    excluded   ids of the user's credentials; authenticators that hold one of them refuse
     """
     from webauthn import base64url_to_bytes, generate_registration_options
     from webauthn.helpers import options_to_json_dict
@@ -99,7 +99,7 @@ def check_registration(credential: Mapping[str, Any], expected: Expectation) -> 
     """Check the answer of `navigator.credentials.create`.
 
     credential   RegistrationResponseJSON
-    raises       InvalidInput("validation-failed") that says what does not hold
+    raises       InvalidInput("validation-failed") that says what is not valid
     """
     from webauthn import verify_registration_response
     from webauthn.helpers import (
@@ -121,10 +121,10 @@ def check_registration(credential: Mapping[str, Any], expected: Expectation) -> 
             raise ValueError(f"The public key has {len(key)} bytes")
         if len(verified.credential_id) > auth_limits.PASSKEY_ID_BYTES_MAX:
             raise ValueError(f"The credential id has {len(verified.credential_id)} bytes")
-        # A key that cannot check signatures, such as a point off its curve, is found out now.
+        # A key that cannot check signatures, such as a point off its curve, is refused now.
         decoded_public_key_to_cryptography(decode_credential_public_key(key))
     except Exception as cause:
-        # Of any class: the library trusts CBOR and JSON to have the right shape.
+        # Exceptions of any class: the library trusts CBOR and JSON to have the right shape.
         raise refused(f"{cause}") from cause
     return NewPasskey(
         credential_id=bytes_to_base64url(verified.credential_id),
@@ -139,9 +139,9 @@ def check_sign_in(
     """Check the answer of `navigator.credentials.get`.
 
     credential   AuthenticationResponseJSON
-    sign_count   as last seen; a counter that is in use must have risen
+    sign_count   the last count; a counter that is in use must have risen
     returns      the new count
-    raises       InvalidInput("validation-failed") that says what does not hold
+    raises       InvalidInput("validation-failed") that says what is not valid
     """
     from webauthn import base64url_to_bytes, verify_authentication_response
 
@@ -163,8 +163,8 @@ def check_sign_in(
 def _without_attestation(credential: Mapping[str, Any]) -> dict[str, Any]:
     """The answer with an empty attestation statement.
 
-    We ask for none and would believe none; a statement that comes all the same (some authenticators
-    sign with the key itself) is not worth parsing certificates from strangers.
+    We ask for none and would trust none. Some authenticators send one anyway (signed with the key
+    itself); we do not parse certificates from strangers for that.
     """
     from webauthn import base64url_to_bytes
     from webauthn.helpers import bytes_to_base64url, encode_cbor, parse_cbor

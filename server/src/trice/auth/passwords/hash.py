@@ -30,14 +30,14 @@ NOBODYS_HASH: Final = (
     f",p={auth_limits.PASSWORD_HASH_LANES}${_unpadded(bytes(auth_limits.PASSWORD_SALT_BYTES))}"
     f"${_unpadded(bytes(auth_limits.PASSWORD_HASH_BYTES))}"
 )
-"""Compared with when there is no user: the answer must take as long as for a wrong password. No
-password is known that has this hash, and a match would count for nothing."""
+"""A hash to compare with when there is no user, as the answer must take as long as for a wrong
+password. No password with this hash is known, and a match would not sign in."""
 
 
 class PasswordHashes:
     """Computes and compares hashes on threads.
 
-    Holds how many are under way or waiting. Does not hold passwords or hashes.
+    Holds the number of hashes under way or waiting. Does not hold passwords or hashes.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -57,7 +57,7 @@ class PasswordHashes:
         return await self._take_turn(lambda: make_hasher().hash(password, salt=salt))
 
     async def is_match(self, password: bytes, stored: str | None) -> bool:
-        """Whether `stored` is a hash of `password`; without `stored` False, just as slowly.
+        """Whether `stored` is a hash of `password`. Without `stored` False, after the same time.
 
         raises  Unavailable("overloaded") when too many wait
         cost    40 ms on a thread
@@ -74,7 +74,7 @@ class PasswordHashes:
         return await self._take_turn(compare) and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether `stored` was made with other parameters than hashes are made with now."""
+        """Whether `stored` was made with other parameters than today's."""
         return make_hasher().check_needs_rehash(stored)
 
     async def _take_turn(self, work: Callable[[], T]) -> T:
@@ -85,7 +85,7 @@ class PasswordHashes:
             )
         self._waiting += 1
         turn = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        # By the work itself, not by who waits for it: a thread cannot be called back.
+        # The work itself counts down, not its caller: a thread goes on if the caller leaves.
         turn.add_done_callback(self._count_down)
         return await asyncio.shield(turn)
 
@@ -94,7 +94,7 @@ class PasswordHashes:
 
 
 def make_hasher() -> PasswordHasher:
-    # Loaded by the first password: 4 of the 60 MB of an idle server.
+    # Imported by the first password: it takes 4 MB; an idle server has 60.
     from argon2 import PasswordHasher, Type
 
     return PasswordHasher(

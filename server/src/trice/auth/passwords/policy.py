@@ -1,8 +1,7 @@
 """Which texts may be passwords. No I/O.
 
-Length counts most and nothing is prescribed about kinds of characters (NIST SP 800-63B §5.1.1). No
-list of common passwords is kept: what is refused is what follows from a rule, so that the message
-can say it.
+Length counts most, and no kinds of characters are required (NIST SP 800-63B §5.1.1). There is no
+list of common passwords: a password is refused by a rule, which the message can state.
 
 source   spec/auth.md A159-A161
 """
@@ -24,7 +23,7 @@ _NEIGHBOURS: Final = frozenset(
 
 
 def normalise(password: str) -> bytes:
-    """What is hashed: one text typed on two keyboards is one password (NFKC, UTF-8).
+    """The bytes to hash: the same text typed on two keyboards is one password (NFKC, UTF-8).
 
     cost  linear; callers bound the text by `is_too_long` first
     """
@@ -32,14 +31,14 @@ def normalise(password: str) -> bytes:
 
 
 def is_too_long(password: str) -> bool:
-    """Whether the text is longer than any password can be, whatever it normalises to."""
+    """Whether the text is too long for a password, in any normal form."""
     return len(password) > auth_limits.PASSWORD_BYTES_MAX
 
 
 def check_new_password(password: str, *, email: str | None, path: str) -> bytes:
-    """Normalise a password that somebody chose.
+    """Check a new password, and normalise it.
 
-    email    the account's address: a password must not be made of it
+    email    the account's e-mail address: a password must not be made of it
     path     name of the parameter, for the error
     raises   InvalidInput("validation-failed") that says what to do better
     """
@@ -60,7 +59,7 @@ def check_new_password(password: str, *, email: str | None, path: str) -> bytes:
 
 
 def _without_email(text: str, email: str) -> str:
-    """What a password adds to the words of the address."""
+    """The password without the words of the e-mail address."""
     for part in sorted((email, *email.split("@"), email.split("@")[0]), key=len, reverse=True):
         if len(part) >= 4:
             text = text.replace(part, "")
@@ -68,7 +67,7 @@ def _without_email(text: str, email: str) -> str:
 
 
 def _surprises(text: str) -> int:
-    """Characters that cannot be foretold from the one before."""
+    """The number of characters that do not follow from the one before."""
     return sum(not _follows(before, char) for before, char in pairwise(" " + text))
 
 
@@ -82,5 +81,5 @@ def _weak(reason: str, path: str) -> InvalidInput:
         f" {auth_limits.PASSWORD_BYTES_MAX} bytes with {auth_limits.PASSWORD_SURPRISES_MIN} or more"
         " different characters; several words are a good password."
     )
-    # Without the input: a password does not belong in an error that somebody may log.
+    # Without the input: a password does not belong in an error, which may be logged.
     return invalid("password", None, [{"message": message, "in": ["body", path]}])

@@ -1,8 +1,8 @@
 """Signing in with e-mail and password; beyond Instant, off until an app switches it on.
 
-An address is proven before it gets a password: signing up and resetting take a magic code. So
-nobody can put a password on an account that its owner will join later by code or OAuth, and the
-answers of sign-up may be plain, since only the owner of the address gets past the code.
+An e-mail address is proven before it gets a password: sign-up and reset need a magic code. So an
+attacker cannot set a password on an account that the owner of the address will join later by code
+or OAuth. The answers of sign-up may be plain, since only that owner has the code.
 
     $userPasswords {id, hash, $user}     one per user at most
 
@@ -53,7 +53,7 @@ _BY_IP: Final = RateLimit(
 class Passwords:
     """The operations on passwords, for every app of this server.
 
-    Holds the hashes being computed and how often somebody tried. Does not hold passwords.
+    Holds the hashes being computed and the number of tries. Does not hold passwords.
     """
 
     def __init__(self, *, codes: MagicCodes, runtime: Runtime, buckets: Buckets) -> None:
@@ -76,9 +76,9 @@ class Passwords:
     ) -> SignedIn:
         """Make an account with a password, or make a guest's account one.
 
-        code         a magic code sent to `email`; it stays usable when anything fails
-        guest_token  of the guest who signs up; a token of somebody else is ignored
-        raises       NotFound(app-user-magic-code), then Conflict when there is such a user; what
+        code         a magic code sent to `email`; it still works if anything fails
+        guest_token  that of the guest who signs up; the token of another user is ignored
+        raises       NotFound(app-user-magic-code), then Conflict if there is such a user; what a
                      sign-up by code raises; LimitExceeded; InvalidInput for a weak password
         """
         check_enabled(app)
@@ -90,7 +90,7 @@ class Passwords:
             guest = get_guest(change, guest_token)
             consumed = self._codes.consume(change, email, code, settings=app.settings)
             if consumed != "right":
-                # Returned, not raised: that an expired code is used up must be written.
+                # Returned, not raised, so that the use of an expired code is written.
                 return code_error(consumed)
             if find_user(change, email=email) is not None:
                 raise _exists(email)
@@ -111,12 +111,12 @@ class Passwords:
     async def sign_in(self, app: App, *, email: str, password: str, ip: str) -> SignedIn:
         """Exchange a password for a refresh token.
 
-        raises   NotFound(app-user-password), the same and after the same work for an unknown
-                 address, a user without password and a wrong password; LimitExceeded
+        raises   NotFound(app-user-password) for an unknown e-mail address, a user without password
+                 and a wrong password, always after the same work; LimitExceeded
         """
         check_enabled(app)
         self._take_try(app, email, ip=ip)
-        # Once more if the hash changed meanwhile: another sign-in may have renewed it.
+        # A second try if the hash changed meanwhile: another sign-in may have renewed it.
         for _ in range(2):
             user, stored = await app.database.look(lambda look: _find_hash(look, email))
             await self._check(password, stored)
@@ -129,9 +129,9 @@ class Passwords:
     async def change(
         self, app: App, *, token: str, password: str, new_password: str, ip: str
     ) -> User:
-        """Replace one's password; everybody else who is signed in as this user no longer is.
+        """Replace the password of the signed-in user; all other tokens of the user end.
 
-        raises   NotFound(app-user) for an unknown token, NotFound(app-user-password) when the old
+        raises   NotFound(app-user) for an unknown token, NotFound(app-user-password) if the old
                  password is wrong or there is none; InvalidInput for a weak new one
         """
         check_enabled(app)
@@ -159,10 +159,10 @@ class Passwords:
         return await app.database.change(work)
 
     async def reset(self, app: App, *, email: str, code: str, password: str, ip: str) -> SignedIn:
-        """Set a password by a magic code sent to the address; all earlier tokens end.
+        """Set a password by a magic code sent to the e-mail address; all earlier tokens end.
 
-        code     stays usable when anything fails
-        raises   NotFound(app-user-magic-code), then NotFound(app-user) when nobody has the address
+        code     it still works if anything fails
+        raises   NotFound(app-user-magic-code), then NotFound(app-user) if no user has the address
         """
         check_enabled(app)
         raw = check_new_password(password, email=email, path="password")
@@ -205,9 +205,9 @@ class Passwords:
     async def _finish_sign_in(
         self, app: App, user: User, password: str, *, stored: str
     ) -> SignedIn | None:
-        """Mint a token for a password that was right; None if it is not the one stored now.
+        """Make a token for a right password; None if another password is stored by now.
 
-        stored   the hash it was compared with; made anew if its parameters are not today's
+        stored   the hash it was compared with; replaced if its parameters are not today's
         """
         renewed = None
         if self._hashes.is_outdated(stored):
@@ -224,7 +224,7 @@ class Passwords:
         return await app.database.change(work)
 
     async def _check(self, password: str, stored: str | None) -> None:
-        """Raise unless `stored` is the hash of `password`. One comparison, whatever is stored."""
+        """Raise unless `stored` is the hash of `password`. Compares once, even without a hash."""
         is_oversized = is_too_long(password)
         raw = b"" if is_oversized else normalise(password)
         if not await self._hashes.is_match(raw, stored) or is_oversized:
@@ -241,13 +241,13 @@ class Passwords:
         change.write(["update", PASSWORDS, entity, {"hash": hashed, "$user": user.id}])
 
     def _take_try(self, app: App, account: str, *, ip: str) -> None:
-        """Count a password tried for an account."""
+        """Count one try of a password for an account."""
         self._take_ip(ip)
         problem = "Too many passwords tried for this account; a magic code works all the same."
         self._throttle.take(("password", app.id, account), _BY_ACCOUNT, problem)
 
     def _take_code(self, app: App, email: str, *, ip: str) -> None:
-        """Count a magic code tried for an address, wherever it is tried."""
+        """Count one try of a magic code for an e-mail address, on any route."""
         self._take_ip(ip)
         self._throttle.verify(app.id, email)
 

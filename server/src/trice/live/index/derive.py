@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.catalog.values import order_run
 from trice.live.index.read_set import ReadSet, Side, ValueKey, frozen
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.plan import FormPlan
@@ -129,7 +130,9 @@ def _page_anchor(node: Node, reads: FormReads) -> Anchor | None:
     if node.beyond is None or lane is None or form.page is None:
         return None
     is_descending = form.order is not None and form.order.is_descending
-    return page_anchor(lane, node.beyond[0], is_upward=is_descending == form.page.is_last)
+    attr = None if form.order is None else form.order.attr
+    run = order_run(attr, node.beyond[0])
+    return page_anchor(lane, run, is_upward=is_descending == form.page.is_last)
 
 
 def _add_found(

@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
+from trice.live.changes import Changes, EntityNews
 from trice.live.index.read_set import ReadSet, Side, ValueKey
 from trice.live.index.spans import Spans
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.reads.anchors import End, Lane, Span, place_in
-from trice.store.commit import Commit, EntityChange, PairChange
 
 Q = TypeVar("Q", bound=Hashable)
 
@@ -97,19 +97,22 @@ class Subscriptions(Generic[Q]):
         if reads is not None:
             self._unlink(query, reads)
 
-    def affected(self, commit: Commit) -> set[Q]:
-        """The queries whose answer this commit may have changed.
+    def affected(self, changes: Changes, catalog: Catalog) -> set[Q]:
+        """The queries whose answer these changes may have changed.
 
-        cost  O(what the commit changed + the queries looked at), and O(log n) comparisons for each
-              row and lane of its namespace, for each span that holds it
+        catalog   the one in force after them
+        cost      O(changes + the queries looked at), and O(log n) comparisons for each row and lane
+                  of its namespace, for each span that holds it
         """
         found: set[Q] = set()
         if not self._read_sets:
             return found
-        for change in commit.entities:
-            self._find_entity(change, commit.catalog, found)
-        for pair in commit.pairs:
-            self._find_pair(pair, found)
+        for etype, entities in changes.entities.items():
+            for news in entities.values():
+                self._find_entity(etype, news, catalog, found)
+        for attr_id, pairs in changes.pairs.items():
+            for source, target in pairs:
+                self._find_pair(attr_id, source, target, found)
         return found
 
     def affected_by_names(self, before: Catalog, after: Catalog) -> set[Q]:
@@ -127,50 +130,50 @@ class Subscriptions(Generic[Q]):
                         found |= self._by_wait.get((identity.etype, ""), set())
         return found
 
-    def _find_entity(self, change: EntityChange, catalog: Catalog, found: set[Q]) -> None:
-        old = change.old.cells if change.old is not None else {}
-        new = change.new.cells if change.new is not None else {}
-        is_birth = change.is_visible_before != change.is_visible_after or _is_reborn(change)
-        both = old.keys() | new.keys()
-        changed = [attr for attr in both if old.get(attr) != new.get(attr)]
-        found.update(self._by_entity.get((change.etype, change.id), ()))
+    def _find_entity(self, etype: str, news: EntityNews, catalog: Catalog, found: set[Q]) -> None:
+        old = news.old.cells if news.old is not None else {}
+        new = news.new.cells if news.new is not None else {}
+        is_birth, changed = news.is_birth, news.changed
+        found.update(self._by_entity.get((etype, news.id), ()))
         if is_birth:
-            found.update(self._by_birth.get(change.etype, ()))
+            found.update(self._by_birth.get(etype, ()))
         if self._by_attr:
             for attr_id in changed:
                 found.update(self._by_attr.get(attr_id, ()))
         if self._by_span:
-            for lane, spans in self._by_span.get(change.etype, {}).items():
-                for place in _places(lane, change):
+            for lane, spans in self._by_span.get(etype, {}).items():
+                for place in _places(lane, news):
                     for queries in spans.find(place):
                         self._keep_tested(queries, changed, is_birth, found)
         if not self._by_value:
             return
-        for attr_id in both:
+        for attr_id in old.keys() | new.keys():
             by_cell = self._by_value.get((attr_id, ""))
             if by_cell is not None:
                 for cell in {old.get(attr_id), new.get(attr_id)}:
                     if cell in by_cell:
                         self._keep_tested(by_cell[cell], changed, is_birth, found)
-        namespace = catalog.namespaces.get(change.etype)
+        namespace = catalog.namespaces.get(etype)
         if namespace is not None and namespace.id_attr is not None:
             by_id = self._by_value.get((namespace.id_attr.id, ""))
-            if by_id is not None and change.id in by_id:
-                self._keep_tested(by_id[change.id], changed, is_birth, found)
+            if by_id is not None and news.id in by_id:
+                self._keep_tested(by_id[news.id], changed, is_birth, found)
 
     def _keep_tested(
-        self, queries: Collection[Q], changed: list[AttrId], is_birth: bool, found: set[Q]
+        self, queries: Collection[Q], changed: frozenset[AttrId], is_birth: bool, found: set[Q]
     ) -> None:
         self.looked_at += len(queries)
         for query in queries:
             if is_birth or not self._read_sets[query].tested.isdisjoint(changed):
                 found.add(query)
 
-    def _find_pair(self, pair: PairChange, found: set[Q]) -> None:
-        found |= self._by_attr.get(pair.attr_id, set())
-        ends: tuple[tuple[Side, EntityId], ...] = (("source", pair.source), ("target", pair.target))
+    def _find_pair(
+        self, attr_id: AttrId, source: EntityId, target: EntityId, found: set[Q]
+    ) -> None:
+        found |= self._by_attr.get(attr_id, set())
+        ends: tuple[tuple[Side, EntityId], ...] = (("source", source), ("target", target))
         for side, end in ends:
-            found |= self._by_value.get((pair.attr_id, side), {}).get(end, set())
+            found |= self._by_value.get((attr_id, side), {}).get(end, set())
 
     def _add_span(self, span: Span, query: Q) -> None:
         lanes = self._by_span.setdefault(span.lane.etype, {})
@@ -206,20 +209,13 @@ class Subscriptions(Generic[Q]):
             _discard(self._by_wait, name, query)
 
 
-def _places(lane: Lane, change: EntityChange) -> set[End]:
+def _places(lane: Lane, news: EntityNews) -> set[End]:
     """The places of an entity in a lane before and after a change, where it existed."""
     return {
-        place_in(lane, change.id, image.created_ms, image.cells)
-        for image in (change.old, change.new)
+        place_in(lane, news.id, image.created_ms, image.cells)
+        for image in (news.old, news.new)
         if image is not None and image.created_ms is not None
     }
-
-
-def _is_reborn(change: EntityChange) -> bool:
-    """Whether the id triple was removed and added again: the creation time, which orders pages,
-    differs."""
-    old, new = change.old, change.new
-    return old is not None and new is not None and old.created_ms != new.created_ms
 
 
 K = TypeVar("K", bound=Hashable)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from trice.live.patch.changes import Changes, EntityNews
+from trice.live.changes import Changes, EntityNews
 from trice.live.patch.kept import Delta, KeptTree, Level
 from trice.live.patch.links import patch_linked, row_of
 from trice.live.patch.matching import Undecided

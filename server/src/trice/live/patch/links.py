@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from trice.live.patch.changes import Changes, EntityNews
+from trice.live.changes import Changes, EntityNews
 from trice.live.patch.kept import Delta, Level
 from trice.live.patch.matching import Undecided
 from trice.protocol.ids import EntityId

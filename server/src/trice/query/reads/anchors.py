@@ -22,7 +22,6 @@ from trice.catalog.values import (
     id_span,
     is_by_instant,
     kind_rank,
-    order_run,
     text_order,
 )
 from trice.protocol.ids import AttrId, EntityId
@@ -201,14 +200,14 @@ def order_lane(etype: str, order: Order | None, visibility: Visibility = EVERYTH
     return Lane(etype, attr.id, measure)
 
 
-def page_anchor(lane: Lane, beyond: Cell, *, is_upward: bool) -> Anchor | None:
-    """The part of the lane that holds a cut page and the first row beyond it; None: all of it.
+def page_anchor(lane: Lane, run: tuple[Cell, Cell], *, is_upward: bool) -> Anchor | None:
+    """Where what shows on a cut page lies, and the first row beyond it; None: anywhere.
 
-    beyond     the order cell of that row
+    run        all that orders as that row does (`values.order_run`), as values lie in their lane
+               unrounded
     is_upward  the page was read from low to high
     """
-    # Numbers lie in their lane exactly, but in the page all numbers of one double are ties.
-    least, most = order_run(beyond) if lane.measure == "cell" else (beyond, beyond)
+    least, most = run
     low = BELOW_ALL if is_upward else end_of(least, -1)
     high = end_of(most, 1) if is_upward else ABOVE_ALL
     if low <= end_of(None, -1) and high == ABOVE_ALL:

@@ -20,7 +20,7 @@ from trice.protocol.ids import EntityId
 from trice.query.ast import Hop, Order, Scope, Test
 from trice.query.cost import prepared_steps
 from trice.query.cursor import Bound
-from trice.query.sql.fragment import TRUE, Fragment, Place, all_of
+from trice.query.sql.fragment import TRUE, Fragment, Place, all_of, any_of
 from trice.query.sql.where import ROOT, Composer
 from trice.store.engine import Binding
 from trice.store.judged import JudgedTerm, with_ids
@@ -28,6 +28,9 @@ from trice.store.judged import JudgedTerm, with_ids
 PAIR: Final = "p"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
 """The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
+
+_ROUNDED: Final = ("date", "number")
+"""Types of which clients tell less apart than the store does."""
 
 Held = Literal["parent", "child", "pairs"]
 """Where a link is stored, seen from the form that walks it."""
@@ -157,13 +160,14 @@ def select_pairs(
 class PageSelect:
     """The statements that read stretches of an ordered form.
 
-    Nulls come first ascending and last descending, ties are in order of id. A stretch is at most
-    two ranges of the order's index: the nulls, and the values. Each range is a statement; they are
-    read one after the other until there are enough rows.
+    Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
+    beside a null or beside a value is a few ranges of the order's index: the nulls, and the rest;
+    each is a statement, to be read in turn until there are rows enough.
 
-    Integers that share a double are ties too (`catalog.values.order_cell`), but not in the index.
-    So a stretch begins and ends with whole runs of such integers. Within a run rows are in order of
-    value instead of id, unless a stretch `is_sorting`.
+    Dates of one millisecond are ties too, and integers that share a double (`values.order_cell`),
+    but not in the index: stretches begin and end with whole runs of such, within which rows stand
+    by value instead of by id, unless a stretch `is_sorting`. The rest is two ranges where it ends
+    above some of such a run.
     """
 
     def __init__(
@@ -181,7 +185,7 @@ class PageSelect:
         self._head = f"{head.text} WHERE {found.text}"
         self._bindings = (*head.bindings, *found.bindings)
         self._has_nulls = attr is not None
-        self.is_by_number = attr is not None and attr.checked_type == "number"
+        self.rounded = attr if attr is not None and attr.checked_type in _ROUNDED else None
         self._order = (
             Fragment(composer.dialect.created_ms(ROOT))
             if attr is None
@@ -205,31 +209,40 @@ class PageSelect:
         limit: int,
         offset: int,
         is_sorting: bool = False,
-        run: Cell = None,
+        run: tuple[Cell, Cell] | None = None,
+        last: Cell = None,
     ) -> list[Statement]:
         """Rows from `start` to `end` in this direction, each at most `limit` after `offset`.
 
-        With two statements, `offset` applies to what both return together: each then returns
+        With several statements, `offset` applies to what they return together: each then returns
         `offset + limit` rows and the caller skips.
 
-        is_sorting   numbers that share a double come by id; costs a sort of the whole stretch
-        run          a number: only rows whose number shares its double
+        is_sorting   what orders alike for clients comes by id; costs a sort of the whole stretch
+        run          only values from the first to the second, as the index holds them
+        last         no value behind this one, as the index holds it
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
+        if last is not None:
+            sign = ">=" if is_descending else "<="
+            edge = Fragment(f"{order.text} {sign} ?", (*order.bindings, last))
+            values = [all_of([part, edge]) for part in values]
+            nulls = None if is_descending else nulls
         if run is not None:
-            assert values is not None
-            bounds = (*order.bindings, *order_run(run))
-            ranges = [all_of([values, Fragment(f"{order.text} BETWEEN ? AND ?", bounds)])]
-        elif nulls is not None and start is None and end is None:
+            bounds = (*order.bindings, *run)
+            among = Fragment(f"{order.text} BETWEEN ? AND ?", bounds)
+            ranges = [all_of([any_of(values), among])]
+        elif nulls is not None and start is None and end is None and last is None:
             ranges = [TRUE]
         else:
-            nulls_part = [] if nulls is None else [nulls]
-            values_part = [] if values is None else [values]
-            ranges = values_part + nulls_part if is_descending else nulls_part + values_part
+            ranges = values if nulls is None else [nulls, *values]
+            if is_descending:
+                ranges = ranges[::-1]
+        if is_sorting:
+            ranges = [any_of(ranges)]
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
-        key = self._dialect.double(order.text) if is_sorting else order.text
+        key = self._rounded(order.text) if is_sorting else order.text
         ways = [self._dialect.ordered(one, is_descending=is_descending) for one in (key, self._id)]
         tail = f"ORDER BY {', '.join(ways)} LIMIT ? OFFSET ?"
         return [
@@ -240,12 +253,19 @@ class PageSelect:
             for part in ranges
         ]
 
+    def _rounded(self, operand: str) -> str:
+        """What the index holds, rounded as `values.order_cell` does."""
+        assert self.rounded is not None
+        if self.rounded.checked_type == "number":
+            return self._dialect.double(operand)
+        return self._dialect.millisecond(operand)
+
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
-    ) -> tuple[Fragment | None, Fragment | None]:
-        """The range among nulls and the range among values; None for a range that is empty."""
+    ) -> tuple[Fragment | None, list[Fragment]]:
+        """The range among nulls, None if out of reach, and those among values; ascending."""
         nulls: list[Fragment] | None = None
-        values: list[Fragment] | None = []
+        values: list[Fragment] = [TRUE]
         order = self._order
         if self._has_nulls:
             nulls = [Fragment(f"{order.text} IS NULL", order.bindings)]
@@ -261,32 +281,45 @@ class PageSelect:
                     sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
                     nulls.append(Fragment(f"{self._id} {sign} ?", (bound.entity,)))
                 if not is_above:
-                    values = None
+                    values = []
             else:
-                if values is not None:
-                    values.append(self._beside(bound, is_above=is_above))
+                beside = self._above(bound) if is_above else self._below(bound)
+                values = [all_of([value, part]) for value in values for part in beside]
                 if is_above:
                     nulls = None
-        return (
-            None if nulls is None else all_of(nulls),
-            None if values is None else all_of(values),
-        )
+        return None if nulls is None else all_of(nulls), values
 
-    def _beside(self, bound: Bound, *, is_above: bool) -> Fragment:
-        """Rows that have a value and lie on this side of a bound that has one."""
-        order = self._order
-        sign = _sign(is_above=is_above, is_inclusive=bound.is_inclusive)
-        low, high = order_run(bound.order) if self.is_by_number else (bound.order, bound.order)
+    def _above(self, bound: Bound) -> list[Fragment]:
+        """The range of rows above a bound beside a value."""
+        low, high = order_run(self.rounded, bound.order)
+        sign = _sign(is_above=True, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
         if low == high:
-            key = (*order.bindings, bound.order, bound.entity)
-            return Fragment(f"({order.text}, {self._id}) {sign} (?, ?)", key)
-        # The first condition is for the index; among integers of the bound's double ids decide.
-        near, far = (low, high) if is_above else (high, low)
-        beyond = ">" if is_above else "<"
-        return Fragment(
-            f"({order.text} {beyond}= ? AND ({order.text} {beyond} ? OR {self._id} {sign} ?))",
-            (*order.bindings, near, *order.bindings, far, bound.entity),
-        )
+            return [beside]
+        # The first is for the index; within the run of the bound ids decide.
+        text = f"({self._order.text} > ? OR {self._id} {sign} ?)"
+        inside = Fragment(text, (*self._order.bindings, high, bound.entity))
+        return [all_of([beside, inside])]
+
+    def _below(self, bound: Bound) -> list[Fragment]:
+        """The ranges of rows below a bound beside a value.
+
+        What is within its run and above the least of that has a range of its own: else all who
+        have the least, as whole days have, would be passed on the way to the bound.
+        """
+        low, high = order_run(self.rounded, bound.order)
+        sign = _sign(is_above=False, is_inclusive=bound.is_inclusive)
+        beside = self._beside(sign, low, bound)
+        if low == high:
+            return [beside]
+        order = self._order
+        text = f"({order.text} > ? AND {order.text} <= ? AND {self._id} {sign} ?)"
+        bindings = (*order.bindings, low, *order.bindings, high, bound.entity)
+        return [beside, Fragment(text, bindings)]
+
+    def _beside(self, sign: str, order: Cell, bound: Bound) -> Fragment:
+        text = f"({self._order.text}, {self._id}) {sign} (?, ?)"
+        return Fragment(text, (*self._order.bindings, order, bound.entity))
 
 
 def _sign(*, is_above: bool, is_inclusive: bool) -> str:

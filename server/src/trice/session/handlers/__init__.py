@@ -1,1 +1,1 @@
-"""What becomes of each message, by family: one file each, its ops in `session/ops`."""
+"""Handlers of messages: one file for each family of ops. `session/ops` lists the ops."""

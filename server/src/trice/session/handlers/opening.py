@@ -1,26 +1,20 @@
-"""`init`: from a connection to a session of an app, as somebody (instant-realtime §3)."""
+"""`init`: a connection gets its app and its identity (instant-realtime §3)."""
 
 from __future__ import annotations
-
-import logging
-from typing import Final
 
 from trice.apps.apps import App
 from trice.auth.accounts import no_user
 from trice.auth.tokens import hash_token, identify
 from trice.errors import InvalidInput, TriceError, invalid
 from trice.identity import ADMIN, Identity
-from trice.log import fields
 from trice.protocol import up
-from trice.protocol.errors import CODES, TRY_LATER
+from trice.protocol.errors import CODES
 from trice.protocol.ids import find_uuid_bytes
 from trice.session.extension import Extension, negotiate
 from trice.session.frames import init_frame
 from trice.session.incoming import Letter
-from trice.session.session import Session
+from trice.session.session import OpenedSession, Session
 from trice.session.state import Phase
-
-logger: Final = logging.getLogger("trice.session")
 
 
 def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) -> None:
@@ -42,40 +36,43 @@ def init(session: Session, message: up.Init, raw: bytes, letter: Letter | None) 
 
 async def _open(session: Session, message: up.Init, raw: bytes, extension: Extension) -> None:
     try:
-        app = await session.apps.lend(message.app_id.lower())
-    except TriceError as failure:
-        _refuse(session, failure, message, raw)
-        return
-    except Exception:
-        logger.exception("app not opened %s", fields(session=session.id, app=message.app_id))
-        session.close(TRY_LATER, "try again")
-        return
-    try:
-        identity, hashed_token = await _identify(session, app, message)
-    except TriceError as failure:
-        session.apps.give_back(app)
-        _refuse(session, failure, message, raw)
-        return
-    opened = session.enter(app, identity, hashed_token=hashed_token, extension=extension)
-    session.push(
-        init_frame(
+        opened = await _enter(session, message, extension)
+        frame = init_frame(
             session.id,
-            app={"id": app.id, "title": app.title},
+            app={"id": opened.app.id, "title": opened.app.title},
             event_id=message.client_event_id,
             extension=extension,
             database=opened.database,
         )
-    )
+    except TriceError as failure:
+        _refuse(session, failure, message, raw)
+        return
+    session.push(frame)
     session.inbox.handle_early()
 
 
+async def _enter(session: Session, message: up.Init, extension: Extension) -> OpenedSession:
+    """Lend the app to the session, as whoever its tokens say it is.
+
+    Invariant: an app is lent to an opened session or to nobody, however this ends.
+    """
+    assert message.app_id is not None, "looked at before"
+    app = await session.apps.lend(message.app_id.lower())
+    try:
+        identity, hashed_token = await _identify(session, app, message)
+    except BaseException:
+        session.apps.give_back(app)
+        raise
+    return session.enter(app, identity, hashed_token=hashed_token, extension=extension)
+
+
 async def _identify(session: Session, app: App, message: up.Init) -> tuple[Identity, str | None]:
-    """Who the tokens say it is, and the hash of the refresh token used."""
+    """The identity that the tokens prove, and the hash of the refresh token used."""
     if message.admin_token is not None:
         app.check_admin_token(message.admin_token)
         return ADMIN, None
     if message.refresh_token is not None:
-        # Clients forget a token that is nobody's, and are stuck with any other error.
+        # Clients forget an unknown token, but are stuck after any other error.
         if find_uuid_bytes(message.refresh_token) is None:
             raise no_user()
         token = message.refresh_token
@@ -87,7 +84,7 @@ async def _identify(session: Session, app: App, message: up.Init) -> tuple[Ident
 def _refuse(session: Session, failure: TriceError, message: up.Init, raw: bytes) -> None:
     close_code = CODES[failure.code].init_closes_with
     if close_code is not None:
-        # An error would park the client for ever (instant-realtime §16); closed, it comes back.
+        # After an error the client would wait for ever (instant-realtime §16); closed, it returns.
         session.close(close_code, "try again")
         return
     session.state.refuse_opening()

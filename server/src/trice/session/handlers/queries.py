@@ -42,9 +42,9 @@ def add_query(
         _answer(opened, subscription)
         return
     if len(subscription.owed) > 1:
-        return  # the first answer is on its way to everybody it is owed to
+        return  # the first answer is under way, and will answer this message too
     if subscription.question != question:
-        # It could not be answered to the rights that it was asked with before.
+        # The query could not be answered with the rights it was asked with before.
         opened.disconnect(subscription)
         subscription.ask(question)
     first_answers = opened.session.first_answers
@@ -60,7 +60,7 @@ def add_query(
 
 
 def _check_room(opened: OpenedSession, question: Question) -> None:
-    """Refuse a query more than a session may hold."""
+    """Refuse the query if the session holds as many as it may."""
     state = opened.state
     if len(state.subscriptions) >= limits.SESSION_QUERIES_MAX:
         raise LimitExceeded(
@@ -83,7 +83,7 @@ def _check_room(opened: OpenedSession, question: Question) -> None:
 
 
 def _run(opened: OpenedSession, subscription: Subscription, raw: bytes, prepared: Prepared) -> None:
-    """Watch the query of a subscription and send its first answer, or leave it to a task."""
+    """Watch the query of a subscription and send its first answer, or start a task for that."""
     live = opened.database.watch_now(prepared, subscription)
     if live is None:
         opened.session.spawn(_add_slow_query(opened, subscription, raw))
@@ -94,15 +94,15 @@ def _run(opened: OpenedSession, subscription: Subscription, raw: bytes, prepared
 def _run_later(
     opened: OpenedSession, subscription: Subscription, raw: bytes, prepared: Prepared
 ) -> None:
-    """`_run` in a later turn of the loop, unless nobody waits for it any more. Never raises."""
+    """`_run` in a later turn of the loop, if its answer is still wanted then. Never raises."""
     state = opened.state
     if state.subscriptions.get(subscription.question.asked) is not subscription:
-        return  # closed, or forgotten
+        return  # the session is closed, or the subscription forgotten
     if not subscription.is_wanted:
         state.forget(subscription)
         return
     if prepared.question != subscription.question:
-        # Asked again meanwhile, under other rights.
+        # The query was asked again meanwhile, with other rights.
         prepared = Prepared(subscription.question)
     try:
         _run(opened, subscription, raw, prepared)
@@ -133,7 +133,7 @@ async def _add_slow_query(opened: OpenedSession, subscription: Subscription, raw
 
 
 async def _watch(opened: OpenedSession, subscription: Subscription) -> LiveQuery:
-    """The answer to what the subscription asks, whoever asks it by then."""
+    """Watch the question of the subscription, until the one that was answered is still its own."""
     while True:
         question = subscription.question
         try:
@@ -166,7 +166,7 @@ def _begin(opened: OpenedSession, subscription: Subscription, live: LiveQuery) -
 
 
 def _answer(opened: OpenedSession, subscription: Subscription) -> None:
-    """Send the current answer, once per add-query that waits for it."""
+    """Send the current answer, once for each add-query that waits for it."""
     live = subscription.live
     assert live is not None
     owed = opened.state.take_owed(subscription)
@@ -194,7 +194,7 @@ def _answer(opened: OpenedSession, subscription: Subscription) -> None:
 def remove_query(
     opened: OpenedSession, message: up.RemoveQuery, raw: bytes, letter: Letter | None
 ) -> None:
-    """End the subscription to `q`, in whichever shape it was asked for."""
+    """End the subscriptions to `q`, in every shape it was asked for."""
     q_json = b"null"
     if isinstance(message.q, dict):
         q_json = _q_json(message.q)
@@ -237,7 +237,7 @@ def _not_echoed(cause: orjson.JSONEncodeError) -> InvalidInput:
 
 
 def _held(opened: OpenedSession, message: up.AddQuery) -> bytes:
-    """The version that the client still has, if it may say so."""
+    """The version that the client says it still has, if it agreed on `resume`."""
     if message.held is None or not opened.extension.has_resume:
         return NOTHING_HELD
     if not isinstance(message.held, str):
@@ -264,8 +264,8 @@ def _shape(message: up.AddQuery) -> str:
 
 
 def check_long(message: up.AddQuery | up.RemoveQuery, raw: bytes) -> None:
-    """On the thread that read a long one: refuse what is too large to be written down as what its
-    answer is shared by."""
+    """On the thread that read a long message: refuse a query that is too large to be the key under
+    which its answer is shared."""
     if len(raw) > limits.QUERY_BYTES_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",

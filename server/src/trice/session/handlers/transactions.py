@@ -1,4 +1,4 @@
-"""`transact`: steps handed over in order of arrival, acknowledged once they are durable."""
+"""`transact`: steps are handed over in order of arrival, and acknowledged once durable."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def transact(
 
 
 def digest_long(message: up.Transact, raw: bytes) -> str:
-    """On the thread that read a long one: what tells it apart from its replays."""
+    """On the thread that read a long message: the digest of its steps, to recognise replays."""
     return Database.digest(message.tx_steps)
 
 
@@ -56,12 +56,13 @@ def _finish(
     if cause is None:
         session.push(down.transact_ok(done.result(), event_id=event_id))
         if session.state.awaits_nothing:
-            # Nothing could join it: it leaves before live queries of others are refreshed.
+            # No other frame could join this one: it leaves before live queries of others are
+            # refreshed.
             session.outbox.send_now()
         return
     failure = cause if isinstance(cause, TriceError) else _bug(cause)
     session.fail(failure, raw=raw, event_id=event_id)
-    # The client may have baked the rejected write into a result (instant-realtime §6.8).
+    # The client may show the rejected write inside an answer (instant-realtime §6.8).
     session.tell_again()
 
 

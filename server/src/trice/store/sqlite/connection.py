@@ -226,8 +226,10 @@ class Connection:
         return apsw.SQLITE_OK
 
     def copy_log(self) -> None:
-        """Copy the write-ahead log into the file, as far as no reader needs it: O(its pages)."""
-        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        """Copy the write-ahead log into the file as far as nobody reads from it: O(its pages)."""
+        ((is_busy, pages, copied),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        if not is_busy and pages == copied:
+            self.log_pages = 0
 
     def keep_temporary(self, *, is_in_memory: bool) -> None:
         """Choose where SQLite keeps what undoes a savepoint, and what it sorts for an index.

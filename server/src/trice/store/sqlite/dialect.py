@@ -6,6 +6,7 @@ from typing import Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Namespace
+from trice.catalog.dates import INFINITY_US, MS_US
 from trice.catalog.values import NULL, Cell, id_span
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
@@ -14,6 +15,9 @@ from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
 
 _ARGUMENTS_MAX: Final = 90
 """Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""
+
+_EIGHTHS: Final = ((INFINITY_US >> 3) // (MS_US >> 3) + 1) * (MS_US >> 3)
+"""Whole milliseconds, in eight microseconds each, that are more than any instant is below zero."""
 
 _ID: Final = quoted(ID)
 _CREATED: Final = quoted(CREATED)
@@ -79,6 +83,10 @@ class SqliteDialect:
 
     def double(self, operand: str) -> str:
         return f"CAST({operand} AS REAL)"
+
+    def millisecond(self, operand: str) -> str:
+        # `/` rounds towards zero, so nothing may be negative; a shift rounds down.
+        return f"((({operand}) >> 3) + {_EIGHTHS}) / {MS_US >> 3}"
 
     def ranked_text(self, operand: str, order: str | None) -> str:
         key = f"trice_text_order({operand})" if order is None else order

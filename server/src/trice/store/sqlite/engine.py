@@ -78,7 +78,9 @@ class SqliteEngine:
         )
         self._reader = Connection(path, Role.READER)
         self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
-        self._readers = Readers(partial(ReadConnection, path, Role.READER), runtime)
+        self._readers = Readers(
+            partial(ReadConnection, path, Role.READER), runtime, may_begin=self._may_begin
+        )
         self._loop_reads = loop_reads
         self._steps_left = limits.READ_STEPS_ON_LOOP
         self._steps_taken = 0
@@ -226,6 +228,14 @@ class SqliteEngine:
         self._reader.close()
         self._writer.close()
         self._listeners.clear()
+
+    def _may_begin(self) -> bool:
+        """Whether a long read may begin; else `Readers.go_on` is called once it may."""
+        if not self._writer.is_log_long:
+            return True
+        if not self._readers.running:
+            self._writer.copy_log(self._readers.go_on)
+        return False
 
     def _spend(self, steps: int) -> None:
         self._steps_left -= steps

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import apsw
 
+from trice import limits
 from trice.errors import Unavailable
 from trice.log import fields
 from trice.store.sqlite.connection import translated
@@ -98,9 +99,11 @@ class FirstPlatform:
                 rows = connection.execute(sql, (after, count)).fetchall()
         except apsw.Error as error:
             raise translated(error, sql) from error
-        return [
-            {**dict(zip(self._fields, row, strict=True)), "isOpen": bool(row[3])} for row in rows
-        ]
+        found = [dict(zip(self._fields, row, strict=True)) for row in rows]
+        for app in found:
+            # Titles could have U+0000, which no value of an app may have.
+            app.update(isOpen=bool(app["isOpen"]), title=str(app["title"]).replace("\0", ""))
+        return found
 
     def replace(self) -> None:
         """Put the new file, which is closed, in the place of this one, which stays as a backup.
@@ -122,14 +125,20 @@ class FirstPlatform:
 
 
 def _empty_log(path: Path) -> None:
-    """Copy the content of the file's -wal into the file, and remove the -wal."""
+    """Bring what stands in the file's -wal into the file, and remove -wal and -shm.
+
+    raises  Unavailable("overloaded") when another process has the file open: whoever opened what
+            takes its place would share its -shm with that process, and take it for damaged
+    """
     sql = "PRAGMA wal_checkpoint(TRUNCATE)"
     try:
         with closing(apsw.Connection(str(path))) as connection:
-            ((is_busy, *_),) = connection.execute(sql).fetchall()
-            assert not is_busy, f"{path} is used by somebody else"
+            connection.set_busy_timeout(limits.STORE_BUSY_MS)
+            connection.execute("PRAGMA locking_mode = exclusive").fetchall()
+            connection.execute(sql).fetchall()
     except apsw.Error as error:
         raise translated(error, sql) from error
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)  # of a process that was killed
 
 
 def _sync(path: Path) -> None:

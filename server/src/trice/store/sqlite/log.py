@@ -63,6 +63,14 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
+def load_last_ms(statements: Statements) -> int:
+    """When the newest transaction was, 0 before the first."""
+    for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
+        assert isinstance(last, int)
+        return last
+    return 0
+
+
 def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
     """The event ids of the newest transactions, oldest first."""
     for tx, event_id in statements.rows(_EVENTS, (limits.EVENT_IDS_KEPT,)):
@@ -81,6 +89,14 @@ def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
     if tx % limits.TX_LOG_TRIM_EVERY == 0:
         most = 2 * limits.TX_LOG_TRIM_EVERY
         statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms))
+
+
+def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None:
+    """Forget the oldest transactions, `most` of them, but for the newest `kept`.
+
+    tx   the one that is being written; its own row stays
+    """
+    statements.rows(_TRIM, (most, tx, kept, 0))
 
 
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:

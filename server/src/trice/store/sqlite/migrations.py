@@ -41,8 +41,9 @@ def backup_path(path: Path, version: int) -> Path:
 
 
 def find_backups(path: Path) -> list[Path]:
-    """Every copy of a file that a migration made, unfinished ones too."""
-    return [*path.parent.glob(f"{path.name}.v*.bak"), *path.parent.glob(f"{path.name}.v*.bak.part")]
+    """Every copy of a file that a migration made, unfinished ones too, and what SQLite left beside
+    them: the journal of one that was interrupted, the log of one that somebody looks into."""
+    return [*path.parent.glob(f"{path.name}.v*.bak*")]
 
 
 def migrate(connection: Connection, path: Path, migrations: Sequence[Migration]) -> None:

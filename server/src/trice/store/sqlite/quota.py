@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import LimitExceeded
 from trice.store.commit import Commit
-from trice.store.engine import Statements
+from trice.store.engine import Statements, WorkTooLong
 from trice.store.engines import Quota
+from trice.store.sqlite import log
 from trice.store.sqlite.tables import quoted
 
 _PAGE_BYTES: Final = 4_096
@@ -20,8 +22,8 @@ class Usage:
     """What one file holds, compared with its quota before a transaction is let in. Its bytes are
     the size of the file without its free pages.
 
-    Holds the number of published rows. A transaction that only takes away is always let in. Costs
-    2 µs a transaction; files without a quota pay nothing.
+    Holds the rows of what is published. A transaction that only takes away is always let in. Costs
+    2 µs a transaction, 10 where the log gets shorter; files without a quota pay nothing.
     """
 
     def __init__(self, statements: Statements, catalog: Catalog, quota: Quota) -> None:
@@ -29,25 +31,45 @@ class Usage:
         self._quota = quota
         self._rows = sum(_count(statements, table) for table in _tables(catalog))
 
-    def check(self, statements: Statements, commit: Commit, *, before: int) -> int:
-        """Refuse a transaction that would make the file too large, while it is open.
+    def check(
+        self, statements: Statements, commit: Commit, *, before: int, may_take_long: bool
+    ) -> int:
+        """Refuse a transaction that would make the file too large, in its open write.
 
-        before   rows that the earlier transactions of the same group added
-        returns  rows added by these and by this one
-        raises   LimitExceeded("app-quota-exceeded"); the transaction must be undone
+        The log of transactions makes room first: from half of the bytes on it gets shorter with
+        each transaction, and where data and log are too much together it is all forgotten.
+
+        before         rows that transactions before it in the same group added
+        may_take_long  whether this runs on the writer's thread
+        returns        rows added, those included
+        raises         LimitExceeded("app-quota-exceeded"), WorkTooLong when a log must be forgotten
+                       on the loop; the transaction must be undone
         """
         growth = _growth(commit)
+        used = self._used_bytes(statements)
+        if used > self._quota.bytes // 2:
+            kept, most = limits.EPHEMERAL_LOG_ROWS_KEPT, limits.EPHEMERAL_LOG_TRIM_ROWS
+            log.make_room(statements, commit.tx, kept=kept, most=most)
         if _only_takes(commit):
             return before + growth
         held = self._rows + before
         if growth > 0 and held + growth > self._quota.rows:
             raise _exceeded("rows", held, self._quota.rows)
-        used = _pages(statements, _ALL_PAGES) * _PAGE_BYTES
         if used > self._quota.bytes:
-            used -= _pages(statements, _FREE_PAGES) * _PAGE_BYTES
+            if not may_take_long:
+                raise WorkTooLong
+            log.make_room(statements, commit.tx, kept=0, most=commit.tx)
+            used = self._used_bytes(statements)
             if used > self._quota.bytes:
                 raise _exceeded("bytes", used, self._quota.bytes)
         return before + growth
+
+    def _used_bytes(self, statements: Statements) -> int:
+        """What the file holds; free pages are counted where it could be more than half."""
+        used = _pages(statements, _ALL_PAGES) * _PAGE_BYTES
+        if used > self._quota.bytes // 2:
+            used -= _pages(statements, _FREE_PAGES) * _PAGE_BYTES
+        return used
 
     def settle(self, added: int) -> None:
         """Note that a group which added so many rows is durable."""

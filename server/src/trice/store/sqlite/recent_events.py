@@ -36,14 +36,22 @@ class RecentEvents:
         return self._tx.get(hash(event_id))
 
     def add(self, event_id: EventId, tx: TxId) -> None:
-        """Note the event id of a transaction that is newer than all others."""
+        """A transaction newer than all others has this event id.
+
+        cost  1 µs; 0.3 ms where the log has forgotten an earlier one with it
+        """
         key = hash(event_id)
+        if key in self._tx:
+            self._newest.remove(key)  # or it would be forgotten when the earlier one is due
         self._tx[key] = tx
         self._newest.append(key)
-        if len(self._newest) > limits.EVENT_IDS_KEPT:
-            self._tx.pop(self._newest.popleft(), None)
+
+    def forget_old(self) -> None:
+        """Forget those beyond limits.EVENT_IDS_KEPT: no transaction will be undone any more."""
+        while len(self._newest) > limits.EVENT_IDS_KEPT:
+            del self._tx[self._newest.popleft()]
 
     def forget_after(self, tx: TxId) -> None:
-        """Forget the transactions after `tx`, which were undone."""
-        while self._newest and self._tx.get(self._newest[-1], tx + 1) > tx:
-            self._tx.pop(self._newest.pop(), None)
+        """The transactions after `tx` were undone."""
+        while self._newest and self._tx[self._newest[-1]] > tx:
+            del self._tx[self._newest.pop()]

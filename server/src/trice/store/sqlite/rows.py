@@ -12,7 +12,7 @@ from typing import Final, cast
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Namespace
-from trice.catalog.values import Cell, has_order_column, order_cell
+from trice.catalog.values import Cell, has_order_column, stored_order
 from trice.protocol.ids import EntityId
 from trice.store.engine import Binding, Row
 from trice.store.rows import Pair, StoredRow, UniqueViolation
@@ -93,7 +93,7 @@ class _Layout:
             values.append(cell)
             attr = self._order[position]
             if attr is not None:
-                values.append(order_cell(attr, cell))
+                values.append(stored_order(attr, cell))
 
     def violation(
         self, broken: UniqueIndexBroken, entity: EntityId, cells: Sequence[Cell]

@@ -10,6 +10,7 @@ write() --> queue ----+-- nobody commits --> works run on the loop, all or nothi
                                    publish, tell listeners, answer the calls, next group
 
 Between two groups a table that has grown much is counted anew on the thread (statistics.py).
+A little over 500 lines, one file because whatever uses the connection must wait for its turn here.
 """
 
 from __future__ import annotations
@@ -166,10 +167,12 @@ class Writer:
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
         self._writer_thread = WriterThread()
-        self._latest_ms = 0
+        self._latest_ms = log.load_last_ms(connection)
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
+        self._log_pages_max = limits.WRITE_AHEAD_PAGES_MAX
+        self._after_copy: Callable[[], None] | None = None
 
     def submit(
         self, work: Work, event_id: EventId | None, *, is_long: bool, turn_key: TurnKey
@@ -193,12 +196,28 @@ class Writer:
         """How many calls have not begun yet."""
         return len(self._queue)
 
+    @property
+    def is_log_long(self) -> bool:
+        """Whether the write-ahead log must be copied while nobody reads: it only grows else."""
+        return self._connection.log_pages >= self._log_pages_max
+
+    def copy_log(self, then: Callable[[], None]) -> None:
+        """Copy the write-ahead log before the next group, and call `then` on the loop.
+
+        The next write begins the log anew, unless another process reads from it: then the log may
+        grow by limits.WRITE_AHEAD_PAGES_MAX before it `is_log_long` again.
+        """
+        self._after_copy = then
+        if not self._is_busy:
+            self._run_groups()
+
     async def finish(self) -> None:
-        """Accept nothing more; return when the accepted writes are answered."""
+        """Accept nothing more; return when the accepted writes are answered, and in the file."""
         self._is_closing = True
-        while self._is_busy:
-            self._idle.clear()
-            await self._idle.wait()
+        await self._wait_idle()
+        if self._connection.log_pages:
+            self.copy_log(_nothing)  # what is left of it for `close` would hold up the loop
+            await self._wait_idle()
         self._writer_thread.finish()
 
     def close(self) -> None:
@@ -215,9 +234,17 @@ class Writer:
             # They refer back to the writer's owner; without them all is freed at once.
             self._before_catalog, self._after_group = _nothing, _nothing
 
+    async def _wait_idle(self) -> None:
+        while self._is_busy:
+            self._idle.clear()
+            await self._idle.wait()
+
     def _run_groups(self) -> None:
         """Run the waiting calls, until a group needs its COMMIT or no call is left."""
         self._is_busy = True
+        if self._after_copy is not None:
+            self._writer_thread.submit(partial(self._copy_log, asyncio.get_running_loop()))
+            return
         table = None if self._is_closing else self._statistics.find_due()
         if table is not None:
             self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
@@ -348,7 +375,9 @@ class Writer:
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
             added = 0
             if self._usage is not None:
-                added = self._usage.check(self._connection, commit, before=group.added)
+                added = self._usage.check(
+                    self._connection, commit, before=group.added, may_take_long=call.is_long
+                )
             rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
             log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
             if is_saved:
@@ -397,6 +426,20 @@ class Writer:
                 self._connection.copy_log()
         loop.call_soon_threadsafe(self._settle, group, failure, duration_ms)
 
+    def _copy_log(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the writer's thread, between two groups."""
+        with suppress(Unavailable):
+            self._connection.copy_log()
+        loop.call_soon_threadsafe(self._copied_log)
+
+    def _copied_log(self) -> None:
+        """Back on the loop: whoever waited for it goes on, whatever came of it."""
+        self._log_pages_max = self._connection.log_pages + limits.WRITE_AHEAD_PAGES_MAX
+        then, self._after_copy = self._after_copy, None
+        if then is not None:
+            then()
+        self._run_groups()
+
     def _committed(self) -> tuple[Exception | None, float]:
         """COMMIT; what it failed with, and how long it took."""
         began_ms = self._runtime.monotonic_ms()
@@ -416,6 +459,7 @@ class Writer:
             self._commit_place.took(duration_ms)
             self.tx = group.tx
             self.catalog = group.catalog
+            self._events.forget_old()
             if self._usage is not None:
                 self._usage.settle(group.added)
             self._statistics.note(self._connection, group.commits)
