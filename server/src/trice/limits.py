@@ -2,8 +2,7 @@
 
 The bounds of signing in and e-mail are in `auth_limits`.
 
-It is one file because bounds are compared with each other: each says what happens beyond it, and
-related ones are asserted against each other below.
+It is one file because bounds are compared with each other: related ones are asserted below.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class RecentCommits:
             self._changes_count -= _weight(self._commits.popleft())
 
     def newest(self) -> Changes:
-        """What the commit added last changed; listed once for all who ask."""
+        """The changes of the commit that was added last; made once for all callers."""
         commit = self._commits[-1]
         changes = self._merged[TxId(commit.tx - 1)] = Changes.of([commit])
         return changes

@@ -100,7 +100,7 @@ class Subscriptions(Generic[Q]):
     def affected(self, changes: Changes, catalog: Catalog) -> set[Q]:
         """The queries whose answer these changes may have changed.
 
-        catalog   the one in force after them
+        catalog   the catalog in force after them
         cost      O(changes + the queries looked at), and O(log n) comparisons for each row and lane
                   of its namespace, for each span that holds it
         """
