@@ -1,6 +1,7 @@
 """Compile the server's modules to machine code: a copy of the tree with extensions beside them.
 
-usage   compile.py FOLDER [LEVEL]     FOLDER is made anew; LEVEL of the C compiler, 0 to 3 (2)
+usage   compile.py FOLDER [LEVEL [MODULE...]]     FOLDER is made anew; LEVEL of the C compiler, 0 to
+        3 (2); MODULE `query.plan`: these alone instead of all
 
 mypyc, which comes with mypy, does the work. Python prefers an extension to the module beside it, so
 `PYTHONPATH=FOLDER` runs the compiled server. Needs a C compiler and the headers of Python.
@@ -52,7 +53,10 @@ INTERPRETED: Final = {
     "session.picows_socket": "classes inside functions, and one of a Cython class",
     "session.weigh": "little work, and tests stand in for it",
     "store.commit": "structs",
+    "store.sqlite.dialect": "tests derive the dialects of other layouts from it",
     "store.sqlite.engine": "little work, and tests stand in for it",
+    "store.sqlite.engines": "seldom runs, and tests stand in for it",
+    "store.sqlite.first_platform": "runs once, and tests stand in for it",
     "store.sqlite.migrations": "runs at opening, and tests stand in for it",
     "store.sqlite.spread": "seldom runs, and tests stand in for it",
     "store.sqlite.statistics": "seldom runs, and tests stand in for it",
@@ -62,9 +66,9 @@ INTERPRETED: Final = {
 }
 """Modules in those folders that are not compiled, and why.
 
-mypyc drops the options of structs silently, refuses subclasses of int and bytes, and binds
-functions and methods of compiled modules, so that tests cannot replace them. test_tidy compares the
-list with the code.
+mypyc drops the options of structs without a word, refuses what is made from int or bytes, and binds
+functions and methods of compiled modules for good: tests cannot replace them, nor derive from their
+classes. `server/tests/test_compiled.py` holds the list against the code.
 """
 
 
@@ -81,16 +85,17 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def compile_into(folder: Path, *, level: str) -> None:
-    """Copy the server into `folder` and compile it there; print the result.
+def compile_into(folder: Path, *, level: str, chosen: dict[str, Path]) -> None:
+    """Copy the server into `folder` and compile `chosen` there; prints what came of it.
 
-    level   optimisation level of the C compiler, 0 to 3
-    raises  SystemExit, with the message of mypyc or the C compiler
+    level   how hard the C compiler tries, 0 to 3
+    chosen  of `modules()`
+    raises  SystemExit, with what mypyc or the C compiler says
     """
     began_s = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    paths = [str(path.relative_to(SOURCE)) for path in modules().values()]
+    paths = [str(path.relative_to(SOURCE)) for path in chosen.values()]
     os.chdir(folder)  # mypyc names modules by their paths from here
     os.environ["MYPYPATH"] = str(folder)
     extensions = mypycify(
@@ -144,8 +149,12 @@ class _OnEveryCore(build_ext):
 if __name__ == "__main__":
     match sys.argv[1:]:
         case [folder]:
-            compile_into(Path(folder).resolve(), level="2")
-        case [folder, ("0" | "1" | "2" | "3") as level]:
-            compile_into(Path(folder).resolve(), level=level)
+            compile_into(Path(folder).resolve(), level="2", chosen=modules())
+        case [folder, ("0" | "1" | "2" | "3") as level, *names]:
+            every = modules()
+            if unknown := [name for name in names if name not in every]:
+                raise SystemExit(f"not to be compiled: {', '.join(unknown)}")
+            chosen = {name: every[name] for name in names} if names else every
+            compile_into(Path(folder).resolve(), level=level, chosen=chosen)
         case _:
-            raise SystemExit("usage: compile.py FOLDER [LEVEL]")
+            raise SystemExit("usage: compile.py FOLDER [LEVEL [MODULE...]]")

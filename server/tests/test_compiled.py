@@ -108,7 +108,8 @@ def test_no_test_replaces_what_is_bound_when_it_is_compiled() -> None:
 
 
 def replaced(path: Path) -> Iterator[tuple[int, str]]:
-    """Functions and methods of compiled modules that tests set, unless they say why they may."""
+    """Functions and methods of compiled modules that tests set, unless they say why they may, and
+    classes that tests derive from theirs. A table `(owner, "name", double)` counts as setting."""
     module, lines = parsed(path), path.read_text(encoding="utf-8").splitlines()
     compiled = {}
     for node in ast.walk(module):
@@ -124,9 +125,21 @@ def replaced(path: Path) -> Iterator[tuple[int, str]]:
             match node:
                 case ast.Call(
                     func=ast.Attribute(attr="setattr"),
-                    args=[ast.Name(id=owner), ast.Constant(value=name), *_],
+                    args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_],
                 ) if owner in compiled and "# interpreted: " not in lines[node.lineno - 1]:
                     yield node.lineno, f"{compiled[owner]}.{name}"
+                case ast.Tuple(
+                    elts=[
+                        ast.Name(id=owner),
+                        ast.Constant(value=str(name)),
+                        ast.Name() | ast.Call(),
+                    ]
+                ) if owner in compiled:
+                    yield node.lineno, f"{compiled[owner]}.{name}"
+                case ast.ClassDef(name=name, bases=bases):
+                    for base in bases:
+                        if isinstance(base, ast.Name) and base.id in compiled:
+                            yield node.lineno, f"{compiled[base.id]}, which {name} derives from"
 
 
 @pytest.mark.rule("CLI152")

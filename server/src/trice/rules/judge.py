@@ -263,11 +263,13 @@ class Judge:
             )
         else:
             message = f"{rule}: {reason}"
-        return PermissionDenied(
+        denied = PermissionDenied(
             "permission-evaluation-failed",
             message,
             {"rule": [etype, action], "error": {"type": kind, "message": reason, "hint": None}},
         )
+        denied.__cause__ = error  # `as_told` reads it, and a compiled `raise` forgets its `from`
+        return denied
 
     def allows_all(self, program: Program, *, etype: str) -> bool:
         """Whether a view rule that does not read `data` shows every entity of `etype`."""
