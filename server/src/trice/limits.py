@@ -714,7 +714,7 @@ RULE_MEMO_MAX = 10_000
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each). More: those used least recently leave."""
 
-RULE_QUESTIONS_KEPT = 1_000
+RULE_DEMANDS_KEPT = 1_000
 """Kinds of writes whose demands on rules an app remembers. More: all are made anew."""
 
 RULE_CONDITIONS_MAX = 200

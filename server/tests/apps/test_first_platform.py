@@ -146,7 +146,7 @@ def test_an_old_list_with_its_last_writes_in_the_log(tmp_path):
     connection.close()
     path.write_bytes(killed[0])
     (tmp_path / "platform.db-wal").write_bytes(killed[1])
-    assert run(tmp_path, rows)[3].title == "la\0ter"
+    assert run(tmp_path, rows)[3].title == "later"
     backup = apsw.Connection(str(tmp_path / "platform.db.v1.bak"))
     found = backup.execute("SELECT title FROM apps WHERE id = ?", (app_id(4),)).fetchall()
     backup.close()

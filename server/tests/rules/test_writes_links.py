@@ -258,7 +258,7 @@ def test_link_rules_that_do_not_look_do_not_read_the_other_end(app: App) -> None
 def test_what_writes_ask_follows_names_that_change(
     app: App, monkeypatch: pytest.MonkeyPatch, kept_max: int
 ) -> None:
-    monkeypatch.setattr(limits, "RULE_QUESTIONS_KEPT", kept_max)
+    monkeypatch.setattr(limits, "RULE_DEMANDS_KEPT", kept_max)
     closed = {"link": {"owner": "false", "keeper": "true"}}
     ruled = RuledApp(app, {"todos": {"allow": {"$default": "true", **closed}}})
     app.put("todos", 1)

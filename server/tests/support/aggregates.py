@@ -66,7 +66,7 @@ def own_where(world: World, etype: str) -> dict[str, Any]:
 
 
 def own_eyes(world: World) -> Eyes:
-    """Rules that look at nothing but the row they are asked of."""
+    """Rules that read only the row they are asked about."""
     draw = world.random
     entities = {
         etype: Rule(etype, ["where", own_where(world, etype)])
@@ -120,7 +120,7 @@ def _measures(world: World, etype: str, answer: dict[str, Any]) -> dict[str, Any
 
 
 def _plain(value: Any) -> Any:
-    """One spelling of equal numbers, at any depth; true stays apart from 1."""
+    """The value with one form for equal numbers, at any depth; true stays different from 1."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""SQLite, asked as if Python could not be called inside of its statements."""
+"""SQLite, used as if it could not call Python inside of its statements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trice.store.sqlite.dialect import SqliteDialect
 
 
 class ApartDialect(SqliteDialect):
-    """SQLite's, but that rows are judged beforehand (`store.judging`)."""
+    """SQLite's dialect, except that rows are judged beforehand (`store.judging`)."""
 
     def judge(self, term: JudgedTerm) -> tuple[str, JudgedTerm]:
         return apart(term, self)
@@ -19,5 +19,5 @@ APART = ApartDialect()
 
 
 def judging_apart(statements: Counted) -> JudgedApart:
-    """What runs statements in this dialect."""
+    """The runner of statements in this dialect."""
     return JudgedApart(statements, may_begin_again=False)

@@ -1,4 +1,4 @@
-"""An HTTP client without a network: requests to the ASGI app, answers that may go on for ever."""
+"""An HTTP client without a network: requests to the ASGI app, answers that may never end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.patience import WAIT_S
 
 
 class Exchange:
-    """One request and what has come back so far. Ends with `hang_up` if the answer does not."""
+    """One request, and the answer so far. An answer that never ends is ended by `hang_up`."""
 
     def __init__(
         self, app: ASGIApp, method: str, target: str, headers: dict[str, str], body: bytes
@@ -53,7 +53,7 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     def stop_reading(self) -> None:
-        """From the next part on, sending waits as it does for a client that never reads."""
+        """From the next part on, let the server wait as it does for a client that never reads."""
         self._may_send.clear()
 
     async def _send(self, message: Message) -> None:
@@ -67,7 +67,7 @@ class Exchange:
         self._change.set()
 
     def leave_unsent(self) -> None:
-        """The body never arrives; to be called before the first turn of the loop."""
+        """Let the body never arrive; call it before the first turn of the loop."""
         self._parts.clear()
 
     async def whole(self) -> Exchange:
@@ -92,7 +92,7 @@ class Exchange:
         return [orjson.loads(frame) for frame in frames]
 
     async def event(self, position: int) -> dict[str, Any]:
-        """The event at this position, once it is there."""
+        """The event at this position; wait for it."""
         async with asyncio.timeout(WAIT_S):
             while len(self.events()) <= position:
                 self._change.clear()
@@ -100,7 +100,7 @@ class Exchange:
         return self.events()[position]
 
     async def hang_up(self) -> None:
-        """The client goes away."""
+        """Close the connection from the client's side."""
         self._gone.set()
         async with asyncio.timeout(WAIT_S):
             await asyncio.gather(self.task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Attrs, and commits that only say what a store test needs. No I/O."""
+"""Attrs, and commits with only what a store test needs. No I/O."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def blob(etype: str, label: str, **flags: Any) -> Attr:
 
 
 def link(etype: str, label: str, target: str, reverse: str, **flags: Any) -> Attr:
-    """A link from `etype` to `target`; cardinality many unless told."""
+    """A link from `etype` to `target`; its cardinality is many unless given."""
     flags.setdefault("cardinality", "many")
     return Attr(
         id=AttrId(name_id(f"{etype}.{label}")),
@@ -57,7 +57,7 @@ def committed(
     pairs: Sequence[PairChange] = (),
     catalog: Catalog | None = None,
 ) -> Commit:
-    """The Commit of a work that changed this."""
+    """The Commit of a transaction with these changes."""
     return Commit(
         tx=tx.tx,
         time_ms=tx.time_ms,

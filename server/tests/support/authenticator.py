@@ -1,7 +1,7 @@
 """A passkey authenticator and the browser around it, in software.
 
-Builds what `navigator.credentials` answers from the options a server gave, byte by byte after
-https://www.w3.org/TR/webauthn-3/ §6. Every field can be bent for a test.
+From the options of a server it builds what `navigator.credentials` returns, byte by byte after
+https://www.w3.org/TR/webauthn-3/ §6. A test can replace every field.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Credential:
     """One key in the authenticator.
 
     handle   the `user.id` it was made for
-    count    how often it signed; None: an authenticator without counter
+    count    how often it signed; None: the authenticator has no counter
     """
 
     id: bytes
@@ -61,7 +61,7 @@ class Authenticator:
     def create(self, options: dict[str, Any], **bent: Any) -> dict[str, Any]:
         """Answer creation options: RegistrationResponseJSON.
 
-        bent   client (fields of the client data), rp_id, flags, statement, format
+        bent   replaced values: client (fields of the client data), rp_id, flags, statement, format
         """
         secret = hashlib.sha256(f"{len(self.credentials)}{options['challenge']}".encode()).digest()
         credential = Credential(
@@ -96,7 +96,7 @@ class Authenticator:
         """Answer request options: AuthenticationResponseJSON.
 
         credential   None: the newest one of the domain
-        bent         client, rp_id, flags, count, handle, key (signs in place of the credential's)
+        bent         replaced values: client, rp_id, flags, count, handle, key (signs instead)
         """
         if credential is None:
             credential = next(c for c in reversed(self.credentials) if c.rp_id == options["rpId"])

@@ -1,4 +1,4 @@
-"""Google's implementation of CEL, and ours, with results in one form that can be compared."""
+"""Google's implementation of CEL, and ours, with results in one comparable form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ERROR = "an error"
 
 
 def ours(source: str) -> Any:
-    """What we make of it: a plain value with its kind, or ERROR."""
+    """Our result: a plain value with its kind, or ERROR."""
     try:
         return plain(value_of(source))
     except EvaluationError:
@@ -25,7 +25,7 @@ def ours(source: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value with its kind; timestamps and durations in microseconds, as far as Google tells."""
+    """A value with its kind; timestamps and durations in microseconds, Google's precision."""
     match value:
         case Timestamp(ns=ns):
             return ("timestamp", ns // 1000)

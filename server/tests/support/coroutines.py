@@ -15,7 +15,7 @@ _RUNNER = pytest.StashKey[asyncio.Runner]()
 
 
 def runner_of(item: pytest.Item) -> asyncio.Runner:
-    """The event loop of a test; it is closed after all that was set up with it."""
+    """The event loop of a test; it is closed after everything that was set up with it."""
     if _RUNNER not in item.stash:
         is_uvloop = item.get_closest_marker("uvloop") is not None
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if is_uvloop else None)
@@ -39,7 +39,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Set a fixture up, and take it down, that is a coroutine or an asynchronous generator."""
+    """Set up and take down a fixture that is a coroutine or an asynchronous generator."""
     function = fixturedef.func
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
         return (yield)
@@ -71,6 +71,6 @@ async def _next(steps: AsyncIterator[Any]) -> Any:
 
 @pytest.fixture
 async def exits() -> AsyncIterator[AsyncExitStack]:
-    """What is entered here is left after the test."""
+    """A stack of contexts that are left after the test."""
     async with AsyncExitStack() as stack:
         yield stack

@@ -1,7 +1,7 @@
 """The reference client of `trice` version 1: keeps what it was told, and applies what changed.
 
-It checks what a client may rely on: a delta starts from the version held, removes what is there,
-and adds what is not.
+It checks what a client may rely on: a delta starts from the version that the client holds, removes
+only triples that are there, and adds only triples that are not.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Triples = dict[bytes, list[Any]]
 
 @dataclass
 class HeldAnswer:
-    """One answer as the client has it: its version, triples by their JSON, other `data`."""
+    """One answer as the client holds it: its version, triples by their JSON, other `data`."""
 
     version: str
     triples: Triples
     data: dict[str, Any]
 
     def apply(self, version: str, delta: dict[str, Any]) -> None:
-        """Take the steps of P77, in order."""
+        """Apply a delta in the order of P77."""
         assert set(delta) <= {"removed", "changed", "added", "data"}
         for place in delta.get("removed", ()):
             self._remove(place)
@@ -59,10 +59,10 @@ def content(result: list[dict[str, Any]]) -> tuple[Triples, dict[str, Any]]:
 
 @dataclass
 class DeltaClient:
-    """Holds answers by query-id across reconnects. `wire` is the connection of the moment.
+    """Holds answers by query-id across reconnects. `wire` is the current connection.
 
     errors   queries whose last message was an error, by their JSON
-    forms    how often it was told in which form: full, delta, same
+    forms    how many answers came in each form: full, delta, same
     """
 
     hub: Hub
@@ -77,7 +77,7 @@ class DeltaClient:
     forms: dict[str, int] = field(default_factory=lambda: {"full": 0, "delta": 0, "same": 0})
 
     async def connect(self, app_id: str, **fields: Any) -> dict[str, Any]:
-        """Open a new connection, naming what is held from earlier ones; returns `init-ok`."""
+        """Open a new connection, naming the held answers of earlier ones; return `init-ok`."""
         self.wire = MemoryClient(self.hub)
         trice = {"version": 1, "features": list(self.features), "tx": self.tx}
         if self.catalog is not None:
@@ -89,7 +89,7 @@ class DeltaClient:
         return opened
 
     def ask(self, q: Any) -> str:
-        """Add a query, naming the version held of it."""
+        """Add a query, naming the version of the held answer."""
         key = orjson.dumps(q)
         self.asked[key] = q
         held = self.answers.get(self.query_ids.get(key, ""))
@@ -99,14 +99,14 @@ class DeltaClient:
         return event_id
 
     def take_in(self) -> list[dict[str, Any]]:
-        """Apply every message that arrived since; returns them."""
+        """Apply every message that arrived since the last call; return them."""
         messages = self.wire.unheard()
         for message in messages:
             self.apply(message)
         return messages
 
     async def hear(self, op: str) -> dict[str, Any]:
-        """Apply messages until one of `op` came; returns it."""
+        """Apply messages until one of `op` came; return it."""
         while True:
             message = await self.wire.hear()
             self.apply(message)
@@ -114,7 +114,7 @@ class DeltaClient:
                 return message
 
     async def write(self, tx_steps: list[Any]) -> dict[str, Any]:
-        """Send a transaction and apply messages until it is answered; returns the answer."""
+        """Send a transaction and apply messages until it is answered; return the answer."""
         event_id = self.wire.say("transact", tx_steps=tx_steps)
         while True:
             message = await self.wire.hear()
@@ -160,6 +160,6 @@ class DeltaClient:
             assert version == told["from"]
 
     def shown(self, q: Any) -> tuple[set[bytes], dict[str, Any]]:
-        """What it shows for a query: triples as JSON, and the rest of `data`."""
+        """The held answer to a query: triples as JSON, and the rest of `data`."""
         held = self.answers[self.query_ids[orjson.dumps(q)]]
         return set(held.triples), held.data

@@ -1,4 +1,4 @@
-"""What the tests of deltas and resume share: todos to write, clients that come and come back."""
+"""Shared by the tests of deltas and resume: todos to write, clients that come and come back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def write(stage: Any, *steps: list[Any]) -> None:
 
 
 async def quiet(stage) -> None:
-    """Until nobody has anything more to tell."""
+    """Wait until no client has messages left to get."""
     for _ in range(3):
         await stage.app.database.live.settled()
         await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def join(stage, q=TODOS, **fields) -> DeltaClient:
 
 
 async def come_back(stage, client, q=TODOS, **fields):
-    """Break the connection, open a new one, ask again; returns the answer."""
+    """Break the connection, open a new one, ask again; return the answer."""
     client.wire.hang_up()
     await client.connect(stage.app.id, **fields)
     client.ask(q)

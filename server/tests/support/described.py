@@ -1,7 +1,7 @@
-"""Frames and HTTP bodies held against the description of the wire, whoever receives them.
+"""Checks of all frames and HTTP bodies by the description of the wire.
 
-A test client that failed while a session writes to it would only look like a client that broke off:
-so what does not fit is noted here, and the fixture in `conftest.py` fails the test that noted it.
+A test client that failed while a session writes to it would only look like a client that broke off.
+So misfits are noted here, and the fixture in `conftest.py` fails the test that noted one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from trice.protocol.http_bodies import ROUTES, HttpError
 from trice.protocol.messages_down import Down
 
 misfits: list[str] = []
-"""What did not fit since a test last looked."""
+"""The misfits since a test last looked."""
 
 _DOWN = msgspec.json.Decoder(Down)
 
 
 def check_frame(frame: bytes) -> None:
-    """Note a frame that is not, key by key, what `protocol/messages_down` says of its op (P200)."""
+    """Note a frame that differs, key by key, from what `protocol/messages_down` says (P200)."""
     why = why_not_described(frame)
     if why is not None:
         misfits.append(f"{why}: {frame[:1000]!r}")
@@ -38,11 +38,11 @@ def check_close_code(code: int) -> None:
 
 def why_not_described(frame: bytes) -> str | None:
     """What is wrong with a frame, None when nothing is."""
-    frame = b"%b" % frame  # a shared one is of a subclass, which orjson does not take
+    frame = b"%b" % frame  # a shared frame is of a subclass, which orjson does not take
     try:
         orjson.loads(frame)
     except orjson.JSONDecodeError:
-        # It repeats what a client sent and no strict decoder takes: 1e999, half of a pair.
+        # It repeats text of a client that no strict decoder takes: 1e999, half of a pair.
         message = json.loads(frame)
         message["original-event"] = {}
         frame = orjson.dumps(message)
@@ -66,12 +66,12 @@ _JSON: Final = "application/json"
 def check_exchange(
     route: str, sent: bytes, *, status: int, headers: dict[str, str], answer: bytes
 ) -> None:
-    """Note a request or its answer that is not what `protocol/http_bodies` says (P203).
+    """Note a request or its answer that differs from what `protocol/http_bodies` says (P203).
 
-    What is no JSON to strict decoders is passed over: pushes may hold such messages (P121).
+    A body that strict decoders do not take as JSON is skipped: pushes may have such (P121).
 
     route    method and path
-    sent     the body of the request; it is looked at when it succeeded
+    sent     the body of the request; it is checked when the request succeeded
     """
     found = [decoders for pattern, decoders in _ROUTES.items() if pattern.fullmatch(route)]
     is_json = headers.get("content-type", "").startswith(_JSON)

@@ -1,4 +1,4 @@
-"""The engine that tests run on, where they need any. Only tests of an engine name one besides."""
+"""The engine for tests that need one. Other files name an engine only to test that engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def app_engine(
 ) -> SqliteEngine:
     """An app's engine on this file, which is made if there is none.
 
-    attrs   what every app has; None: the system catalog
+    attrs   the attrs every app has; None: the system catalog
     """
     attrs = system_attrs() if attrs is None else attrs
     return SqliteEngine.open(path, runtime=runtime, system_attrs=attrs)
@@ -40,5 +40,5 @@ async def open_database(
 
 
 async def open_apps(folder: Path, *, runtime: Runtime, **options: Any) -> Apps:
-    """The apps of a data directory, which nobody claims; `options` as `Apps.open`."""
+    """The apps of a data directory, without claiming it; `options` as `Apps.open`."""
     return await Apps.open(SqliteEngines(folder, runtime=runtime), runtime=runtime, **options)

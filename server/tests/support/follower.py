@@ -1,4 +1,4 @@
-"""Who reads the log of an app beside its writer, as another node would; an engine made of it."""
+"""A follower that reads an app's log beside its writer, as another node would; and its engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AFTER = "SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? 
 
 
 def encoded_commit(commit: Commit) -> bytes:
-    """All of a commit as bytes, but for the version of its catalog, which counts in one process."""
+    """A commit as bytes, without the version of its catalog, which counts in one process."""
     plain = msgspec.structs.asdict(commit)
     attrs = sorted(plain.pop("catalog").by_id.values(), key=lambda attr: str(attr.id))
     return msgspec.msgpack.encode([plain, [dump_attr(attr) for attr in attrs]])
@@ -59,7 +59,7 @@ class Follower:
         return OpenSnapshot(self._file, tx=self.tx, catalog=self.catalog, spend=lambda _: None)
 
     def read(self) -> list[Commit]:
-        """The commits since the last time, on a new snapshot, which holds nothing beyond them."""
+        """The commits since the last call, on a new snapshot, which contains no later ones."""
         self._file.rollback()
         self._file.begin_snapshot()
         self._newest = load_catalog(self._file)
@@ -99,7 +99,7 @@ class FollowingEngine:
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
 
     def catch_up(self) -> list[Commit]:
-        """Publish what the log has more."""
+        """Publish the new commits of the log."""
         commits = self._follower.read()
         if commits:
             for listener in self._listeners:

@@ -1,4 +1,4 @@
-"""Tokens that no honest library makes: any key, any header, any payload."""
+"""Tokens that libraries refuse to make: any key, any header, any payload."""
 
 from __future__ import annotations
 

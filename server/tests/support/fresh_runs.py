@@ -1,4 +1,4 @@
-"""What queries answer now, run whole beside the live engine, once for each caller and query."""
+"""Current answers of queries, run whole beside the live engine, once for each caller and query."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from trice.query.tree import Tree
 from trice.store.engine import Snapshot
 
 Place = tuple[str, bytes]
-"""Who asks, and the query as JSON."""
+"""The caller, and the query as JSON."""
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """What a run of its own answers.
+    """The answer of a whole run.
 
-    failure   its code; then there is nothing else
+    failure   the error's code; then there is nothing else
     tree      None for a failure
     """
 
@@ -43,8 +43,8 @@ class Fresh:
 class FreshRuns:
     """Fresh answers of one moment, from `begin` on.
 
-    Holds those of the moment before, so that equal ones need not be taken apart again, plans, and
-    cursors of pages seen, for pages to come.
+    Holds the answers of the moment before, whose equals need not be decoded again; plans; and
+    cursors of pages, for later pages.
     """
 
     def __init__(self, draw: random.Random) -> None:
@@ -57,13 +57,13 @@ class FreshRuns:
         self._now: dict[Place, Fresh] = {}
 
     async def begin(self, database: Database) -> None:
-        """Something may have changed."""
+        """Begin a new moment: data may have changed."""
         self._database = database
         self._before, self._now = self._now, {}
         self._users = await database.query_nested({"$users": {}}, identity=ADMIN)
 
     async def of(self, identity: Identity, key: bytes, q: Query) -> Fresh:
-        """What `q`, which is `key` as JSON, answers to somebody."""
+        """The answer to `q`, which is `key` as JSON, for an identity."""
         place = (identity.name, key)
         if place not in self._now:
             self._now[place] = await self._run(identity, q, place)
@@ -86,8 +86,8 @@ class FreshRuns:
         return Fresh(None, tree, result_json, triples, data)
 
     def _plan(self, snapshot: Snapshot, identity: Identity, q: Query, place: Place) -> Plan:
-        """A plan of its own. One is used again while catalog, rules and users are the same, all
-        that the rules of `support.oracle` are made from; and not for long."""
+        """A plan for fresh runs. It is used again, for a short time, while catalog, rules and users
+        are the same: the rules of `support.oracle` are made from nothing else."""
         made_from = (snapshot.catalog.version, self._database.rules, self._users)
         known = self._plans.get(place)
         if known is not None and known[0] == made_from and self._draw.random() < 0.9:

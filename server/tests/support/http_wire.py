@@ -1,4 +1,4 @@
-"""HTTP connections over loopback whose time a test holds in its hands."""
+"""HTTP connections over loopback, on a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ async def _count(request: Request) -> Response:
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    """Let the loop run until something is so."""
+    """Let the loop run until `is_so` returns a true value."""
     async with asyncio.timeout(WAIT_S):
-        while not is_so():  # noqa: ASYNC110 - of what others do nobody tells by an event
+        while not is_so():  # noqa: ASYNC110 - no event tells what the others did
             await asyncio.sleep(0)
 
 
@@ -62,7 +62,7 @@ class Client:
             return await self._reader.readexactly(count)
 
     async def rest(self) -> bytes:
-        """All that comes until the server ends the connection."""
+        """Everything until the server ends the connection."""
         async with asyncio.timeout(WAIT_S):
             try:
                 return await self._reader.read()
@@ -70,7 +70,7 @@ class Client:
                 return b""
 
     async def get(self, path: str) -> bytes:
-        """Ask, and take the head and body of the answer."""
+        """Send a request; return the head and body of the answer."""
         self.say(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())
         head = await self.head()
         size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -168,7 +168,7 @@ class Wire:
         return self.clients[-1]
 
     def pass_time(self, duration_ms: int) -> None:
-        """As the server sees it while its loop runs."""
+        """Move the server's clock while its loop runs."""
         while duration_ms > 0:
             self.runtime.advance(min(duration_ms, 1_000))
             duration_ms -= 1_000

@@ -1,7 +1,7 @@
 """A sign-in provider on loopback: OpenID Connect and GitHub's dialect, true to their protocols.
 
-It refuses what real ones refuse: unknown clients, wrong secrets, other redirect URIs, codes used
-twice. `Browser` is the person's side: it keeps cookies, follows redirects and sends forms.
+It refuses what real providers refuse: unknown clients, wrong secrets, other redirect URIs, codes
+used twice. `Browser` is the person's side: it keeps cookies, follows redirects and sends forms.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from trice.auth.oauth.providers import GitHubUrls
 from trice.auth.oauth.sign_in import OAuth
 
 SITE = "https://site.example"
-"""Where the app's own page is."""
+"""The origin of the app's own page."""
 
 SERVER = "https://trice.example"
-"""Where browsers reach the server under test."""
+"""The origin of the server under test, as browsers see it."""
 
 
 @cache
@@ -47,7 +47,7 @@ def ec_key(name: str) -> ECKey:
 async def _read_request(
     connection: socket.socket,
 ) -> tuple[str, dict[str, str], bytes] | None:
-    """Target, headers by lower-case name, and body; None when the client left before its end."""
+    """Target, headers by lower-case name, and body; None when the client left before the end."""
     loop = asyncio.get_running_loop()
     received = b""
     while True:
@@ -69,11 +69,11 @@ async def _read_request(
 class IdentityProvider:
     """The provider.
 
-    issuer      what it calls itself; its address unless a test plays Google or Apple
-    person      claims of whoever signs in next
+    issuer      its name for itself; its address unless a test plays Google or Apple
+    person      claims of the person who signs in next
     secrets     client id → client secret
-    keys        what the key set shows, by kid
-    faults      "path" → (status, JSON): what to answer in place of the truth
+    keys        the keys of the key set, by kid
+    faults      "path" → (status, JSON): a false answer to give on this path
     hits        path → number of requests
     """
 
@@ -253,7 +253,7 @@ class Browser:
     async def submit(self, page: httpx.Response, *, to: str | None = None) -> httpx.Response:
         """Send the form on a page.
 
-        to   in place of where the form says: what a site in between does that passes it on
+        to   another target than the form's, as of a site in between that passes the form on
         """
         action = to or html.unescape(re.findall(r'action="([^"]*)"', page.text)[0])
         fields = {
@@ -263,7 +263,7 @@ class Browser:
         return await self._client.post(action, data=fields)
 
     async def come_back(self, start: httpx.Response) -> httpx.Response:
-        """From the answer of `/runtime/oauth/start` through the provider to our callback's."""
+        """From the answer of `/runtime/oauth/start` through the provider to our callback."""
         assert start.status_code == 302, start.text
         page = await self.get(start.headers["location"])
         if page.status_code == 302:
@@ -311,7 +311,7 @@ class OAuthStage:
         return f"{SERVER}/runtime/oauth/start?{urlencode(query)}"
 
     async def sign_in(self, **parameters: str) -> dict[str, str]:
-        """The whole dance; the parameters that the app's page gets."""
+        """Sign in by redirects; return the parameters that the app's page gets."""
         start = await self.browser.get(self.start_url(**parameters))
         back = await self.browser.come_back(start)
         assert back.status_code == 302, back.text
@@ -319,12 +319,12 @@ class OAuthStage:
         return parameters_of(back.headers["location"])
 
     async def exchange(self, code: str, **more: Any) -> Any:
-        """What the page does with its code."""
+        """Exchange a code as the page does."""
         body = {"app_id": self.http.app_id, "code": code, **more}
         return await self.http.ask("POST", "/runtime/oauth/token", body)
 
     async def enter(self, **more: Any) -> Any:
-        """Sign in by redirects, whole; the JSON of the exchange."""
+        """Sign in by redirects, and exchange the code; return the JSON of the exchange."""
         answer = await self.exchange((await self.sign_in())["code"], **more)
         assert answer.status == 200, answer.json()
         return answer.json()

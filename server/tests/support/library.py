@@ -1,6 +1,6 @@
 """A database to query: attrs, rows and pairs written straight into the store's tables. No commits.
 
-The query tests use this instead of transactions, so that they show what `query` does alone.
+The query tests use this instead of transactions, to test `query` alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def uid(number: int) -> str:
 @dataclass
 class Library:
     """An open database. `statements` lists the SQL of the reads since it was last cleared, `steps`
-    what was spent besides."""
+    is the cost of other work."""
 
     path: Path
     catalog: Catalog = field(default_factory=lambda: Catalog(()))
@@ -58,7 +58,7 @@ class Library:
     def rows(
         self, sql: str, bindings: tuple[Binding, ...] = (), take: Take | None = None
     ) -> list[Row]:
-        """A Snapshot's and a WriteTx's door to SQL."""
+        """Run SQL, as a Snapshot and a WriteTx do."""
         self.statements.append((sql, tuple(bindings)))
         return self.connection.rows(sql, bindings, take)
 
@@ -86,7 +86,7 @@ class Library:
             self.catalog = self.catalog.with_attrs(self.attrs.create(self.catalog, [attr]))
 
     def field(self, etype: str, label: str, **flags: Any) -> None:
-        """A field; `checked_type` and `is_indexed` as told."""
+        """Add a field; `flags` may have `checked_type` and `is_indexed`."""
         self.add_attrs(blob(etype, label, **flags))
 
     def link(self, etype: str, label: str, target: str, reverse: str, **flags: Any) -> None:

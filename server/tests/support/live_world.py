@@ -48,7 +48,7 @@ SHAPES = ("flat", "flat", "tree", "tree-one")
 
 @dataclass
 class Asked:
-    """One live query: what is asked, who looks, in which shape, and what was heard of it."""
+    """One live query: the question, its caller, the shape, and how often its watcher was told."""
 
     query: Query
     eyes: Eyes | None
@@ -118,7 +118,7 @@ class LiveWorld:
         return Run(encoded.answer, read_set(tree), kept, tx, plan_tx, encoded.parts, totals)
 
     def _plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
-        """A plan of its own for each catalog: it holds no state."""
+        """A plan for each catalog; it holds no state."""
         known = self._plans.get(asked.question)
         if known is None or known.catalog is not snapshot.catalog:
             known = self._plans[asked.question] = self._new_plan(snapshot, asked)
@@ -131,7 +131,7 @@ class LiveWorld:
         return plan(query, snapshot.catalog, visible, dialect=snapshot.dialect)
 
     def fresh(self, asked: Asked) -> str:
-        """What the query answers now, run whole, in a form to compare; or that it is invalid."""
+        """The current answer by a whole run, in a comparable form; or that the query is invalid."""
 
         def work(snapshot: Snapshot) -> Tree:
             return run(self._plan(snapshot, asked), snapshot)
@@ -153,7 +153,7 @@ class LiveWorld:
             etype = next(iter(query))
             where = query[etype].get("$", {}).get("where", {})
             query = {etype: {"$": {"aggregate": "count", "where": where}}}
-        # Equal questions of other eyes are others.
+        # Equal questions with other eyes must not be shared.
         source = {**query, "$$ruleParams": {"number": len(self.asked)}}
         question = Question.of(source, identity=ADMIN, rights="x", shape=draw.choice(SHAPES))
         asked = Asked(query, eyes, question)
@@ -198,9 +198,9 @@ class LiveWorld:
 
 
 def visibility(eyes: Eyes, catalog: Catalog) -> FixedVisibility:
-    """What `eyes` see; InvalidInput when an attr they look at is gone.
+    """The visibility of `eyes`; InvalidInput when an attr that they read is gone.
 
-    They are made from names: a change of any attr makes other ones.
+    It is made from names: after a change of any attr it must be made anew.
     """
     try:
         made = eyes.visibility(catalog)
@@ -269,7 +269,7 @@ async def live_story(
 ) -> Counter[str]:
     """Watch random queries of random eyes; after every round of commits each equals a fresh run.
 
-    returns   how often what happened
+    returns   how often each thing happened
     """
     stage = LiveWorld(world, path, draw_query)
     stage.live.start()
@@ -295,7 +295,7 @@ async def live_story(
                 for _ in range(count)
             ]
             if draw.random() < 0.05:
-                # Asked while a COMMIT is on its way: the snapshot may hold what is not published.
+                # Asked while a COMMIT is under way: the snapshot may contain unpublished commits.
                 await asyncio.sleep(0)
                 await stage.ask(cursors, None)
             await asyncio.gather(*writes)
@@ -334,7 +334,7 @@ def compare(stage: LiveWorld, seed: int, number: int) -> None:
 
 
 def remember(stage: LiveWorld, cursors: Cursors) -> None:
-    """Cursors of the pages at hand, for pages to come."""
+    """Keep cursors of the current pages, for later pages."""
     for asked in stage.asked:
         if asked.question.shape != "flat" or asked.live is None or asked.live.answer is None:
             continue

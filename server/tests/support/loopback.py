@@ -1,8 +1,8 @@
 """Listening on 127.0.0.1 inside a test, with nothing left open when it ends.
 
-asyncio's own server forgets the connection it has accepted but not yet handed over, so a client
-that leaves early lets a socket outlive the loop. Here a connection is somebody's from the moment it
-is accepted.
+asyncio's own server forgets a connection that it has accepted but not yet handed over, so the
+socket of a client that leaves early outlives the loop. Here each connection has an owner from the
+moment it is accepted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Listener:
         try:
             connection, _ = self._socket.accept()
         except (BlockingIOError, ConnectionError):
-            return  # whoever knocked is gone
+            return  # the client is gone already
         connection.setblocking(False)
         task = asyncio.get_running_loop().create_task(self._handle(connection))
         self._serving[task] = connection

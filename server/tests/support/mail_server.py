@@ -23,7 +23,7 @@ from support.loopback import listen
 
 
 class MailServer:
-    """What arrived, and how the server behaves.
+    """The messages that arrived, and how the server behaves.
 
     arrived      (sender, recipients, raw bytes) of each message
     logins       (user, password) of each AUTH
@@ -105,7 +105,7 @@ async def serve_mail(tls: ssl.SSLContext | None = None, **options: Any):
 
 
 class _Smtp(SMTP):
-    """Says when its connection is gone: not when a STARTTLS only changes the transport."""
+    """Reports when its connection is gone, but not when STARTTLS only changes the transport."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

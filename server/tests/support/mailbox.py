@@ -1,4 +1,4 @@
-"""A mail that arrives at once, in memory, where tests read it."""
+"""A mail service in memory: messages arrive at once, and tests can read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Mailbox:
     """`trice.mail.Mail` for tests.
 
     messages   what was sent, in order
-    failure    raised instead of taking a message; None takes them
+    failure    raised instead of taking a message; None: messages are taken
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A client without a network: the Socket of a session, and what a test wants to say and hear."""
+"""A client without a network: the Socket of a session, with which a test sends and receives."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ class MemoryClient:
         return await self.hear("init-ok")
 
     def hang_up(self) -> None:
-        """The connection breaks."""
+        """Break the connection."""
         self._hub.closed(self.session)
 
 
 def _read(frame: bytes) -> Any:
-    """As a browser does, which takes what it may have sent itself (1e999, half of a pair)."""
+    """Decode as a browser does: it takes what browsers may have sent (1e999, half of a pair)."""
     try:
         return orjson.loads(frame)
     except orjson.JSONDecodeError:

@@ -33,7 +33,7 @@ GUEST = Identity("guest", None, ip="10.0.0.9", origin="https://a.test")
 
 
 def user(number: int) -> Identity:
-    """The caller who is `$users` entity `number`."""
+    """The identity of `$users` entity `number`."""
     return Identity("user", EntityId(entity(number)), ip="10.0.0.1", origin="https://a.test")
 
 
@@ -86,7 +86,7 @@ class Notes:
         *,
         is_detailed: bool = False,
     ) -> Judge:
-        """What judges on the data as it is now."""
+        """A judge on the current data."""
         return Judge(
             rules,
             Caller(identity, params or {}, is_detailed),
@@ -115,7 +115,7 @@ class Notes:
     ) -> Any:
         """Run a query under rules. `library.statements` has the statements it took.
 
-        is_apart   rules in Python are asked beforehand, as of an engine that has none inside
+        is_apart   rules in Python are judged beforehand, as by an engine without Python inside
         """
         self.library.statements.clear()
         parsed = parse(query, self.library.catalog, is_admin=False)

@@ -1,9 +1,9 @@
-"""One scene with everything that live answers go through at once, held against fresh runs.
+"""One scene with everything that live answers go through at once, compared with fresh runs.
 
-A random app whose random data, rules, schema and users change, in groups of commits; clients that
-take deltas, fall behind, come back and resume, also after a restart; watchers of nested answers;
-pages, conditions, totals; limits so tight that what is kept is forgotten. After every group each
-answer of each caller must be what a fresh run gives that caller.
+A random app changes its random data, rules, schema and users, in groups of commits. Clients take
+deltas, fall behind, come back and resume, also after a restart; others watch nested answers. There
+are pages, conditions and totals, and limits so tight that caches are dropped. After every group
+each answer of each caller must equal a fresh run for that caller.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ GROUPS = (1, 1, 2, 4, 8, 16)
 """How many transactions come between two checks."""
 
 SEED_S = patient(300)
-"""How long a seed may take (some 3 s on an idle machine); never reached unless something hangs."""
+"""How long a seed may take (some 3 s on an idle machine); only reached when something hangs."""
 
 SETTLE_TURNS_MAX, QUIET_TURNS = 1_000, 5
-"""Turns of the loop: before a check, at most; and without a message, until all is still."""
+"""Turns of the loop: the most before a check; and how many without a message count as quiet."""
 
 FEATURES = (("delta", "resume"),) * 2 + (("delta",), ("resume",))
 SHAPES = ("tree", "tree-one")
@@ -65,7 +65,7 @@ TIGHT = {
     "LIVE_RECENT_CHANGES": 3,
     "LIVE_TURN_MS": -1,
 }
-"""Bounds under which what is kept is forgotten, and rounds of refreshes are interrupted."""
+"""Bounds so small that caches are dropped, and rounds of refreshes are interrupted."""
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def some_tight_limits(draw: random.Random) -> Iterator[None]:
 
 @dataclass
 class OracleClient(DeltaClient):
-    """A client that somebody uses.
+    """A client of one user, or of none.
 
     checked   by query: the fresh result and the version that were found to be the same
     """
@@ -176,7 +176,7 @@ class Scene:
         return self.app.database
 
     async def close(self) -> None:
-        """Note what the live queries went through, and stop."""
+        """Count what happened to the live queries, and stop."""
         counts = self.database.live.counts
         for name in COUNTERS:
             self.found[name] += getattr(counts, name)
@@ -185,7 +185,7 @@ class Scene:
         await self.apps.close()
 
     async def restart(self) -> None:
-        """The server goes down and comes up; everybody is back, naming what they hold."""
+        """Stop and start the server; all clients reconnect, naming the answers that they hold."""
         self.found["restarts"] += 1
         for client in self.clients:
             client.take_in()
@@ -212,7 +212,7 @@ class Scene:
         self.tokens[user] = await self.database.change(work)
 
     async def connect(self, client: OracleClient) -> None:
-        """(Re)connect, and ask everything again in any order, naming what is held."""
+        """(Re)connect, and ask all queries again in random order, naming the held answers."""
         fields = {}
         if client.user is not None:
             await self.sign_in(client.user)  # the user may have been deleted
@@ -262,7 +262,7 @@ class Scene:
 
     async def write(self) -> None:
         """A group of transactions, one after the other or all at once, perhaps with a question
-        while they are on their way."""
+        while they are under way."""
         steps = [random_transaction(self.world) for _ in range(self.draw.choice(GROUPS))]
         if self.draw.random() < 0.5:
             for one in steps:
@@ -316,7 +316,7 @@ class Scene:
                 other.wire.session.on_writable()
 
     async def _come_back(self, client: OracleClient) -> None:
-        """Away for a while; perhaps somebody else's, on return."""
+        """Leave for a while, and come back, perhaps as another user."""
         client.take_in()
         client.wire.hang_up()
         for _ in range(self.draw.choice((0, 1, 3))):
@@ -329,7 +329,7 @@ class Scene:
     # --- what must hold ------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Wait until nothing is on its way any more."""
+        """Wait until nothing is under way any more."""
         quiet, before = 0, -1
         for _ in range(SETTLE_TURNS_MAX):
             await self.database.live.settled()
@@ -347,7 +347,7 @@ class Scene:
         raise AssertionError("it never settles")
 
     async def check(self) -> None:
-        """Everybody who keeps up sees what a fresh run answers."""
+        """Check that every client that is up to date shows what a fresh run answers."""
         await self.settle()
         limits.READ_STEPS_ON_LOOP = _STEPS_ON_LOOP
         await self.fresh.begin(self.database)
@@ -410,7 +410,7 @@ class Scene:
             return
         assert live.error is None, f"{live.error}; {story}"
         if live.answer is None:
-            # Dropped to save memory: whoever needs it has it run again.
+            # Dropped to save memory: it is run again when it is needed.
             database.recall(live)
             await database.live.settled()
         assert live.answer is not None, story
@@ -431,7 +431,7 @@ def _identity(user: str) -> Identity:
 
 
 def _own_rules(world: World) -> dict[str, Any]:
-    """Rules on an entity's own cells, which are judged in memory; fields included."""
+    """Rules on an entity's own cells, which are judged in memory; also rules of fields."""
     draw = world.random
     rules: dict[str, Any] = {}
     for etype in world.etypes:
@@ -483,8 +483,8 @@ async def _play(seed: int, folder: Path, rounds: int) -> Counter[str]:
 def play(seed: int, folder: Path, *, rounds: int = ROUNDS) -> Counter[str]:
     """Play one seed.
 
-    folder    where its files may be; they stay
-    returns   commits checked, answers compared, and how often what happened
-    raises    whatever went wrong, with the seed and the round in its notes
+    folder    a folder for its files, which stay
+    returns   commits checked, answers compared, and how often each thing happened
+    raises    the failure, with the seed and the round in its notes
     """
     return asyncio.run(_play(seed, folder, rounds))

@@ -1,4 +1,4 @@
-"""People with passkeys, and what they expect to fail."""
+"""Persons with passkeys, and calls that must fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trice.errors import InvalidInput, NotFound
 
 
 class Person:
-    """Somebody with an account, an authenticator and a browser."""
+    """A person with an account, an authenticator and a browser."""
 
     def __init__(self, stage: AccountStage, signed_in, *, caller=CALLER, **options):
         self.stage, self.caller = stage, caller

@@ -1,8 +1,8 @@
 """How long tests wait for what must come: the one place that says so.
 
-No wait ends a test that is right, however slow the machine: it is there so that one that is wrong
-ends at all. `TRICE_TEST_PATIENCE=4` makes every wait four times as long, here, in the suites in
-Node (`interop/support/wait.mjs`) and in the browser (`e2e/playwright.config.ts`).
+No wait may end a correct test, however slow the machine is; waits only make a failing test end.
+`TRICE_TEST_PATIENCE=4` makes every wait four times as long: here, in the suites in Node
+(`interop/support/wait.mjs`) and in the browser (`e2e/playwright.config.ts`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 
 
 def patient(seconds: float) -> float:
-    """So many seconds on this machine; more on one that is told to be slow."""
+    """`seconds`, times `TRICE_TEST_PATIENCE` where that is set."""
     return seconds * float(os.environ.get("TRICE_TEST_PATIENCE", "1"))
 
 

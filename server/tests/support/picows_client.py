@@ -59,13 +59,13 @@ def frames_of(data: bytes) -> list[Sent]:
 
 
 def deflate(message: bytes) -> bytes:
-    """As a client does it, at another level than the server."""
+    """Deflate as a client does, at another level than the server."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     return (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 class PicowsClient:
-    """picows' transport and the loop's in one, and what a test says and hears over them.
+    """The transports of picows and of the loop in one; a test sends and receives over them.
 
     deflater   of the server, None when the client did not agree on compression
     """
@@ -135,7 +135,7 @@ class PicowsClient:
         is_last: bool = True,
         bits: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
-        """A frame arrives; `bits` are RSV1 to RSV3."""
+        """Let a frame arrive; `bits` are RSV1 to RSV3."""
         rsv1, rsv2, rsv3 = bits
         arrived: Any = SimpleNamespace(
             msg_type=kind,

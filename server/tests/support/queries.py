@@ -69,7 +69,7 @@ def add_paging(world: World, etype: str, options: dict[str, Any], cursors: Curso
 
 
 def _handed_back(draw: random.Random, cursor: list[Any]) -> list[Any]:
-    """A cursor as a client sends it: one in JavaScript has read its numbers as doubles."""
+    """A cursor as a client sends it; a JavaScript client has read its numbers as doubles."""
     entity, attr_id, value, *rest = cursor
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     read = int(float(value)) if is_number and value == int(value) else value
@@ -94,7 +94,7 @@ def _where(world: World, etype: str, *, nesting: int) -> dict[str, Any]:
 
 
 def _condition(world: World, etype: str) -> tuple[str, Any]:
-    """A path of nought to two links ending in an attr, a link or an id."""
+    """A path of at most two links, ending in an attr, a link or an id."""
     draw = world.random
     path: list[str] = []
     here = etype
@@ -166,11 +166,11 @@ def _operand(world: World, attr: Attr) -> Any:
 def is_exact_on_clients(world: World, query: Query, *, has_all_triples: bool = False) -> bool:
     """Whether an official client shows exactly the server's answer for this query.
 
-    has_all_triples   it holds every triple of the app, not only the ones sent for this query
+    has_all_triples   it holds every triple of the app, not only the triples sent for this query
 
-    It does not where it reads a condition differently (instant-semantics §2.5), and where it can
-    mistake an entity that came along for another part of the query for an answer: it sees only
-    part of such an entity, so absence proves nothing, and pages have other neighbours.
+    It does not where it reads a condition differently (instant-semantics §2.5). Nor where it can
+    take an entity that was sent for another part of the query for an answer: it has only part of
+    such an entity, so absence proves nothing, and pages have other neighbours.
     """
     touched: list[str] = []
     fragile: list[str] = []

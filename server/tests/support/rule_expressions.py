@@ -121,7 +121,7 @@ class Grammar:
         test = self.failing(label)
         guard, word = self._draw.choice((("!= null", "&&"), ("== null", "||")))
         if self._draw.random() < 0.3:
-            # One that guards nothing, or something else.
+            # The guard may also guard nothing, or something else.
             guard = self._draw.choice(("!= null", "== null", f"== {self.known()}", "!= 'a'"))
             word = self._draw.choice(("&&", "||"))
             label = self._draw.choice((label, label, self._draw.choice(LABELS)))

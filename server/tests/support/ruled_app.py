@@ -41,7 +41,7 @@ class RuledApp:
         recorder: list[CheckResult] | None = None,
         is_long: bool = False,
     ) -> Commit:
-        """A transaction of a signed-in user, or of nobody."""
+        """A transaction of a signed-in user, or of a guest without one."""
         return self.app.transact(
             steps, is_admin=False, checks=self.checks(user, recorder), is_long=is_long
         )
@@ -133,11 +133,11 @@ def _subject(given: Any) -> Any:
 
 
 class _Undone(Exception):
-    """A trial came to its end."""
+    """A trial ended, and must be undone."""
 
 
 class _Trial:
-    """Checks that refuse in the end what they allowed."""
+    """Checks that finally undo what they allowed."""
 
     def __init__(self, checks: WriteChecks) -> None:
         self._checks = checks

@@ -1,4 +1,4 @@
-"""A database with random rules and the naive model beside it: who may see what, found naively."""
+"""A database with random rules, and the naive model beside it, which finds what callers may see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCHEMA = {"entities": {"$users": {"attrs": {"nick": NICK}}}, "links": {}}
 
 
 class RuledWorld:
-    """One app twice. Users have the ids of entities, so that rules can compare them."""
+    """One app twice. Users have the ids of entities; rules can compare them."""
 
     def __init__(self, world: World, database: Database, runtime: FakeRuntime) -> None:
         self.world = world
@@ -58,7 +58,7 @@ class RuledWorld:
         return self
 
     async def rename(self, user: str, email: str, nick: str) -> None:
-        """Make a user, or give one another name, which rules look at."""
+        """Make a user, or give one another name, which rules read."""
         values = {"email": email, "nick": nick}
         await self.database.transact_admin([["update", "$users", user, values]], identity=ADMIN)
 
@@ -72,7 +72,7 @@ class RuledWorld:
             if identity.is_admin:
                 return None
         if any(isinstance(step[1], list) for step in steps):
-            return None  # lookups draw ids, which the model would have to be told
+            return None  # lookups make ids that the model does not know
         try:
             await self.database.transact(steps, identity=identity)
         except TriceError as refusal:
@@ -104,7 +104,7 @@ class RuledWorld:
                         found.add(entity)
                 return frozenset(found)
 
-            # Where nothing is asked, links count that are held by what has no id triple.
+            # Without a rule, links of holders that have no id triple count too.
             asked = RuledVisibility(rules, judge, look.catalog)
             shown: dict[str, frozenset[str]] = {}
             for attr_id in model.attrs:

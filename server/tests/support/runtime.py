@@ -1,4 +1,4 @@
-"""A runtime that tests hold in their hands: time stands still, randomness has a seed."""
+"""A runtime that tests control: time stands still, randomness has a seed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from itertools import count
 class FakeRuntime:
     """`trice.runtime.Runtime` for tests.
 
-    now        what `now_ms` says; set it, or let `advance` move both clocks
-    monotonic  what `monotonic_ms` says
+    now        what `now_ms` returns; set it, or let `advance` move both clocks
+    monotonic  what `monotonic_ms` returns
     """
 
     def __init__(self, *, now: int = 1_700_000_000_000, seed: int = 0) -> None:
@@ -35,13 +35,13 @@ class FakeRuntime:
         return self._random.randbytes(count)
 
     async def sleep_ms(self, duration_ms: float) -> None:
-        """Return at once, as much later as asked; other tasks get a turn."""
+        """Return at once, with the clocks moved this far; other tasks get a turn."""
         self.advance(duration_ms)
         await asyncio.sleep(0)
 
 
 class SteppedRuntime(FakeRuntime):
-    """A runtime in which whoever sleeps wakes when the test has let that much time pass."""
+    """A runtime in which a sleeper wakes when the test has let that much time pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class SteppedRuntime(FakeRuntime):
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     async def sleep_ms(self, duration_ms: float) -> None:
-        """Return once `pass_time` has come that far."""
+        """Return when `pass_time` has come that far."""
         waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         due_ms = self.monotonic + duration_ms
         heappush(self._sleepers, (due_ms, next(self._numbers), waking))

@@ -12,10 +12,10 @@ def seeds(
 ) -> Iterator[int]:
     """The fixed seeds of a group; with `TRICE_FUZZ_SECONDS`, fresh ones until its share is used up.
 
-    fixed    those of every run; a seed that failed is added by the commit that mends it
-    group    which of `groups` tests asks: each plays other seeds
-    loops    how many tests of the file share the time, groups apart
-    source   `TRICE_FUZZ_SEED` is the first of the fresh ones; else the clock says
+    fixed    the seeds of every run; the commit that mends a failure adds its seed
+    group    which of the `groups` tests calls: each plays other seeds
+    loops    how many tests of the file share the time, without counting groups
+    source   `TRICE_FUZZ_SEED` is the first of the fresh seeds; without it the clock gives it
     """
     budget_s = float(os.environ.get("TRICE_FUZZ_SECONDS", "0"))
     if not budget_s:

@@ -17,7 +17,7 @@ from support.patience import WAIT_S
 
 TRICE = Path(sys.executable).with_name("trice")
 
-# What asks a server waits for it longer than the libraries do by themselves.
+# Requests wait for the server longer than the library does by default.
 get = partial(httpx.get, timeout=WAIT_S)
 post = partial(httpx.post, timeout=WAIT_S)
 connect = partial(websocket.connect, open_timeout=WAIT_S)
@@ -31,7 +31,7 @@ def serving(
 ) -> Iterator[Serving]:
     """A running server and its base URL; killed at the end if the test did not stop it.
 
-    descriptors   files it may have open, and may not ask for more
+    descriptors   how many files it may have open; it cannot raise this
     """
     command: list[str | Path] = [TRICE, "serve", "--data-dir", data_dir, *flags]
     if descriptors is not None:

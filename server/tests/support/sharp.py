@@ -1,7 +1,7 @@
 """Worlds, queries and changes that meet at boundaries: few values, equal ones, nulls. No I/O.
 
-What a read set leaves out too much shows where a change lies exactly at the end of a range, beside
-the last row of a page, or turns into null.
+A read set that leaves out too much fails where a change lies exactly at the end of a range, beside
+the last row of a page, or makes a value null.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ NICKNAMES = {
 
 
 class SignIns:
-    """A stage whose e-mail is read by the test.
+    """A stage whose e-mail the test reads.
 
-    address   where the requests come from
+    address   the address that requests come from
     """
 
     def __init__(self, stage: Any) -> None:
@@ -34,7 +34,7 @@ class SignIns:
         stage.asgi.state.mail = self.mailbox
 
     async def use_app(self, **made: Any) -> None:
-        """Turn to a new app of the same server: `schema`, `rules`, `settings`."""
+        """Use a new app of the same server from now on: `schema`, `rules`, `settings`."""
         settings: dict[str, Any] = made.pop("settings", {})
         app, token = await self.stage.apps.create(title="Café & Co", is_open=True, **made)
         self.stage.app_id, self.stage.token = app.id, token
@@ -75,7 +75,7 @@ class SignIns:
         return answer.json()["user"]
 
     async def user_of(self, token: str) -> dict[str, Any] | None:
-        """The user of a refresh token, as the server knows it now; None for nobody."""
+        """The user of a refresh token, as the server has it now; None if there is none."""
         answer = await self.runtime("verify_refresh_token", refresh_token=token)
         if answer.status == 200:
             return answer.json()["user"]
@@ -94,7 +94,7 @@ def user_with_code(email: str, code: str) -> app_settings.TestUser:
 
 
 def problem(answer: Exchange) -> tuple[int, str, Any]:
-    """Status, type, and what the hint says it is about."""
+    """Status, type, and the subject that the hint names."""
     body = answer.json()
     hint = body["hint"]
     about = hint.get("record-type") or hint.get("in") or hint.get("data-type") or hint.get("input")

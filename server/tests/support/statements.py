@@ -1,4 +1,4 @@
-"""The statements that a SQLite connection runs, as its library tells them."""
+"""The statements that a SQLite connection runs, as its library reports them."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def statements_of(connection: Connection) -> Iterator[list[str]]:
 
 
 def reads(statements: list[str]) -> list[str]:
-    """Those that find rows."""
+    """The statements that find rows."""
     return [sql for sql in statements if sql.startswith(("SELECT", "WITH"))]

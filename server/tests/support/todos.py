@@ -1,4 +1,4 @@
-"""Works and reads that the engines' contract suite shares: by the doors alone. No I/O."""
+"""Works and reads that the engines' contract suite shares; they use the contracts only. No I/O."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TODOS = (
     blob("todos", "title", is_indexed=True, checked_type="string"),
     NEXT,
 )
-"""What transaction 1 of every scenario creates."""
+"""The attrs that transaction 1 of every scenario creates."""
 
 _LAYERS, _WIDTH = 8, 20
 ENDLESS = {"todos": {"$": {"where": {f"{'next.' * _LAYERS}n": {"$gte": 0}}}}}
-"""A query that looks at 20^7 ways to find nothing, once `maze` is written."""
+"""A query that tries 20^7 paths and finds nothing, after `maze` is written."""
 
 
 def row(namespace: Namespace, **values: Cell) -> list[Cell]:
@@ -66,7 +66,7 @@ def insert(number: int, *, slug: str | None = None) -> Callable[[WriteTx], Commi
 
 
 def maze(tx: WriteTx) -> Commit:
-    """A work that adds todos in layers, each linked to all of the next: no way is long enough."""
+    """A work that adds todos in layers, each linked to all of the next: no path is long enough."""
     attr = tx.catalog.by_id[NEXT.id]
     for number in range(_LAYERS * _WIDTH):
         put(tx, "todos", number, n=number)
@@ -106,5 +106,5 @@ def attr_of(state: Snapshot | WriteTx, etype: str, label: str) -> Attr:
 
 
 def spend_the_loops_budget(snapshot: Snapshot) -> None:
-    """On the loop this ends the read."""
+    """Spend the budget of a read on the loop, which ends the read."""
     snapshot.spend(limits.READ_STEPS_ON_LOOP + 1)

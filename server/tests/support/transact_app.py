@@ -80,7 +80,7 @@ class App:
         )
 
     def apply(self, *steps: Step, is_admin: bool) -> Commit:
-        """Steps parsed already."""
+        """Apply steps that are parsed already."""
         return self._write(lambda tx: steps, is_admin=is_admin, is_internal=False)
 
     def admin(self, *steps: Any, throw_on_missing_attrs: bool = False) -> Commit:

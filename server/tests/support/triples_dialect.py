@@ -1,6 +1,6 @@
-"""The SQL that reads the layout of `triples_rows`: what SQLite writes, in other places.
+"""The SQL that reads the layout of `triples_rows`: SQLite's dialect with other tables.
 
-Rows are judged beside it (`store.judging`), not in it.
+Rows are judged before a statement (`store.judging`), not in it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     writer       a database in memory; its image is published with each group
     snapshots    copies of the published image
 
-It shares with the first what knows no engine: whose turn a write or a long read is.
+It shares with the first engine what depends on neither: the turns of writes and long reads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STEPS_PER_LOOK = 1_000
 
 
 class Image:
-    """A database in memory, empty or a copy (`readers.Reader`). What runs on it may be stopped."""
+    """A database in memory, empty or a copy (`readers.Reader`). Its statements can be stopped."""
 
     dialect: Dialect = TRIPLES
 
@@ -164,7 +164,7 @@ class _Group:
 
 @dataclass
 class TriplesStore:
-    """What is durable of one app: the image outlives the engine."""
+    """The durable data of one app: an image that outlives the engine."""
 
     image: bytes = b""
     latest_ms: int = 0
@@ -277,7 +277,7 @@ class TriplesEngine:
         return answer
 
     def _run_groups(self) -> None:
-        """Run what waits, until something is left to the thread."""
+        """Run the waiting calls, until one is left to the thread."""
         self._is_busy = True
         while len(self._queue):
             group = _Group(self._tx, self._catalog)

@@ -2,12 +2,12 @@
 
     ids      key, id                          an integer for each entity's id
     spaces   space, etype                     an integer for each namespace
-    members  space, key, made                 an entity's row; `made` is NULL of a stub
-    facts    attr, key, cell, rank, lone      a value of cardinality one; of links the target's key
+    members  space, key, made                 an entity's row; `made` is NULL for a stub
+    facts    attr, key, cell, rank, lone      a value of cardinality one; for links the target's key
     pairs    attr, source, target, made, lone   a link of cardinality many, by keys
     attrs    attr, space, body                an attr as JSON
 
-`rank` orders a cell where it does not order itself; `lone` is the cell, or the target, of a unique
+`rank` orders a cell that does not order by itself; `lone` is the cell, or the target, of a unique
 attr. `Attr.table` holds the space of an attr, `Attr.column` its number in `attrs`.
 """
 
@@ -258,7 +258,7 @@ class TriplesRows:
 
 
 class TriplesAttrs:
-    """See `store.rows.StoredAttrs`. What is asked of values is asked of each in Python."""
+    """See `store.rows.StoredAttrs`. Questions about values are answered in Python, one by one."""
 
     def __init__(self, file: apsw.Connection, time_ms: int) -> None:
         self._file = file
@@ -311,7 +311,7 @@ class TriplesAttrs:
         return new
 
     def _to_one(self, number: int, space: int) -> None:
-        """Keep of each source's targets the one linked first."""
+        """Keep for each source only the target that was linked first."""
         rows = self._all(
             "SELECT source, target FROM pairs JOIN ids ON ids.key = target WHERE attr = ?"
             " ORDER BY made DESC, id DESC",

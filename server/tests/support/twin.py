@@ -67,7 +67,7 @@ class Twin:
         return True
 
     async def _created_through_lookups(self, steps: list[Step]) -> dict[tuple[str, Any], str]:
-        """Ids the engine drew for entities made through a lookup: the model takes them over."""
+        """The ids that the engine made for entities of lookups; the model takes them over."""
         created: dict[tuple[str, Any], str] = {}
         for step in steps:
             if len(step) > 2 and isinstance(step[1], list):
@@ -118,7 +118,7 @@ class Twin:
     # --- queries ---------------------------------------------------------------------------
 
     async def query(self, query: dict[str, Any]) -> Answer:
-        """Ask both: the tree, and what a client makes of the flat result and its page info."""
+        """Ask both: for the tree, and for what a client makes of the flat result and page info."""
         story = f"seed {self.world.seed}: {orjson.dumps(query).decode()}"
         answer = run(self.model, query)
         tree = orjson.loads(await self.db.query_nested(query, identity=ADMIN))

@@ -19,7 +19,7 @@ from trice.query.parse.forms import parse
 from trice.query.visibility import FixedVisibility
 
 Meaning = Sequence[Any]
-"""What a rule asks: `["where", w]`, `["none"]`, `["half"]` of the ids, `["value", label, cell]`,
+"""What a rule demands: `["where", w]`, `["none"]`, `["half"]` of the ids, `["value", label, cell]`,
 `["ref", labels, cell]`, or `["all" | "any", rule, rule…]`."""
 
 
@@ -40,7 +40,7 @@ class Rule:
 
 @dataclass
 class Eyes:
-    """What somebody may see: rules by namespace and by attr id."""
+    """What a caller may see: rules by namespace and by attr id."""
 
     entities: dict[str, Rule]
     fields: dict[str, Rule]

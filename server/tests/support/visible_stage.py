@@ -35,11 +35,11 @@ class _Unhurried:
         self.pieces = snapshot.pieces
 
     def spend(self, steps: int) -> None:
-        """Free."""
+        """Spend nothing."""
 
 
 class VisibleStage:
-    """One app twice, and one cache of encoded entities for all who ask."""
+    """One app twice, and one cache of encoded entities for all callers."""
 
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
@@ -51,14 +51,14 @@ class VisibleStage:
         self.engine.on_commits(self.commits.extend)
 
     async def transact(self, steps: list[Step]) -> None:
-        """Apply on both, if both accept; they are held against each other elsewhere."""
+        """Apply on both, if both accept; other tests compare their refusals."""
         self.runtime.now += 1
         try:
             model = transact(self.model, steps, now_ms=self.runtime.now, new_id=lambda *_: "nobody")
         except Rejected:
             return
         if any(isinstance(step[1], list) for step in steps):
-            return  # lookups draw ids, which the model would have to be told
+            return  # lookups make ids that the model does not know
 
         def work(tx: WriteTx) -> Commit:
             return apply(
@@ -80,7 +80,7 @@ class VisibleStage:
         assert self.model.created
 
     def tree(self, query: Any, eyes: Eyes, *, is_apart: bool = False) -> Tree:
-        """is_apart   rules in Python are asked beforehand, as of an engine that has none inside"""
+        """is_apart   rules in Python are judged beforehand, as by engines without Python inside"""
 
         def work(snapshot: Snapshot) -> Tree:
             parsed = parse(query, snapshot.catalog, is_admin=True)

@@ -1,4 +1,4 @@
-"""What a WebSocket's client sends, and what its server writes to: picows without a network."""
+"""What a client of a WebSocket sends, and the server's transport: picows without a network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 def masked(first_byte, payload):
-    """A frame of a client, whose mask is zero."""
+    """A frame of a client, with a mask of zeros."""
     size = len(payload)
     if size < 126:
         length = bytes([0x80 | size])
@@ -24,7 +24,7 @@ HANDSHAKE = (
 
 
 class Wire(asyncio.Transport):
-    """What picows writes to, and asks for the address."""
+    """The transport that picows writes to, and asks for the address."""
 
     def __init__(self, peer):
         super().__init__({"peername": ("127.0.0.1", 1), "socket": peer})

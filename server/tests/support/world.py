@@ -1,7 +1,7 @@
 """Random schemas, data and transactions for the property tests. Seeded; no I/O.
 
-A world is a set of attrs in wire form whose ids the generator chooses, so that the engine and the
-naive model can be given exactly the same steps.
+A world is a set of attrs in wire form. The generator chooses their ids, so the engine and the naive
+model get exactly the same steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Step = list[Any]
 
 NAMES = ("a1", "Zz", "a0", "10", "2", "é", "ea", "", "A b", "%x_", "x\ny", "straße")
 NUMBERS = (0, 1, -1, 2.5, 100, 1e12)
-# Of these JavaScript reads three as one number, and two as another.
+# JavaScript reads three of these as one number, and two as another.
 GREAT_NUMBERS = (2**53, 2**53 + 1, 9007199254740992.0, -(2**60), -(2**60) - 1)
 DATES = (
     "2025-01-02T00:00:00Z",
@@ -57,7 +57,7 @@ class World:
         return str(_uuid(self.random))
 
     def fields(self, etype: str) -> list[Attr]:
-        """Its blob attrs but `id`."""
+        """The blob attrs of a namespace without `id`."""
         return [
             a
             for a in self.attrs.values()
@@ -70,7 +70,7 @@ class World:
         return next(a for a in self.attrs.values() if a["forward-identity"][1:] == [etype, "id"])
 
     def links(self, etype: str) -> list[tuple[str, Attr, bool, str]]:
-        """(label, attr, runs forward, namespace arrived at) of every link seen from `etype`."""
+        """(label, attr, runs forward, namespace it leads to) of every link seen from `etype`."""
         found = []
         for attr in self.attrs.values():
             if attr["value-type"] != "ref":
@@ -83,7 +83,7 @@ class World:
         return found
 
     def value(self, attr: Attr) -> Any:
-        """A value the attr accepts; unique ones differ mostly."""
+        """A value the attr accepts; values of unique attrs mostly differ."""
         draw = self.random
         if attr["unique?"] and draw.random() < 0.8:
             self.serial += 1

@@ -34,19 +34,19 @@ class AttrName:
 
 @dataclass(frozen=True, slots=True)
 class Attr:
-    """One field (`blob`) or link (`ref`) and where the store keeps it.
+    """One field (`blob`) or link (`ref`), and its place in the store.
 
     forward      its name in the namespace that owns it
     reverse      refs only: the link seen from the target's namespace
     cardinality  of the forward side
-    is_unique    blob: no two entities share a value; ref: a target has one source at most
+    is_unique    blob: no two entities share a value; ref: a target has at most one source
     inferred     bits of the JSON types written so far (INFERRED_BITS)
-    deleted_ms   soft-deleted at; hidden from queries and clients
-    table        where its engine keeps it: of one namespace all that are no `is_pairs` have one
-    column       where in that; both are the engine's own words, which nobody else reads
-    number       names it in the log; chosen with its place, 1 or more, and never given to another
+    deleted_ms   when it was soft-deleted; then it is hidden from queries and clients
+    table        where the engine keeps it; all attrs of a namespace but `is_pairs` share one table
+    column       its place in the table; only the engine reads `table` and `column`
+    number       names it in the log; chosen with its place, 1 or more, never given to another attr
 
-    What follows from these is computed once: writes and reads ask it for every value.
+    The rest is computed once from these, because writes and reads need it for every value.
 
     is_pairs     a link of cardinality many: stored as pairs; every other attr is a cell of a row
     """

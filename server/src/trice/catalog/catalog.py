@@ -62,7 +62,7 @@ class Catalog:
     Holds soft-deleted attrs too (`by_id` finds them, names do not), for restore.
     Does not hold: rows, rules, or which client has seen which version (the session knows).
 
-    version   rises by one with each change that clients must hear of; inferred types are not such
+    version   rises by one with each change that clients are told of; inferred types are not told
     """
 
     def __init__(self, attrs: Iterable[Attr], *, version: int = 1) -> None:
@@ -75,7 +75,7 @@ class Catalog:
         self._put(attrs)
 
     def _put(self, changed: Iterable[Attr]) -> None:
-        """Add or replace attrs, and what is derived from the ones whose namespaces they touch.
+        """Add or replace attrs, and derive anew what depends on their namespaces.
 
         Only while the catalog is being made. Costs O(changed + members of their namespaces).
         """
@@ -103,7 +103,7 @@ class Catalog:
         *,
         is_gone: bool,
     ) -> None:
-        """Enter one attr under its names, or take it out."""
+        """Add one attr under its names, or remove it."""
         owned = members.get(attr.etype)
         if owned is None:
             namespace = self.namespaces.get(attr.etype)
@@ -129,11 +129,11 @@ class Catalog:
         return self._forward.get((etype, label))
 
     def find_reverse(self, etype: str, label: str) -> Attr | None:
-        """The link that `etype`, as its target, calls `label`."""
+        """The link into `etype` whose reverse label is `label`."""
         return self._reverse.get((etype, label))
 
     def find_name(self, etype: str, label: str) -> Attr | None:
-        """Whatever `etype` calls `label`, on either side."""
+        """The attr that `etype` calls `label`, on either side."""
         return self._forward.get((etype, label)) or self._reverse.get((etype, label))
 
     def pointing_at(self, etype: str) -> tuple[Attr, ...]:
@@ -141,7 +141,7 @@ class Catalog:
         return self._pointing.get(etype, ())
 
     def with_attrs(self, changed: Iterable[Attr], *, is_visible: bool = True) -> Catalog:
-        """A catalog in which `changed` attrs are added or replace the ones with their ids.
+        """A catalog in which the `changed` attrs are added, or replace the attrs with their ids.
 
         is_visible   whether clients must be told (False: only inferred types differ)
         """
@@ -171,7 +171,7 @@ class Catalog:
 
     @cached_property
     def wire_name(self) -> str:
-        """Names the content of `wire()`: equal for equal catalogs, after a restart too."""
+        """A name of the content of `wire()`: equal for equal catalogs, after a restart too."""
         return blake2b(self.wire_json, digest_size=16).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What may be stored: types, dates, sizes, texts, names. Every error says what is accepted. No I/O.
+"""Checks of what may be stored: types, dates, sizes, texts, names. Errors say what fits. No I/O.
 
 source   instant-semantics §1.7, §1.8; spec/transact.md T63-T65
 """
@@ -79,9 +79,9 @@ def wrong_type(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
 def check_name(name: Any, *, what: str, data_type: str, path: list[Any]) -> str:
     """Read the name of a namespace or of an attr: text, not empty, short, without U+0000.
 
-    what        how the error calls it: "namespace" or "label"
+    what        what the error calls it: "namespace" or "label"
     data_type   of the error
-    path        where it stood in the input
+    path        its place in the input
     """
     problem = None
     if not isinstance(name, str):
@@ -137,7 +137,7 @@ def _check_type(attr: Attr, value: Any, entity: EntityId) -> None:
 
 
 def _check_document(attr: Attr, value: Any, entity: EntityId) -> int:
-    """Refuse arrays and objects that are too deep or hold what JSON cannot; return their size.
+    """Refuse arrays and objects that are too deep or hold what JSON cannot; return the size.
 
     cost   0.1 µs a value
     """
@@ -234,7 +234,7 @@ def _refusal(
 
 
 def _sample(value: Any) -> Any:
-    """The value as errors repeat it: long ones cut, and always something JSON can carry."""
+    """The value as errors repeat it: cut if it is long, and always valid JSON."""
     if isinstance(value, str):
         return bare(value)
     if value is None or isinstance(value, bool):

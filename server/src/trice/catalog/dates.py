@@ -1,4 +1,4 @@
-"""Dates as apps write them, turned into instants to compare and order by. No I/O.
+"""Dates as apps write them, converted to instants that can be compared and ordered. No I/O.
 
 A stored date keeps the text or number it was given; only comparisons convert (instant-semantics
 §1.8). The forms are those of PostgreSQL's `timestamptz` input, UTC where no zone is named:
@@ -8,8 +8,9 @@ A stored date keeps the text or number it was given; only comparisons convert (i
     8/4/2025, 11:02:31 PM   04-17-2025   3/12/4444            (month first)
     2025-01-02 10:00 EST    "2025-01-02" inside quotes   epoch   infinity   -infinity
 
-One reading differs from PostgreSQL on purpose: `GMT+0530` is five and a half hours *ahead*, as
-JavaScript's `Date.toString` means it (PostgreSQL reads a POSIX zone, with the sign reversed).
+One form is read differently from PostgreSQL on purpose: `GMT+0530` is five and a half hours
+*ahead*, as JavaScript's `Date.toString` means it (PostgreSQL reads a POSIX zone, with the sign
+reversed).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ _ZONES: Final = {
     "mst": -420, "mdt": -360, "pst": -480, "pdt": -420, "akst": -540, "akdt": -480, "hst": -600,
 }  # fmt: skip
 
-# What JavaScript's toISOString writes, and its neighbours: nearly every date there is.
+# The form that JavaScript's toISOString writes, and similar ones: nearly all dates.
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?)?", re.ASCII
 )
@@ -105,11 +106,11 @@ def instant_us(value: str | int | float) -> int | None:
     """The instant of a date value in microseconds since 1970-01-01 UTC.
 
     value    a number of milliseconds since then, or text in one of the forms above
-    returns  None for what is no date, for dates outside the years 1 to 99,999, and for `now`,
-             `today`, `tomorrow`, `yesterday`: they may be stored, but name no fixed instant, so
-             they order as null and match no comparison
+    returns  None for a value that is no date, for dates outside the years 1 to 99,999, and for
+             `now`, `today`, `tomorrow`, `yesterday`: these may be stored, but name no fixed
+             instant, so they order as null and match no comparison
              ±INFINITY_US for `infinity` and `-infinity`
-    cost     1 µs for ISO text, 10 for the rest
+    cost     1 µs for ISO text, 10 µs for other forms
     """
     if isinstance(value, str):
         return _text_us(value)
@@ -120,7 +121,7 @@ def instant_us(value: str | int | float) -> int | None:
 
 
 def is_maybe_fine(value: str | int | float) -> bool:
-    """Whether a date value may lie within a millisecond; False only if it surely is at its start.
+    """Whether a date may lie within a millisecond; False only if it surely is at the start of one.
 
     cost     0.3 µs
     """
@@ -130,8 +131,9 @@ def is_maybe_fine(value: str | int | float) -> bool:
 
 
 def instant_text(instant: int) -> str:
-    """An instant in microseconds as JavaScript's `toISOString` writes it, with six digits where
-    three are not enough: `2025-01-02T03:04:05.678Z`; beyond year 9999 `+012025-01-02T…`."""
+    """An instant in microseconds as JavaScript's `toISOString` writes it:
+    `2025-01-02T03:04:05.678Z`. It has six digits of the second where three are not enough, and the
+    form `+012025-01-02T…` beyond year 9999."""
     days, micros = divmod(instant, _DAY_US)
     cycles, day = divmod(days + _EPOCH_ORDINAL - 1, _YEAR_CYCLE_DAYS)
     found = date.fromordinal(day + 1)
@@ -194,7 +196,7 @@ def _unquoted(text: str) -> str:
 
 
 class _Reading:
-    """One text taken apart token by token; every part may be given once."""
+    """Reads one text token by token; every part may occur once."""
 
     __slots__ = ("clock_us", "days", "half", "month", "numbers", "offset_us")
 
@@ -298,7 +300,7 @@ class _Reading:
 
 
 def _full_year(digits: str) -> int:
-    """Two digits mean 1970 to 2069, as PostgreSQL reads them."""
+    """The year of these digits; two digits mean 1970 to 2069, as in PostgreSQL."""
     year = int(digits)
     if len(digits) > 2:
         return year

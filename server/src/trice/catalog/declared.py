@@ -4,9 +4,9 @@
     links    namespace, label, code, target, reverse label, its code, cardinality, flags
              (u unique, i indexed, c on-delete cascade, C on-delete-reverse cascade)
 
-Their attrs have the same ids everywhere. An id is a text in disguise: five bits a character, most
-significant first, padded with ones. `systemat` and `us/email` make the attr id of `$users.email`;
-`systemid` in the first half makes the id of its name.
+Their attrs have the same ids everywhere. An id encodes a text: five bits a character, most
+significant first, padded with ones. `systemat` and `us/email` give the attr id of `$users.email`;
+`systemid` in the first half gives the id of its name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from trice.catalog.attr import INFERRED_BITS, Attr, AttrName, CheckedType
 from trice.protocol.ids import AttrId
 
-# `z` before `y` is how the reference has it (instant-http §1.13, Fixed ids).
+# Instant has `z` before `y` (instant-http §1.13, Fixed ids).
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxzy/"
 
 _CHECKED: Final[dict[str, CheckedType]] = {
@@ -33,8 +33,8 @@ class Declaration:
     """A catalog as text.
 
     attr_prefix, name_prefix   first halves of ids, at most twelve characters
-    codes                      of each namespace; with the code of a label and a slash they are at
-                               most twelve characters
+    codes                      the code of each namespace; a code, a slash and the code of a label
+                               together have at most twelve characters
     """
 
     attr_prefix: str
@@ -44,7 +44,7 @@ class Declaration:
     links: str = ""
 
     def attrs(self) -> list[Attr]:
-        """Every attr declared, not yet placed."""
+        """Every declared attr, not yet placed."""
         fields = [self._field(*line.split()) for line in self.fields.strip().splitlines()]
         return fields + [self._link(*line.split()) for line in self.links.strip().splitlines()]
 

@@ -1,7 +1,7 @@
-"""Sums of numbers without rounding: the order in which they are added cannot matter. No I/O.
+"""Sums of numbers without rounding: the order in which they are added does not matter. No I/O.
 
-Every float is a whole number of units of 2^-1074, so their sum is one too, kept as an integer of
-any size. What was added can be taken away again without a trace, and the result is rounded once.
+Every float is a whole number of units of 2^-1074, so a sum is one too; it is kept as an integer of
+any size. A number that was added can be taken away again exactly, and the result is rounded once.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class ExactSum:
     __slots__ = ("count", "units", "whole")
 
     def __init__(self, count: int = 0, whole: int = 0, units: int = 0) -> None:
-        """count: of numbers; the sum is `whole` plus `units` of 2^-1074."""
+        """count: how many numbers; their sum is `whole` plus `units` of 2^-1074."""
         self.count = count
         self.whole = whole
         self.units = units
 
     def add(self, value: int | float) -> None:
-        """Count a finite number in."""
+        """Add a finite number."""
         self.count += 1
         if isinstance(value, int):
             self.whole += value
@@ -52,7 +52,7 @@ class ExactSum:
             self.units += units_of(value)
 
     def take(self, value: int | float) -> None:
-        """Take a number that was counted in out again."""
+        """Take away a number that was added."""
         self.count -= 1
         if isinstance(value, int):
             self.whole -= value
@@ -60,11 +60,11 @@ class ExactSum:
             self.units -= units_of(value)
 
     def total(self) -> int | float | None:
-        """The sum; 0 of nothing. None when it is beyond every float."""
+        """The sum; 0 without numbers. None when it is beyond every float."""
         return self._quotient(1)
 
     def mean(self) -> int | float | None:
-        """The sum divided by the count; None of nothing."""
+        """The sum divided by the count; None without numbers."""
         return self._quotient(self.count) if self.count else None
 
     def _quotient(self, divisor: int) -> int | float | None:
@@ -82,7 +82,7 @@ class ExactSum:
 
 
 def plain_number(value: int | float) -> int | float:
-    """The one spelling of equal numbers: an integer where 64 bits hold it."""
+    """The one form of equal numbers: an integer where 64 bits hold it, else a float."""
     if isinstance(value, float) and value.is_integer() and INT64_MIN <= value <= INT64_MAX:
         return int(value)
     return value

@@ -1,4 +1,4 @@
-"""What `$like` and `$ilike` mean: texts held against `%`/`_` patterns. No I/O."""
+"""What `$like` and `$ilike` mean: texts matched against `%`/`_` patterns. No I/O."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _COMPARED_A_STEP: Final = 200
 """Characters of a text times those of a pattern that are compared in a step."""
 
 _COMPILED_STEPS: Final = 3
-"""Steps that a character of a pattern costs: a query may have more patterns than are kept."""
+"""Steps that a character of a pattern costs to compile: a query may have more patterns than the
+cache keeps."""
 
 
 def is_like(pattern: str, text: str, *, is_case_sensitive: bool) -> bool:
     """Whether the whole text matches. A backslash makes the next character literal.
 
-    cost   O(pattern · text) at worst: `%` takes the leftmost match of what follows it, which is
-           always enough: nothing is tried twice
+    cost   O(pattern · text) at worst. `%` takes the leftmost match of the piece after it. That is
+           always enough, so no other match is tried
     """
     if is_case_sensitive:
         return _matches(_runs(pattern, is_folded=False), text)
@@ -29,11 +30,11 @@ def is_like(pattern: str, text: str, *, is_case_sensitive: bool) -> bool:
 
 
 def like_steps(pattern: str, text: str) -> int:
-    """What a match in any case takes at most, in steps of an evaluation (0.15 µs).
+    """The largest cost of a match in any case, in steps of evaluation (0.15 µs).
 
-    Characters beyond ASCII are folded one at a time in Python. A piece between two `%` is looked
-    for by an expression, at each place of the text. Texts that can be asked for are indexed, hence
-    short: no single match takes long.
+    Characters beyond ASCII are folded one at a time in Python. A piece between two `%` is searched
+    by a regular expression, at each place of the text. Only indexed texts can be matched, and these
+    are short: no single match takes long.
     """
     chars = len(text)
     folding = chars // _FOLDED_A_STEP if text.isascii() else chars
@@ -41,7 +42,7 @@ def like_steps(pattern: str, text: str) -> int:
 
 
 def fold(text: str) -> str:
-    """Upper case as JavaScript's `i` flag compares: a character at a time, ß and K stay."""
+    """Upper case as JavaScript's `i` flag compares: one character at a time; ß and K stay."""
     if text.isascii():
         return text.upper()
     return "".join(map(_fold_char, text))
@@ -57,7 +58,7 @@ def _fold_char(char: str) -> str:
 
 @lru_cache(maxsize=_PATTERNS_KEPT)
 def _runs(pattern: str, *, is_folded: bool) -> tuple[re.Pattern[str], ...]:
-    """The pattern split at its `%`s, each piece an expression for text of one fixed length."""
+    """The pattern split at its `%`s; each piece is an expression for text of one fixed length."""
     pieces: list[list[str]] = [[]]
     is_escaped = False
     for char in pattern:
@@ -92,12 +93,12 @@ def _matches(runs: tuple[re.Pattern[str], ...], text: str) -> bool:
 
 
 def _ends_with(run: re.Pattern[str], text: str, position: int) -> bool:
-    """Whether the last piece matches the end of the text, not before `position`."""
+    """Whether the last piece matches the end of the text, at `position` or later."""
     start = len(text) - _length(run)
     return start >= position and run.fullmatch(text, start) is not None
 
 
 @lru_cache(maxsize=_PATTERNS_KEPT)
 def _length(run: re.Pattern[str]) -> int:
-    """Characters that a piece matches: every escape in its expression stands for one."""
+    """How many characters a piece matches: every escape in its expression stands for one."""
     return len(re.sub(r"\\.", ".", run.pattern, flags=re.DOTALL))

@@ -12,8 +12,8 @@ from trice.catalog.declared import Declaration
 
 _CODES: Final = {"$apps": "ap"}
 
-# Titles, rules and settings are JSON as text: what developers wrote comes back as they wrote it,
-# while the keys of a stored object are sorted, and a stored text has no zero character.
+# Titles, rules and settings are JSON kept as text: developers get back what they wrote. The keys of
+# a stored object would be sorted, and a stored text has no zero character.
 _FIELDS: Final = """
 $apps              id                    id          any     ui
 $apps              title                 title       string  -

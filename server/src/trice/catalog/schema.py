@@ -1,12 +1,12 @@
-"""A schema document, as clients send it → attrs to add. No I/O but fresh ids.
+"""A schema document, as clients send it → attrs to add. No I/O, except that it makes fresh ids.
 
     {"entities": {ns: {"attrs": {label: {"valueType", "required",
                                          "config": {"indexed", "unique"}}}}},
      "links": {name: {"forward": {"on", "label", "has", "required"?, "onDelete"?},
                       "reverse": {"on", "label", "has", "onDelete"?}}}}
 
-`entities` and the `attrs` of an entity must be there, if only as `{}`: whoever leaves them out has
-sent something else. Other keys (`rooms`, the derived `links` of an entity) are ignored.
+`entities` and the `attrs` of an entity are required, even if they are `{}`: a document without them
+is no schema. Other keys (`rooms`, the derived `links` of an entity) are ignored.
 
 source   instant-http §4.5, §4.6; instant-semantics §4.1, §4.2; spec/catalog.md C30-C39
 """
@@ -34,7 +34,7 @@ _ACCEPTED: Final = (
 
 
 def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]:
-    """Say which attrs a schema needs that `catalog` does not have. Nothing is changed or deleted.
+    """The attrs that a schema needs and `catalog` lacks. Nothing is changed or deleted.
 
     document   decoded JSON of any shape
     returns    unplaced attrs: ids first, then fields, then links
@@ -53,7 +53,7 @@ def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]
 
 
 class _Plan:
-    """Attrs found so far, and the names they take."""
+    """Collects the attrs to add, and the names they take."""
 
     def __init__(self, catalog: Catalog, runtime: Runtime) -> None:
         self.ids: dict[str, Attr] = {}

@@ -1,8 +1,8 @@
 """The namespaces every app has: `$users`, `$files`, `$streams` and the internal ones. No I/O.
 
-Their attrs have the same ids in every app and, where Instant has them too, in its own catalog, so
-imported data and caches agree (`catalog.declared`). The short codes below are what the known ids
-decode to.
+Their attrs have the same ids in every app. Where Instant has them too, its catalog has these ids,
+so imported data and caches agree (`catalog.declared`). The short codes below are decoded from
+Instant's ids.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXTENSIBLE: Final = frozenset({"$users", "$files", "$streams"})
 WRITABLE: Final = frozenset(
     {("$users", "id"), ("$files", "id"), ("$files", "path"), ("$streams", "id")}
 )
-"""System attrs that anybody may write if the rules allow it."""
+"""System attrs that every caller may write if the rules allow it."""
 
 _CODES: Final = {
     "$users": "us",
@@ -32,7 +32,7 @@ _CODES: Final = {
     "$oauthRedirects": "or",
     "$files": "fi",
     "$streams": "st",
-    # Beyond Instant's catalog: what passwords and passkeys need.
+    # Not in Instant's catalog: for passwords and passkeys.
     "$userPasswords": "up",
     "$userPasskeys": "uk",
     "$passkeyChallenges": "pc",
@@ -126,7 +126,7 @@ $passkeyChallenges $user             user      $users          $passkeyChallenge
 def system_attrs() -> list[Attr]:
     """Every attr of the system catalog, not yet placed in a table."""
     declared = Declaration("systemat", "systemid", codes=_CODES, fields=_FIELDS, links=_LINKS)
-    # A field with a reverse name, though no link: an oddity that exported catalogs contain.
+    # A field with a reverse name, though it is no link: exported catalogs contain this oddity.
     odd = declared.name("$oauthProviders", "$oauthUserLinks", "ol")
     return [
         replace(attr, reverse=odd) if attr.name == "$oauthUserLinks.$oauthProvider" else attr

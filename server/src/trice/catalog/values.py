@@ -11,8 +11,8 @@ A *cell* is what a column of a namespace's table holds:
 | never set           | NULL                              |                                       |
 | target of a link    | the 16 bytes of its id            |                                       |
 
-An indexed attr shows `null` when it was never set (instant-semantics §1.5), so there the two are
-one thing and both are NULL: the index then orders nulls by itself.
+An indexed attr shows `null` when it was never set (instant-semantics §1.5). So for indexed attrs
+null and never set are one thing, and both are NULL: the index then orders nulls by itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
 DOUBLE_EXACT_MAX: Final = 2**53
-"""Up to here, and down to its negative, every integer is a double of its own."""
+"""Between this and its negative every integer has a double of its own."""
 
 
 class Missing:
@@ -88,7 +88,7 @@ def dump_document(value: Any) -> bytes:
 
 
 def _with_floats(value: Any) -> Any:
-    """The value with integers that orjson cannot write as floats. Its depth is bounded."""
+    """The value, with floats for integers that orjson cannot write. Its depth is bounded."""
     if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
         return float(value)
     if isinstance(value, list):
@@ -134,7 +134,7 @@ def is_by_instant(attr: Attr) -> bool:
 
 
 def compared_cell(attr: Attr, cell: Cell) -> Cell:
-    """What tests compare of a stored cell: of an indexed date its instant, else the cell itself."""
+    """What tests compare of a stored cell: the instant of an indexed date, else the cell itself."""
     return stored_order(attr, cell) if is_by_instant(attr) else cell
 
 
@@ -150,7 +150,7 @@ def text_order(text: str) -> bytes:
 
 
 def has_order_column(attr: Attr) -> bool:
-    """Whether the store keeps an order key beside the value (else the value orders by itself)."""
+    """Whether the store keeps an order key beside the value; if not, the value itself orders."""
     return attr.is_sortable and attr.checked_type in ("string", "date")
 
 
@@ -171,9 +171,9 @@ def stored_order(attr: Attr, cell: Cell) -> Cell:
 def order_cell(attr: Attr, cell: Cell) -> Cell:
     """The cell by which clients in JavaScript order a value of sortable `attr`.
 
-    What the index holds (`stored_order`), rounded to what they tell apart: an instant down to its
-    millisecond, still in µs; an integer beyond DOUBLE_EXACT_MAX to the double next to it. In the
-    order and in cursors, all that round to one cell are one value, and ids decide.
+    It is what the index holds (`stored_order`), rounded as these clients do: an instant down to its
+    millisecond, still in µs; an integer beyond DOUBLE_EXACT_MAX to the nearest double. All values
+    that round to one cell are one value in the order and in cursors, and ids decide.
     """
     order = stored_order(attr, cell)
     if type(order) is not int:
@@ -184,12 +184,12 @@ def order_cell(attr: Attr, cell: Cell) -> Cell:
 
 
 def is_coarse(cell: Cell) -> bool:
-    """Whether other numbers may share the double of this one."""
+    """Whether other numbers may share the double of this number."""
     return isinstance(cell, (int, float)) and not -DOUBLE_EXACT_MAX < cell < DOUBLE_EXACT_MAX
 
 
 def order_run(attr: Attr | None, cell: Cell) -> tuple[Cell, Cell]:
-    """The least and the greatest that an index may hold for the order cell `cell` of an attr.
+    """The least and the greatest cell that an index may hold for the order cell `cell` of an attr.
 
     attr  None for the time of creation
     """
@@ -202,7 +202,7 @@ def order_run(attr: Attr | None, cell: Cell) -> tuple[Cell, Cell]:
 
 
 def _double_run(cell: Cell) -> tuple[Cell, Cell]:
-    """The least and the greatest number that are stored and have this double next to them."""
+    """The least and the greatest number that can be stored and have this nearest double."""
     assert isinstance(cell, (int, float))
     double = float(cell)
     if not INT64_MIN <= double <= INT64_MAX + 1:
@@ -210,13 +210,13 @@ def _double_run(cell: Cell) -> tuple[Cell, Cell]:
     whole = int(double)
     low = (int(nextafter(double, -inf)) + whole + 1) // 2
     high = (whole + int(nextafter(double, inf))) // 2
-    # Half way between two doubles the even one is next.
+    # Half way between two doubles, the even one is the nearest.
     low += float(low) != double
     high -= float(high) != double
-    # The double itself may be stored where integers end.
+    # Beyond the 64-bit integers the double itself may be stored.
     return max(low, INT64_MIN), high if high <= INT64_MAX else double
 
 
 def inferred_bit(value: Any) -> int:
-    """The bit a written value adds to its attr's inferred types; null adds none."""
+    """The bit that a written value adds to its attr's inferred types; null adds none."""
     return _BITS.get(type(value), INFERRED_BITS["json"])

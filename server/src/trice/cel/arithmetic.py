@@ -41,7 +41,7 @@ def divide_uints(left: Uint, right: Uint) -> Uint:
 
 
 def remainder(left: int, right: int) -> int:
-    """What whole division leaves, with the sign of `left`; fails where the division would."""
+    """The remainder of whole division, with the sign of `left`; fails where the division would."""
     if right == 0:
         raise EvaluationError("Modulus by zero.")
     if left == INT_MIN and right == -1:
@@ -163,22 +163,22 @@ def whole_double(number: float, towards: Any) -> float:
     """`towards` (math.ceil, math.floor, math.trunc) of a double, as a double."""
     if not math.isfinite(number):
         return number
-    # The whole number nearest to -0.5 from above is -0.0, which an int on the way forgets.
+    # -0.5 rounded up is -0.0; the int that `towards` returns has lost the sign.
     return math.copysign(float(towards(number)), number)
 
 
 def sign(number: float) -> float:
-    """-1.0, 0.0 or 1.0; NaN of NaN."""
+    """-1.0, 0.0 or 1.0; NaN for NaN."""
     return number if math.isnan(number) else float((number > 0) - (number < 0))
 
 
 def square_root(number: float) -> float:
-    """The square root; NaN of a negative number."""
+    """The square root; NaN for a negative number."""
     return math.sqrt(number) if number >= 0 else math.nan
 
 
 def shift_left(number: int, bits: int) -> int:
-    """The 64 bits moved left; what leaves them is lost."""
+    """The 64 bits moved left; bits that leave are lost."""
     return _signed(number << _shift(bits)) if bits < _BITS else 0
 
 
@@ -188,12 +188,12 @@ def shift_right(number: int, bits: int) -> int:
 
 
 def shift_uint_left(number: Uint, bits: int) -> Uint:
-    """As shift_left, of a uint."""
+    """As shift_left, for a uint."""
     return Uint((number << _shift(bits)) & UINT_MAX) if bits < _BITS else Uint(0)
 
 
 def shift_uint_right(number: Uint, bits: int) -> Uint:
-    """As shift_right, of a uint."""
+    """As shift_right, for a uint."""
     return Uint(number >> _shift(bits)) if bits < _BITS else Uint(0)
 
 

@@ -1,4 +1,4 @@
-"""The tree of an expression. Frozen; positions do not count when trees are compared. No I/O."""
+"""The tree of an expression. Frozen; comparing trees ignores positions. No I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Literal(Position):
     value: bool | int | Uint | float | str | bytes | None
 
     def __eq__(self, other: object) -> bool:
-        """Equal if of one type too: `1`, `1u`, `1.0` and `true` are different literals."""
+        """Whether value and type are equal: `1`, `1u`, `1.0` and `true` are different literals."""
         if not isinstance(other, Literal) or type(self.value) is not type(other.value):
             return False
         return repr(self.value) == repr(other.value)
@@ -66,7 +66,7 @@ class Call(Position):
 
 @dataclass(frozen=True, slots=True)
 class Junction(Position):
-    """`a && b && c` or `a || b || c`, flat, so that long ones are not deep."""
+    """`a && b && c` or `a || b || c`. It is flat: a long one is not deep."""
 
     operator: OneOf["&&", "||"]
     operands: tuple[Node, ...]
@@ -145,7 +145,7 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def walk(node: Node) -> Iterator[tuple[Node, int]]:
-    """Every node with its depth, the root first at depth 1. Needs no stack of Python's."""
+    """Every node with its depth, the root first at depth 1. Does not recurse in Python."""
     waiting = [(node, 1)]
     while waiting:
         found, depth = waiting.pop()

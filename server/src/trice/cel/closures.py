@@ -1,7 +1,7 @@
-"""What each kind of node does when evaluated, as closures over those of its parts. No I/O.
+"""What each kind of node does when evaluated: a closure over the closures of its parts. No I/O.
 
 A closure takes the scope of one evaluation: variables by name, local variables by number, the
-budget under BUDGET. Measured: 0.05 to 0.1 µs a closure; walking the tree took six times that.
+budget under BUDGET. Measured: 0.05 to 0.1 µs a closure; walking the tree takes six times that.
 
 source   spec/cel.md E10-E35; instant-semantics §5.5
 """
@@ -19,7 +19,7 @@ Variables = dict[str | int, Any]
 Run = Callable[[Variables], Any]
 
 BUDGET: Final = ""
-"""Where a scope holds its Budget; no variable is called so."""
+"""The key of the Budget in a scope; no variable has this name."""
 
 _CHARS_PER_STEP: Final = 96
 _ERROR_STEPS: Final = 20
@@ -34,7 +34,7 @@ def constant(value: Any) -> Run:
 
 
 def failing(reason: str, arguments: tuple[Run, ...] = ()) -> Run:
-    """Whatever has no value, whatever the data."""
+    """A part that never has a value, with any data."""
 
     def run(scope: Variables) -> Any:
         for argument in arguments:
@@ -45,12 +45,12 @@ def failing(reason: str, arguments: tuple[Run, ...] = ()) -> Run:
 
 
 def variable(key: str | int) -> Run:
-    """A variable, or one of a loop."""
+    """A variable, or the variable of a loop."""
     return lambda scope: scope[key]
 
 
 def bound(slot: int, value: Run, cost: int) -> Run:
-    """A variable of `bind`, evaluated at its first use. An error is met again at the next use."""
+    """A variable of `bind`, evaluated at its first use. An error is raised again at each use."""
 
     def run(scope: Variables) -> Any:
         found = scope[slot]
@@ -177,7 +177,7 @@ def _no_boolean(operator: str, value: Any) -> EvaluationError:
 
 
 def junction(operator: str, operands: tuple[Run, ...]) -> Run:
-    """`&&` and `||` of any number: an operand that decides makes errors of the others vanish."""
+    """`&&` and `||` of any number of operands: one that decides removes errors of the others."""
     deciding = operator == "||"
     neutral = not deciding
 
@@ -252,7 +252,7 @@ def _apply(overload: Overload, scope: Variables, values: Iterable[Any]) -> Any:
 
 
 def no_overload(name: str, kinds: Iterable[str]) -> str:
-    """Say that a function does not take arguments of these kinds."""
+    """The message that a function does not take arguments of these kinds."""
     given = ", ".join(kinds)
     shown = name.strip("_") if name.endswith("_") or name == "_[_]" else name
     return f"`{shown.replace('[_]', '[]').replace('[_', '[]')}` does not take ({given})."

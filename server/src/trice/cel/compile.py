@@ -1,6 +1,6 @@
 """The tree of an expression → closures, checked against an environment. No I/O.
 
-Kinds are checked as far as they are known: data is "dyn" and checked when evaluated.
+Kinds are checked as far as they are known. Data is "dyn", and checked when it is evaluated.
 
 source   spec/cel.md E10-E19
 """
@@ -49,7 +49,7 @@ _OTHER_NAMES: Final = {
     **dict.fromkeys(("False", "FALSE"), "false"),
     "not": "!",
 }
-"""Names of other languages, and what they are here."""
+"""Names of other languages, and the names here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Code:
 
     kind    of its value; "dyn" when not known
     run     evaluates it
-    weight  nodes it consists of: what evaluating it once costs at most, loops aside
-    depth   Python frames it needs at most, the values of binds it uses included
-    is_given   the kind is what the host says of its variables and methods
+    weight  how many nodes it has: the largest cost of one evaluation, without loops
+    depth   the most Python frames it needs, including the values of binds it uses
+    is_given   the kind is one that the host declared for its variables and methods
     """
 
     kind: str
@@ -79,7 +79,7 @@ class _Local:
 
 
 Observe = Callable[[Node, Run], Run]
-"""Wraps the closure of a node, children before parents; for those who watch an evaluation."""
+"""Wraps the closure of a node, children before parents, to watch an evaluation."""
 
 
 def compile_expression(
@@ -90,7 +90,7 @@ def compile_expression(
 ) -> Code:
     """Check every name and turn the tree into closures.
 
-    binds    (name, value) each available to those after it and to the expression
+    binds    (name, value); later binds and the expression may use each
     observe  called for every node, those of binds included; evaluating then costs its wrappers
     raises   CompileError; its `bind` names the bind in which the fault is
     """
@@ -316,9 +316,9 @@ class _Compiler:
         return _code("bool", compare(parts[0].run, parts[1].run), *parts)
 
     def _expect_comparable(self, node: Call, one: Code, two: Code) -> None:
-        """Refuse to compare what the host says is of one kind with what is of another.
+        """Refuse to compare values that the host declared as of different kinds.
 
-        Values of the expression's own may be compared with anything: that is false, not a fault.
+        The expression's own values may be compared with anything: that is false, not a fault.
         """
         kinds = {one.kind, two.kind}
         if len(kinds) == 1 or not kinds.isdisjoint(("dyn", "null")) or kinds <= _NUMBERS:
@@ -330,7 +330,7 @@ class _Compiler:
             raise self.error(node, message + (listed if "list" in kinds else ""))
 
     def _absent_method(self, node: Call, parts: list[Code]) -> Code:
-        """A call that fails when it is evaluated; its arguments are checked as those of others."""
+        """A call that fails when it is evaluated; its arguments are checked like any others."""
         method, reason = self._environment.absent[node.function]
         kinds = ("map", *method.arguments)
         if not _fits(kinds, tuple(part.kind for part in parts)):
@@ -444,7 +444,7 @@ def _code(kind: str, run: Run, *parts: Code) -> Code:
 
 
 def _closest(name: str, known: Sequence[str]) -> str | None:
-    """The name that was probably meant. Comparing takes long with long names, and with many."""
+    """The name that was probably meant. Few and short names are compared, because that is slow."""
     if len(name) > _NAME_CHARS_COMPARED:
         return None
     short = [each for each in known if len(each) <= _NAME_CHARS_COMPARED]

@@ -1,4 +1,4 @@
-"""What an expression may name: variables, and functions its host provides. No I/O."""
+"""The names that an expression may use: variables, and functions of its host. No I/O."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Method:
     """A function of the host, called on a variable, as in `data.ref("owner.id")`.
 
     arguments   kinds it takes; those from `required` on may be left out
-    result      kind of what it returns
-    refuse      says what is wrong with the arguments as written, or None; for functions that
-                take literals only
+    result      kind of the value it returns
+    refuse      returns what is wrong with the arguments as written, or None; for functions that
+                take only literals
     """
 
     arguments: tuple[str, ...]
@@ -40,10 +40,10 @@ class Method:
 class Environment:
     """The names an expression may use, and how dates are read.
 
-    variables   name -> kind ("dyn" when anything), or what its fields are
+    variables   name -> kind ("dyn" when it may be any), or its fields
     methods     "data.ref" -> Method; when evaluated, the variable "data.ref" holds the callable
-    absent      methods that maps seem to have and have not: name -> Method, and why each call
-                fails. Calling one is no fault of the expression until it is evaluated
+    absent      methods that maps may seem to have, but lack: name -> Method, and why each call
+                fails. A call is no fault when it is compiled; it fails when it is evaluated
     instant_us  a date as stored -> microseconds since 1970, or None if it is no date
     """
 

@@ -1,6 +1,6 @@
-"""What can go wrong with an expression. No I/O.
+"""The errors of expressions. No I/O.
 
-These are no `TriceError`s: whoever asked for the evaluation knows which rule it was, and says so.
+These are no `TriceError`s: the code that evaluates knows which rule it was, and names it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ class CompileError(Exception):
 
     message  one sentence: what was found, what is accepted
     line     1-based; `column` too, in characters
-    bind     the bind in whose expression it is; None: in the expression itself
+    bind     the bind that has the fault; None: the expression itself
     """
 
     def __init__(self, message: str, *, line: int, column: int, bind: str | None = None) -> None:
@@ -26,7 +26,7 @@ class CompileError(Exception):
 class EvaluationError(Exception):
     """The expression has no value for these variables. `&&` and `||` may absorb it.
 
-    part   the innermost part of the expression that has none, as text; known where the evaluation
+    part   the innermost part of the expression without a value, as text; known where the evaluation
            was traced (`cel.trace`), else empty
     """
 
@@ -36,4 +36,4 @@ class EvaluationError(Exception):
 
 
 class BudgetExceeded(Exception):
-    """The evaluation took too many steps, or made too large a value. Nothing absorbs it."""
+    """The evaluation took too many steps, or made too large a value. No operator absorbs it."""

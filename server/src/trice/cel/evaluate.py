@@ -1,4 +1,4 @@
-"""Programs: expressions compiled once, evaluated often. No I/O but time zones."""
+"""Programs: expressions compiled once, evaluated often. No I/O but time zone data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trice.cel.values import Budget
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """An expression ready to be evaluated. Equal to itself only, so that facts can be kept by it.
+    """An expression ready to be evaluated. It equals only itself, so facts can be kept by it.
 
-    expression   what it was made from: source and tree
-    environment  what it may name
-    binds        (name, value) the expression uses, each after those it needs itself
-    weight       steps of one evaluation, what loops and long values add left out
+    expression   the source and tree it was made from
+    environment  the names it may use
+    binds        (name, value) that the expression uses, each after the binds it needs itself
+    weight       steps of one evaluation, without what loops and long values add
     run          the closure; call `evaluate`
     """
 
@@ -36,7 +36,7 @@ def make_program(
 ) -> Program:
     """Compile `expression` for evaluations in `environment`.
 
-    binds    (name, value), each available to those after it and to the expression
+    binds    (name, value); later binds and the expression may use each
     raises   CompileError
     """
     code = compile_expression(expression, environment, binds)
@@ -47,8 +47,8 @@ def evaluate(program: Program, variables: dict[str, Any], budget: Budget) -> Any
     """The value of a program.
 
     variables   every variable of its environment, and its methods by dotted name
-    returns     a value as in `trice.cel.values`; lists and maps may be those given
-    raises      EvaluationError, BudgetExceeded, and whatever methods of the host raise
+    returns     a value as in `trice.cel.values`; lists and maps may be those of `variables`
+    raises      EvaluationError, BudgetExceeded, and exceptions of the host's methods
     cost        `auth.id != null && data.owner == auth.id` 1 µs
     """
     budget.charge(program.weight)

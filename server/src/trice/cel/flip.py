@@ -1,8 +1,8 @@
-"""What would have had to be true: the least change that turns a traced result round. No I/O.
+"""What would have had to be true: the least change that reverses a traced result. No I/O.
 
     a && b    to be true: each operand that is not            to be false: any one of them
     a || b    to be true: any one of them                     to be false: each that is true
-    !a        the other way round          c ? t : e          the branch taken, or the other with c
+    !a        the opposite                 c ? t : e          the branch taken, or the other with c
 
 Everything else is a condition, told with the values it was made from.
 
@@ -27,7 +27,7 @@ _OPPOSITES: Final = {"_==_": "_!=_", "_!=_": "_==_"}
 class Fact:
     """A value that a condition was made from: `data.owner`, `auth.ref('$user.teams.id')`.
 
-    seen   what it came to; None when it was never evaluated
+    seen   its value or error; None when it was never evaluated
     """
 
     text: str
@@ -36,7 +36,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition that would have had to be true. Equal to others of the same text.
+    """One condition that would have had to be true. Conditions of the same text are equal.
 
     error   why it had no value; "" when it had one
     """
@@ -56,11 +56,11 @@ class Several:
 
 Need = Condition | Several
 Definitions = Mapping[str, Node]
-"""Names that binds give, and what they stand for."""
+"""Names of binds, and their expressions."""
 
 
 def flip(trace: Trace, *, goal: bool) -> Need | None:
-    """What would have had to be true for a traced expression to come out as `goal`.
+    """What would have had to be true for a traced expression to have the result `goal`.
 
     goal      true: a value that is neither null nor false
     returns   None when no values would do: the expression is constant there
@@ -97,7 +97,7 @@ def conditions(trace: Trace) -> dict[str, Node]:
 
 
 def facts_of(trace: Trace) -> tuple[Fact, ...]:
-    """Every value that an expression looks at, those of binds included."""
+    """Every value that an expression reads, those of binds included."""
     scope = {name: value.root for name, value in trace.binds.items()}
     return _facts(trace, trace.original.expression.root, scope)
 
@@ -126,7 +126,8 @@ def _flip(trace: Trace, node: Node, goal: bool, scope: Definitions) -> Need | No
 
 
 def _flip_choice(trace: Trace, node: Choice, goal: bool, scope: Definitions) -> Need | None:
-    """The branch taken comes out as `goal`, or the condition chooses the other one, which does."""
+    """The need that the branch taken results in `goal`, or that the condition chooses the other
+    branch and that results in `goal`."""
     options: list[Need | None] = []
     for branch, chosen in ((node.then, True), (node.otherwise, False)):
         needs: list[Need | None] = []
@@ -154,7 +155,7 @@ def _any(needs: Iterable[Need | None]) -> Need | None:
 
 
 def _several(is_all: bool, needs: list[Need]) -> Need | None:
-    """As few words as say it: nested ones of one kind are one, repeated ones are left out."""
+    """The needs as one, simplified: nested ones of one kind are merged, repeated ones left out."""
     flat: dict[Need, None] = {}
     for need in needs:
         if isinstance(need, Several) and need.is_all == is_all:
@@ -192,7 +193,7 @@ def _facts(trace: Trace, node: Node, scope: Definitions) -> tuple[Fact, ...]:
 def _values(
     node: Node, environment: Environment, scope: Definitions, loops: frozenset[str]
 ) -> Iterator[Node]:
-    """The longest paths from variables, and calls of the host; not those of a loop's variable."""
+    """The longest paths from variables, and calls of the host, without a loop's variable."""
     start = _start(node, environment)
     if start is not None:
         if start in loops:
@@ -215,7 +216,7 @@ def _values(
 
 
 def _start(node: Node, environment: Environment) -> str | None:
-    """The variable at which a path, or a call of the host, starts; None: it is something else."""
+    """The variable at which a path, or a call of the host, starts; None if it is neither."""
     while True:
         match node:
             case Name(name=name):

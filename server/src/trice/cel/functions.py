@@ -1,7 +1,7 @@
-"""Operators and functions: one table, by name and kinds of arguments. No I/O but time zones.
+"""Operators and functions: one table, by name and kinds of arguments. No I/O but time zone data.
 
 A row reads `"string.contains(string) bool": implementation`. `any` stands for every kind. Costly
-functions get the budget as first argument and charge for what they read and make.
+functions get the budget as first argument, and charge it for what they read and make.
 
 source   the CEL language definition, "List of standard definitions"; spec/cel.md E40-E66
 """
@@ -32,7 +32,7 @@ from trice.cel.values import (
 )
 
 TIME_STEPS: Final = 300
-"""What reading a date or looking up a time zone costs: up to 40 µs, measured."""
+"""The cost of reading a date or looking up a time zone: up to 40 µs, measured."""
 
 _ITEMS_PER_STEP: Final = 8
 _CHARS_COMPARED_PER_STEP: Final = 512
@@ -42,10 +42,10 @@ _CHARS_COMPARED_PER_STEP: Final = 512
 class Overload:
     """One way to call a function.
 
-    result      kind of what it returns; "dyn" when that depends
+    result      kind of the value it returns; "dyn" when that depends
     call        implementation
-    is_costly   `call` takes the budget first
-    steps       what a call costs beyond the one step of its node
+    is_costly   `call` takes the budget as first argument
+    steps       cost of a call beyond the one step of its node
     """
 
     result: str
@@ -55,7 +55,7 @@ class Overload:
 
 
 Overloads = Mapping[tuple[str, ...], Overload]
-"""By kinds of the arguments, the target first."""
+"""Overloads by the kinds of the arguments, the target first."""
 
 
 def _item_at(budget: Budget, holder: Any, key: Any) -> Any:
@@ -80,7 +80,7 @@ def _look_up(budget: Budget, holder: Any, key: Any) -> Any:
 
 def _in_list(budget: Budget, item: Any, items: Any) -> bool:
     """`item in items`."""
-    # Python's own search is right where its `==` is ours: not for numbers and what holds them.
+    # Python's own search is right where its `==` equals ours: not for numbers and their containers.
     if item is None or type(item) in (str, bytes):
         long = 0 if item is None else len(item) // _CHARS_COMPARED_PER_STEP
         budget.charge(len(items) // _ITEMS_PER_STEP * (1 + long))
@@ -270,7 +270,7 @@ _STEPS: Final = {
     "timestamp.getMilliseconds": TIME_STEPS,
     **dict.fromkeys((f"timestamp.{name}" for name in times.CALENDAR_FIELDS), TIME_STEPS),
 }
-"""Extra steps of the slow functions, by what precedes the arguments in their rows."""
+"""Extra steps of the slow functions, by the text before the arguments in their rows."""
 
 TYPE_NAMES: Final[Mapping[str, str]] = {
     kind: {
@@ -280,7 +280,7 @@ TYPE_NAMES: Final[Mapping[str, str]] = {
     }.get(kind, kind)
     for kind in KINDS.values()
 }
-"""What `type(x)` calls each kind."""
+"""The name that `type(x)` gives each kind."""
 
 _SIGNATURE: Final = re.compile(
     r"(?:(?P<target>[a-z]+)\.)?(?P<name>\w+|\S+)\((?P<given>.*)\) (?P<result>\w+)"

@@ -21,7 +21,7 @@ RESERVED: Final = frozenset(
         *("loop", "namespace", "package", "return", "var", "void", "while"),
     )
 )
-"""Words that name no variable; fields may be called so."""
+"""Words that cannot name a variable; they can name a field."""
 
 TOO_DEEP: Final = f"the expression is nested more than {limits.CEL_DEPTH_MAX} levels deep."
 
@@ -34,7 +34,7 @@ class Token:
 
     kind    "name" · "quoted" a field in backticks · "keyword" · "value" a literal number or string
             · "mark" an operator or bracket · "end"
-    text    as written; of a quoted field what is inside
+    text    as written; for a quoted field, the text inside
     value   of a "value"; 2^63 is possible because a minus may precede it
     at      character offset
     """
@@ -151,7 +151,7 @@ def _number(source: str, at: int, text: str) -> int | Uint | float:
         if number > UINT_MAX:
             raise position_error(source, at, f"{text} is beyond the 64 bits of a uint.")
         return Uint(number)
-    # One more than the largest int: `-9223372036854775808` is its negative.
+    # One more than the largest int is allowed: `-9223372036854775808` is its negative.
     if number > INT_MAX + 1:
         raise position_error(source, at, f"{text} is beyond the 64 bits of an int.")
     return number

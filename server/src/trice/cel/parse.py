@@ -38,10 +38,10 @@ _BINARY: Final = (
     frozenset("*/%"),
 )
 _WORDS: Final = {"and": "&&", "or": "||", "not": "!", "is": "==", "equals": "=="}
-"""Words of other languages, and what they are here."""
+"""Words of other languages, and the operators here."""
 
 FAILURE: Final = "fails!"
-"""The function that `unusable` calls. No text can: names have no exclamation mark."""
+"""The function that `unusable` calls. No text can call it: names have no exclamation mark."""
 
 _MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
 
@@ -73,12 +73,12 @@ def parse(source: str) -> Expression:
 
 
 def unusable(source: str, reason: str) -> Expression:
-    """What stands for a text that is no expression, where it must be kept: evaluating it fails."""
+    """An expression in place of a text that is none but must be kept. Evaluating it fails."""
     return Expression(source, Call(FAILURE, None, (Literal(reason, at=0),), at=0))
 
 
 class _Parser:
-    """Where we are in the tokens, and how deep in brackets."""
+    """Holds the position in the tokens, and the depth in brackets."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -102,7 +102,7 @@ class _Parser:
         return node
 
     def expect_end(self) -> None:
-        """Nothing may follow."""
+        """Refuse any further token."""
         if self._token.kind != "end":
             raise self._unexpected("an operator or the end")
 
@@ -149,7 +149,7 @@ class _Parser:
         return every[0] if len(every) == 1 else Junction("&&", tuple(every), at=every[0].at)
 
     def _binary(self, level: int) -> Node:
-        """Operators of one precedence or tighter, from the left."""
+        """Operators of this precedence or tighter, grouped from the left."""
         if level == len(_BINARY):
             return self._unary()
         left = self._binary(level + 1)
@@ -273,7 +273,7 @@ class _Parser:
                 raise position_error(self._source, name.at, message)
 
     def _list(self, closing: str, what: str) -> tuple[Node, ...]:
-        """Expressions up to `closing`; a comma may end them."""
+        """Expressions up to `closing`; the last may have a comma."""
         items: list[Node] = []
         while not self._take(closing):
             items.append(self.expression())

@@ -16,7 +16,7 @@ _SUBJECT_CHARS_PER_STEP: Final = 8
 
 
 class Pattern(Protocol):
-    """What we use of a compiled expression."""
+    """The part of a compiled expression that is used here."""
 
     def search(self, text: str, /) -> object | None:
         """Find it anywhere in `text`."""
@@ -45,7 +45,7 @@ def compile_pattern(text: str) -> Pattern:
 
 @lru_cache(maxsize=limits.CEL_PATTERNS_KEPT)
 def _compiled(text: str) -> Pattern | str:
-    """The pattern, or what is wrong with it: refusals cost time too, and are remembered."""
+    """The pattern, or what is wrong with it. Refusals cost time too, so they are kept as well."""
     if len(text) > limits.CEL_PATTERN_CHARS_MAX:
         size = f"A regular expression of {len(text):,} characters"
         return f"{size}; at most {limits.CEL_PATTERN_CHARS_MAX:,} are allowed."

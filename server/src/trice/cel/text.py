@@ -91,7 +91,7 @@ def _call(node: Call) -> tuple[str, int]:
         case Call(function="_[_]", arguments=(holder, key)):
             return f"{_write(holder, _MEMBER)}[{text_of(key)}]", _MEMBER
         case Call(function=("!_" | "-_") as name, arguments=(operand,)):
-            # `-1` is a literal, `-(1)` the negation of one.
+            # `-1` is a literal, `-(1)` is the negation of a literal.
             is_number = isinstance(operand, Literal) and type(operand.value) in (int, float)
             written = _write(operand, _UNARY)
             has_brackets = name == "-_" and is_number and not written.startswith("-")

@@ -24,17 +24,17 @@ _SPACE: Final = (
 
 
 def lower_ascii(text: str) -> str:
-    """Letters A to Z in lower case, all others as they are."""
+    """`text` with the letters A to Z in lower case, all others unchanged."""
     return text.translate(_LOWER)
 
 
 def upper_ascii(text: str) -> str:
-    """Letters a to z in upper case, all others as they are."""
+    """`text` with the letters a to z in upper case, all others unchanged."""
     return text.translate(_UPPER)
 
 
 def trim(text: str) -> str:
-    """Without white space at both ends."""
+    """`text` without white space at both ends."""
     return text.strip(_SPACE)
 
 

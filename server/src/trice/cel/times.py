@@ -1,4 +1,5 @@
-"""Timestamps and durations: reading, writing, arithmetic, calendar fields. No I/O but time zones.
+"""Timestamps and durations: reading, writing, arithmetic, calendar fields. No I/O but time zone
+data.
 
 source   the CEL language definition, "Timestamps" and "Durations"; spec/cel.md E60-E66
 """
@@ -72,7 +73,8 @@ def write_timestamp(value: Timestamp) -> str:
 
 
 def _fraction(ns: int) -> str:
-    """Of a second, in three, six or nine digits as protocol buffers write it; empty when 0."""
+    """The fraction of a second in three, six or nine digits, as protocol buffers write it; empty
+    when it is 0."""
     if ns == 0:
         return ""
     if ns % MILLISECOND_NS == 0:
@@ -115,7 +117,7 @@ CALENDAR_FIELDS: Final[dict[str, Field]] = {
     "getMinutes": lambda day: day.minute,
     "getSeconds": lambda day: day.second,
 }
-"""Of a timestamp; months and days of the year and week start at 0, `getDate` at 1."""
+"""Calendar fields of a timestamp. Months and days of year and week start at 0, `getDate` at 1."""
 
 
 def in_utc(field: Field) -> Callable[[Timestamp], int]:
@@ -129,7 +131,7 @@ def in_zone(field: Field) -> Callable[[Timestamp, str], int]:
 
 
 def whole_units(ns: int, unit_ns: int) -> int:
-    """`ns` in units, the rest cut off towards zero."""
+    """`ns` in whole units, rounded towards zero."""
     whole = abs(ns) // unit_ns
     return -whole if ns < 0 else whole
 
@@ -140,7 +142,7 @@ def milliseconds(value: Timestamp) -> int:
 
 
 def milliseconds_in_zone(value: Timestamp, name: str) -> int:
-    """The milliseconds within the second; no zone changes them, but it must be one."""
+    """The milliseconds within the second. No zone changes them, but `name` must be a zone."""
     _zone(name)
     return milliseconds(value)
 

@@ -1,8 +1,8 @@
-"""An evaluation watched: the value, or the error, of every part of an expression. No I/O.
+"""A traced evaluation: the value, or the error, of every part of an expression. No I/O.
 
 The closures are those of the plain evaluation, each in a wrapper that takes notes, so the result
-is the same; a plain `Program` knows nothing of this. Parts that `&&`, `||` and `? :` skip are
-evaluated aside, to be shown: on a budget of their own, and without effect on the result.
+is the same; a plain `Program` has no such wrappers. Parts that `&&`, `||` and `? :` skip are
+evaluated *aside* to show them: on a budget of their own, and without effect on the result.
 
 cost     about 0.3 ms to make, 1 µs a part to evaluate
 
@@ -26,15 +26,15 @@ from trice.cel.text import text_of
 from trice.cel.values import Budget
 
 _ASIDE: Final = " aside"
-"""Where a scope holds whether it only shows what was skipped; no variable is called so."""
+"""The key in a scope that says whether it evaluates aside; no variable has this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one evaluation of a node came to.
+    """The outcome of one evaluation of a node.
 
     error     why it has no value; "" when it has `value`
-    is_aside  it did not take part: `&&`, `||` or `? :` had skipped it
+    is_aside  it did not take part in the result: `&&`, `||` or `? :` had skipped it
     """
 
     value: Any
@@ -45,11 +45,11 @@ class Seen:
 class Trace:
     """A program that takes notes. Evaluate `program` as any other; then ask `seen`.
 
-    Holds the notes since `clear`, at most limits.CEL_TRACE_NOTES_MAX: then later ones are left out.
-    Not for two evaluations at once.
+    Holds the notes since `clear`, at most limits.CEL_TRACE_NOTES_MAX; later ones are left out. Not
+    for two evaluations at the same time.
 
-    original  the program traced
-    silent    prefixes of functions of the host that are not called aside, because calling them has
+    original  the program that is traced
+    silent    prefixes of functions of the host that are not called aside, because their calls have
               effects
     """
 
@@ -69,7 +69,7 @@ class Trace:
 
     @property
     def binds(self) -> Mapping[str, Expression]:
-        """What the names that the document binds stand for."""
+        """The names that the document binds, and their expressions."""
         return dict(self.original.binds)
 
     def clear(self) -> None:
@@ -78,11 +78,11 @@ class Trace:
         self._count = 0
 
     def seen(self, node: Node) -> list[Seen]:
-        """What `node` came to, each time it was evaluated; in loops once for each item."""
+        """The outcome of each evaluation of `node`; in loops there is one for each item."""
         return self._notes.get(id(node), [])
 
     def found(self, node: Node) -> Seen | None:
-        """What `node` came to when it counted, else aside; None: it was never evaluated."""
+        """The outcome of `node` that took part, else one aside; None: it was never evaluated."""
         notes = self.seen(node)
         return next((note for note in notes if not note.is_aside), notes[0] if notes else None)
 
@@ -104,7 +104,7 @@ class Trace:
         return observed
 
     def _whole(self, node: Node, run: Run) -> Run:
-        """The closure of `node` with what it skips shown afterwards."""
+        """The closure of `node`, which afterwards evaluates aside what it skipped."""
         match node:
             case Junction(operands=parts):
                 skippable = parts
@@ -140,7 +140,7 @@ class Trace:
         try:
             self._runs[id(node)](aside)
         except (EvaluationError, BudgetExceeded):
-            # An error was noted where it arose; beyond the budget there is nothing to show.
+            # An error was noted where it arose; beyond the budget nothing is shown.
             return
         finally:
             if main is not None:

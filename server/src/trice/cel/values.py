@@ -48,7 +48,7 @@ class Type:
 class Budget:
     """What one evaluation may still cost. Written by the evaluation only.
 
-    steps_left  0.1 to 0.2 µs each
+    steps_left  steps of 0.1 to 0.2 µs each
     """
 
     __slots__ = ("steps_left",)
@@ -57,7 +57,7 @@ class Budget:
         self.steps_left = steps
 
     def charge(self, steps: int) -> None:
-        """Take `steps`; raises BudgetExceeded when they are not there."""
+        """Take `steps`; raises BudgetExceeded when too few are left."""
         self.steps_left -= steps
         if self.steps_left < 0:
             raise BudgetExceeded(
@@ -68,7 +68,7 @@ class Budget:
 class Map:
     """A map made by an expression. Keys are strings, booleans and whole numbers.
 
-    Looked up by value: `1.0` finds the key `1`.
+    Keys are compared by value: `1.0` finds the key `1`.
     """
 
     __slots__ = ("_entries",)
@@ -106,7 +106,7 @@ class Map:
 
 
 def _normal_key(key: Any) -> Any:
-    """Equal exactly for keys that CEL takes as equal (Python has `True == 1`)."""
+    """A form that is equal only for keys that CEL takes as equal (Python has `True == 1`)."""
     kind = kind_of(key)
     if kind == "bool":
         return (bool, key)
@@ -135,7 +135,7 @@ KINDS: Final[dict[type, str]] = {
     Duration: "duration",
     Type: "type",
 }
-"""How Python's types are called in expressions."""
+"""The names of Python's types in expressions."""
 
 NUMBERS: Final = frozenset((int, Uint, float))
 _CHARS_PER_STEP: Final = 512

@@ -1,1 +1,1 @@
-"""Which live queries does a commit touch, and what is their answer now."""
+"""Which live queries a commit touches, and what their answers are now."""

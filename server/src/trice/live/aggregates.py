@@ -1,9 +1,9 @@
-"""Live aggregates: totals kept from commit to commit, without asking the data again.
+"""Live aggregates: totals carried from commit to commit, without reading the data again.
 
-A commit says what each row was and is. Where the conditions look at the row alone, the totals take
-the old one out and the new one in, exactly; the statement runs again only when a least or greatest
-value left, or when conditions look elsewhere. Everything else (parsing, rights, planning) is kept
-while nothing of it can have changed.
+A commit says what each row was and is. Where the conditions read only the row, the old row is
+counted out and the new one counted in, exactly. The statement runs again only when a least or
+greatest value left, or when conditions read other data. The rest (parsing, rights, planning) is
+kept as long as it cannot have changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Q = TypeVar("Q", bound=Hashable)
 class Sight:
     """What one form sees of a row: whether it matches, and which cells are not hidden.
 
-    raises   NotOwn when it takes more than the row's own columns to tell
+    raises   NotOwn when the row's own columns are not enough to tell
     """
 
     def __init__(self, aggregate: AggregatePlan, visibility: Visibility) -> None:
@@ -52,7 +52,7 @@ class Sight:
                 self._masks[attr.id] = shown
 
     def see(self, entity: EntityId, image: Image | None) -> Mapping[AttrId, Cell] | None:
-        """The cells to count, None when the row does not match or is none."""
+        """The cells to count; None when the row does not match or there is none."""
         if image is None or image.created_ms is None:
             return None
         cells = image.cells
@@ -76,7 +76,7 @@ class _Part:
     """One form of a kept query.
 
     sight   None: only the statement can tell
-    tx      the totals contain every commit up to here, and none after it
+    tx      the totals contain every commit up to this one, and no later one
     """
 
     node: Node
@@ -86,7 +86,7 @@ class _Part:
     is_stale: bool = False
 
     def count_in(self, commit: Commit) -> None:
-        """Take a commit into the totals, or note that the statement must run again."""
+        """Count a commit into the totals, or note that the statement must run again."""
         if commit.tx <= self.tx or self.is_stale:
             return
         if self.sight is None:
@@ -107,7 +107,7 @@ class _Part:
             totals.add(new)
 
     def settle(self, commits: Sequence[Commit]) -> None:
-        """All of `commits` are counted in."""
+        """Note that all of `commits` are counted in."""
         totals = self.node.totals
         assert totals is not None
         self.is_stale = self.is_stale or totals.is_stale
@@ -127,8 +127,8 @@ class RunningTotals:
     """The totals of one query, ready to be carried forward by commits.
 
     tree     the answer; its nodes hold the totals
-    depends  what the rules were made from: when it changes, none of this counts any more
-    waiting  commits that touched the query and are not counted in, in order
+    depends  what the rules were made from; when it changes, all of this is void
+    waiting  commits that touched the query and are not counted in yet, in order
     """
 
     tree: Tree
@@ -167,7 +167,7 @@ class RunningTotals:
 
 
 def keep(tree: Tree, tx: TxId, encode: Callable[[Tree], Encoded]) -> RunningTotals | None:
-    """What carries the answer `tree` forward; None unless every form of it aggregates.
+    """The totals that carry the answer `tree` forward; None unless every form of it aggregates.
 
     tree      its plan must hold for later runs
     tx        the newest transaction in the snapshot that it was read from
@@ -198,7 +198,7 @@ def _sight(aggregate: AggregatePlan, visibility: Visibility) -> Sight | None:
 
 
 def _is_judging(form: FormPlan) -> bool:
-    """Whether Python judges rows of the statement: what it asks belongs to one snapshot."""
+    """Whether Python judges rows of the statement: such a judge belongs to one snapshot."""
     statement = None if form.aggregate is None else form.aggregate.statement
     return statement is not None and any(map(callable, statement.bindings))
 
@@ -223,9 +223,9 @@ def _is_met(depends: Depends, commit: Commit) -> bool:
 class Aggregates(Generic[Q]):
     """The kept totals of an app's live queries.
 
-    Holds them by query, those used last at the end. Does not hold answers, nor who watches.
+    Holds them by query, the last used at the end. Does not hold answers or watchers.
     Written by `live.Live` only, on the loop.
-    Invariant: the totals of a query, with the commits that wait, are those of a fresh run.
+    Invariant: the totals of a query with its waiting commits counted in equal those of a fresh run.
     """
 
     def __init__(self, counts: LiveCounts) -> None:
@@ -238,7 +238,7 @@ class Aggregates(Generic[Q]):
         return len(self._kept)
 
     def adopt(self, query: Q, kept: RunningTotals | None, recent: RecentCommits, tx: TxId) -> None:
-        """Take over what a run kept.
+        """Take over the totals that a run kept.
 
         tx   the published transaction
         """
@@ -253,7 +253,7 @@ class Aggregates(Generic[Q]):
             self._put(query, kept)
 
     def note(self, touched: Iterable[Q], commit: Commit) -> None:
-        """A commit may have changed the answers of these queries."""
+        """Note a commit that may have changed the answers of these queries."""
         if not self._kept:
             return
         for query in touched:
@@ -262,9 +262,9 @@ class Aggregates(Generic[Q]):
                 self.forget(query)
 
     def refresh(self, query: Q, engine: Engine) -> Encoded | None:
-        """The answer now; None when nothing is kept and the query must be run.
+        """The answer now; None when no totals are kept and the query must be run.
 
-        raises  ReadTooLong, LimitExceeded; then nothing is kept any more
+        raises  ReadTooLong, LimitExceeded; then the totals are dropped
         """
         kept = self._kept.get(query)
         if kept is None:
@@ -286,7 +286,7 @@ class Aggregates(Generic[Q]):
         return max(part.tx for part in self._kept[query].parts)
 
     def forget(self, query: Q) -> None:
-        """Drop what is kept of a query; the next refresh runs it."""
+        """Drop the totals of a query; the next refresh runs it."""
         if self._kept.pop(query, None) is not None:
             self._groups_sum -= self._groups.pop(query)
 

@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An answer, with what its result is joined from if that is flat."""
+    """An answer; if its result is flat, with the parts that it is joined from."""
 
     answer: Answer
     parts: FlatParts | None
@@ -43,8 +43,8 @@ def encode_tree(tree: Tree, shape: str, cache: EntityCache, spend: Spend = free)
     """Encode a tree in the shape of its question.
 
     spend    counts the bytes
-    raises   LimitExceeded when the answer would be larger than limits.RESULT_BYTES_MAX; nothing of
-             that size is made
+    raises   LimitExceeded, before anything of that size is made, when the answer would be larger
+             than limits.RESULT_BYTES_MAX
     """
     if shape == "flat":
         return _joined(flat_parts(tree, cache, spend))
@@ -52,7 +52,7 @@ def encode_tree(tree: Tree, shape: str, cache: EntityCache, spend: Spend = free)
 
 
 def encode_kept(kept: KeptTree, shape: str, cache: EntityCache) -> Encoded:
-    """`encode_tree`, of what is cached of a tree that was patched."""
+    """`encode_tree` for a tree that was patched, from the JSON kept with it."""
     if shape == "flat":
         return _joined(kept.flat_parts(cache))
     kept.sync_pairs()

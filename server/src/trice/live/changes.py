@@ -1,4 +1,4 @@
-"""What several commits changed all together, looked up the way a patch asks. No I/O."""
+"""What several commits changed together, in a form that a patch can look up. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class EntityNews:
     """One entity before the first and after the last of the commits.
 
     changed   attrs whose cells differ
-    is_birth  it appeared or vanished, or its time of creation is another
+    is_birth  it appeared or vanished, or its creation time changed
     """
 
     id: EntityId
@@ -29,7 +29,7 @@ class Changes:
     """The net effect of consecutive commits.
 
     entities  by namespace
-    pairs     by attr: the last word on each pair, also where it was there before
+    pairs     by attr: whether each pair exists in the end, even if that is as before
     attrs     attrs of which any cell or pair changed
     births    namespaces in which an entity appeared or vanished
     """

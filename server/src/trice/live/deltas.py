@@ -1,11 +1,11 @@
-"""Earlier answers of live queries, and what leads from them to the current one. No I/O.
+"""Earlier answers of live queries, and the deltas from them to the current one. No I/O.
 
     v1 ──Transition──> v2 ──Transition──> v3 = current: its pieces as sets
-    held v1: both Transitions folded, split into triples, encoded once for all who hold v1
+    held v1: both Transitions folded, split into triples, encoded once for all clients with v1
 
-An answer is named by the digest of its content, its *version*. So what a client holds can be
-compared with what it should see whatever happened in between: other rules, a restart, another
-session of somebody else. What is kept here belongs to a question, thus to equal rights.
+An answer is named by the digest of its content, its *version*. So the answer that a client holds
+can be compared with the current one after anything: other rules, a restart, a session of another
+user in between. What is kept here belongs to a question, and so to equal rights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trice.query.encode import FlatParts
 
 _ENTRY_BYTES: Final = 1_000
 _PIECE_BYTES: Final = 50
-"""A place in a set, and its share of the bytes object."""
+"""What a piece takes besides its bytes: a place in a set, and the bytes object."""
 
 NOTHING_HELD: Final = b""
 """No version: the client holds no answer."""
@@ -45,7 +45,7 @@ class Difference:
         return Difference(old - new, new - old)
 
     def then(self, later: Difference) -> Difference:
-        """Both, one after the other; what comes and goes again is in neither."""
+        """This difference and then `later`, as one; a piece that comes and goes is left out."""
         return Difference(
             (self.removed - later.added) | (later.removed - self.added),
             (self.added - later.removed) | (later.added - self.removed),
@@ -58,10 +58,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From one answer to the next.
+    """Leads from one answer to the next.
 
-    version    of the answer before
-    data_json  of the answer before, see `FlatParts`
+    version    the version of the answer before
+    data_json  the `FlatParts.data_json` of the answer before
     """
 
     version: bytes
@@ -75,10 +75,11 @@ class Transition:
 class _Entry:
     """What is kept of one question.
 
-    version  of the answer that `rows`, `links` and `data_json` make up; NOTHING_HELD: of none
+    version  of the answer that `rows`, `links` and `data_json` make up; NOTHING_HELD: none
     led_to   the version that `names`, `full`, `changes` and `frames` lead to
-    changes  by version held; None: the full form is better
-    frames   by version held (NOTHING_HELD: with the full form); all tell the same tx
+    changes  by the version that a client holds; None: the full form is better
+    frames   by the version that a client holds (NOTHING_HELD: with the full form); all tell the
+             same tx
     """
 
     query_id: bytes
@@ -114,7 +115,7 @@ class _Entry:
             self.frames_bytes = self.made_bytes = 0
 
     def take(self, version: bytes, parts: FlatParts) -> None:
-        """Another answer is the current one from here on."""
+        """Make another answer the current one."""
         rows, links = frozenset(parts.rows), frozenset(parts.links)
         if self.version != NOTHING_HELD:
             row_change = Difference.between(self.rows, rows)
@@ -133,19 +134,19 @@ class _Entry:
             self.steps_bytes -= self.steps.popleft().size_bytes
 
     def drop(self) -> None:
-        """Nobody knows how the current answer is made up: nothing leads to it."""
+        """The pieces of the current answer are not known: no version leads to it."""
         self.version, self.rows, self.links = NOTHING_HELD, frozenset(), frozenset()
         self.answer_bytes = self.steps_bytes = 0
         self.steps.clear()
 
 
 class Deltas:
-    """The versions of one app's live queries that somebody wants deltas of.
+    """The versions of one app's live queries of which a session wants deltas.
 
-    Holds pieces of current answers, steps to them, and messages made of both, at most
-    LIVE_DELTA_BYTES_MAX; outlives the live queries, for those who come back. Does not hold what a
-    session was told (the session does). On the loop only.
-    Invariant: what leads to a version is used only while that is the live query's digest.
+    Holds pieces of current answers, transitions to them, and messages made of both, at most
+    LIVE_DELTA_BYTES_MAX; outlives the live queries, for clients that come back. Does not hold what
+    a session was told (the session does). On the loop only.
+    Invariant: a delta to a version is used only while that is the live query's digest.
     """
 
     def __init__(self) -> None:
@@ -153,7 +154,7 @@ class Deltas:
         self.kept_bytes = 0
         """About how much memory is held."""
         self.made = 0
-        """Deltas computed since the app was opened, those found larger than the answer too."""
+        """Deltas computed since the app was opened, including those larger than the answer."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -166,14 +167,14 @@ class Deltas:
         self._find(question).is_wanted = True
 
     def is_wanted(self, question: Question) -> bool:
-        """Whether somebody wants deltas: then what its answers are joined from must be noted."""
+        """Whether a session wants deltas; then the parts of each answer must be noted."""
         entry = self._entries.get(question)
         return entry is not None and entry.is_wanted
 
     def note(self, question: Question, version: bytes, parts: FlatParts | None) -> None:
-        """An answer was made; it is the current one.
+        """Note an answer that was made; it is the current one.
 
-        parts   None when nobody wanted them as it was made
+        parts   None when no session wanted deltas when it was made
         """
         entry = self._entries.get(question)
         if entry is None or entry.version == version:
@@ -192,7 +193,7 @@ class Deltas:
     def change(self, live: LiveQuery, held: bytes) -> bytes | None:
         """The keys that lead from `held` to the answer of `live`, see `down.change_of`.
 
-        returns  None when nothing does, or the full form is not larger
+        returns  None when `held` is not known, or the full form is not larger
         cost     O(what differs), once for each `held`
         """
         if held == NOTHING_HELD:
@@ -223,7 +224,7 @@ class Deltas:
         return change
 
     def computation(self, live: LiveQuery, held: bytes) -> bytes:
-        """The element of `refresh-ok` for those who hold `held`."""
+        """The element of `refresh-ok` for clients that hold `held`."""
         change = self.change(live, held)
         if change is not None:
             return b"{%b}" % change
@@ -253,7 +254,7 @@ class Deltas:
         return frame
 
     def _keep_frame(self, live: LiveQuery, held: bytes, frame: bytes, *, size_bytes: int) -> None:
-        """Keep a frame for the others; one made for another tx gives way.
+        """Keep a frame for other sockets; frames made for another tx are dropped.
 
         size_bytes   0 when the frame is kept under another version too
         """
@@ -268,7 +269,7 @@ class Deltas:
         self._count(entry)
 
     def _find(self, question: Question) -> _Entry:
-        """The entry, made if it is not there; used last from here on."""
+        """The entry, made if it is not there; it counts as the last used from now on."""
         entry = self._entries.pop(question, None)
         if entry is None:
             entry = _Entry(_query_id(question))
@@ -293,7 +294,7 @@ class Deltas:
 
 
 def _query_id(question: Question) -> bytes:
-    """Short for what a client asked, whoever it is."""
+    """A short name of what a client asked, the same for every caller."""
     shape, key = question.asked
     return blake2b(b"%b %b" % (shape.encode(), key), digest_size=12).hexdigest().encode()
 
@@ -303,7 +304,7 @@ def _text(version: bytes) -> bytes:
 
 
 def find_version(text: str) -> bytes:
-    """Read a version as clients hold it; what is none is NOTHING_HELD."""
+    """Read a version as clients send it; a text that is none gives NOTHING_HELD."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -311,7 +312,7 @@ def find_version(text: str) -> bytes:
 
 
 def _steps_from(steps: Iterable[Transition], held: bytes) -> list[Transition]:
-    """The steps since the answer was last `held`; none if it is not known."""
+    """The transitions since the answer was last `held`; empty if `held` is not known."""
     found: list[Transition] = []
     for step in steps:
         if step.version == held:
@@ -324,7 +325,7 @@ def _steps_from(steps: Iterable[Transition], held: bytes) -> list[Transition]:
 def _delta(steps: list[Transition], data_json: bytes) -> bytes:
     """All of `steps` as one delta (P77).
 
-    data_json   of the answer that the last step leads to
+    data_json   of the answer that the last transition leads to
     """
     rows, links = steps[0].rows, steps[0].links
     for step in steps[1:]:

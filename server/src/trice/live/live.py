@@ -2,7 +2,7 @@
 
     commit ──> Subscriptions.affected ──> due ──> one run each ──> changed? ──> every watcher told
 
-Equal queries of equal rights are one LiveQuery: one run, one encoding, N watchers. It is
+Equal queries with equal rights are one LiveQuery: one run, one encoding, N watchers. It is
 one file because a run, a patch and a refusal must leave the same state behind.
 """
 
@@ -38,8 +38,8 @@ from trice.store.engine import Engine, ReadTooLong, Snapshot
 logger: Final = logging.getLogger("trice.live")
 
 Evaluate = Callable[[Snapshot, Question, bool, Plan | Parsed | None], Run]
-"""Runs a question on a snapshot. The flag says it runs on the loop, where shared caches are; the
-last is what is known of the question: a plan that still holds, or what it was parsed to."""
+"""Runs a question on a snapshot. The flag says that it runs on the loop, where shared caches may be
+used. The last argument is a plan that still holds, or what the question was parsed to."""
 
 
 def _ended(*_: object) -> Run:
@@ -49,12 +49,12 @@ def _ended(*_: object) -> Run:
 class Live:
     """The live queries of one app.
 
-    Holds who watches what, each answer, and which are due. Does not hold rows (the engine does) or
-    what each session was told (the session does).
+    Holds the watchers and the answer of each query, and which are due. Does not hold rows (the
+    engine does) or what each session was told (the session does).
     Invariant: once `due` is empty, every answer equals a fresh run at the engine's transaction.
 
-    Of all answers LIVE_RESULTS_BYTES_MAX are kept, those used last. A query whose answer was
-    dropped keeps its read set and digest: it is run again when touched, or when somebody asks.
+    At most LIVE_RESULTS_BYTES_MAX of answers are kept, those used last. A query whose answer was
+    dropped keeps its read set and digest; it is run again when touched, or when a session asks.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Live:
         self._subscriptions: Subscriptions[LiveQuery] = Subscriptions()
         self._aggregates: Aggregates[LiveQuery] = Aggregates(self.counts)
         self._due: dict[LiveQuery, None] = {}
-        # Their read sets are out of date, so every commit tries them again.
+        # The read sets of failed queries are out of date, so every commit tries them again.
         self._broken: dict[LiveQuery, None] = {}
         self._recent = RecentCommits()
         self._maintainer = Maintainer(engine, self._recent, cache=cache, counts=self.counts)
@@ -78,15 +78,15 @@ class Live:
         self._first_runs: dict[Question, asyncio.Task[LiveQuery]] = {}
         # How many calls of `watch` wait for a slow answer; the query stays for them.
         self._waiting: dict[Question, int] = {}
-        # Answers in memory, the one used last at the end, with their sizes in bytes.
+        # Answers in memory with their sizes in bytes, the last used at the end.
         self._kept: dict[LiveQuery, int] = {}
         self._kept_bytes = 0
-        # Somebody waits for these answers, changed or not.
+        # Sessions wait for these answers, even if they do not change.
         self._recalled: set[LiveQuery] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._loop_task: asyncio.Task[None] | None = None
-        # How often the rules changed: what a run began with counts no more once it differs.
+        # How often the rules changed. If it differs at the end of a run, the run is void.
         self._generation = 0
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Live:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Both lead back here: closed, all of it is free at once.
+        # Both refer back here; without them all is freed at once.
         self._evaluate, self._loop_task = _ended, None
 
     async def settled(self) -> None:
@@ -112,8 +112,8 @@ class Live:
         await self._is_idle.wait()
 
     def shared(self, question: Question) -> Question:
-        """The equal question that is watched already, if its text is the same too: so that those
-        who share an answer share the question in memory."""
+        """The equal question that is watched already, if its text is the same too. Sessions that
+        share an answer then share the question in memory."""
         live = self._queries.get(question)
         is_same = live is not None and live.question.q_json == question.q_json
         return live.question if live is not None and is_same else question
@@ -121,15 +121,15 @@ class Live:
     def watch_now(
         self, question: Question, watcher: Watcher, parsed: Parsed | None = None
     ) -> LiveQuery:
-        """Start to watch, with the current answer at hand when this returns.
+        """Start to watch; the current answer is there when this returns.
 
-        parsed  what the question was just parsed to, if it was
+        parsed  what the question was parsed to, if it was just parsed
         raises  ReadTooLong when the first run is too long for the loop: call `watch` instead;
                 TriceError when the query is invalid (then nothing is watched)
         """
         live = self._queries.get(question)
         if live is None or live.answer is None or live in self._due:
-            # A kept answer that a commit has touched would be older than what the caller may know.
+            # A kept answer that a commit has touched is older than what the caller may know.
             if live is None or live in self._slow or not self._patch(live):
                 run = self._run_now(question, live, parsed)
                 live = self._adopt_first(question, run, self._engine.tx)
@@ -142,12 +142,12 @@ class Live:
         return live
 
     def has_answer(self, question: Question) -> bool:
-        """Whether the current answer is at hand."""
+        """Whether the current answer is in memory."""
         live = self._queries.get(question)
         return live is not None and live.answer is not None and live not in self._due
 
     async def watch(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """`watch_now`, on a reader thread when the run is long; equal ones wait together.
+        """`watch_now`, on a reader thread when the run is long; equal questions wait together.
 
         The answer is as new as the transaction published when this was called, or newer.
         """
@@ -169,7 +169,7 @@ class Live:
             self._end_waiting(question)
 
     def _end_waiting(self, question: Question) -> None:
-        """One call of `watch` ended; with the last one, what was only kept for it goes."""
+        """One call of `watch` ended. With the last one, a query that was only kept for it goes."""
         self._waiting[question] -= 1
         if self._waiting[question]:
             return
@@ -182,7 +182,7 @@ class Live:
             self._forget_unwatched(live)
 
     async def _slow_answer(self, question: Question) -> LiveQuery:
-        """The live query once the thread run that is under way, or a new one, has answered it."""
+        """The live query, answered by the run on a thread that is under way, or by a new one."""
         running = self._queries.get(question)
         if running is not None and running in self._slow:
             await asyncio.shield(self._slow[running])
@@ -198,20 +198,20 @@ class Live:
         if self._first_runs.get(question) is task:
             del self._first_runs[question]
         if not task.cancelled():
-            task.exception()  # whoever still waits hears of it; nobody is no reason to log
+            task.exception()  # calls that still wait raise it; without any it must not be logged
 
     def unwatch(self, live: LiveQuery, watcher: Watcher) -> None:
-        """Stop telling `watcher`; the last one to go takes the query along."""
+        """Stop telling `watcher`; with its last watcher the query goes too."""
         live.watchers.pop(watcher, None)
         self._forget_unwatched(live)
 
     def recall(self, live: LiveQuery) -> None:
-        """Run a query whose answer was dropped, and tell its watchers once it is there."""
+        """Run a query whose answer was dropped, and tell its watchers when the answer is there."""
         self._recalled.add(live)
         self._mark_due({live})
 
     def follow(self, question: Question, watcher: Watcher) -> LiveQuery:
-        """Watch without an answer at hand: `watcher` is told once there is one, or it failed."""
+        """Watch without an answer yet; `watcher` is told when there is one, or the run failed."""
         live = self._queries.get(question)
         if live is None:
             live = LiveQuery(question)
@@ -221,7 +221,7 @@ class Live:
         return live
 
     def judge_again(self) -> None:
-        """The rules changed: no answer made under the old ones leaves from here on."""
+        """The rules changed: no answer made under the old ones may be sent from now on."""
         self._generation += 1
         ruled = {live for live in self._queries.values() if live.question.rights != "admin"}
         for live in ruled:
@@ -229,7 +229,7 @@ class Live:
         self._mark_due(ruled)
 
     def _forget_unwatched(self, live: LiveQuery) -> None:
-        """Take a query out, unless somebody watches it or waits to."""
+        """Remove a query, unless it has watchers or calls that wait to watch it."""
         if live.watchers or live.question in self._waiting:
             return
         if self._queries.get(live.question) is live:
@@ -239,13 +239,13 @@ class Live:
         self._broken.pop(live, None)
         self._recalled.discard(live)
         self._forget_answer(live)
-        live.free()  # nobody will ask for its digest: 4 % of what a large answer costs
+        live.free()  # no digest is needed any more: it takes 4 % of the cost of a large answer
         run = self._slow.pop(live, None)
         if run is not None:
             run.cancel()
 
     def apply(self, commits: Sequence[Commit], before: Catalog) -> None:
-        """Mark what `commits` may have changed as due.
+        """Mark the queries that `commits` may have changed as due.
 
         before  the catalog in force before the first of them
         """
@@ -289,7 +289,7 @@ class Live:
 
     def _refresh(self, live: LiveQuery) -> None:
         if live in self._slow:
-            # Its run may have begun before this commit: `_adopt` looks at the commits since.
+            # Its run may have begun before this commit; `_adopt` checks the commits since.
             return
         try:
             if not self._patch(live):
@@ -301,9 +301,9 @@ class Live:
             self._fail(live, cause)
 
     def _patch(self, live: LiveQuery) -> bool:
-        """Bring an answer at hand up to date without a whole run, if that can be.
+        """Bring an answer in memory up to date without a whole run, if possible.
 
-        raises   what makes the answer fail
+        raises   the error that makes the answer fail
         """
         if live.answer is None or live.error is not None:
             return False
@@ -330,7 +330,7 @@ class Live:
         return True
 
     def _adopt_patched(self, live: LiveQuery, encoded: Encoded | None, reads_tx: TxId) -> None:
-        """Take over an answer that was carried forward; None: it shows what it showed."""
+        """Take over an answer that was carried forward; None: it shows the same as before."""
         is_changed = live.is_ahead or encoded is not None
         live.move_to(self._engine.tx, reads_tx)
         if encoded is not None:
@@ -340,7 +340,7 @@ class Live:
         self._tell_if_news(live, is_changed=is_changed)
 
     def _note_version(self, live: LiveQuery, parts: FlatParts | None) -> None:
-        """An answer was taken over. Its digest is only made where something is kept for deltas."""
+        """Note an answer that was taken over. Its digest is made only if deltas are wanted."""
         question = live.question
         if question in self.deltas:
             is_wanted = self.deltas.is_wanted(question)
@@ -360,13 +360,13 @@ class Live:
     async def _first_slow_run(self, question: Question) -> LiveQuery:
         run, tx = await self._run_on_thread(question)
         if question not in self._waiting:
-            raise asyncio.CancelledError  # `wait_for` may swallow the one it was sent
+            raise asyncio.CancelledError  # `wait_for` may swallow the cancellation
         return self._adopt_first(question, run, tx)
 
     def _run_now(
         self, question: Question, live: LiveQuery | None, parsed: Parsed | None = None
     ) -> Run:
-        """Run a question whole; with the plan of its live query, if there is one that holds.
+        """Run a question whole, with the plan of its live query if that still holds.
 
         raises  ReadTooLong
         """
@@ -415,8 +415,8 @@ class Live:
     def _adopt(self, live: LiveQuery, run: Run, tx: TxId) -> None:
         """Take over a run's answer, and tell the watchers if it differs from the last."""
         if tx < live.tx:
-            # A short run overtook this long one: answers only move forward. Commits since then were
-            # left to whoever comes here.
+            # A short run overtook this long one: answers only move forward. Commits since then
+            # were left to be checked here.
             self._catch_up(live)
             return
         answer = run.answer
@@ -433,7 +433,7 @@ class Live:
         self._tell_if_news(live, is_changed=is_changed)
 
     def _tell_if_news(self, live: LiveQuery, *, is_changed: bool) -> None:
-        """Tell the watchers of an answer that differs from the last, or that somebody waits for."""
+        """Tell the watchers of an answer that differs from the last, or that is waited for."""
         if is_changed:
             self.counts.changed += 1
         else:
@@ -444,7 +444,7 @@ class Live:
             self._tell(live)
 
     def _keep(self, live: LiveQuery, answer: Answer) -> None:
-        """Count an answer that just came, and drop those not used for longest beyond the limit."""
+        """Count a new answer; beyond the limit drop the answers that were unused for longest."""
         size_bytes = answer.size_bytes
         if live.kept is not None:
             size_bytes += live.kept.weight_bytes(answer)
@@ -465,7 +465,7 @@ class Live:
         self._aggregates.forget(live)
 
     def _catch_up(self, live: LiveQuery) -> None:
-        """Mark `live` due if a commit after its run touches it; only slow runs meet any."""
+        """Mark `live` due if a commit after its run touches it; that only happens to slow runs."""
         if live.tx >= self._engine.tx:
             return
         missed = self._recent.since(live.tx, self._engine.tx)
@@ -510,7 +510,7 @@ class Live:
             try:
                 watcher(live)
             except Exception:
-                # The others must hear of it, and the queries after this one be refreshed.
+                # The other watchers must still be told, and the next queries refreshed.
                 logger.exception("a watcher failed")
 
     def _note_idle(self) -> None:

@@ -1,4 +1,4 @@
-"""What is asked, and one question that somebody watches, with its latest answer. No I/O."""
+"""A question, and a live query: a question that is watched, with its latest answer. No I/O."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NO_TX: Final = TxId(0)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, by whom (as far as it matters), in which shape. Equal keys share an answer.
+    """A query, with the rights it is asked with and a shape. Equal keys share an answer.
 
     q_json    the query as the client sent it
-    identity  whoever of those with these rights asked first
+    identity  the identity that asked first, of those with these rights
     is_long   checking it takes too long for the loop
     rights    identities with equal rights see the same answer
-    asked     what a client asked for, whoever it is at the moment: its shape, which is
-              "flat" (triples for the client's own evaluation), "tree" (nested objects) or
-              "tree-one" (nested, has-one links as a single object); and its `query_key`
+    asked     what is asked, without the caller: the shape of the answer, which is "flat" (triples
+              for the client's own evaluation), "tree" (nested objects) or "tree-one" (nested,
+              has-one links as a single object); and the `query_key`
     """
 
     q_json: bytes = field(compare=False)
@@ -57,34 +57,34 @@ class Question:
 
     @property
     def shape(self) -> str:
-        """In which form the answer is wanted, see `asked`."""
+        """The shape of the answer, see `asked`."""
         return self.asked[0]
 
     @property
     def source(self) -> Any:
-        """The query as an object, made anew for each who needs it: that is once a whole run."""
+        """The query as an object. It is decoded at each use, which is once a whole run."""
         return orjson.loads(self.q_json)
 
 
 def query_key(source: Any) -> bytes:
-    """Equal for equal queries, whatever the order of their keys."""
+    """A key that is equal for equal queries, whatever the order of the keys in them."""
     return dumps_compact(source, option=orjson.OPT_SORT_KEYS)
 
 
 class RightsChanged(Exception):
-    """The rules, or what the query names, changed: those who share it may not see the same now."""
+    """The rules or the names in the query changed: callers that share it may see different data."""
 
 
 @dataclass(slots=True, eq=False)
 class LiveQuery:
-    """One question that somebody watches, and its latest answer.
+    """One question that is watched, and its latest answer.
 
-    answer   None when the latest run failed (then `error` says why), before the first, and once
-             it was dropped to save memory (then `Live.recall` brings it back)
+    answer   None when the latest run failed (then `error` says why), before the first run, and
+             after it was dropped to save memory (then `Live.recall` brings it back)
     is_outdated   its rights are no longer those of its watchers: they must ask again
-    tx       the answer contains every commit up to here
-    reads_tx and perhaps some up to here
-    kept     what its next refresh can start from; goes with the answer
+    tx       the answer contains every commit up to this one
+    reads_tx the answer may contain some commits up to this one
+    kept     what its next refresh can start from; dropped together with the answer
     stale_tx the first commit that touches it since its latest refresh
     Only `Live` writes it; watchers read it when told.
     """
@@ -106,14 +106,14 @@ class LiveQuery:
 
     @property
     def is_in_pieces(self) -> bool:
-        """Whether the pieces of the latest answer are still held, for its digest."""
+        """Whether the pieces of the latest answer are still in memory, for its digest."""
         return self._parts is not None
 
     @property
     def digest(self) -> bytes:
-        """Names the content of the latest answer, also once that was dropped; b"" before any.
+        """The digest of the latest answer's content, kept if that was dropped; b"" before any.
 
-        cost   O(bytes) when first asked for an answer, and what it takes to sort its pieces
+        cost   O(bytes) when first used for an answer, and the sorting of its pieces
         """
         if not self._digest and self.answer is not None:
             self._digest = _digest_of(self.answer, self._parts)
@@ -121,7 +121,7 @@ class LiveQuery:
         return self._digest
 
     def result(self) -> SharedPart:
-        """The result of the answer, as the part that all answers to the question share."""
+        """The result of the answer: the part that the messages to all its watchers share."""
         assert self.answer is not None
         if self._result is None:
             self._result = SharedPart(self.answer.result_json)
@@ -160,41 +160,42 @@ class LiveQuery:
         return self.digest == _digest_of(answer, parts)
 
     def show(self, answer: Answer, parts: FlatParts | None) -> None:
-        """Another answer, joined from `parts`, is the latest one."""
+        """Make an answer, joined from `parts`, the latest one."""
         self.answer, self._parts, self._digest = answer, parts, b""
         self._result = self._computation = self._refresh = None
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the answer may hold commits that it is not labelled with.
+        """Whether the answer may contain commits that its label `tx` does not reach.
 
-        Clients drop an optimistic write once an answer is labelled with it: those commits then
-        change nothing, but the label must follow.
+        Clients drop an optimistic write when the label of an answer reaches it. So when such
+        commits are published, the answer must be sent again with a new label, even if it is equal.
         """
         return self.reads_tx > self.tx
 
     def move_to(self, tx: TxId, reads_tx: TxId) -> None:
-        """The answer contains every commit up to `tx`, perhaps some up to `reads_tx`."""
+        """Note that the answer contains every commit up to `tx`, perhaps some up to `reads_tx`."""
         self.tx, self.reads_tx, self.stale_tx = tx, reads_tx, None
         self._refresh = None
 
     def drop(self) -> None:
-        """Free the answer, and what was made of it; its digest stays."""
+        """Free the answer and everything made of it; its digest stays."""
         self._digest = self.digest
         self.free()
 
     def free(self) -> None:
-        """Free the answer, and what was made of it."""
+        """Free the answer and everything made of it."""
         self.answer = self._parts = self.kept = None
         self._result = self._computation = self._refresh = None
 
 
 Watcher = Callable[[LiveQuery], None]
-"""Told on the loop, after each change of the answer or failure to compute it."""
+"""Called on the loop, after each change of the answer or failure to compute it."""
 
 
 def _digest_of(answer: Answer, parts: FlatParts | None) -> bytes:
-    """Of the content: the order of pieces, which a patch and a run put differently, has no part."""
+    """The digest of an answer's content. The order of pieces does not count: a patch and a run
+    give different ones."""
     if parts is None:
         return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
     rows, links = b",".join(sorted(parts.rows)), b",".join(sorted(parts.links))

@@ -1,4 +1,4 @@
-"""Keep the answer of a live query current: patched where memory tells, run again where not."""
+"""Keep the answer of a live query current: patch it where memory is enough, else run it again."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from trice.store.engine import Engine, ReadTooLong, Row, Snapshot
 
 @dataclass(slots=True, eq=False)
 class LastRun:
-    """What the latest run of a live query left behind.
+    """What the latest run of a live query left for the next refresh.
 
-    plan     holds while the catalog's version and what `depends` names stay
-    tree     the answer, in step with `tx`; None when it is too large, or of no use any more
+    plan     holds as long as the catalog's version and what `depends` names stay the same
+    tree     the answer as of `tx`; None when it is too large, or no longer valid
     levels   the same tree ready to be patched, from the first patch on
     tx       the newest transaction that the answer contains
-    plan_tx  the newest transaction at which the plan is known to hold: older than `tx` where a plan
+    plan_tx  the newest transaction at which the plan is known to hold: older than `tx` if the plan
              was used again on a snapshot ahead of the published transaction
     """
 
@@ -65,8 +65,8 @@ class LastRun:
 class Refreshed:
     """An answer that was brought up to date.
 
-    encoded  None when nothing that it shows differs
-    reads    what it depends on now; None: what it did, with `grown`
+    encoded  None when it shows the same as before
+    reads    what it depends on now; None: the same as before, and `grown`
     """
 
     encoded: Encoded | None
@@ -75,7 +75,7 @@ class Refreshed:
 
 
 class _Ahead(Exception):
-    """The database holds a commit that is not published yet: levels would be of different times."""
+    """The database has a commit that is not published yet: levels would be of different times."""
 
 
 class _Fetch:
@@ -115,7 +115,7 @@ class Maintainer:
     def plan_of(self, kept: LastRun, stale_tx: TxId | None) -> Plan | None:
         """The plan for the next whole run, if it still holds.
 
-        stale_tx   the first commit that touches the query since `kept`; None: none did
+        stale_tx   the first commit that touches the query since `kept`; None: there is none
         """
         changes = self._changes(kept, stale_tx)
         return None if changes is None else kept.plan
@@ -123,9 +123,9 @@ class Maintainer:
     def refresh(
         self, kept: LastRun, stale_tx: TxId | None, *, shape: str, answer: Answer
     ) -> Refreshed | None:
-        """Bring `answer`, that of `kept`, up to the published transaction, and `kept` with it.
+        """Bring `answer`, the answer of `kept`, and `kept` up to the published transaction.
 
-        returns   None when only a whole run can; `kept.tree` is gone then
+        returns   None when only a whole run can do it; then `kept.tree` is gone
         raises    LimitExceeded when the answer becomes too large
         """
         tree, kept.tree = kept.tree, None
@@ -151,10 +151,10 @@ class Maintainer:
         return Refreshed(new, reads, _grown(done))
 
     def _changes(self, kept: LastRun, stale_tx: TxId | None) -> Changes | None:
-        """What happened since `kept`; None when it is not known, or the plan holds no more.
+        """The changes since `kept`; None when they are not known, or the plan no longer holds.
 
-        Commits before the first that touches the query changed nothing for it; those after it may
-        have changed what that one brought in.
+        Commits before the first that touches the query changed nothing for it. Later commits count
+        even if they do not touch it: they may have changed what the first one brought in.
         """
         engine = self._engine
         if kept.plan.catalog.version != engine.catalog.version:

@@ -1,4 +1,4 @@
-"""What a whole run of a live query leaves behind: its answer, and what the next refresh needs."""
+"""The outcome of a whole run of a live query: its answer, and what the next refresh needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from trice.query.tree import Tree
 class Run:
     """One whole run of a live query.
 
-    tree       with its plan, which holds as long as the catalog and `visibility.depends` stay; None
-               when it holds for this run only
-    reads_tx   the newest transaction the snapshot held: it may be newer than the published one
-    plan_tx    the newest transaction at which the plan is known to hold: `reads_tx` for one made on
-               this snapshot, the published one for one made before
+    tree       with its plan, which holds as long as the catalog and `visibility.depends` stay the
+               same; None when the plan holds for this run only
+    reads_tx   the newest transaction in the snapshot; it may be newer than the published one
+    plan_tx    the newest transaction at which the plan is known to hold: `reads_tx` for a plan made
+               on this snapshot, the published transaction for a plan made before
     parts      what the result is joined from, if it is flat
-    totals     what carries the answer to a question of aggregates forward
+    totals     the totals that carry the answer forward, if all its forms aggregate
     """
 
     answer: Answer

@@ -1,4 +1,4 @@
-"""What is asked, and how it is read: questions of callers, each parsed once, and their plans."""
+"""Questions of callers, each parsed once, and their plans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trice.store.engine import ReadTooLong, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A query as it was checked. It holds as long as the catalog and the rules stay."""
+    """A query as it was checked. It is valid as long as the catalog and the rules stay the same."""
 
     query: Query
     catalog: Catalog
@@ -30,10 +30,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A question, and what is known of it already: most are run right after they were checked.
+    """A question, and what it was parsed to: most questions are run right after they are checked.
 
-    parsed   None where it was not checked: for admins, or because that takes long. Whoever runs
-             the question does it then, as where `parsed` does not hold any more
+    parsed   None where it was not checked: for admins, or because that takes long. Then it is
+             checked when it is run, as it is when `parsed` is no longer valid
     """
 
     question: Question
@@ -41,10 +41,10 @@ class Prepared:
 
 
 class Planner:
-    """Holds the plans that others may share. Does not hold questions, nor what answers them."""
+    """Holds the plans that several questions may share. Does not hold questions or answers."""
 
     def __init__(self, rights: Rights, *, shared: Callable[[Question], Question]) -> None:
-        """shared   the question that is live already, if an equal one is"""
+        """shared   returns the equal question that is live already, if there is one"""
         self._rights = rights
         self._shared = shared
         self._shapes = Shapes()
@@ -58,12 +58,12 @@ class Planner:
         shape: str,
         is_long: bool,
     ) -> Prepared:
-        """The question that a live query is shared by: what is asked, and with which rights.
+        """The question of a query: what is asked, and with which rights. It may be live already.
 
-        A query that takes long to check is not checked here: it is shared with nobody but its
-        caller, and checked where it is run.
+        A query that takes long to check is not checked here. It is not shared with other callers,
+        and is checked where it is run.
 
-        is_long  it is known to be one
+        is_long  the query is known to take long
         raises   InvalidInput when the query is invalid, orjson.JSONEncodeError when it cannot be
                  echoed
         """
@@ -85,8 +85,8 @@ class Planner:
         """Plan a question, as long as its rights are still those of its identity.
 
         parsed       of this question, for a run right after it was prepared
-        is_on_loop   off the loop it keeps away from what it holds
-        returns      the plan; and its shape, if that is new and others may share it (`keep`)
+        is_on_loop   off the loop the shared plans are not touched
+        returns      the plan; and its shape, if that is new and may be shared (`keep`)
         raises       RightsChanged, and what `parse` and `plan` do
         """
         catalog = snapshot.catalog
@@ -94,7 +94,7 @@ class Planner:
             query = parsed.query
         else:
             query = self._parse_again(question, catalog, snapshot.spend)
-        # What one caller may see is made from who that is: only what all see alike is shared.
+        # The plan of one caller's view is made from its identity. Only plans for all are shared.
         is_shared = is_on_loop and self._rights.are_of_all(question.rights)
         shape = find_shape(query) if is_shared else None
         if shape is not None:
@@ -106,11 +106,11 @@ class Planner:
         return made, shape
 
     def keep(self, shape: Shape, made: Plan, *, rights: str) -> None:
-        """Let others of this shape, and with these rights, share a plan that has run."""
+        """Let questions of this shape, with these rights, share a plan that has run."""
         self._shapes.keep(shape, made, rights=rights)
 
     def _parse_again(self, question: Question, catalog: Catalog, spend: Spend) -> Query:
-        """What a question asks, as long as its rights are those of its identity."""
+        """The query of a question, as long as its rights are those of its identity."""
         identity = question.identity
         query = parse(question.source, catalog, is_admin=identity.is_admin, spend=spend)
         is_own = question.is_long and not identity.is_admin
@@ -121,7 +121,7 @@ class Planner:
         return query
 
     def _holds(self, parsed: Parsed, catalog: Catalog) -> bool:
-        """Whether parsing again, against `catalog` and the rules in force, would tell the same."""
+        """Whether parsing again, against `catalog` and the rules in force, would give the same."""
         return parsed.catalog is catalog and parsed.rules_version == self._rights.version
 
 

@@ -13,8 +13,8 @@ from trice.store.commit import Commit
 class RecentCommits:
     """The commits published last, oldest first.
 
-    Holds at most limits.LIVE_RECENT_COMMITS of them, with limits.LIVE_RECENT_CHANGES rows and
-    pairs; and what those since a transaction changed together, once that was asked for.
+    Holds at most limits.LIVE_RECENT_COMMITS commits, with limits.LIVE_RECENT_CHANGES rows and
+    pairs; and the merged changes since a transaction, after they were first asked for.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class RecentCommits:
         self._merged: dict[TxId, Changes] = {}
 
     def add(self, commit: Commit) -> None:
-        """Note the commit after the ones known; the oldest leave."""
+        """Note the commit that follows the known ones; the oldest leave."""
         self._merged.clear()
         self._commits.append(commit)
         self._changes_count += _weight(commit)
@@ -34,13 +34,13 @@ class RecentCommits:
             self._changes_count -= _weight(self._commits.popleft())
 
     def newest(self) -> Changes:
-        """What the commit added last changed; listed once for all who ask."""
+        """The changes of the commit that was added last; made once for all callers."""
         commit = self._commits[-1]
         changes = self._merged[TxId(commit.tx - 1)] = Changes.of([commit])
         return changes
 
     def since(self, tx: TxId, now: TxId) -> list[Commit] | None:
-        """The commits after `tx` up to `now`, the published one; None: some have left already."""
+        """The commits after `tx` up to `now`, the published one; None if some have left already."""
         found: list[Commit] = []
         for commit in reversed(self._commits):
             if commit.tx <= tx:
@@ -50,7 +50,7 @@ class RecentCommits:
         return found if len(found) == max(now - tx, 0) else None
 
     def changes_since(self, tx: TxId, now: TxId) -> Changes | None:
-        """What those commits changed together; made once for all who ask."""
+        """What these commits changed together; made once for all callers."""
         merged = self._merged.get(tx)
         if merged is None:
             commits = self.since(tx, now)

@@ -329,14 +329,14 @@ class _Reader:
         limit: int,
         offset: int,
     ) -> list[Row]:
-        """A stretch in which all that orders alike for clients (`order_cell`) is in order of id.
+        """A stretch in which rows that order alike for clients (`order_cell`) are in order of id.
 
         stretch  reads from one end of the page in the direction of its order's index
-        cost     a statement more for each end within such a run, unless nothing of the run stands
-                 apart in the index; dates that do not are one look-up. Where `offset` ends within
-                 a run that does, everything up to the end of the page is sorted.
+        cost     one more statement for each end that lies within a run of such rows, unless the
+                 index holds one value for the whole run; for dates one look-up tells. Where
+                 `offset` ends within a run of several values, all up to the page's end is sorted.
         """
-        # Whether the page begins within a run, the row before its first tells.
+        # The row before the page's first tells whether the page begins within a run.
         ahead = 1 if offset else 0
         self._rows_left += ahead
         rows = stretch(limit=limit + ahead, offset=offset - ahead)
@@ -362,7 +362,7 @@ class _Reader:
     def _split_run(
         self, form: FormPlan, attr: Attr, pair: Sequence[Row], stretch: Callable[..., list[Row]]
     ) -> tuple[Cell, Cell] | None:
-        """What orders as both of two neighbours do, if the index may not hold it in order of id."""
+        """The run of two neighbours that order alike, if the index may not hold it by id."""
         one, other = pair
         cell = order_of(form, one)
         if cell is None or cell != order_of(form, other):
@@ -405,13 +405,13 @@ def order_key(form: FormPlan, row: Row) -> tuple[bool, Any, Cell]:
 
 
 def _is_any_rounded(form: FormPlan, attr: Attr, rows: Sequence[Row]) -> bool:
-    """Whether the index may hold other than what orders these rows, which are in order of it."""
+    """Whether the index may hold other values than the order cells by which the rows are sorted."""
     position = form.order_position
     assert position is not None
     if attr.checked_type == "date":
         cells = [cell for row in rows if isinstance(cell := row[position], (str, int, float))]
         return any(map(is_maybe_fine, cells))
-    # Of numbers it is the least or the greatest; nulls stand before or behind them.
+    # If any number does, so does the least or the greatest; nulls stand before or behind them.
     for way in (rows, reversed(rows)):
         edge = next((cell for row in way if (cell := order_of(form, row)) is not None), None)
         if is_coarse(edge):

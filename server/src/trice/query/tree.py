@@ -109,7 +109,7 @@ class Node:
 class Tree:
     """A whole answer.
 
-    Does not hold: who may see it (rules prune it), nor which transaction it belongs to.
+    Does not hold: the caller who may see it, nor the transaction it belongs to.
     """
 
     plan: Plan

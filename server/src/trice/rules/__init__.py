@@ -1,1 +1,1 @@
-"""Who may see and change what: the rules document, checked and compiled."""
+"""Rules: what each caller may see and change. The document, checked and compiled."""

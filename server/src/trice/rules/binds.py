@@ -27,7 +27,7 @@ class Fault:
     hint: str = ""
 
     def wire(self) -> dict[str, Any]:
-        """`{"message", "in", "hint"?}`, as errors and warnings are told."""
+        """`{"message", "in", "hint"?}`, as errors and warnings show it."""
         found: dict[str, Any] = {"message": self.message, "in": list(self.path)}
         return {**found, "hint": self.hint} if self.hint else found
 
@@ -37,7 +37,7 @@ class Binds:
     """Binds of one namespace, `$default`'s included.
 
     broken   names that have no value, and why; None: that was reported already
-    paths    where each name stands
+    paths    the path of each name in the document
     """
 
     values: dict[str, Expression] = field(default_factory=dict)
@@ -46,12 +46,12 @@ class Binds:
 
 
 def names_in(expression: Expression) -> set[str]:
-    """Every name it mentions, those of its own loops included: a bind too many does no harm."""
+    """Every name that it mentions, even those of its own loops: one bind too many does no harm."""
     return {node.name for node, _ in walk(expression.root) if isinstance(node, Name)}
 
 
 def broken_of(names: set[str], used: list[str], binds: Binds) -> list[Fault | None]:
-    """What is wrong with binds that `names` lead to; None: that was reported."""
+    """The faults of binds that `names` need, directly or not; None: that was reported."""
     if not binds.broken:
         return []
     reached = names.union(*(names_in(binds.values[name]) for name in used))
@@ -59,7 +59,7 @@ def broken_of(names: set[str], used: list[str], binds: Binds) -> list[Fault | No
 
 
 def in_order(names: set[str], binds: Binds) -> Iterator[str]:
-    """Binds that `names` need, each after those it needs itself; raises CycleError."""
+    """Binds that `names` need, each after the binds that it needs itself; raises CycleError."""
     needs: dict[str, set[str]] = {}
     waiting = sorted(names & binds.values.keys())
     while waiting:

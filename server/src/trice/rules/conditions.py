@@ -1,12 +1,12 @@
-"""A view rule and what is known of the caller → conditions that SQL can ask for.
+"""A view rule, with what is known of the caller → conditions that SQL can express.
 
-Whatever does not depend on the entity is evaluated first: `auth`, `auth.ref`, `ruleParams`,
-`request`. What then remains and is exactly expressible becomes tests; the rest is judged row by row
-in Python (`rules.judged`). The result is the same either way, and so is every error.
+Parts that do not depend on the entity are evaluated first: `auth`, `auth.ref`, `ruleParams`,
+`request`. Of the remaining parts those that SQL expresses exactly become tests; the rest is judged
+row by row in Python (`rules.judged`). Results and errors are the same both ways.
 
-Not converted, because SQL and expressions disagree: dates that are indexed (compared as instants
-there, as stored here), `<` on anything but indexed numbers and strings, lists and objects, and all
-that may fail.
+Not converted, because SQL and expressions disagree: indexed dates (SQL compares instants,
+expressions the stored text), `<` on anything but indexed numbers and strings, lists and objects,
+and every part that may fail.
 
 source   instant-semantics §5.5, §5.10; spec/rules.md R70-R79
 """
@@ -65,9 +65,9 @@ class Conditions:
         """What an entity of `etype` must meet for the rule to allow it.
 
         judged   makes the condition that evaluates the whole program; called at most once, when
-                 SQL cannot decide alone. Evaluating the whole keeps errors exact wherever SQL
-                 chooses to ask: a part that is false makes those of the other parts vanish.
-        cost     about 5 µs a node unless it is known, and what evaluating the constant parts takes
+                 SQL cannot decide alone. The whole program keeps errors exact: a part that is
+                 false removes errors of other parts, in whatever order SQL evaluates them
+        cost     about 5 µs a node unless the scope is known, and the evaluation of constant parts
         """
         if facts_of(program).mentions("rateLimit"):
             return (judged(),)
@@ -99,7 +99,7 @@ class Conditions:
 class _Constants:
     """Evaluates the parts of one program that do not depend on an entity, all on one budget.
 
-    found   what each part evaluated so far came to
+    found   the value of each part that was evaluated so far
     """
 
     def __init__(self, judge: Judge, program: Program, etype: str) -> None:
@@ -115,7 +115,7 @@ class _Constants:
         return found
 
     def values(self, parts: Sequence[Program]) -> tuple[object, ...] | None:
-        """The values of `parts` as a key; None if one is long, or a value that others may equal."""
+        """The values of `parts` as a key; None if a value is long, or may equal a different one."""
         values: list[object] = []
         for part in parts:
             found = self.value(part)
@@ -138,7 +138,7 @@ class _Constants:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a rule: its constant parts, and by their values, what it comes to."""
+    """What is known of a rule: its constant parts, and its scope by their values."""
 
     catalog: Catalog
     parts: tuple[Program, ...]
@@ -159,7 +159,7 @@ class _KnownScopes:
     def find(
         self, program: Program, etype: str, catalog: Catalog, constants: _Constants
     ) -> Scope | None:
-        """The scope of a rule for whoever `constants` are of, if it is known."""
+        """The scope of a rule for a caller with these constants, if it is known."""
         known = self._rules.get((program, etype))
         if known is None or known.catalog is not catalog:
             return None
@@ -174,7 +174,7 @@ class _KnownScopes:
         constants: _Constants,
         scope: Scope,
     ) -> None:
-        """Remember what translating a rule, which asked for `constants`, came to."""
+        """Keep the scope of a rule, whose translation used `constants`."""
         parts = tuple(constants.found)
         values = constants.values(parts)
         if values is None:
@@ -194,9 +194,9 @@ _KEY_CHARS_MAX: Final = 200
 
 
 def _necessary(parts: Sequence[Formula]) -> Scope:
-    """Conditions without which a conjunction is false and cannot fail: the safe ones of its parts.
+    """Conditions that a conjunction needs: where one does not hold it is false and cannot fail.
 
-    Parts may need each other to be safe: `data.n != null && data.n < 5`.
+    Parts may need each other for that: `data.n != null && data.n < 5`.
     """
     expressible = [part for part in parts if part.when_true is not None]
     together = conjunction(expressible)
@@ -226,7 +226,7 @@ class _Translator:
         return self._formula(node, scope, is_rule=True)
 
     def boolean(self, node: Node, scope: LocalScope) -> Formula:
-        """The truth of `node` as an operand of `&&`, `||`, `!` or `?:`, which null makes fail."""
+        """The truth of `node` as an operand of `&&`, `||`, `!` or `?:`, where null fails."""
         return self._formula(node, scope, is_rule=False)
 
     def _formula(self, node: Node, scope: LocalScope, *, is_rule: bool) -> Formula:
@@ -265,7 +265,7 @@ class _Translator:
                 return allowing(operand) if is_rule else truth(operand)
 
     def _bound(self, local: Local, *, is_rule: bool) -> Formula:
-        """What a bind stands for, translated once however often it is used."""
+        """The formula of a bind, translated once for all its uses."""
         key = (id(local.value), is_rule)
         found = self._shared.get(key)
         if found is None:
@@ -313,7 +313,7 @@ class _Translator:
                 return self._constant(self._template.constant(node, scope))
 
     def _column(self, label: str) -> Operand:
-        """`data.label`. What is no attr of cardinality one reads as null."""
+        """`data.label`. A label that is no attr of cardinality one reads as null."""
         attr = self._catalog.find_forward(self._etype, label)
         return Known(None) if attr is None or attr.is_pairs else Column(attr)
 

@@ -1,4 +1,4 @@
-"""What a write of an attr asks, of which entities. No I/O.
+"""Which rules a write of an attr asks, and about which entities. No I/O.
 
 source   instant-semantics §5.2, §5.8; spec/rules.md R100-R126
 """
@@ -20,14 +20,14 @@ from trice.transact.writes import Write
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Demand:
-    """What writing an attr asks about one of its ends.
+    """The rules that writing an attr asks about one of its ends.
 
-    known        what decides when the entity existed
-    new          what decides when the transaction makes it
+    known        the rule that decides when the entity existed
+    new          the rule that decides when the transaction makes it
     label        the link's name at this end, for link and unlink; else empty
     other        namespace at the other end, if it matters; else empty
-    sees_other   whether the row there matters
-    instead_of   asked of a source when only its target's end has a rule and there is no target
+    sees_other   whether the row at the other end matters
+    instead_of   asked about a source if only the target's end has a rule, and there is no target
     """
 
     etype: str
@@ -42,7 +42,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What a program looks at, so that nothing else is prepared for it."""
+    """What a program reads; nothing else is prepared for it."""
 
     at_data: bool
     at_new_data: bool
@@ -56,7 +56,7 @@ EVERYWHERE: Final = Looks(True, True, True, True, True)
 
 @lru_cache(maxsize=limits.RULE_FACTS_KEPT)
 def looks_of(program: Program) -> Looks:
-    """What `program` looks at, its binds included."""
+    """What `program` reads, its binds included."""
     facts = facts_of(program)
     has_actions = "actions" in facts.whole or any(name == "actions" for name, _ in facts.fields)
     return Looks(
@@ -69,9 +69,9 @@ def looks_of(program: Program) -> Looks:
 
 
 class Demands:
-    """What writes ask under one set of rules, by the names of attrs: it holds for every catalog.
+    """The demands of writes under one set of rules, by names of attrs: valid for every catalog.
 
-    Holds the questions made so far, at most limits.RULE_QUESTIONS_KEPT of them.
+    Holds the demands made so far, at most limits.RULE_DEMANDS_KEPT of them.
 
     has_all   rules that are always true are asked too
     """
@@ -82,7 +82,7 @@ class Demands:
         self._made: dict[tuple[object, bool], tuple[Demand, ...]] = {}
 
     def about(self, write: Write) -> tuple[Demand, ...]:
-        """What a write asks."""
+        """The demands of a write."""
         attr = write.attr
         is_retract = write.op == "retract"
         of: object = attr.etype
@@ -92,7 +92,7 @@ class Demands:
         memo = (of, is_retract)
         found = self._made.get(memo)
         if found is None:
-            if len(self._made) >= limits.RULE_QUESTIONS_KEPT:
+            if len(self._made) >= limits.RULE_DEMANDS_KEPT:
                 self._made.clear()
             made = self._of_link(attr, "unlink" if is_retract else "link") if attr.is_ref else None
             if made is None:
@@ -109,16 +109,16 @@ class Demands:
         return self._unless_always(action, self._rules.find(etype, action))
 
     def view(self, etype: str) -> Program:
-        """The rule that says whom the caller sees."""
+        """The rule that says which entities the caller sees."""
         return self._rules.find(etype, "view")
 
     def _of_source(self, attr: Attr, *, is_retract: bool) -> list[Demand]:
-        """Update or create of the entity that holds the attr."""
+        """Demand update or create of the entity that holds the attr."""
         create = None if is_retract else self.deciding(attr.etype, "create")
         return [Demand(attr.etype, False, self.deciding(attr.etype, "update"), create)]
 
     def _of_target(self, attr: Attr, *, is_retract: bool) -> list[Demand]:
-        """View of a link's target."""
+        """Demand view of a link's target."""
         assert attr.reverse is not None
         view = self.deciding(attr.reverse.etype, "view")
         return [Demand(attr.reverse.etype, True, view, None if is_retract else view)]
@@ -126,7 +126,7 @@ class Demands:
     def _of_link(self, attr: Attr, action: LinkAction) -> list[Demand] | None:
         """The rules for the link itself; None when neither end has one."""
         assert attr.reverse is not None
-        questions: list[Demand] = []
+        demands: list[Demand] = []
         programs: dict[bool, Program] = {}
         for end, other, is_target in (
             (attr.forward, attr.reverse, False),
@@ -137,7 +137,7 @@ class Demands:
                 continue
             programs[is_target] = program
             rule = self._unless_always(action, program)
-            questions.append(
+            demands.append(
                 Demand(
                     end.etype,
                     is_target,
@@ -154,10 +154,10 @@ class Demands:
             update = self.deciding(attr.etype, "update")
             create = self.deciding(attr.etype, "create") if action == "link" else None
             target = attr.reverse.etype
-            questions.append(
+            demands.append(
                 Demand(attr.etype, False, update, create, "", target, True, instead_of=action)
             )
-        return questions
+        return demands
 
     def _unless_always(self, action: Action, program: Program) -> tuple[Action, Program] | None:
         is_asked = self.has_all or facts_of(program).constant is not True

@@ -7,10 +7,10 @@
         "fields"?: {label: expr}},
      "$rateLimits": see rate_limits.py}          expr: CEL text | true | false
 
-Every expression is compiled for each action it can decide. What Instant refuses to save is a
-fault. What it saves, and fails on first use (in `$default`, `link`, `unlink`, binds that nothing
-uses), is saved with a note, and fails when it is asked. Other keys are ignored, as Instant does;
-`rules/warnings.py` tells of them.
+Every expression is compiled for each action it can decide. An error for which Instant refuses to
+save the document is a fault. An error that Instant finds only on first use (in `$default`, `link`,
+`unlink`, unused binds) is noted; the document is saved, and the expression fails when it is asked.
+Other keys are ignored, as by Instant; `rules/warnings.py` warns of them.
 
 source   instant-semantics §5.1-§5.6; spec/rules.md R1-R29, R180-R184
 """
@@ -61,7 +61,7 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Program]] = {
     ("$users", "create"): _built_in("true", "create"),
     ("$users", "update"): _built_in(_OWN_USER, "update"),
 }
-"""What holds for system namespaces when the document says nothing; elsewhere nobody may."""
+"""The rules of system namespaces when the document has none; everything else there is denied."""
 
 
 _FAILS: Final = "Until it is mended, it fails whenever it is asked."
@@ -73,12 +73,12 @@ _NO_FIELDS: Final[Mapping[str, Program]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An expression of the document as it decides one action of one namespace.
+    """An expression of the document that decides one action of one namespace.
 
-    path      where it stands
-    etype     the namespace of `data`; `$default` where it is that of any
-    program   its binds included
-    bind_paths   name -> where each bind stands
+    path      its place in the document
+    etype     the namespace of `data`; `$default` where `data` may be of any
+    program   the compiled expression, binds included
+    bind_paths   name -> the place of each bind
     """
 
     path: tuple[str, ...]
@@ -93,10 +93,10 @@ class Rules:
     """A checked document. Immutable.
 
     source        the document, as it was given
-    is_open       whether everybody may do what nothing says anything about
+    is_open       whether everything is allowed for which neither document nor system has a rule
     rate_limits   name -> limits that must all have room
-    notes         faults that did not keep it from being saved
-    places        every expression that can decide, as often as it is compiled
+    notes         faults with which it was saved all the same
+    places        every expression that can decide, once for each time it is compiled
     """
 
     source: Any = field(repr=False)
@@ -113,7 +113,7 @@ class Rules:
         """Check and compile a rules document.
 
         document   decoded JSON of any shape; None is a document without rules
-        is_open    what holds where neither the document nor the system says anything
+        is_open    whether actions are allowed for which neither document nor system has a rule
         is_stored  it was saved before, maybe by a version that refused less: nothing is refused,
                    and an expression with a fault fails when it is asked
         raises     InvalidInput("validation-failed", data-type "rule") with every fault found,
@@ -143,7 +143,7 @@ class Rules:
         """The program that decides.
 
         Rules for creating attrs are those of the namespace `attrs`. Internal system namespaces
-        are closed whatever the document says.
+        are always closed, whatever the document says.
         """
         is_system = etype.startswith("$")
         if is_system and etype not in EXTENSIBLE:
@@ -156,15 +156,15 @@ class Rules:
         return _ANYBODY if self.is_open else _NOBODY
 
     def sign_up_rule(self) -> Program | None:
-        """`$users.allow.create`, if the document has just that; it alone judges who may sign up."""
+        """`$users.allow.create`, if the document has this very rule; only it judges sign-ups."""
         return self._sign_up
 
     def fields_of(self, etype: str) -> Mapping[str, Program]:
-        """Every label of `etype` with a rule of its own, and that rule."""
+        """Every label of `etype` that has a rule of its own, with the rule."""
         return self._fields.get(etype, _NO_FIELDS)
 
     def find_field(self, etype: str, label: str) -> Program | None:
-        """The program that decides who sees one attr; None when there is none."""
+        """The program that decides which callers see one attr; None when there is none."""
         return self._programs.get((etype, "fields", label))
 
     def find_link(self, etype: str, action: LinkAction, label: str) -> Program | None:
@@ -176,7 +176,7 @@ class Rules:
 class _Unusable(Exception):
     """An expression has no program.
 
-    faults   why; empty: that was reported
+    faults   the reasons; empty: they were reported
     """
 
     def __init__(self, faults: list[Fault]) -> None:
@@ -261,9 +261,9 @@ class _Builder:
         default_allow: Mapping[str, Any],
         binds: Binds,
     ) -> None:
-        """Compile what decides each action: the namespace's own rule, or one of `$default`.
+        """Compile the rule of each action: the namespace's own, or one of `$default`.
 
-        default_allow   rules to take over; empty when `etype` sees them as they are
+        default_allow   rules to take over; empty when `etype` uses them as compiled for any
         """
         allow = self._object(section, "allow", [etype])
         for action in ENTITY_ACTIONS:
@@ -288,8 +288,8 @@ class _Builder:
     ) -> None:
         """Compile one expression for one action.
 
-        Where Instant looks when it saves, a fault is reported. Elsewhere it is noted, and a program
-        that fails whenever it is asked stands in for the expression: nobody gains by it.
+        Where Instant compiles when it saves, a fault is reported. Elsewhere it is noted, and a
+        program that always fails stands in for the expression: it allows nothing.
         """
         if given is None:
             return
@@ -346,7 +346,7 @@ class _Builder:
         return make_program(expression, self._environments[action], values)
 
     def _parsed(self, given: Any, path: list[str]) -> Expression | None:
-        """The tree of an expression; None when it is none, which is reported.
+        """The tree of an expression; None when `given` is none, which is reported.
 
         raises   CompileError
         """
@@ -367,12 +367,12 @@ class _Builder:
         text = ("false", "true")[given] if isinstance(given, bool) else given
         tree = self._trees.get(text)
         if tree is None:
-            # What `$default` says is read once, however many namespaces take it over.
+            # An expression of `$default` is parsed once for all namespaces that take it over.
             tree = self._trees[text] = parse(text)
         return tree
 
     def _binds(self, etype: str, section: Mapping[str, Any], outer: Binds) -> Binds:
-        """The binds of a namespace on top of `outer`, each checked by itself."""
+        """The binds of a namespace, added to `outer`, each checked by itself."""
         binds = Binds(dict(outer.values), dict(outer.broken), dict(outer.paths))
         own: list[str] = []
         for name, given in self._bind_pairs(etype, section.get("bind")):
@@ -397,13 +397,13 @@ class _Builder:
         return binds
 
     def _break_bind(self, etype: str, name: str, binds: Binds, error: CompileError) -> None:
-        """Remember why a bind has no value: whether that matters, its users decide."""
+        """Remember why a bind has no value. Whether it matters depends on the rules that use it."""
         path = (etype, "bind", name)
         fault = Fault(path, f"{'.'.join(path)}: {error}")
         binds.broken[name] = self._broken_binds[path] = fault
 
     def _check_bind(self, etype: str, name: str, binds: Binds) -> None:
-        """Compile a bind with all variables there are; which it may use, its users decide."""
+        """Compile a bind with all variables. Which it may use depends on the rules that use it."""
         if name in binds.broken:
             return
         try:
@@ -412,7 +412,7 @@ class _Builder:
             if not broken_of(names, used, binds):
                 self._parts += self._make(binds.values[name], "link", used, binds).weight
         except CycleError:
-            # Reported by the rules that use it; one that nothing uses does no harm.
+            # The rules that use it report it; an unused bind does no harm.
             return
         except CompileError as error:
             if error.bind is None:
@@ -434,7 +434,7 @@ class _Builder:
                 self._report([etype, "bind"], f"{message}; it is {show(given)}.")
 
     def _is_reserved(self, etype: str, section: Mapping[str, Any]) -> bool:
-        """Whether no rules may be set for `etype`; says so at each action that has one."""
+        """Whether no rules may be set for `etype`; reports each action that has one."""
         if not etype.startswith("$") or etype in EXTENSIBLE:
             return False
         allow = self._object(section, "allow", [etype], is_quiet=True)
@@ -450,7 +450,7 @@ class _Builder:
     def _object(
         self, holder: Mapping[str, Any], key: str, path: list[str], *, is_quiet: bool = False
     ) -> Mapping[str, Any]:
-        """`holder[key]`, an object; anything else is reported once and read as empty."""
+        """`holder[key]` if it is an object; anything else is reported once and read as empty."""
         found = holder.get(key)
         if isinstance(found, Mapping):
             return found
@@ -460,7 +460,7 @@ class _Builder:
         return {}
 
     def _note(self, fault: Fault, consequence: str = "") -> None:
-        """Keep a fault that does not keep the document from being saved; once, and not too many."""
+        """Note a fault with which the document may be saved: each once, and a bounded number."""
         if len(self.notes) <= limits.RULE_WARNINGS_MAX:
             message = f"{_cut(fault.message)} {consequence}".rstrip()
             self.notes.setdefault((fault.path, fault.message), replace(fault, message=message))
@@ -477,7 +477,7 @@ class _Builder:
 def _first_given(
     *places: tuple[Mapping[str, Any], str, list[str]],
 ) -> tuple[Any, list[str] | None]:
-    """The first expression there is, and its path."""
+    """The first expression that is given, and its path."""
     for holder, key, path in places:
         if holder.get(key) is not None:
             return holder[key], path
@@ -485,7 +485,7 @@ def _first_given(
 
 
 def _cut(message: str) -> str:
-    """As much of a message as is kept while the rules are in force."""
+    """The beginning of a message, which is kept while the rules are in force."""
     most = limits.RULE_WARNING_CHARS_MAX - 100
     return message if len(message) <= most else f"{message[:most]}…"
 

@@ -1,4 +1,4 @@
-"""What the expression of each action may name. No I/O.
+"""The names that the expression of each action may use. No I/O.
 
 source   instant-semantics §5.4; spec/rules.md R30-R37
 """

@@ -1,4 +1,4 @@
-"""What a program names, found once: who must know it need not walk the tree. No I/O.
+"""What a program names. It is found once, so no other code walks the tree for it. No I/O.
 
 source   spec/rules.md R57, R72
 """
@@ -26,7 +26,7 @@ class Facts:
 
     constant   True or False when the program always allows or always denies, whatever the data
     fields     (variable, label) of `variable.label`
-    whole      variables used otherwise than by a field or `ref`
+    whole      variables that are used as a whole, not by a field or `ref`
     refs       (variable, path) of `variable.ref("path")` where the path is written out
     computed_refs   variables whose `ref` is called with a path that is computed
     """
@@ -80,7 +80,7 @@ def facts_of(program: Program) -> Facts:
 
 
 _Use = tuple[str, str | None, str | None]
-"""A variable with the field asked of it, or the path of its `ref` ("" where it is computed)."""
+"""A variable with the field that is read, or the path of its `ref` ("" where it is computed)."""
 
 
 def _uses(program: Program) -> Iterator[_Use]:
@@ -92,7 +92,7 @@ def _uses(program: Program) -> Iterator[_Use]:
 
 
 def uses_below(root: Node, local: frozenset[str] = frozenset()) -> Iterator[_Use]:
-    """Uses of variables of the environment; `local` ones hide them."""
+    """Uses of variables of the environment; variables in `local` hide them."""
     waiting = [(root, local)]
     while waiting:
         node, hidden = waiting.pop()

@@ -1,10 +1,10 @@
 """Part of a rule as conditions: when it is true, when false, and whether it can fail. No I/O.
 
 An expression has three outcomes for an entity: true, false, error. SQL has no errors, so a part may
-become conditions only where it cannot fail. What makes expressions fail is null: `data.n < 5` fails
-exactly where `n` is null, and `data.n != null && data.n < 5` nowhere. So each formula carries,
-besides its conditions, in which cases of null and not null each outcome can occur at all: an
-overestimate, exact enough to see that guarded parts are safe.
+become conditions only where it cannot fail. Null makes expressions fail: `data.n < 5` fails exactly
+where `n` is null, and `data.n != null && data.n < 5` never fails. So each formula has conditions,
+and for each outcome the cases of null and not null in which it can occur. These are overestimates,
+but exact enough to see that guarded parts are safe.
 
 source   spec/rules.md R70-R79
 """
@@ -21,15 +21,15 @@ from trice.protocol.ids import AttrId
 from trice.query.ast import NOTHING, AllOf, AnyOf, Scope
 
 Case = frozenset[tuple[AttrId, bool]]
-"""Attrs that are null (True) and not null (False), all at once."""
+"""Attrs that are null (True) or not null (False), all at the same time."""
 
 Cases = frozenset[Case]
-"""Any of these cases."""
+"""At least one of these cases."""
 
 NEVER: Final[Cases] = frozenset()
 ALWAYS: Final[Cases] = frozenset((frozenset(),))
 _CASES_MAX: Final = 16
-"""Beyond so many cases we say "always", which is an overestimate too."""
+"""More cases than this become "always", which is an overestimate too."""
 
 
 def is_null(attr: AttrId) -> Cases:
@@ -82,22 +82,22 @@ class Formula:
 
     @property
     def is_true(self) -> bool:
-        """Whether it is true whatever the entity."""
+        """Whether it is true for every entity."""
         return self.when_true == () and not self.can_fail
 
     @property
     def is_false(self) -> bool:
-        """Whether it is false whatever the entity."""
+        """Whether it is false for every entity."""
         return self.when_false == () and not self.can_fail
 
 
 TRUE: Final = Formula((), NOTHING, ALWAYS, NEVER, NEVER)
 FALSE: Final = Formula(NOTHING, (), NEVER, ALWAYS, NEVER)
 FAILING: Final = Formula(NOTHING, NOTHING, NEVER, NEVER, ALWAYS)
-"""It has no value for any entity."""
+"""A formula that fails for every entity."""
 
 OPAQUE: Final = Formula(None, None, ALWAYS, ALWAYS, ALWAYS)
-"""Nothing is known about it: Python must decide."""
+"""A formula of which nothing is known: Python must decide."""
 
 
 def known(value: bool) -> Formula:
@@ -117,7 +117,7 @@ def negate(operand: Formula) -> Formula:
 
 
 def conjunction(operands: Sequence[Formula]) -> Formula:
-    """`a && b && …`: one that is false makes it false, errors of others included."""
+    """`a && b && …`: one false operand makes it false, even if others fail."""
     kept = [operand for operand in operands if not operand.is_true]
     if not kept:
         return TRUE
@@ -173,7 +173,7 @@ def _chosen(condition: Formula, then: Scope | None, otherwise: Scope | None) -> 
 
 
 def all_of(scopes: Sequence[Scope | None]) -> Scope | None:
-    """Every scope is met. Tests of links stand in scopes of their own, so they stay apart."""
+    """The scope that meets every one of these. Tests of links stay in scopes of their own."""
     if NOTHING in scopes:
         return NOTHING
     joined: Scope = ()
@@ -185,7 +185,7 @@ def all_of(scopes: Sequence[Scope | None]) -> Scope | None:
 
 
 def any_of(scopes: Sequence[Scope | None]) -> Scope | None:
-    """At least one scope is met."""
+    """The scope that meets at least one of these."""
     if () in scopes:
         return ()
     alternatives: list[Scope] = []
@@ -203,7 +203,7 @@ def any_of(scopes: Sequence[Scope | None]) -> Scope | None:
 
 
 def _bounded(formula: Formula) -> Formula:
-    """`formula` without the conditions that have become too many."""
+    """`formula`, without its conditions if they are too many."""
     when_true, when_false = formula.when_true, formula.when_false
     if _size(when_true) <= limits.RULE_CONDITIONS_MAX >= _size(when_false):
         return formula
@@ -217,7 +217,7 @@ def _bounded(formula: Formula) -> Formula:
 
 
 def _size(scope: Scope | None) -> int:
-    """Conditions in a scope, nested ones included."""
+    """How many conditions a scope has, nested ones included."""
     total = 0
     waiting = [scope or ()]
     while waiting and total <= limits.RULE_CONDITIONS_MAX:

@@ -1,4 +1,4 @@
-"""The checks of a transaction on one state of the data: what each rule is shown, and its answer.
+"""The checks of a transaction on one state of the data: what each rule sees, and its answer.
 
 source   instant-semantics §5.8, §5.9; spec/rules.md R100-R127, R200-R203
 """
@@ -35,22 +35,22 @@ _ABSENT: Final[Mapping[Absent, tuple[RuleVariable, ...]]] = {
     "other": ("linkedData",),
     "both": ("data", "newData", "linkedData"),
 }
-"""What a rule must not look at of one who is not there."""
+"""The variables of a missing entity that a rule must not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check of a transaction.
 
-    id          the entity, as text; of a new attr its id
+    id          the entity's id as text; for a new attr, the attr's id
     label       the link's name at this end, for link and unlink
     data        what the rule saw; None: there is no such entity
     new_data    None where the rule does not see it
     given       everything `Judge.evaluate` was given besides the program
-    judge       evaluates again, while the transaction is open
-    value       of the program; None when there was an error
+    judge       can evaluate again while the transaction is open
+    value       the program's value; None when there was an error
     error       why there is no value
-    told        what somebody who may not read the rules is told; None: it is allowed
+    told        the error for a caller who may not read the rules; None: it is allowed
     """
 
     scope: Scope
@@ -72,9 +72,9 @@ class CheckResult:
 class Hearing:
     """The checks on one state of the data: before the writes, or after them.
 
-    Holds judges by whose parameters they know, and entities as rules see them.
+    Holds judges by the entities whose parameters they know, and entities as rules see them.
 
-    auth   the caller, once a rule has asked for them
+    auth   the caller, after a rule first read it
     view   the rule for seeing entities of a namespace
     """
 
@@ -101,15 +101,15 @@ class Hearing:
         self._new: dict[EntityKey, dict[str, Any]] = {}
 
     def looks(self, check: WriteCheck) -> Looks:
-        """What must be prepared for a check: everything, if it is recorded."""
+        """What must be prepared for a check: everything, if checks are recorded."""
         return looks_of(check.program) if self._recorder is None else EVERYWHERE
 
     def read_auth(self) -> Mapping[str, Any]:
-        """The caller as they are in this state of the data."""
+        """The caller's row in this state of the data."""
         return self._judge(None, None).auth
 
     def hear(self, check: WriteCheck) -> None:
-        """Ask a rule, showing it what its action may see; refuse, or record what came out."""
+        """Ask a rule with what its action may see; refuse the transaction, or record the check."""
         looks = self.looks(check)
         is_read = check.action in ("view", "delete")
         given: dict[str, Any] = {"data": None, "auth": {}}
@@ -192,8 +192,8 @@ class Hearing:
         )
 
     def _value(self, judge: Judge, check: WriteCheck, asked: dict[str, Any]) -> Any:
-        """The value of a check's program; of one about somebody who is not there False, if it must
-        look at them and somebody there might be hidden."""
+        """The value of a check's program. For a missing entity it is False if the program must read
+        that entity, and the caller might not see an existing one."""
         if not check.absent:
             return judge.evaluate(check.program, **asked)
         mentions = facts_of(check.program).mentions
@@ -217,11 +217,11 @@ class Hearing:
         except PermissionDenied as failure:
             if failure.code != "permission-evaluation-failed":
                 raise
-        # What is compared as a whole decides without being looked at.
+        # A variable that is compared as a whole would decide without being read.
         return value if facts_of(check.program).whole.isdisjoint(unknown) else False
 
     def _hides_nobody(self, judge: Judge, etype: str) -> bool:
-        """Whether the caller sees every entity of a namespace, whatever its data."""
+        """Whether the caller sees every entity of a namespace, with any data."""
         view = self._view(etype)
         facts = facts_of(view)
         if facts.constant is not None or facts.mentions("data") or facts.mentions("rateLimit"):
@@ -229,7 +229,7 @@ class Hearing:
         return judge.allows_all(view, etype=etype)
 
     def _judge(self, mine: EntityKey | None, origin: EntityKey | None) -> Judge:
-        """The judge who knows the parameters of one entity and, under them, those of another."""
+        """The judge that knows the parameters of `mine` over those of `origin`."""
         judge = self._judges.get((mine, origin))
         if judge is None:
             merged: dict[str, Any] = {}
@@ -262,7 +262,7 @@ class Hearing:
 
 
 def denied(check: WriteCheck) -> PermissionDenied:
-    """The refusal. It tells neither data nor whether the entity exists."""
+    """The refusal. It does not tell data, nor whether the entity exists."""
     etype = check.key[0]
     place = [etype, "object"]
     match check.action:

@@ -1,7 +1,7 @@
 """Evaluate rules for one caller on one state of the data.
 
-Every judgement of a rule in Python goes through here: rows that SQL cannot judge, checks of writes,
-sign-up, the debug forms and `trice explain`.
+Python judges rules only here: rows that SQL cannot judge, checks of writes, sign-up, the debug
+forms and `trice explain`.
 
 source   instant-semantics §5.4, §5.5, §5.9, §5.11; spec/rules.md R50-R69
 """
@@ -39,16 +39,16 @@ AUTH_PREFIX: Final = "$user."
 
 
 class _Unknown:
-    """Data that must not be looked at; a rule that does has no value, unless the rest decides."""
+    """Data that must not be read. A rule that reads it has no value, unless its rest decides."""
 
     def get(self, field: str) -> Any:
-        """What `ref` begins with."""
+        """The value that `ref` starts from."""
         raise EvaluationError("there is no such entity.")
 
 
 UNKNOWN: Final[Any] = _Unknown()
-"""`data` of somebody who is not there, where that is nobody's business. It is no map, so that
-asking for a field fails."""
+"""`data` of a missing entity, where the caller must not learn that it is missing. It is no map, so
+reading a field of it fails."""
 
 _VALUES_PER_STEP: Final = 8
 _KEY_CHARS_MAX: Final = 128
@@ -56,7 +56,7 @@ _KEY_CHARS_MAX: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, with what the request says.
+    """The identity of a caller, with what its request says.
 
     rule_params   `ruleParams`; missing keys read as null
     is_detailed   evaluation errors carry the text of the expression language (admins debugging)
@@ -70,8 +70,8 @@ class Caller:
 class Meter:
     """How much may be judged on the loop in one transaction, by all of its judges.
 
-    steps_left   of evaluations, 0.1 to 0.2 µs each
-    undo         what each of them did to others; done before the transaction is judged again
+    steps_left   steps of evaluation that are left, 0.1 to 0.2 µs each
+    undo         functions that undo effects of evaluations, before the transaction is judged again
     """
 
     __slots__ = ("steps_left", "undo")
@@ -81,7 +81,7 @@ class Meter:
         self.undo: list[Callable[[], None]] = []
 
     def take(self, steps: int) -> None:
-        """Count an evaluation; raises WorkTooLong when there was too much."""
+        """Count an evaluation; raises WorkTooLong when no steps are left."""
         self.steps_left -= steps
         if self.steps_left < 0:
             for undo in self.undo:
@@ -92,10 +92,10 @@ class Meter:
 class Judge:
     """Evaluates programs for one caller on one snapshot or open write.
 
-    Holds what it read: the caller's user, entities, references. Make one per state: what was read
-    before a write is not looked at after it. Used by one thread at a time.
+    Holds what it read: the caller's user, entities, references. Make one judge for each state: data
+    that was read before a write must not be used after it. Used by one thread at a time.
 
-    budget   of the evaluation going on; what `ref` reads is charged to it
+    budget   of the current evaluation; it also pays for what `ref` reads
     steps    of all evaluations so far
     """
 
@@ -129,11 +129,11 @@ class Judge:
 
     @property
     def auth(self) -> Mapping[str, Any]:
-        """`auth`: the caller's `$users` row; with nobody signed in, a map whose keys are null."""
+        """`auth`: the caller's `$users` row; without a user, a map whose keys are null."""
         return self._auth_map()
 
     def auth_for(self, program: Program) -> dict[str, Any]:
-        """As much of `auth` as `program` can look at: who asks only for the id reads no row."""
+        """As much of `auth` as `program` can read: for the id alone no row is read."""
         facts = facts_of(program)
         user_id = self.caller.identity.user_id
         if user_id is None or "auth" in facts.whole or facts.labels("auth") - {"id"}:
@@ -148,7 +148,7 @@ class Judge:
             if user_id is None:
                 found = {}
             elif row is None:
-                # Tokens end with their user; what is on its way meanwhile is still theirs.
+                # Tokens end with their user; requests under way still belong to that user.
                 found = {"id": uuid_text(user_id)}
             else:
                 created_ms, user = row
@@ -175,7 +175,7 @@ class Judge:
         return self._rows[key]
 
     def _read(self, etype: str, entity: EntityId) -> tuple[int, dict[str, Any]] | None:
-        """When an entity was created, and its attrs."""
+        """The creation time of an entity, and its attrs."""
         namespace = self.catalog.namespaces.get(etype)
         if namespace is None or not namespace.has_rows:
             return None
@@ -198,7 +198,7 @@ class Judge:
         """Every variable and function of a rule that sees one entity.
 
         auth   see `auth_for`
-        data   a dict that may be filled anew for another entity between evaluations, or UNKNOWN
+        data   a dict that may be refilled for another entity between evaluations, or UNKNOWN
         """
         identity = self.caller.identity
         return {
@@ -220,7 +220,7 @@ class Judge:
         }
 
     def run(self, program: Program, variables: dict[str, Any], *, etype: str, action: str) -> Any:
-        """The value of a program, whose variables are `scope`'s or more; raises as `evaluate`."""
+        """The value of a program with the variables of `scope`, or more; raises as `evaluate`."""
         self.budget = Budget()
         try:
             value = evaluate(program, variables, self.budget)
@@ -240,11 +240,11 @@ class Judge:
     def failure(
         self, etype: str, action: str, error: BaseException, *, is_detailed: bool | None = None
     ) -> PermissionDenied:
-        """What the caller is told when a rule has no value.
+        """The error for the caller when a rule has no value.
 
-        is_detailed   as somebody else would be told; None: as the caller
-        Why is for those who may read the rules and the data; others hear that it may be a typo.
-        A rule that is too expensive says so to everybody: that tells nothing of the data.
+        is_detailed   whether it gives the reason; None: as for the caller
+        Only callers who may read rules and data are told the reason; others that it may be a typo.
+        All are told that a rule is too expensive, because that tells nothing of the data.
         """
         rule = f"Could not evaluate permission rule for `{etype}.{action}`"
         match error:
@@ -270,7 +270,7 @@ class Judge:
         )
 
     def allows_all(self, program: Program, *, etype: str) -> bool:
-        """Whether a view rule that does not look at `data` shows every entity of `etype`."""
+        """Whether a view rule that does not read `data` shows every entity of `etype`."""
         variables = self.variables(etype=etype, data=None, auth=self.auth_for(program))
         try:
             value = self.run(program, variables, etype=etype, action="view")
@@ -279,7 +279,7 @@ class Judge:
         return value is not None and value is not False
 
     def as_told(self, failure: TriceError, etype: str, action: str) -> TriceError:
-        """`failure` of a rule as those are told who may not read it."""
+        """The failure of a rule as it is told to callers who may not read the rule."""
         cause = failure.__cause__
         if cause is None or not isinstance(failure, PermissionDenied):
             return failure
@@ -301,10 +301,10 @@ class Judge:
         """The value of a program.
 
         data, new_data   as `entity` gives them; `data.ref` starts from `data["id"]`
-        linked           namespace and entity on the other side, for link and unlink
+        linked           namespace and entity at the other end, for link and unlink
         actions          "create" or "update" for `data` and `linkedData`, for link
         modified         labels that the transaction writes on the entity
-        auth             in place of the caller: the would-be user at sign-up
+        auth             used in place of the caller: the future user at sign-up
         raises           PermissionDenied("permission-evaluation-failed"),
                          LimitExceeded("rate-limited")
         """
@@ -330,7 +330,7 @@ class Judge:
         modified: tuple[str, ...] = (),
         auth: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """What `evaluate` lets a program name, for those who evaluate by themselves."""
+        """The variables that `evaluate` gives a program, for code that evaluates by itself."""
         found = self.scope(
             etype=etype,
             data=_as_data(data),
@@ -377,7 +377,7 @@ class Judge:
         return found
 
     def checked_reference(self, path: str, values: list[Any]) -> list[Any]:
-        """`values`, if they are not too many for an expression."""
+        """`values`; raises if they are too many for an expression."""
         if len(values) > limits.RULE_REF_VALUES_MAX:
             raise EvaluationError(
                 f"ref({show(path)}) finds more than {limits.RULE_REF_VALUES_MAX:,} values."
@@ -423,7 +423,7 @@ def _as_data(given: Mapping[str, Any] | None) -> Any:
 
 
 def _bucket_key(name: str, key: Any) -> tuple[str, object]:
-    """What tells the buckets of one limit apart; equal for keys that are equal and of one kind."""
+    """The name of a bucket of one limit; equal for keys that are equal and of one kind."""
     match key:
         case None | bool() | int() | float():
             return kind_of(key), key

@@ -1,6 +1,6 @@
 """Rules that SQL cannot decide, evaluated row by row on the cells a query reads anyway.
 
-Costs 1 to 3 µs a row: the map `data` and the variables are made once and filled anew.
+Costs 1 to 3 µs a row: the map `data` and the variables are made once and refilled.
 
 source   instant-semantics §5.5, §5.7, §5.11; spec/rules.md R80-R86
 """
@@ -33,7 +33,7 @@ _PLAIN: Final = frozenset((str, int, float, type(None)))
 def judged_rows(program: Program, *, etype: str, action: str, judge: Judge) -> Judged:
     """The condition that evaluates `program` for each entity of `etype`.
 
-    action   named by errors
+    action   the action that errors name
     raises   its `decide`: PermissionDenied("permission-evaluation-failed"),
              LimitExceeded("rate-limited")
     """
@@ -87,7 +87,7 @@ def _decider(
     is_whole: bool,
     needs_id: bool,
 ) -> Decide:
-    """The function that evaluates `program` for one row. Everything it can reuse, it does."""
+    """The function that evaluates `program` for one row. It reuses everything it can."""
     data: dict[str, Any] = {}
     budget = judge.start()
     auth = judge.auth_for(program)
@@ -138,7 +138,7 @@ def _decider(
 
 
 def _once_each(decide: Decide) -> Decide:
-    """`decide`, whose answer for an entity is remembered.
+    """`decide` with its answer for each entity remembered.
 
     Several levels and conditions of a query ask about the same entity; tokens are taken once.
     """

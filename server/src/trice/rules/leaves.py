@@ -1,4 +1,4 @@
-"""The smallest parts of rules as conditions: an attr, or linked values, held to one. No I/O.
+"""The smallest parts of rules as conditions: an attr, or linked values, compared with one. No I/O.
 
 Each returns OPAQUE where SQL and expressions could disagree: then Python decides.
 
@@ -66,7 +66,7 @@ class Size:
 
 
 class Failing:
-    """It has no value for any entity."""
+    """An operand that has no value for any entity."""
 
 
 class Opaque:
@@ -255,7 +255,7 @@ def _membership(item: Operand, items: Operand) -> Formula:
 
 
 def _column_in(attr: Attr, values: Sequence[Any]) -> Formula:
-    """`data.attr in values`: as `==` with each of them."""
+    """`data.attr in values`: the same as `==` with one of them."""
     if not (attr.is_ref or attr.is_id):
         if len(values) > limits.RULE_IN_VALUES_MAX:
             return OPAQUE
@@ -291,7 +291,7 @@ _OTHERS_MAX: Final = 20
 
 
 def _value_in(value: Any, ref: Ref) -> Formula:
-    """`value in data.ref("…")`. That none has the value cannot be asked of SQL."""
+    """`value in data.ref("…")`. SQL cannot express that no linked entity has the value."""
     attr = ref.attr
     bound = value
     if attr.is_ref or attr.is_id:
@@ -310,8 +310,8 @@ def _value_in(value: Any, ref: Ref) -> Formula:
 def _not_empty(ref: Ref) -> Formula:
     """`data.ref("…") != []`.
 
-    That it is empty can be asked only of the entity itself: further away, links may lead to
-    entities that do not exist, which SQL counts as links and `ref` does not as values.
+    SQL can express that it is empty only for links of the entity itself. On longer paths links may
+    lead to entities that do not exist: SQL counts these links, `ref` does not give their values.
     """
     absent = None
     if not ref.path:
@@ -320,7 +320,7 @@ def _not_empty(ref: Ref) -> Formula:
 
 
 def _exists(test: Test, opposite: Test | None) -> Formula:
-    """A test in a scope of its own: each `ref` looks at entities of its own."""
+    """A test in a scope of its own: each `ref` reads entities of its own."""
     return Formula(
         (AllOf(((test,),)),),
         None if opposite is None else (AllOf(((opposite,),)),),
@@ -341,7 +341,7 @@ def _size(function: str, size: Size, value: Any) -> Formula:
 
 
 def pattern(function: str, text: Operand, part: Operand) -> Formula:
-    """`text.startsWith(part)`, `endsWith` or `contains`. The opposite cannot be asked of SQL."""
+    """`text.startsWith(part)`, `endsWith` or `contains`. SQL cannot express the opposite."""
     match text, part:
         case Column(attr), Known(str() as wanted) if (
             attr.checked_type == "string" and not attr.is_id and _is_bindable(wanted)
@@ -365,7 +365,7 @@ def _test(attr: Attr, op: Op, value: Any) -> Test:
 
 
 def _id_of(value: Any) -> EntityId | None:
-    """The id that a text is, if it is written as `data` writes ids."""
+    """The id in a text, if it is written as `data` writes ids."""
     if type(value) is not str or value != value.lower():
         return None
     return find_uuid_bytes(value)

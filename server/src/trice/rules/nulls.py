@@ -1,11 +1,11 @@
-"""Comparisons that let strangers in: what the request lacks equals what the data lacks. No I/O.
+"""Comparisons that let strangers in, because null in the request equals null in the data. No I/O.
 
     auth.id == data.ownerId      true for guests where there is no owner: both are null
-    data.code == ruleParams.code true for whoever sends no code where there is none
+    data.code == ruleParams.code true for callers that send no code where there is none
 
-Whether that matters is found out by evaluating the whole rule with both sides null and every value
-that is not known both ways, once with the comparison true and once with it false. A guard such as
-`auth.id != null && …`, wherever it stands, makes the two the same.
+To find out whether that matters, the whole rule is evaluated with both sides null, and with every
+unknown value both ways: once with the comparison true, once with it false. A guard such as
+`auth.id != null && …`, anywhere in the rule, makes both results the same.
 
 source   spec/rules.md R187
 """
@@ -42,10 +42,10 @@ _GIVEN: Final = frozenset((*_REQUEST, *_ROWS))
 class Suspect:
     """A comparison of something the request may lack with something an entity may lack.
 
-    node      where it is
-    bind      the bind in which it stands; None: in the expression itself
+    node      the comparison
+    bind      the bind that contains it; None: the expression itself
     given     the side of the request: variable and field
-    stored    the side of the entity, likewise
+    stored    the side of the entity: variable and field
     """
 
     node: Call
@@ -55,11 +55,11 @@ class Suspect:
 
 
 class Exhausted(Exception):
-    """There is more to look at than is worth it."""
+    """There are more nodes than the budget allows."""
 
 
 class NodeBudget:
-    """How many nodes may still be looked at."""
+    """How many nodes may still be visited."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -93,7 +93,7 @@ def suspects(program: Program, steps: NodeBudget) -> Iterator[Suspect]:
 
 
 def _field(node: Node, binds: Mapping[str, Node]) -> tuple[str, str] | None:
-    """The variable and field that a node reads, through names that binds give to it."""
+    """The variable and field that a node reads, directly or through binds."""
     for _ in range(len(binds) + 1):
         match node:
             case Name(name=name) if name in binds:
@@ -108,7 +108,7 @@ def _field(node: Node, binds: Mapping[str, Node]) -> tuple[str, str] | None:
 
 
 def lets_in(program: Program, suspect: Suspect, steps: NodeBudget) -> bool:
-    """Whether the program may allow, because both sides of `suspect` are null, what it would not.
+    """Whether the program may allow only because both sides of `suspect` are null.
 
     raises   Exhausted
     """
@@ -118,7 +118,7 @@ def lets_in(program: Program, suspect: Suspect, steps: NodeBudget) -> bool:
 
 _Result = Literal["true", "false", "neither"]
 _Outcomes = frozenset[tuple[_Result, _Result]]
-"""What a node may come to, with the comparison true and with it false."""
+"""The possible results of a node, with the comparison true and with it false."""
 
 _TRUE: Final[_Outcomes] = frozenset((("true", "true"),))
 _FALSE: Final[_Outcomes] = frozenset((("false", "false"),))
@@ -129,7 +129,7 @@ _SUSPECT: Final[_Outcomes] = frozenset((("true", "false"),))
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """A value of which this much is known."""
+    """A value that is only partly known."""
 
     name: str
 
@@ -156,7 +156,7 @@ class _Guess:
         self._values: dict[str, Any] = {}
 
     def outcome(self, node: Node, local: Mapping[str, Any]) -> _Outcomes:
-        """What a condition may come to. `local` holds the variables of macros."""
+        """The possible results of a condition. `local` holds the variables of macros."""
         self._steps.take()
         if node is self._suspect.node:
             return _SUSPECT
@@ -174,7 +174,7 @@ class _Guess:
                 )
             case Name(name=name) if name in self._binds and name not in local:
                 if name not in self._outcomes:
-                    self._outcomes[name] = _NEITHER  # of a cycle, which no program has
+                    self._outcomes[name] = _NEITHER  # for a cycle, which no program has
                     self._outcomes[name] = self.outcome(self._binds[name], {})
                 return self._outcomes[name]
             case Bind(variable=variable, value=value, body=body):
@@ -196,7 +196,7 @@ class _Guess:
         return found
 
     def value(self, node: Node, local: Mapping[str, Any]) -> Any:
-        """What a node comes to, as far as it is known."""
+        """The value of a node, as far as it is known."""
         self._steps.take()
         match node:
             case LiteralNode(value=value):
@@ -229,7 +229,7 @@ class _Guess:
         if name not in self._binds:
             return _SOME if name in _GIVEN else _ANY
         if name not in self._values:
-            self._values[name] = _ERROR  # of a cycle, which no program has
+            self._values[name] = _ERROR  # for a cycle, which no program has
             self._values[name] = self.value(self._binds[name], {})
         return self._values[name]
 
@@ -307,7 +307,7 @@ def _negated(result: _Result) -> _Result:
 
 
 def _joined(deciding: _Result, one: _Result, two: _Result) -> _Result:
-    """`&&` or `||` of two results: what decides wins, over errors too."""
+    """`&&` or `||` of two results: the deciding result wins, even over errors."""
     if deciding in (one, two):
         return deciding
     return one if one == two else "neither"

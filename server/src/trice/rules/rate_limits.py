@@ -18,7 +18,7 @@ from trice.cel.values import show
 from trice.rate_limit import RateLimit, RefillKind
 
 Report = Callable[[list[str], str], None]
-"""Takes the path of a fault in the document, and what is wrong there."""
+"""Called with the path of a fault in the document, and a message."""
 
 
 _SECTION: Final = "$rateLimits"

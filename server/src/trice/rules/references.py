@@ -2,8 +2,8 @@
 
     data.ref("owner.posts.title")   links `owner`, `posts`, then the attr `title`
 
-Links go in either direction, by the label that the namespace on the way has for them. Entities on
-the way must exist; a link as last segment gives the ids at its other end.
+Links are walked in either direction, by the label that each namespace of the path has for them.
+Entities on the path must exist; a link as the last segment gives the ids at its other end.
 
 source   instant-semantics §5.4; spec/rules.md R54-R56
 """
@@ -49,7 +49,8 @@ def resolve_path(catalog: Catalog, etype: str, path: str) -> Ref:
 
 
 def follow_path(catalog: Catalog, etype: str, path: str) -> Iterator[tuple[Attr, str]]:
-    """Each attr that `path` names, as far as they exist, and the namespace it is looked for in."""
+    """The attrs that `path` names, up to the first that does not exist; each with the namespace in
+    which it was looked up."""
     *links, last = path.split(".")
     here = etype
     for label in links[: limits.QUERY_DEPTH_MAX]:
@@ -85,6 +86,6 @@ def _unknown(
 
 
 def is_reachable(catalog: Catalog, ref: Ref) -> bool:
-    """Whether every namespace on the way can have entities at all."""
+    """Whether every namespace on the path can have entities."""
     namespaces = catalog.namespaces
     return all(step.etype in namespaces and namespaces[step.etype].has_rows for step in ref.path)

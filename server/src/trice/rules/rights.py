@@ -1,4 +1,4 @@
-"""The rules of one app that are in force, and what they let somebody see and write."""
+"""The rules of one app that are in force, and what they let a caller see and write."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from trice.runtime import Runtime
 from trice.store.engine import Snapshot, Statements
 
 ADMIN_RIGHTS: Final = "admin"
-"""Of the admin, to whom no rule applies."""
+"""The rights of the admin, to whom no rule applies."""
 
 
 class Rights:
-    """Holds the rules in force, and whose buckets they take tokens from. Does not hold what was
-    decided by them.
-
-    version   another one for each rules document put in force
+    """Holds the rules in force, and the buckets they take tokens from. Does not hold decisions.
+    version   a new one for each rules document that is put in force
     """
 
     def __init__(self, rules: Rules, *, runtime: Runtime, buckets: Buckets, app_id: str) -> None:
@@ -40,7 +38,7 @@ class Rights:
     def put(self, rules: Rules) -> None:
         """Put rules in force."""
         self.rules = rules
-        self._questions = Demands(rules, has_all=False)
+        self._demands = Demands(rules, has_all=False)
         self.version += 1
 
     def judge(
@@ -53,11 +51,11 @@ class Rights:
         kind: type[Judge] = Judge,
         meter: Meter | None = None,
     ) -> Judge:
-        """What evaluates rules for `caller` on one state of the data.
+        """The judge that evaluates rules for `caller` on one state of the data.
 
-        rules   others than those in force, for trying them out
-        kind    one that explains, for debugging
-        meter   what counts how long it takes, if that matters
+        rules   rules to try out in place of those in force
+        kind    a judge that explains, for debugging
+        meter   counts what it costs, if that is bounded
         """
         return kind(
             rules or self.rules,
@@ -71,7 +69,7 @@ class Rights:
         )
 
     def visible_to(self, query: Query, identity: Identity, snapshot: Snapshot) -> Visibility:
-        """Which part of a snapshot exists for a query of `identity`."""
+        """Which part of a snapshot a query of `identity` sees."""
         if identity.is_admin:
             return EVERYTHING
         caller = Caller(identity, query.rule_params)
@@ -82,9 +80,9 @@ class Rights:
     def write_checks(
         self, identity: Identity, meter: Meter | None, judges: list[Judge]
     ) -> WriteChecks | None:
-        """Who judges a transaction of `identity`; nobody an admin's.
+        """The checks of a transaction of `identity`; None for an admin.
 
-        judges   receives those that are made for it
+        judges   receives the judges that are made for it
         """
         if identity.is_admin:
             return None
@@ -97,10 +95,10 @@ class Rights:
             judges.append(self.judge(caller, statements, catalog, rules, meter=meter))
             return judges[-1]
 
-        return WriteChecks(self._questions, make_judge)
+        return WriteChecks(self._demands, make_judge)
 
     def to_answer(self, query: Query, identity: Identity) -> str:
-        """Equal for identities whose answers to `query` are equal."""
+        """The rights to the answer of `query`: equal for identities whose answers are equal."""
         if identity.is_admin:
             return ADMIN_RIGHTS
         etypes = etypes_of(query)
@@ -110,9 +108,9 @@ class Rights:
         return f"{self.version}:{key}"
 
     def own(self, identity: Identity) -> str:
-        """Rights that nobody has but whoever is this identity, wherever it is."""
+        """Rights that only this identity has, in all of its sessions."""
         return f"{self.version}:{identity.name} {identity.ip} {identity.origin}"
 
     def are_of_all(self, rights: str) -> bool:
-        """Whether what somebody with these sees is made of nothing that is theirs alone."""
+        """Whether an answer to these rights is made of nothing that belongs to one caller."""
         return rights in (ADMIN_RIGHTS, f"{self.version}:all")

@@ -1,4 +1,4 @@
-"""Which parts of a rule do not depend on the entity asked about, compiled by themselves. No I/O.
+"""The parts of a rule that do not depend on the entity, each compiled by itself. No I/O.
 
 source   instant-semantics §5.10; spec/rules.md R70
 """
@@ -18,7 +18,7 @@ from trice.cel.parse import Expression
 
 DATA: Final = "data"
 _ROW_VARIABLES: Final = frozenset((DATA, "rateLimit"))
-"""What makes a part depend on the entity asked about."""
+"""Variables that make a part depend on the entity."""
 
 
 LocalScope = Mapping[str, "Local"]
@@ -27,18 +27,18 @@ LocalScope = Mapping[str, "Local"]
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A bind: what it stands for, and what that may name itself."""
+    """A bind: its expression, and the names that this may use itself."""
 
     value: Node
     scope: LocalScope
 
 
 _ITEM: Final = Local(Literal(None, at=0), {})
-"""The variable of a loop: what it goes through says whether it depends on the entity."""
+"""The variable of a loop. Whether it depends on the entity, the loop's list tells."""
 
 
 class Template:
-    """A program taken apart once: which parts depend on the entity, and the others compiled."""
+    """A program that is split once: which parts depend on the entity, and the compiled others."""
 
     def __init__(self, program: Program) -> None:
         self.root = program.expression.root
@@ -51,7 +51,7 @@ class Template:
         self._constants: dict[int, Program] = {}
 
     def is_dependent(self, node: Node, scope: LocalScope) -> bool:
-        """Whether the value of `node` depends on the entity asked about."""
+        """Whether the value of `node` depends on the entity."""
         found = self._dependent.get(id(node))
         if found is None:
             found = self._dependent[id(node)] = self._depends(node, scope)

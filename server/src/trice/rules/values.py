@@ -23,7 +23,7 @@ def value_of(attr: Attr, cell: Cell) -> Any:
 
 
 def entity_map(entity: str, attrs: Sequence[Attr], cells: Iterable[Cell]) -> dict[str, Any]:
-    """An entity as `data`: label -> value. What was never set has no key, which reads as null.
+    """An entity as `data`: label -> value. A value never set has no key, which reads as null.
 
     entity   its id as text
     cells    one for each of `attrs`
@@ -37,7 +37,7 @@ def entity_map(entity: str, attrs: Sequence[Attr], cells: Iterable[Cell]) -> dic
 
 
 def reference_values(attr: Attr, cells: Iterable[Cell]) -> list[Any]:
-    """What `ref` returns for the cells found at the end of its path: null is no value there."""
+    """What `ref` returns for the cells at the end of its path; null gives no value there."""
     if attr.is_ref or attr.is_id:
         return [uuid_text(cell) for cell in cells if isinstance(cell, bytes)]
     values = [decode_attr(attr, cell) for cell in cells]

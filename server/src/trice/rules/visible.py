@@ -23,7 +23,7 @@ from trice.rules.references import follow_path, is_reachable, resolve_path
 
 
 class RuledVisibility:
-    """What the rules let one caller see of one state. For callers other than admins.
+    """What the rules let one caller, who is no admin, see of one state.
 
     Holds the scopes asked for so far, and what they were made from. Used by one thread at a time.
     """
@@ -39,11 +39,11 @@ class RuledVisibility:
         self._is_user_read = False
         self._is_path_computed = False
         self.is_lasting = True
-        """Whether the scopes stay the same while what they were made from does. Not those that name
-        the time, take tokens, or keep what they read."""
+        """Whether the scopes hold as long as what they were made from stays the same. Scopes that
+        name the time, take tokens, or keep what they read do not."""
 
     def entities(self, etype: str) -> Scope:
-        """What an entity must meet to exist; empty: every one does."""
+        """What an entity must meet to be visible; empty: every entity is."""
         found = self._entities.get(etype)
         if found is None:
             found = self._scope(self._rules.find(etype, "view"), etype, "view")
@@ -51,7 +51,7 @@ class RuledVisibility:
         return found
 
     def field(self, attr: Attr) -> Scope:
-        """What an entity must meet for its `attr` not to be missing."""
+        """What an entity must meet to show its `attr`."""
         found = self._fields.get(attr.id)
         if found is None:
             program = self._rules.find_field(attr.etype, attr.label)
@@ -67,11 +67,11 @@ class RuledVisibility:
 
     @property
     def steps(self) -> int:
-        """What judging rows in Python took so far, in steps of evaluations."""
+        """The cost of judging rows in Python so far, in steps of evaluation."""
         return self._judge.steps
 
     def frozen(self) -> FixedVisibility:
-        """The scopes asked for so far, without the state that they were made on."""
+        """The scopes asked for so far, without the state they were made on."""
         return FixedVisibility(dict(self._entities), dict(self._fields), self.depends)
 
     @property
@@ -89,7 +89,7 @@ class RuledVisibility:
                 attrs.add(attr.id)
                 etypes.add(etype)
         if self._is_path_computed:
-            # Each entity may have a path of its own, to anywhere.
+            # Each entity may have a path of its own, over any attr.
             attrs.update(self._catalog.by_id)
             etypes.update(self._catalog.namespaces)
         if not entities and not attrs and not etypes:
@@ -115,8 +115,8 @@ class RuledVisibility:
         return scope
 
     def _note(self, facts: Facts, etype: str) -> None:
-        """What a rule depends on besides its conditions: the caller, whose `auth.id` alone never
-        changes, and refs that lead nowhere yet, or where the entity says."""
+        """Note what a rule depends on besides its conditions: the caller (only `auth.id` never
+        changes), refs whose path does not exist yet, and refs whose path the entity gives."""
         if self._judge.caller.identity.user_id is not None:
             paths = (path.removeprefix(AUTH_PREFIX) for path in facts.paths("auth"))
             self._paths.update((USERS, path) for path in paths)
@@ -127,7 +127,7 @@ class RuledVisibility:
             self._is_user_read = True
 
     def _leads_on(self, etype: str, path: str) -> bool:
-        """Whether all that `path` names is there; the conditions made of it then mention it."""
+        """Whether all names of `path` exist; then the conditions made of it contain them."""
         try:
             return is_reachable(self._catalog, resolve_path(self._catalog, etype, path))
         except EvaluationError:
@@ -135,11 +135,11 @@ class RuledVisibility:
 
 
 def view_key(rules: Rules, etypes: Iterable[str], caller: Caller) -> str:
-    """What callers must have in common for the rules to show them the same of these namespaces.
+    """A key that is equal for callers to whom the rules show the same of these namespaces.
 
-    etypes    every namespace a query looks at
+    etypes    every namespace a query reads
     returns   equal texts for callers with equal answers, given equal `ruleParams`, which are part
-              of the query; "all" when nothing depends on who asks
+              of the query; "all" when nothing depends on the caller
     """
     identity = caller.identity
     parts: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""What is probably not meant in a rules document that can be saved. No I/O.
+"""Probable mistakes in a rules document that can be saved. No I/O.
 
-A warning is told to whoever saves or tries rules; it never keeps a document from being saved, since
-rules may be there before the schema they speak about. What the catalog does not know yet is only
-told where it knows its neighbours: the attrs of a namespace, the namespaces of an app.
+A caller that saves or tries rules is told the warnings. They never prevent saving, since rules may
+exist before the schema that they name. An unknown name is only warned of where the catalog knows
+its neighbours: other attrs of the namespace, other namespaces of the app.
 
 source   spec/rules.md R180-R199
 """
@@ -49,14 +49,14 @@ _MEANT: Final = {
     **dict.fromkeys(("binds", "bindings"), "bind"),
     **dict.fromkeys(("rules", "permissions", "allows"), "allow"),
 }
-"""What people call things elsewhere, and what they are called here."""
+"""Names that other systems use, and the names that are used here."""
 
 
 def warnings_of(rules: Rules, catalog: Catalog, *, budget: NodeBudget | None = None) -> list[Fault]:
-    """Everything that should be told about rules, with what there is in `catalog`.
+    """All warnings about rules, compared with `catalog`.
 
-    budget   how many parts of expressions may be looked at; else limits.RULE_WARNING_STEPS
-    returns  at most limits.RULE_WARNINGS_MAX of them, and one more that says if there are others
+    budget   how many parts of expressions may be visited; None: limits.RULE_WARNING_STEPS
+    returns  at most limits.RULE_WARNINGS_MAX warnings, and one more that says if there are others
     cost     about 1 µs a part of an expression; for a thread
     """
     if not isinstance(rules.source, Mapping):
@@ -72,7 +72,7 @@ def warnings_of(rules: Rules, catalog: Catalog, *, budget: NodeBudget | None = N
 
 
 def warnings_wire(rules: Rules, catalog: Catalog) -> list[dict[str, Any]]:
-    """The warnings as answers tell them: `[{"message", "in", "hint"?}]`."""
+    """The warnings as answers show them: `[{"message", "in", "hint"?}]`."""
     return [each.wire() for each in warnings_of(rules, catalog)]
 
 
@@ -82,7 +82,7 @@ def _cut(text: str) -> str:
 
 
 class _Finder:
-    """Looks at one document. Used once."""
+    """Finds the warnings of one document. Used once."""
 
     def __init__(self, rules: Rules, catalog: Catalog, budget: NodeBudget) -> None:
         self._rules = rules
@@ -110,7 +110,7 @@ class _Finder:
     # --- keys -----------------------------------------------------------------------------------
 
     def _shapes(self) -> Iterator[Fault]:
-        """Keys that nothing reads, and names that nothing has."""
+        """Keys that are not used, and names that do not exist."""
         for etype, section in self._document.items():
             if etype == "$rateLimits" or not isinstance(section, Mapping):
                 continue
@@ -181,7 +181,7 @@ class _Finder:
     # --- what is left open ----------------------------------------------------------------------
 
     def _open_actions(self) -> Iterator[Fault]:
-        """Namespaces whose rules restrict something, or allow to create, and leave a rest open."""
+        """Namespaces whose rules restrict an action, or allow create, and leave others open."""
         if not self._rules.is_open:
             return
         default = _object(_object(self._document, _DEFAULT), "allow")
@@ -338,7 +338,7 @@ class _Finder:
     # --- null equals null -----------------------------------------------------------------------
 
     def _null_traps(self, place: Place) -> Iterator[Fault]:
-        """Comparisons that let in whoever lacks what the entity lacks."""
+        """Comparisons that let in a caller who lacks the value that the entity lacks."""
         if place.etype == _ATTRS:
             return
         for suspect in suspects(place.program, self._steps):
@@ -349,7 +349,7 @@ class _Finder:
                 continue
             variable, label = suspect.given
             if variable == "auth" and self._about_auth(label)[0]:
-                continue  # that is told
+                continue  # it has its warning already
             if lets_in(place.program, suspect, self._steps):
                 self._seen.add(memo)
                 yield _trap(suspect, path)
@@ -368,7 +368,7 @@ class _Finder:
         return etype in self._catalog.namespaces
 
     def _has_labels(self, etype: str) -> bool:
-        """Whether what a namespace has is known: own attrs of system ones come with a schema."""
+        """Whether the labels of a namespace are known; a schema may add some to system ones."""
         return self._is_known(etype) and self._has_own_namespaces
 
     def _is_link(self, etype: str, label: str) -> bool:
@@ -383,7 +383,7 @@ class _Finder:
         return [*found, *(attr.reverse.label for attr in links if attr.reverse is not None)]
 
     def _etype_of(self, variable: str, place: Place) -> str | None:
-        """The namespace of an entity that a rule sees; None: it is not known."""
+        """The namespace of an entity that a rule sees; None if it is not known."""
         if variable == "linkedData":
             return self._other(place)
         if variable not in _ROWS or place.etype in (_ATTRS, _DEFAULT):

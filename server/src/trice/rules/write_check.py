@@ -1,6 +1,6 @@
 """A rule to ask about what a transaction writes. No I/O.
 
-A struct, and so apart from what is compiled (`scripts/compile.py`).
+It is a struct, so this module is not compiled (`scripts/compile.py`).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ Scope = Literal["object", "link", "attr"]
 """What a check is about: an entity, a link at one of its ends, a new attr."""
 
 Absent = Literal["", "me", "other", "both"]
-"""Who is not there: the entity itself, the one at the other end of a link, or both of them."""
+"""Which entity is missing: the entity itself, the one at the other end of a link, or both."""
 
 
 class WriteCheck(msgspec.Struct, frozen=True):
-    """A rule to ask about an entity. Equal checks are one.
+    """A rule to ask about an entity. Equal checks are asked once.
 
-    key      the entity; of a new attr `attrs` and the attr's id
+    key      the entity; for a new attr `attrs` and the attr's id
     label    the link's name at this end, for link and unlink; else empty
-    origin   the entity whose parameters it takes over, under its own: the other end of a link, the
+    origin   the entity whose parameters are used where `key` has none: the other end of a link, the
              root of a cascade
-    absent   who is not there
+    absent   which entity is missing
     """
 
     scope: Scope

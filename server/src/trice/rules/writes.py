@@ -1,4 +1,4 @@
-"""Rules over transactions: which ones are asked about each write, and with what.
+"""Rules over transactions: which rules are asked about each write, and what they see.
 
     write of                 entity existed: before          entity is new: after
     a field                  update                          create
@@ -10,13 +10,13 @@
     a new attr               -                               create of `attrs`
 
 Where only the target's end has a rule and there is no target, the source is judged as without link
-rules: Instant asks nobody, and a link could be bent to an id that its thief creates afterwards.
-An entity that is stored in part but has no id yet is judged by both, update and create, when it
-gets one. Each check runs once per entity.
+rules. Instant asks no rule there, so a link could be set to an id that an attacker creates
+afterwards. An entity that is stored in part but has no id yet is judged by both update and create
+when it gets its id. Each check runs once per entity.
 
-Whoever is not there (a lookup finds nobody, an update in mode `update` or a delete names nobody) is
-judged too, by the rule that would be asked of somebody. Where the caller might not see somebody, it
-must allow without looking at them, so that the answer is that to one who is hidden.
+A missing entity (a lookup finds nobody, an update in mode `update` or a delete names nobody) is
+judged too, by the rule that an existing one would be. Where the caller might not see an existing
+one, the rule must allow without reading it. So missing and hidden entities get the same answer.
 
 source   instant-semantics §5.8; spec/rules.md R100-R127, R200-R203
 """
@@ -38,30 +38,30 @@ from trice.transact.permission import Proposal
 from trice.transact.writes import Missed, Write
 
 _NOBODY: Final = EntityId(bytes(16))
-"""Whom a lookup did not find."""
+"""The entity that a lookup did not find."""
 
 
 class WriteChecks:
     """Judges one transaction (`transact.permission.Checks`); used once.
 
-    Holds the checks that wait for the data as it will be, and the caller as they were before. Runs
-    on any thread: it touches nothing but the transaction and its judges.
+    Holds the checks that wait for the data after the writes, and the caller's row before them. Runs
+    on any thread: it touches only the transaction and its judges.
     """
 
     def __init__(
         self,
-        questions: Demands,
+        demands: Demands,
         make_judge: MakeJudge,
         *,
         recorder: list[CheckResult] | None = None,
     ) -> None:
         """
-        questions  of the rules in force; all of them if they are recorded
+        demands    those of the rules in force; with `has_all` if checks are recorded
         recorder   receives every check, rules that are always true included; then no check stops
-                   the transaction, and who asked must look at them
+                   the transaction, and the caller must read the checks
         """
-        assert questions.has_all == (recorder is not None)
-        self._questions = questions
+        assert demands.has_all == (recorder is not None)
+        self._demands = demands
         self._make_judge = make_judge
         self._recorder = recorder
         self._pre: dict[WriteCheck, None] = {}
@@ -75,12 +75,12 @@ class WriteChecks:
         raises   PermissionDenied("permission-denied" | "permission-evaluation-failed"),
                  LimitExceeded("rate-limited")
         cost     one statement per namespace with rows that the writes themselves do not need, one
-                 for the caller's, and what the rules read; nothing where rules are always true
+                 for the caller's row, and what the rules read; nothing if rules are always true
         """
         self._collect(proposal)
         if self._pre or self._post:
             hearing = self._hear(proposal, self._pre, is_after=False)
-            # As of now: what a transaction does to its caller gives no rights in it.
+            # Read before the writes: a transaction's changes of its caller give it no rights.
             if self._auth is None and any(hearing.looks(check).at_auth for check in self._post):
                 self._auth = hearing.read_auth()
 
@@ -90,7 +90,7 @@ class WriteChecks:
             self._hear(proposal, self._post, is_after=True)
 
     def _collect(self, proposal: Proposal) -> None:
-        """Find the checks: first what is asked, then, knowing which entities existed, when."""
+        """Find the checks. When each is asked depends on which entities existed."""
         asked: dict[tuple[Demand, EntityId, EntityId | None] | Missed, None] = {}
         rows: dict[str, dict[EntityId, None]] = {}
         strict: set[EntityKey] = set()
@@ -104,18 +104,18 @@ class WriteChecks:
             if write.mode == "update":
                 strict.add((write.attr.etype, write.entity))
             if sourceless and id(write) in sourceless:
-                continue  # asked as somebody missed
-            for question in self._questions.about(write):
-                me: EntityId = write.value if question.is_target else write.entity
-                rows.setdefault(question.etype, {})[me] = None
+                continue  # it is asked about as a missed entity
+            for demand in self._demands.about(write):
+                me: EntityId = write.value if demand.is_target else write.entity
+                rows.setdefault(demand.etype, {})[me] = None
                 other: EntityId | None = None
-                if question.other:
-                    other = write.entity if question.is_target else EntityId(write.value)
-                    if question.sees_other:
-                        rows.setdefault(question.other, {})[other] = None
-                asked[question, me, other] = None
+                if demand.other:
+                    other = write.entity if demand.is_target else EntityId(write.value)
+                    if demand.sees_other:
+                        rows.setdefault(demand.other, {})[other] = None
+                asked[demand, me, other] = None
         for etype, deleted in proposal.deletes.items():
-            if self._questions.deciding(etype, "delete") is not None:
+            if self._demands.deciding(etype, "delete") is not None:
                 rows.setdefault(etype, {}).update(dict.fromkeys(deleted))
         for link, is_source in ((each.link, each.is_source) for each in proposal.missed):
             if link is not None:
@@ -128,10 +128,10 @@ class WriteChecks:
             if isinstance(each, Missed):
                 self._schedule_missed(proposal, each, strict)
             else:
-                question, me, other = each
-                self._schedule(proposal, question, (question.etype, me), other, strict)
+                demand, me, other = each
+                self._schedule(proposal, demand, (demand.etype, me), other, strict)
         self._schedule_deletes(proposal)
-        create = self._questions.deciding(ATTRS, "create") if proposal.added else None
+        create = self._demands.deciding(ATTRS, "create") if proposal.added else None
         if create is not None:
             for attr in proposal.added:
                 attr_id = find_uuid_bytes(attr.id)
@@ -143,11 +143,11 @@ class WriteChecks:
     def _schedule_missed(
         self, proposal: Proposal, missed: Missed, strict: AbstractSet[EntityKey]
     ) -> None:
-        """Ask of nobody what would be asked of somebody."""
+        """Schedule for a missed entity the checks that an existing one would get."""
         nobody = (missed.etype, _NOBODY)
         link = missed.link
         if link is None:
-            deciding = self._questions.deciding(missed.etype, "update")
+            deciding = self._demands.deciding(missed.etype, "update")
             if deciding is not None:
                 self._pre[WriteCheck("object", *_of(deciding, nobody), absent="me")] = None
             return
@@ -157,48 +157,48 @@ class WriteChecks:
         source = (link.attr.etype, link.entity)
         has_existed = proposal.has_existed(source)
         is_kept = source in strict and not has_existed
-        for question in self._questions.about(link):
-            if question.instead_of is not None or question.known is None:
+        for demand in self._demands.about(link):
+            if demand.instead_of is not None or demand.known is None:
                 continue
-            scope: Scope = "link" if question.label else "object"
-            if question.is_target:
-                of = _of(question.known, nobody)
-                origin = source if question.label else None
-                absent: Absent = "both" if question.label and is_kept else "me"
-                self._pre[WriteCheck(scope, *of, question.label, origin, absent)] = None
-            elif not question.label:
-                self._schedule(proposal, question, source, None, strict)
+            scope: Scope = "link" if demand.label else "object"
+            if demand.is_target:
+                of = _of(demand.known, nobody)
+                origin = source if demand.label else None
+                absent: Absent = "both" if demand.label and is_kept else "me"
+                self._pre[WriteCheck(scope, *of, demand.label, origin, absent)] = None
+            elif not demand.label:
+                self._schedule(proposal, demand, source, None, strict)
             elif link.op != "retract" or has_existed:
                 checks = self._pre if has_existed or is_kept else self._post
-                of = _of(question.known, source)
+                of = _of(demand.known, source)
                 absent = "both" if is_kept else "other"
-                checks[WriteCheck(scope, *of, question.label, nobody, absent)] = None
+                checks[WriteCheck(scope, *of, demand.label, nobody, absent)] = None
 
     def _schedule_sourceless(self, proposal: Proposal, link: Write) -> None:
-        """Ask about a link from nobody, and to nobody if its value says so."""
+        """Schedule the checks of a link from nobody, whose target may be nobody too."""
         source, target = (link.attr.etype, link.entity), _target_of(link)
         is_nobody = link.value == _NOBODY
         has_target = is_nobody or proposal.has_existed(target)
-        for question in self._questions.about(link):
-            is_asked = has_target == (question.instead_of is None) or not (
-                question.is_target or question.instead_of
+        for demand in self._demands.about(link):
+            is_asked = has_target == (demand.instead_of is None) or not (
+                demand.is_target or demand.instead_of
             )
-            if question.known is None or not is_asked:
+            if demand.known is None or not is_asked:
                 continue
-            scope: Scope = "link" if question.label else "object"
-            me, other = (target, source) if question.is_target else (source, target)
-            absent: Absent = "both" if question.label and is_nobody else "me"
-            if question.is_target and not is_nobody:
-                absent = "other" if question.label else ""
-            origin = other if question.label else None
-            of = _of(question.known, me)
-            self._pre[WriteCheck(scope, *of, question.label, origin, absent)] = None
+            scope: Scope = "link" if demand.label else "object"
+            me, other = (target, source) if demand.is_target else (source, target)
+            absent: Absent = "both" if demand.label and is_nobody else "me"
+            if demand.is_target and not is_nobody:
+                absent = "other" if demand.label else ""
+            origin = other if demand.label else None
+            of = _of(demand.known, me)
+            self._pre[WriteCheck(scope, *of, demand.label, origin, absent)] = None
 
     def _schedule_deletes(self, proposal: Proposal) -> None:
-        """Ask about whom the transaction deletes, and about whom it does not find."""
+        """Schedule the checks of deleted entities, and of those to delete that do not exist."""
         missed = {each.etype for each in proposal.missed if each.op == "delete"}
         for etype, found in proposal.deletes.items():
-            deciding = self._questions.deciding(etype, "delete")
+            deciding = self._demands.deciding(etype, "delete")
             if deciding is None:
                 continue
             if etype in missed:
@@ -214,44 +214,44 @@ class WriteChecks:
     def _schedule(
         self,
         proposal: Proposal,
-        question: Demand,
+        demand: Demand,
         key: EntityKey,
         other: EntityId | None,
         strict: AbstractSet[EntityKey],
     ) -> None:
-        """Turn a question into checks, before or after the writes.
+        """Turn a demand into checks, before or after the writes.
 
         strict   entities that may only be changed, not made
         """
-        origin = None if other is None else (question.other, other)
-        scope: Scope = "link" if question.label else "object"
-        known, new = question.known, question.new
-        if question.instead_of is not None:
+        origin = None if other is None else (demand.other, other)
+        scope: Scope = "link" if demand.label else "object"
+        known, new = demand.known, demand.new
+        if demand.instead_of is not None:
             assert origin is not None
-            is_made = question.instead_of == "link" and proposal.is_made(origin)
+            is_made = demand.instead_of == "link" and proposal.is_made(origin)
             if is_made or proposal.has_existed(origin):
                 return
             origin = None
         has_existed = proposal.has_existed(key)
         if has_existed and known is not None:
-            # A source that must not be made is nobody, whatever is written to it.
+            # A source that must not be made counts as missing, whatever is written to it.
             absent: Absent = ""
             if origin is not None and origin in strict and not proposal.has_existed(origin):
                 absent = "other"
-            self._pre[WriteCheck(scope, *_of(known, key), question.label, origin, absent)] = None
-        if not has_existed and known is not None and not question.is_target and key in strict:
-            self._pre[WriteCheck(scope, *_of(known, key), question.label, origin, "me")] = None
+            self._pre[WriteCheck(scope, *_of(known, key), demand.label, origin, absent)] = None
+        if not has_existed and known is not None and not demand.is_target and key in strict:
+            self._pre[WriteCheck(scope, *_of(known, key), demand.label, origin, "me")] = None
         if new is None:
             return
         if has_existed:
             is_asked = new[0] == "create" and proposal.has_appeared(key)
         else:
-            is_asked = not question.is_target or proposal.is_made(key)
+            is_asked = not demand.is_target or proposal.is_made(key)
         if is_asked:
-            self._post[WriteCheck(scope, *_of(new, key), question.label, origin)] = None
+            self._post[WriteCheck(scope, *_of(new, key), demand.label, origin)] = None
 
     def _note_modified(self, proposal: Proposal) -> None:
-        """`request.modifiedFields`: the labels that add-triple and deep-merge write, but `id`."""
+        """`request.modifiedFields`: the labels that add-triple and deep-merge write, not `id`."""
         for each in proposal.asked():
             write = each.link if isinstance(each, Missed) else each
             if write is not None and write.op != "retract" and not write.attr.is_id:
@@ -259,7 +259,7 @@ class WriteChecks:
                 labels[write.attr.label] = None
 
     def _hear(self, proposal: Proposal, checks: Iterable[WriteCheck], *, is_after: bool) -> Hearing:
-        """Ask the rules, in the order of the writes, deletes last."""
+        """Ask the rules in the order of the writes, deletes last."""
         hearing = Hearing(
             proposal,
             self._make_judge,
@@ -267,7 +267,7 @@ class WriteChecks:
             recorder=self._recorder,
             modified=self._modified,
             auth=self._auth,
-            view=self._questions.view,
+            view=self._demands.view,
         )
         for check in checks:
             hearing.hear(check)

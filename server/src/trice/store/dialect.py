@@ -113,9 +113,9 @@ class Dialect(Protocol):
         ...
 
     def millisecond(self, operand: str) -> str:
-        """The millisecond in which an instant in microseconds lies, counted from anywhere.
+        """The millisecond of an instant in microseconds, as a number counted from any start.
 
-        Like `double`, it names the operand once.
+        Like `double`, the fragment has the operand once.
         """
         ...
 

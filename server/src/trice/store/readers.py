@@ -78,8 +78,8 @@ class Readers:
         may_begin: Callable[[], bool] | None = None,
     ) -> None:
         """
-        may_begin  asked before a read begins, and when one has ended; after it said no it is not
-                   asked again before the next of these, or `go_on`. None: always
+        may_begin  whether a read may begin; asked before each read and after each that ended. After
+                   a no it is asked again at the next of these, or by `go_on`. None: always
         """
         self._open_reader = open_reader
         self._may_begin = may_begin or _always
@@ -143,11 +143,11 @@ class Readers:
 
     @property
     def running(self) -> int:
-        """How many reads have a thread, and may see an earlier state."""
+        """How many reads have a thread; they may see an earlier state."""
         return sum(self._running.values())
 
     def go_on(self) -> None:
-        """Reads may begin again."""
+        """Let reads begin again."""
         self._start_next()
 
     async def close(self) -> None:
@@ -164,7 +164,7 @@ class Readers:
         for connection in self._free:
             connection.close()
         self._free.clear()
-        self._may_begin = _always  # it leads back to whoever holds this: all is free at once
+        self._may_begin = _always  # it refers back to the owner; without it all is freed at once
 
     def _make_room(self, turn_key: TurnKey) -> None:
         """Let one more read wait. In a full queue the newest read of the turn key with the most
@@ -271,7 +271,7 @@ class _Spending:
 
 
 def _always() -> bool:
-    """Nothing keeps reads from beginning."""
+    """True: reads may always begin."""
     return True
 
 

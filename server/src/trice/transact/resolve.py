@@ -401,8 +401,8 @@ class _Lookups:
 
 
 def _is_missed(write: Write | None) -> bool:
-    """Whether a write does nothing because its lookup found nobody. The caller must not learn from
-    that that no such entity exists, unless it may change such entities."""
+    """Whether a write does nothing because its lookup found nobody. A caller that may not change
+    such entities must not learn from this that none exists."""
     if write is None or write.entity is _NOBODY:
         return True
     is_user = write.key is not None and write.key[0].is_system

@@ -1,6 +1,6 @@
 """From a plan and its answer to the read set that keeps the answer current. No I/O.
 
-What is visible is part of it: the conditions that decide it are reads of the form like its own.
+The conditions that decide what is visible are part of it: a form reads them like its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trice.store.engine import Row
 
 @dataclass(slots=True)
 class _Collector:
-    """A ReadSet in the making; fields as there."""
+    """Collects a ReadSet; it has the same fields."""
 
     catalog: Catalog
     entities: set[tuple[str, EntityId]] = field(default_factory=set)
@@ -64,7 +64,7 @@ def read_set(tree: Tree) -> ReadSet:
 def grown_reads(
     form: FormPlan, rows: Sequence[Row]
 ) -> tuple[set[tuple[str, EntityId]], set[ValueKey]]:
-    """What an answer depends on in addition once a level shows these rows: entities and values."""
+    """The entities and values that an answer also depends on once a level shows these rows."""
     entities: set[tuple[str, EntityId]] = set()
     entities.update((form.etype, row[0]) for row in rows)  # type: ignore[misc]
     values: set[ValueKey] = set()
@@ -103,7 +103,7 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
 
 
 def _add_path(found: _Collector, path: PathReads) -> None:
-    """Linked entities that conditions look at, whoever is linked with them."""
+    """Add the linked entities that conditions read, whichever entities they are linked with."""
     found.attrs.update(step.attr.id for step in path.links)
     found.etypes.add(path.etype)
     if path.anchor is not None:
@@ -115,16 +115,16 @@ def _add_path(found: _Collector, path: PathReads) -> None:
 
 
 def _anchor(node: Node, reads: FormReads) -> Anchor | None:
-    """Where entities lie that could enter this level."""
+    """The anchor of entities that could enter this level."""
     page = _page_anchor(node, reads)
     return narrowest(reads.anchors if page is None else (page, *reads.anchors))
 
 
 def _page_anchor(node: Node, reads: FormReads) -> Anchor | None:
-    """Where rows of a cut page lie. Behind the first row beyond it nothing matters.
+    """The anchor of a cut page. Rows behind the first row beyond the page do not matter.
 
-    That row is in, because the page says whether more follow. What is before the page is in too:
-    cursors and offsets count on it.
+    That row is included, because the page says whether more follow. Rows before the page are
+    included too: cursors and offsets depend on them.
     """
     form, lane = node.form, reads.order_lane
     if node.beyond is None or lane is None or form.page is None:
@@ -138,7 +138,7 @@ def _page_anchor(node: Node, reads: FormReads) -> Anchor | None:
 def _add_found(
     found: _Collector, reads: FormReads, tested: frozenset[AttrId], anchor: Anchor | None
 ) -> None:
-    """Which other entities could enter: those at the anchor if there is one, else any."""
+    """Add the entities that could enter: those at the anchor if there is one, else all."""
     if anchor is None:
         found.attrs.update(tested - _add_ends(found, reads.ends))
         found.births.add(reads.etype)
@@ -155,7 +155,8 @@ def _add_anchor(found: _Collector, anchor: Anchor) -> None:
 
 
 def _add_elsewhere(found: _Collector, reads: FormReads, tested: frozenset[AttrId]) -> None:
-    """Links walked or tested from here that are no column of the entity: in other changes."""
+    """Add the links walked or tested from here that are no column of the entity: a commit lists
+    their changes elsewhere."""
     by_id = found.catalog.by_id
     elsewhere = {attr_id for attr_id in tested if shows_elsewhere(by_id[attr_id], reads.etype)}
     ends = (end for end in reads.ends if end.attr_id in elsewhere)
@@ -164,7 +165,8 @@ def _add_elsewhere(found: _Collector, reads: FormReads, tested: frozenset[AttrId
 
 
 def _add_holders(found: _Collector, reads: FormReads, attr_ids: Iterable[AttrId]) -> None:
-    """A link that is a column of its source has the time of that, hence none before its birth."""
+    """Add the births of sources: a link that is a column has the creation time of its source, and
+    none before that is created."""
     ended = {end.attr_id for end in reads.ends}
     for attr_id in attr_ids:
         attr = found.catalog.by_id[attr_id]
@@ -173,7 +175,7 @@ def _add_holders(found: _Collector, reads: FormReads, attr_ids: Iterable[AttrId]
 
 
 def _add_ends(found: _Collector, ends: Iterable[LinkEnd]) -> set[AttrId]:
-    """Links of which only those with one of these ends matter; returns the links' attrs."""
+    """Add links of which only those with one of these ends matter; return their attrs."""
     attr_ids: set[AttrId] = set()
     for end in ends:
         attr = found.catalog.by_id[end.attr_id]
@@ -189,9 +191,9 @@ def _add_ends(found: _Collector, ends: Iterable[LinkEnd]) -> set[AttrId]:
 
 
 def shows_elsewhere(attr: Attr, etype: str) -> bool:
-    """Whether a change of `attr` that matters to an entity may be listed under another one.
+    """Whether a change of `attr` that matters to an entity may be listed under another entity.
 
-    A link from a namespace to itself is a column of the one end, and tested from either.
+    A link from a namespace to itself is a column of one end, and can be tested from both.
     """
     is_self_link = attr.reverse is not None and attr.reverse.etype == attr.etype
     return attr.is_pairs or attr.etype != etype or is_self_link
@@ -208,18 +210,18 @@ def _add_linked(
     assert via is not None
     match node.form.held:
         case "child":
-            # The link is a column of the entities here: they are found by its value.
+            # The link is a column of the entities here, which are found by its value.
             found.tested.update(tested, (via.attr.id,))
             found.values.update((via.attr.id, "", parent) for parent in parents)
             _add_elsewhere(found, reads, tested)
         case "parent":
-            # The link is a column of the parents, which are shown, and whatever it leads to is
+            # The link is a column of the parents, which are shown. All of its targets count as
             # read: see `_add_targets`.
             _add_elsewhere(found, reads, tested)
         case "pairs":
             side: Side = "source" if via.is_forward else "target"
             found.values.update((via.attr.id, side, parent) for parent in parents)
-            # What is linked but does not meet the conditions is not known.
+            # Linked entities that do not meet the conditions are not known.
             _add_found(found, reads, tested, _anchor(node, reads))
         case None:
             pass
@@ -228,7 +230,7 @@ def _add_linked(
 def _add_targets(
     entities: set[tuple[str, EntityId]], child: FormPlan, parents: Sequence[Row]
 ) -> None:
-    """Targets of has-one links count as read even if they are filtered out or do not exist yet."""
+    """Add the targets of has-one links, even if they are filtered out or do not exist yet."""
     if child.held == "parent" and child.link_cell is not None:
         for row in parents:
             target = row[child.link_cell]

@@ -11,7 +11,8 @@ from trice.query.reads.anchors import Span
 
 Side = Literal["", "source", "target"]
 ValueKey = tuple[AttrId, Side, Cell]
-"""One value of an attr. Side "": the cell of a column; else one end of a pair, `Cell` its id."""
+"""One value of an attr. Side "": the cell of a column; else one end of a pair, with its id as the
+cell."""
 
 
 T = TypeVar("T")
@@ -19,22 +20,22 @@ _NOTHING: Final[frozenset[Any]] = frozenset()
 
 
 def frozen(found: set[T]) -> frozenset[T]:
-    """`found` for a ReadSet; empty ones are all the same object, instead of 216 bytes each."""
+    """`found` for a ReadSet; all empty sets are one object, instead of 216 bytes each."""
     return frozenset(found) if found else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSet:
-    """Everything that, when it changes, can change the answer.
+    """Everything whose change can change the answer.
 
     entities  rows the answer was built from, witnesses and the caller's user included
-    values    a row that has, gets or loses this value may enter or leave, if it also appears,
+    values    a row that has, gets or loses such a value may enter or leave, if it also appears,
               vanishes, or changes in `tested`
-    spans     the same for a row that lies, before or after, in this span of its lane
+    spans     the same for a row that lies in such a span of its lane, before or after the commit
     tested    attrs that decide membership or position
-    attrs     any change of this attr, on any row, counts
-    births    a row of this namespace that appears or vanishes counts
-    etypes    namespaces named; a change of their attrs means the query is planned anew
+    attrs     any change of such an attr counts, on any row
+    births    a row of such a namespace that appears or vanishes counts
+    etypes    namespaces that are named; when their attrs change, the query is planned anew
     waits     names that did not exist when the query was planned
 
     Invariant: a commit that meets none of these leaves the answer as it is (oracle:

@@ -1,8 +1,8 @@
-"""Spans of one lane, and whose they are: who has one that holds a place is found at once. No I/O.
+"""The spans of one lane, each with the queries that have it; found by a place inside. No I/O.
 
-A tree ordered by where spans begin, in which each branch knows how far the spans below it reach.
-It is kept in balance by weights (a treap); these come from a counter, so that equal histories make
-equal trees.
+They are a tree ordered by where spans begin; each branch knows how far the spans below it reach.
+Weights keep the tree in balance (a treap). They come from a counter, so equal histories make equal
+trees.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _MASK = 2**64 - 1
 class _Branch(Generic[Q]):
     """One span, and the spans that begin before (`left`) and behind it (`right`).
 
-    reach   the furthest end of all spans from here down
-    Invariant: `weight` is that of no branch below it or more.
+    reach   the furthest end of this span and of all below
+    Invariant: `weight` is not less than that of any branch below.
     """
 
     __slots__ = ("high", "left", "low", "queries", "reach", "right", "weight")
@@ -76,7 +76,7 @@ class Spans(Generic[Q]):
             self._root = _removed(self._root, branch)
 
     def find(self, place: End) -> list[set[Q]]:
-        """Whose spans hold `place`, by span. O(log n + spans found · log n) comparisons."""
+        """The queries of each span that holds `place`. O(log n · (spans found + 1)) comparisons."""
         found: list[set[Q]] = []
         waiting = [self._root]
         while waiting:
@@ -100,7 +100,7 @@ class Spans(Generic[Q]):
 
 
 def _inserted(root: _Branch[Q] | None, new: _Branch[Q]) -> _Branch[Q]:
-    """The tree with `new`, whose span is not in it."""
+    """The tree with `new` added, whose span is not in it yet."""
     if root is None:
         return new
     if new.weight > root.weight:
@@ -145,7 +145,7 @@ def _removed(root: _Branch[Q] | None, gone: _Branch[Q]) -> _Branch[Q] | None:
 
 
 def _joined(before: _Branch[Q] | None, behind: _Branch[Q] | None) -> _Branch[Q] | None:
-    """Two trees as one, the one wholly before the other."""
+    """Two trees as one; all of `before` lies before all of `behind`."""
     if before is None or behind is None:
         return behind if before is None else before
     if before.weight > behind.weight:

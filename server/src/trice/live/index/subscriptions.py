@@ -1,8 +1,8 @@
 """The index from what a commit changed to the live queries it may touch. No I/O.
 
-A commit is looked up by (namespace, id), by value, by where its rows lie in a lane, and by attr,
-never compared with every query: with 10,000 clients each on its own `owner`, price range or page, a
-write looks at the ones whose value it has, whose range or page it falls into.
+A commit is looked up by (namespace, id), by value, by where its rows lie in a lane, and by attr. It
+is never compared with every query: with 10,000 clients, each with its own `owner`, price range or
+page, a write finds only the queries whose value it has, or whose range or page it falls into.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Subscriptions(Generic[Q]):
     Holds for each query the read set of its latest answer. Does not hold answers, watchers or
     sessions. Only `live.Live` writes it.
 
-    looked_at   queries held against a changed row because they share a value or a place with it
+    looked_at   queries compared with a changed row because they share a value or a place with it
     """
 
     def __init__(self) -> None:
         self.looked_at = 0
         self._read_sets: dict[Q, ReadSet] = {}
-        # What patches of an answer added since: entities and values, not in the read set.
+        # Entities and values that patches of an answer added since its read set was made.
         self._grown: dict[Q, tuple[set[tuple[str, EntityId]], set[ValueKey]]] = {}
         self._by_entity: dict[tuple[str, EntityId], set[Q]] = {}
         self._by_value: dict[tuple[AttrId, Side], dict[Cell, set[Q]]] = {}
-        # By namespace, each with the lanes in which somebody has a span.
+        # By namespace and lane, for lanes in which a query has a span.
         self._by_span: dict[str, dict[Lane, Spans[Q]]] = {}
         self._by_attr: dict[AttrId, set[Q]] = {}
         self._by_birth: dict[str, set[Q]] = {}
@@ -75,7 +75,7 @@ class Subscriptions(Generic[Q]):
     ) -> int:
         """Add to what a registered `query` depends on, until the next `put`.
 
-        returns   how much was added since the last one
+        returns   how much was added since the last `put`
         cost      O(entities + values)
         """
         reads = self._read_sets[query]
@@ -92,7 +92,7 @@ class Subscriptions(Generic[Q]):
         return len(more_entities) + len(more_values)
 
     def remove(self, query: Q) -> None:
-        """Forget `query`; unknown ones are no error."""
+        """Forget `query`; an unknown one is no error."""
         reads = self._read_sets.pop(query, None)
         if reads is not None:
             self._unlink(query, reads)
@@ -100,7 +100,7 @@ class Subscriptions(Generic[Q]):
     def affected(self, changes: Changes, catalog: Catalog) -> set[Q]:
         """The queries whose answer these changes may have changed.
 
-        catalog   the one in force after them
+        catalog   the catalog in force after them
         cost      O(changes + the queries looked at), and O(log n) comparisons for each row and lane
                   of its namespace, for each span that holds it
         """
@@ -210,7 +210,7 @@ class Subscriptions(Generic[Q]):
 
 
 def _places(lane: Lane, news: EntityNews) -> set[End]:
-    """Where an entity lay in a lane and lies now, as far as it was and is there."""
+    """The places of an entity in a lane before and after a change, where it existed."""
     return {
         place_in(lane, news.id, image.created_ms, image.cells)
         for image in (news.old, news.new)

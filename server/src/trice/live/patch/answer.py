@@ -1,11 +1,11 @@
 """Bring a kept answer up to date with what commits changed, in memory. No I/O.
 
-    changes ──> each level, parents first ──> rows put, taken, replaced ──> the level below hears
+    changes ──> each level, parents first ──> rows put, taken, replaced ──> the level below
                       |
-                      +── cannot be told from memory ──> `fetch`: that level is run again, with
-                                                         what hangs below it; once, for all watchers
+                      +── memory is not enough ──> `fetch`: that level and those below it are run
+                                                   again, once for all watchers
 
-Never a guess: whatever is not surely known is fetched.
+A patch never guesses: what is not surely known is fetched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Fetch(Protocol):
     """Reads from the database, at exactly the transaction that the changes lead to."""
 
     def level(self, form: FormPlan, parents: Sequence[Row] | None) -> Node:
-        """A level and what hangs below it, for all its parents (None: it is at the top)."""
+        """A level and the levels below it, for all its parents (None: it is at the top)."""
         ...
 
     def rows(self, form: FormPlan, parents: Sequence[Row]) -> Node:
@@ -43,8 +43,8 @@ class Fetch(Protocol):
 class Patched:
     """What a patch did.
 
-    is_changed   something that is shown may differ
-    is_relisted  what the answer depends on must be listed anew, as when a level was run again
+    is_changed   what is shown may differ
+    is_relisted  the read set must be made anew, as when a level was run again
     grown        levels with the rows that were added or replaced there
     """
 
@@ -56,9 +56,9 @@ class Patched:
 def patch(kept: KeptTree, changes: Changes, fetch: Fetch) -> Patched:
     """Apply `changes` to `kept`, in place.
 
-    changes   all of them between the transaction that `kept` is of and the one `fetch` reads
-    raises    what `fetch` raises; `kept` is then of no use any more
-    cost      O(changes · levels), and what is fetched
+    changes   all changes between the transaction of `kept` and the one that `fetch` reads
+    raises    what `fetch` raises; then `kept` is no longer valid
+    cost      O(changes · levels), and the levels that are fetched
     """
     done = Patched()
     for place, level in enumerate(kept.levels):
@@ -71,7 +71,7 @@ def patch(kept: KeptTree, changes: Changes, fetch: Fetch) -> Patched:
 def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> Level:
     form = level.form
     if form.projection is None and not form.is_count:
-        return level  # what it names does not exist
+        return level  # its namespace or link does not exist
     try:
         if must_run(level, changes):
             raise Undecided
@@ -86,7 +86,7 @@ def _patch_top(level: Level, changes: Changes, fetch: Fetch, done: Patched) -> L
     except Undecided:
         return _run_again(level, None, fetch, done)
     done.is_changed |= level.node.page != page_before
-    # From now on rows behind the page do not matter.
+    # Whether rows behind the page matter changes with `is_cut`.
     done.is_relisted |= level.node.is_cut != was_cut
     _patch_below(level, changes, fetch, done)
     return level
@@ -123,7 +123,7 @@ def _patch_linked(
 
 
 def must_run(level: Level, changes: Changes) -> bool:
-    """Whether only the database can tell who belongs to a level after `changes`."""
+    """Whether only the database can tell which entities belong to a level after `changes`."""
     deciding = level.deciding
     if deciding.where is not None:
         return False
@@ -140,7 +140,7 @@ def must_run(level: Level, changes: Changes) -> bool:
 
 
 def _is_moved(level: Level, delta: Delta) -> bool:
-    """Whether other entities are linked from the parents than before."""
+    """Whether the parents are now linked with other entities than before."""
     cell = level.form.link_cell
     if delta.added or delta.removed:
         return True
@@ -153,7 +153,7 @@ def _is_moved(level: Level, delta: Delta) -> bool:
 def _patch_count(level: Level, changes: Changes, done: Patched) -> None:
     where, node = level.deciding.where, level.node
     if where is None:
-        return  # nothing that is tested changed
+        return  # no tested attr changed
     assert node.count is not None
     count = node.count
     for news in changes.entities.get(level.form.etype, _NO_NEWS).values():
@@ -167,12 +167,12 @@ def _patch_count(level: Level, changes: Changes, done: Patched) -> None:
 
 
 def _entries(level: Level, changes: Changes) -> list[Entry]:
-    """The changed entities of a page's namespace that belong to what it pages, before or after."""
+    """The changed entities that meet the page's conditions, before or after the changes."""
     found: list[Entry] = []
     where = level.deciding.where
     for news in changes.entities.get(level.form.etype, _NO_NEWS).values():
         if where is None:
-            # Nothing changed by which it is found or ordered: what is shown is replaced.
+            # Nothing changed that selects or orders it: only what is shown is replaced.
             old = level.rows.find(news.id)
             if old is not None:
                 found.append(Entry(news.id, level.key_of(old), row_of(level, news)))
@@ -198,7 +198,7 @@ def _run_again(level: Level, parents: list[Row] | None, fetch: Fetch, done: Patc
 
 
 def _is_same(level: Level, node: Node) -> bool:
-    """Whether a level that was run again shows what it showed, in whatever order."""
+    """Whether a level that was run again shows the same as before, in any order."""
     old = level.node
     if (old.page, old.count, old.is_cut) != (node.page, node.count, node.is_cut):
         return False

@@ -1,7 +1,7 @@
 """An answer kept in a form that can be patched: its tree, indexed. No I/O.
 
-A Level is a node of the tree with what a patch must look up in it, and a Deciding: what decides
-who belongs to it. Witnesses stay plain nodes: a level that has some is run again as a whole.
+A Level is a node of the tree, with indexes that a patch needs, and a Deciding, which says what
+decides membership. Witnesses stay plain nodes: a level that has some is run again as a whole.
 """
 
 from __future__ import annotations
@@ -42,19 +42,18 @@ from trice.query.visibility import Visibility, hidden_cell
 from trice.store.engine import Row
 
 Mask = tuple[int, Predicate, Cell]
-"""Where in a row a cell may be hidden, whether an entity shows it, what stands there if not."""
+"""A cell that may be hidden: its position in a row, whether an entity shows it, its replacement."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deciding:
-    """What decides who belongs to a level. Made once for a plan.
+    """What decides which entities belong to a level. Made once for a plan.
 
-    where       the level's condition and the one by which its entities are visible; None when
-                cells of the entity alone do not decide it, or what is hidden of it
-    masks       cells that may be hidden: where in the row, when they show, what stands there else;
-                none without `where`
+    where       the level's condition, and the condition that makes its entities visible; None when
+                cells of the entity alone do not decide this, or do not decide what is hidden of it
+    masks       the cells that may be hidden; empty without `where`
     tested      attrs of the entity that decide membership or position
-    elsewhere   attrs of which any change, wherever, can matter
+    elsewhere   attrs of which every change can matter, on any entity
     births      namespaces in which appearing and vanishing can matter, besides the level's own
     is_masked   rows may show less than what is stored
     has_witnesses   links or entities that prove the condition are part of the answer
@@ -83,7 +82,7 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
         tested.add(plan.via.attr.id)
     by_id = whole.catalog.by_id
     elsewhere = {attr_id for attr_id in tested if shows_elsewhere(by_id[attr_id], plan.etype)}
-    # A link that is a column of its source has the time of that, hence none before its birth.
+    # A link that is a column has the creation time of its source, and none before that is created.
     births = {by_id[attr_id].etype for attr_id in elsewhere if not by_id[attr_id].is_pairs}
     for path in reads.paths:
         elsewhere.update(path.attrs, (step.attr.id for step in path.links))
@@ -106,7 +105,7 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
 def _own_part(
     form: Form, columns: Sequence[Attr], visibility: Visibility
 ) -> tuple[Predicate | None, tuple[Mask, ...]]:
-    """Who belongs to a level, and what it shows of them, as far as their own cells tell."""
+    """`Deciding.where` and `masks`, if an entity's own cells decide them."""
     if not form.is_known:
         return None, ()
     try:
@@ -122,8 +121,8 @@ def _own_part(
 
 
 def is_patchable(plan: Plan) -> bool:
-    """Whether answers to `plan` may be patched: rows, of which no link that leads to them may be
-    hidden, and few conditions. Totals are carried forward elsewhere (`live.aggregates`)."""
+    """Whether answers to `plan` may be patched: they have rows, no link that leads to these may be
+    hidden, and there are few conditions. Totals are carried forward by `live.aggregates`."""
     if plan.query.size > limits.LIVE_PATCH_CONDITIONS_MAX:
         return False
     waiting = list(plan.forms)
@@ -142,7 +141,7 @@ class Pairs:
     """The pairs of a level that a table keeps, from its parents (near) to its rows (far).
 
     times      when each pair (near, far) was linked
-    fragments  its JSON, once it was asked for
+    fragments  the JSON of each pair, after its first use
     """
 
     times: dict[tuple[EntityId, EntityId], int] = field(default_factory=dict)
@@ -191,7 +190,7 @@ class Delta:
 class Level:
     """One level of a kept answer.
 
-    node      of the tree; `node.rows` is the list that `rows` keeps
+    node      the node of the tree; `node.rows` is the list that `rows` keeps
     children  the levels below, without witnesses
     pairs     links from the parents, where a table keeps them
     by_parent where the link is a column of the rows here: the rows of each parent
@@ -246,7 +245,7 @@ class Level:
                 pass
 
     def key_of(self, row: Row) -> tuple[object, ...]:
-        """What orders the rows of a page, ascending."""
+        """The key that orders the rows of a page, ascending."""
         return (*sort_of(order_of(self.form, row)), row[0])
 
     def row(self, entity: EntityId, created_ms: int, cells: Cells) -> Row:
@@ -263,7 +262,7 @@ class Level:
         return tuple(masked)
 
     def want(self, target: EntityId | None, count: int) -> None:
-        """One parent more (1) or less (-1) holds `target`."""
+        """Note that one parent more (1) or less (-1) holds `target`."""
         if target is not None:
             left = self.wanted.get(target, 0) + count
             if left:
@@ -272,7 +271,7 @@ class Level:
                 del self.wanted[target]
 
     def set(self, entity: EntityId, row: Row | None) -> None:
-        """Make `row` what is shown of an entity; None: it is not here."""
+        """Show `row` for an entity; None: the entity is not on this level."""
         old = self.rows.find(entity)
         if old is row or (old is not None and row is not None and is_same_row(old, row)):
             return
@@ -290,7 +289,7 @@ class Level:
             self.rows.take(entity)
 
     def take_delta(self) -> Delta:
-        """What changed since this was asked last."""
+        """The changes since the last call."""
         delta = Delta()
         for entity, old in self._before.items():
             row = self.rows.find(entity)
@@ -330,7 +329,7 @@ class Level:
         return pairs.fragments.values()
 
     def sync_pairs(self) -> None:
-        """Bring the node's list of pairs in line."""
+        """Update the node's list of pairs."""
         if self.form.held == "pairs":
             assert self.form.via is not None
             is_forward = self.form.via.is_forward
@@ -364,7 +363,7 @@ class KeptTree:
             waiting.extend(level.children[::-1])
 
     def flat_parts(self, cache: EntityCache) -> FlatParts:
-        """What the answer as triples is joined from: the JSON of its rows and pairs.
+        """The parts of the answer as triples: the JSON of its rows and pairs.
 
         cost   O(what changed) to encode, O(rows and pairs) to list them
         """
@@ -380,18 +379,18 @@ class KeptTree:
         return FlatParts(rows, links, dumps_compact(result_meta(self.tree)))
 
     def sync_pairs(self) -> None:
-        """Bring the tree in line with the levels' pairs."""
+        """Update the tree from the levels' pairs."""
         for level in self.walk():
             level.sync_pairs()
 
     @property
     def size(self) -> int:
-        """Rows and pairs in it, witnesses left out."""
+        """How many rows and pairs it has, without witnesses."""
         return sum(len(level.rows.rows) + len(level.pairs.times) for level in self.walk())
 
 
 def rows_of(tree: Tree) -> int:
-    """Rows and pairs of an answer, witnesses included."""
+    """How many rows and pairs an answer has, witnesses included."""
     return sum(
         len(node.rows) + len(node.pairs) + sum(len(pairs) for _, pairs in node.witnesses)
         for node in tree.walk()

@@ -1,4 +1,4 @@
-"""Patch a level that hangs below another one: by where the link is stored. No I/O."""
+"""Patch a level below another one; how depends on where the link is stored. No I/O."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NO_NEWS: Final[dict[EntityId, EntityNews]] = {}
 
 
 def row_of(level: Level, news: EntityNews) -> Row | None:
-    """The row of a changed entity if it meets the level's conditions, links left out."""
+    """The row of a changed entity if it meets the level's conditions, without regard to links."""
     new, where = news.new, level.deciding.where
     if new is None or new.created_ms is None:
         return None
-    # Without a predicate, nothing that decides has changed: who was in stays in.
+    # Without a predicate no deciding attr has changed: entities that were in stay in.
     is_in = news.id in level.rows if where is None else where(news.id, new.cells)
     return level.row(news.id, new.created_ms, new.cells) if is_in else None
 
@@ -32,7 +32,7 @@ def row_of(level: Level, news: EntityNews) -> Row | None:
 def patch_linked(
     level: Level, parent: Level, delta: Delta, changes: Changes, fetch: FetchRows
 ) -> None:
-    """Patch the rows and pairs of `level`, whose parents changed by `delta`.
+    """Patch the rows and pairs of `level`; its parents changed by `delta`.
 
     raises   Undecided: the level must be run again
     """
@@ -141,7 +141,7 @@ def _patch_pairs(
 
 
 def _is_known(level: Level, entity: EntityId, old: Image | None) -> bool:
-    """Whether an entity that is not shown met the conditions before: then no parent has it."""
+    """Whether an entity that is not shown met the conditions before; then no parent links to it."""
     where = level.deciding.where
     return (
         where is not None

@@ -1,9 +1,9 @@
 """Conditions evaluated in memory, on the stored cells of one entity, exactly as SQL does. No I/O.
 
-Only what looks at nothing else can be: tests of the entity's own columns or id, in any combination
-of lists, of fields that may be hidden too where that takes no more to tell. Whatever looks further
-(paths, links kept elsewhere, rules judged in Python) has no predicate, and the database decides.
-The meaning of each test is that of `query.sql.where`.
+Predicates exist for tests of the entity's own columns or id, in any combination of lists. They
+exist for fields that may be hidden too, if the same columns decide that. Conditions that read more
+(paths, links kept elsewhere, rules judged in Python) have no predicate; the database decides them.
+Each test means the same as in `query.sql.where`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Predicate = Callable[[EntityId, Cells], bool]
 """Whether an existing entity with these cells meets a scope."""
 
 Sort = tuple[int, Cell]
-"""A cell in the order of all cells, whatever their kinds."""
+"""The key of a cell in the order of all cells, of all kinds."""
 
 
 class NotOwn(Exception):
-    """The scope looks at more than the entity's own columns."""
+    """The scope reads more than the entity's own columns."""
 
 
 class Undecided(Exception):
-    """Only the database knows."""
+    """Only the database can tell."""
 
 
 def sort_of(cell: Cell) -> Sort:
-    """What orders cells of different kinds; NULL comes first."""
+    """The key that orders cells of different kinds; NULL comes first."""
     return (0, 0) if cell is None else (kind_rank(cell), cell)
 
 
@@ -45,7 +45,7 @@ def always(_entity: EntityId, _cells: Cells) -> bool:
 
 
 def scope_predicate(scope: Scope, visibility: Visibility = EVERYTHING) -> Predicate:
-    """What decides `scope` on the part of an entity that `visibility` shows.
+    """The predicate of `scope` on the part of an entity that `visibility` shows.
 
     raises   NotOwn
     """
@@ -58,12 +58,12 @@ def scope_predicate(scope: Scope, visibility: Visibility = EVERYTHING) -> Predic
 
 
 def member_predicate(scope: Scope, etype: str, visibility: Visibility) -> Predicate:
-    """What decides whether an entity is visible and meets `scope` on what is visible of it.
+    """The predicate that an entity is visible and meets `scope` on its visible part.
 
     raises   NotOwn
     """
     where = scope_predicate(scope, visibility)
-    # Rules look at the whole data: to them no field is hidden. They are asked last, as in SQL.
+    # Rules read the whole data: no field is hidden from them. They are asked last, as in SQL.
     visible = scope_predicate(visibility.entities(etype))
     if where is always or visible is always:
         return visible if where is always else where
@@ -122,7 +122,7 @@ def _test(test: Test, visibility: Visibility) -> Predicate:
 
 
 def _check(attr: Attr, op: Op, value: object) -> Check:
-    """What a test says of the stored cell of its attr, or of the id.
+    """The check of a test on the stored cell of its attr, or on the id.
 
     value   as `query.ast.Test` has it
     """
@@ -154,7 +154,7 @@ def _in(attr: Attr, values: object) -> Check:
 
 
 def _comparison(attr: Attr, op: Op, bound: Cell) -> Check:
-    """Whether a cell follows or precedes `bound`; NULL does neither."""
+    """The check whether a cell follows or precedes `bound`; NULL does neither."""
     if bound is None:
         return lambda _: False
     other = sort_of(bound)
@@ -173,7 +173,7 @@ def _comparison(attr: Attr, op: Op, bound: Cell) -> Check:
 
 def _like(pattern: str, *, is_case_sensitive: bool) -> Check:
     if "\x00" in pattern:
-        raise NotOwn  # it may end texts (`Dialect.like`); stored ones have none (`catalog.check`)
+        raise NotOwn  # a NUL may end a pattern (`Dialect.like`); stored texts have none
     return lambda cell: (
         isinstance(cell, str) and is_like(pattern, cell, is_case_sensitive=is_case_sensitive)
     )
@@ -185,7 +185,7 @@ def _is_null(attr: Attr, cell: Cell) -> bool:
 
 
 def _comparable(attr: Attr, value: object) -> Cell:
-    """A value of a test as it is compared with `compared_cell` of a stored one."""
+    """A value of a test in the form that is compared with `compared_cell` of a stored value."""
     if isinstance(value, bytes):
         return value  # an id
     return compared_cell(attr, encode_cell(value, is_indexed=attr.is_indexed))

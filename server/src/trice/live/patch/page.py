@@ -5,9 +5,9 @@ Seen in the direction in which the page was read (from its end, for `last`):
     before `after` │ the window, at most `limit` rows │ beyond: known to exist if `is_cut`, no more
                    └── bounds of the page ────────────┴──────────────│ behind `before`
 
-What enters the window pushes the last row beyond. When a row leaves and others were beyond, the
-next one is not in memory: Undecided. Of those beyond one is known (`Node.beyond`), which proves
-that there are some. Commits that lie behind it are not seen here, so it may only move inwards.
+A row that enters the window pushes the last row beyond it. When a row leaves and others are beyond,
+the next one is not in memory: Undecided. Of the rows beyond one is known (`Node.beyond`), which
+proves that there are some. Changes behind it are not seen here, so it may only move inwards.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from trice.query.tree import PageInfo
 from trice.store.engine import Row
 
 Side = Literal[-1, 0, 1]
-"""Of a page's bounds, in its order: before `after`, between them, behind `before`."""
+"""A side of a page's bounds, in its order: before `after`, between the bounds, behind `before`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A changed entity that meets the page's conditions, before or after.
 
-    old_key  what ordered it; None: it did not meet them
-    row      what is shown of it now; None: it does not meet them
+    old_key  the key that ordered it; None: it did not meet them
+    row      its row now; None: it does not meet them
     """
 
     id: EntityId
@@ -60,7 +60,7 @@ def patch_page(level: Level, window: Window, entries: Sequence[Entry]) -> None:
                 level.set(entry.id, entry.row)
         info, rows = level.node.page, window.rows
         if info is not None and rows:
-            # Values that order alike may differ as text: dates, letters with accents.
+            # Equal keys may belong to values that differ as text: dates, letters with accents.
             level.node.page = page_info(
                 level.form, rows, has_next=info.has_next, has_previous=info.has_previous
             )
@@ -73,8 +73,8 @@ def patch_page(level: Level, window: Window, entries: Sequence[Entry]) -> None:
 class _Moves:
     """One round of rows that enter, leave and move.
 
-    Holds what became surely true, and what became doubtful: the row known to be beyond the window,
-    and rows outside of the page's bounds on either side.
+    Holds what became certain and what became doubtful: about the row known to be beyond the window,
+    and about rows outside of the page's bounds on either side.
     """
 
     def __init__(self, level: Level, window: Window, page: Page) -> None:
@@ -148,7 +148,7 @@ class _Moves:
         )
 
     def _is_any(self, side: Side, was_any: bool) -> bool:
-        """Whether rows are outside of the bounds on this side, of which `was_any` said so."""
+        """Whether rows are outside of the bounds on this side; `was_any`: some were before."""
         if side in self._sure:
             return True
         if was_any and side in self._doubtful:
@@ -156,7 +156,7 @@ class _Moves:
         return was_any
 
     def _is_beyond(self, key: Key) -> bool:
-        """Whether a row stands where only the database knows the order."""
+        """Whether a row lies beyond the window, where only the database knows the order."""
         last = self._last
         return last is not None and (key > last if self._is_up else key < last)
 

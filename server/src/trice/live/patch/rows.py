@@ -1,9 +1,9 @@
 """The rows of one level of a kept answer, with their JSON beside them. No I/O.
 
-Bag      in no order: a row is found, put and taken in O(1)
-Window   a page, in its order: in O(log n) comparisons and one move within a list
+Bag      rows in no order: finds, puts and takes a row in O(1)
+Window   a page in its order: O(log n) comparisons and one move within a list
 
-Both keep `rows`, the very list of the tree's node, and `fragments`, parallel to it.
+Both keep `rows`, which is the list of the tree's node itself, and `fragments`, parallel to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_same_row(one: Row, other: Row) -> bool:
 class Bag:
     """Rows in no order.
 
-    Holds the rows, where each is, and the JSON of each once it was asked for (b"" before).
+    Holds the rows, the place of each, and the JSON of each after its first use (b"" before).
     """
 
     __slots__ = ("_places", "fragments", "rows")
@@ -47,7 +47,7 @@ class Bag:
         return None if place is None else self.rows[place]
 
     def put(self, row: Row) -> None:
-        """Add a row, or replace the one of the same entity."""
+        """Add a row, or replace the row of the same entity."""
         entity: EntityId = row[0]  # type: ignore[assignment]
         place = self._places.get(entity)
         if place is None:
@@ -72,8 +72,8 @@ class Bag:
 class Window:
     """Rows in the order of a page.
 
-    Holds the rows, those of each entity, and their JSON. `key_of` orders rows ascending; the page
-    may be the other way round.
+    Holds the rows in order, the row of each entity, and their JSON. `key_of` orders rows ascending;
+    the page may be descending.
     """
 
     __slots__ = ("_by_id", "fragments", "is_descending", "key_of", "rows")
@@ -92,7 +92,7 @@ class Window:
         return self._by_id.get(entity)
 
     def put(self, row: Row) -> None:
-        """Add a row at its place, or replace the one of the same entity."""
+        """Add a row at its place, or replace the row of the same entity."""
         entity: EntityId = row[0]  # type: ignore[assignment]
         old = self._by_id.get(entity)
         if old is not None and self.key_of(old) != self.key_of(row):

@@ -201,9 +201,9 @@ def order_lane(etype: str, order: Order | None, visibility: Visibility = EVERYTH
 
 
 def page_anchor(lane: Lane, run: tuple[Cell, Cell], *, is_upward: bool) -> Anchor | None:
-    """Where what shows on a cut page lies, and the first row beyond it; None: anywhere.
+    """The part of the lane that holds a cut page and the first row beyond it; None: all of it.
 
-    run        all that orders as that row does (`values.order_run`), as values lie in their lane
+    run        the values that order as that row does (`values.order_run`): in the lane values lie
                unrounded
     is_upward  the page was read from low to high
     """

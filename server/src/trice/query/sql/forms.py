@@ -30,7 +30,7 @@ ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
 """The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
 
 _ROUNDED: Final = ("date", "number")
-"""Types of which clients tell less apart than the store does."""
+"""Types whose values clients compare with less precision than the store."""
 
 Held = Literal["parent", "child", "pairs"]
 """Where a link is stored, seen from the form that walks it."""
@@ -160,14 +160,14 @@ def select_pairs(
 class PageSelect:
     """The statements that read stretches of an ordered form.
 
-    Nulls come first ascending and last descending, ties are in order of id. A stretch that ends
-    beside a null or beside a value is a few ranges of the order's index: the nulls, and the rest;
-    each is a statement, to be read in turn until there are rows enough.
+    Nulls come first ascending and last descending, ties are in order of id. A stretch is a few
+    ranges of the order's index: the nulls, and the values. Each range is a statement; they are read
+    one after the other until there are enough rows.
 
     Dates of one millisecond are ties too, and integers that share a double (`values.order_cell`),
-    but not in the index: stretches begin and end with whole runs of such, within which rows stand
-    by value instead of by id, unless a stretch `is_sorting`. The rest is two ranges where it ends
-    above some of such a run.
+    but not in the index. So a stretch begins and ends with whole runs of such ties. Within a run
+    rows are in order of value instead of id, unless a stretch `is_sorting`. The values are two
+    ranges where the stretch ends above a part of such a run.
     """
 
     def __init__(
@@ -217,9 +217,9 @@ class PageSelect:
         With several statements, `offset` applies to what they return together: each then returns
         `offset + limit` rows and the caller skips.
 
-        is_sorting   what orders alike for clients comes by id; costs a sort of the whole stretch
+        is_sorting   rows that order alike for clients come by id; costs a sort of the whole stretch
         run          only values from the first to the second, as the index holds them
-        last         no value behind this one, as the index holds it
+        last         only values up to this one in this direction, as the index holds it
         """
         nulls, values = self._ranges(is_descending=is_descending, start=start, end=end)
         order = self._order
@@ -254,7 +254,7 @@ class PageSelect:
         ]
 
     def _rounded(self, operand: str) -> str:
-        """What the index holds, rounded as `values.order_cell` does."""
+        """SQL for the index's value, rounded as `values.order_cell` does."""
         assert self.rounded is not None
         if self.rounded.checked_type == "number":
             return self._dialect.double(operand)
@@ -263,7 +263,7 @@ class PageSelect:
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
     ) -> tuple[Fragment | None, list[Fragment]]:
-        """The range among nulls, None if out of reach, and those among values; ascending."""
+        """The range among nulls, None if it is empty, and the ranges among values; ascending."""
         nulls: list[Fragment] | None = None
         values: list[Fragment] = [TRUE]
         order = self._order
@@ -290,22 +290,22 @@ class PageSelect:
         return None if nulls is None else all_of(nulls), values
 
     def _above(self, bound: Bound) -> list[Fragment]:
-        """The range of rows above a bound beside a value."""
+        """The range of rows above a bound that has a value."""
         low, high = order_run(self.rounded, bound.order)
         sign = _sign(is_above=True, is_inclusive=bound.is_inclusive)
         beside = self._beside(sign, low, bound)
         if low == high:
             return [beside]
-        # The first is for the index; within the run of the bound ids decide.
+        # The first condition is for the index; within the run of the bound ids decide.
         text = f"({self._order.text} > ? OR {self._id} {sign} ?)"
         inside = Fragment(text, (*self._order.bindings, high, bound.entity))
         return [all_of([beside, inside])]
 
     def _below(self, bound: Bound) -> list[Fragment]:
-        """The ranges of rows below a bound beside a value.
+        """The ranges of rows below a bound that has a value.
 
-        What is within its run and above the least of that has a range of its own: else all who
-        have the least, as whole days have, would be passed on the way to the bound.
+        Rows of its run above the run's least value have a range of their own. Otherwise all rows
+        with the least value, which whole days share, would be read on the way to the bound.
         """
         low, high = order_run(self.rounded, bound.order)
         sign = _sign(is_above=False, is_inclusive=bound.is_inclusive)

@@ -1,1 +1,1 @@
-"""Why rules decided as they did, and tests of rules."""
+"""Reasons for the decisions of rules, and tests of rules."""

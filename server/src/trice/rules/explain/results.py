@@ -1,4 +1,4 @@
-"""Judgements with their explanations: of what a query finds, of what a transaction does.
+"""Judgements with explanations: of the entities a query finds, of the checks of a transaction.
 
 source   instant-http §3.2, §3.3; spec/rules.md R157-R163
 """
@@ -25,11 +25,11 @@ from trice.rules.judge import Judge
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One evaluation that was watched.
+    """One evaluation that was traced.
 
     explanation   as `rules.explain.why` makes it
-    conditions    what each condition of the expression came to: whether it allows; None: it was not
-                  evaluated, or had no value
+    conditions    the result of each condition of the expression: whether it allows; None: it was
+                  not evaluated, or had no value
     """
 
     program: Program
@@ -53,7 +53,7 @@ class Traces:
 
 
 class TracingJudge(Judge):
-    """A judge that notes why. Results and errors are those of a judge who does not.
+    """A judge that notes why. Its results and errors are those of a plain `Judge`.
 
     Holds its judgements in order. Set `traces` and `judgements` to share them among judges.
     """
@@ -87,7 +87,7 @@ class TracingJudge(Judge):
         auth: Mapping[str, Any] | None = None,
     ) -> Any:
         """As `Judge.evaluate`, with a note."""
-        # Too many to be shown: who asked is told so at the end.
+        # Beyond this the caller gets an error at the end instead of the checks.
         trace = self.traces.of(program) if len(self.judgements) <= limits.DEBUG_CHECKS_MAX else None
         failure: TriceError | None = None
         try:
@@ -121,7 +121,7 @@ class TracingJudge(Judge):
         auth: Mapping[str, Any],
         failure: TriceError | None,
     ) -> None:
-        """Keep what `trace` has just watched."""
+        """Keep the evaluation that `trace` has just watched."""
         setting = Setting(
             etype=etype,
             other=other,
@@ -130,7 +130,7 @@ class TracingJudge(Judge):
         )
         explanation = explain(trace, setting)
         if failure is not None and explanation["error"] is None:
-            # Not the expression failed: a budget or a rate limit is used up.
+            # The expression did not fail by itself: a budget or a rate limit is used up.
             explanation["error"] = {"message": failure.message, "part": None}
         self.judgements.append(Judgement(program, explanation, dict(_outcomes(trace))))
 
@@ -152,9 +152,9 @@ class Check:
     id            the entity, as text
     label         of a field with a rule of its own, or of a link; None: the entity
     record        `data` as the rule saw it; None: there is no such entity
-    value         of the program; None with an error
+    value         the program's value; None with an error
     error         why there is no value
-    told          what somebody who may not read the rules is told; None: nothing
+    told          the error for a caller who may not read the rules; None: no error
     """
 
     scope: str
@@ -184,15 +184,15 @@ class Check:
 
     @property
     def explanation(self) -> dict[str, Any]:
-        """Which rule decided, what its parts came to, what would have had to be true."""
+        """Which rule decided, the values of its parts, and what would have had to be true."""
         return {**self.decided_by, **self.judgement.explanation}
 
 
 def query_checks(tree: Tree, rules: Rules, judge: TracingJudge) -> list[Check]:
-    """Judge every entity of an answer without rules, and every field with a rule of its own.
+    """Judge every entity of an answer as an admin gets it, and every field with a rule of its own.
 
-    tree     the answer as an admin sees it, conditions' entities included
-    returns  entities in the order of the levels; of each the view rule, then fields
+    tree     that answer, with the entities that conditions read
+    returns  entities in the order of the levels; for each the view rule, then fields
     raises   LimitExceeded beyond limits.DEBUG_CHECKS_MAX
     """
     checks: list[Check] = []
@@ -230,7 +230,7 @@ def query_checks(tree: Tree, rules: Rules, judge: TracingJudge) -> list[Check]:
 
 
 def _shown(tree: Tree) -> dict[tuple[str, EntityId], dict[str, None]]:
-    """Every entity of the answer, with the labels of it that the answer shows or looks at."""
+    """Every entity of the answer, with its labels that the answer shows or tests."""
     found: dict[tuple[str, EntityId], dict[str, None]] = {}
     for node in tree.walk():
         projection = node.form.projection
@@ -255,7 +255,7 @@ def write_checks(
 ) -> list[Check]:
     """The checks of a transaction with their explanations.
 
-    judgements   of the judges who made `results`, in the same order
+    judgements   those of the judges that made `results`, in the same order
     raises       LimitExceeded beyond limits.DEBUG_CHECKS_MAX
     """
     if len(judgements) > limits.DEBUG_CHECKS_MAX:

@@ -1,4 +1,4 @@
-"""Tests of rules: cases as data, and which conditions they have tried. No I/O.
+"""Tests of rules: cases as data, and the conditions that they cover. No I/O.
 
     schema?  InstantSchemaDef as JSON        rules?  the document        open?  default of the app
     users?   {name: {email, …}}              data?   {etype: {name: {label: value}}}
@@ -60,14 +60,14 @@ _SUITE_KEYS: Final = frozenset(("schema", "rules", "open", "users", "data", "cas
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing that somebody tries, and what should come of it. Names are ids by now.
+    """One operation of a user, and its expected result. Names are replaced by ids.
 
-    who      name of a user; None: nobody signed in
+    who      name of a user; None: not signed in
     etype    namespace of `entity`; empty where the operation names none
-    given    `set`, `link`, `query` or `steps`, by the operation
+    given    `set`, `link`, `query` or `steps`, depending on the operation
     links    links of a create
     label    a field, for "view"
-    expect   a verdict; ids for "query": the entities at the top of the answer, in any order
+    expect   a verdict; for "query" the ids of the entities at the top of the answer, in any order
     """
 
     name: str
@@ -124,7 +124,7 @@ def id_of(etype: str, name: str) -> str:
 
 
 class _Reader:
-    """What has been read of a file so far: names, and faults."""
+    """Reads a file. Holds the names and faults found so far."""
 
     def __init__(self) -> None:
         self.faults: list[dict[str, Any]] = []
@@ -162,7 +162,7 @@ class _Reader:
     def _entities(
         self, section: Any, path: list[str | int]
     ) -> list[tuple[str, str, Mapping[str, Any]]]:
-        """(etype, name, values as written), with every name known from here on."""
+        """(etype, name, values as written); from now on every name is known."""
         found: list[tuple[str, str, Mapping[str, Any]]] = []
         for etype, named in self._object(section, path).items():
             inner = path if path == ["users"] else [*path, etype]
@@ -296,10 +296,10 @@ class _Reader:
 
 @dataclass(slots=True)
 class RuleCoverage:
-    """What has been tried of one rule.
+    """What was covered of one rule.
 
     allowed, denied   how often it decided so
-    conditions        text -> which results it has had
+    conditions        text -> the results it had
     """
 
     allowed: int = 0
@@ -315,16 +315,16 @@ class RuleCoverage:
 
     @property
     def seen(self) -> int:
-        """Results that its conditions have had."""
+        """Results that its conditions had."""
         if self.conditions:
             return sum(map(len, self.conditions.values()))
         return 1 if self.allowed or self.denied else 0
 
 
 class Coverage:
-    """Which rules of a document have decided, and which way each of their conditions went.
+    """Which rules of a document have decided, and the results of each of their conditions.
 
-    rules   "todos.allow.view" -> what has been tried, in the order of the document
+    rules   "todos.allow.view" -> what was covered, in the order of the document
     """
 
     def __init__(self, document: Any) -> None:
@@ -346,7 +346,7 @@ class Coverage:
 
     @property
     def percent(self) -> float:
-        """Results seen, of those possible; 100 for a document without rules."""
+        """The share of possible results that were seen; 100 for a document without rules."""
         possible = sum(rule.possible for rule in self.rules.values())
         seen = sum(rule.seen for rule in self.rules.values())
         return 100 * seen / possible if possible else 100.0

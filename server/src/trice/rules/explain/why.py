@@ -1,6 +1,6 @@
-"""Why a rule decided as it did: which one, what its parts came to, what would have had to be true.
+"""Why a rule decided as it did: which rule, values of its parts, what would have had to be true.
 
-No I/O. An explanation is JSON, so that it reads the same from a server and from a data directory.
+No I/O. An explanation is JSON: it reads the same from a server and from a data directory.
 
 source   instant-semantics §5.2, §5.12; spec/rules.md R150-R156
 """
@@ -32,12 +32,12 @@ _CHARS_SHOWN: Final = 200
 _DEPTH_SHOWN: Final = 4
 _PARTS_SHOWN: Final = 100
 Origin = Literal["rule", "built-in", "default"]
-"""rule: the document · built-in: what holds for system namespaces · default: the app's setting."""
+"""rule: the document · built-in: the rules of system namespaces · default: the app's setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the values alone do not say.
+    """What an explanation needs besides the values of the parts.
 
     etype         namespace of `data`
     other         namespace of `linkedData`; None where there is none
@@ -52,7 +52,7 @@ class Setting:
 
 
 def place_of(rules: Rules, etype: str, action: str, label: str | None) -> tuple[str, ...]:
-    """Where the rule that decides stands in the document; empty: the document says nothing.
+    """The place of the deciding rule in the document; empty: the document has none.
 
     label   of a field for "view", of a link for "link" and "unlink"; else None
     """
@@ -80,7 +80,7 @@ def _is_given(document: Any, place: tuple[str, ...]) -> bool:
 
 
 def decided_by(rules: Rules, etype: str, action: str, label: str | None) -> dict[str, Any]:
-    """`{"rule": "todos.allow.update" or null, "origin"}`: which rule decides, and whose it is."""
+    """`{"rule": "todos.allow.update" or null, "origin"}`: which rule decides, and its origin."""
     place = place_of(rules, etype, action, label)
     origin: Origin = "rule" if place else "built-in" if etype.startswith("$") else "default"
     return {"rule": ".".join(place) or None, "origin": origin}
@@ -91,7 +91,7 @@ def explain(trace: Trace, setting: Setting) -> dict[str, Any]:
 
     returns   {"source", "binds": {name: source}, "allowed", "value",
                "error": null or {"message", "part", "line"?, "column"?, "bind"?}; without a part
-               when it is not the expression that failed,
+               when the expression did not fail by itself,
                "parts": [{"text", "depth", "bind", "value" or "error", "skipped"}],
                "values": [{"text", "value" or "error", "note"}], "needed": null or a need}
               a need is {"condition", "values", "error"}, {"all": [need]} or {"any": [need]}: what
@@ -194,7 +194,7 @@ def _error(trace: Trace) -> dict[str, Any] | None:
 
 
 def _is_source(trace: Trace, node: Node, error: str) -> bool:
-    """Whether an error arose at `node`: it has it, and no part of it has."""
+    """Whether an error arose at `node`: the node has this error, and none of its parts has it."""
 
     def has_it(part: Node) -> bool:
         return any(seen.error == error and not seen.is_aside for seen in trace.seen(part))
@@ -236,7 +236,7 @@ def _fact(fact: Fact, setting: Setting) -> dict[str, Any]:
 
 
 def _why_null(text: str, setting: Setting) -> str:
-    """What a null value comes from, where that is not the data."""
+    """The reason for a null value, where it is not in the data."""
     variable, _, rest = text.partition(".")
     label = rest.partition(".")[0]
     match variable:

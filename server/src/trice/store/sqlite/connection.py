@@ -226,7 +226,7 @@ class Connection:
         return apsw.SQLITE_OK
 
     def copy_log(self) -> None:
-        """Copy the write-ahead log into the file as far as nobody reads from it: O(its pages)."""
+        """Copy the write-ahead log into the file, as far as no reader needs it: O(its pages)."""
         ((is_busy, pages, copied),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
         if not is_busy and pages == copied:
             self.log_pages = 0

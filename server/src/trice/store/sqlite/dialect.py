@@ -17,7 +17,7 @@ _ARGUMENTS_MAX: Final = 90
 """Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""
 
 _EIGHTHS: Final = ((INFINITY_US >> 3) // (MS_US >> 3) + 1) * (MS_US >> 3)
-"""Whole milliseconds, in eight microseconds each, that are more than any instant is below zero."""
+"""Whole milliseconds, in units of eight microseconds; more than any instant lies below zero."""
 
 _ID: Final = quoted(ID)
 _CREATED: Final = quoted(CREATED)

@@ -44,8 +44,8 @@ _FIELDS: Final = (
 )
 """The fields of `$apps`, and the SQL that makes each from an app's row."""
 
-# Before the column existed, a sample's app was known by its title. Anybody may give that title to
-# a throw-away app.
+# Before the column existed, a sample's app was known by its title, which a throw-away app may have
+# too.
 _SAMPLE_BY_TITLE: Final = (
     "CASE WHEN expires_ms IS NULL AND rowid IN (SELECT min(rowid) FROM apps WHERE title GLOB"
     " 'sample: *' AND expires_ms IS NULL GROUP BY title) THEN substr(title, 9) END"
@@ -101,7 +101,7 @@ class FirstPlatform:
             raise translated(error, sql) from error
         found = [dict(zip(self._fields, row, strict=True)) for row in rows]
         for app in found:
-            # Titles could have U+0000, which no value of an app may have.
+            # Titles could contain U+0000, which no value of an app may contain.
             app.update(isOpen=bool(app["isOpen"]), title=str(app["title"]).replace("\0", ""))
         return found
 
@@ -125,10 +125,10 @@ class FirstPlatform:
 
 
 def _empty_log(path: Path) -> None:
-    """Bring what stands in the file's -wal into the file, and remove -wal and -shm.
+    """Copy the content of the file's -wal into the file, and remove -wal and -shm.
 
-    raises  Unavailable("overloaded") when another process has the file open: whoever opened what
-            takes its place would share its -shm with that process, and take it for damaged
+    raises  Unavailable("overloaded") when another process has the file open: a server that opened
+            the new file in its place would share the -shm with that process, and find it damaged
     """
     sql = "PRAGMA wal_checkpoint(TRUNCATE)"
     try:

@@ -64,7 +64,7 @@ def load_last_tx(statements: Statements) -> TxId:
 
 
 def load_last_ms(statements: Statements) -> int:
-    """When the newest transaction was, 0 before the first."""
+    """The time of the newest transaction, 0 before the first."""
     for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
         assert isinstance(last, int)
         return last
@@ -92,9 +92,9 @@ def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
 
 
 def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None:
-    """Forget the oldest transactions, `most` of them, but for the newest `kept`.
+    """Delete the rows of the oldest transactions, at most `most`, but never the newest `kept`.
 
-    tx   the one that is being written; its own row stays
+    tx   the transaction that is being written; its own row stays
     """
     statements.rows(_TRIM, (most, tx, kept, 0))
 

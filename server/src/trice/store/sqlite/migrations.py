@@ -41,8 +41,8 @@ def backup_path(path: Path, version: int) -> Path:
 
 
 def find_backups(path: Path) -> list[Path]:
-    """Every copy of a file that a migration made, unfinished ones too, and what SQLite left beside
-    them: the journal of one that was interrupted, the log of one that somebody looks into."""
+    """Every copy of a file that a migration made, unfinished ones too, and SQLite's files beside
+    them: the journal of an interrupted copy, the log of a copy that is open somewhere."""
     return [*path.parent.glob(f"{path.name}.v*.bak*")]
 
 

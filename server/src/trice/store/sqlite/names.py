@@ -1,8 +1,8 @@
 """Physical names of tables and columns: readable, and safe in any SQL tool. No I/O.
 
-A name is chosen once, when its attr is created, and kept through renames. It never holds a tilde or
-a control character, and the name of a column no dot: these separate the parts of names that the
-store composes ("todos.tags", "title~order", "todos~title~unique") and of SQLite's error messages.
+A name is chosen once, when its attr is created, and kept through renames. It never holds a dot, a
+tilde or a control character: these separate the parts of names that the store composes
+("todos.tags", "title~order", "todos~title~unique") and of SQLite's error messages.
 """
 
 from __future__ import annotations

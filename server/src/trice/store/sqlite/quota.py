@@ -1,4 +1,4 @@
-"""How much one file may hold: rows and bytes, for apps that anybody may have made."""
+"""How much one file may hold: rows and bytes, for throw-away apps."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Usage:
     """What one file holds, compared with its quota before a transaction is let in. Its bytes are
     the size of the file without its free pages.
 
-    Holds the rows of what is published. A transaction that only takes away is always let in. Costs
-    2 µs a transaction, 10 where the log gets shorter; files without a quota pay nothing.
+    Holds the number of published rows. A transaction that only takes away is always let in. Costs
+    2 µs a transaction, 10 µs where the log gets shorter; files without a quota pay nothing.
     """
 
     def __init__(self, statements: Statements, catalog: Catalog, quota: Quota) -> None:
@@ -34,15 +34,15 @@ class Usage:
     def check(
         self, statements: Statements, commit: Commit, *, before: int, may_take_long: bool
     ) -> int:
-        """Refuse a transaction that would make the file too large, in its open write.
+        """Refuse a transaction that would make the file too large, while it is open.
 
         The log of transactions makes room first: from half of the bytes on it gets shorter with
-        each transaction, and where data and log are too much together it is all forgotten.
+        each transaction, and if data and log together are still too large it is deleted whole.
 
-        before         rows that transactions before it in the same group added
+        before         rows that the earlier transactions of the same group added
         may_take_long  whether this runs on the writer's thread
-        returns        rows added, those included
-        raises         LimitExceeded("app-quota-exceeded"), WorkTooLong when a log must be forgotten
+        returns        rows added by these and by this one
+        raises         LimitExceeded("app-quota-exceeded"), WorkTooLong when a log must be deleted
                        on the loop; the transaction must be undone
         """
         growth = _growth(commit)

@@ -68,7 +68,7 @@ def add_views(tx: WriteTx, catalog: Catalog) -> None:
 
 
 def _renew(tx: WriteTx, old: Iterable[Namespace], new: Iterable[Namespace]) -> None:
-    """Replace the views that we made for the namespaces of `old` by those of `new`."""
+    """Replace our views of the namespaces in `old` by the views of those in `new`."""
     taken = {str(name).lower() for (name,) in tx.rows(_OTHERS)}
     wanted: dict[str, str] = {}
     tables = {table for namespace in old for table in _tables(namespace)}

@@ -10,7 +10,7 @@ write() --> queue ----+-- nobody commits --> works run on the loop, all or nothi
                                    publish, tell listeners, answer the calls, next group
 
 Between two groups a table that has grown much is counted anew on the thread (statistics.py).
-A little over 500 lines, one file because whatever uses the connection must wait for its turn here.
+A little over 500 lines, one file because every use of the connection must take its turn here.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class Writer:
 
     @property
     def is_log_long(self) -> bool:
-        """Whether the write-ahead log must be copied while nobody reads: it only grows else."""
+        """Whether the write-ahead log must be copied without readers; else it only grows."""
         return self._connection.log_pages >= self._log_pages_max
 
     def copy_log(self, then: Callable[[], None]) -> None:
@@ -216,7 +216,7 @@ class Writer:
         self._is_closing = True
         await self._wait_idle()
         if self._connection.log_pages:
-            self.copy_log(_nothing)  # what is left of it for `close` would hold up the loop
+            self.copy_log(_nothing)  # left to `close` it would hold up the loop
             await self._wait_idle()
         self._writer_thread.finish()
 
@@ -355,7 +355,7 @@ class Writer:
                 group.answers.append((call, known))
                 return
         rows = self._connection.rows
-        # The group's first call needs no savepoint: the transaction itself can be undone instead.
+        # As long as the group has no changes, the transaction itself can be undone instead.
         is_saved = bool(group.commits)
         if is_saved:
             self._connection.run("SAVEPOINT call")
@@ -427,13 +427,13 @@ class Writer:
         loop.call_soon_threadsafe(self._settle, group, failure, duration_ms)
 
     def _copy_log(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the writer's thread, between two groups."""
+        """On the writer's thread, between two groups: copy the write-ahead log."""
         with suppress(Unavailable):
             self._connection.copy_log()
         loop.call_soon_threadsafe(self._copied_log)
 
     def _copied_log(self) -> None:
-        """Back on the loop: whoever waited for it goes on, whatever came of it."""
+        """Back on the loop: go on, even if copying failed, and call `then` of `copy_log`."""
         self._log_pages_max = self._connection.log_pages + limits.WRITE_AHEAD_PAGES_MAX
         then, self._after_copy = self._after_copy, None
         if then is not None:
