@@ -495,8 +495,8 @@ LIVE_RECENT_CHANGES = 100_000
 """Rows and pairs that the commits of LIVE_RECENT_COMMITS changed. More: the oldest leave."""
 
 LIVE_TOTALS_CHANGES_MAX = 5_000
-"""Changed rows that wait to be counted into one live aggregate (about 1 µs each). More: the
-aggregate is run again."""
+"""Changed rows that wait to be counted into one live aggregate (1 µs each). More: it is run
+again."""
 
 LIVE_TOTALS_GROUPS_MAX = 1_000_000
 """Groups kept for the live aggregates of an app, all together (some 400 bytes each). More: those
@@ -635,7 +635,7 @@ RULES_BYTES_MAX = 256 * 1024
 """A rules document, as JSON; large apps have 20 kB. Larger: `validation-failed`."""
 
 RULES_VALUES_MAX = 10_000
-"""Values in a rules document, objects and lists included, 64 bytes each once read. More:
+"""Values in a rules document, lists included, 64 bytes each once read. More:
 `validation-failed`."""
 
 RULES_SAVES_WAITING_MAX = 100
@@ -695,8 +695,7 @@ RATE_BUCKETS_MAX = 100_000
 those that are full, or will be full soonest."""
 
 CEL_TRACE_NOTES_MAX = 10_000
-"""Values of parts that a traced evaluation notes; in a loop one for each item. Later ones are not
-shown."""
+"""Values of parts that a traced evaluation notes; in a loop one for each item. More: not shown."""
 
 JUDGED_STEPS_ON_LOOP = 30_000
 """Steps of evaluations, plus ten for each row, that rules in Python may take in one read on the
@@ -710,8 +709,7 @@ RULE_REF_STEPS = 300
 """Steps of an evaluation that each statement of a `ref` costs (about 40 µs)."""
 
 RULE_MEMO_MAX = 10_000
-"""Entities, references and judgements remembered while one state is judged. More: they are read
-again."""
+"""Entities, references and judgements kept while one state is judged. More: they are read again."""
 
 RULE_FACTS_KEPT = 1_000
 """Programs whose analysis is kept (a few kB each). More: those used least recently leave."""
@@ -762,8 +760,7 @@ IPV6_SITE_FACTOR = 16
 prefix of 48 bits: one customer may have 65,536 networks of 64 bits."""
 
 RULE_SCOPES_KEPT = 1_000
-"""View rules that are kept as conditions, by rule and caller, about 1 kB each. More: all are
-forgotten."""
+"""View rules kept as conditions, by rule and caller, about 1 kB each. More: all are forgotten."""
 
 # --- background work -----------------------------------------------------------------------------
 
