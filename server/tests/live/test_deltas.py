@@ -240,7 +240,7 @@ async def test_nothing_is_kept_for_clients_without_delta(stage: Stage, features)
     await plain.hear("refresh-ok")
     (live,) = plain.session.state.subscriptions.values()
     assert live.live is not None and live.live.answer is not None
-    assert not any(entry.rows or entry.steps for entry in stage.deltas._entries.values())
+    assert not any(entry.rows or entry.transitions for entry in stage.deltas._entries.values())
     assert not stage.deltas.is_wanted(live.question)
     if not features:
         assert len(stage.deltas) == 0

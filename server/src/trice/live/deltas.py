@@ -88,7 +88,7 @@ class _Entry:
     links: frozenset[bytes] = frozenset()
     data_json: bytes = b"{}"
     answer_bytes: int = 0
-    steps: deque[Transition] = field(default_factory=deque)
+    transitions: deque[Transition] = field(default_factory=deque)
     steps_bytes: int = 0
     led_to: bytes = NOTHING_HELD
     full: bytes | None = None
@@ -121,23 +121,26 @@ class _Entry:
             row_change = Difference.between(self.rows, rows)
             link_change = Difference.between(self.links, links)
             size_bytes = row_change.size_bytes + link_change.size_bytes + len(self.data_json)
-            step = Transition(self.version, row_change, link_change, self.data_json, size_bytes)
-            self.steps.append(step)
+            transition = Transition(
+                self.version, row_change, link_change, self.data_json, size_bytes
+            )
+            self.transitions.append(transition)
             self.steps_bytes += size_bytes
         self.version, self.rows, self.links = version, rows, links
         self.data_json = parts.data_json
         self.answer_bytes = sum(map(len, rows)) + sum(map(len, links)) + len(parts.data_json)
         steps_bytes_max = max(self.answer_bytes, limits.LIVE_DELTA_STEPS_BYTES_MAX)
-        while self.steps and (
-            len(self.steps) > limits.LIVE_DELTA_STEPS_MAX or self.steps_bytes > steps_bytes_max
+        while self.transitions and (
+            len(self.transitions) > limits.LIVE_DELTA_STEPS_MAX
+            or self.steps_bytes > steps_bytes_max
         ):
-            self.steps_bytes -= self.steps.popleft().size_bytes
+            self.steps_bytes -= self.transitions.popleft().size_bytes
 
     def drop(self) -> None:
         """The pieces of the current answer are not known: no version leads to it."""
         self.version, self.rows, self.links = NOTHING_HELD, frozenset(), frozenset()
         self.answer_bytes = self.steps_bytes = 0
-        self.steps.clear()
+        self.transitions.clear()
 
 
 class Deltas:
@@ -208,11 +211,11 @@ class Deltas:
             return entry.changes[held]
         if entry.version != live.digest:
             return None
-        steps = _steps_from(entry.steps, held)
-        if not steps:
+        transitions = _transitions_from(entry.transitions, held)
+        if not transitions:
             return None
         self.made += 1
-        delta = _delta(steps, entry.data_json)
+        delta = _delta(transitions, entry.data_json)
         change = None
         if len(delta) < entry.answer_bytes:
             change = down.change_of(
@@ -311,25 +314,25 @@ def find_version(text: str) -> bytes:
         return NOTHING_HELD
 
 
-def _steps_from(steps: Iterable[Transition], held: bytes) -> list[Transition]:
+def _transitions_from(transitions: Iterable[Transition], held: bytes) -> list[Transition]:
     """The transitions since the answer was last `held`; empty if `held` is not known."""
     found: list[Transition] = []
-    for step in steps:
-        if step.version == held:
-            found = [step]
+    for transition in transitions:
+        if transition.version == held:
+            found = [transition]
         elif found:
-            found.append(step)
+            found.append(transition)
     return found
 
 
-def _delta(steps: list[Transition], data_json: bytes) -> bytes:
-    """All of `steps` as one delta (P77).
+def _delta(transitions: list[Transition], data_json: bytes) -> bytes:
+    """All of `transitions` as one delta (P77).
 
     data_json   of the answer that the last transition leads to
     """
-    rows, links = steps[0].rows, steps[0].links
-    for step in steps[1:]:
-        rows, links = rows.then(step.rows), links.then(step.links)
+    rows, links = transitions[0].rows, transitions[0].links
+    for transition in transitions[1:]:
+        rows, links = rows.then(transition.rows), links.then(transition.links)
     old_rows, new_rows = _triples(rows.removed), _triples(rows.added)
     old_links, new_links = _triples(links.removed), _triples(links.added)
     # The same triple may have been in another piece before.
@@ -346,7 +349,7 @@ def _delta(steps: list[Transition], data_json: bytes) -> bytes:
             *(key for place, key in put.items() if place not in removed),
             *(key for key in new_links if key not in old),
         ],
-        data_json=None if steps[0].data_json == data_json else data_json,
+        data_json=None if transitions[0].data_json == data_json else data_json,
     )
 
 

@@ -286,28 +286,28 @@ class _Planner:
 
         visible  forms of the query on the same level: one of them may show the entities anyway
         """
-        by_step: dict[Hop, list[Test]] = {}
+        by_hop: dict[Hop, list[Test]] = {}
         for test in tests:
             if test.path:
-                by_step.setdefault(test.path[0], []).append(test)
+                by_hop.setdefault(test.path[0], []).append(test)
         found: list[FormPlan] = []
-        for step, walking in by_step.items():
+        for hop, walking in by_hop.items():
             rest = [replace(test, path=test.path[1:]) for test in walking]
-            hop = self._hop(step, rest, parent)
-            if hop is not None and not (
-                any(_shows_all(form, step) for form in visible) and not hop.children + hop.pairs
+            level = self._hop(hop, rest, parent)
+            if level is not None and not (
+                any(_shows_all(form, hop) for form in visible) and not level.children + level.pairs
             ):
-                found.append(hop)
+                found.append(level)
         return found
 
-    def _hop(self, step: Hop, tests: Sequence[Test], parent: Projection) -> FormPlan | None:
-        namespace = self._catalog.namespaces.get(step.etype)
+    def _hop(self, hop: Hop, tests: Sequence[Test], parent: Projection) -> FormPlan | None:
+        namespace = self._catalog.namespaces.get(hop.etype)
         if namespace is None or namespace.id_attr is None:
             return None
         self._composed.add(len(tests))
         wanted = set(_own_columns(tests))
-        if held(step) == "child":
-            wanted.add(step.attr.id)
+        if held(hop) == "child":
+            wanted.add(hop.attr.id)
         columns = tuple(attr for attr in namespace.columns if attr.id in wanted)
         projection = self._projection(namespace, namespace.id_attr, columns)
         # A negation is proved by all linked entities together. Other tests are proved by entities
@@ -316,13 +316,13 @@ class _Planner:
         needed = () if is_all else tests
         return FormPlan(
             label="",
-            etype=step.etype,
-            via=step,
-            held=held(step),
-            link_cell=_link_cell(step, parent, projection),
+            etype=hop.etype,
+            via=hop,
+            held=held(hop),
+            link_cell=_link_cell(hop, parent, projection),
             projection=projection,
             fields=(),
-            select=select_linked(self._composer(), step, columns, (), needed=needed),
+            select=select_linked(self._composer(), hop, columns, (), needed=needed),
             page=None,
             pages=None,
             is_count=False,
@@ -400,9 +400,9 @@ def _columns(form: Form, namespace: Namespace, tests: Sequence[Test]) -> tuple[A
     wanted = {attr.id for attr in form.fields} | _own_columns(tests)
     if form.order is not None and form.order.attr is not None:
         wanted.add(form.order.attr.id)
-    for step in (*(child.via for child in form.children), form.via):
-        if step is not None:
-            wanted.add(step.attr.id)
+    for hop in (*(child.via for child in form.children), form.via):
+        if hop is not None:
+            wanted.add(hop.attr.id)
     return tuple(attr for attr in namespace.columns if attr.id in wanted)
 
 
@@ -428,6 +428,6 @@ def _link_cell(via: Hop | None, parent: Projection | None, own: Projection) -> i
             return None
 
 
-def _shows_all(form: Form, step: Hop) -> bool:
-    """Whether a form returns every entity that `step` leads to, with all attrs."""
-    return form.via == step and not form.where and form.fields is None and form.is_known
+def _shows_all(form: Form, hop: Hop) -> bool:
+    """Whether a form returns every entity that `hop` leads to, with all attrs."""
+    return form.via == hop and not form.where and form.fields is None and form.is_known

@@ -34,11 +34,11 @@ def resolve_path(catalog: Catalog, etype: str, path: str) -> Ref:
     steps: list[Hop] = []
     here = etype
     for label in links:
-        step = _find_step(catalog, here, label)
-        if step is None:
+        hop = _find_hop(catalog, here, label)
+        if hop is None:
             raise _unknown(path, here, label, catalog.find_forward(here, label))
-        steps.append(step)
-        here = step.etype
+        steps.append(hop)
+        here = hop.etype
     attr = catalog.find_forward(here, last)
     if attr is not None:
         return Ref(tuple(steps), attr, True)
@@ -54,17 +54,17 @@ def follow_path(catalog: Catalog, etype: str, path: str) -> Iterator[tuple[Attr,
     *links, last = path.split(".")
     here = etype
     for label in links[: limits.QUERY_DEPTH_MAX]:
-        step = _find_step(catalog, here, label)
-        if step is None:
+        hop = _find_hop(catalog, here, label)
+        if hop is None:
             return
-        yield step.attr, step.etype
-        here = step.etype
+        yield hop.attr, hop.etype
+        here = hop.etype
     attr = catalog.find_name(here, last)
     if attr is not None:
         yield attr, here
 
 
-def _find_step(catalog: Catalog, etype: str, label: str) -> Hop | None:
+def _find_hop(catalog: Catalog, etype: str, label: str) -> Hop | None:
     """The link that `etype` calls `label`, in either direction."""
     attr = catalog.find_forward(etype, label)
     if attr is not None:
@@ -88,4 +88,4 @@ def _unknown(
 def is_reachable(catalog: Catalog, ref: Ref) -> bool:
     """Whether every namespace on the path can have entities."""
     namespaces = catalog.namespaces
-    return all(step.etype in namespaces and namespaces[step.etype].has_rows for step in ref.path)
+    return all(hop.etype in namespaces and namespaces[hop.etype].has_rows for hop in ref.path)

@@ -104,7 +104,7 @@ def _add_node(found: _Collector, node: Node, parents: tuple[EntityId, ...]) -> N
 
 def _add_path(found: _Collector, path: PathReads) -> None:
     """Add the linked entities that conditions read, whichever entities they are linked with."""
-    found.attrs.update(step.attr.id for step in path.links)
+    found.attrs.update(hop.attr.id for hop in path.links)
     found.etypes.add(path.etype)
     if path.anchor is not None:
         found.tested.update(path.attrs)

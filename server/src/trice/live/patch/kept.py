@@ -85,8 +85,8 @@ def deciding_of(form: Form, plan: FormPlan, whole: Plan) -> Deciding:
     # A link that is a column has the creation time of its source, and none before that is created.
     births = {by_id[attr_id].etype for attr_id in elsewhere if not by_id[attr_id].is_pairs}
     for path in reads.paths:
-        elsewhere.update(path.attrs, (step.attr.id for step in path.links))
-        births.update(step.etype for step in path.links)
+        elsewhere.update(path.attrs, (hop.attr.id for hop in path.links))
+        births.update(hop.etype for hop in path.links)
     return Deciding(
         where=where,
         masks=masks,

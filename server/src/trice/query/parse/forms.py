@@ -15,7 +15,7 @@ from trice.query.cost import Spend, free
 from trice.query.cursor import CREATED_LABEL, parse_cursor
 from trice.query.parse.aggregate import parse_aggregate
 from trice.query.parse.source import Place, Source
-from trice.query.parse.where import find_step, parse_where
+from trice.query.parse.where import find_hop, parse_where
 
 RULE_PARAMS: Final = "$$ruleParams"
 OPTIONS: Final = "$"
@@ -132,15 +132,15 @@ def _child_form(
     source: Source, label: str, given: Any, *, etype: str, place: Place, index: int, depth: int
 ) -> Form:
     at = place.key(label).part("child-forms", index)
-    step = find_step(source, etype, label, place=at)
-    target = step.etype if step is not None else ""
+    hop = find_hop(source, etype, label, place=at)
+    target = hop.etype if hop is not None else ""
     namespace = source.catalog.namespaces.get(target)
     return _form(
         source,
         label,
         given,
         etype=target,
-        via=step,
+        via=hop,
         is_known=namespace is not None and namespace.id_attr is not None,
         place=at,
         depth=depth,

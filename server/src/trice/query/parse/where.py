@@ -223,11 +223,11 @@ def _resolve(
     source.count_links(place, len(links))
     path: list[Hop] = []
     for label in links:
-        step = find_step(source, etype, label, place=place)
-        if step is None:
+        hop = find_hop(source, etype, label, place=place)
+        if hop is None:
             return Never(etype, label)
-        path.append(step)
-        etype = step.etype
+        path.append(hop)
+        etype = hop.etype
     attr = source.catalog.find_forward(etype, last)
     if attr is not None:
         return tuple(path), attr, True
@@ -235,7 +235,7 @@ def _resolve(
     return (tuple(path), attr, False) if attr is not None else Never(etype, last)
 
 
-def find_step(source: Source, etype: str, label: str, *, place: Place) -> Hop | None:
+def find_hop(source: Source, etype: str, label: str, *, place: Place) -> Hop | None:
     """The link that `etype` calls `label`; None when there is no such name.
 
     raises  InvalidInput when the name is no link

@@ -35,7 +35,7 @@ def _scope(scope: Scope) -> Iterator[str]:
     for condition in scope:
         match condition:
             case Test(path=path, attr=attr):
-                yield from (step.etype for step in path)
+                yield from (hop.etype for hop in path)
                 yield attr.etype
             case AllOf(scopes) | AnyOf(scopes):
                 for inner in scopes:

@@ -118,9 +118,9 @@ class _Looks:
         else:
             self._tests.append(replace(look, path=()))
 
-    def add_step(self, step: Hop) -> None:
+    def add_hop(self, hop: Hop) -> None:
         """Add a link walked from here: where it leads matters, whichever end holds it."""
-        self.whole.add(step.attr.id)
+        self.whole.add(hop.attr.id)
         self.is_tested_only = False
 
     def anchor(self, etype: str, visibility: Visibility) -> Anchor | None:
@@ -166,8 +166,8 @@ class _Collector:
     def add(self, look: Test | Ref, *, is_rule: bool = True) -> None:
         """Add values that are reached from the form's entities, on any path."""
         here = self.own
-        for depth, step in enumerate(look.path, start=1):
-            here.add_step(step)
+        for depth, hop in enumerate(look.path, start=1):
+            here.add_hop(hop)
             here = self.paths.setdefault(look.path[:depth], _Looks())
         here.add(look, is_rule=is_rule)
 
@@ -176,11 +176,11 @@ class _Collector:
         self.add(look, is_rule=False)
         if self._visibility is EVERYTHING:
             return
-        for depth, step in enumerate(look.path, start=1):
+        for depth, hop in enumerate(look.path, start=1):
             far = look.path[:depth]
-            self.add_rule(self._visibility.entities(step.etype), far)
-            holder = look.path[: depth - 1] if step.is_forward else far
-            self.add_rule(self._visibility.field(step.attr), holder)
+            self.add_rule(self._visibility.entities(hop.etype), far)
+            holder = look.path[: depth - 1] if hop.is_forward else far
+            self.add_rule(self._visibility.field(hop.attr), holder)
         if not look.attr.is_ref or look.is_forward:
             self.add_rule(self._visibility.field(look.attr), look.path)
             return

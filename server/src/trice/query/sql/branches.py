@@ -30,12 +30,12 @@ class Edge:
     """One link between two entities of a scope."""
 
     near: Variable
-    step: Hop
+    hop: Hop
     far: Variable
 
     @property
     def key(self) -> EdgeKey:
-        return (self.near, self.step.attr.id, self.step.is_forward)
+        return (self.near, self.hop.attr.id, self.hop.is_forward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ def is_absence_enough(test: Test) -> bool:
 def _walk(test: Test, etype: str) -> tuple[Edge, ...]:
     edges: list[Edge] = []
     near: Variable = (etype, 0)
-    for depth, step in enumerate(test.path, start=1):
-        far = (step.etype, depth)
-        edges.append(Edge(near, step, far))
+    for depth, hop in enumerate(test.path, start=1):
+        far = (hop.etype, depth)
+        edges.append(Edge(near, hop, far))
         near = far
     return tuple(edges)
 
@@ -163,7 +163,7 @@ def _ways(test: Test, etype: str) -> list[Way]:
     edges = _walk(test, etype)
     ways = [Way(edges, edges[-1].far, test, None)]
     if is_absence_enough(test):
-        ways += [Way(edges[:index], edge.near, None, edge.step) for index, edge in enumerate(edges)]
+        ways += [Way(edges[:index], edge.near, None, edge.hop) for index, edge in enumerate(edges)]
     return ways
 
 

@@ -34,8 +34,8 @@ def select_reference(catalog: Catalog, ref: Ref, dialect: Dialect) -> str:
     It takes a tuple of starting ids and the largest number of rows, and returns one cell a row.
     """
     statement = _Statement(catalog, dialect)
-    for step in ref.path:
-        statement.walk(step)
+    for hop in ref.path:
+        statement.walk(hop)
     return statement.select(ref)
 
 
@@ -49,10 +49,10 @@ class _Statement:
         self._tests: list[str] = []
         self._here: str | None = None
 
-    def walk(self, step: Hop) -> None:
+    def walk(self, hop: Hop) -> None:
         """Go to the entities at the other end of a link."""
-        far = self._link(step.attr, step.is_forward)
-        alias = self._entities(step.etype)
+        far = self._link(hop.attr, hop.is_forward)
+        alias = self._entities(hop.etype)
         self._here = self._dialect.entity_id(alias)
         self._tests.append(f"{self._here} = {far}")
         self._tests.append(f"{self._dialect.created_ms(alias)} IS NOT NULL")

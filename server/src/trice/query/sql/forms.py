@@ -59,11 +59,11 @@ class Statement:
         return (*bindings[: self.ids_at], ids, *bindings[self.ids_at :])
 
 
-def held(step: Hop) -> Held:
-    """Where the link of `step` is stored."""
-    if step.attr.is_pairs:
+def held(hop: Hop) -> Held:
+    """Where the link of `hop` is stored."""
+    if hop.attr.is_pairs:
         return "pairs"
-    return "parent" if step.is_forward else "child"
+    return "parent" if hop.is_forward else "child"
 
 
 def select(composer: Composer, etype: str, columns: Sequence[Attr], where: Scope) -> Statement:
@@ -84,7 +84,7 @@ def select_count(composer: Composer, etype: str, where: Scope) -> Statement:
 
 def select_linked(
     composer: Composer,
-    step: Hop,
+    hop: Hop,
     columns: Sequence[Attr],
     where: Scope,
     *,
@@ -98,33 +98,33 @@ def select_linked(
              a cell of the parent ("parent"), or of the row ("child")
     ids      of the children when the parent holds the link, else of the parents
     """
-    place, dialect = Place(ROOT, step.etype), composer.dialect
+    place, dialect = Place(ROOT, hop.etype), composer.dialect
     own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
     more: tuple[str, ...] = ()
     join, shown = "", TRUE
-    match held(step):
+    match held(hop):
         case "parent":
             tie = f"{own_id} IN {in_list}"
             composer.narrow(tie)
         case "child":
-            tie = f"{dialect.cell(step.attr, ROOT)} IN {in_list}"
+            tie = f"{dialect.cell(hop.attr, ROOT)} IN {in_list}"
             composer.narrow(tie)
-            shown = composer.shown(step.attr, place)
+            shown = composer.shown(hop.attr, place)
         case "pairs":
-            near, far = composer.ends(step.attr, PAIR, is_forward=step.is_forward)
-            more = (near, dialect.linked_ms(step.attr, PAIR))
-            pairs = dialect.links(step.attr, PAIR)
+            near, far = composer.ends(hop.attr, PAIR, is_forward=hop.is_forward)
+            more = (near, dialect.linked_ms(hop.attr, PAIR))
+            pairs = dialect.links(hop.attr, PAIR)
             join = f" JOIN {pairs} ON {far} = {own_id}"
             tie = f"{near} IN {in_list}"
             composer.narrow(f"{own_id} IN (SELECT {far} FROM {pairs} WHERE {tie})")
-            if step.is_forward:
-                shown = composer.holder(step.attr, PAIR, is_visible=True)
+            if hop.is_forward:
+                shown = composer.holder(hop.attr, PAIR, is_visible=True)
             else:
-                shown = composer.shown(step.attr, place)
+                shown = composer.shown(hop.attr, place)
         case other:
             assert_never(other)
     found = composer.matching(where, place, needed=needed, also=shown)
-    head = _select_row(composer, step.etype, columns, more=more)
+    head = _select_row(composer, hop.etype, columns, more=more)
     return checked(
         f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
         (*head.bindings, *found.bindings),

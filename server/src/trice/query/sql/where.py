@@ -274,10 +274,10 @@ class Composer:
         tables = [self.table(here)]
         own_id = dialect.entity_id(place.alias)
         parts = [Fragment(f"{dialect.entity_id(here.alias)} = {own_id}")]
-        for depth, step in enumerate(ref.path, start=1):
-            far = Place(self.new_alias(), step.etype)
+        for depth, hop in enumerate(ref.path, start=1):
+            far = Place(self.new_alias(), hop.etype)
             tables.append(self.table(far))
-            edge = Edge((here.etype, depth - 1), step, (far.etype, depth))
+            edge = Edge((here.etype, depth - 1), hop, (far.etype, depth))
             parts += [self._join(edge, here, far, tables), self.exists(far.alias)]
             here = far
         if ref.attr.is_ref and (ref.attr.is_pairs or not ref.is_forward):
@@ -330,16 +330,16 @@ class Composer:
         parts += [self._end(way, places[way.end]) for way in ways]
         outside: list[Fragment] = []
         for edge in () if self.is_open else edges.values():
-            if edge.step.is_forward and edge.near == root:
-                outside.append(self.shown(edge.step.attr, place))
+            if edge.hop.is_forward and edge.near == root:
+                outside.append(self.shown(edge.hop.attr, place))
             else:
-                source = places[edge.near if edge.step.is_forward else edge.far]
-                parts.append(self.shown(edge.step.attr, source))
+                source = places[edge.near if edge.hop.is_forward else edge.far]
+                parts.append(self.shown(edge.hop.attr, source))
         parts += [] if self.is_open else map(self.visible, places.values())
         is_narrowed = len(from_root) == 1 and any(map(is_selective, ways))
         if is_narrowed and not is_judging:
             edge = from_root[0]
-            left, right = self._membership(edge.step, place, places[edge.far], tables, parts)
+            left, right = self._membership(edge.hop, place, places[edge.far], tables, parts)
             inside = all_of(parts)
             found = Fragment(
                 f"{left} IN (SELECT {right} FROM {', '.join(tables)} WHERE {inside.text})",
@@ -360,7 +360,7 @@ class Composer:
         """Whether Python decides any condition that `ways` read on linked entities."""
         if self.is_open:
             return False
-        attrs = [edge.step.attr for way in ways for edge in way.edges]
+        attrs = [edge.hop.attr for way in ways for edge in way.edges]
         attrs += [way.test.attr for way in ways if way.test is not None and not way.test.attr.is_id]
         scopes = [self._visibility.entities(place.etype) for place in far]
         scopes += map(self._visibility.field, attrs)
@@ -371,7 +371,7 @@ class Composer:
 
     def _join(self, edge: Edge, near: Place, far: Place, tables: list[str]) -> Fragment:
         """Tie two rows by a link, adding its table of pairs to `tables` if it has one."""
-        attr, is_forward, dialect = edge.step.attr, edge.step.is_forward, self.dialect
+        attr, is_forward, dialect = edge.hop.attr, edge.hop.is_forward, self.dialect
         near_id, far_id = dialect.entity_id(near.alias), dialect.entity_id(far.alias)
         if attr.is_pairs:
             alias = self.new_alias()
@@ -385,18 +385,18 @@ class Composer:
         return Fragment(f"{far_id} = {near_id}")
 
     def _membership(
-        self, step: Hop, near: Place, far: Place, tables: list[str], parts: list[Fragment]
+        self, hop: Hop, near: Place, far: Place, tables: list[str], parts: list[Fragment]
     ) -> tuple[str, str]:
         """The two sides of `near IN (SELECT far …)` for the first link of a path."""
-        attr, dialect = step.attr, self.dialect
+        attr, dialect = hop.attr, self.dialect
         near_id, far_id = dialect.entity_id(near.alias), dialect.entity_id(far.alias)
         if attr.is_pairs:
             alias = self.new_alias()
             tables.append(dialect.links(attr, alias))
-            near_end, far_end = self.ends(attr, alias, is_forward=step.is_forward)
+            near_end, far_end = self.ends(attr, alias, is_forward=hop.is_forward)
             parts.append(Fragment(f"{far_end} = {far_id}"))
             return near_id, near_end
-        if step.is_forward:
+        if hop.is_forward:
             return dialect.cell(attr, near.alias), far_id
         return near_id, dialect.cell(attr, far.alias)
 
