@@ -50,8 +50,18 @@ def test_no_compiled_module_holds_what_compiles_to_something_else() -> None:
 
 def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
     """What mypyc refuses, or takes for something else without a word."""
+    made_anew = {
+        ast.unparse(node.target)
+        for node in module.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Tuple)
+        if ast.unparse(node.annotation) == "Final"
+    }
     for node in ast.walk(module):
         match node:
+            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Name(id=name)]) if (
+                name in made_anew
+            ):
+                yield node.lineno, f"`{name}` is made anew wherever it is passed: `Final[tuple[…]]`"
             case ast.ClassDef(name=name, bases=bases) if {*map(ast.unparse, bases)} & REFUSED:
                 yield node.lineno, f"{name} is a {ast.unparse(bases[0])}"
             case ast.ClassDef(bases=[ast.Name(id=base)], body=body) if base.endswith("Exception"):

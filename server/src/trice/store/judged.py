@@ -16,7 +16,7 @@ entity meets the condition, and what that took, in steps of an evaluation. Whate
 the statement. Called on reader threads too, and more than once for an entity."""
 
 
-IDS: Final = (b"",)
+IDS: Final[tuple[bytes, ...]] = (b"",)  # of any length: compiled code makes others anew
 """Stands in `JudgedTerm.asked` for the ids that the statement is run with, once they are known."""
 
 
