@@ -76,6 +76,8 @@ def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
             case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")))) as call:
                 if any(keyword.arg is None for keyword in call.keywords):
                     yield node.lineno, "`super()` is given a dict as its first keyword"
+            case ast.Import(names=[ast.alias(name="copy")]):
+                yield node.lineno, "compiled objects are not made without `__init__`"
             case ast.ImportFrom(names=names):
                 for each in names:
                     if each.name in ("cached_property", "WeakKeyDictionary", "WeakSet"):
