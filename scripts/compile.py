@@ -44,6 +44,7 @@ INTERPRETED: Final = {
     "protocol.tx_steps": "structs",
     "protocol.up": "structs",
     "query.hole": "a subclass of bytes",
+    "query.sql.forms": "copies an object past its `__init__`",
     "rules.document": "weak references to it",
     "rules.write_check": "structs",
     "session.dispatch": "little work, and tests stand in for it",

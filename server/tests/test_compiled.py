@@ -50,8 +50,18 @@ def test_no_compiled_module_holds_what_compiles_to_something_else() -> None:
 
 def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
     """What mypyc refuses, or takes for something else without a word."""
+    made_anew = {
+        ast.unparse(node.target)
+        for node in module.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Tuple)
+        if ast.unparse(node.annotation) == "Final"
+    }
     for node in ast.walk(module):
         match node:
+            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Name(id=name)]) if (
+                name in made_anew
+            ):
+                yield node.lineno, f"`{name}` is made anew wherever it is passed: `Final[tuple[…]]`"
             case ast.ClassDef(name=name, bases=bases) if {*map(ast.unparse, bases)} & REFUSED:
                 yield node.lineno, f"{name} is a {ast.unparse(bases[0])}"
             case ast.ClassDef(bases=[ast.Name(id=base)], body=body) if base.endswith("Exception"):
@@ -66,6 +76,8 @@ def faults(module: ast.Module) -> Iterator[tuple[int, str]]:
             case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")))) as call:
                 if any(keyword.arg is None for keyword in call.keywords):
                     yield node.lineno, "`super()` is given a dict as its first keyword"
+            case ast.Import(names=[ast.alias(name="copy")]):
+                yield node.lineno, "compiled objects are not made without `__init__`"
             case ast.ImportFrom(names=names):
                 for each in names:
                     if each.name in ("cached_property", "WeakKeyDictionary", "WeakSet"):

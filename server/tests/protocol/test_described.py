@@ -127,6 +127,7 @@ def test_what_is_joined_by_hand_is_what_is_described(make: Callable[[], Frame]) 
     assert described.why_not_described(plain(make())) is None
 
 
+@pytest.mark.interpreted("functions are listed")
 def test_every_producer_is_tried() -> None:
     made = {name for name, _ in inspect.getmembers(down, inspect.isfunction) if name[0] != "_"}
     own = {name for name in made if getattr(down, name).__module__ == down.__name__}

@@ -16,7 +16,7 @@ whether the entity meets the condition, and how many steps of evaluation that to
 ends the statement. It is called on reader threads too, and maybe more than once for an entity."""
 
 
-IDS: Final = (b"",)
+IDS: Final[tuple[bytes, ...]] = (b"",)  # of any length: compiled code makes others anew
 """Stands in `JudgedTerm.asked` for ids that are known only when the statement is run."""
 
 
