@@ -21,8 +21,11 @@ def without_stubs(model: Model) -> Model:
     def exists(entity: str, attr_id: str, side: str) -> bool:
         return model.exists(entity, model.attrs[attr_id][side][1])
 
-    for entity, attr_id in model.ones:
-        if not exists(entity, attr_id, "forward-identity"):
+    for (entity, attr_id), value in model.ones.items():
+        is_link = model.attrs[attr_id]["value-type"] == "ref"
+        if not exists(entity, attr_id, "forward-identity") or (
+            is_link and value is not None and not exists(value, attr_id, "reverse-identity")
+        ):
             del clean.ones[entity, attr_id]
     for attr_id, source, target in model.many:
         is_whole = exists(source, attr_id, "forward-identity") and exists(
