@@ -5,11 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from support.described import misfits
 from trice.query import plan
 
 pytest_plugins = ("support.coroutines",)
+
+SHARE_A_WORKER = (
+    "bench/test_hostile.py",
+    "bench/test_quick.py",
+    "cel/test_public_cases.py",
+    "query/test_grown.py",
+)
+"""Files whose tests share what takes long to make, or must not run beside each other. Marks of
+pytest-xdist do not reach its scheduler with this pytest."""
+
+
+class Scheduling(LoadScopeScheduling):
+    """Hands each test to the next free worker, and each of those files to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if path.endswith(SHARE_A_WORKER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Asked by pytest-xdist, once."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,6 @@ import pytest
 
 from support.patience import SUITE_WAIT_S
 
-pytestmark = pytest.mark.xdist_group("hostile")
-
 RUN = Path(__file__).resolve().parents[3] / "bench/hostile/run"
 PEAK_MB_MAX = 400
 """Far above what the attacks come to (`make hostile` prints it), far below what they came to when

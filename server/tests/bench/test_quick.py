@@ -25,8 +25,6 @@ import pytest
 
 from support.patience import SUITE_WAIT_S
 
-pytestmark = pytest.mark.xdist_group("bench")
-
 BENCH = Path(__file__).resolve().parents[3] / "bench"
 PID_NOBODY_HAS = 2**22 + 1
 """Above the most that pid_max can be (proc(5))."""

@@ -27,8 +27,6 @@ from trice.cel.parse import parse
 from trice.cel.uint import Uint
 from trice.cel.values import Budget
 
-pytestmark = pytest.mark.xdist_group("public_cases")
-
 ROOT: Final = Path(__file__).parents[3]
 READ: Final = """
 import { tests } from "@bufbuild/cel-spec/testdata/conformance.js";

@@ -16,8 +16,6 @@ from support.library import Library, uid
 from trice import limits
 from trice.store.sqlite.statistics import Statistics
 
-pytestmark = pytest.mark.xdist_group("grown")
-
 SMALL, LARGE = 15_000, 60_000
 RARE = 12
 """Rows that have a label, an assignee, `is_late`, in tables of either size."""
