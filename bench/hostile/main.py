@@ -221,6 +221,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="little of each: the form in the tests"
     )
+    parser.add_argument(
+        "--part", metavar="K/N", help="every N-th attack, from the K-th on: 1/2, 2/2"
+    )
     parser.add_argument("--json", type=Path, help="write the results there, too")
     arguments = parser.parse_args()
     chosen = [
@@ -228,6 +231,11 @@ def main() -> None:
         for attack in ATTACKS
         if arguments.only is None or any(text in attack.name for text in arguments.only)
     ]
+    if arguments.part is not None:
+        first, _, count = arguments.part.partition("/")
+        if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+            parser.error(f"--part takes two numbers, as 1/2, not {arguments.part}")
+        chosen = chosen[int(first) - 1 :: int(count)]
     if not chosen:
         parser.error("no attack has such a name: " + "; ".join(a.name for a in ATTACKS))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
