@@ -177,49 +177,42 @@ class AdminOptions(msgspec.Struct):
     upsert: bool | None = None
 
 
-class Create(_Array, tag="create"):
+class _Values(_Array):
+    """A step of the admin API that writes values of one entity."""
+
+    etype: Label
+    subject: Named
+    values: dict[Label, Any]
+    options: AdminOptions | None = None
+
+
+class Create(_Values, tag="create"):
     """Makes an entity: [op, namespace, id or lookup, {label: value}, options?]."""
 
-    etype: Label
-    subject: Named
-    values: dict[Label, Any]
-    options: AdminOptions | None = None
 
-
-class Update(_Array, tag="update"):
+class Update(_Values, tag="update"):
     """Writes fields and has-one links: [op, namespace, id or lookup, {label: value}, options?]."""
 
-    etype: Label
-    subject: Named
-    values: dict[Label, Any]
-    options: AdminOptions | None = None
 
-
-class Merge(_Array, tag="merge"):
+class Merge(_Values, tag="merge"):
     """Merges objects into fields (T37): [op, namespace, id or lookup, {label: value}, options?]."""
 
+
+class _Targets(_Array):
+    """A step of the admin API about links of one entity."""
+
     etype: Label
     subject: Named
-    values: dict[Label, Any]
-    options: AdminOptions | None = None
+    targets: dict[Label, Targets]
+    options: Any = None
 
 
-class Link(_Array, tag="link"):
+class Link(_Targets, tag="link"):
     """Links: [op, namespace, id or lookup, {label: target or targets}]; labels of either side."""
 
-    etype: Label
-    subject: Named
-    targets: dict[Label, Targets]
-    options: Any = None
 
-
-class Unlink(_Array, tag="unlink"):
+class Unlink(_Targets, tag="unlink"):
     """Unlinks: [op, namespace, id or lookup, {label: target or targets}]."""
-
-    etype: Label
-    subject: Named
-    targets: dict[Label, Targets]
-    options: Any = None
 
 
 class Delete(_Array, tag="delete"):
