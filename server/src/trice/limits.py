@@ -354,8 +354,8 @@ TX_GROUP_MAX = 500
 COMMIT_ON_LOOP_MS = 0.5
 """If COMMITs took no longer, the next may run on the event loop (`store.sqlite.commit_place`)."""
 
-COMMITS_MEASURED = 32
-"""How many COMMITs in a row must have been that short before the first runs there."""
+COMMIT_ON_LOOP_BYTES = 128 * 1024
+"""What such a transaction may write: old and new rows, with 1 KiB for each cell and pair."""
 
 WRITE_AHEAD_PAGES = 8_000
 """Pages of 4 kB in the write-ahead log, from which on it is copied into the file. Random ids change

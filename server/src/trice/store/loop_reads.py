@@ -14,7 +14,7 @@ from trice import limits
 class LoopReads:
     """Holds the steps that reads took in this turn, and knows when the turn ends.
 
-    count   reads on the loop so far, of all turns
+    count   reads on the loop and COMMITs so far, of all turns
     """
 
     __slots__ = ("_is_open", "_steps", "count")

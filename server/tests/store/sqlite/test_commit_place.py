@@ -12,8 +12,10 @@ import pytest
 from support.attrs import blob, committed, creating, entity
 from support.runtime import FakeRuntime
 from trice import limits
-from trice.store.commit import Commit
+from trice.store.commit import Commit, EntityChange, Image
 from trice.store.engine import WriteTx
+from trice.store.loop_reads import LoopReads
+from trice.store.sqlite.commit_place import COMMITS_MEASURED
 from trice.store.sqlite.engine import SqliteEngine
 
 
@@ -51,9 +53,9 @@ def insert(number: int) -> Any:
 class Lone:
     """One client that writes, each after the acknowledgement of the one before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, loop_reads: LoopReads | None = None) -> None:
         self.clock = CommitClock()
-        self.engine = SqliteEngine.open(path / "app.db", runtime=self.clock)
+        self.engine = SqliteEngine.open(path, runtime=self.clock, loop_reads=loop_reads)
         self._number = 0
 
     async def write(self, count: int = 1) -> bool:
@@ -64,11 +66,11 @@ class Lone:
         return self.clock.is_on_loop
 
 
-async def settled(path: Path) -> Lone:
+async def settled(folder: Path, loop_reads: LoopReads | None = None) -> Lone:
     """One whose next COMMIT runs on the loop."""
-    lone = Lone(path)
+    lone = Lone(folder / "app.db", loop_reads)
     await lone.engine.write(creating(blob("t", "id")))
-    assert not await lone.write(limits.COMMITS_MEASURED - 1)
+    assert not await lone.write(COMMITS_MEASURED - 1)
     return lone
 
 
@@ -86,7 +88,7 @@ async def test_one_that_was_long_sends_the_next_to_the_thread(tmp_path: Path) ->
     lone.clock.step_ms = limits.COMMIT_ON_LOOP_MS * 1.01
     assert await lone.write()
     lone.clock.step_ms = 0
-    assert not await lone.write(limits.COMMITS_MEASURED)
+    assert not await lone.write(COMMITS_MEASURED)
     assert await lone.write()
     await lone.engine.close()
 
@@ -116,6 +118,46 @@ async def test_attrs_are_committed_on_the_thread(tmp_path: Path) -> None:
     lone = await settled(tmp_path)
     await lone.engine.write(creating(blob("other", "id")))
     assert not lone.clock.is_on_loop
+    await lone.engine.close()
+
+
+@pytest.mark.rule("S230")
+async def test_another_app_that_is_written_to_sends_one_to_the_thread(tmp_path: Path) -> None:
+    shared = LoopReads()
+    other = Lone(tmp_path / "other.db", shared)
+    await other.engine.write(creating(blob("t", "id")))
+    lone = await settled(tmp_path, shared)
+    assert await lone.write()
+    await other.write()
+    assert not await lone.write()
+    assert await lone.write()
+    await lone.engine.close()
+    await other.engine.close()
+
+
+@pytest.mark.rule("S230")
+@pytest.mark.parametrize(
+    ("old", "new", "is_on_loop"),
+    [
+        (["x" * 1_000], ["y"], True),
+        (["x" * 200_000], ["x" * 200_000, 1], False),
+        ([], list(range(140)), False),
+    ],
+    ids=["small", "a large row, of which little changes", "many cells"],
+)
+async def test_what_writes_much_is_committed_on_the_thread(
+    tmp_path: Path, old: list[Any], new: list[Any], is_on_loop: bool
+) -> None:
+    lone = await settled(tmp_path)
+    await lone.engine.write(creating(*(blob("t", f"f{number}") for number in range(140))))
+
+    def work(tx: WriteTx) -> Commit:
+        ids = [attr.id for attr in tx.catalog.by_id.values() if attr.label != "id"]
+        before, after = (Image(1, dict(zip(ids, cells, strict=False))) for cells in (old, new))
+        return committed(tx, entities=[EntityChange("t", entity(1), before, after)])
+
+    await lone.engine.write(work)
+    assert lone.clock.is_on_loop is is_on_loop
     await lone.engine.close()
 
 

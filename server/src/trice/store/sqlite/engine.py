@@ -73,7 +73,7 @@ class SqliteEngine:
             before_catalog=self._pin,
             after_group=self._after_group,
             usage=None if quota is None else Usage(writer, catalog, quota),
-            commit_place=CommitPlace(lambda: loop_reads.count),
+            commit_place=CommitPlace(loop_reads),
             history_days=history_days,
         )
         self._reader = Connection(path, Role.READER)

@@ -276,7 +276,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         if group.catalog is not self.catalog:
             self._before_catalog()
-        elif self._is_lone(group) and self._commit_place.may_be_loop():
+        elif self._is_lone(group) and self._commit_place.may_be_loop(group.commits[0]):
             # Not at once: calls that arrive later in this turn of the loop may share the COMMIT.
             loop.call_soon(self._commit_lone, loop, group)
             return True
