@@ -23,11 +23,20 @@ from trice import limits
 from trice.catalog.dates import instant_us
 from trice.catalog.exact import pack_units, units_of
 from trice.catalog.like import is_like, like_steps
-from trice.catalog.values import Cell, text_order
+from trice.catalog.values import ORDERED_CHARS, Cell, text_order
 from trice.store.engine import ReadTooLong
 
 _ROW_STEPS: Final = 10
 """What a judged row costs besides its evaluation (the call, its cells), in steps of evaluation."""
+
+_CALL_STEPS: Final = 5
+"""What a call costs that does little."""
+
+_INSTANT_STEPS: Final = 40
+"""What it costs to read a date of any form."""
+
+_ORDERED_A_STEP: Final = 10
+"""Characters that ICU makes a key of in one step."""
 
 
 def never() -> bool:
@@ -75,6 +84,35 @@ class Judging:
         self.steps_left -= _ROW_STEPS + like_steps(pattern, value)
         return is_like(pattern, value, is_case_sensitive=False)
 
+    def text_order(self, *arguments: Cell) -> bytes | None:
+        """`trice_text_order`; raises ReadTooLong."""
+        self._look()
+        (value,) = arguments
+        if not isinstance(value, str):
+            return None
+        self.steps_left -= _CALL_STEPS + min(len(value), ORDERED_CHARS) // _ORDERED_A_STEP
+        return text_order(value)
+
+    def instant(self, *arguments: Cell) -> int | None:
+        """`trice_instant`; raises ReadTooLong."""
+        self._look()
+        (value,) = arguments
+        if not isinstance(value, (str, int, float)):
+            return None
+        self.steps_left -= _INSTANT_STEPS if isinstance(value, str) else _CALL_STEPS
+        return instant_us(value)
+
+    def exact_sum(self) -> tuple[list[int], Any, Any]:
+        """A fresh `trice_exact_sum`; see `_cells`."""
+        return [0], self._add_float, _packed_sum
+
+    def _add_float(self, total: list[int], *arguments: Cell) -> None:
+        self._look()
+        (value,) = arguments
+        self.steps_left -= _CALL_STEPS
+        if isinstance(value, float):
+            total[0] += units_of(value)
+
     def _look(self) -> None:
         if self.steps_left <= 0:
             if self.is_over is None or self.is_over():
@@ -90,12 +128,12 @@ class Judging:
 
 def register(connection: apsw.Connection) -> Judging:
     """Make the functions known to `connection`."""
-    connection.create_scalar_function("trice_text_order", _text_order, 1, deterministic=True)
-    connection.create_scalar_function("trice_instant", _instant, 1, deterministic=True)
-    connection.create_aggregate_function("trice_cells", _cells, 1)
-    connection.create_aggregate_function("trice_exact_sum", _exact_sum, 1)
-    connection.create_scalar_function("trice_pack", _pack)
     judging = Judging()
+    connection.create_scalar_function("trice_text_order", judging.text_order, 1, deterministic=True)
+    connection.create_scalar_function("trice_instant", judging.instant, 1, deterministic=True)
+    connection.create_aggregate_function("trice_cells", _cells, 1)
+    connection.create_aggregate_function("trice_exact_sum", judging.exact_sum, 1)
+    connection.create_scalar_function("trice_pack", _pack)
     connection.create_scalar_function("trice_ilike", judging.ilike, 2, deterministic=True)
     connection.create_scalar_function("trice_judge", judging.judge)
     connection.create_scalar_function("trice_judge_once", judging.judge_once)
@@ -119,30 +157,9 @@ def _add_cell(found: list[Cell], *arguments: Cell) -> None:
         found.append(cell)
 
 
-def _exact_sum() -> tuple[list[int], Any, Any]:
-    """A fresh `trice_exact_sum`; see `_cells`."""
-    return [0], _add_float, _packed_sum
-
-
-def _add_float(total: list[int], *arguments: Cell) -> None:
-    (value,) = arguments
-    if isinstance(value, float):
-        total[0] += units_of(value)
-
-
 def _packed_sum(total: list[int]) -> bytes:
     return pack_units(total[0])
 
 
 def _pack(*arguments: Cell) -> Any:
     return apsw.pyobject(arguments)
-
-
-def _text_order(*arguments: Cell) -> bytes | None:
-    (value,) = arguments
-    return text_order(value) if isinstance(value, str) else None
-
-
-def _instant(*arguments: Cell) -> int | None:
-    (value,) = arguments
-    return instant_us(value) if isinstance(value, (str, int, float)) else None
