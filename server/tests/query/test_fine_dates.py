@@ -9,6 +9,7 @@ import pytest
 
 from support.attrs import blob
 from support.library import Library
+from support.windows import check_window
 from trice import limits
 from trice.catalog.dates import INFINITY_US, instant_text, instant_us, is_maybe_fine
 from trice.catalog.values import order_cell, order_run, stored_order
@@ -110,23 +111,14 @@ def test_windows_of_every_kind(books: Library, direction: str, seed: int) -> Non
     draw = random.Random(seed)
     for _ in range(80):
         low, high = sorted(draw.sample(range(BOOKS), 2))
-        is_inclusive = draw.random() < 0.5
-        window = {
-            **order,
-            "after": cursors[low],
-            "before": cursors[high],
-            "afterInclusive": is_inclusive,
-            "beforeInclusive": is_inclusive,
-        }
-        wanted = whole[low : high + 1] if is_inclusive else whole[low + 1 : high]
-        found, info = page(books, window)
-        assert found == wanted
-        if found:
-            assert info["has-previous-page?"] is (whole[0] != found[0])
-            assert info["has-next-page?"] is (whole[-1] != found[-1])
-        assert page(books, {**window, "last": 3})[0] == wanted[-3:]
-        assert page(books, {**window, "limit": 3, "offset": 2})[0] == wanted[2:5]
-        assert page(books, {**window, "last": 3, "offset": 2})[0] == wanted[:-2][-3:]
+        check_window(
+            lambda options: page(books, {**order, **options}),
+            whole,
+            cursors,
+            (low, high),
+            is_inclusive=draw.random() < 0.5,
+            few=3,
+        )
 
 
 def comparing(library: Library, op: str, date: str) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 
 from support.attrs import blob
 from support.library import Library
+from support.windows import check_window
 from trice.catalog.values import is_coarse, order_cell, order_run
 
 GREAT = 2**53
@@ -95,22 +96,14 @@ def test_windows_between_any_two_cursors(shelf: Library, direction: str) -> None
     draw = random.Random(5)
     for low in range(count):
         for high in range(low, count):
-            is_inclusive = draw.random() < 0.5
-            window = {
-                **order,
-                "after": cursors[low],
-                "before": cursors[high],
-                "afterInclusive": is_inclusive,
-                "beforeInclusive": is_inclusive,
-            }
-            wanted = whole[low : high + 1] if is_inclusive else whole[low + 1 : high]
-            found, info = page(shelf, window)
-            assert found == wanted
-            if found:
-                assert info["has-previous-page?"] is (whole[0] != found[0])
-                assert info["has-next-page?"] is (whole[-1] != found[-1])
-            assert page(shelf, {**window, "last": 2})[0] == wanted[-2:]
-            assert page(shelf, {**window, "limit": 2, "offset": 1})[0] == wanted[1:3]
+            check_window(
+                lambda options: page(shelf, {**order, **options}),
+                whole,
+                cursors,
+                (low, high),
+                is_inclusive=draw.random() < 0.5,
+                few=2,
+            )
 
 
 @pytest.mark.rule("Q160")

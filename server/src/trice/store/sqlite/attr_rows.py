@@ -43,7 +43,7 @@ def find_table(statements: Statements, etype: str) -> str | None:
 def load_catalog(statements: Statements) -> Catalog:
     """Read every attr, soft-deleted ones included."""
     found = statements.rows("SELECT attr FROM _attrs ORDER BY id")
-    return Catalog(load_attr(text) for (text,) in found)  # type: ignore[arg-type]
+    return Catalog(load_attr(str(text)) for (text,) in found)
 
 
 def _row(attr: Attr) -> Row:
