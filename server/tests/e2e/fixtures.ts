@@ -69,11 +69,16 @@ export function createApp(example: Example, server: Server, rules?: object): Pro
 }
 
 export async function expectConnected(page: Page): Promise<void> {
-  await expect(page.getByRole('status')).toHaveText('Connected');
+  await expect(connection(page)).toHaveText('Connected');
 }
 
 export async function expectOffline(page: Page): Promise<void> {
-  await expect(page.getByRole('status')).toContainText('Offline');
+  await expect(connection(page)).toContainText('Offline');
+}
+
+/** Where a page tells whether it is in touch with the server. */
+function connection(page: Page) {
+  return page.getByRole('status').and(page.locator('.connection'));
 }
 
 /** Type into the field with this label and press Enter. */
