@@ -96,7 +96,8 @@ async def idle_members(server: ServerProcess, scale: Scale) -> list[Row]:
     grown_kb = (server.rss_mb() - before_mb) * 1e3 / count
     for connection in connections:
         connection.close()
-    return [Row("room_idle", f"memory, {count:,} idle members in rooms of 50: each", "kB", [grown_kb])]
+    label = f"memory, {count:,} idle members in rooms of 50: each"
+    return [Row("room_idle", label, "kB", [grown_kb])]
 
 
 async def _moving(
