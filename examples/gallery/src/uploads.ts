@@ -63,13 +63,17 @@ export function useUploads() {
   return {
     uploads,
     add(files: Iterable<File>) {
-      const added = Array.from(files, (file): Upload => ({ id: id(), file, state: 'waiting', reason: null }));
+      const added = Array.from(files, waiting);
       setUploads((all) => [...all, ...added]);
     },
     dismiss(upload: Upload) {
       setUploads((all) => all.filter((other) => other.id !== upload.id));
     },
   };
+}
+
+function waiting(file: File): Upload {
+  return { id: id(), file, state: 'waiting', reason: null };
 }
 
 /** Where the file of a photo is kept: two of one name do not meet. */

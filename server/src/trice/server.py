@@ -148,7 +148,7 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, connections, app.state.load):
+        for part in (apps, hub, hub.services, connections, app.state.load):
             part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:

@@ -57,7 +57,6 @@ async def test_unknown_routes_and_methods_are_404_json(stage, method, path, more
     "path",
     [
         "/storage/upload",
-        "/admin/rooms/presence",
         "/dash/apps",
         "/superadmin/apps",
     ],

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from trice.api import (
     admin,
+    admin_rooms,
     admin_users,
     auth,
     dash_auth,
@@ -52,7 +53,6 @@ from trice.slow_log import SlowLog
 NOT_BUILT: Final = {
     "/storage": "File storage",
     "/admin/storage": "File storage",
-    "/admin/rooms": "Rooms",
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "/dash": "The platform API",
@@ -66,7 +66,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, debug, platform),
+    *(sync, admin, admin_rooms, debug, platform),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""

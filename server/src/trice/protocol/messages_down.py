@@ -279,6 +279,90 @@ class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
     tx_id: TxNumber
 
 
+class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):
+    """The session is in the room; `refresh-presence` follows."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class LeaveRoomOk(_Strict, tag_field="op", tag="leave-room-ok"):
+    """The session is not in the room any more, or never was."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class SetPresenceOk(_Strict, tag_field="op", tag="set-presence-ok"):
+    """The presence is set; the others are told with the next patch."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class PeerUser(_Strict):
+    """The user of a member."""
+
+    id: Uuid
+
+
+class Peer(_Strict):
+    """What one member of a room shows.
+
+    peer_id   the id of its session, or the name that a server gave it
+    data      JSON of any form
+    """
+
+    peer_id: str
+    instance_id: str
+    user: PeerUser | None
+    data: Any
+
+
+class RefreshPresence(_Strict, tag_field="op", tag="refresh-presence"):
+    """The whole state of a room, by peer id; the receiver is in it too."""
+
+    room_id: str
+    data: dict[str, Peer]
+
+
+PresenceEdit = Annotated[list[Any], Meta(min_length=2, max_length=3)]
+"""`[path, "+" | "r", value]` or `[path, "-"]`; a path begins with the peer id (instant-realtime
+§9.1)."""
+
+
+class PatchPresence(_Strict, tag_field="op", tag="patch-presence"):
+    """The edits that lead to the current state of a room, in order."""
+
+    room_id: str
+    edits: Annotated[list[PresenceEdit], Meta(min_length=1)]
+
+
+class TopicContent(_Strict):
+    """A message to a topic, and its sender."""
+
+    peer_id: str | None
+    user: PeerUser | None
+    data: Any
+
+
+class ServerBroadcast(_Strict, tag_field="op", tag="server-broadcast"):
+    """Another member, or a server, sent a message to a topic of the room."""
+
+    room_id: str
+    topic: str
+    data: TopicContent
+
+
+class ClientBroadcastOk(_Strict, tag_field="op", tag="client-broadcast-ok"):
+    """The message was handed to the room."""
+
+    room_id: str
+    topic: str
+    data: TopicContent
+    client_event_id: str | None
+
+
 class Error(_Strict, tag_field="op", tag="error"):
     """A message failed. Match `type`, never `message`.
 
@@ -307,4 +391,19 @@ class SseInit(_Strict, tag_field="op", tag="sse-init"):
     sse_token: Uuid
 
 
-Down = InitOk | AddQueryOk | RefreshOk | RemoveQueryOk | TransactOk | Error | SseInit
+Down = (
+    InitOk
+    | AddQueryOk
+    | RefreshOk
+    | RemoveQueryOk
+    | TransactOk
+    | JoinRoomOk
+    | LeaveRoomOk
+    | SetPresenceOk
+    | RefreshPresence
+    | PatchPresence
+    | ServerBroadcast
+    | ClientBroadcastOk
+    | Error
+    | SseInit
+)

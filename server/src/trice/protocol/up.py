@@ -106,13 +106,45 @@ class Transact(_Up, tag="transact"):
     ] = None
 
 
-Up = Init | AddQuery | RemoveQuery | Transact
+RoomId = Annotated[Any, _told({"type": "string"}, is_required=True)]
+
+
+class JoinRoom(_Up, tag="join-room"):
+    """Enters a room.
+
+    room_type   the kind of room, for the app's own use
+    data        what the session shows at first; null is `{}`
+    """
+
+    room_id: RoomId = None
+    room_type: Annotated[Any, _told({"type": ["string", "null"]})] = None
+    data: Any = None
+
+
+class LeaveRoom(_Up, tag="leave-room"):
+    """Leaves a room; no error if the session is not in it."""
+
+    room_id: RoomId = None
+
+
+class SetPresence(_Up, tag="set-presence"):
+    """Shows something else in a room, in place of all that was shown before; null is `{}`."""
+
+    room_id: RoomId = None
+    data: Any = None
+
+
+class ClientBroadcast(_Up, tag="client-broadcast"):
+    """Sends a message to a topic, for all others in the room."""
+
+    room_id: RoomId = None
+    topic: Annotated[Any, _told({"type": "string"}, is_required=True)] = None
+    data: Any = None
+
+
+Up = Init | AddQuery | RemoveQuery | Transact | JoinRoom | LeaveRoom | SetPresence | ClientBroadcast
 
 NOT_BUILT_OPS: Final = {
-    "join-room": "Rooms",
-    "leave-room": "Rooms",
-    "set-presence": "Rooms",
-    "client-broadcast": "Rooms",
     "start-stream": "Streams",
     "append-stream": "Streams",
     "subscribe-stream": "Streams",

@@ -13,6 +13,8 @@ from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.errors import GOING_AWAY
 from trice.protocol.ids import SessionId
+from trice.rooms.rooms import Rooms
+from trice.rooms.services import Services
 from trice.runtime import Runtime
 from trice.session import dispatch
 from trice.session.first_answers import FirstAnswers
@@ -44,6 +46,8 @@ class Hub:
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
+        self.rooms = Rooms(runtime)
+        self.services = Services(self.rooms, runtime)
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
         self._turns = LoopTurns()
@@ -110,6 +114,7 @@ class Hub:
         session = Session(
             socket,
             apps=self.apps,
+            rooms=self.rooms,
             runtime=self._runtime,
             sends=self._sends,
             first_answers=self._first_answers,

@@ -1,0 +1,72 @@
+"""Every bound of rooms. `limits` has those of the server as a whole."""
+
+from __future__ import annotations
+
+from trice.rate_limit import RateLimit
+
+ROOM_NAME_CHARS_MAX = 500
+"""Characters of a room id, of a room type, and of a topic. More: `param-malformed`."""
+
+SESSION_ROOMS_MAX = 200
+"""Rooms that one session may be in. More: `parameter-limit-exceeded`."""
+
+ROOM_MEMBERS_MAX = 5_000
+"""Members of one room. More: `parameter-limit-exceeded`."""
+
+PRESENCE_BYTES_MAX = 16 * 1024
+"""JSON of what one member shows. More: `parameter-limit-exceeded`."""
+
+PRESENCE_DEPTH_MAX = 8
+"""Levels of presence that are compared for a patch; what lies deeper is replaced as a whole."""
+
+ROOM_PRESENCE_BYTES_MAX = 4 * 1024 * 1024
+"""JSON of what all members of a room show, because each new member is sent all of it. More:
+`parameter-limit-exceeded`."""
+
+TOPIC_BYTES_MAX = 64 * 1024
+"""JSON of one message to a topic. More: `parameter-limit-exceeded`."""
+
+TOPIC_BACKLOG_BYTES_MAX = 1024 * 1024
+"""Messages to topics of one room that wait for a session, because its client is slow. What comes
+then is dropped for this session, and counted (`trice_room_messages_dropped_total`)."""
+
+PATCHES_KEPT = 32
+"""Latest patches of a room, for members that were told an older state. A member further behind is
+told the whole state."""
+
+OVERHEAD_BYTES = 160
+"""What the state of a room holds of each member besides its presence: ids and keys."""
+
+PRESENCE_RATE = RateLimit(capacity=300, refill_amount=120, period_ms=1_000)
+"""How often one session may set presence, join and leave. More: `rate-limited`."""
+
+DELIVERY_RATE = RateLimit(capacity=20_000, refill_amount=10_000, period_ms=1_000)
+"""Deliveries of messages to topics that one session may cause: a message counts once for each
+member that receives it. More: `rate-limited`."""
+
+DELIVERY_RATE_OF_NETWORK = RateLimit(capacity=200_000, refill_amount=200_000, period_ms=1_000)
+"""The same for all sessions of one network."""
+
+SERVICE_PEERS_MAX = 1_000
+"""Members that the server of an app may have set over HTTP in one app. More:
+`parameter-limit-exceeded`."""
+
+SERVICE_TTL_S_MAX = 3_600
+"""Seconds for which such a member stays without being set again."""
+
+SERVICE_TTL_S = 60
+"""The same if the request does not say."""
+
+LAST_SEEN_MINUTES_MAX = 60
+"""How far back `last-seen` reaches."""
+
+LAST_SEEN_KEPT = 200
+"""Members that left a room last, of whom `last-seen` tells."""
+
+LAST_SEEN_ROOMS_MAX = 1_000
+"""Rooms of the server without members that are kept because somebody left them lately. More: those
+that were left first are forgotten."""
+
+assert PRESENCE_BYTES_MAX < ROOM_PRESENCE_BYTES_MAX
+assert DELIVERY_RATE.capacity >= 2 * ROOM_MEMBERS_MAX
+assert TOPIC_BYTES_MAX < TOPIC_BACKLOG_BYTES_MAX
