@@ -16,6 +16,9 @@ socket's buffer, one made ahead."""
 FILENAME_CHARS_MAX = 200
 """The name in `content-disposition`; file systems take 255 bytes. Longer: cut, its suffix kept."""
 
+REDIRECT_SPARE_S = 60
+"""A client does not follow a redirect that it kept when the URL of the bucket ends this soon."""
+
 # --- image variants ------------------------------------------------------------------------------
 
 VARIANT_SIDES = (16, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1600, 1920)
@@ -71,7 +74,7 @@ VARIANTS_SWEEP_MS = 3_600_000
 UNREADABLE_IMAGES_MAX = 1_000
 """Files remembered as no image that can be read. More: the oldest is tried again when asked for."""
 
-assert VARIANT_SIDES == tuple(sorted(VARIANT_SIDES))
+assert tuple(sorted(VARIANT_SIDES)) == VARIANT_SIDES
 assert IMAGES_EPHEMERAL_AT_ONCE < IMAGES_AT_ONCE
 assert IMAGES_EPHEMERAL_WAITING_MAX < IMAGES_WAITING_MAX
 assert 4 * IMAGE_PIXELS_MAX < IMAGE_MEMORY_BYTES_MAX // 2

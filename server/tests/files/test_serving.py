@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trice import download_limits
-from trice.files.serving import Answer, Facts, answer, disposition
+from trice.files.serving import Answer, Facts, answer, named_disposition
 
 NOW_MS = 1_700_000_000_000
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -256,15 +256,15 @@ def test_what_cannot_run_is_shown(content_type: str, sent: str) -> None:
     ],
 )
 def test_names_cannot_leave_their_place(name: str, sent: str) -> None:
-    assert disposition("inline", name) == f"inline; {sent}"
+    assert named_disposition("inline", name) == f"inline; {sent}"
 
 
 @pytest.mark.rule("F110")
 def test_a_long_name_keeps_its_suffix() -> None:
-    long = disposition("inline", "a" * 5_000 + ".png")
+    long = named_disposition("inline", "a" * 5_000 + ".png")
     kept = download_limits.FILENAME_CHARS_MAX - 4
     assert long == f'inline; filename="{"a" * kept}.png"'
-    assert len(disposition("inline", "." + "b" * 5_000)) < 250
+    assert len(named_disposition("inline", "." + "b" * 5_000)) < 250
 
 
 @pytest.mark.rule("F110")
@@ -282,4 +282,4 @@ def test_a_long_name_keeps_its_suffix() -> None:
 )
 def test_the_name_of_the_disposition_comes_first(given: str, name: str) -> None:
     sent = ask({}, disposition=given).headers["content-disposition"]
-    assert sent == disposition("attachment", name)
+    assert sent == named_disposition("attachment", name)

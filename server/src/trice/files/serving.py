@@ -125,19 +125,34 @@ def answer(method: str, given: Mapping[str, str], facts: Facts, *, now_ms: int) 
     return Answer(status, headers, start, end if method == "GET" else start)
 
 
-def redirect_headers(facts: Facts, *, url: str, expires_s: int, now_ms: int) -> dict[str, str]:
-    """Headers of a 302 to `url`, which ends at `expires_s`."""
-    age_s = max(min(expires_s, facts.expires_s) - now_ms // 1000, 0)
+def redirect_headers(facts: Facts, *, url: str, now_ms: int) -> dict[str, str]:
+    """Headers of a 302 to `url`, which ends with the URL that was asked for."""
+    age_s = max(facts.expires_s - now_ms // 1000 - limits.REDIRECT_SPARE_S, 0)
     return {
         "location": url,
         "access-control-allow-origin": "*",
         "cache-control": f"private, max-age={age_s}",
+        "referrer-policy": "no-referrer",
     }
 
 
-def media_type(facts: Facts) -> tuple[str, str]:
-    """The content type to send, and its name alone in lower case. A text that is no type becomes
-    application/octet-stream."""
+def media_type(facts: Facts) -> str:
+    """The content type to send. A text that is no type becomes application/octet-stream."""
+    return _media_type(facts)[0]
+
+
+def disposition(facts: Facts) -> str:
+    """The `content-disposition` to send: shown or saved, under which name."""
+    _, name = _media_type(facts)
+    given = (facts.disposition or "")[:_TEXT_CHARS_MAX]
+    match = _DISPOSITION.match(given)
+    is_inline = name in INLINE_TYPES and (match is None or match["kind"].lower() == "inline")
+    kind = "inline" if is_inline else "attachment"
+    return named_disposition(kind, _given_name(given) or facts.name)
+
+
+def _media_type(facts: Facts) -> tuple[str, str]:
+    """The content type to send, and its name alone."""
     match = _TYPE.fullmatch(facts.content_type[:_TEXT_CHARS_MAX].strip().lower())
     if match is None:
         return _UNKNOWN, _UNKNOWN
@@ -147,7 +162,7 @@ def media_type(facts: Facts) -> tuple[str, str]:
     return (name if charset is None else f"{name}; charset={charset}"), name
 
 
-def disposition(kind: str, name: str) -> str:
+def named_disposition(kind: str, name: str) -> str:
     """A `content-disposition` with a file name of any characters (RFC 6266 §4, RFC 8187)."""
     fit = _fit_name(name)
     plain = re.sub(r'[^ -~]|["%]', "_", fit)
@@ -179,14 +194,10 @@ def _shared_headers(facts: Facts, *, now_ms: int) -> dict[str, str]:
 
 
 def _content_headers(facts: Facts) -> dict[str, str]:
-    content_type, name = media_type(facts)
-    given = (facts.disposition or "")[:_TEXT_CHARS_MAX]
-    match = _DISPOSITION.match(given)
-    is_inline = name in INLINE_TYPES and (match is None or match["kind"].lower() == "inline")
-    kind = "inline" if is_inline else "attachment"
+    content_type, name = _media_type(facts)
     return {
         "content-type": content_type,
-        "content-disposition": disposition(kind, _given_name(given) or facts.name),
+        "content-disposition": disposition(facts),
         "content-security-policy": _PDF_POLICY if name == _PDF else _POLICY,
     }
 
