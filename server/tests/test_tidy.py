@@ -39,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
+        "files",
         "auth",
         "apps",
         "debug",
@@ -55,7 +56,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits",
+        "auth_limits | file_limits",
         "limits",
         "protocol",
     )
