@@ -129,6 +129,7 @@ class Server:
             trusted_proxies=settings.trusted_proxies,
             sessions=lambda: len(hub),
             has_room_for=hub.has_room,
+            is_files_host=settings.is_files_host,
         )
         app = build_app(
             settings=settings,
@@ -154,7 +155,7 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, connections, app.state.load):
+        for part in (apps, hub, connections, app.state.load, app.state.variants):
             part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:

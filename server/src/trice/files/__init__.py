@@ -1,1 +1,1 @@
-"""The bytes of files: kept by content on this machine or in a bucket."""
+"""Files: bytes that rows of `$files` name."""
