@@ -56,7 +56,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits",
+        "auth_limits | download_limits | file_limits",
         "limits",
         "protocol",
     )

@@ -29,6 +29,10 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.files.local import LocalBlobs
+from trice.files.spool import Spool
+from trice.files.storage import Storage
+from trice.files.threads import FileThreads
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -111,6 +115,8 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
+        storage = open_storage(settings.data_dir, runtime=self._runtime)
+        apps.delete_files = storage.blobs.delete_app
         hub = Hub(
             apps=apps,
             runtime=self._runtime,
@@ -159,6 +165,7 @@ class Server:
             await background.stop()
             await app.state.oauth.close()
             await apps.close()
+            await storage.close()
             engines.close()
             logger.info("stopped")
 
@@ -219,6 +226,17 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def open_storage(data_dir: Path, *, runtime: Runtime) -> Storage:
+    """The place of files' bytes, for a data directory that is claimed. No other place names one.
+
+    What a stop left in the spool is removed. raises  OSError
+    """
+    threads = FileThreads()
+    folder = data_dir / "files"
+    spool = Spool(folder / "spool", threads=threads, runtime=runtime)
+    return Storage(LocalBlobs(folder, threads=threads, runtime=runtime), spool, threads)
 
 
 def read_json(path: Path) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,7 +95,7 @@ class Apps:
     """All apps of this server.
 
     Holds the databases in use, and unused ones that were used last. Does not hold sessions;
-    `on_delete` tells their hub.
+    `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
 
     A database is open, being opened, being made, or being closed; in each state its files count.
     """
@@ -134,6 +134,7 @@ class Apps:
         self._changes: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
+        self.delete_files: Callable[[AppId], Awaitable[None]] = _nothing
 
     @classmethod
     async def open(
@@ -404,6 +405,7 @@ class Apps:
         await self._wait_closed(app_id)
         self._failures.pop(app_id, None)
         self._engines.delete(app_id)
+        await self.delete_files(app_id)
         await self._registry.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
@@ -541,6 +543,10 @@ class Apps:
                 await self.delete(app_id)
             except Exception:
                 logger.exception("expired app not deleted %s", fields(app=app_id))
+
+
+async def _nothing(app_id: AppId) -> None:
+    """Apps that keep no files have none to delete."""
 
 
 def _ephemeral_quota() -> Quota:
