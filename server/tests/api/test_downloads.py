@@ -118,13 +118,15 @@ async def test_changed_and_ended_urls_are_refused(serve_files):
 
 
 @pytest.mark.rule("F112")
-async def test_the_url_of_a_deleted_file_ends_at_once(serve_files):
+@pytest.mark.parametrize("is_bucket", [False, True])
+async def test_the_url_of_a_deleted_file_ends_at_once(serve_files, is_bucket):
     stage, files, url = await serve_files()
+    files.blobs.is_bucket = is_bucket
     row = files.rows.pop(LOCATION)
     got = await stage.ask("GET", url)
     assert (got.status, got.json()["type"]) == (404, "file-not-found")
     files.rows[LOCATION] = row
-    files.blobs.path("", row.hash).unlink()
+    (files.blobs.folder / row.hash).unlink()
     got = await stage.ask("GET", url)
     assert (got.status, got.json()["type"]) == (404, "file-not-found")
 

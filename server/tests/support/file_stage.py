@@ -41,7 +41,10 @@ class Bytes:
     async def read(
         self, app_id: str, hash: str, start: int, end: int
     ) -> AsyncGenerator[bytes, None]:
-        data = (self.folder / hash).read_bytes()[start:end]
+        try:
+            data = (self.folder / hash).read_bytes()[start:end]
+        except FileNotFoundError:
+            raise NotFound("record-not-found", "The bytes are not there.") from None
         try:
             for at in range(0, len(data), 1000):
                 self.pieces_read += 1

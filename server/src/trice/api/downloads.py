@@ -106,7 +106,7 @@ async def download(request: Request) -> Response:
         if url is not None:
             return Response(None, 302, redirect_headers(facts, url=url, now_ms=now_ms))
         opened = await _whole(files, app_id, row, facts)
-    return _send(request, opened)
+    return await _send(request, opened)
 
 
 def _facts(row: _Row, expires_s: int) -> Facts:
@@ -130,8 +130,7 @@ async def _whole(files: Files, app_id: str, row: _Row, facts: Facts) -> _Opened:
     try:
         opened = await LocalBytes.open(path)
     except FileNotFoundError:
-        # The row was deleted, and its bytes collected, since it was read.
-        raise NotFound("file-not-found", "The file was deleted.") from None
+        raise _deleted() from None
     facts = replace(facts, size=opened.size, modified_ms=opened.modified_ms)
     return _Opened(facts, opened.read, opened.close)
 
@@ -175,22 +174,44 @@ async def _direct_url(request: Request, row: _Row, facts: Facts) -> str | None:
     )
 
 
-def _send(request: Request, opened: _Opened) -> Response:
+async def _send(request: Request, opened: _Opened) -> Response:
     now_ms = request.app.state.runtime.now_ms()
-    given = request.headers
-    found = answer(request.method, given, opened.facts, now_ms=now_ms)
+    found = answer(request.method, request.headers, opened.facts, now_ms=now_ms)
     if found.start == found.end:
         opened.close()
         return Response(None, found.status, found.headers)
     pieces = opened.read(found.start, found.end)
+    try:
+        # Bytes that are not there are told as an error, which a begun answer could not be.
+        first = await anext(pieces)
+    except (NotFound, StopAsyncIteration):
+        opened.close()
+        raise _deleted() from None
+    if len(first) == found.end - found.start:
+        await pieces.aclose()
+        return Response(first, found.status, found.headers)
     response = Pieces(
-        pieces,
+        _joined(first, pieces),
         media_type=found.headers["content-type"],
         headers=found.headers,
         on_end=opened.close,
     )
     response.status_code = found.status
     return response
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    try:
+        yield first
+        async for piece in rest:
+            yield piece
+    finally:
+        await rest.aclose()
+
+
+def _deleted() -> NotFound:
+    """The row was deleted, and its bytes collected, since it was read."""
+    return NotFound("file-not-found", "The file was deleted.")
 
 
 ROUTES: Final = (Route("/files/{app_id}/{location_id}", download, methods=["GET"]),)
