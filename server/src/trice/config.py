@@ -126,6 +126,12 @@ class Settings:
                 f"--metrics-token must be {least} or more characters of ASCII without spaces.",
             )
 
+    def files_base_url(self, base_url: str) -> str:
+        """What URLs of files begin with, where `base_url` is what those of the API begin with."""
+        if self.files_host is None:
+            return base_url
+        return f"{base_url.partition('://')[0]}://{self.files_host}"
+
     def is_files_host(self, host: str) -> bool:
         """Whether a `Host` header names the host of files. The port counts where the setting has
         one."""

@@ -10,6 +10,8 @@ from PIL import Image
 
 from support.file_stage import StoredFiles
 from trice import download_limits
+from trice.config import Settings
+from trice.errors import InvalidInput
 
 LOCATION = "22222222-2222-4222-8222-222222222222"
 DATA = bytes(range(256)) * 4096
@@ -205,6 +207,17 @@ async def test_a_port_of_the_files_host_counts(serve_files):
     assert (await stage.ask("GET", url, headers={"host": "localhost:9000"})).status == 200
     assert (await stage.ask("GET", url, headers={"host": "localhost:8888"})).status == 404
     assert (await stage.ask("GET", "/health", headers={"host": "localhost:8888"})).status == 200
+
+
+@pytest.mark.rule("F115")
+def test_urls_of_files_name_their_host():
+    base = "https://api.example.com"
+    assert Settings().files_base_url(base) == base
+    settings = Settings(files_host="files.example.com:8443")
+    assert settings.files_base_url(base) == "https://files.example.com:8443"
+    for host in ("", "a b", "https://files.example.com", "files.example.com/x", "a\r\nb"):
+        with pytest.raises(InvalidInput, match="--files-host"):
+            Settings(files_host=host)
 
 
 @pytest.mark.rule("F128", "F122")
