@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trice import limits, log
+from trice import file_limits, limits, log
 from trice.errors import InvalidInput
 
 _PUBLIC_URL: Final = re.compile(
@@ -40,6 +40,7 @@ class Settings:
     smtp_url            where e-mail goes; None: codes are written to the log
     public_url          where clients reach this server, `https://api.example.com`: in addresses
                         that sign-in providers send people back to; None: what the request says
+    file_bytes_max      how large one uploaded file may be
     mail_from           address that e-mail comes from
     secret_key          64 hex digits that seal the secrets of sign-in providers; None: a key in
                         the data directory
@@ -68,6 +69,7 @@ class Settings:
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    file_bytes_max: int = file_limits.FILE_BYTES_MAX
     mail_from: str = "trice@localhost"
     secret_key: str | None = field(default=None, repr=False)
     allows_private_hosts: bool = False
@@ -93,6 +95,9 @@ class Settings:
         if not 1 <= self.history_days <= 3650:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
+        if not 1 <= self.file_bytes_max <= file_limits.FILE_BODY_BYTES_MAX:
+            accepted = f"bytes from 1 to {file_limits.FILE_BODY_BYTES_MAX}"
+            raise _bad("file-bytes-max", self.file_bytes_max, accepted)
         if self.public_url is not None:
             match = _PUBLIC_URL.fullmatch(self.public_url)
             if match is None:

@@ -29,6 +29,7 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.files.files import Files
 from trice.files.local import LocalBlobs
 from trice.files.spool import Spool
 from trice.files.storage import Storage
@@ -117,6 +118,13 @@ class Server:
         )
         storage = open_storage(settings.data_dir, runtime=self._runtime)
         apps.delete_files = storage.blobs.delete_app
+        files = Files(
+            storage,
+            apps=apps,
+            make_key=lambda: app.state.oauth.seal.key_for("file urls"),
+            runtime=self._runtime,
+            file_bytes_max=settings.file_bytes_max,
+        )
         hub = Hub(
             apps=apps,
             runtime=self._runtime,
@@ -139,6 +147,7 @@ class Server:
             slow_log=slow_log,
             connections=connections,
             background=background,
+            files=files,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -148,6 +157,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
+            files.base_url = settings.public_url or base
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
@@ -155,7 +165,7 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, connections, app.state.load, app.state.variants):
+        for part in (apps, hub, connections, app.state.load, app.state.variants, files):
             part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:

@@ -25,19 +25,20 @@ from trice.files.serving import Facts, answer, disposition, media_type, redirect
 from trice.files.variant import Variant, find_variant
 from trice.files.variants import Source, Variants
 from trice.identity import network_of
+from trice.protocol.ids import AppId
 
 
 class _Blobs(Protocol):
     """Where bytes are kept, as far as downloads know it."""
 
-    def path(self, app_id: str, hash: str, /) -> Path | None: ...
+    def path(self, app_id: AppId, hash: str, /) -> Path | None: ...
 
     def read(
-        self, app_id: str, hash: str, start: int, end: int, /
+        self, app_id: AppId, hash: str, start: int, end: int, /
     ) -> AsyncGenerator[bytes, None]: ...
 
     async def signed_url(
-        self, app_id: str, hash: str, /, *, expires_s: int, content_type: str, disposition: str
+        self, app_id: AppId, hash: str, /, *, expires_s: int, content_type: str, disposition: str
     ) -> str | None: ...
 
 
@@ -59,9 +60,15 @@ class _Row(Protocol):
 class Files(Protocol):
     """The files of a server, as far as downloads know them."""
 
-    blobs: _Blobs
-    url_key: bytes
-    """Signs URLs; see `files/urls`."""
+    @property
+    def blobs(self) -> _Blobs:
+        """Where bytes are kept."""
+        ...
+
+    @property
+    def url_key(self) -> bytes:
+        """Signs URLs; see `files/urls`."""
+        ...
 
     async def open(self, app: App, location_id: str, /) -> _Row:
         """The row that has this location now; raises NotFound("file-not-found")."""
@@ -90,7 +97,8 @@ async def download(request: Request) -> Response:
     files: Files | None = request.app.state.files
     if files is None:
         raise not_built("File storage")
-    app_id, location_id = request.path_params["app_id"], request.path_params["location_id"]
+    app_id = AppId(request.path_params["app_id"])
+    location_id = request.path_params["location_id"]
     now_ms = request.app.state.runtime.now_ms()
     params = request.query_params
     expires_s = urls.verify(files.url_key, app_id, location_id, params, now_ms=now_ms)
@@ -121,7 +129,7 @@ def _facts(row: _Row, expires_s: int) -> Facts:
     )
 
 
-async def _whole(files: Files, app_id: str, row: _Row, facts: Facts) -> _Opened:
+async def _whole(files: Files, app_id: AppId, row: _Row, facts: Facts) -> _Opened:
     """The bytes of a file as they were uploaded."""
     path = files.blobs.path(app_id, row.hash)
     if path is None:
@@ -141,7 +149,7 @@ async def _variant(
     """The bytes of a variant."""
     files: Files = request.app.state.files
     variants: Variants = request.app.state.variants
-    app_id = request.path_params["app_id"]
+    app_id = AppId(request.path_params["app_id"])
     read = partial(files.blobs.read, app_id, row.hash, 0, row.size)
     source = Source(app_id, row.hash, row.size, files.blobs.path(app_id, row.hash), read)
     network = network_of(guest_of(request).ip)
@@ -166,7 +174,7 @@ async def _direct_url(request: Request, row: _Row, facts: Facts) -> str | None:
     files: Files = request.app.state.files
     left_s = facts.expires_s - request.app.state.runtime.now_ms() // 1000
     return await files.blobs.signed_url(
-        request.path_params["app_id"],
+        AppId(request.path_params["app_id"]),
         row.hash,
         expires_s=left_s,
         content_type=media_type(facts),

@@ -23,6 +23,7 @@ from trice.api import (
     dash_settings,
     debug,
     downloads,
+    files,
     health,
     oauth,
     passkeys,
@@ -54,8 +55,6 @@ from trice.session.hub import Hub
 from trice.slow_log import SlowLog
 
 NOT_BUILT: Final = {
-    "/storage": "File storage",
-    "/admin/storage": "File storage",
     "/admin/rooms": "Rooms",
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
@@ -70,7 +69,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, debug, platform, downloads),
+    *(sync, admin, debug, platform, downloads, files),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
