@@ -157,7 +157,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
-            files.base_url = settings.public_url or base
+            files.base_url = settings.files_base_url(settings.public_url or base)
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
