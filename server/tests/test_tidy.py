@@ -40,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "api",
         "session",
         "rooms",
+        "files",
         "auth",
         "apps",
         "debug",
@@ -57,7 +58,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits",
+        "auth_limits | download_limits | file_limits",
         "limits",
         "protocol",
     )

@@ -29,6 +29,11 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.files.files import Files
+from trice.files.local import LocalBlobs
+from trice.files.spool import Spool
+from trice.files.storage import Storage
+from trice.files.threads import FileThreads
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -111,6 +116,15 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
+        storage = open_storage(settings.data_dir, runtime=self._runtime)
+        apps.delete_files = storage.blobs.delete_app
+        files = Files(
+            storage,
+            apps=apps,
+            make_key=lambda: app.state.oauth.seal.key_for("file urls"),
+            runtime=self._runtime,
+            file_bytes_max=settings.file_bytes_max,
+        )
         hub = Hub(
             apps=apps,
             runtime=self._runtime,
@@ -123,6 +137,7 @@ class Server:
             trusted_proxies=settings.trusted_proxies,
             sessions=lambda: len(hub),
             has_room_for=hub.has_room,
+            is_files_host=settings.is_files_host,
         )
         app = build_app(
             settings=settings,
@@ -132,6 +147,7 @@ class Server:
             slow_log=slow_log,
             connections=connections,
             background=background,
+            files=files,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -141,6 +157,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
+            files.base_url = settings.files_base_url(settings.public_url or base)
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
@@ -148,7 +165,8 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, hub.services, connections, app.state.load):
+        parts = (apps, hub, hub.services, connections, app.state.load, app.state.variants, files)
+        for part in parts:
             part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
@@ -158,6 +176,7 @@ class Server:
             await background.stop()
             await app.state.oauth.close()
             await apps.close()
+            await storage.close()
             engines.close()
             logger.info("stopped")
 
@@ -218,6 +237,17 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def open_storage(data_dir: Path, *, runtime: Runtime) -> Storage:
+    """The place of files' bytes, for a data directory that is claimed. No other place names one.
+
+    What a stop left in the spool is removed. raises  OSError
+    """
+    threads = FileThreads()
+    folder = data_dir / "files"
+    spool = Spool(folder / "spool", threads=threads, runtime=runtime)
+    return Storage(LocalBlobs(folder, threads=threads, runtime=runtime), spool, threads)
 
 
 def read_json(path: Path) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from support.attrs import creating
+from support.blob_places import Place
 from support.runtime import FakeRuntime
 from support.todos import TODOS, Open
 from support.triples_engine import TriplesEngine, TriplesStore
+from trice.files.threads import FileThreads
 from trice.store.engine import Engine
 from trice.store.sqlite.engine import SqliteEngine
 
@@ -49,3 +51,16 @@ def open_todos(
 @pytest.fixture
 async def engine(open_todos: Callable[[], Coroutine[Any, Any, Engine]]) -> Engine:
     return await open_todos()
+
+
+@pytest.fixture
+def threads() -> Iterator[FileThreads]:
+    threads = FileThreads()
+    yield threads
+    threads.close()
+
+
+@pytest.fixture(params=["local"])
+def place(threads: FileThreads, tmp_path: Path) -> Place:
+    """A place that keeps bytes."""
+    return Place.local(tmp_path, threads=threads)

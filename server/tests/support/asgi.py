@@ -99,6 +99,12 @@ class Exchange:
                 await self._change.wait()
         return self.events()[position]
 
+    async def changed(self) -> None:
+        """Wait for the next part."""
+        self._change.clear()
+        async with asyncio.timeout(WAIT_S):
+            await self._change.wait()
+
     async def hang_up(self) -> None:
         """Close the connection from the client's side."""
         self._gone.set()

@@ -102,6 +102,17 @@ logger = logging.getLogger(__name__)
     help="Let sign-in providers be at addresses of a private network.",
 )
 @option(
+    "--files-host",
+    envvar="TRICE_FILES_HOST",
+    help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
+)
+@option(
+    "--files-direct/--no-files-direct",
+    envvar="TRICE_FILES_DIRECT",
+    default=False,
+    help="Send clients to the bucket for files that are in one, instead of passing bytes on.",
+)
+@option(
     "--websocket",
     envvar="TRICE_WEBSOCKET",
     type=click.Choice(("picows", "asgi")),
@@ -175,6 +186,8 @@ def serve(
     mail_from: str,
     secret_key: str | None,
     private_hosts: bool,
+    files_host: str | None,
+    files_direct: bool,
     websocket: str,
     compression: bool,
     keep_alive_s: int,
@@ -202,6 +215,8 @@ def serve(
             mail_from=mail_from,
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
+            files_host=files_host or None,
+            has_direct_files=files_direct,
             websocket=websocket,
             has_compression=compression,
             keep_alive_s=keep_alive_s,
