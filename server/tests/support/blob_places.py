@@ -34,13 +34,18 @@ class Place:
 
     @classmethod
     def local(
-        cls, data_dir: Path, *, threads: FileThreads, runtime: FakeRuntime | None = None
+        cls,
+        data_dir: Path,
+        *,
+        threads: FileThreads,
+        runtime: FakeRuntime | None = None,
+        blobs: str = "blobs",
     ) -> Place:
-        """One in a folder."""
+        """One in the folder `blobs` of a data directory."""
         runtime = runtime or FakeRuntime()
         folder = data_dir / "spool"
         return cls(
-            LocalBlobs(data_dir / "blobs", threads=threads, runtime=runtime),
+            LocalBlobs(data_dir / blobs, threads=threads, runtime=runtime),
             Spool(folder, threads=threads, runtime=runtime),
             folder,
             lambda: runtime.advance(1_000),
