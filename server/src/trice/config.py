@@ -51,6 +51,7 @@ class Settings:
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
     keep_alive_s        how long an HTTP connection may stay open between two requests
+    files_url           where bytes of files are kept: `local` or `s3://…`; read by files/files_url
     metrics_token       the token that requests of /metrics must carry; None: all are refused
     history_days        how long each app keeps the log of its transactions
     slow_ms             queries and transactions that take this long are logged; 0: none is
@@ -78,6 +79,7 @@ class Settings:
     websocket: str = "picows"
     has_compression: bool = True
     keep_alive_s: int = 75
+    files_url: str = field(default="local", repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     history_days: int = limits.TX_LOG_DAYS
     slow_ms: int = 500

@@ -69,3 +69,28 @@ which are renewed once a day never show an old one."""
 
 assert EPHEMERAL_FILE_BYTES_MAX <= EPHEMERAL_FILES_BYTES_MAX
 assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX < SPOOLINGS_MAX
+# --- buckets ---------------------------------------------------------------------------------
+
+S3_CONNECT_MS = 5_000
+S3_REQUEST_MS = 60_000
+"""One connection, one request. Longer: tried again."""
+
+S3_RETRIES_MAX = 3
+S3_RETRY_MS = 30_000
+"""How often, and for how long, a request is tried again. After that: `overloaded`."""
+
+S3_PART_BYTES = 8 * 1024 * 1024
+S3_PARTS_AT_ONCE = 4
+"""Parts in which a file is sent, and how many of them are in memory. Smaller files are one."""
+
+S3_PARTS_MAX = 9_000
+"""Parts of one file; S3 takes 10,000. Larger files have larger parts."""
+
+S3_READ_BYTES = 1024 * 1024
+"""Bytes of one request that reads, which a reader holds. Buckets take some 20 ms to answer."""
+
+S3_REASON_CHARS_MAX = 500
+"""What the log repeats of a failure of the bucket."""
+
+assert PIECE_BYTES <= S3_READ_BYTES
+assert S3_PARTS_MAX < 10_000

@@ -29,7 +29,9 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.files.blobs import Blobs
 from trice.files.files import Files
+from trice.files.files_url import S3Place, parse_files_url
 from trice.files.local import LocalBlobs
 from trice.files.spool import Spool
 from trice.files.storage import Storage
@@ -116,7 +118,7 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
-        storage = open_storage(settings.data_dir, runtime=self._runtime)
+        storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
         apps.delete_files = storage.blobs.delete_app
         files = Files(
             storage,
@@ -239,15 +241,33 @@ def open_engines(
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
 
 
-def open_storage(data_dir: Path, *, runtime: Runtime) -> Storage:
-    """The place of files' bytes, for a data directory that is claimed. No other place names one.
+def open_storage(data_dir: Path, files_url: str, *, runtime: Runtime) -> Storage:
+    """Where bytes of files are kept, for a data directory that is claimed.
 
-    What a stop left in the spool is removed. raises  OSError
+    What a stop left in the spool is removed. raises  InvalidInput for the URL, OSError
     """
     threads = FileThreads()
-    folder = data_dir / "files"
-    spool = Spool(folder / "spool", threads=threads, runtime=runtime)
-    return Storage(LocalBlobs(folder, threads=threads, runtime=runtime), spool, threads)
+    blobs = open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime)
+    return Storage(
+        blobs, Spool(files_of(data_dir) / "spool", threads=threads, runtime=runtime), threads
+    )
+
+
+def open_blobs(
+    data_dir: Path, bucket: S3Place | None, *, threads: FileThreads, runtime: Runtime
+) -> Blobs:
+    """A bucket, or the folder of a data directory. No other place names one."""
+    if bucket is None:
+        return LocalBlobs(files_of(data_dir), threads=threads, runtime=runtime)
+    # Imported here: 15 MB that a server without a bucket does not need.
+    from trice.files.s3 import S3Blobs
+
+    return S3Blobs(bucket, os.environ, runtime=runtime)
+
+
+def files_of(data_dir: Path) -> Path:
+    """The folder of files in a data directory."""
+    return data_dir / "files"
 
 
 def read_json(path: Path) -> object:

@@ -12,6 +12,7 @@ import pytest
 from support.attrs import creating
 from support.blob_places import Place
 from support.runtime import FakeRuntime
+from support.s3_server import CREDENTIALS, S3Server, s3_server
 from support.todos import TODOS, Open
 from support.triples_engine import TriplesEngine, TriplesStore
 from trice.files.threads import FileThreads
@@ -60,7 +61,23 @@ def threads() -> Iterator[FileThreads]:
     threads.close()
 
 
-@pytest.fixture(params=["local"])
-def place(threads: FileThreads, tmp_path: Path) -> Place:
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(
+    request: pytest.FixtureRequest,
+    threads: FileThreads,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Place:
     """A place that keeps bytes."""
-    return Place.local(tmp_path, threads=threads)
+    if request.param == "local":
+        return Place.local(tmp_path, threads=threads)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server: S3Server = request.getfixturevalue("s3")
+    return Place.bucket(server.make_bucket(), tmp_path, threads=threads)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from support.runtime import FakeRuntime
+from support.s3_server import place_of
 from trice.files.blobs import Blob, Blobs
 from trice.files.local import LocalBlobs
+from trice.files.s3 import S3Blobs
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
 from trice.protocol.ids import AppId
@@ -18,7 +21,7 @@ OTHER_APP = AppId("22222222-2222-4222-8222-222222222222")
 class Place:
     """A place, and the spool from which it is filled.
 
-    let_time_pass   moves the clock of the place by a second at least
+    let_time_pass   moves the clock of the place, if tests can
     """
 
     def __init__(
@@ -31,16 +34,34 @@ class Place:
 
     @classmethod
     def local(
-        cls, data_dir: Path, *, threads: FileThreads, runtime: FakeRuntime | None = None
+        cls,
+        data_dir: Path,
+        *,
+        threads: FileThreads,
+        runtime: FakeRuntime | None = None,
+        blobs: str = "blobs",
     ) -> Place:
-        """One in a folder."""
+        """One in the folder `blobs` of a data directory."""
         runtime = runtime or FakeRuntime()
         folder = data_dir / "spool"
         return cls(
-            LocalBlobs(data_dir / "blobs", threads=threads, runtime=runtime),
+            LocalBlobs(data_dir / blobs, threads=threads, runtime=runtime),
             Spool(folder, threads=threads, runtime=runtime),
             folder,
             lambda: runtime.advance(1_000),
+        )
+
+    @classmethod
+    def bucket(cls, url: str, data_dir: Path, *, threads: FileThreads) -> Place:
+        """One in a bucket; credentials come from the environment. Its clock is that of the bucket's
+        server, which goes by itself."""
+        runtime = FakeRuntime()
+        folder = data_dir / "spool"
+        return cls(
+            S3Blobs(place_of(url), os.environ, runtime=runtime),
+            Spool(folder, threads=threads, runtime=runtime),
+            folder,
+            lambda: None,
         )
 
     async def put(self, app_id: AppId, data: bytes) -> str:

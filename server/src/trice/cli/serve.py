@@ -140,6 +140,12 @@ logger = logging.getLogger(__name__)
     help="Days that each app keeps the log of its transactions.",
 )
 @option(
+    "--files-url",
+    envvar="TRICE_FILES_URL",
+    default="local",
+    help="Where bytes of files are kept: local, or s3://BUCKET/PREFIX?endpoint=…&region=….",
+)
+@option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
     help="Password for /metrics, sent as bearer token; without one there is no such page.",
@@ -192,6 +198,7 @@ def serve(
     compression: bool,
     keep_alive_s: int,
     history_days: int,
+    files_url: str,
     metrics_token: str | None,
     slow_ms: int,
     request_log: bool,
@@ -221,6 +228,7 @@ def serve(
             has_compression=compression,
             keep_alive_s=keep_alive_s,
             history_days=history_days,
+            files_url=files_url,
             metrics_token=metrics_token or None,
             slow_ms=slow_ms,
             has_request_log=request_log,
