@@ -13,7 +13,9 @@ let db;
 
 before(async () => {
   server = await startServer();
-  app = await createApp(server, { rules: { $files: { allow: { $default: "data.path != 'no'" } } } });
+  const rule = "data.path != 'no'";
+  const allow = { view: rule, create: rule, delete: rule };
+  app = await createApp(server, { rules: { $files: { allow } } });
   db = createAdmin(server, app);
 });
 after(() => server?.stop());
