@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trice import log
+from trice import file_limits, log
 from trice.cli.options import file_error, named_as_used, option, unknown_variables
 from trice.config import Settings
 from trice.errors import InvalidInput, TriceError
@@ -78,6 +78,13 @@ logger = logging.getLogger(__name__)
     "--public-url",
     envvar="TRICE_PUBLIC_URL",
     help="Where clients reach this server: https://api.example.com; else the Host header tells.",
+)
+@option(
+    "--file-bytes-max",
+    envvar="TRICE_FILE_BYTES_MAX",
+    type=int,
+    default=file_limits.FILE_BYTES_MAX,
+    help="How many bytes one uploaded file may have.",
 )
 @option(
     "--smtp-url",
@@ -188,6 +195,7 @@ def serve(
     ephemeral_quotas: bool,
     trusted_proxies: int,
     public_url: str | None,
+    file_bytes_max: int,
     smtp_url: str | None,
     mail_from: str,
     secret_key: str | None,
@@ -218,6 +226,7 @@ def serve(
             has_ephemeral_quotas=ephemeral_quotas,
             trusted_proxies=trusted_proxies,
             public_url=public_url,
+            file_bytes_max=file_bytes_max,
             smtp_url=smtp_url,
             mail_from=mail_from,
             secret_key=secret_key,
