@@ -39,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
+        "streams",
         "files",
         "auth",
         "apps",
@@ -56,7 +57,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits",
+        "auth_limits | download_limits | stream_limits",
         "limits",
         "protocol",
     )

@@ -26,6 +26,7 @@ from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
+from trice.auth.oauth.sealed import Seal
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
@@ -36,6 +37,8 @@ from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
 from trice.store.engines import Engines
 from trice.store.sqlite.engines import SqliteEngines
+from trice.streams.local_parts import LocalParts
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
 
@@ -111,8 +114,11 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
+        parts = self._open_parts()
+        streams = Streams(apps, parts, runtime=self._runtime)
         hub = Hub(
             apps=apps,
+            streams=streams,
             runtime=self._runtime,
             trusted_proxies=settings.trusted_proxies,
             free_memory=free_memory,
@@ -133,6 +139,7 @@ class Server:
             slow_log=slow_log,
             connections=connections,
             background=background,
+            files=parts,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -142,6 +149,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
+            parts.base = settings.public_url or base
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
@@ -156,11 +164,24 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
+            await streams.close()
             await background.stop()
             await app.state.oauth.close()
             await apps.close()
             engines.close()
             logger.info("stopped")
+
+    def _open_parts(self) -> LocalParts:
+        """The bytes of parts of streams, in the data directory; their URLs are signed by a key made
+        from the server's."""
+        settings = self.settings
+        seal = Seal(settings.data_dir, secret_key=settings.secret_key, runtime=self._runtime)
+        return LocalParts(
+            settings.data_dir / "files",
+            url_key=seal.key_for("file-urls"),
+            base="",
+            runtime=self._runtime,
+        )
 
     def _http_config(
         self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections

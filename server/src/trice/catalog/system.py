@@ -85,6 +85,7 @@ $files             content-disposition   cdisp       string  i
 $files             location-id           lid         string  uir
 $files             key-version           kv          number  -
 $files             url                   url         string  -
+$files             content-hash          chash       string  i
 $streams           id                    id          any     ui
 $streams           clientId              clientid    string  uir
 $streams           machineId             machineid   string  -
