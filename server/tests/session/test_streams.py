@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from trice import stream_limits as limits
+from trice.database import Look
 from trice.identity import ADMIN
 from trice.rules.document import Rules
 
@@ -50,9 +52,8 @@ class Reading:
         got = b""
         for file in told.get("files", ()):
             location = file["url"].split("?")[0].rsplit("/", 1)[1]
-            row = await self.app.database.look(
-                lambda look: look.find({"$files": {"$": {"where": {"location-id": location}}}})
-            )
+            query = {"$files": {"$": {"where": {"location-id": location}}}}
+            row = await self.app.database.look(partial(Look.find, source=query))
             digest = row["$files"][0]["content-hash"]
             got += (self.folder / "files" / self.app.id / digest[:2] / digest).read_bytes()
         got += told.get("content", "").encode()
