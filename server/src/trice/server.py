@@ -114,8 +114,7 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
-        parts = self._open_parts()
-        streams = Streams(apps, parts, runtime=self._runtime)
+        streams = Streams(apps, parts := self._open_parts(), runtime=self._runtime)
         hub = Hub(
             apps=apps,
             streams=streams,
@@ -164,10 +163,8 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
-            await streams.close()
-            await background.stop()
-            await app.state.oauth.close()
-            await apps.close()
+            for closing in (streams.close, background.stop, app.state.oauth.close, apps.close):
+                await closing()
             engines.close()
             logger.info("stopped")
 

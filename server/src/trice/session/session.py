@@ -418,6 +418,13 @@ class OpenedSession:
         self._queries = held if amount else None
         return True
 
+    def find_streams(self) -> SessionStreams | None:
+        """What the session has of streams; None if the server has no place for their bytes."""
+        session = self.session
+        if self.streams is None and session.streams is not None:
+            self.streams = SessionStreams(session.streams, session.outbox, ip=session.guest.ip)
+        return self.streams
+
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed, or has another question now."""
         live = subscription.let_go()

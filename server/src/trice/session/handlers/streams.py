@@ -124,12 +124,10 @@ def unsubscribe_stream(
 
 def _of(opened: OpenedSession) -> SessionStreams:
     """What the session has of streams."""
-    if opened.streams is None:
-        session = opened.session
-        if session.streams is None:
-            raise not_built("Streams without files")
-        opened.streams = SessionStreams(session.streams, session.outbox, ip=session.guest.ip)
-    return opened.streams
+    mine = opened.find_streams()
+    if mine is None:
+        raise not_built("Streams without files")
+    return mine
 
 
 def _told(failure: Exception) -> TriceError:
