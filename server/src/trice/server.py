@@ -43,6 +43,7 @@ from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
 from trice.store.engines import Engines
 from trice.store.sqlite.engines import SqliteEngines
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
 
@@ -127,8 +128,10 @@ class Server:
             runtime=self._runtime,
             file_bytes_max=settings.file_bytes_max,
         )
+        streams = Streams(apps, files, runtime=self._runtime)
         hub = Hub(
             apps=apps,
+            streams=streams,
             runtime=self._runtime,
             trusted_proxies=settings.trusted_proxies,
             free_memory=free_memory,
@@ -175,10 +178,11 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
-            await background.stop()
-            await app.state.oauth.close()
-            await apps.close()
-            await storage.close()
+            for closing in (
+                *(streams.close, background.stop, app.state.oauth.close),
+                *(apps.close, storage.close),
+            ):
+                await closing()
             engines.close()
             logger.info("stopped")
 

@@ -69,6 +69,7 @@ $streams.abortReason 94f4-00c6712024df
 """
 
 OWN_IDS = """
+$files.content-hash 2a34-238247ffffff
 $userPasswords.id a3f4-81ffffffffff
 $userPasswords.hash a3f4-7048ffffffff
 $userPasswords.$user a3f5-49123fffffff $users.$userPasswords a4b5-47ffffffffff

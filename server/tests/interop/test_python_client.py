@@ -108,6 +108,19 @@ async def test_a_live_query(keys: dict[str, Any]) -> None:
     assert titles == [[], ["live"]]
 
 
+@pytest.mark.rule("ST6")
+async def test_streams_are_written_and_read(keys: dict[str, Any]) -> None:
+    read = ""
+    async with AsyncInstant(**keys) as db, asyncio.timeout(WAIT_S):
+        async with db.streams.write(client_id="python") as writer:
+            for piece in ("Hello ", "wörld", "!"):
+                await writer.write(piece)
+        async with db.streams.read(client_id="python") as reader:
+            async for piece in reader:
+                read += piece
+    assert read == "Hello wörld!"
+
+
 @pytest.mark.rule("CLI110")
 def test_the_example_of_the_readme(
     keys: dict[str, Any], capsys: pytest.CaptureFixture[str]

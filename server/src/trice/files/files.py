@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -217,6 +218,21 @@ class Files:
                 except BaseException:
                     self._freed.setdefault(app.id, set()).add(spooled.hash)
                     raise
+        finally:
+            spooled.discard()
+
+    @asynccontextmanager
+    async def kept(self, app_id: AppId, data: bytes) -> AsyncIterator[str]:
+        """Keep bytes that are in memory; inside, their hash. A row must name it before the end of
+        the block, else the bytes are deleted some time later.
+
+        raises   OSError, Unavailable
+        """
+        spooled = await self.spool.spool_bytes(data)
+        try:
+            async with self.pins.pinned(app_id, spooled.hash):
+                await self.blobs.put(app_id, spooled)
+                yield spooled.hash
         finally:
             spooled.discard()
 

@@ -256,6 +256,49 @@ def client_broadcast_ok(room_id: str, topic: str, content: bytes, *, event_id: s
     )
 
 
+def start_stream_ok(*, event_id: str | None, client_id: str, stream_id: str, offset: int) -> bytes:
+    """The session is the writer of a stream (§10.1)."""
+    return orjson.dumps(
+        {
+            "op": "start-stream-ok",
+            "client-event-id": event_id,
+            "client-id": client_id,
+            "stream-id": stream_id,
+            "offset": offset,
+        }
+    )
+
+
+def stream_flushed(stream_id: str, *, offset: int, is_done: bool) -> bytes:
+    """`offset` bytes of a stream are durable (§10.1)."""
+    return orjson.dumps(
+        {"op": "stream-flushed", "stream-id": stream_id, "offset": offset, "done": is_done}
+    )
+
+
+def append_failed(stream_id: str) -> bytes:
+    """The writer must start again, and send what was not flushed (§10.1)."""
+    return orjson.dumps({"op": "append-failed", "stream-id": stream_id})
+
+
+def stream_append(
+    *, event_id: str | None, stream_id: str, client_id: str, told: Mapping[str, Any]
+) -> bytes:
+    """What a reader of a stream was not told yet (§10.2).
+
+    told   `offset`, `files`, `content`, `done`, `abort-reason`, `error`; each may be left out
+    """
+    return orjson.dumps(
+        {
+            "op": "stream-append",
+            "client-event-id": event_id,
+            "stream-id": stream_id,
+            "client-id": client_id,
+            **told,
+        }
+    )
+
+
 def error(
     body: Mapping[str, Any],
     *,

@@ -391,6 +391,55 @@ class SseInit(_Strict, tag_field="op", tag="sse-init"):
     sse_token: Uuid
 
 
+class StartStreamOk(_Strict, tag_field="op", tag="start-stream-ok"):
+    """The session is the writer of the stream; `offset` bytes are durable (ST1)."""
+
+    client_event_id: str | None
+    client_id: str
+    stream_id: Uuid
+    offset: Annotated[int, Meta(ge=0)]
+
+
+class StreamFlushed(_Strict, tag_field="op", tag="stream-flushed"):
+    """`offset` bytes of the stream are durable; with `done` so is its end (ST4)."""
+
+    stream_id: Uuid
+    offset: Annotated[int, Meta(ge=0)]
+    done: bool
+
+
+class AppendFailed(_Strict, tag_field="op", tag="append-failed"):
+    """What was not flushed is lost; the writer starts again and sends it once more (ST5)."""
+
+    stream_id: Uuid
+
+
+class StreamFile(_Strict):
+    """A durable part of a stream, to be read at `url`."""
+
+    id: Uuid
+    size: Annotated[int, Meta(ge=0)]
+    url: str
+
+
+class StreamAppend(_Strict, tag_field="op", tag="stream-append"):
+    """What a reader of a stream was not told yet: the files, then the content (ST6).
+
+    offset   of the first byte; it may lie before what the reader has, never after
+    error    the reader is told nothing more; with `retry` it may subscribe again
+    """
+
+    client_event_id: str | None
+    stream_id: Uuid
+    client_id: str
+    offset: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    files: list[StreamFile] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    done: Literal[True] | UnsetType = UNSET
+    abort_reason: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
 Down = (
     InitOk
     | AddQueryOk
@@ -404,6 +453,10 @@ Down = (
     | PatchPresence
     | ServerBroadcast
     | ClientBroadcastOk
+    | StartStreamOk
+    | StreamFlushed
+    | AppendFailed
+    | StreamAppend
     | Error
     | SseInit
 )

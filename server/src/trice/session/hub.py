@@ -24,6 +24,7 @@ from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import Socket
 from trice.shares import ALL, Held, Shares
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -42,7 +43,9 @@ class Hub:
         runtime: Runtime,
         trusted_proxies: int = 0,
         free_memory: Callable[[], object] = lambda: None,
+        streams: Streams | None = None,
     ) -> None:
+        self._streams = streams
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
@@ -123,6 +126,7 @@ class Hub:
             turns=self._turns,
             make_held=self._queries_of_session,
             guest=guest,
+            streams=self._streams,
         )
         self._sessions[session.id] = session
         self._networks.add(1, (network_of(guest.ip),))

@@ -42,7 +42,9 @@ from trice.session.seats import Seats
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.session.streams import SessionStreams
 from trice.shares import Held
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -88,6 +90,7 @@ class Session:
         "runtime",
         "socket",
         "state",
+        "streams",
         "tasks",
     )
 
@@ -105,8 +108,10 @@ class Session:
         turns: LoopTurns,
         make_held: Callable[[], Held],
         guest: Identity = GUEST,
+        streams: Streams | None = None,
     ) -> None:
         """
+        streams    those of the process; None: the server has no place for their bytes
         make_held  makes a counter of the bytes of live queries in the bounds of the network; few
                    sessions need one
         """
@@ -118,6 +123,7 @@ class Session:
         self.first_answers = first_answers
         self.make_held = make_held
         self.guest = guest
+        self.streams = streams
         self.opened: OpenedSession | None = None
         self.state = SessionState()
         self.inbox = Inbox(
@@ -164,8 +170,12 @@ class Session:
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
-        if self.opened is not None and self.opened.has_news:
+        if self.opened is None:
+            return
+        if self.opened.has_news:
             self.outbox.schedule()
+        if self.opened.streams is not None:
+            self.opened.streams.on_writable()
 
     def on_closed(self) -> None:
         """The connection is gone: give back everything the session held. Safe to call twice.
@@ -336,6 +346,7 @@ class OpenedSession:
         "identity",
         "session",
         "state",
+        "streams",
     )
 
     def __init__(
@@ -354,6 +365,7 @@ class OpenedSession:
         self.database = app.database
         self.identity = identity
         self.extension = extension
+        self.streams: SessionStreams | None = None
         self._queries: Held | None = None
         self._seats: Seats | None = None
         self._hashed_token = hashed_token
@@ -373,6 +385,8 @@ class OpenedSession:
             self._queries.note(0, self._queries.network)
         for subscription in subscriptions:
             self.disconnect(subscription)
+        if self.streams is not None:
+            self.streams.end()
         self.database.unwatch_catalog(self.on_catalog)
         if self._hashed_token is not None:
             self.database.unwatch_token(self._hashed_token, self.on_signed_out)
@@ -420,6 +434,13 @@ class OpenedSession:
         held.note(amount, network)
         self._queries = held if amount else None
         return True
+
+    def find_streams(self) -> SessionStreams | None:
+        """What the session has of streams; None if the server has no place for their bytes."""
+        session = self.session
+        if self.streams is None and session.streams is not None:
+            self.streams = SessionStreams(session.streams, session.outbox, ip=session.guest.ip)
+        return self.streams
 
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed, or has another question now."""

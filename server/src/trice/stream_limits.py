@@ -1,0 +1,32 @@
+"""What streams may cost: sizes and counts of what one caller can cause, and what happens there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FLUSH_BYTES: Final = 1 << 20
+"""Bytes of a stream that wait in memory until they are flushed to a part, as in Instant."""
+
+BUFFER_BYTES_MAX: Final = 8 << 20
+"""Bytes of one stream that may wait while an earlier part is on its way to the disk. An append
+beyond it is refused, and official clients start the stream again, which waits for the disk."""
+
+BUFFERS_BYTES_MAX: Final = 128 << 20
+"""The same for all streams of the process."""
+
+BUFFERS_BYTES_OF_NETWORK_MAX: Final = 32 << 20
+"""The same for all streams written from one network."""
+
+CLIENT_ID_CHARS_MAX: Final = 1024
+"""Longer names of streams are refused."""
+
+ABORT_REASON_CHARS_MAX: Final = 4096
+"""Longer reasons are refused."""
+
+WRITES_OF_SESSION_MAX: Final = 256
+"""Streams that one session may be the writer of; one more is refused."""
+
+READS_OF_SESSION_MAX: Final = 256
+"""Subscriptions to streams of one session; one more is refused."""
+
+assert FLUSH_BYTES < BUFFER_BYTES_MAX < BUFFERS_BYTES_OF_NETWORK_MAX < BUFFERS_BYTES_MAX
