@@ -15,7 +15,7 @@ before(async () => {
   server = await startServer();
   const rule = "data.path != 'no'";
   const allow = { view: rule, create: rule, delete: rule };
-  app = await createApp(server, { rules: { $files: { allow } } });
+  app = await createApp(server, { rules: { code: { $files: { allow } } } });
   db = createAdmin(server, app);
 });
 after(() => server?.stop());
