@@ -245,7 +245,7 @@ def open_engines(
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
 
 
-def open_storage(data_dir: Path, files_url: str, *, runtime: Runtime) -> Storage:
+def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) -> Storage:
     """Where bytes of files are kept, for a data directory that is claimed.
 
     What a stop left in the spool is removed. raises  InvalidInput for the URL, OSError

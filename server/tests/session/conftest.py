@@ -84,7 +84,7 @@ async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Sta
     """Start a server on a folder, with a new app or one that was made there before."""
     runtime = FakeRuntime()
     apps = await open_apps(path, runtime=runtime, is_open_by_default=False)
-    storage = open_storage(path, "", runtime=runtime)
+    storage = open_storage(path, runtime=runtime)
     parts = Files(
         storage, apps=apps, make_key=lambda: bytes(32), base_url="http://test", runtime=runtime
     )
