@@ -106,9 +106,8 @@ class Server:
         """
         settings = self.settings
         os.umask(0o077)  # no other user of the machine can read files made from here on
-        engines = open_engines(
-            settings.data_dir, runtime=self._runtime, history_days=settings.history_days
-        )
+        history_days = settings.history_days
+        engines = open_engines(settings.data_dir, runtime=self._runtime, history_days=history_days)
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         background = Background(self._runtime)
         apps = await Apps.open(
@@ -120,13 +119,8 @@ class Server:
             has_quotas=settings.has_ephemeral_quotas,
         )
         storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
-        apps.delete_files = storage.blobs.delete_app
-        files = Files(
-            storage,
-            apps=apps,
-            make_key=lambda: app.state.oauth.seal.key_for("file urls"),
-            runtime=self._runtime,
-            file_bytes_max=settings.file_bytes_max,
+        files = self._open_files(
+            storage, apps, make_key=lambda: app.state.oauth.seal.key_for("file urls")
         )
         streams = Streams(apps, files, runtime=self._runtime)
         hub = Hub(
@@ -170,21 +164,30 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        parts = (apps, hub, hub.services, connections, app.state.load, app.state.variants, files)
-        for part in parts:
+        for part in (apps, hub, hub.services, connections, app.state.load, app.state.variants):
             part.start(background)
+        files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
-            for closing in (
-                *(streams.close, background.stop, app.state.oauth.close),
-                *(apps.close, storage.close),
-            ):
-                await closing()
+            for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
+                await close()
+            await storage.close()
             engines.close()
             logger.info("stopped")
+
+    def _open_files(self, storage: Storage, apps: Apps, *, make_key: Callable[[], bytes]) -> Files:
+        """The files of all apps. make_key   makes the key that signs their URLs"""
+        apps.delete_files = storage.blobs.delete_app
+        return Files(
+            storage,
+            apps=apps,
+            make_key=make_key,
+            runtime=self._runtime,
+            file_bytes_max=self.settings.file_bytes_max,
+        )
 
     def _http_config(
         self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections

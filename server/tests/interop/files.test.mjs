@@ -22,7 +22,7 @@ after(() => server?.stop());
 
 const bytesOf = async (url) => Buffer.from(await (await fetch(url)).arrayBuffer()).toString();
 
-test('[F40][F60] the admin client uploads, reads by url, overwrites, lists and deletes', async () => {
+test('[F40, F60] the admin client uploads, reads by url, overwrites and deletes', async () => {
   const { data } = await db.storage.uploadFile('a/b.txt', Buffer.from('one'), {
     contentType: 'text/plain',
   });
@@ -39,7 +39,7 @@ test('[F40][F60] the admin client uploads, reads by url, overwrites, lists and d
   assert.equal((await fetch(named.url)).status, 404);
 });
 
-test('[F50][F62] the core client uploads under the rules, and its live query shows the url', async () => {
+test('[F50, F62] the core client uploads under the rules; a live query shows the url', async () => {
   const { db: core, close } = createCore(server, app);
   let files = [];
   const end = core.subscribeQuery({ $files: {} }, (found) => {

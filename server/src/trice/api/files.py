@@ -19,11 +19,10 @@ from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
 from trice.errors import invalid, not_built
-from trice.files.files import Check, Files, Stored, allow, rule_check
+from trice.files.files import Action, Check, Files, Stored, allow, rule_check
 from trice.files.rows import check_header, check_path
 from trice.identity import network_of
 from trice.protocol.quoting import brief
-from trice.rules.environments import EntityAction
 from trice.runtime import new_uuid
 
 _NO_TYPES: Final = ("", "null", "undefined")
@@ -140,7 +139,7 @@ def _files(request: Request) -> Files:
     return files
 
 
-def _check(lent: Lent, action: EntityAction) -> Check:
+def _check(lent: Lent, action: Action) -> Check:
     return rule_check(lent.app.database, lent.identity, action)
 
 

@@ -31,7 +31,7 @@ class FilesHost:
             path = str(scope["path"])
             if path.startswith(FILES_PATH) != is_there:
                 if scope["type"] == "websocket":
-                    await send({"type": "websocket.close", "code": 1008})
+                    await send({"type": "websocket.close"})
                     return
                 wanted = "only files are" if is_there else f"files are at {settings.files_host}"
                 message = f"{bare(path)} is not served at this host: {wanted}."

@@ -62,6 +62,10 @@ class Stored:
     size: int
 
 
+Action = EntityAction
+"""An action of the rules of `$files`."""
+
+
 def allow(_look: Look, _path: str) -> None:
     """The check of an admin, whom no rule refuses."""
 

@@ -1,5 +1,7 @@
 """Tree to bytes and objects: Instant's flat triples, the nested result of the admin API. No I/O.
 
+A little over 500 lines, one file because all forms share what is encoded of an entity.
+
 An entity is encoded once, and its JSON is joined into every answer that shows it. The JSON is kept
 with the row it was made from, and used again only for an equal row. So an answer from an older
 snapshot neither gets nor leaves wrong JSON.
