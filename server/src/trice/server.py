@@ -123,14 +123,7 @@ class Server:
             storage, apps, make_key=lambda: app.state.oauth.seal.key_for("file urls")
         )
         streams = Streams(apps, files, runtime=self._runtime)
-        hub = Hub(
-            apps=apps,
-            streams=streams,
-            runtime=self._runtime,
-            trusted_proxies=settings.trusted_proxies,
-            free_memory=free_memory,
-        )
-        apps.on_delete = hub.drop_app
+        hub = self._make_hub(apps, streams)
         connections = Connections(
             self._runtime,
             trusted_proxies=settings.trusted_proxies,
@@ -177,6 +170,18 @@ class Server:
             await storage.close()
             engines.close()
             logger.info("stopped")
+
+    def _make_hub(self, apps: Apps, streams: Streams) -> Hub:
+        """The sessions, which end when their app is deleted."""
+        hub = Hub(
+            apps=apps,
+            streams=streams,
+            runtime=self._runtime,
+            trusted_proxies=self.settings.trusted_proxies,
+            free_memory=free_memory,
+        )
+        apps.on_delete = hub.drop_app
+        return hub
 
     def _open_files(self, storage: Storage, apps: Apps, *, make_key: Callable[[], bytes]) -> Files:
         """The files of all apps. make_key   makes the key that signs their URLs"""

@@ -5,6 +5,8 @@ made there. The HTTP client of the tests checks each request that succeeded, and
 against these structs (P203). A request may have other keys, which are ignored. Null and absent are
 the same in requests. No I/O.
 
+A little over 500 lines, one file because the generator reads all routes in one place.
+
 source   instant-http, spec/auth.md, spec/http.md
 """
 
