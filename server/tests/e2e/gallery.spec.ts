@@ -52,7 +52,9 @@ test('pictures are sent, shown in the size that fits, to everybody', async ({ se
   await expect(photos(bob)).toHaveCount(2);
   await expect(ada.getByRole('list', { name: 'Uploads' })).toHaveCount(0);
   const sea = bob.getByRole('img', { name: 'sea' });
-  await expect.poll(() => sea.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
+  const shown = (image: HTMLImageElement) =>
+    image.naturalWidth > 0 && new URL(image.currentSrc).searchParams.get('w');
+  await expect.poll(() => sea.evaluate(shown)).toBe('320');
   await examine(bob);
 
   const original = await bob.getByRole('link').filter({ has: sea }).getAttribute('href');
