@@ -7,6 +7,16 @@ from typing import Final
 FLUSH_BYTES: Final = 1 << 20
 """Bytes of a stream that wait in memory until they are flushed to a part, as in Instant."""
 
+FLUSH_APPENDS: Final = 4_096
+"""Appends of a stream that wait in memory until they are flushed, however short they are."""
+
+BUFFER_APPENDS_MAX: Final = 32_768
+"""Appends of one stream that may wait while an earlier part is on its way to the disk. One more is
+refused, as beyond BUFFER_BYTES_MAX."""
+
+APPEND_OVERHEAD_BYTES: Final = 200
+"""About what memory holds for each append besides its text; it counts in the bounds below."""
+
 BUFFER_BYTES_MAX: Final = 8 << 20
 """Bytes of one stream that may wait while an earlier part is on its way to the disk. An append
 beyond it is refused, and official clients start the stream again, which waits for the disk."""
@@ -29,4 +39,5 @@ WRITES_OF_SESSION_MAX: Final = 256
 READS_OF_SESSION_MAX: Final = 256
 """Subscriptions to streams of one session; one more is refused."""
 
+assert FLUSH_APPENDS < BUFFER_APPENDS_MAX
 assert FLUSH_BYTES < BUFFER_BYTES_MAX < BUFFERS_BYTES_OF_NETWORK_MAX < BUFFERS_BYTES_MAX

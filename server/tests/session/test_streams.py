@@ -287,3 +287,28 @@ async def test_flushed_bytes_are_there_after_a_restart(stage_at, tmp_path):
         reader.subscribe()
         await reader.until(b"kept")
         assert (await start(writer))["offset"] == 4
+
+
+@pytest.mark.rule("ST11")
+async def test_many_short_appends_are_flushed_and_bounded(stage, monkeypatch):
+    monkeypatch.setattr(limits, "FLUSH_APPENDS", 3)
+    client = await admin(stage)
+    stream = (await start(client))["stream-id"]
+    for offset in range(3):
+        append(client, stream, "", "x", "", offset=offset)
+    assert (await client.hear("stream-flushed"))["offset"] == 3
+    monkeypatch.setattr(limits, "FLUSH_APPENDS", 100)
+    monkeypatch.setattr(limits, "BUFFER_APPENDS_MAX", 2)
+    for offset in range(3, 6):
+        append(client, stream, "x", offset=offset)
+    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("ST11")
+async def test_streams_that_are_being_started_count(stage, monkeypatch):
+    monkeypatch.setattr(limits, "WRITES_OF_SESSION_MAX", 2)
+    client = await admin(stage)
+    for name in ("one", "two", "three"):
+        client.say("start-stream", client_id=name, reconnect_token=TOKEN)
+    heard = [await client.hear() for _ in range(3)]
+    assert sorted(message["op"] for message in heard) == ["error", *["start-stream-ok"] * 2]

@@ -17,12 +17,14 @@ class SessionStreams:
     """Holds which streams the session is or was the writer of, and its subscriptions.
 
     writing   by stream id
+    starting  how many `start-stream` are not answered yet
     reading   by the event id of the subscription
     """
 
     def __init__(self, streams: Streams, outbox: Outbox, *, ip: str) -> None:
         self.streams = streams
         self.writing: dict[str, Live] = {}
+        self.starting = 0
         self.reading: dict[str | None, tuple[Reader, Live | None]] = {}
         self._events: dict[Reader, str | None] = {}
         self._outbox = outbox

@@ -124,6 +124,11 @@ class Stream:
         return self.end - self.flushed
 
     @property
+    def held_bytes(self) -> int:
+        """About how much memory they take."""
+        return self.buffered + len(self._chunks) * limits.APPEND_OVERHEAD_BYTES
+
+    @property
     def is_flushing(self) -> bool:
         return self._flushing is not None
 
@@ -141,7 +146,8 @@ class Stream:
     @property
     def wants_flush(self) -> bool:
         """Whether it is time to make something durable: enough waits, or nothing will follow."""
-        must = self.is_done or self.writer is None or self.buffered >= limits.FLUSH_BYTES
+        is_much = self.buffered >= limits.FLUSH_BYTES or len(self._chunks) >= limits.FLUSH_APPENDS
+        must = self.is_done or self.writer is None or is_much
         return not self.is_flushing and self.needs_flush and must
 
     def take_over(self, writer: object) -> object | None:
@@ -174,11 +180,12 @@ class Stream:
             raise refused("append-stream", "Stream is completed.")
         if offset != self.end:
             raise refused("append-stream", "Invalid offset for stream.")
-        if self.buffered + sum(map(len, chunks)) > limits.BUFFER_BYTES_MAX:
+        data = b"".join(chunks)
+        is_full = len(self._chunks) >= limits.BUFFER_APPENDS_MAX
+        if self.buffered + len(data) > limits.BUFFER_BYTES_MAX or is_full:
             raise too_much()
-        for data in chunks:
-            if data:
-                self._chunks.append(Chunk(self.end, data))
+        if data:
+            self._chunks.append(Chunk(self.end, data))
         if is_done:
             self.is_done, self.abort_reason = True, abort_reason
 

@@ -20,6 +20,7 @@ from trice import stream_limits as limits
 from trice.apps.apps import App, Apps
 from trice.database import Change, Database, Look
 from trice.errors import NotFound, PermissionDenied, Unavailable
+from trice.files.rows import CONTENT_TYPE, DISPOSITION, STREAM_PREFIX, FileRow, upload_steps
 from trice.identity import Identity
 from trice.log import fields
 from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
@@ -175,11 +176,11 @@ class Streams:
     ) -> None:
         """Add to the end of a stream; see `Stream.append` for what it raises."""
         stream = live.stream
-        more = sum(map(len, chunks))
+        more = sum(map(len, chunks)) + limits.APPEND_OVERHEAD_BYTES
         if stream.writer is writer and not live.held.has_room(more, live.network):
             raise too_much()
         stream.append(writer, offset, chunks, is_done=is_done, abort_reason=abort_reason)
-        live.held.note(stream.buffered, live.network)
+        live.held.note(stream.held_bytes, live.network)
         self._tell_soon(live)
         self._store_soon(live)
 
@@ -336,7 +337,7 @@ class Streams:
                     live.writer.on_flushed(stream, is_done=flush.is_last)
                 if flush.is_last:
                     live.writer = None
-            live.held.note(stream.buffered, live.network)
+            live.held.note(stream.held_bytes, live.network)
 
     async def _write(self, live: Live, data: bytes, *, is_last: bool) -> Part | None:
         """Put bytes durably, then name them in one transaction."""
@@ -353,16 +354,16 @@ class Streams:
             if _find_stream(change, stream.id, None) is None:
                 raise NotFound("record-not-found", MISSING)
             if part is not None:
-                values = {
-                    "path": f"$stream/{stream.id}/{number}",
-                    "size": part.size,
-                    "content-type": "application/octet-stream",
-                    "content-disposition": "inline",
-                    "location-id": part.location_id,
-                    "key-version": 1,
-                    "content-hash": hashed,
-                }
-                change.write(["update", "$files", part.file_id, values])
+                row = FileRow(
+                    part.file_id,
+                    f"{STREAM_PREFIX}{stream.id}/{number}",
+                    part.location_id,
+                    hashed,
+                    part.size,
+                    CONTENT_TYPE,
+                    DISPOSITION,
+                )
+                change.write(upload_steps(row))
                 change.write(["link", STREAMS, stream.id, {"$files": part.file_id}])
             if is_last:
                 told: dict[str, Any] = {"done": True, "size": stream.flushed + len(data)}

@@ -16,11 +16,12 @@ def start_stream(
 ) -> None:
     """Become the writer of a stream (instant-realtime §10.1)."""
     mine = _of(opened)
-    if len(mine.writing) >= limits.WRITES_OF_SESSION_MAX:
+    if len(mine.writing) + mine.starting >= limits.WRITES_OF_SESSION_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",
             f"A session may write {limits.WRITES_OF_SESSION_MAX} streams; end some first.",
         )
+    mine.starting += 1
     opened.session.spawn(_start(opened, mine, message, raw))
 
 
@@ -40,6 +41,8 @@ async def _start(
     except Exception as failure:
         opened.session.fail(_told(failure), raw=raw, event_id=event_id)
         return
+    finally:
+        mine.starting -= 1
     if mine.is_ended:
         mine.streams.leave(live, mine)
         return
