@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import orjson
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from trice import limits
@@ -119,9 +120,7 @@ class Server:
             has_quotas=settings.has_ephemeral_quotas,
         )
         storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
-        files = self._open_files(
-            storage, apps, make_key=lambda: app.state.oauth.seal.key_for("file urls")
-        )
+        files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
         streams = Streams(apps, files, runtime=self._runtime)
         hub = self._make_hub(apps, streams)
         connections = Connections(
@@ -251,6 +250,12 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def make_url_key(app: Starlette) -> bytes:
+    """The key that signs URLs of files, made from the key of the server."""
+    key: bytes = app.state.oauth.seal.key_for("file urls")
+    return key
 
 
 def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) -> Storage:
