@@ -19,16 +19,35 @@ PRESENCE_BYTES_MAX = 16 * 1024
 PRESENCE_DEPTH_MAX = 8
 """Levels of presence that are compared for a patch; what lies deeper is replaced as a whole."""
 
-ROOM_PRESENCE_BYTES_MAX = 4 * 1024 * 1024
+ROOM_PRESENCE_BYTES_MAX = 2 * 1024 * 1024
 """JSON of what all members of a room show, because each new member is sent all of it. More:
 `parameter-limit-exceeded`."""
+
+PRESENCE_BYTES_OF_NETWORK_MAX = 32 * 1024 * 1024
+PRESENCE_BYTES_IN_ALL_MAX = 128 * 1024 * 1024
+"""The same for the sessions of one network, and of the server, over all their rooms. It is kept
+decoded too, about twice. More: `parameter-limit-exceeded`."""
+
+REST_MS_A_MEMBER = 0.1
+REST_MS_MIN = 2
+"""How long a room makes no other patch after one, for each member: so 10,000 members a second are
+told at most, whatever moves. Rooms that would rest for less than the minimum do not rest."""
 
 TOPIC_BYTES_MAX = 64 * 1024
 """JSON of one message to a topic. More: `parameter-limit-exceeded`."""
 
 TOPIC_BACKLOG_BYTES_MAX = 1024 * 1024
-"""Messages to topics of one room that wait for a session, because its client is slow. What comes
-then is dropped for this session, and counted (`trice_room_messages_dropped_total`)."""
+TOPIC_BACKLOG_BYTES_OF_NETWORK_MAX = 32 * 1024 * 1024
+TOPIC_BACKLOG_BYTES_IN_ALL_MAX = 128 * 1024 * 1024
+"""Messages to topics that wait because clients are slow: for one session in one room, for all
+sessions of its network, and for all. What comes then is dropped for this session, and counted
+(`trice_room_messages_dropped_total`). Each session that waits for a message counts it."""
+
+TOKEN_BYTES = 1024
+"""A message to a room takes one token more for each of these many bytes."""
+
+STATE_TOKEN_BYTES = 32 * 1024
+"""The same for the state that a new member is sent."""
 
 PATCHES_KEPT = 32
 """Latest patches of a room, for members that were told an older state. A member further behind is
@@ -38,11 +57,11 @@ OVERHEAD_BYTES = 160
 """What the state of a room holds of each member besides its presence: ids and keys."""
 
 PRESENCE_RATE = RateLimit(capacity=300, refill_amount=120, period_ms=1_000)
-"""How often one session may set presence, join and leave. More: `rate-limited`."""
+"""How often one session may set presence and join. More: `rate-limited`."""
 
 DELIVERY_RATE = RateLimit(capacity=20_000, refill_amount=10_000, period_ms=1_000)
 """Deliveries of messages to topics that one session may cause: a message counts once for each
-member that receives it. More: `rate-limited`."""
+member that receives it, and each TOKEN_BYTES of it. More: `rate-limited`."""
 
 DELIVERY_RATE_OF_NETWORK = RateLimit(capacity=200_000, refill_amount=200_000, period_ms=1_000)
 """The same for all sessions of one network."""
@@ -70,3 +89,4 @@ that were left first are forgotten."""
 assert PRESENCE_BYTES_MAX < ROOM_PRESENCE_BYTES_MAX
 assert DELIVERY_RATE.capacity >= 2 * ROOM_MEMBERS_MAX
 assert TOPIC_BYTES_MAX < TOPIC_BACKLOG_BYTES_MAX
+assert PRESENCE_RATE.capacity > ROOM_PRESENCE_BYTES_MAX // STATE_TOKEN_BYTES

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from support.runtime import settle
 from trice import limits, room_limits
 
 
@@ -205,3 +208,77 @@ async def test_too_many_changes_and_messages_are_refused(stage):
     ada.say("set-presence", room_id="r", data={})
     assert (await ada.hear_where(lambda m: m["op"] != "patch-presence"))["op"] == "set-presence-ok"
     bob.hang_up()
+
+
+@pytest.mark.rule("ROOM33")
+async def test_long_messages_and_full_rooms_cost_more(stage):
+    ada, bob = await joined(stage), await joined(stage)
+    long = "x" * (room_limits.TOPIC_BYTES_MAX - 1_000)
+    each = 1 + (len(long) + 2) // room_limits.TOKEN_BYTES
+    for _ in range(room_limits.DELIVERY_RATE.capacity // each + 1):
+        bob.session.on_writable()
+        ada.say("client-broadcast", room_id="r", topic="t", data=long)
+    assert (await ada.hear("error"))["type"] == "rate-limited"
+    shown = "x" * (room_limits.PRESENCE_BYTES_MAX - 100)
+    each = 1 + (len(shown) + 2) // room_limits.TOKEN_BYTES
+    for _ in range(room_limits.PRESENCE_RATE.capacity // each + 1):
+        bob.say("set-presence", room_id="r", data=shown)
+    assert (await bob.hear("error"))["type"] == "rate-limited"
+
+
+@pytest.mark.rule("ROOM34")
+async def test_what_a_network_shows_and_has_waiting_is_bounded(stage, monkeypatch):
+    rooms = stage.hub.rooms
+    ada, bob = await joined(stage), await joined(stage)
+    used = rooms.shown.used("all")
+    monkeypatch.setattr(room_limits, "PRESENCE_BYTES_OF_NETWORK_MAX", used + 1_000)
+    ada.say("set-presence", room_id="r", data="x" * 900)
+    await ada.hear("set-presence-ok")
+    bob.say("set-presence", room_id="r", data="x" * 900)
+    assert (await bob.hear("error"))["type"] == "parameter-limit-exceeded"
+    ada.say("set-presence", room_id="r", data={})
+    await ada.hear("set-presence-ok")
+    bob.say("set-presence", room_id="r", data="x" * 900)
+    await bob.hear("set-presence-ok")
+    bob.backlog = limits.OUTBOX_REFRESH_BYTES_MAX
+    monkeypatch.setattr(room_limits, "TOPIC_BACKLOG_BYTES_OF_NETWORK_MAX", 2_000)
+    for _ in range(5):
+        ada.say("client-broadcast", room_id="r", topic="t", data="x" * 700)
+        await ada.hear("client-broadcast-ok")
+    assert rooms.counts.dropped == 3
+    for client in (ada, bob):
+        client.hang_up()
+    assert rooms.shown.holds_nothing
+    assert rooms.waiting.holds_nothing
+
+
+@pytest.mark.rule("ROOM35", "ROOM22")
+async def test_a_full_room_rests_after_a_patch(open_stage, monkeypatch):
+    monkeypatch.setattr(room_limits, "REST_MS_A_MEMBER", 5)
+    stage = await open_stage()
+    ada, bob = await joined(stage), await joined(stage)
+    gate = asyncio.Event()
+    slept = []
+
+    async def sleep_ms(duration_ms):
+        slept.append(duration_ms)
+        await gate.wait()
+
+    await settle()
+    monkeypatch.setattr(stage.runtime, "sleep_ms", sleep_ms)
+    bob.unheard()
+    ada.say("set-presence", room_id="r", data={"x": 0})
+    assert (await bob.hear("patch-presence"))["edits"][0][2] == 0
+    assert slept == [10]
+    for x in (1, 2):
+        ada.say("set-presence", room_id="r", data={"x": x})
+        await ada.hear("set-presence-ok")
+    assert bob.unheard() == []
+    ada.say("client-broadcast", room_id="r", topic="t", data="now")
+    assert (await bob.hear())["edits"][0][2] == 2, "its presence comes first"
+    assert (await bob.hear())["op"] == "server-broadcast"
+    ada.say("set-presence", room_id="r", data={"x": 3})
+    await ada.hear("set-presence-ok")
+    assert bob.unheard() == []
+    gate.set()
+    assert (await bob.hear())["edits"][0][2] == 3

@@ -51,6 +51,15 @@ class Room:
         self._patches: deque[SharedFrame] = deque(maxlen=room_limits.PATCHES_KEPT)
         self._state: SharedFrame | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """About how large its whole state is as JSON."""
+        return self._size_bytes
+
+    def is_changed(self, peer_id: str) -> bool:
+        """Whether a member differs from what the latest patch told."""
+        return peer_id in self._before
+
     def has_room(self, presence: Presence) -> bool:
         """Whether the room may hold this member, in place of what it showed before."""
         old = self.members.get(presence.peer_id)

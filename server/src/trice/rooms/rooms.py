@@ -25,6 +25,7 @@ from trice.protocol.shared import Frame, SharedFrame
 from trice.rooms.presence import Presence
 from trice.rooms.room import UNTOLD, Room
 from trice.runtime import Runtime
+from trice.shares import ALL, Shares
 
 
 class Listener(Protocol):
@@ -71,10 +72,12 @@ class Seat:
 
     __slots__ = (
         "_hall",
+        "_shown_bytes",
         "_topics",
         "_topics_bytes",
         "is_due",
         "listener",
+        "network",
         "peer_id",
         "room_type",
         "told",
@@ -82,10 +85,19 @@ class Seat:
     )
 
     def __init__(
-        self, hall: Hall, *, peer_id: str, user_id: str | None, room_type: str, listener: Listener
+        self,
+        hall: Hall,
+        *,
+        peer_id: str,
+        user_id: str | None,
+        room_type: str,
+        listener: Listener,
+        network: str,
     ) -> None:
         """Use `Rooms.join`."""
         self._hall = hall
+        self._shown_bytes = 0
+        self.network = network
         self.peer_id = peer_id
         self.user_id = user_id
         self.room_type = room_type
@@ -112,9 +124,33 @@ class Seat:
     def set(self, data: Any, data_json: bytes) -> None:
         """Show something else.
 
-        raises   LimitExceeded when it, or all that the room shows, is too much
+        raises   LimitExceeded when it, all that the room shows, or all that the network shows is
+                 too much; then it shows what it did before
         """
-        self._hall.put(Presence(self.peer_id, self.user_id, data, data_json))
+        presence = Presence(self.peer_id, self.user_id, data, data_json)
+        check_presence(self._hall.room, presence)
+        self.count(len(presence))
+        self._hall.put(presence)
+
+    def count(self, shown_bytes: int) -> None:
+        """Count what the seat shows, in place of what it showed before. Raises LimitExceeded."""
+        more = shown_bytes - self._shown_bytes
+        shown = self._hall.shown
+        bounds = {
+            ALL: room_limits.PRESENCE_BYTES_IN_ALL_MAX,
+            self.network: room_limits.PRESENCE_BYTES_OF_NETWORK_MAX,
+        }
+        if more > 0 and not shown.take(more, bounds):
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                f"The sessions of one network may show"
+                f" {room_limits.PRESENCE_BYTES_OF_NETWORK_MAX:,} bytes of presence in all their"
+                " rooms; leave some rooms, or show less.",
+                {"in": ["data"]},
+            )
+        if more < 0:
+            shown.give_back(-more, bounds)
+        self._shown_bytes = shown_bytes
 
     def publish(self, topic: str, data_json: bytes) -> bytes:
         """Tell a message to all others in the room; return its content as JSON.
@@ -129,6 +165,8 @@ class Seat:
         """Keep a message to a topic until the session takes it; return False if it is dropped."""
         if self._topics_bytes + len(frame) > room_limits.TOPIC_BACKLOG_BYTES_MAX:
             return False
+        if not self._hall.waiting.take(len(frame), self._waiting_bounds()):
+            return False
         self._topics.append(frame)
         self._topics_bytes += len(frame)
         self.call()
@@ -142,6 +180,8 @@ class Seat:
 
     def leave(self) -> None:
         """Leave the room."""
+        self.count(0)
+        self._take_topics()
         self._hall.leave(self)
 
     def take_news(self) -> list[Frame]:
@@ -151,9 +191,19 @@ class Seat:
         room = self._hall.room
         frames = room.since(self.told)
         self.told = room.version
-        frames += self._topics
-        self._topics, self._topics_bytes = [], 0
-        return frames
+        return frames + self._take_topics()
+
+    def _take_topics(self) -> list[SharedFrame]:
+        if self._topics_bytes:
+            self._hall.waiting.give_back(self._topics_bytes, self._waiting_bounds())
+        topics, self._topics, self._topics_bytes = self._topics, [], 0
+        return topics
+
+    def _waiting_bounds(self) -> dict[str, int]:
+        return {
+            ALL: room_limits.TOPIC_BACKLOG_BYTES_IN_ALL_MAX,
+            self.network: room_limits.TOPIC_BACKLOG_BYTES_OF_NETWORK_MAX,
+        }
 
 
 class Hall:
@@ -167,7 +217,9 @@ class Hall:
         self._rooms = rooms
         self.channel = channel
         self.room = Room(room_id)
+        self.shown, self.waiting = rooms.shown, rooms.waiting
         self.seats: dict[str, Seat] = {}
+        self.is_resting = False
         for presence in rooms.bus.entries(channel).values():
             self.room.put(presence)
         self.room.cut()
@@ -175,7 +227,6 @@ class Hall:
     # --- called by seats and by `Rooms` -----------------------------------------------------------
 
     def put(self, presence: Presence) -> None:
-        check_presence(self.room, presence)
         self._rooms.bus.put(self.channel, presence.peer_id, presence)
 
     def publish(self, topic: str, content: bytes, *, sender: str | None) -> None:
@@ -203,6 +254,8 @@ class Hall:
     def on_message(self, message: tuple[str, bytes, str | None]) -> None:
         """A message to a topic goes to all seats but that of the sender."""
         topic, content, sender = message
+        if sender is not None and self.room.is_changed(sender):
+            self.cut()  # its presence comes first
         frame = down.server_broadcast(self.room.id, topic, content)
         counts = self._rooms.counts
         counts.broadcasts += 1
@@ -214,12 +267,13 @@ class Hall:
                     counts.dropped += 1
 
     def cut(self) -> None:
-        """Make a patch of what changed, and tell the seats that are not due already."""
+        """Make a patch of what changed, tell the seats that are not due already, and rest."""
         if not self.room.cut():
             return
         self._rooms.counts.patches += 1
         for seat in self.seats.values():
             seat.call()
+        self._rooms.rest(self)
 
 
 class Rooms:
@@ -234,6 +288,9 @@ class Rooms:
         self.counts = RoomCounts()
         self._halls: dict[Channel, Hall] = {}
         self._changed: dict[Hall, None] = {}
+        self._rests: set[asyncio.Task[None]] = set()
+        # What members show, and what waits for them, by network.
+        self.shown, self.waiting = Shares(), Shares()
         self._left: OrderedDict[Channel, deque[Left]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -253,10 +310,12 @@ class Rooms:
         *,
         room_type: str,
         listener: Listener,
+        network: str,
     ) -> Seat:
         """A session enters a room, which it is not in.
 
-        raises   LimitExceeded when the room is full
+        network  whose share of the memory it takes
+        raises   LimitExceeded when the room is full, or its network shows too much
         """
         channel = channel_of(app_id, room_id)
         hall = self._halls.get(channel)
@@ -264,19 +323,26 @@ class Rooms:
         if hall is None:
             hall = Hall(self, channel, room_id)
         check_presence(hall.room, presence)
-        if is_new:
-            self._halls[channel] = hall
-            self.bus.subscribe(channel, hall)
         seat = Seat(
             hall,
             peer_id=presence.peer_id,
             user_id=presence.user_id,
             room_type=room_type,
             listener=listener,
+            network=network,
         )
+        seat.count(len(presence))
+        if is_new:
+            self._halls[channel] = hall
+            self.bus.subscribe(channel, hall)
         hall.seats[seat.peer_id] = seat
         hall.put(presence)
         return seat
+
+    def size_bytes(self, app_id: AppId, room_id: str) -> int:
+        """About how large the whole state of a room is as JSON."""
+        room = self.find_room(channel_of(app_id, room_id))
+        return 0 if room is None else room.size_bytes
 
     def members(self, app_id: AppId, room_id: str) -> list[Presence]:
         """The members of a room, in whichever process."""
@@ -314,10 +380,11 @@ class Rooms:
         self._changed.pop(hall, None)
 
     def note_changed(self, hall: Hall) -> None:
-        """Make a patch for this room at the end of this turn of the loop."""
-        if not self._changed:
-            asyncio.get_running_loop().call_soon(self._cut)
-        self._changed[hall] = None
+        """Make a patch for this room at the end of this turn of the loop, or when it has rested."""
+        if hall not in self._changed:
+            self._changed[hall] = None
+            if not hall.is_resting:
+                self._cut_soon()
 
     def note_left(self, channel: Channel, presence: Presence) -> None:
         """Remember who left, for `last-seen`."""
@@ -327,9 +394,33 @@ class Rooms:
         if len(self._left) > room_limits.LAST_SEEN_ROOMS_MAX:
             self._left.popitem(last=False)
 
+    def rest(self, hall: Hall) -> None:
+        """Make no other patch for this room for a time that grows with its members."""
+        rest_ms = len(hall.seats) * room_limits.REST_MS_A_MEMBER
+        if rest_ms < room_limits.REST_MS_MIN or hall.is_resting:
+            return
+        hall.is_resting = True
+        task = asyncio.get_running_loop().create_task(self._rest(hall, rest_ms))
+        self._rests.add(task)
+        task.add_done_callback(self._rests.discard)
+
+    def stop(self) -> None:
+        """The server stops: no room has to be told anything."""
+        for task in self._rests:
+            task.cancel()
+
+    async def _rest(self, hall: Hall, rest_ms: float) -> None:
+        await self._runtime.sleep_ms(rest_ms)
+        hall.is_resting = False
+        if hall in self._changed:
+            self._cut_soon()
+
+    def _cut_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._cut)
+
     def _cut(self) -> None:
-        changed, self._changed = self._changed, {}
-        for hall in changed:
+        for hall in [hall for hall in self._changed if not hall.is_resting]:
+            del self._changed[hall]
             hall.cut()
 
 

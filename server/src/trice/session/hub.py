@@ -151,6 +151,7 @@ class Hub:
         self._sends.clear()
         self._first_answers.clear()
         self.long_messages.stop()
+        self.rooms.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that was deleted."""

@@ -34,14 +34,20 @@ def join_room(
                 f"A session may be in {room_limits.SESSION_ROOMS_MAX} rooms; leave one first.",
                 {"in": ["room-id"]},
             )
-        _spend(opened, "presence", room_limits.PRESENCE_RATE)
+        shown = _presence(opened, message.data)
+        rooms = opened.session.rooms
+        # The session is sent all that the room shows.
+        state_bytes = rooms.size_bytes(opened.app.id, room_id)
+        tokens = _tokens(shown.data_json) + state_bytes // room_limits.STATE_TOKEN_BYTES
+        _spend(opened, "presence", room_limits.PRESENCE_RATE, tokens)
         seats.take(
-            opened.session.rooms.join(
+            rooms.join(
                 opened.app.id,
                 room_id,
-                _presence(opened, message.data),
+                shown,
                 room_type=room_type,
                 listener=opened,
+                network=_network(opened),
             )
         )
     opened.session.push(down.join_room_ok(room_id, event_id=message.client_event_id))
@@ -61,8 +67,8 @@ def set_presence(
 ) -> None:
     """Show something else in a room."""
     seat = _seat(opened, message.room_id)
-    _spend(opened, "presence", room_limits.PRESENCE_RATE)
     shown = _presence(opened, message.data)
+    _spend(opened, "presence", room_limits.PRESENCE_RATE, _tokens(shown.data_json))
     seat.set(shown.data, shown.data_json)
     opened.session.push(down.set_presence_ok(seat.room_id, event_id=message.client_event_id))
 
@@ -74,10 +80,16 @@ def client_broadcast(
     seat = _seat(opened, message.room_id)
     topic = _text("topic", message.topic)
     data_json = _json(message.data)
-    deliveries = max(seat.others, 1)
-    _spend(opened, "broadcast", room_limits.DELIVERY_RATE, deliveries)
-    network = network_of(opened.session.guest.ip)
-    _spend_of(opened, network, room_limits.DELIVERY_RATE_OF_NETWORK, deliveries)
+    tokens = max(seat.others, 1) * _tokens(data_json)
+    if tokens > room_limits.DELIVERY_RATE.capacity:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The message has {len(data_json):,} bytes and would go to {seat.others:,} members;"
+            f" that is too much at once.",
+            {"in": ["data"]},
+        )
+    _spend(opened, "broadcast", room_limits.DELIVERY_RATE, tokens)
+    _spend_of(opened, _network(opened), room_limits.DELIVERY_RATE_OF_NETWORK, tokens)
     content = seat.publish(topic, data_json)
     opened.session.push(
         down.client_broadcast_ok(seat.room_id, topic, content, event_id=message.client_event_id)
@@ -132,6 +144,15 @@ def _json(data: Any) -> bytes:
             f'Malformed parameter: ["data"]. It must be {accepted}.',
             {"in": ["data"]},
         ) from cause
+
+
+def _tokens(data_json: bytes) -> int:
+    """What a message costs by its size."""
+    return 1 + len(data_json) // room_limits.TOKEN_BYTES
+
+
+def _network(opened: OpenedSession) -> str:
+    return network_of(opened.session.guest.ip)
 
 
 def _spend(opened: OpenedSession, what: str, rate: RateLimit, tokens: int = 1) -> None:
