@@ -82,9 +82,8 @@ LAST_SEEN_MINUTES_MAX = 60
 LAST_SEEN_KEPT = 200
 """Members that left a room last, of whom `last-seen` tells."""
 
-LAST_SEEN_ROOMS_MAX = 1_000
-"""Rooms of the server without members that are kept because somebody left them lately. More: those
-that were left first are forgotten."""
+LAST_SEEN_BYTES_MAX = 16 * 1024 * 1024
+"""What all members that left showed. More: those are forgotten whose rooms nobody left for longest."""
 
 assert PRESENCE_BYTES_MAX < ROOM_PRESENCE_BYTES_MAX
 assert DELIVERY_RATE.capacity >= 2 * ROOM_MEMBERS_MAX

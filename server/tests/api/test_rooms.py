@@ -128,3 +128,18 @@ async def test_the_server_sends_to_everybody(stage):
     long = {**body, "data": "x" * room_limits.TOPIC_BYTES_MAX}
     answer = await stage.ask("POST", "/admin/rooms/broadcast", long, stage.admin())
     assert answer.json()["type"] == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("ROOM34")
+async def test_what_services_show_counts_for_their_network(stage, monkeypatch):
+    monkeypatch.setattr(room_limits, "PRESENCE_BYTES_OF_NETWORK_MAX", 1_000)
+
+    async def status(peer, data):
+        body = service(data=data, **{"peer-id": peer})
+        return (await stage.ask("POST", "/admin/rooms/presence", body, stage.admin())).status
+
+    assert [await status("a", "x" * 700), await status("b", "x" * 700)] == [200, 400]
+    assert [await status("a", ""), await status("b", "x" * 600)] == [200, 200]
+    stage.runtime.advance(60_000)
+    stage.hub.services.end_old()
+    assert stage.hub.rooms.shown.holds_nothing

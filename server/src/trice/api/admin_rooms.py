@@ -20,12 +20,13 @@ from starlette.responses import Response
 
 from trice import room_limits
 from trice.api.bodies import JSON, Route, json_body
-from trice.api.callers import administered
+from trice.api.callers import administered, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing
 from trice.apps.apps import App
 from trice.auth.accounts import find_user, user_object
 from trice.database import Look
+from trice.identity import network_of
 from trice.protocol.quoting import brief
 from trice.rooms.presence import Presence
 from trice.rooms.rooms import Rooms
@@ -70,7 +71,8 @@ async def set_presence(request: Request) -> Response:
         data = body.get("data", {})
         services: Services = request.app.state.hub.services
         shown = Presence(peer_id, user_id=None, data=data, data_json=_json(data))
-        services.set(app.id, room_id, shown, ttl_ms=ttl_s * 1000)
+        network = network_of(guest_of(request).ip)
+        services.set(app.id, room_id, shown, ttl_ms=ttl_s * 1000, network=network)
         return json_response({})
 
 

@@ -11,7 +11,6 @@ slow takes its news late: then it is told several patches, or the whole newest s
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from trice.errors import LimitExceeded
 from trice.protocol import down
 from trice.protocol.ids import AppId
 from trice.protocol.shared import Frame, SharedFrame
+from trice.rooms.left import Left, LeftMembers
 from trice.rooms.presence import Presence
 from trice.rooms.room import UNTOLD, Room
 from trice.runtime import Runtime
@@ -34,14 +34,6 @@ class Listener(Protocol):
     def on_room_news(self, seat: Seat) -> None:
         """The room changed: call `seat.take_news` when the client can be sent something."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A member that left, for `last-seen`."""
-
-    presence: Presence
-    left_ms: int
 
 
 @dataclass(slots=True)
@@ -134,22 +126,7 @@ class Seat:
 
     def count(self, shown_bytes: int) -> None:
         """Count what the seat shows, in place of what it showed before. Raises LimitExceeded."""
-        more = shown_bytes - self._shown_bytes
-        shown = self._hall.shown
-        bounds = {
-            ALL: room_limits.PRESENCE_BYTES_IN_ALL_MAX,
-            self.network: room_limits.PRESENCE_BYTES_OF_NETWORK_MAX,
-        }
-        if more > 0 and not shown.take(more, bounds):
-            raise LimitExceeded(
-                "parameter-limit-exceeded",
-                f"The sessions of one network may show"
-                f" {room_limits.PRESENCE_BYTES_OF_NETWORK_MAX:,} bytes of presence in all their"
-                " rooms; leave some rooms, or show less.",
-                {"in": ["data"]},
-            )
-        if more < 0:
-            shown.give_back(-more, bounds)
+        count_shown(self._hall.shown, self.network, self._shown_bytes, shown_bytes)
         self._shown_bytes = shown_bytes
 
     def publish(self, topic: str, data_json: bytes) -> bytes:
@@ -291,7 +268,7 @@ class Rooms:
         self._rests: set[asyncio.Task[None]] = set()
         # What members show, and what waits for them, by network.
         self.shown, self.waiting = Shares(), Shares()
-        self._left: OrderedDict[Channel, deque[Left]] = OrderedDict()
+        self._left = LeftMembers()
 
     def __len__(self) -> int:
         """How many rooms have members here."""
@@ -352,8 +329,8 @@ class Rooms:
         """Members that left since then, by the wall clock, and are not back; latest first."""
         channel = channel_of(app_id, room_id)
         here = self.bus.entries(channel)
-        for left in reversed(self._left.get(channel, ())):
-            if left.left_ms >= since_ms and left.presence.peer_id not in here:
+        for left in self._left.since(channel, since_ms):
+            if left.presence.peer_id not in here:
                 yield left
 
     def find_room(self, channel: Channel) -> Room | None:
@@ -388,11 +365,7 @@ class Rooms:
 
     def note_left(self, channel: Channel, presence: Presence) -> None:
         """Remember who left, for `last-seen`."""
-        kept = self._left.setdefault(channel, deque(maxlen=room_limits.LAST_SEEN_KEPT))
-        self._left.move_to_end(channel)
-        kept.append(Left(presence, self._runtime.now_ms()))
-        if len(self._left) > room_limits.LAST_SEEN_ROOMS_MAX:
-            self._left.popitem(last=False)
+        self._left.add(channel, Left(presence, self._runtime.now_ms()))
 
     def rest(self, hall: Hall) -> None:
         """Make no other patch for this room for a time that grows with its members."""
@@ -422,6 +395,28 @@ class Rooms:
         for hall in [hall for hall in self._changed if not hall.is_resting]:
             del self._changed[hall]
             hall.cut()
+
+
+def count_shown(shown: Shares, network: str, before_bytes: int, now_bytes: int) -> None:
+    """Count what one member shows among what its network does.
+
+    raises   LimitExceeded; then it counts as before
+    """
+    more = now_bytes - before_bytes
+    bounds = {
+        ALL: room_limits.PRESENCE_BYTES_IN_ALL_MAX,
+        network: room_limits.PRESENCE_BYTES_OF_NETWORK_MAX,
+    }
+    if more > 0 and not shown.take(more, bounds):
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The members of one network may show"
+            f" {room_limits.PRESENCE_BYTES_OF_NETWORK_MAX:,} bytes of presence in all their"
+            " rooms; leave some rooms, or show less.",
+            {"in": ["data"]},
+        )
+    if more < 0:
+        shown.give_back(-more, bounds)
 
 
 def channel_of(app_id: AppId, room_id: str) -> Channel:
