@@ -83,7 +83,7 @@ LAST_SEEN_KEPT = 200
 """Members that left a room last, of whom `last-seen` tells."""
 
 LAST_SEEN_BYTES_MAX = 16 * 1024 * 1024
-"""What all members that left showed. More: those are forgotten whose rooms nobody left for longest."""
+"""What all members that left showed. More: the rooms that nobody left for longest forget some."""
 
 assert PRESENCE_BYTES_MAX < ROOM_PRESENCE_BYTES_MAX
 assert DELIVERY_RATE.capacity >= 2 * ROOM_MEMBERS_MAX
