@@ -93,7 +93,9 @@ class Registry:
             if earlier is not None:
                 await _take_over(earlier, engines, runtime=runtime)
             is_new = not engines.has_any()
-            return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
+            registry = cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
+            engines.clear_loadings(lambda app_id: registry.find(app_id) is not None)
+            return registry
         except Unavailable as failure:
             problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
             problem += f" {failure.message}"

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.store.engine import Engine
+from trice.store.loading import Loading
 
 PLATFORM: Final = AppId("platform")
 """The platform's own database: which apps there are. Kept like an app, but not among them."""
@@ -91,6 +92,18 @@ class Engines(Protocol):
 
     def delete(self, app_id: AppId) -> None:
         """Delete all that is kept for an app that is closed; nothing if there is nothing."""
+        ...
+
+    def load(self, app_id: AppId) -> Loading:
+        """Begin to fill a new app out of sight; nothing is kept for it so far. What an earlier
+        loading of it left is removed."""
+        ...
+
+    def clear_loadings(self, is_listed: Callable[[AppId], bool]) -> None:
+        """Remove what loadings left that a stop interrupted. Blocks.
+
+        is_listed   whether an app is in the list of apps: then it stays
+        """
         ...
 
     def close(self) -> None:

@@ -3,12 +3,13 @@
 data-dir/platform.db        the platform's own
 data-dir/apps/<id>.db       an app; beside it stand -wal and -shm while it is open, and
                             .v<format>.bak, a copy in each older format it had
+data-dir/loading/           apps that are being filled (`loading`)
 data-dir/lock               which process has the directory
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ from trice.store.loop_reads import LoopReads
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.first_platform import FirstPlatform
+from trice.store.sqlite.loading import FOLDER, SqliteLoading, settle, unsettled
 from trice.store.sqlite.migrations import find_backups
 
 
@@ -99,6 +101,26 @@ class SqliteEngines:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         for copy in find_backups(path):
             copy.unlink(missing_ok=True)
+
+    def load(self, app_id: AppId) -> SqliteLoading:
+        """See `engines.Engines.load`."""
+
+        def open_file(path: Path, system_attrs: Iterable[Attr], is_new: bool) -> SqliteEngine:
+            return SqliteEngine.open(
+                path, runtime=self._runtime, system_attrs=system_attrs, can_create=is_new
+            )
+
+        folder = self._data_dir / FOLDER
+        return SqliteLoading(folder, app_id, self._path(app_id), open_file=open_file)
+
+    def clear_loadings(self, is_listed: Callable[[AppId], bool]) -> None:
+        """See `engines.Engines.clear_loadings`."""
+        folder = self._data_dir / FOLDER
+        for name in unsettled(folder):
+            app_id = AppId(name)
+            if not is_listed(app_id):
+                self.delete(app_id)
+            settle(folder, app_id)
 
     def close(self) -> None:
         """Give up the claim, if it is ours."""

@@ -1,0 +1,73 @@
+"""The contract of filling a new app with many rows at once: without transactions, out of sight.
+
+    begin ──> open an engine, write the schema, close it ──> fill ──> open, check, close ──> publish
+      └── nothing is found under the app's id until `publish`; `discard` removes all of it
+
+A stop at any moment leaves only what `Engines.clear_loadings` removes: an app that was published,
+but is in no list of apps yet, goes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog, Namespace
+from trice.protocol.ids import EntityId
+from trice.store.engine import Engine
+from trice.store.rows import StoredRow
+
+NewPair = tuple[EntityId, EntityId, int]
+"""Source, target, and when the pair was made."""
+
+
+class Filling(Protocol):
+    """Storage while rows are put into it. Uniqueness of values is checked by `finish`, that of ids
+    at once. What is filled in has no row in the log of transactions."""
+
+    def insert(self, namespace: Namespace, rows: Sequence[StoredRow]) -> None:
+        """Add rows of entities that have none yet.
+
+        raises  UniqueViolation with the id attr and the id that has a row already; Unavailable
+        """
+        ...
+
+    def link(self, attr: Attr, pairs: Sequence[NewPair]) -> None:
+        """Add pairs of a link of cardinality many; one that is there already stays as it is."""
+        ...
+
+    def finish(self, on_index: Callable[[int, int], None]) -> None:
+        """Build the indexes.
+
+        on_index  is told how many are done, and of how many
+        raises    UniqueViolation with the attr and one value that several entities have
+        """
+        ...
+
+
+class Loading(Protocol):
+    """One app that is being loaded. Every method blocks."""
+
+    def open(self, system_attrs: Iterable[Attr], *, is_new: bool) -> Engine:
+        """Open what there is so far; the caller closes it before anything else is called."""
+        ...
+
+    def fill(self, catalog: Catalog) -> AbstractContextManager[Filling]:
+        """Begin to fill the storage, in which `catalog` is in force. An exception inside loses what
+        was filled in: only `discard` is of use then."""
+        ...
+
+    def publish(self) -> None:
+        """Give the storage its place under the app's id, durably. `settle` must follow once the
+        app is in the list of apps."""
+        ...
+
+    def settle(self) -> None:
+        """The app is listed: from now on it stays."""
+        ...
+
+    def discard(self) -> None:
+        """Remove everything, published or not. Nothing happens when it is settled."""
+        ...
