@@ -6,16 +6,17 @@ and leaves nothing.
 
 from __future__ import annotations
 
-DIRECTORY_BYTES_MAX = 64 * 1024**2
-"""The list of entries at the end of a zip file, which is read whole: half a million files. In
-memory it takes ten times as much."""
+DIRECTORY_BYTES_MAX = 32 * 1024**2
+"""The list of entries at the end of a zip file, which is read whole: 300,000 files. In memory it
+takes ten times as much."""
 
 CONFIG_BYTES_MAX = 16 * 1024**2
 """`config.json`: schema and rules. It is held in memory."""
 
-LINE_BYTES_MAX = 64 * 1024**2
-"""One line: an entity with all of its links, held in memory. A link to a million entities takes
-40 MB. An export that would write a longer line ends too: nobody could import it."""
+LINE_BYTES_MAX = 32 * 1024**2
+"""One line: an entity with all of its links, held in memory, where JSON takes up to 20 times as
+much. Links to a million entities take 39 MB. An export that would write a longer line ends too:
+nobody could import it."""
 
 RATIO_MAX = 200
 """How many times larger than the archive its content may be; lines of real data compress 5 to 20
@@ -43,7 +44,7 @@ LINKS_AT_ONCE_MAX = 300_000
 """Links of one attr that an export, or a comparison, holds at a time for several entities: 60 MB.
 More: fewer entities are read at a time."""
 
-LINKS_OF_ENTITY_MAX = 2_000_000
+LINKS_OF_ENTITY_MAX = 900_000
 """Links of one attr of one entity; a line takes fewer (LINE_BYTES_MAX)."""
 
 LOAD_CACHE_KIB = 64 * 1024
@@ -51,6 +52,9 @@ LOAD_CACHE_KIB = 64 * 1024
 
 NOTES_MAX = 50
 """Samples that a report shows of one kind. The rest is counted."""
+
+DROPPED_LABELS_MAX = 1_000
+"""Labels without an attr that a report tells apart; values of more are counted together."""
 
 SAMPLES_PER_NAMESPACE = 2_000
 """Entities of each namespace that `trice doctor` compares by value, evenly spread."""

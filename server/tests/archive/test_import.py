@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from support.archive_stage import Stage, open_stage, small_shop
 from support.archives import Archive
+from trice import auth_limits
 from trice.archive.report import Report
 from trice.auth.oauth.clients import get_client_named
 from trice.auth.oauth.sealed import Seal
@@ -346,3 +348,50 @@ async def test_what_was_published_but_not_listed_goes(tmp_path: Path) -> None:
         async with stage.database(report.app_id) as database:
             assert database.tx == 2
         assert not mark.exists()
+
+
+@pytest.mark.rule("AR2")
+@pytest.mark.parametrize("part", ["read", "indexed"])
+async def test_an_import_that_is_given_up_leaves_nothing(stage: Stage, part: str) -> None:
+    loop = asyncio.get_running_loop()
+    importing = asyncio.ensure_future(stage.load(small_shop()))
+
+    def give_up(*told: Any) -> None:
+        loop.call_soon_threadsafe(importing.cancel)
+
+    setattr(stage.ears, part, give_up)
+    with pytest.raises(asyncio.CancelledError):
+        await importing
+    assert stage.left() == []
+    del stage.ears.__dict__[part]
+    await stage.load(small_shop())
+
+
+@pytest.mark.rule("AR53", "AR55")
+async def test_settings_are_held_to_the_bounds_of_their_routes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth_limits, "ORIGINS_MAX", 2)
+    monkeypatch.setattr(auth_limits, "TEST_USERS_MAX", 1)
+    users = [
+        {"id": str(uuid.uuid4()), "email": f"{n}@example.com", "code": code, "created_ms": 1}
+        for n, code in enumerate(("12345", "123456", "123457"))
+    ]
+    shop = small_shop()
+    shop.title = "t" * 10_000
+    shop.more = {
+        "authorizedRedirectOrigins": [
+            {"service": "generic", "params": [f"{n}.example.com"]} for n in range(3)
+        ],
+        "trice": {"settings": {"test_users": users, "code_expiry_minutes": 10**9}},
+    }
+    report = await stage.load(shop)
+    row = stage.registry.find(AppId(report.app_id))
+    assert row is not None and len(row.title) == 200
+    assert len(row.settings.origins) == 2 and "2.example.com" in notes(report)
+    assert [user.code for user in row.settings.test_users] == ["123456"]
+    assert row.settings.code_expiry_minutes == auth_limits.CODE_EXPIRY_MINUTES
+    shop.app_id = None
+    shop.rules = {"goods": {"allow": {"view": "true" + " || true" * 50_000}}}
+    with pytest.raises(InvalidInput, match=r"config\.json: .*bytes of JSON; at most"):
+        await stage.load(shop)

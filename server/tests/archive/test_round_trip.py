@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from support.archive_stage import Stage, open_stage, small_shop
-from support.archives import Archive, random_archive, read_archive
+from support.archives import Archive, attr, random_archive, read_archive
 from support.seeds import seeds
 from trice import archive_limits
+from trice.errors import InvalidInput
+from trice.identity import ADMIN
 from trice.protocol.ids import AppId
 
 GROUPS = 4
@@ -153,3 +155,60 @@ async def test_passwords_are_left_out_for_instant(stage: Stage, tmp_path: Path) 
     theirs = read_archive(tmp_path / "theirs.zip")
     assert "$userPasswords" not in theirs["entities"]
     assert "$userPasswords" not in theirs["config"]["counts"]
+
+
+@pytest.mark.rule("AR61", "AR10")
+async def test_names_of_any_kind_come_back(stage: Stage, tmp_path: Path) -> None:
+    """Names of namespaces become names of entries; two may differ in case only."""
+    made = Archive()
+    names = ("a/b", "..", "x\ny", "back\\slash", 'quo"te', "é", "TODOS", "todos", "a.b", " ")
+    for number, etype in enumerate(names):
+        made.namespace(etype, **{f"odd {number}/é\n": attr("string", indexed=True)})
+        made.add(etype, {f"odd {number}/é\n": f"v{number}"})
+    given = made.write(tmp_path / "given.zip")
+    report = await stage.load(given)
+    await stage.export(report.app_id, tmp_path / "out.zip")
+    assert content(tmp_path / "out.zip") == content(given)
+
+
+@pytest.mark.rule("AR61")
+async def test_what_is_deleted_does_not_come_out(stage: Stage, tmp_path: Path) -> None:
+    report = await stage.load(small_shop())
+    async with stage.database(report.app_id) as database:
+        price = database.catalog.find_forward("goods", "price")
+        assert price is not None
+        await database.transact([["delete-attr", price.id]], identity=ADMIN)
+        await stage.export_open(report.app_id, tmp_path / "out.zip", database)
+    out = read_archive(tmp_path / "out.zip")
+    assert "price" not in out["config"]["schema"]["entities"]["goods"]["attrs"]
+    assert all("price" not in line[0] for line in out["entities"]["goods"].values())
+    async with open_stage(tmp_path / "other") as other:
+        again = await other.load(tmp_path / "out.zip")
+        assert again.entities["goods"] == 2
+
+
+@pytest.mark.rule("AR5", "AR61")
+async def test_many_links_are_read_a_part_at_a_time(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Archive()
+    made.namespace("lists")
+    made.namespace("items")
+    made.link("lists.items:many", "items.lists:many")
+    items = [made.add("items", {}) for _ in range(40)]
+    for count in (0, 1, 40, 7, 40, 12):
+        made.add("lists", {"items": items[:count]} if count else {})
+    given = made.write(tmp_path / "given.zip")
+    report = await stage.load(given)
+    monkeypatch.setattr(archive_limits, "LINKS_AT_ONCE_MAX", 45)
+    monkeypatch.setattr(archive_limits, "LINKS_OF_ENTITY_MAX", 40)
+    await stage.export(report.app_id, tmp_path / "out.zip")
+    assert content(tmp_path / "out.zip") == content(given)
+    assert (await stage.compare(report.app_id, given)).is_equal
+    monkeypatch.setattr(archive_limits, "LINKS_OF_ENTITY_MAX", 39)
+    with pytest.raises(InvalidInput, match="more than 39 links by one attr"):
+        await stage.export(report.app_id, tmp_path / "out.zip")
+    monkeypatch.undo()
+    monkeypatch.setattr(archive_limits, "LINE_BYTES_MAX", 1_000)
+    with pytest.raises(InvalidInput, match="bytes, which no import accepts"):
+        await stage.export(report.app_id, tmp_path / "out.zip")

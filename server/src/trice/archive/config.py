@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from trice import limits
 from trice.apps.settings import Settings
 from trice.archive.container import CONFIG
 from trice.archive.refusals import refused
@@ -65,14 +66,13 @@ def parse_config(text: bytes) -> Config:
         raise refused(CONFIG, "`appId` is no uuid.")
     ours = document.get(OURS)
     ours = ours if isinstance(ours, dict) else {}
-    title = document.get("title")
     is_open = ours.get("isOpen")
     backup_at = document.get("backupAt")
     return Config(
         schema=document["schema"],
         counts=_counts(document.get("counts")),
         app_id=None if app_id is None else AppId(app_id.lower()),
-        title=title if isinstance(title, str) and title else "Imported app",
+        title=_title(document.get("title")),
         rules=document.get("rules") or None,
         webhooks=_list(document, "webhooks"),
         templates=_list(document, "emailTemplates"),
@@ -82,6 +82,11 @@ def parse_config(text: bytes) -> Config:
         is_open=is_open if isinstance(is_open, bool) else None,
         backup_at=backup_at if isinstance(backup_at, str) else None,
     )
+
+
+def _title(given: Any) -> str:
+    is_text = isinstance(given, str) and given.strip()
+    return given[: limits.APP_TITLE_CHARS_MAX] if is_text else "Imported app"
 
 
 def _counts(given: Any) -> Mapping[str, int] | None:

@@ -28,7 +28,8 @@ from trice.errors import InvalidInput
 
 CONFIG: Final = "config.json"
 
-_ENTITIES: Final = re.compile(r"entities/([^\x00-\x1f\x7f]+)\.jsonl")
+_ENTITIES: Final = re.compile(r"entities/([^\x00]+)\.jsonl")
+"""Namespaces may have any name, which stands here as it is."""
 _FILES: Final = re.compile(r"files/([^/\\\x00-\x1f\x7f]{1,512})")
 _FOLDERS: Final = ("entities/", "files/")
 

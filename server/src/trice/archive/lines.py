@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from trice import archive_limits as limits
 from trice.archive.refusals import refused
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.catalog import Catalog, Namespace
@@ -161,6 +162,8 @@ class LineReader:
                 f"`{label}` is in no schema. Declare `{etype}.{label}` in `schema` of config.json,"
                 " or import with --drop-unknown, which leaves such values out."
             )
+        if label not in self.dropped and len(self.dropped) >= limits.DROPPED_LABELS_MAX:
+            label = "…"
         self.dropped[label] = self.dropped.get(label, 0) + 1
 
     def _check_required(self, row: Sequence[Cell], pairs: Mapping[AttrId, Any]) -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trice import archive_limits as limits
+from trice.apps.compile import document_json
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.archive.config import Config, parse_config
-from trice.archive.container import Container
+from trice.archive.container import CONFIG, Container
 from trice.archive.lines import LineReader, ReadLine, etype_namespace
 from trice.archive.refusals import refused
 from trice.archive.report import Report, listed
@@ -201,7 +202,7 @@ class _Import:
                     await self._fill(filling, catalog, etype)
                 self._check_files()
                 self._check_counts()
-                await asyncio.to_thread(filling.finish, self._progress.indexed)
+                await self._finish(filling)
         except UniqueViolation as violation:
             raise _not_unique(violation) from violation
         # Opened again as a server will, which takes figures of the tables that are full now.
@@ -211,6 +212,17 @@ class _Import:
         finally:
             await database.close()
         self._note()
+
+    async def _finish(self, filling: Filling) -> None:
+        """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
+        finishing = asyncio.ensure_future(asyncio.to_thread(filling.finish, self._progress.indexed))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            filling.interrupt()
+            await asyncio.wait([finishing])
+            finishing.exception()  # looked at, so that asyncio does not report it
+            raise
 
     async def _open(self, loading: Loading, *, is_new: bool) -> Database:
         return await Database.open(
@@ -223,6 +235,10 @@ class _Import:
     def _compile(self) -> Rules:
         """The rules as they will be in force. Faults in them are noted: rules are never lost."""
         document = self._config.rules
+        try:
+            document_json(document)
+        except InvalidInput as failure:
+            raise refused(CONFIG, failure.message) from failure
         is_open = bool(self._is_open)
         try:
             return Rules.parse(document, is_open=is_open)

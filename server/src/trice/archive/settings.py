@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trice import archive_limits as limits
 from trice import auth_limits
 from trice.apps.settings import EmailTemplate, Origin, Settings, TestUser
 from trice.archive.config import Config
@@ -24,21 +25,27 @@ def settings_of(config: Config, report: Report, runtime: Runtime) -> Settings:
     """The settings that an app gets; what cannot be taken is noted in `report`."""
     ours = config.settings or Settings()
     now_ms = runtime.now_ms()
-    origins = []
+    origins: list[Origin] = []
+    refused = []
     for given in config.origins:
+        if len(origins) == auth_limits.ORIGINS_MAX:
+            refused.append(quote(given))
+            continue
         fields = given if isinstance(given, dict) else {}
         try:
             service, params = check_origin(fields.get("service"), fields.get("params"))
         except InvalidInput as failure:
-            report.note(f"The authorized origin {quote(given)} did not come. {failure.message}")
+            refused.append(f"{quote(given)} ({failure.message})")
             continue
         origins.append(Origin(new_key(runtime), service, params, now_ms))
+    if refused:
+        report.note(f"These authorized origins did not come: {listed(refused)}.")
     test_users = tuple(each for each in ours.test_users if _is_test_user(each))
     expiry = ours.code_expiry_minutes
     return Settings(
         code_expiry_minutes=expiry if 1 <= expiry <= 1440 else auth_limits.CODE_EXPIRY_MINUTES,
         origins=tuple(origins),
-        test_users=test_users,
+        test_users=test_users[: auth_limits.TEST_USERS_MAX],
         email_template=_template(config, report, runtime) or _checked(ours.email_template),
         has_passwords=ours.has_passwords,
         has_passkeys=ours.has_passkeys,
@@ -52,7 +59,7 @@ def _is_test_user(each: TestUser) -> bool:
 
 def _template(config: Config, report: Report, runtime: Runtime) -> EmailTemplate | None:
     """The template of the e-mail with a code, the first one if there are several."""
-    for given in config.templates:
+    for given in config.templates[: limits.NOTES_MAX]:
         fields = given if isinstance(given, dict) else {}
         subject, body = fields.get("subject"), fields.get("body")
         name, sender = fields.get("name"), fields.get("email")

@@ -46,6 +46,10 @@ class Filling(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """End the `finish` that runs on another thread soon; it raises then."""
+        ...
+
 
 class Loading(Protocol):
     """One app that is being loaded. Every method blocks."""

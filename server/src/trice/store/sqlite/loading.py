@@ -101,6 +101,10 @@ class SqliteFilling:
                 raise failure from error
         on_index(len(self._indexes), len(self._indexes))
 
+    def interrupt(self) -> None:
+        """See `loading.Filling.interrupt`."""
+        self._raw.interrupt()
+
     def _insert(self, namespace: Namespace) -> tuple[str, tuple[Attr | None, ...], bool]:
         """The statement for rows of a namespace; for each cell the attr if it has an order key."""
         found = self._inserts.get(namespace.table)
