@@ -206,6 +206,16 @@ async def test_an_archive_cut_off_anywhere(stage: Stage, tmp_path: Path) -> None
 
 
 @pytest.mark.rule("AR12", "AR2")
+@pytest.mark.parametrize("place", [2**32 - 2, 2**63 - 1, 2**63, 2**64 - 1])
+async def test_an_entry_that_is_nowhere(stage: Stage, tmp_path: Path, place: int) -> None:
+    path = tmp_path / "in.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", '{"schema": {"entities": {}}}')
+        archive.getinfo("config.json").header_offset = place
+    await expect_refused(stage, path, "config.json: the archive is|in.zip: the archive is")
+
+
+@pytest.mark.rule("AR12", "AR2")
 async def test_an_archive_with_wrong_bytes(stage: Stage, tmp_path: Path) -> None:
     """Any byte may be wrong: a refusal in words, or an app that is whole; never another error."""
     whole = small_shop().write(tmp_path / "whole.zip").read_bytes()

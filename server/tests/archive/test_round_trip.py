@@ -38,7 +38,7 @@ def content(path: Path) -> dict[str, Any]:
 async def test_what_goes_in_comes_out(group: int) -> None:
     for seed in seeds(SEEDS, group=group, groups=GROUPS):
         archive = random_archive(seed)
-        archive.file("a/one.txt", b"one" * seed)
+        archive.file("a/one.txt", b"one" * (seed % 1_000))
         archive.file("a/two.txt", b"")
         folder = Path(tempfile.mkdtemp())
         try:

@@ -12,6 +12,7 @@ source   instant-http §6.7; spec/archive.md AR10-AR19
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import zipfile
@@ -49,6 +50,7 @@ _DAMAGE: Final = (
     RuntimeError,
     UnicodeDecodeError,
     ValueError,
+    OverflowError,
     struct.error,
 )
 """What `zipfile` raises for files that are no good zip."""
@@ -188,6 +190,12 @@ class Container:
             raise
         except _DAMAGE as cause:
             problem = f"the archive is cut off or damaged here ({cause}). Download it again."
+            raise refused(place, problem) from cause
+        except OSError as cause:
+            if cause.errno != errno.EINVAL:
+                raise
+            # The list of entries names a place that no file has.
+            problem = "the archive is damaged: its list of entries is wrong. Download it again."
             raise refused(place, problem) from cause
 
 

@@ -13,7 +13,7 @@ source   instant-http §6.7, §6.8; spec/archive.md AR1-AR9
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -125,14 +125,25 @@ async def import_archive(
         loading = engines.load(app_id)
         try:
             await work.run(loading)
-            await asyncio.to_thread(loading.publish)
-            await registry.insert(work.row())
+            loading.publish()
+            await _whole(registry.insert(work.row()))
             loading.settle()
         except BaseException:
             loading.discard()
             await storage.blobs.delete_app(app_id)
             raise
         return work.report
+
+
+async def _whole(change: Coroutine[Any, Any, None]) -> None:
+    """Wait for a change to its end. A Ctrl-C meanwhile comes too late: the app is there."""
+    changing = asyncio.ensure_future(change)
+    while not changing.done():
+        try:
+            await asyncio.shield(changing)
+        except asyncio.CancelledError:
+            continue
+    changing.result()
 
 
 class _Import:
@@ -425,7 +436,8 @@ class _Import:
                 "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
                 " they were offline name attrs by the old ids, and are refused.",
                 "To keep the ids, import again with --attrs FILE, where FILE is what GET"
-                " https://api.instantdb.com/dash/apps/APP/schema/pull answers.",
+                f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
+                " the admin token.",
             )
         ruled = self._config.rules if isinstance(self._config.rules, dict) else {}
         bare = [

@@ -109,7 +109,8 @@ def note_by_hand(config: Config, report: Report) -> None:
         report.note(
             "Test users, the time for which codes work, and e-mail templates without a sender of"
             " their own are in no Instant backup.",
-            "Add each test user: POST /dash/apps/APP/test_users with the admin token.",
+            f"Add each test user: POST /dash/apps/{report.app_id}/test_users"
+            ' {"email": "…", "code": "123456"} with the admin token.',
         )
     if config.webhooks:
         urls = [_webhook(each) for each in config.webhooks]

@@ -24,6 +24,7 @@ from trice import archive_limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.values import Cell, has_order_column, stored_order
+from trice.errors import Unavailable
 from trice.store.loading import NewPair
 from trice.store.rows import StoredRow, UniqueViolation
 from trice.store.sqlite.connection import UniqueIndexBroken, translated
@@ -182,6 +183,10 @@ class SqliteLoading:
 
     def publish(self) -> None:
         """See `loading.Loading.publish`."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            # What closed the file could not copy its log into it.
+            raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
         _sync(self._path)
         self._mark.touch(mode=0o600)
         _sync(self._mark.parent)
