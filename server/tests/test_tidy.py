@@ -56,6 +56,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors",
         "log | runtime",
         "auth_limits",
+        "room_rule_limits",
         "limits",
         "protocol",
     )
