@@ -244,9 +244,9 @@ async def test_what_a_denied_caller_is_told(database: Database) -> None:
 @pytest.mark.rule("M106")
 async def test_messages_take_tokens(database: Database) -> None:
     wave = RoomDeed("publish", "chat", CHAT, "wave")
-    database.room_rights.may_now(user(ANN), wave)
+    await database.room_rights.may(user(ANN), wave)
     with pytest.raises(LimitExceeded):
-        database.room_rights.may_now(user(ANN), wave)
+        await database.room_rights.may(user(ANN), wave)
 
 
 # --- memberships that end -------------------------------------------------------------------------
@@ -254,7 +254,7 @@ async def test_messages_take_tokens(database: Database) -> None:
 
 async def settled(database: Database) -> None:
     """Wait until no membership waits to be judged."""
-    while (task := database.room_rights._task) is not None:
+    while (task := database.room_rights.task) is not None:
         await task
 
 
@@ -299,7 +299,7 @@ async def test_a_commit_that_takes_the_right_ends_the_membership(
         await write(database, step)
     assert (await ann.ended()).hint["input"] == ["$rooms", "chat", "join"]
     assert not bob.lost.done()
-    assert database.room_rights.watched == 1
+    assert len(database.room_rights) == 1
 
 
 @pytest.mark.rule("M111")
@@ -324,7 +324,7 @@ async def test_memberships_under_open_rooms_are_judged_once_there_are_rules(
 async def test_a_denied_join_and_a_stopped_watch_leave_nothing_behind(database: Database) -> None:
     with pytest.raises(PermissionDenied):
         await Member.join(database, BOB, CHAT)
-    assert database.room_rights.watched == 0
+    assert len(database.room_rights) == 0
     ann = await Member.join(database, ANN, CHAT)
     second = await Member.join(database, ANN, CHAT)
     ann.watch.stop()
@@ -340,13 +340,13 @@ async def test_many_commits_are_judged_together(
     rights = database.room_rights
     ann, bob = await Member.join(database, ANN, CHAT), await Member.join(database, BOB, OTHER)
     judged: list[RoomWatch] = []
-    judge = rights._judge_watch
+    judge = rights.judge_membership
 
     async def counting(watch: RoomWatch) -> bool:
         judged.append(watch)
         return await judge(watch)
 
-    monkeypatch.setattr(rights, "_judge_watch", counting)
+    monkeypatch.setattr(rights, "judge_membership", counting)
     for number in range(10, 15):
         rights.judge_again()
         await write(database, *joined(number, CHAT, BOB))
@@ -367,10 +367,10 @@ async def test_commits_that_no_rule_read_judge_nobody(
     await Member.join(database, ANN, CHAT)
     await settled(database)
     waiting: list[object] = []
-    monkeypatch.setattr(database.room_rights, "_judge_watch", waiting.append)
+    monkeypatch.setattr(database.room_rights, "judge_membership", waiting.append)
     await write(database, ["update", "chats", membership(99), {}])
     await write(database, *joined(10, OTHER, BOB)[:1])
-    assert not database.room_rights._pending
+    assert not database.room_rights.pending
     assert not waiting
 
 
@@ -380,7 +380,7 @@ async def test_a_membership_that_cannot_be_judged_lasts_until_it_can(
 ) -> None:
     rights = database.room_rights
     ann = await Member.join(database, ANN, CHAT)
-    judge, failures = rights._judge, [1, 2, 3]
+    judge, failures = rights.judge, [1, 2, 3]
 
     async def failing(identity: Identity, deed: RoomDeed) -> Any:
         if failures:
@@ -389,7 +389,7 @@ async def test_a_membership_that_cannot_be_judged_lasts_until_it_can(
             raise Unavailable("overloaded", "No room for reads.")
         return await judge(identity, deed)
 
-    monkeypatch.setattr(rights, "_judge", failing)
+    monkeypatch.setattr(rights, "judge", failing)
     await write(database, ["delete", "memberships", membership(1), {}])
     await ann.ended()
     assert not failures
@@ -403,8 +403,8 @@ async def test_many_memberships_end_over_several_turns(
     members = [await Member.join(database, ANN, CHAT) for _ in range(7)]
     turns: list[int] = []
     database.set_rules(Rules.parse({"$rooms": {}}))
-    while database.room_rights.watched:
+    while len(database.room_rights):
         await asyncio.sleep(0)
-        turns.append(database.room_rights.watched)
+        turns.append(len(database.room_rights))
     assert all(before - after <= 2 for before, after in itertools.pairwise(turns))
     assert all(member.lost.done() for member in members)

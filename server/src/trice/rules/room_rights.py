@@ -90,12 +90,11 @@ class RoomRights:
         self._runtime = runtime
         self._watches: dict[RoomWatch, None] = {}
         self._by_key: dict[Key, dict[RoomWatch, None]] = {}
-        self._pending: dict[RoomWatch, None] = {}
-        self._task: asyncio.Task[None] | None = None
+        self.pending: dict[RoomWatch, None] = {}
+        self.task: asyncio.Task[None] | None = None
         self._catalog = engine.catalog
 
-    @property
-    def watched(self) -> int:
+    def __len__(self) -> int:
         """How many memberships are watched."""
         return len(self._watches)
 
@@ -110,12 +109,7 @@ class RoomRights:
                  ("overloaded")
         """
         if self.asks(identity):
-            await self._judge(identity, deed)
-
-    def may_now(self, identity: Identity, deed: RoomDeed) -> None:
-        """As `may`, at once; raises ReadTooLong when it takes too long for the loop."""
-        if self.asks(identity):
-            self._engine.read_now(lambda snapshot: self._run(snapshot, identity, deed))
+            await self.judge(identity, deed)
 
     async def watch(
         self, identity: Identity, deed: RoomDeed, on_lost: Callable[[PermissionDenied], None]
@@ -130,7 +124,7 @@ class RoomRights:
         self._watches[watch] = None
         try:
             if self.asks(identity):
-                tx, keys = await self._judge(identity, deed)
+                tx, keys = await self.judge(identity, deed)
                 self._keep(watch, keys)
                 if tx < self._engine.tx:
                     self._wait([watch])
@@ -145,7 +139,7 @@ class RoomRights:
         """End a watch."""
         self._keep(watch, frozenset())
         self._watches.pop(watch, None)
-        self._pending.pop(watch, None)
+        self.pending.pop(watch, None)
 
     def apply(self, commits: Sequence[Commit]) -> None:
         """Find the memberships that commits may end. Costs about 1 µs a changed row, while any
@@ -167,8 +161,8 @@ class RoomRights:
 
     async def close(self) -> None:
         """Stop judging."""
-        task, self._task = self._task, None
-        self._pending.clear()
+        task, self.task = self.task, None
+        self.pending.clear()
         self._watches.clear()
         self._by_key.clear()
         if task is not None:
@@ -177,32 +171,32 @@ class RoomRights:
 
     def _wait(self, watches: Iterable[RoomWatch]) -> None:
         """Let memberships be judged again, each once, however many commits touch it."""
-        self._pending.update((watch, None) for watch in watches if not watch.identity.is_admin)
-        if self._pending and self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._judge_pending())
+        self.pending.update((watch, None) for watch in watches if not watch.identity.is_admin)
+        if self.pending and self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self._judge_pending())
 
     async def _judge_pending(self) -> None:
         judged = 0
         try:
-            while self._pending:
-                watch = next(iter(self._pending))
-                del self._pending[watch]
-                if not await self._judge_watch(watch):
+            while self.pending:
+                watch = next(iter(self.pending))
+                del self.pending[watch]
+                if not await self.judge_membership(watch):
                     self._wait([watch])
                     await self._runtime.sleep_ms(room_rule_limits.ROOM_JUDGEMENT_RETRY_MS)
                 judged += 1
                 if judged % room_rule_limits.ROOM_JUDGEMENTS_PER_TURN == 0:
                     await asyncio.sleep(0)
         finally:
-            self._task = None
+            self.task = None
 
-    async def _judge_watch(self, watch: RoomWatch) -> bool:
+    async def judge_membership(self, watch: RoomWatch) -> bool:
         """Judge one membership again; False: the server could not."""
         keys: frozenset[Key] = frozenset()
         tx = self._engine.tx
         try:
             if self.asks(watch.identity):
-                tx, keys = await self._judge(watch.identity, watch.deed)
+                tx, keys = await self.judge(watch.identity, watch.deed)
         except PermissionDenied as denied:
             if watch in self._watches:
                 self.forget(watch)
@@ -229,7 +223,7 @@ class RoomRights:
             self._by_key.setdefault(key, {})[watch] = None
         watch.keys = keys
 
-    async def _judge(self, identity: Identity, deed: RoomDeed) -> tuple[TxId, frozenset[Key]]:
+    async def judge(self, identity: Identity, deed: RoomDeed) -> tuple[TxId, frozenset[Key]]:
         return await self._engine.read(
             lambda snapshot: self._run(snapshot, identity, deed),
             timeout_ms=limits.READ_TIMEOUT_MS,
