@@ -31,7 +31,7 @@ from trice.live.planner import Parsed, Planner, Prepared
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
-from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
+from trice.query.encode import EntityCache, UrlOf, flat_result, nested_json, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
@@ -126,6 +126,7 @@ class Database:
         app_id: str,
         buckets: Buckets,
         slow_log: SlowLog,
+        url_of: UrlOf | None = None,
     ) -> None:
         """Use `Database.open`."""
         self._engine = engine
@@ -135,7 +136,8 @@ class Database:
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
-        self._cache = EntityCache()
+        self.url_of = url_of
+        self._cache = EntityCache(url_of=url_of)
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
@@ -155,6 +157,7 @@ class Database:
         slow_log: SlowLog | None = None,
         schema: Any = None,
         attrs: Iterable[Attr] | None = None,
+        url_of: UrlOf | None = None,
     ) -> Database:
         """Open the app's storage, on a thread.
 
@@ -164,6 +167,7 @@ class Database:
         slow_log that of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
         attrs    attrs that its catalog has at least; None: those that every app has
+        url_of   makes `$files.url` of answers; None: they have none
         raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(open_engine, system_attrs() if attrs is None else attrs)
@@ -174,6 +178,7 @@ class Database:
             app_id=app_id,
             buckets=buckets or Buckets(runtime),
             slow_log=slow_log or SlowLog(runtime),
+            url_of=url_of,
         )
         try:
             await database.add_schema(schema)
@@ -241,7 +246,9 @@ class Database:
                 source,
                 identity,
                 snapshot,
-                lambda tree: nested_json(tree, is_inferring=is_inferring, spend=spend),
+                lambda tree: nested_json(
+                    tree, is_inferring=is_inferring, spend=spend, url_of=self.url_of
+                ),
             )
 
         return await self._read(work, identity)
@@ -254,7 +261,7 @@ class Database:
                 source,
                 identity,
                 snapshot,
-                lambda tree: flat_result(tree, EntityCache(), snapshot.spend),
+                lambda tree: flat_result(tree, EntityCache(url_of=self.url_of), snapshot.spend),
             )
             return result_json, snapshot.catalog.wire_json
 
@@ -471,6 +478,12 @@ class Database:
         if not len(self.live):
             self._cache.clear()
 
+    async def renew_urls(self) -> None:
+        """The URLs of files have changed: answer every live query that shows some again."""
+        self._cache.clear()
+        self.live.renew_urls()
+        await self.live.settled()
+
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
         """Call `listener` when the refresh token with this hash is deleted."""
         self._token_listeners.setdefault(hashed, {})[listener] = None
@@ -550,7 +563,7 @@ class Database:
                     snapshot, question, parsed, is_on_loop=is_on_loop
                 )
             tree = run(made, snapshot)
-            cache = self._cache if is_on_loop else EntityCache()
+            cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
             self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
