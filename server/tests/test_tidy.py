@@ -232,7 +232,12 @@ def test_imports_point_down() -> None:
 
 
 DOORS: dict[str, frozenset[str]] = {
-    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
+    "session": frozenset(
+        (
+            *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("rules.room_rights", "rules.environments"),
+        )
+    ),
     "api": frozenset(("catalog.dates",)),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""

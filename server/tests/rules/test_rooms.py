@@ -259,18 +259,26 @@ async def settled(database: Database) -> None:
 
 
 class Member:
-    """A watched membership, and why it ended."""
+    """A watched membership, how often it was kept, and why it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str, chat: str) -> None:
         self.lost: asyncio.Future[PermissionDenied] = asyncio.get_running_loop().create_future()
+        self.identity = user(who)
+        self.deed = RoomDeed("join", "chat", chat)
+        self.kept = 0
         self.watch: RoomWatch
 
     @classmethod
     async def join(cls, database: Database, who: str, chat: str) -> Member:
-        member = cls()
-        deed = RoomDeed("join", "chat", chat)
-        member.watch = await database.room_rights.watch(user(who), deed, member.lost.set_result)
+        member = cls(who, chat)
+        member.watch = await database.room_rights.watch(member)
         return member
+
+    def on_kept(self) -> None:
+        self.kept += 1
+
+    def on_lost(self, denied: PermissionDenied) -> None:
+        self.lost.set_result(denied)
 
     async def ended(self) -> PermissionDenied:
         return await asyncio.wait_for(self.lost, WAIT_S)
@@ -353,10 +361,12 @@ async def test_many_commits_are_judged_together(
         rights.judge_again()
     await settled(database)
     judged.clear()
+    kept = ann.kept
     for _ in range(5):
         rights.judge_again()
     await settled(database)
     assert judged == [ann.watch, bob.watch]
+    assert ann.kept == kept + 1
     assert not ann.lost.done()
 
 

@@ -1,7 +1,7 @@
 """Judges what callers may do in rooms, and again when the answer may differ.
 
     watch ──> judged, what it read is kept
-    commit ──> a row or link that was read changed ──> judged again in a later turn ──> listener
+    commit ──> a row or link that was read changed ──> judged again in a later turn ──> member
 
 source   spec/rooms.md M110-M129
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from trice import limits, room_rule_limits
 from trice.catalog.catalog import Catalog
@@ -56,32 +56,44 @@ class RoomDeed:
     rule_params: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Member(Protocol):
+    """Whose membership is judged again. Both calls come on the loop."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def deed(self) -> RoomDeed:
+        """Its "join"."""
+        ...
+
+    def on_kept(self) -> None:
+        """Other rules or attrs, or a commit, leave it a member."""
+        ...
+
+    def on_lost(self, denied: PermissionDenied) -> None:
+        """It lost the right. The watch has ended."""
+        ...
+
+
 class RoomWatch:
     """One membership that is judged again. `stop` ends it."""
 
-    __slots__ = ("_rights", "deed", "identity", "keys", "on_lost")
+    __slots__ = ("_rights", "keys", "member")
 
-    def __init__(
-        self,
-        rights: RoomRights,
-        identity: Identity,
-        deed: RoomDeed,
-        on_lost: Callable[[PermissionDenied], None],
-    ) -> None:
+    def __init__(self, rights: RoomRights, member: Member) -> None:
         self._rights = rights
-        self.identity = identity
-        self.deed = deed
-        self.on_lost = on_lost
+        self.member = member
         self.keys: frozenset[Key] = frozenset()
 
     def stop(self) -> None:
-        """End it. The listener is not called any more."""
+        """End it. The member is not called any more."""
         self._rights.forget(self)
 
 
 class RoomRights:
     """Holds the memberships that are watched, by what their judgements read, and those that wait to
-    be judged again. Does not know rooms: a membership that is lost is told to its listener.
+    be judged again. Does not know rooms: whose membership is lost is told.
     """
 
     def __init__(self, engine: Engine, rights: Rights, *, runtime: Runtime) -> None:
@@ -98,9 +110,14 @@ class RoomRights:
         """How many memberships are watched."""
         return len(self._watches)
 
+    @property
+    def is_ruled(self) -> bool:
+        """Whether the app has rules of rooms."""
+        return self._rights.rules.rooms is not None
+
     def asks(self, identity: Identity) -> bool:
         """Whether any rule of rooms applies to `identity`."""
-        return not identity.is_admin and self._rights.rules.rooms is not None
+        return self.is_ruled and not identity.is_admin
 
     async def may(self, identity: Identity, deed: RoomDeed) -> None:
         """Judge: on the loop if that is short, else on a thread.
@@ -111,20 +128,17 @@ class RoomRights:
         if self.asks(identity):
             await self.judge(identity, deed)
 
-    async def watch(
-        self, identity: Identity, deed: RoomDeed, on_lost: Callable[[PermissionDenied], None]
-    ) -> RoomWatch:
+    async def watch(self, member: Member) -> RoomWatch:
         """Judge a join, and watch the membership.
 
-        on_lost   called once, on the loop, when the right is lost; the watch has ended then
         raises    as `may`; then nothing is watched
         """
-        watch = RoomWatch(self, identity, deed, on_lost)
+        watch = RoomWatch(self, member)
         version = self._rights.version
         self._watches[watch] = None
         try:
-            if self.asks(identity):
-                tx, keys = await self.judge(identity, deed)
+            if self.asks(member.identity):
+                tx, keys = await self.judge(member.identity, member.deed)
                 self._keep(watch, keys)
                 if tx < self._engine.tx:
                     self._wait([watch])
@@ -146,7 +160,8 @@ class RoomRights:
         membership depends on data."""
         if self._catalog.version != self._engine.catalog.version:
             self._catalog = self._engine.catalog
-            self.judge_again()
+            if self.is_ruled:
+                self.judge_again()
         if not self._by_key:
             return
         self._wait(self._by_key.get(_ANY, ()))
@@ -171,7 +186,7 @@ class RoomRights:
 
     def _wait(self, watches: Iterable[RoomWatch]) -> None:
         """Let memberships be judged again, each once, however many commits touch it."""
-        self.pending.update((watch, None) for watch in watches if not watch.identity.is_admin)
+        self.pending.update((watch, None) for watch in watches)
         if self.pending and self.task is None:
             self.task = asyncio.get_running_loop().create_task(self._judge_pending())
 
@@ -195,15 +210,13 @@ class RoomRights:
         keys: frozenset[Key] = frozenset()
         tx = self._engine.tx
         try:
-            if self.asks(watch.identity):
-                tx, keys = await self.judge(watch.identity, watch.deed)
+            member = watch.member
+            if self.asks(member.identity):
+                tx, keys = await self.judge(member.identity, member.deed)
         except PermissionDenied as denied:
             if watch in self._watches:
                 self.forget(watch)
-                try:
-                    watch.on_lost(denied)
-                except Exception:
-                    logger.exception("a membership that was lost could not be ended")
+                self._tell(watch, denied)
             return True
         except TriceError:
             return False
@@ -211,7 +224,17 @@ class RoomRights:
             self._keep(watch, keys)
             if tx < self._engine.tx:
                 self._wait([watch])
+            self._tell(watch, None)
         return True
+
+    def _tell(self, watch: RoomWatch, denied: PermissionDenied | None) -> None:
+        try:
+            if denied is None:
+                watch.member.on_kept()
+            else:
+                watch.member.on_lost(denied)
+        except Exception:
+            logger.exception("a member could not be told that it was judged")
 
     def _keep(self, watch: RoomWatch, keys: frozenset[Key]) -> None:
         for key in watch.keys - keys:
