@@ -238,7 +238,7 @@ DOORS: dict[str, frozenset[str]] = {
             *("rules.room_rights", "rules.environments"),
         )
     ),
-    "api": frozenset(("catalog.dates",)),
+    "api": frozenset(("catalog.dates", "rules.environments", "rules.room_rights")),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""
 

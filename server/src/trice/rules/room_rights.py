@@ -23,7 +23,7 @@ from trice.rules.environments import RoomAction
 from trice.rules.judge import USERS, Caller, Judge, Meter
 from trice.rules.references import follow_path
 from trice.rules.rights import Rights
-from trice.rules.rooms import ROOMS
+from trice.rules.rooms import ROOMS, RoomPlace
 from trice.runtime import Runtime
 from trice.store.commit import Commit, EntityChange
 from trice.store.engine import Engine, ReadTooLong, Snapshot
@@ -263,10 +263,7 @@ class RoomRights:
         caller = Caller(identity, deed.rule_params)
         judge = self._rights.judge(caller, snapshot, snapshot.catalog, rules, meter=meter)
         try:
-            asked: tuple[RoomAction, ...] = (
-                ("join", "read") if deed.action == "join" else (deed.action,)
-            )
-            for action in asked:
+            for action in asked_by(deed):
                 spent = judge.steps
                 ask_room(judge, action, deed)
                 snapshot.spend((judge.steps - spent) * _STEPS_PER_JUDGED)
@@ -275,6 +272,11 @@ class RoomRights:
                 undo()
             raise
         return snapshot.tx, _read_by(judge, snapshot.catalog)
+
+
+def asked_by(deed: RoomDeed) -> tuple[RoomAction, ...]:
+    """The actions whose rules a deed asks."""
+    return ("join", "read") if deed.action == "join" else (deed.action,)
 
 
 def ask_room(judge: Judge, action: RoomAction, deed: RoomDeed) -> None:
@@ -286,20 +288,29 @@ def ask_room(judge: Judge, action: RoomAction, deed: RoomDeed) -> None:
     rooms = judge.rules.rooms
     if rooms is None:
         return
-    found = rooms.find(action, deed.room_type, deed.topic)
-    if found is None:
-        named = action if deed.topic is None else f"{action}.{deed.topic}"
-        raise _denied(deed, action, f"`{ROOMS}.{deed.room_type}` has no rule for {named}")
+    place = rooms.find(action, deed.room_type, deed.topic)
+    value = False if place is None else room_value(judge, place, deed)
+    if value is None or value is False:
+        raise room_denial(deed, action, place)
+
+
+def room_value(judge: Judge, place: RoomPlace, deed: RoomDeed) -> Any:
+    """The value of a rule of rooms. Raises as `ask_room`."""
     data = {} if deed.data is None else deed.data
-    variables = judge.scope(etype=ROOMS, data=data, auth=judge.auth_for(found.program))
+    variables = judge.scope(etype=ROOMS, data=data, auth=judge.auth_for(place.program))
     variables["room"] = {"id": deed.room_id, "type": deed.room_type}
     variables["room.ref"] = lambda etype, path: judge.reference(etype, deed.room_id, path)
-    value = judge.run(found.program, variables, etype=f"{ROOMS}.{deed.room_type}", action=action)
-    if value is None or value is False:
-        raise _denied(deed, action, f"`{'.'.join(found.path)}` does not allow this")
+    etype = f"{ROOMS}.{deed.room_type}"
+    return judge.ask(place.program, variables, etype=etype, action=place.action)
 
 
-def _denied(deed: RoomDeed, action: RoomAction, reason: str) -> PermissionDenied:
+def room_denial(deed: RoomDeed, action: RoomAction, place: RoomPlace | None) -> PermissionDenied:
+    """The error for a caller to whom a rule says no, or no rule says yes."""
+    if place is None:
+        named = action if deed.topic is None else f"{action}.{deed.topic}"
+        reason = f"`{ROOMS}.{deed.room_type}` has no rule for {named}"
+    else:
+        reason = f"`{'.'.join(place.path)}` does not allow this"
     return PermissionDenied(
         "permission-denied",
         f"Permission denied: not perms-pass? ({reason})",

@@ -28,7 +28,8 @@ from trice.rules.environments import ROOM_ACTIONS, RoomAction, room_environment_
 ROOMS: Final = "$rooms"
 DEFAULT: Final = "$default"
 _KEYS: Final = ("bind", *ROOM_ACTIONS)
-_DENIED: Final = make_program(parse("false"), room_environment_of("join", ()))
+DENIED: Final = make_program(parse("false"), room_environment_of("join", ()))
+"""Stands for a rule that has a fault, or that there is not."""
 
 Report = Callable[[list[str], str], None]
 """Called with the path of a fault in the document, and a message."""
@@ -126,7 +127,7 @@ class _Reader:
             self._report(path, f"`{'.'.join(path)}` must be an object; it is {show(given)}.")
             for action in ROOM_ACTIONS:
                 key = (room_type, action, DEFAULT) if action == "publish" else (room_type, action)
-                self.places[key] = RoomPlace((*path, action), action, _DENIED)
+                self.places[key] = RoomPlace((*path, action), action, DENIED)
             return outer
         for key in given:
             if key not in _KEYS:
@@ -150,7 +151,7 @@ class _Reader:
         if given is None:
             return
         # A stored document is not refused: what has a fault denies, and `$default` cannot allow it.
-        self.places[key] = RoomPlace(tuple(path), action, _DENIED)
+        self.places[key] = RoomPlace(tuple(path), action, DENIED)
         where = ".".join(path)
         try:
             expression = self._parse(given, path)
