@@ -12,7 +12,7 @@ import pytest
 
 from support.archive_stage import Stage, open_stage, small_shop
 from support.archives import Archive
-from trice import auth_limits
+from trice import archive_limits, auth_limits
 from trice.archive.report import Report
 from trice.auth.oauth.clients import get_client_named
 from trice.auth.oauth.sealed import Seal
@@ -395,3 +395,23 @@ async def test_settings_are_held_to_the_bounds_of_their_routes(
     shop.rules = {"goods": {"allow": {"view": "true" + " || true" * 50_000}}}
     with pytest.raises(InvalidInput, match=r"config\.json: .*bytes of JSON; at most"):
         await stage.load(shop)
+
+
+@pytest.mark.rule("AR70")
+async def test_samples_are_compared_and_all_are_counted(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_limits, "SAMPLES_PER_NAMESPACE", 5)
+    for counts in (True, False):
+        shop = small_shop()
+        shop.app_id = None
+        for number in range(200):
+            shop.add("tags", {"name": f"tag {number}" + "x" * 200})
+        if not counts:
+            shop.more = {"counts": None}
+        given = shop.write(tmp_path / "given.zip")
+        report = await stage.load(given)
+        compared = await stage.compare(report.app_id, given, is_whole=False)
+        (tags,) = (each for each in compared.namespaces if each.etype == "tags")
+        assert (tags.in_archive, tags.here) == (201, 201) and 5 <= tags.compared <= 11
+        assert compared.is_equal

@@ -98,19 +98,41 @@ def test_ids_of_attrs_come_from_a_file(backup: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("AR4")
-@pytest.mark.parametrize("command", ["import", "export", "doctor"])
-async def test_a_server_that_runs_is_told(backup: Path, tmp_path: Path, command: str) -> None:
-    app, data = small_shop().app_id or "", tmp_path / "data"
-    flags: dict[str, tuple[str | Path, ...]] = {
-        "import": (backup,),
-        "export": (tmp_path / "out.zip", "--app", app),
-        "doctor": ("--app", app, "--archive", backup),
-    }
+async def test_an_import_beside_a_server_is_refused(backup: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
     async with open_stage(data):
-        told = await asyncio.to_thread(run, command, *flags[command], "--data-dir", data)
+        told = await asyncio.to_thread(run, "import", backup, "--data-dir", data)
     assert told.exit_code == 1
     problem = f"another trice server is using the data directory {data}. Stop it first"
     assert problem in told.output
+
+
+@pytest.mark.rule("AR65", "AR62")
+async def test_an_export_beside_a_server(backup: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out.zip"
+    async with open_stage(data) as stage:
+        app = (await stage.load(backup)).app_id
+        spooled = await stage.storage.spool.begin(100)  # an upload that goes on meanwhile
+        async with stage.database(app) as database:
+            flags = ("--app", app, "--data-dir", data)
+            told = await asyncio.to_thread(run, "doctor", "--archive", backup, *flags)
+            assert told.exit_code == 0, told.output
+            step = ["create", "tags", str(uuid.uuid4()), {"name": "written while it runs"}]
+            await database.change(lambda change: change.write(step))
+            told = await asyncio.to_thread(run, "export", out, *flags)
+            assert told.exit_code == 0, told.output
+            step = ["create", "tags", str(uuid.uuid4()), {"name": "later"}]
+            await database.change(lambda change: change.write(step))
+        await spooled.write(b"more")
+        assert (await spooled.finish()).size == 4
+        told = await asyncio.to_thread(run, "export", out, "--app", "x", "--data-dir", data)
+        assert told.exit_code == 2 and "--force" in told.output
+        other = tmp_path / "other.zip"
+        told = await asyncio.to_thread(run, "export", other, "--app", str(uuid.uuid4()), *flags[2:])
+        assert told.exit_code == 1 and "There is no app" in told.output
+        assert list((data / "loading").iterdir()) == []
+    names = [line[0]["name"] for line in read_archive(out)["entities"]["tags"].values()]
+    assert sorted(names) == ["new", "written while it runs"]
 
 
 @pytest.mark.rule("AR2", "AR11", "AR12")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -29,6 +29,10 @@ from trice.store.rows import StoredRow
 
 _NOT_COMPARED = {"$streams": frozenset({"machineId"}), "$files": frozenset({"content-hash"})}
 """Labels that an import sets or clears itself."""
+
+
+_LINE_BYTES_USUAL: Final = 300
+"""By this the number of lines is guessed where an archive does not say it."""
 
 
 @dataclass(slots=True)
@@ -142,10 +146,12 @@ class _Comparison:
         self, snapshot: Snapshot, namespace: Namespace, found: Comparison
     ) -> None:
         reader = LineReader(namespace, drops_unknown=True, checks_required=False)
-        counts = self._config.counts or {}
         step = 1
         if not self._is_whole:
-            step = max(counts.get(namespace.etype, 0) // limits.SAMPLES_PER_NAMESPACE, 1)
+            size = self._container.entities[namespace.etype].file_size
+            guess = size // _LINE_BYTES_USUAL
+            count = (self._config.counts or {}).get(namespace.etype, guess)
+            step = max(count // limits.SAMPLES_PER_NAMESPACE, 1)
         batch: list[ReadLine] = []
         for number, text in self._container.lines(namespace.etype):
             found.in_archive += 1

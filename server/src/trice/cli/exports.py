@@ -6,21 +6,15 @@ Exit codes: 0 done, or equal · 1 not, or they differ · 2 wrong usage
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import click
 
-from trice.apps.registry import AppRow
 from trice.archive.compare import Compared, compare
 from trice.archive.container import Container
 from trice.archive.export import Exported, export_app
-from trice.cli.data_dirs import DataDir, data_dir_option, files_url_option, opened, run
+from trice.cli.data_dirs import data_dir_option, files_url_option, opened_app, run
 from trice.cli.options import option
-from trice.database import Database
-from trice.rules.document import Rules
 
 _SETTINGS = {"show_default": True, "max_content_width": 100}
 
@@ -44,7 +38,8 @@ def export(
     """Write an app to an Instant archive: all data, files, users with their sign-ins, rules.
 
     TARGET is a zip file, which `trice import` reads, and Instant's own restore too. Codes of
-    sign-ins under way are left out. Keep it as safe as the data directory.
+    sign-ins under way are left out. Keep it as safe as the data directory. A server may be running:
+    then a copy of the app's database is read, which needs room for it.
 
     \b
     Example:
@@ -85,7 +80,7 @@ def doctor(*, app_id: str, archive: Path, data_dir: Path, files_url: str, is_who
 async def _export(
     target: Path, app_id: str, data_dir: Path, files_url: str, *, for_instant: bool
 ) -> Exported:
-    async with opened(data_dir, files_url) as place, _app(place, app_id) as (row, database):
+    async with opened_app(data_dir, files_url, app_id) as app:
         with click.progressbar(length=1, label="writing", file=sys.stderr) as bar:
 
             def show(done: int, of: int) -> None:
@@ -94,10 +89,10 @@ async def _export(
 
             return await export_app(
                 target,
-                row=row,
-                engine=database.engine,
-                blobs=place.storage.blobs,
-                runtime=place.runtime,
+                row=app.row,
+                engine=app.database.engine,
+                blobs=app.blobs,
+                runtime=app.runtime,
                 is_for_instant=for_instant,
                 on_progress=show,
             )
@@ -107,31 +102,15 @@ async def _compare(
     app_id: str, archive: Path, data_dir: Path, files_url: str, *, is_whole: bool
 ) -> Compared:
     with Container(archive) as container:
-        async with opened(data_dir, files_url) as place, _app(place, app_id) as (row, database):
+        async with opened_app(data_dir, files_url, app_id) as app:
             return await compare(
                 container,
-                row=row,
-                engine=database.engine,
-                blobs=place.storage.blobs,
-                runtime=place.runtime,
+                row=app.row,
+                engine=app.database.engine,
+                blobs=app.blobs,
+                runtime=app.runtime,
                 is_whole=is_whole,
             )
-
-
-@asynccontextmanager
-async def _app(place: DataDir, app_id: str) -> AsyncIterator[tuple[AppRow, Database]]:
-    """An app and its open database."""
-    row = place.get_row(app_id)
-    database = await Database.open(
-        partial(place.engines.open, row.id, is_new=False),
-        runtime=place.runtime,
-        rules=Rules.parse(None),
-        app_id=row.id,
-    )
-    try:
-        yield row, database
-    finally:
-        await database.close()
 
 
 def _print_counts(entities: dict[str, int]) -> None:

@@ -3,6 +3,7 @@
     data-dir/loading/<id>.db      the file while it is filled
     data-dir/loading/<id>.made    stands from just before the file is moved to its place until the
                                   app is in the list of apps
+    data-dir/loading/copy-*/      what a command reads while a server writes (`engines`)
 
 Rows come in the order of their ids, so the key of a table grows at its end. All other indexes are
 dropped before and built after: sorting a million values takes a second, inserting them one by one
@@ -13,6 +14,7 @@ stop left is thrown away.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -212,6 +214,8 @@ def unsettled(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*")):
         if path.suffix == ".made":
             marked.append(path.stem)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
     return marked
