@@ -49,7 +49,13 @@ async def test_an_app_is_there_with_all_that_it_had(stage: Stage) -> None:
         # The log goes on: two transactions of the import, then this one.
         step = ["update", "goods", cup["id"], {"price": 3}]
         await database.change(lambda change: change.write(step))
-        assert database.tx == 3
+        assert database.tx == 10**12 + 3
+    ours = small_shop()
+    ours.app_id = None
+    ours.more = {"trice": {"tx": 70}}
+    report = await stage.load(ours)
+    async with stage.database(report.app_id) as database:
+        assert database.tx == 70 + 10**6 + 2
 
 
 @pytest.mark.rule("AR3")
@@ -346,7 +352,7 @@ async def test_what_was_published_but_not_listed_goes(tmp_path: Path) -> None:
         mark.touch()  # a stop before the mark was removed: the app is listed and stays
     async with open_stage(tmp_path / "data") as stage:
         async with stage.database(report.app_id) as database:
-            assert database.tx == 2
+            assert database.tx == 10**12 + 2
         assert not mark.exists()
 
 

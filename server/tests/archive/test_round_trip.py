@@ -205,6 +205,7 @@ async def test_many_links_are_read_a_part_at_a_time(
     await stage.export(report.app_id, tmp_path / "out.zip")
     assert content(tmp_path / "out.zip") == content(given)
     assert (await stage.compare(report.app_id, given)).is_equal
+    monkeypatch.setattr(archive_limits, "LINKS_AT_ONCE_MAX", 39)
     monkeypatch.setattr(archive_limits, "LINKS_OF_ENTITY_MAX", 39)
     with pytest.raises(InvalidInput, match="more than 39 links by one attr"):
         await stage.export(report.app_id, tmp_path / "out.zip")

@@ -37,7 +37,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('[AR41, AR50, AR61] a client that was offline goes on with the app that moved', async () => {
+test('[AR6, AR41, AR50, AR61] a client that was offline goes on with the app that moved', async () => {
   const [from, to] = [path.join(folder, 'from'), path.join(folder, 'to')];
   first = await startServer({ dataDir: from });
   const app = await createApp(first, {
@@ -53,6 +53,11 @@ test('[AR41, AR50, AR61] a client that was offline goes on with the app that mov
   await client.db.transact(client.db.tx.todos[one].create({ title: 'before', done: false }));
   const admin = createAdmin(first, app);
   await admin.storage.uploadFile('a/b.txt', Buffer.from('bytes'));
+  // Writes that no query of the client shows stay with it.
+  const writer = id();
+  for (let n = 0; n < 20; n += 1) {
+    await client.db.transact(client.db.tx.tags[writer].update({ name: `mine ${n}` }));
+  }
   await answer(watched, (r) => r.data?.todos.length === 1);
 
   client.network.set(false);
@@ -84,6 +89,10 @@ test('[AR41, AR50, AR61] a client that was offline goes on with the app that mov
   assert.equal((await client.db.getAuth()).id, user.id);
   await client.db.transact(client.db.tx.todos[one].update({ title: 'after' }));
   await answer(watched, (r) => r.data.todos.some((each) => each.title === 'after'));
+  // Its own writes of before do not hide what others write here.
+  await there.transact(there.tx.tags[writer].update({ name: 'of another' }));
+  const names = watch(client.db, { tags: {} });
+  await answer(names, (r) => r.data?.tags.some((each) => each.name === 'of another'));
   const [file] = (await there.query({ $files: {} })).$files;
   assert.equal(await (await fetch(file.url)).text(), 'bytes');
 });

@@ -2,7 +2,8 @@
 
 trice's own exports have one more key, which Instant ignores:
 
-    "trice": {"attrs": [attrs of the app as clients receive them], "settings": {…}, "isOpen": bool}
+    "trice": {"attrs": [attrs of the app as clients receive them], "settings": {…},
+              "isOpen": bool, "tx": the last transaction}
 
 source   instant-http §6.7; spec/archive.md AR20-AR29
 """
@@ -24,6 +25,9 @@ from trice.protocol.ids import AppId, find_uuid_bytes
 
 OURS: Final = "trice"
 
+_TX_MAX: Final = 2**52
+"""Clients count transactions in doubles."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -34,6 +38,7 @@ class Config:
     attrs      attrs in the form of clients: only their names and ids are used
     settings   of an app of trice
     is_open    of an app of trice; None: not said
+    tx         the last transaction of an app of trice; None: not said
     """
 
     schema: Mapping[str, Any]
@@ -47,6 +52,7 @@ class Config:
     attrs: tuple[Any, ...] = ()
     settings: Settings | None = None
     is_open: bool | None = None
+    tx: int | None = None
     backup_at: str | None = field(default=None)
 
 
@@ -66,7 +72,7 @@ def parse_config(text: bytes) -> Config:
         raise refused(CONFIG, "`appId` is no uuid.")
     ours = document.get(OURS)
     ours = ours if isinstance(ours, dict) else {}
-    is_open = ours.get("isOpen")
+    is_open, tx = ours.get("isOpen"), ours.get("tx")
     backup_at = document.get("backupAt")
     return Config(
         schema=document["schema"],
@@ -80,6 +86,7 @@ def parse_config(text: bytes) -> Config:
         attrs=_list(ours, "attrs"),
         settings=_settings(ours.get("settings")),
         is_open=is_open if isinstance(is_open, bool) else None,
+        tx=tx if type(tx) is int and 0 <= tx <= _TX_MAX else None,
         backup_at=backup_at if isinstance(backup_at, str) else None,
     )
 

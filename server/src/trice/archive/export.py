@@ -37,6 +37,7 @@ from trice.catalog.dates import iso_text
 from trice.errors import NotFound
 from trice.files.blobs import Blobs
 from trice.files.rows import FILES
+from trice.protocol.ids import TxId
 from trice.runtime import Runtime
 from trice.store.engine import Engine, Snapshot
 
@@ -131,7 +132,8 @@ class _Export:
             etype: count for etype, count in self.exported.entities.items() if count
         }
         with self._entry(CONFIG) as entry:
-            entry.write(orjson.dumps(self._config(catalog, triples), option=orjson.OPT_INDENT_2))
+            config = self._config(catalog, triples, tx=snapshot.newest_tx())
+            entry.write(orjson.dumps(config, option=orjson.OPT_INDENT_2))
         in_all = sum(self.exported.entities.values())
         done = 0
         for namespace in namespaces:
@@ -188,7 +190,7 @@ class _Export:
             if namespace.id_attr is not None and etype not in left_out
         ]
 
-    def _config(self, catalog: Catalog, triples: int) -> dict[str, Any]:
+    def _config(self, catalog: Catalog, triples: int, *, tx: TxId) -> dict[str, Any]:
         row = self._row
         attrs = [attr for attr in catalog.by_id.values() if not attr.is_system]
         return {
@@ -206,6 +208,7 @@ class _Export:
                 "attrs": [attr.wire() for attr in attrs if attr.deleted_ms is None],
                 "settings": msgspec.to_builtins(row.settings),
                 "isOpen": row.is_open,
+                "tx": tx,
             },
         }
 

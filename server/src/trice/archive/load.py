@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from trice import archive_limits as limits
 from trice.apps.compile import document_json
@@ -39,7 +39,7 @@ from trice.files.rows import FILES, check_header, check_path
 from trice.files.spool import Spooled
 from trice.files.storage import Storage
 from trice.identity import SERVER
-from trice.protocol.ids import AppId, AttrId, uuid_text
+from trice.protocol.ids import AppId, AttrId, TxId, uuid_text
 from trice.protocol.quoting import quote
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
@@ -51,6 +51,22 @@ from trice.store.rows import UniqueViolation
 
 IDENTITY = "import"
 """Who made the transaction of the log that an import ends with."""
+
+
+_INSTANTS_TX: Final = 10**12
+"""More than Instant has counted by far (its counter stood below 10^10 in 2026)."""
+
+_LATER_TX: Final = 10**6
+"""Transactions that an app may have made after its archive."""
+
+
+def _tx_before(config: Config) -> TxId:
+    """The transaction after which those of the new app begin.
+
+    A client keeps its own writes on top of answers until these are of a transaction that is not
+    older than the write. It may have writes of the old server, whose ids must therefore be lower.
+    """
+    return TxId(_INSTANTS_TX if config.tx is None else config.tx + _LATER_TX)
 
 
 class Progress(Protocol):
@@ -208,7 +224,7 @@ class _Import:
         finally:
             await database.close()
         try:
-            with loading.fill(catalog) as filling:
+            with loading.fill(catalog, tx_before=_tx_before(self._config)) as filling:
                 for etype in self._container.entities:
                     await self._fill(filling, catalog, etype)
                 self._check_files()

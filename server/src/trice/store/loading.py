@@ -15,7 +15,7 @@ from typing import Protocol
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
-from trice.protocol.ids import EntityId
+from trice.protocol.ids import EntityId, TxId
 from trice.store.engine import Engine
 from trice.store.rows import StoredRow
 
@@ -58,9 +58,12 @@ class Loading(Protocol):
         """Open what there is so far; the caller closes it before anything else is called."""
         ...
 
-    def fill(self, catalog: Catalog) -> AbstractContextManager[Filling]:
+    def fill(self, catalog: Catalog, *, tx_before: TxId) -> AbstractContextManager[Filling]:
         """Begin to fill the storage, in which `catalog` is in force. An exception inside loses what
-        was filled in: only `discard` is of use then."""
+        was filled in: only `discard` is of use then.
+
+        tx_before   the transactions that there are so far get the ids that follow this one
+        """
         ...
 
     def publish(self) -> None:

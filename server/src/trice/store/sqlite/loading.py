@@ -27,8 +27,10 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.values import Cell, has_order_column, stored_order
 from trice.errors import Unavailable
+from trice.protocol.ids import TxId
 from trice.store.loading import NewPair
 from trice.store.rows import StoredRow, UniqueViolation
+from trice.store.sqlite import log
 from trice.store.sqlite.connection import UniqueIndexBroken, translated
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.tables import CREATED, ID, link_columns, order_column, quoted
@@ -169,13 +171,14 @@ class SqliteLoading:
         return self._open_file(self._path, system_attrs, is_new)
 
     @contextmanager
-    def fill(self, catalog: Catalog) -> Iterator[SqliteFilling]:
+    def fill(self, catalog: Catalog, *, tx_before: TxId) -> Iterator[SqliteFilling]:
         """See `loading.Loading.fill`."""
         raw = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             for pragma in _PRAGMAS:
                 raw.execute(pragma).fetchall()
             raw.execute("BEGIN EXCLUSIVE")
+            raw.execute(log.MOVE, (tx_before,))
             yield SqliteFilling(raw, catalog)
             raw.execute("COMMIT")
         except apsw.Error as error:
@@ -185,8 +188,8 @@ class SqliteLoading:
 
     def publish(self) -> None:
         """See `loading.Loading.publish`."""
-        log = self._path.with_name(f"{self._path.name}-wal")
-        if log.exists() and log.stat().st_size:
+        ahead = self._path.with_name(f"{self._path.name}-wal")
+        if ahead.exists() and ahead.stat().st_size:
             # What closed the file could not copy its log into it.
             raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
         _sync(self._path)
