@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from support.archive_stage import open_stage, small_shop
 from support.archives import read_archive
+from support.s3_server import CREDENTIALS, s3_server
 from trice.cli.main import main
 
 
@@ -151,3 +152,26 @@ def test_what_cannot_be_used_is_told_in_a_sentence(backup: Path, tmp_path: Path)
     assert not (tmp_path / "out.zip").exists()
     told = run("import", backup, "--data-dir", data, "--files-url", "ftp://x")
     assert told.exit_code == 1 and "files-url" in told.output
+
+
+@pytest.mark.rule("AR42", "AR2", "AR70")
+def test_bytes_in_a_bucket(backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, data = small_shop().app_id or "", ("--data-dir", tmp_path / "data")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server() as server:
+        place = ("--files-url", server.make_bucket())
+        lost = small_shop().write(
+            tmp_path / "lost.zip", lambda entries: [*entries, ("files/lost", b"x")]
+        )
+        told = run("import", lost, *data, *place)
+        assert told.exit_code == 1 and "files/lost: no entity" in told.output
+        told = run("import", backup, *data, *place)
+        assert told.exit_code == 0, told.output
+        assert list((tmp_path / "data" / "files").rglob("*.png")) == []
+        assert run("doctor", "--app", app, "--archive", backup, *data, *place).exit_code == 0
+        missing = run("doctor", "--app", app, "--archive", backup, *data)
+        assert missing.exit_code == 1 and "photos/kettle.png are missing" in missing.output
+        out = tmp_path / "out.zip"
+        assert run("export", out, "--app", app, *data, *place).exit_code == 0
+    assert list(read_archive(out)["files"].values()) == list(small_shop().files.values())
