@@ -81,6 +81,16 @@ def test_the_report_as_json(backup: Path, tmp_path: Path) -> None:
     assert {"what", "next"} == set(report["notes"][0])
 
 
+@pytest.mark.rule("AR7")
+def test_replacing_asks(backup: Path, tmp_path: Path) -> None:
+    flags = ("import", str(backup), "--data-dir", str(tmp_path / "data"))
+    assert run(*flags).exit_code == 0
+    assert "Replace it with --replace" in run(*flags).output
+    asked = CliRunner().invoke(main, [*flags, "--replace"], input="n\n")
+    assert asked.exit_code == 1 and "will be gone. Go on?" in asked.output
+    assert run(*flags, "--replace", "--yes").exit_code == 0
+
+
 @pytest.mark.rule("AR41")
 def test_ids_of_attrs_come_from_a_file(backup: Path, tmp_path: Path) -> None:
     attrs = tmp_path / "attrs.json"

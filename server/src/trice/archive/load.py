@@ -4,7 +4,8 @@
                                                                      the app is listed ──┘
 
 Nobody finds the app before the last step, and a stop before it leaves nothing: what is out of sight
-is removed at the next start, bytes of no app by the next sweep. Memory does not grow with the
+is removed at the next start, bytes of no app by the next sweep. A stop during the last step is
+completed at the next start. Memory does not grow with the
 archive: lines become rows in batches, bytes are copied in pieces.
 
 source   instant-http §6.7, §6.8; spec/archive.md AR1-AR9
@@ -34,7 +35,7 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, decode_cell
 from trice.database import Database
-from trice.errors import InvalidInput, TriceError
+from trice.errors import InvalidInput, TriceError, Unavailable
 from trice.files.rows import FILES, check_header, check_path
 from trice.files.spool import Spooled
 from trice.files.storage import Storage
@@ -60,13 +61,24 @@ _LATER_TX: Final = 10**6
 """Transactions that an app may have made after its archive."""
 
 
-def _tx_before(config: Config) -> TxId:
+async def _tx_before(config: Config, engines: Engines, replaced: AppRow | None) -> TxId:
     """The transaction after which those of the new app begin.
 
     A client keeps its own writes on top of answers until these are of a transaction that is not
-    older than the write. It may have writes of the old server, whose ids must therefore be lower.
+    older than the write. It may have writes of the old server, or of the app that is replaced,
+    whose ids must therefore be lower.
     """
-    return TxId(_INSTANTS_TX if config.tx is None else config.tx + _LATER_TX)
+    tx = _INSTANTS_TX if config.tx is None else config.tx + _LATER_TX
+    if replaced is None:
+        return TxId(tx)
+    try:
+        engine = await asyncio.to_thread(engines.open, replaced.id, (), is_new=False)
+    except Unavailable:
+        return TxId(tx + _LATER_TX)  # it is damaged, which may be why it is replaced
+    try:
+        return TxId(max(tx, engine.tx + _LATER_TX))
+    finally:
+        await engine.close()
 
 
 class Progress(Protocol):
@@ -85,6 +97,7 @@ class Options:
     admin_token    a uuid; None: a new one
     attrs          attrs in the form of clients, whose ids the app gets
     is_open        whether callers may do what no rule speaks about; None: as where it comes from
+    replaces       an app with the same id is replaced
     drops_unknown  values of labels without an attr are left out
     ignores_counts the counts in config.json need not be those of the lines
     room_bytes     how much the disk takes; None: nobody looks
@@ -94,6 +107,7 @@ class Options:
     admin_token: str | None = None
     attrs: Sequence[Any] = ()
     is_open: bool | None = None
+    replaces: bool = False
     drops_unknown: bool = False
     ignores_counts: bool = False
     room_bytes: int | None = None
@@ -117,12 +131,8 @@ async def import_archive(
     with Container(path) as container:
         config = parse_config(container.read_config())
         app_id = options.app_id or config.app_id or AppId(new_uuid(runtime))
-        if registry.find(app_id) is not None:
-            raise refused(
-                path.name,
-                f"there is an app {app_id} on this server already. Delete it first, or give the"
-                " new app another id with --app-id; users then sign in again.",
-            )
+        replaced = registry.find(app_id)
+        _check_place(path, app_id, replaced, replaces=options.replaces)
         if options.room_bytes is not None and container.total > options.room_bytes:
             raise refused(
                 path.name,
@@ -137,22 +147,36 @@ async def import_archive(
             runtime=runtime,
             options=options,
             progress=progress,
+            replaced=replaced,
+            tx_before=await _tx_before(config, engines, replaced),
         )
         loading = engines.load(app_id)
         try:
             await work.run(loading)
-            loading.publish()
-            await _whole(registry.insert(work.row()))
-            loading.settle()
+            await _whole(registry.publish(work.row(), loading))
         except BaseException:
-            loading.discard()
-            await storage.blobs.delete_app(app_id)
+            if loading.discard() and replaced is None:
+                await storage.blobs.delete_app(app_id)
             raise
         return work.report
 
 
+def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: bool) -> None:
+    """Refuse the id of an app that is there, unless it is to be replaced."""
+    if found is None:
+        return
+    if not replaces:
+        raise refused(
+            path.name,
+            f"there is an app {app_id} on this server already. Replace it with --replace, or give"
+            " the new app another id with --app-id; users then sign in again.",
+        )
+    if found.expires_ms is not None:
+        raise refused(path.name, f"the app {app_id} ends by itself, and cannot be replaced.")
+
+
 async def _whole(change: Coroutine[Any, Any, None]) -> None:
-    """Wait for a change to its end. A Ctrl-C meanwhile comes too late: the app is there."""
+    """Wait for a change to its end. A Ctrl-C meanwhile comes too late."""
     changing = asyncio.ensure_future(change)
     while not changing.done():
         try:
@@ -160,6 +184,18 @@ async def _whole(change: Coroutine[Any, Any, None]) -> None:
         except asyncio.CancelledError:
             continue
     changing.result()
+
+
+def _admin_token(
+    given: str | None, replaced: AppRow | None, runtime: Runtime
+) -> tuple[bytes, str | None]:
+    """The hash of the app's admin token, and the token if it is a new one."""
+    if given is not None:
+        return hash_token(given), None
+    if replaced is not None:
+        return replaced.admin_token_hash, None
+    token = new_uuid(runtime)
+    return hash_token(token), token
 
 
 class _Import:
@@ -178,7 +214,10 @@ class _Import:
         runtime: Runtime,
         options: Options,
         progress: Progress,
+        replaced: AppRow | None,
+        tx_before: TxId,
     ) -> None:
+        self._tx_before = tx_before
         self._container = container
         self._config = config
         self._app_id = app_id
@@ -186,7 +225,7 @@ class _Import:
         self._runtime = runtime
         self._options = options
         self._progress = progress
-        self._token = options.admin_token or new_uuid(runtime)
+        self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
         self._bytes_left = set(container.files)
@@ -194,7 +233,7 @@ class _Import:
         self._is_open = options.is_open
         if self._is_open is None:
             self._is_open = True if config.is_open is None else config.is_open
-        self.report = Report(app_id, config.title, None if options.admin_token else self._token)
+        self.report = Report(app_id, config.title, token)
         self._rules = self._compile()
         self._settings = settings_of(config, self.report, runtime)
 
@@ -204,7 +243,7 @@ class _Import:
         return AppRow(
             id=self._app_id,
             title=self._config.title,
-            admin_token_hash=hash_token(self._token),
+            admin_token_hash=self._token_hash,
             is_open=self._is_open,
             rules=self._config.rules,
             created_ms=self._runtime.now_ms(),
@@ -224,7 +263,7 @@ class _Import:
         finally:
             await database.close()
         try:
-            with loading.fill(catalog, tx_before=_tx_before(self._config)) as filling:
+            with loading.fill(catalog, tx_before=self._tx_before) as filling:
                 for etype in self._container.entities:
                     await self._fill(filling, catalog, etype)
                 self._check_files()
@@ -451,7 +490,7 @@ class _Import:
             self.report.note(
                 "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
                 " they were offline name attrs by the old ids, and are refused.",
-                "To keep the ids, import again with --attrs FILE, where FILE is what GET"
+                "To keep the ids, import again with --replace --attrs FILE, where FILE is what GET"
                 f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
                 " the admin token.",
             )

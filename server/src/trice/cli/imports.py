@@ -5,11 +5,11 @@ Exit codes: 0 done · 1 not: nothing was changed · 2 wrong usage
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ from trice.protocol.ids import AppId, find_uuid_bytes
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Answer of GET /dash/apps/APP/schema/pull: attrs keep their ids.",
 )
+@option("--replace", is_flag=True, help="Replace an app that has the same id.")
+@option("--yes", is_flag=True, help="With --replace: do not ask.")
 @option("--closed", "is_closed", is_flag=True, help="Forbid what no rule speaks about.")
 @option("--drop-unknown", is_flag=True, help="Leave out values whose attr no schema has.")
 @option("--ignore-counts", is_flag=True, help="Import an archive that was edited or is not whole.")
@@ -51,6 +53,8 @@ def import_backup(
     app_id: str | None,
     admin_token: str | None,
     attrs_file: Path | None,
+    replace: bool,
+    yes: bool,
     is_closed: bool,
     drop_unknown: bool,
     ignore_counts: bool,
@@ -68,11 +72,15 @@ def import_backup(
     for name, given in (("--app-id", app_id), ("--admin-token", admin_token)):
         if given is not None and find_uuid_bytes(given) is None:
             raise click.UsageError(f"{name} must be a uuid.")
+    if replace and not yes:
+        told = "What an app with the same id has on this server will be gone. Go on?"
+        click.confirm(told, abort=True, err=True)
     options = Options(
         app_id=None if app_id is None else AppId(app_id.lower()),
         admin_token=admin_token,
         attrs=() if attrs_file is None else _attrs_in(attrs_file),
         is_open=False if is_closed else None,
+        replaces=replace,
         drops_unknown=drop_unknown,
         ignores_counts=ignore_counts,
     )
@@ -95,7 +103,7 @@ async def _import(backup: Path, data_dir: Path, files_url: str, options: Options
                 registry=place.registry,
                 storage=place.storage,
                 runtime=place.runtime,
-                options=replace(options, room_bytes=room),
+                options=dataclasses.replace(options, room_bytes=room),
                 progress=bars,
             )
 
