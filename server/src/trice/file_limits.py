@@ -14,7 +14,11 @@ SPOOLINGS_MAX = 200
 memory. More: `overloaded`."""
 
 FILE_THREADS = 4
-"""Threads that read and write files. Work for more waits."""
+"""Threads that write files: uploads, parts of streams, sweeps. Work for more waits."""
+
+FILE_READ_THREADS = 4
+"""Threads that read files for downloads, and those of image variants. Work for more waits: a disk
+that hangs holds up other downloads, and neither uploads nor work that is not about files."""
 
 LIST_PAGE_BLOBS = 500
 """Blobs that are listed, and compared with rows, at a time."""

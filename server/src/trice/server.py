@@ -167,6 +167,7 @@ class Server:
             for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
                 await close()
             await storage.close()
+            app.state.file_readers.close()
             engines.close()
             logger.info("stopped")
 
@@ -279,7 +280,7 @@ def open_blobs(
     # Imported here: 15 MB that a server without a bucket does not need.
     from trice.files.s3 import S3Blobs
 
-    return S3Blobs(bucket, os.environ, runtime=runtime)
+    return S3Blobs(bucket, os.environ, threads=threads, runtime=runtime)
 
 
 def files_of(data_dir: Path) -> Path:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from trice import file_limits
 from trice.api import (
     admin,
     admin_rooms,
@@ -47,6 +48,7 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.threads import FileThreads
 from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
@@ -125,11 +127,15 @@ def build_app(
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.files = files
+    app.state.file_readers = readers = FileThreads(
+        file_limits.FILE_READ_THREADS, name="trice-file-readers"
+    )
     app.state.variants = Variants(
         settings.data_dir / "variants",
         runtime=runtime,
         background=background,
         throttle=Throttle(apps.buckets, runtime),
+        threads=readers,
     )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app

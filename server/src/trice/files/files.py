@@ -41,6 +41,7 @@ from trice.files.sweep import Collector
 from trice.files.upload_tokens import UploadTokens
 from trice.identity import Identity
 from trice.log import fields
+from trice.metrics import FileCounts
 from trice.protocol.ids import AppId
 from trice.rules.environments import EntityAction
 from trice.rules.judge import Caller
@@ -119,6 +120,7 @@ class Files:
         self.tokens = UploadTokens(lambda: self.url_key)
         self._apps = apps
         self._runtime = runtime
+        self.counts = FileCounts()
         self._uploads = Shares()
         self._freed: dict[AppId, set[str]] = {}
         self._url_day = self._day()
@@ -128,6 +130,7 @@ class Files:
             is_named=self._named,
             has_app=self._has_app,
             runtime=runtime,
+            counts=self.counts,
         )
         apps.url_of = self.url
         apps.on_commits = self._note_commits
@@ -136,6 +139,11 @@ class Files:
     def url_key(self) -> bytes:
         """Signs the URLs of files; see `urls`. Made from the server's key when first needed."""
         return self._make_key()
+
+    @property
+    def uploads(self) -> int:
+        """How many uploads are under way."""
+        return self._uploads.used(ALL)
 
     def start(self, background: Background) -> None:
         """Begin to delete bytes without rows, and to renew URLs that answers show."""
@@ -190,11 +198,15 @@ class Files:
             async with await self.spool.begin(bytes_max) as spooling:
                 async for piece in pieces:
                     if piece:
+                        self.counts.received_bytes += len(piece)
                         await spooling.write(piece)
                 spooled = await spooling.finish()
             return await self.store(
                 app, spooled, path, content_type=content_type, disposition=disposition, check=check
             )
+        except BaseException:
+            self.counts.not_stored += 1
+            raise
         finally:
             self._uploads.give_back(1, bounds)
 
@@ -214,7 +226,7 @@ class Files:
             async with self.pins.pinned(app.id, spooled.hash):
                 await self.blobs.put(app.id, spooled)
                 try:
-                    return await app.database.change(
+                    stored = await app.database.change(
                         lambda change: self._write(
                             change, app, spooled, path, content_type, disposition, check
                         )
@@ -223,7 +235,10 @@ class Files:
                     self._freed.setdefault(app.id, set()).add(spooled.hash)
                     raise
         finally:
-            spooled.discard()
+            await self.spool.discard(spooled)
+        self.counts.stored += 1
+        self.counts.stored_bytes += stored.size
+        return stored
 
     @asynccontextmanager
     async def kept(self, app_id: AppId, data: bytes) -> AsyncIterator[str]:
@@ -238,7 +253,7 @@ class Files:
                 await self.blobs.put(app_id, spooled)
                 yield spooled.hash
         finally:
-            spooled.discard()
+            await self.spool.discard(spooled)
 
     def _write(
         self,
