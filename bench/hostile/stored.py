@@ -226,7 +226,7 @@ async def ranges(stage: Stage) -> None:
         reader, writer = await asyncio.open_connection(host, port)
         try:
             for span in spans:
-                count = 50 if len(span) < 20 else 1
+                count = 12 if len(span) < 20 else 1  # servers take 16 requests ahead
                 request = f"GET {target} HTTP/1.1\r\nHost: x\r\nRange: bytes={span}\r\n\r\n"
                 writer.write(request.encode() * count)
                 for _ in range(count):
@@ -345,7 +345,7 @@ async def variants_at_once(stage: Stage) -> None:
         formats = ("webp", "jpeg", "png", "avif")
         await stage.stranger.send("GET", f"{target}&w={width}&q=95&format={formats[n % 4]}")
 
-    await stage.at_once(40 * stage.force.repeats, ask)
+    await stage.at_once(10 * stage.force.repeats, ask)
 
 
 ATTACKS = (

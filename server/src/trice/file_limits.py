@@ -13,6 +13,10 @@ SPOOLINGS_MAX = 200
 """Uploads that are spooled at a time, each with an open file and up to two SPOOL_WRITE_BYTES in
 memory. More: `overloaded`."""
 
+KEPT_AT_ONCE = 32
+"""Parts of streams that are put at a time. More wait: thousands of writers may leave at once, and
+each leaves a part."""
+
 FILE_THREADS = 4
 """Threads that write files: uploads, parts of streams, sweeps. Work for more waits."""
 
@@ -72,7 +76,8 @@ URL_CHECK_INTERVAL_MS = 3_600_000
 which are renewed once a day never show an old one."""
 
 assert EPHEMERAL_FILE_BYTES_MAX <= EPHEMERAL_FILES_BYTES_MAX
-assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX < SPOOLINGS_MAX
+assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX
+assert UPLOADS_MAX + KEPT_AT_ONCE <= SPOOLINGS_MAX
 # --- buckets ---------------------------------------------------------------------------------
 
 S3_CONNECT_MS = 5_000

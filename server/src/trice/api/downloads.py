@@ -224,6 +224,7 @@ async def _joined(
     try:
         counts.sent_bytes += len(first)
         yield first
+        del first  # else it is held as long as the client takes to read the rest
         async for piece in rest:
             counts.sent_bytes += len(piece)
             yield piece

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -122,6 +122,7 @@ class Files:
         self._runtime = runtime
         self.counts = FileCounts()
         self._uploads = Shares()
+        self._keeping = asyncio.Semaphore(limits.KEPT_AT_ONCE)
         self._freed: dict[AppId, set[str]] = {}
         self._url_day = self._day()
         self.collector = Collector(
@@ -247,13 +248,13 @@ class Files:
 
         raises   OSError, Unavailable
         """
-        spooled = await self.spool.spool_bytes(data)
-        try:
-            async with self.pins.pinned(app_id, spooled.hash):
+        async with AsyncExitStack() as ends:
+            async with self._keeping:
+                spooled = await self.spool.spool_bytes(data)
+                ends.push_async_callback(self.spool.discard, spooled)
+                await ends.enter_async_context(self.pins.pinned(app_id, spooled.hash))
                 await self.blobs.put(app_id, spooled)
-                yield spooled.hash
-        finally:
-            await self.spool.discard(spooled)
+            yield spooled.hash
 
     def _write(
         self,
