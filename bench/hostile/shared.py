@@ -10,6 +10,9 @@ import orjson
 from stage import Attack, Stage
 from stranger import App, RawSocket
 
+SILENCE_S = 2
+"""After so long without a frame an attacker stops reading."""
+
 OPEN = {"$streams": {"allow": {"$default": "true"}}, "$files": {"allow": {"$default": "true"}}}
 TOKEN = "00000000-0000-4000-8000-00000000000f"
 
@@ -37,7 +40,7 @@ async def _read_all(socket: RawSocket) -> int:
     size = 0
     try:
         while True:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SILENCE_S):
                 frame = await socket.frame()
             if frame is None:
                 return size
@@ -191,7 +194,7 @@ async def many_rooms(stage: Stage) -> None:
             for m in range(220):
                 socket.say(orjson.dumps({"op": "leave-room", "room-id": f"{n % 7}-{m}"}))
         await _read_all(socket)
-        socket.close()
+        socket.writer.transport.abort()
 
     await stage.at_once(min(stage.force.connections, 50), join)
 
