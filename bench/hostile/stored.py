@@ -28,6 +28,12 @@ def upload_head(app: App, path: str, size: int) -> bytes:
     )
 
 
+def _code_of(line: bytes) -> str:
+    """What the first line of an answer says; 503 is how a bound is told."""
+    status = line.split(b" ")[1].decode() if line else "cut off"
+    return "overloaded" if status == "503" else status
+
+
 def spooled_mb(stage: Stage) -> float:
     """What the spool of the server has on disk now."""
     found = 0
@@ -61,8 +67,7 @@ async def uploads_at_once(stage: Stage) -> None:
             try:
                 writer.write(upload_head(app, f"{n}", len(body)) + body)
                 line = await reader.readline()
-                status = line.split(b" ")[1].decode() if line else "cut off"
-                stage.stranger.heard.note("overloaded" if status == "503" else status)
+                stage.stranger.heard.note(_code_of(line))
             finally:
                 writer.close()
 
@@ -89,7 +94,7 @@ async def uploads_cut_off(stage: Stage) -> None:
             most = max(most, spooled_mb(stage))
             async with asyncio.timeout(stage.force.hold_s):
                 line = await reader.readline()
-            stage.stranger.heard.note(line.split(b" ")[1].decode() if line else "cut off")
+            stage.stranger.heard.note(_code_of(line))
         except TimeoutError:
             stage.stranger.heard.note("held")
         except ConnectionError:
@@ -100,7 +105,7 @@ async def uploads_cut_off(stage: Stage) -> None:
     for _ in range(stage.force.repeats):
         await stage.at_once(min(stage.force.connections, 60), send)
     await asyncio.sleep(1)
-    stage.stranger.heard.note(f"{most:.0f} MB in the spool, {spooled_mb(stage):.0f} afterwards")
+    stage.stranger.heard.note(f"spool: {most:.0f} MB, {spooled_mb(stage):.0f} afterwards")
 
 
 async def uploads_too_large(stage: Stage) -> None:
@@ -119,7 +124,7 @@ async def uploads_too_large(stage: Stage) -> None:
                     writer.write(chunk)
                     await writer.drain()
                 line = await reader.readline()
-                stage.stranger.heard.note(line.split(b" ")[1].decode() if line else "cut off")
+                stage.stranger.heard.note(_code_of(line))
         except ConnectionError:
             stage.stranger.heard.note("cut off")
         finally:
@@ -345,7 +350,8 @@ async def variants_at_once(stage: Stage) -> None:
         formats = ("webp", "jpeg", "png", "avif")
         await stage.stranger.send("GET", f"{target}&w={width}&q=95&format={formats[n % 4]}")
 
-    await stage.at_once(10 * stage.force.repeats, ask)
+    # One is made at a time, in seconds: the short form must not wait longer than its client does.
+    await stage.at_once(200 if stage.force.repeats > 1 else 4, ask)
 
 
 ATTACKS = (
