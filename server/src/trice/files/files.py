@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -113,6 +113,8 @@ class Files:
         self.blobs = storage.blobs
         self.spool = storage.spool
         self.pins = storage.pins
+        self.partials = storage.partials
+        self.partials.file_bytes_max = file_bytes_max
         self._make_key = make_key
         self.base_url = base_url
         self.file_bytes_max = file_bytes_max
@@ -141,6 +143,8 @@ class Files:
         """Begin to delete bytes without rows, and to renew URLs that answers show."""
         self.collector.start(background)
         background.every("files-collect", limits.COLLECT_INTERVAL_MS, lambda _: self.collect())
+        sweep_ms = limits.PARTIAL_SWEEP_MS
+        background.every("partial-uploads", sweep_ms, lambda _: self.sweep_partials())
         background.every("files-urls", limits.URL_CHECK_INTERVAL_MS, lambda _: self.renew_urls())
 
     def url(self, app_id: str, location_id: str) -> str:
@@ -176,16 +180,9 @@ class Files:
         """
         check_path(path)
         bytes_max = self.bytes_max(app)
-        if size is not None and size > bytes_max:
-            raise LimitExceeded(
-                "message-too-big",
-                f"The file has {size:,} bytes; {bytes_max:,} are accepted here.",
-                {"bytes": size, "bytes-max": bytes_max},
-            )
-        bounds = {ALL: limits.UPLOADS_MAX, network: limits.UPLOADS_OF_NETWORK_MAX}
-        if not self._uploads.take(1, bounds):
-            raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
-        try:
+        if size is not None:
+            self.check_size(app, size)
+        with self.under_way(network):
             await app.database.look(lambda look: check(look, path))
             async with await self.spool.begin(bytes_max) as spooling:
                 async for piece in pieces:
@@ -195,8 +192,35 @@ class Files:
             return await self.store(
                 app, spooled, path, content_type=content_type, disposition=disposition, check=check
             )
+
+    @contextmanager
+    def under_way(self, network: str) -> Iterator[None]:
+        """Count an upload inside of the block. raises   Unavailable: there are too many"""
+        bounds = {ALL: limits.UPLOADS_MAX, network: limits.UPLOADS_OF_NETWORK_MAX}
+        if not self._uploads.take(1, bounds):
+            raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
+        try:
+            yield
         finally:
             self._uploads.give_back(1, bounds)
+
+    def check_size(self, app: App, size: int) -> None:
+        """Refuse a file that is too large, with LimitExceeded("message-too-big")."""
+        bytes_max = self.bytes_max(app)
+        if size > bytes_max:
+            raise LimitExceeded(
+                "message-too-big",
+                f"The file has {size:,} bytes; {bytes_max:,} are accepted here.",
+                {"bytes": size, "bytes-max": bytes_max},
+            )
+
+    def check_room(self, look: Look, app: App, path: str, size: int) -> None:
+        """Refuse a file that the app has no room for, with LimitExceeded("app-quota-exceeded").
+
+        size   its bytes, which `partials.reserved` counts already
+        """
+        old = find_file(look, path=path)
+        self._check_quota(look, app, size - (0 if old is None else old.size), reserved=size)
 
     async def store(
         self,
@@ -207,16 +231,21 @@ class Files:
         content_type: str | None = None,
         disposition: str | None = None,
         check: Check = allow,
+        is_reserved: bool = False,
     ) -> Stored:
         """Keep spooled bytes as the file of a path; raises as `upload`. The spooled file is gone
-        afterwards, also after a failure."""
+        afterwards, also after a failure.
+
+        is_reserved   whether `partials.reserved` counts them
+        """
+        reserved = spooled.size if is_reserved else 0
         try:
             async with self.pins.pinned(app.id, spooled.hash):
                 await self.blobs.put(app.id, spooled)
                 try:
                     return await app.database.change(
                         lambda change: self._write(
-                            change, app, spooled, path, content_type, disposition, check
+                            change, app, spooled, reserved, path, content_type, disposition, check
                         )
                     )
                 except BaseException:
@@ -245,6 +274,7 @@ class Files:
         change: Change,
         app: App,
         spooled: Spooled,
+        reserved: int,
         path: str,
         content_type: str | None,
         disposition: str | None,
@@ -252,7 +282,8 @@ class Files:
     ) -> Stored:
         check(change, path)  # rules or data may have changed while the bytes came
         old = find_file(change, path=path)
-        self._check_quota(change, app, spooled.size - (0 if old is None else old.size))
+        more = spooled.size - (0 if old is None else old.size)
+        self._check_quota(change, app, more, reserved=reserved)
         row = FileRow(
             new_uuid(self._runtime) if old is None else old.id,
             path,
@@ -265,12 +296,17 @@ class Files:
         change.write(upload_steps(row))
         return Stored(row.id, row.location_id, row.size)
 
-    def _check_quota(self, look: Look, app: App, more: int) -> None:
-        """Refuse bytes beyond what the files of a throw-away app may have together."""
+    def _check_quota(self, look: Look, app: App, more: int, *, reserved: int) -> None:
+        """Refuse bytes beyond what the files of a throw-away app may have together, with those that
+        unfinished uploads will have.
+
+        reserved   how many of `more` are among these already
+        """
         if not app.is_ephemeral or not self._apps.has_quotas:
             return
         found: dict[str, Any] = look.find({FILES: {"$": {"aggregate": {"sum": "size"}}}})
-        total = int(found[FILES]["sum"]["size"] or 0) + more
+        unfinished = self.partials.reserved.used(app.id) - reserved
+        total = int(found[FILES]["sum"]["size"] or 0) + unfinished + more
         if total > limits.EPHEMERAL_FILES_BYTES_MAX:
             raise LimitExceeded(
                 "app-quota-exceeded",
@@ -332,6 +368,10 @@ class Files:
             except TriceError as failure:  # the next sweep finds them
                 told = fields(app=app_id, reason=failure.message)
                 logger.warning("bytes of files were not collected %s", told)
+
+    async def sweep_partials(self) -> None:
+        """Forget uploads in parts that expired, or whose app was deleted."""
+        await self.partials.sweep(has_app=self._has_app)
 
     async def renew_urls(self) -> None:
         """When the day has turned, answer the live queries that show URLs again, app by app."""

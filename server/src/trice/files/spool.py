@@ -76,6 +76,16 @@ class Spool:
             await spooling.write(data)
             return await spooling.finish()
 
+    async def link(self, path: Path, *, hash: str, size: int) -> Spooled:
+        """A file that is whole already, in the spool too. It has the bytes under both names until
+        one of them is removed.
+
+        raises  Unavailable("overloaded")
+        """
+        spooled = Spooled(self._folder / new_uuid(self._runtime), hash, size)
+        await self._threads.run(os.link, path, spooled.path)
+        return spooled
+
     @property
     def threads(self) -> FileThreads:
         return self._threads

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trice.files.blobs import Blobs
+from trice.files.partials import Partials
 from trice.files.pins import Pins
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
@@ -17,6 +18,7 @@ class Storage:
     blobs: Blobs
     spool: Spool
     threads: FileThreads
+    partials: Partials
     pins: Pins = field(default_factory=Pins)
 
     async def close(self) -> None:
