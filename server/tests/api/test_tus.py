@@ -1,4 +1,7 @@
-"""Resumable uploads, over HTTP and below (`trice.api.tus`, `trice.files.resumable`)."""
+"""Resumable uploads, over HTTP and below (`trice.api.tus`, `trice.files.resumable`).
+
+A little over 500 lines, one file because all tests share the ways to make uploads and add to them.
+"""
 
 from __future__ import annotations
 
@@ -223,9 +226,8 @@ async def adding(stage: Stage, url: str, offset: int, body: Body) -> asyncio.Tas
 async def test_one_of_two_parts_at_a_time_wins(stage):
     url, body = await begin(stage, 10), Body()
     first = await adding(stage, url, 0, body)
-    for method, more in (("PATCH", {"upload_offset": 0, "content_type": PART}), ("DELETE", {})):
-        answer = await ask(stage, method, url, b"other", **more)
-        assert (answer.status, answer.json()["type"]) == (423, "upload-busy")
+    answer = await add(stage, url, 0, b"other")
+    assert (answer.status, answer.json()["type"]) == (423, "upload-busy")
     for piece in (b"hello", b"world", None):
         body.pieces.put_nowait(piece)
     await first
@@ -240,11 +242,44 @@ async def test_whoever_asks_for_the_offset_ends_a_part_that_hangs_and_its_bytes_
     body.pieces.put_nowait(b"hello")
     await until(body.pieces.empty)
     assert await offset_of(stage, url) == 5
-    with pytest.raises(Conflict, match="asked for the offset"):
+    with pytest.raises(Conflict, match="Another request came"):
         await hanging
     assert (await add(stage, url, 5, b"world")).status == 204
     (row,) = await rows(stage)
     assert await stored(stage, row) == b"helloworld"
+
+
+@pytest.mark.rule("F136", "F141")
+async def test_whoever_deletes_an_upload_ends_a_part_that_hangs(stage):
+    url, body = await begin(stage, 10), Body()
+    hanging = await adding(stage, url, 0, body)
+    body.pieces.put_nowait(b"hello")
+    assert (await ask(stage, "DELETE", url)).status == 204
+    with pytest.raises(Conflict, match="Another request came"):
+        await hanging
+    assert left(stage) == [] and stage.files.partials.holds_nothing
+
+
+@pytest.mark.rule("F135", "F138")
+async def test_who_asks_waits_until_an_upload_is_stored(stage, monkeypatch):
+    url, gate = await begin(stage, 5), asyncio.Event()
+    put = stage.files.blobs.put
+
+    async def slow(app_id: str, spooled: Any) -> None:
+        await gate.wait()
+        await put(app_id, spooled)
+
+    monkeypatch.setattr(stage.files.blobs, "put", slow)
+    storing = asyncio.ensure_future(add(stage, url, 0, b"hello"))
+    await until(lambda: partial_of(stage, url).offset == 5)
+    monkeypatch.setattr(file_limits, "PARTIAL_WAIT_MS", 0)
+    assert (await ask(stage, "HEAD", url)).status == 423
+    monkeypatch.undo()
+    asking = asyncio.ensure_future(offset_of(stage, url))
+    await asyncio.sleep(0)
+    gate.set()
+    assert (await storing).status == 204 and await asking == 5
+    assert len(await rows(stage)) == 1
 
 
 @pytest.mark.rule("F136")

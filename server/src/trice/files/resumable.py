@@ -100,26 +100,15 @@ class ResumableUploads:
         return partial
 
     async def settle(self, app: App, partial: Partial, *, network: str, check: Check) -> None:
-        """Make its offset one that holds. Whoever asks for it is about to go on, so a request that
-        still adds bytes is on a connection that the client lost: it ends, and keeps what came. What
-        is whole is stored.
+        """Make its offset one that holds, for a caller who is about to go on. What is whole is
+        stored.
 
-        raises   Conflict("upload-busy"): it is being stored; else as `append`
+        raises   as `remove`, else as `append`
         """
-        if partial.interruption is not None:
-            partial.interruption.reschedule(asyncio.get_running_loop().time())
-            partial.interruption = None  # it ends once
-        try:
-            async with asyncio.timeout(limits.PARTIAL_WAIT_MS / 1000):
-                await partial.lock.acquire()
-        except TimeoutError:
-            raise _busy() from None
-        try:
+        async with self._taken_over(partial):
             if partial.offset == partial.length and not partial.is_stored:
                 with self._files.under_way(network):
                     await self._store(app, partial, check)
-        finally:
-            partial.lock.release()
 
     async def append(
         self,
@@ -155,8 +144,11 @@ class ResumableUploads:
                     await self._store(app, partial, check)
 
     async def remove(self, partial: Partial) -> None:
-        """Forget an upload; a file that was stored stays. raises   Conflict("upload-busy")"""
-        async with self._locked(partial):
+        """Forget an upload; a file that was stored stays.
+
+        raises   Conflict("upload-busy"): it is being stored
+        """
+        async with self._taken_over(partial):
             await self._partials.remove(partial)
 
     def _get(self, id: str) -> Partial:
@@ -172,6 +164,24 @@ class ResumableUploads:
         async with partial.lock:
             self._get(partial.id)  # it may have been deleted in this turn of the loop
             yield
+
+    @asynccontextmanager
+    async def _taken_over(self, partial: Partial) -> AsyncIterator[None]:
+        """Hold the lock. A request that still adds bytes ends, and keeps what came: it is on a
+        connection that the client lost or left. One that stores them is waited for."""
+        if partial.interruption is not None:
+            partial.interruption.reschedule(asyncio.get_running_loop().time())
+            partial.interruption = None  # it ends once
+        try:
+            async with asyncio.timeout(limits.PARTIAL_WAIT_MS / 1000):
+                await partial.lock.acquire()
+        except TimeoutError:
+            raise _busy() from None
+        try:
+            self._get(partial.id)  # it may have been deleted meanwhile
+            yield
+        finally:
+            partial.lock.release()
 
     async def _add(
         self, partial: Partial, pieces: AsyncIterator[bytes], checksum: Checksum | None
@@ -221,7 +231,7 @@ async def _interruptible(partial: Partial) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise Conflict(
-            "upload-busy", "Another request asked for the offset, so this one ended."
+            "upload-busy", "Another request came for this upload, so this part ended."
         ) from None
     finally:
         partial.interruption = None
