@@ -41,6 +41,9 @@ EPHEMERAL_FILE_BYTES_MAX = 20 * 1024**2
 EPHEMERAL_FILES_BYTES_MAX = 100 * 1024**2
 """Bytes of all files of a throw-away app. More: `app-quota-exceeded`."""
 
+QUOTA_APPS_MAX = 10_000
+"""Throw-away apps whose bytes are known without summing them up (20 ms for 50,000 files)."""
+
 UPLOADS_MAX = 150
 UPLOADS_OF_NETWORK_MAX = 30
 """Uploads under way in all, and from one network. More: `overloaded`."""

@@ -38,6 +38,7 @@ from trice.files.partials import Partials
 from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
+from trice.files.used_tokens import UsedTokens
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -271,6 +272,7 @@ def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) 
         Spool(folder / "spool", threads=threads, runtime=runtime),
         threads,
         Partials(folder / "partial", threads=threads, runtime=runtime),
+        UsedTokens(folder / "used-upload-urls", threads=threads, runtime=runtime),
     )
 
 

@@ -19,6 +19,7 @@ from support.http_wire import until
 from trice import file_limits
 from trice.errors import Conflict, TriceError, Unavailable
 from trice.files.partials import Partial
+from trice.files.quota import Quota
 from trice.files.resumable import ResumableUploads
 from trice.identity import ADMIN
 from trice.server import open_storage
@@ -96,6 +97,7 @@ def partial_of(stage: Stage, url: str) -> Partial:
 def restart(stage: Stage) -> None:
     """What a server finds that starts on the files as they are now."""
     stage.files.partials = open_storage(stage.settings.data_dir, runtime=stage.runtime).partials
+    stage.files.quota = Quota(stage.files.partials.reserved)
     stage.asgi.state.resumable = ResumableUploads(stage.files, runtime=stage.runtime)
 
 

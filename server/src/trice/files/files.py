@@ -24,6 +24,7 @@ from trice.background import Background
 from trice.database import Change, Database, Look
 from trice.errors import LimitExceeded, NotFound, PermissionDenied, TriceError, Unavailable
 from trice.files import urls
+from trice.files.quota import Quota, Room
 from trice.files.rows import (
     CONTENT_TYPE,
     DISPOSITION,
@@ -115,10 +116,11 @@ class Files:
         self.pins = storage.pins
         self.partials = storage.partials
         self.partials.file_bytes_max = file_bytes_max
+        self.quota = Quota(storage.partials.reserved)
         self._make_key = make_key
         self.base_url = base_url
         self.file_bytes_max = file_bytes_max
-        self.tokens = UploadTokens(lambda: self.url_key)
+        self.tokens = UploadTokens(lambda: self.url_key, storage.used_tokens)
         self._apps = apps
         self._runtime = runtime
         self._uploads = Shares()
@@ -154,7 +156,7 @@ class Files:
 
     def bytes_max(self, app: App) -> int:
         """How large a file of the app may be."""
-        if app.is_ephemeral and self._apps.has_quotas:
+        if self._has_quota(app):
             return min(limits.EPHEMERAL_FILE_BYTES_MAX, self.file_bytes_max)
         return self.file_bytes_max
 
@@ -214,13 +216,13 @@ class Files:
                 {"bytes": size, "bytes-max": bytes_max},
             )
 
-    def check_room(self, look: Look, app: App, path: str, size: int) -> None:
-        """Refuse a file that the app has no room for, with LimitExceeded("app-quota-exceeded").
-
-        size   its bytes, which `partials.reserved` counts already
-        """
-        old = find_file(look, path=path)
-        self._check_quota(look, app, size - (0 if old is None else old.size), reserved=size)
+    async def check_room(self, app: App, path: str, size: int) -> None:
+        """Refuse a file of `size` bytes that the app has no room for, with
+        LimitExceeded("app-quota-exceeded")."""
+        if self._has_quota(app):
+            await self.quota.load(app)
+            old = await app.database.look(lambda look: find_file(look, path=path))
+            self.quota.check(app, size - (0 if old is None else old.size))
 
     async def store(
         self,
@@ -236,22 +238,26 @@ class Files:
         """Keep spooled bytes as the file of a path; raises as `upload`. The spooled file is gone
         afterwards, also after a failure.
 
-        is_reserved   whether `partials.reserved` counts them
+        is_reserved   whether `quota.reserved` counts them
         """
-        reserved = spooled.size if is_reserved else 0
+        room = Room(app.id, spooled.size if is_reserved else 0)
         try:
+            if self._has_quota(app):
+                await self.quota.load(app)
             async with self.pins.pinned(app.id, spooled.hash):
                 await self.blobs.put(app.id, spooled)
                 try:
                     return await app.database.change(
                         lambda change: self._write(
-                            change, app, spooled, reserved, path, content_type, disposition, check
+                            change, app, spooled, room, path, content_type, disposition, check
                         )
                     )
                 except BaseException:
                     self._freed.setdefault(app.id, set()).add(spooled.hash)
                     raise
         finally:
+            if not is_reserved:
+                self.quota.give_back(room)
             spooled.discard()
 
     @asynccontextmanager
@@ -274,7 +280,7 @@ class Files:
         change: Change,
         app: App,
         spooled: Spooled,
-        reserved: int,
+        room: Room,
         path: str,
         content_type: str | None,
         disposition: str | None,
@@ -282,8 +288,8 @@ class Files:
     ) -> Stored:
         check(change, path)  # rules or data may have changed while the bytes came
         old = find_file(change, path=path)
-        more = spooled.size - (0 if old is None else old.size)
-        self._check_quota(change, app, more, reserved=reserved)
+        if self._has_quota(app):
+            self.quota.take(app, room, spooled.size, 0 if old is None else old.size)
         row = FileRow(
             new_uuid(self._runtime) if old is None else old.id,
             path,
@@ -296,29 +302,8 @@ class Files:
         change.write(upload_steps(row))
         return Stored(row.id, row.location_id, row.size)
 
-    def _check_quota(self, look: Look, app: App, more: int, *, reserved: int) -> None:
-        """Refuse bytes beyond what the files of a throw-away app may have together, with those that
-        unfinished uploads will have.
-
-        reserved   how many of `more` are among these already
-        """
-        if not app.is_ephemeral or not self._apps.has_quotas:
-            return
-        found: dict[str, Any] = look.find({FILES: {"$": {"aggregate": {"sum": "size"}}}})
-        unfinished = self.partials.reserved.used(app.id) - reserved
-        total = int(found[FILES]["sum"]["size"] or 0) + unfinished + more
-        if total > limits.EPHEMERAL_FILES_BYTES_MAX:
-            raise LimitExceeded(
-                "app-quota-exceeded",
-                f"The files of this throw-away app would have {total:,} bytes, and"
-                f" {limits.EPHEMERAL_FILES_BYTES_MAX:,} are the most. Delete some, or use an app"
-                " that lasts.",
-                {
-                    "quota": "file-bytes",
-                    "current": total - more,
-                    "limit": limits.EPHEMERAL_FILES_BYTES_MAX,
-                },
-            )
+    def _has_quota(self, app: App) -> bool:
+        return app.is_ephemeral and self._apps.has_quotas
 
     async def delete(
         self, app: App, paths: Sequence[str], *, check: Check = allow
@@ -384,6 +369,7 @@ class Files:
             await asyncio.sleep(0)
 
     def _note_commits(self, app_id: AppId, commits: Sequence[Any]) -> None:
+        self.quota.note(app_id, commits)
         freed = let_go(commits)
         if freed:
             self._freed.setdefault(app_id, set()).update(freed)

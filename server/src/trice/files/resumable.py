@@ -78,10 +78,10 @@ class ResumableUploads:
             disposition=disposition,
             ends_ms=self._runtime.now_ms() + limits.PARTIAL_MS,
         )
-        self._partials.take(partial)
+        await app.database.look(lambda look: check(look, path))
+        await self._files.check_room(app, path, length)
+        self._partials.take(partial)  # in the turn of the loop in which room was found
         try:
-            await app.database.look(lambda look: check(look, path))
-            await app.database.look(lambda look: self._files.check_room(look, app, path, length))
             await self._partials.make(partial)
         except BaseException:
             await self._partials.remove(partial)

@@ -9,6 +9,7 @@ from trice.files.partials import Partials
 from trice.files.pins import Pins
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
+from trice.files.used_tokens import UsedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Storage:
     spool: Spool
     threads: FileThreads
     partials: Partials
+    used_tokens: UsedTokens
     pins: Pins = field(default_factory=Pins)
 
     async def close(self) -> None:
