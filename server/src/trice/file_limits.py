@@ -86,7 +86,7 @@ PARTIAL_FILES_OF_APP_MAX = 8
 PARTIAL_FILES_OF_NETWORK_MAX = 2
 """What unfinished uploads take on disk, as a multiple of `--file-bytes-max`. More: `overloaded`."""
 
-PARTIAL_SYNC_BYTES = 4 * 1024 * 1024
+PARTIAL_SYNC_BYTES = 16 * 1024 * 1024
 PARTIAL_SYNC_MS = 2_000
 """A part is synced to disk after so many bytes, or when more come after so long. A stop loses no
 more than these."""

@@ -218,14 +218,16 @@ class Partials:
     def _path(self, partial: Partial, ending: str) -> Path:
         return self._folder / f"{partial.id}{ending}"
 
-    def open_files(self, partial: Partial) -> tuple[BinaryIO, BinaryIO]:
-        """The files of bytes and record, to be written."""
-        data = open(self._path(partial, _BYTES), "r+b", buffering=0)  # noqa: SIM115
-        try:
-            return data, open(self._path(partial, _RECORD), "r+b", buffering=0)
-        except BaseException:
-            data.close()
-            raise
+    def open_bytes(self, partial: Partial) -> BinaryIO:
+        """The file of the bytes, to be written."""
+        return open(self._path(partial, _BYTES), "r+b", buffering=0)
+
+    def write_offset(self, partial: Partial, offset: int) -> None:
+        """Write the head of a record in place, durably, and let the upload have that offset."""
+        with open(self._path(partial, _RECORD), "r+b", buffering=0) as file:
+            file.write(head_of(partial, offset))
+            os.fsync(file.fileno())
+        partial.offset = offset
 
     def _make(self, partial: Partial) -> None:
         with open(self._path(partial, _BYTES), "xb"):
@@ -241,7 +243,7 @@ class Partials:
         told = {name: getattr(partial, name) for name in _KEPT}
         unfinished = self._folder / f"{partial.id}.new"
         with open(unfinished, "wb") as file:
-            file.write(head_of(partial) + orjson.dumps(told))
+            file.write(head_of(partial, partial.offset) + orjson.dumps(told))
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, self._path(partial, _RECORD))
@@ -303,11 +305,11 @@ class Writing:
         self._collected_bytes = 0
         self._kept_ms = partials.runtime.monotonic_ms()
         self._data: BinaryIO | None = None
-        self._record: BinaryIO | None = None
 
     def open(self) -> None:
-        """Open the files; `Partials.open` calls it, on a thread."""
-        self._data, self._record = self._partials.open_files(self._partial)
+        """Open the file, without what does not count; `Partials.open` calls it, on a thread."""
+        self._data = self._partials.open_bytes(self._partial)
+        self._data.truncate(self._partial.offset)
 
     async def write(self, piece: bytes) -> None:
         """Add bytes.
@@ -348,12 +350,11 @@ class Writing:
         await self._partials.threads.run(self._write, pieces)
 
     def close(self) -> None:
-        """Close the files. What was written and not kept does not count."""
+        """Close the file. What was written and not kept does not count."""
         if self._position != self._partial.offset:
             self._partial.hash, self._partial.hashed = hashlib.sha256(), 0
-        for file in (self._data, self._record):
-            if file is not None:
-                file.close()
+        if self._data is not None:
+            self._data.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -388,16 +389,13 @@ class Writing:
             self._position = at
 
     def _keep(self) -> None:
-        assert self._data is not None and self._record is not None, "they are open until the end"
+        assert self._data is not None, "it is open until it is closed"
         os.fsync(self._data.fileno())
-        os.pwrite(self._record.fileno(), head_of(self._partial, self._position), 0)
-        os.fsync(self._record.fileno())
-        self._partial.offset = self._position
+        self._partials.write_offset(self._partial, self._position)
 
 
-def head_of(partial: Partial, offset: int | None = None) -> bytes:
+def head_of(partial: Partial, offset: int) -> bytes:
     """The first line of a record, which lies within one sector of a disk."""
-    offset = partial.offset if offset is None else offset
     head = b"%015d %015d\n" % (offset, partial.ends_ms)
     assert len(head) == _HEAD_BYTES, "it is written in place"
     return head

@@ -21,11 +21,12 @@ from typing import Any
 
 from trice import file_limits as limits
 from trice.apps.apps import App
-from trice.errors import Conflict, NotFound, TriceError, Unavailable
+from trice.errors import Conflict, NotFound, TriceError
 from trice.files.files import Check, Files
 from trice.files.partials import Partial, Partials
 from trice.files.rows import check_path
 from trice.identity import Identity
+from trice.protocol.errors import CODES
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, new_uuid
 
@@ -215,10 +216,9 @@ class ResumableUploads:
                 check=check,
                 is_reserved=True,
             )
-        except Unavailable:
-            raise
-        except TriceError:  # it would be refused again
-            await self._partials.remove(partial)
+        except TriceError as failure:
+            if not CODES[failure.code].may_retry:
+                await self._partials.remove(partial)
             raise
         await self._partials.note_stored(partial, file_id=stored.id, location_id=stored.location_id)
 
