@@ -12,12 +12,12 @@ export interface Kept {
 const STORE = 'uploads';
 
 /** The database of this browser; a page that may have none forgets its pictures on a reload. */
-const database = new Promise<IDBDatabase | null>((resolve) => {
+const database: Promise<IDBDatabase | null> = new Promise<IDBDatabase>((resolve, reject) => {
   const opening = indexedDB.open(`gallery ${appId}`, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'id' });
   opening.onsuccess = () => resolve(opening.result);
-  opening.onerror = () => resolve(null);
-});
+  opening.onerror = () => reject(opening.error);
+}).catch(() => null);
 
 async function ask<T>(
   mode: IDBTransactionMode,
@@ -25,11 +25,11 @@ async function ask<T>(
 ): Promise<T | null> {
   const opened = await database;
   if (opened === null) return null;
-  return new Promise((resolve) => {
+  return new Promise<T>((resolve, reject) => {
     const request = work(opened.transaction(STORE, mode).objectStore(STORE));
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => resolve(null);
-  });
+    request.onerror = () => reject(request.error);
+  }).catch(() => null);
 }
 
 /** Keep a picture over a reload. */

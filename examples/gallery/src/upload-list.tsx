@@ -7,13 +7,14 @@ const WORDS = {
   refused: 'was refused',
 };
 
-/** The pictures that are not on the server yet, and how far they are. */
-export function Uploads(props: {
-  readonly uploads: readonly Upload[];
+interface Actions {
   readonly onPause: (upload: Upload) => void;
   readonly onResume: (upload: Upload) => void;
   readonly onDismiss: (upload: Upload) => void;
-}) {
+}
+
+/** The pictures that are not on the server yet, and how far they are. */
+export function Uploads(props: Actions & { readonly uploads: readonly Upload[] }) {
   if (props.uploads.length === 0) return null;
   return (
     <ul className="uploads" aria-label="Uploads">
@@ -24,12 +25,7 @@ export function Uploads(props: {
   );
 }
 
-function UploadRow(props: {
-  readonly upload: Upload;
-  readonly onPause: (upload: Upload) => void;
-  readonly onResume: (upload: Upload) => void;
-  readonly onDismiss: (upload: Upload) => void;
-}) {
+function UploadRow(props: Actions & { readonly upload: Upload }) {
   const { upload } = props;
   const { name, size } = upload.file;
   const percent = size === 0 ? 0 : Math.floor((100 * upload.sent) / size);

@@ -123,7 +123,7 @@ test('an upload shows how far it is, is paused, and goes on after a reload', asy
   const parts = partsOf(page);
   const hurry = await slow(page);
   await add(page, 'noise.png');
-  await expectSent(page, 20);
+  await expectSent(page, 5);
   await examine(page);
   await page.getByRole('button', { name: 'Pause: noise.png' }).click();
   await expect(uploads(page)).toContainText('is paused');
@@ -131,7 +131,7 @@ test('an upload shows how far it is, is paused, and goes on after a reload', asy
   await page.reload();
   await expectConnected(page);
   await expect(uploads(page)).toContainText('is paused');
-  await expectSent(page, 20);
+  await expectSent(page, 5);
   await expect(photos(page)).toHaveCount(0);
   const before = parts.length;
   await hurry();
@@ -148,7 +148,7 @@ test('an upload goes on after its server was killed', async ({ ownServer, open }
   const parts = partsOf(page);
   const hurry = await slow(page);
   await add(page, 'noise.png');
-  await expectSent(page, 60);
+  await expectSent(page, 20);
   await ownServer.kill();
   await expectOffline(page);
   await hurry();
@@ -163,7 +163,7 @@ test('an upload that is dismissed is gone, here and on the server', async ({ ser
   await expectConnected(page);
   await slow(page);
   await add(page, 'noise.png');
-  await expectSent(page, 20);
+  await expectSent(page, 5);
   const ended = page.waitForResponse((answer) => answer.request().method() === 'DELETE');
   await page.getByRole('button', { name: 'Dismiss: noise.png' }).click();
   expect((await ended).status()).toBe(204);
@@ -193,7 +193,7 @@ function partsOf(page: Page): number[] {
   return parts;
 }
 
-/** Let the page send no more than 150 kB a second, until the returned function is called. */
+/** Let the page send no more than 40 kB a second, until the returned function is called. */
 async function slow(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
   const limit = (uploadThroughput: number) =>
@@ -204,6 +204,6 @@ async function slow(page: Page): Promise<() => Promise<void>> {
       uploadThroughput,
     });
   await session.send('Network.enable');
-  await limit(150_000);
+  await limit(40_000);
   return async () => void (await limit(-1));
 }
