@@ -27,7 +27,8 @@ from websockets.exceptions import WebSocketException
 from support.patience import WAIT_S
 
 LETTERS = "The quick brown fox – jüngst – 飛び越える 🦊 "
-CHUNKS_MAX = 200
+CHUNKS_MAX = (20, 60, 150, 500)
+"""Of a stream, one of these: a long one has a dozen parts."""
 SIZES = ((1, 30), (1, 30), (200, 3_000), (20_000, 250_000))
 """Of chunks, in characters; one of these, at random."""
 CHUNKS_AT_ONCE = 4
@@ -59,7 +60,7 @@ class Work:
         """What is written, in order."""
         choices = random.Random(self.seed)
         found = []
-        for _ in range(choices.randrange(1, CHUNKS_MAX)):
+        for _ in range(choices.randrange(1, choices.choice(CHUNKS_MAX))):
             size, start = choices.randint(*choices.choice(SIZES)), choices.randrange(40)
             found.append((LETTERS * (size // len(LETTERS) + 2))[start : start + size])
         return found
