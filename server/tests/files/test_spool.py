@@ -51,6 +51,24 @@ async def test_a_large_file_is_written_before_it_is_finished(spool: Spool, tmp_p
         assert path.stat().st_size == 4 * limits.SPOOL_WRITE_BYTES
 
 
+@pytest.mark.rule("F14")
+async def test_a_large_file_is_synced_in_parts(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    await spool.spool_bytes(b"short")
+    assert synced == []
+    async with await spool.begin(3 * limits.SPOOL_SYNC_BYTES) as spooling:
+        for _ in range(3 * limits.SPOOL_SYNC_BYTES // limits.SPOOL_WRITE_BYTES):
+            await spooling.write(b"x" * limits.SPOOL_WRITE_BYTES)
+    assert synced == [n * limits.SPOOL_SYNC_BYTES for n in (1, 2, 3)]
+
+
 @pytest.mark.rule("F11")
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
     spool: Spool, tmp_path: Path

@@ -101,6 +101,7 @@ class Spooling:
         self._file: BinaryIO | None = None
         self._collected: list[bytes] = []
         self._collected_bytes = 0
+        self._unsynced_bytes = 0
         self._is_over = False
 
     def open(self) -> None:
@@ -169,6 +170,10 @@ class Spooling:
             rest = memoryview(piece)
             while rest:
                 rest = rest[os.write(self._file.fileno(), rest) :]
+            self._unsynced_bytes += len(piece)
+        if self._unsynced_bytes >= limits.SPOOL_SYNC_BYTES:
+            os.fdatasync(self._file.fileno())
+            self._unsynced_bytes = 0
 
     def _end(self) -> None:
         self._is_over = True
