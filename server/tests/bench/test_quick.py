@@ -191,7 +191,7 @@ def test_the_recorded_table_stands_between_the_markers(outcome: Outcome) -> None
     before, begin, rest = outcome.readme.partition(MARKERS.splitlines()[0])
     body, end, after = rest.partition(MARKERS.splitlines()[-1])
     assert (before, after) == ("before\n", "\nafter\n")
-    assert begin and end and "old" not in body
+    assert begin and end and "\nold\n" not in body
     for facts in outcome.document["results"]["trice"].values():
         assert f"| {facts['label']} |" in body
 
