@@ -11,7 +11,7 @@
 #   make kill      SIGKILL while files and streams are written: KILL_ROUNDS (default 1000; half of it for
 #                  streams), KILL_SEED; what was answered must be there (10 minutes)
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
-#   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
+#   make bench     the workloads of bench/README.md, one table (13 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments;

@@ -86,7 +86,7 @@ class Scale:
 
 WHOLE = Scale(
     rounds=3,
-    server_limit_s=405,
+    server_limit_s=480,
     workload_limit_s=120,
     growth_limit_s=270,
     rest_window_s=0.1,
