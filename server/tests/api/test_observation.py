@@ -21,6 +21,7 @@ from trice.api.load import LAG_BOUNDS_MS, Load, LoopLag
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput, LimitExceeded
+from trice.files.files import allow
 from trice.identity import ADMIN, GUEST
 from trice.slow_log import SlowLog
 from trice.streams.stream import Reader
@@ -301,6 +302,29 @@ async def test_metrics_tell_of_uploads_that_fail_and_are_under_way(open_stage):
     assert found["trice_uploads",] == found["trice_spool_bytes",] == 0
     assert found["trice_uploads_ended_total", "not_stored"] == 1
     assert found["trice_file_received_bytes_total",] == 4_000_000
+
+
+@pytest.mark.rule("H110")
+async def test_metrics_tell_of_uploads_in_parts(open_stage):
+    stage = await open_stage(metrics_token=TOKEN)
+    resumable = stage.asgi.state.resumable
+    app = await stage.apps.lend(stage.app_id)
+    told = {"length": 10, "metadata": "", "content_type": None, "disposition": None}
+    asked = {"identity": ADMIN, "network": "n", "check": allow}
+    partial = await resumable.create(app, "a", **told, **asked)
+
+    async def pieces():
+        yield b"123"
+
+    more = {"network": "n", "checksum": None, "check": allow}
+    await resumable.append(app, partial, 0, pieces(), **more)
+    found = await scrape(stage)
+    assert (found["trice_partial_uploads",], found["trice_partial_uploads_bytes",]) == (1, 3)
+    assert found["trice_file_received_bytes_total",] == 3
+    await resumable.remove(partial)
+    found = await scrape(stage)
+    assert found["trice_partial_uploads",] == found["trice_partial_uploads_bytes",] == 0
+    stage.apps.give_back(app)
 
 
 @pytest.mark.rule("H110")

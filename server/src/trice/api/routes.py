@@ -33,6 +33,7 @@ from trice.api import (
     platform,
     scrape,
     sync,
+    tus,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -48,6 +49,8 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.files import Files
+from trice.files.resumable import ResumableUploads
 from trice.files.threads import FileThreads
 from trice.files.variants import Variants
 from trice.mail import make_mail
@@ -71,7 +74,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
@@ -130,6 +133,8 @@ def build_app(
     app.state.file_readers = readers = FileThreads(
         file_limits.FILE_READ_THREADS, name="trice-file-readers"
     )
+    if isinstance(files, Files):
+        app.state.resumable = ResumableUploads(files, runtime=runtime)
     app.state.variants = Variants(
         settings.data_dir / "variants",
         runtime=runtime,

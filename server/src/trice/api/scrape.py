@@ -209,6 +209,9 @@ def _files(files: Files) -> Iterator[Metric]:
     yield _gauge("uploads", "Uploads under way.", files.uploads)
     told = "Bytes on disk of files that are not whole yet: uploads, and parts of streams."
     yield _gauge("spool_bytes", told, files.spool.held_bytes)
+    told = "Uploads in parts that are not whole."
+    yield _gauge("partial_uploads", told, len(files.partials))
+    yield _gauge("partial_uploads_bytes", "Their bytes on disk.", files.partials.disk_bytes)
     ends = {"stored": counts.stored, "not_stored": counts.not_stored}
     told = "Uploads that ended: the file is there, or they failed, were refused or cut off."
     yield _by(CounterMetricFamily, "uploads_ended", told, "outcome", ends)
