@@ -9,6 +9,10 @@ SPOOL_WRITE_BYTES = 1024 * 1024
 """Bytes that an upload collects in memory before a thread hashes and writes them. A thread takes
 some milliseconds for them, and a switch to it 0.1."""
 
+SPOOL_SYNC_BYTES = 4 * 1024 * 1024
+"""Bytes of an upload that wait to be synced to the disk. The next piece waits for them, so that a
+commit waits for so many at worst, and not for gigabytes at the end of a large file."""
+
 SPOOLINGS_MAX = 200
 """Uploads that are spooled at a time, each with an open file and up to two SPOOL_WRITE_BYTES in
 memory. More: `overloaded`."""
