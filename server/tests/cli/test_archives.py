@@ -157,6 +157,9 @@ def test_what_cannot_be_used_is_told_in_a_sentence(backup: Path, tmp_path: Path)
     for flag in ("--app-id", "--admin-token"):
         told = run("import", backup, "--data-dir", data, flag, "x")
         assert told.exit_code == 2 and f"{flag} must be a uuid" in told.output
+    nowhere = tmp_path / "nowhere"
+    told = run("export", tmp_path / "out.zip", "--app", "x", "--data-dir", nowhere)
+    assert told.exit_code == 2 and "does not exist" in told.output and not nowhere.exists()
     told = run("export", tmp_path / "out.zip", "--app", "x", "--data-dir", data)
     assert told.exit_code == 1 and "There is no app x in this data directory." in told.output
     assert not (tmp_path / "out.zip").exists()

@@ -25,7 +25,7 @@ from trice.protocol.ids import AppId, find_uuid_bytes
 
 @click.command("import", context_settings={"show_default": True, "max_content_width": 100})
 @click.argument("backup", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@data_dir_option
+@data_dir_option(must_exist=False)
 @files_url_option
 @option("--app-id", help="The id of the new app. Default: that of the backup, so users stay.")
 @option(
