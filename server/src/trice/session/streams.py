@@ -9,8 +9,9 @@ from trice.errors import LimitExceeded
 from trice.identity import network_of
 from trice.protocol import down
 from trice.session.outbox import Outbox
+from trice.streams.live import Live
 from trice.streams.stream import News, Reader, Stream
-from trice.streams.streams import Live, Streams
+from trice.streams.streams import Streams
 
 
 class SessionStreams:
