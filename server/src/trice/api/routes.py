@@ -31,6 +31,7 @@ from trice.api import (
     passwords,
     platform,
     scrape,
+    streams,
     sync,
 )
 from trice.api.bodies import Route
@@ -69,7 +70,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, streams),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from trice import stream_limits as limits
 from trice.database import Change, Database, Look
-from trice.errors import InvalidInput, NotFound, PermissionDenied
+from trice.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from trice.files.rows import CONTENT_TYPE, DISPOSITION, STREAM_PREFIX, FileRow, upload_steps
 from trice.identity import Identity
 from trice.protocol.ids import EntityId, find_uuid_bytes
@@ -80,6 +80,27 @@ def hash_owner(identity: Identity) -> str | None:
     return hashlib.sha256(b"the user of the app " + identity.user_id).hexdigest()
 
 
+def find_owned(
+    look: Look,
+    database: Database,
+    identity: Identity,
+    client_id: str,
+    hashed: str,
+    params: Mapping[str, Any],
+) -> str | None:
+    """The id of the stream of this name, for a request that appends; None if there is none.
+
+    raises   PermissionDenied by the rule `create`; Conflict if it belongs to another writer
+    """
+    judge(database, identity, look, "create", {"clientId": client_id}, params)
+    row = find_stream(look, None, client_id)
+    if row is None:
+        return None
+    if row.fields.get("hashedReconnectToken") != hashed:
+        raise other_writer()
+    return str(row.fields["id"])
+
+
 def check_name(client_id: str) -> None:
     """Hold that a stream can have this name; raises InvalidInput("validation-failed")."""
     if not 0 < len(client_id) <= limits.CLIENT_ID_CHARS_MAX:
@@ -93,6 +114,15 @@ def wrong_token() -> InvalidInput:
     """The error for a stream that belongs to another token."""
     return refused(
         "start-stream", "A stream with that clientId already exists. Reconnect token is invalid."
+    )
+
+
+def other_writer() -> Conflict:
+    """The same error for a request."""
+    return Conflict(
+        "stream-conflict",
+        "A stream of this name is there already, and belongs to another writer: to another user, or"
+        " to another `Stream-Token`.",
     )
 
 

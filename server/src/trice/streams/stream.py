@@ -307,9 +307,16 @@ class Stream:
         return News(start, parts, content, self.is_done)
 
 
+class StreamMissing(InvalidInput):
+    """There is no such stream, or it has another writer."""
+
+
 def refused(content: str, message: str) -> InvalidInput:
     """The error for a message about a stream that cannot be carried out."""
-    return invalid(content, None, [{"message": message}])
+    failure = invalid(content, None, [{"message": message}])
+    if message == MISSING:
+        return StreamMissing(failure.code, failure.message, failure.hint)
+    return failure
 
 
 def too_long() -> LimitExceeded:

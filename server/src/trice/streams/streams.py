@@ -43,7 +43,7 @@ class Streams:
     def __init__(self, apps: Apps, parts: Parts, *, runtime: Runtime) -> None:
         self.parts = parts
         self.is_stopping = False
-        self._apps = apps
+        self.apps = apps
         self._throttle = Throttle(apps.buckets, runtime)
         self._runtime = runtime
         self._live: dict[Key, Live] = {}
@@ -126,19 +126,11 @@ class Streams:
 
         hashed    what its row keeps of who may write it
         returns   the stream, and whether it is new
-        raises    PermissionDenied by the rule `create`; InvalidInput("validation-failed") if it
-                  belongs to another writer
+        raises    PermissionDenied by the rule `create`; Conflict if it belongs to another writer
         """
 
         def work(look: Look) -> str | None:
-            data = {"clientId": client_id}
-            rows.judge(app.database, identity, look, "create", data, params)
-            row = rows.find_stream(look, None, client_id)
-            if row is None:
-                return None
-            if row.fields.get("hashedReconnectToken") != hashed:
-                raise rows.wrong_token()
-            return str(row.fields["id"])
+            return rows.find_owned(look, app.database, identity, client_id, hashed, params)
 
         def make(change: Change) -> tuple[str, bool]:
             found = work(change)
@@ -151,6 +143,36 @@ class Streams:
             return await self.find(app, found), False
         stream_id, is_new = await app.database.change(make)
         return await self.find(app, stream_id), is_new
+
+    async def find_owned(
+        self,
+        app: App,
+        identity: Identity,
+        *,
+        client_id: str,
+        hashed: str,
+        params: Mapping[str, Any],
+    ) -> Live:
+        """The stream of this name. raises   as `create`; StreamMissing if there is none"""
+
+        def work(look: Look) -> str | None:
+            return rows.find_owned(look, app.database, identity, client_id, hashed, params)
+
+        found = await app.database.look(work)
+        if found is None:
+            raise refused("start-stream", MISSING)
+        return await self.find(app, found)
+
+    async def delete(self, app: App, client_id: str) -> bool:
+        """Delete the stream of this name and its parts; return whether there was one."""
+
+        def work(change: Change) -> bool:
+            row = rows.find_stream(change, None, client_id)
+            if row is not None:
+                change.write(["delete", rows.STREAMS, row.fields["id"]])
+            return row is not None
+
+        return await app.database.change(work)
 
     def _write_row(self, change: Change, client_id: str, hashed: str) -> str:
         stream_id = new_key(self._runtime)
@@ -295,7 +317,7 @@ class Streams:
             await asyncio.shield(loading)
 
     async def _load(self, app_id: AppId, stream_id: str) -> None:
-        app = await self._apps.lend(app_id)
+        app = await self.apps.lend(app_id)
         try:
             if app.database not in self._watched:
                 self._watched.add(app.database)
@@ -310,7 +332,7 @@ class Streams:
             self._live[app_id, stream_id] = live
             self.forget_if_idle(live)
         finally:
-            self._apps.give_back(app)
+            self.apps.give_back(app)
 
     def forget_if_idle(self, live: Live) -> None:
         """Nobody uses it now, perhaps: it is kept only if others were used longer ago."""
@@ -400,6 +422,7 @@ class Streams:
                 logger.error("flush failed %s", fields(stream=stream.id), exc_info=cause)
                 stream.fail_flush()
                 live.failures += 1
+                live.news.ring()
                 writer, live.writer = live.writer, None
                 if writer is not None:
                     writer.on_failed(stream)
@@ -434,7 +457,7 @@ class Streams:
                     abort_reason=abort_reason,
                 )
 
-        app = await self._apps.lend(live.app_id)
+        app = await self.apps.lend(live.app_id)
         try:
             if data:
                 async with self.parts.kept(live.app_id, data) as hashed:
@@ -442,7 +465,7 @@ class Streams:
             else:
                 await app.database.change(work)
         finally:
-            self._apps.give_back(app)
+            self.apps.give_back(app)
         return part
 
     def _new_part(self, start: int, size: int, number: int) -> Part:
@@ -451,7 +474,7 @@ class Streams:
     async def _merge(self, live: Live) -> None:
         """Merge small parts while there are many. Never raises: the parts stay as they are."""
         try:
-            app = await self._apps.lend(live.app_id)
+            app = await self.apps.lend(live.app_id)
             try:
                 while (old := live.stream.small_parts()) and not live.is_gone:
                     size = sum(part.size for part in old)
@@ -459,10 +482,11 @@ class Streams:
                     await merge(app, self.parts, live.stream.id, old, new)
                     live.stream.merge(old, new)
             finally:
-                self._apps.give_back(app)
+                self.apps.give_back(app)
         except Exception as cause:
             told = fields(stream=live.stream.id)
             logger.warning("parts were not merged %s", told, exc_info=cause)
         finally:
             live.is_merging = False
+            live.stored.ring()  # `find` may wait until it is idle
             self.forget_if_idle(live)
