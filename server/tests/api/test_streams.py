@@ -281,6 +281,9 @@ async def test_a_read_has_all_from_its_offset(stage, log):
     assert (changed.status, changed.body.decode()) == (200, "lo wörld!")
     assert (await log.ask("GET", "?offset=1.5")).status == 400
     assert (await log.ask("GET", "?live=yes")).status == 400
+    for live in ("long-poll", "sse"):
+        answer = await log.ask("GET", f"?live={live}")
+        assert problem(answer) == (400, "param-missing", ["params", "offset"])
 
 
 @pytest.mark.rule("ST26")
@@ -335,7 +338,7 @@ async def until(exchange, text):
 
 @pytest.mark.rule("ST28")
 async def test_events_follow_a_stream_to_its_end(stage, log):
-    await log.post("a\nb")
+    await log.post("a\n b")
     following = log.start("GET", "?offset=0&live=sse")
     await until(following, "upToDate")
     await log.post("ö\r\n", stream_closed="true")
@@ -344,16 +347,16 @@ async def test_events_follow_a_stream_to_its_end(stage, log):
     events = [event.split("\n") for event in answer.body.decode().split("\n\n")[:-1]]
     kinds = [event[0] for event in events if not event[0].startswith(":")]
     assert kinds[:2] == ["event: data", "event: control"]
-    assert events[0] == ["event: data", "data: a", "data: b", "id: 0000000000000003"]
-    control = orjson.loads(events[1][1].removeprefix("data: "))
+    assert events[0] == ["event: data", "data:a", "data:  b", "id: 0000000000000004"]
+    control = orjson.loads(events[1][1].removeprefix("data:"))
     assert control.pop("streamCursor").isdecimal()
-    assert control == {"streamNextOffset": "0000000000000003", "upToDate": True}
-    assert events[2][1:3] == ["data: ö", "data: "]
-    last = orjson.loads(events[-1][1].removeprefix("data: "))
-    ends = {"streamNextOffset": "0000000000000007", "upToDate": True, "streamClosed": True}
+    assert control == {"streamNextOffset": "0000000000000004", "upToDate": True}
+    assert events[2][1:3] == ["data:ö", "data:"]
+    last = orjson.loads(events[-1][1].removeprefix("data:"))
+    ends = {"streamNextOffset": "0000000000000008", "upToDate": True, "streamClosed": True}
     assert last == ends
-    resumed = await log.ask("GET", "?offset=0&live=sse", last_event_id="0000000000000003")
-    assert b"data: a" not in resumed.body
+    resumed = await log.ask("GET", "?offset=0&live=sse", last_event_id="0000000000000004")
+    assert b"data:a" not in resumed.body
     assert b"streamClosed" in resumed.body
 
 
@@ -370,7 +373,7 @@ async def test_events_are_whole_characters_and_last_a_minute(stage, log, monkeyp
     lines = answer.body.decode().split("\n")
     told = [line for before, line in pairwise(lines) if before == "event: data"]
     assert len(told) > 3
-    assert "".join(line.removeprefix("data: ") for line in told) == text
+    assert "".join(line.removeprefix("data:") for line in told) == text
 
 
 @pytest.mark.rule("ST29")
@@ -401,7 +404,7 @@ async def test_followers_end_when_the_server_stops_or_the_stream_is_deleted(stag
     with pytest.raises(Exception, match="no stream"):
         await following.task
     await log.ask("PUT", text="y")
-    events, chunked = log.start("GET", "?live=sse"), log.start("GET", "?live=chunked")
+    events, chunked = log.start("GET", "?offset=-1&live=sse"), log.start("GET", "?live=chunked")
     await until(events, "upToDate")
     await until(chunked, "y")
     stage.streams.stop()

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from trice import stream_limits as limits
 from trice.api.bodies import Body, Route, whole_body
-from trice.api.parameters import malformed
+from trice.api.parameters import malformed, missing
 from trice.api.pieces import Pieces
 from trice.api.stream_requests import (
     TEXT_TYPE,
@@ -52,11 +52,11 @@ async def create(request: Request) -> Response:
     """`PUT /streams/APP/NAME`, with text that it begins with, if any → 201, or 200 if it exists."""
     refuse_unbuilt(request)
     kind = other_type_of(request)
-    if kind is not None:
-        accepted = "text/plain: a stream is text"
-        raise malformed("headers", "content-type", given=brief(kind), accepted=accepted)
     async with stream_caller(request) as caller:
         rows.check_name(caller.name)
+        if kind is not None:
+            accepted = "text/plain: a stream is text"
+            raise malformed("headers", "content-type", given=brief(kind), accepted=accepted)
         caller.streams.count_bytes(caller.network, limits.START_BYTES)
         live, is_new = await caller.streams.create(
             caller.lent.app,
@@ -74,7 +74,7 @@ async def create(request: Request) -> Response:
             if not stream.is_done and stream.end == 0:
                 # New, or made by a request whose text did not come through.
                 await _append(request, caller, live, offset=0, may_be_empty=True)
-            headers = headers_at(request, live, stream.end)
+            headers = {**headers_at(request, live, stream.end), "content-type": TEXT_TYPE}
         caller.streams.forget_if_idle(live)
     if is_new:
         headers["location"] = f"{request.base_url}streams/{live.app_id}/{quote(caller.name)}"
@@ -169,6 +169,8 @@ async def read(request: Request) -> Response:
         accepted = '"long-poll", "sse" or "chunked", or left out'
         raise malformed("params", "live", given=brief(live_mode), accepted=accepted)
     offset = offset_of(request)
+    if live_mode in ("long-poll", "sse") and "offset" not in request.query_params:
+        raise missing("params", "offset")
     if live_mode == "sse" and (seen := request.headers.get("last-event-id")) is not None:
         offset = parse_offset(seen)
     async with stream_caller(request) as caller:
@@ -278,11 +280,9 @@ def _events(request: Request, caller: StreamCaller, live: Live, start: int) -> R
             async for step in steps:
                 data, rest = _whole_characters(rest + step.data)
                 at = step.offset - len(rest)
-                if data:
-                    yield b"event: data\n%bid: %b\n\n" % (_lines(data), shown(at).encode())
                 if data or step.is_done:
-                    is_end = step.is_end and not rest
-                    yield _control(request, Step(data, at, is_end, step.is_done and not rest))
+                    told = Step(data, at, step.is_end and not rest, step.is_done and not rest)
+                    yield _event(told) + _control(request, told)
                 elif not step.data:
                     yield b": keep-alive\n\n"
                 if step.is_done or runtime.monotonic_ms() >= until_ms:
@@ -292,10 +292,17 @@ def _events(request: Request, caller: StreamCaller, live: Live, start: int) -> R
 
     headers = {
         **cors_headers(request),
+        "content-type": "text/event-stream",
         "cache-control": "no-cache, no-transform",
         "x-accel-buffering": "no",
     }
     return Pieces(source(), media_type="text/event-stream", headers=headers)
+
+
+def _event(step: Step) -> bytes:
+    if not step.data:
+        return b""
+    return b"event: data\n%bid: %b\n\n" % (_lines(step.data), shown(step.offset).encode())
 
 
 def _control(request: Request, step: Step) -> bytes:
@@ -306,12 +313,16 @@ def _control(request: Request, step: Step) -> bytes:
         told["streamClosed"] = True
     else:
         told["streamCursor"] = cursor_of(request)
-    return b"event: control\ndata: %b\n\n" % orjson.dumps(told)
+    return b"event: control\ndata:%b\n\n" % orjson.dumps(told)
 
 
 def _lines(data: bytes) -> bytes:
-    """The `data:` lines of an event. Every kind of line end comes out as a line feed."""
-    return b"".join(b"data: %b\n" % line for line in _LINE_END.split(data))
+    """The `data:` lines of an event. Every kind of line end comes out as a line feed.
+
+    Clients drop one space after the colon, so a line that begins with one gets another.
+    """
+    lines = _LINE_END.split(data)
+    return b"".join(b"data:%b%b\n" % (b" " * line.startswith(b" "), line) for line in lines)
 
 
 def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
