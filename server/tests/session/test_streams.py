@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -312,3 +314,77 @@ async def test_streams_that_are_being_started_count(stage, monkeypatch):
         client.say("start-stream", client_id=name, reconnect_token=TOKEN)
     heard = [await client.hear() for _ in range(3)]
     assert sorted(message["op"] for message in heard) == ["error", *["start-stream-ok"] * 2]
+
+
+@pytest.mark.rule("ST13")
+async def test_an_end_that_was_announced_too_early_holds_once_its_bytes_are_there(stage):
+    # As @instantdb/core does: it comes back, closes before it is answered, then sends what it has.
+    first = await admin(stage)
+    stream = (await start(first))["stream-id"]
+    append(first, stream, "one ", offset=0)
+    first.hang_up()
+    client = await admin(stage)
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    append(client, stream, offset=7, done=True, abort_reason="tired")
+    assert (await client.hear("error"))["original-event"]["op"] == "append-stream"
+    assert (await client.hear("start-stream-ok"))["offset"] == 4
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    append(client, stream, "two", offset=4)
+    told = await client.hear_where(lambda m: m["op"] == "stream-flushed" and m["done"])
+    assert told["offset"] == 7
+    row = await row_of(stage)
+    assert (row["done"], row["size"], row["abortReason"]) == (True, 7, "tired")
+
+
+@pytest.mark.rule("ST13")
+async def test_an_end_behind_a_refused_append_holds_when_it_was_sent_again(stage, monkeypatch):
+    client = await admin(stage)
+    stream = (await start(client))["stream-id"]
+    monkeypatch.setattr(limits, "BUFFER_BYTES_MAX", 2)
+    append(client, stream, "abc", offset=0)
+    append(client, stream, offset=3, done=True)
+    for _ in range(2):
+        await client.hear("error")
+    monkeypatch.setattr(limits, "BUFFER_BYTES_MAX", 3)
+    assert (await start(client))["offset"] == 0
+    append(client, stream, "abc", offset=0)
+    told = await client.hear("stream-flushed")
+    assert (told["offset"], told["done"]) == (3, True)
+
+
+@pytest.mark.rule("ST13")
+async def test_an_end_is_forgotten_with_its_session_and_is_no_end_of_other_bytes(stage):
+    client, other = await admin(stage), await admin(stage)
+    stream = (await start(client))["stream-id"]
+    append(client, stream, offset=3, done=True)
+    await client.hear("error")
+    append(client, stream, "abcd", offset=0)
+    append(client, stream, "e", offset=4)
+    client.hang_up()
+    assert (await start(other))["offset"] == 5
+    assert (await row_of(stage)).get("done") is None
+
+
+@pytest.mark.rule("ST4")
+async def test_an_end_during_the_flush_of_a_second_start_is_stored(stage):
+    client = await admin(stage)
+    stream = (await start(client))["stream-id"]
+    append(client, stream, "one", offset=0)
+    files = stage.hub.streams.parts
+    began, may_store, kept = asyncio.Event(), asyncio.Event(), files.kept
+
+    @asynccontextmanager
+    async def slow(app_id, data):
+        began.set()
+        await may_store.wait()
+        async with kept(app_id, data) as hashed:
+            yield hashed
+
+    files.kept = slow
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    append(client, stream, offset=3, done=True)
+    may_store.set()
+    told = await client.hear_where(lambda m: m["op"] == "stream-flushed" and m["done"])
+    assert told["offset"] == 3
+    assert (await row_of(stage))["done"] is True

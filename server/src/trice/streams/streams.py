@@ -107,8 +107,10 @@ class Streams:
         if live.stream.is_done:
             raise refused("start-stream", "Stream is closed.")
         self.take_over(live, writer)
-        await self._store(live)
-        if live.stream.needs_flush or live.is_gone:
+        failures = live.failures
+        while live.stream.needs_flush and live.failures == failures and not live.is_gone:
+            await self._store(live)  # twice if the session appended meanwhile
+        if live.failures != failures or live.is_gone:
             self.forget_if_idle(live)
             raise Unavailable("overloaded", "The stream could not be stored; try again.")
         return live
