@@ -8,75 +8,17 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from support.memory_client import MemoryClient
 from support.sign_in import SignIns, problem
+from support.stream_requests import (
+    OTHER,
+    TOKEN,
+    Http,
+    row_of,
+    session,
+    set_rules,
+    until,
+)
 from trice import stream_limits as limits
-from trice.rules.document import Rules
-
-TOKEN = "00000000-0000-4000-8000-000000000007"
-OTHER = "00000000-0000-4000-8000-000000000008"
-RULES = {"$streams": {"allow": {"create": "true", "view": "data.clientId != 'hidden'"}}}
-
-
-class Http:
-    """Requests about one stream."""
-
-    def __init__(self, stage, name="log", **headers):
-        self.stage = stage
-        self.path = f"/streams/{stage.app_id}/{name}"
-        self.headers = headers or {"authorization": f"Bearer {stage.token}"}
-
-    def start(self, method, query="", text=None, **headers):
-        given = {**self.headers, **{k.replace("_", "-"): v for k, v in headers.items()}}
-        body = text if isinstance(text, bytes) else (text or "").encode()
-        if method in ("PUT", "POST"):
-            given = {"content-length": str(len(body)), "content-type": "text/plain", **given}
-        if given.get("transfer-encoding"):
-            del given["content-length"]
-        return self.stage.start(method, self.path + query, body, given)
-
-    async def ask(self, method, query="", text=None, **headers):
-        return await self.start(method, query, text, **headers).whole()
-
-    async def post(self, text, query="", **headers):
-        answer = await self.ask("POST", query, text, **headers)
-        assert answer.status == 204, answer.body
-        return int(answer.headers["stream-next-offset"])
-
-    async def text(self, query=""):
-        answer = await self.ask("GET", query)
-        assert answer.status == 200, answer.body
-        return answer.body.decode()
-
-
-@pytest.fixture
-async def log(stage):
-    """A stream that an admin made."""
-    http = Http(stage)
-    assert (await http.ask("PUT")).status == 201
-    return http
-
-
-async def set_rules(stage, document=RULES):
-    app = await stage.apps.lend(stage.app_id)
-    app.database.set_rules(Rules.parse(document))
-    stage.apps.give_back(app)
-
-
-async def row_of(stage, name="log"):
-    app = await stage.apps.lend(stage.app_id)
-    query = {"$streams": {"$": {"where": {"clientId": name}}, "$files": {}}}
-    found = (await app.database.look(lambda look: look.find(query)))["$streams"]
-    stage.apps.give_back(app)
-    return found[0] if found else None
-
-
-async def session(stage):
-    client = MemoryClient(stage.hub)
-    init = {"op": "init", "app-id": stage.app_id, "__admin-token": stage.token}
-    client.say_raw(orjson.dumps(init))
-    await client.hear("init-ok")
-    return client
 
 
 @pytest.mark.rule("ST20")
@@ -327,13 +269,6 @@ async def test_a_long_poll_ends(stage, log, monkeypatch):
     assert answer.headers["stream-next-offset"] == "0000000000000000"
     assert answer.headers["stream-up-to-date"] == "true"
     assert answer.headers["stream-cursor"].isdecimal()
-
-
-async def until(exchange, text):
-    """Wait until an answer has got so far."""
-    while text not in exchange.body.decode(errors="replace"):
-        assert not exchange.is_over, exchange.body
-        await exchange.changed()
 
 
 @pytest.mark.rule("ST28")

@@ -65,6 +65,9 @@ class Exchange:
         """From the next part on, let the server wait as it does for a client that never reads."""
         self._may_send.clear()
 
+    def read_on(self) -> None:
+        self._may_send.set()
+
     async def _send(self, message: Message) -> None:
         await self._may_send.wait()
         if message["type"] == "http.response.start":

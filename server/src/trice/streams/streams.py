@@ -53,6 +53,11 @@ class Streams:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: WeakSet[Database] = WeakSet()
 
+    @property
+    def in_memory(self) -> int:
+        """How many streams are in memory, used or not."""
+        return len(self._live)
+
     def stop(self) -> None:
         """End the requests that follow streams."""
         self.is_stopping = True
