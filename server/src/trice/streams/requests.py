@@ -201,8 +201,12 @@ async def read(
                     yield piece
         except NotFound:
             # A part that was merged with others meanwhile is read from where its bytes are now.
-            if live.is_gone or stream.part_at(start) is part:
-                raise
+            if live.is_gone:
+                raise not_found() from None
+            if stream.part_at(start) is part:
+                if not live.is_merging:
+                    raise
+                await live.stored.heard()
 
 
 @dataclass(frozen=True, slots=True)

@@ -488,6 +488,7 @@ class Streams:
                     new = self._new_part(old[0].start, size, old[0].number)
                     await merge(app, self.parts, live.stream.id, old, new)
                     live.stream.merge(old, new)
+                    live.stored.ring()
             finally:
                 self.apps.give_back(app)
         except Exception as cause:
@@ -495,5 +496,5 @@ class Streams:
             logger.warning("parts were not merged %s", told, exc_info=cause)
         finally:
             live.is_merging = False
-            live.stored.ring()  # `find` may wait until it is idle
+            live.stored.ring()  # who waits until it is idle, or where bytes are now
             self.forget_if_idle(live)
