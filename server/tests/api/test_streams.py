@@ -314,6 +314,10 @@ async def test_events_are_whole_characters_and_last_a_minute(stage, log, monkeyp
 @pytest.mark.rule("ST29")
 async def test_a_chunked_answer_follows_and_ends_well_only_at_the_end(stage, log, monkeypatch):
     await log.post("one ")
+    tail = log.start("GET", "?offset=now&live=chunked")
+    while not tail.status:
+        await tail.changed()
+    await tail.hang_up()
     following = log.start("GET", "?offset=1&live=chunked")
     await until(following, "ne ")
     assert following.headers["stream-offset"] == "0000000000000001"

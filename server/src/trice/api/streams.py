@@ -248,6 +248,7 @@ def _chunked(request: Request, caller: StreamCaller, live: Live, start: int) -> 
             caller.streams, live.app_id, live.stream.id, start, wait_ms=wait_ms
         )
         try:
+            yield b""  # the head leaves with the first piece; it is not to wait for bytes
             async for step in steps:
                 if step.data:
                     yield step.data

@@ -128,7 +128,7 @@ async def append_pieces(
 async def _wait_for_room(live: Live, writer: Appending, failures: int) -> None:
     """Wait while the disk is behind. It holds up the socket of the request."""
     _check_writes(live, writer, failures)
-    while live.stream.buffered >= 2 * limits.FLUSH_BYTES:
+    while live.stream.held_bytes >= 4 * limits.FLUSH_BYTES:
         await live.stored.heard()
         _check_writes(live, writer, failures)
 
