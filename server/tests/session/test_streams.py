@@ -359,3 +359,35 @@ async def test_readers_go_on_without_a_word_when_the_writer_leaves_and_returns(s
     told = [m for m in other.received if m["op"] == "stream-append"]
     assert not any("error" in message for message in told)
     assert [message.get("content", "") for message in told][-2:] == ["one ", "two"]
+
+
+@pytest.mark.rule("ST5")
+async def test_a_flush_goes_on_when_the_session_that_waits_for_it_ends(stage):
+    first, second, third = [await admin(stage) for _ in range(3)]
+    stream = (await start(first))["stream-id"]
+    append(first, stream, "one ", offset=0)
+    began, may_store = hold_disk(stage)
+    second.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    second.hang_up()
+    third.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    may_store.set()
+    assert (await third.hear("start-stream-ok"))["offset"] == 4
+    append(third, stream, "two", offset=4, done=True)
+    assert (await third.hear("stream-flushed"))["offset"] == 7
+    assert (await row_of(stage))["size"] == 7
+
+
+@pytest.mark.rule("ST5")
+async def test_what_a_session_appends_before_a_second_start_that_it_does_not_outlive(stage):
+    writer = await admin(stage)
+    stream = (await start(writer))["stream-id"]
+    append(writer, stream, "one ", offset=0)
+    began, may_store = hold_disk(stage)
+    writer.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    append(writer, stream, "two", offset=4)
+    writer.hang_up()
+    may_store.set()
+    await stage.hub.streams.close()
+    assert sum(file["size"] for file in (await row_of(stage))["$files"]) == 7

@@ -79,6 +79,7 @@ class Live:
     held         its share of the memory for buffers
     news         rings for requests that read: something was appended, or it ended
     stored       rings for requests that append: something is durable, or was lost
+    is_storing   a task makes durable what waits, until nothing does
     failures     how often what was in memory was lost
     uses         requests that need it
     """
@@ -94,6 +95,7 @@ class Live:
     is_telling: bool = False
     is_gone: bool = False
     is_merging: bool = False
+    is_storing: bool = False
     news: Bell = field(default_factory=Bell)
     stored: Bell = field(default_factory=Bell)
     failures: int = 0
@@ -102,7 +104,7 @@ class Live:
     @property
     def is_idle(self) -> bool:
         """Whether nobody would notice if it were forgotten."""
-        is_busy = self.uses or self.is_merging or self.lock.locked()
+        is_busy = self.uses or self.is_merging or self.is_storing or self.lock.locked()
         return self.stream.is_idle and not is_busy
 
     def leave(self, writer: Party) -> None:

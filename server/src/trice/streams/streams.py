@@ -113,8 +113,13 @@ class Streams:
             raise refused("start-stream", "Stream is closed.")
         self.take_over(live, writer)
         failures = live.failures
-        while live.stream.needs_flush and live.failures == failures and not live.is_gone:
-            await self._store(live)  # twice if the session appended meanwhile
+        try:
+            while live.stream.needs_flush and live.failures == failures and not live.is_gone:
+                # Again if the session appended meanwhile. A flush goes on when its session ends.
+                await asyncio.shield(self._spawn(self._store(live)))
+        except asyncio.CancelledError:
+            self.leave(live, writer)
+            raise
         if live.failures != failures or live.is_gone:
             self.forget_if_idle(live)
             raise Unavailable("overloaded", "The stream could not be stored; try again.")
@@ -401,7 +406,8 @@ class Streams:
     # --- to the disk -----------------------------------------------------------------------------
 
     def _store_soon(self, live: Live) -> None:
-        if live.stream.wants_flush and not live.is_gone:
+        if live.stream.wants_flush and not (live.is_storing or live.is_gone):
+            live.is_storing = True
             self._spawn(self._store_while_wanted(live))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -413,6 +419,7 @@ class Streams:
     async def _store_while_wanted(self, live: Live) -> None:
         while live.stream.wants_flush and not live.is_gone:
             await self._store(live)
+        live.is_storing = False
         self.forget_if_idle(live)
 
     async def _store(self, live: Live) -> None:
@@ -441,7 +448,7 @@ class Streams:
                     live.writer = None
             live.held.note(stream.held_bytes, live.network)
         live.stored.ring()
-        self._store_soon(live)  # what came meanwhile may be the last of it
+        self._store_soon(live)  # what came meanwhile, or whose writer left meanwhile
         if stream.small_parts() and not live.is_merging and not live.is_gone:
             live.is_merging = True
             self._spawn(self._merge(live))
