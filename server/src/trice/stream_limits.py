@@ -72,6 +72,10 @@ those unused for longest are forgotten."""
 IDLE_PARTS_MAX: Final = 32_768
 """Parts of all those streams together, 250 bytes each."""
 
+SUBSCRIBE_DELAY_MS: Final = 20
+"""How long the first word about a stream waits after `subscribe-stream`. The client for Python
+drops what its event stream brings before its push is answered, which takes another connection."""
+
 REQUEST_BYTES_MAX: Final = 1 << 30
 """A longer request that appends is refused; what came before stays. More go into several."""
 

@@ -197,6 +197,7 @@ async def test_small_parts_are_merged_and_their_bytes_stay(stage_at, tmp_path, m
         stream = (await start(writer))["stream-id"]
         early = Reading(stage, other)
         early.subscribe()
+        await early.hear()
         text = await write_parts(writer, stream, 50)
         append(writer, stream, offset=200, done=True)
         await writer.hear_where(lambda m: m.get("done"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from trice import stream_limits as limits
 from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, not_built
 from trice.protocol import down, up
@@ -102,6 +104,7 @@ async def _subscribe(
 ) -> None:
     event_id = message.client_event_id
     try:
+        await asyncio.sleep(limits.SUBSCRIBE_DELAY_MS / 1000)
         live = await mine.streams.subscribe(
             opened.app,
             opened.identity,
