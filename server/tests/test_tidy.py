@@ -58,7 +58,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits",
+        "auth_limits | download_limits | file_limits | room_rule_limits",
         "limits",
         "protocol",
     )
@@ -232,8 +232,13 @@ def test_imports_point_down() -> None:
 
 
 DOORS: dict[str, frozenset[str]] = {
-    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
-    "api": frozenset(("catalog.dates",)),
+    "session": frozenset(
+        (
+            *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("rules.room_rights", "rules.environments"),
+        )
+    ),
+    "api": frozenset(("catalog.dates", "rules.environments", "rules.room_rights")),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""
 
