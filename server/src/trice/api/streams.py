@@ -154,7 +154,7 @@ async def delete(request: Request) -> Response:
                 "Permission denied: only the admin token of the app may delete streams.",
                 {"input": [rows.STREAMS, "delete"], "expected": "admin?"},
             )
-        if not await caller.streams.delete(caller.lent.app, caller.name):
+        if not await rows.delete(caller.lent.app.database, caller.name):
             raise requests.not_found()
     return Response(None, 204, cors_headers(request))
 

@@ -187,6 +187,18 @@ def write_part(change: Change, stream_id: str, part: Part, *, hash: str) -> None
     change.write(["link", STREAMS, stream_id, {FILES: part.file_id}])
 
 
+async def delete(database: Database, client_id: str) -> bool:
+    """Delete the stream of this name and its parts; return whether there was one."""
+
+    def work(change: Change) -> bool:
+        row = find_stream(change, None, client_id)
+        if row is not None:
+            change.write(["delete", STREAMS, row.fields["id"]])
+        return row is not None
+
+    return await database.change(work)
+
+
 def write_end(change: Change, stream_id: str, *, size: int, abort_reason: str | None) -> None:
     """Say that a stream is done; raises as `write_part`."""
     if find_stream(change, stream_id, None) is None:

@@ -175,17 +175,6 @@ class Streams:
             raise refused("start-stream", MISSING)
         return await self.find(app, found)
 
-    async def delete(self, app: App, client_id: str) -> bool:
-        """Delete the stream of this name and its parts; return whether there was one."""
-
-        def work(change: Change) -> bool:
-            row = rows.find_stream(change, None, client_id)
-            if row is not None:
-                change.write(["delete", rows.STREAMS, row.fields["id"]])
-            return row is not None
-
-        return await app.database.change(work)
-
     def _write_row(self, change: Change, client_id: str, hashed: str) -> str:
         stream_id = new_key(self._runtime)
         values = {"clientId": client_id, "hashedReconnectToken": hashed}
