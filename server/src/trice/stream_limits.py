@@ -101,5 +101,6 @@ gone for long. The client sees that it is not the end."""
 
 assert FLUSH_APPENDS < BUFFER_APPENDS_MAX
 assert 4 * FLUSH_BYTES < BUFFER_APPENDS_MAX * APPEND_OVERHEAD_BYTES, "requests wait before"
+assert IDLE_STREAMS_MAX > 0 and PARTS_MAX <= IDLE_PARTS_MAX, "what was loaded stays for a turn"
 assert WHOLE_BYTES_MAX <= FLUSH_BYTES and SMALL_PART_BYTES <= FLUSH_BYTES
 assert FLUSH_BYTES < BUFFER_BYTES_MAX < BUFFERS_BYTES_OF_NETWORK_MAX < BUFFERS_BYTES_MAX

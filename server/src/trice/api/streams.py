@@ -129,9 +129,10 @@ async def _append(
         requests.append_whole(
             caller.streams, live, data, network=caller.network, offset=offset, is_done=is_done
         )
+        end = live.stream.end
     else:
         failures = live.failures
-        await requests.append_pieces(
+        end = await requests.append_pieces(
             caller.streams,
             live,
             request.stream(),
@@ -140,7 +141,6 @@ async def _append(
             is_done=is_done,
             may_be_empty=may_be_empty,
         )
-    end = live.stream.end
     await requests.durable(live, end, is_done=is_done, failures=failures)
     return end
 

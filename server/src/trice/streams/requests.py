@@ -93,16 +93,18 @@ async def append_pieces(
     offset: int | None,
     is_done: bool,
     may_be_empty: bool = False,
-) -> None:
+) -> int:
     """Append bytes as they come; those that came stay if the rest does not.
 
     may_be_empty   whether nothing may come, though the stream is not to be done
+    returns        where its bytes end
     raises         as `append_whole`; InvalidInput if nothing came and that may not be
     """
     check_end(live, offset)
     writer = Appending(network)
     streams.take_over(live, writer)
-    failures, end = live.failures, live.stream.end
+    failures, begin = live.failures, live.stream.end
+    end = begin
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         async for piece in pieces:
@@ -110,17 +112,20 @@ async def append_pieces(
                 data = decoder.decode(piece).encode()
             except UnicodeDecodeError as cause:
                 raise no_text() from cause
-            await _wait_for_room(live, writer, failures)
             if data:
+                await _wait_for_room(live, writer, failures)
                 _check_room(live, len(data), network)
                 _append(streams, live, writer, data, is_done=False)
+                end = live.stream.end
         if decoder.getstate()[0]:
             raise no_text()
-        if not (is_done or may_be_empty) and live.stream.end == end:
+        if not (is_done or may_be_empty) and end == begin:
             raise nothing_to_append()
-        _check_writes(live, writer, failures)
         if is_done:
+            _check_writes(live, writer, failures)
             _append(streams, live, writer, b"", is_done=True)
+            return live.stream.end
+        return end
     finally:
         streams.leave(live, writer)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from trice import stream_limits as limits
 from trice.database import Change, Database, Look
@@ -23,6 +24,7 @@ from trice.system_rows import FoundRow, find_row
 
 STREAMS: Final = "$streams"
 FILES: Final = "$files"
+T = TypeVar("T")
 
 
 def judge(
@@ -137,23 +139,29 @@ async def load(database: Database, stream_id: str) -> Stream:
     ids = await database.look(partial(_part_ids, stream_id=raw))
     if len(ids) > limits.PARTS_MAX:
         raise too_long()
-    parts: list[Part] = []
-    for first in range(0, len(ids), limits.PARTS_READ_AT_ONCE):
-        page = ids[first : first + limits.PARTS_READ_AT_ONCE]
-        parts += await database.look(partial(_read_parts, ids=page))
+    found: list[Part] = []
+    for page in _pages(ids):
+        found += await database.look(partial(_read_parts, ids=page))
+        await asyncio.sleep(0)
+    found.sort(key=lambda part: part.number)
+    start, parts = 0, []
+    for few in _pages(found):
+        for part in few:
+            parts.append(replace(part, start=start))
+            start += part.size
         await asyncio.sleep(0)
     row = await database.look(lambda look: find_row(look, STREAMS, "id", raw))
     if row is None:
         raise refused("subscribe-stream", MISSING)
-    parts.sort(key=lambda part: part.number)
-    stream = Stream(stream_id, row.fields["clientId"])
-    for part in parts:
-        stream.parts.append(
-            Part(part.file_id, part.location_id, stream.flushed, part.size, part.number)
-        )
+    stream = Stream(stream_id, row.fields["clientId"], parts)
     stream.is_done = stream.is_stored = bool(row.fields.get("done"))
     stream.abort_reason = row.fields.get("abortReason")
     return stream
+
+
+def _pages(every: Sequence[T]) -> Iterator[Sequence[T]]:
+    size = limits.PARTS_READ_AT_ONCE
+    return (every[first : first + size] for first in range(0, len(every), size))
 
 
 def _part_ids(look: Look, *, stream_id: EntityId) -> list[EntityId]:
