@@ -35,6 +35,7 @@ class Stage:
     asgi: Starlette
     files: Files
     storage: Storage
+    streams: Streams
 
     def __init__(self, settings: Settings, slow_log: SlowLog | None = None) -> None:
         self.settings = settings

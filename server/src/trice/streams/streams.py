@@ -3,6 +3,8 @@
 A stream is in memory while somebody writes or reads it, and a while longer. Else it is a row of
 `$streams` with parts in `$files`. Bytes are put first, then one transaction names them: a stop
 leaves bytes without a row at worst (instant-realtime §10).
+
+A little over 500 lines, one file because all of it says which streams are in memory, until when.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from trice.database import Change, Database, Look
 from trice.errors import Unavailable
 from trice.identity import Identity
 from trice.log import fields
+from trice.metrics import StreamCounts
 from trice.protocol.ids import AppId, uuid_text
 from trice.runtime import Runtime, new_key, new_uuid
-from trice.shares import Held, Shares
+from trice.shares import ALL, Held, Shares
 from trice.store.commit import Commit
 from trice.streams import rows
 from trice.streams.live import Live, Party
@@ -46,6 +49,7 @@ class Streams:
         self.apps = apps
         self._throttle = Throttle(apps.buckets, runtime)
         self._runtime = runtime
+        self.counts = StreamCounts()
         self._live: dict[Key, Live] = {}
         self._idle: dict[Key, Live] = {}
         self._loading: dict[Key, asyncio.Task[None]] = {}
@@ -63,6 +67,25 @@ class Streams:
         self.is_stopping = True
         for live in self._live.values():
             live.news.ring()
+
+    def __len__(self) -> int:
+        """How many streams are written or read now."""
+        return sum(not live.is_idle for live in self._live.values())
+
+    @property
+    def writers(self) -> int:
+        """How many streams have a writer now."""
+        return sum(live.writer is not None for live in self._live.values())
+
+    @property
+    def readers(self) -> int:
+        """How many subscriptions there are now."""
+        return sum(len(live.parties) for live in self._live.values())
+
+    @property
+    def buffered_bytes(self) -> int:
+        """About how much memory holds what is not durable yet."""
+        return self._buffers.used(ALL)
 
     async def close(self) -> None:
         """Wait until everything that writers left is durable."""
@@ -206,6 +229,8 @@ class Streams:
             self.count_bytes(writer.network, size)
         stream.append(writer, offset, chunks, is_done=is_done, abort_reason=abort_reason)
         live.held.note(stream.held_bytes, live.network)
+        self.counts.appends += 1
+        self.counts.appended_bytes += sum(map(len, chunks))
         self._tell_soon(live)
         self._store_soon(live)
 
@@ -419,10 +444,12 @@ class Streams:
             if not stream.needs_flush or live.is_gone:
                 return
             flush = stream.begin_flush()
+            started_ms = self._runtime.monotonic_ms()
             try:
                 part = await self._write(live, flush.data, is_last=flush.is_last)
             except Exception as cause:
                 logger.error("flush failed %s", fields(stream=stream.id), exc_info=cause)
+                self.counts.flushes_failed += 1
                 stream.fail_flush()
                 live.failures += 1
                 live.news.ring()
@@ -431,6 +458,9 @@ class Streams:
                     writer.on_failed(stream)
             else:
                 stream.end_flush(flush, part)
+                self.counts.flushes += 1
+                self.counts.flush_ms += self._runtime.monotonic_ms() - started_ms
+                self.counts.parts += part is not None
                 if live.writer is not None:
                     live.writer.on_flushed(stream, is_done=flush.is_last)
                 if flush.is_last:
