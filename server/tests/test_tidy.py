@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "rooms | streams",
+        "archive | rooms | streams",
         "files",
         "auth",
         "apps",
@@ -58,7 +58,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits | room_rule_limits",
+        "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits",
         "limits",
         "protocol",
     )

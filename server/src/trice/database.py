@@ -433,7 +433,12 @@ class Database:
         if schema is None:
             return
         # The most attrs that an app may have take 150 ms.
-        attrs = await asyncio.to_thread(plan_schema, schema, self.catalog, self._runtime)
+        await self.add_attrs(
+            await asyncio.to_thread(plan_schema, schema, self.catalog, self._runtime)
+        )
+
+    async def add_attrs(self, attrs: Sequence[Attr]) -> None:
+        """Add attrs with the ids they have."""
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
             await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)

@@ -48,6 +48,10 @@ AND (id <= ?2 - ?3 OR time_ms < ?4)
 """
 
 
+MOVE: Final = "UPDATE _tx SET id = id + ?1"
+"""Gives all transactions other ids, in a new app that nobody has seen yet."""
+
+
 def row(commit: Commit, event_id: EventId | None, before: Catalog) -> Row:
     """The row of `_tx` that records `commit`; a replay of `event_id` is recognised by it.
 
