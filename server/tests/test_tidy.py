@@ -56,6 +56,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors",
         "log | runtime",
         "auth_limits",
+        "sync_limits",
         "limits",
         "protocol",
     )
@@ -229,7 +230,16 @@ def test_imports_point_down() -> None:
 
 
 DOORS: dict[str, frozenset[str]] = {
-    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
+    "session": frozenset(
+        (
+            "live.live_query",
+            "live.deltas",
+            "live.planner",
+            "live.sync_tables",
+            "catalog.catalog",
+            "store.commit",
+        )
+    ),
     "api": frozenset(("catalog.dates",)),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""

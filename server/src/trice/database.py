@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from trice import limits
+from trice import limits, sync_limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
+from trice.errors import Unavailable
 from trice.identity import ADMIN, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
@@ -28,6 +29,14 @@ from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
 from trice.live.planner import Parsed, Planner, Prepared
+from trice.live.sync_tables import (
+    LoadedTable,
+    TableChange,
+    TableChanges,
+    check_table,
+    load_table,
+    too_far_behind,
+)
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
@@ -134,6 +143,7 @@ class Database:
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self._cache = EntityCache()
+        self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
@@ -373,6 +383,55 @@ class Database:
         are told; see `Engine.on_commits`."""
         self._engine.on_commits(listener)
 
+    def watch_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        """As `on_commits`, until `unwatch_commits`."""
+        self._commit_listeners[listener] = None
+
+    def unwatch_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        self._commit_listeners.pop(listener, None)
+
+    def table_changes(self, source: Any) -> TableChanges:
+        """Check the query of a sync table, and return what turns commits into its changes.
+
+        raises   InvalidInput, see `check_table`
+        """
+        etype = check_table(source, self.catalog)
+        return TableChanges(source, etype, self._engine.read_now(lambda state: state.dialect))
+
+    async def load_table(self, source: Any, *, identity: Identity) -> LoadedTable:
+        """All entities of a sync table, on a reader thread if that takes long.
+
+        raises   LimitExceeded, Unavailable("timeout"), ("overloaded")
+        """
+        for _ in range(sync_limits.SYNC_LOADS_TRIED_MAX):
+            loaded = await self._read(lambda state: load_table(source, state), identity)
+            if loaded is not None:
+                return loaded
+            await asyncio.sleep(0)
+        raise Unavailable("overloaded", "Too many transactions at once; start the table again.")
+
+    async def replay_table(
+        self, source: Any, after: TxId, *, identity: Identity
+    ) -> tuple[TxId, list[TableChange]]:
+        """What the transactions after `after` changed in a sync table, from the log; and the last
+        transaction that was looked at.
+
+        raises   LimitExceeded when the log does not reach back, or there is too much
+        """
+        changes = self.table_changes(source)
+
+        def work(snapshot: Snapshot) -> tuple[TxId, list[TableChange]]:
+            commits = snapshot.commits_after(
+                after,
+                rows_max=sync_limits.SYNC_WAITING_TXES_MAX,
+                bytes_max=sync_limits.SYNC_WAITING_BYTES_MAX,
+            )
+            if commits is None:
+                raise too_far_behind()
+            return snapshot.tx, changes.all_of(commits)
+
+        return await self.read_on_thread(work, turn_key=identity.turn_key)
+
     async def change(self, work: Callable[[Change], T]) -> T:
         """Read and write as the server itself, in one durable transaction.
 
@@ -578,6 +637,8 @@ class Database:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
         self._end_tokens(commits)
+        for hear in tuple(self._commit_listeners):
+            hear(commits)
         before, self._catalog_told = self._catalog_told, self.catalog
         self.live.apply(commits, before)
         if self.catalog.version != before.version:

@@ -39,7 +39,6 @@ async def test_what_is_no_json_gets_an_error_and_the_session_goes_on(stage, raw)
         (None, "param-missing"),
         ("join-room", "not-built"),
         ("start-stream", "not-built"),
-        ("start-sync", "not-built"),
     ],
 )
 async def test_unknown_ops_are_named(stage, op, code):

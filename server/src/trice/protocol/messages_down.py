@@ -279,6 +279,53 @@ class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
     tx_id: TxNumber
 
 
+class StartSyncOk(_Strict, tag_field="op", tag="start-sync-ok"):
+    """The sync table is there, and its entities follow.
+
+    token   what `resync-table` must present
+    """
+
+    client_event_id: str | None
+    q: dict[str, Any]
+    subscription_id: Uuid
+    token: str
+
+
+class SyncLoadBatch(_Strict, tag_field="op", tag="sync-load-batch"):
+    """Some entities of a sync table, each with all its triples of cardinality one."""
+
+    subscription_id: Uuid
+    join_rows: list[list[Triple]]
+
+
+class SyncInitFinish(_Strict, tag_field="op", tag="sync-init-finish"):
+    """All entities were sent, as of this transaction."""
+
+    subscription_id: Uuid
+    tx_id: Annotated[int, Meta(ge=0)]
+
+
+class SyncChange(_Strict):
+    """One triple that was added or removed."""
+
+    action: Literal["added", "removed"]
+    triple: Triple
+
+
+class SyncTx(_Strict):
+    """What one transaction changed in a sync table."""
+
+    tx_id: TxNumber
+    changes: list[SyncChange]
+
+
+class SyncUpdateTriples(_Strict, tag_field="op", tag="sync-update-triples"):
+    """What transactions changed in a sync table, oldest first."""
+
+    subscription_id: Uuid
+    txes: list[SyncTx]
+
+
 class Error(_Strict, tag_field="op", tag="error"):
     """A message failed. Match `type`, never `message`.
 
@@ -307,4 +354,16 @@ class SseInit(_Strict, tag_field="op", tag="sse-init"):
     sse_token: Uuid
 
 
-Down = InitOk | AddQueryOk | RefreshOk | RemoveQueryOk | TransactOk | Error | SseInit
+Down = (
+    InitOk
+    | AddQueryOk
+    | RefreshOk
+    | RemoveQueryOk
+    | TransactOk
+    | StartSyncOk
+    | SyncLoadBatch
+    | SyncInitFinish
+    | SyncUpdateTriples
+    | Error
+    | SseInit
+)

@@ -1,4 +1,5 @@
-"""What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6).
+"""What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6,
+§11).
 
     {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…",
      "trice":{"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}}
@@ -106,7 +107,34 @@ class Transact(_Up, tag="transact"):
     ] = None
 
 
-Up = Init | AddQuery | RemoveQuery | Transact
+class StartSync(_Up, tag="start-sync"):
+    """Asks an admin's session for a namespace whole, and for every change of it."""
+
+    q: Query = None
+
+
+class ResyncTable(_Up, tag="resync-table"):
+    """Continues a sync table after the last transaction that the client has.
+
+    token   as `start-sync-ok` told it
+    """
+
+    subscription_id: str = ""
+    tx_id: Annotated[int, Meta(ge=0)] = 0
+    token: str = ""
+
+
+class RemoveSync(_Up, tag="remove-sync"):
+    """Ends a sync table; there is no answer, and unknown ones are no error.
+
+    keep_subscription   whether the client may continue it later; the server keeps nothing for that
+    """
+
+    subscription_id: str = ""
+    keep_subscription: bool | None = None
+
+
+Up = Init | AddQuery | RemoveQuery | Transact | StartSync | ResyncTable | RemoveSync
 
 NOT_BUILT_OPS: Final = {
     "join-room": "Rooms",
@@ -117,8 +145,5 @@ NOT_BUILT_OPS: Final = {
     "append-stream": "Streams",
     "subscribe-stream": "Streams",
     "unsubscribe-stream": "Streams",
-    "start-sync": "Sync tables",
-    "resync-table": "Sync tables",
-    "remove-sync": "Sync tables",
 }
 """Ops of the protocol that this version answers with `not-built`, with the feature of each."""

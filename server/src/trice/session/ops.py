@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar, get_args
 from trice import limits
 from trice.errors import invalid
 from trice.protocol import up
-from trice.session.handlers import opening, queries, transactions
+from trice.session.handlers import opening, queries, sync_tables, transactions
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession, Session
 
@@ -90,6 +90,9 @@ _TABLE: Final[tuple[Op[Any], ...]] = (
         work_ahead=transactions.digest_long,
         is_write=True,
     ),
+    Op(up.StartSync, _in_app(sync_tables.start_sync), "query", repeats="q"),
+    Op(up.ResyncTable, _in_app(sync_tables.resync_table), "token"),
+    Op(up.RemoveSync, _in_app(sync_tables.remove_sync), "subscription-id"),
 )
 
 OPS: Final[dict[type, Op[Any]]] = {op.message: op for op in _TABLE}

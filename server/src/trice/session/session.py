@@ -40,6 +40,7 @@ from trice.session.refused import outline
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.session.sync_tables import SyncTables
 from trice.shares import Held
 
 logger: Final = logging.getLogger("trice.session")
@@ -159,7 +160,8 @@ class Session:
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
-        if self.opened is not None and self.opened.has_news:
+        opened = self.opened
+        if opened is not None and (opened.has_news or opened.has_sync_news):
             self.outbox.schedule()
 
     def on_closed(self) -> None:
@@ -265,7 +267,14 @@ class Session:
             self.close(TRY_LATER, "try again")
 
     def _make_refresh(self) -> Frame | None:
-        return None if self.opened is None else self.opened.make_refresh()
+        opened = self.opened
+        if opened is None:
+            return None
+        # A new catalog goes first: a sync table may name its attrs.
+        frame = opened.make_refresh() or opened.next_sync_frame()
+        if opened.has_sync_news:
+            self.outbox.schedule()
+        return frame
 
     def _drop_slow_client(self) -> None:
         logger.warning(
@@ -329,6 +338,7 @@ class OpenedSession:
         "identity",
         "session",
         "state",
+        "sync_tables",
     )
 
     def __init__(
@@ -349,6 +359,7 @@ class OpenedSession:
         self.extension = extension
         self._queries: Held | None = None
         self._hashed_token = hashed_token
+        self.sync_tables: SyncTables | None = None
         if hashed_token is not None:
             self.database.watch_token(hashed_token, self.on_signed_out)
         self.database.watch_catalog(self.on_catalog)
@@ -363,6 +374,10 @@ class OpenedSession:
             self._queries.note(0, self._queries.network)
         for subscription in subscriptions:
             self.disconnect(subscription)
+        if self.sync_tables is not None:
+            self.database.unwatch_commits(self.sync_tables.on_commits)
+            self.sync_tables.end()
+            self.sync_tables = None
         self.database.unwatch_catalog(self.on_catalog)
         if self._hashed_token is not None:
             self.database.unwatch_token(self._hashed_token, self.on_signed_out)
@@ -382,6 +397,20 @@ class OpenedSession:
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
             )
+
+    def open_sync_tables(self) -> SyncTables:
+        """The sync tables of this session, which from now on hear of commits."""
+        if self.sync_tables is None:
+            self.sync_tables = SyncTables(
+                when_news=self.session.outbox.schedule, on_behind=self.on_behind
+            )
+            self.database.watch_commits(self.sync_tables.on_commits)
+        return self.sync_tables
+
+    def on_behind(self, table_id: str, failure: TriceError) -> None:
+        """A sync table ended because its client is too slow: the client starts it again."""
+        told = {"op": "resync-table", "subscription-id": table_id}
+        self.session.fail(failure, raw=orjson.dumps(told), event_id=None)
 
     def count_queries(self, more_bytes: int = 0) -> bool:
         """Count the bytes of the live queries of this session.
@@ -469,6 +498,15 @@ class OpenedSession:
     def has_news(self) -> bool:
         """Whether there are changes that the client was not told yet."""
         return self.state.has_news or self.state.catalog_told != self.database.catalog.version
+
+    @property
+    def has_sync_news(self) -> bool:
+        """Whether a sync table has something that the client was not told yet."""
+        return self.sync_tables is not None and self.sync_tables.has_news
+
+    def next_sync_frame(self) -> Frame | None:
+        """The next message of a sync table."""
+        return None if self.sync_tables is None else self.sync_tables.next_frame()
 
     def make_refresh(self) -> Frame | None:
         """The frame with all news: a new catalog, and each changed answer once."""
