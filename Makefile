@@ -35,7 +35,7 @@ PYTEST_WORKERS ?= logical
 E2E_FLAGS ?=
 
 bin := .venv/bin
-examples := todo chat sign-in
+examples := todo chat sign-in gallery
 bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 

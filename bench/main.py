@@ -28,6 +28,7 @@ import growth
 import memory
 import reconnect
 import report
+import rooms
 import rules
 import workloads
 from connection import Connection
@@ -48,6 +49,7 @@ NAMES = [
     "growth",
     "reconnect",
     "memory",
+    "rooms",
     "rules",
 ]
 
@@ -96,6 +98,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
         Group("reads", [partial(w.first_answer, scale=s, rows=n) for n in s.first_answer_rows]),
         Group("reconnect", [partial(reconnect.storm, scale=s, is_shared=b) for b in (True, False)]),
         Group("memory", [partial(work, scale=s) for work in memory.ALL], is_fresh=s is WHOLE),
+        Group("rooms", [partial(work, scale=s) for work in rooms.ALL]),
         Group(
             "growth",
             [partial(growth.growth, scale=s, deadline=deadline)],

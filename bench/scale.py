@@ -19,6 +19,7 @@ class Scale:
     write_clients      pairs of sessions and transactions in flight in each
     quiet_s            how long CPU is measured without writes; pings come every five seconds
     own_rows           todos of each owner before a write creates one more
+    room_moves_per_s   of each member; small_moves_per_s of all small rooms together
     socket_queries     live queries that share a socket, if they need not have one each
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
@@ -55,6 +56,12 @@ class Scale:
     broadcast_writes: int
     stalled_rows: int
     stalled_writes: int
+    room_members: int
+    room_moves_per_s: int
+    room_round_s: float
+    small_rooms: int
+    small_moves_per_s: int
+    idle_members: int
     rules_rounds: int
     rules_rows: int
     rules_queries: int
@@ -94,6 +101,12 @@ WHOLE = Scale(
     broadcast_writes=100,
     stalled_rows=200,
     stalled_writes=300,
+    room_members=200,
+    room_moves_per_s=20,
+    room_round_s=3,
+    small_rooms=2_000,
+    small_moves_per_s=2_000,
+    idle_members=5_000,
     rules_rounds=9,
     rules_rows=50,
     rules_queries=60,
@@ -133,6 +146,12 @@ QUICK = Scale(
     broadcast_writes=4,
     stalled_rows=20,
     stalled_writes=5,
+    room_members=3,
+    room_moves_per_s=20,
+    room_round_s=0.2,
+    small_rooms=2,
+    small_moves_per_s=50,
+    idle_members=10,
     rules_rounds=1,
     rules_rows=3,
     rules_queries=2,

@@ -46,6 +46,9 @@ NEVER = frozenset(("fuzz", "interop", "bench", "e2e", "react-18", "cases/client"
 
 COSTS_S: Mapping[str, int] = {
     "api": 22,
+    "files": 12,
+    "rooms": 2,
+    "streams": 3,
     "apps": 6,
     "auth": 4,
     "cases": 3,

@@ -69,6 +69,7 @@ function openApp() {
     queries: new Map(),
     byValue: new Map(),
     reads: new Map(),
+    rooms: new Map(),
   };
   apps.set(id, app);
   return app;
@@ -161,10 +162,47 @@ function transact(app, steps) {
   return affected;
 }
 
+// Moves of one turn of the loop leave together: one text for everybody in the room.
+function enter(session, room, data) {
+  const { app } = session;
+  if (!app.rooms.has(room)) app.rooms.set(room, { members: new Map(), edits: [] });
+  const { members } = app.rooms.get(room);
+  session.rooms.add(room);
+  members.set(session.id, { socket: session.socket, data });
+}
+
+function tell(app, name, edit) {
+  const room = app.rooms.get(name);
+  if (room.edits.push(edit) > 1) return;
+  setImmediate(() => {
+    const text = JSON.stringify({ op: 'patch-presence', 'room-id': name, edits: room.edits });
+    room.edits = [];
+    for (const { socket } of room.members.values()) socket.send(text);
+  });
+}
+
+function leave(session, name) {
+  const room = session.app.rooms.get(name);
+  room.members.delete(session.id);
+  if (room.members.size) tell(session.app, name, [[session.id], '-']);
+  else session.app.rooms.delete(name);
+}
+
 const handlers = {
+  'join-room'(session, { 'room-id': room, data }) {
+    enter(session, room, data);
+    const entry = { 'peer-id': session.id, user: null, data };
+    tell(session.app, room, [[session.id], '+', entry]);
+    return { op: 'join-room-ok', 'room-id': room };
+  },
+  'set-presence'(session, { 'room-id': room, data }) {
+    session.app.rooms.get(room).members.get(session.id).data = data;
+    tell(session.app, room, [[session.id, 'data'], 'r', data]);
+    return { op: 'set-presence-ok', 'room-id': room };
+  },
   init(session, message) {
     session.app = apps.get(message['app-id']);
-    return { op: 'init-ok', 'session-id': randomUUID(), attrs, 'app-status': { status: 'active' } };
+    return { op: 'init-ok', 'session-id': session.id, attrs, 'app-status': { status: 'active' } };
   },
   'add-query'({ app, socket, queries }, { q }) {
     queries.add(subscribe(app, socket, q));
@@ -203,7 +241,8 @@ const server = createServer((request, response) => {
   );
 });
 new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket) => {
-  const session = { socket, app: undefined, queries: new Set() };
+  const id = randomUUID();
+  const session = { id, socket, app: undefined, queries: new Set(), rooms: new Set() };
   socket.on('message', (data) => {
     const message = JSON.parse(data);
     const answer = handlers[message.op](session, message);
@@ -212,6 +251,7 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
   });
   socket.on('close', () => {
     for (const query of session.queries) unsubscribe(session.app, socket, query);
+    for (const room of session.rooms) leave(session, room);
   });
 });
 server.listen(0, '127.0.0.1', () => {

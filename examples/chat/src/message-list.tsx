@@ -1,3 +1,4 @@
+import { Avatar } from './avatar';
 import { db } from './db';
 import { NotLoaded } from './failures';
 import type { Message } from './schema';
@@ -67,13 +68,7 @@ function MessageItem({ message }: { readonly message: Message }) {
   const sentAt = new Date(message.sentAt);
   return (
     <li>
-      <span
-        className="avatar"
-        style={{ '--hue': hueOf(message.author) } as React.CSSProperties}
-        aria-hidden="true"
-      >
-        {[...message.author][0]}
-      </span>
+      <Avatar name={message.author} />
       <div>
         <p className="byline">
           <strong>
@@ -87,11 +82,4 @@ function MessageItem({ message }: { readonly message: Message }) {
       </div>
     </li>
   );
-}
-
-/** A colour of its own for each name: degrees on the colour wheel, the same on every screen. */
-function hueOf(name: string): number {
-  let sum = 0;
-  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  return sum;
 }

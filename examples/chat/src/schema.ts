@@ -17,6 +17,13 @@ export const schema = i.schema({
       reverse: { on: 'channels', has: 'many', label: 'messages' },
     },
   },
+  rooms: {
+    // Each channel is a room: who looks at it, and what they wave to each other.
+    channel: {
+      presence: i.entity({ name: i.string() }),
+      topics: { wave: i.entity({ emoji: i.string() }) },
+    },
+  },
 });
 
 export type Channel = InstaQLEntity<typeof schema, 'channels'>;

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trice import limits, log
+from trice import file_limits, limits, log
 from trice.errors import InvalidInput
 
 _PUBLIC_URL: Final = re.compile(
     r"(https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)/?",
     re.IGNORECASE | re.ASCII,
 )
+
+_HOST: Final = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?",
+    re.IGNORECASE | re.ASCII,
+)
+
+_PORT: Final = re.compile(r":[0-9]+\Z")
 
 _TOKEN: Final = re.compile(rf"[!-~]{{{limits.METRICS_TOKEN_CHARS_MIN},}}")
 
@@ -33,13 +40,18 @@ class Settings:
     smtp_url            where e-mail goes; None: codes are written to the log
     public_url          where clients reach this server, `https://api.example.com`: in addresses
                         that sign-in providers send people back to; None: what the request says
+    file_bytes_max      how large one uploaded file may be
     mail_from           address that e-mail comes from
     secret_key          64 hex digits that seal the secrets of sign-in providers; None: a key in
                         the data directory
     allows_private_hosts  whether sign-in providers may be at addresses of a private network
+    files_host          the host that bytes of files are served at, and nothing else is:
+                        `files.example.com`, with a port if URLs need one; None: any host
+    has_direct_files    whether clients are sent to the bucket for bytes that are in one
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
     keep_alive_s        how long an HTTP connection may stay open between two requests
+    files_url           where bytes of files are kept: `local` or `s3://…`; read by files/files_url
     metrics_token       the token that requests of /metrics must carry; None: all are refused
     history_days        how long each app keeps the log of its transactions
     slow_ms             queries and transactions that take this long are logged; 0: none is
@@ -58,12 +70,16 @@ class Settings:
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    file_bytes_max: int = file_limits.FILE_BYTES_MAX
     mail_from: str = "trice@localhost"
     secret_key: str | None = field(default=None, repr=False)
     allows_private_hosts: bool = False
+    files_host: str | None = None
+    has_direct_files: bool = False
     websocket: str = "picows"
     has_compression: bool = True
     keep_alive_s: int = 75
+    files_url: str = field(default="local", repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     history_days: int = limits.TX_LOG_DAYS
     slow_ms: int = 500
@@ -81,12 +97,19 @@ class Settings:
         if not 1 <= self.history_days <= 3650:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
+        if not 1 <= self.file_bytes_max <= file_limits.FILE_BODY_BYTES_MAX:
+            accepted = f"bytes from 1 to {file_limits.FILE_BODY_BYTES_MAX}"
+            raise _bad("file-bytes-max", self.file_bytes_max, accepted)
         if self.public_url is not None:
             match = _PUBLIC_URL.fullmatch(self.public_url)
             if match is None:
                 accepted = "an http or https URL without a path: https://api.example.com"
                 raise _bad("public-url", self.public_url, accepted)
             object.__setattr__(self, "public_url", match[1].lower())
+        if self.files_host is not None:
+            if not _HOST.fullmatch(self.files_host):
+                raise _bad("files-host", self.files_host, "a host name: files.example.com")
+            object.__setattr__(self, "files_host", self.files_host.lower())
         if self.websocket not in ("picows", "asgi"):
             raise _bad("websocket", self.websocket, "picows or asgi")
         if self.log_level not in log.LEVELS:
@@ -109,6 +132,21 @@ class Settings:
                 "param-malformed",
                 f"--metrics-token must be {least} or more characters of ASCII without spaces.",
             )
+
+    def files_base_url(self, base_url: str) -> str:
+        """What URLs of files begin with, where `base_url` is what those of the API begin with."""
+        if self.files_host is None:
+            return base_url
+        return f"{base_url.partition('://')[0]}://{self.files_host}"
+
+    def is_files_host(self, host: str) -> bool:
+        """Whether a `Host` header names the host of files. The port counts where the setting has
+        one."""
+        wanted = self.files_host
+        if wanted is None:
+            return False
+        given = host.strip().lower()
+        return given == wanted or (_PORT.search(wanted) is None and _PORT.sub("", given) == wanted)
 
     @property
     def is_picows(self) -> bool:

@@ -40,7 +40,7 @@ from trice.live.sync_tables import (
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
-from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
+from trice.query.encode import EntityCache, UrlOf, flat_result, nested_json, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
@@ -134,6 +134,7 @@ class Database:
         app_id: str,
         buckets: Buckets,
         slow_log: SlowLog,
+        url_of: UrlOf | None = None,
     ) -> None:
         """Use `Database.open`."""
         self._engine = engine
@@ -142,7 +143,8 @@ class Database:
         self._slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
-        self._cache = EntityCache()
+        self.url_of = url_of
+        self._cache = EntityCache(url_of=url_of)
         self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
@@ -163,6 +165,7 @@ class Database:
         slow_log: SlowLog | None = None,
         schema: Any = None,
         attrs: Iterable[Attr] | None = None,
+        url_of: UrlOf | None = None,
     ) -> Database:
         """Open the app's storage, on a thread.
 
@@ -172,6 +175,7 @@ class Database:
         slow_log that of the process; None: nothing is slow
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
         attrs    attrs that its catalog has at least; None: those that every app has
+        url_of   makes `$files.url` of answers; None: they have none
         raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(open_engine, system_attrs() if attrs is None else attrs)
@@ -182,6 +186,7 @@ class Database:
             app_id=app_id,
             buckets=buckets or Buckets(runtime),
             slow_log=slow_log or SlowLog(runtime),
+            url_of=url_of,
         )
         try:
             await database.add_schema(schema)
@@ -248,7 +253,9 @@ class Database:
                 source,
                 identity,
                 snapshot,
-                lambda tree: nested_json(tree, is_inferring=is_inferring, spend=spend),
+                lambda tree: nested_json(
+                    tree, is_inferring=is_inferring, spend=spend, url_of=self.url_of
+                ),
             )
 
         return await self._read(work, identity)
@@ -261,7 +268,7 @@ class Database:
                 source,
                 identity,
                 snapshot,
-                lambda tree: flat_result(tree, EntityCache(), snapshot.spend),
+                lambda tree: flat_result(tree, EntityCache(url_of=self.url_of), snapshot.spend),
             )
             return result_json, snapshot.catalog.wire_json
 
@@ -527,6 +534,12 @@ class Database:
         if not len(self.live):
             self._cache.clear()
 
+    async def renew_urls(self) -> None:
+        """The URLs of files have changed: answer every live query that shows some again."""
+        self._cache.clear()
+        self.live.renew_urls()
+        await self.live.settled()
+
     def watch_token(self, hashed: str, listener: Callable[[], None]) -> None:
         """Call `listener` when the refresh token with this hash is deleted."""
         self._token_listeners.setdefault(hashed, {})[listener] = None
@@ -605,7 +618,7 @@ class Database:
                     snapshot, question, parsed, is_on_loop=is_on_loop
                 )
             tree = run(made, snapshot)
-            cache = self._cache if is_on_loop else EntityCache()
+            cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
             self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)

@@ -178,7 +178,9 @@ class Explainer:
                 tree = run(made, snapshot)
             except PermissionDenied as failure:
                 raise _explained(failure, checks) from failure
-            result_json = nested_json(tree, is_inferring=is_inferring, spend=spend)
+            result_json = nested_json(
+                tree, is_inferring=is_inferring, spend=spend, url_of=self._database.url_of
+            )
             return DebuggedQuery(result_json, checks)
 
         return await self._database.read_on_thread(work, turn_key=self._identity.turn_key)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import orjson
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from trice import limits
@@ -29,6 +30,13 @@ from trice.apps.apps import Apps
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.files.blobs import Blobs
+from trice.files.files import Files
+from trice.files.files_url import S3Place, parse_files_url
+from trice.files.local import LocalBlobs
+from trice.files.spool import Spool
+from trice.files.storage import Storage
+from trice.files.threads import FileThreads
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -36,6 +44,7 @@ from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
 from trice.store.engines import Engines
 from trice.store.sqlite.engines import SqliteEngines
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
 
@@ -98,9 +107,8 @@ class Server:
         """
         settings = self.settings
         os.umask(0o077)  # no other user of the machine can read files made from here on
-        engines = open_engines(
-            settings.data_dir, runtime=self._runtime, history_days=settings.history_days
-        )
+        history_days = settings.history_days
+        engines = open_engines(settings.data_dir, runtime=self._runtime, history_days=history_days)
         slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
         background = Background(self._runtime)
         apps = await Apps.open(
@@ -111,18 +119,16 @@ class Server:
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
         )
-        hub = Hub(
-            apps=apps,
-            runtime=self._runtime,
-            trusted_proxies=settings.trusted_proxies,
-            free_memory=free_memory,
-        )
-        apps.on_delete = hub.drop_app
+        storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
+        files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
+        streams = Streams(apps, files, runtime=self._runtime)
+        hub = self._make_hub(apps, streams)
         connections = Connections(
             self._runtime,
             trusted_proxies=settings.trusted_proxies,
             sessions=lambda: len(hub),
             has_room_for=hub.has_room,
+            is_files_host=settings.is_files_host,
         )
         app = build_app(
             settings=settings,
@@ -132,6 +138,7 @@ class Server:
             slow_log=slow_log,
             connections=connections,
             background=background,
+            files=files,
         )
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
@@ -141,6 +148,7 @@ class Server:
             settle_memory()
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
+            files.base_url = settings.files_base_url(settings.public_url or base)
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
@@ -148,18 +156,42 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, connections, app.state.load):
+        for part in (apps, hub, hub.services, connections, app.state.load, app.state.variants):
             part.start(background)
+        files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
         finally:
             hub.stop()
-            await background.stop()
-            await app.state.oauth.close()
-            await apps.close()
+            for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
+                await close()
+            await storage.close()
             engines.close()
             logger.info("stopped")
+
+    def _make_hub(self, apps: Apps, streams: Streams) -> Hub:
+        """The sessions, which end when their app is deleted."""
+        hub = Hub(
+            apps=apps,
+            streams=streams,
+            runtime=self._runtime,
+            trusted_proxies=self.settings.trusted_proxies,
+            free_memory=free_memory,
+        )
+        apps.on_delete = hub.drop_app
+        return hub
+
+    def _open_files(self, storage: Storage, apps: Apps, *, make_key: Callable[[], bytes]) -> Files:
+        """The files of all apps. make_key   makes the key that signs their URLs"""
+        apps.delete_files = storage.blobs.delete_app
+        return Files(
+            storage,
+            apps=apps,
+            make_key=make_key,
+            runtime=self._runtime,
+            file_bytes_max=self.settings.file_bytes_max,
+        )
 
     def _http_config(
         self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections
@@ -218,6 +250,41 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def make_url_key(app: Starlette) -> bytes:
+    """The key that signs URLs of files, made from the key of the server."""
+    key: bytes = app.state.oauth.seal.key_for("file urls")
+    return key
+
+
+def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) -> Storage:
+    """Where bytes of files are kept, for a data directory that is claimed.
+
+    What a stop left in the spool is removed. raises  InvalidInput for the URL, OSError
+    """
+    threads = FileThreads()
+    blobs = open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime)
+    return Storage(
+        blobs, Spool(files_of(data_dir) / "spool", threads=threads, runtime=runtime), threads
+    )
+
+
+def open_blobs(
+    data_dir: Path, bucket: S3Place | None, *, threads: FileThreads, runtime: Runtime
+) -> Blobs:
+    """A bucket, or the folder of a data directory. No other place names one."""
+    if bucket is None:
+        return LocalBlobs(files_of(data_dir), threads=threads, runtime=runtime)
+    # Imported here: 15 MB that a server without a bucket does not need.
+    from trice.files.s3 import S3Blobs
+
+    return S3Blobs(bucket, os.environ, runtime=runtime)
+
+
+def files_of(data_dir: Path) -> Path:
+    """The folder of files in a data directory."""
+    return data_dir / "files"
 
 
 def read_json(path: Path) -> object:

@@ -18,6 +18,9 @@ from support.runtime import FakeRuntime
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
+from trice.files.files import Files
+from trice.files.storage import Storage
+from trice.server import open_storage
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
 
@@ -28,6 +31,8 @@ class Stage:
     apps: Apps
     hub: Hub
     asgi: Starlette
+    files: Files
+    storage: Storage
 
     def __init__(self, settings: Settings, slow_log: SlowLog | None = None) -> None:
         self.settings = settings
@@ -43,7 +48,19 @@ class Stage:
         )
         self.hub = Hub(apps=self.apps, runtime=runtime)
         self.apps.on_delete = self.hub.drop_app
-        self.asgi = build_app(settings=settings, apps=self.apps, hub=self.hub, runtime=runtime)
+        self.storage = open_storage(settings.data_dir, runtime=runtime)
+        self.apps.delete_files = self.storage.blobs.delete_app
+        self.files = Files(
+            self.storage,
+            apps=self.apps,
+            make_key=lambda: self.asgi.state.oauth.seal.key_for("file urls"),
+            base_url="http://files.test",
+            runtime=runtime,
+            file_bytes_max=settings.file_bytes_max,
+        )
+        self.asgi = build_app(
+            settings=settings, apps=self.apps, hub=self.hub, runtime=runtime, files=self.files
+        )
         app, self.token = await self.apps.create(title="test", is_open=True)
         self.app_id = app.id
         self.apps.give_back(app)
@@ -76,6 +93,7 @@ async def running(settings: Settings, slow_log: SlowLog | None) -> AsyncIterator
     finally:
         stage.hub.stop()
         await stage.apps.close()
+        await stage.storage.close()
 
 
 OpenStage = Callable[..., Awaitable[Stage]]

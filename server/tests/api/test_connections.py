@@ -291,6 +291,14 @@ async def test_a_socket_too_many_is_told_so(open_wire):
     assert code(await client.rest()) == (503, "overloaded")
 
 
+@pytest.mark.rule("F115")
+async def test_the_host_of_files_has_no_sockets(open_wire):
+    made = await open_wire(is_files_host=lambda host: host == "x")
+    client = await made.client()
+    client.say(HEAD + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
+    assert code(await client.rest()) == (404, "route-not-found")
+
+
 @pytest.mark.rule("H39")
 async def test_who_makes_room_does_not_stay_for_what_it_has_not_read(open_wire, monkeypatch):
     monkeypatch.setattr(limits, "HTTP_CONNECTIONS_OF_NETWORK_MAX", 1)

@@ -56,8 +56,6 @@ async def test_unknown_routes_and_methods_are_404_json(stage, method, path, more
 @pytest.mark.parametrize(
     "path",
     [
-        "/storage/upload",
-        "/admin/rooms/presence",
         "/dash/apps",
         "/superadmin/apps",
     ],

@@ -201,6 +201,27 @@ async def test_what_a_stop_leaves_of_a_deleted_app_the_next_sweep_deletes(
     assert stage.apps.get_row(other).id == other
 
 
+@pytest.mark.rule("F22")
+async def test_an_app_whose_bytes_cannot_be_deleted_is_deleted_by_the_next_sweep(stage):
+    made, deleted = await stage.make(), []
+
+    async def unreachable(app_id):
+        raise Unavailable("overloaded", "The bucket cannot be reached.")
+
+    async def delete_files(app_id):
+        deleted.append(app_id)
+
+    stage.apps.delete_files = unreachable
+    with pytest.raises(Unavailable):
+        await stage.apps.delete(made)
+    with pytest.raises(NotFound):
+        stage.apps.get_row(made)
+    stage.apps.delete_files = delete_files
+    await stage.apps.delete_expired()
+    await stage.apps.delete_expired()
+    assert deleted == [made]
+
+
 @pytest.mark.rule("S224")
 async def test_many_apps_that_end_are_deleted_some_at_a_time(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "APPS_EXPIRED_PER_SWEEP", 2)

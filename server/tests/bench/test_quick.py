@@ -39,6 +39,10 @@ GROUPS = {
         *("fan_out_2_p50", "fan_out_5_p50", "fan_out_5_p99", "fan_out_5_cpu", "fan_out_5_bytes"),
         *("fan_out_5_deflated_p50", "fan_out_5_deflated_cpu", "fan_out_5_deflated_bytes"),
     },
+    "rooms": {
+        *("room_one_p50", "room_one_p99", "room_one_cpu", "room_idle"),
+        *("room_many_p50", "room_many_p99", "room_many_cpu"),
+    },
     "beside": {"beside_ack_p50", "beside_ack_p99", "beside_news_p50", "beside_alone_p50"},
     "own-filter": {
         *("own_filter_3_p50", "own_filter_3_cpu", "own_filter_3_idle"),

@@ -69,6 +69,7 @@ $streams.abortReason 94f4-00c6712024df
 """
 
 OWN_IDS = """
+$files.content-hash 2a34-238247ffffff
 $userPasswords.id a3f4-81ffffffffff
 $userPasswords.hash a3f4-7048ffffffff
 $userPasswords.$user a3f5-49123fffffff $users.$userPasswords a4b5-47ffffffffff
@@ -87,8 +88,9 @@ $passkeyChallenges.origin 78b4-e8a0c86fffff
 $passkeyChallenges.rpId 78b5-17a07fffffff
 $passkeyChallenges.expiresAt 78b4-4bbd1124813f
 $passkeyChallenges.$user 78b5-49123fffffff $users.$passkeyChallenges a4b4-f17fffffffff
+$files.content-hash 2a34-238247ffffff
 """
-"""Of the namespaces that Instant does not have."""
+"""Of the namespaces and attrs that Instant does not have."""
 
 
 @pytest.mark.rule("C1", "A150")
@@ -112,7 +114,7 @@ def test_ids_are_the_ones_instant_has_and_our_own_never_change() -> None:
         for attr in system_attrs()
     }
     assert found == expected
-    assert len({attr.id for attr in system_attrs()}) == 57 + 18
+    assert len({attr.id for attr in system_attrs()}) == 57 + 19
 
 
 @pytest.mark.rule("C2")

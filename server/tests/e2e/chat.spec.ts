@@ -60,3 +60,41 @@ test('a long history loads page by page while new messages arrive', async ({ ser
   await expect(texts(reader)).toHaveText(range(1, 121));
   await expect(reader.getByRole('button', { name: 'Show older messages' })).toHaveCount(0);
 });
+
+/** The names of the people who look at the channel, oneself first. */
+function here(page: Page) {
+  return page.getByRole('list', { name: 'Here now' }).getByRole('listitem');
+}
+
+test('people see who is here, who writes, where the others point, and waves', async ({
+  server,
+  open,
+}) => {
+  const app = await createApp('chat', server);
+  const [ada, bob] = [await open('chat', server, app), await open('chat', server, app)];
+  await expectConnected(ada);
+  await expectConnected(bob);
+  await ada.getByLabel('Your name').fill('Ada');
+  await bob.getByLabel('Your name').fill('Bob');
+  await expect(here(ada)).toHaveText(['AAda (you)', 'BBob']);
+  await expect(here(bob)).toHaveText(['BBob (you)', 'AAda']);
+
+  const typing = bob.getByRole('status', { name: 'Typing' });
+  await ada.getByLabel('Message', { exact: true }).press('H');
+  await expect(typing).toHaveText('Ada is typing…');
+  await expect(typing).toHaveText('');
+
+  await ada.getByRole('button', { name: 'Wave' }).click();
+  await expect(bob.getByRole('status', { name: 'Waves' })).toHaveText('Ada 👋');
+
+  await ada.getByRole('log').hover();
+  await expect(bob.locator('.pointer')).toHaveText('Ada');
+
+  await enter(ada, 'New channel', 'kitchen');
+  await expect(here(bob)).toHaveText(['BBob (you)']);
+  await expect(bob.locator('.pointer')).toHaveCount(0);
+  await bob.getByRole('button', { name: '# kitchen' }).click();
+  await expect(here(ada)).toHaveText(['AAda (you)', 'BBob']);
+  await bob.close();
+  await expect(here(ada)).toHaveText(['AAda (you)']);
+});

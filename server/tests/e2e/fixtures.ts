@@ -1,5 +1,7 @@
 import { expect, test as plain, type BrowserContext, type Page } from '@playwright/test';
 import { schema as chatSchema } from '../../../examples/chat/src/schema';
+import galleryRules from '../../../examples/gallery/rules.json' with { type: 'json' };
+import { schema as gallerySchema } from '../../../examples/gallery/src/schema';
 import signInRules from '../../../examples/sign-in/rules.json' with { type: 'json' };
 import { schema as signInSchema } from '../../../examples/sign-in/src/schema';
 import { schema as todoSchema } from '../../../examples/todo/src/schema';
@@ -7,8 +9,18 @@ import { Server, type App } from './server';
 
 export { expect };
 
-const SCHEMAS = { todo: todoSchema, chat: chatSchema, 'sign-in': signInSchema };
-const RULES = { todo: undefined, chat: undefined, 'sign-in': signInRules };
+const SCHEMAS = {
+  todo: todoSchema,
+  chat: chatSchema,
+  'sign-in': signInSchema,
+  gallery: gallerySchema,
+};
+const RULES = {
+  todo: undefined,
+  chat: undefined,
+  'sign-in': signInRules,
+  gallery: galleryRules,
+};
 export type Example = keyof typeof SCHEMAS;
 
 interface Fixtures {
@@ -69,11 +81,16 @@ export function createApp(example: Example, server: Server, rules?: object): Pro
 }
 
 export async function expectConnected(page: Page): Promise<void> {
-  await expect(page.getByRole('status')).toHaveText('Connected');
+  await expect(connection(page)).toHaveText('Connected');
 }
 
 export async function expectOffline(page: Page): Promise<void> {
-  await expect(page.getByRole('status')).toContainText('Offline');
+  await expect(connection(page)).toContainText('Offline');
+}
+
+/** Where a page tells whether it is in touch with the server. */
+function connection(page: Page) {
+  return page.getByRole('status').and(page.locator('.connection'));
 }
 
 /** Type into the field with this label and press Enter. */

@@ -159,8 +159,10 @@ describe('two clients', () => {
     const { todos } = await admin.query(query);
     await until(
       () =>
-        wa.last().data.todos[0].title === todos[0].title &&
-        wb.last().data.todos[0].title === todos[0].title,
+        [wa, wb].every((watched) => {
+          const [{ title, priority }] = watched.last().data.todos;
+          return title === todos[0].title && priority === todos[0].priority;
+        }),
       'both clients at the server state',
     );
     assert.deepEqual(wa.last().data.todos, wb.last().data.todos);

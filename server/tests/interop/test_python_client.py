@@ -12,7 +12,7 @@ import pytest
 from instantdb import AsyncInstant, Instant, InstantAPIError, id, lookup
 
 from support.patience import WAIT_S
-from support.serving import post, serving
+from support.serving import get, post, serving
 
 README = Path(__file__).parents[3] / "README.md"
 SCHEMA = {
@@ -108,6 +108,19 @@ async def test_a_live_query(keys: dict[str, Any]) -> None:
     assert titles == [[], ["live"]]
 
 
+@pytest.mark.rule("ST6")
+async def test_streams_are_written_and_read(keys: dict[str, Any]) -> None:
+    read = ""
+    async with AsyncInstant(**keys) as db, asyncio.timeout(WAIT_S):
+        async with db.streams.write(client_id="python") as writer:
+            for piece in ("Hello ", "wörld", "!"):
+                await writer.write(piece)
+        async with db.streams.read(client_id="python") as reader:
+            async for piece in reader:
+                read += piece
+    assert read == "Hello wörld!"
+
+
 @pytest.mark.rule("CLI110")
 def test_the_example_of_the_readme(
     keys: dict[str, Any], capsys: pytest.CaptureFixture[str]
@@ -126,3 +139,14 @@ def test_the_example_of_the_readme(
     exec(compile(code, README, "exec"), names)
     names["db"].close()
     assert "hello from Python" in capsys.readouterr().out
+
+
+@pytest.mark.rule("F40", "F60")
+def test_files(keys: dict[str, Any], tmp_path: Path) -> None:
+    with Instant(**keys) as db:
+        path = tmp_path / "a.txt"
+        path.write_bytes(b"hello")
+        made = db.storage.upload_file("a.txt", path.read_bytes())
+        (row,) = db.query({"$files": {}})["$files"]
+        assert row["id"] == made["data"]["id"]
+        assert get(row["url"]).content == b"hello"

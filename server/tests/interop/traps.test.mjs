@@ -759,8 +759,9 @@ describe('transactions', () => {
       [unknown.type, unknown.message, unknown.hint.op],
       [
         'param-malformed',
-        'Invalid op: "nonsense". It must be one of "add-query", "init", "remove-query",' +
-          ' "transact".',
+        'Invalid op: "nonsense". It must be one of "add-query", "append-stream",' +
+          ' "client-broadcast", "init", "join-room", "leave-room", "remove-query",' +
+          ' "set-presence", "start-stream", "subscribe-stream", "transact", "unsubscribe-stream".',
         'nonsense',
       ],
     );

@@ -13,7 +13,10 @@ from support.engines import open_apps
 from support.memory_client import MemoryClient
 from support.runtime import FakeRuntime
 from trice.apps.apps import App
+from trice.files.files import Files
+from trice.server import open_storage
 from trice.session.hub import Hub
+from trice.streams.streams import Streams
 
 
 def _field(kind: str, *, is_indexed: bool = True, is_unique: bool = False) -> dict[str, Any]:
@@ -81,7 +84,12 @@ async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Sta
     """Start a server on a folder, with a new app or one that was made there before."""
     runtime = FakeRuntime()
     apps = await open_apps(path, runtime=runtime, is_open_by_default=False)
-    hub = Hub(apps=apps, runtime=runtime)
+    storage = open_storage(path, runtime=runtime)
+    parts = Files(
+        storage, apps=apps, make_key=lambda: bytes(32), base_url="http://test", runtime=runtime
+    )
+    streams = Streams(apps, parts, runtime=runtime)
+    hub = Hub(apps=apps, runtime=runtime, streams=streams)
     apps.on_delete = hub.drop_app
     if app_id is None:
         app, token = await apps.create(title="test", is_open=True, schema=SCHEMA)
@@ -91,6 +99,7 @@ async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Sta
         yield Stage(hub, app, token, runtime)
     finally:
         hub.stop()
+        await streams.close()
         await apps.close()
 
 

@@ -40,7 +40,10 @@ class Exchange:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            "headers": [
+                (k.lower().encode(), v.encode("utf-8", "surrogateescape"))
+                for k, v in headers.items()
+            ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
@@ -98,6 +101,12 @@ class Exchange:
                 self._change.clear()
                 await self._change.wait()
         return self.events()[position]
+
+    async def changed(self) -> None:
+        """Wait for the next part."""
+        self._change.clear()
+        async with asyncio.timeout(WAIT_S):
+            await self._change.wait()
 
     async def hang_up(self) -> None:
         """Close the connection from the client's side."""

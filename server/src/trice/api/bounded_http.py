@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from trice import limits
 from trice.api.connections import ALWAYS_ANSWERED, Connections
-from trice.errors import TriceError, Unavailable
+from trice.errors import NotFound, TriceError, Unavailable
 from trice.identity import caller_ip
 
 logger: Final = logging.getLogger("trice.http")
@@ -90,6 +90,10 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         if not self._is_answered:
             self.abort()  # both would write to it, the second first
+            return
+        hosts = [v.decode("latin-1") for k, v in self.headers if k == b"host"]
+        if any(map(self.door.is_files_host, hosts)):
+            self.refuse(404, NotFound("route-not-found", "Only files are served at this host."))
             return
         address = caller_ip(
             self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies

@@ -222,9 +222,12 @@ async def admin_caller(request: Request) -> AsyncIterator[Lent]:
 
 
 @asynccontextmanager
-async def runtime_caller(request: Request) -> AsyncIterator[Lent]:
-    """Lend the app to a browser's request, whose caller is a signed-in user or a guest."""
-    async with lent_app(request, app_id_of(request)) as app:
+async def runtime_caller(request: Request, *, app_id: str | None = None) -> AsyncIterator[Lent]:
+    """Lend the app to a browser's request, whose caller is a signed-in user or a guest.
+
+    app_id   None: the one that `app_id_of` finds
+    """
+    async with lent_app(request, app_id_of(request) if app_id is None else app_id) as app:
         guest = guest_of(request)
         token = bearer_token(request)
         # With a malformed or unknown token the caller is not signed in (instant-http §1.10).

@@ -214,7 +214,7 @@ def _add_headers(message: Message, origin: str | None, trace_id: str) -> None:
     given = {name for name, _ in raw}
     raw.append((b"x-trace-id", trace_id.encode()))
     raw.extend(pair for pair in _SECURITY if pair[0] not in given)
-    if origin is not None:
+    if origin is not None and b"access-control-allow-origin" not in given:
         headers = MutableHeaders(scope=message)
         headers["access-control-allow-origin"] = origin
         headers["access-control-expose-headers"] = "x-trace-id"

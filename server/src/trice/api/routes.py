@@ -17,11 +17,14 @@ from starlette.staticfiles import StaticFiles
 
 from trice.api import (
     admin,
+    admin_rooms,
     admin_users,
     auth,
     dash_auth,
     dash_settings,
     debug,
+    downloads,
+    files,
     health,
     oauth,
     passkeys,
@@ -32,6 +35,7 @@ from trice.api import (
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
+from trice.api.files_host import FilesHost
 from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
@@ -39,9 +43,11 @@ from trice.auth.magic_codes import MagicCodes
 from trice.auth.oauth.sign_in import OAuth
 from trice.auth.passkeys.ceremonies import Passkeys
 from trice.auth.passwords.sign_in import Passwords
+from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
 from trice.protocol.quoting import bare
@@ -50,9 +56,6 @@ from trice.session.hub import Hub
 from trice.slow_log import SlowLog
 
 NOT_BUILT: Final = {
-    "/storage": "File storage",
-    "/admin/storage": "File storage",
-    "/admin/rooms": "Rooms",
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "/dash": "The platform API",
@@ -66,7 +69,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, debug, platform),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
@@ -81,6 +84,7 @@ def build_app(
     slow_log: SlowLog | None = None,
     connections: Connections | None = None,
     background: Background | None = None,
+    files: downloads.Files | None = None,
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
@@ -91,7 +95,10 @@ def build_app(
     log_level = logging.INFO if settings.has_request_log else logging.DEBUG
     app = Starlette(
         routes=[*_routes(settings.sample_dir)],
-        middleware=[Middleware(Boundary, runtime=runtime, counts=requests, log_level=log_level)],
+        middleware=[
+            Middleware(Boundary, runtime=runtime, counts=requests, log_level=log_level),
+            Middleware(FilesHost, settings=settings),
+        ],
         exception_handlers={HTTPException: _no_route},
     )
     app.router.redirect_slashes = False
@@ -117,6 +124,13 @@ def build_app(
     )
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
+    app.state.files = files
+    app.state.variants = Variants(
+        settings.data_dir / "variants",
+        runtime=runtime,
+        background=background,
+        throttle=Throttle(apps.buckets, runtime),
+    )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 

@@ -21,6 +21,7 @@ from trice.api.load import LAG_BOUNDS_MS
 from trice.apps.apps import App
 from trice.errors import NotFound
 from trice.metrics import AppCounts, LiveCounts, WorkCounts
+from trice.rooms.rooms import Rooms
 
 if TYPE_CHECKING:
     # Imported with the first request, as it takes 4 MB.
@@ -69,6 +70,7 @@ class _Collector:
         yield from _requests(self._state)
         yield from _totals(self._state.apps.counts_of_closed, apps)
         yield from _queues(self._state, apps)
+        yield from _rooms(self._state.hub.rooms)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _busiest(apps)
@@ -78,6 +80,12 @@ def _gauge(name: str, text: str, value: float | None) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
     return GaugeMetricFamily(f"trice_{name}", text, value=float("nan") if value is None else value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    return CounterMetricFamily(f"trice_{name}", text, value=value)
 
 
 def _by(kind: Any, name: str, text: str, label: str, values: Mapping[Any, float]) -> Metric:
@@ -152,6 +160,18 @@ def _queues(state: Any, apps: list[App]) -> Iterator[Metric]:
         "first_answers": first_answers,
     }
     yield _by(GaugeMetricFamily, "waiting", "What waits for its turn.", "queue", depths)
+
+
+def _rooms(rooms: Rooms) -> Iterator[Metric]:
+    counts = rooms.counts
+    yield _gauge("rooms", "Rooms with members.", len(rooms))
+    yield _gauge("room_members", "Sessions in rooms, once for each room.", rooms.seats)
+    yield _counter("room_patches", "Patches of presence, each for a whole room.", counts.patches)
+    yield _counter("room_messages", "Messages to topics.", counts.broadcasts)
+    told = "Messages to topics that were kept for a session, once for each session."
+    yield _counter("room_messages_delivered", told, counts.deliveries)
+    told = "Messages to topics that were dropped, because a client was too slow."
+    yield _counter("room_messages_dropped", told, counts.dropped)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

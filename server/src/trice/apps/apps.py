@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
+from trice.store.commit import Commit
 from trice.store.engines import Engines, Quota
 
 logger: Final = logging.getLogger("trice.apps")
@@ -95,7 +96,9 @@ class Apps:
     """All apps of this server.
 
     Holds the databases in use, and unused ones that were used last. Does not hold sessions;
-    `on_delete` tells their hub.
+    `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
+    `url_of` makes the URL of a file from its app and location; `on_commits` hears of the commits of
+    apps that are opened after it was set.
 
     A database is open, being opened, being made, or being closed; in each state its files count.
     """
@@ -118,7 +121,7 @@ class Apps:
         self._runtime = runtime
         self._is_open_by_default = is_open_by_default
         self._files_max = files_max
-        self._has_quotas = has_quotas
+        self.has_quotas = has_quotas
         self.buckets = Buckets(runtime)
         self._slow_log = slow_log
         self.counts_of_closed = AppCounts(LiveCounts())
@@ -133,7 +136,10 @@ class Apps:
         self._failures: dict[AppId, str] = {}
         self._changes: set[asyncio.Task[Any]] = set()
         self._is_closed = False
+        self.url_of: Callable[[AppId, str], str] | None = None
+        self.on_commits: Callable[[AppId, Sequence[Commit]], None] | None = None
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
+        self.delete_files: Callable[[AppId], Awaitable[None]] = _nothing
 
     @classmethod
     async def open(
@@ -350,7 +356,7 @@ class Apps:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
             row = self.get_row(app_id)  # the app may have been deleted meanwhile
         if app.is_ephemeral:
-            if self._has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
+            if self.has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
                 raise _too_many_users(app.users)
             self._idle_ephemeral.pop(app.id, None)
         app.users += 1
@@ -404,6 +410,7 @@ class Apps:
         await self._wait_closed(app_id)
         self._failures.pop(app_id, None)
         self._engines.delete(app_id)
+        await self.delete_files(app_id)
         await self._registry.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
@@ -454,8 +461,9 @@ class Apps:
     async def _database(
         self, row: AppRow, rules: Rules, *, schema: Any = None, is_new: bool = False
     ) -> Database:
-        is_bounded = self._has_quotas and row.expires_ms is not None
-        return await Database.open(
+        is_bounded = self.has_quotas and row.expires_ms is not None
+        url_of = None if self.url_of is None else partial(self.url_of, row.id)
+        database = await Database.open(
             partial(
                 self._engines.open,
                 row.id,
@@ -468,7 +476,11 @@ class Apps:
             buckets=self.buckets,
             slow_log=self._slow_log,
             schema=schema,
+            url_of=url_of,
         )
+        if self.on_commits is not None:
+            database.on_commits(partial(self.on_commits, row.id))
+        return database
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:
         """Wait until one more database may be opened, and count it.
@@ -501,7 +513,7 @@ class Apps:
             return most is not None and self.files >= most
         ephemeral = self._files[True]
         return (most is not None and ephemeral >= most // 2) or (
-            self._has_quotas and ephemeral >= limits.EPHEMERAL_APPS_OPEN_MAX
+            self.has_quotas and ephemeral >= limits.EPHEMERAL_APPS_OPEN_MAX
         )
 
     def _close_app(self, app: App) -> None:
@@ -541,6 +553,10 @@ class Apps:
                 await self.delete(app_id)
             except Exception:
                 logger.exception("expired app not deleted %s", fields(app=app_id))
+
+
+async def _nothing(app_id: AppId) -> None:
+    """Apps that keep no files have none to delete."""
 
 
 def _ephemeral_quota() -> Quota:

@@ -12,6 +12,7 @@ from typing import Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.declared import Declaration
+from trice.protocol.ids import AttrId
 
 EXTENSIBLE: Final = frozenset({"$users", "$files", "$streams"})
 """System namespaces to which an app may add attrs of its own; shown in schema views."""
@@ -85,6 +86,7 @@ $files             content-disposition   cdisp       string  i
 $files             location-id           lid         string  uir
 $files             key-version           kv          number  -
 $files             url                   url         string  -
+$files             content-hash          chash       string  i
 $streams           id                    id          any     ui
 $streams           clientId              clientid    string  uir
 $streams           machineId             machineid   string  -
@@ -132,3 +134,15 @@ def system_attrs() -> list[Attr]:
         replace(attr, reverse=odd) if attr.name == "$oauthUserLinks.$oauthProvider" else attr
         for attr in declared.attrs()
     ]
+
+
+_FILES: Final = {attr.label: attr for attr in system_attrs() if attr.etype == "$files"}
+URL_ATTR: Final = _FILES["url"].id
+"""`$files.url` is never stored: answers compute it from the cell of `LOCATION_ATTR`."""
+
+LOCATION_ATTR: Final = _FILES["location-id"].id
+
+
+def stored_as(attr_id: AttrId) -> AttrId:
+    """The attr whose cell answers hold for `attr_id`: itself, but for a computed one."""
+    return LOCATION_ATTR if attr_id == URL_ATTR else attr_id

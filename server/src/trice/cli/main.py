@@ -16,6 +16,7 @@ import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "explain": "Explain why somebody may see or change something.",
+    "files": "Copy the bytes of files to another place.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
 }
@@ -36,6 +37,10 @@ class _Commands(click.Group):
                 from trice.cli.explain import explain
 
                 return explain
+            case "files":
+                from trice.cli.files import files
+
+                return files
             case "test-rules":
                 from trice.cli.test_rules import test_rules
 

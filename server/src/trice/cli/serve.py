@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trice import log
+from trice import file_limits, log
 from trice.cli.options import file_error, named_as_used, option, unknown_variables
 from trice.config import Settings
 from trice.errors import InvalidInput, TriceError
@@ -80,6 +80,13 @@ logger = logging.getLogger(__name__)
     help="Where clients reach this server: https://api.example.com; else the Host header tells.",
 )
 @option(
+    "--file-bytes-max",
+    envvar="TRICE_FILE_BYTES_MAX",
+    type=int,
+    default=file_limits.FILE_BYTES_MAX,
+    help="How many bytes one uploaded file may have.",
+)
+@option(
     "--smtp-url",
     envvar="TRICE_SMTP_URL",
     help="Mail server: smtp://USER:PASSWORD@HOST:PORT, smtps://…; without one, codes are logged.",
@@ -100,6 +107,17 @@ logger = logging.getLogger(__name__)
     envvar="TRICE_ALLOW_PRIVATE_HOSTS",
     default=False,
     help="Let sign-in providers be at addresses of a private network.",
+)
+@option(
+    "--files-host",
+    envvar="TRICE_FILES_HOST",
+    help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
+)
+@option(
+    "--files-direct/--no-files-direct",
+    envvar="TRICE_FILES_DIRECT",
+    default=False,
+    help="Send clients to the bucket for files that are in one, instead of passing bytes on.",
 )
 @option(
     "--websocket",
@@ -127,6 +145,12 @@ logger = logging.getLogger(__name__)
     type=int,
     default=7,
     help="Days that each app keeps the log of its transactions.",
+)
+@option(
+    "--files-url",
+    envvar="TRICE_FILES_URL",
+    default="local",
+    help="Where bytes of files are kept: local, or s3://BUCKET/PREFIX?endpoint=…&region=….",
 )
 @option(
     "--metrics-token",
@@ -171,14 +195,18 @@ def serve(
     ephemeral_quotas: bool,
     trusted_proxies: int,
     public_url: str | None,
+    file_bytes_max: int,
     smtp_url: str | None,
     mail_from: str,
     secret_key: str | None,
     private_hosts: bool,
+    files_host: str | None,
+    files_direct: bool,
     websocket: str,
     compression: bool,
     keep_alive_s: int,
     history_days: int,
+    files_url: str,
     metrics_token: str | None,
     slow_ms: int,
     request_log: bool,
@@ -198,14 +226,18 @@ def serve(
             has_ephemeral_quotas=ephemeral_quotas,
             trusted_proxies=trusted_proxies,
             public_url=public_url,
+            file_bytes_max=file_bytes_max,
             smtp_url=smtp_url,
             mail_from=mail_from,
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
+            files_host=files_host or None,
+            has_direct_files=files_direct,
             websocket=websocket,
             has_compression=compression,
             keep_alive_s=keep_alive_s,
             history_days=history_days,
+            files_url=files_url,
             metrics_token=metrics_token or None,
             slow_ms=slow_ms,
             has_request_log=request_log,

@@ -10,6 +10,7 @@ from trice.query.cost import Spend, free
 from trice.query.encode import (
     EntityCache,
     FlatParts,
+    UrlOf,
     check_bytes,
     flat_parts,
     join_parts,
@@ -48,7 +49,7 @@ def encode_tree(tree: Tree, shape: str, cache: EntityCache, spend: Spend = free)
     """
     if shape == "flat":
         return _joined(flat_parts(tree, cache, spend))
-    return _nested(tree, shape, spend)
+    return _nested(tree, shape, spend, cache.url_of)
 
 
 def encode_kept(kept: KeptTree, shape: str, cache: EntityCache) -> Encoded:
@@ -56,7 +57,7 @@ def encode_kept(kept: KeptTree, shape: str, cache: EntityCache) -> Encoded:
     if shape == "flat":
         return _joined(kept.flat_parts(cache))
     kept.sync_pairs()
-    return _nested(kept.tree, shape, free)
+    return _nested(kept.tree, shape, free, cache.url_of)
 
 
 def _joined(parts: FlatParts) -> Encoded:
@@ -65,6 +66,6 @@ def _joined(parts: FlatParts) -> Encoded:
     return Encoded(answer, parts)
 
 
-def _nested(tree: Tree, shape: str, spend: Spend) -> Encoded:
-    nested = nested_json(tree, is_inferring=shape == "tree-one", spend=spend)
+def _nested(tree: Tree, shape: str, spend: Spend, url_of: UrlOf | None) -> Encoded:
+    nested = nested_json(tree, is_inferring=shape == "tree-one", spend=spend, url_of=url_of)
     return Encoded(Answer(nested, dumps_compact(result_meta(tree))), None)

@@ -228,6 +228,21 @@ class Live:
             self._drop(live)
         self._mark_due(ruled)
 
+    def renew_urls(self) -> None:
+        """URLs of files have changed, though no row has: no answer that may show one is used again.
+
+        A query without an answer in memory may have shown one.
+        """
+        mark = b"&signature="
+        changed = {
+            live
+            for live in self._queries.values()
+            if live.answer is None or mark in live.answer.result_json
+        }
+        for live in changed:
+            self._drop(live)
+        self._mark_due(changed)
+
     def _forget_unwatched(self, live: LiveQuery) -> None:
         """Remove a query, unless it has watchers or calls that wait to watch it."""
         if live.watchers or live.question in self._waiting:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from trice.protocol.ids import SessionId, TxId
-from trice.protocol.shared import JoinedFrame, SharedPart
+from trice.protocol.shared import JoinedFrame, SharedFrame, SharedPart
 
 
 def init_ok(
@@ -185,6 +185,118 @@ def remove_query_ok(q_json: bytes, *, event_id: str | None) -> bytes:
 def transact_ok(tx: TxId, *, event_id: str | None) -> bytes:
     """The transaction is durable and has this id (§6.6)."""
     return b'{"op":"transact-ok","client-event-id":%b,"tx-id":%d}' % (orjson.dumps(event_id), tx)
+
+
+def join_room_ok(room_id: str, *, event_id: str | None) -> bytes:
+    """The session is in the room (§9.1)."""
+    return _room_ok(b"join-room-ok", room_id, event_id)
+
+
+def leave_room_ok(room_id: str, *, event_id: str | None) -> bytes:
+    """The session is not in the room any more, or never was."""
+    return _room_ok(b"leave-room-ok", room_id, event_id)
+
+
+def set_presence_ok(room_id: str, *, event_id: str | None) -> bytes:
+    """The presence is set, and the others will be told."""
+    return _room_ok(b"set-presence-ok", room_id, event_id)
+
+
+def _room_ok(op: bytes, room_id: str, event_id: str | None) -> bytes:
+    named = orjson.dumps({"room-id": room_id, "client-event-id": event_id})
+    return b'{"op":"%b",%b' % (op, named[1:])
+
+
+def refresh_presence(room_id: str, entries: Mapping[str, Any]) -> SharedFrame:
+    """The whole state of a room: what each member shows, by peer id."""
+    message = {"op": "refresh-presence", "room-id": room_id, "data": entries}
+    return SharedFrame(orjson.dumps(message))
+
+
+def patch_presence(room_id: str, edits: list[list[Any]]) -> SharedFrame:
+    """The edits that lead from the state that was told last to the current one."""
+    return SharedFrame(orjson.dumps({"op": "patch-presence", "room-id": room_id, "edits": edits}))
+
+
+def topic_content(peer_id: str | None, user_id: str | None, data_json: bytes) -> bytes:
+    """The content of a message to a topic, with its sender."""
+    return orjson.dumps(
+        {
+            "peer-id": peer_id,
+            "user": None if user_id is None else {"id": user_id},
+            "data": orjson.Fragment(data_json),
+        }
+    )
+
+
+def server_broadcast(room_id: str, topic: str, content: bytes) -> SharedFrame:
+    """A message to a topic, for the other members of the room."""
+    return SharedFrame(
+        orjson.dumps(
+            {
+                "op": "server-broadcast",
+                "room-id": room_id,
+                "topic": topic,
+                "data": orjson.Fragment(content),
+            }
+        )
+    )
+
+
+def client_broadcast_ok(room_id: str, topic: str, content: bytes, *, event_id: str | None) -> bytes:
+    """The message was handed to the room."""
+    return orjson.dumps(
+        {
+            "op": "client-broadcast-ok",
+            "room-id": room_id,
+            "topic": topic,
+            "data": orjson.Fragment(content),
+            "client-event-id": event_id,
+        }
+    )
+
+
+def start_stream_ok(*, event_id: str | None, client_id: str, stream_id: str, offset: int) -> bytes:
+    """The session is the writer of a stream (§10.1)."""
+    return orjson.dumps(
+        {
+            "op": "start-stream-ok",
+            "client-event-id": event_id,
+            "client-id": client_id,
+            "stream-id": stream_id,
+            "offset": offset,
+        }
+    )
+
+
+def stream_flushed(stream_id: str, *, offset: int, is_done: bool) -> bytes:
+    """`offset` bytes of a stream are durable (§10.1)."""
+    return orjson.dumps(
+        {"op": "stream-flushed", "stream-id": stream_id, "offset": offset, "done": is_done}
+    )
+
+
+def append_failed(stream_id: str) -> bytes:
+    """The writer must start again, and send what was not flushed (§10.1)."""
+    return orjson.dumps({"op": "append-failed", "stream-id": stream_id})
+
+
+def stream_append(
+    *, event_id: str | None, stream_id: str, client_id: str, told: Mapping[str, Any]
+) -> bytes:
+    """What a reader of a stream was not told yet (§10.2).
+
+    told   `offset`, `files`, `content`, `done`, `abort-reason`, `error`; each may be left out
+    """
+    return orjson.dumps(
+        {
+            "op": "stream-append",
+            "client-event-id": event_id,
+            "stream-id": stream_id,
+            "client-id": client_id,
+            **told,
+        }
+    )
 
 
 def start_sync_ok(q_json: bytes, *, event_id: str | None, table_id: str, token: str) -> bytes:

@@ -174,6 +174,22 @@ CODES: Final = {
             "route-not-found", Kind.NOT_FOUND, 404, 404, False, "No route has this path and method."
         ),
         Code(
+            "file-url-invalid",
+            Kind.DENIED,
+            403,
+            400,
+            False,
+            "The URL of a file was changed, or is over; read its `url` again to get a new one.",
+        ),
+        Code(
+            "file-not-found",
+            Kind.NOT_FOUND,
+            404,
+            400,
+            False,
+            "The file was deleted, or has other bytes now.",
+        ),
+        Code(
             "session-missing",
             Kind.NOT_FOUND,
             400,

@@ -5,6 +5,8 @@ made there. The HTTP client of the tests checks each request that succeeded, and
 against these structs (P203). A request may have other keys, which are ignored. Null and absent are
 the same in requests. No I/O.
 
+A little over 500 lines, one file because the generator reads all routes in one place.
+
 source   instant-http, spec/auth.md, spec/http.md
 """
 
@@ -424,11 +426,125 @@ class HttpError(_Answer, rename="kebab"):
             raise ValueError("either `message` and `hint`, or `error`")
 
 
+class Member(_Answer, rename="kebab"):
+    """A member of a room, with its user in full."""
+
+    peer_id: str
+    instance_id: str
+    user: Fields | None
+    data: Any
+
+
+class LeftMember(Member, kw_only=True, rename="kebab"):
+    """A member that left; `left_at` in milliseconds since 1970."""
+
+    left_at: int
+
+
+class RoomPresence(_Answer, rename="kebab"):
+    """Who is in a room, by peer id; null when it is empty. `last_seen` if it was asked for."""
+
+    sessions: dict[str, Member] | None
+    last_seen: list[LeftMember] | UnsetType = UNSET
+
+
+class SetService(_Request, rename="kebab"):
+    """A member that stands for a service, for `ttl_s` seconds."""
+
+    room_type: str
+    room_id: str
+    peer_id: str
+    data: Any = None
+    ttl_s: int | None = None
+
+
+class Broadcast(_Request, rename="kebab"):
+    """A message to a topic of a room."""
+
+    room_type: str
+    room_id: str
+    topic: str
+    data: Any = None
+    peer_id: str | None = None
+
+
+class StoredFile(_Answer, rename="kebab"):
+    """The row of an uploaded file."""
+
+    id: Uuid
+    location_id: str
+    size: int
+
+
+class Uploaded(_Answer):
+    """The answer to an upload, whose body is the bytes of the file."""
+
+    data: StoredFile
+
+
+class DeletedFile(_Answer):
+    """The id of the deleted row; null if there was none."""
+
+    id: Uuid | None
+
+
+class Deleted(_Answer):
+    """The answer to the deletion of one file."""
+
+    data: DeletedFile
+
+
+class Filenames(_Request):
+    """The paths of files."""
+
+    filenames: list[str]
+
+
+class DeletedIds(_Answer):
+    """The ids of the deleted rows."""
+
+    ids: list[Uuid | None]
+
+
+class DeletedFiles(_Answer):
+    """The answer to the deletion of several files."""
+
+    data: DeletedIds
+
+
+class ListedFiles(_Answer):
+    """All files, in the form of Instant's deprecated list."""
+
+    data: list[Fields]
+
+
+class Filename(_Request):
+    """The path of a file."""
+
+    filename: str
+
+
+class SignedUrl(_Answer):
+    """A signed URL; null if there is no such file."""
+
+    data: str | None
+
+
 ROUTES: Final[dict[str, tuple[Any, Any]]] = {
     "POST /admin/query": (AdminQuery, dict[str, Any]),
     "POST /admin/transact": (AdminTransact, Transacted),
     "POST /admin/subscribe-query": (AdminQuery, None),
     "POST /admin/sse": (None, None),
+    "GET /admin/rooms/presence": (None, RoomPresence),
+    "POST /admin/rooms/presence": (SetService, Nothing),
+    "DELETE /admin/rooms/presence": (None, Nothing),
+    "POST /admin/rooms/broadcast": (Broadcast, Nothing),
+    "PUT /admin/storage/upload": (None, Uploaded),
+    "GET /admin/storage/files": (None, ListedFiles),
+    "DELETE /admin/storage/files": (None, Deleted),
+    "POST /admin/storage/files/delete": (Filenames, DeletedFiles),
+    "POST /admin/storage/signed-upload-url": (Filename, SignedUrl),
+    "GET /admin/storage/signed-download-url": (None, SignedUrl),
     "POST /admin/sse/push": (Push, Nothing),
     "POST /admin/refresh_tokens": (CreateToken, SignedIn),
     "POST /admin/magic_code": (OfEmail, Code),

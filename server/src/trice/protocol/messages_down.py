@@ -4,7 +4,9 @@ The server does not send these structs: `down` joins the bytes by hand. Every te
 repository reads what arrives with them, strictly: a key that is not described here, or has another
 form, is a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
 
-source   instant-realtime §3, §5, §6; spec/protocol.md
+A little over 500 lines, one file because the generator reads all messages in one place.
+
+source   instant-realtime §3, §5, §6, §11; spec/protocol.md
 """
 
 from __future__ import annotations
@@ -279,6 +281,90 @@ class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
     tx_id: TxNumber
 
 
+class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):
+    """The session is in the room; `refresh-presence` follows."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class LeaveRoomOk(_Strict, tag_field="op", tag="leave-room-ok"):
+    """The session is not in the room any more, or never was."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class SetPresenceOk(_Strict, tag_field="op", tag="set-presence-ok"):
+    """The presence is set; the others are told with the next patch."""
+
+    room_id: str
+    client_event_id: str | None
+
+
+class PeerUser(_Strict):
+    """The user of a member."""
+
+    id: Uuid
+
+
+class Peer(_Strict):
+    """What one member of a room shows.
+
+    peer_id   the id of its session, or the name that a server gave it
+    data      JSON of any form
+    """
+
+    peer_id: str
+    instance_id: str
+    user: PeerUser | None
+    data: Any
+
+
+class RefreshPresence(_Strict, tag_field="op", tag="refresh-presence"):
+    """The whole state of a room, by peer id; the receiver is in it too."""
+
+    room_id: str
+    data: dict[str, Peer]
+
+
+PresenceEdit = Annotated[list[Any], Meta(min_length=2, max_length=3)]
+"""`[path, "+" | "r", value]` or `[path, "-"]`; a path begins with the peer id (instant-realtime
+§9.1)."""
+
+
+class PatchPresence(_Strict, tag_field="op", tag="patch-presence"):
+    """The edits that lead to the current state of a room, in order."""
+
+    room_id: str
+    edits: Annotated[list[PresenceEdit], Meta(min_length=1)]
+
+
+class TopicContent(_Strict):
+    """A message to a topic, and its sender."""
+
+    peer_id: str | None
+    user: PeerUser | None
+    data: Any
+
+
+class ServerBroadcast(_Strict, tag_field="op", tag="server-broadcast"):
+    """Another member, or a server, sent a message to a topic of the room."""
+
+    room_id: str
+    topic: str
+    data: TopicContent
+
+
+class ClientBroadcastOk(_Strict, tag_field="op", tag="client-broadcast-ok"):
+    """The message was handed to the room."""
+
+    room_id: str
+    topic: str
+    data: TopicContent
+    client_event_id: str | None
+
+
 class StartSyncOk(_Strict, tag_field="op", tag="start-sync-ok"):
     """The sync table is there, and its entities follow.
 
@@ -354,12 +440,72 @@ class SseInit(_Strict, tag_field="op", tag="sse-init"):
     sse_token: Uuid
 
 
+class StartStreamOk(_Strict, tag_field="op", tag="start-stream-ok"):
+    """The session is the writer of the stream; `offset` bytes are durable (ST1)."""
+
+    client_event_id: str | None
+    client_id: str
+    stream_id: Uuid
+    offset: Annotated[int, Meta(ge=0)]
+
+
+class StreamFlushed(_Strict, tag_field="op", tag="stream-flushed"):
+    """`offset` bytes of the stream are durable; with `done` so is its end (ST4)."""
+
+    stream_id: Uuid
+    offset: Annotated[int, Meta(ge=0)]
+    done: bool
+
+
+class AppendFailed(_Strict, tag_field="op", tag="append-failed"):
+    """What was not flushed is lost; the writer starts again and sends it once more (ST5)."""
+
+    stream_id: Uuid
+
+
+class StreamFile(_Strict):
+    """A durable part of a stream, to be read at `url`."""
+
+    id: Uuid
+    size: Annotated[int, Meta(ge=0)]
+    url: str
+
+
+class StreamAppend(_Strict, tag_field="op", tag="stream-append"):
+    """What a reader of a stream was not told yet: the files, then the content (ST6).
+
+    offset   of the first byte; it may lie before what the reader has, never after
+    error    the reader is told nothing more; with `retry` it may subscribe again
+    """
+
+    client_event_id: str | None
+    stream_id: Uuid
+    client_id: str
+    offset: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    files: list[StreamFile] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    done: Literal[True] | UnsetType = UNSET
+    abort_reason: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
 Down = (
     InitOk
     | AddQueryOk
     | RefreshOk
     | RemoveQueryOk
     | TransactOk
+    | JoinRoomOk
+    | LeaveRoomOk
+    | SetPresenceOk
+    | RefreshPresence
+    | PatchPresence
+    | ServerBroadcast
+    | ClientBroadcastOk
+    | StartStreamOk
+    | StreamFlushed
+    | AppendFailed
+    | StreamAppend
     | StartSyncOk
     | SyncLoadBatch
     | SyncInitFinish

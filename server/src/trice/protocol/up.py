@@ -6,6 +6,10 @@
     {"op":"add-query","client-event-id":"…","q":{…},"return-type":"join-rows"|"tree","held":"…"}
     {"op":"remove-query","client-event-id":"…","q":{…}}
     {"op":"transact","client-event-id":"…","tx-steps":[[…],…]}
+    {"op":"start-stream","client-event-id":"…","client-id":"…","reconnect-token":"…"}
+    {"op":"append-stream","client-event-id":"…","stream-id":"…","chunks":["…"],"offset":0}
+    {"op":"subscribe-stream","client-event-id":"…","client-id":"…","offset":0}
+    {"op":"unsubscribe-stream","client-event-id":"…","subscribe-event-id":"…"}
 
 Unknown keys are ignored. Absent and null are the same. Some keys are `Any` here, because a handler
 checks them, with error texts of its own. Their form stands beside them, for generators of clients
@@ -14,7 +18,7 @@ checks them, with error texts of its own. Their form stands beside them, for gen
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -35,7 +39,7 @@ Query = Annotated[
 ]
 
 
-class _Up(msgspec.Struct, rename="kebab", tag_field="op"):
+class _Up(msgspec.Struct, rename="kebab", tag_field="op", kw_only=True):
     """Fields every message has.
 
     client_event_id   chosen by the client; answers echo it
@@ -107,6 +111,84 @@ class Transact(_Up, tag="transact"):
     ] = None
 
 
+RoomId = Annotated[Any, _told({"type": "string"}, is_required=True)]
+
+
+class JoinRoom(_Up, tag="join-room"):
+    """Enters a room.
+
+    room_type   the kind of room, for the app's own use
+    data        what the session shows at first; null is `{}`
+    """
+
+    room_id: RoomId = None
+    room_type: Annotated[Any, _told({"type": ["string", "null"]})] = None
+    data: Any = None
+
+
+class LeaveRoom(_Up, tag="leave-room"):
+    """Leaves a room; no error if the session is not in it."""
+
+    room_id: RoomId = None
+
+
+class SetPresence(_Up, tag="set-presence"):
+    """Shows something else in a room, in place of all that was shown before; null is `{}`."""
+
+    room_id: RoomId = None
+    data: Any = None
+
+
+class ClientBroadcast(_Up, tag="client-broadcast"):
+    """Sends a message to a topic, for all others in the room."""
+
+    room_id: RoomId = None
+    topic: Annotated[Any, _told({"type": "string"}, is_required=True)] = None
+    data: Any = None
+
+
+class StartStream(_Up, kw_only=True, tag="start-stream"):
+    """Makes the session the writer of a stream, which is made if there is none (ST1).
+
+    client_id         the name of the stream
+    reconnect_token   proves later that the same writer comes back
+    """
+
+    client_id: str
+    reconnect_token: str
+    rule_params: dict[str, Any] | None = None
+
+
+class AppendStream(_Up, kw_only=True, tag="append-stream"):
+    """Adds text to a stream of which the session is the writer (ST3).
+
+    offset         where it begins, in bytes of UTF-8: the end of the stream
+    done           nothing follows
+    abort_reason   why it ended early
+    """
+
+    stream_id: str
+    chunks: list[str]
+    offset: Annotated[int, Meta(ge=0)]
+    done: bool | None = None
+    abort_reason: str | None = None
+
+
+class SubscribeStream(_Up, kw_only=True, tag="subscribe-stream"):
+    """Reads a stream from an offset on, and follows it (ST6). Either id is enough."""
+
+    stream_id: str | None = None
+    client_id: str | None = None
+    offset: Annotated[int, Meta(ge=0)] | None = None
+    rule_params: dict[str, Any] | None = None
+
+
+class UnsubscribeStream(_Up, kw_only=True, tag="unsubscribe-stream"):
+    """Ends what the `subscribe-stream` with this event id began."""
+
+    subscribe_event_id: str
+
+
 class StartSync(_Up, tag="start-sync"):
     """Asks an admin's session for a namespace whole, and for every change of it."""
 
@@ -134,16 +216,20 @@ class RemoveSync(_Up, tag="remove-sync"):
     keep_subscription: bool | None = None
 
 
-Up = Init | AddQuery | RemoveQuery | Transact | StartSync | ResyncTable | RemoveSync
-
-NOT_BUILT_OPS: Final = {
-    "join-room": "Rooms",
-    "leave-room": "Rooms",
-    "set-presence": "Rooms",
-    "client-broadcast": "Rooms",
-    "start-stream": "Streams",
-    "append-stream": "Streams",
-    "subscribe-stream": "Streams",
-    "unsubscribe-stream": "Streams",
-}
-"""Ops of the protocol that this version answers with `not-built`, with the feature of each."""
+Up = (
+    Init
+    | AddQuery
+    | RemoveQuery
+    | Transact
+    | JoinRoom
+    | LeaveRoom
+    | SetPresence
+    | ClientBroadcast
+    | StartStream
+    | AppendStream
+    | SubscribeStream
+    | UnsubscribeStream
+    | StartSync
+    | ResyncTable
+    | RemoveSync
+)

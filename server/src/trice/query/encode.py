@@ -1,5 +1,7 @@
 """Tree to bytes and objects: Instant's flat triples, the nested result of the admin API. No I/O.
 
+A little over 500 lines, one file because all forms share what is encoded of an entity.
+
 An entity is encoded once, and its JSON is joined into every answer that shows it. The JSON is kept
 with the row it was made from, and used again only for an equal row. So an answer from an older
 snapshot neither gets nor leaves wrong JSON.
@@ -28,6 +30,20 @@ from trice.store.engine import Row
 _JSON_OF_BYTES: Final[dict[bytes, object]] = {NULL: None, FALSE: False, TRUE: True}
 
 
+UrlOf = Callable[[str], str]
+"""The URL of a file of the app, by its location id."""
+
+
+def with_url(row: Row, projection: Projection, url_of: UrlOf | None) -> Row:
+    """The row with the URL of its file in place of the location id, if the level shows URLs."""
+    at = projection.url_at
+    if at is None:
+        return row
+    location = row[at]
+    url = url_of(location) if url_of is not None and isinstance(location, str) else None
+    return (*row[:at], url, *row[at + 1 :])
+
+
 class EntityCache:
     """JSON of entities, by projection and id. Owned by one app's database, on one thread.
 
@@ -39,9 +55,13 @@ class EntityCache:
     def __init__(
         self,
         *,
+        url_of: UrlOf | None = None,
         rows_max: int = limits.ENTITY_CACHE_ROWS_MAX,
         bytes_max: int = limits.ENTITY_CACHE_BYTES_MAX,
     ) -> None:
+        """url_of   makes `$files.url`; None: it is not shown. After a change of what it returns,
+        `clear`"""
+        self.url_of = url_of
         self._rows_max = rows_max
         self._bytes_max = bytes_max
         self._by_projection: dict[Hashable, dict[Cell, tuple[Row, bytes]]] = {}
@@ -64,7 +84,7 @@ class EntityCache:
             if entry is not None and entry[0] == row:
                 found.append(entry[1])
             else:
-                encoded = encode_row(row, projection)
+                encoded = encode_row(with_url(row, projection, self.url_of), projection)
                 found.append(encoded)
                 self._keep(known, row, encoded, entry)
         if self._rows > self._rows_max or self._bytes > self._bytes_max:
@@ -204,7 +224,8 @@ def _row_parts(tree: Tree, cache: EntityCache, size: AnswerSize) -> list[bytes]:
             if not before:
                 fresh.append(row)
             elif not any(other.key == projection.key for other in before):
-                remaining = _remaining(row, projection, before)
+                shown_row = with_url(row, projection, cache.url_of)
+                remaining = _remaining(shown_row, projection, before)
                 size.add(sum(map(len, remaining)) + len(remaining))
                 parts += remaining
             before.append(projection)
@@ -331,11 +352,14 @@ def nested_result(tree: Tree, *, is_inferring: bool) -> dict[str, Any]:
     return found
 
 
-def nested_json(tree: Tree, *, is_inferring: bool, spend: Spend = free) -> bytes:
+def nested_json(
+    tree: Tree, *, is_inferring: bool, spend: Spend = free, url_of: UrlOf | None = None
+) -> bytes:
     """The answer as objects: `{"todos": [{"id": …, "title": …, "owner": [{…}]}]}`.
 
     is_inferring  a link that leads to at most one entity is that object, or null
     spend         counts the bytes, before they are made
+    url_of        makes `$files.url`; None: it is not shown
     returns       rows on every level by the form's order, else by creation and id; for a form that
                   aggregates or counts, its totals: `{"todos": {"count": 2}}`
     raises        LimitExceeded when it would be larger than limits.RESULT_BYTES_MAX
@@ -345,7 +369,7 @@ def nested_json(tree: Tree, *, is_inferring: bool, spend: Spend = free) -> bytes
     """
     size = AnswerSize(spend)
     parts = [
-        orjson.dumps(node.form.label) + b":" + _nested(node, is_inferring, size)
+        orjson.dumps(node.form.label) + b":" + _nested(node, is_inferring, size, url_of)
         for node in tree.nodes
     ]
     return b"{" + b",".join(parts) + b"}"
@@ -384,7 +408,7 @@ def check_bytes(size_bytes: int) -> None:
         )
 
 
-def _nested(node: Node, is_inferring: bool, size: AnswerSize) -> bytes:
+def _nested(node: Node, is_inferring: bool, size: AnswerSize, url_of: UrlOf | None) -> bytes:
     if node.totals is not None:
         return node.totals.json()
     if node.count is not None:
@@ -392,23 +416,29 @@ def _nested(node: Node, is_inferring: bool, size: AnswerSize) -> bytes:
     if node.form.projection is None:
         return b"[]"
     rows = node.rows if node.form.page is not None else _sorted(node.form, node.rows)
-    built = _build(node, is_inferring, size)
+    built = _build(node, is_inferring, size, url_of)
     return b"[" + b",".join([built[row[0]] for row in rows]) + b"]"
 
 
-def _build(node: Node, is_inferring: bool, size: AnswerSize) -> dict[Cell, bytes]:
+def _build(
+    node: Node, is_inferring: bool, size: AnswerSize, url_of: UrlOf | None
+) -> dict[Cell, bytes]:
     """The JSON of each row, links filled in.
 
     Every row of a level is shown somewhere in the answer, so the bound of the answer bounds each
     level.
     """
     below = [
-        (child.form, _build(child, is_inferring, size.begin_level()), child.by_parent(node.rows))
+        (
+            child.form,
+            _build(child, is_inferring, size.begin_level(), url_of),
+            child.by_parent(node.rows),
+        )
         for child in node.children
         if not child.form.is_witness
     ]
     names = [b"," + orjson.dumps(form.label) + b":" for form, _, _ in below]
-    own = _encoder(node.form)
+    own = _encoder(node.form, url_of)
     found: dict[Cell, bytes] = {}
     for row in node.rows:
         parts = [own(row)]
@@ -437,10 +467,15 @@ def _separated(parts: list[bytes]) -> Iterator[bytes]:
         yield part
 
 
-def _encoder(form: FormPlan) -> Callable[[Row], bytes]:
+def _encoder(form: FormPlan, url_of: UrlOf | None) -> Callable[[Row], bytes]:
     """Encodes a row's own fields, without the closing brace: `{"id":"…","title":…`."""
 
+    projection = form.projection
+    if projection is None:
+        return lambda _: b""  # there are no rows
+
     def encode(row: Row) -> bytes:
+        row = with_url(row, projection, url_of)
         found: dict[str, Any] = {"id": uuid_text(row[0])}  # type: ignore[arg-type]
         for label, position, attr in form.fields:
             value = _json_value(attr, row[position])

@@ -8,6 +8,7 @@ from typing import Final
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
+from trice.catalog.system import URL_ATTR, stored_as
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.ast import Form, Hop, Op, Order, Page, Query, Test
 from trice.query.cost import Composed, Spend, free
@@ -45,6 +46,8 @@ class Projection:
     key      equal for projections whose rows encode alike; hashable
     row_bytes   bytes that a row takes in memory, besides its wide cells
     wide     positions in a row of cells that may hold any value, of any length
+    cell_attrs  the attr whose stored cell each column holds: another one for a computed column
+    url_at   position in a row of a file's URL; the cell holds the location id that it is made from
     """
 
     etype: str
@@ -53,6 +56,8 @@ class Projection:
     key: tuple[object, ...]
     row_bytes: int
     wide: tuple[int, ...]
+    cell_attrs: tuple[AttrId, ...]
+    url_at: int | None
 
     def position(self, attr: Attr) -> int:
         """Where the cell of a column attr is in a row."""
@@ -220,6 +225,11 @@ class _Planner:
             key,
             row_bytes=_ROW_BYTES + len(columns) * _CELL_BYTES,
             wide=tuple(place for place, attr in enumerate(columns, CELLS_FROM) if _is_wide(attr)),
+            cell_attrs=tuple(stored_as(attr.id) for attr in columns),
+            url_at=next(
+                (place for place, attr in enumerate(columns, CELLS_FROM) if attr.id == URL_ATTR),
+                None,
+            ),
         )
 
     def form(self, form: Form, parent: Projection | None) -> FormPlan:

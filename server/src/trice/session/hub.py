@@ -13,6 +13,8 @@ from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.errors import GOING_AWAY
 from trice.protocol.ids import SessionId
+from trice.rooms.rooms import Rooms
+from trice.rooms.services import Services
 from trice.runtime import Runtime
 from trice.session import dispatch
 from trice.session.first_answers import FirstAnswers
@@ -22,6 +24,7 @@ from trice.session.send_queue import SendQueue
 from trice.session.session import Session
 from trice.session.socket import Socket
 from trice.shares import ALL, Held, Shares
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -40,10 +43,14 @@ class Hub:
         runtime: Runtime,
         trusted_proxies: int = 0,
         free_memory: Callable[[], object] = lambda: None,
+        streams: Streams | None = None,
     ) -> None:
+        self._streams = streams
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
+        self.rooms = Rooms(runtime)
+        self.services = Services(self.rooms, runtime)
         self._sends = SendQueue(runtime)
         self._first_answers = FirstAnswers(runtime)
         self._turns = LoopTurns()
@@ -110,6 +117,7 @@ class Hub:
         session = Session(
             socket,
             apps=self.apps,
+            rooms=self.rooms,
             runtime=self._runtime,
             sends=self._sends,
             first_answers=self._first_answers,
@@ -118,6 +126,7 @@ class Hub:
             turns=self._turns,
             make_held=self._queries_of_session,
             guest=guest,
+            streams=self._streams,
         )
         self._sessions[session.id] = session
         self._networks.add(1, (network_of(guest.ip),))
@@ -142,6 +151,7 @@ class Hub:
         self._sends.clear()
         self._first_answers.clear()
         self.long_messages.stop()
+        self.rooms.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that was deleted."""

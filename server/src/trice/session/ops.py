@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar, get_args
 from trice import limits
 from trice.errors import invalid
 from trice.protocol import up
-from trice.session.handlers import opening, queries, sync_tables, transactions
+from trice.session.handlers import opening, queries, rooms, streams, sync_tables, transactions
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession, Session
 
@@ -90,6 +90,14 @@ _TABLE: Final[tuple[Op[Any], ...]] = (
         work_ahead=transactions.digest_long,
         is_write=True,
     ),
+    Op(up.JoinRoom, _in_app(rooms.join_room), "room-id", repeats="room-id"),
+    Op(up.LeaveRoom, _in_app(rooms.leave_room), "room-id", repeats="room-id"),
+    Op(up.SetPresence, _in_app(rooms.set_presence), "room-id", repeats="room-id"),
+    Op(up.ClientBroadcast, _in_app(rooms.client_broadcast), "room-id", repeats="room-id"),
+    Op(up.StartStream, _in_app(streams.start_stream), "start-stream"),
+    Op(up.AppendStream, _in_app(streams.append_stream), "append-stream"),
+    Op(up.SubscribeStream, _in_app(streams.subscribe_stream), "subscribe-stream"),
+    Op(up.UnsubscribeStream, _in_app(streams.unsubscribe_stream), "unsubscribe-stream"),
     Op(up.StartSync, _in_app(sync_tables.start_sync), "query", repeats="q"),
     Op(up.ResyncTable, _in_app(sync_tables.resync_table), "token"),
     Op(up.RemoveSync, _in_app(sync_tables.remove_sync), "subscription-id"),

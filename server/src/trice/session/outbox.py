@@ -24,7 +24,7 @@ class Outbox:
     Counts queued frames by their plain size, and frames handed over by the size that is sent, which
     is deflated for clients that agreed to it.
 
-    make_refresh   called at each flush for the frame with all news, or None
+    make_news      called at each flush for the frames with all news
     on_overflow    called once when too much waits for the client
     """
 
@@ -33,11 +33,11 @@ class Outbox:
         socket: Socket,
         *,
         sends: SendQueue,
-        make_refresh: Callable[[], Frame | None],
+        make_news: Callable[[], list[Frame]],
         on_overflow: Callable[[], None],
     ) -> None:
         self._socket = socket
-        self._make_refresh = make_refresh
+        self._make_news = make_news
         self._on_overflow = on_overflow
         self._sends = sends
         self._frames: list[Frame] = []
@@ -89,9 +89,8 @@ class Outbox:
         if self._is_closed:
             return 0
         frames, self._frames, self._frames_bytes = self._frames, [], 0
-        refresh = self._make_refresh() if self.has_room else None
-        if refresh is not None:
-            frames.append(refresh)
+        if self.has_room:
+            frames += self._make_news()
         if frames:
             self._socket.send(frames)
         return sum(map(len, frames))
@@ -103,13 +102,13 @@ class Outbox:
         collection.
         """
         self._is_closed = True
-        self._socket, self._make_refresh, self._on_overflow = ENDED, _no_refresh, _nothing
+        self._socket, self._make_news, self._on_overflow = ENDED, _no_news, _nothing
         self._frames = []
         self._frames_bytes = 0
 
 
-def _no_refresh() -> Frame | None:
-    return None
+def _no_news() -> list[Frame]:
+    return []
 
 
 def _nothing() -> None:

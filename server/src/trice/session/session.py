@@ -27,6 +27,7 @@ from trice.protocol import down
 from trice.protocol.errors import CODES, IDLE, SIGNED_OUT, TRY_LATER
 from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame
+from trice.rooms.rooms import Rooms, Seat
 from trice.runtime import Runtime, new_uuid
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
@@ -37,11 +38,14 @@ from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
+from trice.session.seats import Seats
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
+from trice.session.streams import SessionStreams
 from trice.session.sync_tables import SyncTables
 from trice.shares import Held
+from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.session")
 
@@ -83,9 +87,11 @@ class Session:
         "make_held",
         "opened",
         "outbox",
+        "rooms",
         "runtime",
         "socket",
         "state",
+        "streams",
         "tasks",
     )
 
@@ -94,6 +100,7 @@ class Session:
         socket: Socket,
         *,
         apps: Apps,
+        rooms: Rooms,
         runtime: Runtime,
         sends: SendQueue,
         first_answers: FirstAnswers,
@@ -102,18 +109,22 @@ class Session:
         turns: LoopTurns,
         make_held: Callable[[], Held],
         guest: Identity = GUEST,
+        streams: Streams | None = None,
     ) -> None:
         """
+        streams    those of the process; None: the server has no place for their bytes
         make_held  makes a counter of the bytes of live queries in the bounds of the network; few
                    sessions need one
         """
         self.id = SessionId(new_uuid(runtime))
         self.socket = socket
         self.apps = apps
+        self.rooms = rooms
         self.runtime = runtime
         self.first_answers = first_answers
         self.make_held = make_held
         self.guest = guest
+        self.streams = streams
         self.opened: OpenedSession | None = None
         self.state = SessionState()
         self.inbox = Inbox(
@@ -128,7 +139,7 @@ class Session:
         self.outbox = Outbox(
             socket,
             sends=sends,
-            make_refresh=self._make_refresh,
+            make_news=self._make_news,
             on_overflow=self._drop_slow_client,
         )
         self._opened_ms = self._heard_ms = runtime.monotonic_ms()
@@ -160,9 +171,12 @@ class Session:
 
     def on_writable(self) -> None:
         """The backlog shrank: build the refreshes that waited."""
-        opened = self.opened
-        if opened is not None and (opened.has_news or opened.has_sync_news):
+        if self.opened is None:
+            return
+        if self.opened.has_news:
             self.outbox.schedule()
+        if self.opened.streams is not None:
+            self.opened.streams.on_writable()
 
     def on_closed(self) -> None:
         """The connection is gone: give back everything the session held. Safe to call twice.
@@ -266,15 +280,8 @@ class Session:
             logger.error("session failed %s", fields(session=self.id), exc_info=cause)
             self.close(TRY_LATER, "try again")
 
-    def _make_refresh(self) -> Frame | None:
-        opened = self.opened
-        if opened is None:
-            return None
-        # A new catalog goes first: a sync table may name its attrs.
-        frame = opened.make_refresh() or opened.next_sync_frame()
-        if opened.has_sync_news:
-            self.outbox.schedule()
-        return frame
+    def _make_news(self) -> list[Frame]:
+        return [] if self.opened is None else self.opened.make_news()
 
     def _drop_slow_client(self) -> None:
         logger.warning(
@@ -324,20 +331,23 @@ class Session:
 class OpenedSession:
     """What a session has in its app.
 
-    Holds its identity, what was agreed on with its client, and how much its queries take of the
-    bounds of its network. Does not hold subscriptions (SessionState) or answers (Live).
+    Holds its identity, what was agreed on with its client, its seats in rooms, and how much its
+    queries take of the bounds of its network. Does not hold subscriptions (SessionState) or answers
+    (Live).
     The identity never changes: a client that signs in or out opens another session.
     """
 
     __slots__ = (
         "_hashed_token",
         "_queries",
+        "_seats",
         "app",
         "database",
         "extension",
         "identity",
         "session",
         "state",
+        "streams",
         "sync_tables",
     )
 
@@ -357,7 +367,9 @@ class OpenedSession:
         self.database = app.database
         self.identity = identity
         self.extension = extension
+        self.streams: SessionStreams | None = None
         self._queries: Held | None = None
+        self._seats: Seats | None = None
         self._hashed_token = hashed_token
         self.sync_tables: SyncTables | None = None
         if hashed_token is not None:
@@ -370,10 +382,14 @@ class OpenedSession:
 
         subscriptions   all subscriptions of the session
         """
+        if self._seats is not None:
+            self._seats.leave_all()
         if self._queries is not None:
             self._queries.note(0, self._queries.network)
         for subscription in subscriptions:
             self.disconnect(subscription)
+        if self.streams is not None:
+            self.streams.end()
         if self.sync_tables is not None:
             self.database.unwatch_commits(self.sync_tables.on_commits)
             self.sync_tables.end()
@@ -397,6 +413,13 @@ class OpenedSession:
                     catalog=catalog.wire_name if self.extension.has_resume else None,
                 )
             )
+
+    @property
+    def seats(self) -> Seats:
+        """The rooms it is in; most sessions are in none, and keep nothing for them."""
+        if self._seats is None:
+            self._seats = Seats()
+        return self._seats
 
     def open_sync_tables(self) -> SyncTables:
         """The sync tables of this session, which from now on hear of commits."""
@@ -432,6 +455,13 @@ class OpenedSession:
         held.note(amount, network)
         self._queries = held if amount else None
         return True
+
+    def find_streams(self) -> SessionStreams | None:
+        """What the session has of streams; None if the server has no place for their bytes."""
+        session = self.session
+        if self.streams is None and session.streams is not None:
+            self.streams = SessionStreams(session.streams, session.outbox, ip=session.guest.ip)
+        return self.streams
 
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed, or has another question now."""
@@ -492,25 +522,43 @@ class OpenedSession:
         """
         self.session.close(SIGNED_OUT, "signed out")
 
+    # --- called by rooms -------------------------------------------------------------------------
+
+    def on_room_news(self, seat: Seat) -> None:
+        """A room that the session is in has something for it."""
+        self.seats.note_news(seat)
+        self.session.outbox.schedule_news(seat.lane)
+
     # --- called by the outbox --------------------------------------------------------------------
 
     @property
     def has_news(self) -> bool:
         """Whether there are changes that the client was not told yet."""
-        return self.state.has_news or self.state.catalog_told != self.database.catalog.version
+        has_room_news = self._seats is not None and self._seats.has_news
+        has_sync_news = self.sync_tables is not None and self.sync_tables.has_news
+        return has_room_news or has_sync_news or self._has_refresh
 
     @property
-    def has_sync_news(self) -> bool:
-        """Whether a sync table has something that the client was not told yet."""
-        return self.sync_tables is not None and self.sync_tables.has_news
+    def _has_refresh(self) -> bool:
+        return self.state.has_news or self.state.catalog_told != self.database.catalog.version
 
-    def next_sync_frame(self) -> Frame | None:
-        """The next message of a sync table."""
-        return None if self.sync_tables is None else self.sync_tables.next_frame()
+    def make_news(self) -> list[Frame]:
+        """The frames with all news: a refresh, what happened in rooms, one frame of sync tables."""
+        refresh = self.make_refresh()
+        frames = [] if refresh is None else [refresh]
+        if self._seats is not None and self._seats.has_news:
+            frames += self._seats.take_news()
+        tables = self.sync_tables
+        if tables is not None and tables.has_news:
+            # After the refresh: a new catalog may hold attrs that a table names.
+            frames += tables.next_frames()
+            if tables.has_news:
+                self.session.outbox.schedule()
+        return frames
 
     def make_refresh(self) -> Frame | None:
-        """The frame with all news: a new catalog, and each changed answer once."""
-        if not self.has_news:
+        """The frame with all news of queries: a new catalog, and each changed answer once."""
+        if not self._has_refresh:
             return None
         catalog = self.database.catalog
         is_catalog_new = self.state.tell_catalog(catalog.version)

@@ -14,6 +14,7 @@ from trice.errors import LimitExceeded
 from trice.live.sync_tables import LoadedTable, TableChange, TableChanges, too_far_behind
 from trice.protocol import down
 from trice.protocol.ids import TxId
+from trice.protocol.shared import Frame
 from trice.store.commit import Commit
 
 
@@ -154,11 +155,11 @@ class SyncTables:
     def has_news(self) -> bool:
         return any(table.has_news for table in self._tables.values())
 
-    def next_frame(self) -> bytes | None:
+    def next_frames(self) -> list[Frame]:
         """The next message of the table whose turn it is."""
         for table in self._tables.values():
             if table.has_news:
                 # It goes to the end, so that a large table does not hold up the others.
                 self._tables[table.id] = self._tables.pop(table.id)
-                return table.next_frame()
-        return None
+                return [table.next_frame()]
+        return []

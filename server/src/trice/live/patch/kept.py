@@ -252,7 +252,7 @@ class Level:
         """What the level shows of an entity with these cells."""
         projection = self.form.projection
         assert projection is not None
-        row = (entity, created_ms, *(cells.get(attr.id) for attr in projection.columns))
+        row = (entity, created_ms, *(cells.get(attr_id) for attr_id in projection.cell_attrs))
         if not self.deciding.masks:
             return row
         masked = list(row)

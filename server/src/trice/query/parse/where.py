@@ -9,6 +9,7 @@ from typing import Any, Final
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.dates import instant_us, is_date_text
+from trice.catalog.system import URL_ATTR
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import json_type, quote
 from trice.query.ast import AllOf, AnyOf, Condition, Hop, IdPrefix, Never, Op, Scope, Test
@@ -122,6 +123,13 @@ def _tests(source: Source, key: str, given: Any, *, etype: str, place: Place) ->
     if isinstance(found, Never):
         return [found]
     path, attr, is_forward = found
+    if attr.id == URL_ATTR:
+        raise source.failure(
+            place,
+            f"`{key}` is computed for each answer, so `where` cannot test it. Use `path` or"
+            " `location-id`.",
+            expected="stored-attr?",
+        )
     tests: list[Condition] = []
     for index, (name, op, value) in enumerate(operations):
         if index:

@@ -331,7 +331,7 @@ def _select_row(
 ) -> Fragment:
     bindings: tuple[Binding, ...] = ()
     if not composer.masks(etype):
-        texts = [composer.dialect.cell(attr, ROOT) for attr in columns]
+        texts = [composer.dialect.cell(composer.stored(attr), ROOT) for attr in columns]
     else:
         cells = [composer.cell(attr, Place(ROOT, etype)) for attr in columns]
         texts = [cell.text for cell in cells]

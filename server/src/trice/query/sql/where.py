@@ -18,6 +18,7 @@ from typing import Final, assert_never
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
+from trice.catalog.system import URL_ATTR, stored_as
 from trice.catalog.values import Cell, compared_cell, encode_cell, is_by_instant
 from trice.query.ast import (
     AllOf,
@@ -160,7 +161,12 @@ class Composer:
         """The cell of `attr` as it is returned: NULL or HIDDEN where it is hidden."""
         cell = hidden_cell(attr)
         hidden = "NULL" if cell is None else self.dialect.constant(cell)
-        return self.if_shown(attr, place, self.dialect.cell(attr, place.alias), hidden=hidden)
+        operand = self.dialect.cell(self.stored(attr), place.alias)
+        return self.if_shown(attr, place, operand, hidden=hidden)
+
+    def stored(self, attr: Attr) -> Attr:
+        """The attr whose cell is returned for `attr`: another one if it is computed."""
+        return self.catalog.by_id[stored_as(attr.id)] if attr.id == URL_ATTR else attr
 
     def if_shown(self, attr: Attr, place: Place, operand: str, *, hidden: str = "NULL") -> Fragment:
         """`operand`, which is made of the cell of `attr`; `hidden` where this cell is hidden."""

@@ -42,7 +42,7 @@ def claim_data_dir(data_dir: Path) -> IO[bytes]:
 def _everything(data_dir: Path) -> Iterator[Path]:
     """The folder, and what a server keeps there; other files in it are left out."""
     yield data_dir
-    for name in ("lock", "secret.key"):
+    for name in ("lock", "secret.key", "files"):
         yield data_dir / name
     yield from data_dir.glob("platform*.db*")
     apps = data_dir / "apps"

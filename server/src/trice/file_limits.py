@@ -1,0 +1,96 @@
+"""Every bound of keeping the bytes of files. `limits` has all others."""
+
+from __future__ import annotations
+
+PIECE_BYTES = 256 * 1024
+"""The largest piece in which bytes are read."""
+
+SPOOL_WRITE_BYTES = 1024 * 1024
+"""Bytes that an upload collects in memory before a thread hashes and writes them. A thread takes
+some milliseconds for them, and a switch to it 0.1."""
+
+SPOOLINGS_MAX = 200
+"""Uploads that are spooled at a time, each with an open file and up to two SPOOL_WRITE_BYTES in
+memory. More: `overloaded`."""
+
+FILE_THREADS = 4
+"""Threads that read and write files. Work for more waits."""
+
+LIST_PAGE_BLOBS = 500
+"""Blobs that are listed, and compared with rows, at a time."""
+
+FILE_GRACE_MS = 3_600_000
+"""How old bytes without a row must be before a sweep deletes them. Pins protect the uploads of this
+process; the time protects those that another process copies (`trice files move`)."""
+
+FILE_SWEEP_INTERVAL_MS = 24 * 3_600_000
+"""From the end of one sweep to the next."""
+
+PATH_BYTES_MAX = 1024
+"""UTF-8 of a file's path, as in buckets. More: `validation-failed`."""
+
+HEADER_CHARS_MAX = 512
+"""Characters of a content type or disposition. More: `param-malformed`."""
+
+FILE_BYTES_MAX = 5 * 1024**3
+"""Bytes of one file, unless `--file-bytes-max` says otherwise. More: `message-too-big`."""
+
+EPHEMERAL_FILE_BYTES_MAX = 20 * 1024**2
+"""Bytes of one file of a throw-away app. More: `message-too-big`."""
+
+EPHEMERAL_FILES_BYTES_MAX = 100 * 1024**2
+"""Bytes of all files of a throw-away app. More: `app-quota-exceeded`."""
+
+UPLOADS_MAX = 150
+UPLOADS_OF_NETWORK_MAX = 30
+"""Uploads under way in all, and from one network. More: `overloaded`."""
+
+DELETED_AT_ONCE_MAX = 1_000
+"""Paths of one request that deletes files. More: `validation-failed`."""
+
+FILE_BODY_BYTES_MAX = 50 * 1024**4
+"""Bytes of a body that is a file: the most that `--file-bytes-max` may say. Routes have it; `Files`
+holds each app to its own bound."""
+
+UPLOAD_URL_MS = 5 * 60_000
+"""How long a signed upload URL works."""
+
+UPLOAD_URLS_USED_MAX = 100_000
+"""Signed upload URLs that were used and have not ended. More: `overloaded`."""
+
+COLLECT_INTERVAL_MS = 5_000
+"""Between two deletions of bytes that commits let go of."""
+
+DAY_MS = 24 * 3_600_000
+
+URL_CHECK_INTERVAL_MS = 3_600_000
+"""How often a server looks whether the day has turned. URLs live for seven days, so that answers
+which are renewed once a day never show an old one."""
+
+assert EPHEMERAL_FILE_BYTES_MAX <= EPHEMERAL_FILES_BYTES_MAX
+assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX < SPOOLINGS_MAX
+# --- buckets ---------------------------------------------------------------------------------
+
+S3_CONNECT_MS = 5_000
+S3_REQUEST_MS = 60_000
+"""One connection, one request. Longer: tried again."""
+
+S3_RETRIES_MAX = 3
+S3_RETRY_MS = 30_000
+"""How often, and for how long, a request is tried again. After that: `overloaded`."""
+
+S3_PART_BYTES = 8 * 1024 * 1024
+S3_PARTS_AT_ONCE = 4
+"""Parts in which a file is sent, and how many of them are in memory. Smaller files are one."""
+
+S3_PARTS_MAX = 9_000
+"""Parts of one file; S3 takes 10,000. Larger files have larger parts."""
+
+S3_READ_BYTES = 1024 * 1024
+"""Bytes of one request that reads, which a reader holds. Buckets take some 20 ms to answer."""
+
+S3_REASON_CHARS_MAX = 500
+"""What the log repeats of a failure of the bucket."""
+
+assert PIECE_BYTES <= S3_READ_BYTES
+assert S3_PARTS_MAX < 10_000

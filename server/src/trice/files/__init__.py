@@ -1,0 +1,1 @@
+"""Files: bytes that rows of `$files` name."""

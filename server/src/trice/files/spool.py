@@ -1,0 +1,178 @@
+"""Bytes on their way in: files in the data directory that are hashed while they are written.
+
+    begin ──> write, write, … ──> finish ──> Spooled, which `Blobs.put` takes over
+                  └── abort
+
+Leaving `async with` aborts what is not finished. What a stop leaves is removed at the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from trice import file_limits as limits
+from trice.errors import LimitExceeded, Unavailable
+from trice.files.threads import FileThreads
+from trice.runtime import Runtime, new_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """All bytes of a file, in the spool.
+
+    hash   SHA-256, as 64 hex digits
+    size   bytes
+    """
+
+    path: Path
+    hash: str
+    size: int
+
+    def discard(self) -> None:
+        """Remove the file, unless it has been taken over."""
+        self.path.unlink(missing_ok=True)
+
+
+class Spool:
+    """The folder of spooled files. Does not hold files that are finished: their callers do."""
+
+    def __init__(self, folder: Path, *, threads: FileThreads, runtime: Runtime) -> None:
+        """Remove what a stop left.
+
+        raises  OSError
+        """
+        self._folder = folder
+        self._threads = threads
+        self._runtime = runtime
+        self._count = 0
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+
+    async def begin(self, bytes_max: int) -> Spooling:
+        """Begin to spool a file of up to `bytes_max` bytes.
+
+        raises  Unavailable("overloaded"): limits.SPOOLINGS_MAX are under way, or the disk is full
+        """
+        if self._count >= limits.SPOOLINGS_MAX:
+            raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
+        spooling = Spooling(self, self._folder / new_uuid(self._runtime), bytes_max)
+        self._count += 1
+        try:
+            await self._threads.run(spooling.open)
+        except BaseException:
+            await spooling.abort()
+            raise
+        return spooling
+
+    async def spool_bytes(self, data: bytes) -> Spooled:
+        """Spool bytes that are in memory. Raises as `begin`."""
+        async with await self.begin(len(data)) as spooling:
+            await spooling.write(data)
+            return await spooling.finish()
+
+    @property
+    def threads(self) -> FileThreads:
+        return self._threads
+
+    def forget(self) -> None:
+        """Count one spooling less."""
+        self._count -= 1
+
+
+class Spooling:
+    """A file that is being spooled. One call at a time.
+
+    size   bytes written so far
+    """
+
+    def __init__(self, spool: Spool, path: Path, bytes_max: int) -> None:
+        """Use `Spool.begin`."""
+        self.size = 0
+        self._spool = spool
+        self._path = path
+        self._bytes_max = bytes_max
+        self._hash = hashlib.sha256()
+        self._file: BinaryIO | None = None
+        self._collected: list[bytes] = []
+        self._collected_bytes = 0
+        self._is_over = False
+
+    def open(self) -> None:
+        """Make the file; `Spool.begin` calls it, on a thread."""
+        self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
+
+    async def write(self, piece: bytes) -> None:
+        """Add bytes.
+
+        raises  LimitExceeded("message-too-big"), Unavailable("overloaded") when the disk is full;
+                then it is aborted
+        """
+        assert not self._is_over, "nothing is written to a file that is finished or aborted"
+        if self.size + len(piece) > self._bytes_max:
+            await self.abort()
+            raise LimitExceeded(
+                "message-too-big",
+                f"The file is larger than this server accepts: {self._bytes_max} bytes.",
+                {"limit": self._bytes_max},
+            )
+        self.size += len(piece)
+        self._collected.append(piece)
+        self._collected_bytes += len(piece)
+        if self._collected_bytes >= limits.SPOOL_WRITE_BYTES:
+            await self._flush()
+
+    async def finish(self) -> Spooled:
+        """Close the file and return it. Raises as `write`."""
+        assert not self._is_over, "a file is finished once"
+        await self._flush()
+        self._end()
+        return Spooled(self._path, self._hash.hexdigest(), self.size)
+
+    async def abort(self) -> None:
+        """Remove the file. Nothing happens when it is finished or aborted."""
+        if self._is_over:
+            return
+        self._end()
+        self._path.unlink(missing_ok=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.abort()
+
+    async def _flush(self) -> None:
+        pieces, self._collected, self._collected_bytes = self._collected, [], 0
+        if not pieces:
+            return
+        try:
+            await self._spool.threads.run(self._write, pieces)
+        except BaseException:
+            await self.abort()
+            raise
+
+    def _write(self, pieces: list[bytes]) -> None:
+        assert self._file is not None, "it is open until it is over"
+        for piece in pieces:
+            self._hash.update(piece)
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(self._file.fileno(), rest) :]
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._collected = []
+        self._spool.forget()
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,61 @@
+"""Threads for work on files, which blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from trice import file_limits as limits
+from trice.errors import Unavailable
+
+T = TypeVar("T")
+
+
+class FileThreads:
+    """limits.FILE_THREADS threads. Does not hold what they work on."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(limits.FILE_THREADS, thread_name_prefix="trice-files")
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Call `work` on a thread and return its result.
+
+        When the caller is cancelled it still waits until `work` has ended: nothing goes on in
+        secret that the caller could not undo.
+
+        raises  what `work` raises; Unavailable("overloaded") for an OSError that is about the disk
+                or the number of open files, not about a missing file
+        """
+        running = asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(work, *arguments)
+        )
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while not running.done():
+                try:
+                    await asyncio.wait([running])
+                except asyncio.CancelledError:
+                    continue
+            if not running.cancelled():
+                running.exception()  # looked at, so that asyncio does not report it
+            raise
+        except FileNotFoundError:
+            raise
+        except OSError as cause:
+            raise disk_refuses(cause) from cause
+
+    def close(self) -> None:
+        """Wait until the threads have ended."""
+        self._threads.shutdown()
+
+
+def disk_refuses(cause: OSError) -> Unavailable:
+    """The error for callers when the disk is full, broken, or not ours to write."""
+    reason = cause.strerror or type(cause).__name__
+    return Unavailable(
+        "overloaded", f"The server's disk does not accept data: {reason}. Try again."
+    )

@@ -1,0 +1,1 @@
+"""Durable streams of text: one writer, many readers."""
