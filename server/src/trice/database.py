@@ -29,12 +29,13 @@ from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
 from trice.live.planner import Parsed, Planner, Prepared
+from trice.live.sync_load import PageRequest
 from trice.live.sync_tables import (
-    LoadedTable,
     TableChange,
-    TableChanges,
-    check_table,
-    load_table,
+    TableFeed,
+    TablePage,
+    TableView,
+    replayed,
     too_far_behind,
 )
 from trice.metrics import AppCounts
@@ -146,6 +147,7 @@ class Database:
         self.url_of = url_of
         self._cache = EntityCache(url_of=url_of)
         self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
+        self.table_feed = TableFeed()
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
@@ -397,35 +399,36 @@ class Database:
     def unwatch_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
         self._commit_listeners.pop(listener, None)
 
-    def table_changes(self, source: Any) -> TableChanges:
-        """Check the query of a sync table, and return what turns commits into its changes.
+    def table_view(self, source: Any) -> TableView:
+        """Check the query of a sync table, and return how its rows are shown.
 
-        raises   InvalidInput, see `check_table`
+        raises   InvalidInput, see `TableView`
         """
-        etype = check_table(source, self.catalog)
-        return TableChanges(source, etype, self._engine.read_now(lambda state: state.dialect))
+        dialect = self._engine.read_now(lambda state: state.dialect)
+        return TableView(source, self.catalog, dialect=dialect, url_of=self.url_of)
 
-    async def load_table(self, source: Any, *, identity: Identity) -> LoadedTable:
-        """All entities of a sync table, on a reader thread if that takes long.
+    async def read_table(
+        self, view: TableView, request: PageRequest, *, identity: Identity
+    ) -> TablePage:
+        """A page of a sync table, read on a reader thread if that takes long.
 
         raises   LimitExceeded, Unavailable("timeout"), ("overloaded")
         """
         for _ in range(sync_limits.SYNC_LOADS_TRIED_MAX):
-            loaded = await self._read(lambda state: load_table(source, state), identity)
-            if loaded is not None:
-                return loaded
+            page = await self._read(lambda state: request.read(view, state), identity)
+            if page is not None:
+                return page
             await asyncio.sleep(0)
         raise Unavailable("overloaded", "Too many transactions at once; start the table again.")
 
     async def replay_table(
-        self, source: Any, after: TxId, *, identity: Identity
+        self, view: TableView, after: TxId, *, identity: Identity
     ) -> tuple[TxId, list[TableChange]]:
         """What the transactions after `after` changed in a sync table, from the log; and the last
         transaction that was looked at.
 
         raises   LimitExceeded when the log does not reach back, or there is too much
         """
-        changes = self.table_changes(source)
 
         def work(snapshot: Snapshot) -> tuple[TxId, list[TableChange]]:
             commits = snapshot.commits_after(
@@ -435,7 +438,7 @@ class Database:
             )
             if commits is None:
                 raise too_far_behind()
-            return snapshot.tx, changes.all_of(commits)
+            return snapshot.tx, replayed(view, commits)
 
         return await self.read_on_thread(work, turn_key=identity.turn_key)
 

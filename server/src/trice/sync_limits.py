@@ -8,6 +8,14 @@ SYNC_TABLES_OF_SESSION_MAX = 16
 SYNC_BATCH_ENTITIES = 100
 """Entities in one `sync-load-batch`, as Instant has it. More come in further batches."""
 
+SYNC_PAGE_ENTITIES = 500
+"""Entities that are read at once while a table is loaded. The next are read when these were handed
+to the socket."""
+
+SYNC_PAGE_BYTES = 1_000_000
+"""Bytes of JSON after which a page takes no further entity, so that it is at most this and one
+entity more. Such entities are read fewer at a time."""
+
 SYNC_UPDATE_TXES_MAX = 100
 """Transactions in one `sync-update-triples`, as Instant has it. More come in further messages."""
 
@@ -18,12 +26,23 @@ SYNC_WAITING_TXES_MAX = 10_000
 """Transactions that wait for a slow client, or are replayed to one that comes back. Beyond it the
 sync table ends with `parameter-limit-exceeded`, and the client loads it afresh."""
 
+SYNC_MOVED_MAX = 20_000
+"""Entities whose places in the order change while a table is loaded, about 100 bytes each.
+Beyond it the table ends as above."""
+
 SYNC_WAITING_BYTES_MAX = 16 * 1024 * 1024
-"""Bytes of the same, as JSON; and of the rows of the log that one resync reads."""
+"""Bytes of the same as JSON, for all tables of a session together: the one with most of them ends.
+And of the rows of the log that one resync reads; a session reads it for one table at a time."""
 
 SYNC_LOADS_TRIED_MAX = 20
-"""How often a load is begun again because its snapshot held transactions that were not published
-yet. Then it fails as `overloaded`."""
+"""How often a page is read again because its snapshot held transactions that were not published
+yet. Then the read counts as failed."""
+
+SYNC_READS_TRIED_MAX = 5
+"""How often a page is asked for while the readers are busy. Then the load ends with that error."""
+
+SYNC_RETRY_MS = 200
+"""Time before the second attempt; one such time more before each further one."""
 
 SYNC_TOKEN_CHARS_MAX = 4_096
 """Length of a token. A longer one is refused."""

@@ -1,8 +1,14 @@
-"""Sync tables: one namespace whole, then what each transaction changes in it (instant-realtime
-§11). No I/O."""
+"""Sync tables: a namespace in pages, then what each transaction changes in it (instant-realtime
+§11). No I/O.
+
+TableView    how the rows of a table are shown; a table ends when its attrs change
+read_page    some of its rows from one snapshot; `sync_load` puts the pages of a load together
+TableFeed    what commits changed, encoded once for all tables of a namespace
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,25 +18,41 @@ import orjson
 from trice import sync_limits
 from trice.catalog.catalog import Catalog
 from trice.errors import LimitExceeded, invalid
-from trice.protocol.ids import TxId
-from trice.query.encode import AnswerSize, encode_row
+from trice.live.patch.matching import sort_of
+from trice.protocol.ids import EntityId, TxId, uuid_text
+from trice.query.encode import UrlOf, encode_row, row_triples, with_url
 from trice.query.parse.forms import parse
-from trice.query.plan import Projection, plan
-from trice.query.run import run
+from trice.query.plan import CELLS_FROM, FormPlan, Projection, plan
+from trice.query.run import order_of, page_info, run
 from trice.store.commit import Commit, EntityChange, Image
 from trice.store.dialect import Dialect
 from trice.store.engine import Row, Snapshot
 
+Key = tuple[Any, ...]
+"""Where a row stands in the order of its table."""
+
 
 @dataclass(frozen=True, slots=True)
-class LoadedTable:
-    """A namespace as of transaction `tx`.
+class PageRow:
+    """One entity; `json` has its triples: `["e","a",1,9],…`."""
 
-    rows   each has the triples of one entity, `["e","a",1,9],…`, in the order of the query
+    id: EntityId
+    key: Key
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TablePage:
+    """Some entities as of transaction `tx`.
+
+    cursor    the place of the last one, as InstaQL names it
+    has_more  whether others follow
     """
 
     tx: TxId
-    rows: Sequence[bytes]
+    rows: Sequence[PageRow]
+    cursor: list[Any] | None
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +63,150 @@ class TableChange:
     changes: bytes
 
 
-def check_table(source: Any, catalog: Catalog) -> str:
-    """The namespace that a sync table asks for.
+class TableView:
+    """The query of a sync table, and how its rows are shown under the catalog of its start.
 
-    source   `{etype: {"$": {"order": {label: "asc"}}}}`
-    raises   InvalidInput when it asks for anything else (instant-semantics §2.11)
+    raises   InvalidInput when the query asks for anything else (instant-semantics §2.11)
     """
+
+    def __init__(
+        self, source: Any, catalog: Catalog, *, dialect: Dialect, url_of: UrlOf | None
+    ) -> None:
+        self.etype = _check_source(source, catalog)
+        self.source = source
+        options = source[self.etype].get("$", {})
+        self._order = {"order": options["order"]} if "order" in options else {}
+        self._dialect = dialect
+        self._url_of = url_of
+        self._catalog = catalog
+        self._form, self.projection = self._plan(catalog)
+        order = self._form.order
+        self.is_descending = order is not None and order.is_descending
+
+    @property
+    def digest(self) -> str:
+        """Names the attrs shown: rows under another digest have other attrs."""
+        return hashlib.sha256(repr(_attrs_of(self.projection)).encode()).hexdigest()[:32]
+
+    def is_shown_alike(self, catalog: Catalog) -> bool:
+        """Whether the attrs of the table are still those that its client was told."""
+        if catalog is not self._catalog:
+            namespace = catalog.namespaces.get(self.etype)
+            if namespace is None or namespace.id_attr is None:
+                return False
+            _, projection = self._plan(catalog)
+            if _attrs_of(projection) != _attrs_of(self.projection):
+                return False
+            self._catalog = catalog
+        return True
+
+    def key_of(self, row: Row) -> Key:
+        """The place of a row, ascending."""
+        return (*sort_of(order_of(self._form, row)), row[0])
+
+    def row(self, entity: EntityId, image: Image | None) -> Row | None:
+        """An entity as the table shows it; None if it does not."""
+        if image is None or image.created_ms is None:
+            return None
+        cells = map(image.cells.get, self.projection.cell_attrs)
+        return (entity, image.created_ms, *cells)
+
+    def find_rows(self, snapshot: Snapshot, options: Any) -> tuple[FormPlan, list[Row], bool]:
+        """Run the table's query with more options; the last says whether rows follow."""
+        source = {self.etype: {"$": options}}
+        query = parse(source, snapshot.catalog, is_admin=True, spend=snapshot.spend)
+        made = plan(query, snapshot.catalog, dialect=snapshot.dialect, spend=snapshot.spend)
+        (node,) = run(made, snapshot).nodes
+        return node.form, node.rows, node.page is not None and node.page.has_next
+
+    def read_page(self, snapshot: Snapshot, *, after: list[Any] | None, count: int) -> TablePage:
+        """The next `count` entities, or fewer, for their size.
+
+        raises    LimitExceeded when the attrs of the table changed
+        """
+        options = {**self._order, "first": count}
+        if after is not None:
+            options["after"] = after
+        self._check_catalog(snapshot)
+        form, rows, has_more = self.find_rows(snapshot, options)
+        found = self._encoded(rows, snapshot)
+        if not found:
+            return TablePage(snapshot.tx, (), None, False)
+        shown = rows[: len(found)]
+        info = page_info(form, shown, has_next=True, has_previous=False)
+        return TablePage(snapshot.tx, found, info.end, has_more or len(shown) < len(rows))
+
+    def read_entities(self, snapshot: Snapshot, ids: Sequence[EntityId]) -> TablePage:
+        """Those of these entities that are there; fewer, for their size, if `has_more`."""
+        self._check_catalog(snapshot)
+        options = {"where": {"id": {"$in": [uuid_text(entity) for entity in ids]}}}
+        _, rows, _ = self.find_rows(snapshot, options)
+        found = self._encoded(rows, snapshot)
+        return TablePage(snapshot.tx, found, None, len(found) < len(rows))
+
+    def _encoded(self, rows: Sequence[Row], snapshot: Snapshot) -> list[PageRow]:
+        found: list[PageRow] = []
+        size = 0
+        for row in rows:
+            shown = with_url(row, self.projection, self._url_of)
+            encoded = encode_row(shown, self.projection)
+            found.append(PageRow(row[0], self.key_of(row), encoded))  # type: ignore[arg-type]
+            size += len(encoded)
+            if size > sync_limits.SYNC_PAGE_BYTES:
+                break
+        snapshot.spend(len(found))
+        return found
+
+    def encode_changes(self, changes: Iterable[EntityChange]) -> bytes:
+        """Changes of this namespace as JSON; empty if nothing of them is shown."""
+        made: list[dict[str, Any]] = []
+        for change in changes:
+            self._add(change, made)
+        return orjson.dumps(made)[1:-1]
+
+    def _add(self, change: EntityChange, made: list[dict[str, Any]]) -> None:
+        old, new = self.row(change.id, change.old), self.row(change.id, change.new)
+        changed = None
+        if old is not None and new is not None and old[1] == new[1]:
+            changed = {
+                attr.id
+                for attr, before, after in zip(
+                    self.projection.columns, old[CELLS_FROM:], new[CELLS_FROM:], strict=True
+                )
+                if type(before) is not type(after) or before != after
+            }
+        for action, row in (("removed", old), ("added", new)):
+            if row is None:
+                continue
+            shown = with_url(row, self.projection, self._url_of)
+            made += [
+                {"action": action, "triple": triple}
+                for triple in row_triples(shown, self.projection)
+                if changed is None or triple[1] in changed
+            ]
+
+    def _check_catalog(self, snapshot: Snapshot) -> None:
+        if not self.is_shown_alike(snapshot.catalog):
+            raise attrs_changed()
+
+    def _plan(self, catalog: Catalog) -> tuple[FormPlan, Projection]:
+        query = parse({self.etype: {"$": {**self._order}}}, catalog, is_admin=True)
+        (form,) = plan(query, catalog, dialect=self._dialect).forms
+        assert form.projection is not None, "the namespace is known"
+        return form, form.projection
+
+
+def _attrs_of(projection: Projection) -> tuple[object, ...]:
+    """What a client must know of the attrs, and what decides the order of rows."""
+    columns = sorted(
+        (attr.id, attr.label, attr.is_indexed, attr.checked_type or "", attr.value_type)
+        for attr in projection.columns
+    )
+    return (projection.id_attr, *columns)
+
+
+def _check_source(source: Any, catalog: Catalog) -> str:
+    """The namespace that a sync table asks for: `{etype: {"$": {"order": {label: "asc"}}}}`."""
     if not isinstance(source, dict) or len(source) != 1:
         raise _refused(source, [], "A sync table needs exactly one namespace.")
     ((etype, form),) = source.items()
@@ -71,95 +231,59 @@ def _refused(source: Any, where: list[Any], reason: str) -> Exception:
     return invalid("query", source, [{"in": where, "message": reason}])
 
 
-def load_table(source: Any, snapshot: Snapshot) -> LoadedTable | None:
-    """All entities of the namespace.
+class TableFeed:
+    """What the newest commit changed, by namespace; made when the first table asks.
 
-    returns   None when the snapshot holds transactions that are not published yet: their attrs may
-              be unknown
-    raises    LimitExceeded beyond limits.RESULT_BYTES_MAX
+    All tables of a namespace show the same attrs (`TableView.is_shown_alike`), so they share it.
     """
-    if snapshot.newest_tx() != snapshot.tx:
-        return None
-    query = parse(source, snapshot.catalog, is_admin=True, spend=snapshot.spend)
-    made = plan(query, snapshot.catalog, dialect=snapshot.dialect, spend=snapshot.spend)
-    (node,) = run(made, snapshot).nodes
-    projection = node.form.projection
-    if projection is None:
-        return LoadedTable(snapshot.tx, ())
-    size = AnswerSize(snapshot.spend)
-    rows = []
-    for row in node.rows:
-        encoded = encode_row(row, projection)
-        size.add(len(encoded))
-        rows.append(encoded)
-    return LoadedTable(snapshot.tx, rows)
+
+    def __init__(self) -> None:
+        self._tx: TxId | None = None
+        self._by_etype: dict[str, list[EntityChange]] = {}
+        self._made: dict[str, TableChange | None] = {}
+
+    def changes(self, commit: Commit, etype: str) -> Sequence[EntityChange]:
+        """The changes of one namespace."""
+        if self._tx != commit.tx:
+            self._tx = commit.tx
+            self._made, self._by_etype = {}, {}
+            for change in commit.entities:
+                self._by_etype.setdefault(change.etype, []).append(change)
+        return self._by_etype.get(etype, ())
+
+    def of(self, commit: Commit, view: TableView) -> TableChange | None:
+        """What `commit` changed in the tables of a namespace; None if nothing."""
+        changes = self.changes(commit, view.etype)
+        if not changes:
+            return None
+        if view.etype not in self._made:
+            self._made[view.etype] = as_table_change(view, commit.tx, changes)
+        return self._made[view.etype]
 
 
-class TableChanges:
-    """Turns commits into changes of one namespace. Holds how its rows are shown under the last
-    catalog it saw, so that attrs which come later are shown too."""
+def as_table_change(
+    view: TableView, tx: TxId, changes: Iterable[EntityChange]
+) -> TableChange | None:
+    """Changes of one transaction; None if nothing of them is shown."""
+    encoded = view.encode_changes(changes)
+    return TableChange(tx, encoded) if encoded else None
 
-    def __init__(self, source: Any, etype: str, dialect: Dialect) -> None:
-        self.etype = etype
-        self._source = source
-        self._dialect = dialect
-        self._catalog: Catalog | None = None
-        self._projection: Projection | None = None
 
-    def of(self, commit: Commit) -> TableChange | None:
-        """What `commit` changed; None if nothing."""
-        parts = [part for change in commit.entities for part in self._of(change, commit.catalog)]
-        return TableChange(commit.tx, b",".join(parts)) if parts else None
+def replayed(view: TableView, commits: Iterable[Commit]) -> list[TableChange]:
+    """What commits of the log changed.
 
-    def all_of(self, commits: Iterable[Commit]) -> list[TableChange]:
-        """What each of `commits` changed.
-
-        raises   LimitExceeded beyond sync_limits.SYNC_WAITING_BYTES_MAX
-        """
-        found, size = [], 0
-        for commit in commits:
-            change = self.of(commit)
-            if change is not None:
-                found.append(change)
-                size += len(change.changes)
-                if size > sync_limits.SYNC_WAITING_BYTES_MAX:
-                    raise too_far_behind()
-        return found
-
-    def _of(self, change: EntityChange, catalog: Catalog) -> Iterable[bytes]:
-        if change.etype != self.etype:
-            return
-        old, new = (
-            self._triples(change, change.old, catalog),
-            self._triples(change, change.new, catalog),
-        )
-        for triple in old:
-            if triple not in new:
-                yield b'{"action":"removed","triple":%b}' % triple
-        for triple in new:
-            if triple not in old:
-                yield b'{"action":"added","triple":%b}' % triple
-
-    def _triples(
-        self, change: EntityChange, image: Image | None, catalog: Catalog
-    ) -> dict[bytes, None]:
-        """The triples of one entity as JSON; none of one without an id triple."""
-        projection = self._shown(catalog)
-        if image is None or image.created_ms is None or projection is None:
-            return {}
-        cells = [image.cells.get(attr.id) for attr in projection.columns]
-        row: Row = (change.id, image.created_ms, *cells)
-        triples = orjson.loads(b"[%b]" % encode_row(row, projection))
-        return dict.fromkeys(map(orjson.dumps, triples))
-
-    def _shown(self, catalog: Catalog) -> Projection | None:
-        if catalog is not self._catalog:
-            self._catalog = catalog
-            etype_only: dict[str, Any] = {next(iter(self._source)): {}}
-            query = parse(etype_only, catalog, is_admin=True)
-            (form,) = plan(query, catalog, dialect=self._dialect).forms
-            self._projection = form.projection
-        return self._projection
+    raises   LimitExceeded beyond sync_limits.SYNC_WAITING_BYTES_MAX, or when the attrs changed
+    """
+    found, size = [], 0
+    for commit in commits:
+        own = [change for change in commit.entities if change.etype == view.etype]
+        change = as_table_change(view, commit.tx, own) if own else None
+        if change is not None:
+            found.append(change)
+            size += len(change.changes)
+            if size > sync_limits.SYNC_WAITING_BYTES_MAX:
+                raise too_far_behind()
+    return found
 
 
 def too_far_behind() -> LimitExceeded:
@@ -167,4 +291,12 @@ def too_far_behind() -> LimitExceeded:
     return LimitExceeded(
         "parameter-limit-exceeded",
         "The sync table is too far behind to be continued; start it again.",
+    )
+
+
+def attrs_changed() -> LimitExceeded:
+    """As `too_far_behind`: what the client holds has not the attrs of the namespace."""
+    return LimitExceeded(
+        "parameter-limit-exceeded",
+        "The attrs of the namespace changed since the sync table began; start it again.",
     )

@@ -425,13 +425,19 @@ class OpenedSession:
         """The sync tables of this session, which from now on hear of commits."""
         if self.sync_tables is None:
             self.sync_tables = SyncTables(
-                when_news=self.session.outbox.schedule, on_behind=self.on_behind
+                self.database.table_feed,
+                when_news=self.on_table_news,
+                on_failed=self.on_table_failed,
             )
             self.database.watch_commits(self.sync_tables.on_commits)
         return self.sync_tables
 
-    def on_behind(self, table_id: str, failure: TriceError) -> None:
-        """A sync table ended because its client is too slow: the client starts it again."""
+    def on_table_news(self) -> None:
+        """A sync table has something to send."""
+        self.session.outbox.schedule_news(self.database.table_feed)
+
+    def on_table_failed(self, table_id: str, failure: TriceError) -> None:
+        """A sync table cannot go on: the client starts it again."""
         told = {"op": "resync-table", "subscription-id": table_id}
         self.session.fail(failure, raw=orjson.dumps(told), event_id=None)
 

@@ -1,17 +1,27 @@
-"""The sync tables of one session: what of them was not sent yet, and in which order. No I/O.
+"""The sync tables of one session: what of them was not sent yet, and in which order.
 
-load      batches, then `sync-init-finish`, one message each time the socket has room
+load      a page at a time in messages of at most 100 entities; the next is read once they are sent
 changes   collected from the start on, sent once the load was sent, oldest first
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from trice import sync_limits
 from trice.errors import LimitExceeded
-from trice.live.sync_tables import LoadedTable, TableChange, TableChanges, too_far_behind
+from trice.live.sync_load import TableLoad
+from trice.live.sync_tables import (
+    PageRow,
+    TableChange,
+    TableFeed,
+    TablePage,
+    TableView,
+    attrs_changed,
+    too_far_behind,
+)
 from trice.protocol import down
 from trice.protocol.ids import TxId
 from trice.protocol.shared import Frame
@@ -19,67 +29,124 @@ from trice.store.commit import Commit
 
 
 class SyncedTable:
-    """One sync table. Holds the entities and changes that were not sent yet.
+    """One sync table. Holds a page of entities, and the changes, that were not sent yet.
 
-    Bounds: sync_limits.SYNC_WAITING_TXES_MAX and SYNC_WAITING_BYTES_MAX for changes.
+    load       None once it was sent, and of a table that was resumed
+    is_on      whether its start was answered; until then nothing is sent
+    failure    why it is at an end
+    on_drained  called when there is room for the next page, and at the end
     """
 
-    __slots__ = ("_bytes", "_changes", "_loaded", "_made", "_sent_rows", "id", "is_behind", "is_on")
+    __slots__ = (
+        "_changes",
+        "_finish",
+        "_rows",
+        "failure",
+        "id",
+        "is_ended",
+        "is_on",
+        "load",
+        "on_drained",
+        "view",
+        "waiting_bytes",
+    )
 
-    def __init__(self, table_id: str, made: TableChanges) -> None:
+    def __init__(self, table_id: str, view: TableView, *, is_loading: bool) -> None:
         self.id = table_id
-        self.is_on = False
-        self.is_behind = False
-        self._made = made
-        self._loaded: LoadedTable | None = None
-        self._sent_rows = 0
+        self.view = view
+        self.load = TableLoad(view) if is_loading else None
+        self.is_on = self.is_ended = False
+        self.failure: LimitExceeded | None = None
+        self.on_drained: Callable[[], None] = _nothing
+        self.waiting_bytes = 0
+        self._rows: deque[PageRow] = deque()
+        self._finish: TxId | None = None
         self._changes: deque[TableChange] = deque()
-        self._bytes = 0
 
     @property
     def has_news(self) -> bool:
-        return self.is_on and (self._loaded is not None or bool(self._changes))
+        if not self.is_on:
+            return False
+        is_loaded = self.load is None
+        return bool(self._rows) or (is_loaded and (self._finish is not None or bool(self._changes)))
 
-    def add(self, commit: Commit) -> None:
+    def hear(self, commit: Commit, feed: TableFeed) -> None:
         """Note what a commit changed."""
-        if self.is_behind:
+        if self.failure is not None:
             return
-        change = self._made.of(commit)
-        if change is None:
+        if not self.view.is_shown_alike(commit.catalog):
+            self.fail(attrs_changed())
             return
-        self._changes.append(change)
-        self._bytes += len(change.changes)
-        if (
-            len(self._changes) > sync_limits.SYNC_WAITING_TXES_MAX
-            or self._bytes > sync_limits.SYNC_WAITING_BYTES_MAX
-        ):
-            self.is_behind = True
-            self._changes.clear()
+        if self.load is None:
+            self._keep(feed.of(commit, self.view))
+            return
+        changes = feed.changes(commit, self.view.etype)
+        if changes:
+            try:
+                self._keep(self.load.hear(commit.tx, changes))
+            except LimitExceeded as failure:
+                self.fail(failure)
 
-    def load(self, loaded: LoadedTable) -> None:
-        """Begin with these entities. Their snapshot holds the changes up to its transaction."""
-        self._skip(loaded.tx)
-        self._loaded, self.is_on = loaded, True
+    def take(self, page: TablePage) -> None:
+        """A page was read."""
+        load = self.load
+        assert load is not None
+        try:
+            rows, told = load.take(page)
+        except LimitExceeded as failure:
+            self.fail(failure)
+            return
+        for change in told:
+            self._keep(change)
+        if self.is_ended:
+            return
+        self._rows.extend(rows)
+        self.is_on = True
+        if load.is_over:
+            self._finish, last = load.finish()
+            self.load = None
+            if last is not None:
+                self._keep(last)
+        elif not rows:
+            self.on_drained()
 
     def replay(self, last: TxId, changes: Sequence[TableChange]) -> None:
         """Begin with these changes, which are those up to transaction `last`."""
-        self._skip(last)
+        while self._changes and self._changes[0].tx <= last:
+            self.waiting_bytes -= len(self._changes.popleft().changes)
         self._changes.extendleft(reversed(changes))
-        self._bytes += sum(len(change.changes) for change in changes)
+        self.waiting_bytes += sum(len(change.changes) for change in changes)
         self.is_on = True
+
+    def fail(self, failure: LimitExceeded) -> None:
+        """The table cannot go on; what waits is dropped."""
+        self.failure = failure
+        self.end()
+
+    def end(self) -> None:
+        """Nothing of it is sent any more."""
+        self.is_ended = True
+        self._changes.clear()
+        self._rows.clear()
+        self.waiting_bytes = 0
+        self.on_drained()
 
     def next_frame(self) -> bytes:
         """The next message. Call it while `has_news`."""
-        loaded = self._loaded
-        if loaded is None:
-            return self._update()
-        begin, end = self._sent_rows, self._sent_rows + sync_limits.SYNC_BATCH_ENTITIES
-        rows = loaded.rows[begin:end]
-        if rows:
-            self._sent_rows = end
-            return down.sync_load_batch(rows, table_id=self.id)
-        self._loaded = None
-        return down.sync_init_finish(loaded.tx, table_id=self.id)
+        if self._rows:
+            return self._batch()
+        if self._finish is not None:
+            tx, self._finish = self._finish, None
+            return down.sync_init_finish(tx, table_id=self.id)
+        return self._update()
+
+    def _batch(self) -> bytes:
+        rows: list[bytes] = []
+        while self._rows and len(rows) < sync_limits.SYNC_BATCH_ENTITIES:
+            rows.append(self._rows.popleft().json)
+        if not self._rows:
+            self.on_drained()
+        return down.sync_load_batch(rows, table_id=self.id)
 
     def _update(self) -> bytes:
         txes: list[tuple[TxId, bytes]] = []
@@ -90,66 +157,93 @@ class SyncedTable:
             size += len(change.changes)
             if size > sync_limits.SYNC_UPDATE_BYTES:
                 break
-        self._bytes -= size
+        self.waiting_bytes -= size
         return down.sync_update_triples(txes, table_id=self.id)
 
-    def _skip(self, tx: TxId) -> None:
-        while self._changes and self._changes[0].tx <= tx:
-            self._bytes -= len(self._changes.popleft().changes)
+    def _keep(self, change: TableChange | None) -> None:
+        if change is None:
+            return
+        self._changes.append(change)
+        self.waiting_bytes += len(change.changes)
+        if len(self._changes) > sync_limits.SYNC_WAITING_TXES_MAX:
+            self.fail(too_far_behind())
 
 
 class SyncTables:
     """All sync tables of one session, by their ids; those with news take turns.
 
+    Bounds: sync_limits.SYNC_TABLES_OF_SESSION_MAX; SYNC_WAITING_BYTES_MAX for the changes that wait
+    in all of them, beyond which the one with most of them ends.
+
+    replaying   held while the log is read for one of them
     when_news   called when there is something to send
-    on_behind   called with the id of a table that ended because its client is too slow
+    on_failed   called with the id of a table that ended because its client is too slow, or the
+                attrs changed
     """
 
     def __init__(
         self,
+        feed: TableFeed,
         *,
         when_news: Callable[[], None],
-        on_behind: Callable[[str, LimitExceeded], None],
+        on_failed: Callable[[str, LimitExceeded], None],
     ) -> None:
+        self._feed = feed
         self._when_news = when_news
-        self._on_behind = on_behind
+        self._on_failed = on_failed
         self._tables: dict[str, SyncedTable] = {}
+        self.replaying = asyncio.Lock()
 
-    def add(self, table_id: str, made: TableChanges) -> SyncedTable:
+    def has(self, table: SyncedTable) -> bool:
+        """Whether the table was neither removed nor replaced meanwhile."""
+        return self._tables.get(table.id) is table
+
+    def add(self, table: SyncedTable) -> None:
         """Collect changes for a table from now on; an older one of the same id ends.
 
         raises   LimitExceeded
         """
+        self.remove(table.id)
         most = sync_limits.SYNC_TABLES_OF_SESSION_MAX
-        if table_id not in self._tables and len(self._tables) >= most:
+        if len(self._tables) >= most:
             raise LimitExceeded(
                 "parameter-limit-exceeded",
                 f"A session may hold {most} sync tables; remove some first.",
             )
-        table = self._tables[table_id] = SyncedTable(table_id, made)
-        return table
-
-    def has(self, table: SyncedTable) -> bool:
-        """Whether the table was not removed meanwhile."""
-        return self._tables.get(table.id) is table
+        self._tables[table.id] = table
 
     def remove(self, table_id: str) -> None:
-        self._tables.pop(table_id, None)
+        table = self._tables.pop(table_id, None)
+        if table is not None:
+            table.end()
 
     def end(self) -> None:
         """The session is over."""
-        self._tables.clear()
+        for table_id in list(self._tables):
+            self.remove(table_id)
 
     def on_commits(self, commits: Sequence[Commit]) -> None:
         """Note what a group of commits changed."""
-        for table in tuple(self._tables.values()):
-            for commit in commits:
-                table.add(commit)
-            if table.is_behind and table.is_on:
-                del self._tables[table.id]
-                self._on_behind(table.id, too_far_behind())
+        for commit in commits:
+            for table in self._tables.values():
+                table.hear(commit, self._feed)
+        self.check()
         if self.has_news:
             self._when_news()
+
+    def check(self) -> None:
+        """End the tables that cannot go on, and those for which too much waits."""
+        tables = self._tables.values()
+        waiting_bytes = sum(table.waiting_bytes for table in tables)
+        while waiting_bytes > sync_limits.SYNC_WAITING_BYTES_MAX:
+            largest = max(tables, key=lambda table: table.waiting_bytes)
+            waiting_bytes -= largest.waiting_bytes
+            largest.fail(too_far_behind())
+        for table in list(tables):
+            # The start of others is not answered yet: that answer is then the error.
+            if table.failure is not None and table.is_on:
+                del self._tables[table.id]
+                self._on_failed(table.id, table.failure)
 
     @property
     def has_news(self) -> bool:
@@ -163,3 +257,7 @@ class SyncTables:
                 self._tables[table.id] = self._tables.pop(table.id)
                 return [table.next_frame()]
         return []
+
+
+def _nothing() -> None:
+    """The `on_drained` of a table for which nobody waits."""

@@ -1,21 +1,25 @@
 """`start-sync`, `resync-table` and `remove-sync`: one namespace whole, then every change of it.
 
 The server keeps no record of a sync table. What `resync-table` needs is in the token: app, table
-id and query. It is not secret and not signed, because only admins of the app may present it, and
-they may read all of the app anyway.
+id, query, and the attrs that the client knows. It is signed with the app's admin token, so that it
+ends with that, and no client can make one that names another query or table.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from binascii import Error as NotBase64
+import hashlib
+import hmac
 from typing import Any
 
 import orjson
 
 from trice import sync_limits
-from trice.errors import InvalidInput, TriceError, invalid
-from trice.live.sync_tables import too_far_behind
+from trice.apps.apps import App
+from trice.errors import InvalidInput, TriceError, Unavailable, invalid
+from trice.live.sync_load import TableLoad
+from trice.live.sync_tables import TablePage, attrs_changed
 from trice.protocol import down, up
 from trice.protocol.ids import TxId
 from trice.runtime import new_uuid
@@ -29,9 +33,10 @@ def start_sync(
 ) -> None:
     """Send a namespace whole, then what each transaction changes (instant-realtime §11)."""
     _check_admin(opened, "start-sync")
-    made = opened.database.table_changes(message.q)
+    view = opened.database.table_view(message.q)
+    table = SyncedTable(new_uuid(opened.session.runtime), view, is_loading=True)
     tables = opened.open_sync_tables()
-    table = tables.add(new_uuid(opened.session.runtime), made)
+    tables.add(table)
     opened.session.spawn(_load(opened, tables, table, message, raw))
 
 
@@ -42,22 +47,59 @@ async def _load(
     message: up.StartSync,
     raw: bytes,
 ) -> None:
+    drained = asyncio.Event()
+    table.on_drained = drained.set
     try:
-        loaded = await opened.database.load_table(message.q, identity=opened.identity)
-        table.load(loaded)
-        if table.is_behind:
-            raise too_far_behind()
+        while table.load is not None:
+            page = await _read_page(opened, table, table.load)
+            if page is None:
+                break
+            drained.clear()
+            was_answered = table.is_on
+            table.take(page)
+            if not was_answered and not table.is_ended:
+                _answer(opened, table, message)
+            tables.check()
+            opened.session.outbox.schedule()
+            if table.load is not None:
+                await drained.wait()
+        if table.failure is not None and not table.is_on:
+            raise table.failure
     except TriceError as failure:
-        tables.remove(table.id)
-        opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
-        return
+        if tables.has(table):
+            tables.remove(table.id)
+            opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
+
+
+async def _read_page(
+    opened: OpenedSession, table: SyncedTable, load: TableLoad
+) -> TablePage | None:
+    """The next page of a load; None if the table ended meanwhile.
+
+    raises   LimitExceeded, Unavailable when it did not come in several attempts
+    """
+    request, tried = load.begin_read(), 0
+    while not table.is_ended:
+        try:
+            page = await opened.database.read_table(table.view, request, identity=opened.identity)
+        except Unavailable:
+            tried += 1
+            if tried == sync_limits.SYNC_READS_TRIED_MAX:
+                raise
+            await opened.session.runtime.sleep_ms(sync_limits.SYNC_RETRY_MS * tried)
+            continue
+        return None if table.is_ended else page
+    return None
+
+
+def _answer(opened: OpenedSession, table: SyncedTable, message: up.StartSync) -> None:
     opened.tell_catalog_first()
     opened.session.push(
         down.start_sync_ok(
             orjson.dumps(message.q),
             event_id=message.client_event_id,
             table_id=table.id,
-            token=_token(opened.app.id, table.id, message.q),
+            token=_token(opened.app, table),
         )
     )
 
@@ -67,33 +109,40 @@ def resync_table(
 ) -> None:
     """Send what changed since the transaction that the client has; errors make it start again."""
     _check_admin(opened, "resync-table")
-    source = _query_of(opened.app.id, message)
-    made = opened.database.table_changes(source)
+    source, digest = _read_token(opened.app, message)
+    view = opened.database.table_view(source)
+    if view.digest != digest:
+        raise attrs_changed()
+    table = SyncedTable(message.subscription_id, view, is_loading=False)
     tables = opened.open_sync_tables()
-    table = tables.add(message.subscription_id, made)
-    opened.session.spawn(_replay(opened, tables, table, source, message, raw))
+    tables.add(table)
+    opened.session.spawn(_replay(opened, tables, table, message, raw))
 
 
 async def _replay(
     opened: OpenedSession,
     tables: SyncTables,
     table: SyncedTable,
-    source: Any,
     message: up.ResyncTable,
     raw: bytes,
 ) -> None:
     try:
-        last, changes = await opened.database.replay_table(
-            source, TxId(message.tx_id), identity=opened.identity
-        )
-        table.replay(last, changes)
-        if table.is_behind:
-            raise too_far_behind()
+        # One after the other, because each may read much of the log.
+        async with tables.replaying:
+            if table.failure is None and not table.is_ended:
+                last, changes = await opened.database.replay_table(
+                    table.view, TxId(message.tx_id), identity=opened.identity
+                )
+                if not table.is_ended:
+                    table.replay(last, changes)
+        if table.failure is not None:
+            raise table.failure
     except TriceError as failure:
         if tables.has(table):
             tables.remove(table.id)
-        opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
+            opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
         return
+    tables.check()
     opened.session.outbox.schedule()
 
 
@@ -111,19 +160,28 @@ def _check_admin(opened: OpenedSession, op: str) -> None:
         raise invalid(op, None, [{"in": ["op"], "message": reason}])
 
 
-def _token(app_id: str, table_id: str, source: Any) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([app_id, table_id, source])).decode()
+def _token(app: App, table: SyncedTable) -> str:
+    named = orjson.dumps([table.id, table.view.source, table.view.digest])
+    text = base64.urlsafe_b64encode(named).decode()
+    return f"{text}.{_sign(app, text)}"
 
 
-def _query_of(app_id: str, message: up.ResyncTable) -> Any:
-    """The query in the token, which must be that of this app and sync table."""
-    try:
-        if len(message.token) <= sync_limits.SYNC_TOKEN_CHARS_MAX:
-            named = orjson.loads(base64.urlsafe_b64decode(message.token.encode()))
-            if isinstance(named, list) and named[:2] == [app_id, message.subscription_id]:
-                return named[2]
-    except (NotBase64, ValueError, IndexError):
-        pass
+def _sign(app: App, text: str) -> str:
+    signed = f"sync-table/{app.id}/{text}".encode()
+    return hmac.new(app.row.admin_token_hash, signed, hashlib.sha256).hexdigest()
+
+
+def _read_token(app: App, message: up.ResyncTable) -> tuple[Any, str]:
+    """The query and the attrs that the token names, which must be that of this sync table."""
+    text, _, signature = message.token.partition(".")
+    if (
+        len(message.token) <= sync_limits.SYNC_TOKEN_CHARS_MAX
+        and message.token.isascii()
+        and hmac.compare_digest(signature, _sign(app, text))
+    ):
+        table_id, source, digest = orjson.loads(base64.urlsafe_b64decode(text))
+        if table_id == message.subscription_id:
+            return source, digest
     raise InvalidInput(
         "param-malformed",
         'Malformed parameter: ["token"]. It is not the token of this sync table; start it again.',
