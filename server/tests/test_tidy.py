@@ -237,6 +237,7 @@ DOORS: dict[str, frozenset[str]] = {
             "live.live_query",
             "live.deltas",
             "live.planner",
+            "live.sync_load",
             "live.sync_tables",
             "catalog.catalog",
             "store.commit",

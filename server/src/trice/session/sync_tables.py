@@ -101,6 +101,7 @@ class SyncedTable:
         if self.is_ended:
             return
         self._rows.extend(rows)
+        self.waiting_bytes += sum(len(row.json) for row in rows)
         self.is_on = True
         if load.is_over:
             self._finish, last = load.finish()
@@ -144,6 +145,7 @@ class SyncedTable:
         rows: list[bytes] = []
         while self._rows and len(rows) < sync_limits.SYNC_BATCH_ENTITIES:
             rows.append(self._rows.popleft().json)
+        self.waiting_bytes -= sum(map(len, rows))
         if not self._rows:
             self.on_drained()
         return down.sync_load_batch(rows, table_id=self.id)
@@ -172,8 +174,8 @@ class SyncedTable:
 class SyncTables:
     """All sync tables of one session, by their ids; those with news take turns.
 
-    Bounds: sync_limits.SYNC_TABLES_OF_SESSION_MAX; SYNC_WAITING_BYTES_MAX for the changes that wait
-    in all of them, beyond which the one with most of them ends.
+    Bounds: sync_limits.SYNC_TABLES_OF_SESSION_MAX; SYNC_WAITING_BYTES_MAX for what waits in all
+    of them, beyond which the one with most of it ends.
 
     replaying   held while the log is read for one of them
     when_news   called when there is something to send
@@ -231,10 +233,14 @@ class SyncTables:
         if self.has_news:
             self._when_news()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The JSON of entities and changes that were not sent yet."""
+        return sum(table.waiting_bytes for table in self._tables.values())
+
     def check(self) -> None:
         """End the tables that cannot go on, and those for which too much waits."""
-        tables = self._tables.values()
-        waiting_bytes = sum(table.waiting_bytes for table in tables)
+        tables, waiting_bytes = self._tables.values(), self.waiting_bytes
         while waiting_bytes > sync_limits.SYNC_WAITING_BYTES_MAX:
             largest = max(tables, key=lambda table: table.waiting_bytes)
             waiting_bytes -= largest.waiting_bytes
