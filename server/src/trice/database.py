@@ -148,6 +148,7 @@ class Database:
         self._cache = EntityCache(url_of=url_of)
         self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
         self.table_feed = TableFeed()
+        self.table_loads = asyncio.Semaphore(sync_limits.SYNC_LOADS_OF_APP_MAX)
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
@@ -653,13 +654,29 @@ class Database:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
         self._end_tokens(commits)
-        for hear in tuple(self._commit_listeners):
-            hear(commits)
+        if self._commit_listeners:
+            self._feed_tables(commits)
         before, self._catalog_told = self._catalog_told, self.catalog
         self.live.apply(commits, before)
         if self.catalog.version != before.version:
             for listener in list(self._catalog_listeners):
                 listener(self.catalog)
+
+    def _feed_tables(self, commits: Sequence[Commit]) -> None:
+        """Tell those who watch commits; encode what sync tables wait for in turns of its own."""
+        was_encoding = self.table_feed.is_unfinished
+        self.table_feed.begin()
+        for hear in tuple(self._commit_listeners):
+            hear(commits)
+        if self.table_feed.is_unfinished and not was_encoding:
+            asyncio.get_running_loop().call_soon(self._encode_tables)
+
+    def _encode_tables(self) -> None:
+        if self.table_feed.encode_some():
+            for hear in tuple(self._commit_listeners):
+                hear(())
+        if self.table_feed.is_unfinished:
+            asyncio.get_running_loop().call_soon(self._encode_tables)
 
     def _end_tokens(self, commits: Sequence[Commit]) -> None:
         """Call the listeners of refresh tokens that were deleted."""

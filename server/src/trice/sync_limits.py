@@ -5,6 +5,34 @@ from __future__ import annotations
 SYNC_TABLES_OF_SESSION_MAX = 16
 """Sync tables of one session. One more is refused with `parameter-limit-exceeded`."""
 
+SYNC_TABLES_OF_APP_MAX = 500
+"""Sync tables of all sessions of an app, each of which is told of each commit, 2 µs. One more is
+refused in the same way."""
+
+SYNC_STARTING_MAX = 32
+"""Starts and resumptions of one session that are under way, also of tables that were removed since.
+One more is refused in the same way."""
+
+SYNC_LOADS_OF_APP_MAX = 8
+"""Tables of an app that are loaded at a time, one of each session; others wait. Each load looks at
+each entity that changes meanwhile, 2 µs each."""
+
+SYNC_LOADING_ENTITIES_MAX = 2_000
+"""Entities of the namespace in one transaction that commits during a load. At a larger one the load
+ends with `parameter-limit-exceeded`, and the client begins it again."""
+
+SYNC_PAGE_TIMEOUT_MS = 60_000
+"""How long a page may wait for its client. Then the load ends in the same way, so that it does not
+keep others waiting."""
+
+SYNC_ENTITIES_AT_ONCE = 150
+"""Entities whose changes are encoded in one turn of the loop, 20 µs each. Those of a larger
+transaction take several turns."""
+
+SYNC_UNENCODED_MAX = 300_000
+"""Entities whose changes wait for that, in an app. The tables that would wait for more end with
+`parameter-limit-exceeded`, and their clients load them afresh."""
+
 SYNC_BATCH_ENTITIES = 100
 """Entities in one `sync-load-batch`, as Instant has it. More come in further batches."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.loop_meter import metered
 from trice import sync_limits
 from trice.identity import ADMIN
 
@@ -201,6 +202,7 @@ async def test_rows_that_change_between_pages_are_sent_once(stage, monkeypatch, 
     dice = random.Random(seed)
     monkeypatch.setattr(sync_limits, "SYNC_BATCH_ENTITIES", dice.randrange(1, 5))
     monkeypatch.setattr(sync_limits, "SYNC_PAGE_ENTITIES", dice.randrange(1, 5))
+    monkeypatch.setattr(sync_limits, "SYNC_ENTITIES_AT_ONCE", dice.randrange(1, 4))
     await write(stage, [s for n in range(20) for s in shuffle(stage, dice, n)])
     label, way = dice.choice(["title", "serverCreatedAt"]), dice.choice(["asc", "desc"])
     client, copy = await start(stage, {"todos": {"$": {"order": {label: way}}}})
@@ -240,6 +242,71 @@ async def test_only_one_page_waits_for_a_slow_reader(stage, monkeypatch):
     client.session.on_writable()
     await keep_up(client, copy, tx)
     assert copy.triples == await fresh(stage)
+
+
+@pytest.mark.rule("P231")
+async def test_a_large_transaction_does_not_hold_the_loop(stage, monkeypatch):
+    many = 4_000
+    client, copy = await start(stage)
+    while not copy.is_loaded:
+        copy.take(await client.hear())
+    made = [s for n in range(many) for s in stage.create("todos", todo(n), title=f"{n}")]
+    with metered(monkeypatch) as meter:
+        tx = await write(stage, made)
+        small = await write(stage, stage.create("todos", todo(1), title="after"))
+        first = await client.hear()
+        # About 24,000; encoded in one turn it is 68,000.
+        assert meter.calls < 45_000
+    copy.take(first)
+    assert copy.tx == tx
+    await keep_up(client, copy, small)
+    assert copy.triples == await fresh(stage)
+
+
+@pytest.mark.rule("P231")
+async def test_a_backlog_of_changes_to_encode_ends_the_table(stage, monkeypatch):
+    client, copy = await start(stage)
+    while not copy.is_loaded:
+        copy.take(await client.hear())
+    monkeypatch.setattr(sync_limits, "SYNC_ENTITIES_AT_ONCE", 1)
+    monkeypatch.setattr(sync_limits, "SYNC_UNENCODED_MAX", 5)
+    await write(stage, [s for n in range(6) for s in stage.create("todos", todo(n), title="x")])
+    error = await client.hear("error")
+    assert error["original-event"] == {"op": "resync-table", "subscription-id": copy.id}
+
+
+@pytest.mark.rule("P232")
+async def test_a_load_ends_at_a_transaction_of_many_entities(stage, monkeypatch):
+    monkeypatch.setattr(sync_limits, "SYNC_LOADING_ENTITIES_MAX", 2)
+    monkeypatch.setattr(sync_limits, "SYNC_BATCH_ENTITIES", 2)
+    some = [s for n in range(6) for s in stage.create("todos", todo(n), title="x")]
+    await write(stage, some)
+    client, copy = await start(stage)
+    client.backlog = 10_000_000
+    copy.take(await client.hear("start-sync-ok"))
+    await write(stage, [s for n in range(3) for s in stage.create("todos", todo(n), title="y")])
+    error = await client.hear("error")
+    assert error["original-event"] == {"op": "resync-table", "subscription-id": copy.id}
+
+
+@pytest.mark.rule("P232")
+async def test_a_load_that_is_not_read_makes_room_for_the_next(stage, monkeypatch):
+    monkeypatch.setattr(sync_limits, "SYNC_BATCH_ENTITIES", 2)
+    await write(stage, [s for n in range(6) for s in stage.create("todos", todo(n), title="x")])
+    client, copy = await start(stage)
+    client.backlog = 10_000_000
+    copy.take(await client.hear("start-sync-ok"))
+    client.say("start-sync", q={"people": {}})
+    client.say("add-query", q={"people": {}})
+    await client.hear("add-query-ok")
+    assert not client.unheard(), "it waits"
+    client.say("remove-sync", subscription_id=copy.id)
+    await client.hear("start-sync-ok")
+    monkeypatch.setattr(sync_limits, "SYNC_PAGE_TIMEOUT_MS", 1)
+    client.say("start-sync", q=QUERY)
+    copy.take(await client.hear("start-sync-ok"))
+    error = await client.hear("error")
+    assert error["original-event"] == {"op": "resync-table", "subscription-id": copy.id}
 
 
 @pytest.mark.rule("P229")
@@ -365,6 +432,37 @@ async def test_a_session_holds_only_so_many(stage):
         client.say("start-sync", q=QUERY)
     error = await client.hear("error")
     assert error["type"] == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("P226")
+async def test_starts_that_are_taken_back_count_while_they_wait(stage, monkeypatch):
+    monkeypatch.setattr(sync_limits, "SYNC_BATCH_ENTITIES", 2)
+    await write(stage, [s for n in range(6) for s in stage.create("todos", todo(n), title="x")])
+    client, copy = await start(stage)
+    client.backlog = 10_000_000
+    copy.take(await client.hear("start-sync-ok"))
+    resync = {"subscription_id": copy.id, "tx_id": 1, "token": copy.token}
+    # The load of the first one waits for its client, so the others wait for it.
+    for _ in range(sync_limits.SYNC_STARTING_MAX):
+        client.say("resync-table", **resync)
+        client.say("remove-sync", subscription_id=copy.id)
+    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("P226")
+async def test_an_app_holds_only_so_many(stage, monkeypatch):
+    monkeypatch.setattr(sync_limits, "SYNC_TABLES_OF_APP_MAX", 2)
+    one, _ = await start(stage)
+    await one.hear("sync-init-finish")
+    two, _ = await start(stage)
+    await two.hear("sync-init-finish")
+    three, _ = await start(stage)
+    assert (await three.hear("error"))["type"] == "parameter-limit-exceeded"
+    two.session.on_closed()
+    three.say("start-sync", q=QUERY)
+    await three.hear("sync-init-finish")
+    one.say("start-sync", q=QUERY)
+    assert (await one.hear("error"))["type"] == "parameter-limit-exceeded"
 
 
 @pytest.mark.rule("P227")

@@ -30,9 +30,9 @@ from trice.live.sync_tables import (
     Key,
     PageRow,
     TableChange,
+    TableFeed,
     TablePage,
     TableView,
-    as_table_change,
     too_far_behind,
 )
 from trice.protocol.ids import EntityId, TxId
@@ -71,14 +71,16 @@ class PageRequest:
 class TableLoad:
     """What of a table was sent. Holds no rows.
 
-    Bounds: sync_limits.SYNC_WAITING_TXES_MAX commits during one read; SYNC_MOVED_MAX entities
+    Bounds: sync_limits.SYNC_LOADING_ENTITIES_MAX entities of one commit, because each load looks at
+    each of them; SYNC_WAITING_TXES_MAX commits during one read; SYNC_MOVED_MAX entities
     `ahead`, and as many `missed`. Beyond them the table is too far behind.
 
     is_reading   whether a page is under way
     """
 
-    def __init__(self, view: TableView) -> None:
+    def __init__(self, view: TableView, feed: TableFeed) -> None:
         self._view = view
+        self._feed = feed
         self._cursor: list[Any] | None = None
         self._key: Key | None = None
         self._is_at_end = False
@@ -110,11 +112,15 @@ class TableLoad:
 
     def hear(self, tx: TxId, changes: Sequence[EntityChange]) -> TableChange | None:
         """Note what a commit changed; return what is to be told after the load."""
+        if len(changes) > sync_limits.SYNC_LOADING_ENTITIES_MAX:
+            raise too_far_behind()
         if self.is_reading:
             self._heard.append((tx, changes))
             if len(self._heard) > sync_limits.SYNC_WAITING_TXES_MAX:
                 raise too_far_behind()
             return None
+        if self._key is None and not self._is_at_end:
+            return None  # nothing was sent yet
         return self._tell(tx, changes)
 
     def take(self, page: TablePage) -> tuple[list[PageRow], list[TableChange]]:
@@ -159,7 +165,7 @@ class TableLoad:
 
     def _tell(self, tx: TxId, changes: Sequence[EntityChange]) -> TableChange | None:
         own = [change for change in changes if self._is_told(change)]
-        change = as_table_change(self._view, tx, own) if own else None
+        change = self._feed.make(self._view, tx, own) if own else None
         if change is not None and self._first_told is None:
             self._first_told = tx
         return change
@@ -191,14 +197,13 @@ class TableLoad:
 
     def _is_behind(self, entity: EntityId, image: Image | None) -> bool | None:
         """Whether an entity is at the cursor or behind it; None: the table does not show it."""
-        row = self._view.row(entity, image)
-        if row is None:
+        key = self._view.key_of_image(entity, image)
+        if key is None:
             return None
         if self._is_at_end:
             return True
         if self._key is None:
             return False
-        key = self._view.key_of(row)
         return key >= self._key if self._view.is_descending else key <= self._key
 
     def _check_moved(self, count: int) -> None:

@@ -9,14 +9,17 @@ TableFeed    what commits changed, encoded once for all tables of a namespace
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from trice import sync_limits
 from trice.catalog.catalog import Catalog
+from trice.catalog.system import stored_as
+from trice.catalog.values import order_cell
 from trice.errors import LimitExceeded, invalid
 from trice.live.patch.matching import sort_of
 from trice.protocol.ids import EntityId, TxId, uuid_text
@@ -55,12 +58,15 @@ class TablePage:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TableChange:
-    """What one transaction changed: `{"action":"removed","triple":[…]},…` as JSON."""
+    """What one transaction changed: `{"action":"removed","triple":[…]},…` as JSON.
+
+    changes   None until it is encoded (`TableFeed.encode_some`)
+    """
 
     tx: TxId
-    changes: bytes
+    changes: bytes | None
 
 
 class TableView:
@@ -82,6 +88,7 @@ class TableView:
         self._form, self.projection = self._plan(catalog)
         order = self._form.order
         self.is_descending = order is not None and order.is_descending
+        self._order_attr = order.attr if order is not None else None
 
     @property
     def digest(self) -> str:
@@ -103,6 +110,15 @@ class TableView:
     def key_of(self, row: Row) -> Key:
         """The place of a row, ascending."""
         return (*sort_of(order_of(self._form, row)), row[0])
+
+    def key_of_image(self, entity: EntityId, image: Image | None) -> Key | None:
+        """The place of an entity; None if the table does not show it."""
+        if image is None or image.created_ms is None:
+            return None
+        attr = self._order_attr
+        if attr is None:
+            return (*sort_of(image.created_ms), entity)
+        return (*sort_of(order_cell(attr, image.cells.get(stored_as(attr.id)))), entity)
 
     def row(self, entity: EntityId, image: Image | None) -> Row | None:
         """An entity as the table shows it; None if it does not."""
@@ -232,41 +248,90 @@ def _refused(source: Any, where: list[Any], reason: str) -> Exception:
 
 
 class TableFeed:
-    """What the newest commit changed, by namespace; made when the first table asks.
+    """What the newest commits changed, by namespace; made when the first table asks.
 
     All tables of a namespace show the same attrs (`TableView.is_shown_alike`), so they share it.
+    What changes many entities is encoded a piece at a time, by `encode_some`.
+
+    tables   how many tables follow the app; counted by those who hold them
+
+    Bounds: sync_limits.SYNC_UNENCODED_MAX entities whose changes are not encoded yet.
     """
 
     def __init__(self) -> None:
-        self._tx: TxId | None = None
-        self._by_etype: dict[str, list[EntityChange]] = {}
-        self._made: dict[str, TableChange | None] = {}
+        self.tables = 0
+        self._by_etype: dict[TxId, dict[str, list[EntityChange]]] = {}
+        self._made: dict[tuple[TxId, str], TableChange | None] = {}
+        self._unfinished: deque[_Encoding] = deque()
+        self._entities = 0
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there is something to encode."""
+        return bool(self._unfinished)
+
+    def begin(self) -> None:
+        """Other commits follow: forget those before."""
+        self._by_etype, self._made = {}, {}
 
     def changes(self, commit: Commit, etype: str) -> Sequence[EntityChange]:
         """The changes of one namespace."""
-        if self._tx != commit.tx:
-            self._tx = commit.tx
-            self._made, self._by_etype = {}, {}
+        by_etype = self._by_etype.get(commit.tx)
+        if by_etype is None:
+            by_etype = self._by_etype[commit.tx] = {}
             for change in commit.entities:
-                self._by_etype.setdefault(change.etype, []).append(change)
-        return self._by_etype.get(etype, ())
+                by_etype.setdefault(change.etype, []).append(change)
+        return by_etype.get(etype, ())
 
     def of(self, commit: Commit, view: TableView) -> TableChange | None:
-        """What `commit` changed in the tables of a namespace; None if nothing."""
-        changes = self.changes(commit, view.etype)
-        if not changes:
-            return None
-        if view.etype not in self._made:
-            self._made[view.etype] = as_table_change(view, commit.tx, changes)
-        return self._made[view.etype]
+        """What `commit` changed in the tables of a namespace; None if nothing.
+
+        raises   LimitExceeded when too much is to be encoded before
+        """
+        key = (commit.tx, view.etype)
+        if key not in self._made:
+            self._made[key] = self.make(view, commit.tx, self.changes(commit, view.etype))
+        return self._made[key]
+
+    def make(
+        self, view: TableView, tx: TxId, changes: Sequence[EntityChange]
+    ) -> TableChange | None:
+        """Changes of one transaction; None if nothing of them is shown. See `of`."""
+        if len(changes) <= sync_limits.SYNC_ENTITIES_AT_ONCE:
+            encoded = view.encode_changes(changes)
+            return TableChange(tx, encoded) if encoded else None
+        if self._entities + len(changes) > sync_limits.SYNC_UNENCODED_MAX:
+            raise too_far_behind()
+        self._entities += len(changes)
+        made = TableChange(tx, None)
+        self._unfinished.append(_Encoding(made, view, changes))
+        return made
+
+    def encode_some(self) -> bool:
+        """Encode a few entities; return whether that finished a change."""
+        encoding = self._unfinished[0]
+        count = sync_limits.SYNC_ENTITIES_AT_ONCE
+        some = encoding.changes[encoding.done : encoding.done + count]
+        encoding.done += len(some)
+        self._entities -= len(some)
+        if part := encoding.view.encode_changes(some):
+            encoding.parts.append(part)
+        if encoding.done < len(encoding.changes):
+            return False
+        encoding.made.changes = b",".join(encoding.parts)
+        self._unfinished.popleft()
+        return True
 
 
-def as_table_change(
-    view: TableView, tx: TxId, changes: Iterable[EntityChange]
-) -> TableChange | None:
-    """Changes of one transaction; None if nothing of them is shown."""
-    encoded = view.encode_changes(changes)
-    return TableChange(tx, encoded) if encoded else None
+@dataclass(slots=True)
+class _Encoding:
+    """A change that is being encoded: of `changes`, `done` are in `parts`."""
+
+    made: TableChange
+    view: TableView
+    changes: Sequence[EntityChange]
+    parts: list[bytes] = field(default_factory=list)
+    done: int = 0
 
 
 def replayed(view: TableView, commits: Iterable[Commit]) -> list[TableChange]:
@@ -277,10 +342,10 @@ def replayed(view: TableView, commits: Iterable[Commit]) -> list[TableChange]:
     found, size = [], 0
     for commit in commits:
         own = [change for change in commit.entities if change.etype == view.etype]
-        change = as_table_change(view, commit.tx, own) if own else None
-        if change is not None:
-            found.append(change)
-            size += len(change.changes)
+        encoded = view.encode_changes(own) if own else b""
+        if encoded:
+            found.append(TableChange(commit.tx, encoded))
+            size += len(encoded)
             if size > sync_limits.SYNC_WAITING_BYTES_MAX:
                 raise too_far_behind()
     return found

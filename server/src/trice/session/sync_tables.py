@@ -41,6 +41,7 @@ class SyncedTable:
         "_changes",
         "_finish",
         "_rows",
+        "_unsized",
         "failure",
         "id",
         "is_ended",
@@ -51,10 +52,10 @@ class SyncedTable:
         "waiting_bytes",
     )
 
-    def __init__(self, table_id: str, view: TableView, *, is_loading: bool) -> None:
+    def __init__(self, table_id: str, view: TableView, load: TableLoad | None = None) -> None:
         self.id = table_id
         self.view = view
-        self.load = TableLoad(view) if is_loading else None
+        self.load = load
         self.is_on = self.is_ended = False
         self.failure: LimitExceeded | None = None
         self.on_drained: Callable[[], None] = _nothing
@@ -62,13 +63,16 @@ class SyncedTable:
         self._rows: deque[PageRow] = deque()
         self._finish: TxId | None = None
         self._changes: deque[TableChange] = deque()
+        self._unsized: deque[TableChange] = deque()
 
     @property
     def has_news(self) -> bool:
         if not self.is_on:
             return False
-        is_loaded = self.load is None
-        return bool(self._rows) or (is_loaded and (self._finish is not None or bool(self._changes)))
+        if self._rows or self.load is not None:
+            return bool(self._rows)
+        is_any_encoded = bool(self._changes) and self._changes[0].changes is not None
+        return self._finish is not None or is_any_encoded
 
     def hear(self, commit: Commit, feed: TableFeed) -> None:
         """Note what a commit changed."""
@@ -77,15 +81,13 @@ class SyncedTable:
         if not self.view.is_shown_alike(commit.catalog):
             self.fail(attrs_changed())
             return
-        if self.load is None:
-            self._keep(feed.of(commit, self.view))
-            return
-        changes = feed.changes(commit, self.view.etype)
-        if changes:
-            try:
+        try:
+            if self.load is None:
+                self._keep(feed.of(commit, self.view))
+            elif changes := feed.changes(commit, self.view.etype):
                 self._keep(self.load.hear(commit.tx, changes))
-            except LimitExceeded as failure:
-                self.fail(failure)
+        except LimitExceeded as failure:
+            self.fail(failure)
 
     def take(self, page: TablePage) -> None:
         """A page was read."""
@@ -113,10 +115,12 @@ class SyncedTable:
 
     def replay(self, last: TxId, changes: Sequence[TableChange]) -> None:
         """Begin with these changes, which are those up to transaction `last`."""
-        while self._changes and self._changes[0].tx <= last:
-            self.waiting_bytes -= len(self._changes.popleft().changes)
-        self._changes.extendleft(reversed(changes))
-        self.waiting_bytes += sum(len(change.changes) for change in changes)
+        heard = [change for change in self._changes if change.tx > last]
+        self._changes.clear()
+        self._unsized.clear()
+        self.waiting_bytes = 0
+        for change in (*changes, *heard):
+            self._keep(change)
         self.is_on = True
 
     def fail(self, failure: LimitExceeded) -> None:
@@ -128,9 +132,16 @@ class SyncedTable:
         """Nothing of it is sent any more."""
         self.is_ended = True
         self._changes.clear()
+        self._unsized.clear()
         self._rows.clear()
         self.waiting_bytes = 0
         self.on_drained()
+
+    def count(self) -> None:
+        """Count the changes that were encoded meanwhile."""
+        while self._unsized and (changes := self._unsized[0].changes) is not None:
+            self._unsized.popleft()
+            self.waiting_bytes += len(changes)
 
     def next_frame(self) -> bytes:
         """The next message. Call it while `has_news`."""
@@ -151,12 +162,15 @@ class SyncedTable:
         return down.sync_load_batch(rows, table_id=self.id)
 
     def _update(self) -> bytes:
+        self.count()
         txes: list[tuple[TxId, bytes]] = []
         size = 0
         while self._changes and len(txes) < sync_limits.SYNC_UPDATE_TXES_MAX:
-            change = self._changes.popleft()
-            txes.append((change.tx, change.changes))
-            size += len(change.changes)
+            changes = self._changes[0].changes
+            if changes is None:
+                break
+            txes.append((self._changes.popleft().tx, changes))
+            size += len(changes)
             if size > sync_limits.SYNC_UPDATE_BYTES:
                 break
         self.waiting_bytes -= size
@@ -166,7 +180,8 @@ class SyncedTable:
         if change is None:
             return
         self._changes.append(change)
-        self.waiting_bytes += len(change.changes)
+        self._unsized.append(change)
+        self.count()
         if len(self._changes) > sync_limits.SYNC_WAITING_TXES_MAX:
             self.fail(too_far_behind())
 
@@ -174,10 +189,12 @@ class SyncedTable:
 class SyncTables:
     """All sync tables of one session, by their ids; those with news take turns.
 
-    Bounds: sync_limits.SYNC_TABLES_OF_SESSION_MAX; SYNC_WAITING_BYTES_MAX for what waits in all
-    of them, beyond which the one with most of it ends.
+    Bounds: sync_limits.SYNC_TABLES_OF_SESSION_MAX and SYNC_TABLES_OF_APP_MAX;
+    SYNC_WAITING_BYTES_MAX for what waits in all of them, beyond which the one with most of it ends.
 
+    starting    how many starts and resumptions are under way, those of removed tables included
     replaying   held while the log is read for one of them
+    loading     held while one of them is loaded
     when_news   called when there is something to send
     on_failed   called with the id of a table that ended because its client is too slow, or the
                 attrs changed
@@ -194,29 +211,46 @@ class SyncTables:
         self._when_news = when_news
         self._on_failed = on_failed
         self._tables: dict[str, SyncedTable] = {}
+        self.starting = 0
         self.replaying = asyncio.Lock()
+        self.loading = asyncio.Lock()
 
     def has(self, table: SyncedTable) -> bool:
         """Whether the table was neither removed nor replaced meanwhile."""
         return self._tables.get(table.id) is table
 
     def add(self, table: SyncedTable) -> None:
-        """Collect changes for a table from now on; an older one of the same id ends.
+        """Collect changes for a table from now on; an older one of the same id ends. It counts as
+        `starting` until the caller says otherwise.
 
         raises   LimitExceeded
         """
         self.remove(table.id)
+        if self.starting >= sync_limits.SYNC_STARTING_MAX:
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                "Too many sync tables of this session are being started; wait for their answers.",
+            )
         most = sync_limits.SYNC_TABLES_OF_SESSION_MAX
         if len(self._tables) >= most:
             raise LimitExceeded(
                 "parameter-limit-exceeded",
                 f"A session may hold {most} sync tables; remove some first.",
             )
+        most = sync_limits.SYNC_TABLES_OF_APP_MAX
+        if self._feed.tables >= most:
+            raise LimitExceeded(
+                "parameter-limit-exceeded",
+                f"All clients of an app may hold {most} sync tables; remove some first.",
+            )
+        self.starting += 1
+        self._feed.tables += 1
         self._tables[table.id] = table
 
     def remove(self, table_id: str) -> None:
         table = self._tables.pop(table_id, None)
         if table is not None:
+            self._feed.tables -= 1
             table.end()
 
     def end(self) -> None:
@@ -225,7 +259,7 @@ class SyncTables:
             self.remove(table_id)
 
     def on_commits(self, commits: Sequence[Commit]) -> None:
-        """Note what a group of commits changed."""
+        """Note what a group of commits changed; or, without any, that a change was encoded."""
         for commit in commits:
             for table in self._tables.values():
                 table.hear(commit, self._feed)
@@ -240,6 +274,8 @@ class SyncTables:
 
     def check(self) -> None:
         """End the tables that cannot go on, and those for which too much waits."""
+        for table in self._tables.values():
+            table.count()
         tables, waiting_bytes = self._tables.values(), self.waiting_bytes
         while waiting_bytes > sync_limits.SYNC_WAITING_BYTES_MAX:
             largest = max(tables, key=lambda table: table.waiting_bytes)
@@ -248,7 +284,7 @@ class SyncTables:
         for table in list(tables):
             # The start of others is not answered yet: that answer is then the error.
             if table.failure is not None and table.is_on:
-                del self._tables[table.id]
+                self.remove(table.id)
                 self._on_failed(table.id, table.failure)
 
     @property

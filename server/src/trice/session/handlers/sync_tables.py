@@ -19,7 +19,7 @@ from trice import sync_limits
 from trice.apps.apps import App
 from trice.errors import InvalidInput, TriceError, Unavailable, invalid
 from trice.live.sync_load import TableLoad
-from trice.live.sync_tables import TablePage, attrs_changed
+from trice.live.sync_tables import TablePage, attrs_changed, too_far_behind
 from trice.protocol import down, up
 from trice.protocol.ids import TxId
 from trice.runtime import new_uuid
@@ -34,7 +34,8 @@ def start_sync(
     """Send a namespace whole, then what each transaction changes (instant-realtime §11)."""
     _check_admin(opened, "start-sync")
     view = opened.database.table_view(message.q)
-    table = SyncedTable(new_uuid(opened.session.runtime), view, is_loading=True)
+    load = TableLoad(view, opened.database.table_feed)
+    table = SyncedTable(new_uuid(opened.session.runtime), view, load)
     tables = opened.open_sync_tables()
     tables.add(table)
     opened.session.spawn(_load(opened, tables, table, message, raw))
@@ -47,28 +48,43 @@ async def _load(
     message: up.StartSync,
     raw: bytes,
 ) -> None:
-    drained = asyncio.Event()
-    table.on_drained = drained.set
     try:
-        while table.load is not None:
-            page = await _read_page(opened, table, table.load)
-            if page is None:
-                break
-            drained.clear()
-            was_answered = table.is_on
-            table.take(page)
-            if not was_answered and not table.is_ended:
-                _answer(opened, table, message)
-            tables.check()
-            opened.session.outbox.schedule()
-            if table.load is not None:
-                await drained.wait()
+        # All loads look at each entity that changes meanwhile, so there are few at a time.
+        async with tables.loading, opened.database.table_loads:
+            await _load_pages(opened, tables, table, message)
         if table.failure is not None and not table.is_on:
             raise table.failure
     except TriceError as failure:
         if tables.has(table):
             tables.remove(table.id)
             opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
+    finally:
+        tables.starting -= 1
+
+
+async def _load_pages(
+    opened: OpenedSession, tables: SyncTables, table: SyncedTable, message: up.StartSync
+) -> None:
+    """Read page after page, each when the one before was sent; begin with the answer."""
+    drained = asyncio.Event()
+    table.on_drained = drained.set
+    while table.load is not None:
+        page = await _read_page(opened, table, table.load)
+        if page is None:
+            break
+        drained.clear()
+        was_answered = table.is_on
+        table.take(page)
+        if not was_answered and not table.is_ended:
+            _answer(opened, table, message)
+        tables.check()
+        opened.session.outbox.schedule()
+        if table.load is not None:
+            try:
+                await asyncio.wait_for(drained.wait(), sync_limits.SYNC_PAGE_TIMEOUT_MS / 1000)
+            except TimeoutError:
+                table.fail(too_far_behind())
+                tables.check()
 
 
 async def _read_page(
@@ -113,7 +129,7 @@ def resync_table(
     view = opened.database.table_view(source)
     if view.digest != digest:
         raise attrs_changed()
-    table = SyncedTable(message.subscription_id, view, is_loading=False)
+    table = SyncedTable(message.subscription_id, view)
     tables = opened.open_sync_tables()
     tables.add(table)
     opened.session.spawn(_replay(opened, tables, table, message, raw))
@@ -142,6 +158,8 @@ async def _replay(
             tables.remove(table.id)
             opened.session.fail(failure, raw=raw, event_id=message.client_event_id)
         return
+    finally:
+        tables.starting -= 1
     tables.check()
     opened.session.outbox.schedule()
 
