@@ -58,7 +58,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits | stream_limits | sync_limits",
+        "auth_limits | download_limits | file_limits"
+        " | room_rule_limits | stream_limits | sync_limits",
         "limits",
         "protocol",
     )
@@ -234,16 +235,12 @@ def test_imports_point_down() -> None:
 DOORS: dict[str, frozenset[str]] = {
     "session": frozenset(
         (
-            "live.live_query",
-            "live.deltas",
-            "live.planner",
-            "live.sync_load",
-            "live.sync_tables",
-            "catalog.catalog",
-            "store.commit",
+            *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("live.sync_load", "live.sync_tables", "store.commit"),
+            *("rules.room_rights", "rules.environments"),
         )
     ),
-    "api": frozenset(("catalog.dates",)),
+    "api": frozenset(("catalog.dates", "rules.environments", "rules.room_rights")),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""
 

@@ -50,6 +50,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Judge, Meter
 from trice.rules.rights import Rights
+from trice.rules.room_rights import RoomRights
 from trice.rules.visible import RuledVisibility
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
@@ -143,6 +144,7 @@ class Database:
         self._app_id = app_id
         self._slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
+        self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self.url_of = url_of
         self._cache = EntityCache(url_of=url_of)
@@ -223,6 +225,7 @@ class Database:
         """Put other rules in force. Every live answer is judged again before it is sent."""
         self.rights.put(rules)
         self.live.judge_again()
+        self.room_rights.judge_again()
 
     def prepare(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
@@ -568,6 +571,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish the accepted writes, then release the file."""
+        await self.room_rights.close()
         await self._engine.close()
         await self.live.close()
 
@@ -654,6 +658,7 @@ class Database:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
         self._end_tokens(commits)
+        self.room_rights.apply(commits)
         if self._commit_listeners:
             self._feed_tables(commits)
         before, self._catalog_told = self._catalog_told, self.catalog

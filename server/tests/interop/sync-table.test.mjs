@@ -107,11 +107,11 @@ describe('sync tables', () => {
     const core = await open(proxy);
     const table = sync(core);
     await shows(table, 'one');
+    const before = table.events.length;
     core.network.set(false);
     await admin.transact(todo(two, { title: 'two' }));
     await admin.transact([todo(two, { title: 'second' }), todo(three, { title: 'three' })]);
     await admin.transact(admin.tx.todos[one].delete());
-    const before = table.events.length;
     core.network.set(true);
     await until(() => table.titles().length === 2 && !table.titles().includes('one'), table.types);
     assert.deepEqual(table.titles().sort(), ['second', 'three']);
