@@ -149,7 +149,7 @@ class Database:
         self.url_of = url_of
         self._cache = EntityCache(url_of=url_of)
         self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
-        self.table_feed = TableFeed()
+        self.table_feed = TableFeed(when_unfinished=self._encode_tables_soon)
         self.table_loads = asyncio.Semaphore(sync_limits.SYNC_LOADS_OF_APP_MAX)
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
@@ -668,20 +668,20 @@ class Database:
                 listener(self.catalog)
 
     def _feed_tables(self, commits: Sequence[Commit]) -> None:
-        """Tell those who watch commits; encode what sync tables wait for in turns of its own."""
-        was_encoding = self.table_feed.is_unfinished
+        """Tell those who watch commits."""
         self.table_feed.begin()
         for hear in tuple(self._commit_listeners):
             hear(commits)
-        if self.table_feed.is_unfinished and not was_encoding:
-            asyncio.get_running_loop().call_soon(self._encode_tables)
+
+    def _encode_tables_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._encode_tables)
 
     def _encode_tables(self) -> None:
         if self.table_feed.encode_some():
             for hear in tuple(self._commit_listeners):
                 hear(())
         if self.table_feed.is_unfinished:
-            asyncio.get_running_loop().call_soon(self._encode_tables)
+            self._encode_tables_soon()
 
     def _end_tokens(self, commits: Sequence[Commit]) -> None:
         """Call the listeners of refresh tokens that were deleted."""

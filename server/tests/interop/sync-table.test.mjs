@@ -124,6 +124,34 @@ describe('sync tables', () => {
     proxy.close();
   });
 
+  test('rows that move, come and go during the load end as they are', async () => {
+    await fresh();
+    const ids = Array.from({ length: 3_000 }, () => id());
+    const at = (n) => ((n * 7_919) % 3_001) - 1_500;
+    for (let n = 0; n < ids.length; n += 500)
+      await admin.transact(
+        ids.slice(n, n + 500).map((t, k) => todo(t, { title: `t${n + k}`, priority: at(n + k) })),
+      );
+    const core = await open(server);
+    const table = sync(core, BY_PRIORITY);
+    const writes = [];
+    for (let n = 0; n < 60; n += 1)
+      writes.push(
+        admin.transact([
+          todo(ids[n * 50], { priority: at(n + 1_000) }),
+          admin.tx.todos[ids[n * 50 + 1]].delete(),
+          todo(id(), { title: `new ${n}`, priority: at(n * 31) }),
+        ]),
+      );
+    await Promise.all(writes);
+    await admin.transact(todo(ids[0], { title: 'last' }));
+    await until(() => table.last()?.data.todos.some(({ title }) => title === 'last'), table.types);
+    const { todos } = await admin.query(BY_PRIORITY);
+    const shown = ({ id, title, priority, done }) => ({ id, title, priority, done });
+    assert.deepEqual(table.last().data.todos.map(shown), todos.map(shown));
+    core.close();
+  });
+
   test('a page that comes back starts from its store, over a restart of the server', async () => {
     const dataDir = await mkdtemp(path.join(tmpdir(), 'trice-sync-'));
     let own = await startServer({ dataDir });

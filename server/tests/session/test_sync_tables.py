@@ -191,20 +191,43 @@ def shuffle(stage, dice: random.Random, written: int) -> list[list[Any]]:
         if dice.random() < 0.3:
             done.append(["delete-entity", todo(entity), "todos"])
         else:
-            title = f"{dice.randrange(40):02} {written}"
-            done += stage.create("todos", todo(entity), title=title)
+            done += stage.create("todos", todo(entity), **places(dice, written))
     return done
 
 
+def places(dice: random.Random, written: int) -> dict[str, Any]:
+    """Values that order a todo: some alike for the order but not as JSON, some null."""
+    title = dice.choice(["é", "E", "e", "ß", "10", "9", ""]) + f"{dice.randrange(4)} {written}"
+    rank = dice.choice([0, -1.5, 2**53 + dice.randrange(3), 1e300, dice.randrange(5)])
+    due = f"2026-01-0{dice.randrange(1, 4)}T00:00:00.{dice.randrange(3):06}Z"
+    found = {"title": title, "rank": rank, "due": due}
+    return {label: None if dice.random() < 0.2 else value for label, value in found.items()}
+
+
+def typed_attr(number: int, label: str, kind: str) -> list[Any]:
+    """The step that adds an indexed attr of todos."""
+    attr = {
+        "id": f"aa000000-0000-4000-8000-{number:012}",
+        "forward-identity": [f"ab000000-0000-4000-8000-{number:012}", "todos", label],
+        "value-type": "blob",
+        "cardinality": "one",
+        "index?": True,
+        "checked-data-type": kind,
+    }
+    return ["add-attr", attr]
+
+
 @pytest.mark.rule("P221", "P228")
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 async def test_rows_that_change_between_pages_are_sent_once(stage, monkeypatch, seed):
     dice = random.Random(seed)
     monkeypatch.setattr(sync_limits, "SYNC_BATCH_ENTITIES", dice.randrange(1, 5))
     monkeypatch.setattr(sync_limits, "SYNC_PAGE_ENTITIES", dice.randrange(1, 5))
     monkeypatch.setattr(sync_limits, "SYNC_ENTITIES_AT_ONCE", dice.randrange(1, 4))
+    await write(stage, [typed_attr(1, "rank", "number"), typed_attr(2, "due", "date")])
     await write(stage, [s for n in range(20) for s in shuffle(stage, dice, n)])
-    label, way = dice.choice(["title", "serverCreatedAt"]), dice.choice(["asc", "desc"])
+    label = dice.choice(["title", "serverCreatedAt", "rank", "due"])
+    way = dice.choice(["asc", "desc"])
     client, copy = await start(stage, {"todos": {"$": {"order": {label: way}}}})
     written = 100
     while not copy.is_loaded:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from trice import sync_limits
-from trice.catalog.catalog import Catalog
+from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.system import stored_as
 from trice.catalog.values import order_cell
 from trice.errors import LimitExceeded, invalid
@@ -84,7 +84,7 @@ class TableView:
         self._order = {"order": options["order"]} if "order" in options else {}
         self._dialect = dialect
         self._url_of = url_of
-        self._catalog = catalog
+        self._namespace = catalog.namespaces[self.etype]
         self._form, self.projection = self._plan(catalog)
         order = self._form.order
         self.is_descending = order is not None and order.is_descending
@@ -93,18 +93,15 @@ class TableView:
     @property
     def digest(self) -> str:
         """Names the attrs shown: rows under another digest have other attrs."""
-        return hashlib.sha256(repr(_attrs_of(self.projection)).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr(_attrs_of(self._namespace)).encode()).hexdigest()[:32]
 
     def is_shown_alike(self, catalog: Catalog) -> bool:
         """Whether the attrs of the table are still those that its client was told."""
-        if catalog is not self._catalog:
-            namespace = catalog.namespaces.get(self.etype)
-            if namespace is None or namespace.id_attr is None:
+        namespace = catalog.namespaces.get(self.etype)
+        if namespace is not self._namespace:
+            if namespace is None or _attrs_of(namespace) != _attrs_of(self._namespace):
                 return False
-            _, projection = self._plan(catalog)
-            if _attrs_of(projection) != _attrs_of(self.projection):
-                return False
-            self._catalog = catalog
+            self._namespace = namespace
         return True
 
     def key_of(self, row: Row) -> Key:
@@ -212,13 +209,13 @@ class TableView:
         return form, form.projection
 
 
-def _attrs_of(projection: Projection) -> tuple[object, ...]:
+def _attrs_of(namespace: Namespace) -> list[tuple[object, ...]]:
     """What a client must know of the attrs, and what decides the order of rows."""
-    columns = sorted(
+    return sorted(
         (attr.id, attr.label, attr.is_indexed, attr.checked_type or "", attr.value_type)
-        for attr in projection.columns
+        for attr in namespace.attrs()
+        if not attr.is_pairs
     )
-    return (projection.id_attr, *columns)
 
 
 def _check_source(source: Any, catalog: Catalog) -> str:
@@ -258,7 +255,10 @@ class TableFeed:
     Bounds: sync_limits.SYNC_UNENCODED_MAX entities whose changes are not encoded yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, when_unfinished: Callable[[], object]) -> None:
+        """when_unfinished   called when there is something to encode; then `encode_some` is due
+        until there is nothing"""
+        self._when_unfinished = when_unfinished
         self.tables = 0
         self._by_etype: dict[TxId, dict[str, list[EntityChange]]] = {}
         self._made: dict[tuple[TxId, str], TableChange | None] = {}
@@ -304,11 +304,15 @@ class TableFeed:
             raise too_far_behind()
         self._entities += len(changes)
         made = TableChange(tx, None)
+        if not self._unfinished:
+            self._when_unfinished()
         self._unfinished.append(_Encoding(made, view, changes))
         return made
 
     def encode_some(self) -> bool:
         """Encode a few entities; return whether that finished a change."""
+        if not self._unfinished:
+            return False
         encoding = self._unfinished[0]
         count = sync_limits.SYNC_ENTITIES_AT_ONCE
         some = encoding.changes[encoding.done : encoding.done + count]
