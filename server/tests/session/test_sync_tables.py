@@ -1,4 +1,7 @@
-"""Sync tables: a copy that applies every message equals the data, over reconnects and restarts."""
+"""Sync tables: a copy that applies every message equals the data, over reconnects and restarts.
+
+A little over 500 lines, one file because all tests read with the same copy.
+"""
 
 from __future__ import annotations
 

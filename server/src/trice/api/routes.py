@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from trice import file_limits
 from trice.api import (
     admin,
     admin_rooms,
@@ -32,6 +33,7 @@ from trice.api import (
     platform,
     scrape,
     sync,
+    tus,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -47,6 +49,9 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.files import Files
+from trice.files.resumable import ResumableUploads
+from trice.files.threads import FileThreads
 from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
@@ -69,7 +74,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
@@ -125,11 +130,17 @@ def build_app(
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.files = files
+    app.state.file_readers = readers = FileThreads(
+        file_limits.FILE_READ_THREADS, name="trice-file-readers"
+    )
+    if isinstance(files, Files):
+        app.state.resumable = ResumableUploads(files, runtime=runtime)
     app.state.variants = Variants(
         settings.data_dir / "variants",
         runtime=runtime,
         background=background,
         throttle=Throttle(apps.buckets, runtime),
+        threads=readers,
     )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
