@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "session",
         "rooms | streams",
         "files",
+        "accounts",
         "auth",
         "apps",
         "debug",
@@ -58,7 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits | stream_limits",
+        "account_limits | auth_limits | download_limits | file_limits | stream_limits",
         "limits",
         "protocol",
     )

@@ -208,6 +208,11 @@ class WorkQueue:
         self._begin_next()
         return item.outcome
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `submit` would refuse work that is not minor."""
+        return self._background.is_stopped or self._is_full(is_minor=False)
+
     def refuse_waiting(self) -> None:
         """Refuse what has not begun. From now on nothing begins."""
         for item in list(self._waiting):

@@ -15,7 +15,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from trice.accounts.accounts import Accounts
+from trice.accounts.operator import Operator
+from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
 from trice.api import (
+    account_apps,
+    account_sign_in,
     admin,
     admin_rooms,
     admin_users,
@@ -27,6 +32,7 @@ from trice.api import (
     files,
     health,
     oauth,
+    operator,
     passkeys,
     passwords,
     platform,
@@ -39,6 +45,7 @@ from trice.api.files_host import FilesHost
 from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
+from trice.apps.schemas import make_schemas
 from trice.auth.magic_codes import MagicCodes
 from trice.auth.oauth.sign_in import OAuth
 from trice.auth.passkeys.ceremonies import Passkeys
@@ -58,9 +65,11 @@ from trice.slow_log import SlowLog
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
-    "/dash": "The platform API",
-    "/superadmin": "The platform API",
-    "/platform": "The platform API",
+    "/dash/orgs": "Organisations",
+    "/dash": "This route of the dashboard",
+    "/superadmin/orgs": "Organisations",
+    "/superadmin": "This route of the platform API",
+    "/platform": "Signing in to the platform API with OAuth",
     "/webhooks": "Webhooks",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
@@ -71,6 +80,7 @@ _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
+    *(account_apps, account_sign_in, operator),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -131,6 +141,12 @@ def build_app(
         background=background,
         throttle=Throttle(apps.buckets, runtime),
     )
+    app.state.accounts = accounts = Accounts(apps.platform, runtime=runtime)
+    app.state.account_codes = AccountCodes(accounts, runtime=runtime)
+    app.state.cli_logins = CliLogins(accounts, runtime=runtime)
+    app.state.first_account = FirstAccount(accounts, runtime=runtime)
+    app.state.operator = Operator(accounts, apps, runtime=runtime)
+    app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 

@@ -18,11 +18,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from trice import limits
+from trice import account_limits, limits
 from trice.apps.settings import Settings
 from trice.catalog.platform import platform_attrs
 from trice.database import Change, Database, Look
-from trice.errors import NotFound, Unavailable, no_record
+from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
 from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
 from trice.rules.document import Rules
 from trice.runtime import Runtime
@@ -39,7 +39,10 @@ class AppRow:
 
     is_open     whether callers may do what no rule speaks about
     rules       the rules document as given, or None
-    expires_ms  when a throw-away app ends; None: never
+    expires_ms  when a throw-away app ends, or a deleted one is gone for good; None: never
+    owner       id of the account it belongs to; None: of nobody, its admin token is all there is
+    sealed_token  its admin token, sealed with the server's key, for its owner to see; or None
+    deleted_ms  when its owner deleted it; it can be restored until it ends
     """
 
     id: AppId
@@ -50,6 +53,9 @@ class AppRow:
     created_ms: int
     expires_ms: int | None
     settings: Settings
+    owner: str | None = None
+    sealed_token: str | None = None
+    deleted_ms: int | None = None
 
 
 def hash_token(token: str) -> bytes:
@@ -65,7 +71,7 @@ def unknown_app(app_id: str) -> NotFound:
 
 class Registry:
     """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
-    hold the databases of apps.
+    hold the databases of apps. `database` is for what else is kept there (`accounts`).
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
     the platform's database is damaged. A change is durable when its call returns; a cancelled call
@@ -74,7 +80,7 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         """Use `open`."""
-        self._database = database
+        self.database = self._database = database
         self._rows: OrderedDict[AppId, tuple[AppRow, int]] = OrderedDict()
         self._rows_bytes = 0
         database.on_commits(self._forget_changed)
@@ -118,19 +124,76 @@ class Registry:
             "createdAt": row.created_ms,
             "expiresAt": row.expires_ms,
             "sample": sample,
+            "owner": row.owner,
+            "adminTokenSealed": row.sealed_token,
         }
         step = ["create", _APPS, row.id, _present(fields)]
-        await self._database.change(lambda change: change.write(step))
+
+        def work(change: Change) -> None:
+            if row.owner is not None:
+                _check_room(change, row.owner)
+            change.write(step)
+
+        await self._database.change(work)
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None: no rules."""
         text = _rules_text(rules)
         await self._change(app_id, lambda row: {"rules": text})
 
-    async def set_token(self, app_id: AppId, token: str) -> None:
-        """Replace an app's admin token."""
+    async def set_token(self, app_id: AppId, token: str, *, sealed: str | None = None) -> None:
+        """Replace an app's admin token. sealed   as `AppRow.sealed_token`"""
         token_hash = hash_token(token).hex()
-        await self._change(app_id, lambda row: {"adminTokenHash": token_hash})
+        changed = {"adminTokenHash": token_hash, "adminTokenSealed": sealed}
+        await self._change(app_id, lambda row: changed)
+
+    async def set_title(self, app_id: AppId, title: str) -> None:
+        """Rename an app."""
+        await self._change(app_id, lambda row: {"title": _json_text(title)})
+
+    async def set_owner(self, app_id: AppId, owner: str) -> None:
+        """Hand an app to an account. A throw-away app lasts from then on.
+
+        raises   LimitExceeded when the account has account_limits.ACCOUNT_APPS_MAX apps
+        """
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is None:
+                raise unknown_app(app_id)
+            _check_room(change, owner)
+            changed: dict[str, Any] = {"owner": owner}
+            if row.fields.get("deletedAt") is None:
+                changed["expiresAt"] = None
+            change.write(["update", _APPS, app_id, changed])
+
+        await self._database.change(work)
+
+    async def mark_deleted(self, app_id: AppId) -> None:
+        """Hide an app until `restore`, or until it ends."""
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is None or row.fields.get("deletedAt") is not None:
+                raise unknown_app(app_id)
+            ends_ms = change.time_ms + account_limits.DELETED_APP_MS
+            changed = {"deletedAt": change.time_ms, "expiresAt": ends_ms}
+            change.write(["update", _APPS, app_id, changed])
+
+        await self._database.change(work)
+
+    async def restore(self, app_id: AppId) -> None:
+        """Undo `mark_deleted`; raises NotFound for an app that was not deleted, or is gone."""
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            is_there = row is not None and row.fields.get("deletedAt") is not None
+            if row is None or not is_there or (row.fields.get("expiresAt") or 0) <= change.time_ms:
+                told = "No app with this id was deleted lately, so there is none to restore."
+                raise no_record("app", told, {"app-id": app_id})
+            change.write(["update", _APPS, app_id, {"deletedAt": None, "expiresAt": None}])
+
+        await self._database.change(work)
 
     async def change_settings(
         self, app_id: AppId, change: Callable[[Settings], Settings]
@@ -183,6 +246,14 @@ class Registry:
         found = self._find("sample", name)
         return None if found is None else AppId(found.fields["id"])
 
+    async def apps_of(self, owner: str) -> list[AppRow]:
+        """Every app of an account, oldest first, those that can be restored included."""
+        options = {"where": {"owner": owner}, "fields": ["id"]}
+        found = await self._database.look(lambda look: look.find({_APPS: {"$": options}}))
+        rows = (self.find(AppId(row["id"])) for row in found[_APPS])
+        there = (row for row in rows if row is not None and row.owner == owner)
+        return sorted(there, key=lambda row: (row.created_ms, row.id))
+
     async def expired(self, now_ms: int) -> list[AppId]:
         """Expired apps: at most limits.APPS_EXPIRED_PER_SWEEP of them."""
         options = {
@@ -230,6 +301,9 @@ class Registry:
             fields["createdAt"],
             fields.get("expiresAt"),
             _settings(found),
+            owner=fields.get("owner"),
+            sealed_token=fields.get("adminTokenSealed"),
+            deleted_ms=fields.get("deletedAt"),
         )
         size = len(rules or "") + len(fields.get("settings") or "")
         self._rows[row.id] = (row, size)
@@ -283,6 +357,18 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
     finally:
         await database.close()
     await asyncio.to_thread(earlier.replace)
+
+
+def _check_room(change: Change, owner: str) -> None:
+    """Refuse one app more than an account may have."""
+    most = account_limits.ACCOUNT_APPS_MAX
+    last = {"where": {"owner": owner}, "fields": ["id"], "limit": 1, "offset": most - 1}
+    if change.find({_APPS: {"$": last}})[_APPS]:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"The account has {most:,} apps, the most there can be. Deleted ones count until they"
+            " are gone.",
+        )
 
 
 def _write(steps: list[Any], change: Change) -> None:

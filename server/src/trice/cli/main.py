@@ -15,6 +15,7 @@ import click
 import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
+    "accounts": "Say who may make apps on a server.",
     "explain": "Explain why somebody may see or change something.",
     "files": "Copy the bytes of files to another place.",
     "serve": "Run a server until Ctrl-C.",
@@ -33,6 +34,10 @@ class _Commands(click.Group):
                 from trice.cli.serve import serve
 
                 return serve
+            case "accounts":
+                from trice.cli.accounts import accounts
+
+                return accounts
             case "explain":
                 from trice.cli.explain import explain
 

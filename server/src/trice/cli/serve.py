@@ -281,7 +281,7 @@ def _run(settings: Settings, context: click.Context) -> None:
         raise click.ClickException(file_error(failure)) from None
 
 
-def _announce(base: str, samples: list[Sample]) -> None:
+def _announce(base: str, samples: list[Sample], first_account: str | None) -> None:
     """Print what people and scripts wait for; the README promises the first line.
 
     Admin tokens are printed only on a terminal, so that they get into no log.
@@ -291,5 +291,7 @@ def _announce(base: str, samples: list[Sample]) -> None:
         lines.append(f"  sample app: {sample.url}")
         if sys.stdout.isatty():
             lines.append(f"              admin token {sample.admin_token}")
+    if first_account is not None:
+        lines.append(f"  nobody has an account yet; make the first one: {first_account}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
