@@ -71,11 +71,27 @@ SCHEMA_GROUPS_WAITING_MAX = 200
 """Pushes whose jobs run or wait, in all apps. More: `overloaded`, before the push changes
 anything."""
 
+EPHEMERAL_GROUPS_RUNNING = 1
+EPHEMERAL_GROUPS_WAITING_MAX = 40
+EPHEMERAL_GROUPS_OF_NETWORK = 8
+"""The part of these that throw-away apps may take, which anybody can make, and one network of that.
+More: `overloaded`."""
+
 SCHEMA_GROUPS_KEPT = 500
-"""Pushes whose jobs can be asked about, the newest ones. An older one is unknown."""
+"""Pushes whose jobs can be asked about, the newest ones. An older one is unknown. Those of
+throw-away apps are counted apart, so that they push out none of the others."""
 
 SCHEMA_JOBS_KEPT_MAX = 20_000
 """Jobs of these pushes together, 0.5 kB each."""
+
+SCHEMA_READS_OF_NETWORK = 20
+SCHEMA_READS_MAX = 200
+"""Requests for schemas and plans that one network, and all, have under way. They are worked on one
+at a time, on a thread, as each may take 150 ms for the most attrs an app may have. More:
+`overloaded`."""
+
+ROWS_A_TURN = 50
+"""Apps of an account that are read before the loop has its turn again: a millisecond."""
 
 JOB_SAMPLES_MAX = 10
 """Entities that do not fit, which a failed job names."""
@@ -84,3 +100,5 @@ assert CODES_MAX >= ACCOUNTS_MAX
 assert SCHEMA_STEPS_MAX >= limits.TX_ATTR_STEPS_MAX
 assert SCHEMA_STEPS_MAX <= SCHEMA_JOBS_KEPT_MAX
 assert SCHEMA_GROUPS_WAITING_MAX <= SCHEMA_GROUPS_KEPT
+assert EPHEMERAL_GROUPS_RUNNING < SCHEMA_GROUPS_RUNNING
+assert EPHEMERAL_GROUPS_OF_NETWORK < EPHEMERAL_GROUPS_WAITING_MAX < SCHEMA_GROUPS_WAITING_MAX

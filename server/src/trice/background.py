@@ -208,10 +208,9 @@ class WorkQueue:
         self._begin_next()
         return item.outcome
 
-    @property
-    def is_full(self) -> bool:
-        """Whether `submit` would refuse work that is not minor."""
-        return self._background.is_stopped or self._is_full(is_minor=False)
+    def is_full(self, *, is_minor: bool = False) -> bool:
+        """Whether `submit` would refuse."""
+        return self._background.is_stopped or self._is_full(is_minor=is_minor)
 
     def refuse_waiting(self) -> None:
         """Refuse what has not begun. From now on nothing begins."""

@@ -119,6 +119,19 @@ async def test_an_account_has_so_many_apps(stage, monkeypatch):
     assert len(list((stage.folder / "apps").glob("*.db"))) == 3
 
 
+@pytest.mark.rule("AC2")
+async def test_a_removed_account_gets_no_more_apps(stage):
+    ann = await stage.account()
+    app, _ = await stage.apps.create(title="of nobody")
+    stage.apps.give_back(app)
+    await stage.accounts.remove(ann)
+    with pytest.raises(NotFound):
+        await stage.make_app(ann)
+    with pytest.raises(NotFound):
+        await stage.apps.give(app.id, ann.id)
+    assert len(list((stage.folder / "apps").glob("*.db"))) == 1
+
+
 @pytest.mark.rule("AC27")
 async def test_a_claimed_app_lasts_without_the_bounds_of_throw_away_apps(stage):
     ann = await stage.account()

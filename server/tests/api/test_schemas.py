@@ -268,7 +268,7 @@ async def test_pushes_are_bounded(pushes, monkeypatch):
     queue = pushes.stage.asgi.state.schemas.jobs.queue
     blocked = asyncio.Event()
     waiting = []
-    while not queue.is_full:
+    while not queue.is_full():
         waiting.append(queue.submit(blocked.wait))
     answer = await pushes.apply(["delete-attr", title["id"]], step)
     assert answer["type"] == "overloaded"
@@ -277,6 +277,59 @@ async def test_pushes_are_bounded(pushes, monkeypatch):
     assert (await pushes.push(schema(todos={"done": field("boolean")})))["transaction"]
     blocked.set()
     await asyncio.gather(*waiting)
+
+
+@pytest.mark.rule("AC40")
+async def test_throw_away_apps_leave_room_for_others(pushes, stage, monkeypatch):
+    most = account_limits.EPHEMERAL_GROUPS_OF_NETWORK
+    answer = await stage.ask("POST", "/dash/apps/ephemeral", {"title": "thrown"})
+    app = answer.json()["app"]
+    headers = {"authorization": f"Bearer {app['admin-token']}"}
+    path = f"/dash/apps/{app['id']}/schema/steps/apply"
+    jobs = stage.asgi.state.schemas.jobs
+    blocked = asyncio.Event()
+    minor = [jobs.queue.submit(blocked.wait, is_minor=True) for _ in range(2)]
+    body = {"steps": [["index", {"attr-id": NOBODY}]]}
+    pushed = [(await stage.ask("POST", path, body, headers)).json() for _ in range(most + 1)]
+    assert [each.get("type") for each in pushed] == [None] * most + ["overloaded"]
+    # The app that lasts is served meanwhile.
+    await pushes.push(schema(todos={"title": field()}))
+    done = await pushes.push(schema(todos={"title": field(indexed=True)}))
+    assert outcomes(done) == [("index", "todos.title", None)]
+    blocked.set()
+    await asyncio.gather(*minor)
+    thrown = Pushes(stage)
+    thrown.path = f"/dash/apps/{app['id']}"
+    monkeypatch.setattr(stage, "admin", lambda: headers)
+    for each in pushed[:most]:
+        assert outcomes(await thrown.finished(each)) == [
+            ("index", "unknown.attr", "invalid-attr-state-error")
+        ]
+    assert (await stage.ask("POST", path, body, headers)).status == 200
+
+
+@pytest.mark.rule("AC40")
+async def test_requests_for_schemas_are_bounded_for_each_network(pushes, monkeypatch):
+    monkeypatch.setattr(account_limits, "SCHEMA_READS_OF_NETWORK", 2)
+    answers = await asyncio.gather(*(pushes.ask("GET", "/schema/pull") for _ in range(4)))
+    assert [answer.get("type") for answer in answers] == [None, None, "overloaded", "overloaded"]
+    assert "schema" in await pushes.ask("GET", "/schema/pull")
+
+
+@pytest.mark.rule("AC37")
+async def test_jobs_that_a_stop_ends_say_so(pushes, stage):
+    await pushes.push(schema(todos={"title": field()}))
+    jobs, background = stage.asgi.state.schemas.jobs, stage.asgi.state.background
+    blocked = asyncio.Event()
+    waiting = [jobs.queue.submit(blocked.wait) for _ in range(account_limits.SCHEMA_GROUPS_RUNNING)]
+    title = await pushes.attr("todos", "title")
+    body = {"steps": [["index", {"attr-id": title["id"]}]]}
+    pushed = await pushes.ask("POST", "/schema/steps/apply", body)
+    await background.stop()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    done = await pushes.finished(pushed)
+    assert outcomes(done) == [("index", "todos.title", "unexpected-error")]
+    assert "stop" in done["indexing-jobs"]["jobs"][0]["error_data"]["message"]
 
 
 @pytest.mark.rule("AC40")

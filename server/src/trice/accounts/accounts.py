@@ -97,6 +97,13 @@ class Credential:
         problem = f"You are missing the {scope} scope. This token has: {', '.join(scopes)}."
         raise PermissionDenied("permission-denied", problem, {"required-scope": scope})
 
+    def whole(self) -> Credential:
+        """Refuse a token that is restricted to some scopes, for what would give it others."""
+        if self.token.scopes is None:
+            return self
+        problem = "A token that is restricted to scopes cannot do this: it could get others so."
+        raise PermissionDenied("permission-denied", problem, {"required-scope": None})
+
 
 class Accounts:
     """The accounts of a server. Holds the platform's database, and no rows of it."""

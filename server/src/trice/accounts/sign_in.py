@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,10 +22,14 @@ from trice import account_limits
 from trice.accounts.accounts import Account, Accounts
 from trice.auth.magic_codes import new_code
 from trice.auth.throttle import Throttle
-from trice.errors import InvalidInput, NotFound, Unavailable, invalid, no_record
+from trice.background import Background
+from trice.errors import InvalidInput, NotFound, TriceError, Unavailable, invalid, no_record
+from trice.log import fields
 from trice.mail import Mail, Message
 from trice.rate_limit import RateLimit
 from trice.runtime import Runtime, new_uuid
+
+logger: Final = logging.getLogger("trice.accounts")
 
 _HOUR_MS: Final = 3600 * 1000
 _KIND: Final = "instant-cli-login"
@@ -146,17 +151,18 @@ class _Code:
 class AccountCodes:
     """Codes that sign in to accounts: one an account, the newest. Holds hashes."""
 
-    def __init__(self, accounts: Accounts, *, runtime: Runtime) -> None:
+    def __init__(self, accounts: Accounts, *, runtime: Runtime, background: Background) -> None:
         self._accounts = accounts
         self._runtime = runtime
+        self._background = background
         self._key = runtime.random_bytes(_SECRET_BYTES)
         self._codes: OrderedDict[str, _Code] = OrderedDict()
 
     async def send(self, email: str, *, throttle: Throttle, mail: Mail, ip: str) -> None:
-        """Send a code to an account. Without an account nothing is sent, and nobody is told so: the
-        answer does not tell who has one.
+        """Send a code to an account. Without an account nothing is sent, and nobody is told so,
+        neither by the answer nor by how long it takes: the e-mail is handed over afterwards.
 
-        raises   LimitExceeded; Unavailable("email-send-failed")
+        raises   LimitExceeded
         """
         throttle.sign_in("send", ip)
         throttle.send(_PLATFORM, email, is_ephemeral=False)
@@ -169,7 +175,7 @@ class AccountCodes:
         self._codes.move_to_end(email)
         if len(self._codes) > account_limits.CODES_MAX:
             self._codes.popitem(last=False)
-        await mail.send(_letter(email, code))
+        self._background.begin(_deliver(mail, _letter(email, code)))
 
     async def verify(self, email: str, code: str, *, throttle: Throttle, ip: str) -> Account:
         """Use a code up. raises   NotFound, LimitExceeded"""
@@ -215,6 +221,14 @@ class FirstAccount:
             told = "The link is not that of the latest start of this server; its log has that."
             raise no_record("first-account-link", told)
         return await self._accounts.create(email, is_first=True)
+
+
+async def _deliver(mail: Mail, message: Message) -> None:
+    try:
+        await mail.send(message)
+    except TriceError as failure:
+        told = fields(to=message.to, reason=failure.message)
+        logger.warning("a code that signs in to an account was not sent %s", told)
 
 
 def _letter(email: str, code: str) -> Message:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from trice import account_limits
-from trice.accounts.accounts import Account, Accounts, Credential
+from trice.accounts.accounts import Account, Accounts
 from trice.accounts.operator import token_wish
 from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
 from trice.api.account_apps import dashboard
@@ -20,7 +20,6 @@ from trice.api.callers import account_caller, guest_of, throttle_of
 from trice.api.dash_page import HEADERS, PAGE
 from trice.api.middleware import json_response
 from trice.api.parameters import email_in, text_in, uuid_in
-from trice.errors import PermissionDenied
 
 
 async def dash(request: Request) -> Response:
@@ -92,7 +91,7 @@ async def register_login(request: Request) -> Response:
 
 async def claim_login(request: Request) -> Response:
     """`POST /dash/cli/auth/claim {"ticket"}`, by a person who signed in → `{"ticket"}`."""
-    account = _whole(account_caller(request)).account
+    account = account_caller(request).whole().account
     ticket = uuid_in(await json_body(request), "ticket")
     _logins(request).claim(account, ticket)
     return json_response({"ticket": ticket})
@@ -100,7 +99,7 @@ async def claim_login(request: Request) -> Response:
 
 async def void_login(request: Request) -> Response:
     """`POST /dash/cli/auth/void {"ticket"}`, by a person who signed in → `{}`."""
-    account_caller(request)
+    account_caller(request).whole()
     _logins(request).void(uuid_in(await json_body(request), "ticket"))
     return json_response({})
 
@@ -126,7 +125,7 @@ async def list_tokens(request: Request) -> Response:
 async def add_token(request: Request) -> Response:
     """`POST /dash/personal_access_tokens {"name", "scopes"?, "days"?}` → `{"data"}` with `token`,
     which is shown this once."""
-    account = _whole(account_caller(request)).account
+    account = account_caller(request).whole().account
     name, scopes, life_ms = token_wish(await json_body(request))
     token, secret = await _accounts(request).make_token(
         account, name=name, scopes=scopes, life_ms=life_ms
@@ -136,18 +135,10 @@ async def add_token(request: Request) -> Response:
 
 async def delete_token(request: Request) -> Response:
     """`DELETE /dash/personal_access_tokens/:id` → `{}`."""
-    account = _whole(account_caller(request)).account
+    account = account_caller(request).whole().account
     token_id = uuid_in(request.path_params, "id", place="params")
     await _accounts(request).revoke(account, token_id)
     return json_response({})
-
-
-def _whole(credential: Credential) -> Credential:
-    """Refuse a token that is restricted to some scopes: it could make one that is not."""
-    if credential.token.scopes is not None:
-        problem = "A token that is restricted to scopes cannot make, end or confirm others."
-        raise PermissionDenied("permission-denied", problem, {"required-scope": None})
-    return credential
 
 
 def _accounts(request: Request) -> Accounts:

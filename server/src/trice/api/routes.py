@@ -142,7 +142,7 @@ def build_app(
         throttle=Throttle(apps.buckets, runtime),
     )
     app.state.accounts = accounts = Accounts(apps.platform, runtime=runtime)
-    app.state.account_codes = AccountCodes(accounts, runtime=runtime)
+    app.state.account_codes = AccountCodes(accounts, runtime=runtime, background=background)
     app.state.cli_logins = CliLogins(accounts, runtime=runtime)
     app.state.first_account = FirstAccount(accounts, runtime=runtime)
     app.state.operator = Operator(accounts, apps, runtime=runtime)

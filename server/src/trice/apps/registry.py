@@ -31,6 +31,7 @@ from trice.store.engines import NEW_PLATFORM, PLATFORM, EarlierPlatform, Engines
 from trice.system_rows import FoundRow, find_row
 
 _APPS: Final = "$apps"
+_ACCOUNTS: Final = "$accounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +251,13 @@ class Registry:
         """Every app of an account, oldest first, those that can be restored included."""
         options = {"where": {"owner": owner}, "fields": ["id"]}
         found = await self._database.look(lambda look: look.find({_APPS: {"$": options}}))
-        rows = (self.find(AppId(row["id"])) for row in found[_APPS])
-        there = (row for row in rows if row is not None and row.owner == owner)
+        there = []
+        for at, entity in enumerate(found[_APPS]):
+            row = self.find(AppId(entity["id"]))
+            if row is not None and row.owner == owner:
+                there.append(row)
+            if at % account_limits.ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
         return sorted(there, key=lambda row: (row.created_ms, row.id))
 
     async def expired(self, now_ms: int) -> list[AppId]:
@@ -360,7 +366,9 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
 
 
 def _check_room(change: Change, owner: str) -> None:
-    """Refuse one app more than an account may have."""
+    """Refuse one app more than an account may have, or one of an account that was removed."""
+    if find_row(change, _ACCOUNTS, "id", find_uuid_bytes(owner)) is None:
+        raise no_record("instant-user", "The account was removed meanwhile.")
     most = account_limits.ACCOUNT_APPS_MAX
     last = {"where": {"owner": owner}, "fields": ["id"], "limit": 1, "offset": most - 1}
     if change.find({_APPS: {"$": last}})[_APPS]:

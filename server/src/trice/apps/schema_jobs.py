@@ -10,9 +10,11 @@ source   spec/accounts.md AC35-AC42
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
 from trice import account_limits
@@ -20,11 +22,12 @@ from trice.apps.apps import App, Apps
 from trice.background import Background, Places
 from trice.catalog.dates import iso_text
 from trice.database import Look
-from trice.errors import InvalidInput, NotFound, TriceError, Unavailable, no_record
+from trice.errors import InvalidInput, TriceError, Unavailable, no_record
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import AppId, AttrId, TxId
 from trice.protocol.quoting import json_type
 from trice.runtime import Runtime, new_key
+from trice.shares import Shares
 from trice.transact.schema_steps import SchemaJob, SchemaSteps, with_own_names
 
 Status = Literal["waiting", "processing", "completed", "errored"]
@@ -90,19 +93,45 @@ class Pushed:
     jobs: dict[int, Job]
 
 
+class _Kept:
+    """Jobs of the newest pushes, by push and by id."""
+
+    def __init__(self) -> None:
+        self.groups: OrderedDict[str, list[Job]] = OrderedDict()
+        self.jobs: dict[str, Job] = {}
+
+    def keep(self, group_id: str, jobs: list[Job]) -> None:
+        """Keep the jobs of a push; the oldest pushes make room."""
+        self.groups[group_id] = jobs
+        self.jobs |= {job.id: job for job in jobs}
+        while (
+            len(self.groups) > account_limits.SCHEMA_GROUPS_KEPT
+            or len(self.jobs) > account_limits.SCHEMA_JOBS_KEPT_MAX
+        ):
+            _, oldest = self.groups.popitem(last=False)
+            for job in oldest:
+                del self.jobs[job.id]
+
+
 class SchemaJobs:
     """Carries out pushes. Holds the jobs of the newest ones, by push; they wait in `queue`."""
 
     def __init__(self, apps: Apps, *, runtime: Runtime, background: Background) -> None:
         self._apps = apps
         self._runtime = runtime
-        self._groups: OrderedDict[str, list[Job]] = OrderedDict()
-        self._jobs: dict[str, Job] = {}
-        places = Places(
-            running=account_limits.SCHEMA_GROUPS_RUNNING,
-            in_all=account_limits.SCHEMA_GROUPS_WAITING_MAX,
+        self._kept = {True: _Kept(), False: _Kept()}  # by whether they are of throw-away apps
+        self._waiting = Shares()
+        self.queue = background.queue(
+            "schema-jobs",
+            Places(
+                running=account_limits.SCHEMA_GROUPS_RUNNING,
+                in_all=account_limits.SCHEMA_GROUPS_WAITING_MAX,
+            ),
+            minor=Places(
+                running=account_limits.EPHEMERAL_GROUPS_RUNNING,
+                in_all=account_limits.EPHEMERAL_GROUPS_WAITING_MAX,
+            ),
         )
-        self.queue = background.queue("schema-jobs", places, minor=places)
 
     async def push(self, app: App, steps: SchemaSteps, *, turn_key: TurnKey = SERVER) -> Pushed:
         """Apply attr steps, and let the jobs begin.
@@ -110,36 +139,58 @@ class SchemaJobs:
         raises   InvalidInput, Conflict, LimitExceeded, Unavailable("overloaded"); then nothing was
                  done
         """
-        tx = None
-        if steps.jobs and self.queue.is_full:
-            raise Unavailable("overloaded", "Too many pushes of schemas wait for their jobs.")
-        if steps.attr_steps:
-            attr_steps = steps.attr_steps
-            tx = await app.database.change_schema(
-                lambda catalog: with_own_names(attr_steps, catalog), turn_key=turn_key
-            )
         if not steps.jobs:
-            return Pushed(tx, None, {})
+            return Pushed(await self._change(app, steps, turn_key), None, {})
+        is_minor = app.is_ephemeral
+        if self.queue.is_full(is_minor=is_minor) or not self._waiting.take(
+            1, _share(app, turn_key)
+        ):
+            raise Unavailable("overloaded", "Too many pushes of schemas wait for their jobs.")
+        try:
+            tx = await self._change(app, steps, turn_key)
+        except BaseException:
+            self._waiting.give_back(1, _share(app, turn_key))
+            raise
         group_id = new_key(self._runtime)
         jobs = [self._job(app, group_id, work) for work in steps.jobs]
-        self._keep(group_id, jobs)
+        self._kept[is_minor].keep(group_id, jobs)
+        leave = partial(self._leave, _share(app, turn_key), jobs)
         try:
-            outcome = self.queue.submit(lambda: self._run(app.id, jobs, turn_key))
+            work = partial(self._run, app.id, jobs, turn_key)
+            self.queue.submit(work, is_minor=is_minor).add_done_callback(leave)
         except Unavailable as failure:  # others came while the attrs were written
-            for job in jobs:
-                self._end(job, failure=failure)
-        else:
-            # Each job tells its own failure. The stop of the server ends all; nobody asks then.
-            outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+            outcome = asyncio.get_running_loop().create_future()
+            outcome.set_exception(failure)
+            leave(outcome)
         return Pushed(tx, group_id, {job.work.at: job for job in jobs})
+
+    async def _change(self, app: App, steps: SchemaSteps, turn_key: TurnKey) -> TxId | None:
+        attr_steps = steps.attr_steps
+        if not attr_steps:
+            return None
+        return await app.database.change_schema(
+            lambda catalog: with_own_names(attr_steps, catalog), turn_key=turn_key
+        )
+
+    def _leave(
+        self, share: dict[str, int], jobs: Sequence[Job], outcome: asyncio.Future[None]
+    ) -> None:
+        """The jobs of a push are over. Those that did not begin say why: the server stops."""
+        self._waiting.give_back(1, share)
+        failure = None if outcome.cancelled() else outcome.exception()
+        for job in jobs:
+            if job.status in ("waiting", "processing"):
+                self._end(job, failure=failure if isinstance(failure, TriceError) else _stopped())
 
     def group(self, app_id: AppId, group_id: str) -> list[Job]:
         """The jobs of a push, in order; none for a push that is unknown, or of another app."""
-        return [job for job in self._groups.get(group_id, ()) if job.app_id == app_id]
+        found = (kept.groups.get(group_id, ()) for kept in self._kept.values())
+        return [job for jobs in found for job in jobs if job.app_id == app_id]
 
     def get(self, app_id: AppId, job_id: str) -> Job:
         """A job of an app; raises NotFound."""
-        job = self._jobs.get(job_id)
+        found = (kept.jobs.get(job_id) for kept in self._kept.values())
+        job = next((job for job in found if job is not None), None)
         if job is None or job.app_id != app_id:
             raise no_record("indexing-job", "This app has no job with this id, or it is old.")
         return job
@@ -149,17 +200,6 @@ class SchemaJobs:
         name = "unknown.attr" if attr is None else attr.name
         now_ms = self._runtime.now_ms()
         return Job(new_key(self._runtime), app.id, group_id, name, work, now_ms, now_ms)
-
-    def _keep(self, group_id: str, jobs: list[Job]) -> None:
-        self._groups[group_id] = jobs
-        self._jobs |= {job.id: job for job in jobs}
-        while (
-            len(self._groups) > account_limits.SCHEMA_GROUPS_KEPT
-            or len(self._jobs) > account_limits.SCHEMA_JOBS_KEPT_MAX
-        ):
-            _, oldest = self._groups.popitem(last=False)
-            for job in oldest:
-                del self._jobs[job.id]
 
     async def _run(self, app_id: AppId, jobs: Sequence[Job], turn_key: TurnKey) -> None:
         try:
@@ -183,7 +223,7 @@ class SchemaJobs:
                 job.found = await _lacking(app, job.work.attr_id)
             self._end(job, failure=failure)
         except Exception:
-            self._end(job, failure=NotFound("record-not-found", "It failed, see the log."))
+            self._end(job, failure=_stopped("The job failed; the log of the server says why."))
             raise
         else:
             self._end(job)
@@ -194,6 +234,15 @@ class SchemaJobs:
         if failure is not None:
             job.error, found = _told(job, failure)
             job.found = {**found, **job.found}
+
+
+def _share(app: App, turn_key: TurnKey) -> dict[str, int]:
+    """The bound that a push counts towards: anybody can make throw-away apps."""
+    return {turn_key[0]: account_limits.EPHEMERAL_GROUPS_OF_NETWORK} if app.is_ephemeral else {}
+
+
+def _stopped(told: str = "The server stopped before the job was done.") -> Unavailable:
+    return Unavailable("overloaded", told)
 
 
 def _told(job: Job, failure: TriceError) -> tuple[str, dict[str, Any]]:
