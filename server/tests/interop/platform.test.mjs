@@ -246,6 +246,49 @@ describe('schemas', () => {
   });
 });
 
+describe('tenants', () => {
+  test('[AC24] a hundred apps from templates keep to themselves, and grow one by one', async () => {
+    const templates = [schema, i.schema({ entities: { notes: i.entity({ text: i.string() }) } })];
+    const owner = new PlatformApi({
+      auth: { token: await createAccount(server, 'workshop@example.com') },
+      apiURI: server.url,
+    });
+    const makeOne = async (number) => {
+      const { app: made } = await owner.createApp({
+        title: `tenant ${number}`,
+        schema: templates[number % 2],
+        perms,
+      });
+      const admin = createAdmin(server, app(made));
+      const row =
+        number % 2
+          ? admin.tx.notes[id()].create({ text: `of ${number}` })
+          : admin.tx.todos[id()].create({ title: `of ${number}` });
+      await admin.transact(row);
+      return { made, admin, number };
+    };
+    const tenants = [];
+    for (let first = 0; first < 100; first += 10) {
+      const numbers = Array.from({ length: 10 }, (_, offset) => first + offset);
+      tenants.push(...(await Promise.all(numbers.map(makeOne))));
+    }
+    assert.equal((await owner.getApps()).apps.length, 100);
+    await owner.schemaPush(tenants[3].made.id, {
+      schema: i.schema({ entities: { extras: i.entity({ name: i.string().indexed() }) } }),
+    });
+    for (const { made, admin, number } of tenants) {
+      const found = await admin.query({ todos: {}, notes: {} });
+      const texts = [...found.todos, ...found.notes].map((row) => row.title ?? row.text);
+      assert.deepEqual(texts, [`of ${number}`]);
+      const { entities } = (await owner.getSchema(made.id)).schema;
+      assert.equal('extras' in entities, number === 3);
+    }
+    const [one, other] = tenants;
+    const mixed = createAdmin(server, { id: one.made.id, adminToken: other.made.adminToken });
+    assert.equal((await rejection(mixed.query({ todos: {} }))).body.type, 'record-not-found');
+  });
+});
+
 describe('tokens', () => {
   test('[AC10] [AC11] restricted tokens do what they are for, revoked ones nothing', async () => {
     const headers = { authorization: `Bearer ${token}` };

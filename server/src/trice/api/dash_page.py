@@ -41,7 +41,7 @@ async function ask(method, path, body) {
   const answer = await response.json();
   if (response.ok) return answer;
   if (response.status === 401) { token = null; sessionStorage.removeItem('trice-token'); start(); }
-  throw new Error(answer.message);
+  throw new Error(answer.message.replace(/^Record [a-z ]+: [a-z-]+\\. /, ''));
 }
 function on(id, work) {
   at(id).addEventListener('submit', async (event) => {
