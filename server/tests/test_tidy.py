@@ -59,7 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "account_limits | auth_limits | download_limits | file_limits | stream_limits",
+        "account_limits | auth_limits | download_limits | file_limits | room_rule_limits | stream_limits",
         "limits",
         "protocol",
     )
@@ -233,8 +233,13 @@ def test_imports_point_down() -> None:
 
 
 DOORS: dict[str, frozenset[str]] = {
-    "session": frozenset(("live.live_query", "live.deltas", "live.planner", "catalog.catalog")),
-    "api": frozenset(("catalog.dates",)),
+    "session": frozenset(
+        (
+            *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("rules.room_rights", "rules.environments"),
+        )
+    ),
+    "api": frozenset(("catalog.dates", "rules.environments", "rules.room_rights")),
 }
 """What may know of the engine below `database` besides that: the values that it hands out."""
 

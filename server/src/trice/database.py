@@ -40,6 +40,7 @@ from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.rules.judge import Judge, Meter
 from trice.rules.rights import Rights
+from trice.rules.room_rights import RoomRights
 from trice.rules.visible import RuledVisibility
 from trice.runtime import Runtime
 from trice.slow_log import SlowLog
@@ -133,6 +134,7 @@ class Database:
         self._app_id = app_id
         self._slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
+        self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self.url_of = url_of
         self._cache = EntityCache(url_of=url_of)
@@ -210,6 +212,7 @@ class Database:
         """Put other rules in force. Every live answer is judged again before it is sent."""
         self.rights.put(rules)
         self.live.judge_again()
+        self.room_rights.judge_again()
 
     def prepare(
         self, source: Any, *, identity: Identity, shape: str, is_long: bool = False
@@ -517,6 +520,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish the accepted writes, then release the file."""
+        await self.room_rights.close()
         await self._engine.close()
         await self.live.close()
 
@@ -603,6 +607,7 @@ class Database:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)
         self._end_tokens(commits)
+        self.room_rights.apply(commits)
         before, self._catalog_told = self._catalog_told, self.catalog
         self.live.apply(commits, before)
         if self.catalog.version != before.version:

@@ -31,11 +31,13 @@ from trice.rules.explain.results import (
     Traces,
     TracingJudge,
     query_checks,
+    room_checks,
     write_checks,
 )
 from trice.rules.explain.why import json_of
 from trice.rules.hearing import CheckResult
 from trice.rules.judge import Caller
+from trice.rules.room_rights import RoomDeed
 from trice.rules.visible import RuledVisibility
 from trice.rules.writes import WriteChecks
 from trice.runtime import Runtime
@@ -108,22 +110,48 @@ class DebuggedTransaction:
             "all-checks-ok?": self.is_ok,
             "committed?": self.is_committed,
             "told": None if self.told is None else self.told.body(),
-            "check-results": [
-                {
-                    "scope": check.scope,
-                    "etype": check.etype,
-                    "action": check.action,
-                    "eid": check.id,
-                    "label": check.label,
-                    "bindings": {"data": check.record, "new-data": check.new_record},
-                    "check-result": json_of(check.value),
-                    "check-pass?": check.is_allowed,
-                    "error": None if check.error is None else check.error.body(),
-                    "program": check.program,
-                    "explanation": check.explanation,
-                }
-                for check in self.checks
-            ],
+            "check-results": [_wire_check(check) for check in self.checks],
+        }
+
+
+def _wire_check(check: Check) -> dict[str, Any]:
+    return {
+        "scope": check.scope,
+        "etype": check.etype,
+        "action": check.action,
+        "eid": check.id,
+        "label": check.label,
+        "bindings": {"data": check.record, "new-data": check.new_record},
+        "check-result": json_of(check.value),
+        "check-pass?": check.is_allowed,
+        "error": None if check.error is None else check.error.body(),
+        "program": check.program,
+        "explanation": check.explanation,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class DebuggedRoom:
+    """What rules of rooms say to one deed.
+
+    is_ruled   whether there are such rules; without them everything is allowed, and `checks` empty
+    """
+
+    is_ruled: bool
+    checks: list[Check]
+
+    @property
+    def told(self) -> TriceError | None:
+        """The failure that the member gets: the first refusal, or None."""
+        return next((check.told for check in self.checks if check.told is not None), None)
+
+    def wire(self) -> dict[str, Any]:
+        """The body that `POST /admin/room_perms_check` answers."""
+        return {
+            "has-rules?": self.is_ruled,
+            "all-checks-ok?": self.told is None,
+            "told": None if self.told is None else self.told.body(),
+            "check-results": [_wire_check(check) for check in self.checks],
         }
 
 
@@ -244,6 +272,20 @@ class Explainer:
         except _Undone as undone:
             return undone.outcome
         return replace(outcomes[-1], tx=tx)
+
+    async def room(self, deed: RoomDeed) -> DebuggedRoom:
+        """Judge what a caller wants to do in a room. Takes no tokens of rate limits.
+
+        raises   Unavailable
+        """
+
+        def work(snapshot: Snapshot) -> list[Check]:
+            caller = Caller(self._identity, deed.rule_params, is_detailed=True)
+            judge = self._judge(caller, snapshot, snapshot.catalog, [], Buckets(self._runtime))
+            return room_checks(deed, judge)
+
+        checks = await self._database.read_on_thread(work, turn_key=self._identity.turn_key)
+        return DebuggedRoom(self.rules.rooms is not None, checks)
 
     def _judge(
         self,

@@ -10,6 +10,15 @@ ROOM_NAME_CHARS_MAX = 500
 SESSION_ROOMS_MAX = 200
 """Rooms that one session may be in. More: `parameter-limit-exceeded`."""
 
+WAITING_WORK_MAX = 256
+WAITING_WORK_BYTES_MAX = 1024 * 1024
+"""Messages of one session that wait until rules of rooms have judged those before them. More:
+`overloaded`."""
+
+RULE_PARAMS_BYTES_MAX = 4 * 1024
+"""JSON of the rule parameters of one membership, which is kept as long as it. More:
+`parameter-limit-exceeded`."""
+
 ROOM_MEMBERS_MAX = 5_000
 """Members of one room. More: `parameter-limit-exceeded`."""
 

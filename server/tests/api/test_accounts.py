@@ -281,8 +281,11 @@ async def test_rules_on_superadmin_are_those_on_dash(stage):
     [
         ("/superadmin/orgs/x/apps", "Organisations"),
         ("/dash/orgs/x", "Organisations"),
-        ("/superadmin/apps/x/transfers/send", "platform API"),
-        ("/dash/apps/x/clear", "dashboard"),
+        ("/superadmin/apps/x/transfers/send", "Handing an app"),
+        ("/superadmin/apps/x/burn", "platform API"),
+        ("/dash/apps/x/webhooks/y/enable", "Webhooks"),
+        ("/dash/apps/x/backups", "Backups"),
+        ("/dash/apps/x/burn", "dashboard"),
         ("/platform/oauth/token", "OAuth"),
     ],
 )

@@ -205,3 +205,61 @@ async def test_what_the_caller_is_told_of_a_rule_without_a_value(stage: Any) -> 
     assert "You may have a typo" in answer["told"]["message"]
     (check,) = answer["check-results"]
     assert "string" in check["error"]["message"]
+
+
+ROOM = "/admin/room_perms_check"
+JOIN = {"action": "join", "room-type": "chat", "room-id": "r"}
+
+
+@pytest.mark.rule("R177")
+async def test_what_rules_of_rooms_say_is_explained(stage: Any) -> None:
+    await prepare(stage)
+    guest = stage.admin(**{"as-guest": "true"})
+    answer = (await stage.ask("POST", ROOM, JOIN, guest)).json()
+    assert (answer["has-rules?"], answer["all-checks-ok?"], answer["check-results"]) == (
+        False,
+        True,
+        [],
+    )
+    rooms = {"chat": {"join": "auth.id != null", "read": "ruleParams.key == 'k'"}}
+    body = {**JOIN, "rules-override": {"$rooms": rooms}, "rule-params": {"key": "k"}}
+    answer = (await stage.ask("POST", ROOM, body, guest)).json()
+    join, read = answer["check-results"]
+    assert (join["check-pass?"], read["check-pass?"], answer["all-checks-ok?"]) == (
+        False,
+        True,
+        False,
+    )
+    assert answer["told"]["hint"]["input"] == ["$rooms", "chat", "join"]
+    assert join["explanation"]["rule"] == "$rooms.chat.join"
+    assert join["explanation"]["values"][0]["note"] == "nobody is signed in"
+    unnamed = {**body, "action": "publish", "topic": "wave", "data": "hi"}
+    (check,) = (await stage.ask("POST", ROOM, unnamed, guest)).json()["check-results"]
+    assert (check["label"], check["bindings"]["data"], check["explanation"]["origin"]) == (
+        "wave",
+        "hi",
+        "default",
+    )
+
+
+@pytest.mark.rule("R177")
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"action": None}, "action"),
+        ({"action": "leave"}, "action"),
+        ({"topic": "t"}, "topic"),
+        ({"action": "publish"}, "topic"),
+        ({"rule-params": []}, "rule-params"),
+        ({"room-id": None}, "room-id"),
+        ({"room-type": 1}, "room-type"),
+    ],
+)
+async def test_a_wrong_question_about_rooms_is_located(
+    stage: Any, changes: dict[str, Any], name: str
+) -> None:
+    await prepare(stage)
+    guest = stage.admin(**{"as-guest": "true"})
+    answer = await stage.ask("POST", ROOM, {**JOIN, **changes}, guest)
+    assert answer.status == 400
+    assert answer.json()["hint"]["in"] == ["body", name]

@@ -9,7 +9,7 @@ import pytest
 from trice.protocol import http_bodies
 
 FOR_CLIENTS = re.compile(r"(GET|POST|DELETE) /(admin|runtime/auth)/")
-FOR_PEOPLE = {"POST /admin/query_perms_check", "POST /admin/transact_perms_check"}
+FOR_PEOPLE = {f"POST /admin/{subject}_perms_check" for subject in ("query", "transact", "room")}
 """What explains rules answers in words."""
 
 

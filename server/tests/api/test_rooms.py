@@ -112,7 +112,7 @@ async def test_what_a_service_may_not_do(stage, monkeypatch):
     assert await refused(data=big) == "parameter-limit-exceeded"
     monkeypatch.setattr(room_limits, "SERVICE_PEERS_MAX", 0)
     assert await refused() == "parameter-limit-exceeded"
-    assert len(stage.hub.rooms.members(stage.app_id, "r")) == 1
+    assert len(stage.hub.rooms.members(("room", stage.app_id, "r"))) == 1
 
 
 @pytest.mark.rule("ROOM44")

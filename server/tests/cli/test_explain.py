@@ -61,7 +61,7 @@ class Place:
     def explain(self, subject: str, what: Any, *flags: str, who: str = "--as-guest") -> Result:
         text = what if isinstance(what, str) else json.dumps(what)
         where = ("--data-dir", str(self.folder), "--app", self.app_id)
-        return run("explain", subject, text, *where, *who.split(), *flags)
+        return run("explain", subject, text, *flags, *where, *who.split())
 
 
 def run(*arguments: str, variables: dict[str, str] | None = None) -> Result:
@@ -282,3 +282,34 @@ def test_a_failed_query_says_what_its_caller_is_told(place: Place, tmp_path: Pat
     done = place.explain("query", {"todos": {}}, "--rules", str(rules))
     assert done.exit_code == 2
     assert "told     permission-evaluation-failed: Could not evaluate" in done.stderr
+
+
+@pytest.mark.rule("CLI20", "R177")
+def test_a_room(place: Place, tmp_path: Path) -> None:
+    open_rooms = place.explain("room", "chat/r", "join")
+    assert open_rooms.exit_code == 0
+    assert "rooms are open" in open_rooms.stdout
+    rules = tmp_path / "rules.json"
+    rule = {"join": "auth.id != null", "read": "true", "publish": {"wave": "data == 'hi'"}}
+    rules.write_text(json.dumps({"$rooms": {"chat": rule}}))
+    joined = place.explain("room", "chat/r", "join", "--rules", str(rules))
+    assert joined.exit_code == 1
+    assert (
+        joined.stdout
+        == """\
+denied   join $rooms.chat r
+  rule     $rooms.chat.join
+           auth.id != null
+  values   auth.id  null  (nobody is signed in)
+  needed   auth.id != null
+
+allowed  read $rooms.chat × 1  by $rooms.chat.read
+
+told     permission-denied: Permission denied: not perms-pass? (`$rooms.chat.join` does not allow \
+this)
+"""
+    )
+    wave = ("publish", "--topic", "wave", "--data", '"hi"', "--rules", str(rules))
+    assert place.explain("room", "chat/r", *wave).exit_code == 0
+    assert "--topic" in place.explain("room", "chat/r", "publish").stderr
+    assert "give a type and an id" in place.explain("room", "r", "join").stderr

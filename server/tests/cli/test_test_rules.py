@@ -314,3 +314,54 @@ def test_warnings_fail_nothing(tmp_path: Path) -> None:
     assert "warning" not in done.stdout
     found = json.loads(run(tmp_path, cases, "--json", suite=suite).stdout)["warnings"]
     assert [warning["in"][-1] for warning in found] == ["veiw", "isMine"]
+
+
+ROOMS_SUITE = """\
+rules:
+  $rooms:
+    chat:
+      join: auth.id in room.ref('chats', 'members.id')
+      read: "true"
+      presence: size(data.name) < 9
+      publish: {wave: data == 'hi' || ruleParams.loud == true, $default: "false"}
+schema:
+  entities: {chats: {attrs: {}}}
+  links:
+    chatMembers:
+      forward: {on: chats, label: members, has: many}
+      reverse: {on: $users, label: chats, has: many}
+users:
+  alice: {email: alice@x.y}
+  bob: {email: bob@x.y}
+data:
+  chats: {general: {members: ["@alice"]}}
+"""
+
+
+@pytest.mark.rule("R176")
+def test_rooms_are_cases_too_and_count_for_coverage(tmp_path: Path) -> None:
+    def room(who: str, op: str, expect: str, room: str = "chat/@chats/general", **rest: Any) -> Any:
+        return {"as": who, "op": op, "room": room, "expect": expect, **rest}
+
+    cases = [
+        room("alice", "join", "allow"),
+        room("alice", "join", "allow", data={"name": "Al"}),
+        room("alice", "join", "deny", data={"name": "Adelaide the Great"}),
+        room("bob", "join", "deny"),
+        room("guest", "join", "deny", "other/x"),
+        room("alice", "presence", "error", data={"names": 1}),
+        room("alice", "publish", "allow", topic="wave", data="hi"),
+        room("alice", "publish", "deny", topic="wave", data="ho"),
+        room("alice", "publish", "allow", topic="wave", params={"loud": True}),
+        room("alice", "publish", "deny", topic="shout"),
+        room("bob", "read", "allow"),
+    ]
+    done = run(tmp_path, cases, "--min-coverage", "100", suite=ROOMS_SUITE)
+    assert done.exit_code == 0, done.output
+    cases = [room("bob", "join", "allow", name="bob comes in")]
+    done = run(tmp_path, cases, suite=ROOMS_SUITE)
+    assert done.exit_code == 1
+    assert "failed   bob comes in: bob join chat/chats/general" in done.stdout
+    assert "denied   join $rooms.chat" in done.stdout
+    assert "needed   auth.id in room.ref('chats', 'members.id')" in done.stdout
+    assert "$rooms.chat.publish.wave" in done.stdout, "what was not tried"

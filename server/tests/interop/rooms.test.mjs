@@ -126,3 +126,43 @@ describe('rooms', () => {
 function admin() {
   return createAdmin(server, app);
 }
+
+describe('rules of rooms', () => {
+  test('a refused member is told an error, and one that loses its right sees nobody', async () => {
+    const tasks = { open: id(), shut: id() };
+    const join = "room.ref('tasks', 'open') == [true]";
+    const ruled = await createApp(server, {
+      schema: { entities: { tasks: { attrs: {} } } },
+      rules: { code: { $rooms: { chat: { join, read: 'true', presence: 'true' } } } },
+    });
+    const admin = createAdmin(server, ruled);
+    await admin.transact([
+      admin.tx.tasks[tasks.open].update({ open: true }),
+      admin.tx.tasks[tasks.shut].update({ open: false }),
+    ]);
+    const enter = async (room) => {
+      const core = await connectCore(server, ruled);
+      const joined = core.db.joinRoom('chat', room, { initialPresence: { name: 'x' } });
+      const one = { ...core, latest: undefined };
+      joined.subscribePresence({}, (presence) => (one.latest = presence));
+      return one;
+    };
+    const told = (one, peers, error) =>
+      until(
+        () =>
+          one.latest?.isLoading === false &&
+          Object.keys(one.latest.peers).length === peers &&
+          error.test(String(one.latest.error)),
+        () => `${peers} peers; it shows ${JSON.stringify(one.latest)}`,
+      );
+    const [ada, bob] = [await enter(tasks.open), await enter(tasks.open)];
+    const eve = await enter(tasks.shut);
+    await told(eve, 0, /does not allow/);
+    await told(ada, 1, /undefined/);
+    await told(bob, 1, /undefined/);
+    await admin.transact(admin.tx.tasks[tasks.open].update({ open: false }));
+    await told(ada, 0, /does not allow/);
+    await told(bob, 0, /does not allow/);
+    for (const one of [ada, bob, eve]) one.close();
+  });
+});

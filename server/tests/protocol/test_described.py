@@ -111,6 +111,7 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     "remove_query_ok": lambda: down.remove_query_ok(b"{}", event_id="e"),
     "transact_ok": lambda: down.transact_ok(TX, event_id=None),
     "join_room_ok": lambda: down.join_room_ok("r", event_id="e"),
+    "join_room_error": lambda: down.join_room_error("r", "not allowed", event_id=None),
     "leave_room_ok": lambda: down.leave_room_ok("r", event_id=None),
     "set_presence_ok": lambda: down.set_presence_ok("r", event_id="e"),
     "refresh_presence": lambda: down.refresh_presence("r", {"p": PEER.entry()}),

@@ -244,8 +244,8 @@ def test_system_namespaces() -> None:
     for closed in ("false", False):
         rules = Rules.parse({"$users": {"allow": {"view": "true", "delete": closed}}})
         assert decide(rules.find("$users", "delete")) is False
-    found = faults({"$oauthClients": {"allow": {"view": "true"}}, "$rooms": {}})
-    assert [path for path, _ in found] == [["$oauthClients", "allow", "view"], ["$rooms"]]
+    found = faults({"$oauthClients": {"allow": {"view": "true"}}, "$jobs": {}})
+    assert [path for path, _ in found] == [["$oauthClients", "allow", "view"], ["$jobs"]]
     assert "reserved internal namespace" in found[0][1]
 
 

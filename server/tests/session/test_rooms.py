@@ -192,7 +192,7 @@ async def test_what_is_too_much_is_refused_and_changes_nothing(stage, monkeypatc
     monkeypatch.setattr(room_limits, "SESSION_ROOMS_MAX", 1)
     ada.say("join-room", room_id="another")
     assert "1 rooms" in (await ada.hear("error"))["message"]
-    (member,) = stage.hub.rooms.members(stage.app.id, "r")
+    (member,) = stage.hub.rooms.members(("room", stage.app.id, "r"))
     assert member.data == {"n": 1}
 
 

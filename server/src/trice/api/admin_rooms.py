@@ -25,11 +25,12 @@ from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing
 from trice.apps.apps import App
 from trice.auth.accounts import find_user, user_object
+from trice.bus import Channel
 from trice.database import Look
 from trice.identity import network_of
 from trice.protocol.quoting import brief
 from trice.rooms.presence import Presence
-from trice.rooms.rooms import Rooms
+from trice.rooms.rooms import Rooms, channel_of
 from trice.rooms.services import Services
 
 _USERS_A_TURN: Final = 100
@@ -40,17 +41,16 @@ async def presence(request: Request) -> Response:
     """`GET /admin/rooms/presence` → `{"sessions": {peer id: {…}} | null, "last-seen"?: […]}`."""
     async with administered(request) as app:
         params = request.query_params
-        _name_in(params, "room-type", place="params")
-        room_id = _name_in(params, "room-id", place="params")
+        channel = _channel_in(app, params, place="params")
         minutes = _minutes_in(params.get("last-seen"))
         rooms: Rooms = request.app.state.hub.rooms
-        members = rooms.members(app.id, room_id)
+        members = rooms.members(channel)
         users = await _users(app, members)
         sessions = {one.peer_id: _shown(one, users) for one in members}
         body: dict[str, Any] = {"sessions": sessions or None}
         if minutes is not None:
             now_ms = request.app.state.runtime.now_ms()
-            left = list(rooms.left_since(app.id, room_id, now_ms - minutes * 60_000))
+            left = list(rooms.left_since(channel, now_ms - minutes * 60_000))
             users = await _users(app, [one.presence for one in left])
             body["last-seen"] = [
                 {**_shown(one.presence, users), "left-at": one.left_ms} for one in left
@@ -65,14 +65,13 @@ async def set_presence(request: Request) -> Response:
     """
     async with administered(request) as app:
         body = await json_body(request)
-        _name_in(body, "room-type")
-        room_id, peer_id = _name_in(body, "room-id"), _name_in(body, "peer-id")
+        channel, peer_id = _channel_in(app, body), _name_in(body, "peer-id")
         ttl_s = _ttl_in(body)
         data = body.get("data", {})
         services: Services = request.app.state.hub.services
         shown = Presence(peer_id, user_id=None, data=data, data_json=_json(data))
         network = network_of(guest_of(request).ip)
-        services.set(app.id, room_id, shown, ttl_ms=ttl_s * 1000, network=network)
+        services.set(app.id, channel, shown, ttl_ms=ttl_s * 1000, network=network)
         return json_response({})
 
 
@@ -80,11 +79,10 @@ async def remove_presence(request: Request) -> Response:
     """`DELETE /admin/rooms/presence?room-type&room-id&peer-id` → `{}`, also if it is not there."""
     async with administered(request) as app:
         params = request.query_params
-        _name_in(params, "room-type", place="params")
-        room_id = _name_in(params, "room-id", place="params")
+        channel = _channel_in(app, params, place="params")
         peer_id = _name_in(params, "peer-id", place="params")
         services: Services = request.app.state.hub.services
-        services.remove(app.id, room_id, peer_id)
+        services.remove(app.id, channel, peer_id)
         return json_response({})
 
 
@@ -95,11 +93,10 @@ async def broadcast(request: Request) -> Response:
     """
     async with administered(request) as app:
         body = await json_body(request)
-        _name_in(body, "room-type")
-        room_id, topic = _name_in(body, "room-id"), _name_in(body, "topic")
+        channel, topic = _channel_in(app, body), _name_in(body, "topic")
         rooms: Rooms = request.app.state.hub.rooms
         peer_id = None if body.get("peer-id") is None else _name_in(body, "peer-id")
-        rooms.broadcast(app.id, room_id, topic, _json(body.get("data", {})), peer_id=peer_id)
+        rooms.broadcast(channel, topic, _json(body.get("data", {})), peer_id=peer_id)
         return json_response({})
 
 
@@ -131,6 +128,13 @@ async def _users(app: App, members: list[Presence]) -> dict[str, dict[str, Any]]
 def _shown(one: Presence, users: dict[str, dict[str, Any]]) -> dict[str, Any]:
     user = None if one.user_id is None else users.get(one.user_id)
     return {**one.entry(), "user": user}
+
+
+def _channel_in(app: App, values: Any, *, place: str = "body") -> Channel:
+    """The channel of the room that a request names."""
+    room_type = _name_in(values, "room-type", place=place)
+    room_id = _name_in(values, "room-id", place=place)
+    return channel_of(app.id, room_id, room_type, is_typed=app.database.room_rights.is_ruled)
 
 
 def _name_in(values: Any, name: str, *, place: str = "body") -> str:

@@ -1,4 +1,5 @@
-"""Routes that explain rules: `debugQuery` and `debugTransact` (instant-http §3.2, §3.3)."""
+"""Routes that explain rules: `debugQuery` and `debugTransact` (instant-http §3.2, §3.3), and the
+same for rooms (trice only)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import flag_in, malformed, missing
 from trice.apps.apps import Apps
 from trice.errors import invalid
+from trice.rules.environments import ROOM_ACTIONS
 
 if TYPE_CHECKING:
     from trice.debug import Explainer
@@ -49,6 +51,36 @@ async def transact(request: Request) -> Response:
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
             may_commit=flag_in(body, "dangerously-commit-tx"),
         )
+        warnings = await _warnings(request, lent, explainer)
+        return json_response({**found.wire(), "warnings": warnings})
+
+
+async def room(request: Request) -> Response:
+    """`POST /admin/room_perms_check {"action", "room-type", "room-id", "topic"?, "data"?,
+    "rule-params"?, "rules-override"?, "ip-override"?, "origin-override"?}`
+    → `{"has-rules?", "all-checks-ok?", "told", "check-results", "warnings"}`."""
+    from trice.rules.room_rights import RoomDeed
+
+    async with admin_caller(request) as lent:
+        body = await json_body(request)
+        action, topic = _text(body, "action"), _text(body, "topic")
+        if action is None:
+            raise missing("body", "action")
+        if action not in ROOM_ACTIONS:
+            accepted = f"one of {', '.join(ROOM_ACTIONS)}"
+            raise malformed("body", "action", given=action, accepted=accepted)
+        if (topic is not None) != (action == "publish"):
+            accepted = "a text for `publish`, and nothing for other actions"
+            raise malformed("body", "topic", given=topic, accepted=accepted)
+        params = body.get("rule-params", {})
+        if not isinstance(params, dict):
+            raise malformed("body", "rule-params", given=params, accepted="an object")
+        room_type, room_id = _text(body, "room-type"), _text(body, "room-id")
+        if room_type is None or room_id is None:
+            raise missing("body", "room-type" if room_type is None else "room-id")
+        explainer = await _explainer(request, lent, body)
+        deed = RoomDeed(action, room_type, room_id, topic, body.get("data"), params)
+        found = await explainer.room(deed)
         warnings = await _warnings(request, lent, explainer)
         return json_response({**found.wire(), "warnings": warnings})
 
@@ -100,4 +132,5 @@ def _text(body: dict[str, Any], key: str) -> str | None:
 ROUTES: Final = (
     Route("/admin/query_perms_check", query, methods=["POST"], body=JSON_QUERY),
     Route("/admin/transact_perms_check", transact, methods=["POST"], body=JSON),
+    Route("/admin/room_perms_check", room, methods=["POST"], body=JSON),
 )

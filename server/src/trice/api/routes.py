@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,23 @@ NOT_BUILT: Final = {
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
 
+_NOT_BUILT_OF_APP: Final = {
+    "webhooks": "Webhooks",
+    "backups": "Backups over HTTP",
+    "transfers": "Handing an app to another account over HTTP",
+    "transfer_to_org": "Organisations",
+    "oauth-apps": "Signing in to the platform API with OAuth",
+    "soft_deleted_attrs": "Restoring deleted attrs over HTTP",
+    "invite": "Members of apps",
+    "members": "Members of apps",
+    "clear": "Deleting everything in an app at once",
+    "status": "Making an app read-only",
+}
+"""The same, below the path of an app."""
+
+
 _SOCKET_PATH: Final = "/runtime/session"
+_BELOW_APP: Final = re.compile("/(?:dash|superadmin)/apps/[^/]+/([^/]+)")
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files),
@@ -175,6 +192,9 @@ async def _anything_else(request: Request) -> Response:
     """Say what is missing: a method, a feature of this version, or the path (§7)."""
     path = request.url.path
     if not _methods(request, path.rstrip("/")):
+        below_app = _BELOW_APP.match(path)
+        if below_app is not None and below_app[1] in _NOT_BUILT_OF_APP:
+            raise not_built(_NOT_BUILT_OF_APP[below_app[1]])
         for prefix, feature in NOT_BUILT.items():
             if path == prefix or path.startswith(prefix + "/"):
                 raise not_built(feature)

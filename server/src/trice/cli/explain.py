@@ -35,10 +35,12 @@ from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import GUEST
 from trice.rules.document import Rules
+from trice.rules.environments import ROOM_ACTIONS
+from trice.rules.room_rights import RoomDeed
 from trice.runtime import Runtime, SystemRuntime
 from trice.server import open_engines
 
-Subject = Literal["query", "transact"]
+Subject = Literal["query", "transact", "room"]
 C = TypeVar("C", bound=Callable[..., Any])
 
 _TIMEOUT_S: Final = 30
@@ -126,6 +128,36 @@ def explain_transact(steps: str, **options: Any) -> None:
     _run("transact", [given] if given and isinstance(given[0], str) else given, **options)
 
 
+@explain.command("room", context_settings={"max_content_width": 100})
+@click.argument("room")
+@click.argument("action", type=click.Choice(ROOM_ACTIONS))
+@click.option("--topic", help="Topic of the message, for publish.")
+@click.option("--data", default="{}", help="JSON that is shown or sent; for join, at first.")
+@click.option("--params", default="{}", help="JSON object that rules read as ruleParams.")
+@_with_options
+def explain_room(
+    room: str, action: str, topic: str | None, data: str, params: str, **options: Any
+) -> None:
+    """Explain whether somebody may do ACTION in ROOM, as TYPE/ID: explain room chat/general join.
+
+    To join asks the rules `join` and `read`, and `presence` if it shows some --data.
+    """
+    room_type, has_id, room_id = room.partition("/")
+    if not has_id:
+        raise click.UsageError(f"ROOM is {room!r}; give a type and an id: chat/general.")
+    if (topic is not None) != (action == "publish"):
+        raise click.UsageError("--topic is needed for publish, and for nothing else.")
+    body = {
+        "action": action,
+        "room-type": room_type,
+        "room-id": room_id,
+        "topic": topic,
+        "data": _json_argument(data, "--data", object, '{"name": "Ada"}'),
+        "rule-params": _json_argument(params, "--params", dict, '{"key": "k"}'),
+    }
+    _run("room", body, **options)
+
+
 def _json_argument(text: str, name: str, kind: type, example: str) -> Any:
     """Read the JSON of an argument; anything else is wrong usage."""
     raw = sys.stdin.read() if text == "-" else text
@@ -194,6 +226,8 @@ def _run(
 
 def _summary(request: Request, checks: list[Shown]) -> list[str]:
     if not checks:
+        if request.subject == "room":
+            return ["There is nothing to check: without `$rooms` in the rules, rooms are open."]
         if request.subject == "transact":
             return ["There is nothing to check: the transaction asks no rule."]
         names = ", ".join(f"`{name}`" for name in request.body if name != "$$ruleParams")
@@ -230,9 +264,9 @@ def ask_server(request: Request) -> dict[str, Any]:
     # Imported here, because `trice serve` loads this file too, and needs no HTTP client.
     import httpx
 
-    key = "query" if request.subject == "query" else "steps"
+    asked = {"query": request.body} if request.subject == "query" else {"steps": request.body}
     body = {
-        key: request.body,
+        **(request.body if request.subject == "room" else asked),
         "rules-override": request.rules,
         "ip-override": request.ip,
         "origin-override": request.origin,
@@ -309,6 +343,19 @@ async def _explain_in(apps: Apps, request: Request, *, runtime: Runtime) -> dict
             found = await explainer.query(request.body)
             answer: dict[str, Any] = orjson.loads(found.wire_json(warnings))
             return answer
+        if request.subject == "room":
+            return {**(await explainer.room(_deed(request.body))).wire(), "warnings": warnings}
         return {**(await explainer.transact(request.body)).wire(), "warnings": warnings}
     finally:
         apps.give_back(app)
+
+
+def _deed(body: Mapping[str, Any]) -> RoomDeed:
+    return RoomDeed(
+        body["action"],
+        body["room-type"],
+        body["room-id"],
+        body["topic"],
+        body["data"],
+        body["rule-params"],
+    )

@@ -19,8 +19,10 @@ from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, Identity
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rules.document import Rules
+from trice.rules.environments import ROOM_ACTIONS
 from trice.rules.explain.results import Check
 from trice.rules.explain.testing import Case, Coverage, Suite, Verdict
+from trice.rules.room_rights import RoomDeed
 from trice.rules.warnings import warnings_wire
 from trice.runtime import Runtime
 from trice.server import open_engines
@@ -132,12 +134,25 @@ async def _try(explainer: Explainer, case: Case, catalog: Catalog) -> Outcome:
     try:
         if case.op in ("view", "query"):
             return await _read(explainer, case)
+        if case.op in ROOM_ACTIONS:
+            return await _visit(explainer, case)
         found = await explainer.transact(list(_steps(case, catalog)))
     except TriceError as failure:
         is_evaluation = failure.code == "permission-evaluation-failed"
         return Outcome(case, "error", "" if is_evaluation else failure.message, ())
     failures = [check.error for check in found.checks if check.error is not None]
     got: Verdict = "error" if failures else "allow" if found.is_ok else "deny"
+    return Outcome(case, got, "", found.checks)
+
+
+async def _visit(explainer: Explainer, case: Case) -> Outcome:
+    """Ask the rules of rooms."""
+    assert case.op in ROOM_ACTIONS
+    room_type, room_id = case.room
+    deed = RoomDeed(case.op, room_type, room_id, case.topic, case.given, case.params)
+    found = await explainer.room(deed)
+    is_error = any(check.error is not None for check in found.checks)
+    got: Verdict = "error" if is_error else "allow" if found.told is None else "deny"
     return Outcome(case, got, "", found.checks)
 
 

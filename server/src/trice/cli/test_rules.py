@@ -20,6 +20,7 @@ from trice.cli.explanations import explanation_lines, print_warnings, rule_name,
 from trice.cli.options import option, read_json, read_text
 from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
+from trice.rules.environments import ROOM_ACTIONS
 from trice.rules.explain.testing import Coverage, parse_suite
 from trice.runtime import SystemRuntime
 
@@ -55,6 +56,9 @@ op       view       on, field?      is the entity, or one field of it, visible?
          delete     on
          link       on, link        {label: "@todos/milk"}; unlink likewise
          transact   steps           [[op, etype, "@todos/milk", {...}], ...]
+         join       room, data?     chat/general or chat/@chats/general; data: shown at first
+         presence   room, data      read likewise, without data
+         publish    room, topic, data?
 expect   allow, deny, error (a rule that cannot be evaluated), or ids for a query
 also     name, params (ruleParams), ip, origin
 
@@ -202,6 +206,9 @@ def _report(
 def _failure(outcome: Outcome, names: Mapping[str, str]) -> Iterator[str]:
     case = outcome.case
     target = names.get(case.entity, case.entity)
+    if case.op in ROOM_ACTIONS:
+        room_type, room_id = case.room
+        target = f"{room_type}/{names.get(room_id, room_id)}"
     yield f"{verdict_word('failed')}{case.name}: {case.who or 'guest'} {case.op} {target}".rstrip()
     got = outcome.problem or _shown(outcome.got, names)
     yield f"  expected {_shown(case.expect, names)}, got {got}"

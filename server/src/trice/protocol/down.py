@@ -192,6 +192,12 @@ def join_room_ok(room_id: str, *, event_id: str | None) -> bytes:
     return _room_ok(b"join-room-ok", room_id, event_id)
 
 
+def join_room_error(room_id: str, error: str, *, event_id: str | None) -> bytes:
+    """The session is not in the room (any more): the rules of rooms do not allow it."""
+    told = {"op": "join-room-error", "room-id": room_id, "error": error}
+    return orjson.dumps({**told, "client-event-id": event_id})
+
+
 def leave_room_ok(room_id: str, *, event_id: str | None) -> bytes:
     """The session is not in the room any more, or never was."""
     return _room_ok(b"leave-room-ok", room_id, event_id)

@@ -286,6 +286,16 @@ class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):
     client_event_id: str | None
 
 
+class JoinRoomError(_Strict, tag_field="op", tag="join-room-error"):
+    """The session is not in the room, because the rules of rooms do not allow it; or it was a
+    member, and lost the right: then `client_event_id` is null. A `refresh-presence` without members
+    follows, by which the official client learns that it waits in vain."""
+
+    room_id: str
+    error: str
+    client_event_id: str | None
+
+
 class LeaveRoomOk(_Strict, tag_field="op", tag="leave-room-ok"):
     """The session is not in the room any more, or never was."""
 
@@ -447,6 +457,7 @@ Down = (
     | RemoveQueryOk
     | TransactOk
     | JoinRoomOk
+    | JoinRoomError
     | LeaveRoomOk
     | SetPresenceOk
     | RefreshPresence

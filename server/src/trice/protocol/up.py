@@ -116,13 +116,15 @@ RoomId = Annotated[Any, _told({"type": "string"}, is_required=True)]
 class JoinRoom(_Up, tag="join-room"):
     """Enters a room.
 
-    room_type   the kind of room, for the app's own use
-    data        what the session shows at first; null is `{}`
+    room_type    the kind of room: rules of rooms are by type
+    data         what the session shows at first; null is `{}`
+    rule_params  what rules of rooms read as `ruleParams` (trice only)
     """
 
     room_id: RoomId = None
     room_type: Annotated[Any, _told({"type": ["string", "null"]})] = None
     data: Any = None
+    rule_params: Annotated[Any, _told({"type": ["object", "null"]})] = None
 
 
 class LeaveRoom(_Up, tag="leave-room"):

@@ -58,8 +58,9 @@ class Seat:
     The messages to topics that the session was not sent yet wait here, at most
     room_limits.TOPIC_BACKLOG_BYTES_MAX of them. What comes then is dropped and counted.
 
-    told     the version of the room's state that the session was told
-    is_due   whether the listener was told of news that it did not take yet
+    told        the version of the room's state that the session was told
+    is_due      whether the listener was told of news that it did not take yet
+    kept_bytes  what is kept of it besides what it shows
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Seat:
         "_topics",
         "_topics_bytes",
         "is_due",
+        "kept_bytes",
         "listener",
         "network",
         "peer_id",
@@ -85,10 +87,12 @@ class Seat:
         room_type: str,
         listener: Listener,
         network: str,
+        kept_bytes: int,
     ) -> None:
         """Use `Rooms.join`."""
         self._hall = hall
         self._shown_bytes = 0
+        self.kept_bytes = kept_bytes
         self.network = network
         self.peer_id = peer_id
         self.user_id = user_id
@@ -102,6 +106,15 @@ class Seat:
     @property
     def room_id(self) -> str:
         return self._hall.room.id
+
+    @property
+    def channel(self) -> Channel:
+        return self._hall.channel
+
+    @property
+    def presence(self) -> Presence:
+        """What it shows."""
+        return self._hall.shown_by(self)
 
     @property
     def lane(self) -> Hall:
@@ -121,13 +134,13 @@ class Seat:
         """
         presence = Presence(self.peer_id, self.user_id, data, data_json)
         check_presence(self._hall.room, presence)
-        self.count(len(presence))
+        self.count(len(presence) + self.kept_bytes)
         self._hall.put(presence)
 
-    def count(self, shown_bytes: int) -> None:
-        """Count what the seat shows, in place of what it showed before. Raises LimitExceeded."""
-        count_shown(self._hall.shown, self.network, self._shown_bytes, shown_bytes)
-        self._shown_bytes = shown_bytes
+    def count(self, size_bytes: int) -> None:
+        """Count what the seat holds, in place of what it held before. Raises LimitExceeded."""
+        count_shown(self._hall.shown, self.network, self._shown_bytes, size_bytes)
+        self._shown_bytes = size_bytes
 
     def publish(self, topic: str, data_json: bytes) -> bytes:
         """Tell a message to all others in the room; return its content as JSON.
@@ -189,11 +202,11 @@ class Hall:
     A Hall subscribes to the channel of its room while it has seats.
     """
 
-    def __init__(self, rooms: Rooms, channel: Channel, room_id: str) -> None:
+    def __init__(self, rooms: Rooms, channel: Channel) -> None:
         """Use `Rooms.join`."""
         self._rooms = rooms
         self.channel = channel
-        self.room = Room(room_id)
+        self.room = Room(room_id_of(channel))
         self.shown, self.waiting = rooms.shown, rooms.waiting
         self.seats: dict[str, Seat] = {}
         self.is_resting = False
@@ -205,6 +218,10 @@ class Hall:
 
     def put(self, presence: Presence) -> None:
         self._rooms.bus.put(self.channel, presence.peer_id, presence)
+
+    def shown_by(self, seat: Seat) -> Presence:
+        shown: Presence = self._rooms.bus.entries(self.channel)[seat.peer_id]
+        return shown
 
     def publish(self, topic: str, content: bytes, *, sender: str | None) -> None:
         check_topic(content)
@@ -281,24 +298,25 @@ class Rooms:
 
     def join(
         self,
-        app_id: AppId,
-        room_id: str,
+        channel: Channel,
         presence: Presence,
         *,
         room_type: str,
         listener: Listener,
         network: str,
+        kept_bytes: int = 0,
     ) -> Seat:
         """A session enters a room, which it is not in.
 
-        network  whose share of the memory it takes
-        raises   LimitExceeded when the room is full, or its network shows too much
+        channel     see `channel_of`
+        network     whose share of the memory it takes
+        kept_bytes  what the caller keeps for as long as the seat, besides what it shows
+        raises      LimitExceeded when the room is full, or its network shows too much
         """
-        channel = channel_of(app_id, room_id)
         hall = self._halls.get(channel)
         is_new = hall is None
         if hall is None:
-            hall = Hall(self, channel, room_id)
+            hall = Hall(self, channel)
         check_presence(hall.room, presence)
         seat = Seat(
             hall,
@@ -307,8 +325,9 @@ class Rooms:
             room_type=room_type,
             listener=listener,
             network=network,
+            kept_bytes=kept_bytes,
         )
-        seat.count(len(presence))
+        seat.count(len(presence) + kept_bytes)
         if is_new:
             self._halls[channel] = hall
             self.bus.subscribe(channel, hall)
@@ -316,18 +335,17 @@ class Rooms:
         hall.put(presence)
         return seat
 
-    def size_bytes(self, app_id: AppId, room_id: str) -> int:
+    def size_bytes(self, channel: Channel) -> int:
         """About how large the whole state of a room is as JSON."""
-        room = self.find_room(channel_of(app_id, room_id))
+        room = self.find_room(channel)
         return 0 if room is None else room.size_bytes
 
-    def members(self, app_id: AppId, room_id: str) -> list[Presence]:
+    def members(self, channel: Channel) -> list[Presence]:
         """The members of a room, in whichever process."""
-        return list(self.bus.entries(channel_of(app_id, room_id)).values())
+        return list(self.bus.entries(channel).values())
 
-    def left_since(self, app_id: AppId, room_id: str, since_ms: int) -> Iterator[Left]:
+    def left_since(self, channel: Channel, since_ms: int) -> Iterator[Left]:
         """Members that left since then, by the wall clock, and are not back; latest first."""
-        channel = channel_of(app_id, room_id)
         here = self.bus.entries(channel)
         for left in self._left.since(channel, since_ms):
             if left.presence.peer_id not in here:
@@ -339,7 +357,7 @@ class Rooms:
         return None if hall is None else hall.room
 
     def broadcast(
-        self, app_id: AppId, room_id: str, topic: str, data_json: bytes, *, peer_id: str | None
+        self, channel: Channel, topic: str, data_json: bytes, *, peer_id: str | None
     ) -> None:
         """Tell a message to a topic to every session in the room.
 
@@ -348,7 +366,7 @@ class Rooms:
         """
         content = down.topic_content(peer_id, None, data_json)
         check_topic(content)
-        self.bus.publish(channel_of(app_id, room_id), (topic, content, None))
+        self.bus.publish(channel, (topic, content, None))
 
     def forget(self, hall: Hall) -> None:
         """The last seat of a room here was left."""
@@ -419,9 +437,19 @@ def count_shown(shown: Shares, network: str, before_bytes: int, now_bytes: int) 
         shown.give_back(-more, bounds)
 
 
-def channel_of(app_id: AppId, room_id: str) -> Channel:
-    """The channel of a room. Its type does not count (instant-realtime §9)."""
-    return ("room", app_id, room_id)
+def channel_of(app_id: AppId, room_id: str, room_type: str, *, is_typed: bool) -> Channel:
+    """The channel of a room.
+
+    is_typed   whether its type counts. It does where rules ask for it: else members of a type that
+               is open could enter the rooms of another. It does not for apps without rules of
+               rooms (instant-realtime §9)
+    """
+    return ("room", app_id, room_id, room_type) if is_typed else ("room", app_id, room_id)
+
+
+def room_id_of(channel: Channel) -> str:
+    """The id of a channel's room."""
+    return channel[2]
 
 
 def check_presence(room: Room, presence: Presence) -> None:

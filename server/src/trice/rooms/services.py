@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from trice import room_limits
 from trice.background import Background
-from trice.bus import Bus
+from trice.bus import Bus, Channel
 from trice.errors import LimitExceeded, invalid
 from trice.protocol.ids import AppId
 from trice.rooms.presence import Presence
 from trice.rooms.room import Room
-from trice.rooms.rooms import Rooms, channel_of, check_presence, count_shown
+from trice.rooms.rooms import Rooms, check_presence, count_shown, room_id_of
 from trice.runtime import Runtime
 
 
@@ -39,23 +39,23 @@ class Services:
         self._rooms = rooms
         self._bus: Bus = rooms.bus
         self._runtime = runtime
-        self._stays: dict[AppId, dict[tuple[str, str], Stay]] = {}
+        self._stays: dict[AppId, dict[tuple[Channel, str], Stay]] = {}
 
     def start(self, background: Background) -> None:
         """Begin to remove members whose time is over."""
         background.every("room-services", 1_000, lambda _: self.end_old())
 
     def set(
-        self, app_id: AppId, room_id: str, presence: Presence, *, ttl_ms: int, network: str
+        self, app_id: AppId, channel: Channel, presence: Presence, *, ttl_ms: int, network: str
     ) -> None:
         """Set a member of a room, until `ttl_ms` from now.
 
+        channel   that of a room of the app
         network   of the caller, among whose members it counts
         raises   LimitExceeded; InvalidInput when a session has this peer id
         """
-        channel = channel_of(app_id, room_id)
         mine = self._stays.get(app_id, {})
-        key = (room_id, presence.peer_id)
+        key = (channel, presence.peer_id)
         if key not in mine:
             if presence.peer_id in self._bus.entries(channel):
                 problem = "This peer id is that of a session, which shows its own presence."
@@ -67,7 +67,7 @@ class Services:
                     f"{most:,} members set by the server are accepted in one app.",
                     {"in": ["peer-id"]},
                 )
-        check_presence(self._rooms.find_room(channel) or Room(room_id), presence)
+        check_presence(self._rooms.find_room(channel) or Room(room_id_of(channel)), presence)
         before = mine.get(key)
         if before is None or before.network != network:
             count_shown(self._rooms.shown, network, 0, len(presence))
@@ -79,13 +79,13 @@ class Services:
         self._stays.setdefault(app_id, {})[key] = Stay(ends_ms, network, len(presence))
         self._bus.put(channel, presence.peer_id, presence)
 
-    def remove(self, app_id: AppId, room_id: str, peer_id: str) -> None:
+    def remove(self, app_id: AppId, channel: Channel, peer_id: str) -> None:
         """Remove such a member; nothing happens if it is not there."""
         mine = self._stays.get(app_id, {})
-        stay = mine.pop((room_id, peer_id), None)
+        stay = mine.pop((channel, peer_id), None)
         if stay is not None:
             count_shown(self._rooms.shown, stay.network, stay.size_bytes, 0)
-            self._bus.remove(channel_of(app_id, room_id), peer_id)
+            self._bus.remove(channel, peer_id)
         if not mine:
             self._stays.pop(app_id, None)
 
@@ -93,6 +93,6 @@ class Services:
         """Remove the members whose time is over."""
         now_ms = self._runtime.monotonic_ms()
         for app_id, mine in list(self._stays.items()):
-            for (room_id, peer_id), stay in list(mine.items()):
+            for (channel, peer_id), stay in list(mine.items()):
                 if stay.ends_ms <= now_ms:
-                    self.remove(app_id, room_id, peer_id)
+                    self.remove(app_id, channel, peer_id)

@@ -5,12 +5,15 @@
         "allow"?:  {"view"? "create"? "update"? "delete"? "$default"?: expr,
                     "link"? "unlink"?: {label | "$default": expr}},
         "fields"?: {label: expr}},
-     "$rateLimits": see rate_limits.py}          expr: CEL text | true | false
+     "$rateLimits": see rate_limits.py, "$rooms": see rooms.py}
+                                                 expr: CEL text | true | false
 
 Every expression is compiled for each action it can decide. An error for which Instant refuses to
 save the document is a fault. An error that Instant finds only on first use (in `$default`, `link`,
 `unlink`, unused binds) is noted; the document is saved, and the expression fails when it is asked.
 Other keys are ignored, as by Instant; `rules/warnings.py` warns of them.
+
+A little over 500 lines, one file because one builder checks every part of a document.
 
 source   instant-semantics §5.1-§5.6; spec/rules.md R1-R29, R180-R184
 """
@@ -41,6 +44,7 @@ from trice.rules.environments import (
     environment_of,
 )
 from trice.rules.rate_limits import parse_rate_limits
+from trice.rules.rooms import ROOMS, RoomRules, parse_rooms
 
 _DEFAULT: Final = "$default"
 _RATE_LIMITS: Final = "$rateLimits"
@@ -97,6 +101,7 @@ class Rules:
     rate_limits   name -> limits that must all have room
     notes         faults with which it was saved all the same
     places        every expression that can decide, once for each time it is compiled
+    rooms         the rules of rooms; None: all rooms are open
     """
 
     source: Any = field(repr=False)
@@ -107,6 +112,7 @@ class Rules:
     _programs: Mapping[tuple[str, ...], Program] = field(repr=False)
     _fields: Mapping[str, Mapping[str, Program]] = field(repr=False)
     _sign_up: Program | None = field(repr=False)
+    rooms: RoomRules | None = field(repr=False)
 
     @classmethod
     def parse(cls, document: Any, *, is_open: bool = True, is_stored: bool = False) -> Rules:
@@ -137,6 +143,7 @@ class Rules:
             builder.programs,
             fields,
             builder.sign_up,
+            builder.rooms,
         )
 
     def find(self, etype: str, action: EntityAction) -> Program:
@@ -197,6 +204,7 @@ class _Builder:
         self.rate_limits: dict[str, tuple[RateLimit, ...]] = {}
         self.programs: dict[tuple[str, ...], Program] = {}
         self.sign_up: Program | None = None
+        self.rooms: RoomRules | None = None
         self.faults: list[dict[str, Any]] = []
         self._environments: dict[Action, Environment] = {}
         self._compiled: dict[tuple[object, ...], Program] = {}
@@ -223,10 +231,13 @@ class _Builder:
         self._read_actions(_DEFAULT, default, {}, default_binds)
         default_allow = self._object(default, "allow", [_DEFAULT], is_quiet=True)
         for etype in document:
-            if etype not in (_DEFAULT, _RATE_LIMITS):
+            if etype not in (_DEFAULT, _RATE_LIMITS, ROOMS):
                 section = self._section(document, etype)
                 if not self._is_reserved(etype, section):
                     self._read_namespace(etype, section, default_allow, default_binds)
+        self.rooms = parse_rooms(
+            document.get(ROOMS), self.rate_limits, self._parsed, self._report, self._weigh
+        )
         for path, fault in self._broken_binds.items():
             if path not in self._used_binds:
                 self._note(fault, _UNUSED)
@@ -344,6 +355,9 @@ class _Builder:
     ) -> Program:
         values = [(name, binds.values[name]) for name in used]
         return make_program(expression, self._environments[action], values)
+
+    def _weigh(self, program: Program) -> None:
+        self._parts += program.weight
 
     def _parsed(self, given: Any, path: list[str]) -> Expression | None:
         """The tree of an expression; None when `given` is none, which is reported.

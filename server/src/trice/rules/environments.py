@@ -1,6 +1,6 @@
 """The names that the expression of each action may use. No I/O.
 
-source   instant-semantics §5.4; spec/rules.md R30-R37
+source   instant-semantics §5.4; spec/rules.md R30-R37, spec/rooms.md M104-M107
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from trice.cel.environment import Environment, Method, Record
 EntityAction = Literal["view", "create", "update", "delete"]
 LinkAction = Literal["link", "unlink"]
 Action = EntityAction | LinkAction
+RoomAction = Literal["join", "read", "presence", "publish"]
 
 ENTITY_ACTIONS: Final[tuple[EntityAction, ...]] = ("view", "create", "update", "delete")
 LINK_ACTIONS: Final[tuple[LinkAction, ...]] = ("link", "unlink")
+ROOM_ACTIONS: Final[tuple[RoomAction, ...]] = ("join", "read", "presence", "publish")
 
 _REQUEST: Final = Record(
     {"ip": "string", "modifiedFields": "list", "origin": "string", "time": "timestamp"}
@@ -72,3 +74,49 @@ def environment_of(action: Action, rate_limits: Iterable[str]) -> Environment:
     if action == "link":
         variables["actions"] = Record({"data": "string", "linkedData": "string"})
     return Environment(variables, methods, instant_us, {"ref": (_REF, _NO_REF)})
+
+
+_NO_ROOM_REF: Final = (
+    "only `room` and `auth` have `ref`: what a member sends is no entity and has no links."
+)
+_ROOM: Final = Record({"id": "string", "type": "string"})
+
+
+def _refuse_room_path(arguments: tuple[Node, ...]) -> str | None:
+    """What is wrong with the arguments of `room.ref`."""
+    match arguments:
+        case (LiteralNode(value=str()), LiteralNode(value=str())):
+            return None
+        case _:
+            return (
+                "room.ref takes a namespace and a path, both written as plain strings, "
+                "as in room.ref('chats', 'members.id')."
+            )
+
+
+def room_environment_of(action: RoomAction, rate_limits: Iterable[str]) -> Environment:
+    """The names an expression for `action` in a room may use.
+
+    rate_limits   names defined in `$rateLimits`. Join and read have none: they are judged again
+                  whenever rights may have changed, which must not take tokens
+    """
+    names = tuple(rate_limits) if action in ("presence", "publish") else ()
+    return Environment(
+        {
+            "auth": "map",
+            "data": "dyn" if action == "publish" else "map",
+            "rateLimit": Record(dict.fromkeys(names, "dyn"), _UNKNOWN_LIMIT),
+            "request": Record({"ip": "string", "origin": "string", "time": "timestamp"}),
+            "room": _ROOM,
+            "ruleParams": "map",
+        },
+        {
+            "auth.ref": Method(("string",), required=1, result="list", refuse=_refuse_path),
+            "room.ref": Method(
+                ("string", "string"), required=2, result="list", refuse=_refuse_room_path
+            ),
+            **{f"rateLimit.{name}.limit": _LIMIT for name in names},
+        },
+        instant_us,
+        {"ref": (_REF, _NO_ROOM_REF)},
+    )

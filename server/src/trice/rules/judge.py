@@ -9,7 +9,7 @@ source   instant-semantics §5.4, §5.5, §5.9, §5.11; spec/rules.md R50-R69
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -111,6 +111,7 @@ class Judge:
         app_id: str,
         meter: Meter | None = None,
     ) -> None:
+        self.rules = rules
         self.caller = caller
         self._meter = meter
         self.catalog = catalog
@@ -212,12 +213,16 @@ class Judge:
                 "time": Timestamp(self._now_ns),
             },
             "ruleParams": dict(self.caller.rule_params),
-            "auth.ref": lambda path: self._reference(
+            "auth.ref": lambda path: self.reference(
                 USERS, auth.get("id"), path.removeprefix(AUTH_PREFIX)
             ),
-            "data.ref": lambda path: self._reference(etype, data.get("id"), path),
+            "data.ref": lambda path: self.reference(etype, data.get("id"), path),
             **self._limits,
         }
+
+    def ask(self, program: Program, variables: dict[str, Any], *, etype: str, action: str) -> Any:
+        """As `run`, for a check that an explanation shows."""
+        return self.run(program, variables, etype=etype, action=action)
 
     def run(self, program: Program, variables: dict[str, Any], *, etype: str, action: str) -> Any:
         """The value of a program with the variables of `scope`, or more; raises as `evaluate`."""
@@ -319,7 +324,7 @@ class Judge:
             modified=modified,
             auth=self.auth_for(program) if auth is None else auth,
         )
-        return self.run(program, variables, etype=etype, action=action)
+        return self.ask(program, variables, etype=etype, action=action)
 
     def variables(
         self,
@@ -343,7 +348,7 @@ class Judge:
         other_etype, other = linked or (etype, None)
         other_data = _as_data(other)
         found["linkedData"] = other_data
-        found["linkedData.ref"] = lambda path: self._reference(
+        found["linkedData.ref"] = lambda path: self.reference(
             other_etype, other_data.get("id"), path
         )
         found["actions"] = _as_data(actions)
@@ -354,7 +359,17 @@ class Judge:
         value = self.evaluate(program, **given)
         return value is not None and value is not False
 
-    def _reference(self, etype: str, start: Any, path: str) -> list[Any]:
+    @property
+    def has_read_user(self) -> bool:
+        """Whether the caller's `$users` row was read."""
+        return self._auth is not None and self.caller.identity.user_id is not None
+
+    @property
+    def references(self) -> Iterable[tuple[str, EntityId, str]]:
+        """Namespace, entity (empty: none) and path of each `ref` that was read."""
+        return self._references.keys()
+
+    def reference(self, etype: str, start: Any, path: str) -> list[Any]:
         """What `ref` returns: one statement, the first time."""
         self.budget.charge(1)
         entity = find_uuid_bytes(start)

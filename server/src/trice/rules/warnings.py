@@ -26,6 +26,8 @@ from trice.rules.environments import ENTITY_ACTIONS, LINK_ACTIONS
 from trice.rules.facts import facts_of, uses_below
 from trice.rules.nulls import Exhausted, NodeBudget, Suspect, lets_in, suspects
 from trice.rules.references import resolve_path
+from trice.rules.room_warnings import room_warnings
+from trice.rules.rooms import ROOMS
 from trice.rules.values import ADDED_TO_AUTH
 
 _DEFAULT: Final = "$default"
@@ -99,6 +101,8 @@ class _Finder:
         yield from self._rules.notes
         yield from self._shapes()
         yield from self._open_actions()
+        if self._rules.rooms is not None:
+            yield from room_warnings(self._rules.rooms, self._catalog)
         try:
             for place in self._rules.places:
                 if not _is_unusable(place):
@@ -112,7 +116,7 @@ class _Finder:
     def _shapes(self) -> Iterator[Fault]:
         """Keys that are not used, and names that do not exist."""
         for etype, section in self._document.items():
-            if etype == "$rateLimits" or not isinstance(section, Mapping):
+            if etype in ("$rateLimits", ROOMS) or not isinstance(section, Mapping):
                 continue
             yield from self._namespace(etype)
             for key in section:

@@ -38,7 +38,7 @@ from trice.session.long_messages import LongMessages
 from trice.session.loop_turns import LoopTurns
 from trice.session.outbox import Outbox
 from trice.session.refused import outline
-from trice.session.seats import Seats
+from trice.session.seats import Seats, Visitor
 from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
@@ -381,6 +381,7 @@ class OpenedSession:
         """
         if self._seats is not None:
             self._seats.leave_all()
+            self._seats = None
         if self._queries is not None:
             self._queries.note(0, self._queries.network)
         for subscription in subscriptions:
@@ -411,7 +412,18 @@ class OpenedSession:
     def seats(self) -> Seats:
         """The rooms it is in; most sessions are in none, and keep nothing for them."""
         if self._seats is None:
-            self._seats = Seats()
+            session = self.session
+            self._seats = Seats(
+                Visitor(
+                    app_id=self.app.id,
+                    identity=self.identity,
+                    network=network_of(session.guest.ip),
+                    rooms=session.rooms,
+                    rights=self.database.room_rights,
+                    listener=self,
+                    push=session.push,
+                )
+            )
         return self._seats
 
     def count_queries(self, more_bytes: int = 0) -> bool:

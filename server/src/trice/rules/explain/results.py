@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trice import limits
 from trice.cel.evaluate import Program
@@ -21,6 +21,8 @@ from trice.rules.document import Rules
 from trice.rules.explain.why import Setting, code_of, decided_by, explain
 from trice.rules.hearing import CheckResult
 from trice.rules.judge import Judge
+from trice.rules.room_rights import RoomDeed, asked_by, room_denial, room_value
+from trice.rules.rooms import DENIED, ROOMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class TracingJudge(Judge):
 
     traces: Traces
     judgements: list[Judgement]
+    _other: str | None = None
 
     def share(
         self, traces: Traces, judgements: list[Judgement], buckets: Buckets | None = None
@@ -86,31 +89,34 @@ class TracingJudge(Judge):
         modified: tuple[str, ...] = (),
         auth: Mapping[str, Any] | None = None,
     ) -> Any:
-        """As `Judge.evaluate`, with a note."""
+        """As `Judge.evaluate`; notes tell the namespace at the other end of a link."""
+        self._other = None if linked is None else linked[0]
+        return super().evaluate(
+            program,
+            etype=etype,
+            action=action,
+            data=data,
+            new_data=new_data,
+            linked=linked,
+            actions=actions,
+            modified=modified,
+            auth=auth,
+        )
+
+    def ask(self, program: Program, variables: dict[str, Any], *, etype: str, action: str) -> Any:
+        """As `Judge.ask`, with a note."""
         # Beyond this the caller gets an error at the end instead of the checks.
         trace = self.traces.of(program) if len(self.judgements) <= limits.DEBUG_CHECKS_MAX else None
         failure: TriceError | None = None
         try:
-            return super().evaluate(
-                program if trace is None else trace.program,
-                etype=etype,
-                action=action,
-                data=data,
-                new_data=new_data,
-                linked=linked,
-                actions=actions,
-                modified=modified,
-                auth=auth,
-            )
+            asked = program if trace is None else trace.program
+            return super().ask(asked, variables, etype=etype, action=action)
         except TriceError as error:
             failure = error
             raise
         finally:
             if trace is not None:
-                other = None if linked is None else linked[0]
-                self._note(
-                    program, trace, etype, other, self.auth if auth is None else auth, failure
-                )
+                self._note(program, trace, etype, self._other, variables["auth"], failure)
 
     def _note(
         self,
@@ -278,3 +284,68 @@ def write_checks(
         )
         for result, judgement in zip(results, judgements, strict=True)
     ]
+
+
+def room_checks(deed: RoomDeed, judge: TracingJudge) -> list[Check]:
+    """What the rules of rooms say to a deed; empty for an app without such rules.
+
+    To join with something to show asks `presence` too, as sessions do.
+    """
+    rooms = judge.rules.rooms
+    if rooms is None:
+        return []
+    actions = asked_by(deed)
+    if deed.action == "join" and deed.data:
+        actions += ("presence",)
+    checks = []
+    for action in actions:
+        place = rooms.find(action, deed.room_type, deed.topic)
+        value, error = None, None
+        try:
+            value = False if place is None else room_value(judge, place, deed)
+        except TriceError as failure:
+            error = failure
+        judgement = _UNNAMED if place is None else judge.judgements[-1]
+        told: TriceError | None = None
+        if error is not None:
+            told = judge.as_told(error, f"{ROOMS}.{deed.room_type}", action)
+        elif value is None or value is False:
+            told = room_denial(deed, action, place)
+        checks.append(
+            Check(
+                scope="room",
+                etype=f"{ROOMS}.{deed.room_type}",
+                id=deed.room_id,
+                action=action,
+                label=deed.topic,
+                record=deed.data,
+                new_record=None,
+                value=value,
+                is_allowed=told is None,
+                error=error,
+                judgement=judgement,
+                decided_by={
+                    "rule": None if place is None else ".".join(place.path),
+                    "origin": "default" if place is None else "rule",
+                },
+                told=told,
+            )
+        )
+    return checks
+
+
+_UNNAMED: Final = Judgement(
+    DENIED,
+    {
+        "source": "false",
+        "binds": {},
+        "allowed": False,
+        "value": False,
+        "error": None,
+        "parts": [],
+        "values": [],
+        "needed": None,
+    },
+    {},
+)
+"""What is not named in `$rooms` is denied, and no expression decides it."""

@@ -3,7 +3,7 @@
     schema?  InstantSchemaDef as JSON        rules?  the document        open?  default of the app
     users?   {name: {email, …}}              data?   {etype: {name: {label: value}}}
     cases    [{name?, as, op, on?, query?, set?, link?, steps?, params?, field?, ip?, origin?,
-               expect}]
+               room?, topic?, data?, expect}]
 
 Texts that start with `@` stand for ids: `@todos/milk`, `@alice` for a user; `@@` is a plain `@`.
 
@@ -21,12 +21,17 @@ from trice import limits
 from trice.errors import invalid
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import quote
+from trice.rules.environments import ROOM_ACTIONS, RoomAction
 from trice.rules.explain.results import Check
+from trice.rules.rooms import ROOMS
 
-Op = Literal["view", "query", "create", "update", "merge", "delete", "link", "unlink", "transact"]
+DataOp = Literal[
+    "view", "query", "create", "update", "merge", "delete", "link", "unlink", "transact"
+]
+Op = DataOp | RoomAction
 Verdict = Literal["allow", "deny", "error"]
 
-OPS: Final[tuple[Op, ...]] = get_args(Op)
+OPS: Final[tuple[Op, ...]] = (*get_args(DataOp), *ROOM_ACTIONS)
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 GUEST_NAME: Final = "guest"
 _USERS: Final = "$users"
@@ -41,18 +46,28 @@ _NEEDS: Final[Mapping[Op, tuple[str, ...]]] = {
     "link": ("on", "link"),
     "unlink": ("on", "link"),
     "transact": ("steps",),
+    "join": ("room",),
+    "read": ("room",),
+    "presence": ("room", "data"),
+    "publish": ("room", "topic"),
 }
-_GIVEN: Final = {"query": "query", "transact": "steps", "link": "link", "unlink": "link"}
+_GIVEN: Final[Mapping[str, str]] = {
+    "query": "query",
+    "transact": "steps",
+    "link": "link",
+    "unlink": "link",
+    **dict.fromkeys(ROOM_ACTIONS, "data"),
+}
 _KINDS: Final[Mapping[str, type]] = {
     **dict.fromkeys(("query", "set", "link", "params"), dict),
-    **dict.fromkeys(("name", "on", "field", "ip", "origin"), str),
+    **dict.fromkeys(("name", "on", "field", "room", "topic", "ip", "origin"), str),
     "steps": list,
 }
 _KIND_WORDS: Final[Mapping[type, str]] = {dict: "an object", str: "a text", list: "a list"}
 _KEYS: Final = frozenset(
     (
         *("name", "as", "op", "on", "query", "set", "link", "steps"),
-        *("params", "field", "ip", "origin", "expect"),
+        *("room", "topic", "data", "params", "field", "ip", "origin", "expect"),
     )
 )
 _SUITE_KEYS: Final = frozenset(("schema", "rules", "open", "users", "data", "cases"))
@@ -64,9 +79,10 @@ class Case:
 
     who      name of a user; None: not signed in
     etype    namespace of `entity`; empty where the operation names none
-    given    `set`, `link`, `query` or `steps`, depending on the operation
+    given    `set`, `link`, `query`, `steps` or `data`, depending on the operation
     links    links of a create
     label    a field, for "view"
+    room     type and id of a room, for its operations
     expect   a verdict; for "query" the ids of the entities at the top of the answer, in any order
     """
 
@@ -79,6 +95,8 @@ class Case:
     links: Mapping[str, Any]
     params: Mapping[str, Any]
     label: str | None
+    room: tuple[str, str]
+    topic: str | None
     ip: str
     origin: str
     expect: Verdict | frozenset[str]
@@ -206,6 +224,8 @@ class _Reader:
             links=self._resolved(case.get("link", {}), [*path, "link"]) if op == "create" else {},
             params=self._resolved(case.get("params", {}), [*path, "params"]),
             label=case.get("field"),
+            room=self._room(case, op, [*path, "room"]),
+            topic=case.get("topic") if op == "publish" else None,
             ip=str(case.get("ip", "")),
             origin=str(case.get("origin", "")),
             expect=expect,
@@ -248,6 +268,15 @@ class _Reader:
         if known not in self._ids:
             self._report(path, self._unknown(text))
         return etype, id_of(etype, name)
+
+    def _room(
+        self, case: Mapping[str, Any], op: Op | None, path: list[str | int]
+    ) -> tuple[str, str]:
+        """Type and id of `room: chat/general` or `room: chat/@chats/general`."""
+        if op not in ROOM_ACTIONS:
+            return "", ""
+        room_type, _, room_id = str(case["room"]).partition("/")
+        return room_type, self._resolved(room_id, path)
 
     def _resolved(self, value: Any, path: list[str | int]) -> Any:
         """`value` with ids in place of names."""
@@ -357,9 +386,21 @@ def _places(document: Any) -> Iterator[str]:
     for etype, section in (document or {}).items():
         if etype == "$rateLimits":
             continue
+        if etype == ROOMS:
+            yield from _room_places(section)
+            continue
         for action, rule in (section.get("allow") or {}).items():
             if isinstance(rule, Mapping):
                 yield from (f"{etype}.allow.{action}.{label}" for label in rule)
             elif rule is not None:
                 yield f"{etype}.allow.{action}"
         yield from (f"{etype}.fields.{label}" for label in section.get("fields") or {})
+
+
+def _room_places(section: Mapping[str, Any]) -> Iterator[str]:
+    for room_type, actions in section.items():
+        for action, rule in (actions or {}).items():
+            if action == "publish" and isinstance(rule, Mapping):
+                yield from (f"{ROOMS}.{room_type}.publish.{topic}" for topic in rule)
+            elif action in ROOM_ACTIONS and rule is not None:
+                yield f"{ROOMS}.{room_type}.{action}"

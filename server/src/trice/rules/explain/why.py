@@ -24,6 +24,7 @@ from trice.cel.trace import Seen, Trace
 from trice.cel.uint import Uint
 from trice.cel.values import Duration, Map, Timestamp, Type
 from trice.rules.document import Rules
+from trice.rules.rooms import ROOMS
 from trice.rules.values import ADDED_TO_AUTH
 
 _DEFAULT: Final = "$default"
@@ -249,7 +250,8 @@ def _why_null(text: str, setting: Setting) -> str:
         case "auth":
             etype: str | None = "$users"
         case "data" | "newData":
-            etype = setting.etype
+            # What a member of a room sends has no attrs.
+            etype = None if setting.etype.startswith(ROOMS) else setting.etype
         case "linkedData":
             etype = setting.other
         case _:
