@@ -59,7 +59,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "account_limits | auth_limits | download_limits | file_limits | room_rule_limits | stream_limits",
+        "account_limits",
+        "auth_limits | download_limits | file_limits | room_rule_limits | stream_limits",
         "limits",
         "protocol",
     )
