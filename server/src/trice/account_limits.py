@@ -13,12 +13,19 @@ first; personal access tokens, which only people end, are refused with `paramete
 once they are as many."""
 
 ACCOUNT_APPS_MAX = 10_000
-"""Apps of one account, deleted ones that can be restored included. More:
+"""Apps of one account, or of one organisation, deleted ones that can be restored included. More:
 `parameter-limit-exceeded`."""
 
 APPS_WITH_SCHEMA_MAX = 100
 """Apps whose schemas one request for all apps of an account answers: each app is opened for it.
 More: `parameter-limit-exceeded`, which says to ask for them one by one."""
+
+ORGS_OF_ACCOUNT_MAX = 100
+"""Organisations that an account is, or is invited to be, a member of. More:
+`parameter-limit-exceeded`."""
+
+ORG_MEMBERS_MAX = 500
+"""Members and invitations of an organisation. More: `parameter-limit-exceeded`."""
 
 TOKEN_NAME_CHARS_MAX = 200
 """Characters of the name of a token. More: `param-malformed`."""

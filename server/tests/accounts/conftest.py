@@ -11,6 +11,7 @@ from support.engines import open_apps
 from support.runtime import FakeRuntime
 from trice.accounts.accounts import Account, Accounts
 from trice.accounts.operator import Operator
+from trice.accounts.orgs import Orgs
 from trice.apps.apps import App, Apps
 
 
@@ -19,6 +20,7 @@ class Stage:
 
     apps: Apps
     accounts: Accounts
+    orgs: Orgs
     operator: Operator
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +30,8 @@ class Stage:
     async def open(self) -> None:
         self.apps = await open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
         self.accounts = Accounts(self.apps.platform, runtime=self.runtime)
-        self.operator = Operator(self.accounts, self.apps, runtime=self.runtime)
+        self.orgs = Orgs(self.apps.platform, runtime=self.runtime)
+        self.operator = Operator(self.accounts, self.orgs, self.apps, runtime=self.runtime)
 
     async def close(self) -> None:
         await self.apps.close()

@@ -56,7 +56,7 @@ async def test_unknown_routes_and_methods_are_404_json(stage, method, path, more
 @pytest.mark.parametrize(
     "path",
     [
-        "/dash/orgs",
+        "/dash/orgs/x/billing",
         "/platform/oauth/token",
     ],
 )

@@ -35,9 +35,8 @@ export class Server {
   /** What the process printed or logged and this pattern captures, once it is there. */
   async told(pattern: RegExp): Promise<string> {
     let found: string | undefined;
-    await expect
-      .poll(() => (found = pattern.exec(this.printed + this.log)?.[1]), { message: String(pattern) })
-      .toBeDefined();
+    const look = () => (found = pattern.exec(this.printed + this.log)?.[1]);
+    await expect.poll(look, { message: String(pattern) }).toBeDefined();
     return found!;
   }
 

@@ -289,6 +289,40 @@ describe('tenants', () => {
   });
 });
 
+describe('organisations', () => {
+  test('[AC70] [AC71] members share apps by their roles', async () => {
+    const headers = { authorization: `Bearer ${token}` };
+    const { body } = await post(`${server.url}/dash/orgs`, { title: 'Bakery' }, headers);
+    const orgId = body.org.id;
+    assert.deepEqual(
+      (await api.getOrgs()).orgs.map((org) => [org.id, org.title]),
+      [[orgId, 'Bakery']],
+    );
+    const { app: made } = await api.createApp({ title: 'shared', orgId, schema });
+    assert.equal(made.orgId, orgId);
+    const email = 'bob@example.com';
+    const bobToken = await createAccount(server, email);
+    const bob = new PlatformApi({ auth: { token: bobToken }, apiURI: server.url });
+    assert.equal((await rejection(bob.getApp(made.id))).body.hint['data-type'], 'user-role');
+    const invited = await post(
+      `${server.url}/dash/orgs/${orgId}/invite/send`,
+      { 'invitee-email': email, role: 'viewer' },
+      headers,
+    );
+    await post(
+      `${server.url}/dash/invites/accept`,
+      { 'invite-id': invited.body.id },
+      { authorization: `Bearer ${bobToken}` },
+    );
+    const { apps } = await bob.getAppsForOrg(orgId, { includeSchema: true });
+    assert.deepEqual(plain(apps[0].schema), plain(schema));
+    assert.equal((await rejection(bob.deleteApp(made.id))).body.type, 'permission-denied');
+    const refused = await rejection(bob.schemaPush(made.id, { schema }));
+    assert.equal(refused.body.type, 'permission-denied');
+    assert.equal((await api.deleteApp(made.id)).app.id, made.id);
+  });
+});
+
 describe('tokens', () => {
   test('[AC10] [AC11] restricted tokens do what they are for, revoked ones nothing', async () => {
     const headers = { authorization: `Bearer ${token}` };

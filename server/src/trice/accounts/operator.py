@@ -19,6 +19,7 @@ import orjson
 
 from trice import account_limits
 from trice.accounts.accounts import SCOPES, Account, Accounts
+from trice.accounts.orgs import Orgs
 from trice.apps.apps import Apps
 from trice.auth.emails import find_email
 from trice.catalog.dates import iso_text
@@ -36,8 +37,9 @@ _SECRET_BYTES: Final = 32
 class Operator:
     """Carries out wishes. `secret` proves that a wish comes from the operator."""
 
-    def __init__(self, accounts: Accounts, apps: Apps, *, runtime: Runtime) -> None:
+    def __init__(self, accounts: Accounts, orgs: Orgs, apps: Apps, *, runtime: Runtime) -> None:
         self._accounts = accounts
+        self._orgs = orgs
         self._apps = apps
         self.secret = runtime.random_bytes(_SECRET_BYTES).hex()
         self._does: dict[str, Callable[[Wish], Awaitable[dict[str, Any]]]] = {
@@ -93,6 +95,7 @@ class Operator:
                 " (--give-apps-to EMAIL), or delete them first.",
                 {"record-type": "app"},
             )
+        await self._orgs.leave_all(account)
         if heir is not None:
             for row in apps:
                 await self._apps.give(row.id, heir.id)

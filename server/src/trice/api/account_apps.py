@@ -16,9 +16,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trice import account_limits
-from trice.accounts.accounts import Account
+from trice.accounts.accounts import Account, Credential
+from trice.accounts.orgs import Role, check_role
 from trice.api.bodies import JSON, Route, json_body
-from trice.api.callers import account_caller, check_owner, developed, lent_app, turn_key_of
+from trice.api.callers import (
+    account_caller,
+    check_access,
+    developed,
+    lent_app,
+    orgs_of,
+    turn_key_of,
+)
 from trice.api.dash_auth import set_rules
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import find_uuid_in, malformed, missing, uuid_in
@@ -27,7 +35,7 @@ from trice.apps.apps import App, Apps, SealToken, wrong_admin_token
 from trice.apps.registry import AppRow
 from trice.apps.schemas import Schemas
 from trice.auth.oauth.sealed import Seal
-from trice.errors import LimitExceeded, TriceError, no_record, not_built
+from trice.errors import LimitExceeded, TriceError, no_record
 from trice.log import fields
 from trice.protocol.ids import AppId
 
@@ -42,14 +50,17 @@ Body = dict[str, Any]
 async def list_apps(request: Request) -> Response:
     """`GET /superadmin/apps?include=perms,schema` → `{"apps": [row, "perms"?, "schema"?]}`."""
     account = account_caller(request, "apps-read").account
+    return await list_rows(request, await _apps(request).apps_of(account.id))
+
+
+async def list_rows(request: Request, rows: list[AppRow]) -> Response:
+    """Apps as `/superadmin` lists them."""
     include = (request.query_params.get("include") or "").split(",")
-    apps = _apps(request)
-    rows = await apps.apps_of(account.id)
     has_schema, has_perms = "schema" in include, "perms" in include
     if has_schema and len(rows) > account_limits.APPS_WITH_SCHEMA_MAX:
         raise LimitExceeded(
             "parameter-limit-exceeded",
-            f"The account has {len(rows):,} apps; the schemas of at most"
+            f"There are {len(rows):,} apps; the schemas of at most"
             f" {account_limits.APPS_WITH_SCHEMA_MAX} come at once. Ask for each app's own:"
             " GET /superadmin/apps/APP_ID/schema.",
         )
@@ -65,13 +76,11 @@ async def list_apps(request: Request) -> Response:
 
 
 async def create_app(request: Request) -> Response:
-    """`POST /superadmin/apps {"title", "schema"?, "perms"?}`
+    """`POST /superadmin/apps {"title", "schema"?, "perms"?, "org_id"?}`
     → `{"app": row with "admin-token", "perms", "schema"}`; all or nothing."""
     account = account_caller(request, "apps-write").account
     body = await json_body(request)
-    _refuse_orgs(body)
-    perms = body.get("perms")
-    app, token = await _create(request, account, body, rules=perms)
+    app, token = await _create(request, account, body, rules=body.get("perms"))
     try:
         shown = {
             **_row(app.row),
@@ -85,12 +94,11 @@ async def create_app(request: Request) -> Response:
 
 
 async def create_dash_app(request: Request) -> Response:
-    """`POST /dash/apps {"id"?, "title", "admin_token"?, "schema"?, "rules"?: {"code"}}`
+    """`POST /dash/apps {"id"?, "title", "admin_token"?, "org_id"?, "schema"?, "rules"?: {"code"}}`
     → `{"app": row}`. The caller may choose the id and the token; rules without `code` are ignored,
     as Instant does."""
     account = account_caller(request, "apps-write").account
     body = await json_body(request)
-    _refuse_orgs(body)
     given = body.get("rules")
     if given is not None and not isinstance(given, dict):
         raise malformed("body", "rules", given=given, accepted="an object")
@@ -111,54 +119,63 @@ async def create_dash_app(request: Request) -> Response:
 async def _create(
     request: Request, account: Account, body: Body, *, rules: Any, **options: Any
 ) -> tuple[App, str]:
-    title = title_in(body)
+    title, org_id = title_in(body), find_uuid_in(body, "org_id")
+    if org_id is not None:
+        check_role(orgs_of(request).find_role(org_id, account), "admin")
     return await _apps(request).create(
         title=title,
         schema=body.get("schema"),
         rules=rules,
-        owner=account.id,
+        owner=account.id if org_id is None else None,
+        org=org_id,
         seal=_seal(request),
         turn_key=turn_key_of(request, ""),
         **options,
     )
 
 
-async def list_orgs(request: Request) -> Response:
-    """`GET /superadmin/orgs` → `{"orgs": []}`: there are none in this version."""
-    account_caller(request, "apps-read")
-    return json_response({"orgs": []})
-
-
 async def dashboard(request: Request) -> Response:
     """`GET /dash` → the account and its apps, with their admin tokens (instant-http §5.3)."""
     credential = account_caller(request, "apps-read")
-    account = credential.account
-    # Whoever has an admin token may do everything, so a token for less does not see it.
-    seal = _server_seal(request) if credential.token.scopes is None else None
+    account, orgs = credential.account, orgs_of(request)
     rows = await _apps(request).apps_of(account.id)
-    told = []
-    for at, row in enumerate(rows):
-        told.append(_dash_row(row, seal))
-        if at % account_limits.ROWS_A_TURN == 0:
-            await asyncio.sleep(0)
+    invites = orgs.invites_of(account)
     return json_response(
         {
-            "apps": told,
-            "orgs": [],
+            "apps": await dash_rows(request, rows, credential, "owner"),
+            "orgs": [org.to_json(role) for org, role in orgs.of(account)],
             "user": account.to_json(),
             "profile": None,
-            "invites": [],
+            "invites": [
+                {"id": invite.id, "org": org.to_json(invite.role), "invitee_role": invite.role}
+                for org, invite in invites
+            ],
             "superuser": False,
         }
     )
 
 
-def _dash_row(row: AppRow, seal: Seal | None) -> Body:
-    """A row as `instant-cli` decodes it: each app has a role, and a token if the caller may see it.
+async def dash_rows(
+    request: Request, rows: list[AppRow], credential: Credential, role: Role
+) -> list[Body]:
+    """Rows as `instant-cli` decodes them: each app has a role, and a token if the caller, who has
+    this role in them, may see it."""
+    # Whoever has an admin token may do everything, so a token or role for less does not see it.
+    is_shown = credential.token.scopes is None and role != "viewer"
+    seal = _server_seal(request) if is_shown else None
+    told = []
+    for at, row in enumerate(rows):
+        told.append(_dash_row(row, seal, role))
+        if at % account_limits.ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
+    return told
 
-    seal   None: no tokens. The token is null too if the server's key was changed since it was made
-    """
-    shown = {**_row(row), "rules": row.rules, "user_app_role": "owner", "pro": False, "org": None}
+
+def _dash_row(row: AppRow, seal: Seal | None, role: Role) -> Body:
+    """seal   None: no token. It is null too if the server's key was changed since it was made"""
+    # The command line knows three roles, and fails on any other.
+    told = "collaborator" if role == "viewer" else role
+    shown = {**_row(row), "rules": row.rules, "user_app_role": told, "pro": False, "org": None}
     shown["admin_token"] = None
     if row.sealed_token is not None and seal is not None:
         try:
@@ -180,7 +197,7 @@ async def get_app(request: Request) -> Response:
 async def rename_app(request: Request) -> Response:
     """`POST /superadmin/apps/:app_id {"title"}`, `POST /dash/apps/:app_id/rename {"title"}`
     → `{"app": row}`."""
-    async with developed(request) as app:
+    async with developed(request, role="admin") as app:
         title = title_in(await json_body(request))
         return json_response({"app": _row(await _apps(request).rename(app.id, title))})
 
@@ -193,7 +210,7 @@ async def delete_app(request: Request) -> Response:
     credential = account_caller(request, "apps-write")
     app_id = AppId(uuid_in(request.path_params, "app_id", place="params"))
     apps = _apps(request)
-    check_owner(apps.get_row(app_id), credential)
+    check_access(request, apps.get_row(app_id), credential, role="admin")
     row = await apps.hide(app_id)
     return json_response({"app": _row(row), "ok": True})
 
@@ -205,14 +222,18 @@ async def restore_app(request: Request) -> Response:
     apps = _apps(request)
     hidden = apps.find_hidden(app_id)
     if hidden is not None:
-        check_owner(hidden, credential)
+        check_access(request, hidden, credential, role="admin")
     return json_response({"app": _row(await apps.restore(app_id))})
 
 
 async def list_deleted(request: Request) -> Response:
-    """`GET /dash/deleted-apps` → `{"apps": [row with "ends_at"]}`. Beyond Instant."""
-    account = account_caller(request, "apps-read").account
-    rows = await _apps(request).apps_of(account.id, is_deleted=True)
+    """`GET /dash/deleted-apps` → `{"apps": [row with "ends_at"]}`, those of organisations that the
+    account administers included. Beyond Instant."""
+    account, apps = account_caller(request, "apps-read").account, _apps(request)
+    rows = await apps.apps_of(account.id, is_deleted=True)
+    for org, role in orgs_of(request).of(account):
+        if role in ("admin", "owner"):
+            rows += await apps.apps_of(org.id, of="org", is_deleted=True)
     told = [{**_row(row), "ends_at": short_iso_text(row.expires_ms or 0)} for row in rows]
     return json_response({"apps": told})
 
@@ -224,7 +245,7 @@ async def renew_token(request: Request) -> Response:
     app_id = uuid_in(request.path_params, "app_id", place="params")
     token = find_uuid_in(await json_body(request), "admin-token")
     async with lent_app(request, app_id) as app:
-        check_owner(app.row, credential)
+        check_access(request, app.row, credential, role="admin")
         made = await _apps(request).renew_admin_token(app.id, token, seal=_seal(request))
         return json_response({"app_id": app.id, "token": made})
 
@@ -350,7 +371,7 @@ def _row(row: AppRow) -> Body:
         "id": row.id,
         "title": row.title,
         "creator_id": row.owner,
-        "org_id": None,
+        "org_id": row.org,
         "created_at": short_iso_text(row.created_ms),
         "magic_code_expiry_minutes": row.settings.code_expiry_minutes,
         "status": "active",
@@ -366,11 +387,6 @@ async def _schema(request: Request, app_id: AppId) -> orjson.Fragment:
 async def _view(request: Request, app: App) -> orjson.Fragment:
     turn_key = turn_key_of(request, app.id)
     return orjson.Fragment(await _schemas(request).view(app, turn_key=turn_key))
-
-
-def _refuse_orgs(body: Body) -> None:
-    if body.get("org_id") is not None:
-        raise not_built("Apps of organisations")
 
 
 def _seal(request: Request) -> SealToken:
@@ -397,7 +413,6 @@ _DASH: Final = "/dash/apps/{app_id}"
 _PLATFORM: Final = "/superadmin/apps/{app_id}"
 
 ROUTES: Final = (
-    Route("/superadmin/orgs", list_orgs, methods=["GET"]),
     Route("/superadmin/apps", list_apps, methods=["GET"]),
     Route("/superadmin/apps", create_app, methods=["POST"], body=JSON),
     Route(_PLATFORM, get_app, methods=["GET"]),

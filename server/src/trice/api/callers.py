@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection, Request
 
-from trice.accounts.accounts import Accounts, Credential
+from trice.accounts.accounts import Account, Accounts, Credential
+from trice.accounts.orgs import Orgs, Role, check_role
 from trice.api.parameters import malformed, missing, uuid_in
 from trice.apps.apps import App, Apps, wrong_admin_token
 from trice.apps.registry import AppRow
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import hash_token, identify, identify_email
-from trice.errors import InvalidInput, NotFound, invalid, no_record
+from trice.errors import InvalidInput, NotFound, no_record
 from trice.identity import ADMIN, Identity, TurnKey, caller_ip, network_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
@@ -155,17 +156,18 @@ async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIt
                 if credential is None:
                     raise
         if credential is not None:
-            if app.row.owner != credential.account.id:
+            if find_role(request, app.row, credential.account) is None:
                 raise wrong_admin_token()
-            credential.demand(_scope_of(request))
+            check_access(request, app.row, credential)
         yield app
 
 
 @asynccontextmanager
-async def developed(request: Request) -> AsyncIterator[App]:
+async def developed(request: Request, *, role: Role | None = None) -> AsyncIterator[App]:
     """Lend the app in the path to its developer: a caller with its admin token, or with a token of
-    the account that it belongs to (instant-http §4.1, §5.2).
+    an account that it belongs to (instant-http §4.1, §5.2).
 
+    role     what the account must be; None: a viewer to read, a collaborator to change
     raises   InvalidInput without a token, for the token of another app, and for an account that
              the app does not belong to; NotFound, as 401, for an unknown token; PermissionDenied
              for a token that is for other things
@@ -186,8 +188,7 @@ async def developed(request: Request) -> AsyncIterator[App]:
         if credential is None:
             credential = _admin_or_account(request, app, token)
         if credential is not None:
-            check_owner(app.row, credential)
-            credential.demand(_scope_of(request))
+            check_access(request, app.row, credential, role=role)
         yield app
 
 
@@ -238,11 +239,33 @@ def account_caller(request: Request, scope: str | None = None) -> Credential:
     return credential
 
 
-def check_owner(row: AppRow, credential: Credential) -> None:
-    """Refuse an account that an app does not belong to (instant-http §0.11)."""
-    if row.owner != credential.account.id:
-        problem = "User is missing role collaborator. The app does not belong to this account."
-        raise invalid("user-role", None, [{"message": problem}], message=problem)
+def check_access(
+    request: Request, row: AppRow, credential: Credential, *, role: Role | None = None
+) -> Role:
+    """Refuse an account that may not do with an app what a request asks; return its role.
+
+    role     what it must be; None: a viewer to read, a collaborator to change
+    raises   InvalidInput("validation-failed", data-type "user-role"), PermissionDenied for a role
+             that is too weak, or a token that is for other things (instant-http §0.11, §4.1)
+    """
+    scope = _scope_of(request)
+    needed: Role = "viewer" if scope.endswith("-read") else "collaborator"
+    has = check_role(find_role(request, row, credential.account), role or needed)
+    credential.demand(scope)
+    return has
+
+
+def find_role(request: Request, row: AppRow, account: Account) -> Role | None:
+    """The role of an account in an app: its own, or one of an organisation it is a member of."""
+    if row.owner == account.id:
+        return "owner"
+    return None if row.org is None else orgs_of(request).find_role(row.org, account)
+
+
+def orgs_of(request: Request) -> Orgs:
+    """The organisations of this server."""
+    orgs: Orgs = request.app.state.orgs
+    return orgs
 
 
 def _scope_of(request: Request) -> str:

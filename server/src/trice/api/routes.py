@@ -18,9 +18,11 @@ from starlette.staticfiles import StaticFiles
 
 from trice.accounts.accounts import Accounts
 from trice.accounts.operator import Operator
+from trice.accounts.orgs import Orgs
 from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
 from trice.api import (
     account_apps,
+    account_orgs,
     account_sign_in,
     admin,
     admin_rooms,
@@ -66,9 +68,9 @@ from trice.slow_log import SlowLog
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
-    "/dash/orgs": "Organisations",
+    "/dash/orgs": "This route of organisations",
     "/dash": "This route of the dashboard",
-    "/superadmin/orgs": "Organisations",
+    "/superadmin/orgs": "This route of organisations",
     "/superadmin": "This route of the platform API",
     "/platform": "Signing in to the platform API with OAuth",
     "/webhooks": "Webhooks",
@@ -80,7 +82,6 @@ _NOT_BUILT_OF_APP: Final = {
     "webhooks": "Webhooks",
     "backups": "Backups over HTTP",
     "transfers": "Handing an app to another account over HTTP",
-    "transfer_to_org": "Organisations",
     "oauth-apps": "Signing in to the platform API with OAuth",
     "soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "invite": "Members of apps",
@@ -97,7 +98,7 @@ _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
-    *(account_apps, account_sign_in, operator),
+    *(account_apps, account_orgs, account_sign_in, operator),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -162,7 +163,8 @@ def build_app(
     app.state.account_codes = AccountCodes(accounts, runtime=runtime, background=background)
     app.state.cli_logins = CliLogins(accounts, runtime=runtime)
     app.state.first_account = FirstAccount(accounts, runtime=runtime)
-    app.state.operator = Operator(accounts, apps, runtime=runtime)
+    app.state.orgs = orgs = Orgs(apps.platform, runtime=runtime)
+    app.state.operator = Operator(accounts, orgs, apps, runtime=runtime)
     app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
@@ -195,6 +195,7 @@ class Apps:
         life_ms: int | None = None,
         sample: str | None = None,
         owner: str | None = None,
+        org: str | None = None,
         app_id: str | None = None,
         token: str | None = None,
         seal: SealToken | None = None,
@@ -206,7 +207,7 @@ class Apps:
         is_open  whether callers may do what no rule speaks about; None: the server's setting
         life_ms  None: until it is deleted
         sample   name of the sample that the app is for
-        owner    id of the account it belongs to
+        owner, org   id of the account, or organisation, that it belongs to
         app_id, token   uuids in lower case that the caller chose; None: drawn here
         seal     how to keep the token for its owner; None: it is kept as its hash only
         turn_key    the turn in which its rules are compiled
@@ -232,6 +233,7 @@ class Apps:
             expires_ms=None if life_ms is None else now_ms + life_ms,
             settings=Settings(),
             owner=owner,
+            org=org,
             sealed_token=None if seal is None else seal(made_id, token),
         )
         self._take_id(made_id)
@@ -381,32 +383,36 @@ class Apps:
         finally:
             self.give_back(app)
 
-    async def apps_of(self, owner: str, *, is_deleted: bool = False) -> list[AppRow]:
-        """The apps of an account, oldest first.
+    async def apps_of(
+        self, holder: str, *, of: Literal["owner", "org"] = "owner", is_deleted: bool = False
+    ) -> list[AppRow]:
+        """The apps of an account or organisation, oldest first.
 
         is_deleted   those that were deleted and can be restored, instead of the others
         """
         now_ms = self._runtime.now_ms()
-        rows = await self._registry.apps_of(owner)
+        rows = await self._registry.apps_of(of, holder)
         if is_deleted:
             return [row for row in rows if row.deleted_ms and (row.expires_ms or 0) > now_ms]
         return [row for row in rows if row.deleted_ms is None]
 
-    async def give(self, app_id: AppId, owner: str) -> None:
-        """Hand an app to an account. A throw-away app lasts from then on: it is opened again,
-        without the bounds of those."""
+    async def give(
+        self, app_id: AppId, owner: str | None = None, *, org: str | None = None
+    ) -> None:
+        """Hand an app to an account or an organisation. A throw-away app lasts from then on: it is
+        opened again, without the bounds of those."""
         row = self.get_row(app_id)
-        await self._registry.set_owner(app_id, owner)
+        await self._registry.set_holder(app_id, owner=owner, org=org)
         if row.expires_ms is not None:
             await self._drop(app_id)
         else:
             app = self._open.get(app_id)
             if app is not None:
-                app.row = replace(app.row, owner=owner)
+                app.row = replace(app.row, owner=owner, org=org)
 
     async def give_hidden(self, app_id: AppId, owner: str) -> None:
         """Hand an app that was deleted, and can be restored, to another account."""
-        await self._registry.set_owner(app_id, owner)
+        await self._registry.set_holder(app_id, owner=owner)
 
     async def hide(self, app_id: AppId) -> AppRow:
         """Delete an app so that `restore` can bring it back for account_limits.DELETED_APP_MS;

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import orjson
@@ -31,7 +31,7 @@ from trice.store.engines import NEW_PLATFORM, PLATFORM, EarlierPlatform, Engines
 from trice.system_rows import FoundRow, find_row
 
 _APPS: Final = "$apps"
-_ACCOUNTS: Final = "$accounts"
+_HOLDERS: Final = {"owner": ("$accounts", "instant-user"), "org": ("$orgs", "org")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class AppRow:
     is_open     whether callers may do what no rule speaks about
     rules       the rules document as given, or None
     expires_ms  when a throw-away app ends, or a deleted one is gone for good; None: never
-    owner       id of the account it belongs to; None: of nobody, its admin token is all there is
+    owner       id of the account it belongs to; None: of an organisation, or of nobody
+    org         id of the organisation it belongs to; without an owner either, its admin token is
+                all there is
     sealed_token  its admin token, sealed with the server's key, for its owner to see; or None
     deleted_ms  when its owner deleted it; it can be restored until it ends
     """
@@ -57,6 +59,7 @@ class AppRow:
     owner: str | None = None
     sealed_token: str | None = None
     deleted_ms: int | None = None
+    org: str | None = None
 
 
 def hash_token(token: str) -> bytes:
@@ -126,13 +129,15 @@ class Registry:
             "expiresAt": row.expires_ms,
             "sample": sample,
             "owner": row.owner,
+            "org": row.org,
             "adminTokenSealed": row.sealed_token,
         }
         step = ["create", _APPS, row.id, _present(fields)]
 
         def work(change: Change) -> None:
-            if row.owner is not None:
-                _check_room(change, row.owner)
+            for label, holder in (("owner", row.owner), ("org", row.org)):
+                if holder is not None:
+                    _check_room(change, label, holder)
             change.write(step)
 
         await self._database.change(work)
@@ -152,18 +157,24 @@ class Registry:
         """Rename an app."""
         await self._change(app_id, lambda row: {"title": _json_text(title)})
 
-    async def set_owner(self, app_id: AppId, owner: str) -> None:
-        """Hand an app to an account. A throw-away app lasts from then on.
+    async def set_holder(
+        self, app_id: AppId, *, owner: str | None = None, org: str | None = None
+    ) -> None:
+        """Hand an app to an account or an organisation, by id. A throw-away app lasts from then on.
 
-        raises   LimitExceeded when the account has account_limits.ACCOUNT_APPS_MAX apps
+        raises   LimitExceeded when that has account_limits.ACCOUNT_APPS_MAX apps; NotFound
         """
+        assert (owner is None) != (org is None), "an app has one holder"
 
         def work(change: Change) -> None:
             row = find_row(change, _APPS, "id", _key(app_id))
             if row is None:
                 raise unknown_app(app_id)
-            _check_room(change, owner)
-            changed: dict[str, Any] = {"owner": owner}
+            if owner is not None:
+                _check_room(change, "owner", owner)
+            elif org is not None:
+                _check_room(change, "org", org)
+            changed: dict[str, Any] = {"owner": owner, "org": org}
             if row.fields.get("deletedAt") is None:
                 changed["expiresAt"] = None
             change.write(["update", _APPS, app_id, changed])
@@ -247,14 +258,15 @@ class Registry:
         found = self._find("sample", name)
         return None if found is None else AppId(found.fields["id"])
 
-    async def apps_of(self, owner: str) -> list[AppRow]:
-        """Every app of an account, oldest first, those that can be restored included."""
-        options = {"where": {"owner": owner}, "fields": ["id"]}
+    async def apps_of(self, label: Literal["owner", "org"], holder: str) -> list[AppRow]:
+        """Every app of an account or organisation, oldest first, those that can be restored
+        included."""
+        options = {"where": {label: holder}, "fields": ["id"]}
         found = await self._database.look(lambda look: look.find({_APPS: {"$": options}}))
         there = []
         for at, entity in enumerate(found[_APPS]):
             row = self.find(AppId(entity["id"]))
-            if row is not None and row.owner == owner:
+            if row is not None and getattr(row, label) == holder:
                 there.append(row)
             if at % account_limits.ROWS_A_TURN == 0:
                 await asyncio.sleep(0)
@@ -310,6 +322,7 @@ class Registry:
             owner=fields.get("owner"),
             sealed_token=fields.get("adminTokenSealed"),
             deleted_ms=fields.get("deletedAt"),
+            org=fields.get("org"),
         )
         size = len(rules or "") + len(fields.get("settings") or "")
         self._rows[row.id] = (row, size)
@@ -365,17 +378,18 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
     await asyncio.to_thread(earlier.replace)
 
 
-def _check_room(change: Change, owner: str) -> None:
-    """Refuse one app more than an account may have, or one of an account that was removed."""
-    if find_row(change, _ACCOUNTS, "id", find_uuid_bytes(owner)) is None:
-        raise no_record("instant-user", "The account was removed meanwhile.")
+def _check_room(change: Change, label: str, holder: str) -> None:
+    """Refuse one app more than its holder may have, or one of a holder that was removed."""
+    etype, kind = _HOLDERS[label]
+    if find_row(change, etype, "id", find_uuid_bytes(holder)) is None:
+        raise no_record(kind, "It was removed meanwhile.")
     most = account_limits.ACCOUNT_APPS_MAX
-    last = {"where": {"owner": owner}, "fields": ["id"], "limit": 1, "offset": most - 1}
+    last = {"where": {label: holder}, "fields": ["id"], "limit": 1, "offset": most - 1}
     if change.find({_APPS: {"$": last}})[_APPS]:
         raise LimitExceeded(
             "parameter-limit-exceeded",
-            f"The account has {most:,} apps, the most there can be. Deleted ones count until they"
-            " are gone.",
+            f"There are {most:,} apps of this {label}, the most there can be. Deleted ones count"
+            " until they are gone.",
         )
 
 

@@ -20,6 +20,7 @@ import orjson
 
 from trice.accounts.accounts import SCOPES, Accounts
 from trice.accounts.operator import Operator, door_of
+from trice.accounts.orgs import Orgs
 from trice.apps.apps import Apps
 from trice.cli.options import file_error, option
 from trice.errors import TriceError
@@ -155,7 +156,9 @@ async def _carry_out(data_dir: Path, wish: dict[str, Any]) -> dict[str, Any]:
     try:
         apps = await Apps.open(engines, runtime=runtime, is_open_by_default=False)
         try:
-            operator = Operator(Accounts(apps.platform, runtime=runtime), apps, runtime=runtime)
+            accounts = Accounts(apps.platform, runtime=runtime)
+            orgs = Orgs(apps.platform, runtime=runtime)
+            operator = Operator(accounts, orgs, apps, runtime=runtime)
             return await operator.carry_out(wish)
         finally:
             await apps.close()
