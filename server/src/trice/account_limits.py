@@ -27,6 +27,10 @@ ORGS_OF_ACCOUNT_MAX = 100
 ORG_MEMBERS_MAX = 500
 """Members and invitations of an organisation. More: `parameter-limit-exceeded`."""
 
+INVITES_OF_ACCOUNT_PER_HOUR = 100
+INVITES_TO_ADDRESS_PER_HOUR = 10
+"""Invitations that one account sends, and that all send to one address. More: `rate-limited`."""
+
 TOKEN_NAME_CHARS_MAX = 200
 """Characters of the name of a token. More: `param-malformed`."""
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from support.mailbox import Mailbox
 from trice import account_limits
+from trice.config import Settings
+from trice.errors import InvalidInput
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -268,3 +273,72 @@ async def test_organisations_and_members_are_bounded(team, monkeypatch):
     monkeypatch.setattr(account_limits, "ORGS_OF_ACCOUNT_MAX", 1)
     refused = await team.ask("ann", "POST", "/dash/orgs", {"title": "more"})
     assert refused["type"] == "parameter-limit-exceeded"
+
+
+@pytest.mark.rule("AC78")
+async def test_an_invitation_is_told_by_e_mail(team):
+    team.stage.asgi.state.mail = mailbox = Mailbox()
+    await team.ask("ann", "POST", "ORG/rename", {"title": "<b>Bakery</b>"})
+    await team.invite("ann", "bob", "viewer")
+    await asyncio.sleep(0)
+    [message] = mailbox.messages
+    assert message.to == "bob@example.com" and "ann@example.com invites you" in message.subject
+    assert "&lt;b&gt;Bakery" in message.body_html and "http" not in message.body_text
+    for _ in range(account_limits.INVITES_TO_ADDRESS_PER_HOUR):
+        answer = await team.invite("ann", "bob", "viewer")
+    assert answer["type"] == "rate-limited"
+
+
+@pytest.mark.rule("AC78")
+async def test_the_link_of_an_invitation_is_the_public_url(open_stage):
+    team = Team(await open_stage(public_url="https://api.example.com"))
+    team.stage.asgi.state.mail = mailbox = Mailbox()
+    await team.join("ann")
+    team.org = (await team.ask("ann", "POST", "/dash/orgs", {"title": "x"}))["org"]["id"]
+    await team.invite("ann", "bob", "viewer")
+    await asyncio.sleep(0)
+    assert mailbox.messages[0].body_text.endswith("accept: https://api.example.com/dash")
+
+
+@pytest.mark.rule("AC57")
+@pytest.mark.parametrize(
+    ("registration", "is_invited", "may_register"),
+    [
+        ("closed", False, False),
+        ("closed", True, False),
+        ("invited", False, False),
+        ("invited", True, True),
+        ("open", False, True),
+    ],
+)
+async def test_the_setting_says_who_gets_an_account_by_signing_in(
+    open_stage, registration, is_invited, may_register
+):
+    stage = await open_stage(registration=registration)
+    team = Team(stage)
+    await team.join("ann")
+    team.org = (await team.ask("ann", "POST", "/dash/orgs", {"title": "x"}))["org"]["id"]
+    if is_invited:
+        await team.invite("ann", "new", "viewer")
+        await asyncio.sleep(0)
+    stage.asgi.state.mail = mailbox = Mailbox()
+    body = {"email": "new@example.com"}
+    await stage.ask("POST", "/dash/auth/send_magic_code", body)
+    await asyncio.sleep(0)
+    assert len(mailbox.messages) == may_register
+    body["code"] = mailbox.code() if may_register else "123456"
+    answer = (await stage.ask("POST", "/dash/auth/verify_magic_code", body)).json()
+    assert ("token" in answer) is may_register
+    found = stage.asgi.state.accounts.find_by_email("new@example.com")
+    assert (found is not None) is may_register
+    if is_invited and may_register:
+        team.headers["new"] = {"authorization": f"Bearer {answer['token']}"}
+        [invite] = (await team.ask("new", "GET", "/dash"))["invites"]
+        await team.ask("new", "POST", "/dash/invites/accept", {"invite-id": invite["id"]})
+        assert ("new", "viewer") in await team.members()
+
+
+@pytest.mark.rule("AC57")
+def test_other_registrations_end_the_start():
+    with pytest.raises(InvalidInput, match="closed, invited, open"):
+        Settings(registration="maybe")

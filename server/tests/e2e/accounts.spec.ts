@@ -1,7 +1,7 @@
 import { type Page } from '@playwright/test';
 import { examine } from './examine';
 import { enter, expect, test } from './fixtures';
-import type { Server } from './server';
+import { Server } from './server';
 
 const EMAIL = 'ann@example.com';
 
@@ -71,4 +71,24 @@ test('[AC51] a person signs in with a code and lets a command line in, or not', 
   await expect(page.getByText('The sign-in was refused')).toBeVisible();
   const refused = await ask(ownServer, 'POST', '/dash/cli/auth/check', { secret: other.secret });
   expect(refused.hint.errors[0].issue).toBe('user-voided-request');
+});
+
+test('[AC57] who is invited signs up and accepts on the page', async ({ page }) => {
+  const server = await Server.start({ TRICE_REGISTRATION: 'invited' });
+  const link = await server.told(/make the first one: (\S+)/);
+  const secret = new URL(link).searchParams.get('first');
+  const { token } = await ask(server, 'POST', '/dash/first-account', { secret, email: EMAIL });
+  const { org } = await ask(server, 'POST', '/dash/orgs', { title: 'Bakery' }, token);
+  const invitation = { 'invitee-email': 'bob@example.com', role: 'collaborator' };
+  await ask(server, 'POST', `/dash/orgs/${org.id}/invite/send`, invitation, token);
+  await page.goto(`${server.url}/dash`);
+  await enter(page, 'E-mail address', 'bob@example.com');
+  await enter(page, 'Code', await server.told(/subject='?(\d{6}) is your code/));
+  await expect(page.getByText('Bakery, as collaborator')).toBeVisible();
+  await examine(page);
+  await page.getByRole('button', { name: 'Accept: Bakery' }).click();
+  await expect(page.getByText('You are invited to')).toBeHidden();
+  const { members } = await ask(server, 'GET', `/dash/orgs/${org.id}`, undefined, token);
+  expect(members.map((member: { email: string }) => member.email)).toContain('bob@example.com');
+  await server.remove();
 });

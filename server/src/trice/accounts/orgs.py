@@ -140,6 +140,11 @@ class Orgs:
 
         return self._platform.look_now(work)
 
+    def has_invite(self, email: str) -> bool:
+        """Whether an address is invited anywhere."""
+        members = self._platform.look_now(lambda look: _memberships(look, email))
+        return any(member.is_invite for member in members)
+
     def members(self, org_id: str) -> list[Member]:
         """Members and invitations, oldest first."""
         return self._platform.look_now(lambda look: _members(look, org_id))

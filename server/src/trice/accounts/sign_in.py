@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import html
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from trice import account_limits
 from trice.accounts.accounts import Account, Accounts
+from trice.accounts.orgs import Org, Orgs
 from trice.auth.magic_codes import new_code
 from trice.auth.throttle import Throttle
 from trice.background import Background
@@ -39,6 +42,12 @@ _PLATFORM: Final = "platform"
 
 LOGINS: Final = RateLimit(
     account_limits.LOGINS_OF_NETWORK_PER_HOUR, account_limits.LOGINS_OF_NETWORK_PER_HOUR, _HOUR_MS
+)
+INVITES_OF: Final = RateLimit(
+    account_limits.INVITES_OF_ACCOUNT_PER_HOUR, account_limits.INVITES_OF_ACCOUNT_PER_HOUR, _HOUR_MS
+)
+INVITES_TO: Final = RateLimit(
+    account_limits.INVITES_TO_ADDRESS_PER_HOUR, account_limits.INVITES_TO_ADDRESS_PER_HOUR, _HOUR_MS
 )
 FIRST_ACCOUNTS: Final = RateLimit(
     account_limits.FIRST_ACCOUNT_TRIES_PER_HOUR,
@@ -149,25 +158,36 @@ class _Code:
 
 
 class AccountCodes:
-    """Codes that sign in to accounts: one an account, the newest. Holds hashes."""
+    """Codes that sign in to accounts: one an address, the newest. Holds hashes.
 
-    def __init__(self, accounts: Accounts, *, runtime: Runtime, background: Background) -> None:
+    may_register   whether an address without an account gets one by signing in
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        *,
+        may_register: Callable[[str], bool],
+        runtime: Runtime,
+        background: Background,
+    ) -> None:
         self._accounts = accounts
+        self._may_register = may_register
         self._runtime = runtime
         self._background = background
         self._key = runtime.random_bytes(_SECRET_BYTES)
         self._codes: OrderedDict[str, _Code] = OrderedDict()
 
     async def send(self, email: str, *, throttle: Throttle, mail: Mail, ip: str) -> None:
-        """Send a code to an account. Without an account nothing is sent, and nobody is told so,
-        neither by the answer nor by how long it takes: the e-mail is handed over afterwards.
+        """Send a code to an account, or an address that may get one. To others nothing is sent, and
+        nobody is told so, neither by the answer nor by how long it takes: the e-mail is handed over
+        afterwards.
 
         raises   LimitExceeded
         """
         throttle.sign_in("send", ip)
         throttle.send(_PLATFORM, email, is_ephemeral=False)
-        account = self._accounts.find_by_email(email)
-        if account is None:
+        if self._accounts.find_by_email(email) is None and not self._may_register(email):
             return
         code = new_code(self._runtime)
         ends_ms = self._runtime.now_ms() + account_limits.CODE_MS
@@ -178,13 +198,17 @@ class AccountCodes:
         self._background.begin(_deliver(mail, _letter(email, code)))
 
     async def verify(self, email: str, code: str, *, throttle: Throttle, ip: str) -> Account:
-        """Use a code up. raises   NotFound, LimitExceeded"""
+        """Use a code up; return the account, which is made if the address may get one.
+
+        raises   NotFound, LimitExceeded
+        """
         throttle.sign_in("verify", ip)
         throttle.verify(_PLATFORM, email)
         kept = self._codes.get(email)
         account = self._accounts.find_by_email(email)
         is_right = kept is not None and hmac.compare_digest(kept.hashed, self._hash(email, code))
-        if kept is None or account is None or not is_right:
+        is_known = account is not None or self._may_register(email)
+        if kept is None or not is_known or not is_right:
             told = "The code is wrong, or was used already."
             raise no_record("instant-user-magic-code", told)
         del self._codes[email]
@@ -192,7 +216,7 @@ class AccountCodes:
             told = "Record expired: instant-user-magic-code. Ask for a new code."
             hint = {"record-type": "instant-user-magic-code", "args": []}
             raise NotFound("record-expired", told, hint)
-        return account
+        return await self._accounts.create(email) if account is None else account
 
     def _hash(self, email: str, code: str) -> bytes:
         text = f"{email} {code}".encode(errors="replace")
@@ -223,12 +247,43 @@ class FirstAccount:
         return await self._accounts.create(email, is_first=True)
 
 
+def make_may_register(registration: str, orgs: Orgs) -> Callable[[str], bool]:
+    """Whether an address gets an account by signing in, by the setting of the server."""
+    if registration == "invited":
+        return orgs.has_invite
+    return lambda email: registration == "open"
+
+
+def count_invite(throttle: Throttle, email: str, *, by: Account) -> None:
+    """Count an invitation; raises LimitExceeded("rate-limited")."""
+    problem = "Too many invitations were sent."
+    throttle.take(("invites-of", by.id), INVITES_OF, problem)
+    throttle.take(("invites-to", email), INVITES_TO, problem)
+
+
+async def send_invite(mail: Mail, org: Org, email: str, *, by: Account, url: str | None) -> None:
+    """Tell somebody of an invitation. A failure is the operator's business, in the log.
+
+    url   of the page where it is accepted; None: unknown
+    """
+    place = url or "at /dash of the server"
+    text = f"{by.email} invites you to {org.title}. Sign in as {email} to accept: {place}"
+    message = Message(
+        to=email,
+        name="trice",
+        subject=f"{by.email} invites you to {org.title}",
+        body_html=f"<p>{html.escape(text)}</p>",
+        body_text=text,
+    )
+    await _deliver(mail, message)
+
+
 async def _deliver(mail: Mail, message: Message) -> None:
     try:
         await mail.send(message)
     except TriceError as failure:
         told = fields(to=message.to, reason=failure.message)
-        logger.warning("a code that signs in to an account was not sent %s", told)
+        logger.warning("an e-mail about an account was not sent %s", told)
 
 
 def _letter(email: str, code: str) -> Message:

@@ -12,13 +12,15 @@ from starlette.responses import Response
 
 from trice.accounts.accounts import Credential
 from trice.accounts.orgs import ROLES, Org, Role, check_role
+from trice.accounts.sign_in import count_invite, send_invite
 from trice.api.account_apps import dash_rows, list_rows
 from trice.api.bodies import JSON, Route, json_body
-from trice.api.callers import account_caller, check_access, orgs_of
+from trice.api.callers import account_caller, check_access, orgs_of, throttle_of
 from trice.api.middleware import json_response
 from trice.api.parameters import email_in, malformed, uuid_in
 from trice.api.platform import title_in
 from trice.apps.apps import Apps
+from trice.background import Background
 from trice.protocol.ids import AppId
 
 
@@ -73,11 +75,18 @@ async def delete_org(request: Request) -> Response:
 
 
 async def invite(request: Request) -> Response:
-    """`POST /dash/orgs/:org_id/invite/send {"invitee-email", "role"}` → `{"id"}`."""
-    org, role, _ = _member_of(request, "admin", None)
+    """`POST /dash/orgs/:org_id/invite/send {"invitee-email", "role"}` → `{"id"}`; an e-mail tells
+    the person."""
+    org, role, credential = _member_of(request, "admin", None)
     body = await json_body(request)
     email, wanted = email_in(body, "invitee-email"), _role_in(body)
+    state, by = request.app.state, credential.account
+    count_invite(throttle_of(request), email, by=by)
     made = await orgs_of(request).invite(org.id, email, wanted, by=role)
+    # What a request says of its host is no address to send people to.
+    url = None if state.settings.public_url is None else f"{state.settings.public_url}/dash"
+    background: Background = state.background
+    background.begin(send_invite(state.mail, org, email, by=by, url=url))
     return json_response({"id": made.id})
 
 

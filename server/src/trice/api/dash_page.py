@@ -57,11 +57,33 @@ function signedIn(answer) {
   history.replaceState(null, '', ticket ? '/dash?ticket=' + encodeURIComponent(ticket) : '/dash');
   start();
 }
+function showInvites(invites) {
+  at('invites').replaceChildren(...invites.map(({ id, org, invitee_role }) => {
+    const item = document.createElement('li');
+    item.append(`${org.title}, as ${invitee_role} `);
+    for (const [text, path] of [['Accept', 'accept'], ['Decline', 'decline']]) {
+      const button = document.createElement('button');
+      button.textContent = text;
+      button.className = path === 'accept' ? '' : 'plain';
+      button.setAttribute('aria-label', `${text}: ${org.title}`);
+      button.addEventListener('click', async () => {
+        try {
+          await ask('POST', '/dash/invites/' + path, { 'invite-id': id });
+          start();
+        } catch (error) { at('problem').textContent = error.message; }
+      });
+      item.append(button);
+    }
+    return item;
+  }));
+  at('invited').hidden = invites.length === 0;
+}
 async function start() {
   if (first && !token) return show('first');
   if (!token) return show('email');
   try {
-    const { user } = await ask('GET', '/dash/me');
+    const { user, invites } = await ask('GET', '/dash');
+    showInvites(invites);
     for (const each of document.querySelectorAll('.who')) each.textContent = user.email;
     show(ticket ? 'confirm' : 'account');
   } catch (error) { at('problem').textContent = error.message; }
@@ -140,6 +162,10 @@ PAGE: Final = f"""<!doctype html>
 </section>
 <section id="account" hidden>
   <p>You are signed in as <b class="who"></b>.</p>
+  <div id="invited" hidden>
+    <p>You are invited to:</p>
+    <ul id="invites"></ul>
+  </div>
   <form id="token-form">
     <label>Name of a new access token <input name="name" maxlength="200" required></label>
     <button>Make a token</button>

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from trice.accounts.accounts import Accounts
 from trice.accounts.operator import Operator
 from trice.accounts.orgs import Orgs
-from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
+from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount, make_may_register
 from trice.api import (
     account_apps,
     account_orgs,
@@ -159,15 +159,29 @@ def build_app(
         background=background,
         throttle=Throttle(apps.buckets, runtime),
     )
-    app.state.accounts = accounts = Accounts(apps.platform, runtime=runtime)
-    app.state.account_codes = AccountCodes(accounts, runtime=runtime, background=background)
-    app.state.cli_logins = CliLogins(accounts, runtime=runtime)
-    app.state.first_account = FirstAccount(accounts, runtime=runtime)
-    app.state.orgs = orgs = Orgs(apps.platform, runtime=runtime)
-    app.state.operator = Operator(accounts, orgs, apps, runtime=runtime)
+    _add_accounts(app)
     app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
+
+
+def _add_accounts(app: Starlette) -> None:
+    """What the routes of accounts need."""
+    state = app.state
+    runtime: Runtime = state.runtime
+    background: Background = state.background
+    platform = state.apps.platform
+    state.accounts = accounts = Accounts(platform, runtime=runtime)
+    state.orgs = orgs = Orgs(platform, runtime=runtime)
+    state.account_codes = AccountCodes(
+        accounts,
+        may_register=make_may_register(state.settings.registration, orgs),
+        runtime=runtime,
+        background=background,
+    )
+    state.cli_logins = CliLogins(accounts, runtime=runtime)
+    state.first_account = FirstAccount(accounts, runtime=runtime)
+    state.operator = Operator(accounts, orgs, state.apps, runtime=runtime)
 
 
 def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
