@@ -12,7 +12,9 @@ from support.runtime import FakeRuntime
 from trice.accounts.accounts import Account, Accounts
 from trice.accounts.operator import Operator
 from trice.accounts.orgs import Orgs
+from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import App, Apps
+from trice.auth.passwords.hash import PasswordHashes
 
 
 class Stage:
@@ -31,7 +33,10 @@ class Stage:
         self.apps = await open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
         self.accounts = Accounts(self.apps.platform, runtime=self.runtime)
         self.orgs = Orgs(self.apps.platform, runtime=self.runtime)
-        self.operator = Operator(self.accounts, self.orgs, self.apps, runtime=self.runtime)
+        self.passwords = AccountPasswords(self.accounts, PasswordHashes(self.runtime))
+        self.operator = Operator(
+            self.accounts, self.orgs, self.passwords, self.apps, runtime=self.runtime
+        )
 
     async def close(self) -> None:
         await self.apps.close()

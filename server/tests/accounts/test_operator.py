@@ -72,6 +72,8 @@ async def test_the_operator_restores_apps(stage):
         {"do": "create-token", "email": "ann@example.com"},
         {"do": "revoke-token", "email": "ann@example.com", "id": "x"},
         {"do": "restore-app", "id": None},
+        {"do": "set-password", "email": "ann@example.com", "password": 3},
+        {"do": "set-password", "email": "ann@example.com", "password": "short"},
     ],
 )
 @pytest.mark.rule("AC15")

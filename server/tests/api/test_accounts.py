@@ -11,9 +11,11 @@ import pytest
 
 from support.mailbox import Mailbox
 from trice import account_limits
+from trice.accounts import passwords
 from trice.api.dash_page import HEADERS, PAGE
 from trice.auth.oauth.sealed import Seal
 from trice.errors import Unavailable
+from trice.rate_limit import RateLimit
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 TOKEN = "22222222-2222-4222-8222-222222222222"
@@ -393,6 +395,59 @@ async def test_tries_to_guess_a_code_are_counted(stage, mailbox):
     await code_for(stage, mailbox, account.email)
     kinds = [(await verify(stage, account.email, "000000")).json()["type"] for _ in range(30)]
     assert kinds[-1] == "rate-limited"
+
+
+PASSWORD = "correct horse battery"
+
+
+async def by_password(stage, email="ann@example.com", password=PASSWORD):
+    body = {"email": email, "password": password}
+    return await stage.ask("POST", "/dash/auth/password", body)
+
+
+@pytest.mark.rule("AC58", "AC59")
+async def test_a_password_signs_in_and_a_new_one_ends_other_sign_ins(stage):
+    _, ann = await account_of(stage)
+    kind = (400, "record-not-found", "instant-user-password")
+    assert problem_of(await by_password(stage)) == kind
+    body = {"password": PASSWORD}
+    assert (await stage.ask("POST", "/dash/password", body, ann)).json() == {}
+    first = bearer((await by_password(stage, " Ann@example.com")).json()["token"])
+    second = bearer((await by_password(stage)).json()["token"])
+    for wrong in ("correct horse batterx", "", "x" * 5_000):
+        assert problem_of(await by_password(stage, password=wrong)) == kind
+    assert problem_of(await by_password(stage, "eve@example.com")) == kind
+    body = {"password": "another horse battery"}
+    assert (await stage.ask("POST", "/dash/password", body, first)).json() == {}
+    statuses = [
+        (await stage.ask("GET", "/dash/me", None, headers)).status
+        for headers in (first, second, ann)
+    ]
+    assert statuses == [200, 401, 200]
+    assert problem_of(await by_password(stage)) == kind
+    assert (await stage.ask("POST", "/dash/password", {"password": None}, ann)).json() == {}
+    assert problem_of(await by_password(stage, password="another horse battery")) == kind
+    kept = b"".join(path.read_bytes() for path in stage.settings.data_dir.glob("platform.db*"))
+    assert b"argon2id" in kept and b"horse" not in kept
+
+
+@pytest.mark.rule("AC58")
+@pytest.mark.parametrize("given", ["short", "aaaaaaaaaaaa", "ann@example.com", 3, ["a"]])
+async def test_weak_passwords_are_refused(stage, given):
+    _, ann = await account_of(stage)
+    answer = await stage.ask("POST", "/dash/password", {"password": given}, ann)
+    assert answer.json()["type"] in ("validation-failed", "param-malformed")
+    _, reader = await account_of(stage, scopes=("apps-write",))
+    answer = await stage.ask("POST", "/dash/password", {"password": PASSWORD}, reader)
+    assert answer.json()["type"] == "permission-denied"
+
+
+@pytest.mark.rule("AC58")
+async def test_tries_of_passwords_are_counted(stage, monkeypatch):
+    await account_of(stage)
+    monkeypatch.setattr(passwords, "TRIES", RateLimit(2, 2, 1_000))
+    kinds = [(await by_password(stage, password="no")).json()["type"] for _ in range(3)]
+    assert kinds == ["record-not-found", "record-not-found", "rate-limited"]
 
 
 async def login_of(stage):

@@ -49,6 +49,10 @@ def test_accounts_are_made_on_a_directory_without_a_server(tmp_path: Path) -> No
     assert "apps-read" in said(tmp_path, "tokens", "list", "bob@example.com")
     said(tmp_path, "tokens", "revoke", "bob@example.com", kept["id"])
     assert said(tmp_path, "tokens", "list", "bob@example.com") == "No tokens.\n"
+    password = ["password", "bob@example.com", "--data-dir", str(tmp_path)]
+    typed = CliRunner().invoke(accounts, password, input="tr1ce battery\ntr1ce battery\n")
+    assert typed.exit_code == 0 and "tr1ce" not in typed.output
+    assert said(tmp_path, *password[:2], "--none").endswith("has no password.\n")
     said(tmp_path, "remove", "bob@example.com")
     assert run(tmp_path, "remove", "bob@example.com").exit_code == 1
     assert not door_of(tmp_path).exists()

@@ -34,7 +34,13 @@ test('[AC53] the link of the first start makes an account, which gets a token', 
   const token = await page.locator('#token').innerText();
   const me = await ask(ownServer, 'GET', '/dash/me', undefined, token);
   expect(me.user.email).toBe(EMAIL);
+  await enter(page, 'New password', 'correct horse battery');
+  await expect(page.getByText('It is set.')).toBeVisible();
   await page.reload();
+  await expect(signedIn(page)).toBeVisible();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('E-mail address', { exact: true }).fill(EMAIL);
+  await enter(page, 'Password, if you have one', 'correct horse battery');
   await expect(signedIn(page)).toBeVisible();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await expect(page.getByLabel('E-mail address', { exact: true })).toBeVisible();

@@ -1,6 +1,6 @@
 """Accounts of people and programs that make apps here, and the tokens that prove them.
 
-    $accounts       {email, createdAt}
+    $accounts       {email, createdAt, passwordHash?}
     $accountTokens  {account, tokenHash, kind, name, scopes?, expiresAt?}
 
 Both are rows of the platform's database. A token is kept as its hash only, and looked up by it, so
@@ -181,6 +181,31 @@ class Accounts:
                 change.write(["delete", _TOKENS, row.fields["id"]])
             if find_row(change, _ACCOUNTS, "id", find_uuid_bytes(account.id)) is not None:
                 change.write(["delete", _ACCOUNTS, account.id])
+
+        await self._platform.change(work)
+
+    def find_password(self, account: Account) -> str | None:
+        """The hash of the account's password, if it has one."""
+        key = find_uuid_bytes(account.id)
+        row = self._platform.look_now(lambda look: find_row(look, _ACCOUNTS, "id", key))
+        return None if row is None else row.fields.get("passwordHash")
+
+    async def set_password(
+        self, account: Account, hashed: str | None, *, keep: str | None = None
+    ) -> None:
+        """Replace the hash of the password, or remove it. Sign-ins end; personal tokens stay.
+
+        keep     id of the sign-in that does it, which goes on
+        raises   NotFound when the account was removed meanwhile
+        """
+
+        def work(change: Change) -> None:
+            if find_row(change, _ACCOUNTS, "id", find_uuid_bytes(account.id)) is None:
+                raise no_record("instant-user", "There is no such account any more.")
+            change.write(["update", _ACCOUNTS, account.id, {"passwordHash": hashed}])
+            for row in _tokens_of(change, account.id):
+                if row.fields["kind"] == "session" and row.fields["id"] != keep:
+                    change.write(["delete", _TOKENS, row.fields["id"]])
 
         await self._platform.change(work)
 

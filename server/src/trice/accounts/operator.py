@@ -20,6 +20,7 @@ import orjson
 from trice import account_limits
 from trice.accounts.accounts import SCOPES, Account, Accounts
 from trice.accounts.orgs import Orgs
+from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
 from trice.auth.emails import find_email
 from trice.catalog.dates import iso_text
@@ -37,8 +38,17 @@ _SECRET_BYTES: Final = 32
 class Operator:
     """Carries out wishes. `secret` proves that a wish comes from the operator."""
 
-    def __init__(self, accounts: Accounts, orgs: Orgs, apps: Apps, *, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        orgs: Orgs,
+        passwords: AccountPasswords,
+        apps: Apps,
+        *,
+        runtime: Runtime,
+    ) -> None:
         self._accounts = accounts
+        self._passwords = passwords
         self._orgs = orgs
         self._apps = apps
         self.secret = runtime.random_bytes(_SECRET_BYTES).hex()
@@ -49,6 +59,7 @@ class Operator:
             "create-token": self._create_token,
             "list-tokens": self._list_tokens,
             "revoke-token": self._revoke_token,
+            "set-password": self._set_password,
             "restore-app": self._restore_app,
         }
 
@@ -119,6 +130,14 @@ class Operator:
         if not isinstance(token_id, str) or find_uuid_bytes(token_id) is None:
             raise _wrong("id", "The id of a token is a uuid, as `tokens list` shows it.")
         await self._accounts.revoke(account, token_id.lower())
+        return {}
+
+    async def _set_password(self, wish: Wish) -> dict[str, Any]:
+        account = self._accounts.get_by_email(_email(wish, "email"))
+        password = wish.get("password")
+        if password is not None and not isinstance(password, str):
+            raise _wrong("password", "It must be a string, or null for none.")
+        await self._passwords.set(account, password)
         return {}
 
     async def _restore_app(self, wish: Wish) -> dict[str, Any]:

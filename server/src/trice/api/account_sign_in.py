@@ -5,7 +5,7 @@ source   instant-http §4.10, §5.1-§5.3; spec/accounts.md AC50-AC59
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -13,13 +13,14 @@ from starlette.responses import HTMLResponse, Response
 from trice import account_limits
 from trice.accounts.accounts import Account, Accounts
 from trice.accounts.operator import token_wish
+from trice.accounts.passwords import AccountPasswords
 from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
 from trice.api.account_apps import dashboard
 from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import account_caller, guest_of, throttle_of
 from trice.api.dash_page import HEADERS, PAGE
 from trice.api.middleware import json_response
-from trice.api.parameters import email_in, text_in, uuid_in
+from trice.api.parameters import email_in, malformed, missing, text_in, uuid_in
 
 
 async def dash(request: Request) -> Response:
@@ -54,6 +55,35 @@ async def verify_code(request: Request) -> Response:
     ip = guest_of(request).ip
     account = await codes.verify(email, code, throttle=throttle_of(request), ip=ip)
     return await _signed_in(request, account)
+
+
+async def sign_in_by_password(request: Request) -> Response:
+    """`POST /dash/auth/password {"email", "password"}` → `{"token", "user"}`. Beyond Instant."""
+    passwords: AccountPasswords = request.app.state.account_passwords
+    body = await json_body(request)
+    email, password = email_in(body, "email"), _password_in(body)
+    ip = guest_of(request).ip
+    account = await passwords.verify(email, password, throttle=throttle_of(request), ip=ip)
+    return await _signed_in(request, account)
+
+
+async def set_password(request: Request) -> Response:
+    """`POST /dash/password {"password": text | null}` → `{}`. Other sign-ins of the account end."""
+    credential = account_caller(request).whole()
+    passwords: AccountPasswords = request.app.state.account_passwords
+    body = await json_body(request)
+    password = None if body.get("password") is None else _password_in(body)
+    await passwords.set(credential.account, password, keep=credential.token.id)
+    return json_response({})
+
+
+def _password_in(body: dict[str, Any]) -> str:
+    password = body.get("password")
+    if password is None:
+        raise missing("body", "password")
+    if not isinstance(password, str):
+        raise malformed("body", "password", given=None, accepted="a string")
+    return password
 
 
 async def make_first(request: Request) -> Response:
@@ -158,6 +188,8 @@ ROUTES: Final = (
     Route("/dash/me", me, methods=["GET"]),
     Route("/dash/first-account", make_first, methods=["POST"], body=JSON),
     Route("/dash/auth/send_magic_code", send_code, methods=["POST"], body=JSON),
+    Route("/dash/auth/password", sign_in_by_password, methods=["POST"], body=JSON),
+    Route("/dash/password", set_password, methods=["POST"], body=JSON),
     Route("/dash/auth/verify_magic_code", verify_code, methods=["POST"], body=JSON),
     Route("/dash/signout", sign_out, methods=["POST"]),
     Route("/dash/cli/auth/register", register_login, methods=["POST"]),

@@ -90,7 +90,8 @@ async function start() {
 }
 on('first-form', async ({ email }) =>
   signedIn(await ask('POST', '/dash/first-account', { secret: first, email })));
-on('email-form', async ({ email }) => {
+on('email-form', async ({ email, password }) => {
+  if (password) return signedIn(await ask('POST', '/dash/auth/password', { email, password }));
   await ask('POST', '/dash/auth/send_magic_code', { email });
   at('sent-to').textContent = email;
   show('code');
@@ -110,6 +111,11 @@ on('token-form', async ({ name }) => {
   const { data } = await ask('POST', '/dash/personal_access_tokens', { name });
   at('token').textContent = data.token;
   at('token-box').hidden = false;
+});
+on('password-form', async ({ password }) => {
+  await ask('POST', '/dash/password', { password });
+  at('password-form').reset();
+  at('password-set').hidden = false;
 });
 on('out-form', async () => {
   await ask('POST', '/dash/signout');
@@ -140,8 +146,12 @@ PAGE: Final = f"""<!doctype html>
 <section id="email" hidden>
   <p>Sign in to your account on this server.</p>
   <form id="email-form">
-    <label>E-mail address <input name="email" type="email" autocomplete="email" required></label>
-    <button>Send me a code</button>
+    <label>E-mail address
+      <input name="email" type="email" autocomplete="username" required></label>
+    <label>Password, if you have one
+      <input name="password" type="password" autocomplete="current-password"></label>
+    <p>Without a password we send you a code.</p>
+    <button>Sign in or send a code</button>
   </form>
 </section>
 <section id="code" hidden>
@@ -174,6 +184,11 @@ PAGE: Final = f"""<!doctype html>
     <p>Copy it now; it is not shown again.</p>
     <pre id="token"></pre>
   </div>
+  <form id="password-form">
+    <label>New password
+      <input name="password" type="password" autocomplete="new-password" required></label>
+    <button>Set the password</button> <span id="password-set" hidden>It is set.</span>
+  </form>
   <form id="out-form"><button class="plain">Sign out</button></form>
 </section>
 <section id="done" hidden><p id="done-text"></p></section>

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from trice.accounts.accounts import Accounts
 from trice.accounts.operator import Operator
 from trice.accounts.orgs import Orgs
+from trice.accounts.passwords import AccountPasswords
 from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount, make_may_register
 from trice.api import (
     account_apps,
@@ -179,9 +180,10 @@ def _add_accounts(app: Starlette) -> None:
         runtime=runtime,
         background=background,
     )
+    state.account_passwords = passwords = AccountPasswords(accounts, state.passwords.hashes)
     state.cli_logins = CliLogins(accounts, runtime=runtime)
     state.first_account = FirstAccount(accounts, runtime=runtime)
-    state.operator = Operator(accounts, orgs, state.apps, runtime=runtime)
+    state.operator = Operator(accounts, orgs, passwords, state.apps, runtime=runtime)
 
 
 def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:

@@ -37,6 +37,7 @@ $apps              deletedAt             deletedat   number  -
 $accounts          id                    id          any     ui
 $accounts          email                 email       string  ui
 $accounts          createdAt             createdat   number  -
+$accounts          passwordHash          passhash    string  -
 $accountTokens     id                    id          any     ui
 $accountTokens     account               account     string  i
 $accountTokens     tokenHash             tokenhash   string  ui

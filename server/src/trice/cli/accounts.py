@@ -21,7 +21,9 @@ import orjson
 from trice.accounts.accounts import SCOPES, Accounts
 from trice.accounts.operator import Operator, door_of
 from trice.accounts.orgs import Orgs
+from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
+from trice.auth.passwords.hash import PasswordHashes
 from trice.cli.options import file_error, option
 from trice.errors import TriceError
 from trice.runtime import SystemRuntime
@@ -82,6 +84,22 @@ def remove(*, email: str, give_apps_to: str | None, data_dir: Path) -> None:
     answer = _ask(data_dir, wish)
     moved = f" Its {answer['apps']} apps belong to {give_apps_to} now." if give_apps_to else ""
     click.echo(f"{answer['account']['email']} has no account any more.{moved}")
+
+
+@accounts.command("password")
+@click.argument("email")
+@option("--none", "is_none", is_flag=True, help="Remove the password: codes sign in only.")
+@_data_dir
+def password(*, email: str, is_none: bool, data_dir: Path) -> None:
+    """Set the password of an account, asked for or read from standard input.
+
+    Its sign-ins end. Its access tokens stay.
+    """
+    chosen = None
+    if not is_none:
+        chosen = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    _ask(data_dir, {"do": "set-password", "email": email, "password": chosen})
+    click.echo(f"{email} has {'no' if is_none else 'a new'} password.")
 
 
 @accounts.command("restore-app")
@@ -158,7 +176,8 @@ async def _carry_out(data_dir: Path, wish: dict[str, Any]) -> dict[str, Any]:
         try:
             accounts = Accounts(apps.platform, runtime=runtime)
             orgs = Orgs(apps.platform, runtime=runtime)
-            operator = Operator(accounts, orgs, apps, runtime=runtime)
+            passwords = AccountPasswords(accounts, PasswordHashes(runtime))
+            operator = Operator(accounts, orgs, passwords, apps, runtime=runtime)
             return await operator.carry_out(wish)
         finally:
             await apps.close()
