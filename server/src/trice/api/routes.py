@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from trice import file_limits
 from trice.accounts.accounts import Accounts
 from trice.accounts.operator import Operator
 from trice.accounts.orgs import Orgs
@@ -42,6 +43,7 @@ from trice.api import (
     platform,
     scrape,
     sync,
+    tus,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -58,6 +60,9 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.files import Files
+from trice.files.resumable import ResumableUploads
+from trice.files.threads import FileThreads
 from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
@@ -97,7 +102,7 @@ _SOCKET_PATH: Final = "/runtime/session"
 _BELOW_APP: Final = re.compile("/(?:dash|superadmin)/apps/[^/]+/([^/]+)")
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
     *(account_apps, account_orgs, account_sign_in, operator),
 )
@@ -154,11 +159,17 @@ def build_app(
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.files = files
+    app.state.file_readers = readers = FileThreads(
+        file_limits.FILE_READ_THREADS, name="trice-file-readers"
+    )
+    if isinstance(files, Files):
+        app.state.resumable = ResumableUploads(files, runtime=runtime)
     app.state.variants = Variants(
         settings.data_dir / "variants",
         runtime=runtime,
         background=background,
         throttle=Throttle(apps.buckets, runtime),
+        threads=readers,
     )
     _add_accounts(app)
     app.state.schemas = make_schemas(apps, runtime=runtime, background=background)

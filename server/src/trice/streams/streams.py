@@ -23,10 +23,11 @@ from trice.errors import NotFound, PermissionDenied, Unavailable
 from trice.files.rows import CONTENT_TYPE, DISPOSITION, STREAM_PREFIX, FileRow, upload_steps
 from trice.identity import Identity
 from trice.log import fields
+from trice.metrics import StreamCounts
 from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
 from trice.rules.judge import Caller
 from trice.runtime import Runtime, new_key, new_uuid
-from trice.shares import Held, Shares
+from trice.shares import ALL, Held, Shares
 from trice.store.commit import Commit
 from trice.store.engine import ReadTooLong
 from trice.streams.parts import Parts
@@ -94,10 +95,30 @@ class Streams:
         self._apps = apps
         self._parts = parts
         self._runtime = runtime
+        self.counts = StreamCounts()
         self._live: dict[tuple[str, str], Live] = {}
         self._buffers = Shares()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: WeakSet[Database] = WeakSet()
+
+    def __len__(self) -> int:
+        """How many streams are written or read now."""
+        return len(self._live)
+
+    @property
+    def writers(self) -> int:
+        """How many streams have a writer now."""
+        return sum(live.writer is not None for live in self._live.values())
+
+    @property
+    def readers(self) -> int:
+        """How many subscriptions there are now."""
+        return sum(len(live.parties) for live in self._live.values())
+
+    @property
+    def buffered_bytes(self) -> int:
+        """About how much memory holds what is not durable yet."""
+        return self._buffers.used(ALL)
 
     async def close(self) -> None:
         """Wait until everything that writers left is durable."""
@@ -181,6 +202,8 @@ class Streams:
             raise too_much()
         stream.append(writer, offset, chunks, is_done=is_done, abort_reason=abort_reason)
         live.held.note(stream.held_bytes, live.network)
+        self.counts.appends += 1
+        self.counts.appended_bytes += sum(map(len, chunks))
         self._tell_soon(live)
         self._store_soon(live)
 
@@ -323,16 +346,21 @@ class Streams:
             if not stream.needs_flush or live.is_gone:
                 return
             flush = stream.begin_flush()
+            started_ms = self._runtime.monotonic_ms()
             try:
                 part = await self._write(live, flush.data, is_last=flush.is_last)
             except Exception as cause:
                 logger.error("flush failed %s", fields(stream=stream.id), exc_info=cause)
+                self.counts.flushes_failed += 1
                 stream.fail_flush()
                 writer, live.writer = live.writer, None
                 if writer is not None:
                     writer.on_failed(stream)
             else:
                 stream.end_flush(flush, part)
+                self.counts.flushes += 1
+                self.counts.flush_ms += self._runtime.monotonic_ms() - started_ms
+                self.counts.parts += part is not None
                 if live.writer is not None:
                     live.writer.on_flushed(stream, is_done=flush.is_last)
                 if flush.is_last:
