@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "session",
         "archive | rooms | streams",
         "files",
+        "accounts",
         "auth",
         "apps",
         "debug",
@@ -58,6 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
+        "account_limits",
         "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
         " | sync_limits",
         "limits",

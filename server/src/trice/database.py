@@ -20,7 +20,7 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
 from trice.errors import Unavailable
-from trice.identity import ADMIN, Identity, TurnKey
+from trice.identity import ADMIN, SERVER, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
 from trice.live.deltas import Deltas
@@ -504,7 +504,19 @@ class Database:
         """Add attrs with the ids they have."""
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
-            await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
+            await self.change_schema(lambda _: added)
+
+    async def change_schema(
+        self, make_steps: Callable[[Catalog], Sequence[Step]], *, turn_key: TurnKey = SERVER
+    ) -> TxId:
+        """Apply attr steps as an admin, in one durable transaction on the writer's thread.
+
+        make_steps   makes them from the catalog that they will change
+        raises       InvalidInput, Conflict, LimitExceeded; then nothing was written
+        cost         O(rows) for each property that is switched on
+        """
+        work = self._applying(lambda tx: make_steps(tx.catalog), ADMIN, None, is_long=True)
+        return await self._engine.write(work, is_long=True, turn_key=turn_key)
 
     def watch_now(self, prepared: Prepared, watcher: Watcher) -> LiveQuery | None:
         """Watch a query whose first answer takes little time; see `Live.watch_now`.
