@@ -18,6 +18,7 @@ import pytest
 
 from support.patience import WAIT_S
 from support.serving import TRICE, post, serving
+from trice.cli.imports import import_backup
 from trice.cli.main import main
 from trice.cli.rule_suite import run_suite
 from trice.cli.serve import serve
@@ -139,7 +140,13 @@ def test_explain_and_test_rules_do_what_the_readme_shows(tmp_path: Path) -> None
 
 @pytest.mark.rule("CLI113")
 def test_commands_and_variables_exist() -> None:
-    offered = {str(option.envvar) for option in serve.params if isinstance(option, click.Option)}
+    commands = (serve, import_backup)
+    offered = {
+        str(option.envvar)
+        for command in commands
+        for option in command.params
+        if isinstance(option, click.Option)
+    }
     offenders = []
     for path in DOCUMENTS:
         text = path.read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "rooms | streams",
+        "archive | rooms | streams",
         "files",
         "auth",
         "apps",
@@ -58,7 +58,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits | room_rule_limits",
+        "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
+        " | sync_limits",
         "limits",
         "protocol",
     )
@@ -235,6 +236,7 @@ DOORS: dict[str, frozenset[str]] = {
     "session": frozenset(
         (
             *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("live.sync_load", "live.sync_tables", "store.commit"),
             *("rules.room_rights", "rules.environments"),
         )
     ),

@@ -39,13 +39,14 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
+from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
-from trice.store.engines import Engines
-from trice.store.sqlite.engines import SqliteEngines
+from trice.store.engines import PLATFORM, Engines
+from trice.store.sqlite.engines import SqliteEngines, copy_database
 from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
@@ -253,6 +254,21 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def copy_engines(data_dir: Path, folder: Path, *, runtime: Runtime) -> Engines:
+    """The list of apps, copied into an empty folder as it is now, although a server may be using
+    the data directory. `copy_app` adds an app.
+
+    raises  Unavailable when it is not there, or there is no room
+    """
+    copy_app(data_dir, folder, PLATFORM)
+    return SqliteEngines.claim(folder, runtime=runtime)
+
+
+def copy_app(data_dir: Path, folder: Path, app_id: AppId) -> None:
+    """Copy the database of an app; raises as `copy_engines`. Blocks."""
+    copy_database(data_dir, app_id, folder)
 
 
 def make_url_key(app: Starlette) -> bytes:

@@ -28,6 +28,7 @@ from trice.rules.document import Rules
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engines import NEW_PLATFORM, PLATFORM, EarlierPlatform, Engines
+from trice.store.loading import Loading
 from trice.system_rows import FoundRow, find_row
 
 _APPS: Final = "$apps"
@@ -50,6 +51,9 @@ class AppRow:
     created_ms: int
     expires_ms: int | None
     settings: Settings
+
+
+_ROWS: Final = msgspec.json.Decoder(AppRow)
 
 
 def hash_token(token: str) -> bytes:
@@ -93,7 +97,11 @@ class Registry:
             if earlier is not None:
                 await _take_over(earlier, engines, runtime=runtime)
             is_new = not engines.has_any()
-            return cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
+            registry = cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
+            for app_id, note in engines.unsettled():
+                await registry.put(_ROWS.decode(note))
+                engines.settle(app_id)
+            return registry
         except Unavailable as failure:
             problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
             problem += f" {failure.message}"
@@ -121,6 +129,32 @@ class Registry:
         }
         step = ["create", _APPS, row.id, _present(fields)]
         await self._database.change(lambda change: change.write(step))
+
+    async def publish(self, row: AppRow, loading: Loading) -> None:
+        """Put an app that was loaded in place, and list it; one that has its id is replaced. After
+        a stop, or a failure of the list, the next `open` completes it.
+
+        raises  Unavailable, OSError
+        """
+        loading.publish(msgspec.json.encode(row))
+        await self.put(row)
+        loading.settle()
+
+    async def put(self, row: AppRow) -> None:
+        """List an app, or change what is listed of it."""
+        if self.find(row.id) is None:
+            await self.insert(row)
+            return
+        await self._change(
+            row.id,
+            lambda _: {
+                "title": _json_text(row.title),
+                "adminTokenHash": row.admin_token_hash.hex(),
+                "isOpen": row.is_open,
+                "rules": _rules_text(row.rules),
+                "settings": _settings_text(row.settings),
+            },
+        )
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None: no rules."""
