@@ -15,6 +15,7 @@ from support.asgi import Exchange
 from support.engines import open_apps
 from support.identity_provider import OAuthStage, with_provider
 from support.runtime import FakeRuntime
+from support.stream_requests import Http
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -135,3 +136,11 @@ def open_oauth(open_stage: OpenStage, exits: AsyncExitStack) -> Callable[..., An
 async def oauth(open_oauth: Callable[..., Any]) -> OAuthStage:
     """An app with the OAuth client "oidc", its provider, and a browser."""
     return await open_oauth()
+
+
+@pytest.fixture
+async def log(stage: Stage) -> Http:
+    """A stream that an admin made."""
+    http = Http(stage)
+    assert (await http.ask("PUT")).status == 201
+    return http

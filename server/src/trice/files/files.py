@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -355,6 +355,15 @@ class Files:
         if row is None:
             raise NotFound("file-not-found", "The file was deleted, or has other bytes now.")
         return row
+
+    async def read(
+        self, app: App, location_id: str, start: int, end: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of a row from `start` up to `end`, in pieces; raises NotFound, Unavailable."""
+        row = await self.open(app, location_id)
+        async with aclosing(self.blobs.read(app.id, row.hash, start, end)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def find_url(self, app: App, path: str, *, check: Check = allow) -> str | None:
         """The URL of the file of a path; None if there is none. raises   what `check` does"""

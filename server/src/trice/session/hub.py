@@ -152,6 +152,8 @@ class Hub:
         self._first_answers.clear()
         self.long_messages.stop()
         self.rooms.stop()
+        if self.streams is not None:
+            self.streams.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that was deleted."""

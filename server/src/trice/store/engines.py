@@ -82,6 +82,10 @@ class Engines(Protocol):
         """Whether anything is kept for any app; PLATFORM does not count."""
         ...
 
+    def has(self, app_id: AppId) -> bool:
+        """Whether anything is kept for an app."""
+        ...
+
     def find_earlier_platform(self) -> EarlierPlatform | None:
         """PLATFORM, if an earlier version kept it in another form. Blocks."""
         ...

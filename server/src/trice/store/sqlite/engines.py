@@ -109,6 +109,10 @@ class SqliteEngines:
         """See `engines.Engines.has_any`."""
         return any(self._folder.glob("*.db"))
 
+    def has(self, app_id: AppId) -> bool:
+        """See `engines.Engines.has`."""
+        return self._path(app_id).exists()
+
     def find_earlier_platform(self) -> FirstPlatform | None:
         """See `engines.Engines.find_earlier_platform`."""
         return FirstPlatform.find(self._path(PLATFORM), self._path(NEW_PLATFORM))
