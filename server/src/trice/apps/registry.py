@@ -161,7 +161,7 @@ class Registry:
         loading.settle()
 
     async def put(self, row: AppRow) -> None:
-        """List an app, or change what is listed of it."""
+        """List an app that nobody holds, or change what is listed of it but its holder."""
         if self.find(row.id) is None:
             await self.insert(row)
             return
@@ -170,6 +170,7 @@ class Registry:
             lambda _: {
                 "title": _json_text(row.title),
                 "adminTokenHash": row.admin_token_hash.hex(),
+                "adminTokenSealed": row.sealed_token,
                 "isOpen": row.is_open,
                 "rules": _rules_text(row.rules),
                 "settings": _settings_text(row.settings),

@@ -27,8 +27,9 @@ from trice.archive.config import Config, parse_config
 from trice.archive.container import CONFIG, Container
 from trice.archive.file_bytes import FileBytes
 from trice.archive.lines import LineReader, ReadLine, etype_namespace
+from trice.archive.notes import note_app, note_lines
 from trice.archive.refusals import refused
-from trice.archive.report import Report, listed
+from trice.archive.report import Report
 from trice.archive.schema import TRANSIENT, plan_attrs
 from trice.archive.settings import note_by_hand, settings_of
 from trice.archive.users import SystemRows
@@ -172,7 +173,9 @@ def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: b
             " the new app another id with --app-id; users then sign in again.",
         )
     if found.expires_ms is not None:
-        raise refused(path.name, f"the app {app_id} ends by itself, and cannot be replaced.")
+        raise refused(
+            path.name, f"the app {app_id} was deleted, or ends by itself; it cannot be replaced."
+        )
 
 
 async def _whole(change: Coroutine[Any, Any, None]) -> None:
@@ -224,6 +227,8 @@ class _Import:
         self._runtime = runtime
         self._options = options
         self._progress = progress
+        is_kept = replaced is not None and options.admin_token is None
+        self._sealed_token = replaced.sealed_token if is_kept and replaced is not None else None
         self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
@@ -248,6 +253,7 @@ class _Import:
             created_ms=self._runtime.now_ms(),
             expires_ms=None,
             settings=self._settings,
+            sealed_token=self._sealed_token,
         )
 
     async def run(self, loading: Loading) -> None:
@@ -278,7 +284,10 @@ class _Import:
             await database.close()
         self.report.files = self._bytes.count
         self.report.file_bytes = self._bytes.total
-        self._note()
+        self._system.note(self.report)
+        note_by_hand(self._config, self.report)
+        is_open = bool(self._is_open)
+        note_app(self.report, self._config, attrs=self._options.attrs, is_open=is_open)
 
     async def _finish(self, filling: Filling) -> None:
         """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
@@ -344,7 +353,7 @@ class _Import:
         reader.settle()
         self._inferred.update(reader.inferred)
         self.report.entities[etype] = count
-        self._note_reader(reader)
+        note_lines(self.report, reader)
 
     async def _pass_over(self, etype: str) -> None:
         """Count the lines of a namespace that does not come."""
@@ -410,52 +419,6 @@ class _Import:
             catalog=tx.catalog.with_attrs(changed, is_visible=False) if changed else tx.catalog,
             is_catalog_changed=False,
         )
-
-    def _note_reader(self, reader: LineReader) -> None:
-        if reader.nameless:
-            self.report.note(
-                f"{reader.nameless:,} lines of {reader.place} have no `id`, so nothing could ever"
-                " show them. They did not come."
-            )
-        for label, count in reader.dropped.items():
-            self.report.note(
-                f"{count:,} values of `{reader.namespace.etype}.{label}` did not come: no schema"
-                " has that attr."
-            )
-
-    def _note(self) -> None:
-        """Note what is left to do, once all is read."""
-        tokens = self.report.entities.get("$userRefreshTokens", 0)
-        if tokens:
-            self.report.note(
-                f"{tokens:,} sign-ins came with their users: clients that keep the app id stay"
-                " signed in."
-                if self._app_id == self._config.app_id
-                else f"{tokens:,} sign-ins came with their users. The app has a new id, under which"
-                " clients keep none: users sign in again."
-            )
-        self._system.note(self.report)
-        note_by_hand(self._config, self.report)
-        if not self._config.attrs and not self._options.attrs:
-            self.report.note(
-                "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
-                " they were offline name attrs by the old ids, and are refused.",
-                "To keep the ids, import again with --replace --attrs FILE, where FILE is what GET"
-                f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
-                " the admin token.",
-            )
-        ruled = self._config.rules if isinstance(self._config.rules, dict) else {}
-        bare = [
-            etype
-            for etype in self.report.entities
-            if not etype.startswith("$") and etype not in ruled and "$default" not in ruled
-        ]
-        if self._is_open and bare:
-            self.report.note(
-                f"As on Instant, anybody may read and write what no rule speaks about:"
-                f" {listed(bare)}.",
-                "Write rules for them, or import with --closed.",
-            )
 
 
 def _insert(
