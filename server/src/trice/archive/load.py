@@ -227,8 +227,6 @@ class _Import:
         self._runtime = runtime
         self._options = options
         self._progress = progress
-        is_kept = replaced is not None and options.admin_token is None
-        self._sealed_token = replaced.sealed_token if is_kept and replaced is not None else None
         self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
@@ -253,7 +251,6 @@ class _Import:
             created_ms=self._runtime.now_ms(),
             expires_ms=None,
             settings=self._settings,
-            sealed_token=self._sealed_token,
         )
 
     async def run(self, loading: Loading) -> None:
