@@ -166,8 +166,9 @@ def _read(text: str, wanted: ColumnType) -> Any:
         case "boolean":
             found: Any = _MORE_BOOLEANS.get(text.strip().lower())
         case "date":
-            # Any form that writes accept, if somebody said so; a number is milliseconds.
-            number = _find_number(text) if text.lstrip("-").isdigit() else None
+            # Any form that writes accept, if somebody said so; another number is milliseconds.
+            is_text = is_date_text(text, is_stored=True)
+            number = None if is_text else _find_number(text, is_told=True)
             found = text if number is None else number
         case "json":
             return _read_json(text)
