@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "rooms | streams",
+        "rooms | streams | webhooks",
         "files",
         "auth",
         "apps",
@@ -58,7 +58,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "auth_limits | download_limits | file_limits | room_rule_limits | stream_limits",
+        "auth_limits | download_limits | file_limits | room_rule_limits"
+        " | stream_limits | webhook_limits",
         "limits",
         "protocol",
     )

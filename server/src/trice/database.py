@@ -383,10 +383,11 @@ class Database:
         are told; see `Engine.on_commits`."""
         self._engine.on_commits(listener)
 
-    async def change(self, work: Callable[[Change], T]) -> T:
+    async def change(self, work: Callable[[Change], T], *, is_long: bool = False) -> T:
         """Read and write as the server itself, in one durable transaction.
 
         work      synchronous, without effects of its own; an exception undoes the transaction
+        is_long   it would hold up the loop: it runs on the writer's thread
         returns   what `work` returned, once the writes are durable
         """
         results: list[T] = []
@@ -407,7 +408,7 @@ class Database:
                 is_internal=True,
             )
 
-        await self._engine.write(write)
+        await self._engine.write(write, is_long=is_long)
         return results[-1]
 
     async def read_on_thread(self, work: Callable[[Snapshot], T], *, turn_key: TurnKey) -> T:

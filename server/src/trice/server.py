@@ -149,6 +149,7 @@ class Server:
             host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
             base = f"http://{host}:{port}"
             files.base_url = settings.files_base_url(settings.public_url or base)
+            app.state.webhooks.start(background, base_url=settings.public_url or base)
             on_ready(base, [Sample(base + path, token) for path, token in samples])
 
         http = _HttpServer(
@@ -164,7 +165,9 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
-            for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
+            await streams.close()
+            await background.stop()
+            for close in (app.state.webhooks.close, app.state.oauth.close, apps.close):
                 await close()
             await storage.close()
             engines.close()

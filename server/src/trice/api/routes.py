@@ -32,6 +32,7 @@ from trice.api import (
     platform,
     scrape,
     sync,
+    webhooks,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -54,6 +55,7 @@ from trice.protocol.quoting import bare
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
+from trice.webhooks.webhooks import Webhooks
 
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
@@ -61,7 +63,6 @@ NOT_BUILT: Final = {
     "/dash": "The platform API",
     "/superadmin": "The platform API",
     "/platform": "The platform API",
-    "/webhooks": "Webhooks",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
@@ -71,6 +72,7 @@ _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
+    *(webhooks,),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -130,6 +132,12 @@ def build_app(
         runtime=runtime,
         background=background,
         throttle=Throttle(apps.buckets, runtime),
+    )
+    app.state.webhooks = Webhooks(
+        apps,
+        make_seed=lambda: app.state.oauth.seal.key_for("webhooks"),
+        allows_private_hosts=settings.allows_private_webhooks,
+        runtime=runtime,
     )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app

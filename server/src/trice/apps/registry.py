@@ -65,7 +65,7 @@ def unknown_app(app_id: str) -> NotFound:
 
 class Registry:
     """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
-    hold the databases of apps.
+    hold the databases of apps. `database` is for what else is kept there (`webhooks`).
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
     the platform's database is damaged. A change is durable when its call returns; a cancelled call
@@ -74,7 +74,7 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         """Use `open`."""
-        self._database = database
+        self.database = self._database = database
         self._rows: OrderedDict[AppId, tuple[AppRow, int]] = OrderedDict()
         self._rows_bytes = 0
         database.on_commits(self._forget_changed)

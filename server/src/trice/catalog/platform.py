@@ -10,7 +10,7 @@ from typing import Final
 from trice.catalog.attr import Attr
 from trice.catalog.declared import Declaration
 
-_CODES: Final = {"$apps": "ap"}
+_CODES: Final = {"$apps": "ap", "$webhooks": "wh", "$webhookEvents": "we"}
 
 # Titles, rules and settings are JSON kept as text: developers get back what they wrote. The keys of
 # a stored object would be sorted, and a stored text has no zero character.
@@ -24,6 +24,15 @@ $apps              settings              settings    string  -
 $apps              createdAt             createdat   number  -
 $apps              expiresAt             expiresat   number  i
 $apps              sample                sample      string  ui
+$webhooks          id                    id          any     ui
+$webhooks          key                   key         string  ui
+$webhooks          definition            definit     string  -
+$webhooks          position              position    number  -
+$webhookEvents     id                    id          any     ui
+$webhookEvents     key                   key         string  ui
+$webhookEvents     queue                 queue       string  ui
+$webhookEvents     createdAt             createdat   number  i
+$webhookEvents     state                 state       string  -
 """
 
 
