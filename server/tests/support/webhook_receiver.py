@@ -51,6 +51,7 @@ class Receiver:
     answers   what it says next, in turn; then always OK
     choose    decides about each delivery instead, if it is set
     got       all deliveries, in the order in which they came
+    open      how many have no answer yet
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Receiver:
         self.choose: Callable[[Delivery], Answer] | None = None
         self.got: list[Delivery] = []
         self.open = 0
-        self.open_most = 0
+        self._is_closed = False
         self._changed = asyncio.Event()
         self._listener = Listener(self._serve)
 
@@ -66,7 +67,10 @@ class Receiver:
         return f"http://127.0.0.1:{self._listener.port}{path}"
 
     async def close(self) -> None:
-        await self._listener.close()
+        """Break the connections that are open; none can be made any more."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._listener.close()
 
     async def wait(self, count: int) -> list[Delivery]:
         """Wait until there are so many deliveries; return all."""
@@ -94,13 +98,12 @@ class Receiver:
             received += more
         delivery = Delivery(lines[0].split(" ")[1], headers, body)
         self.open += 1
-        self.open_most = max(self.open_most, self.open)
         try:
             said = self._choose(delivery)
             self.got.append(delivery)
             self._changed.set()
             if said is None:
-                await asyncio.Event().wait()
+                await loop.sock_recv(connection, 1)  # until the sender leaves
             else:
                 await loop.sock_sendall(connection, said)
         finally:

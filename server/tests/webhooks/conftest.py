@@ -38,9 +38,7 @@ class WebhookStage:
     webhooks: Webhooks
 
     def __init__(self, data_dir: Path, receiver: Receiver, **settings: Any) -> None:
-        self.settings = Settings(
-            data_dir=data_dir, **{"allows_private_webhooks": True, **settings}
-        )
+        self.settings = Settings(data_dir=data_dir, **{"allows_private_webhooks": True, **settings})
         self.runtime = SteppedRuntime()
         self.receiver = receiver
         self.app_id = ""
@@ -51,6 +49,7 @@ class WebhookStage:
         self.apps = await open_apps(
             self.settings.data_dir, runtime=self.runtime, is_open_by_default=False
         )
+        self.apps.url_of = lambda app_id, location: f"http://files.test/{location}"
         self.hub = Hub(apps=self.apps, runtime=self.runtime)
         self.background = Background(self.runtime)
         self.asgi = build_app(
@@ -131,7 +130,7 @@ class WebhookStage:
                 events = (await self.events(webhook))[::-1]
                 if [event["status"] for event in events] == list(statuses):
                     return events
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0)
 
     async def payload(self, delivery: Any) -> dict[str, Any]:
         """What a receiver fetches."""
