@@ -56,8 +56,8 @@ POSITION_LAG_MAX: Final = 1_000
 """Transactions without an event after which the position of a webhook is written all the same, so
 that a restart reads no more than these again."""
 
-DELIVERIES_MAX: Final = 256
-"""Deliveries under way at once. Others wait for their turn, app by app."""
+QUICK_DELIVERIES_MAX: Final = 128
+"""Deliveries of quick webhooks under way at once. Others wait for their turn, app by app."""
 
 DELIVERIES_OF_APP_MAX: Final = 16
 DELIVERIES_OF_WEBHOOK_MAX: Final = 8
@@ -70,7 +70,7 @@ slow as well."""
 SLOW_DELIVERIES_MAX: Final = 128
 SLOW_DELIVERIES_OF_APP_MAX: Final = 8
 SLOW_DELIVERIES_OF_WEBHOOK_MAX: Final = 1
-"""Deliveries of slow webhooks under way at once, so that there is room for the quick ones."""
+"""The same for slow webhooks, which take no place of quick ones."""
 
 EPHEMERAL_DELIVERIES_MAX: Final = 16
 """Deliveries of throw-away apps under way at once."""
@@ -136,6 +136,5 @@ PAYLOAD_BYTES_MAX: Final = 32_000_000
 """Bytes of one payload. A transaction whose payload is larger is told by an error instead."""
 
 assert UNFINISHED_LEAST < UNFINISHED_MAX < UNFINISHED_OF_APP_MAX < UNFINISHED_OF_ALL_MAX
-assert SLOW_DELIVERIES_MAX < DELIVERIES_MAX
 assert SLOW_DELIVERIES_OF_APP_MAX < DELIVERIES_OF_APP_MAX
 assert UNFINISHED_MAX < EVENTS_KEPT

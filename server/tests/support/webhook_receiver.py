@@ -72,7 +72,7 @@ class Receiver:
             self._is_closed = True
             await self._listener.close()
 
-    async def wait(self, count: int) -> list[Delivery]:
+    async def deliveries(self, count: int) -> list[Delivery]:
         """Wait until there are so many deliveries; return all."""
         async with asyncio.timeout(WAIT_S):
             while len(self.got) < count:

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from support.http_wire import until
 from support.loopback import listen
 from support.webhook_receiver import OK, Answer, Delivery, answer
 from trice import webhook_limits
-from trice.webhooks import keys, send
+from trice.webhooks import send
 from trice.webhooks.event import Attempt, Event
-from trice.webhooks.keys import BUILT_IN_KIDS, Claim, Keys, kid_of
 from webhooks.conftest import BASE_URL, WebhookStage
 
 
@@ -43,7 +43,7 @@ def raw_key(jwks: dict[str, Any]) -> bytes:
 async def test_a_delivery_is_signed_by_the_key_that_is_shown(stage: WebhookStage) -> None:
     await stage.create()
     await put(stage, stage.id(), "tea")
-    (delivery,) = await stage.receiver.wait(1)
+    (delivery,) = await stage.receiver.deliveries(1)
     shown = await stage.ask("GET", "/.well-known/webhooks/jwks.json")
     (key,) = shown.json()["keys"]
     parts = parts_of(delivery)
@@ -67,45 +67,6 @@ async def test_a_delivery_is_signed_by_the_key_that_is_shown(stage: WebhookStage
     await stage.close()
     await stage.open()
     assert (await stage.ask("GET", "/.well-known/webhooks/jwks.json")).json() == shown.json()
-
-
-@pytest.mark.rule("WH20")
-def test_no_key_has_an_id_that_clients_have_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = kid_of(bytes(32))
-    monkeypatch.setattr(keys, "BUILT_IN_KIDS", BUILT_IN_KIDS | {own})
-    assert kid_of(bytes(32)) == str(int(own) + 1)
-    assert {"1034696293", "503090235"} == BUILT_IN_KIDS
-
-
-CLAIM = Claim("app", "webhook", "0/0/2")
-
-
-@pytest.mark.rule("WH31")
-def test_only_our_own_token_for_this_payload_is_accepted() -> None:
-    own = Keys(lambda: bytes(range(32)))
-    token = own.token(CLAIM, issuer=BASE_URL, now_ms=1_000_000)
-    own.check_token(token, CLAIM, now_ms=1_000_000 + 3_599_999)
-    head, body, signature = token.split(".")
-    none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
-    stranger = Keys(lambda: bytes(32)).token(CLAIM, issuer=BASE_URL, now_ms=1_000_000)
-    for wrong, claim, now_ms in (
-        (token, CLAIM, 1_000_000 + 3_600_000),
-        (token, Claim("other", "webhook", "0/0/2"), 1_000_000),
-        (token, Claim("app", "other", "0/0/2"), 1_000_000),
-        (token, Claim("app", "webhook", "0/0/3"), 1_000_000),
-        (stranger, CLAIM, 1_000_000),
-        (stranger.split(".")[0] + f".{body}.{signature}", CLAIM, 1_000_000),
-        (f"{head}.{body}.{signature[:-4]}", CLAIM, 1_000_000),
-        (f"{head}.{body}.", CLAIM, 1_000_000),
-        (f"{head}.{body}", CLAIM, 1_000_000),
-        (f"{head}.{body}x.{signature}", CLAIM, 1_000_000),
-        (f"{none}.{body}.", CLAIM, 1_000_000),
-        ("eyJ", CLAIM, 1_000_000),
-        ("eyJ.ö.ö", CLAIM, 1_000_000),
-    ):
-        with pytest.raises(Exception, match="The token is not accepted") as failure:
-            own.check_token(wrong, claim, now_ms=now_ms)
-        assert failure.value.hint["data-type"] == "jwt"  # type: ignore[attr-defined]
 
 
 # --- attempts -----------------------------------------------------------------------------------
@@ -144,7 +105,7 @@ async def test_it_is_tried_again_until_it_has_failed(stage: WebhookStage) -> Non
     for count, delay_ms in enumerate(webhook_limits.RETRY_DELAYS_MS, 2):
         stage.runtime.advance(delay_ms)
         stage.webhooks.deliveries.look_for_due()
-        await stage.receiver.wait(count)
+        await stage.receiver.deliveries(count)
         await stage.ended(webhook, "error" if count < 11 else "failed")
     (event,) = await stage.events(webhook)
     assert (len(event["attempts"]), event["next_attempt_after"]) == (11, None)
@@ -296,7 +257,7 @@ async def test_the_address_that_was_checked_is_connected_to(
     stage.webhooks.sender.resolve = resolve
     await stage.create(url=f"http://shop.example:{port}/hook?a=b")
     await put(stage, stage.id(), "tea")
-    (delivery,) = await stage.receiver.wait(1)
+    (delivery,) = await stage.receiver.deliveries(1)
     assert (delivery.headers["host"], delivery.path) == (f"shop.example:{port}", "/hook?a=b")
 
 
@@ -364,8 +325,7 @@ async def test_an_event_of_many_entities_waits_and_is_waited_for(
 async def test_a_receiver_that_hangs_costs_a_quick_one_nothing(
     stage: WebhookStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As few places as can be: one for slow webhooks, one more for all.
-    monkeypatch.setattr(webhook_limits, "DELIVERIES_MAX", 2)
+    monkeypatch.setattr(webhook_limits, "QUICK_DELIVERIES_MAX", 1)
     monkeypatch.setattr(webhook_limits, "SLOW_DELIVERIES_MAX", 1)
     quick = await stage.create("/quick")
     await put(stage, stage.id(), "0")
@@ -396,7 +356,7 @@ async def test_a_slow_webhook_becomes_quick_and_slow_again(
     stage.receiver.choose = lambda _: None
     for number in range(4):
         await put(stage, stage.id(), str(number))
-    await stage.receiver.wait(1)
+    await stage.receiver.deliveries(1)
     await stage.ended(webhook, "processing", "pending", "pending", "pending")
     assert stage.receiver.open == 1
     await stage.close()  # the attempt that hangs ends without an outcome
@@ -408,7 +368,7 @@ async def test_a_slow_webhook_becomes_quick_and_slow_again(
     stage.receiver.choose = lambda _: None
     stage.runtime.advance(61_000)
     stage.webhooks.deliveries.look_for_due()
-    await stage.receiver.wait(9)
+    await stage.receiver.deliveries(9)
     assert stage.receiver.open == 4
     stage.runtime.advance(webhook_limits.SLOW_MS)
     await stage.receiver.close()  # the connections break: failures, and late ones
@@ -418,16 +378,16 @@ async def test_a_slow_webhook_becomes_quick_and_slow_again(
 
 @pytest.mark.rule("WH27")
 async def test_apps_take_turns(stage: WebhookStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_limits, "DELIVERIES_MAX", 2)
+    monkeypatch.setattr(webhook_limits, "QUICK_DELIVERIES_MAX", 1)
     monkeypatch.setattr(webhook_limits, "SLOW_DELIVERIES_MAX", 1)
     busy = await stage.create("/busy")
     first_id, first_token = stage.app_id, stage.token
     stage.app_id, stage.token = await stage.new_app()
     calm = await stage.create("/calm")
-    calm_id, calm_token = stage.app_id, stage.token
+    calm_id = stage.app_id
     stage.receiver.choose = lambda _: None
     await put(stage, stage.id(), "first", app_id=first_id)
-    await stage.receiver.wait(1)
+    await stage.receiver.deliveries(1)
     for number in range(9):
         await put(stage, stage.id(), str(number), app_id=first_id)
     await put(stage, stage.id(), "one", app_id=calm_id)
@@ -440,7 +400,6 @@ async def test_apps_take_turns(stage: WebhookStage, monkeypatch: pytest.MonkeyPa
     assert paths.index("/calm") <= 4
     stage.app_id, stage.token = first_id, first_token
     await stage.ended(busy, *["success"] * 10)
-    assert calm_token != first_token
 
 
 @pytest.mark.rule("WH27")
@@ -456,7 +415,7 @@ async def test_bounds_of_a_webhook_and_an_app(
     stage.receiver.choose = lambda _: None
     for number in range(8):
         await put(stage, stage.id(), str(number))
-    await stage.receiver.wait(2 + 5)
+    await stage.receiver.deliveries(2 + 5)
     assert stage.webhooks.deliveries.running == 5
     by_path = [delivery.path for delivery in stage.receiver.got[2:]]
     assert max(by_path.count(path) for path in by_path) == 3
@@ -473,3 +432,28 @@ async def test_a_look_up_that_does_not_end_keeps_its_place(stage: WebhookStage) 
     assert freed == [True]
     send.when_free([], lambda: freed.append(True))
     assert freed == [True, True]
+
+
+# --- watching -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("WH40")
+async def test_metrics_tell_what_was_delivered(open_stage: Callable[..., Any]) -> None:
+    token = "sixteen-letters-and-more"
+    stage = await open_stage(metrics_token=token)
+    webhook = await stage.create()
+    stage.receiver.answers = [answer(500), OK, answer(410)]
+    for statuses in (["error"], ["error", "success"], ["failed", "success", "failed"]):
+        await put(stage, stage.id(), "tea")
+        await stage.ended(webhook, *statuses)
+    await until(lambda: not stage.webhooks.deliveries.waiting)
+    page = (await stage.ask("GET", "/metrics", token=token)).body.decode()
+    for line in (
+        'trice_webhook_attempts_total{outcome="success"} 1.0',
+        'trice_webhook_attempts_total{outcome="error"} 1.0',
+        'trice_webhook_attempts_total{outcome="failed"} 2.0',
+        "trice_webhook_events_unfinished 0.0",
+        "trice_webhook_deliveries 0.0",
+        "trice_webhook_lost_transactions_total 0.0",
+    ):
+        assert line in page.splitlines()

@@ -14,7 +14,7 @@ LONG = {"text": "x" * 5_000}
 
 async def payload_of(stage: WebhookStage, number: int = 1) -> dict[str, Any]:
     """The payload of the latest of so many deliveries."""
-    return await stage.payload((await stage.receiver.wait(number))[-1])
+    return await stage.payload((await stage.receiver.deliveries(number))[-1])
 
 
 @pytest.mark.rule("WH30")
@@ -69,7 +69,7 @@ async def test_only_namespaces_and_actions_of_the_webhook(stage: WebhookStage) -
 async def test_who_may_fetch_it(stage: WebhookStage) -> None:
     webhook = await stage.create()
     await stage.write(["update", "goods", stage.id(), {"name": "tea"}])
-    (delivery,) = await stage.receiver.wait(1)
+    (delivery,) = await stage.receiver.deliveries(1)
     await stage.ended(webhook, "success")
     target = delivery.body["payloadUrl"].removeprefix(BASE_URL)
     token = delivery.body["token"]
@@ -138,7 +138,7 @@ async def test_it_goes_with_the_log(stage: WebhookStage, monkeypatch: pytest.Mon
 async def test_fields_have_the_names_of_today(stage: WebhookStage) -> None:
     await stage.create()
     await stage.write(["update", "goods", stage.id(), {"name": "tea", "secret": "s", "doc": LONG}])
-    (delivery,) = await stage.receiver.wait(1)
+    (delivery,) = await stage.receiver.deliveries(1)
     app = await stage.apps.lend(stage.app_id)
     try:
         catalog = app.database.catalog
@@ -165,6 +165,6 @@ async def test_a_payload_that_is_too_large(
     monkeypatch.setattr(webhook_limits, "PAYLOAD_BYTES_MAX", 1_000)
     await stage.create()
     await stage.write(["update", "goods", stage.id(), {"doc": LONG}])
-    (delivery,) = await stage.receiver.wait(1)
+    (delivery,) = await stage.receiver.deliveries(1)
     answer = await stage.ask("GET", delivery.body["payloadUrl"].removeprefix(BASE_URL))
     assert answer.json()["type"] == "parameter-limit-exceeded"

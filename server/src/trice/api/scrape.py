@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from trice.apps.apps import App
 from trice.errors import NotFound
 from trice.metrics import AppCounts, LiveCounts, WorkCounts
 from trice.rooms.rooms import Rooms
+from trice.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     # Imported with the first request, as it takes 4 MB.
@@ -71,6 +73,7 @@ class _Collector:
         yield from _totals(self._state.apps.counts_of_closed, apps)
         yield from _queues(self._state, apps)
         yield from _rooms(self._state.hub.rooms)
+        yield from _webhooks(self._state.webhooks)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _busiest(apps)
@@ -172,6 +175,19 @@ def _rooms(rooms: Rooms) -> Iterator[Metric]:
     yield _counter("room_messages_delivered", told, counts.deliveries)
     told = "Messages to topics that were dropped, because a client was too slow."
     yield _counter("room_messages_dropped", told, counts.dropped)
+
+
+def _webhooks(webhooks: Webhooks) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    deliveries = webhooks.deliveries
+    outcomes = asdict(deliveries.counts)
+    text = "Attempts to deliver an event: error will be tried again, failed not."
+    yield _by(CounterMetricFamily, "webhook_attempts", text, "outcome", outcomes)
+    yield _gauge("webhook_events_unfinished", "Events to be delivered.", deliveries.waiting)
+    yield _gauge("webhook_deliveries", "Deliveries under way.", deliveries.running)
+    text = "Transactions that no webhook heard of, because the log had lost them."
+    yield _counter("webhook_lost_transactions", text, webhooks.outbox.lost)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

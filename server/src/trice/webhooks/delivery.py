@@ -5,8 +5,8 @@
     quick lane  its last delivery took less than webhook_limits.SLOW_MS; every lane begins as a
                 slow one
 
-Slow lanes have places of their own, and only these: whatever their receivers do, there are places
-for quick lanes. Lanes with a ready event take turns, app by app.
+Slow lanes have places of their own, and quick lanes as well: whatever the receivers of slow ones
+do, there are places for quick ones. Lanes with a ready event take turns, app by app.
 
 An outcome is written before its event leaves the lane: a later event of the same entity is not sent
 before that. A process that is killed sends what it had under way again, with the same
@@ -219,7 +219,7 @@ class Deliveries:
     @property
     def running(self) -> int:
         """How many deliveries are under way."""
-        return self._shares.used(ALL)
+        return self._shares.used("quick") + self._shares.used("slow")
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -387,9 +387,11 @@ class Deliveries:
 
 
 def _bounds(*, is_quick: bool, is_ephemeral: bool) -> dict[Hashable, int]:
-    bounds: dict[Hashable, int] = {ALL: webhook_limits.DELIVERIES_MAX}
-    if not is_quick:
-        bounds["slow"] = webhook_limits.SLOW_DELIVERIES_MAX
+    bounds: dict[Hashable, int] = (
+        {"quick": webhook_limits.QUICK_DELIVERIES_MAX}
+        if is_quick
+        else {"slow": webhook_limits.SLOW_DELIVERIES_MAX}
+    )
     if is_ephemeral:
         bounds["ephemeral"] = webhook_limits.EPHEMERAL_DELIVERIES_MAX
     return bounds

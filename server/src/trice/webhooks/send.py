@@ -134,7 +134,8 @@ class Sender:
             else:
                 if self._threads is None:
                     self._threads = ThreadPoolExecutor(
-                        webhook_limits.DELIVERIES_MAX, thread_name_prefix="trice-webhook-names"
+                        webhook_limits.QUICK_DELIVERIES_MAX + webhook_limits.SLOW_DELIVERIES_MAX,
+                        thread_name_prefix="trice-webhook-names",
                     )
                 lookups.append(self._threads.submit(look_up, host, port))
                 found = await asyncio.wrap_future(lookups[-1])
