@@ -349,8 +349,12 @@ class Deliveries:
                     logger.warning("outcomes not written %s", fields(reason=failure.message))
                     await self._runtime.sleep_ms(webhook_limits.SAVE_RETRY_MS)
                     continue
+                except Exception:
+                    # They must not stop the others: they are sent again after a restart.
+                    logger.exception("outcomes lost %s", fields(count=len(some)))
+                    ended = []
                 del self._outcomes[: len(some)]
-                for outcome, event in zip(some, ended, strict=True):
+                for outcome, event in zip(some, ended, strict=False):
                     await self._end(outcome, event)
         finally:
             self._is_saving = False
@@ -368,8 +372,6 @@ class Deliveries:
     async def _end(self, outcome: _Outcome, event: Event | None) -> None:
         lane, tx = outcome.lane, outcome.tx
         lane.running.discard(tx)
-        if outcome.attempt.is_gone:
-            await self.on_gone(lane)
         if lane.is_gone:
             return
         if event is not None and event.due_ms is not None:
@@ -382,6 +384,8 @@ class Deliveries:
             self.counts.success += is_success
             self.counts.failed += not is_success
             self.on_room(lane)
+        if outcome.attempt.is_gone:
+            await self.on_gone(lane)
         self._look_at(lane)
         self._pump()
 
