@@ -20,6 +20,8 @@ _HOST: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+REGISTRATIONS: Final = ("closed", "invited", "open")
+
 _PORT: Final = re.compile(r":[0-9]+\Z")
 
 _TOKEN: Final = re.compile(rf"[!-~]{{{limits.METRICS_TOKEN_CHARS_MIN},}}")
@@ -34,6 +36,8 @@ class Settings:
     sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
     is_open_by_default  anybody may read and write apps that were made without rules
     has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
+    registration        who may make an account by signing in: nobody ("closed"), people who were
+                        invited to an organisation ("invited"), everybody ("open")
     has_ephemeral_quotas  whether throw-away apps are bounded in rows, bytes and users
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
@@ -69,6 +73,7 @@ class Settings:
     is_open_by_default: bool = False
     has_ephemeral_apps: bool = True
     has_ephemeral_quotas: bool = True
+    registration: str = "closed"
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
     public_url: str | None = None
@@ -100,6 +105,8 @@ class Settings:
         if not 1 <= self.history_days <= 3650:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
+        if self.registration not in REGISTRATIONS:
+            raise _bad("registration", self.registration, "one of " + ", ".join(REGISTRATIONS))
         if not 1 <= self.file_bytes_max <= file_limits.FILE_BODY_BYTES_MAX:
             accepted = f"bytes from 1 to {file_limits.FILE_BODY_BYTES_MAX}"
             raise _bad("file-bytes-max", self.file_bytes_max, accepted)

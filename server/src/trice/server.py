@@ -23,6 +23,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from trice import limits
+from trice.accounts.operator import Operator, door_of, write_door
+from trice.accounts.sign_in import FirstAccount
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
@@ -34,16 +36,19 @@ from trice.files.blobs import Blobs
 from trice.files.files import Files
 from trice.files.files_url import S3Place, parse_files_url
 from trice.files.local import LocalBlobs
+from trice.files.partials import Partials
 from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
+from trice.files.used_tokens import UsedTokens
+from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
-from trice.store.engines import Engines
-from trice.store.sqlite.engines import SqliteEngines
+from trice.store.engines import PLATFORM, Engines
+from trice.store.sqlite.engines import SqliteEngines, copy_database
 from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
@@ -61,6 +66,9 @@ class Sample(NamedTuple):
 
     url: str
     admin_token: str
+
+
+OnReady = Callable[[str, list[Sample], str | None], None]
 
 
 class _HttpServer(uvicorn.Server):
@@ -100,10 +108,11 @@ class Server:
         self.settings = settings
         self._runtime = runtime or SystemRuntime()
 
-    async def run(self, *, on_ready: Callable[[str, list[Sample]], None]) -> None:
+    async def run(self, *, on_ready: OnReady) -> None:
         """Serve until told to stop by SIGINT or SIGTERM.
 
-        on_ready  called once with the base URL and the sample apps
+        on_ready  called once with the base URL, the sample apps, and the URL that makes the first
+                  account of a server that has none
         """
         settings = self.settings
         os.umask(0o077)  # no other user of the machine can read files made from here on
@@ -145,20 +154,20 @@ class Server:
         sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
         def ready(port: int) -> None:
-            settle_memory()
-            host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-            base = f"http://{host}:{port}"
-            files.base_url = settings.files_base_url(settings.public_url or base)
+            base = self._begin(port, files, app.state.operator)
             app.state.webhooks.start(background, base_url=settings.public_url or base)
-            on_ready(base, [Sample(base + path, token) for path, token in samples])
+            first = self._first_account_url(base, app.state.first_account)
+            on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
         http = _HttpServer(
             self._http_config(app, sockets, connections),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, hub.services, connections, app.state.load, app.state.variants):
+        state = app.state
+        for part in (apps, hub, hub.services, connections, state.load, state.variants):
             part.start(background)
+        state.accounts.start(background)
         files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
@@ -170,8 +179,30 @@ class Server:
             for close in (app.state.webhooks.close, app.state.oauth.close, apps.close):
                 await close()
             await storage.close()
+            app.state.file_readers.close()
+            door_of(settings.data_dir).unlink(missing_ok=True)
             engines.close()
             logger.info("stopped")
+
+    def _begin(self, port: int, files: Files, operator: Operator) -> str:
+        """The server listens on this port: tell who must know. Returns its URL on this machine."""
+        settle_memory()
+        host = "localhost" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
+        base = f"http://{host}:{port}"
+        files.base_url = self.settings.files_base_url(self.settings.public_url or base)
+        self._open_door(port, operator)
+        return base
+
+    def _open_door(self, port: int, operator: Operator) -> None:
+        """Let commands on the data directory ask this server (`accounts.operator`)."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_door(self.settings.data_dir, url=url, secret=operator.secret)
+
+    def _first_account_url(self, base: str, first: FirstAccount) -> str | None:
+        """Where somebody makes the first account; None when there is one."""
+        path = first.find_path()
+        return None if path is None else (self.settings.public_url or base).rstrip("/") + path
 
     def _make_hub(self, apps: Apps, streams: Streams) -> Hub:
         """The sessions, which end when their app is deleted."""
@@ -255,6 +286,21 @@ def open_engines(
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
 
 
+def copy_engines(data_dir: Path, folder: Path, *, runtime: Runtime) -> Engines:
+    """The list of apps, copied into an empty folder as it is now, although a server may be using
+    the data directory. `copy_app` adds an app.
+
+    raises  Unavailable when it is not there, or there is no room
+    """
+    copy_app(data_dir, folder, PLATFORM)
+    return SqliteEngines.claim(folder, runtime=runtime)
+
+
+def copy_app(data_dir: Path, folder: Path, app_id: AppId) -> None:
+    """Copy the database of an app; raises as `copy_engines`. Blocks."""
+    copy_database(data_dir, app_id, folder)
+
+
 def make_url_key(app: Starlette) -> bytes:
     """The key that signs URLs of files, made from the key of the server."""
     key: bytes = app.state.oauth.seal.key_for("file urls")
@@ -267,9 +313,13 @@ def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) 
     What a stop left in the spool is removed. raises  InvalidInput for the URL, OSError
     """
     threads = FileThreads()
-    blobs = open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime)
+    folder = files_of(data_dir)
     return Storage(
-        blobs, Spool(files_of(data_dir) / "spool", threads=threads, runtime=runtime), threads
+        open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime),
+        Spool(folder / "spool", threads=threads, runtime=runtime),
+        threads,
+        Partials(folder / "partial", threads=threads, runtime=runtime),
+        UsedTokens(folder / "used-upload-urls", threads=threads, runtime=runtime),
     )
 
 
@@ -282,7 +332,7 @@ def open_blobs(
     # Imported here: 15 MB that a server without a bucket does not need.
     from trice.files.s3 import S3Blobs
 
-    return S3Blobs(bucket, os.environ, runtime=runtime)
+    return S3Blobs(bucket, os.environ, threads=threads, runtime=runtime)
 
 
 def files_of(data_dir: Path) -> Path:

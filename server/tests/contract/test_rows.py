@@ -307,3 +307,32 @@ async def test_what_a_change_of_an_attr_asks_of_values(in_tx: Any) -> None:
         ]  # fmt: skip
 
     await in_tx(creating(note, flag, OWNER), fill, look)
+
+
+@pytest.mark.rule("S210")
+async def test_entities_are_scanned_by_id_and_counted(in_tx: Any) -> None:
+    def look(tx: WriteTx) -> None:
+        todos = tx.catalog.namespaces["todos"]
+        assert numbers_of(tx.stored.scan(todos, after=b"", count=2)) == [1, 2]
+        assert numbers_of(tx.stored.scan(todos, after=eid(2), count=9)) == [3, 5]
+        assert tx.stored.scan(todos, after=eid(5), count=9) == []
+        entities, values = tx.stored.count(todos)
+        assert entities == 4
+        by_label = {tx.catalog.by_id[attr_id].label: n for attr_id, n in values.items()}
+        # An indexed attr counts for each entity, set or not; `slug` is not indexed.
+        assert by_label == {"slug": 3, "n": 4, "title": 4, "next": 0}
+
+    await in_tx(filled, look)
+
+
+@pytest.mark.rule("S210")
+async def test_links_of_entities_are_counted(in_tx: Any) -> None:
+    tags = link("todos", "tags", "todos", "tagged", cardinality="many")
+
+    def work(tx: WriteTx) -> None:
+        for source, target in ((1, 7), (1, 8), (2, 7), (4, 7)):
+            tx.stored.link(attr_of(tx, "todos", "tags"), eid(source), eid(target), 5)
+        _, values = tx.stored.count(tx.catalog.namespaces["todos"])
+        assert values[attr_of(tx, "todos", "tags").id] == 3  # the source of one is a stub
+
+    await in_tx(creating(tags), filled, work)

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from trice import file_limits as limits
 from trice.errors import LimitExceeded, Unavailable
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
+
+BEGUN = limits.SPOOL_WRITE_BYTES
+"""Bytes after which an upload has a file."""
 
 
 @pytest.fixture
@@ -51,6 +55,24 @@ async def test_a_large_file_is_written_before_it_is_finished(spool: Spool, tmp_p
         assert path.stat().st_size == 4 * limits.SPOOL_WRITE_BYTES
 
 
+@pytest.mark.rule("F14")
+async def test_a_large_file_is_synced_in_parts(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    await spool.spool_bytes(b"short")
+    assert synced == []
+    async with await spool.begin(3 * limits.SPOOL_SYNC_BYTES) as spooling:
+        for _ in range(3 * limits.SPOOL_SYNC_BYTES // limits.SPOOL_WRITE_BYTES):
+            await spooling.write(b"x" * limits.SPOOL_WRITE_BYTES)
+    assert synced == [n * limits.SPOOL_SYNC_BYTES for n in (1, 2, 3)]
+
+
 @pytest.mark.rule("F11")
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
     spool: Spool, tmp_path: Path
@@ -65,10 +87,12 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
 
 @pytest.mark.rule("F11")
 async def test_what_is_not_finished_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
-    async with await spool.begin(5) as spooling:
-        await spooling.write(b"123")
+    async with await spool.begin(BEGUN) as spooling:
+        await spooling.write(b"x" * BEGUN)
+        assert len(list((tmp_path / "spool").iterdir())) == 1
     with pytest.raises(RuntimeError, match="the client left"):
-        async with await spool.begin(5):
+        async with await spool.begin(BEGUN) as spooling:
+            await spooling.write(b"x" * BEGUN)
             raise RuntimeError("the client left")
     assert list((tmp_path / "spool").iterdir()) == []
 
@@ -77,7 +101,8 @@ async def test_what_is_not_finished_leaves_nothing(spool: Spool, tmp_path: Path)
 async def test_what_a_stop_left_is_removed(tmp_path: Path, threads: FileThreads) -> None:
     spool = Spool(tmp_path, threads=threads, runtime=FakeRuntime(seed=1))
     await spool.spool_bytes(b"never put")
-    spooling = await spool.begin(5)
+    spooling = await spool.begin(BEGUN)
+    await spooling.write(b"x" * BEGUN)
     assert len(os.listdir(tmp_path)) == 2
     Spool(tmp_path, threads=threads, runtime=FakeRuntime())
     assert os.listdir(tmp_path) == []
@@ -127,3 +152,23 @@ async def test_a_cancelled_write_leaves_nothing(spool: Spool, tmp_path: Path) ->
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.rule("F15")
+async def test_what_is_given_up_is_removed_on_a_thread(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def noting(path: Path, missing_ok: bool = False) -> None:
+        removed.append(threading.current_thread().name)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noting)
+    async with await spool.begin(limits.SPOOL_WRITE_BYTES) as spooling:
+        await spooling.write(b"x" * limits.SPOOL_WRITE_BYTES)
+    await spool.discard(await spool.spool_bytes(b"finished"))
+    assert [name.rpartition("_")[0] for name in removed] == ["trice-files"] * 2
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert (len(spool), spool.held_bytes) == (0, 0)

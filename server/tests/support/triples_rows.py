@@ -24,7 +24,7 @@ import orjson
 from trice.catalog.attr import Attr, CheckedType
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.values import FALSE, NULL, TRUE, Cell, has_order_column, stored_order
-from trice.protocol.ids import EntityId
+from trice.protocol.ids import AttrId, EntityId
 from trice.store.rows import Pair, StoredRow, UniqueViolation
 
 SCHEMA = """
@@ -160,6 +160,27 @@ class TriplesRows:
 
     def find_linked(self, attr: Attr, sources: Sequence[EntityId]) -> set[EntityId]:
         return {source for source in sources if self.find_targets(attr, [source], count=1)}
+
+    def scan(self, namespace: Namespace, *, after: bytes, count: int) -> list[StoredRow]:
+        rows = self._all(
+            "SELECT id, key, made FROM members JOIN ids USING (key) WHERE space = ?"
+            " AND made IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+            int(namespace.table),
+            after,
+            count,
+        )
+        return [self._row(namespace, EntityId(entity), key, made) for entity, key, made in rows]
+
+    def count(self, namespace: Namespace) -> tuple[int, dict[AttrId, int]]:
+        rows = self.scan(namespace, after=b"", count=-1)
+        values = {}
+        for position, attr in enumerate(namespace.columns, 2):
+            is_always = attr.is_indexed and not attr.is_ref
+            values[attr.id] = sum(is_always or row[position] is not None for row in rows)
+        ids = [EntityId(row[0]) for row in rows if isinstance(row[0], bytes)]
+        for attr in namespace.pairs:
+            values[attr.id] = len(self.find_targets(attr, ids, count=10**9))
+        return len(rows), values
 
     def has_entities(self, namespace: Namespace) -> bool:
         sql = "SELECT 1 FROM members WHERE space = ? AND made IS NOT NULL LIMIT 1"

@@ -15,8 +15,12 @@ import click
 import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
+    "accounts": "Say who may make apps on a server.",
+    "doctor": "Compare an app with the archive it came from.",
     "explain": "Explain why somebody may see or change something.",
+    "export": "Write an app to an Instant archive.",
     "files": "Copy the bytes of files to another place.",
+    "import": "Make an app from an Instant backup.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
 }
@@ -33,6 +37,10 @@ class _Commands(click.Group):
                 from trice.cli.serve import serve
 
                 return serve
+            case "accounts":
+                from trice.cli.accounts import accounts
+
+                return accounts
             case "explain":
                 from trice.cli.explain import explain
 
@@ -41,6 +49,18 @@ class _Commands(click.Group):
                 from trice.cli.files import files
 
                 return files
+            case "export":
+                from trice.cli.exports import export
+
+                return export
+            case "doctor":
+                from trice.cli.exports import doctor
+
+                return doctor
+            case "import":
+                from trice.cli.imports import import_backup
+
+                return import_backup
             case "test-rules":
                 from trice.cli.test_rules import test_rules
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from trice.catalog.attr import Attr
 from trice.protocol.ids import AppId
 from trice.store.engine import Engine
+from trice.store.loading import Loading
 
 PLATFORM: Final = AppId("platform")
 """The platform's own database: which apps there are. Kept like an app, but not among them."""
@@ -81,6 +82,10 @@ class Engines(Protocol):
         """Whether anything is kept for any app; PLATFORM does not count."""
         ...
 
+    def has(self, app_id: AppId) -> bool:
+        """Whether anything is kept for an app."""
+        ...
+
     def find_earlier_platform(self) -> EarlierPlatform | None:
         """PLATFORM, if an earlier version kept it in another form. Blocks."""
         ...
@@ -91,6 +96,19 @@ class Engines(Protocol):
 
     def delete(self, app_id: AppId) -> None:
         """Delete all that is kept for an app that is closed; nothing if there is nothing."""
+        ...
+
+    def load(self, app_id: AppId) -> Loading:
+        """Begin to fill an app out of sight. What an earlier loading of it left is removed."""
+        ...
+
+    def unsettled(self) -> list[tuple[AppId, bytes]]:
+        """Complete and remove what loadings left that a stop interrupted; return the ids and notes
+        of those that were published. `settle` must follow once each is in the list of apps."""
+        ...
+
+    def settle(self, app_id: AppId) -> None:
+        """An app of `unsettled` is listed."""
         ...
 
     def close(self) -> None:

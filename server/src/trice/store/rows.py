@@ -15,7 +15,7 @@ from typing import Protocol
 from trice.catalog.attr import Attr, CheckedType
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.values import Cell
-from trice.protocol.ids import EntityId
+from trice.protocol.ids import AttrId, EntityId
 
 StoredRow = tuple[Cell, ...]
 Pair = tuple[EntityId, EntityId]
@@ -72,6 +72,21 @@ class Rows(Protocol):
 
     def find_linked(self, attr: Attr, sources: Sequence[EntityId]) -> set[EntityId]:
         """Which of `sources` have at least one pair of `attr`, a link of cardinality many."""
+        ...
+
+    def scan(self, namespace: Namespace, *, after: bytes, count: int) -> list[StoredRow]:
+        """The rows of the next `count` entities by id, stubs left out.
+
+        after   the id of the last row so far; `b""` at the beginning
+        """
+        ...
+
+    def count(self, namespace: Namespace) -> tuple[int, dict[AttrId, int]]:
+        """How many entities there are, and how many values or links of each attr but the id.
+
+        A null counts as a value, and so does an indexed attr that was never set.
+        cost   reads every row, and every pair of its links
+        """
         ...
 
     def has_entities(self, namespace: Namespace) -> bool:

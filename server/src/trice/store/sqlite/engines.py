@@ -3,6 +3,7 @@
 data-dir/platform.db        the platform's own
 data-dir/apps/<id>.db       an app; beside it stand -wal and -shm while it is open, and
                             .v<format>.bak, a copy in each older format it had
+data-dir/loading/           apps that are being filled (`loading`)
 data-dir/lock               which process has the directory
 """
 
@@ -18,10 +19,34 @@ from trice.protocol.ids import AppId
 from trice.runtime import Runtime
 from trice.store.engines import NEW_PLATFORM, PLATFORM, Quota
 from trice.store.loop_reads import LoopReads
+from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.first_platform import FirstPlatform
+from trice.store.sqlite.loading import FOLDER, SqliteLoading, complete, settle
 from trice.store.sqlite.migrations import find_backups
+
+
+def copy_database(data_dir: Path, app_id: AppId, folder: Path) -> None:
+    """Copy an app's database, or the platform's, into another data directory, as of one moment. A
+    server may be writing to it.
+
+    raises  Unavailable when there is no such file, it is damaged, or there is no room
+    cost    reads and writes every page
+    """
+    source, target = path_of(data_dir, app_id), path_of(folder, app_id)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = Connection(str(source), Role.READER)
+    try:
+        connection.copy_to(str(target))
+    finally:
+        connection.close()
+
+
+def path_of(data_dir: Path, app_id: AppId) -> Path:
+    """Where the database of an app, or of the platform, is in a data directory."""
+    is_app = app_id not in (PLATFORM, NEW_PLATFORM)
+    return (data_dir / "apps" if is_app else data_dir) / f"{app_id}.db"
 
 
 class SqliteEngines:
@@ -84,6 +109,10 @@ class SqliteEngines:
         """See `engines.Engines.has_any`."""
         return any(self._folder.glob("*.db"))
 
+    def has(self, app_id: AppId) -> bool:
+        """See `engines.Engines.has`."""
+        return self._path(app_id).exists()
+
     def find_earlier_platform(self) -> FirstPlatform | None:
         """See `engines.Engines.find_earlier_platform`."""
         return FirstPlatform.find(self._path(PLATFORM), self._path(NEW_PLATFORM))
@@ -100,11 +129,30 @@ class SqliteEngines:
         for copy in find_backups(path):
             copy.unlink(missing_ok=True)
 
+    def load(self, app_id: AppId) -> SqliteLoading:
+        """See `engines.Engines.load`."""
+
+        def open_file(path: Path, system_attrs: Iterable[Attr], is_new: bool) -> SqliteEngine:
+            return SqliteEngine.open(
+                path, runtime=self._runtime, system_attrs=system_attrs, can_create=is_new
+            )
+
+        folder = self._data_dir / FOLDER
+        return SqliteLoading(folder, app_id, self._path(app_id), open_file=open_file)
+
+    def unsettled(self) -> list[tuple[AppId, bytes]]:
+        """See `engines.Engines.unsettled`."""
+        found = complete(self._data_dir / FOLDER, lambda name: self._path(AppId(name)))
+        return [(AppId(name), note) for name, note in found]
+
+    def settle(self, app_id: AppId) -> None:
+        """See `engines.Engines.settle`."""
+        settle(self._data_dir / FOLDER, app_id)
+
     def close(self) -> None:
         """Give up the claim, if it is ours."""
         if self._lock is not None:
             self._lock.close()
 
     def _path(self, app_id: AppId) -> Path:
-        is_app = app_id not in (PLATFORM, NEW_PLATFORM)
-        return (self._folder if is_app else self._data_dir) / f"{app_id}.db"
+        return path_of(self._data_dir, app_id)

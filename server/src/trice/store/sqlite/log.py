@@ -23,7 +23,14 @@ from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 from trice.store.commit import Commit, LoggedChanges
 from trice.store.engine import Row, Statements
-from trice.store.log_format import Unreadable, decode_entities, encode_changes, find_old_cell
+from trice.store.log_format import (
+    Unreadable,
+    catalog_before,
+    decode_commit,
+    decode_entities,
+    encode_changes,
+    find_old_cell,
+)
 from trice.store.sqlite.tables import quoted
 
 CREATE: Final = """
@@ -42,6 +49,10 @@ SELECT * FROM (
   SELECT id, event_id FROM _tx ORDER BY id DESC LIMIT ?
 ) WHERE event_id IS NOT NULL ORDER BY id
 """
+_SIZE: Final = "SELECT count(*), sum(length(changes)) FROM _tx WHERE id > ? AND id <= ?"
+_BETWEEN: Final = """
+SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? AND id <= ? ORDER BY id
+"""
 _ONE: Final = "SELECT changes FROM _tx WHERE id = ?"
 _OF_ENTITY: Final = """
 SELECT id, changes FROM _tx WHERE id > ? AND instr(changes, ?) > 0 ORDER BY id LIMIT 1
@@ -50,6 +61,10 @@ _TRIM: Final = """
 DELETE FROM _tx WHERE id <= (SELECT min(id) FROM _tx) + ?1 - 1 AND id < ?2
 AND (id <= ?2 - ?3 OR time_ms < ?4)
 """
+
+
+MOVE: Final = "UPDATE _tx SET id = id + ?1"
+"""Gives all transactions other ids, in a new app that nobody has seen yet."""
 
 
 def row(commit: Commit, event_id: EventId | None, before: Catalog) -> Row:
@@ -103,6 +118,53 @@ def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None
     statements.rows(_TRIM, (most, tx, kept, 0))
 
 
+def load_commits(
+    statements: Statements,
+    catalog: Catalog,
+    *,
+    after: TxId,
+    last: TxId,
+    rows_max: int,
+    bytes_max: int,
+) -> list[Commit] | None:
+    """The commits after `after` up to `last`; see `engine.Snapshot.commits_after`.
+
+    catalog   as of `last`
+    """
+    count = last - after
+    if not 0 <= count <= rows_max:
+        return None
+    ((rows, size_bytes),) = statements.rows(_SIZE, (after, last))
+    if rows != count or (isinstance(size_bytes, int) and size_bytes > bytes_max):
+        return None
+
+    def find(tx: TxId, entity: EntityId, attr_id: AttrId) -> Cell:
+        attr = catalog.by_id.get(attr_id)
+        if attr is None:
+            raise Unreadable
+        return find_cell(statements, attr, tx, entity)
+
+    found: list[Any] = statements.rows(_BETWEEN, (after, last))
+    commits: list[Commit] = []
+    try:
+        before = catalog_before(catalog, [blob for *_, blob in reversed(found)])
+        for tx, time_ms, identity, event_id, blob in found:
+            commit = decode_commit(
+                blob,
+                tx=tx,
+                time_ms=time_ms,
+                identity=identity,
+                event_id=event_id,
+                before=before,
+                find_cell=find,
+            )
+            before = commit.catalog
+            commits.append(commit)
+    except Unreadable:
+        return None
+    return commits
+
+
 def load_changes(
     statements: Statements,
     catalog: Catalog,
@@ -148,8 +210,7 @@ def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) ->
     attr        as of that snapshot
     raises      Unreadable when the attr was deleted, and the entity after it: the cell went with
                 the entity, and no row tells it
-    cost        looks for the entity in the bytes of the rows after `tx`, until one tells the cell:
-                0.3 s for a million rows
+    cost        looks for the entity in the bytes of the rows after `tx`, until one tells the cell
     """
     cell = _find_cell(statements, attr, tx, entity)
     if cell is None:

@@ -13,7 +13,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Namespace
 from trice.catalog.values import Cell, has_order_column, stored_order
-from trice.protocol.ids import EntityId
+from trice.protocol.ids import AttrId, EntityId
 from trice.store.engine import Binding, Row
 from trice.store.rows import Pair, StoredRow, UniqueViolation
 from trice.store.sqlite.connection import UniqueIndexBroken
@@ -209,6 +209,36 @@ class SqliteRows:
             (tuple(sources),),
         )
         return {source for (source,) in cast(list[tuple[EntityId]], found)}
+
+    def scan(self, namespace: Namespace, *, after: bytes, count: int) -> list[StoredRow]:
+        """See `rows.Rows.scan`. Reads in the order of the key."""
+        layout = self._layout(namespace)
+        return self._run(
+            f"SELECT {layout.listed} FROM {layout.table} WHERE {ID} > ?"
+            f" AND {quoted(CREATED)} IS NOT NULL ORDER BY {ID} LIMIT ?",
+            (after, count),
+        )
+
+    def count(self, namespace: Namespace) -> tuple[int, dict[AttrId, int]]:
+        """See `rows.Rows.count`."""
+        table, created = quoted(namespace.table), quoted(CREATED)
+        counted = ["count(*)"]
+        for attr in namespace.columns:
+            is_always = attr.is_indexed and not attr.is_ref
+            counted.append("count(*)" if is_always else f"count({quoted(attr.column)})")
+        (found,) = self._run(
+            f"SELECT {', '.join(counted)} FROM {table} WHERE {created} IS NOT NULL", ()
+        )
+        entities, *counts = cast(tuple[int, ...], found)
+        values = {attr.id: n for attr, n in zip(namespace.columns, counts, strict=True)}
+        for attr in namespace.pairs:
+            ((pairs,),) = self._run(
+                f"SELECT count(*) FROM {quoted(attr.table)} JOIN {table} ON {ID} = source"
+                f" WHERE {created} IS NOT NULL",
+                (),
+            )
+            values[attr.id] = cast(int, pairs)
+        return entities, values
 
     def has_entities(self, namespace: Namespace) -> bool:
         """See `rows.Rows.has_entities`."""

@@ -1,0 +1,1 @@
+"""Instant backup archives: read into a new app, written from an app, compared with one."""

@@ -1,0 +1,548 @@
+"""Import: an archive becomes a new app, whole or not at all.
+
+    open the archive ──> schema, in a file out of sight ──> lines and bytes ──> indexes ──> rename
+                                                                     the app is listed ──┘
+
+Nobody finds the app before the last step, and a stop before it leaves nothing: what is out of sight
+is removed at the next start, bytes of no app by the next sweep. A stop during the last step is
+completed at the next start. Memory does not grow with the
+archive: lines become rows in batches, bytes are copied in pieces.
+
+source   instant-http §6.7, §6.8; spec/archive.md AR1-AR9
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from trice import archive_limits as limits
+from trice.apps.compile import document_json
+from trice.apps.registry import AppRow, Registry, hash_token
+from trice.archive.config import Config, parse_config
+from trice.archive.container import CONFIG, Container
+from trice.archive.lines import LineReader, ReadLine, etype_namespace
+from trice.archive.refusals import refused
+from trice.archive.report import Report, listed
+from trice.archive.schema import TRANSIENT, plan_attrs
+from trice.archive.settings import note_by_hand, settings_of
+from trice.archive.users import SystemRows, get_cell, get_text, put_cell
+from trice.catalog.attr import Attr
+from trice.catalog.catalog import Catalog
+from trice.catalog.values import Cell, decode_cell
+from trice.database import Database
+from trice.errors import InvalidInput, TriceError, Unavailable
+from trice.files.rows import FILES, check_header, check_path
+from trice.files.spool import Spooled
+from trice.files.storage import Storage
+from trice.identity import SERVER
+from trice.protocol.ids import AppId, AttrId, TxId, uuid_text
+from trice.protocol.quoting import quote
+from trice.rules.document import Rules
+from trice.runtime import Runtime, new_uuid
+from trice.store.commit import Commit
+from trice.store.engine import WriteTx
+from trice.store.engines import Engines
+from trice.store.loading import Filling, Loading, NewPair
+from trice.store.rows import UniqueViolation
+
+IDENTITY = "import"
+"""Who made the transaction of the log that an import ends with."""
+
+
+_INSTANTS_TX: Final = 10**12
+"""More than Instant has counted by far (its counter stood below 10^10 in 2026)."""
+
+_LATER_TX: Final = 10**6
+"""Transactions that an app may have made after its archive."""
+
+
+async def _tx_before(config: Config, engines: Engines, replaced: AppRow | None) -> TxId:
+    """The transaction after which those of the new app begin.
+
+    A client keeps its own writes on top of answers until these are of a transaction that is not
+    older than the write. It may have writes of the old server, or of the app that is replaced,
+    whose ids must therefore be lower.
+    """
+    tx = _INSTANTS_TX if config.tx is None else config.tx + _LATER_TX
+    if replaced is None:
+        return TxId(tx)
+    try:
+        engine = await asyncio.to_thread(engines.open, replaced.id, (), is_new=False)
+    except Unavailable:
+        return TxId(tx + _LATER_TX)  # it is damaged, which may be why it is replaced
+    try:
+        return TxId(max(tx, engine.tx + _LATER_TX))
+    finally:
+        await engine.close()
+
+
+class Progress(Protocol):
+    """Hears how far an import is."""
+
+    def read(self, bytes_so_far: int, bytes_in_all: int) -> None: ...
+
+    def indexed(self, done: int, of: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an archive is imported.
+
+    app_id         None: the archive's own, or a new one if it has none
+    admin_token    a uuid; None: a new one
+    attrs          attrs in the form of clients, whose ids the app gets
+    is_open        whether callers may do what no rule speaks about; None: as where it comes from
+    replaces       an app with the same id is replaced
+    drops_unknown  values of labels without an attr are left out
+    ignores_counts the counts in config.json need not be those of the lines
+    room_bytes     how much the disk takes; None: nobody looks
+    """
+
+    app_id: AppId | None = None
+    admin_token: str | None = None
+    attrs: Sequence[Any] = ()
+    is_open: bool | None = None
+    replaces: bool = False
+    drops_unknown: bool = False
+    ignores_counts: bool = False
+    room_bytes: int | None = None
+
+
+async def import_archive(
+    path: Path,
+    *,
+    engines: Engines,
+    registry: Registry,
+    storage: Storage,
+    runtime: Runtime,
+    options: Options,
+    progress: Progress,
+) -> Report:
+    """Make an app from an archive.
+
+    raises   InvalidInput that names the place in the archive, Unavailable, OSError; then nothing
+             is left
+    """
+    with Container(path) as container:
+        config = parse_config(container.read_config())
+        app_id = options.app_id or config.app_id or AppId(new_uuid(runtime))
+        replaced = registry.find(app_id)
+        _check_place(path, app_id, replaced, replaces=options.replaces)
+        if options.room_bytes is not None and container.total > options.room_bytes:
+            raise refused(
+                path.name,
+                f"its content takes {container.total:,} bytes, and the disk has"
+                f" {options.room_bytes:,} left.",
+            )
+        work = _Import(
+            container,
+            config,
+            app_id,
+            storage=storage,
+            runtime=runtime,
+            options=options,
+            progress=progress,
+            replaced=replaced,
+            tx_before=await _tx_before(config, engines, replaced),
+        )
+        loading = engines.load(app_id)
+        try:
+            await work.run(loading)
+            await _whole(registry.publish(work.row(), loading))
+        except BaseException:
+            if loading.discard() and replaced is None:
+                await storage.blobs.delete_app(app_id)
+            raise
+        return work.report
+
+
+def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: bool) -> None:
+    """Refuse the id of an app that is there, unless it is to be replaced."""
+    if found is None:
+        return
+    if not replaces:
+        raise refused(
+            path.name,
+            f"there is an app {app_id} on this server already. Replace it with --replace, or give"
+            " the new app another id with --app-id; users then sign in again.",
+        )
+    if found.expires_ms is not None:
+        raise refused(path.name, f"the app {app_id} ends by itself, and cannot be replaced.")
+
+
+async def _whole(change: Coroutine[Any, Any, None]) -> None:
+    """Wait for a change to its end. A Ctrl-C meanwhile comes too late."""
+    changing = asyncio.ensure_future(change)
+    while not changing.done():
+        try:
+            await asyncio.shield(changing)
+        except asyncio.CancelledError:
+            continue
+    changing.result()
+
+
+def _admin_token(
+    given: str | None, replaced: AppRow | None, runtime: Runtime
+) -> tuple[bytes, str | None]:
+    """The hash of the app's admin token, and the token if it is a new one."""
+    if given is not None:
+        return hash_token(given), None
+    if replaced is not None:
+        return replaced.admin_token_hash, None
+    token = new_uuid(runtime)
+    return hash_token(token), token
+
+
+class _Import:
+    """One import.
+
+    Holds what was noted so far, and types of values by attr. Rows are in `filling` once read.
+    """
+
+    def __init__(
+        self,
+        container: Container,
+        config: Config,
+        app_id: AppId,
+        *,
+        storage: Storage,
+        runtime: Runtime,
+        options: Options,
+        progress: Progress,
+        replaced: AppRow | None,
+        tx_before: TxId,
+    ) -> None:
+        self._tx_before = tx_before
+        self._container = container
+        self._config = config
+        self._app_id = app_id
+        self._storage = storage
+        self._runtime = runtime
+        self._options = options
+        self._progress = progress
+        self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
+        self._inferred: dict[AttrId, int] = {}
+        self._seen: dict[str, int] = {}
+        self._bytes_left = set(container.files)
+        self._system = SystemRows(app_id)
+        self._is_open = options.is_open
+        if self._is_open is None:
+            self._is_open = True if config.is_open is None else config.is_open
+        self.report = Report(app_id, config.title, token)
+        self._rules = self._compile()
+        self._settings = settings_of(config, self.report, runtime)
+
+    def row(self) -> AppRow:
+        """The app, for the list of apps."""
+        assert self._is_open is not None, "it is decided"
+        return AppRow(
+            id=self._app_id,
+            title=self._config.title,
+            admin_token_hash=self._token_hash,
+            is_open=self._is_open,
+            rules=self._config.rules,
+            created_ms=self._runtime.now_ms(),
+            expires_ms=None,
+            settings=self._settings,
+        )
+
+    async def run(self, loading: Loading) -> None:
+        """Fill the app's storage."""
+        database = await self._open(loading, is_new=True)
+        try:
+            known = (*self._config.attrs, *self._options.attrs)
+            await database.add_attrs(
+                plan_attrs(self._config.schema, known, database.catalog, self._runtime)
+            )
+            catalog = database.catalog
+        finally:
+            await database.close()
+        try:
+            with loading.fill(catalog, tx_before=self._tx_before) as filling:
+                for etype in self._container.entities:
+                    await self._fill(filling, catalog, etype)
+                self._check_files()
+                self._check_counts()
+                await self._finish(filling)
+        except UniqueViolation as violation:
+            raise _not_unique(violation) from violation
+        # Opened again as a server will, which takes figures of the tables that are full now.
+        database = await self._open(loading, is_new=False)
+        try:
+            await database.write_on_thread(self._infer, turn_key=SERVER)
+        finally:
+            await database.close()
+        self._note()
+
+    async def _finish(self, filling: Filling) -> None:
+        """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
+        finishing = asyncio.ensure_future(asyncio.to_thread(filling.finish, self._progress.indexed))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            filling.interrupt()
+            await asyncio.wait([finishing])
+            finishing.exception()  # looked at, so that asyncio does not report it
+            raise
+
+    async def _open(self, loading: Loading, *, is_new: bool) -> Database:
+        return await Database.open(
+            partial(loading.open, is_new=is_new),
+            runtime=self._runtime,
+            rules=self._rules,
+            app_id=self._app_id,
+        )
+
+    def _compile(self) -> Rules:
+        """The rules as they will be in force. Faults in them are noted: rules are never lost."""
+        document = self._config.rules
+        try:
+            document_json(document)
+        except InvalidInput as failure:
+            raise refused(CONFIG, failure.message) from failure
+        is_open = bool(self._is_open)
+        try:
+            return Rules.parse(document, is_open=is_open)
+        except TriceError as failure:
+            self.report.note(
+                f"The rules came, but parts of them have faults, and fail whenever they are asked."
+                f" {failure.message}",
+                "Push corrected rules with `instant-cli push perms`.",
+            )
+        return Rules.parse(document, is_open=is_open, is_stored=True)
+
+    async def _fill(self, filling: Filling, catalog: Catalog, etype: str) -> None:
+        """Read the lines of one namespace."""
+        namespace = etype_namespace(catalog, etype)
+        if etype in TRANSIENT or (namespace is None and etype.startswith("$")):
+            await self._pass_over(etype)
+            return
+        if namespace is None:
+            raise refused(
+                f"entities/{etype}.jsonl",
+                f"no namespace `{quote(etype)[1:-1]}` is in `schema` of config.json.",
+            )
+        drops = self._options.drops_unknown or etype.startswith("$")
+        reader = LineReader(namespace, drops_unknown=drops)
+        count = 0
+        for batch in self._batches(reader):
+            if etype == FILES:
+                await self._put_bytes(reader, batch)
+            if etype.startswith("$"):
+                for line in batch:
+                    self._system.look(namespace, line)
+            _insert(filling, reader, batch, catalog)
+            count += len(batch)
+            self._progress.read(self._container.unpacked, self._container.total)
+            await asyncio.sleep(0)  # a Ctrl-C is heard here
+        reader.settle()
+        self._inferred.update(reader.inferred)
+        self.report.entities[etype] = count
+        self._note_reader(reader)
+
+    async def _pass_over(self, etype: str) -> None:
+        """Count the lines of a namespace that does not come."""
+        count = self._seen[etype] = sum(1 for _ in self._container.lines(etype))
+        if etype in TRANSIENT:
+            return
+        self.report.note(
+            f"{count:,} entities of {etype} did not come: this version of trice does not know that"
+            " namespace of Instant."
+        )
+
+    def _batches(self, reader: LineReader) -> Iterator[list[ReadLine]]:
+        """The entities of a namespace, some at a time."""
+        batch: list[ReadLine] = []
+        size = 0
+        etype = reader.namespace.etype
+        self._seen[etype] = 0
+        for number, text in self._container.lines(etype):
+            self._seen[etype] += 1
+            line = reader.read(number, text)
+            if line is None:
+                continue
+            batch.append(line)
+            size += len(text)
+            if len(batch) >= limits.BATCH_ROWS or size >= limits.BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    # --- files ----------------------------------------------------------------------------------
+
+    async def _put_bytes(self, reader: LineReader, batch: Sequence[ReadLine]) -> None:
+        """Put the bytes of these files in place, and name them in their rows."""
+        for start in range(0, len(batch), limits.FILES_AT_ONCE):
+            some = batch[start : start + limits.FILES_AT_ONCE]
+            done = await asyncio.gather(
+                *(self._put_file(reader, line) for line in some), return_exceptions=True
+            )
+            for failure in done:
+                if failure is not None:
+                    raise failure
+
+    async def _put_file(self, reader: LineReader, line: ReadLine) -> None:
+        place = f"{reader.place} line {line.number}"
+        namespace = reader.namespace
+        location = get_text(namespace, line, "location-id")
+        if location not in self._bytes_left:
+            is_known = location in self._container.files
+            problem = "another entity has these bytes too" if is_known else "the bytes are missing"
+            raise refused(place, f"{problem}: there must be one entry files/{location} for it.")
+        self._bytes_left.discard(location)
+        try:
+            check_path(get_text(namespace, line, "path") or "", may_be_stream=True)
+            for name in ("content-type", "content-disposition"):
+                check_header(get_text(namespace, line, name) or "", name=name)
+        except InvalidInput as failure:
+            raise refused(place, failure.message) from failure
+        spooled = await self._spool(location)
+        size = get_cell(namespace, line, "size")
+        if size != spooled.size:
+            spooled.discard()
+            problem = f"`size` is {size!r}, but files/{location} has {spooled.size:,} bytes."
+            raise refused(place, problem)
+        put_cell(namespace, line, "content-hash", spooled.hash)
+        await self._storage.blobs.put(self._app_id, spooled)
+        self.report.files += 1
+        self.report.file_bytes += spooled.size
+
+    async def _spool(self, location: str) -> Spooled:
+        async with await self._storage.spool.begin(limits.FILE_ENTRY_BYTES_MAX) as spooling:
+            for piece in self._container.pieces(location):
+                await spooling.write(piece)
+                self._progress.read(self._container.unpacked, self._container.total)
+            return await spooling.finish()
+
+    def _check_files(self) -> None:
+        if self._bytes_left:
+            raise refused(
+                f"files/{min(self._bytes_left)}",
+                f"no entity of entities/{FILES}.jsonl has this `location-id`"
+                f" ({len(self._bytes_left):,} entries have none).",
+            )
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _check_counts(self) -> None:
+        """Compare the number of entities with what the archive says."""
+        if self._config.counts is None or self._options.ignores_counts:
+            return
+        for etype, count in self._config.counts.items():
+            found = self._seen.get(etype, 0)
+            if found != count:
+                raise refused(
+                    f"entities/{etype}.jsonl",
+                    f"it has {found:,} lines, but config.json counts {count:,}. The archive is"
+                    " not whole, or was edited; --ignore-counts imports it as it is.",
+                )
+
+    def _infer(self, tx: WriteTx) -> Commit:
+        """Note the types of values in their attrs, as writes do."""
+        changed: list[Attr] = []
+        for attr_id, bits in self._inferred.items():
+            old = tx.catalog.by_id[attr_id]
+            if bits & ~old.inferred:
+                changed.append(tx.attrs.replace(old, replace(old, inferred=old.inferred | bits)))
+        return Commit(
+            tx=tx.tx,
+            time_ms=tx.time_ms,
+            identity=IDENTITY,
+            event_id=None,
+            entities=(),
+            pairs=(),
+            catalog=tx.catalog.with_attrs(changed, is_visible=False) if changed else tx.catalog,
+            is_catalog_changed=False,
+        )
+
+    def _note_reader(self, reader: LineReader) -> None:
+        if reader.nameless:
+            self.report.note(
+                f"{reader.nameless:,} lines of {reader.place} have no `id`, so nothing could ever"
+                " show them. They did not come."
+            )
+        for label, count in reader.dropped.items():
+            self.report.note(
+                f"{count:,} values of `{reader.namespace.etype}.{label}` did not come: no schema"
+                " has that attr."
+            )
+
+    def _note(self) -> None:
+        """Note what is left to do, once all is read."""
+        tokens = self.report.entities.get("$userRefreshTokens", 0)
+        if tokens:
+            self.report.note(
+                f"{tokens:,} sign-ins came with their users: clients that keep the app id stay"
+                " signed in."
+                if self._app_id == self._config.app_id
+                else f"{tokens:,} sign-ins came with their users. The app has a new id, under which"
+                " clients keep none: users sign in again."
+            )
+        self._system.note(self.report)
+        note_by_hand(self._config, self.report)
+        if not self._config.attrs and not self._options.attrs:
+            self.report.note(
+                "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
+                " they were offline name attrs by the old ids, and are refused.",
+                "To keep the ids, import again with --replace --attrs FILE, where FILE is what GET"
+                f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
+                " the admin token.",
+            )
+        ruled = self._config.rules if isinstance(self._config.rules, dict) else {}
+        bare = [
+            etype
+            for etype in self.report.entities
+            if not etype.startswith("$") and etype not in ruled and "$default" not in ruled
+        ]
+        if self._is_open and bare:
+            self.report.note(
+                f"As on Instant, anybody may read and write what no rule speaks about:"
+                f" {listed(bare)}.",
+                "Write rules for them, or import with --closed.",
+            )
+
+
+def _insert(
+    filling: Filling, reader: LineReader, batch: Sequence[ReadLine], catalog: Catalog
+) -> None:
+    try:
+        filling.insert(reader.namespace, [tuple(line.row) for line in batch])
+    except UniqueViolation as violation:
+        number = next(line.number for line in reversed(batch) if line.row[0] == violation.cell)
+        raise refused(
+            f"{reader.place} line {number}",
+            f"the id {_shown(violation.cell)} is in another line already.",
+        ) from violation
+    pairs: dict[AttrId, list[NewPair]] = {}
+    for line in batch:
+        for attr_id, found in line.pairs.items():
+            pairs.setdefault(attr_id, []).extend(found)
+    for attr_id, found in pairs.items():
+        filling.link(catalog.by_id[attr_id], found)
+
+
+def _not_unique(violation: UniqueViolation) -> InvalidInput:
+    attr = violation.attr
+    place = f"entities/{attr.etype}.jsonl"
+    if attr.is_ref:
+        return refused(
+            place,
+            f"several entities link by `{attr.label}` to {_shown(violation.cell)}, and only one"
+            " may.",
+        )
+    return refused(
+        place, f"several entities have the `{attr.label}` {_shown(violation.cell)}: it is unique."
+    )
+
+
+def _shown(cell: Cell) -> str:
+    if isinstance(cell, bytes):
+        is_id = len(cell) == 16
+        return uuid_text(cell) if is_id else quote(decode_cell(cell, is_indexed=False))
+    return quote(cell)

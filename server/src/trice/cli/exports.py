@@ -1,0 +1,135 @@
+"""`trice export`: an app becomes an Instant archive. `trice doctor`: an app beside an archive.
+
+Exit codes: 0 done, or equal · 1 not, or they differ · 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from trice.archive.compare import Compared, compare
+from trice.archive.container import Container
+from trice.archive.export import Exported, export_app
+from trice.cli.data_dirs import data_dir_option, files_url_option, opened_app, run
+from trice.cli.options import option
+
+_SETTINGS = {"show_default": True, "max_content_width": 100}
+
+
+@click.command("export", context_settings=_SETTINGS)
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@option("--app", "app_id", required=True, help="The id of the app.")
+@data_dir_option
+@files_url_option
+@option("--for-instant", is_flag=True, help="Leave out passwords and passkeys.")
+@option("--force", is_flag=True, help="Replace TARGET if it is there.")
+def export(
+    *,
+    target: Path,
+    app_id: str,
+    data_dir: Path,
+    files_url: str,
+    for_instant: bool,
+    force: bool,
+) -> None:
+    """Write an app to an Instant archive: all data, files, users with their sign-ins, rules.
+
+    TARGET is a zip file, which `trice import` reads, and Instant's own restore too. Codes of
+    sign-ins under way are left out. Keep it as safe as the data directory. A server may be running:
+    then a copy of the app's database is read, which needs room for it.
+
+    \b
+    Example:
+      trice export shop.zip --app 5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01
+    """
+    if target.exists() and not force:
+        raise click.UsageError(f"{target} is there already; --force replaces it.")
+    written = run(_export(target, app_id, data_dir, files_url, for_instant=for_instant))
+    _print_counts(written.entities)
+    click.echo(f"\n{written.files:,} files with {written.file_bytes:,} bytes.")
+    click.echo(f"{target} is written: {target.stat().st_size:,} bytes.")
+
+
+@click.command("doctor", context_settings=_SETTINGS)
+@option("--app", "app_id", required=True, help="The id of the app.")
+@option(
+    "--archive",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The archive to compare it with.",
+)
+@data_dir_option
+@files_url_option
+@option("--all", "is_whole", is_flag=True, help="Compare every entity, not samples.")
+def doctor(*, app_id: str, archive: Path, data_dir: Path, files_url: str, is_whole: bool) -> None:
+    """Compare an app with the archive it came from: schema, rules, counts, values, bytes.
+
+    \b
+    Example:
+      trice doctor --app 5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01 --archive shop.zip
+    """
+    compared = run(_compare(app_id, archive, data_dir, files_url, is_whole=is_whole))
+    _print_compared(compared)
+    if not compared.is_equal:
+        raise SystemExit(1)
+
+
+async def _export(
+    target: Path, app_id: str, data_dir: Path, files_url: str, *, for_instant: bool
+) -> Exported:
+    async with opened_app(data_dir, files_url, app_id) as app:
+        with click.progressbar(length=1, label="writing", file=sys.stderr) as bar:
+
+            def show(done: int, of: int) -> None:
+                bar.length = of
+                bar.update(done - bar.pos)
+
+            return await export_app(
+                target,
+                row=app.row,
+                engine=app.database.engine,
+                blobs=app.blobs,
+                runtime=app.runtime,
+                is_for_instant=for_instant,
+                on_progress=show,
+            )
+
+
+async def _compare(
+    app_id: str, archive: Path, data_dir: Path, files_url: str, *, is_whole: bool
+) -> Compared:
+    with Container(archive) as container:
+        async with opened_app(data_dir, files_url, app_id) as app:
+            return await compare(
+                container,
+                row=app.row,
+                engine=app.database.engine,
+                blobs=app.blobs,
+                runtime=app.runtime,
+                is_whole=is_whole,
+            )
+
+
+def _print_counts(entities: dict[str, int]) -> None:
+    width = max(map(len, entities), default=0)
+    for etype, count in entities.items():
+        click.echo(f"  {etype:<{width}}  {count:>12,}")
+
+
+def _print_compared(compared: Compared) -> None:
+    width = max((len(each.etype) for each in compared.namespaces), default=9)
+    click.echo(f"  {'namespace':<{width}}  {'in archive':>12}  {'here':>12}  {'compared':>12}")
+    for each in compared.namespaces:
+        counts = (each.in_archive, each.here, each.compared)
+        told = "".join(f"  {count:>12,}" for count in counts)
+        mark = "" if each.is_equal else f"  {each.differing_count:,} differ"
+        click.echo(f"  {each.etype:<{width}}{told}{mark}")
+    for each in compared.namespaces:
+        for line in each.differing:
+            click.echo(f"{each.etype} {line}")
+    for problem in compared.problems:
+        click.echo(problem)
+    click.echo("\nEqual." if compared.is_equal else "\nThey differ.")

@@ -1,0 +1,187 @@
+"""`trice import`, `trice export` and `trice doctor` as people run them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from support.archive_stage import open_stage, small_shop
+from support.archives import read_archive
+from support.s3_server import CREDENTIALS, s3_server
+from trice.cli.main import main
+
+
+def run(*flags: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(flag) for flag in flags])
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Commands close what they make to other users; the rest of this process stays as it was."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    return small_shop().write(tmp_path / "backup.zip")
+
+
+@pytest.mark.rule("AR1", "AR61", "AR63", "AR70")
+def test_an_app_moves_in_and_out(backup: Path, tmp_path: Path) -> None:
+    app, data = small_shop().app_id, tmp_path / "data"
+    assert app is not None
+    told = run("import", backup, "--data-dir", data)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith(f"A shop is here, as app {app}.\n\n  $files")
+    assert "1 files with 5,004 bytes came." in told.stdout
+    assert "Its admin token is " in told.stdout and "  Next: " in told.stdout
+
+    same = run("doctor", "--app", app, "--archive", backup, "--data-dir", data)
+    assert same.exit_code == 0 and same.stdout.endswith("\nEqual.\n"), same.output
+
+    out = tmp_path / "out.zip"
+    written = run("export", out, "--app", app, "--data-dir", data)
+    assert written.exit_code == 0, written.output
+    assert out.stat().st_mode & 0o077 == 0
+    assert f"{out} is written: {out.stat().st_size:,} bytes." in written.stdout
+    again = run("export", out, "--app", app, "--data-dir", data)
+    assert again.exit_code == 2 and "--force replaces it" in again.output
+    assert run("export", out, "--app", app, "--data-dir", data, "--force").exit_code == 0
+
+    other = small_shop()
+    other.lines["tags"][0][0]["name"] = "old"
+    other.lines["goods"].pop()
+    differs = run(
+        *("doctor", "--app", app, "--archive", other.write(tmp_path / "other.zip")),
+        *("--data-dir", data, "--all"),
+    )
+    assert differs.exit_code == 1 and "They differ." in differs.stdout
+
+
+@pytest.mark.rule("AR3", "AR56")
+def test_the_report_as_json(backup: Path, tmp_path: Path) -> None:
+    app, token = str(uuid.uuid4()), str(uuid.uuid4())
+    told = run(
+        *("import", backup, "--data-dir", tmp_path / "data", "--app-id", app),
+        *("--admin-token", token, "--closed", "--json"),
+    )
+    assert told.exit_code == 0, told.output
+    report = json.loads(told.stdout)
+    assert report["app_id"] == app and report["admin_token"] is None
+    assert report["entities"] == {"$files": 1, "$users": 1, "goods": 2, "tags": 1}
+    assert {"what", "next"} == set(report["notes"][0])
+
+
+@pytest.mark.rule("AR7")
+def test_replacing_asks(backup: Path, tmp_path: Path) -> None:
+    flags = ("import", str(backup), "--data-dir", str(tmp_path / "data"))
+    assert run(*flags).exit_code == 0
+    assert "Replace it with --replace" in run(*flags).output
+    asked = CliRunner().invoke(main, [*flags, "--replace"], input="n\n")
+    assert asked.exit_code == 1 and "will be gone. Go on?" in asked.output
+    assert run(*flags, "--replace", "--yes").exit_code == 0
+
+
+@pytest.mark.rule("AR41")
+def test_ids_of_attrs_come_from_a_file(backup: Path, tmp_path: Path) -> None:
+    attrs = tmp_path / "attrs.json"
+    wanted = str(uuid.uuid4())
+    pulled = {"attrs": [{"id": wanted, "forward-identity": [str(uuid.uuid4()), "goods", "title"]}]}
+    attrs.write_text(json.dumps(pulled))
+    told = run("import", backup, "--data-dir", tmp_path / "data", "--attrs", attrs)
+    assert told.exit_code == 0, told.output
+    out = tmp_path / "out.zip"
+    app = small_shop().app_id or ""
+    assert run("export", out, "--app", app, "--data-dir", tmp_path / "data").exit_code == 0
+    assert wanted in [attr["id"] for attr in read_archive(out)["config"]["trice"]["attrs"]]
+    attrs.write_text('{"attrs": 5}')
+    told = run("import", backup, "--data-dir", tmp_path / "data", "--attrs", attrs)
+    assert told.exit_code == 2 and "has no list of attrs" in told.output
+
+
+@pytest.mark.rule("AR4")
+async def test_an_import_beside_a_server_is_refused(backup: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_stage(data):
+        told = await asyncio.to_thread(run, "import", backup, "--data-dir", data)
+    assert told.exit_code == 1
+    problem = f"another trice server is using the data directory {data}. Stop it first"
+    assert problem in told.output
+
+
+@pytest.mark.rule("AR65", "AR62")
+async def test_an_export_beside_a_server(backup: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out.zip"
+    async with open_stage(data) as stage:
+        app = (await stage.load(backup)).app_id
+        spooled = await stage.storage.spool.begin(100)  # an upload that goes on meanwhile
+        async with stage.database(app) as database:
+            flags = ("--app", app, "--data-dir", data)
+            told = await asyncio.to_thread(run, "doctor", "--archive", backup, *flags)
+            assert told.exit_code == 0, told.output
+            step = ["create", "tags", str(uuid.uuid4()), {"name": "written while it runs"}]
+            await database.change(lambda change: change.write(step))
+            told = await asyncio.to_thread(run, "export", out, *flags)
+            assert told.exit_code == 0, told.output
+            step = ["create", "tags", str(uuid.uuid4()), {"name": "later"}]
+            await database.change(lambda change: change.write(step))
+        await spooled.write(b"more")
+        assert (await spooled.finish()).size == 4
+        told = await asyncio.to_thread(run, "export", out, "--app", "x", "--data-dir", data)
+        assert told.exit_code == 2 and "--force" in told.output
+        other = tmp_path / "other.zip"
+        told = await asyncio.to_thread(run, "export", other, "--app", str(uuid.uuid4()), *flags[2:])
+        assert told.exit_code == 1 and "There is no app" in told.output
+        assert list((data / "loading").iterdir()) == []
+    names = [line[0]["name"] for line in read_archive(out)["entities"]["tags"].values()]
+    assert sorted(names) == ["new", "written while it runs"]
+
+
+@pytest.mark.rule("AR2", "AR11", "AR12")
+def test_what_cannot_be_used_is_told_in_a_sentence(backup: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(backup.read_bytes()[:200])
+    told = run("import", cut, "--data-dir", data)
+    assert told.exit_code == 1
+    assert told.stderr.startswith("Error: cut.zip: it is no zip file, or not whole")
+    for flag in ("--app-id", "--admin-token"):
+        told = run("import", backup, "--data-dir", data, flag, "x")
+        assert told.exit_code == 2 and f"{flag} must be a uuid" in told.output
+    told = run("export", tmp_path / "out.zip", "--app", "x", "--data-dir", data)
+    assert told.exit_code == 1 and "There is no app x in this data directory." in told.output
+    assert not (tmp_path / "out.zip").exists()
+    told = run("import", backup, "--data-dir", data, "--files-url", "ftp://x")
+    assert told.exit_code == 1 and "files-url" in told.output
+
+
+@pytest.mark.rule("AR42", "AR2", "AR70")
+def test_bytes_in_a_bucket(backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, data = small_shop().app_id or "", ("--data-dir", tmp_path / "data")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server() as server:
+        place = ("--files-url", server.make_bucket())
+        lost = small_shop().write(
+            tmp_path / "lost.zip", lambda entries: [*entries, ("files/lost", b"x")]
+        )
+        told = run("import", lost, *data, *place)
+        assert told.exit_code == 1 and "files/lost: no entity" in told.output
+        told = run("import", backup, *data, *place)
+        assert told.exit_code == 0, told.output
+        assert list((tmp_path / "data" / "files").rglob("*.png")) == []
+        assert run("doctor", "--app", app, "--archive", backup, *data, *place).exit_code == 0
+        missing = run("doctor", "--app", app, "--archive", backup, *data)
+        assert missing.exit_code == 1 and "photos/kettle.png are missing" in missing.output
+        out = tmp_path / "out.zip"
+        assert run("export", out, "--app", app, *data, *place).exit_code == 0
+    assert list(read_archive(out)["files"].values()) == list(small_shop().files.values())
