@@ -37,6 +37,10 @@ ENTITIES_KEPT: Final = 20
 """Entities that an event names, to keep the order of each. An event with more of them waits for all
 events before it, and all events after it wait."""
 
+EPHEMERAL_UNFINISHED_MAX: Final = 200
+EPHEMERAL_UNFINISHED_OF_ALL_MAX: Final = 20_000
+"""The same for one webhook of a throw-away app, and for all of such apps."""
+
 LOG_ROWS_AT_ONCE: Final = 200
 LOG_BYTES_AT_ONCE: Final = 1_000_000
 """Transactions, and bytes of their log, that become events in one step. More come in the next,
@@ -80,6 +84,9 @@ TIMEOUT_MS: Final = 20_000
 
 ANSWER_BYTES: Final = 256
 """Bytes of an answer that are kept with the attempt. The rest is not read."""
+
+ANSWER_HEAD_BYTES_MAX: Final = 16_384
+"""Bytes of an answer up to the end of its head. Beyond it the attempt failed."""
 
 ANSWER_TIMEOUT_MS: Final = 1_000
 """How long those bytes are waited for once the status is there. Beyond it there are fewer."""
@@ -128,6 +135,12 @@ SWEEP_EVENTS: Final = 200
 
 LOADED_AT_ONCE: Final = 500
 """Rows that are read in one step when the server starts."""
+
+CHECKS_MAX: Final = 32
+CHECKS_OF_APP_MAX: Final = 2
+EPHEMERAL_CHECKS_MAX: Final = 8
+"""Hosts of new webhooks that are looked up at once: in all, for one app, for all throw-away apps.
+More: `overloaded`."""
 
 TOKEN_S: Final = 3_600
 """How long the token of a delivery fetches the payload, as in Instant."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from support.http_wire import until
 from trice import webhook_limits
 from webhooks.conftest import WebhookStage
 
@@ -206,6 +208,30 @@ async def test_throw_away_apps_have_few(stage: WebhookStage) -> None:
         await stage.create(f"/{number}")
     body = {"url": stage.receiver.url(), "namespaces": ["goods"], "actions": ["create"]}
     assert problem(await stage.manage("POST", body=body))[2] == "webhooks"
+
+
+@pytest.mark.rule("WH2")
+async def test_few_urls_are_checked_at_once(open_stage: Callable[..., Any]) -> None:
+    stage = await open_stage(allows_private_webhooks=False)
+    gate = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        await gate.wait()
+        return ["93.184.216.34"]
+
+    stage.webhooks.sender.resolve = resolve
+    most = webhook_limits.CHECKS_OF_APP_MAX
+    made = [
+        asyncio.create_task(stage.create(url=f"https://shop.example/{number}"))
+        for number in range(most)
+    ]
+    await until(lambda: stage.webhooks.checks == most)
+    body = {"url": "https://shop.example/", "namespaces": ["goods"], "actions": ["create"]}
+    refused = await stage.manage("POST", body=body)
+    assert (refused.status, refused.json()["type"]) == (503, "overloaded")
+    gate.set()
+    await asyncio.gather(*made)
+    assert stage.webhooks.checks == 0
 
 
 @pytest.mark.rule("WH7")

@@ -167,6 +167,11 @@ async def test_unfinished_events_of_a_disabled_webhook_fail(stage: WebhookStage)
         (b"this is no HTTP\r\n\r\n", "protocol", None),
         (b"", "protocol", None),
         (b"HTTP/1.1 500 No\r\ncontent-length: 1000\r\n\r\nhalf", None, 500),
+        (b"HTTP/1.1 103 Wait\r\n\r\n" * 5 + answer(500), None, 500),
+        (b"HTTP/1.1 103 Wait\r\n\r\n" * 50_000 + answer(500), "protocol", None),
+        (b"HTTP/1.1 500 No\r\n" + b"x-a: b\r\n" * 50_000 + b"\r\n", "protocol", None),
+        (b"HTTP/1.1 500 No\r\nx: " + b"a" * 500_000 + b"\r\n\r\n", "protocol", None),
+        (b"HTTP/1.1 200 OK\r\n\r\n".replace(b"200 OK", b"99999 OK"), "protocol", None),
     ],
 )
 async def test_what_a_receiver_may_say(
@@ -220,6 +225,16 @@ async def test_an_answer_that_never_ends_counts_by_its_status(
     stage.receiver.answers = [b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\nbeginning"]
     await put(stage, stage.id(), "tea")
     await stage.ended(webhook, "success")
+
+
+@pytest.mark.rule("WH24")
+async def test_a_body_in_chunks(stage: WebhookStage) -> None:
+    webhook = await stage.create()
+    chunks = b"".join(b"1\r\n%c\r\n" % letter for letter in b"told in chunks") + b"0\r\n\r\n"
+    stage.receiver.answers = [b"HTTP/1.1 400 No\r\ntransfer-encoding: chunked\r\n\r\n" + chunks]
+    await put(stage, stage.id(), "tea")
+    (event,) = await stage.ended(webhook, "error")
+    assert event["attempts"][0]["response-text"] == "told in chunks"
 
 
 @pytest.mark.rule("WH25")

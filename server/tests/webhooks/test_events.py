@@ -146,6 +146,28 @@ async def test_commits_wait_in_the_log_while_there_is_no_room(
     assert [event["isn"] for event in events] == isns_of(*range(2, 52))
 
 
+@pytest.mark.rule("WH13")
+async def test_throw_away_apps_have_room_of_their_own(
+    stage: WebhookStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_limits, "EPHEMERAL_UNFINISHED_MAX", 5)
+    monkeypatch.setattr(webhook_limits, "EPHEMERAL_UNFINISHED_OF_ALL_MAX", 7)
+    monkeypatch.setattr(webhook_limits, "UNFINISHED_LEAST", 3)
+    stage.receiver.choose = lambda _: answer(500)
+    lasting = stage.app_id, stage.token
+    for most in (5, 3):  # the second finds the room of all such apps taken
+        stage.app_id, stage.token = await stage.new_app(life_ms=3_600_000)
+        webhook = await stage.create()
+        for number in range(12):
+            await stage.write(["update", "goods", stage.id(), {"name": str(number)}])
+        await stage.ended(webhook, *["error"] * most)
+    stage.app_id, stage.token = lasting
+    webhook = await stage.create()
+    for number in range(12):
+        await stage.write(["update", "goods", stage.id(), {"name": str(number)}])
+    await stage.ended(webhook, *["error"] * 12)
+
+
 @pytest.mark.rule("WH14")
 async def test_commits_that_the_log_has_lost_are_skipped(
     stage: WebhookStage, monkeypatch: pytest.MonkeyPatch

@@ -101,7 +101,7 @@ class Apps:
     `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
     `url_of` makes the URL of a file from its app and location; `commit_listeners` hear of the
     commits of apps that are opened after they were added.
-    `platform` is the database of the platform, for what else is kept there (`accounts`, `webhooks`).
+    `platform` is the database of the platform, for what else is kept there: accounts, webhooks.
 
     A database is open, being opened, being made, or being closed; in each state its files count.
     """

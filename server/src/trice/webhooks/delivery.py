@@ -28,7 +28,7 @@ from trice.errors import Unavailable
 from trice.log import fields
 from trice.protocol.ids import EntityId, TxId
 from trice.runtime import Runtime
-from trice.shares import ALL, Shares
+from trice.shares import Shares
 from trice.webhooks.event import Attempt, Event, key_of
 from trice.webhooks.rows import Rows
 from trice.webhooks.send import Lookups, when_free
@@ -126,6 +126,7 @@ class Deliveries:
         self._background: Background | None = None
         self._lanes: dict[str, Lane] = {}
         self._shares = Shares()
+        # By app, and by whether it is a throw-away one.
         self._unfinished = Shares()
         # Lanes that may have a ready event, by app: of quick and slow lanes, of lasting and
         # throw-away apps. Each has bounds of its own, so that no search passes over many.
@@ -161,17 +162,20 @@ class Deliveries:
         if lane is not None:
             lane.is_gone = True
             self._leave_queue(lane)
-            self._unfinished.give_back(len(lane.events), (ALL, lane.app_id))
+            self._unfinished.give_back(len(lane.events), (lane.is_ephemeral, lane.app_id))
             lane.events.clear()
 
     def room(self, lane: Lane) -> int:
         """For how many more events a lane has room."""
+        limits = webhook_limits
+        total, most = limits.UNFINISHED_OF_ALL_MAX, limits.UNFINISHED_MAX
+        if lane.is_ephemeral:
+            total, most = limits.EPHEMERAL_UNFINISHED_OF_ALL_MAX, limits.EPHEMERAL_UNFINISHED_MAX
         is_full = (
-            self._unfinished.used(ALL) >= webhook_limits.UNFINISHED_OF_ALL_MAX
-            or self._unfinished.used(lane.app_id) >= webhook_limits.UNFINISHED_OF_APP_MAX
+            self._unfinished.used(lane.is_ephemeral) >= total
+            or self._unfinished.used(lane.app_id) >= limits.UNFINISHED_OF_APP_MAX
         )
-        most = webhook_limits.UNFINISHED_LEAST if is_full else webhook_limits.UNFINISHED_MAX
-        return most - len(lane.events)
+        return (limits.UNFINISHED_LEAST if is_full else most) - len(lane.events)
 
     def add(self, lane: Lane, events: Iterable[Event]) -> None:
         """Let events wait for delivery. They are later than all others of the lane, but for one
@@ -183,7 +187,7 @@ class Deliveries:
             due_ms = event.created_ms if event.due_ms is None else event.due_ms
             is_last = not lane.events or event.tx > next(reversed(lane.events))
             lane.events[event.tx] = Waiting(event.tx, entities, due_ms)
-            self._unfinished.add(1, (ALL, lane.app_id))
+            self._unfinished.add(1, (lane.is_ephemeral, lane.app_id))
             if not is_last:
                 lane.events = dict(sorted(lane.events.items()))
         self._look_at(lane)
@@ -214,7 +218,7 @@ class Deliveries:
     @property
     def waiting(self) -> int:
         """How many events are unfinished."""
-        return self._unfinished.used(ALL)
+        return self._unfinished.used(False) + self._unfinished.used(True)
 
     @property
     def running(self) -> int:
@@ -379,7 +383,7 @@ class Deliveries:
             self.counts.error += 1
         else:
             if lane.events.pop(tx, None) is not None:
-                self._unfinished.give_back(1, (ALL, lane.app_id))
+                self._unfinished.give_back(1, (lane.is_ephemeral, lane.app_id))
             is_success = event is not None and event.status == "success"
             self.counts.success += is_success
             self.counts.failed += not is_success

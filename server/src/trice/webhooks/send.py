@@ -23,8 +23,7 @@ from trice.runtime import Runtime
 from trice.webhooks.event import Attempt, ErrorType
 
 if TYPE_CHECKING:
-    # Imported by the first request: with the certificates it takes 9 MB; an idle server has 60.
-    import httpx
+    import h11  # Imported by the first request, as most servers have no webhooks.
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Host and port → IP addresses; raises OSError."""
@@ -33,6 +32,9 @@ Lookups = list[Future[list[str]]]
 """Look-ups of names that a request began. They cannot be stopped, and may outlast it."""
 
 _PRIVATE: Final = "The host is not on the public internet."
+_READ_BYTES: Final = 4_096
+_INTERIM_MAX: Final = 8
+"""Interim answers (1xx) before the answer."""
 
 
 class _Failed(Exception):
@@ -44,10 +46,16 @@ class _Failed(Exception):
         self.message = message
 
 
-class Sender:
-    """Holds one HTTP client and the threads that look up names; both are made when first needed.
+class _Unreached(_Failed):
+    """Nobody answers at this address; there may be another one."""
 
-    Does not bound how many requests there are: `Deliveries` does.
+
+class Sender:
+    """Holds the threads that look up names, and what TLS trusts; both are made when first needed.
+
+    Does not bound how many requests there are: its callers do. Requests are written and read here,
+    not by a library for clients, so that what a receiver says is read up to a bound of bytes: an
+    answer of endless interim answers would hold up the loop.
     """
 
     def __init__(
@@ -60,22 +68,22 @@ class Sender:
         self.allows_private_hosts = allows_private_hosts
         self._runtime = runtime
         self.resolve = resolve
-        self._making: asyncio.Task[httpx.AsyncClient] | None = None
+        self._making: asyncio.Task[ssl.SSLContext] | None = None
         self._threads: ThreadPoolExecutor | None = None
 
-    async def close(self) -> None:
-        """Close the client; requests under way fail."""
+    def close(self) -> None:
+        """Let the threads end. Requests under way end with the tasks that wait for them."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._making is not None:
-            client = await self._making
-            await client.aclose()
 
-    async def find_problem(self, url: Url) -> str | None:
-        """Why nothing can be delivered to a host; None if it seems to be possible."""
+    async def find_problem(self, url: Url, lookups: Lookups) -> str | None:
+        """Why nothing can be delivered to a host; None if it seems to be possible.
+
+        lookups   as for `post`
+        """
         try:
             async with asyncio.timeout(webhook_limits.TIMEOUT_MS / 1000):
-                await self._addresses(url, [])
+                await self._addresses(url, lookups)
         except TimeoutError:
             return "Looking up the host takes too long."
         except _Failed as failure:
@@ -108,22 +116,19 @@ class Sender:
     async def _post(
         self, text: str, body: bytes, headers: Mapping[str, str], lookups: Lookups
     ) -> tuple[int, str]:
-        import httpx
-
         url = read_url(text)
         assert url is not None, "the URL was checked when the webhook was made"
         if url.scheme != "https" and not self.allows_private_hosts:
             raise _Failed("connect", "The URL does not use https.")
         addresses = await self._addresses(url, lookups)
-        client = await self._get_client()
+        tls = await self._get_tls() if url.scheme == "https" else None
         for position, address in enumerate(addresses, 1):
+            # Connect to the address: a second look-up of the name could lead elsewhere.
             try:
-                return await _send(client, _request(client, url, address, body, headers))
-            except httpx.ConnectError as cause:
+                return await _exchange(url, address, tls, body, headers)
+            except _Unreached:
                 if position == len(addresses):
-                    raise _failure(cause) from cause
-            except (httpx.HTTPError, httpx.InvalidURL) as cause:
-                raise _failure(cause) from cause
+                    raise
         raise _Failed("dns", "The host has no address.")
 
     async def _addresses(self, url: Url, lookups: Lookups) -> Sequence[str]:
@@ -146,9 +151,9 @@ class Sender:
             raise _Failed("connect", _PRIVATE)
         return sorted(set(found), key=lambda each: ":" in each)[: webhook_limits.ADDRESSES_TRIED]
 
-    async def _get_client(self) -> httpx.AsyncClient:
+    async def _get_tls(self) -> ssl.SSLContext:
         if self._making is None:
-            self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(_make_client))
+            self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(_make_tls))
         return await asyncio.shield(self._making)
 
 
@@ -166,77 +171,105 @@ def when_free(lookups: Lookups, free: Callable[[], object]) -> None:
     lookups[-1].add_done_callback(ended)
 
 
-def _request(
-    client: httpx.AsyncClient, url: Url, address: str, body: bytes, headers: Mapping[str, str]
-) -> httpx.Request:
-    """The request to one address: a second look-up of the name could lead elsewhere."""
-    import httpx
+async def _exchange(
+    url: Url, address: str, tls: ssl.SSLContext | None, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, str]:
+    """Send one request to one address; return status and beginning of the answer."""
+    import h11
 
-    host = f"[{address}]" if ":" in address else address
-    query = "" if url.query is None else f"?{url.query}"
-    return client.build_request(
-        "POST",
-        f"{url.scheme}://{host}:{_port(url)}{url.path}{query}",
-        headers={**headers, "host": url.host_and_port, "accept-encoding": "identity"},
-        content=body,
-        extensions={
-            "sni_hostname": url.host.strip("[]"),
-            "timeout": httpx.Timeout(webhook_limits.TIMEOUT_MS / 1000).as_dict(),
-        },
-    )
-
-
-async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, str]:
-    """Status and the beginning of the answer. The status counts, whatever the rest does."""
-    import httpx
-
-    response = await client.send(request, stream=True, follow_redirects=False)
-    found = bytearray()
+    name = None if tls is None else url.host.strip("[]")
     try:
-        with contextlib.suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout(webhook_limits.ANSWER_TIMEOUT_MS / 1000):
-                async for piece in response.aiter_raw():
-                    found += piece
-                    if len(found) >= webhook_limits.ANSWER_BYTES:
-                        break
+        reader, writer = await asyncio.open_connection(
+            address, _port(url), ssl=tls, server_hostname=name
+        )
+    except ssl.SSLError as cause:
+        raise _Failed("tls", "The receiver's certificate or TLS is not accepted.") from cause
+    except OSError as cause:
+        raise _Unreached("connect", "The receiver cannot be reached.") from cause
+    try:
+        connection = h11.Connection(
+            h11.CLIENT, max_incomplete_event_size=webhook_limits.ANSWER_HEAD_BYTES_MAX
+        )
+        writer.write(_request(connection, url, body, headers))
+        await writer.drain()
+        status = await _read_status(connection, reader)
+        return status, await _read_beginning(connection, reader)
+    except h11.RemoteProtocolError as cause:
+        raise _Failed("protocol", "The receiver did not answer in HTTP.") from cause
+    except OSError as cause:
+        raise _Failed("network", "The connection to the receiver broke.") from cause
     finally:
-        await response.aclose()
-    text = bytes(found[: webhook_limits.ANSWER_BYTES]).decode("utf-8", "replace")
-    return response.status_code, text
+        writer.transport.abort()
 
 
-def _failure(cause: Exception) -> _Failed:
-    """What went wrong, in the words of `Attempt`."""
-    import httpx
+def _request(
+    connection: h11.Connection, url: Url, body: bytes, headers: Mapping[str, str]
+) -> bytes:
+    import h11
 
-    if isinstance(cause, httpx.TimeoutException):
-        return _Failed("timeout", "The receiver did not answer in time.")
-    if isinstance(cause, httpx.ConnectError):
-        chain: BaseException | None = cause
-        while chain is not None:
-            if isinstance(chain, ssl.SSLError):
-                return _Failed("tls", "The receiver's certificate is not accepted.")
-            chain = chain.__cause__ or chain.__context__
-        return _Failed("connect", "The receiver cannot be reached.")
-    if isinstance(cause, httpx.ProtocolError):
-        return _Failed("protocol", "The receiver did not answer in HTTP.")
-    if isinstance(cause, httpx.NetworkError):
-        return _Failed("network", "The connection to the receiver broke.")
-    return _Failed("unknown", "The request failed.")
+    whole = {
+        "Host": url.host_and_port,
+        **headers,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+    }
+    target = (url.path or "/") + ("" if url.query is None else f"?{url.query}")
+    events: tuple[h11.Event, ...] = (
+        h11.Request(method="POST", target=target, headers=list(whole.items())),
+        h11.Data(data=body),
+        h11.EndOfMessage(),
+    )
+    return b"".join(connection.send(event) or b"" for event in events)
+
+
+async def _read_status(connection: h11.Connection, reader: asyncio.StreamReader) -> int:
+    """The status of the answer. Interim answers before it are passed over, a few of them."""
+    import h11
+
+    left = webhook_limits.ANSWER_HEAD_BYTES_MAX
+    interim = 0
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Response):
+            return event.status_code
+        if event is h11.NEED_DATA and left > 0:
+            data = await reader.read(min(left, _READ_BYTES))
+            left -= len(data)
+            connection.receive_data(data)
+        elif isinstance(event, h11.InformationalResponse) and interim < _INTERIM_MAX:
+            interim += 1
+        else:
+            raise _Failed("protocol", "The receiver did not answer in HTTP.")
+
+
+async def _read_beginning(connection: h11.Connection, reader: asyncio.StreamReader) -> str:
+    """The first bytes of the body. The status counts, whatever comes of the rest."""
+    import h11
+
+    found = bytearray()
+    left = webhook_limits.ANSWER_HEAD_BYTES_MAX
+    with contextlib.suppress(TimeoutError, OSError, h11.RemoteProtocolError):
+        async with asyncio.timeout(webhook_limits.ANSWER_TIMEOUT_MS / 1000):
+            while len(found) < webhook_limits.ANSWER_BYTES:
+                event = connection.next_event()
+                if event is h11.NEED_DATA and left > 0:
+                    data = await reader.read(_READ_BYTES)
+                    left -= len(data)
+                    connection.receive_data(data)
+                elif isinstance(event, h11.Data):
+                    found += event.data
+                else:
+                    break
+    return bytes(found[: webhook_limits.ANSWER_BYTES]).decode("utf-8", "replace")
 
 
 def _port(url: Url) -> int:
     return int(url.port) if url.port else 443 if url.scheme == "https" else 80
 
 
-def _make_client() -> httpx.AsyncClient:
-    """Make the client. Runs on a thread, as imports and reading certificates take 150 ms."""
-    import httpx
+def _make_tls() -> ssl.SSLContext:
+    """What TLS trusts. Runs on a thread, as reading certificates takes 50 ms."""
+    import certifi
 
-    return httpx.AsyncClient(
-        # A connection that is kept for its address could serve another name at that address. No
-        # other bounds: the deliveries are counted.
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        # A proxy from the environment would look up names again, without our check.
-        trust_env=False,
-    )
+    return ssl.create_default_context(cafile=certifi.where())

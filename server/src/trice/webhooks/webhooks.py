@@ -7,17 +7,19 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 import orjson
 
 from trice import webhook_limits
 from trice.apps.apps import App, Apps
 from trice.background import Background
-from trice.errors import InvalidInput, NotFound, TriceError, invalid
+from trice.errors import InvalidInput, NotFound, TriceError, Unavailable, invalid
 from trice.identity import TurnKey
 from trice.log import fields
 from trice.protocol.ids import AppId, TxId
 from trice.runtime import Runtime, new_key
+from trice.shares import ALL, Shares
 from trice.store.engine import Snapshot
 from trice.webhooks.delivery import Deliveries, Lane
 from trice.webhooks.event import Attempt, Event, find_tx, idempotency_key, isn_of, key_of
@@ -25,7 +27,7 @@ from trice.webhooks.keys import Claim, Keys
 from trice.webhooks.outbox import Hook, Outbox
 from trice.webhooks.records import payload_json
 from trice.webhooks.rows import Rows, WebhookRow, unknown_event, unknown_webhook
-from trice.webhooks.send import Lookups, Sender
+from trice.webhooks.send import Lookups, Sender, when_free
 from trice.webhooks.webhook import (
     Webhook,
     check_actions,
@@ -77,7 +79,8 @@ class Webhooks:
         self._hooks: dict[str, dict[str, Hook]] = {}
         self._dying: dict[str, None] = {}
         self._loading: asyncio.Task[None] | None = None
-        self._lock = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._checks = Shares()
         self._changes: set[asyncio.Task[Any]] = set()
         self.deliveries = Deliveries(self._rows, send=self._send, runtime=runtime)
         self.outbox = Outbox(apps, self._rows, self.deliveries, self._hooks, runtime=runtime)
@@ -97,7 +100,7 @@ class Webhooks:
     async def close(self) -> None:
         """Finish changes that have begun. Deliveries end with the background work."""
         await asyncio.gather(*self._changes, return_exceptions=True)
-        await self.sender.close()
+        self.sender.close()
 
     # --- definitions ----------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class Webhooks:
         raises   InvalidInput("validation-failed"), data type "webhook" or "webhooks"
         """
         await self._load()
-        url = await self._check_host(given.get("url"))
+        url = await self._check_host(app, given.get("url"))
         now_ms = self._runtime.now_ms()
         webhook = Webhook(
             new_key(self._runtime),
@@ -127,7 +130,7 @@ class Webhooks:
         return await self._whole(self._create(app, webhook))
 
     async def _create(self, app: App, webhook: Webhook) -> Webhook:
-        async with self._lock:
+        async with self._lock_of(app.id):
             hooks = self._hooks.setdefault(app.id, {})
             self._check_room(app, webhook, is_new=True)
             check_new(webhook, [hook.webhook for hook in hooks.values()])
@@ -143,7 +146,7 @@ class Webhooks:
         await self._get(app.id, webhook_id)
         changed: dict[str, Any] = {}
         if "url" in given:
-            changed["url"] = await self._check_host(given["url"])
+            changed["url"] = await self._check_host(app, given["url"])
         if "namespaces" in given:
             changed["namespaces"] = check_namespaces(given["namespaces"], app.database.catalog)
         if "actions" in given:
@@ -181,7 +184,7 @@ class Webhooks:
     async def _replace(
         self, app: App, webhook_id: str, change: Callable[[Webhook], Webhook]
     ) -> Webhook:
-        async with self._lock:
+        async with self._lock_of(app.id):
             hook = await self._get(app.id, webhook_id)
             old = hook.webhook
             changed = change(old)
@@ -202,7 +205,7 @@ class Webhooks:
             return changed
 
     async def _delete(self, app_id: str, webhook_id: str) -> Webhook:
-        async with self._lock:
+        async with self._lock_of(app_id):
             hook = await self._get(app_id, webhook_id)
             await self._rows.update(replace(hook.webhook, status="deleted"))
             self._forget(app_id, webhook_id)
@@ -224,9 +227,33 @@ class Webhooks:
         if is_new and len(hooks) >= stored_max:
             raise _too_many(f"The app has {len(hooks)} webhooks, which are the most. Delete some.")
 
-    async def _check_host(self, given: Any) -> str:
+    @property
+    def checks(self) -> int:
+        """How many hosts are being looked up for new URLs."""
+        return self._checks.used(ALL)
+
+    def _lock_of(self, app_id: str) -> asyncio.Lock:
+        """One change at a time of the webhooks of an app."""
+        lock = self._locks.get(app_id)
+        if lock is None:
+            lock = self._locks[app_id] = asyncio.Lock()
+        return lock
+
+    async def _check_host(self, app: App, given: Any) -> str:
         text, url = check_url(given, allows_private_hosts=self.sender.allows_private_hosts)
-        problem = await self.sender.find_problem(url)
+        bounds: dict[str, int] = {
+            ALL: webhook_limits.CHECKS_MAX,
+            app.id: webhook_limits.CHECKS_OF_APP_MAX,
+        }
+        if app.is_ephemeral:
+            bounds["ephemeral"] = webhook_limits.EPHEMERAL_CHECKS_MAX
+        if not self._checks.take(1, bounds):
+            raise Unavailable("overloaded", "Too many URLs are being checked; try again.")
+        lookups: Lookups = []
+        try:
+            problem = await self.sender.find_problem(url, lookups)
+        finally:
+            when_free(lookups, lambda: self._checks.give_back(1, bounds))
         if problem is not None:
             raise refused(given, problem, "url")
         return text
