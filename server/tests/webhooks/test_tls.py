@@ -78,7 +78,7 @@ async def try_both_names(
     stage: WebhookStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pem = certificate(tmp_path)
-    monkeypatch.setattr(send, "_make_tls", lambda: ssl.create_default_context(cafile=str(pem)))
+    monkeypatch.setattr(send, "make_tls", lambda: ssl.create_default_context(cafile=str(pem)))
     stage.webhooks.sender.resolve = resolve
     async with secure_receiver(pem) as port:
         for host, status in ((HOST, "success"), ("other.example", "error")):

@@ -265,13 +265,13 @@ def serve(
         raise click.UsageError(named_as_used(context, failure.message)) from None
     except OSError as failure:
         raise click.ClickException(file_error(failure)) from None
-    log.set_up(settings.log_level, settings.log_format)
-    for name, meant in unknown_variables(context).items():
-        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     _run(settings, context)
 
 
 def _run(settings: Settings, context: click.Context) -> None:
+    log.set_up(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(context).items():
+        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     # Imported here: not needed for `--help` or for wrong usage.
     import uvloop
 

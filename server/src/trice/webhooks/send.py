@@ -153,7 +153,7 @@ class Sender:
 
     async def _get_tls(self) -> ssl.SSLContext:
         if self._making is None:
-            self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(_make_tls))
+            self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(make_tls))
         return await asyncio.shield(self._making)
 
 
@@ -268,7 +268,7 @@ def _port(url: Url) -> int:
     return int(url.port) if url.port else 443 if url.scheme == "https" else 80
 
 
-def _make_tls() -> ssl.SSLContext:
+def make_tls() -> ssl.SSLContext:
     """What TLS trusts. Runs on a thread, as reading certificates takes 50 ms."""
     import certifi
 
