@@ -597,6 +597,7 @@ class Database:
         await self.room_rights.close()
         await self._engine.close()
         await self.live.close()
+        self.table_feed.close()
 
     def _applying(
         self,

@@ -432,6 +432,12 @@ class Apps:
         await self._registry.restore(app_id)
         return self.get_row(app_id)
 
+    def has(self, app_id: AppId) -> bool:
+        """Whether something is kept for an app: it is there, or can be restored."""
+        row = self._registry.find(app_id)
+        ends_ms = None if row is None else row.expires_ms
+        return row is not None and (ends_ms is None or ends_ms > self._runtime.now_ms())
+
     def find_hidden(self, app_id: str) -> AppRow | None:
         """The row of an app that was deleted and can be restored."""
         row = self._registry.find(AppId(app_id.lower()))

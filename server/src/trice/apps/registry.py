@@ -165,16 +165,21 @@ class Registry:
         if self.find(row.id) is None:
             await self.insert(row)
             return
-        await self._change(
-            row.id,
-            lambda _: {
+        token_hash = row.admin_token_hash.hex()
+
+        def changed(before: FoundRow) -> dict[str, Any]:
+            fields = {
                 "title": _json_text(row.title),
-                "adminTokenHash": row.admin_token_hash.hex(),
+                "adminTokenHash": token_hash,
                 "isOpen": row.is_open,
                 "rules": _rules_text(row.rules),
                 "settings": _settings_text(row.settings),
-            },
-        )
+            }
+            is_same = before.fields["adminTokenHash"] == token_hash
+            # Its owner must not be shown a token that works no more.
+            return fields if is_same else {**fields, "adminTokenSealed": None}
+
+        await self._change(row.id, changed)
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None: no rules."""

@@ -108,6 +108,19 @@ def password(*, email: str, is_none: bool, data_dir: Path) -> None:
     click.echo(f"{email} has {'no' if is_none else 'a new'} password.")
 
 
+@accounts.command("give-app")
+@click.argument("app_id")
+@click.argument("email")
+@_data_dir
+def give_app(*, app_id: str, email: str, data_dir: Path) -> None:
+    """Hand an app to an account: one that was imported, or of somebody else.
+
+    A throw-away app lasts from then on. The app's admin token stays as it is.
+    """
+    app = _ask(data_dir, {"do": "give-app", "id": app_id, "email": email})["app"]
+    click.echo(f"{app['title']} ({app['id']}) belongs to {email} now.")
+
+
 @accounts.command("restore-app")
 @click.argument("app_id")
 @_data_dir
