@@ -88,6 +88,34 @@ async def test_only_the_admin_token_of_the_app_manages(stage: WebhookStage) -> N
     assert problem(answer)[:3] == (400, "record-not-found", "webhook")
 
 
+@pytest.mark.rule("WH1")
+async def test_tokens_of_the_account_of_the_app(stage: WebhookStage) -> None:
+    accounts = stage.asgi.state.accounts
+    owner = await accounts.create("ann@example.com")
+    stranger = await accounts.create("bob@example.com")
+    stage.app_id, admin_token = await stage.new_app(owner=owner.id)
+    stage.token = admin_token
+    webhook = await stage.create()
+    await stage.write(["update", "goods", stage.id(), {"name": "tea"}])
+    (delivery,) = await stage.receiver.deliveries(1)
+    target = f"/dash/apps/{stage.app_id}/webhooks"
+    payload = f"/webhooks/payload/{stage.app_id}/{webhook['id']}/{delivery.isn}"
+
+    async def statuses(account: Any, *scopes: str) -> list[int]:
+        """Of reading, of fetching a payload, and of a change."""
+        _, secret = await accounts.make_token(account, kind="personal", name="x", scopes=scopes)
+        return [
+            (await stage.ask("GET", target, token=secret)).status,
+            (await stage.ask("GET", payload, token=secret)).status,
+            (await stage.ask("POST", f"{target}/{webhook['id']}", {}, token=secret)).status,
+        ]
+
+    assert await statuses(owner, "data-read", "data-write") == [200, 200, 200]
+    assert await statuses(owner, "data-read") == [200, 200, 400]
+    assert await statuses(owner, "apps-read") == [400, 400, 400]
+    assert await statuses(stranger, "data-read", "data-write") == [400, 400, 400]
+
+
 @pytest.mark.rule("WH2")
 @pytest.mark.parametrize(
     "url",
