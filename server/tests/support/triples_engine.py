@@ -133,9 +133,9 @@ class Open:
 
     def logged_changes(
         self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
-    ) -> Sequence[LoggedChanges] | None:
+    ) -> Sequence[LoggedChanges]:
         """It keeps no log."""
-        return [] if after == self.tx else None
+        return []
 
     def newest_tx(self) -> TxId:
         return self.tx

@@ -12,7 +12,8 @@ from support.patience import WAIT_S
 from support.webhook_receiver import Delivery, answer
 from trice import limits, webhook_limits
 from trice.protocol.ids import TxId
-from trice.webhooks.event import find_tx, isn_of
+from trice.webhooks.event import Event, find_tx, isn_of
+from trice.webhooks.rows import Rows
 from webhooks.conftest import WebhookStage
 
 
@@ -151,7 +152,7 @@ async def test_throw_away_apps_have_room_of_their_own(
     stage: WebhookStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_limits, "EPHEMERAL_UNFINISHED_MAX", 5)
-    monkeypatch.setattr(webhook_limits, "EPHEMERAL_UNFINISHED_OF_ALL_MAX", 7)
+    monkeypatch.setattr(webhook_limits, "EPHEMERAL_UNFINISHED_OF_ALL_MAX", 5)
     monkeypatch.setattr(webhook_limits, "UNFINISHED_LEAST", 3)
     stage.receiver.choose = lambda _: answer(500)
     lasting = stage.app_id, stage.token
@@ -183,9 +184,9 @@ async def test_commits_that_the_log_has_lost_are_skipped(
     await stage.open()
     await until(lambda: stage.webhooks.outbox.lost)
     await stage.write(["update", "goods", stage.id(), {"name": "next"}])
-    (event,) = await stage.ended(webhook, "success")
-    assert [event["isn"]] == isns_of(32)
-    assert stage.webhooks.outbox.lost == 30
+    events = await stage.ended(webhook, *["success"] * 7)
+    assert [event["isn"] for event in events] == isns_of(*range(26, 33))
+    assert stage.webhooks.outbox.lost == 24
 
 
 @pytest.mark.rule("WH15")
@@ -277,3 +278,23 @@ async def test_while_it_is_delivered_it_cannot_be_sent_again(stage: WebhookStage
     body: dict[str, Any] = refused.json()
     assert (refused.status, body["type"]) == (400, "validation-failed")
     assert "Could not resend event. Try again in one minute." in body["message"]
+
+
+@pytest.mark.rule("WH12")
+async def test_events_are_written_once_behind_a_position(stage: WebhookStage) -> None:
+    first, second = await stage.create("/1"), await stage.create("/2")
+    ids = (first["id"], second["id"])
+    await stage.close()
+    await stage.open(is_started=False)
+    rows = Rows(stage.apps.platform, runtime=stage.runtime)
+    start = {row.webhook.id: row.position for row in await rows.load()}
+    event = Event(TxId(7), 0, 0, ())
+    made = [(each, event) for each in ids]
+    # Somebody moved the second meanwhile: it stays as it is.
+    await rows.add([], positions={ids[1]: start[ids[1]]}, new_position=TxId(9))
+    moved = await rows.add(made, positions=start, new_position=TxId(8))
+    assert moved == {ids[0]}
+    assert await rows.add(made, positions=start, new_position=TxId(8)) == set()
+    assert {row.webhook.id: row.position for row in await rows.load()} == {ids[0]: 8, ids[1]: 9}
+    assert [event.tx for event in await rows.unfinished(ids[0])] == [7]
+    assert await rows.unfinished(ids[1]) == []

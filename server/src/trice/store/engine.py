@@ -105,15 +105,14 @@ class Snapshot(Counted, Protocol):
 
     def logged_changes(
         self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
-    ) -> Sequence[LoggedChanges] | None:
-        """What the first transactions after `after` changed, up to `tx`, from the log.
+    ) -> Sequence[LoggedChanges]:
+        """What the first transactions after `after` changed, up to `tx`, from the log. Those that
+        it does not have any more, or that cannot be read, are missing.
 
         rows_max   at most so many transactions
         bytes_max  bytes of the log after which there are no more; one is always read
         is_whole   whether long cells that stayed the same are looked for. Without them a changed
                    entity may lack some, before and after alike
-        returns    None when the log does not have the transaction after `after` any more, or cannot
-                   be read. An empty list when there are none
         """
         ...
 

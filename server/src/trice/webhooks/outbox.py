@@ -174,20 +174,23 @@ class Outbox:
             for hook in group
         ]
 
-        def work(snapshot: Snapshot) -> Step | None:
+        def work(snapshot: Snapshot) -> Step:
             logged = snapshot.logged_changes(
                 position,
                 rows_max=webhook_limits.LOG_ROWS_AT_ONCE,
                 bytes_max=webhook_limits.LOG_BYTES_AT_ONCE,
                 is_whole=False,
             )
-            if logged is None or position > snapshot.tx:
-                return None
+            if not logged:
+                # Nothing is left of the log, or the database is older than the position.
+                return Step(snapshot.tx, (), max(snapshot.tx - position, 0))
             return find_touches(logged, wanted, snapshot.catalog, after=position)
 
         step = await app.database.read_on_thread(work, turn_key=SERVER)
-        if step is None:
-            step = self._skip(app, position)
+        if step.lost:
+            self.lost += step.lost
+            told = fields(app=app.id, after=position, count=step.lost)
+            logger.error("the log lacks transactions: webhooks do not hear of them %s", told)
         now_ms = self._runtime.now_ms()
         events = [
             (touch.webhook_id, Event(touch.tx, now_ms, now_ms, touch.entities))
@@ -209,11 +212,3 @@ class Outbox:
                 self._deliveries.add(hook.lane, own)
             elif not events:
                 hook.position = step.last
-
-    def _skip(self, app: App, position: TxId) -> Step:
-        """The log does not tell what came after `position`: go on with what comes from now on."""
-        tx = app.database.tx
-        self.lost += max(tx - position, 0)
-        told = fields(app=app.id, after=position, up_to=tx)
-        logger.error("the log lacks transactions: webhooks do not hear of them %s", told)
-        return Step(tx, ())

@@ -50,10 +50,12 @@ class Step:
     """What some transactions are to webhooks.
 
     last   the last transaction that was looked at
+    lost   how many before it the log did not have
     """
 
     last: TxId
     touches: Sequence[Touch]
+    lost: int = 0
 
 
 def find_touches(
@@ -64,7 +66,7 @@ def find_touches(
     room = {each.webhook_id: each.room for each in wanted}
     etypes = frozenset().union(*(each.namespaces for each in wanted))
     touches: list[Touch] = []
-    last = after
+    last, lost = after, 0
     for changes in logged:
         if len(touches) >= webhook_limits.EVENTS_AT_ONCE or min(room.values()) <= 0:
             break
@@ -83,8 +85,9 @@ def find_touches(
                 is_few = len(found) <= webhook_limits.ENTITIES_KEPT
                 touches.append(Touch(each.webhook_id, changes.tx, tuple(found) if is_few else None))
                 room[each.webhook_id] -= 1
+        lost += changes.tx - last - 1
         last = changes.tx
-    return Step(last, touches)
+    return Step(last, touches, lost)
 
 
 def action_of(change: EntityChange, catalog: Catalog) -> Action | None:

@@ -319,7 +319,7 @@ class Webhooks:
 
         def work(snapshot: Snapshot) -> bytes:
             logged = snapshot.logged_changes(TxId(tx - 1), rows_max=1, bytes_max=1, is_whole=True)
-            if not logged:
+            if not logged or logged[0].tx != tx:
                 raise _no_log(isn_of(tx))
             return payload_json(logged[0], webhook, snapshot.catalog, url_of)
 

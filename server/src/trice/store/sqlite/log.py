@@ -53,6 +53,7 @@ _SIZE: Final = "SELECT count(*), sum(length(changes)) FROM _tx WHERE id > ? AND 
 _BETWEEN: Final = """
 SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? AND id <= ? ORDER BY id
 """
+_FIRST: Final = "SELECT min(id) FROM _tx WHERE id > ? AND id <= ?"
 _ONE: Final = "SELECT changes FROM _tx WHERE id = ?"
 _OF_ENTITY: Final = """
 SELECT id, changes FROM _tx WHERE id > ? AND instr(changes, ?) > 0 ORDER BY id LIMIT 1
@@ -174,7 +175,7 @@ def load_changes(
     rows_max: int,
     bytes_max: int,
     is_whole: bool,
-) -> list[LoggedChanges] | None:
+) -> list[LoggedChanges]:
     """What the transactions after `after` changed; see `engine.Snapshot.logged_changes`.
 
     last   the last transaction that is published
@@ -187,20 +188,23 @@ def load_changes(
             return None
         return find_cell(statements, attr, tx, entity)
 
+    ((first,),) = statements.rows(_FIRST, (after, last))
+    if not isinstance(first, int):
+        return []
     found: list[LoggedChanges] = []
     size_bytes = 0
-    for tx in map(TxId, range(after + 1, min(last, after + rows_max) + 1)):
+    for tx in map(TxId, range(first, min(last, first + rows_max - 1) + 1)):
         rows: list[Any] = statements.rows(_ONE, (tx,))
         try:
             blob = rows[0][0] if rows else b""
             entities = decode_entities(blob, tx=tx, names=names, find_cell=find)
         except Unreadable:
-            break
+            continue
         found.append(LoggedChanges(tx, entities))
         size_bytes += len(blob)
         if size_bytes >= bytes_max:
             break
-    return None if not found and last > after else found
+    return found
 
 
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:

@@ -44,7 +44,7 @@ class OpenSnapshot:
 
     def logged_changes(
         self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
-    ) -> list[LoggedChanges] | None:
+    ) -> list[LoggedChanges]:
         """See `engine.Snapshot.logged_changes`."""
         return load_changes(
             self,
