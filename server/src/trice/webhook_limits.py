@@ -60,7 +60,7 @@ POSITION_LAG_MAX: Final = 1_000
 """Transactions without an event after which the position of a webhook is written all the same, so
 that a restart reads no more than these again."""
 
-QUICK_DELIVERIES_MAX: Final = 128
+QUICK_DELIVERIES_MAX: Final = 64
 """Deliveries of quick webhooks under way at once. Others wait for their turn, app by app."""
 
 DELIVERIES_OF_APP_MAX: Final = 16
@@ -71,7 +71,7 @@ SLOW_MS: Final = 2_000
 """A delivery that takes longer makes its webhook a slow one, until a quicker one. A new webhook is
 slow as well."""
 
-SLOW_DELIVERIES_MAX: Final = 128
+SLOW_DELIVERIES_MAX: Final = 64
 SLOW_DELIVERIES_OF_APP_MAX: Final = 8
 SLOW_DELIVERIES_OF_WEBHOOK_MAX: Final = 1
 """The same for slow webhooks, which take no place of quick ones."""
