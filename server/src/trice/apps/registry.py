@@ -161,7 +161,7 @@ class Registry:
         loading.settle()
 
     async def put(self, row: AppRow) -> None:
-        """List an app, or change what is listed of it."""
+        """List an app that nobody holds, or change what is listed of it but its holder."""
         if self.find(row.id) is None:
             await self.insert(row)
             return
