@@ -8,8 +8,10 @@
 #   make fmt       format the Python code
 #   make fuzz      property tests with fresh seeds for FUZZ_SECONDS (default 600)
 #   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
+#   make kill      SIGKILL while files and streams are written: KILL_ROUNDS (default 1000; half of it for
+#                  streams), KILL_SEED; what was answered must be there (10 minutes)
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
-#   make bench     the workloads of bench/README.md, one table (10 minutes; BENCH_FLAGS chooses)
+#   make bench     the workloads of bench/README.md, one table (13 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments;
@@ -25,6 +27,8 @@ QUICK_SINCE ?= main
 FUZZ_SECONDS ?= 600
 ORACLE_COMMITS ?= 200000
 ORACLE_SEED ?= 1
+KILL_ROUNDS ?= 1000
+KILL_SEED ?=
 BENCH_FLAGS ?=
 HOSTILE_FLAGS ?=
 COMPILED ?=
@@ -40,7 +44,7 @@ bundles := $(examples:%=examples/%/dist/index.html)
 manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle hostile bench rewrite compiled package gen lock \
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle kill hostile bench rewrite compiled package gen lock \
         clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -85,6 +89,9 @@ fuzz: setup
 # With hashes that are the same in every process, so that a seed fails again.
 oracle: setup
 	PYTHONHASHSEED=0 $(bin)/python scripts/oracle.py --commits $(ORACLE_COMMITS) --seed $(ORACLE_SEED)
+
+kill: setup
+	$(bin)/python scripts/kill.py --rounds $(KILL_ROUNDS) $(KILL_SEED:%=--seed %)
 
 hostile: setup
 	bench/hostile/run $(HOSTILE_FLAGS)

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,16 +24,19 @@ import orjson
 import uvloop
 
 import beside_broadcast
+import files
 import growth
 import memory
 import reconnect
 import report
 import rooms
 import rules
+import streams
 import workloads
 from connection import Connection
+from floor import nginx
 from peers import Spec, parse_servers
-from process import BENCH, ServerProcess, install_floor
+from process import BENCH, Floor, ServerProcess, floor_command, install_floor, nginx_command
 from scale import QUICK, WHOLE, Scale
 from workloads import Cost, Row
 
@@ -50,6 +53,9 @@ NAMES = [
     "reconnect",
     "memory",
     "rooms",
+    "streams",
+    "files",
+    "beside-upload",
     "rules",
 ]
 
@@ -62,6 +68,7 @@ class Group:
 
     without   servers that cannot do them
     is_fresh  each workload gets a new server (a peer is used as it is)
+    floor     the command of the floor, if it is not the usual one
     limit_s   time limit of each workload, if it is not the usual one
     """
 
@@ -69,6 +76,7 @@ class Group:
     workloads: Sequence[Workload]
     without: tuple[str, ...] = field(default=(), kw_only=True)
     is_fresh: bool = field(default=False, kw_only=True)
+    floor: Floor = field(default=floor_command, kw_only=True)
     limit_s: float | None = field(default=None, kw_only=True)
 
 
@@ -99,6 +107,9 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
         Group("reconnect", [partial(reconnect.storm, scale=s, is_shared=b) for b in (True, False)]),
         Group("memory", [partial(work, scale=s) for work in memory.ALL], is_fresh=s is WHOLE),
         Group("rooms", [partial(work, scale=s) for work in rooms.ALL]),
+        Group("streams", [partial(work, scale=s) for work in streams.ALL]),
+        Group("files", [partial(work, scale=s) for work in files.ALL], floor=nginx_command),
+        Group("beside-upload", [partial(files.beside_upload, scale=s)], without=("floor",)),
         Group(
             "growth",
             [partial(growth.growth, scale=s, deadline=deadline)],
@@ -159,7 +170,7 @@ def idle(run: Run, spec: Spec) -> None:
 async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
     """Run every chosen workload, each with an app of its own. Servers take turns after each
     workload, so that a ratio compares the same minute of the machine."""
-    standing: dict[str, ServerProcess] = {}
+    standing: dict[tuple[str, Floor], ServerProcess] = {}
     try:
         for group in chosen:
             for workload in group.workloads:
@@ -167,15 +178,17 @@ async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
                     if spec.name in group.without:
                         continue
                     if group.is_fresh:
-                        server = spec.open()
+                        server = spec.open(group.floor)
                         try:
                             await one(run, group, workload, server)
                         finally:
                             server.stop()
                     else:
-                        if spec.name not in standing:
-                            standing[spec.name] = spec.open()
-                        await one(run, group, workload, standing[spec.name])
+                        floor = group.floor if spec.name == "floor" else floor_command
+                        key = (spec.name, floor)
+                        if key not in standing:
+                            standing[key] = spec.open(floor)
+                        await one(run, group, workload, standing[key])
     finally:
         for server in standing.values():
             server.stop()
@@ -274,6 +287,13 @@ def main() -> None:
         for spec in specs:
             idle(run, spec)
     chosen = [group for group in groups(scale, run.deadline) if group.name in arguments.only]
+    has_files = any(group.floor is nginx_command for group in chosen)
+    if has_files and any(s.name == "floor" for s in specs) and (reason := nginx.install()):
+        sys.stderr.write(f"files without the floor: {reason}\n")
+        chosen = [
+            replace(group, without=("floor",)) if group.floor is nginx_command else group
+            for group in chosen
+        ]
     if chosen:
         uvloop.run(measure(run, specs, chosen))
     recorded = BENCH / "baseline.json"

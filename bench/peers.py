@@ -13,7 +13,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import ServerProcess
+from process import Floor, ServerProcess, floor_command
 
 STARTED = ("trice", "floor")
 LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
@@ -34,10 +34,10 @@ class Spec:
     url: str | None = None
     pids: tuple[int, ...] = ()
 
-    def open(self) -> ServerProcess:
+    def open(self, floor: Floor = floor_command) -> ServerProcess:
         """Start the server, or find the processes of the running one."""
         if self.url is None:
-            return ServerProcess.start(self.name)
+            return ServerProcess.start(self.name, floor=floor)
         return ServerProcess(self.name, self.url, self.processes(), math.nan, "", None)
 
     def processes(self) -> tuple[int, ...]:

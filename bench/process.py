@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ BENCH = Path(__file__).parent
 START_LIMIT_S = 20
 STOP_LIMIT_S = 10
 _READY = re.compile(r"is ready at (http://\S+)")
+Floor = Callable[[str], list[str]]
+"""The command of a floor, for a data directory."""
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 SCHEMA = {
@@ -71,6 +74,11 @@ def floor_command(data_dir: str) -> list[str]:
     return ["node", str(BENCH / "floor/server.mjs"), data_dir]
 
 
+def nginx_command(data_dir: str) -> list[str]:
+    """The floor of files."""
+    return [sys.executable, str(BENCH / "floor/nginx.py"), data_dir]
+
+
 def install_floor() -> str | None:
     """Install the floor's two packages once; the reason why it cannot run, or None."""
     floor = BENCH / "floor"
@@ -101,9 +109,10 @@ class ServerProcess:
     child: subprocess.Popen[str] | None
 
     @classmethod
-    def start(cls, name: str) -> ServerProcess:
+    def start(cls, name: str, *, floor: Floor = floor_command) -> ServerProcess:
+        """Start trice or, by the command `floor`, the floor."""
         directory = tempfile.mkdtemp(prefix=f"{name}-bench-")
-        command = trice_command(directory) if name == "trice" else floor_command(directory)
+        command = trice_command(directory) if name == "trice" else floor(directory)
         servers_environment = environment()
         started = time.perf_counter()
         log = open(Path(directory) / "stderr.log", "w")  # noqa: SIM115 (lives as long as the child)

@@ -20,6 +20,8 @@ class Scale:
     quiet_s            how long CPU is measured without writes; pings come every five seconds
     own_rows           todos of each owner before a write creates one more
     room_moves_per_s   of each member; small_moves_per_s of all small rooms together
+    stream_pieces      of each stream; stream_pieces_per_s of all together
+    beside_…           a file that is uploaded while one client writes, and at least so many writes
     socket_queries     live queries that share a socket, if they need not have one each
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
@@ -62,6 +64,20 @@ class Scale:
     small_rooms: int
     small_moves_per_s: int
     idle_members: int
+    streams: int
+    stream_pieces: int
+    stream_pieces_per_s: int
+    stream_round_s: float
+    stream_followers: int
+    followed_pieces_per_s: int
+    sleeper_bytes: int
+    replayed_bytes: int
+    large_file_bytes: int
+    beside_file_bytes: int
+    beside_upload_writes: int
+    small_files: int
+    small_file_bytes: int
+    file_clients: int
     rules_rounds: int
     rules_rows: int
     rules_queries: int
@@ -70,7 +86,7 @@ class Scale:
 
 WHOLE = Scale(
     rounds=3,
-    server_limit_s=405,
+    server_limit_s=480,
     workload_limit_s=120,
     growth_limit_s=270,
     rest_window_s=0.1,
@@ -107,6 +123,20 @@ WHOLE = Scale(
     small_rooms=2_000,
     small_moves_per_s=2_000,
     idle_members=5_000,
+    streams=100,
+    stream_pieces=100,
+    stream_pieces_per_s=10_000,
+    stream_round_s=3,
+    stream_followers=50,
+    followed_pieces_per_s=200,
+    sleeper_bytes=100_000_000,
+    replayed_bytes=1_000_000_000,
+    large_file_bytes=1_000_000_000,
+    beside_file_bytes=2_000_000_000,
+    beside_upload_writes=500,
+    small_files=1_000,
+    small_file_bytes=10_000,
+    file_clients=50,
     rules_rounds=9,
     rules_rows=50,
     rules_queries=60,
@@ -152,6 +182,20 @@ QUICK = Scale(
     small_rooms=2,
     small_moves_per_s=50,
     idle_members=10,
+    streams=3,
+    stream_pieces=4,
+    stream_pieces_per_s=100,
+    stream_round_s=0.2,
+    stream_followers=3,
+    followed_pieces_per_s=50,
+    sleeper_bytes=3_000_000,
+    replayed_bytes=3_000_000,
+    large_file_bytes=2_000_000,
+    beside_file_bytes=2_000_000,
+    beside_upload_writes=4,
+    small_files=6,
+    small_file_bytes=1_000,
+    file_clients=3,
     rules_rounds=1,
     rules_rows=3,
     rules_queries=2,

@@ -36,6 +36,8 @@ BESIDES = {
     "database": ("live", "contract"),
     "debug": ("test_debug.py",),
     "server": ("cli",),
+    "files": ("kill",),
+    "streams": ("kill",),
     "spec/cases": ("cases/test_cases.py",),
     "scripts": ("scripts",),
 }
@@ -49,6 +51,7 @@ COSTS_S: Mapping[str, int] = {
     "files": 12,
     "rooms": 2,
     "streams": 3,
+    "kill": 8,
     "apps": 6,
     "auth": 4,
     "cases": 3,

@@ -8,6 +8,8 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { WebSocketServer } from 'ws';
 
+import { sendPart, streamHandlers, unfollow } from './streams.mjs';
+
 const COLUMNS = { todos: ['title', 'done', 'priority', 'label', 'owner'], people: ['name'] };
 const dataDir = process.argv[2];
 const apps = new Map();
@@ -64,12 +66,14 @@ function openApp() {
   const app = {
     id,
     db,
+    dataDir,
     upserts,
     txId: 1,
     queries: new Map(),
     byValue: new Map(),
     reads: new Map(),
     rooms: new Map(),
+    streams: new Map(),
   };
   apps.set(id, app);
   return app;
@@ -189,6 +193,7 @@ function leave(session, name) {
 }
 
 const handlers = {
+  ...streamHandlers,
   'join-room'(session, { 'room-id': room, data }) {
     enter(session, room, data);
     const entry = { 'peer-id': session.id, user: null, data };
@@ -233,6 +238,7 @@ const handlers = {
 };
 
 const server = createServer((request, response) => {
+  if (request.url.startsWith('/parts/')) return sendPart(request, response);
   response.setHeader('content-type', 'application/json');
   if (request.url === '/health') return response.end('{}');
   const app = openApp();
@@ -240,9 +246,10 @@ const server = createServer((request, response) => {
     JSON.stringify({ app: { id: app.id, 'admin-token': randomUUID() }, expires_ms: 0 }),
   );
 });
-new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket) => {
+new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (socket, request) => {
   const id = randomUUID();
-  const session = { id, socket, app: undefined, queries: new Set(), rooms: new Set() };
+  const host = request.headers.host;
+  const session = { id, socket, host, app: undefined, queries: new Set(), rooms: new Set() };
   socket.on('message', (data) => {
     const message = JSON.parse(data);
     const answer = handlers[message.op](session, message);
@@ -252,6 +259,7 @@ new WebSocketServer({ server, perMessageDeflate: false }).on('connection', (sock
   socket.on('close', () => {
     for (const query of session.queries) unsubscribe(session.app, socket, query);
     for (const room of session.rooms) leave(session, room);
+    unfollow(session);
   });
 });
 server.listen(0, '127.0.0.1', () => {

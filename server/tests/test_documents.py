@@ -55,7 +55,7 @@ def case(who: str, op: str, expect: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.rule("CLI111")
 def test_the_rules_of_the_readme_close_what_they_seem_to_close() -> None:
-    (rules,) = [json.loads(text) for text in blocks(README, "json")]
+    rules, _ = [json.loads(text) for text in blocks(README, "json")]
     field = {"valueType": "string", "required": False, "config": {"unique": False}}
     schema = {
         "entities": {"todos": {"attrs": {"title": field, "note": field}}},

@@ -52,7 +52,12 @@ export function App() {
         </label>
       </header>
       {refusal !== null && <Refusal text={refusal} onDismiss={() => setRefusal(null)} />}
-      <Uploads uploads={queue.uploads} onDismiss={queue.dismiss} />
+      <Uploads
+        uploads={queue.uploads}
+        onPause={queue.pause}
+        onResume={queue.resume}
+        onDismiss={queue.dismiss}
+      />
       {error ? (
         <NotLoaded error={error} />
       ) : isLoading ? (

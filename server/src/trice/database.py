@@ -104,6 +104,11 @@ class Change(Look):
         """When the transaction happens, by the wall clock."""
         return self._tx.time_ms
 
+    @property
+    def tx(self) -> int:
+        """The id that the transaction will have."""
+        return self._tx.tx
+
     def write(self, *steps: Any) -> None:
         """Add steps of the admin API, as `["update", etype, id, {label: value}]`."""
         self.steps.extend(steps)

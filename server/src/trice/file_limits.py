@@ -9,6 +9,10 @@ SPOOL_WRITE_BYTES = 1024 * 1024
 """Bytes that an upload collects in memory before a thread hashes and writes them. A thread takes
 some milliseconds for them, and a switch to it 0.1."""
 
+SPOOL_SYNC_BYTES = 4 * 1024 * 1024
+"""Bytes of an upload that wait to be synced to the disk. The next piece waits for them, so that a
+commit waits for so many at worst, and not for gigabytes at the end of a large file."""
+
 SPOOLINGS_MAX = 200
 """Uploads that are spooled at a time, each with an open file and up to two SPOOL_WRITE_BYTES in
 memory. More: `overloaded`."""
@@ -41,6 +45,9 @@ EPHEMERAL_FILE_BYTES_MAX = 20 * 1024**2
 EPHEMERAL_FILES_BYTES_MAX = 100 * 1024**2
 """Bytes of all files of a throw-away app. More: `app-quota-exceeded`."""
 
+QUOTA_APPS_MAX = 10_000
+"""Throw-away apps whose bytes are known without summing them up (20 ms for 50,000 files)."""
+
 UPLOADS_MAX = 150
 UPLOADS_OF_NETWORK_MAX = 30
 """Uploads under way in all, and from one network. More: `overloaded`."""
@@ -67,8 +74,49 @@ URL_CHECK_INTERVAL_MS = 3_600_000
 """How often a server looks whether the day has turned. URLs live for seven days, so that answers
 which are renewed once a day never show an old one."""
 
+# --- uploads in parts ------------------------------------------------------------------------
+
+PARTIAL_MS = 24 * 3_600_000
+"""How long an unfinished upload waits for its next part. Longer: it is deleted."""
+
+PARTIALS_MAX = 5_000
+PARTIALS_OF_APP_MAX = 2_000
+PARTIALS_OF_NETWORK_MAX = 200
+"""Unfinished uploads, each 5 kB of memory at most, in all, of one app, and made from one network.
+More: `overloaded`."""
+
+PARTIAL_FILES_MAX = 16
+PARTIAL_FILES_OF_APP_MAX = 8
+PARTIAL_FILES_OF_NETWORK_MAX = 2
+"""What unfinished uploads take on disk, as a multiple of `--file-bytes-max`. More: `overloaded`."""
+
+PARTIAL_SYNC_BYTES = 16 * 1024 * 1024
+PARTIAL_SYNC_MS = 2_000
+"""A part is synced to disk after so many bytes, or when more come after so long. A stop loses no
+more than these."""
+
+PARTIAL_WAIT_MS = 20_000
+"""How long a request waits for another one that stores the same upload. Longer: `upload-busy`."""
+
+PARTIAL_SWEEP_MS = 600_000
+"""Between two looks for uploads that expired."""
+
+STORED_PARTIAL_MS = 3_600_000
+STORED_PARTIALS_MAX = 5_000
+"""How long, and for how many, the server can tell that an upload was stored, to a client that lost
+the answer. More: the oldest is forgotten, and such a client uploads again."""
+
+HASH_BYTES = 16 * 1024 * 1024
+"""Bytes that a thread hashes at a time when an upload went on after a restart (10 ms)."""
+
+METADATA_CHARS_MAX = 4_096
+"""The header Upload-Metadata. Longer: `param-malformed`."""
+
 assert EPHEMERAL_FILE_BYTES_MAX <= EPHEMERAL_FILES_BYTES_MAX
 assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX < SPOOLINGS_MAX
+assert PARTIALS_OF_NETWORK_MAX < PARTIALS_OF_APP_MAX < PARTIALS_MAX
+assert 1 < PARTIAL_FILES_OF_NETWORK_MAX < PARTIAL_FILES_OF_APP_MAX < PARTIAL_FILES_MAX
+assert SPOOL_WRITE_BYTES <= PARTIAL_SYNC_BYTES
 # --- buckets ---------------------------------------------------------------------------------
 
 S3_CONNECT_MS = 5_000

@@ -34,10 +34,12 @@ from trice.files.blobs import Blobs
 from trice.files.files import Files
 from trice.files.files_url import S3Place, parse_files_url
 from trice.files.local import LocalBlobs
+from trice.files.partials import Partials
 from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.protocol.ids import AppId
+from trice.files.used_tokens import UsedTokens
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
@@ -280,9 +282,13 @@ def open_storage(data_dir: Path, files_url: str = "local", *, runtime: Runtime) 
     What a stop left in the spool is removed. raises  InvalidInput for the URL, OSError
     """
     threads = FileThreads()
-    blobs = open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime)
+    folder = files_of(data_dir)
     return Storage(
-        blobs, Spool(files_of(data_dir) / "spool", threads=threads, runtime=runtime), threads
+        open_blobs(data_dir, parse_files_url(files_url), threads=threads, runtime=runtime),
+        Spool(folder / "spool", threads=threads, runtime=runtime),
+        threads,
+        Partials(folder / "partial", threads=threads, runtime=runtime),
+        UsedTokens(folder / "used-upload-urls", threads=threads, runtime=runtime),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from api.conftest import Stage
 from support.asgi import Exchange
 from support.sign_in import SignIns, problem
 from trice import file_limits
+from trice.files.upload_tokens import UploadTokens
 from trice.identity import ADMIN
+from trice.server import open_storage
 
 OPEN = {"$files": {"allow": {"$default": "true"}}}
 DENIED = "Permission denied: not has-storage-permission?"
@@ -123,6 +126,25 @@ async def test_files_of_a_throw_away_app_have_a_bound_together(stage, monkeypatc
     assert (await put(stage, "a", b"1234567890")).status == 200
 
 
+@pytest.mark.rule("F47")
+async def test_the_sum_of_all_files_follows_every_change_and_holds_in_a_race(stage, monkeypatch):
+    made = await stage.apps.create(title="short", is_open=True, life_ms=10**9)
+    stage.app_id, stage.token = made[0].id, made[1]
+    stage.apps.give_back(made[0])
+    for size in (3, 1, 4):  # the same path: only the last counts
+        assert (await put(stage, "a", b"x" * size)).status == 200
+    await put(stage, "b", b"12")
+    await stage.ask("DELETE", "/admin/storage/files?filename=b", None, stage.admin())
+    monkeypatch.setattr(file_limits, "EPHEMERAL_FILES_BYTES_MAX", 10)
+    answer = await put(stage, "c", b"x" * 7)
+    assert answer.json()["hint"] == {"quota": "file-bytes", "current": 4, "limit": 10}
+    answers = await asyncio.gather(*(put(stage, f"race {n}", b"x" * 5) for n in range(5)))
+    assert sorted(answer.status for answer in answers) == [200, 400, 400, 400, 400]
+    assert sum(row["size"] for row in await rows(stage)) == 9
+    assert (await put(stage, "d", b"x")).status == 200
+    assert stage.files.quota.reserved.holds_nothing
+
+
 @pytest.mark.rule("F50")
 async def test_without_rules_everything_is_closed_to_browsers(stage):
     await put(stage, "a")
@@ -208,6 +230,37 @@ async def test_an_upload_url_works_once_and_soon(stage):
     for wrong in (target, late, forged, "/storage/x/consume-upload-url"):
         answer = await stage.ask("PUT", wrong, b"x")
         assert answer.json()["hint"]["data-type"] == "app-upload-url"
+
+
+@pytest.mark.rule("F54")
+async def test_an_upload_url_that_was_used_does_not_work_after_a_restart(stage, monkeypatch):
+    monkeypatch.setattr(file_limits, "UPLOAD_URLS_USED_MAX", 2)
+
+    async def upload(target: str) -> int:
+        return (await stage.ask("PUT", target, b"x", {"content-type": "image/png"})).status
+
+    async def sign() -> str:
+        body = {"app_id": stage.app_id, "filename": "a"}
+        answer = await stage.ask("POST", "/admin/storage/signed-upload-url", body, stage.admin())
+        return str(answer.json()["data"]).removeprefix("http://files.test")
+
+    def restart() -> None:
+        used = open_storage(stage.settings.data_dir, runtime=stage.runtime).used_tokens
+        stage.files.tokens = UploadTokens(lambda: stage.files.url_key, used)
+
+    used, unused = await sign(), await sign()
+    assert await upload(used) == 200
+    restart()
+    assert [await upload(used), await upload(unused), await upload(unused)] == [400, 200, 400]
+    assert await upload(await sign()) == 503
+    path = stage.settings.data_dir / "files" / "used-upload-urls"
+    path.write_bytes(path.read_bytes()[:-40] + b"\xff")  # a stop cut the last line off
+    restart()
+    assert await upload(used) == 400
+    for _ in range(3):
+        stage.runtime.advance(file_limits.UPLOAD_URL_MS)
+        assert await upload(await sign()) == 200
+    assert len(path.read_text().splitlines()) <= 4
 
 
 @pytest.mark.rule("F55")

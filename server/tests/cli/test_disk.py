@@ -160,7 +160,7 @@ def test_whatever_a_server_makes_is_its_own(tmp_path):
             process.communicate(timeout=WAIT_S)
     finally:
         os.umask(before)
-    folders = {"data", "apps", "files", "spool"}
+    folders = {"data", "apps", "files", "spool", "partial"}
     assert {name for name, mode in modes.items() if mode == "0o700"} == folders
     assert {modes[name] for name in modes.keys() - folders} == {"0o600"}
     expected = {"lock", "platform.db", "secret.key", f"{app_id}.db", f"{app_id}.db-wal"}

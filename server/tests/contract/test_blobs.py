@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,22 @@ async def test_no_bytes_are_bytes_too(place: Place) -> None:
     hash = await place.put(APP, b"")
     assert await place.blobs.size(APP, hash) == 0
     assert await read_all(place.blobs, APP, hash) == b""
+
+
+@pytest.mark.rule("F1", "F138")
+async def test_a_file_that_is_linked_into_the_spool_is_kept_twice_until_one_goes(
+    place: Place, tmp_path: Path
+) -> None:
+    data = b"whole already"
+    whole = tmp_path / "whole"
+    whole.write_bytes(data)
+    for _ in range(2):  # as after a stop between the put and the row
+        hash = hashlib.sha256(data).hexdigest()
+        await place.blobs.put(APP, await place.spool.link(whole, hash=hash, size=len(data)))
+        assert await read_all(place.blobs, APP, hash) == whole.read_bytes() == data
+        assert place.spooled_files() == []
+    whole.unlink()
+    assert await read_all(place.blobs, APP, hash) == data
 
 
 @pytest.mark.rule("F2")

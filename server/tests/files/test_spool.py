@@ -15,6 +15,9 @@ from trice.errors import LimitExceeded, Unavailable
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
 
+BEGUN = limits.SPOOL_WRITE_BYTES
+"""Bytes after which an upload has a file."""
+
 
 @pytest.fixture
 def threads() -> Iterator[FileThreads]:
@@ -51,6 +54,24 @@ async def test_a_large_file_is_written_before_it_is_finished(spool: Spool, tmp_p
         assert path.stat().st_size == 4 * limits.SPOOL_WRITE_BYTES
 
 
+@pytest.mark.rule("F14")
+async def test_a_large_file_is_synced_in_parts(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    await spool.spool_bytes(b"short")
+    assert synced == []
+    async with await spool.begin(3 * limits.SPOOL_SYNC_BYTES) as spooling:
+        for _ in range(3 * limits.SPOOL_SYNC_BYTES // limits.SPOOL_WRITE_BYTES):
+            await spooling.write(b"x" * limits.SPOOL_WRITE_BYTES)
+    assert synced == [n * limits.SPOOL_SYNC_BYTES for n in (1, 2, 3)]
+
+
 @pytest.mark.rule("F11")
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
     spool: Spool, tmp_path: Path
@@ -65,10 +86,12 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
 
 @pytest.mark.rule("F11")
 async def test_what_is_not_finished_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
-    async with await spool.begin(5) as spooling:
-        await spooling.write(b"123")
+    async with await spool.begin(BEGUN) as spooling:
+        await spooling.write(b"x" * BEGUN)
+        assert len(list((tmp_path / "spool").iterdir())) == 1
     with pytest.raises(RuntimeError, match="the client left"):
-        async with await spool.begin(5):
+        async with await spool.begin(BEGUN) as spooling:
+            await spooling.write(b"x" * BEGUN)
             raise RuntimeError("the client left")
     assert list((tmp_path / "spool").iterdir()) == []
 
@@ -77,7 +100,8 @@ async def test_what_is_not_finished_leaves_nothing(spool: Spool, tmp_path: Path)
 async def test_what_a_stop_left_is_removed(tmp_path: Path, threads: FileThreads) -> None:
     spool = Spool(tmp_path, threads=threads, runtime=FakeRuntime(seed=1))
     await spool.spool_bytes(b"never put")
-    spooling = await spool.begin(5)
+    spooling = await spool.begin(BEGUN)
+    await spooling.write(b"x" * BEGUN)
     assert len(os.listdir(tmp_path)) == 2
     Spool(tmp_path, threads=threads, runtime=FakeRuntime())
     assert os.listdir(tmp_path) == []

@@ -58,7 +58,7 @@ async def upload_by_url(request: Request) -> Response:
     """`PUT /storage/<token>/consume-upload-url`, raw bytes; works once."""
     files = _files(request)
     now_ms = request.app.state.runtime.now_ms()
-    app_id, path = files.tokens.take(request.path_params["token"], now_ms=now_ms)
+    app_id, path = await files.tokens.take(request.path_params["token"], now_ms=now_ms)
     async with lent_app(request, app_id) as app:
         return _stored(await _keep(request, app, path, check=allow))
 

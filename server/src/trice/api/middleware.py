@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ from trice.runtime import Runtime, new_uuid
 logger: Final = logging.getLogger("trice.api")
 request_logger: Final = logging.getLogger("trice.request")
 
-_METHODS: Final = "GET, POST, PUT, DELETE"
+_METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -33,6 +33,16 @@ _SECURITY: Final = (
 
 _ON_ANSWER: Final = "trice.on-answer"
 """Key in a scope for the calls to make once its request is answered."""
+
+
+_HEADERS: Final = "trice.headers"
+"""Key in a scope for headers that its answer has, also when the request fails."""
+
+
+def always_answer(scope: Scope, headers: Mapping[str, str]) -> None:
+    """Give the answer of a request these headers, whatever becomes of it. With
+    `access-control-expose-headers`, pages of other origins can read the ones that it names."""
+    scope[_HEADERS] = headers
 
 
 def when_answered(scope: Scope, call: Callable[[], object]) -> None:
@@ -121,7 +131,7 @@ class Boundary:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if scope["method"] == "OPTIONS" and origin is not None:
+        if scope["method"] == "OPTIONS" and origin is not None and _asks_first(headers):
             await _preflight(headers, origin)(scope, receive, send)
             return
         answer = _Answered(new_uuid(self._runtime))
@@ -130,6 +140,7 @@ class Boundary:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
+                MutableHeaders(scope=message).update(scope.get(_HEADERS, {}))
                 _add_headers(message, origin, answer.trace_id)
                 _end_work(scope)
             await send(message)
@@ -195,6 +206,11 @@ def _bug(cause: Exception) -> Bug:
     return bug
 
 
+def _asks_first(headers: Headers) -> bool:
+    """Whether a browser asks what a page may send, and not a page itself what a route takes."""
+    return any(f"access-control-request-{what}" in headers for what in ("method", "headers"))
+
+
 def _preflight(headers: Headers, origin: str) -> Response:
     return Response(
         status_code=200,
@@ -217,5 +233,5 @@ def _add_headers(message: Message, origin: str | None, trace_id: str) -> None:
     if origin is not None and b"access-control-allow-origin" not in given:
         headers = MutableHeaders(scope=message)
         headers["access-control-allow-origin"] = origin
-        headers["access-control-expose-headers"] = "x-trace-id"
+        headers.setdefault("access-control-expose-headers", "x-trace-id")
         headers.add_vary_header("origin")

@@ -32,6 +32,7 @@ from trice.api import (
     platform,
     scrape,
     sync,
+    tus,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -47,6 +48,8 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.config import Settings
 from trice.errors import NotFound, not_built
+from trice.files.files import Files
+from trice.files.resumable import ResumableUploads
 from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
@@ -69,7 +72,7 @@ NOT_BUILT: Final = {
 _SOCKET_PATH: Final = "/runtime/session"
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
@@ -125,6 +128,8 @@ def build_app(
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.files = files
+    if isinstance(files, Files):
+        app.state.resumable = ResumableUploads(files, runtime=runtime)
     app.state.variants = Variants(
         settings.data_dir / "variants",
         runtime=runtime,

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -24,6 +24,7 @@ from trice.background import Background
 from trice.database import Change, Database, Look
 from trice.errors import LimitExceeded, NotFound, PermissionDenied, TriceError, Unavailable
 from trice.files import urls
+from trice.files.quota import Quota, Room
 from trice.files.rows import (
     CONTENT_TYPE,
     DISPOSITION,
@@ -113,10 +114,13 @@ class Files:
         self.blobs = storage.blobs
         self.spool = storage.spool
         self.pins = storage.pins
+        self.partials = storage.partials
+        self.partials.file_bytes_max = file_bytes_max
+        self.quota = Quota(storage.partials.reserved)
         self._make_key = make_key
         self.base_url = base_url
         self.file_bytes_max = file_bytes_max
-        self.tokens = UploadTokens(lambda: self.url_key)
+        self.tokens = UploadTokens(lambda: self.url_key, storage.used_tokens)
         self._apps = apps
         self._runtime = runtime
         self._uploads = Shares()
@@ -141,6 +145,8 @@ class Files:
         """Begin to delete bytes without rows, and to renew URLs that answers show."""
         self.collector.start(background)
         background.every("files-collect", limits.COLLECT_INTERVAL_MS, lambda _: self.collect())
+        sweep_ms = limits.PARTIAL_SWEEP_MS
+        background.every("partial-uploads", sweep_ms, lambda _: self.sweep_partials())
         background.every("files-urls", limits.URL_CHECK_INTERVAL_MS, lambda _: self.renew_urls())
 
     def url(self, app_id: str, location_id: str) -> str:
@@ -150,7 +156,7 @@ class Files:
 
     def bytes_max(self, app: App) -> int:
         """How large a file of the app may be."""
-        if app.is_ephemeral and self._apps.has_quotas:
+        if self._has_quota(app):
             return min(limits.EPHEMERAL_FILE_BYTES_MAX, self.file_bytes_max)
         return self.file_bytes_max
 
@@ -176,16 +182,9 @@ class Files:
         """
         check_path(path)
         bytes_max = self.bytes_max(app)
-        if size is not None and size > bytes_max:
-            raise LimitExceeded(
-                "message-too-big",
-                f"The file has {size:,} bytes; {bytes_max:,} are accepted here.",
-                {"bytes": size, "bytes-max": bytes_max},
-            )
-        bounds = {ALL: limits.UPLOADS_MAX, network: limits.UPLOADS_OF_NETWORK_MAX}
-        if not self._uploads.take(1, bounds):
-            raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
-        try:
+        if size is not None:
+            self.check_size(app, size)
+        with self.under_way(network):
             await app.database.look(lambda look: check(look, path))
             async with await self.spool.begin(bytes_max) as spooling:
                 async for piece in pieces:
@@ -195,8 +194,35 @@ class Files:
             return await self.store(
                 app, spooled, path, content_type=content_type, disposition=disposition, check=check
             )
+
+    @contextmanager
+    def under_way(self, network: str) -> Iterator[None]:
+        """Count an upload inside of the block. raises   Unavailable: there are too many"""
+        bounds = {ALL: limits.UPLOADS_MAX, network: limits.UPLOADS_OF_NETWORK_MAX}
+        if not self._uploads.take(1, bounds):
+            raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
+        try:
+            yield
         finally:
             self._uploads.give_back(1, bounds)
+
+    def check_size(self, app: App, size: int) -> None:
+        """Refuse a file that is too large, with LimitExceeded("message-too-big")."""
+        bytes_max = self.bytes_max(app)
+        if size > bytes_max:
+            raise LimitExceeded(
+                "message-too-big",
+                f"The file has {size:,} bytes; {bytes_max:,} are accepted here.",
+                {"bytes": size, "bytes-max": bytes_max},
+            )
+
+    async def check_room(self, app: App, path: str, size: int) -> None:
+        """Refuse a file of `size` bytes that the app has no room for, with
+        LimitExceeded("app-quota-exceeded")."""
+        if self._has_quota(app):
+            await self.quota.load(app)
+            old = await app.database.look(lambda look: find_file(look, path=path))
+            self.quota.check(app, size - (0 if old is None else old.size))
 
     async def store(
         self,
@@ -207,22 +233,31 @@ class Files:
         content_type: str | None = None,
         disposition: str | None = None,
         check: Check = allow,
+        is_reserved: bool = False,
     ) -> Stored:
         """Keep spooled bytes as the file of a path; raises as `upload`. The spooled file is gone
-        afterwards, also after a failure."""
+        afterwards, also after a failure.
+
+        is_reserved   whether `quota.reserved` counts them
+        """
+        room = Room(app.id, spooled.size if is_reserved else 0)
         try:
+            if self._has_quota(app):
+                await self.quota.load(app)
             async with self.pins.pinned(app.id, spooled.hash):
                 await self.blobs.put(app.id, spooled)
                 try:
                     return await app.database.change(
                         lambda change: self._write(
-                            change, app, spooled, path, content_type, disposition, check
+                            change, app, spooled, room, path, content_type, disposition, check
                         )
                     )
                 except BaseException:
                     self._freed.setdefault(app.id, set()).add(spooled.hash)
                     raise
         finally:
+            if not is_reserved:
+                self.quota.give_back(room)
             spooled.discard()
 
     @asynccontextmanager
@@ -245,6 +280,7 @@ class Files:
         change: Change,
         app: App,
         spooled: Spooled,
+        room: Room,
         path: str,
         content_type: str | None,
         disposition: str | None,
@@ -252,7 +288,8 @@ class Files:
     ) -> Stored:
         check(change, path)  # rules or data may have changed while the bytes came
         old = find_file(change, path=path)
-        self._check_quota(change, app, spooled.size - (0 if old is None else old.size))
+        if self._has_quota(app):
+            self.quota.take(app, room, spooled.size, 0 if old is None else old.size)
         row = FileRow(
             new_uuid(self._runtime) if old is None else old.id,
             path,
@@ -265,24 +302,8 @@ class Files:
         change.write(upload_steps(row))
         return Stored(row.id, row.location_id, row.size)
 
-    def _check_quota(self, look: Look, app: App, more: int) -> None:
-        """Refuse bytes beyond what the files of a throw-away app may have together."""
-        if not app.is_ephemeral or not self._apps.has_quotas:
-            return
-        found: dict[str, Any] = look.find({FILES: {"$": {"aggregate": {"sum": "size"}}}})
-        total = int(found[FILES]["sum"]["size"] or 0) + more
-        if total > limits.EPHEMERAL_FILES_BYTES_MAX:
-            raise LimitExceeded(
-                "app-quota-exceeded",
-                f"The files of this throw-away app would have {total:,} bytes, and"
-                f" {limits.EPHEMERAL_FILES_BYTES_MAX:,} are the most. Delete some, or use an app"
-                " that lasts.",
-                {
-                    "quota": "file-bytes",
-                    "current": total - more,
-                    "limit": limits.EPHEMERAL_FILES_BYTES_MAX,
-                },
-            )
+    def _has_quota(self, app: App) -> bool:
+        return app.is_ephemeral and self._apps.has_quotas
 
     async def delete(
         self, app: App, paths: Sequence[str], *, check: Check = allow
@@ -333,6 +354,10 @@ class Files:
                 told = fields(app=app_id, reason=failure.message)
                 logger.warning("bytes of files were not collected %s", told)
 
+    async def sweep_partials(self) -> None:
+        """Forget uploads in parts that expired, or whose app was deleted."""
+        await self.partials.sweep(has_app=self._has_app)
+
     async def renew_urls(self) -> None:
         """When the day has turned, answer the live queries that show URLs again, app by app."""
         day = self._day()
@@ -344,6 +369,7 @@ class Files:
             await asyncio.sleep(0)
 
     def _note_commits(self, app_id: AppId, commits: Sequence[Any]) -> None:
+        self.quota.note(app_id, commits)
         freed = let_go(commits)
         if freed:
             self._freed.setdefault(app_id, set()).update(freed)

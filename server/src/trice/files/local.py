@@ -98,14 +98,14 @@ class LocalBlobs:
         target = self.path(app_id, spooled.hash)
         try:
             _make_folder(target.parent)
-            if not target.exists():
+            if target.exists():
+                _sync(target)  # a stop may have come before the earlier put did
+            else:
                 _sync(spooled.path)
                 os.replace(spooled.path, target)
-            # Also when it exists: a stop may have come before its folder was synced. By its new
-            # time a sweep leaves it.
+            # By its new time a sweep leaves it.
             now_ns = self._runtime.now_ms() * 1_000_000
             os.utime(target, ns=(now_ns, now_ns))
-            _sync(target)
             _sync(target.parent)
         finally:
             spooled.discard()

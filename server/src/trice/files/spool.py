@@ -57,24 +57,28 @@ class Spool:
     async def begin(self, bytes_max: int) -> Spooling:
         """Begin to spool a file of up to `bytes_max` bytes.
 
-        raises  Unavailable("overloaded"): limits.SPOOLINGS_MAX are under way, or the disk is full
+        raises  Unavailable("overloaded"): limits.SPOOLINGS_MAX are under way
         """
         if self._count >= limits.SPOOLINGS_MAX:
             raise Unavailable("overloaded", "Too many files are being uploaded; try again.")
-        spooling = Spooling(self, self._folder / new_uuid(self._runtime), bytes_max)
         self._count += 1
-        try:
-            await self._threads.run(spooling.open)
-        except BaseException:
-            await spooling.abort()
-            raise
-        return spooling
+        return Spooling(self, self._folder / new_uuid(self._runtime), bytes_max)
 
     async def spool_bytes(self, data: bytes) -> Spooled:
-        """Spool bytes that are in memory. Raises as `begin`."""
+        """Spool bytes that are in memory. Raises as `begin` and `write`."""
         async with await self.begin(len(data)) as spooling:
             await spooling.write(data)
             return await spooling.finish()
+
+    async def link(self, path: Path, *, hash: str, size: int) -> Spooled:
+        """A file that is whole already, in the spool too. It has the bytes under both names until
+        one of them is removed.
+
+        raises  Unavailable("overloaded")
+        """
+        spooled = Spooled(self._folder / new_uuid(self._runtime), hash, size)
+        await self._threads.run(os.link, path, spooled.path)
+        return spooled
 
     @property
     def threads(self) -> FileThreads:
@@ -101,11 +105,8 @@ class Spooling:
         self._file: BinaryIO | None = None
         self._collected: list[bytes] = []
         self._collected_bytes = 0
+        self._unsynced_bytes = 0
         self._is_over = False
-
-    def open(self) -> None:
-        """Make the file; `Spool.begin` calls it, on a thread."""
-        self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
 
     async def write(self, piece: bytes) -> None:
         """Add bytes.
@@ -130,7 +131,7 @@ class Spooling:
     async def finish(self) -> Spooled:
         """Close the file and return it. Raises as `write`."""
         assert not self._is_over, "a file is finished once"
-        await self._flush()
+        await self._flush(is_last=True)
         self._end()
         return Spooled(self._path, self._hash.hexdigest(), self.size)
 
@@ -152,9 +153,9 @@ class Spooling:
     ) -> None:
         await self.abort()
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, is_last: bool = False) -> None:
         pieces, self._collected, self._collected_bytes = self._collected, [], 0
-        if not pieces:
+        if not pieces and not is_last:
             return
         try:
             await self._spool.threads.run(self._write, pieces)
@@ -163,12 +164,18 @@ class Spooling:
             raise
 
     def _write(self, pieces: list[bytes]) -> None:
-        assert self._file is not None, "it is open until it is over"
+        if self._file is None:
+            # With the first bytes, so that a small file takes one turn on a thread.
+            self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
         for piece in pieces:
             self._hash.update(piece)
             rest = memoryview(piece)
             while rest:
                 rest = rest[os.write(self._file.fileno(), rest) :]
+            self._unsynced_bytes += len(piece)
+        if self._unsynced_bytes >= limits.SPOOL_SYNC_BYTES:
+            os.fdatasync(self._file.fileno())
+            self._unsynced_bytes = 0
 
     def _end(self) -> None:
         self._is_over = True

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trice.files.blobs import Blobs
+from trice.files.partials import Partials
 from trice.files.pins import Pins
 from trice.files.spool import Spool
 from trice.files.threads import FileThreads
+from trice.files.used_tokens import UsedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,8 @@ class Storage:
     blobs: Blobs
     spool: Spool
     threads: FileThreads
+    partials: Partials
+    used_tokens: UsedTokens
     pins: Pins = field(default_factory=Pins)
 
     async def close(self) -> None:

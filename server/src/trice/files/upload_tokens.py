@@ -1,4 +1,4 @@
-"""Tokens in upload URLs: whoever has one may upload one file to one path, once, and soon. No I/O.
+"""Tokens in upload URLs: whoever has one may upload one file to one path, once, and soon.
 
 base64url(JSON [app id, path, end in ms, nonce]) "." base64url(HMAC-SHA256 of what precedes)
 """
@@ -13,18 +13,19 @@ from typing import Any, Final
 import orjson
 
 from trice import file_limits as limits
-from trice.errors import InvalidInput, Unavailable, invalid
+from trice.errors import InvalidInput, invalid
+from trice.files.used_tokens import UsedTokens
 
 _PURPOSE: Final = b"upload "
 
 
 class UploadTokens:
-    """Makes and takes tokens. Holds which tokens were used, until they would have ended."""
+    """Makes and takes tokens. Does not hold which were used: `UsedTokens` does."""
 
-    def __init__(self, get_key: Callable[[], bytes]) -> None:
+    def __init__(self, get_key: Callable[[], bytes], used: UsedTokens) -> None:
         """get_key   returns 32 bytes that only this server has"""
         self._get_key = get_key
-        self._used: dict[str, int] = {}
+        self._used = used
 
     def make(self, app_id: str, path: str, *, now_ms: int, nonce: str) -> str:
         """A token that ends limits.UPLOAD_URL_MS from now."""
@@ -32,11 +33,11 @@ class UploadTokens:
         body = _base64(orjson.dumps(fields))
         return f"{body}.{self._signature(body)}"
 
-    def take(self, token: str, *, now_ms: int) -> tuple[str, str]:
+    async def take(self, token: str, *, now_ms: int) -> tuple[str, str]:
         """The app id and the path of a token, which does not work again.
 
         raises   InvalidInput("validation-failed"): forged, ended or used;
-                 Unavailable: limits.UPLOAD_URLS_USED_MAX were used lately
+                 Unavailable: too many were used lately, or the disk is full
         """
         body, _, signature = token.partition(".")
         right = self._signature(body)
@@ -49,12 +50,7 @@ class UploadTokens:
             raise _refused("This upload URL is over. Ask for a new one.")
         if nonce in self._used:
             raise _refused("This upload URL was used. Ask for a new one.")
-        # They end in the order in which they were used, or not much later.
-        while self._used and next(iter(self._used.values())) <= now_ms:
-            del self._used[next(iter(self._used))]
-        if len(self._used) >= limits.UPLOAD_URLS_USED_MAX:
-            raise Unavailable("overloaded", "Too many upload URLs are in use; try again.")
-        self._used[nonce] = ends_ms
+        await self._used.add(nonce, ends_ms=ends_ms, now_ms=now_ms)
         return app_id, path
 
     def _signature(self, body: str) -> str:

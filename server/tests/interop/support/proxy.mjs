@@ -6,17 +6,23 @@ export async function startProxy(server) {
   let isRefusing = false;
   let areAnswersHeld = false;
   let areWebSocketsRefused = false;
+  let bytesMax = Infinity;
   const listener = net.createServer((near) => {
     if (isRefusing) {
       near.destroy();
       return;
     }
     const far = net.connect(server.port, '127.0.0.1');
-    const pair = { near, far, held: [] };
+    const pair = { near, far, held: [], passed: 0 };
     pairs.add(pair);
     near.on('data', (bytes) => {
-      if (areWebSocketsRefused && bytes.includes('GET /runtime/session')) end();
-      else far.write(bytes);
+      if (areWebSocketsRefused && bytes.includes('GET /runtime/session')) return end();
+      far.write(bytes);
+      pair.passed += bytes.length;
+      if (pair.passed >= bytesMax) {
+        far.end();
+        near.destroy();
+      }
     });
     far.on('data', (bytes) => {
       if (areAnswersHeld) pair.held.push(bytes);
@@ -24,7 +30,7 @@ export async function startProxy(server) {
     });
     const end = () => {
       near.destroy();
-      far.destroy();
+      if (!far.writableEnded) far.destroy();
       pairs.delete(pair);
     };
     for (const socket of [near, far]) socket.on('close', end).on('error', end);
@@ -39,6 +45,10 @@ export async function startProxy(server) {
   return {
     url: `http://127.0.0.1:${listener.address().port}`,
     cut,
+    /** From now on cut each connection once so many bytes have passed, which arrive. */
+    cutAfter(bytes) {
+      bytesMax = bytes;
+    },
     /** Refuse new connections too, until allow(). */
     block() {
       isRefusing = true;
