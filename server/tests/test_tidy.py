@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "archive | rooms | streams",
+        "archive | backups | rooms | streams",
         "files",
         "auth",
         "apps",
@@ -58,8 +58,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
-        "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
-        " | stream_limits",
+        "archive_limits | auth_limits | backup_limits | download_limits | file_limits"
+        " | room_rule_limits | stream_limits",
         "limits",
         "protocol",
     )
