@@ -46,6 +46,22 @@ EVERY_MS_MIN = 60_000
 EVERY_MS_MAX = 366 * 86_400_000
 KEEP_MAX = 10_000
 
+SHIP_MS = 3_000
+"""How often a server ships what was written since: so much, and the time it takes, is lost with the
+disk."""
+
+SHIP_ROWS_MAX = 5_000
+SHIP_BYTES_MAX = 8 * 1024**2
+"""Rows of the log that one object has, and are held in memory, whichever comes first."""
+
+SEGMENT_BYTES_MAX = 256 * 1024**2
+"""An object with rows of the log; a longer one is refused. One row is as large as a transaction."""
+
+BASE_WAIT_MS = 30_000
+BASE_WAIT_TIMES = 20
+"""After a change of its schema an app is copied anew: not sooner than this after the last time, nor
+sooner than so many times as long as that took. Until then its log is not shipped."""
+
 PROBLEMS_TOLD_MAX = 1_000
 """What is wrong with a backup; of more problems these many are told."""
 

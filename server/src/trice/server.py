@@ -32,6 +32,7 @@ from trice.background import Background
 from trice.backups.make import Source
 from trice.backups.opening import open_vault
 from trice.backups.schedule import Schedule
+from trice.backups.ship import Shipper
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.files.blobs import Blobs
@@ -192,7 +193,14 @@ class Server:
         source = backup_source(settings.data_dir, storage.blobs, runtime=self._runtime)
         counts = BackupCounts()
         every_ms, keep = settings.backup_every_ms, settings.backup_keep
-        Schedule(vault, source, counts, every_ms=every_ms, keep=keep).start(background)
+        is_sweeping = asyncio.Lock()
+        Schedule(
+            vault, source, counts, every_ms=every_ms, keep=keep, is_sweeping=is_sweeping
+        ).start(background)
+        shipping = open_vault(
+            settings.backup_to, flag="backup-to", runtime=self._runtime, is_shipping=True
+        )
+        Shipper(shipping, source, counts, is_sweeping=is_sweeping).start(background)
         return counts
 
     def _make_hub(self, apps: Apps, streams: Streams) -> Hub:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +27,14 @@ def vault(tmp_path: Path) -> FolderVault:
 
 
 def scheduled(stage: Stage, vault: FolderVault, counts: BackupCounts, keep: int = 3) -> Schedule:
-    return Schedule(vault, source_of(stage), counts, every_ms=24 * HOUR_MS, keep=keep)
+    return Schedule(
+        vault,
+        source_of(stage),
+        counts,
+        every_ms=24 * HOUR_MS,
+        keep=keep,
+        is_sweeping=asyncio.Lock(),
+    )
 
 
 @pytest.mark.rule("BK50", "BK40")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import re
+import shutil
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from support.archive_stage import open_stage
 from support.backup_stage import OTHER, SHOP, contents, fill, objects
-from support.serving import get, serving
+from support.patience import WAIT_S
+from support.serving import get, post, serving
 from trice.cli.main import main
 
 
@@ -90,6 +95,9 @@ def test_what_is_wrong_is_said(data: Path, tmp_path: Path) -> None:
         (("backup", "list", vault), 0, "There is no backup."),
         (("backup", "verify", vault), 1, "has no good backup of the whole server"),
         (("restore", vault, "--data-dir", tmp_path / "new"), 1, "has no good backup"),
+        (("restore", vault, "--at", "x", "--data-dir", tmp_path / "new"), 2, "--at must be a"),
+        (("restore", vault, "x", "--at", "now", "--data-dir", data), 2, "leave out NAME"),
+        (("restore", vault, "--at", "now", "--data-dir", tmp_path / "new"), 1, "has no backup of"),
         (("restore", vault, "../x", "--data-dir", tmp_path / "new"), 1, "There is no backup ../x"),
     ):
         told = run(*flags)
@@ -120,3 +128,31 @@ def test_a_server_makes_backups_and_others_may_too(data: Path, tmp_path: Path) -
         assert refused.exit_code == 1 and "Stop it first" in refused.output, refused.output
     assert len(list((vault / "backups").iterdir())) == 2
     assert "is whole" in run("backup", "verify", vault).stdout
+
+
+@pytest.mark.rule("BK60", "BK61", "BK51")
+def test_what_was_written_seconds_before_the_disk_died(tmp_path: Path) -> None:
+    data, vault = tmp_path / "data", tmp_path / "vault"
+    flags = ("--port", "0", "--backup-to", str(vault))
+    bearer = {"authorization": "Bearer a-token-of-twenty-ch"}
+    with serving(data, *flags, TRICE_METRICS_TOKEN="a-token-of-twenty-ch") as (process, url):
+        made = post(f"{url}/dash/apps/ephemeral", json={"title": "lost"}).json()["app"]
+        admin = {"app-id": made["id"], "authorization": f"Bearer {made['admin-token']}"}
+        steps = [["update", "todos", str(uuid.uuid4()), {"text": "the last one"}]]
+        body = {"steps": steps, "throw-on-missing-attrs?": False}
+        assert post(f"{url}/admin/transact", json=body, headers=admin).status_code == 200
+        written = datetime.datetime.now(datetime.UTC).timestamp()
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            page = get(f"{url}/metrics", headers=bearer).text
+            if float(re.findall(r"^trice_backup_shipped_seconds (\S+)", page, re.M)[0]) > written:
+                break
+        process.kill()
+        process.wait(WAIT_S)
+    shutil.rmtree(data)
+    restored = run("restore", vault, "--at", "now", "--data-dir", data)
+    assert restored.exit_code == 0 and f"  app {made['id']}: last transaction" in restored.output
+    with serving(data, "--port", "0") as (_, url):
+        query = {"query": {"todos": {}}}
+        found = post(f"{url}/admin/query", json=query, headers=admin).json()
+    assert [todo["text"] for todo in found["todos"]] == ["the last one"]

@@ -16,6 +16,7 @@ from support.runtime import FakeRuntime
 from trice.backups.folder_vault import FolderVault
 from trice.backups.listing import newest_name, read_manifest
 from trice.backups.make import Made, Source, back_up
+from trice.backups.moment import Moment
 from trice.backups.opening import open_vault
 from trice.backups.restore import Restored, restore
 from trice.backups.vaults import Vault
@@ -119,11 +120,17 @@ async def put_back(
     app_id: AppId | None = None,
     replaces: bool = False,
     skips_damaged: bool = False,
+    at_ms: int | None = None,
     runtime: Any = None,
 ) -> Restored:
     """Restore into a data directory that is not open."""
     made = runtime or FakeRuntime(seed=9)
-    manifest = await read_manifest(vault, name or await newest_name(vault, app_id))
+    moment = None
+    if at_ms is None:
+        manifest = await read_manifest(vault, name or await newest_name(vault, app_id))
+    else:
+        moment = await Moment.find(vault, at_ms, open_copies(folder))
+        manifest = moment.manifest
     place = RestorePlace(folder, "local", runtime=made)
     try:
         return await restore(
@@ -135,6 +142,7 @@ async def put_back(
             app_id=app_id,
             replaces=replaces,
             skips_damaged=skips_damaged,
+            moment=moment,
         )
     finally:
         place.close()

@@ -113,6 +113,13 @@ def _backups(counts: BackupCounts | None) -> Iterator[Metric]:
     yield _gauge("backup_newest_seconds", text, newest)
     yield _gauge("backup_last_ms", "How long the latest backup took.", counts.last_ms)
     yield _gauge("backup_bytes", "The size of the latest backup.", counts.bytes)
+    shipped = None if counts.shipped_ms is None else counts.shipped_ms / 1000
+    text = "Up to when all that was written is shipped, in Unix time; NaN: never."
+    yield _gauge("backup_shipped_seconds", text, shipped)
+    text = "Transactions that were shipped."
+    yield _counter("backup_shipped_rows", text, counts.shipped_rows)
+    text = "Copies of apps that shipping needed."
+    yield _counter("backup_bases", text, counts.bases)
     text = "Bytes of backups that were not there yet."
     yield _counter("backup_put_bytes", text, counts.put_bytes)
     text = "Apps that were damaged when they were last copied."

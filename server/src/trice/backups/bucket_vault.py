@@ -100,6 +100,14 @@ class BucketVault:
                 name = found["path"].rpartition("/")[2]
                 yield f"{prefix}{name}"
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        with told(_OF):
+            found = await obstore.list_with_delimiter_async(self._store, prefix.rstrip("/"))
+        return sorted(each.strip("/").rpartition("/")[2] for each in found["common_prefixes"])
+
+    async def begin_shipping(self) -> None:
+        """Nothing is to be made ready."""
+
     async def delete(self, keys: Sequence[str]) -> None:
         try:
             with told(_OF):

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from trice import backup_limits as limits
 from trice.backups.pace import on_thread
@@ -18,15 +18,16 @@ from trice.runtime import Runtime, new_uuid
 
 T = TypeVar("T")
 
-_COMING: Final = "coming"
-"""The folder of what is not whole yet."""
-
 
 class FolderVault:
     """See `vaults.Vault`. Files are made beside their places, synced and moved there."""
 
-    def __init__(self, folder: Path, *, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, *, runtime: Runtime, is_shipping: bool = False) -> None:
+        """
+        is_shipping   it is for the log, which is written without a claim
+        """
         self._folder = folder
+        self._coming = folder / ("shipping" if is_shipping else "coming")
         self._runtime = runtime
 
     @property
@@ -65,6 +66,9 @@ class FolderVault:
         for name in await _run(_names, self._folder / prefix):
             yield f"{prefix}{name}"
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await _run(_folders, self._folder / prefix)
+
     async def delete(self, keys: Sequence[str]) -> None:
         def work() -> None:
             for key in keys:
@@ -82,7 +86,7 @@ class FolderVault:
 
     @asynccontextmanager
     async def scratch(self, other: Path) -> AsyncIterator[Path]:
-        folder = self._folder / _COMING / new_uuid(self._runtime)
+        folder = self._coming / new_uuid(self._runtime)
         await _run(folder.mkdir, 0o700)
         try:
             yield folder
@@ -94,9 +98,7 @@ class FolderVault:
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            coming = self._folder / _COMING
-            shutil.rmtree(coming, ignore_errors=True)
-            coming.mkdir(mode=0o700, exist_ok=True)
+            self._clear()
         except BlockingIOError:
             os.close(lock)
             raise Unavailable(
@@ -106,6 +108,18 @@ class FolderVault:
             os.close(lock)
             raise
         return lock
+
+    def _clear(self) -> None:
+        """Remove what a stop left that was not whole."""
+        shutil.rmtree(self._coming, ignore_errors=True)
+        self._coming.mkdir(mode=0o700, exist_ok=True)
+
+    async def begin_shipping(self) -> None:
+        def work() -> None:
+            _make_folder(self._folder)
+            self._clear()
+
+        await _run(work)
 
     def _put(self, key: str, path: Path, is_ours: bool) -> None:
         target = self._folder / key
@@ -129,7 +143,7 @@ class FolderVault:
             part.unlink(missing_ok=True)
 
     def _part(self) -> Path:
-        return self._folder / _COMING / new_uuid(self._runtime)
+        return self._coming / new_uuid(self._runtime)
 
     def _place(self, part: Path, target: Path) -> None:
         _sync(part)
@@ -149,6 +163,12 @@ async def _run(work: Callable[..., T], *arguments: Any) -> T:
         reason = cause.strerror or type(cause).__name__
         problem = f"The folder of backups cannot be used: {place}{reason}."
         raise Unavailable("overloaded", problem) from cause
+
+
+def _folders(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(each.name for each in os.scandir(folder) if each.is_dir())
+    return []
 
 
 def _make_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ from trice.apps.registry import Registry
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import FoundBackups, find_backups
 from trice.backups.manifest import (
+    APPS,
     FORMAT,
     AppPart,
     FilesPart,
@@ -55,8 +56,10 @@ from trice.store.engines import PLATFORM, Engines
 
 logger: Final = logging.getLogger("trice.backups")
 
-APPS: Final = "$apps"
 SECRET_KEY: Final = "secret.key"
+
+_END: Final = 2**62
+"""Behind the last byte of any file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,14 @@ async def back_up(
     app_id: AppId | None = None,
     keep: int | None = None,
     rechecks: bool = False,
+    is_sweeping: asyncio.Lock | None = None,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Made:
     """Make a backup; it exists once this returns.
 
     app_id      the app; None: the whole server
     keep        how many good backups stay, this one included; None: all
+    is_sweeping see `retention.expire`
     rechecks    ask the vault for each file whether it is there, not only for new ones
     raises      NotFound for the app; Unavailable: there is no new backup then
     """
@@ -117,7 +122,9 @@ async def back_up(
         made = Made(manifest, work.put, work.put_bytes, work.missing, [], None)
         if keep is not None:
             found = found.with_one(manifest)
-            made.expired, made.unswept = await expire(vault, found, manifest, keep)
+            made.expired, made.unswept = await expire(
+                vault, found, manifest, keep, is_sweeping=is_sweeping
+            )
     return made
 
 
@@ -158,7 +165,7 @@ class _Backup:
         parts = []
         for done, each in enumerate(wanted):
             on_progress(done, len(wanted))
-            part = await self._app(each)
+            part = await self.app(each)
             if part is not None:
                 parts.append(part)
         on_progress(len(wanted), len(wanted))
@@ -192,7 +199,7 @@ class _Backup:
         problem = "Its database is missing."
         return [AppPart(each, None, 0, {}, None, problem) for each in sorted(lost)]
 
-    async def _app(self, app_id: AppId) -> AppPart | None:
+    async def app(self, app_id: AppId) -> AppPart | None:
         """Put an app; None when it was deleted meanwhile."""
         before = self._found.newest_of(app_id)
         for attempt in range(1, limits.TRIES_MAX + 1):
@@ -286,37 +293,14 @@ class _Backup:
 
     async def _put_blob(self, app_id: AppId, piece: Piece) -> bool:
         """Put the bytes of a file, unless they are there. False when the app has lost them."""
-        key = object_key(piece.hash)
-        if await self._vault.size(key) == piece.size:
+        if await self._vault.size(object_key(piece.hash)) == piece.size:
             return True
-        path = self._source.blobs.path(app_id, piece.hash)
-        is_ours = path is None
-        try:
-            if path is None:
-                path = self._scratch / new_uuid(self._source.runtime)
-                found = await self._download(app_id, piece, path)
-            else:
-                found = await on_thread(partial(hash_file, path))
-            if found != (piece.hash, piece.size):
-                return False
-            await self._vault.put(key, path, is_ours=is_ours)
-        except (FileNotFoundError, NotFound):
+        size = await put_blob(self._vault, self._source, self._scratch, app_id, piece.hash)
+        if size is None:
             return False
         self.put += 1
-        self.put_bytes += piece.size
-        return True
-
-    async def _download(self, app_id: AppId, piece: Piece, path: Path) -> tuple[str, int]:
-        made, size = sha256(), 0
-        with open(path, "xb", buffering=0) as file:  # noqa: ASYNC230 opening takes microseconds
-            async with aclosing(
-                self._source.blobs.read(app_id, piece.hash, 0, piece.size + 1)
-            ) as pieces:
-                async for data in pieces:
-                    made.update(data)
-                    size += len(data)
-                    await asyncio.to_thread(file.write, data)
-        return made.hexdigest(), size
+        self.put_bytes += size
+        return size == piece.size
 
     async def _put(self, path: Path) -> Piece:
         """Move a file of the scratch folder into the vault."""
@@ -371,6 +355,44 @@ async def opened_registry(source: Source, folder: Path) -> AsyncIterator[Registr
             await registry.close()
     finally:
         engines.close()
+
+
+async def put_blob(
+    vault: Vault, source: Source, scratch: Path, app_id: AppId, hash: str
+) -> int | None:
+    """Put the bytes of a file; return their size. None when the app has lost them."""
+    key, path = object_key(hash), source.blobs.path(app_id, hash)
+    is_ours = path is None
+    try:
+        if path is None:
+            path = scratch / new_uuid(source.runtime)
+            found = await _download(source, app_id, hash, path)
+        else:
+            found = await on_thread(partial(hash_file, path))
+        if found[0] != hash:
+            return None
+        await vault.put(key, path, is_ours=is_ours)
+    except (FileNotFoundError, NotFound):
+        return None
+    return found[1]
+
+
+async def _download(source: Source, app_id: AppId, hash: str, path: Path) -> tuple[str, int]:
+    made, size = sha256(), 0
+    with open(path, "xb", buffering=0) as file:  # noqa: ASYNC230 opening takes microseconds
+        async with aclosing(source.blobs.read(app_id, hash, 0, _END)) as pieces:
+            async for data in pieces:
+                made.update(data)
+                size += len(data)
+                await asyncio.to_thread(file.write, data)
+    return made.hexdigest(), size
+
+
+async def copy_app(
+    vault: Vault, source: Source, scratch: Path, found: FoundBackups, app_id: AppId
+) -> AppPart | None:
+    """Put one app, or PLATFORM, without a manifest; None when it was deleted."""
+    return await _Backup(vault, source, scratch, found, rechecks=False).app(app_id)
 
 
 def _leave_out(path: Path, missing: set[str]) -> tuple[int, int]:

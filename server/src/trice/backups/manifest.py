@@ -22,6 +22,9 @@ from trice.protocol.ids import find_uuid_bytes
 FORMAT: Final = 1
 """The form of manifests. Another form gets another number."""
 
+APPS: Final = "$apps"
+"""The namespace of the platform that lists apps."""
+
 NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}", re.ASCII)
 """The name of a backup: when it began, and four random digits."""
 
@@ -65,6 +68,13 @@ class AppPart(msgspec.Struct, frozen=True):
     files: FilesPart | None
     problem: str | None
 
+    def pieces(self) -> Iterator[Piece]:
+        """Its objects but the bytes of files."""
+        if self.database is not None:
+            yield self.database
+        if self.files is not None:
+            yield self.files.listed
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """One backup.
@@ -105,10 +115,7 @@ class Manifest(msgspec.Struct, frozen=True):
         if self.secret_key is not None:
             yield self.secret_key
         for part in self.apps:
-            if part.database is not None:
-                yield part.database
-            if part.files is not None:
-                yield part.files.listed
+            yield from part.pieces()
 
 
 def dump_manifest(manifest: Manifest) -> bytes:

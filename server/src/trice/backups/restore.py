@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import Protocol
 from trice import backup_limits as limits
 from trice.apps.registry import Registry
 from trice.backups.fetch import fetch, groups_of
-from trice.backups.manifest import AppPart, Manifest, Piece, damaged
+from trice.backups.manifest import APPS, AppPart, Manifest, Piece, damaged, list_line
+from trice.backups.moment import Built, Moment
 from trice.backups.pace import all_of, on_thread
-from trice.backups.vaults import Vault
+from trice.backups.vaults import Vault, object_key
 from trice.errors import Conflict, Unavailable, no_record
 from trice.files.blobs import Blobs
 from trice.files.spool import Spooled
@@ -74,13 +75,19 @@ class Place(Protocol):
 class Restored:
     """What a restore put in place.
 
-    kept   the folder that has what stood there before; None: there was nothing
+    kept      the folder that has what stood there before; None: there was nothing
+    built     apps that were brought to a moment, by id
+    lost      apps that were listed at that moment, but of which there is no copy
+    missing   files whose bytes the vault does not have, as APP/HASH
     """
 
     manifest: Manifest
     apps: int
     files: int
     kept: Path | None
+    built: dict[str, Built] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 async def restore(
@@ -93,6 +100,7 @@ async def restore(
     app_id: AppId | None,
     replaces: bool,
     skips_damaged: bool,
+    moment: Moment | None = None,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Restored:
     """Restore a backup.
@@ -100,12 +108,13 @@ async def restore(
     app_id          one app of it; None: all that it has
     replaces        what the data directory has already may be replaced
     skips_damaged   leave out apps that were damaged when they were copied
+    moment          bring what is restored to this moment, which is after the backup
     raises          Conflict when something would be replaced; NotFound; InvalidInput when the
                     backup is damaged; Unavailable. Then the data directory is as it was
     """
     if app_id is None and manifest.app is not None:
         app_id = AppId(manifest.app)
-    work = _Restore(vault, manifest, place, copies, runtime, on_progress)
+    work = _Restore(vault, manifest, place, copies, runtime, on_progress, moment)
     try:
         if app_id is None:
             return await work.whole(replaces=replaces, skips_damaged=skips_damaged)
@@ -126,6 +135,7 @@ class _Restore:
         copies: Copies,
         runtime: Runtime,
         on_progress: Callable[[int, int], None],
+        moment: Moment | None,
     ) -> None:
         self._vault = vault
         self._manifest = manifest
@@ -133,6 +143,9 @@ class _Restore:
         self._copies = copies
         self._runtime = runtime
         self._on_progress = on_progress
+        self._moment = moment
+        self._built: dict[str, Built] = {}
+        self._missing: list[str] = []
         self._files = 0
         self._read = 0
         self._of = 0
@@ -148,6 +161,8 @@ class _Restore:
                 " there now is kept in a folder beside it.",
             )
         lost = [part for part in manifest.apps if part.problem is not None]
+        if self._moment is not None:
+            lost = []  # an earlier copy may be whole, and lead to the moment too
         if lost and not skips_damaged:
             names = ", ".join(part.id for part in lost)
             raise damaged(
@@ -156,37 +171,36 @@ class _Restore:
             )
         self._of = manifest.bytes
         new = await asyncio.to_thread(self._place.prepare)
-        await self._fetch(manifest.platform, new / "platform.db", "the list of apps")
+        await self._platform(new / "platform.db")
         if manifest.secret_key is not None:
             await self._fetch(manifest.secret_key, new / "secret.key", "the secret key")
-        for part in manifest.apps:
-            if part.problem is None:
-                await self._app(part, new, self._place.blobs_in(new))
-        if lost:
+        listed = sorted(await asyncio.to_thread(self._copies.ids, new / "platform.db", APPS))
+        blobs = self._place.blobs_in(new)
+        gone = [each for each in listed if not await self._app(AppId(each), new, blobs)]
+        if gone:
             async with self._registry(new) as registry:
-                for part in lost:
-                    await registry.delete(AppId(part.id))
+                for each in gone:
+                    await registry.delete(AppId(each))
         (new / "apps").mkdir(mode=0o700, exist_ok=True)
-        return await self._swap(new, old, len(manifest.apps) - len(lost))
+        restored = await self._swap(new, old, len(listed) - len(gone))
+        restored.lost = [each for each in gone if each not in {part.id for part in lost}]
+        return restored
 
     async def one(self, app_id: AppId, *, replaces: bool) -> Restored:
         """Restore an app of a backup."""
-        part = next((part for part in self._manifest.apps if part.id == app_id), None)
-        if part is None:
-            problem = f"Backup {self._manifest.name} has no app {app_id}."
-            raise no_record("app", problem, {"app-id": app_id})
-        if part.problem is not None:
-            problem = f"App {app_id} was damaged when it was copied: {part.problem}"
-            raise damaged(problem)
-        assert part.database is not None, "an app without a problem has a database"
-        self._of = part.database.size + (part.files.bytes if part.files else 0)
+        part = self._part_of(app_id)
+        none = no_record("app", f"Backup {self._manifest.name} has no app {app_id}.", {})
+        if part is not None and part.problem is not None and self._moment is None:
+            raise damaged(f"App {app_id} was damaged when it was copied: {part.problem}")
+        if part is not None and part.database is not None:
+            self._of = part.database.size + (part.files.bytes if part.files else 0)
         new = await asyncio.to_thread(self._place.prepare)
         (new / "row").mkdir()
-        await self._fetch(self._manifest.platform, new / "row" / "platform.db", "the list of apps")
+        await self._platform(new / "row" / "platform.db")
         async with self._registry(new / "row") as registry:
             row = registry.find(app_id)
         if row is None:
-            raise damaged(f"Backup {self._manifest.name} does not list app {app_id}.")
+            raise none
         existing = await asyncio.to_thread(self._place.existing)
         if "platform.db" in existing:
             await on_thread(
@@ -206,7 +220,8 @@ class _Restore:
                 # Its admin token and its owner stay: they are about who may use it now.
                 await registry.set_rules(app_id, row.rules)
                 await registry.change_settings(app_id, lambda _: row.settings)
-        await self._app(part, new, self._place.blobs_in(self._place.path))
+        if not await self._app(app_id, new, self._place.blobs_in(self._place.path)):
+            raise none
         names = [f"apps/{app_id}.db", "platform.db"]
         old = [f"{name}{suffix}" for name in names for suffix in ("", "-wal", "-shm")]
         return await self._swap(new, old, 1, names=names)
@@ -221,27 +236,59 @@ class _Restore:
             names += [name for name in ("files", "secret.key") if (new / name).exists()]
         old = [name for name in old if (self._place.path / name).exists()]
         await asyncio.to_thread(partial(self._place.swap, old=old, new=names, kept=kept))
-        return Restored(self._manifest, apps, self._files, self._place.path / kept if old else None)
+        restored = Restored(self._manifest, apps, self._files, None)
+        restored.kept = self._place.path / kept if old else None
+        restored.built, restored.missing = self._built, self._missing
+        return restored
 
-    async def _app(self, part: AppPart, new: Path, blobs: Blobs) -> None:
-        """Fetch the database and the files of an app."""
-        assert part.database is not None, "an app without a problem has a database"
-        path = new / "apps" / f"{part.id}.db"
+    def _part_of(self, app_id: AppId) -> AppPart | None:
+        return next((part for part in self._manifest.apps if part.id == app_id), None)
+
+    async def _platform(self, path: Path) -> None:
+        """Fetch the list of apps."""
+        if self._moment is None:
+            await self._fetch(self._manifest.platform, path, "the list of apps")
+        else:
+            await self._moment.build(PLATFORM, path)
+
+    async def _app(self, app_id: AppId, new: Path, blobs: Blobs) -> bool:
+        """Put an app and its files in place; False when there is no whole copy of it."""
+        path = new / "apps" / f"{app_id}.db"
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        await self._fetch(part.database, path, f"app {part.id}")
-        await asyncio.to_thread(self._copies.raise_tx, path, limits.RESTORED_TX_GAP)
-        if part.files is None:
-            return
         listed = new.parent / "listed"
-        await self._fetch(part.files.listed, listed, f"the list of files of app {part.id}")
+        if self._moment is not None:
+            built = await self._moment.build(app_id, path)
+            if built is None:
+                return False
+            self._built[app_id] = built
+            await asyncio.to_thread(_list_files, self._copies, path, listed)
+        else:
+            part = self._part_of(app_id)
+            if part is None or part.problem is not None:
+                return False
+            assert part.database is not None, "an app without a problem has a database"
+            await self._fetch(part.database, path, f"app {app_id}")
+            if part.files is None:
+                await asyncio.to_thread(listed.touch)
+            else:
+                what = f"the list of files of app {app_id}"
+                await self._fetch(part.files.listed, listed, what)
+        await asyncio.to_thread(self._copies.raise_tx, path, limits.RESTORED_TX_GAP)
         async for group in groups_of(listed, limits.BLOBS_AT_ONCE):
-            await all_of(*(self._file(part, piece, new, blobs) for piece in group))
-        listed.unlink()
+            await all_of(*(self._file(app_id, piece, new, blobs) for piece in group))
+        await asyncio.to_thread(listed.unlink)
+        return True
 
-    async def _file(self, part: AppPart, piece: Piece, new: Path, blobs: Blobs) -> None:
+    async def _file(self, app_id: AppId, piece: Piece, new: Path, blobs: Blobs) -> None:
+        if self._moment is not None:
+            # The log names it; its size, and whether it was there, only the vault knows.
+            size = await self._vault.size(object_key(piece.hash))
+            if size is None:
+                self._missing.append(f"{app_id}/{piece.hash}")
+                return
+            piece = Piece(piece.hash, size)
         spooled = Spooled(new.parent / new_uuid(self._runtime), piece.hash, piece.size)
-        app_id = AppId(part.id)
-        await self._fetch(piece, spooled.path, f"a file of app {part.id}", may_link=True)
+        await self._fetch(piece, spooled.path, f"a file of app {app_id}", may_link=True)
         await blobs.put(app_id, spooled)
         self._files += 1
 
@@ -267,3 +314,9 @@ class _Restore:
         if log.exists() and log.stat().st_size:
             # What closed the file could not copy its log into it.
             raise Unavailable("overloaded", "The disk does not accept data. Try again.")
+
+
+def _list_files(copies: Copies, path: Path, listed: Path) -> None:
+    with open(listed, "xb") as file:
+        for hash, size in copies.files(path):
+            file.write(list_line(hash, size))

@@ -5,6 +5,7 @@ source   spec/backups.md BK40-BK49
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from trice import backup_limits as limits
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import FoundBackups
+from trice.backups.log_area import LOG, expire_log, find_bases, named_hashes, read_base
 from trice.backups.manifest import Manifest
 from trice.backups.vaults import BACKUPS, OBJECTS, Vault
 from trice.errors import InvalidInput
@@ -21,10 +23,17 @@ _LINES_AT_ONCE: Final = 5_000
 
 
 async def expire(
-    vault: Vault, found: FoundBackups, made: Manifest, keep: int
+    vault: Vault,
+    found: FoundBackups,
+    made: Manifest,
+    keep: int,
+    *,
+    is_sweeping: asyncio.Lock | None,
 ) -> tuple[list[str], str | None]:
     """Delete backups of the same kind as `made` that are older than the newest `keep` good ones,
-    then the objects that only they named. The vault must be claimed.
+    then the log and the objects that only they need. The vault must be claimed.
+
+    is_sweeping   is held meanwhile, for a server that ships its log; None: it is another process
 
     returns   names of deleted backups, and why no object was deleted; None if they were
     """
@@ -41,14 +50,32 @@ async def expire(
         names = ", ".join(found.damaged)
         return expired, f"Nothing is swept while there are damaged manifests: {names}."
     stay = [each for each in found.manifests if each.name not in expired]
-    return expired, await _sweep(vault, stay)
+    if is_sweeping is None:
+        if await vault.folders(LOG):
+            # What it has put there and not named yet would go.
+            return expired, "Nothing is swept: a server ships its log there, and sweeps itself."
+        return expired, await _sweep(vault, stay)
+    async with is_sweeping:
+        whole = [each.begun_ms for each in stay if each.app is None and each.is_good]
+        if whole:
+            await expire_log(vault, min(whole))
+        return expired, await _sweep(vault, stay)
 
 
 async def _sweep(vault: Vault, manifests: list[Manifest]) -> str | None:
     """Delete the objects that no manifest names: a part of the hashes at a time, so that memory
     holds no more than limits.SWEEP_HASHES_MAX of them."""
-    lists = {part.files.listed for each in manifests for part in each.apps if part.files}
-    count = sum(part.files.count for each in manifests for part in each.apps if part.files)
+    parts = [part for each in manifests for part in each.apps]
+    kept = {piece.hash for each in manifests for piece in each.pieces()}
+    try:
+        bases = [(await read_base(vault, key)).part for key in await find_bases(vault)]
+    except (InvalidInput, FileNotFoundError) as failure:
+        return f"Nothing is swept. {failure}"
+    parts += bases
+    kept.update(piece.hash for part in bases for piece in part.pieces())
+    kept |= await named_hashes(vault)
+    lists = {part.files.listed for part in parts if part.files}
+    count = sum(part.files.count for part in parts if part.files)
     passes = min(-(-count // limits.SWEEP_HASHES_MAX) or 1, len(_DIGITS))
     with tempfile.TemporaryDirectory() as folder:
         paths = []
@@ -62,7 +89,7 @@ async def _sweep(vault: Vault, manifests: list[Manifest]) -> str | None:
         size = -(-len(_DIGITS) // passes)
         for start in range(0, len(_DIGITS), size):
             digits = _DIGITS[start : start + size]
-            named = {piece.hash for each in manifests for piece in each.pieces()}
+            named = set(kept)
             for path in paths:
                 async for group in groups_of(path, _LINES_AT_ONCE):
                     named.update(piece.hash for piece in group if piece.hash[0] in digits)

@@ -8,6 +8,7 @@ source   spec/backups.md BK50-BK59
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -26,13 +27,22 @@ class Schedule:
     """Makes backups of a server. Holds when the newest began; None: the vault was not asked yet."""
 
     def __init__(
-        self, vault: Vault, source: Source, counts: BackupCounts, *, every_ms: int, keep: int
+        self,
+        vault: Vault,
+        source: Source,
+        counts: BackupCounts,
+        *,
+        every_ms: int,
+        keep: int,
+        is_sweeping: asyncio.Lock,
     ) -> None:
+        """is_sweeping   see `ship.Shipper`"""
         self._vault = vault
         self._source = source
         self._counts = counts
         self._every_ms = every_ms
         self._keep = keep
+        self._is_sweeping = is_sweeping
         self._newest_ms: int | None = None
 
     def start(self, background: Background) -> None:
@@ -52,7 +62,9 @@ class Schedule:
                 )
         if now_ms - self._newest_ms < self._every_ms:
             return
-        made = await back_up(self._vault, self._source, keep=self._keep)
+        made = await back_up(
+            self._vault, self._source, keep=self._keep, is_sweeping=self._is_sweeping
+        )
         self._newest_ms = made.manifest.begun_ms
         self._tell(made)
 

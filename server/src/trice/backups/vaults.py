@@ -2,6 +2,7 @@
 
 objects/HH/HASH       bytes by their SHA-256: databases, files, lists of files, the secret key
 backups/NAME          a manifest (`manifest`), written last: without it there is no backup
+log/… named/… bases/…   what was written since (`log_area`)
 lock                  who writes now
 """
 
@@ -66,8 +67,16 @@ class Vault(Protocol):
         """The keys that begin with a prefix, which ends in a slash."""
         ...
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """What follows a prefix, up to the next slash, in keys that have one more slash."""
+        ...
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete up to limits.DELETED_AT_ONCE keys, those that are there."""
+        ...
+
+    async def begin_shipping(self) -> None:
+        """Make ready for `put` and `put_bytes` of the log, which is written without a claim."""
         ...
 
     def claimed(self) -> AbstractAsyncContextManager[None]:

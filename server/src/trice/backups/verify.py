@@ -15,8 +15,7 @@ from pathlib import Path
 from trice import backup_limits as limits
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import read_manifest
-from trice.backups.make import APPS
-from trice.backups.manifest import AppPart, Manifest, Piece, list_pieces
+from trice.backups.manifest import APPS, AppPart, Manifest, Piece, list_pieces
 from trice.backups.pace import IsOver, all_of, on_thread
 from trice.backups.vaults import Vault, object_key
 from trice.errors import InvalidInput

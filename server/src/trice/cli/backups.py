@@ -17,6 +17,7 @@ import click
 from trice import backup_limits
 from trice.backups.listing import FoundBackups, find_backups, newest_name, read_manifest
 from trice.backups.make import Made, back_up
+from trice.backups.moment import Moment
 from trice.backups.opening import open_vault
 from trice.backups.restore import Restored, restore
 from trice.backups.vaults import Vault
@@ -151,6 +152,7 @@ def verify_backup(*, dest: str, name: str | None, app_id: str | None) -> None:
 @data_dir_option
 @files_url_option
 @option("--app", "app_id", help="Only this app. Default: all that the backup has.")
+@option("--at", help="Bring it to a moment: 2026-11-29T10:00:00Z, or now.")
 @option("--yes", is_flag=True, help="Replace what is in the data directory.")
 @option("--without-damaged", is_flag=True, help="Leave out apps that were damaged when copied.")
 def restore_backup(
@@ -160,6 +162,7 @@ def restore_backup(
     data_dir: Path,
     files_url: str,
     app_id: str | None,
+    at: str | None,
     yes: bool,
     without_damaged: bool,
 ) -> None:
@@ -170,18 +173,29 @@ def restore_backup(
     \b
     Example:
       trice restore /mnt/backups --data-dir trice-data
+      trice restore /mnt/backups --data-dir trice-data --at 2026-11-29T10:00:00Z
       trice restore /mnt/backups 20261129T100000Z-3f9a --app APP-ID --yes
     """
     wanted, vault = _app(app_id), _vault(dest)
+    if at is not None and name is not None:
+        raise click.UsageError("--at chooses the backup itself: leave out NAME.")
     restored = run(
         _restore(
-            vault, name, data_dir, files_url, wanted, replaces=yes, skips_damaged=without_damaged
+            vault,
+            name,
+            data_dir,
+            files_url,
+            wanted,
+            at_ms=None if at is None else _moment(at),
+            replaces=yes,
+            skips_damaged=without_damaged,
         )
     )
     click.echo(
         f"Backup {restored.manifest.name} is restored: {restored.apps} apps,"
         f" {restored.files:,} files."
     )
+    _print_built(restored)
     if restored.kept is not None:
         click.echo(f"What was there before is in {restored.kept}; delete it when all is well.")
     click.echo(f"\nServe:   trice serve --data-dir {data_dir}")
@@ -225,10 +239,16 @@ async def _restore(
     files_url: str,
     app_id: AppId | None,
     *,
+    at_ms: int | None,
     replaces: bool,
     skips_damaged: bool,
 ) -> Restored:
-    manifest = await read_manifest(vault, name or await newest_name(vault, app_id))
+    moment = None
+    if at_ms is None:
+        manifest = await read_manifest(vault, name or await newest_name(vault, app_id))
+    else:
+        moment = await Moment.find(vault, at_ms, open_copies(data_dir))
+        manifest = moment.manifest
     runtime = SystemRuntime()
     place = RestorePlace(data_dir, files_url, runtime=runtime)
     try:
@@ -242,6 +262,7 @@ async def _restore(
                 app_id=app_id,
                 replaces=replaces,
                 skips_damaged=skips_damaged,
+                moment=moment,
                 on_progress=show,
             )
     finally:
@@ -253,6 +274,33 @@ def _vault(dest: str) -> Vault:
         return open_vault(dest, flag="dest", runtime=SystemRuntime())
     except InvalidInput as failure:
         raise click.UsageError(failure.message.replace("--dest", "DEST", 1)) from None
+
+
+def _moment(text: str) -> int:
+    """A moment in ms; without an offset it is UTC."""
+    if text == "now":
+        return SystemRuntime().now_ms()
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError("--at must be a moment: 2026-11-29T10:00:00Z, or now.") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return round(found.timestamp() * 1000)
+
+
+def _print_built(restored: Restored) -> None:
+    for app_id, built in restored.built.items():
+        last = datetime.fromtimestamp(built.time_ms / 1000, UTC)
+        click.echo(f"  app {app_id}: last transaction {last:%Y-%m-%d %H:%M:%S}Z")
+        if built.is_behind:
+            click.echo(
+                f"App {app_id}: later transactions do not follow and are left out.", err=True
+            )
+    for app_id in restored.lost:
+        click.echo(f"App {app_id} was made then, but there is no copy of it.", err=True)
+    for name in restored.missing:
+        click.echo(f"There are no bytes of the file {name}.", err=True)
 
 
 def _app(app_id: str | None) -> AppId | None:

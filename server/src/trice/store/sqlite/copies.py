@@ -6,7 +6,7 @@ commit of another process, and would never end beside a busy writer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +16,21 @@ from trice import backup_limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
 from trice.protocol.ids import AppId, TxId, find_uuid_bytes, uuid_text
-from trice.store.copies import CopyEnded, CopyFacts
+from trice.store.copies import CopyEnded, CopyFacts, LogRow
 from trice.store.engine import ReadTooLong
+from trice.store.engines import PLATFORM
+from trice.store.log_format import Unreadable
 from trice.store.sqlite import log
 from trice.store.sqlite.attr_rows import load_catalog
 from trice.store.sqlite.connection import Connection, Role, translated
 from trice.store.sqlite.engines import path_of
+from trice.store.sqlite.replay import find_file_hashes, is_replayable, replay
 from trice.store.sqlite.tables import CREATED, quoted
 from trice.store.sqlite.write_ahead import is_log_damaged
 
+_LOG_AFTER: Final = (
+    "SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? ORDER BY id LIMIT ?"
+)
 _PIECE_ROWS: Final = 1_000
 _STEPS_PER_LOOK: Final = 100_000
 
@@ -87,6 +93,13 @@ class SqliteCopies:
         finally:
             connection.close()
 
+    def newest(self, path: Path) -> tuple[TxId, int]:
+        connection = Connection(str(path), Role.READER)
+        try:
+            return log.load_last_tx(connection), log.load_last_ms(connection)
+        finally:
+            connection.close()
+
     def files(self, path: Path) -> Iterator[tuple[str, int]]:
         connection = Connection(str(path), Role.READER)
         try:
@@ -116,6 +129,54 @@ class SqliteCopies:
             return [uuid_text(id) for (id,) in connection.rows(sql) if isinstance(id, bytes)]
         finally:
             connection.close()
+
+    def stamps(self) -> dict[AppId, Hashable]:
+        found: dict[AppId, Hashable] = {}
+        for app_id in (PLATFORM, *self.apps()):
+            path = path_of(self._data_dir, app_id)
+            stamp = []
+            for each in (path, path.with_name(f"{path.name}-wal")):
+                try:
+                    told = each.stat()
+                except FileNotFoundError:
+                    stamp.append((0, 0))
+                else:
+                    stamp.append((told.st_mtime_ns, told.st_size))
+            found[app_id] = tuple(stamp)
+        return found
+
+    def log_after(
+        self, app_id: AppId, after: TxId, *, rows_max: int, bytes_max: int
+    ) -> list[LogRow]:
+        path = path_of(self._data_dir, app_id)
+        path.stat()
+        connection = Connection(str(path), Role.READER)
+        found: list[LogRow] = []
+        try:
+            size = 0
+            for piece in connection.pieces(_LOG_AFTER, (after, rows_max), rows_max=1):
+                for row in piece:
+                    found.append(LogRow(*row))  # type: ignore[arg-type]
+                    size += len(found[-1].changes)
+                if size >= bytes_max:
+                    break  # closing the connection ends the statement
+        finally:
+            connection.close()
+        return found
+
+    def is_replayable(self, changes: bytes) -> bool:
+        return is_replayable(changes)
+
+    def named_files(self, changes: bytes) -> list[str]:
+        return find_file_hashes(changes)
+
+    def replay(self, path: Path, rows: Iterable[LogRow]) -> TxId:
+        try:
+            return replay(path, rows)
+        except Unreadable as failure:
+            raise Unavailable(
+                "data-unusable", "The log of transactions does not fit the copy before it."
+            ) from failure
 
     def raise_tx(self, path: Path, by: int) -> None:
         try:
