@@ -10,7 +10,7 @@
 #   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
 #   make kill      SIGKILL while files and streams are written: KILL_ROUNDS (default 1000; half of it for
 #                  streams), KILL_SEED; what was answered must be there (10 minutes)
-#   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (15 minutes)
+#   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (25 minutes)
 #   make bench     the workloads of bench/README.md, one table (13 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it

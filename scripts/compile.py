@@ -59,6 +59,7 @@ INTERPRETED: Final = {
     "store.sqlite.engine": "little work, and tests stand in for it",
     "store.sqlite.engines": "seldom runs, and tests stand in for it",
     "store.sqlite.first_platform": "runs once, and tests stand in for it",
+    "store.sqlite.loading": "seldom runs, and tests stand in for it",
     "store.sqlite.migrations": "runs at opening, and tests stand in for it",
     "store.sqlite.spread": "seldom runs, and tests stand in for it",
     "store.sqlite.statistics": "seldom runs, and tests stand in for it",

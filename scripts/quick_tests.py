@@ -47,7 +47,9 @@ NEVER = frozenset(("fuzz", "interop", "bench", "e2e", "react-18", "cases/client"
 """Parts of `make test` without quick tests."""
 
 COSTS_S: Mapping[str, int] = {
-    "api": 22,
+    "accounts": 4,
+    "api": 30,
+    "archive": 20,
     "files": 12,
     "rooms": 2,
     "streams": 3,

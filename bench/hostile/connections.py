@@ -88,7 +88,7 @@ async def stalled(stage: Stage) -> None:
         socket.close()
 
 
-async def _held(stage: Stage, first: bytes, then: bytes) -> None:
+async def held(stage: Stage, first: bytes, then: bytes) -> None:
     """Connections that send `first` and then a byte a second, until they are cut off."""
     host, port = address_of(stage.url)
 
@@ -117,12 +117,12 @@ async def _held(stage: Stage, first: bytes, then: bytes) -> None:
 
 
 async def headers_unfinished(stage: Stage) -> None:
-    await _held(stage, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"a")
+    await held(stage, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"a")
 
 
 async def bodies_unfinished(stage: Stage) -> None:
     head = b"POST /admin/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    await _held(stage, head + b"Content-Length: 8000000\r\n\r\n{", b" " * 20_000)
+    await held(stage, head + b"Content-Length: 8000000\r\n\r\n{", b" " * 20_000)
 
 
 async def messages_unfinished(stage: Stage) -> None:

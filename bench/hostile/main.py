@@ -27,11 +27,19 @@ import answers
 import apps
 import connections
 import process
+import shared
+import stored
 from process import ServerProcess
 from stage import QUICK, WHOLE, Attack, Force, Stage
 from stranger import Stranger
 
-ATTACKS: Final = (*answers.ATTACKS, *connections.ATTACKS, *apps.ATTACKS)
+ATTACKS: Final = (
+    *answers.ATTACKS,
+    *connections.ATTACKS,
+    *apps.ATTACKS,
+    *stored.ATTACKS,
+    *shared.ATTACKS,
+)
 ATTACK_LIMIT_S: Final = 300
 SETTLE_S: Final = 2
 SERVER_FILES: Final = 1_024

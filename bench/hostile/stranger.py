@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
@@ -68,8 +68,21 @@ class Stranger:
         """
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         sent = {"content-type": "application/json", **(headers or {})}
+        return await self.send("POST", path, content, sent, is_setup=is_setup)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_setup: bool = False,
+    ) -> Any:
+        """Send a body of any kind; return the answer as `post` does, None if it is not JSON."""
+        sent = headers or {}
         try:
-            async with self._http.stream("POST", path, content=content, headers=sent) as response:
+            async with self._http.stream(method, path, content=content, headers=sent) as response:
                 pieces, size = [], 0
                 async for piece in response.aiter_raw():
                     size += len(piece)
@@ -85,6 +98,23 @@ class Stranger:
         if not is_setup:
             self.heard.note(_code_of(answer, response.status_code), size)
         return answer
+
+    async def upload(
+        self, app: App, path: str, data: bytes, *, is_setup: bool = False, **headers: str
+    ) -> Any:
+        """Upload a file to an app that the stranger made."""
+        sent = {"app-id": app.id, "authorization": f"Bearer {app.token}", "path": path, **headers}
+        return await self.send("PUT", "/admin/storage/upload", data, sent, is_setup=is_setup)
+
+    async def file_url(self, app: App, path: str) -> str:
+        """Path and query of the URL of a file."""
+        headers = {"app-id": app.id, "authorization": f"Bearer {app.token}"}
+        target = f"/admin/storage/signed-download-url?filename={quote(path)}"
+        answer = await self.send("GET", target, b"", headers, is_setup=True)
+        if not answer or not answer.get("data"):
+            raise RuntimeError(f"no URL for the attack: {answer}")
+        parts = urlsplit(answer["data"])
+        return f"{parts.path}?{parts.query}"
 
     async def new_app(self, schema: Any = None, rules: Any = None, **more: Any) -> App:
         """Make a throw-away app."""

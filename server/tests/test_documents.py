@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 import pytest
 
 from support.patience import WAIT_S
@@ -55,7 +56,8 @@ def case(who: str, op: str, expect: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.rule("CLI111")
 def test_the_rules_of_the_readme_close_what_they_seem_to_close() -> None:
-    rules, _ = [json.loads(text) for text in blocks(README, "json")]
+    documents = [json.loads(text) for text in blocks(README, "json")]
+    (rules,) = [document for document in documents if "todos" in document]
     field = {"valueType": "string", "required": False, "config": {"unique": False}}
     schema = {
         "entities": {"todos": {"attrs": {"title": field, "note": field}}},
@@ -207,6 +209,8 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
         steps = [["update", "todos", todo, {"title": "Milk", "done": True}]]
         written = post(f"{url}/admin/transact", json={"steps": steps}, headers=headers)
         assert written.status_code == 200
+        upload = f"{url}/admin/storage/upload"
+        httpx.put(upload, content=b"a file", headers={**headers, "path": "a"}).raise_for_status()
         assert (tmp_path / "trice-data" / "apps" / f"{app['id']}.db-wal").stat().st_size > 0
         (tmp_path / "trice-data" / "other.key").write_text("sealed")
         shown = look.replace("APP-ID", app["id"])
@@ -226,6 +230,9 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
     with serving(tmp_path / "copy", "--port", "0") as (_, url):
         found = post(f"{url}/admin/query", json=query, headers=headers).json()
         assert found == {"todos": [{"id": todo, "title": "Milk", "done": True}]}
+        query = {"query": {"$files": {}}}
+        (file,) = post(f"{url}/admin/query", json=query, headers=headers).json()["$files"]
+        assert httpx.get(file["url"]).content == b"a file"
 
 
 @pytest.mark.rule("CLI115")

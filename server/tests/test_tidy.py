@@ -41,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "session",
         "archive | backups | rooms | streams",
         "files",
+        "accounts",
         "auth",
         "apps",
         "debug",
@@ -52,14 +53,15 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "store",
         "catalog | cel",
         "bus | mail",
-        "room_limits",
+        "room_limits | stream_limits",
         "background | rate_limit | shares",
         "config",
         "metrics | identity | slow_log",
         "errors",
         "log | runtime",
+        "account_limits",
         "archive_limits | auth_limits | backup_limits | download_limits | file_limits"
-        " | room_rule_limits | stream_limits",
+        " | room_rule_limits | sync_limits",
         "limits",
         "protocol",
     )
@@ -236,6 +238,7 @@ DOORS: dict[str, frozenset[str]] = {
     "session": frozenset(
         (
             *("live.live_query", "live.deltas", "live.planner", "catalog.catalog"),
+            *("live.sync_load", "live.sync_tables", "store.commit"),
             *("rules.room_rights", "rules.environments"),
         )
     ),

@@ -208,6 +208,10 @@ class WorkQueue:
         self._begin_next()
         return item.outcome
 
+    def is_full(self, *, is_minor: bool = False) -> bool:
+        """Whether `submit` would refuse."""
+        return self._background.is_stopped or self._is_full(is_minor=is_minor)
+
     def refuse_waiting(self) -> None:
         """Refuse what has not begun. From now on nothing begins."""
         for item in list(self._waiting):

@@ -23,6 +23,7 @@ _HOST: Final = re.compile(
 _DURATION: Final = re.compile(r"[0-9]{1,6}[mhd]", re.ASCII)
 
 _UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+REGISTRATIONS: Final = ("closed", "invited", "open")
 
 _PORT: Final = re.compile(r":[0-9]+\Z")
 
@@ -38,6 +39,8 @@ class Settings:
     sample_dir          folder whose `<name>/dist` are served at /sample/<name>/, or None
     is_open_by_default  anybody may read and write apps that were made without rules
     has_ephemeral_apps  whether `POST /dash/apps/ephemeral` is answered
+    registration        who may make an account by signing in: nobody ("closed"), people who were
+                        invited to an organisation ("invited"), everybody ("open")
     has_ephemeral_quotas  whether throw-away apps are bounded in rows, bytes and users
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
@@ -74,6 +77,7 @@ class Settings:
     is_open_by_default: bool = False
     has_ephemeral_apps: bool = True
     has_ephemeral_quotas: bool = True
+    registration: str = "closed"
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
     public_url: str | None = None
@@ -108,6 +112,8 @@ class Settings:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
         self._check_backups()
+        if self.registration not in REGISTRATIONS:
+            raise _bad("registration", self.registration, "one of " + ", ".join(REGISTRATIONS))
         if not 1 <= self.file_bytes_max <= file_limits.FILE_BODY_BYTES_MAX:
             accepted = f"bytes from 1 to {file_limits.FILE_BODY_BYTES_MAX}"
             raise _bad("file-bytes-max", self.file_bytes_max, accepted)

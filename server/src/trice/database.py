@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from trice import limits
+from trice import limits, sync_limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
-from trice.identity import ADMIN, Identity, TurnKey
+from trice.errors import Unavailable
+from trice.identity import ADMIN, SERVER, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, encode_tree
 from trice.live.deltas import Deltas
@@ -28,6 +29,15 @@ from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
 from trice.live.planner import Parsed, Planner, Prepared
+from trice.live.sync_load import PageRequest
+from trice.live.sync_tables import (
+    TableChange,
+    TableFeed,
+    TablePage,
+    TableView,
+    replayed,
+    too_far_behind,
+)
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
@@ -143,6 +153,9 @@ class Database:
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
         self.url_of = url_of
         self._cache = EntityCache(url_of=url_of)
+        self._commit_listeners: dict[Callable[[Sequence[Commit]], None], None] = {}
+        self.table_feed = TableFeed(when_unfinished=self._encode_tables_soon)
+        self.table_loads = asyncio.Semaphore(sync_limits.SYNC_LOADS_OF_APP_MAX)
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
         self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
@@ -388,6 +401,56 @@ class Database:
         are told; see `Engine.on_commits`."""
         self._engine.on_commits(listener)
 
+    def watch_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        """As `on_commits`, until `unwatch_commits`."""
+        self._commit_listeners[listener] = None
+
+    def unwatch_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:
+        self._commit_listeners.pop(listener, None)
+
+    def table_view(self, source: Any) -> TableView:
+        """Check the query of a sync table, and return how its rows are shown.
+
+        raises   InvalidInput, see `TableView`
+        """
+        dialect = self._engine.read_now(lambda state: state.dialect)
+        return TableView(source, self.catalog, dialect=dialect, url_of=self.url_of)
+
+    async def read_table(
+        self, view: TableView, request: PageRequest, *, identity: Identity
+    ) -> TablePage:
+        """A page of a sync table, read on a reader thread if that takes long.
+
+        raises   LimitExceeded, Unavailable("timeout"), ("overloaded")
+        """
+        for _ in range(sync_limits.SYNC_LOADS_TRIED_MAX):
+            page = await self._read(lambda state: request.read(view, state), identity)
+            if page is not None:
+                return page
+            await asyncio.sleep(0)
+        raise Unavailable("overloaded", "Too many transactions at once; start the table again.")
+
+    async def replay_table(
+        self, view: TableView, after: TxId, *, identity: Identity
+    ) -> tuple[TxId, list[TableChange]]:
+        """What the transactions after `after` changed in a sync table, from the log; and the last
+        transaction that was looked at.
+
+        raises   LimitExceeded when the log does not reach back, or there is too much
+        """
+
+        def work(snapshot: Snapshot) -> tuple[TxId, list[TableChange]]:
+            commits = snapshot.commits_after(
+                after,
+                rows_max=sync_limits.SYNC_WAITING_TXES_MAX,
+                bytes_max=sync_limits.SYNC_WAITING_BYTES_MAX,
+            )
+            if commits is None:
+                raise too_far_behind()
+            return snapshot.tx, replayed(view, commits)
+
+        return await self.read_on_thread(work, turn_key=identity.turn_key)
+
     async def change(self, work: Callable[[Change], T]) -> T:
         """Read and write as the server itself, in one durable transaction.
 
@@ -441,7 +504,19 @@ class Database:
         """Add attrs with the ids they have."""
         if attrs:
             added = [AddAttr(attr) for attr in attrs]
-            await self._engine.write(self._applying(lambda _: added, ADMIN, None), is_long=True)
+            await self.change_schema(lambda _: added)
+
+    async def change_schema(
+        self, make_steps: Callable[[Catalog], Sequence[Step]], *, turn_key: TurnKey = SERVER
+    ) -> TxId:
+        """Apply attr steps as an admin, in one durable transaction on the writer's thread.
+
+        make_steps   makes them from the catalog that they will change
+        raises       InvalidInput, Conflict, LimitExceeded; then nothing was written
+        cost         O(rows) for each property that is switched on
+        """
+        work = self._applying(lambda tx: make_steps(tx.catalog), ADMIN, None, is_long=True)
+        return await self._engine.write(work, is_long=True, turn_key=turn_key)
 
     def watch_now(self, prepared: Prepared, watcher: Watcher) -> LiveQuery | None:
         """Watch a query whose first answer takes little time; see `Live.watch_now`.
@@ -521,6 +596,7 @@ class Database:
         await self.room_rights.close()
         await self._engine.close()
         await self.live.close()
+        self.table_feed.close()
 
     def _applying(
         self,
@@ -606,11 +682,29 @@ class Database:
                 self._cache.forget(change.etype, change.id)
         self._end_tokens(commits)
         self.room_rights.apply(commits)
+        if self._commit_listeners:
+            self._feed_tables(commits)
         before, self._catalog_told = self._catalog_told, self.catalog
         self.live.apply(commits, before)
         if self.catalog.version != before.version:
             for listener in list(self._catalog_listeners):
                 listener(self.catalog)
+
+    def _feed_tables(self, commits: Sequence[Commit]) -> None:
+        """Tell those who watch commits."""
+        self.table_feed.begin()
+        for hear in tuple(self._commit_listeners):
+            hear(commits)
+
+    def _encode_tables_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._encode_tables)
+
+    def _encode_tables(self) -> None:
+        if self.table_feed.encode_some():
+            for hear in tuple(self._commit_listeners):
+                hear(())
+        if self.table_feed.is_unfinished:
+            self._encode_tables_soon()
 
     def _end_tokens(self, commits: Sequence[Commit]) -> None:
         """Call the listeners of refresh tokens that were deleted."""

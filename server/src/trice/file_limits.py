@@ -17,8 +17,16 @@ SPOOLINGS_MAX = 200
 """Uploads that are spooled at a time, each with an open file and up to two SPOOL_WRITE_BYTES in
 memory. More: `overloaded`."""
 
+KEPT_AT_ONCE = 32
+"""Parts of streams that are put at a time. More wait: thousands of writers may leave at once, and
+each leaves a part."""
+
 FILE_THREADS = 4
-"""Threads that read and write files. Work for more waits."""
+"""Threads that write files: uploads, parts of streams, sweeps. Work for more waits."""
+
+FILE_READ_THREADS = 4
+"""Threads that read files for downloads, and those of image variants. Work for more waits: a disk
+that hangs holds up other downloads, and neither uploads nor work that is not about files."""
 
 LIST_PAGE_BLOBS = 500
 """Blobs that are listed, and compared with rows, at a time."""
@@ -113,7 +121,8 @@ METADATA_CHARS_MAX = 4_096
 """The header Upload-Metadata. Longer: `param-malformed`."""
 
 assert EPHEMERAL_FILE_BYTES_MAX <= EPHEMERAL_FILES_BYTES_MAX
-assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX < SPOOLINGS_MAX
+assert UPLOADS_OF_NETWORK_MAX < UPLOADS_MAX
+assert UPLOADS_MAX + KEPT_AT_ONCE <= SPOOLINGS_MAX
 assert PARTIALS_OF_NETWORK_MAX < PARTIALS_OF_APP_MAX < PARTIALS_MAX
 assert 1 < PARTIAL_FILES_OF_NETWORK_MAX < PARTIAL_FILES_OF_APP_MAX < PARTIAL_FILES_MAX
 assert SPOOL_WRITE_BYTES <= PARTIAL_SYNC_BYTES

@@ -129,3 +129,55 @@ class BackupCounts:
     bases: int = 0
     damaged_apps: int = 0
     missing_files: int = 0
+
+
+@dataclass(slots=True)
+class FileCounts:
+    """What became of the bytes of files, since the server was started.
+
+    stored, stored_bytes   uploads whose row was committed, and their bytes
+    not_stored             uploads that failed, were cut off or refused after they had begun
+    received_bytes         bytes of uploads that came, also of those that were not stored
+    sent_bytes             bytes of downloads and variants that were read to be sent
+    swept                  blobs deleted because no row named them
+    kept, kept_bytes       blobs of all apps, as the latest sweep found them; None before the first
+    """
+
+    stored: int = 0
+    stored_bytes: int = 0
+    not_stored: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    swept: int = 0
+    kept: int | None = None
+    kept_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class VariantCounts:
+    """What became of image variants that were asked for, since the server was started.
+
+    found, made, failed   were on disk; were made; could not be made
+    """
+
+    found: int = 0
+    made: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What became of streams, since the server was started.
+
+    appends, appended_bytes   what writers sent
+    parts                     pieces made durable
+    flushes, flush_ms         times that something was made durable, and how long all of them took
+    flushes_failed            times that it could not be: the writer starts again
+    """
+
+    appends: int = 0
+    appended_bytes: int = 0
+    parts: int = 0
+    flushes: int = 0
+    flush_ms: float = 0.0
+    flushes_failed: int = 0

@@ -24,6 +24,8 @@ from starlette.types import ASGIApp
 
 import trice
 from trice import limits
+from trice.accounts.operator import Operator, door_of, write_door
+from trice.accounts.sign_in import FirstAccount
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
@@ -76,6 +78,9 @@ class Sample(NamedTuple):
     admin_token: str
 
 
+OnReady = Callable[[str, list[Sample], str | None], None]
+
+
 class _HttpServer(uvicorn.Server):
     """uvicorn, with calls when it listens and before it stops, when clients are told."""
 
@@ -113,10 +118,11 @@ class Server:
         self.settings = settings
         self._runtime = runtime or SystemRuntime()
 
-    async def run(self, *, on_ready: Callable[[str, list[Sample]], None]) -> None:
+    async def run(self, *, on_ready: OnReady) -> None:
         """Serve until told to stop by SIGINT or SIGTERM.
 
-        on_ready  called once with the base URL and the sample apps
+        on_ready  called once with the base URL, the sample apps, and the URL that makes the first
+                  account of a server that has none
         """
         settings = self.settings
         os.umask(0o077)  # no other user of the machine can read files made from here on
@@ -159,19 +165,19 @@ class Server:
         sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
         def ready(port: int) -> None:
-            settle_memory()
-            host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host
-            base = f"http://{host}:{port}"
-            files.base_url = settings.files_base_url(settings.public_url or base)
-            on_ready(base, [Sample(base + path, token) for path, token in samples])
+            base = self._begin(port, files, app.state.operator)
+            first = self._first_account_url(base, app.state.first_account)
+            on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
         http = _HttpServer(
             self._http_config(app, sockets, connections),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        for part in (apps, hub, hub.services, connections, app.state.load, app.state.variants):
+        state = app.state
+        for part in (apps, hub, hub.services, connections, state.load, state.variants):
             part.start(background)
+        state.accounts.start(background)
         files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
@@ -181,6 +187,8 @@ class Server:
             for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
                 await close()
             await storage.close()
+            app.state.file_readers.close()
+            door_of(settings.data_dir).unlink(missing_ok=True)
             engines.close()
             logger.info("stopped")
 
@@ -202,6 +210,26 @@ class Server:
         )
         Shipper(shipping, source, counts, is_sweeping=is_sweeping).start(background)
         return counts
+
+    def _begin(self, port: int, files: Files, operator: Operator) -> str:
+        """The server listens on this port: tell who must know. Returns its URL on this machine."""
+        settle_memory()
+        host = "localhost" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
+        base = f"http://{host}:{port}"
+        files.base_url = self.settings.files_base_url(self.settings.public_url or base)
+        self._open_door(port, operator)
+        return base
+
+    def _open_door(self, port: int, operator: Operator) -> None:
+        """Let commands on the data directory ask this server (`accounts.operator`)."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_door(self.settings.data_dir, url=url, secret=operator.secret)
+
+    def _first_account_url(self, base: str, first: FirstAccount) -> str | None:
+        """Where somebody makes the first account; None when there is one."""
+        path = first.find_path()
+        return None if path is None else (self.settings.public_url or base).rstrip("/") + path
 
     def _make_hub(self, apps: Apps, streams: Streams) -> Hub:
         """The sessions, which end when their app is deleted."""
@@ -389,7 +417,7 @@ def open_blobs(
     # Imported here: 15 MB that a server without a bucket does not need.
     from trice.files.s3 import S3Blobs
 
-    return S3Blobs(bucket, os.environ, runtime=runtime)
+    return S3Blobs(bucket, os.environ, threads=threads, runtime=runtime)
 
 
 def files_of(data_dir: Path) -> Path:

@@ -15,6 +15,7 @@ from support.asgi import Exchange
 from support.engines import open_apps
 from support.identity_provider import OAuthStage, with_provider
 from support.runtime import FakeRuntime
+from support.stream_requests import Http
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.config import Settings
@@ -23,6 +24,7 @@ from trice.files.storage import Storage
 from trice.server import open_storage
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
+from trice.streams.streams import Streams
 
 
 class Stage:
@@ -33,6 +35,7 @@ class Stage:
     asgi: Starlette
     files: Files
     storage: Storage
+    streams: Streams
 
     def __init__(self, settings: Settings, slow_log: SlowLog | None = None) -> None:
         self.settings = settings
@@ -46,8 +49,6 @@ class Stage:
         self.apps = await open_apps(
             settings.data_dir, runtime=runtime, is_open_by_default=False, slow_log=self.slow_log
         )
-        self.hub = Hub(apps=self.apps, runtime=runtime)
-        self.apps.on_delete = self.hub.drop_app
         self.storage = open_storage(settings.data_dir, runtime=runtime)
         self.apps.delete_files = self.storage.blobs.delete_app
         self.files = Files(
@@ -58,6 +59,9 @@ class Stage:
             runtime=runtime,
             file_bytes_max=settings.file_bytes_max,
         )
+        self.streams = Streams(self.apps, self.files, runtime=runtime)
+        self.hub = Hub(apps=self.apps, runtime=runtime, streams=self.streams)
+        self.apps.on_delete = self.hub.drop_app
         self.asgi = build_app(
             settings=settings, apps=self.apps, hub=self.hub, runtime=runtime, files=self.files
         )
@@ -92,6 +96,7 @@ async def running(settings: Settings, slow_log: SlowLog | None) -> AsyncIterator
         yield stage
     finally:
         stage.hub.stop()
+        await stage.streams.close()
         await stage.apps.close()
         await stage.storage.close()
 
@@ -131,3 +136,11 @@ def open_oauth(open_stage: OpenStage, exits: AsyncExitStack) -> Callable[..., An
 async def oauth(open_oauth: Callable[..., Any]) -> OAuthStage:
     """An app with the OAuth client "oidc", its provider, and a browser."""
     return await open_oauth()
+
+
+@pytest.fixture
+async def log(stage: Stage) -> Http:
+    """A stream that an admin made."""
+    http = Http(stage)
+    assert (await http.ask("PUT")).status == 201
+    return http

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import logging
+import math
 import subprocess
 import sys
+from uuid import UUID
 
 import pytest
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.runtime import FakeRuntime
-from trice import limits
+from trice import file_limits, limits, stream_limits
 from trice.api.load import LAG_BOUNDS_MS, Load, LoopLag
 from trice.background import Background
 from trice.config import Settings
-from trice.errors import InvalidInput
+from trice.errors import InvalidInput, LimitExceeded
+from trice.files.files import allow
 from trice.identity import ADMIN, GUEST
 from trice.slow_log import SlowLog
+from trice.streams.stream import Reader
 
 TOKEN = "0123456789abcdef"
 SHOWN = {"authorization": f"Bearer {TOKEN}"}
@@ -237,6 +244,171 @@ async def test_few_apps_are_named(open_stage, monkeypatch):
     named = [labels for name, *labels in found if name == "trice_app_commits"]
     assert len(named) == 2
     assert [stage.app_id] in named
+
+
+async def upload(stage, path, data):
+    return await stage.ask("PUT", "/admin/storage/upload", data, stage.admin(path=path))
+
+
+@pytest.mark.rule("H110")
+async def test_metrics_tell_of_files(open_stage, monkeypatch):
+    stage = await open_stage(metrics_token=TOKEN)
+    monkeypatch.setattr(file_limits, "FILE_GRACE_MS", -1)  # also what came this moment
+    before = await scrape(stage)
+    assert math.isnan(before["trice_files_kept_bytes",])
+    stored = (await upload(stage, "a", b"x" * 300_000)).json()["data"]
+    assert (await upload(stage, "", b"y")).status == 400
+    target = stage.files.url(stage.app_id, stored["location-id"]).removeprefix("http://files.test")
+    whole = await stage.ask("GET", target)
+    some = await stage.ask("GET", target, None, {"range": "bytes=0-9"})
+    assert (len(whole.body), len(some.body)) == (300_000, 10)
+    await upload(stage, "b", b"to be deleted")
+    await stage.ask("DELETE", "/admin/storage/files?filename=b", None, stage.admin())
+    await stage.files.collect()
+    await stage.files.collector.sweep()
+    found = await scrape(stage)
+    assert found["trice_uploads",] == found["trice_spool_bytes",] == 0
+    assert found["trice_uploads_ended_total", "stored"] == 2
+    assert found["trice_file_received_bytes_total",] == 300_013
+    assert found["trice_file_stored_bytes_total",] == 300_013
+    assert found["trice_file_sent_bytes_total",] == 300_010
+    assert found["trice_files_swept_total",] == 1
+    assert (found["trice_files_kept",], found["trice_files_kept_bytes",]) == (1, 300_000)
+
+
+@pytest.mark.rule("H110")
+async def test_metrics_tell_of_uploads_that_fail_and_are_under_way(open_stage):
+    stage = await open_stage(metrics_token=TOKEN, file_bytes_max=3_000_000)
+    app = await stage.apps.lend(stage.app_id)
+    comes: asyncio.Queue[bytes] = asyncio.Queue()
+    wanted: asyncio.Queue[None] = asyncio.Queue()
+
+    async def pieces():
+        while True:
+            wanted.put_nowait(None)
+            yield await comes.get()
+
+    uploading = asyncio.ensure_future(stage.files.upload(app, "a", pieces(), network="n"))
+    comes.put_nowait(b"x" * 2_000_000)
+    for _ in range(2):
+        await wanted.get()
+    found = await scrape(stage)
+    assert (found["trice_uploads",], found["trice_spool_bytes",]) == (1, 2_000_000)
+    comes.put_nowait(b"x" * 2_000_000)
+    with pytest.raises(LimitExceeded):
+        await uploading
+    stage.apps.give_back(app)
+    found = await scrape(stage)
+    assert found["trice_uploads",] == found["trice_spool_bytes",] == 0
+    assert found["trice_uploads_ended_total", "not_stored"] == 1
+    assert found["trice_file_received_bytes_total",] == 4_000_000
+
+
+@pytest.mark.rule("H110")
+async def test_metrics_tell_of_uploads_in_parts(open_stage):
+    stage = await open_stage(metrics_token=TOKEN)
+    resumable = stage.asgi.state.resumable
+    app = await stage.apps.lend(stage.app_id)
+    told = {"length": 10, "metadata": "", "content_type": None, "disposition": None}
+    asked = {"identity": ADMIN, "network": "n", "check": allow}
+    partial = await resumable.create(app, "a", **told, **asked)
+
+    async def pieces():
+        yield b"123"
+
+    more = {"network": "n", "checksum": None, "check": allow}
+    await resumable.append(app, partial, 0, pieces(), **more)
+    found = await scrape(stage)
+    assert (found["trice_partial_uploads",], found["trice_partial_uploads_bytes",]) == (1, 3)
+    assert found["trice_file_received_bytes_total",] == 3
+    await resumable.remove(partial)
+    found = await scrape(stage)
+    assert found["trice_partial_uploads",] == found["trice_partial_uploads_bytes",] == 0
+    stage.apps.give_back(app)
+
+
+@pytest.mark.rule("H110")
+async def test_metrics_tell_of_image_variants(open_stage):
+    stage = await open_stage(metrics_token=TOKEN)
+    image = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(image, "png")
+    told = [(await upload(stage, "a", image.getvalue())).json()["data"]["location-id"]]
+    told.append((await upload(stage, "b", b"no image")).json()["data"]["location-id"])
+    good, bad = (
+        stage.files.url(stage.app_id, each).removeprefix("http://files.test") for each in told
+    )
+    assert math.isnan((await scrape(stage))["trice_image_variants_kept",])
+    sizes = [len((await stage.ask("GET", f"{good}&w=16")).body) for _ in range(2)]
+    assert (await stage.ask("GET", f"{bad}&w=16")).status == 400
+    found = await scrape(stage)
+    for outcome in ("made", "found", "failed"):
+        assert found["trice_image_variants_total", outcome] == 1
+    assert found["trice_image_variants_kept",] == 1
+    assert found["trice_image_variants_kept_bytes",] == sizes[0]
+    assert found["trice_file_sent_bytes_total",] == sum(sizes)
+
+
+class Listener:
+    """A session, as writer and reader of streams, which hears what it is told."""
+
+    network = "n"
+    has_room = True
+
+    def __init__(self):
+        self.heard = []
+
+    def on_flushed(self, stream, *, is_done):
+        self.heard.append("flushed")
+
+    def on_failed(self, stream):
+        self.heard.append("failed")
+
+    def on_news(self, reader, stream, news):
+        self.heard.append(news.content)
+
+    def on_gone(self, reader, stream):
+        self.heard.append("gone")
+
+
+@pytest.mark.rule("H111")
+async def test_metrics_tell_of_streams(open_stage, monkeypatch):
+    stage = await open_stage(metrics_token=TOKEN)
+    app, streams, party = await stage.apps.lend(stage.app_id), stage.streams, Listener()
+    token = {"token": str(UUID(int=7)), "params": {}}
+    live = await streams.start(app, ADMIN, party, client_id="a", **token)
+    reader = Reader()
+    who = {"stream_id": live.stream.id, "client_id": None, "params": {}}
+    await streams.subscribe(app, ADMIN, party, reader, **who)
+    text = {"offset": 0, "chunks": [b"abc", b"de"], "is_done": False, "abort_reason": None}
+    streams.append(live, party, **text)
+    found = await scrape(stage)
+    assert found["trice_streams",] == found["trice_stream_writers",] == 1
+    assert found["trice_stream_readers",] == 1
+    assert found["trice_stream_appends_total",] == 1
+    assert found["trice_stream_appended_bytes_total",] == 5
+    assert found["trice_stream_buffered_bytes",] == 5 + stream_limits.APPEND_OVERHEAD_BYTES
+    assert found["trice_stream_flush_seconds_count",] == found["trice_stream_parts_total",] == 0
+    streams.leave(live, party)
+    await streams.close()
+    found = await scrape(stage)
+    assert found["trice_stream_writers",] == found["trice_stream_buffered_bytes",] == 0
+    assert found["trice_stream_flush_seconds_count",] == found["trice_stream_parts_total",] == 1
+    assert found["trice_stream_flushes_failed_total",] == 0
+    live = await streams.start(app, ADMIN, party, client_id="a", **token)
+    streams.append(live, party, **{**text, "offset": 5})
+
+    async def refuse(app_id, spooled):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stage.storage.blobs, "put", refuse)
+    streams.leave(live, party)
+    await streams.close()
+    found = await scrape(stage)
+    assert found["trice_stream_flushes_failed_total",] == 1
+    assert found["trice_stream_flush_seconds_count",] == 1
+    streams.unsubscribe(live, reader)
+    assert (await scrape(stage))["trice_streams",] == 0
+    stage.apps.give_back(app)
 
 
 @pytest.mark.rule("H57")

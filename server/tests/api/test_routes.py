@@ -56,8 +56,8 @@ async def test_unknown_routes_and_methods_are_404_json(stage, method, path, more
 @pytest.mark.parametrize(
     "path",
     [
-        "/dash/apps",
-        "/superadmin/apps",
+        "/dash/orgs/x/billing",
+        "/platform/oauth/token",
     ],
 )
 async def test_what_is_not_built_says_so(stage, path):

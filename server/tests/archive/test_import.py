@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.archive_stage import Stage, open_stage, small_shop
@@ -63,7 +64,7 @@ async def test_an_app_that_exists_is_not_touched(stage: Stage) -> None:
     shop = small_shop()
     await stage.load(shop)
     before = stage.left()
-    with pytest.raises(InvalidInput, match=f"there is an app {shop.app_id} on this server"):
+    with pytest.raises(InvalidInput, match=f"there is an app {shop.app_id} on this server already"):
         await stage.load(shop)
     assert stage.left() == before
     other = await stage.load(shop, app_id=AppId(str(uuid.uuid4())))
@@ -336,24 +337,60 @@ async def test_a_comparison_names_what_differs(stage: Stage, tmp_path: Path) -> 
     assert not compared.is_equal
 
 
-@pytest.mark.rule("AR2", "AR6")
-async def test_what_was_published_but_not_listed_goes(tmp_path: Path) -> None:
+@pytest.mark.rule("AR2")
+async def test_what_was_published_but_not_listed_is_completed(tmp_path: Path) -> None:
     """The moment between the rename of the file and the row in the list of apps."""
     shop = small_shop()
-    async with open_stage(tmp_path / "data") as stage:
-        await stage.load(shop)
-        await stage.registry.delete(AppId(shop.app_id or ""))
-        mark = tmp_path / "data" / "loading" / f"{shop.app_id}.made"
-        mark.touch()
-        (tmp_path / "data" / "loading" / f"{shop.app_id}.db").write_bytes(b"half")
-    async with open_stage(tmp_path / "data") as stage:
-        assert [name for name in stage.left() if not name.startswith("files/")] == []
+    folder = tmp_path / "data"
+    async with open_stage(folder) as stage:
         report = await stage.load(shop)
-        mark.touch()  # a stop before the mark was removed: the app is listed and stays
-    async with open_stage(tmp_path / "data") as stage:
-        async with stage.database(report.app_id) as database:
-            assert database.tx == 10**12 + 2
-        assert not mark.exists()
+        row = stage.registry.find(AppId(report.app_id))
+        await stage.registry.delete(AppId(report.app_id))
+    (folder / "loading" / f"{shop.app_id}.made").write_bytes(msgspec.json.encode(row))
+    (folder / "loading" / "half.db").write_bytes(b"half")
+    (folder / "loading" / "copy-x").mkdir()
+    for _ in range(2):
+        async with open_stage(folder) as stage:
+            assert list((folder / "loading").iterdir()) == []
+            assert stage.registry.find(AppId(report.app_id)) == row
+            async with stage.database(report.app_id) as database:
+                assert database.tx == 10**12 + 2
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"damaged")
+
+
+@pytest.mark.rule("AR7")
+async def test_an_app_is_replaced_as_a_whole(stage: Stage, tmp_path: Path) -> None:
+    old, new = small_shop(), small_shop()
+    old.rules = {"goods": {"allow": {"view": "false"}}}
+    old.file("old.txt", b"only in the old one")
+    new.title, new.files = "Another shop", {}
+    new.lines = {"tags": [({"id": str(uuid.uuid4()), "name": "other"}, 5)]}
+    first = await stage.load(old)
+    token = first.admin_token or ""
+    async with stage.database(first.app_id) as database:
+        latest = database.tx
+    before = stage.left()
+    broken = small_shop().write(tmp_path / "broken.zip", lambda entries: entries[:-1])
+    with pytest.raises(InvalidInput, match="the bytes are missing"):
+        await stage.load(broken, replaces=True)
+    assert stage.left() == before
+    given = new.write(tmp_path / "new.zip")
+    report = await stage.load(given, replaces=True)
+    assert report.admin_token is None and stage.registry.has_token(token)
+    row = stage.registry.find(AppId(report.app_id))
+    assert row is not None and (row.title, row.rules) == ("Another shop", None)
+    assert (await stage.compare(report.app_id, given)).is_equal
+    async with stage.database(report.app_id) as database:
+        assert database.tx > latest
+    damage(Path(stage.engines.place(row.id)))
+    await stage.load(given, replaces=True)
+    assert (await stage.compare(report.app_id, given)).is_equal
+    await stage.registry.end(AppId(report.app_id))
+    with pytest.raises(InvalidInput, match="ends by itself; it cannot be replaced"):
+        await stage.load(given, replaces=True)
 
 
 @pytest.mark.rule("AR2")

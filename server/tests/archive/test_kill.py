@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,16 @@ async def sweep(stage: Stage) -> None:
     ).sweep()
 
 
+def moments(archive: Path, folder: Path) -> list[int]:
+    """Which moments are tried."""
+    done = run_worker(archive, folder, 0)
+    assert done.returncode == 0, done.stderr
+    count = int(done.stdout)
+    assert count > CHOSEN + END
+    chosen = random.Random(count).sample(range(1, count - END), CHOSEN)
+    return [*sorted(chosen), *range(count - END, count + 1)]
+
+
 @pytest.mark.rule("AR2", "AR1")
 async def test_an_import_killed_at_any_moment_is_whole_or_gone(tmp_path: Path) -> None:
     shop = small_shop()
@@ -56,13 +67,8 @@ async def test_an_import_killed_at_any_moment_is_whole_or_gone(tmp_path: Path) -
         shop.file(f"photos/{number}.png", bytes([number]) * 10_000)
     archive = shop.write(tmp_path / "in.zip")
     app_id = AppId(shop.app_id or "")
-    done = run_worker(archive, tmp_path / "whole", 0)
-    assert done.returncode == 0, done.stderr
-    count = int(done.stdout)
-    assert count > CHOSEN + END
-    chosen = random.Random(count).sample(range(1, count - END), CHOSEN)
     outcomes = set()
-    for moment in (*sorted(chosen), *range(count - END, count + 1)):
+    for moment in moments(archive, tmp_path / "whole"):
         folder = tmp_path / f"killed-{moment}"
         killed = run_worker(archive, folder, moment)
         assert killed.returncode == -9, (moment, killed.stderr)
@@ -76,3 +82,30 @@ async def test_an_import_killed_at_any_moment_is_whole_or_gone(tmp_path: Path) -
             compared = await stage.compare(app_id, archive)
             assert compared.is_equal, (moment, compared)
     assert outcomes == {True, False}
+
+
+@pytest.mark.rule("AR7")
+async def test_an_app_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    old, new = small_shop(), small_shop()
+    old.rules, old.title = {"goods": {"allow": {"view": "false"}}}, "Old"
+    new.rules, new.title = {"tags": {"allow": {"view": "true"}}}, "New"
+    new.add("tags", {"name": "in the new one"})
+    given = {"Old": old.write(tmp_path / "old.zip"), "New": new.write(tmp_path / "new.zip")}
+    app_id = AppId(old.app_id or "")
+    async with open_stage(tmp_path / "before") as stage:
+        await stage.load(given["Old"])
+    shutil.copytree(tmp_path / "before", tmp_path / "whole")
+    outcomes = set()
+    for moment in moments(given["New"], tmp_path / "whole"):
+        folder = tmp_path / f"killed-{moment}"
+        shutil.copytree(tmp_path / "before", folder)
+        killed = run_worker(given["New"], folder, moment)
+        assert killed.returncode == -9, (moment, killed.stderr)
+        async with open_stage(folder) as stage:
+            row = stage.registry.find(app_id)
+            assert row is not None
+            outcomes.add(row.title)
+            compared = await stage.compare(app_id, given[row.title])
+            assert compared.is_equal, (moment, row.title, compared)
+            assert list((folder / "loading").iterdir()) == []
+    assert outcomes == {"Old", "New"}

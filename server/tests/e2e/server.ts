@@ -1,3 +1,4 @@
+import { expect } from '@playwright/test';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ export interface App {
 export class Server {
   private child: ChildProcess | null = null;
   private log = '';
+  private printed = '';
 
   private constructor(
     private readonly dataDir: string,
@@ -28,6 +30,14 @@ export class Server {
     const server = new Server(await mkdtemp(join(tmpdir(), 'trice-e2e-')), '', env);
     await server.run(0);
     return server;
+  }
+
+  /** What the process printed or logged and this pattern captures, once it is there. */
+  async told(pattern: RegExp): Promise<string> {
+    let found: string | undefined;
+    const look = () => (found = pattern.exec(this.printed + this.log)?.[1]);
+    await expect.poll(look, { message: String(pattern) }).toBeDefined();
+    return found!;
   }
 
   /** Start again on the same port with the same data. */
@@ -98,6 +108,7 @@ export class Server {
     child.stderr.on('data', (bytes) => (this.log += bytes));
     this.url = await new Promise<string>((ready, fail) => {
       createInterface(child.stdout).on('line', (line) => {
+        this.printed += `${line}\n`;
         const match = READY.exec(line);
         if (match?.[1] !== undefined) ready(match[1].replace(/\/$/, ''));
       });

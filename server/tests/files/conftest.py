@@ -11,6 +11,7 @@ import pytest
 from support.runtime import FakeRuntime
 from trice.auth.throttle import Throttle
 from trice.background import Background
+from trice.files.threads import FileThreads
 from trice.files.variant import find_variant
 from trice.files.variants import Source, Variants
 from trice.rate_limit import Buckets
@@ -26,12 +27,19 @@ class VariantStage:
         self.images = folder
         self.runtime = FakeRuntime()
         self.background = Background(self.runtime)
+        self.threads = FileThreads()
         self.variants = self.opened(self.background)
 
     def opened(self, background: Background) -> Variants:
         """The variants of a server that starts on the same folder."""
         throttle = Throttle(Buckets(self.runtime), self.runtime)
-        return Variants(self.folder, runtime=self.runtime, background=background, throttle=throttle)
+        return Variants(
+            self.folder,
+            runtime=self.runtime,
+            background=background,
+            throttle=throttle,
+            threads=self.threads,
+        )
 
     def source(self, data: bytes, *, is_local: bool = True, app_id: str = APP) -> Source:
         digest = hashlib.sha256(data).hexdigest()

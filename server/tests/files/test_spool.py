@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,23 @@ async def test_a_cancelled_write_leaves_nothing(spool: Spool, tmp_path: Path) ->
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.rule("F15")
+async def test_what_is_given_up_is_removed_on_a_thread(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def noting(path: Path, missing_ok: bool = False) -> None:
+        removed.append(threading.current_thread().name)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noting)
+    async with await spool.begin(limits.SPOOL_WRITE_BYTES) as spooling:
+        await spooling.write(b"x" * limits.SPOOL_WRITE_BYTES)
+    await spool.discard(await spool.spool_bytes(b"finished"))
+    assert [name.rpartition("_")[0] for name in removed] == ["trice-files"] * 2
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert (len(spool), spool.held_bytes) == (0, 0)

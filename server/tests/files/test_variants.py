@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 import struct
 import zlib
 from typing import Any
@@ -321,3 +323,20 @@ async def test_a_full_queue_refuses(variant_stage, monkeypatch):
     await variant_stage.background.stop()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(each, Unavailable) for each in ended[10:])
+
+
+@pytest.mark.rule("F129")
+async def test_a_folder_that_could_not_be_read_is_read_again(variant_stage, monkeypatch):
+    source = variant_stage.source(encoded(HALVES))
+    await variant_stage.make(source, w="16")
+    later = variant_stage.opened(Background(variant_stage.runtime))
+
+    def refuse(path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", refuse)
+        with pytest.raises(Unavailable):
+            await variant_stage.make(source, variants=later, w="16")
+    await variant_stage.make(source, variants=later, w="16")
+    assert (later.counts.found, later.counts.made) == (1, 0)

@@ -761,7 +761,8 @@ describe('transactions', () => {
         'param-malformed',
         'Invalid op: "nonsense". It must be one of "add-query", "append-stream",' +
           ' "client-broadcast", "init", "join-room", "leave-room", "remove-query",' +
-          ' "set-presence", "start-stream", "subscribe-stream", "transact", "unsubscribe-stream".',
+          ' "remove-sync", "resync-table", "set-presence", "start-stream", "start-sync",' +
+          ' "subscribe-stream", "transact", "unsubscribe-stream".',
         'nonsense',
       ],
     );

@@ -118,6 +118,12 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     "patch_presence": lambda: down.patch_presence("r", edits_between(None, PEER)),
     "server_broadcast": lambda: down.server_broadcast("r", "t", SAID),
     "client_broadcast_ok": lambda: down.client_broadcast_ok("r", "t", SAID, event_id="e"),
+    "start_sync_ok": lambda: down.start_sync_ok(b"{}", event_id="e", table_id=ID, token="t"),
+    "sync_load_batch": lambda: down.sync_load_batch([TRIPLE], table_id=ID),
+    "sync_init_finish": lambda: down.sync_init_finish(TX, table_id=ID),
+    "sync_update_triples": lambda: down.sync_update_triples(
+        [(TX, b'{"action":"added","triple":%b}' % TRIPLE)], table_id=ID
+    ),
     "error": lambda: down.error(
         {"type": "timeout", "message": "m", "hint": {"a": 1}},
         status=500,

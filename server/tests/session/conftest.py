@@ -50,11 +50,12 @@ SCHEMA = {
 class Stage:
     """What a session test plays on: the hub, an open app, and its admin token."""
 
-    def __init__(self, hub: Hub, app: App, token: str, runtime: FakeRuntime) -> None:
+    def __init__(self, hub: Hub, app: App, token: str, runtime: FakeRuntime, folder: Path) -> None:
         self.hub = hub
         self.app = app
         self.token = token
         self.runtime = runtime
+        self.folder = folder
 
     def connect(self) -> MemoryClient:
         return MemoryClient(self.hub)
@@ -96,7 +97,7 @@ async def running(path: Path, *, app_id: str | None = None) -> AsyncIterator[Sta
     else:
         app, token = await apps.lend(app_id), ""
     try:
-        yield Stage(hub, app, token, runtime)
+        yield Stage(hub, app, token, runtime, path)
     finally:
         hub.stop()
         await streams.close()

@@ -37,7 +37,6 @@ async def test_what_is_no_json_gets_an_error_and_the_session_goes_on(stage, raw)
         ("refresh", "param-malformed"),
         (5, "param-malformed"),
         (None, "param-missing"),
-        ("start-sync", "not-built"),
     ],
 )
 async def test_unknown_ops_are_named(stage, op, code):

@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-from uuid import UUID
-
-import orjson
 import pytest
 
+from support.stream_clients import (
+    OTHER,
+    TOKEN,
+    Reading,
+    admin,
+    append,
+    hold_disk,
+    row_of,
+    start,
+)
 from trice import stream_limits as limits
-from trice.database import Look
 from trice.identity import ADMIN
 from trice.rules.document import Rules
-
-TOKEN = str(UUID(int=7))
-OTHER = str(UUID(int=8))
-
-
-async def admin(stage):
-    client = stage.connect()
-    init = {"op": "init", "app-id": stage.app.id, "__admin-token": stage.token}
-    client.say_raw(orjson.dumps(init))
-    await client.hear("init-ok")
-    return client
-
-
-async def start(client, name="chat", token=TOKEN):
-    client.say("start-stream", client_id=name, reconnect_token=token)
-    return await client.hear("start-stream-ok")
-
-
-def append(client, stream, *chunks, offset, **fields):
-    client.say("append-stream", stream_id=stream, chunks=list(chunks), offset=offset, **fields)
-
-
-class Reading:
-    """A reader that assembles what it hears, as official clients do."""
-
-    def __init__(self, stage, client, data=b""):
-        self.client, self.data, self.files = client, data, stage.hub
-        self.is_done, self.folder, self.app = False, stage.folder, stage.app
-
-    def subscribe(self, name="chat"):
-        self.event = self.client.say("subscribe-stream", client_id=name, offset=len(self.data))
-
-    async def hear(self):
-        told = await self.client.hear_where(
-            lambda m: m["op"] == "stream-append" and m["client-event-id"] == self.event
-        )
-        got = b""
-        for file in told.get("files", ()):
-            location = file["url"].split("?")[0].rsplit("/", 1)[1]
-            query = {"$files": {"$": {"where": {"location-id": location}}}}
-            row = await self.app.database.look(partial(Look.find, source=query))
-            digest = row["$files"][0]["content-hash"]
-            got += (self.folder / "files" / self.app.id / digest[:2] / digest).read_bytes()
-        got += told.get("content", "").encode()
-        start = told.get("offset", len(self.data))
-        assert start <= len(self.data), "a reader must not miss bytes"
-        self.data += got[len(self.data) - start :]
-        self.is_done = told.get("done", False)
-        return told
-
-    async def until(self, data):
-        while self.data != data:
-            assert data.startswith(self.data)
-            await self.hear()
-
-
-@pytest.fixture
-def stage(stage, tmp_path: Path):
-    stage.folder = tmp_path
-    return stage
-
-
-async def row_of(stage, name="chat"):
-    query = {"$streams": {"$": {"where": {"clientId": name}}, "$files": {}}}
-    rows = (await stage.app.database.look(lambda look: look.find(query)))["$streams"]
-    return rows[0] if rows else None
 
 
 @pytest.mark.rule("ST1")
@@ -205,32 +143,72 @@ async def test_a_reader_that_sleeps_is_told_from_parts_when_it_wakes(stage, monk
     assert reader.data == written
 
 
-@pytest.mark.rule("ST9")
-async def test_rules_decide_who_makes_and_who_reads(stage):
-    rules = {
-        "$streams": {
-            "allow": {
-                "create": "data.clientId == 'open'",
-                "view": "data.clientId == 'open' && ruleParams.k == 'v'",
-            }
-        }
-    }
-    guest = await stage.client()
-    guest.say("start-stream", client_id="open", reconnect_token=TOKEN)
-    failure = await guest.hear("error")
+async def denied(client, action):
+    """The client is told that a rule of `$streams` refused it."""
+    failure = await client.hear("error")
     assert failure["type"] == "permission-denied"
     assert failure["hint"] == {
-        "input": ["$streams", "create"],
+        "input": ["$streams", action],
         "expected": "has-streams-permission?",
     }
-    stage.app.database.set_rules(Rules.parse(rules))
-    await start(guest, "open")
-    guest.say("start-stream", client_id="closed", reconnect_token=TOKEN)
-    assert (await guest.hear("error"))["type"] == "permission-denied"
+
+
+def allow(stage, **rules):
+    stage.app.database.set_rules(Rules.parse({"$streams": {"allow": rules}}))
+
+
+@pytest.mark.rule("ST9")
+async def test_without_rules_only_admins_write_and_read(stage):
+    guest, writer = await stage.client(), await admin(stage)
+    guest.say("start-stream", client_id="open", reconnect_token=TOKEN)
+    await denied(guest, "create")
+    stream = (await start(writer, "open"))["stream-id"]
+    for name in ({"client_id": "open"}, {"stream_id": stream}):
+        guest.say("subscribe-stream", **name)
+        await denied(guest, "view")
+        writer.say("subscribe-stream", **name)
+        await writer.hear("stream-append")
+    allow(stage, create="false", view="false")
+    await start(writer, "open")
+    writer.say("subscribe-stream", client_id="open")
+    await writer.hear("stream-append")
+
+
+@pytest.mark.rule("ST9")
+async def test_create_sees_the_name_and_is_asked_before_the_token_is_read(stage):
+    guest = await stage.client()
+    allow(stage, create="data.clientId == 'open' && ruleParams.k == 'v'")
+    k = {"rule_params": {"k": "v"}}
+    guest.say("start-stream", client_id="open", reconnect_token=TOKEN, **k)
+    await guest.hear("start-stream-ok")
+    for name, params in (("closed", k), ("open", {}), ("open", {"rule_params": {"k": "w"}})):
+        guest.say("start-stream", client_id=name, reconnect_token=OTHER, **params)
+        await denied(guest, "create")
+    assert await row_of(stage, "closed") is None
+    guest.say("start-stream", client_id="open", reconnect_token=OTHER, **k)
+    assert "Reconnect token is invalid." in (await guest.hear("error"))["message"]
+    # Nothing but the name: of a stream that is there neither.
+    allow(stage, create="data.done == null && data.id == null && data.size == null")
+    guest.say("start-stream", client_id="open", reconnect_token=TOKEN)
+    await guest.hear("start-stream-ok")
+
+
+@pytest.mark.rule("ST9")
+async def test_view_sees_the_row(stage):
+    writer, guest = await admin(stage), await stage.client()
+    stream = (await start(writer, "open"))["stream-id"]
+    allow(stage, view=f"data.id == '{stream}' && data.clientId == 'open' && data.done == null")
     guest.say("subscribe-stream", client_id="open")
-    assert (await guest.hear("error"))["hint"]["input"] == ["$streams", "view"]
-    guest.say("subscribe-stream", client_id="open", rule_params={"k": "v"})
     await guest.hear("stream-append")
+    append(writer, stream, "x", offset=0, done=True)
+    await writer.hear("stream-flushed")
+    guest.say("subscribe-stream", stream_id=stream)
+    await denied(guest, "view")
+    allow(stage, view="data.done && data.size == 1 && ruleParams.k == 'v'")
+    guest.say("subscribe-stream", client_id="open")
+    await denied(guest, "view")
+    guest.say("subscribe-stream", client_id="open", rule_params={"k": "v"})
+    assert (await guest.hear_where(lambda m: m.get("done") and "files" in m))["offset"] == 0
 
 
 @pytest.mark.rule("ST10")
@@ -252,25 +230,36 @@ async def test_deleting_the_row_ends_the_stream_and_frees_its_name(stage):
     assert failure["hint"]["errors"][0]["message"] == "Stream is missing."
 
 
-@pytest.mark.rule("ST11")
-async def test_memory_of_streams_is_bounded(stage, monkeypatch):
-    monkeypatch.setattr(limits, "BUFFER_BYTES_MAX", 5)
-    monkeypatch.setattr(limits, "WRITES_OF_SESSION_MAX", 1)
-    monkeypatch.setattr(limits, "READS_OF_SESSION_MAX", 1)
-    client = await admin(stage)
-    stream = (await start(client))["stream-id"]
-    append(client, stream, "123456", offset=0)
-    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
-    append(client, stream, "12345", offset=0)
-    client.say("start-stream", client_id="two", reconnect_token=TOKEN)
-    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
-    client.say("subscribe-stream", client_id="chat", event_id="r")
-    assert (await client.hear("stream-append"))["content"] == "12345"
-    client.say("subscribe-stream", client_id="chat")
-    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
-    client.say("unsubscribe-stream", subscribe_event_id="r")
-    client.say("unsubscribe-stream", subscribe_event_id="r")
-    assert "Stream subscription is missing." in (await client.hear("error"))["message"]
+@pytest.mark.rule("ST10")
+async def test_deleting_a_stream_takes_its_parts_and_ends_a_flush(stage):
+    writer, database = await admin(stage), stage.app.database
+    stream = (await start(writer))["stream-id"]
+    append(writer, stream, "kept for now", offset=0)
+    assert (await start(writer))["offset"] == 12
+    began, may_store = hold_disk(stage)
+    append(writer, stream, "late", offset=12, done=True)
+    await began.wait()
+    await database.transact_admin([["delete", "$streams", stream, {}]], identity=ADMIN)
+    assert (await writer.hear("append-failed"))["stream-id"] == stream
+    may_store.set()
+    await stage.hub.streams.close()
+    assert (await database.look(lambda look: look.find({"$files": {}})))["$files"] == []
+    assert await row_of(stage) is None
+    writer.say("subscribe-stream", client_id="chat")
+    assert "Stream is missing." in (await writer.hear("error"))["message"]
+
+
+@pytest.mark.rule("ST10")
+async def test_rules_let_nobody_delete_a_stream(stage):
+    writer = await admin(stage)
+    stream = (await start(writer))["stream-id"]
+    rules = {"$default": {"allow": {"$default": "true"}}}
+    stage.app.database.set_rules(Rules.parse(rules))
+    guest = await stage.client()
+    guest.say("transact", tx_steps=[["delete-entity", stream, "$streams"]])
+    await guest.hear("error")
+    append(writer, stream, "still here", offset=0, done=True)
+    assert (await writer.hear("stream-flushed"))["offset"] == 10
 
 
 @pytest.mark.rule("ST5")
@@ -281,7 +270,7 @@ async def test_flushed_bytes_are_there_after_a_restart(stage_at, tmp_path):
         append(writer, stream, "kept", offset=0)
         app_id, token = stage.app.id, stage.token
     async with stage_at(tmp_path, app_id=app_id) as stage:
-        stage.token, stage.folder = token, tmp_path
+        stage.token = token
         writer = await admin(stage)
         reader = Reading(stage, writer)
         reader.subscribe()
@@ -289,26 +278,116 @@ async def test_flushed_bytes_are_there_after_a_restart(stage_at, tmp_path):
         assert (await start(writer))["offset"] == 4
 
 
-@pytest.mark.rule("ST11")
-async def test_many_short_appends_are_flushed_and_bounded(stage, monkeypatch):
-    monkeypatch.setattr(limits, "FLUSH_APPENDS", 3)
+@pytest.mark.rule("ST13")
+async def test_an_end_that_was_announced_too_early_holds_once_its_bytes_are_there(stage):
+    # As @instantdb/core does: it comes back, closes before it is answered, then sends what it has.
+    first = await admin(stage)
+    stream = (await start(first))["stream-id"]
+    append(first, stream, "one ", offset=0)
+    first.hang_up()
+    client = await admin(stage)
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    append(client, stream, offset=7, done=True, abort_reason="tired")
+    assert (await client.hear("error"))["original-event"]["op"] == "append-stream"
+    assert (await client.hear("start-stream-ok"))["offset"] == 4
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    append(client, stream, "two", offset=4)
+    told = await client.hear_where(lambda m: m["op"] == "stream-flushed" and m["done"])
+    assert told["offset"] == 7
+    row = await row_of(stage)
+    assert (row["done"], row["size"], row["abortReason"]) == (True, 7, "tired")
+
+
+@pytest.mark.rule("ST13")
+async def test_an_end_behind_a_refused_append_holds_when_it_was_sent_again(stage, monkeypatch):
     client = await admin(stage)
     stream = (await start(client))["stream-id"]
-    for offset in range(3):
-        append(client, stream, "", "x", "", offset=offset)
-    assert (await client.hear("stream-flushed"))["offset"] == 3
-    monkeypatch.setattr(limits, "FLUSH_APPENDS", 100)
-    monkeypatch.setattr(limits, "BUFFER_APPENDS_MAX", 2)
-    for offset in range(3, 6):
-        append(client, stream, "x", offset=offset)
-    assert (await client.hear("error"))["type"] == "parameter-limit-exceeded"
+    monkeypatch.setattr(limits, "BUFFER_BYTES_MAX", 2)
+    append(client, stream, "abc", offset=0)
+    append(client, stream, offset=3, done=True)
+    for _ in range(2):
+        await client.hear("error")
+    monkeypatch.setattr(limits, "BUFFER_BYTES_MAX", 3)
+    assert (await start(client))["offset"] == 0
+    append(client, stream, "abc", offset=0)
+    told = await client.hear("stream-flushed")
+    assert (told["offset"], told["done"]) == (3, True)
 
 
-@pytest.mark.rule("ST11")
-async def test_streams_that_are_being_started_count(stage, monkeypatch):
-    monkeypatch.setattr(limits, "WRITES_OF_SESSION_MAX", 2)
+@pytest.mark.rule("ST13")
+async def test_an_end_is_forgotten_with_its_session_and_is_no_end_of_other_bytes(stage):
+    client, other = await admin(stage), await admin(stage)
+    stream = (await start(client))["stream-id"]
+    append(client, stream, offset=3, done=True)
+    await client.hear("error")
+    append(client, stream, "abcd", offset=0)
+    append(client, stream, "e", offset=4)
+    client.hang_up()
+    assert (await start(other))["offset"] == 5
+    assert (await row_of(stage)).get("done") is None
+
+
+@pytest.mark.rule("ST4")
+async def test_an_end_during_the_flush_of_a_second_start_is_stored(stage):
     client = await admin(stage)
-    for name in ("one", "two", "three"):
-        client.say("start-stream", client_id=name, reconnect_token=TOKEN)
-    heard = [await client.hear() for _ in range(3)]
-    assert sorted(message["op"] for message in heard) == ["error", *["start-stream-ok"] * 2]
+    stream = (await start(client))["stream-id"]
+    append(client, stream, "one", offset=0)
+    began, may_store = hold_disk(stage)
+    client.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    append(client, stream, offset=3, done=True)
+    may_store.set()
+    told = await client.hear_where(lambda m: m["op"] == "stream-flushed" and m["done"])
+    assert told["offset"] == 3
+    assert (await row_of(stage))["done"] is True
+
+
+@pytest.mark.rule("ST17")
+async def test_readers_go_on_without_a_word_when_the_writer_leaves_and_returns(stage):
+    writer, other = await admin(stage), await admin(stage)
+    stream = (await start(writer))["stream-id"]
+    reader = Reading(stage, other)
+    reader.subscribe()
+    append(writer, stream, "one ", offset=0)
+    await reader.until(b"one ")
+    writer.hang_up()
+    await stage.hub.streams.close()
+    again = await admin(stage)
+    assert (await start(again))["offset"] == 4
+    append(again, stream, "two", offset=4, done=True)
+    await reader.until(b"one two")
+    told = [m for m in other.received if m["op"] == "stream-append"]
+    assert not any("error" in message for message in told)
+    assert [message.get("content", "") for message in told][-2:] == ["one ", "two"]
+
+
+@pytest.mark.rule("ST5")
+async def test_a_flush_goes_on_when_the_session_that_waits_for_it_ends(stage):
+    first, second, third = [await admin(stage) for _ in range(3)]
+    stream = (await start(first))["stream-id"]
+    append(first, stream, "one ", offset=0)
+    began, may_store = hold_disk(stage)
+    second.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    second.hang_up()
+    third.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    may_store.set()
+    assert (await third.hear("start-stream-ok"))["offset"] == 4
+    append(third, stream, "two", offset=4, done=True)
+    assert (await third.hear("stream-flushed"))["offset"] == 7
+    assert (await row_of(stage))["size"] == 7
+
+
+@pytest.mark.rule("ST5")
+async def test_what_a_session_appends_before_a_second_start_that_it_does_not_outlive(stage):
+    writer = await admin(stage)
+    stream = (await start(writer))["stream-id"]
+    append(writer, stream, "one ", offset=0)
+    began, may_store = hold_disk(stage)
+    writer.say("start-stream", client_id="chat", reconnect_token=TOKEN)
+    await began.wait()
+    append(writer, stream, "two", offset=4)
+    writer.hang_up()
+    may_store.set()
+    await stage.hub.streams.close()
+    assert sum(file["size"] for file in (await row_of(stage))["$files"]) == 7

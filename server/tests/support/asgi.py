@@ -27,6 +27,7 @@ class Exchange:
         self._route, self._sent = f"{method} {path}", body
         self._parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._gone = asyncio.Event()
+        self._more = asyncio.Event()
         self._change = asyncio.Event()
         self._may_send = asyncio.Event()
         self._may_send.set()
@@ -50,14 +51,22 @@ class Exchange:
         self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
 
     async def _receive(self) -> Message:
-        if self._parts:
-            return self._parts.pop()
-        await self._gone.wait()
-        return {"type": "http.disconnect"}
+        while not self._parts and not self._gone.is_set():
+            self._more.clear()
+            await self._more.wait()
+        return self._parts.pop(0) if self._parts else {"type": "http.disconnect"}
+
+    def send_piece(self, piece: bytes, *, is_last: bool = False) -> None:
+        """Send a piece of a body that began with `leave_unsent`."""
+        self._parts.append({"type": "http.request", "body": piece, "more_body": not is_last})
+        self._more.set()
 
     def stop_reading(self) -> None:
         """From the next part on, let the server wait as it does for a client that never reads."""
         self._may_send.clear()
+
+    def read_on(self) -> None:
+        self._may_send.set()
 
     async def _send(self, message: Message) -> None:
         await self._may_send.wait()
@@ -111,5 +120,6 @@ class Exchange:
     async def hang_up(self) -> None:
         """Close the connection from the client's side."""
         self._gone.set()
+        self._more.set()
         async with asyncio.timeout(WAIT_S):
             await asyncio.gather(self.task, return_exceptions=True)

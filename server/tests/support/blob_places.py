@@ -58,7 +58,7 @@ class Place:
         runtime = FakeRuntime()
         folder = data_dir / "spool"
         return cls(
-            S3Blobs(place_of(url), os.environ, runtime=runtime),
+            S3Blobs(place_of(url), os.environ, threads=threads, runtime=runtime),
             Spool(folder, threads=threads, runtime=runtime),
             folder,
             lambda: None,

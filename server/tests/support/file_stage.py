@@ -11,6 +11,7 @@ from support.runtime import FakeRuntime
 from trice.apps.apps import App
 from trice.errors import NotFound
 from trice.files import urls
+from trice.metrics import FileCounts
 
 KEY = bytes(range(32))
 
@@ -65,6 +66,7 @@ class StoredFiles:
 
     def __init__(self, folder: Path, runtime: FakeRuntime) -> None:
         self.blobs = Bytes(folder)
+        self.counts = FileCounts()
         self.url_key = KEY
         self.rows: dict[str, Row] = {}
         self._runtime = runtime

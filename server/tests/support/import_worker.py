@@ -1,5 +1,7 @@
 """An import that kills itself (SIGKILL) at a moment: `import_worker.py ARCHIVE FOLDER MOMENT`.
 
+An app with the same id is replaced.
+
 Moments are counted: each time the import says how far it is, and before and after each step that
 makes something last. With the moment 0 it runs to its end, and prints how many there were.
 `archive/test_kill.py` reads that.
@@ -67,7 +69,7 @@ class Counting:
 async def work(archive: Path, folder: Path) -> None:
     async with open_stage(folder, SystemRuntime()) as stage:  # type: ignore[arg-type]
         stage.ears = Counting()  # type: ignore[assignment]
-        await stage.load(archive)
+        await stage.load(archive, replaces=True)
 
 
 def main() -> None:
@@ -80,7 +82,7 @@ def main() -> None:
     around(SqliteLoading, "open")
     around(SqliteLoading, "publish")
     around(SqliteLoading, "settle")
-    around(Registry, "insert")
+    around(Registry, "put")
     asyncio.run(work(archive, folder))
     sys.stdout.write(f"{seen}\n")
 

@@ -120,6 +120,7 @@ class StreamKills:
             while self._plays:
                 self._hear(1)
                 self._check_ended()
+            assert self._post("/admin/query", {"query": {"$files": {}}}) == {"$files": []}
         finally:
             for play in self._plays:
                 play.end()
@@ -182,10 +183,7 @@ class StreamKills:
         assert row["done"] is True and row["size"] == len(play.data), row
         assert sum(file["size"] for file in row["$files"]) == len(play.data), row
         self.found["parts"] += len(row["$files"])
-        return [
-            ["delete", "$streams", row["id"]],
-            *(["delete", "$files", file["id"]] for file in row["$files"]),
-        ]
+        return [["delete", "$streams", row["id"]]]
 
     def _start_server(self) -> None:
         make_old(self._folder)

@@ -11,11 +11,14 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection, Request
 
+from trice.accounts.accounts import Account, Accounts, Credential
+from trice.accounts.orgs import Orgs, Role, check_role
 from trice.api.parameters import malformed, missing, uuid_in
 from trice.apps.apps import App, Apps, wrong_admin_token
+from trice.apps.registry import AppRow
 from trice.auth.throttle import Throttle
 from trice.auth.tokens import hash_token, identify, identify_email
-from trice.errors import InvalidInput, NotFound
+from trice.errors import InvalidInput, NotFound, no_record
 from trice.identity import ADMIN, Identity, TurnKey, caller_ip, network_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
@@ -50,27 +53,26 @@ def bearer_token(request: Request) -> str | None:
 
 
 def required_token(request: Request) -> str:
-    """The token of a request that must have one, in the form of an app's token.
+    """The token of a request that must have one, in the form of an app's token or of a personal
+    one.
 
-    raises   InvalidInput without one; NotFound for tokens of people, which are not known here
+    raises   InvalidInput without one
     """
     if request.headers.get("authorization") is None:
         raise missing("headers", "authorization")
     token = bearer_token(request)
-    if token is not None and _PERSONAL_TOKEN.fullmatch(token):
-        raise NotFound(
-            "record-not-found",
-            "Record not found: instant-user. Personal access tokens are not built yet in this"
-            " version of trice; use the app's admin token.",
-            {"record-type": "instant-user", "args": []},
-        )
-    if token is None or find_uuid_bytes(token) is None:
+    if token is None or not is_token(token):
         accepted = '"Bearer <admin token>", with the admin token of the app, a uuid'
         if token is None:
             accepted += "; here it is empty, as when a variable for it is not set"
         # The error does not repeat the header: it may hold a secret.
         raise malformed("headers", "authorization", given=None, accepted=accepted)
     return token
+
+
+def is_token(token: str) -> bool:
+    """Whether a text has the form of a token: of an app or sign-in, or of a person."""
+    return find_uuid_bytes(token) is not None or _PERSONAL_TOKEN.fullmatch(token) is not None
 
 
 def guest_of(request: HTTPConnection) -> Identity:
@@ -131,52 +133,168 @@ async def administered(request: Request) -> AsyncIterator[App]:
 
 @asynccontextmanager
 async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIterator[App]:
-    """Lend an app to a caller with its admin token.
+    """Lend an app to a caller with its admin token, or a token of its owner (instant-http §5.5).
 
     raises   NotFound for a token that is not this app's, and for an unknown app. The error is the
-             same, so that it does not tell which apps exist
+             same, so that it does not tell which apps exist. PermissionDenied for a token of the
+             owner that is for other things
     """
+    is_personal = _PERSONAL_TOKEN.fullmatch(token) is not None
+    credential = find_credential(request, token) if is_personal else None
+    if is_personal and credential is None:
+        raise _unknown_person(token)
     async with contextlib.AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(lent_app(request, app_id))
         except NotFound as failure:
             raise wrong_admin_token() from failure
-        app.check_admin_token(token)
+        if not is_personal:
+            try:
+                app.check_admin_token(token)
+            except NotFound:
+                credential = find_credential(request, token)
+                if credential is None:
+                    raise
+        if credential is not None:
+            if find_role(request, app.row, credential.account) is None:
+                raise wrong_admin_token()
+            check_access(request, app.row, credential)
         yield app
 
 
 @asynccontextmanager
-async def developed(request: Request) -> AsyncIterator[App]:
-    """Lend the app in the path to a caller with its admin token (instant-http §5.2).
+async def developed(request: Request, *, role: Role | None = None) -> AsyncIterator[App]:
+    """Lend the app in the path to its developer: a caller with its admin token, or with a token of
+    an account that it belongs to (instant-http §4.1, §5.2).
 
-    raises   InvalidInput without a token, and for the token of another app; NotFound, as 401, for
-             an unknown token
+    role     what the account must be; None: a viewer to read, a collaborator to change
+    raises   InvalidInput without a token, for the token of another app, and for an account that
+             the app does not belong to; NotFound, as 401, for an unknown token; PermissionDenied
+             for a token that is for other things
     """
     app_id = uuid_in(request.path_params, "app_id", place="params")
     if request.headers.get("authorization") is None:
         raise missing("headers", "authorization")
     token = bearer_token(request)
-    if token is None or find_uuid_bytes(token) is None:
-        # Tokens of people, unlike those of apps, are not known here.
-        raise malformed(
-            "headers",
-            "authorization",
-            given=None,
-            accepted='"Bearer <admin token>", with the admin token of the app',
-        )
+    is_personal = token is not None and _PERSONAL_TOKEN.fullmatch(token) is not None
+    credential = find_credential(request, token) if token is not None and is_personal else None
+    is_platform = request.url.path.startswith("/superadmin/")
+    if token is not None and is_personal and credential is None and is_platform:
+        raise _unknown_person(token)
+    if token is None or (credential is None and find_uuid_bytes(token) is None):
+        accepted = '"Bearer <token>", with the admin token of the app or one of its account'
+        raise malformed("headers", "authorization", given=None, accepted=accepted)
     async with lent_app(request, app_id) as app:
-        try:
-            app.check_admin_token(token)
-        except NotFound as failure:
-            apps: Apps = request.app.state.apps
-            if apps.is_admin_token(token):
-                raise _mismatch() from failure
-            raise NotFound(
-                "record-not-found",
-                "Record not found: instant-user. The token is not the admin token of this app.",
-                {"record-type": "instant-user", "args": [{"auth?": True}]},
-            ) from failure
+        if credential is None:
+            credential = _admin_or_account(request, app, token)
+        if credential is not None:
+            check_access(request, app.row, credential, role=role)
         yield app
+
+
+def _admin_or_account(request: Request, app: App, token: str) -> Credential | None:
+    """None for the app's admin token, else the account whose sign-in the token is."""
+    try:
+        app.check_admin_token(token)
+        return None
+    except NotFound as failure:
+        credential = find_credential(request, token)
+        if credential is not None:
+            return credential
+        apps: Apps = request.app.state.apps
+        if apps.is_admin_token(token):
+            raise _mismatch() from failure
+        raise unknown_session() from failure
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+def find_credential(request: Request, token: str) -> Credential | None:
+    """The account that a token proves; raises NotFound("record-expired")."""
+    accounts: Accounts = request.app.state.accounts
+    return accounts.find_by_token(token)
+
+
+def account_caller(request: Request, scope: str | None = None) -> Credential:
+    """The account whose token a request has: of a sign-in, or a personal one (instant-http §5.2).
+
+    scope    what the token must be for, besides the account itself
+    raises   InvalidInput without a token; NotFound, as 401 if it is that of an old sign-in;
+             PermissionDenied
+    """
+    if request.headers.get("authorization") is None:
+        raise missing("headers", "authorization")
+    token = bearer_token(request)
+    if token is None or not is_token(token):
+        accepted = '"Bearer <token>", with a token of an account'
+        raise malformed("headers", "authorization", given=None, accepted=accepted)
+    credential = find_credential(request, token)
+    if credential is None:
+        if _PERSONAL_TOKEN.fullmatch(token):
+            raise _unknown_person(token)
+        raise unknown_session()
+    if scope is not None:
+        credential.demand(scope)
+    return credential
+
+
+def check_access(
+    request: Request, row: AppRow, credential: Credential, *, role: Role | None = None
+) -> Role:
+    """Refuse an account that may not do with an app what a request asks; return its role.
+
+    role     what it must be; None: a viewer to read, a collaborator to change
+    raises   InvalidInput("validation-failed", data-type "user-role"), PermissionDenied for a role
+             that is too weak, or a token that is for other things (instant-http §0.11, §4.1)
+    """
+    scope = _scope_of(request)
+    needed: Role = "viewer" if scope.endswith("-read") else "collaborator"
+    has = check_role(find_role(request, row, credential.account), role or needed)
+    credential.demand(scope)
+    return has
+
+
+def find_role(request: Request, row: AppRow, account: Account) -> Role | None:
+    """The role of an account in an app: its own, or one of an organisation it is a member of."""
+    if row.owner == account.id:
+        return "owner"
+    return None if row.org is None else orgs_of(request).find_role(row.org, account)
+
+
+def orgs_of(request: Request) -> Orgs:
+    """The organisations of this server."""
+    orgs: Orgs = request.app.state.orgs
+    return orgs
+
+
+def _scope_of(request: Request) -> str:
+    """What a token of an account must be for, to make this request."""
+    path = request.url.path
+    of = "storage" if "/storage/" in path else "data" if path.startswith("/admin/") else "apps"
+    is_read = request.method in ("GET", "HEAD") or path.endswith(_READS)
+    return f"{of}-{'read' if is_read else 'write'}"
+
+
+_READS: Final = (
+    *("/admin/query", "/admin/query_perms_check", "/admin/subscribe-query", "/schema/push/plan"),
+)
+
+
+def _unknown_person(token: str) -> NotFound:
+    """An unknown personal token, or one of a platform's OAuth, which this server does not give."""
+    kind = "oauth-access-token" if token.startswith("pat_") else "instant-user"
+    return no_record(kind, "No account here has this token, or it was revoked.")
+
+
+def unknown_session() -> NotFound:
+    """An unknown token of a sign-in; the answer is 401, so that clients sign in again."""
+    return NotFound(
+        "record-not-found",
+        "Record not found: instant-user. The token is neither the admin token of this app nor one"
+        " of an account.",
+        {"record-type": "instant-user", "args": [{"auth?": True}]},
+    )
 
 
 def _mismatch() -> InvalidInput:

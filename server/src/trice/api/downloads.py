@@ -25,6 +25,7 @@ from trice.files.serving import Facts, answer, disposition, media_type, redirect
 from trice.files.variant import Variant, find_variant
 from trice.files.variants import Source, Variants
 from trice.identity import network_of
+from trice.metrics import FileCounts
 from trice.protocol.ids import AppId
 
 
@@ -63,6 +64,11 @@ class Files(Protocol):
     @property
     def blobs(self) -> _Blobs:
         """Where bytes are kept."""
+        ...
+
+    @property
+    def counts(self) -> FileCounts:
+        """What became of bytes."""
         ...
 
     @property
@@ -113,7 +119,7 @@ async def download(request: Request) -> Response:
         url = await _direct_url(request, row, facts)
         if url is not None:
             return Response(None, 302, redirect_headers(facts, url=url, now_ms=now_ms))
-        opened = await _whole(files, app_id, row, facts)
+        opened = await _whole(request, row, facts)
     return await _send(request, opened)
 
 
@@ -129,14 +135,16 @@ def _facts(row: _Row, expires_s: int) -> Facts:
     )
 
 
-async def _whole(files: Files, app_id: AppId, row: _Row, facts: Facts) -> _Opened:
+async def _whole(request: Request, row: _Row, facts: Facts) -> _Opened:
     """The bytes of a file as they were uploaded."""
+    files: Files = request.app.state.files
+    app_id = AppId(request.path_params["app_id"])
     path = files.blobs.path(app_id, row.hash)
     if path is None:
         read = partial(files.blobs.read, app_id, row.hash)
         return _Opened(facts, read, lambda: None)
     try:
-        opened = await LocalBytes.open(path)
+        opened = await LocalBytes.open(path, threads=request.app.state.file_readers)
     except FileNotFoundError:
         raise _deleted() from None
     facts = replace(facts, size=opened.size, modified_ms=opened.modified_ms)
@@ -188,6 +196,7 @@ async def _send(request: Request, opened: _Opened) -> Response:
     if found.start == found.end:
         opened.close()
         return Response(None, found.status, found.headers)
+    counts: FileCounts = request.app.state.files.counts
     pieces = opened.read(found.start, found.end)
     try:
         # Bytes that are not there are told as an error, which a begun answer could not be.
@@ -197,9 +206,10 @@ async def _send(request: Request, opened: _Opened) -> Response:
         raise _deleted() from None
     if len(first) == found.end - found.start:
         await pieces.aclose()
+        counts.sent_bytes += len(first)
         return Response(first, found.status, found.headers)
     response = Pieces(
-        _joined(first, pieces),
+        _joined(first, pieces, counts),
         media_type=found.headers["content-type"],
         headers=found.headers,
         on_end=opened.close,
@@ -208,10 +218,15 @@ async def _send(request: Request, opened: _Opened) -> Response:
     return response
 
 
-async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _joined(
+    first: bytes, rest: AsyncGenerator[bytes, None], counts: FileCounts
+) -> AsyncGenerator[bytes, None]:
     try:
+        counts.sent_bytes += len(first)
         yield first
+        del first  # else it is held as long as the client takes to read the rest
         async for piece in rest:
+            counts.sent_bytes += len(piece)
             yield piece
     finally:
         await rest.aclose()

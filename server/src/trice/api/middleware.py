@@ -173,6 +173,7 @@ class Boundary:
             logger.debug("client left %s", fields(path=scope["path"]))
         except Exception as cause:
             response = self._explain(cause, scope, answer.trace_id)
+            response.headers.update(scope.get("state", {}).get("error_headers", {}))
             if answer.status:
                 raise
             await response(scope, receive, send_with_headers)

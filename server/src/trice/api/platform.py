@@ -30,21 +30,12 @@ async def create_ephemeral(request: Request) -> Response:
         raise PermissionDenied("permission-denied", "Throw-away apps are switched off here.")
     apps: Apps = request.app.state.apps
     body = await json_body(request)
-    if "title" not in body:
-        raise missing("body", "title")
-    title = body["title"]
-    if isinstance(title, (int, float)) and not isinstance(title, bool):
-        title = str(title)  # non-blank text may come as a number (instant-http §0.4)
-    is_text = isinstance(title, str) and title.strip() and "\0" not in title
-    if not is_text or len(title) > limits.APP_TITLE_CHARS_MAX:
-        most = limits.APP_TITLE_CHARS_MAX
-        accepted = f"a string of 1 to {most} characters that is not blank, without U+0000"
-        raise malformed("body", "title", given=title, accepted=accepted)
+    title = title_in(body)
     rules, warnings = _rules_in(body.get("rules"))
     throttle_of(request).new_app(guest_of(request).ip, attrs=_attrs_in(body.get("schema")))
     turn_key = turn_key_of(request, "")
     app, token = await apps.create(
-        title=title.strip(),
+        title=title,
         schema=body.get("schema"),
         rules=rules,
         is_open=True,
@@ -71,6 +62,22 @@ async def get_ephemeral(request: Request) -> Response:
     return json_response({"app": _row(row), "expires_ms": row.expires_ms})
 
 
+def title_in(body: dict[str, Any]) -> str:
+    """The title of an app in a body, trimmed."""
+    if "title" not in body:
+        raise missing("body", "title")
+    title = body["title"]
+    if isinstance(title, (int, float)) and not isinstance(title, bool):
+        title = str(title)  # non-blank text may come as a number (instant-http §0.4)
+    is_text = isinstance(title, str) and title.strip() and "\0" not in title
+    if not is_text or len(title) > limits.APP_TITLE_CHARS_MAX:
+        most = limits.APP_TITLE_CHARS_MAX
+        accepted = f"a string of 1 to {most} characters that is not blank, without U+0000"
+        raise malformed("body", "title", given=title, accepted=accepted)
+    assert isinstance(title, str)
+    return title.strip()
+
+
 def _attrs_in(schema: Any) -> int:
     """How many attrs a schema declares, as far as it can be read; mistakes are told later."""
     entities = schema.get("entities") if isinstance(schema, dict) else None
@@ -94,7 +101,7 @@ def _rules_in(given: Any) -> tuple[Any, list[dict[str, Any]]]:
     return None, [{"in": ["rules"], "message": message}]
 
 
-def _iso(moment_ms: int) -> str:
+def short_iso_text(moment_ms: int) -> str:
     """A moment as clients' schemas expect it: text, UTC, whole seconds (instant-http §0.4)."""
     return datetime.fromtimestamp(moment_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -103,7 +110,7 @@ def _row(row: AppRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "title": row.title,
-        "created_at": _iso(row.created_ms),
+        "created_at": short_iso_text(row.created_ms),
         "status": "active",
         "perms": None if row.rules is None else {"code": row.rules},
     }

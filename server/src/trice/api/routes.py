@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from trice import file_limits
+from trice.accounts.accounts import Accounts
+from trice.accounts.operator import Operator
+from trice.accounts.orgs import Orgs
+from trice.accounts.passwords import AccountPasswords
+from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount, make_may_register
 from trice.api import (
+    account_apps,
+    account_orgs,
+    account_sign_in,
     admin,
     admin_rooms,
     admin_users,
@@ -27,10 +37,12 @@ from trice.api import (
     files,
     health,
     oauth,
+    operator,
     passkeys,
     passwords,
     platform,
     scrape,
+    streams,
     sync,
     tus,
 )
@@ -40,6 +52,7 @@ from trice.api.files_host import FilesHost
 from trice.api.load import Load
 from trice.api.middleware import Boundary
 from trice.apps.apps import Apps
+from trice.apps.schemas import make_schemas
 from trice.auth.magic_codes import MagicCodes
 from trice.auth.oauth.sign_in import OAuth
 from trice.auth.passkeys.ceremonies import Passkeys
@@ -50,6 +63,7 @@ from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.files.files import Files
 from trice.files.resumable import ResumableUploads
+from trice.files.threads import FileThreads
 from trice.files.variants import Variants
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
@@ -61,19 +75,37 @@ from trice.slow_log import SlowLog
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
     "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
-    "/dash": "The platform API",
-    "/superadmin": "The platform API",
-    "/platform": "The platform API",
+    "/dash/orgs": "This route of organisations",
+    "/dash": "This route of the dashboard",
+    "/superadmin/orgs": "This route of organisations",
+    "/superadmin": "This route of the platform API",
+    "/platform": "Signing in to the platform API with OAuth",
     "/webhooks": "Webhooks",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
 
+_NOT_BUILT_OF_APP: Final = {
+    "webhooks": "Webhooks",
+    "backups": "Backups over HTTP",
+    "transfers": "Handing an app to another account over HTTP",
+    "oauth-apps": "Signing in to the platform API with OAuth",
+    "soft_deleted_attrs": "Restoring deleted attrs over HTTP",
+    "invite": "Members of apps",
+    "members": "Members of apps",
+    "clear": "Deleting everything in an app at once",
+    "status": "Making an app read-only",
+}
+"""The same, below the path of an app."""
+
+
 _SOCKET_PATH: Final = "/runtime/session"
+_BELOW_APP: Final = re.compile("/(?:dash|superadmin)/apps/[^/]+/([^/]+)")
 _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
-    *(sync, admin, admin_rooms, debug, platform, downloads, files, tus),
+    *(sync, admin, admin_rooms, debug, platform, downloads, files, streams, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
+    *(account_apps, account_orgs, account_sign_in, operator),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -129,6 +161,9 @@ def build_app(
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
     app.state.files = files
+    app.state.file_readers = readers = FileThreads(
+        file_limits.FILE_READ_THREADS, name="trice-file-readers"
+    )
     if isinstance(files, Files):
         app.state.resumable = ResumableUploads(files, runtime=runtime)
     app.state.variants = Variants(
@@ -136,9 +171,32 @@ def build_app(
         runtime=runtime,
         background=background,
         throttle=Throttle(apps.buckets, runtime),
+        threads=readers,
     )
+    _add_accounts(app)
+    app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
+
+
+def _add_accounts(app: Starlette) -> None:
+    """What the routes of accounts need."""
+    state = app.state
+    runtime: Runtime = state.runtime
+    background: Background = state.background
+    platform = state.apps.platform
+    state.accounts = accounts = Accounts(platform, runtime=runtime)
+    state.orgs = orgs = Orgs(platform, runtime=runtime)
+    state.account_codes = AccountCodes(
+        accounts,
+        may_register=make_may_register(state.settings.registration, orgs),
+        runtime=runtime,
+        background=background,
+    )
+    state.account_passwords = passwords = AccountPasswords(accounts, state.passwords.hashes)
+    state.cli_logins = CliLogins(accounts, runtime=runtime)
+    state.first_account = FirstAccount(accounts, runtime=runtime)
+    state.operator = Operator(accounts, orgs, passwords, state.apps, runtime=runtime)
 
 
 def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:
@@ -165,6 +223,9 @@ async def _anything_else(request: Request) -> Response:
     """Say what is missing: a method, a feature of this version, or the path (§7)."""
     path = request.url.path
     if not _methods(request, path.rstrip("/")):
+        below_app = _BELOW_APP.match(path)
+        if below_app is not None and below_app[1] in _NOT_BUILT_OF_APP:
+            raise not_built(_NOT_BUILT_OF_APP[below_app[1]])
         for prefix, feature in NOT_BUILT.items():
             if path == prefix or path.startswith(prefix + "/"):
                 raise not_built(feature)

@@ -20,8 +20,11 @@ from trice.api.callers import bearer_token
 from trice.api.load import LAG_BOUNDS_MS
 from trice.apps.apps import App
 from trice.errors import NotFound
+from trice.files.files import Files
+from trice.files.variants import Variants
 from trice.metrics import AppCounts, BackupCounts, LiveCounts, WorkCounts
 from trice.rooms.rooms import Rooms
+from trice.streams.streams import Streams
 
 if TYPE_CHECKING:
     # Imported with the first request, as it takes 4 MB.
@@ -71,6 +74,11 @@ class _Collector:
         yield from _totals(self._state.apps.counts_of_closed, apps)
         yield from _queues(self._state, apps)
         yield from _rooms(self._state.hub.rooms)
+        if self._state.hub.streams is not None:
+            yield from _streams(self._state.hub.streams)
+        if self._state.files is not None:
+            yield from _files(self._state.files)
+            yield from _variants(self._state.variants)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _backups(self._state.backup_counts)
@@ -196,6 +204,63 @@ def _rooms(rooms: Rooms) -> Iterator[Metric]:
     yield _counter("room_messages_delivered", told, counts.deliveries)
     told = "Messages to topics that were dropped, because a client was too slow."
     yield _counter("room_messages_dropped", told, counts.dropped)
+
+
+def _streams(streams: Streams) -> Iterator[Metric]:
+    from prometheus_client.core import SummaryMetricFamily
+
+    counts = streams.counts
+    yield _gauge("streams", "Streams that are written or read.", len(streams))
+    yield _gauge("stream_writers", "Streams that have a writer.", streams.writers)
+    yield _gauge("stream_readers", "Subscriptions to streams.", streams.readers)
+    told = "Memory for text of streams that is not on disk yet."
+    yield _gauge("stream_buffered_bytes", told, streams.buffered_bytes)
+    yield _counter("stream_appends", "Appends to streams.", counts.appends)
+    yield _counter("stream_appended_bytes", "Their bytes.", counts.appended_bytes)
+    yield _counter("stream_parts", "Parts of streams made durable.", counts.parts)
+    told = "Flushes of streams that failed: their writers start again."
+    yield _counter("stream_flushes_failed", told, counts.flushes_failed)
+    told = "How long flushes of streams took."
+    family = SummaryMetricFamily("trice_stream_flush_seconds", told)
+    family.add_metric([], count_value=counts.flushes, sum_value=counts.flush_ms / 1000)
+    yield family
+
+
+def _files(files: Files) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    counts = files.counts
+    yield _gauge("uploads", "Uploads under way.", files.uploads)
+    told = "Bytes on disk of files that are not whole yet: uploads, and parts of streams."
+    yield _gauge("spool_bytes", told, files.spool.held_bytes)
+    told = "Uploads in parts that are not whole."
+    yield _gauge("partial_uploads", told, len(files.partials))
+    yield _gauge("partial_uploads_bytes", "Their bytes on disk.", files.partials.disk_bytes)
+    ends = {"stored": counts.stored, "not_stored": counts.not_stored}
+    told = "Uploads that ended: the file is there, or they failed, were refused or cut off."
+    yield _by(CounterMetricFamily, "uploads_ended", told, "outcome", ends)
+    told = "Bytes of uploads that came, also of those that were not stored."
+    yield _counter("file_received_bytes", told, counts.received_bytes)
+    yield _counter("file_stored_bytes", "Bytes of files that were stored.", counts.stored_bytes)
+    told = "Bytes of files and variants read to be sent; not those that a bucket sends itself."
+    yield _counter("file_sent_bytes", told, counts.sent_bytes)
+    told = "Files deleted because no row named them any more."
+    yield _counter("files_swept", told, counts.swept)
+    told = "Files kept, equal ones once for each app, as the latest sweep found them."
+    yield _gauge("files_kept", told, counts.kept)
+    yield _gauge("files_kept_bytes", "Their bytes.", counts.kept_bytes)
+
+
+def _variants(variants: Variants) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    counts = variants.counts
+    outcomes = {"found": counts.found, "made": counts.made, "failed": counts.failed}
+    told = "Image variants asked for: on disk, made, or not to be made."
+    yield _by(CounterMetricFamily, "image_variants", told, "outcome", outcomes)
+    yield _gauge("image_variants_kept", "Image variants on disk.", variants.kept)
+    told = "Their bytes. NaN before anybody asked for one."
+    yield _gauge("image_variants_kept_bytes", told, variants.kept_bytes)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

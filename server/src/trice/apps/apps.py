@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
@@ -23,7 +23,7 @@ from trice.apps.registry import AppRow, Registry, hash_token, unknown_app
 from trice.apps.settings import Settings
 from trice.background import Background
 from trice.database import Database
-from trice.errors import LimitExceeded, NotFound, Unavailable
+from trice.errors import Conflict, LimitExceeded, NotFound, Unavailable
 from trice.identity import SERVER, TurnKey
 from trice.log import fields
 from trice.metrics import AppCounts, LiveCounts
@@ -38,6 +38,8 @@ from trice.store.engines import Engines, Quota
 logger: Final = logging.getLogger("trice.apps")
 
 T = TypeVar("T")
+SealToken = Callable[[AppId, str], str]
+"""Seals the admin token of an app, so that only this server can read it again."""
 
 
 def wrong_admin_token() -> NotFound:
@@ -97,6 +99,7 @@ class Apps:
 
     Holds the databases in use, and unused ones that were used last. Does not hold sessions;
     `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
+    `platform` is the database of the platform, for its accounts (`accounts`).
     `url_of` makes the URL of a file from its app and location; `on_commits` hears of the commits of
     apps that are opened after it was set.
 
@@ -135,11 +138,16 @@ class Apps:
         self._files = {True: 0, False: 0}
         self._failures: dict[AppId, str] = {}
         self._changes: set[asyncio.Task[Any]] = set()
+        self._making: set[AppId] = set()
         self._is_closed = False
         self.url_of: Callable[[AppId, str], str] | None = None
         self.on_commits: Callable[[AppId, Sequence[Commit]], None] | None = None
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
         self.delete_files: Callable[[AppId], Awaitable[None]] = _nothing
+
+    @property
+    def platform(self) -> Database:
+        return self._registry.database
 
     @classmethod
     async def open(
@@ -186,6 +194,11 @@ class Apps:
         is_open: bool | None = None,
         life_ms: int | None = None,
         sample: str | None = None,
+        owner: str | None = None,
+        org: str | None = None,
+        app_id: str | None = None,
+        token: str | None = None,
+        seal: SealToken | None = None,
         turn_key: TurnKey = SERVER,
     ) -> tuple[App, str]:
         """Make an app and its database; return it, lent to the caller, and its admin token.
@@ -194,8 +207,12 @@ class Apps:
         is_open  whether callers may do what no rule speaks about; None: the server's setting
         life_ms  None: until it is deleted
         sample   name of the sample that the app is for
+        owner, org   id of the account, or organisation, that it belongs to
+        app_id, token   uuids in lower case that the caller chose; None: drawn here
+        seal     how to keep the token for its owner; None: it is kept as its hash only
         turn_key    the turn in which its rules are compiled
-        raises   InvalidInput, Unavailable; then nothing is left behind
+        raises   InvalidInput, Unavailable, LimitExceeded, Conflict("record-not-unique") for an id
+                 that is in use; then nothing is left behind
         """
         if self._is_closed:
             raise _stopping()
@@ -203,11 +220,11 @@ class Apps:
         if is_open is None:
             is_open = self._is_open_by_default
         compiled = await self._compiler.save(rules, is_open=is_open, turn_key=turn_key)
-        app_id = AppId(new_uuid(self._runtime))
-        token = new_uuid(self._runtime)
+        made_id = AppId(new_uuid(self._runtime) if app_id is None else app_id)
+        token = new_uuid(self._runtime) if token is None else token
         now_ms = self._runtime.now_ms()
         row = AppRow(
-            id=app_id,
+            id=made_id,
             title=title,
             admin_token_hash=hash_token(token),
             is_open=is_open,
@@ -215,26 +232,54 @@ class Apps:
             created_ms=now_ms,
             expires_ms=None if life_ms is None else now_ms + life_ms,
             settings=Settings(),
+            owner=owner,
+            org=org,
+            sealed_token=None if seal is None else seal(made_id, token),
         )
-        is_ephemeral = life_ms is not None
+        self._take_id(made_id)
+        try:
+            database = await self._make(row, compiled, schema=schema, sample=sample)
+        finally:
+            self._making.discard(made_id)
+        app = App(row, database, users=1)
+        self._open[made_id] = app
+        logger.info("app created %s", fields(app=made_id, title=title, open=row.is_open))
+        return app, token
+
+    def _take_id(self, app_id: AppId) -> None:
+        """Refuse an id that an app has or had here, so that nobody gets at data of others."""
+        if (
+            app_id in self._making
+            or self._registry.find(app_id) is not None
+            or self._engines.has(app_id)
+        ):
+            raise Conflict(
+                "record-not-unique",
+                "There is an app with this id already. Choose another, or leave it out.",
+                {"record-type": "app", "value": app_id},
+            )
+        self._making.add(app_id)
+
+    async def _make(
+        self, row: AppRow, rules: Rules, *, schema: Any, sample: str | None
+    ) -> Database:
+        """Make the files and the row of an app; if one fails, neither is left."""
+        is_ephemeral = row.expires_ms is not None
         await self._take_files(is_ephemeral=is_ephemeral)
         database: Database | None = None
         try:
-            database = await self._database(row, compiled, schema=schema, is_new=True)
+            database = await self._database(row, rules, schema=schema, is_new=True)
             await self._registry.insert(row, sample=sample)
+            return database
         except BaseException:
             if database is not None:
                 with suppress(Unavailable):
                     # The caller may have left while the app was written.
-                    await self._registry.delete(app_id)
+                    await self._registry.delete(row.id)
                 await database.close()
-            self._engines.delete(app_id)
+            self._engines.delete(row.id)
             self._files[is_ephemeral] -= 1
             raise
-        app = App(row, database, users=1)
-        self._open[app_id] = app
-        logger.info("app created %s", fields(app=app_id, title=title, open=row.is_open))
-        return app, token
 
     async def open_sample(self, name: str) -> AppId:
         """The open app of a sample; made if there is none. Titles of other apps do not matter."""
@@ -245,16 +290,19 @@ class Apps:
         self.give_back(app)
         return app.id
 
-    async def renew_admin_token(self, app_id: AppId) -> str:
+    async def renew_admin_token(
+        self, app_id: AppId, token: str | None = None, *, seal: SealToken | None = None
+    ) -> str:
         """Give the app a new admin token, and return it. The old one does not work any more.
 
-        For the sample apps, whose first token was shown to no one.
+        token   a uuid in lower case that the caller chose; None: drawn here
+        seal    as for `create`
         """
         app = await self.lend(app_id)
         try:
-            token = new_uuid(self._runtime)
-            await self._registry.set_token(app.id, token)
-            app.row = replace(app.row, admin_token_hash=hash_token(token))
+            token = new_uuid(self._runtime) if token is None else token
+            sealed = None if seal is None else seal(app.id, token)
+            await self._whole(app, self._put_token(app, token, sealed))
             return token
         finally:
             self.give_back(app)
@@ -262,7 +310,10 @@ class Apps:
     def get_row(self, app_id: str) -> AppRow:
         """The app's row; raises NotFound for unknown and expired apps."""
         row = self._registry.find(AppId(app_id.lower()))
-        if row is None or (row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms()):
+        # One that is being made is not there yet: its caller, who chose the id, may ask too soon.
+        if row is None or row.deleted_ms is not None or row.id in self._making:
+            raise unknown_app(app_id)
+        if row.expires_ms is not None and row.expires_ms <= self._runtime.now_ms():
             raise unknown_app(app_id)
         return row
 
@@ -322,6 +373,79 @@ class Apps:
             return await self._whole(app, self._put_settings(app, change))
         finally:
             self.give_back(app)
+
+    async def rename(self, app_id: str, title: str) -> AppRow:
+        """Give an app another title."""
+        app = await self.lend(app_id)
+        try:
+            await self._whole(app, self._put_title(app, title))
+            return app.row
+        finally:
+            self.give_back(app)
+
+    async def apps_of(
+        self, holder: str, *, of: Literal["owner", "org"] = "owner", is_deleted: bool = False
+    ) -> list[AppRow]:
+        """The apps of an account or organisation, oldest first.
+
+        is_deleted   those that were deleted and can be restored, instead of the others
+        """
+        now_ms = self._runtime.now_ms()
+        rows = await self._registry.apps_of(of, holder)
+        if is_deleted:
+            return [row for row in rows if row.deleted_ms and (row.expires_ms or 0) > now_ms]
+        return [row for row in rows if row.deleted_ms is None]
+
+    async def give(
+        self, app_id: AppId, owner: str | None = None, *, org: str | None = None
+    ) -> None:
+        """Hand an app to an account or an organisation. A throw-away app lasts from then on: it is
+        opened again, without the bounds of those."""
+        row = self.get_row(app_id)
+        await self._registry.set_holder(app_id, owner=owner, org=org)
+        if row.expires_ms is not None:
+            await self._drop(app_id)
+        else:
+            app = self._open.get(app_id)
+            if app is not None:
+                app.row = replace(app.row, owner=owner, org=org)
+
+    async def give_hidden(self, app_id: AppId, owner: str) -> None:
+        """Hand an app that was deleted, and can be restored, to another account."""
+        await self._registry.set_holder(app_id, owner=owner)
+
+    async def hide(self, app_id: AppId) -> AppRow:
+        """Delete an app so that `restore` can bring it back for account_limits.DELETED_APP_MS;
+        then its time is over, as that of a throw-away app. Returns its row as it was."""
+        row = self.get_row(app_id)
+        await self._registry.mark_deleted(app_id)
+        await self._drop(app_id)
+        logger.info("app deleted, for now %s", fields(app=app_id))
+        return row
+
+    async def restore(self, app_id: AppId) -> AppRow:
+        """Undo `hide`; raises NotFound."""
+        await self._registry.restore(app_id)
+        return self.get_row(app_id)
+
+    def has(self, app_id: AppId) -> bool:
+        """Whether something is kept for an app: it is there, or can be restored."""
+        row = self._registry.find(app_id)
+        ends_ms = None if row is None else row.expires_ms
+        return row is not None and (ends_ms is None or ends_ms > self._runtime.now_ms())
+
+    def find_hidden(self, app_id: str) -> AppRow | None:
+        """The row of an app that was deleted and can be restored."""
+        row = self._registry.find(AppId(app_id.lower()))
+        return row if row is not None and row.deleted_ms is not None else None
+
+    async def _put_token(self, app: App, token: str, sealed: str | None) -> None:
+        await self._registry.set_token(app.id, token, sealed=sealed)
+        app.row = replace(app.row, admin_token_hash=hash_token(token), sealed_token=sealed)
+
+    async def _put_title(self, app: App, title: str) -> None:
+        await self._registry.set_title(app.id, title)
+        app.row = replace(app.row, title=title)
 
     async def _put_rules(self, app: App, document: Any, rules: Rules) -> None:
         await self._registry.set_rules(app.id, document)
@@ -401,6 +525,15 @@ class Apps:
         # From here on the app cannot be opened. The row is deleted last: by it the next sweep
         # completes a deletion that a stop interrupted.
         await self._registry.end(app_id)
+        await self._drop(app_id)
+        self._failures.pop(app_id, None)
+        self._engines.delete(app_id)
+        await self.delete_files(app_id)
+        await self._registry.delete(app_id)
+        logger.info("app deleted %s", fields(app=app_id))
+
+    async def _drop(self, app_id: AppId) -> None:
+        """End the sessions of an app, and close its database."""
         while (opening := self._opening.get(app_id)) is not None:
             await asyncio.gather(opening, return_exceptions=True)
         self.on_delete(app_id)
@@ -408,11 +541,6 @@ class Apps:
         if app is not None:
             self._close_app(app)
         await self._wait_closed(app_id)
-        self._failures.pop(app_id, None)
-        self._engines.delete(app_id)
-        await self.delete_files(app_id)
-        await self._registry.delete(app_id)
-        logger.info("app deleted %s", fields(app=app_id))
 
     async def close(self) -> None:
         """Finish every accepted write and close all files."""

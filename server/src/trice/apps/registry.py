@@ -13,24 +13,26 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import orjson
 
-from trice import limits
+from trice import account_limits, limits
 from trice.apps.settings import Settings
 from trice.catalog.platform import platform_attrs
 from trice.database import Change, Database, Look
-from trice.errors import NotFound, Unavailable, no_record
+from trice.errors import LimitExceeded, NotFound, Unavailable, no_record
 from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
 from trice.rules.document import Rules
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.engines import NEW_PLATFORM, PLATFORM, EarlierPlatform, Engines
+from trice.store.loading import Loading
 from trice.system_rows import FoundRow, find_row
 
 _APPS: Final = "$apps"
+_HOLDERS: Final = {"owner": ("$accounts", "instant-user"), "org": ("$orgs", "org")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,12 @@ class AppRow:
 
     is_open     whether callers may do what no rule speaks about
     rules       the rules document as given, or None
-    expires_ms  when a throw-away app ends; None: never
+    expires_ms  when a throw-away app ends, or a deleted one is gone for good; None: never
+    owner       id of the account it belongs to; None: of an organisation, or of nobody
+    org         id of the organisation it belongs to; without an owner either, its admin token is
+                all there is
+    sealed_token  its admin token, sealed with the server's key, for its owner to see; or None
+    deleted_ms  when its owner deleted it; it can be restored until it ends
     """
 
     id: AppId
@@ -50,6 +57,13 @@ class AppRow:
     created_ms: int
     expires_ms: int | None
     settings: Settings
+    owner: str | None = None
+    sealed_token: str | None = None
+    deleted_ms: int | None = None
+    org: str | None = None
+
+
+_ROWS: Final = msgspec.json.Decoder(AppRow)
 
 
 def hash_token(token: str) -> bytes:
@@ -65,7 +79,7 @@ def unknown_app(app_id: str) -> NotFound:
 
 class Registry:
     """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
-    hold the databases of apps.
+    hold the databases of apps. `database` is for what else is kept there (`accounts`).
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
     the platform's database is damaged. A change is durable when its call returns; a cancelled call
@@ -74,7 +88,7 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         """Use `open`."""
-        self._database = database
+        self.database = self._database = database
         self._rows: OrderedDict[AppId, tuple[AppRow, int]] = OrderedDict()
         self._rows_bytes = 0
         database.on_commits(self._forget_changed)
@@ -94,7 +108,9 @@ class Registry:
                 await _take_over(earlier, engines, runtime=runtime)
             is_new = not engines.has_any()
             registry = cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
-            engines.clear_loadings(lambda app_id: registry.find(app_id) is not None)
+            for app_id, note in engines.unsettled():
+                await registry.put(_ROWS.decode(note))
+                engines.settle(app_id)
             return registry
         except Unavailable as failure:
             problem = f"{engines.place(PLATFORM)}, the list of all apps, cannot be used."
@@ -120,19 +136,115 @@ class Registry:
             "createdAt": row.created_ms,
             "expiresAt": row.expires_ms,
             "sample": sample,
+            "owner": row.owner,
+            "org": row.org,
+            "adminTokenSealed": row.sealed_token,
         }
         step = ["create", _APPS, row.id, _present(fields)]
-        await self._database.change(lambda change: change.write(step))
+
+        def work(change: Change) -> None:
+            for label, holder in (("owner", row.owner), ("org", row.org)):
+                if holder is not None:
+                    _check_room(change, label, holder)
+            change.write(step)
+
+        await self._database.change(work)
+
+    async def publish(self, row: AppRow, loading: Loading) -> None:
+        """Put an app that was loaded in place, and list it; one that has its id is replaced. After
+        a stop, or a failure of the list, the next `open` completes it.
+
+        raises  Unavailable, OSError
+        """
+        loading.publish(msgspec.json.encode(row))
+        await self.put(row)
+        loading.settle()
+
+    async def put(self, row: AppRow) -> None:
+        """List an app that nobody holds, or change what is listed of it but its holder."""
+        if self.find(row.id) is None:
+            await self.insert(row)
+            return
+        token_hash = row.admin_token_hash.hex()
+
+        def changed(before: FoundRow) -> dict[str, Any]:
+            fields = {
+                "title": _json_text(row.title),
+                "adminTokenHash": token_hash,
+                "isOpen": row.is_open,
+                "rules": _rules_text(row.rules),
+                "settings": _settings_text(row.settings),
+            }
+            is_same = before.fields["adminTokenHash"] == token_hash
+            # Its owner must not be shown a token that works no more.
+            return fields if is_same else {**fields, "adminTokenSealed": None}
+
+        await self._change(row.id, changed)
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None: no rules."""
         text = _rules_text(rules)
         await self._change(app_id, lambda row: {"rules": text})
 
-    async def set_token(self, app_id: AppId, token: str) -> None:
-        """Replace an app's admin token."""
+    async def set_token(self, app_id: AppId, token: str, *, sealed: str | None = None) -> None:
+        """Replace an app's admin token. sealed   as `AppRow.sealed_token`"""
         token_hash = hash_token(token).hex()
-        await self._change(app_id, lambda row: {"adminTokenHash": token_hash})
+        changed = {"adminTokenHash": token_hash, "adminTokenSealed": sealed}
+        await self._change(app_id, lambda row: changed)
+
+    async def set_title(self, app_id: AppId, title: str) -> None:
+        """Rename an app."""
+        await self._change(app_id, lambda row: {"title": _json_text(title)})
+
+    async def set_holder(
+        self, app_id: AppId, *, owner: str | None = None, org: str | None = None
+    ) -> None:
+        """Hand an app to an account or an organisation, by id. A throw-away app lasts from then on.
+
+        raises   LimitExceeded when that has account_limits.ACCOUNT_APPS_MAX apps; NotFound
+        """
+        assert (owner is None) != (org is None), "an app has one holder"
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is None:
+                raise unknown_app(app_id)
+            if owner is not None:
+                _check_room(change, "owner", owner)
+            elif org is not None:
+                _check_room(change, "org", org)
+            changed: dict[str, Any] = {"owner": owner, "org": org}
+            if row.fields.get("deletedAt") is None:
+                changed["expiresAt"] = None
+            change.write(["update", _APPS, app_id, changed])
+
+        await self._database.change(work)
+
+    async def mark_deleted(self, app_id: AppId) -> None:
+        """Hide an app until `restore`, or until it ends."""
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            if row is None or row.fields.get("deletedAt") is not None:
+                raise unknown_app(app_id)
+            ends_ms = change.time_ms + account_limits.DELETED_APP_MS
+            changed = {"deletedAt": change.time_ms, "expiresAt": ends_ms}
+            change.write(["update", _APPS, app_id, changed])
+
+        await self._database.change(work)
+
+    async def restore(self, app_id: AppId) -> None:
+        """Undo `mark_deleted`; raises NotFound for an app that was not deleted, or is gone."""
+
+        def work(change: Change) -> None:
+            row = find_row(change, _APPS, "id", _key(app_id))
+            is_there = row is not None and row.fields.get("deletedAt") is not None
+            if row is None or not is_there or (row.fields.get("expiresAt") or 0) <= change.time_ms:
+                told = "No app with this id was deleted lately, so there is none to restore."
+                raise no_record("app", told, {"app-id": app_id})
+            change.write(["update", _APPS, app_id, {"deletedAt": None, "expiresAt": None}])
+
+        await self._database.change(work)
 
     async def change_settings(
         self, app_id: AppId, change: Callable[[Settings], Settings]
@@ -185,6 +297,20 @@ class Registry:
         found = self._find("sample", name)
         return None if found is None else AppId(found.fields["id"])
 
+    async def apps_of(self, label: Literal["owner", "org"], holder: str) -> list[AppRow]:
+        """Every app of an account or organisation, oldest first, those that can be restored
+        included."""
+        options = {"where": {label: holder}, "fields": ["id"]}
+        found = await self._database.look(lambda look: look.find({_APPS: {"$": options}}))
+        there = []
+        for at, entity in enumerate(found[_APPS]):
+            row = self.find(AppId(entity["id"]))
+            if row is not None and getattr(row, label) == holder:
+                there.append(row)
+            if at % account_limits.ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
+        return sorted(there, key=lambda row: (row.created_ms, row.id))
+
     async def expired(self, now_ms: int) -> list[AppId]:
         """Expired apps: at most limits.APPS_EXPIRED_PER_SWEEP of them."""
         options = {
@@ -232,6 +358,10 @@ class Registry:
             fields["createdAt"],
             fields.get("expiresAt"),
             _settings(found),
+            owner=fields.get("owner"),
+            sealed_token=fields.get("adminTokenSealed"),
+            deleted_ms=fields.get("deletedAt"),
+            org=fields.get("org"),
         )
         size = len(rules or "") + len(fields.get("settings") or "")
         self._rows[row.id] = (row, size)
@@ -285,6 +415,21 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
     finally:
         await database.close()
     await asyncio.to_thread(earlier.replace)
+
+
+def _check_room(change: Change, label: str, holder: str) -> None:
+    """Refuse one app more than its holder may have, or one of a holder that was removed."""
+    etype, kind = _HOLDERS[label]
+    if find_row(change, etype, "id", find_uuid_bytes(holder)) is None:
+        raise no_record(kind, "It was removed meanwhile.")
+    most = account_limits.ACCOUNT_APPS_MAX
+    last = {"where": {label: holder}, "fields": ["id"], "limit": 1, "offset": most - 1}
+    if change.find({_APPS: {"$": last}})[_APPS]:
+        raise LimitExceeded(
+            "parameter-limit-exceeded",
+            f"There are {most:,} apps of this {label}, the most there can be. Deleted ones count"
+            " until they are gone.",
+        )
 
 
 def _write(steps: list[Any], change: Change) -> None:

@@ -4,7 +4,8 @@
                                                                      the app is listed ──┘
 
 Nobody finds the app before the last step, and a stop before it leaves nothing: what is out of sight
-is removed at the next start, bytes of no app by the next sweep. Memory does not grow with the
+is removed at the next start, bytes of no app by the next sweep. A stop during the last step is
+completed at the next start. Memory does not grow with the
 archive: lines become rows in batches, bytes are copied in pieces.
 
 source   instant-http §6.7, §6.8; spec/archive.md AR1-AR9
@@ -24,19 +25,20 @@ from trice.apps.compile import document_json
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.archive.config import Config, parse_config
 from trice.archive.container import CONFIG, Container
+from trice.archive.file_bytes import FileBytes
 from trice.archive.lines import LineReader, ReadLine, etype_namespace
+from trice.archive.notes import note_app, note_lines
 from trice.archive.refusals import refused
-from trice.archive.report import Report, listed
+from trice.archive.report import Report
 from trice.archive.schema import TRANSIENT, plan_attrs
 from trice.archive.settings import note_by_hand, settings_of
-from trice.archive.users import SystemRows, get_cell, get_text, put_cell
+from trice.archive.users import SystemRows
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, decode_cell
 from trice.database import Database
-from trice.errors import InvalidInput, TriceError
-from trice.files.rows import FILES, check_header, check_path
-from trice.files.spool import Spooled
+from trice.errors import InvalidInput, TriceError, Unavailable
+from trice.files.rows import FILES
 from trice.files.storage import Storage
 from trice.identity import SERVER
 from trice.protocol.ids import AppId, AttrId, TxId, uuid_text
@@ -60,13 +62,24 @@ _LATER_TX: Final = 10**6
 """Transactions that an app may have made after its archive."""
 
 
-def _tx_before(config: Config) -> TxId:
+async def _tx_before(config: Config, engines: Engines, replaced: AppRow | None) -> TxId:
     """The transaction after which those of the new app begin.
 
     A client keeps its own writes on top of answers until these are of a transaction that is not
-    older than the write. It may have writes of the old server, whose ids must therefore be lower.
+    older than the write. It may have writes of the old server, or of the app that is replaced,
+    whose ids must therefore be lower.
     """
-    return TxId(_INSTANTS_TX if config.tx is None else config.tx + _LATER_TX)
+    tx = _INSTANTS_TX if config.tx is None else config.tx + _LATER_TX
+    if replaced is None:
+        return TxId(tx)
+    try:
+        engine = await asyncio.to_thread(engines.open, replaced.id, (), is_new=False)
+    except Unavailable:
+        return TxId(tx + _LATER_TX)  # it is damaged, which may be why it is replaced
+    try:
+        return TxId(max(tx, engine.tx + _LATER_TX))
+    finally:
+        await engine.close()
 
 
 class Progress(Protocol):
@@ -85,6 +98,7 @@ class Options:
     admin_token    a uuid; None: a new one
     attrs          attrs in the form of clients, whose ids the app gets
     is_open        whether callers may do what no rule speaks about; None: as where it comes from
+    replaces       an app with the same id is replaced
     drops_unknown  values of labels without an attr are left out
     ignores_counts the counts in config.json need not be those of the lines
     room_bytes     how much the disk takes; None: nobody looks
@@ -94,6 +108,7 @@ class Options:
     admin_token: str | None = None
     attrs: Sequence[Any] = ()
     is_open: bool | None = None
+    replaces: bool = False
     drops_unknown: bool = False
     ignores_counts: bool = False
     room_bytes: int | None = None
@@ -117,12 +132,8 @@ async def import_archive(
     with Container(path) as container:
         config = parse_config(container.read_config())
         app_id = options.app_id or config.app_id or AppId(new_uuid(runtime))
-        if registry.find(app_id) is not None:
-            raise refused(
-                path.name,
-                f"there is an app {app_id} on this server already. Delete it first, or give the"
-                " new app another id with --app-id; users then sign in again.",
-            )
+        replaced = registry.find(app_id)
+        _check_place(path, app_id, replaced, replaces=options.replaces)
         if options.room_bytes is not None and container.total > options.room_bytes:
             raise refused(
                 path.name,
@@ -137,22 +148,38 @@ async def import_archive(
             runtime=runtime,
             options=options,
             progress=progress,
+            replaced=replaced,
+            tx_before=await _tx_before(config, engines, replaced),
         )
         loading = engines.load(app_id)
         try:
             await work.run(loading)
-            loading.publish()
-            await _whole(registry.insert(work.row()))
-            loading.settle()
+            await _whole(registry.publish(work.row(), loading))
         except BaseException:
-            loading.discard()
-            await storage.blobs.delete_app(app_id)
+            if loading.discard() and replaced is None:
+                await storage.blobs.delete_app(app_id)
             raise
         return work.report
 
 
+def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: bool) -> None:
+    """Refuse the id of an app that is there, unless it is to be replaced."""
+    if found is None:
+        return
+    if not replaces:
+        raise refused(
+            path.name,
+            f"there is an app {app_id} on this server already. Replace it with --replace, or give"
+            " the new app another id with --app-id; users then sign in again.",
+        )
+    if found.expires_ms is not None:
+        raise refused(
+            path.name, f"the app {app_id} was deleted, or ends by itself; it cannot be replaced."
+        )
+
+
 async def _whole(change: Coroutine[Any, Any, None]) -> None:
-    """Wait for a change to its end. A Ctrl-C meanwhile comes too late: the app is there."""
+    """Wait for a change to its end. A Ctrl-C meanwhile comes too late."""
     changing = asyncio.ensure_future(change)
     while not changing.done():
         try:
@@ -160,6 +187,18 @@ async def _whole(change: Coroutine[Any, Any, None]) -> None:
         except asyncio.CancelledError:
             continue
     changing.result()
+
+
+def _admin_token(
+    given: str | None, replaced: AppRow | None, runtime: Runtime
+) -> tuple[bytes, str | None]:
+    """The hash of the app's admin token, and the token if it is a new one."""
+    if given is not None:
+        return hash_token(given), None
+    if replaced is not None:
+        return replaced.admin_token_hash, None
+    token = new_uuid(runtime)
+    return hash_token(token), token
 
 
 class _Import:
@@ -178,23 +217,25 @@ class _Import:
         runtime: Runtime,
         options: Options,
         progress: Progress,
+        replaced: AppRow | None,
+        tx_before: TxId,
     ) -> None:
+        self._tx_before = tx_before
         self._container = container
         self._config = config
         self._app_id = app_id
-        self._storage = storage
         self._runtime = runtime
         self._options = options
         self._progress = progress
-        self._token = options.admin_token or new_uuid(runtime)
+        self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
-        self._bytes_left = set(container.files)
+        self._bytes = FileBytes(container, storage, app_id, self._tell)
         self._system = SystemRows(app_id)
         self._is_open = options.is_open
         if self._is_open is None:
             self._is_open = True if config.is_open is None else config.is_open
-        self.report = Report(app_id, config.title, None if options.admin_token else self._token)
+        self.report = Report(app_id, config.title, token)
         self._rules = self._compile()
         self._settings = settings_of(config, self.report, runtime)
 
@@ -204,7 +245,7 @@ class _Import:
         return AppRow(
             id=self._app_id,
             title=self._config.title,
-            admin_token_hash=hash_token(self._token),
+            admin_token_hash=self._token_hash,
             is_open=self._is_open,
             rules=self._config.rules,
             created_ms=self._runtime.now_ms(),
@@ -224,10 +265,10 @@ class _Import:
         finally:
             await database.close()
         try:
-            with loading.fill(catalog, tx_before=_tx_before(self._config)) as filling:
+            with loading.fill(catalog, tx_before=self._tx_before) as filling:
                 for etype in self._container.entities:
                     await self._fill(filling, catalog, etype)
-                self._check_files()
+                self._bytes.check_used()
                 self._check_counts()
                 await self._finish(filling)
         except UniqueViolation as violation:
@@ -238,7 +279,12 @@ class _Import:
             await database.write_on_thread(self._infer, turn_key=SERVER)
         finally:
             await database.close()
-        self._note()
+        self.report.files = self._bytes.count
+        self.report.file_bytes = self._bytes.total
+        self._system.note(self.report)
+        note_by_hand(self._config, self.report)
+        is_open = bool(self._is_open)
+        note_app(self.report, self._config, attrs=self._options.attrs, is_open=is_open)
 
     async def _finish(self, filling: Filling) -> None:
         """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
@@ -293,18 +339,18 @@ class _Import:
         count = 0
         for batch in self._batches(reader):
             if etype == FILES:
-                await self._put_bytes(reader, batch)
+                await self._bytes.put(reader, batch)
             if etype.startswith("$"):
                 for line in batch:
                     self._system.look(namespace, line)
             _insert(filling, reader, batch, catalog)
             count += len(batch)
-            self._progress.read(self._container.unpacked, self._container.total)
+            self._tell()
             await asyncio.sleep(0)  # a Ctrl-C is heard here
         reader.settle()
         self._inferred.update(reader.inferred)
         self.report.entities[etype] = count
-        self._note_reader(reader)
+        note_lines(self.report, reader)
 
     async def _pass_over(self, etype: str) -> None:
         """Count the lines of a namespace that does not come."""
@@ -335,59 +381,8 @@ class _Import:
         if batch:
             yield batch
 
-    # --- files ----------------------------------------------------------------------------------
-
-    async def _put_bytes(self, reader: LineReader, batch: Sequence[ReadLine]) -> None:
-        """Put the bytes of these files in place, and name them in their rows."""
-        for start in range(0, len(batch), limits.FILES_AT_ONCE):
-            some = batch[start : start + limits.FILES_AT_ONCE]
-            done = await asyncio.gather(
-                *(self._put_file(reader, line) for line in some), return_exceptions=True
-            )
-            for failure in done:
-                if failure is not None:
-                    raise failure
-
-    async def _put_file(self, reader: LineReader, line: ReadLine) -> None:
-        place = f"{reader.place} line {line.number}"
-        namespace = reader.namespace
-        location = get_text(namespace, line, "location-id")
-        if location not in self._bytes_left:
-            is_known = location in self._container.files
-            problem = "another entity has these bytes too" if is_known else "the bytes are missing"
-            raise refused(place, f"{problem}: there must be one entry files/{location} for it.")
-        self._bytes_left.discard(location)
-        try:
-            check_path(get_text(namespace, line, "path") or "", may_be_stream=True)
-            for name in ("content-type", "content-disposition"):
-                check_header(get_text(namespace, line, name) or "", name=name)
-        except InvalidInput as failure:
-            raise refused(place, failure.message) from failure
-        spooled = await self._spool(location)
-        size = get_cell(namespace, line, "size")
-        if size != spooled.size:
-            spooled.discard()
-            problem = f"`size` is {size!r}, but files/{location} has {spooled.size:,} bytes."
-            raise refused(place, problem)
-        put_cell(namespace, line, "content-hash", spooled.hash)
-        await self._storage.blobs.put(self._app_id, spooled)
-        self.report.files += 1
-        self.report.file_bytes += spooled.size
-
-    async def _spool(self, location: str) -> Spooled:
-        async with await self._storage.spool.begin(limits.FILE_ENTRY_BYTES_MAX) as spooling:
-            for piece in self._container.pieces(location):
-                await spooling.write(piece)
-                self._progress.read(self._container.unpacked, self._container.total)
-            return await spooling.finish()
-
-    def _check_files(self) -> None:
-        if self._bytes_left:
-            raise refused(
-                f"files/{min(self._bytes_left)}",
-                f"no entity of entities/{FILES}.jsonl has this `location-id`"
-                f" ({len(self._bytes_left):,} entries have none).",
-            )
+    def _tell(self) -> None:
+        self._progress.read(self._container.unpacked, self._container.total)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -421,52 +416,6 @@ class _Import:
             catalog=tx.catalog.with_attrs(changed, is_visible=False) if changed else tx.catalog,
             is_catalog_changed=False,
         )
-
-    def _note_reader(self, reader: LineReader) -> None:
-        if reader.nameless:
-            self.report.note(
-                f"{reader.nameless:,} lines of {reader.place} have no `id`, so nothing could ever"
-                " show them. They did not come."
-            )
-        for label, count in reader.dropped.items():
-            self.report.note(
-                f"{count:,} values of `{reader.namespace.etype}.{label}` did not come: no schema"
-                " has that attr."
-            )
-
-    def _note(self) -> None:
-        """Note what is left to do, once all is read."""
-        tokens = self.report.entities.get("$userRefreshTokens", 0)
-        if tokens:
-            self.report.note(
-                f"{tokens:,} sign-ins came with their users: clients that keep the app id stay"
-                " signed in."
-                if self._app_id == self._config.app_id
-                else f"{tokens:,} sign-ins came with their users. The app has a new id, under which"
-                " clients keep none: users sign in again."
-            )
-        self._system.note(self.report)
-        note_by_hand(self._config, self.report)
-        if not self._config.attrs and not self._options.attrs:
-            self.report.note(
-                "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
-                " they were offline name attrs by the old ids, and are refused.",
-                "To keep the ids, import again with --attrs FILE, where FILE is what GET"
-                f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
-                " the admin token.",
-            )
-        ruled = self._config.rules if isinstance(self._config.rules, dict) else {}
-        bare = [
-            etype
-            for etype in self.report.entities
-            if not etype.startswith("$") and etype not in ruled and "$default" not in ruled
-        ]
-        if self._is_open and bare:
-            self.report.note(
-                f"As on Instant, anybody may read and write what no rule speaks about:"
-                f" {listed(bare)}.",
-                "Write rules for them, or import with --closed.",
-            )
 
 
 def _insert(

@@ -24,7 +24,7 @@ class Report(msgspec.Struct):
     """What an import did.
 
     entities      how many came, by namespace
-    admin_token   the app's new admin token; None: the one that was given
+    admin_token   the app's new admin token; None: the one that was given, or that it had
     """
 
     app_id: str

@@ -1,4 +1,4 @@
-"""The namespaces of the platform's own database: which apps a server has. No I/O.
+"""The namespaces of the platform's own database: apps, accounts, tokens, organisations. No I/O.
 
 Attrs of later versions are added to the database when it is opened, as an app's system attrs are.
 """
@@ -10,7 +10,13 @@ from typing import Final
 from trice.catalog.attr import Attr
 from trice.catalog.declared import Declaration
 
-_CODES: Final = {"$apps": "ap"}
+_CODES: Final = {
+    "$apps": "ap",
+    "$accounts": "ac",
+    "$accountTokens": "at",
+    "$orgs": "og",
+    "$orgMembers": "om",
+}
 
 # Titles, rules and settings are JSON kept as text: developers get back what they wrote. The keys of
 # a stored object would be sorted, and a stored text has no zero character.
@@ -24,6 +30,29 @@ $apps              settings              settings    string  -
 $apps              createdAt             createdat   number  -
 $apps              expiresAt             expiresat   number  i
 $apps              sample                sample      string  ui
+$apps              owner                 owner       string  i
+$apps              org                   org         string  i
+$apps              adminTokenSealed      tokenseal   string  -
+$apps              deletedAt             deletedat   number  -
+$accounts          id                    id          any     ui
+$accounts          email                 email       string  ui
+$accounts          createdAt             createdat   number  -
+$accounts          passwordHash          passhash    string  -
+$accountTokens     id                    id          any     ui
+$accountTokens     account               account     string  i
+$accountTokens     tokenHash             tokenhash   string  ui
+$accountTokens     kind                  kind        string  -
+$accountTokens     name                  name        string  -
+$accountTokens     scopes                scopes      string  -
+$accountTokens     expiresAt             expiresat   number  i
+$orgs              id                    id          any     ui
+$orgs              title                 title       string  -
+$orgMembers        id                    id          any     ui
+$orgMembers        org                   org         string  i
+$orgMembers        email                 email       string  i
+$orgMembers        orgAndEmail           orgemail    string  ui
+$orgMembers        role                  role        string  -
+$orgMembers        isInvite              isinvite    boolean -
 """
 
 

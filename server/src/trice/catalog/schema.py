@@ -1,4 +1,5 @@
-"""A schema document, as clients send it → attrs to add. No I/O, except that it makes fresh ids.
+"""A schema document, as clients send it → attrs to add and to change. No I/O, except that it makes
+fresh ids.
 
     {"entities": {ns: {"attrs": {label: {"valueType", "required",
                                          "config": {"indexed", "unique"}}}}},
@@ -14,6 +15,7 @@ source   instant-http §4.5, §4.6; instant-semantics §4.1, §4.2; spec/catalog
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from trice import limits
@@ -33,11 +35,31 @@ _ACCEPTED: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaDiff:
+    """What a schema needs that a catalog does not have. Nothing is ever deleted.
+
+    ids, fields, links   unplaced attrs to add
+    changed              attrs of the app as they are, each with the attr that the schema wants
+    """
+
+    ids: list[Attr]
+    fields: list[Attr]
+    links: list[Attr]
+    changed: list[tuple[Attr, Attr]]
+
+
 def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]:
-    """The attrs that a schema needs and `catalog` lacks. Nothing is changed or deleted.
+    """The attrs that a schema needs and `catalog` lacks: ids first, then fields, then links; as
+    `diff_schema`."""
+    diff = diff_schema(document, catalog, runtime)
+    return [*diff.ids, *diff.fields, *diff.links]
+
+
+def diff_schema(document: Any, catalog: Catalog, runtime: Runtime) -> SchemaDiff:
+    """Compare a schema with the attrs of an app, by names.
 
     document   decoded JSON of any shape
-    returns    unplaced attrs: ids first, then fields, then links
     raises     InvalidInput("validation-failed", data-type "schema"), LimitExceeded
     """
     if not isinstance(document, dict):
@@ -49,7 +71,7 @@ def plan_schema(document: Any, catalog: Catalog, runtime: Runtime) -> list[Attr]
         plan.add_link(name, link)
     if document.get("entities") is None:
         raise _refused(document, f"a schema must have `entities`. {_ACCEPTED}")
-    return [*plan.ids.values(), *plan.fields, *plan.links]
+    return SchemaDiff([*plan.ids.values()], plan.fields, plan.links, plan.changed)
 
 
 class _Plan:
@@ -59,6 +81,7 @@ class _Plan:
         self.ids: dict[str, Attr] = {}
         self.fields: list[Attr] = []
         self.links: list[Attr] = []
+        self.changed: list[tuple[Attr, Attr]] = []
         self._catalog = catalog
         self._runtime = runtime
         self._taken: set[tuple[str, str]] = set()
@@ -94,25 +117,35 @@ class _Plan:
         for side in (forward, reverse):
             self._take(side.on, side.label)
             self._add_id(side.on)
-        if existing[0] is not None:
-            return
         required = forward.is_required
         if required and forward.on.startswith("$"):
             raise _refused(name, f"{shown}: links of system tables cannot be required.")
-        self.links.append(
-            Attr(
-                id=AttrId(new_key(self._runtime)),
-                forward=AttrName(new_key(self._runtime), *forward.name),
-                reverse=AttrName(new_key(self._runtime), *reverse.name),
-                value_type="ref",
-                cardinality="one" if forward.has == "one" else "many",
-                is_unique=reverse.has == "one",
-                is_required=required,
-                on_delete="cascade" if forward.is_cascade else None,
-                on_delete_reverse="cascade" if reverse.is_cascade else None,
-            )
+        known = existing[0]
+        wanted = Attr(
+            id=AttrId(new_key(self._runtime)) if known is None else known.id,
+            forward=AttrName(new_key(self._runtime), *forward.name),
+            reverse=AttrName(new_key(self._runtime), *reverse.name),
+            value_type="ref",
+            cardinality="one" if forward.has == "one" else "many",
+            is_unique=reverse.has == "one",
+            is_indexed=known is not None and known.is_indexed,
+            is_required=required,
+            on_delete="cascade" if forward.is_cascade else None,
+            on_delete_reverse="cascade" if reverse.is_cascade else None,
         )
+        if known is not None:
+            self._change(known, wanted)
+            return
+        self.links.append(wanted)
         self._check_count()
+
+    def _change(self, known: Attr, wanted: Attr) -> None:
+        """Note how an attr of the app shall be, if it is not so already."""
+        wanted = replace(
+            wanted, forward=known.forward, reverse=known.reverse, inferred=known.inferred
+        )
+        if wanted != known:
+            self.changed.append((known, wanted))
 
     def _check_existing(self, name: str, forward: _Side, reverse: _Side) -> None:
         shown = f"{forward.on}->{forward.label}"
@@ -145,23 +178,23 @@ class _Plan:
                 "cannot fill them.",
             )
         self._take(etype, label)
-        if known is not None:
-            if known.is_ref:
-                raise _duplicate(label, path)
-            return
-        self.fields.append(
-            Attr(
-                id=AttrId(new_key(self._runtime)),
-                forward=AttrName(new_key(self._runtime), etype, label),
-                reverse=None,
-                value_type="blob",
-                cardinality="one",
-                is_unique=config.get("unique") is True,
-                is_indexed=config.get("indexed") is True,
-                is_required=is_required,
-                checked_type=checked,
-            )
+        if known is not None and known.is_ref:
+            raise _duplicate(label, path)
+        wanted = Attr(
+            id=AttrId(new_key(self._runtime)) if known is None else known.id,
+            forward=AttrName(new_key(self._runtime), etype, label),
+            reverse=None,
+            value_type="blob",
+            cardinality="one",
+            is_unique=config.get("unique") is True,
+            is_indexed=config.get("indexed") is True,
+            is_required=is_required,
+            checked_type=checked,
         )
+        if known is not None:
+            self._change(known, wanted)
+            return
+        self.fields.append(wanted)
         self._check_count()
 
     def _add_id(self, etype: str) -> None:

@@ -5,19 +5,21 @@ Exit codes: 0 done · 1 not: nothing was changed · 2 wrong usage
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from trice.accounts.accounts import Accounts
 from trice.archive.load import Options, import_archive
 from trice.archive.report import Report
+from trice.auth.oauth.sealed import Seal
 from trice.cli.data_dirs import data_dir_option, files_url_option, opened, run
 from trice.cli.options import option, read_json
 from trice.protocol.ids import AppId, find_uuid_bytes
@@ -25,7 +27,7 @@ from trice.protocol.ids import AppId, find_uuid_bytes
 
 @click.command("import", context_settings={"show_default": True, "max_content_width": 100})
 @click.argument("backup", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@data_dir_option
+@data_dir_option(must_exist=False)
 @files_url_option
 @option("--app-id", help="The id of the new app. Default: that of the backup, so users stay.")
 @option(
@@ -39,6 +41,9 @@ from trice.protocol.ids import AppId, find_uuid_bytes
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Answer of GET /dash/apps/APP/schema/pull: attrs keep their ids.",
 )
+@option("--owner", metavar="EMAIL", help="The account that the app belongs to.")
+@option("--replace", is_flag=True, help="Replace an app that has the same id.")
+@option("--yes", is_flag=True, help="With --replace: do not ask.")
 @option("--closed", "is_closed", is_flag=True, help="Forbid what no rule speaks about.")
 @option("--drop-unknown", is_flag=True, help="Leave out values whose attr no schema has.")
 @option("--ignore-counts", is_flag=True, help="Import an archive that was edited or is not whole.")
@@ -51,6 +56,9 @@ def import_backup(
     app_id: str | None,
     admin_token: str | None,
     attrs_file: Path | None,
+    owner: str | None,
+    replace: bool,
+    yes: bool,
     is_closed: bool,
     drop_unknown: bool,
     ignore_counts: bool,
@@ -68,36 +76,54 @@ def import_backup(
     for name, given in (("--app-id", app_id), ("--admin-token", admin_token)):
         if given is not None and find_uuid_bytes(given) is None:
             raise click.UsageError(f"{name} must be a uuid.")
+    if replace and not yes:
+        told = "What an app with the same id has on this server will be gone. Go on?"
+        click.confirm(told, abort=True, err=True)
     options = Options(
         app_id=None if app_id is None else AppId(app_id.lower()),
         admin_token=admin_token,
         attrs=() if attrs_file is None else _attrs_in(attrs_file),
         is_open=False if is_closed else None,
+        replaces=replace,
         drops_unknown=drop_unknown,
         ignores_counts=ignore_counts,
     )
     # SQLite sorts in files of its own, which may grow as large as the data.
     os.environ.setdefault("SQLITE_TMPDIR", os.path.abspath(data_dir))
-    report = run(_import(backup, data_dir, files_url, options))
+    report = run(_import(backup, data_dir, files_url, options, owner))
     if is_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         _print(report, backup, data_dir)
 
 
-async def _import(backup: Path, data_dir: Path, files_url: str, options: Options) -> Report:
+async def _import(
+    backup: Path, data_dir: Path, files_url: str, options: Options, owner: str | None
+) -> Report:
     async with opened(data_dir, files_url) as place:
         room = shutil.disk_usage(data_dir).free
         with _Bars() as bars:
-            return await import_archive(
+            accounts = Accounts(place.registry.database, runtime=place.runtime)
+            account = None if owner is None else accounts.get_by_email(owner)
+            report = await import_archive(
                 backup,
                 engines=place.engines,
                 registry=place.registry,
                 storage=place.storage,
                 runtime=place.runtime,
-                options=replace(options, room_bytes=room),
+                options=dataclasses.replace(options, room_bytes=room),
                 progress=bars,
             )
+        if account is not None:
+            app_id = AppId(report.app_id)
+            await place.registry.set_holder(app_id, owner=account.id)
+            token = report.admin_token or options.admin_token
+            if token is not None:  # its owner can see it then
+                key = os.environ.get("TRICE_SECRET_KEY")
+                seal = Seal(data_dir, secret_key=key, runtime=place.runtime)
+                sealed = seal.seal(token, holder=app_id)
+                await place.registry.set_token(app_id, token, sealed=sealed)
+        return report
 
 
 class _Bars:

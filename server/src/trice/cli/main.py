@@ -15,6 +15,7 @@ import click
 import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
+    "accounts": "Say who may make apps on a server.",
     "backup": "Copy a server or an app while it runs; list and check such copies.",
     "doctor": "Compare an app with the archive it came from.",
     "explain": "Explain why somebody may see or change something.",
@@ -38,6 +39,10 @@ class _Commands(click.Group):
                 from trice.cli.serve import serve
 
                 return serve
+            case "accounts":
+                from trice.cli.accounts import accounts
+
+                return accounts
             case "explain":
                 from trice.cli.explain import explain
 

@@ -13,7 +13,7 @@ import click
 
 from trice import file_limits, log
 from trice.cli.options import file_error, named_as_used, option, unknown_variables
-from trice.config import Settings
+from trice.config import REGISTRATIONS, Settings
 from trice.errors import InvalidInput, TriceError
 
 if TYPE_CHECKING:
@@ -66,6 +66,13 @@ logger = logging.getLogger(__name__)
     envvar="TRICE_EPHEMERAL_QUOTAS",
     default=True,
     help="Bound throw-away apps in rows, bytes and connections.",
+)
+@option(
+    "--registration",
+    envvar="TRICE_REGISTRATION",
+    type=click.Choice(REGISTRATIONS),
+    default="closed",
+    help="Who may make an account by signing in: nobody, people who are invited, everybody.",
 )
 @option(
     "--trusted-proxies",
@@ -211,6 +218,7 @@ def serve(
     open_by_default: bool,
     ephemeral_apps: bool,
     ephemeral_quotas: bool,
+    registration: str,
     trusted_proxies: int,
     public_url: str | None,
     file_bytes_max: int,
@@ -245,6 +253,7 @@ def serve(
             is_open_by_default=open_by_default,
             has_ephemeral_apps=ephemeral_apps,
             has_ephemeral_quotas=ephemeral_quotas,
+            registration=registration,
             trusted_proxies=trusted_proxies,
             public_url=public_url,
             file_bytes_max=file_bytes_max,
@@ -305,7 +314,7 @@ def _run(settings: Settings, context: click.Context) -> None:
         raise click.ClickException(file_error(failure)) from None
 
 
-def _announce(base: str, samples: list[Sample]) -> None:
+def _announce(base: str, samples: list[Sample], first_account: str | None) -> None:
     """Print what people and scripts wait for; the README promises the first line.
 
     Admin tokens are printed only on a terminal, so that they get into no log.
@@ -315,5 +324,7 @@ def _announce(base: str, samples: list[Sample]) -> None:
         lines.append(f"  sample app: {sample.url}")
         if sys.stdout.isatty():
             lines.append(f"              admin token {sample.admin_token}")
+    if first_account is not None:
+        lines.append(f"  nobody has an account yet; make the first one: {first_account}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

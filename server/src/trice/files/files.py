@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -42,6 +42,7 @@ from trice.files.sweep import Collector
 from trice.files.upload_tokens import UploadTokens
 from trice.identity import Identity
 from trice.log import fields
+from trice.metrics import FileCounts
 from trice.protocol.ids import AppId
 from trice.rules.environments import EntityAction
 from trice.rules.judge import Caller
@@ -123,15 +124,18 @@ class Files:
         self.tokens = UploadTokens(lambda: self.url_key, storage.used_tokens)
         self._apps = apps
         self._runtime = runtime
+        self.counts = FileCounts()
         self._uploads = Shares()
+        self._keeping = asyncio.Semaphore(limits.KEPT_AT_ONCE)
         self._freed: dict[AppId, set[str]] = {}
         self._url_day = self._day()
         self.collector = Collector(
             storage.blobs,
             storage.pins,
             is_named=self._named,
-            has_app=self._has_app,
+            has_app=self._apps.has,
             runtime=runtime,
+            counts=self.counts,
         )
         apps.url_of = self.url
         apps.on_commits = self._note_commits
@@ -140,6 +144,11 @@ class Files:
     def url_key(self) -> bytes:
         """Signs the URLs of files; see `urls`. Made from the server's key when first needed."""
         return self._make_key()
+
+    @property
+    def uploads(self) -> int:
+        """How many uploads are under way."""
+        return self._uploads.used(ALL)
 
     def start(self, background: Background) -> None:
         """Begin to delete bytes without rows, and to renew URLs that answers show."""
@@ -185,15 +194,25 @@ class Files:
         if size is not None:
             self.check_size(app, size)
         with self.under_way(network):
-            await app.database.look(lambda look: check(look, path))
-            async with await self.spool.begin(bytes_max) as spooling:
-                async for piece in pieces:
-                    if piece:
-                        await spooling.write(piece)
-                spooled = await spooling.finish()
-            return await self.store(
-                app, spooled, path, content_type=content_type, disposition=disposition, check=check
-            )
+            try:
+                await app.database.look(lambda look: check(look, path))
+                async with await self.spool.begin(bytes_max) as spooling:
+                    async for piece in pieces:
+                        if piece:
+                            self.counts.received_bytes += len(piece)
+                            await spooling.write(piece)
+                    spooled = await spooling.finish()
+                return await self.store(
+                    app,
+                    spooled,
+                    path,
+                    content_type=content_type,
+                    disposition=disposition,
+                    check=check,
+                )
+            except BaseException:
+                self.counts.not_stored += 1
+                raise
 
     @contextmanager
     def under_way(self, network: str) -> Iterator[None]:
@@ -247,7 +266,7 @@ class Files:
             async with self.pins.pinned(app.id, spooled.hash):
                 await self.blobs.put(app.id, spooled)
                 try:
-                    return await app.database.change(
+                    stored = await app.database.change(
                         lambda change: self._write(
                             change, app, spooled, room, path, content_type, disposition, check
                         )
@@ -258,7 +277,10 @@ class Files:
         finally:
             if not is_reserved:
                 self.quota.give_back(room)
-            spooled.discard()
+            await self.spool.discard(spooled)
+        self.counts.stored += 1
+        self.counts.stored_bytes += stored.size
+        return stored
 
     @asynccontextmanager
     async def kept(self, app_id: AppId, data: bytes) -> AsyncIterator[str]:
@@ -267,13 +289,13 @@ class Files:
 
         raises   OSError, Unavailable
         """
-        spooled = await self.spool.spool_bytes(data)
-        try:
-            async with self.pins.pinned(app_id, spooled.hash):
+        async with AsyncExitStack() as ends:
+            async with self._keeping:
+                spooled = await self.spool.spool_bytes(data)
+                ends.push_async_callback(self.spool.discard, spooled)
+                await ends.enter_async_context(self.pins.pinned(app_id, spooled.hash))
                 await self.blobs.put(app_id, spooled)
-                yield spooled.hash
-        finally:
-            spooled.discard()
+            yield spooled.hash
 
     def _write(
         self,
@@ -334,6 +356,15 @@ class Files:
             raise NotFound("file-not-found", "The file was deleted, or has other bytes now.")
         return row
 
+    async def read(
+        self, app: App, location_id: str, start: int, end: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of a row from `start` up to `end`, in pieces; raises NotFound, Unavailable."""
+        row = await self.open(app, location_id)
+        async with aclosing(self.blobs.read(app.id, row.hash, start, end)) as pieces:
+            async for piece in pieces:
+                yield piece
+
     async def find_url(self, app: App, path: str, *, check: Check = allow) -> str | None:
         """The URL of the file of a path; None if there is none. raises   what `check` does"""
 
@@ -356,7 +387,7 @@ class Files:
 
     async def sweep_partials(self) -> None:
         """Forget uploads in parts that expired, or whose app was deleted."""
-        await self.partials.sweep(has_app=self._has_app)
+        await self.partials.sweep(has_app=self._apps.has)
 
     async def renew_urls(self) -> None:
         """When the day has turned, answer the live queries that show URLs again, app by app."""
@@ -378,18 +409,12 @@ class Files:
         try:
             app = await self._apps.lend(app_id)
         except NotFound:
-            return set()
+            # Its rows cannot be asked while it is deleted for now; all its bytes stay.
+            return set(hashes) if self._apps.has(app_id) else set()
         try:
             return await app.database.look(lambda look: named_hashes(look, hashes))
         finally:
             self._apps.give_back(app)
-
-    def _has_app(self, app_id: AppId) -> bool:
-        try:
-            self._apps.get_row(app_id)
-        except NotFound:
-            return False
-        return True
 
     def _day(self) -> int:
         return self._runtime.now_ms() // limits.DAY_MS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from trice import download_limits as limits
+from trice.files.threads import FileThreads
 
 
 class LocalBytes:
@@ -17,38 +17,50 @@ class LocalBytes:
     modified_ms   when the bytes came
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, threads: FileThreads) -> None:
         told = os.fstat(descriptor)
+        self._threads = threads
         self._descriptor: int | None = descriptor
         self.size = told.st_size
         self.modified_ms = told.st_mtime_ns // 1_000_000
 
     @classmethod
-    async def open(cls, path: Path, *, used_ms: int | None = None) -> LocalBytes:
+    async def open(
+        cls, path: Path, *, threads: FileThreads, used_ms: int | None = None
+    ) -> LocalBytes:
         """Open a file.
 
+        threads   read it
         used_ms   becomes its time of change, to be read at the next start
-        raises    FileNotFoundError
+        raises    FileNotFoundError, Unavailable
         """
+        opened: list[LocalBytes] = []
 
-        def opened() -> LocalBytes:
+        def work() -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                found = cls(descriptor)
+                found = cls(descriptor, threads)
                 if used_ms is not None:
                     os.utime(descriptor, ns=(used_ms * 1_000_000, used_ms * 1_000_000))
             except BaseException:
                 os.close(descriptor)
                 raise
-            return found
+            opened.append(found)
 
-        return await asyncio.to_thread(opened)
+        try:
+            await threads.run(work)
+        except BaseException:
+            # A caller that was cancelled does not get what was opened for it.
+            for found in opened:
+                found.close()
+            raise
+        return opened[0]
 
     async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes start..end (exclusive), in pieces of `limits.READ_BYTES`; then it is closed."""
         try:
             while start < end:
-                piece = await asyncio.to_thread(self._piece, start, end)
+                piece = await self._threads.run(self._piece, start, end)
                 if not piece:
                     raise EOFError("a file of bytes that never change became shorter")
                 start += len(piece)

@@ -107,6 +107,15 @@ class Partials:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load()
 
+    def __len__(self) -> int:
+        """How many are unfinished."""
+        return self._counts.used(ALL)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What they take on disk."""
+        return self._disk.used(ALL)
+
     def find(self, id: str) -> Partial | None:
         """The upload, unless it has expired."""
         found = self._all.get(id)

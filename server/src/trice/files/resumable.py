@@ -193,6 +193,7 @@ class ResumableUploads:
                 async with _interruptible(partial):
                     async for piece in pieces:
                         if piece:
+                            self._files.counts.received_bytes += len(piece)
                             await writing.write(piece)
             except Exception:
                 if checksum is None:

@@ -26,6 +26,7 @@ from trice.files.blobs import Blob, check_key, is_hash, no_blob
 from trice.files.files_url import S3Place
 from trice.files.signed_urls import Credentials, sign_url
 from trice.files.spool import Spooled
+from trice.files.threads import FileThreads
 from trice.log import fields
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.runtime import Runtime
@@ -36,12 +37,21 @@ logger: Final = logging.getLogger("trice.files")
 class S3Blobs:
     """`Blobs` in a bucket. Holds no connection for a reader between two pieces."""
 
-    def __init__(self, place: S3Place, variables: Mapping[str, str], *, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        place: S3Place,
+        variables: Mapping[str, str],
+        *,
+        threads: FileThreads,
+        runtime: Runtime,
+    ) -> None:
         """Nothing is sent yet. Raises InvalidInput when variables do not fit each other.
 
+        threads     remove the spooled files of what is kept
         variables   of the environment; credentials are in `AWS_…` ones, else the machine has a role
         """
         self._place = place
+        self._threads = threads
         self._runtime = runtime
         self._credentials = Credentials.find(variables)
         self._store = open_bucket(place)
@@ -59,7 +69,7 @@ class S3Blobs:
                     max_concurrency=limits.S3_PARTS_AT_ONCE,
                 )
         finally:
-            spooled.discard()
+            await self._threads.run(spooled.discard)
 
     async def size(self, app_id: AppId, hash: str) -> int | None:
         try:

@@ -17,6 +17,7 @@ from trice.errors import TriceError
 from trice.files.blobs import Blobs
 from trice.files.pins import Pins
 from trice.log import fields
+from trice.metrics import FileCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime
 
@@ -40,12 +41,16 @@ class Collector:
         is_named: IsNamed,
         has_app: Callable[[AppId], bool],
         runtime: Runtime,
+        counts: FileCounts | None = None,
     ) -> None:
         self._blobs = blobs
         self._pins = pins
         self._is_named = is_named
         self._has_app = has_app
         self._runtime = runtime
+        self._counts = counts or FileCounts()
+        self._seen = 0
+        self._seen_bytes = 0
 
     def start(self, background: Background) -> None:
         """Begin to sweep: now, and every limits.FILE_SWEEP_INTERVAL_MS."""
@@ -70,6 +75,7 @@ class Collector:
                     if hash not in named:
                         await self._blobs.delete(app_id, hash)
                         count += 1
+                        self._counts.swept += 1
         return count
 
     async def sweep(self) -> None:
@@ -77,6 +83,7 @@ class Collector:
 
         A failure in one app is logged, and the others are swept. raises  Unavailable
         """
+        self._seen, self._seen_bytes = 0, 0
         async for app_id in self._blobs.apps():
             try:
                 if self._has_app(app_id):
@@ -89,6 +96,7 @@ class Collector:
             except TriceError as failure:
                 told = fields(app=app_id, reason=failure.message)
                 logger.warning("files of an app were not swept %s", told)
+        self._counts.kept, self._counts.kept_bytes = self._seen, self._seen_bytes
 
     async def _sweep_app(self, app_id: AppId) -> int:
         """Delete what no row of the app names and is older than limits.FILE_GRACE_MS."""
@@ -96,6 +104,8 @@ class Collector:
         page: list[str] = []
         oldest_ms = self._runtime.now_ms() - limits.FILE_GRACE_MS
         async for blob in self._blobs.list(app_id):
+            self._seen += 1
+            self._seen_bytes += blob.size
             if blob.modified_ms > oldest_ms:
                 continue
             page.append(blob.hash)

@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class FileThreads:
-    """limits.FILE_THREADS threads. Does not hold what they work on."""
+    """A few threads, which start when they are needed. Does not hold what they work on."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(limits.FILE_THREADS, thread_name_prefix="trice-files")
+    def __init__(self, count: int = limits.FILE_THREADS, *, name: str = "trice-files") -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Call `work` on a thread and return its result.

@@ -16,8 +16,9 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,9 @@ from trice.background import Background, Places
 from trice.errors import InvalidInput, TriceError, Unavailable, invalid
 from trice.files.local_bytes import LocalBytes
 from trice.files.resize import Order
+from trice.files.threads import FileThreads
 from trice.files.variant import READABLE, Variant
+from trice.metrics import VariantCounts
 from trice.rate_limit import RateLimit
 from trice.runtime import Runtime
 
@@ -72,12 +75,21 @@ class Variants:
     """
 
     def __init__(
-        self, folder: Path, *, runtime: Runtime, background: Background, throttle: Throttle
+        self,
+        folder: Path,
+        *,
+        runtime: Runtime,
+        background: Background,
+        throttle: Throttle,
+        threads: FileThreads,
     ) -> None:
         """
         folder   holds nothing else; made when it is first needed
+        threads  read and write what is in it
         """
+        self.counts = VariantCounts()
         self._folder = folder
+        self._threads = threads
         self._runtime = runtime
         self._throttle = throttle
         self._queue = background.queue(
@@ -91,6 +103,16 @@ class Variants:
         self._making: dict[str, asyncio.Future[None]] = {}
         self._unreadable: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._count = 0
+
+    @property
+    def kept(self) -> int | None:
+        """How many variants are on disk; None before anybody asked for one."""
+        return None if self._loading is None else len(self._kept)
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """Their bytes; None as for `kept`."""
+        return None if self._loading is None else self._kept_bytes
 
     def start(self, background: Background) -> None:
         """Begin to remove variants that nobody asks for."""
@@ -112,6 +134,7 @@ class Variants:
         if name in self._kept:
             opened = await self._open_kept(name)
             if opened is not None:
+                self.counts.found += 1
                 return opened
         await self._made(name, variant, source, network=network, is_minor=is_minor)
         opened = await self._open_kept(name)
@@ -127,7 +150,7 @@ class Variants:
             kept.used_ms = now_ms
             self._kept.move_to_end(name)
         try:
-            return await LocalBytes.open(self._folder / name, used_ms=now_ms)
+            return await LocalBytes.open(self._folder / name, threads=self._threads, used_ms=now_ms)
         except FileNotFoundError:
             self._forget(name)
             return None
@@ -169,7 +192,7 @@ class Variants:
         copy = self._folder / f"{_UNFINISHED}{self._count}-source"
         target = self._folder / name
         try:
-            await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+            await self._threads.run(partial(target.parent.mkdir, parents=True, exist_ok=True))
             path = source.path
             if path is None:
                 await self._copy(source, copy)
@@ -178,20 +201,25 @@ class Variants:
             if problem is not None:
                 self._note_unreadable(source, problem)
                 raise _no_image(problem)
-            size = await asyncio.to_thread(_finish, unfinished, target)
+            size = await self._threads.run(_finish, unfinished, target)
             self._forget(name)
             self._kept[name] = _Kept(size, self._runtime.now_ms())
             self._kept_bytes += size
+            self.counts.made += 1
             await self._remove(self._excess())
+        except TriceError:
+            self.counts.failed += 1
+            raise
         finally:
             for path in (unfinished, copy):
                 path.unlink(missing_ok=True)
 
     async def _copy(self, source: Source, path: Path) -> None:
         """Write the bytes of an image to a file of ours."""
-        with await asyncio.to_thread(path.open, "xb") as file:
-            async for piece in source.read():
-                await asyncio.to_thread(file.write, piece)
+        with path.open("xb") as file:
+            async with aclosing(source.read()) as pieces:
+                async for piece in pieces:
+                    await self._threads.run(file.write, piece)
 
     def _note_unreadable(self, source: Source, problem: str) -> None:
         self._unreadable[source.app_id, source.hash] = problem
@@ -202,15 +230,12 @@ class Variants:
 
     async def _load(self) -> None:
         """Find what an earlier process left, once."""
-        if self._loading is None:
+        if self._loading is None or _has_failed(self._loading):
             self._loading = asyncio.ensure_future(self._read_folder())
         await asyncio.shield(self._loading)
 
     async def _read_folder(self) -> None:
-        found = await asyncio.to_thread(_scan, self._folder)
-        for used_ms, name, size in sorted(found):
-            self._kept[name] = _Kept(size, used_ms)
-            self._kept_bytes += size
+        self._kept, self._kept_bytes = await self._threads.run(_scan, self._folder)
         await self._remove(self._excess())
 
     async def _sweep(self, late_ms: float) -> None:
@@ -240,7 +265,8 @@ class Variants:
     async def _remove(self, names: list[str]) -> None:
         for name in names:
             self._forget(name)
-        await asyncio.to_thread(_unlink, [self._folder / name for name in names])
+        if names:
+            await self._threads.run(_unlink, [self._folder / name for name in names])
 
     def _forget(self, name: str) -> None:
         kept = self._kept.pop(name, None)
@@ -294,9 +320,10 @@ def _finish(unfinished: Path, target: Path) -> int:
     return size
 
 
-def _scan(folder: Path) -> list[tuple[int, str, int]]:
-    """When it was used, name and size of each variant; what was left unfinished is removed."""
-    found = []
+def _scan(folder: Path) -> tuple[OrderedDict[str, _Kept], int]:
+    """The variants in a folder in the order of use, and their bytes; what was left unfinished is
+    removed."""
+    found: list[tuple[int, str, int]] = []
     with suppress(FileNotFoundError):
         for entry in os.scandir(folder):
             if entry.name.startswith(_UNFINISHED):
@@ -306,7 +333,8 @@ def _scan(folder: Path) -> list[tuple[int, str, int]]:
                     told = each.stat(follow_symlinks=False)
                     name = f"{entry.name}/{each.name}"
                     found.append((told.st_mtime_ns // 1_000_000, name, told.st_size))
-    return found
+    kept = OrderedDict((name, _Kept(size, used_ms)) for used_ms, name, size in sorted(found))
+    return kept, sum(size for _, _, size in found)
 
 
 def _unlink(paths: list[Path]) -> None:
@@ -319,6 +347,10 @@ def _unlink(paths: list[Path]) -> None:
 def _no_image(problem: str) -> InvalidInput:
     message = f"The file has no variants: {problem}. {READABLE} are accepted."
     return invalid("image", None, [{"message": message}], message=message)
+
+
+def _has_failed(loading: asyncio.Future[None]) -> bool:
+    return loading.done() and (loading.cancelled() or loading.exception() is not None)
 
 
 def _note_failure(outcome: asyncio.Future[None]) -> None:

@@ -305,6 +305,44 @@ def stream_append(
     )
 
 
+def start_sync_ok(q_json: bytes, *, event_id: str | None, table_id: str, token: str) -> bytes:
+    """The sync table is there (§11)."""
+    return orjson.dumps(
+        {
+            "op": "start-sync-ok",
+            "client-event-id": event_id,
+            "q": orjson.Fragment(q_json),
+            "subscription-id": table_id,
+            "token": token,
+        }
+    )
+
+
+def sync_load_batch(rows: Iterable[bytes], *, table_id: str) -> bytes:
+    """Some entities of a sync table (§11).
+
+    rows   each has the triples of one entity, `["e","a",1,9],…`
+    """
+    joined = b"],[".join(rows)
+    head = b'{"op":"sync-load-batch","subscription-id":"%b"' % table_id.encode()
+    return b'%b,"join-rows":[[%b]]}' % (head, joined)
+
+
+def sync_init_finish(tx: TxId, *, table_id: str) -> bytes:
+    """All entities were sent (§11)."""
+    return orjson.dumps({"op": "sync-init-finish", "subscription-id": table_id, "tx-id": tx})
+
+
+def sync_update_triples(txes: Iterable[tuple[TxId, bytes]], *, table_id: str) -> bytes:
+    """What transactions changed in a sync table (§11).
+
+    txes   with `{"action":"added","triple":[…]},…` of each
+    """
+    joined = b",".join([b'{"tx-id":%d,"changes":[%b]}' % pair for pair in txes])
+    head = b'{"op":"sync-update-triples","subscription-id":"%b"' % table_id.encode()
+    return b'%b,"txes":[%b]}' % (head, joined)
+
+
 def error(
     body: Mapping[str, Any],
     *,

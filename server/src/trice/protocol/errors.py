@@ -190,6 +190,22 @@ CODES: Final = {
             "The file was deleted, or has other bytes now.",
         ),
         Code(
+            "stream-not-found",
+            Kind.NOT_FOUND,
+            404,
+            400,
+            False,
+            "There is no such stream, or the caller may not read it.",
+        ),
+        Code(
+            "stream-conflict",
+            Kind.CONFLICT,
+            409,
+            400,
+            False,
+            "The stream is done, ends elsewhere or has another writer; `hint` says where it ends.",
+        ),
+        Code(
             "upload-not-found",
             Kind.NOT_FOUND,
             404,

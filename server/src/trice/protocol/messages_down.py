@@ -4,7 +4,9 @@ The server does not send these structs: `down` joins the bytes by hand. Every te
 repository reads what arrives with them, strictly: a key that is not described here, or has another
 form, is a failure. `make gen` writes them into `spec/protocol.schema.json`. No I/O.
 
-source   instant-realtime §3, §5, §6; spec/protocol.md
+A little over 500 lines, one file because the generator reads all messages in one place.
+
+source   instant-realtime §3, §5, §6, §11; spec/protocol.md
 """
 
 from __future__ import annotations
@@ -373,6 +375,53 @@ class ClientBroadcastOk(_Strict, tag_field="op", tag="client-broadcast-ok"):
     client_event_id: str | None
 
 
+class StartSyncOk(_Strict, tag_field="op", tag="start-sync-ok"):
+    """The sync table is there, and its entities follow.
+
+    token   what `resync-table` must present
+    """
+
+    client_event_id: str | None
+    q: dict[str, Any]
+    subscription_id: Uuid
+    token: str
+
+
+class SyncLoadBatch(_Strict, tag_field="op", tag="sync-load-batch"):
+    """Some entities of a sync table, each with all its triples of cardinality one."""
+
+    subscription_id: Uuid
+    join_rows: list[list[Triple]]
+
+
+class SyncInitFinish(_Strict, tag_field="op", tag="sync-init-finish"):
+    """All entities were sent, as of this transaction."""
+
+    subscription_id: Uuid
+    tx_id: Annotated[int, Meta(ge=0)]
+
+
+class SyncChange(_Strict):
+    """One triple that was added or removed."""
+
+    action: Literal["added", "removed"]
+    triple: Triple
+
+
+class SyncTx(_Strict):
+    """What one transaction changed in a sync table."""
+
+    tx_id: TxNumber
+    changes: list[SyncChange]
+
+
+class SyncUpdateTriples(_Strict, tag_field="op", tag="sync-update-triples"):
+    """What transactions changed in a sync table, oldest first."""
+
+    subscription_id: Uuid
+    txes: list[SyncTx]
+
+
 class Error(_Strict, tag_field="op", tag="error"):
     """A message failed. Match `type`, never `message`.
 
@@ -468,6 +517,10 @@ Down = (
     | StreamFlushed
     | AppendFailed
     | StreamAppend
+    | StartSyncOk
+    | SyncLoadBatch
+    | SyncInitFinish
+    | SyncUpdateTriples
     | Error
     | SseInit
 )

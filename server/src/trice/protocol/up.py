@@ -1,4 +1,5 @@
-"""What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6).
+"""What a client may send over a WebSocket or an SSE push (instant-realtime §3, §5, §6,
+§11).
 
     {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…",
      "trice":{"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}}
@@ -17,7 +18,7 @@ checks them, with error texts of its own. Their form stands beside them, for gen
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -190,6 +191,33 @@ class UnsubscribeStream(_Up, kw_only=True, tag="unsubscribe-stream"):
     subscribe_event_id: str
 
 
+class StartSync(_Up, tag="start-sync"):
+    """Asks an admin's session for a namespace whole, and for every change of it."""
+
+    q: Query = None
+
+
+class ResyncTable(_Up, tag="resync-table"):
+    """Continues a sync table after the last transaction that the client has.
+
+    token   as `start-sync-ok` told it
+    """
+
+    subscription_id: str = ""
+    tx_id: Annotated[int, Meta(ge=0)] = 0
+    token: str = ""
+
+
+class RemoveSync(_Up, tag="remove-sync"):
+    """Ends a sync table; there is no answer, and unknown ones are no error.
+
+    keep_subscription   whether the client may continue it later; the server keeps nothing for that
+    """
+
+    subscription_id: str = ""
+    keep_subscription: bool | None = None
+
+
 Up = (
     Init
     | AddQuery
@@ -203,11 +231,7 @@ Up = (
     | AppendStream
     | SubscribeStream
     | UnsubscribeStream
+    | StartSync
+    | ResyncTable
+    | RemoveSync
 )
-
-NOT_BUILT_OPS: Final = {
-    "start-sync": "Sync tables",
-    "resync-table": "Sync tables",
-    "remove-sync": "Sync tables",
-}
-"""Ops of the protocol that this version answers with `not-built`, with the feature of each."""

@@ -258,6 +258,11 @@ def _remaining(row: Row, projection: Projection, before: list[Projection]) -> li
 
 
 def encode_row(row: Row, projection: Projection) -> bytes:
+    return orjson.dumps(row_triples(row, projection))[1:-1]
+
+
+def row_triples(row: Row, projection: Projection) -> list[tuple[str, AttrId, object, Cell]]:
+    """The triples of a row as orjson takes them: `(entity, attr, value, created_ms)`."""
     entity, created_ms, *cells = row
     text = uuid_text(entity)  # type: ignore[arg-type]
     triples: list[tuple[str, AttrId, object, Cell]] = [(text, projection.id_attr, text, created_ms)]
@@ -276,7 +281,7 @@ def encode_row(row: Row, projection: Projection) -> bytes:
             else:
                 value = orjson.Fragment(cell)
         triples.append((text, attr.id, value, created_ms))
-    return orjson.dumps(triples)[1:-1]
+    return triples
 
 
 def _link_parts(tree: Tree, size: AnswerSize) -> list[bytes]:

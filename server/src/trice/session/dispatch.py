@@ -159,11 +159,6 @@ def _no_message(raw: bytes, message: Any, cause: Exception) -> Refusal:
 def _no_op(op: Any, cause: Exception) -> InvalidInput:
     if op is None:
         return InvalidInput("param-missing", 'Missing parameter: ["op"]', {"in": ["op"]})
-    feature = up.NOT_BUILT_OPS.get(op) if isinstance(op, str) else None
-    if feature is not None:
-        return InvalidInput(
-            "not-built", f"{feature} are not built yet in this version of trice.", {"op": op}
-        )
     if not isinstance(op, str) or op not in OPS_BY_NAME:
         known = ", ".join(f'"{name}"' for name in sorted(OPS_BY_NAME))
         problem = f"Invalid op: {quote(op)}. It must be one of {known}."

@@ -45,7 +45,7 @@ class Hub:
         free_memory: Callable[[], object] = lambda: None,
         streams: Streams | None = None,
     ) -> None:
-        self._streams = streams
+        self.streams = streams
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
@@ -126,7 +126,7 @@ class Hub:
             turns=self._turns,
             make_held=self._queries_of_session,
             guest=guest,
-            streams=self._streams,
+            streams=self.streams,
         )
         self._sessions[session.id] = session
         self._networks.add(1, (network_of(guest.ip),))
@@ -152,6 +152,8 @@ class Hub:
         self._first_answers.clear()
         self.long_messages.stop()
         self.rooms.stop()
+        if self.streams is not None:
+            self.streams.stop()
 
     def drop_app(self, app_id: str) -> None:
         """Close the sessions of an app that was deleted."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar, get_args
 from trice import limits
 from trice.errors import invalid
 from trice.protocol import up
-from trice.session.handlers import opening, queries, rooms, streams, transactions
+from trice.session.handlers import opening, queries, rooms, streams, sync_tables, transactions
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession, Session
 
@@ -98,6 +98,9 @@ _TABLE: Final[tuple[Op[Any], ...]] = (
     Op(up.AppendStream, _in_app(streams.append_stream), "append-stream"),
     Op(up.SubscribeStream, _in_app(streams.subscribe_stream), "subscribe-stream"),
     Op(up.UnsubscribeStream, _in_app(streams.unsubscribe_stream), "unsubscribe-stream"),
+    Op(up.StartSync, _in_app(sync_tables.start_sync), "query", repeats="q"),
+    Op(up.ResyncTable, _in_app(sync_tables.resync_table), "token"),
+    Op(up.RemoveSync, _in_app(sync_tables.remove_sync), "subscription-id"),
 )
 
 OPS: Final[dict[type, Op[Any]]] = {op.message: op for op in _TABLE}

@@ -43,6 +43,7 @@ from trice.session.send_queue import SendQueue
 from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
 from trice.session.streams import SessionStreams
+from trice.session.sync_tables import SyncTables
 from trice.shares import Held
 from trice.streams.streams import Streams
 
@@ -347,6 +348,7 @@ class OpenedSession:
         "session",
         "state",
         "streams",
+        "sync_tables",
     )
 
     def __init__(
@@ -369,6 +371,7 @@ class OpenedSession:
         self._queries: Held | None = None
         self._seats: Seats | None = None
         self._hashed_token = hashed_token
+        self.sync_tables: SyncTables | None = None
         if hashed_token is not None:
             self.database.watch_token(hashed_token, self.on_signed_out)
         self.database.watch_catalog(self.on_catalog)
@@ -388,6 +391,10 @@ class OpenedSession:
             self.disconnect(subscription)
         if self.streams is not None:
             self.streams.end()
+        if self.sync_tables is not None:
+            self.database.unwatch_commits(self.sync_tables.on_commits)
+            self.sync_tables.end()
+            self.sync_tables = None
         self.database.unwatch_catalog(self.on_catalog)
         if self._hashed_token is not None:
             self.database.unwatch_token(self._hashed_token, self.on_signed_out)
@@ -425,6 +432,26 @@ class OpenedSession:
                 )
             )
         return self._seats
+
+    def open_sync_tables(self) -> SyncTables:
+        """The sync tables of this session, which from now on hear of commits."""
+        if self.sync_tables is None:
+            self.sync_tables = SyncTables(
+                self.database.table_feed,
+                when_news=self.on_table_news,
+                on_failed=self.on_table_failed,
+            )
+            self.database.watch_commits(self.sync_tables.on_commits)
+        return self.sync_tables
+
+    def on_table_news(self) -> None:
+        """A sync table has something to send."""
+        self.session.outbox.schedule_news(self.database.table_feed)
+
+    def on_table_failed(self, table_id: str, failure: TriceError) -> None:
+        """A sync table cannot go on: the client starts it again."""
+        told = {"op": "resync-table", "subscription-id": table_id}
+        self.session.fail(failure, raw=orjson.dumps(told), event_id=None)
 
     def count_queries(self, more_bytes: int = 0) -> bool:
         """Count the bytes of the live queries of this session.
@@ -526,18 +553,25 @@ class OpenedSession:
     def has_news(self) -> bool:
         """Whether there are changes that the client was not told yet."""
         has_room_news = self._seats is not None and self._seats.has_news
-        return has_room_news or self._has_refresh
+        has_sync_news = self.sync_tables is not None and self.sync_tables.has_news
+        return has_room_news or has_sync_news or self._has_refresh
 
     @property
     def _has_refresh(self) -> bool:
         return self.state.has_news or self.state.catalog_told != self.database.catalog.version
 
     def make_news(self) -> list[Frame]:
-        """The frames with all news: a refresh, then what happened in rooms."""
+        """The frames with all news: a refresh, what happened in rooms, one frame of sync tables."""
         refresh = self.make_refresh()
         frames = [] if refresh is None else [refresh]
         if self._seats is not None and self._seats.has_news:
             frames += self._seats.take_news()
+        tables = self.sync_tables
+        if tables is not None and tables.has_news:
+            # After the refresh: a new catalog may hold attrs that a table names.
+            frames += tables.next_frames()
+            if tables.has_news:
+                self.session.outbox.schedule()
         return frames
 
     def make_refresh(self) -> Frame | None:

@@ -9,8 +9,9 @@ from trice.errors import LimitExceeded
 from trice.identity import network_of
 from trice.protocol import down
 from trice.session.outbox import Outbox
+from trice.streams.live import Live
 from trice.streams.stream import News, Reader, Stream
-from trice.streams.streams import Live, Streams
+from trice.streams.streams import Streams
 
 
 class SessionStreams:
@@ -19,12 +20,16 @@ class SessionStreams:
     writing   by stream id
     starting  how many `start-stream` are not answered yet
     reading   by the event id of the subscription
+    ends      ends that were announced before the bytes in front of them were there, by stream id:
+              the offset and the reason. Official clients announce an end once only, and send bytes
+              again that were refused (ST13)
     """
 
     def __init__(self, streams: Streams, outbox: Outbox, *, ip: str) -> None:
         self.streams = streams
         self.writing: dict[str, Live] = {}
         self.starting = 0
+        self.ends: dict[str, tuple[int, str | None]] = {}
         self.reading: dict[str | None, tuple[Reader, Live | None]] = {}
         self._events: dict[Reader, str | None] = {}
         self._outbox = outbox
@@ -34,11 +39,42 @@ class SessionStreams:
     def end(self) -> None:
         """The session is over."""
         self.is_ended = True
+        self.ends.clear()
         writing, self.writing = self.writing, {}
         for live in writing.values():
             self.streams.leave(live, self)
         for event_id in list(self.reading):
             self.unsubscribe(event_id)
+
+    def append(
+        self,
+        live: Live,
+        offset: int,
+        chunks: list[bytes],
+        *,
+        is_done: bool,
+        abort_reason: str | None,
+    ) -> None:
+        """Add to a stream that the session writes; see `Streams.append`."""
+        self.streams.append(
+            live, self, offset=offset, chunks=chunks, is_done=is_done, abort_reason=abort_reason
+        )
+        self.finish(live)
+
+    def note_end(self, stream_id: str, offset: int, abort_reason: str | None) -> None:
+        """An end was announced that could not be taken yet."""
+        if len(self.ends) < limits.WRITES_OF_SESSION_MAX:
+            self.ends[stream_id] = (offset, abort_reason)
+
+    def finish(self, live: Live) -> None:
+        """End a stream that has been written up to the end that was announced."""
+        offset, abort_reason = self.ends.get(live.stream.id, (-1, None))
+        if live.stream.is_done or offset == live.stream.end:
+            self.ends.pop(live.stream.id, None)
+        if offset == live.stream.end and not live.stream.is_done:
+            self.streams.append(
+                live, self, offset=offset, chunks=[], is_done=True, abort_reason=abort_reason
+            )
 
     def begin(self, event_id: str | None, reader: Reader) -> None:
         """Note a subscription; raises LimitExceeded."""

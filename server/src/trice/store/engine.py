@@ -107,6 +107,16 @@ class Snapshot(Counted, Protocol):
         """The last transaction that the data contains: `tx`, or one that is not published yet."""
         ...
 
+    def commits_after(
+        self, after: TxId, *, rows_max: int, bytes_max: int
+    ) -> Sequence[Commit] | None:
+        """The commits after transaction `after`, up to `tx`, from the log.
+
+        returns   None when the log does not have them all any more, when `after` is in the future,
+                  or when there are more of them, or more bytes, than asked for
+        """
+        ...
+
 
 class WriteTx(Counted, Protocol):
     """One open transaction on the writer. Its statements see its own writes and all earlier ones.

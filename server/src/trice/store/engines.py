@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -82,6 +82,10 @@ class Engines(Protocol):
         """Whether anything is kept for any app; PLATFORM does not count."""
         ...
 
+    def has(self, app_id: AppId) -> bool:
+        """Whether anything is kept for an app."""
+        ...
+
     def find_earlier_platform(self) -> EarlierPlatform | None:
         """PLATFORM, if an earlier version kept it in another form. Blocks."""
         ...
@@ -95,15 +99,16 @@ class Engines(Protocol):
         ...
 
     def load(self, app_id: AppId) -> Loading:
-        """Begin to fill a new app out of sight; nothing is kept for it so far. What an earlier
-        loading of it left is removed."""
+        """Begin to fill an app out of sight. What an earlier loading of it left is removed."""
         ...
 
-    def clear_loadings(self, is_listed: Callable[[AppId], bool]) -> None:
-        """Remove what loadings left that a stop interrupted. Blocks.
+    def unsettled(self) -> list[tuple[AppId, bytes]]:
+        """Complete and remove what loadings left that a stop interrupted; return the ids and notes
+        of those that were published. `settle` must follow once each is in the list of apps."""
+        ...
 
-        is_listed   whether an app is in the list of apps: then it stays
-        """
+    def settle(self, app_id: AppId) -> None:
+        """An app of `unsettled` is listed."""
         ...
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
     begin ──> open an engine, write the schema, close it ──> fill ──> open, check, close ──> publish
       └── nothing is found under the app's id until `publish`; `discard` removes all of it
 
-A stop at any moment leaves only what `Engines.clear_loadings` removes: an app that was published,
-but is in no list of apps yet, goes too.
+A stop before `publish` leaves only what `Engines.unsettled` removes. A stop after it loses nothing:
+`Engines.unsettled` completes it, and tells the note that came with it.
 """
 
 from __future__ import annotations
@@ -66,15 +66,19 @@ class Loading(Protocol):
         """
         ...
 
-    def publish(self) -> None:
-        """Give the storage its place under the app's id, durably. `settle` must follow once the
-        app is in the list of apps."""
+    def publish(self, note: bytes) -> None:
+        """Give the storage its place under the app's id, durably; what stands there is replaced.
+        `settle` must follow once the app is in the list of apps.
+
+        note    what the list of apps must say of it
+        raises  Unavailable, OSError: then nothing has changed
+        """
         ...
 
     def settle(self) -> None:
-        """The app is listed: from now on it stays."""
+        """The app is listed: nothing is left to complete."""
         ...
 
-    def discard(self) -> None:
-        """Remove everything, published or not. Nothing happens when it is settled."""
+    def discard(self) -> bool:
+        """Remove everything; return False, and do nothing, if it is published."""
         ...

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from trice.apps.apps import App
 from trice.protocol.ids import AppId
 
 
@@ -16,6 +18,13 @@ class Parts(Protocol):
         deleted after the end of the block unless a row names them by then.
 
         raises   OSError, Unavailable
+        """
+        ...
+
+    def read(self, app: App, location_id: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of a row from `start` up to `end`, in pieces of bounded size.
+
+        raises   NotFound if there is no such row, or its bytes are gone
         """
         ...
 

@@ -8,6 +8,8 @@ again (instant-realtime §20).
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,12 +27,14 @@ class Part:
     file_id       its id
     location_id   names its bytes in URLs
     start, size   the bytes of the stream that it has
+    number        the last part of its path; larger in later parts
     """
 
     file_id: str
     location_id: str
     start: int
     size: int
+    number: int
 
     @property
     def end(self) -> int:
@@ -115,6 +119,11 @@ class Stream:
         return self.parts[-1].end if self.parts else 0
 
     @property
+    def next_number(self) -> int:
+        """The number of the next part."""
+        return self.parts[-1].number + 1 if self.parts else 0
+
+    @property
     def end(self) -> int:
         return self._chunks[-1].end if self._chunks else self.flushed
 
@@ -174,20 +183,26 @@ class Stream:
         raises   InvalidInput("validation-failed"): not the writer, done already, another offset;
                  LimitExceeded: too much waits for the disk. Then nothing was added
         """
+        data = b"".join(chunks)
+        self.check_append(writer, offset, len(data))
+        if data:
+            self._chunks.append(Chunk(self.end, data))
+        if is_done:
+            self.is_done, self.abort_reason = True, abort_reason
+
+    def check_append(self, writer: object, offset: int, size: int) -> None:
+        """Hold that so many bytes may be appended now; raises as `append`."""
         if self.writer is not writer:
             raise refused("append-stream", MISSING)
         if self.is_done:
             raise refused("append-stream", "Stream is completed.")
         if offset != self.end:
             raise refused("append-stream", "Invalid offset for stream.")
-        data = b"".join(chunks)
+        if size and len(self.parts) >= limits.PARTS_MAX:
+            raise too_long()
         is_full = len(self._chunks) >= limits.BUFFER_APPENDS_MAX
-        if self.buffered + len(data) > limits.BUFFER_BYTES_MAX or is_full:
+        if self.buffered + size > limits.BUFFER_BYTES_MAX or is_full:
             raise too_much()
-        if data:
-            self._chunks.append(Chunk(self.end, data))
-        if is_done:
-            self.is_done, self.abort_reason = True, abort_reason
 
     def begin_flush(self) -> Flush:
         """Take all that is in memory to make it durable; readers still get it from here."""
@@ -218,8 +233,53 @@ class Stream:
         self.writer = None
         self.is_done, self.abort_reason = False, None
 
+    def part_at(self, offset: int) -> Part | None:
+        """The part that has the byte at `offset`; None if it is not durable."""
+        return self.parts[self._index_at(offset)] if offset < self.flushed else None
+
+    def buffered_at(self, offset: int, *, bytes_max: int) -> bytes:
+        """Bytes in memory from `offset` on, at least one if there is any."""
+        index = bisect_right(self._chunks, offset, key=lambda chunk: chunk.end)
+        taken: list[bytes] = []
+        left = bytes_max
+        while left and index < len(self._chunks):
+            chunk = self._chunks[index]
+            assert chunk.start <= offset, "chunks are contiguous"
+            taken.append(chunk.data[offset - chunk.start :][:left])
+            offset += len(taken[-1])
+            left -= len(taken[-1])
+            index += 1
+        return b"".join(taken)
+
+    def small_parts(self) -> list[Part]:
+        """The parts at the end that are to be merged into one; none if they are few.
+
+        The first is not larger than the rest together: each byte is merged a few times only,
+        however many parts come.
+        """
+        first = len(self.parts)
+        while first and self.parts[first - 1].size < limits.SMALL_PART_BYTES:
+            first -= 1
+        small = self.parts[first:]
+        if len(small) < limits.MERGED_PARTS_MIN:
+            return []
+        rest = sum(part.size for part in small)
+        while small and small[0].size > (rest := rest - small[0].size):
+            del small[0]
+        return small
+
+    def merge(self, old: Sequence[Part], new: Part) -> None:
+        """Put one durable part in the place of several that had the same bytes."""
+        first = self._index_at(new.start)
+        assert self.parts[first : first + len(old)] == list(old), "they are still there"
+        assert new.size == sum(part.size for part in old), "no byte is lost or doubled"
+        self.parts[first : first + len(old)] = [new]
+
+    def _index_at(self, offset: int) -> int:
+        return bisect_right(self.parts, offset, key=lambda part: part.end)
+
     def news(self, reader: Reader) -> News | None:
-        """What to tell a reader next; it counts as told.
+        """What to tell a reader next; it counts as told. There may be more at once.
 
         returns   None when it knows everything
         """
@@ -230,8 +290,12 @@ class Stream:
         parts: tuple[Part, ...] | None = None
         start = reader.offset
         if reader.offset < self.flushed:
-            parts = tuple(part for part in self.parts if part.end > reader.offset)
+            first = self._index_at(reader.offset)
+            parts = tuple(self.parts[first : first + limits.NEWS_PARTS_MAX])
             start = parts[0].start
+            if parts[-1].end < self.flushed:
+                reader.offset = parts[-1].end
+                return News(start, parts, "", False)
         chunks = [chunk for chunk in self._chunks if chunk.end > reader.offset]
         if parts is None and chunks:
             start = chunks[0].start
@@ -243,9 +307,25 @@ class Stream:
         return News(start, parts, content, self.is_done)
 
 
+class StreamMissing(InvalidInput):
+    """There is no such stream, or it has another writer."""
+
+
 def refused(content: str, message: str) -> InvalidInput:
     """The error for a message about a stream that cannot be carried out."""
-    return invalid(content, None, [{"message": message}])
+    failure = invalid(content, None, [{"message": message}])
+    if message == MISSING:
+        return StreamMissing(failure.code, failure.message, failure.hint)
+    return failure
+
+
+def too_long() -> LimitExceeded:
+    """The error for bytes beyond what one stream can have."""
+    return LimitExceeded(
+        "parameter-limit-exceeded",
+        f"The stream has {limits.PARTS_MAX:,} parts, the most that a stream can have; begin"
+        " another one.",
+    )
 
 
 def too_much() -> LimitExceeded:

@@ -1,103 +1,91 @@
 """All streams of the process that are written or read now, and what they are on disk.
 
-A stream is in memory while somebody writes or reads it. Else it is a row of `$streams` with parts
-in `$files`. Bytes are put first, then one transaction names them: a stop leaves bytes without a row
-at worst (instant-realtime §10).
+A stream is in memory while somebody writes or reads it, and a while longer. Else it is a row of
+`$streams` with parts in `$files`. Bytes are put first, then one transaction names them: a stop
+leaves bytes without a row at worst (instant-realtime §10).
+
+A little over 500 lines, one file because all of it says which streams are in memory, until when.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal, Protocol
-from weakref import WeakSet
+from typing import Any, Final
+from weakref import WeakSet, ref
 
 from trice import stream_limits as limits
 from trice.apps.apps import App, Apps
+from trice.auth.throttle import Throttle
 from trice.database import Change, Database, Look
-from trice.errors import NotFound, PermissionDenied, Unavailable
-from trice.files.rows import CONTENT_TYPE, DISPOSITION, STREAM_PREFIX, FileRow, upload_steps
+from trice.errors import Unavailable
 from trice.identity import Identity
 from trice.log import fields
-from trice.protocol.ids import AppId, find_uuid_bytes, uuid_text
-from trice.rules.judge import Caller
+from trice.metrics import StreamCounts
+from trice.protocol.ids import AppId, uuid_text
 from trice.runtime import Runtime, new_key, new_uuid
-from trice.shares import Held, Shares
+from trice.shares import ALL, Held, Shares
 from trice.store.commit import Commit
-from trice.store.engine import ReadTooLong
+from trice.streams import rows
+from trice.streams.live import Live, Party
+from trice.streams.merge import merge
 from trice.streams.parts import Parts
-from trice.streams.stream import MISSING, News, Part, Reader, Stream, refused, too_much
-from trice.system_rows import FoundRow, find_row
+from trice.streams.stream import MISSING, Part, Reader, refused, too_much
 
 logger: Final = logging.getLogger("trice.streams")
-STREAMS: Final = "$streams"
 
-
-class Party(Protocol):
-    """A session, as writer or reader of streams."""
-
-    @property
-    def network(self) -> str:
-        """Whose share of the memory its bytes take."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be told to it now."""
-        ...
-
-    def on_flushed(self, stream: Stream, *, is_done: bool) -> None:
-        """As the writer: everything up to `stream.flushed` is durable."""
-        ...
-
-    def on_failed(self, stream: Stream) -> None:
-        """As the writer: what was not flushed is lost; start again."""
-        ...
-
-    def on_news(self, reader: Reader, stream: Stream, news: News) -> None:
-        """As a reader: this is new. After the last of it the reader is forgotten."""
-        ...
-
-    def on_gone(self, reader: Reader, stream: Stream) -> None:
-        """As a reader: the stream was deleted."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Live:
-    """A stream in memory.
-
-    parties   the session of each reader
-    lock      held while a part is made
-    held      its share of the memory for buffers
-    """
-
-    app_id: AppId
-    stream: Stream
-    held: Held
-    parties: dict[Reader, Party] = field(default_factory=dict)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    writer: Party | None = None
-    network: str | None = None
-    is_telling: bool = False
-    is_gone: bool = False
+Key = tuple[str, str]
+"""An app and a stream."""
 
 
 class Streams:
     """Holds the live streams. Does not hold rows or durable bytes."""
 
     def __init__(self, apps: Apps, parts: Parts, *, runtime: Runtime) -> None:
-        self._apps = apps
-        self._parts = parts
+        self.parts = parts
+        self.is_stopping = False
+        self.apps = apps
+        self._throttle = Throttle(apps.buckets, runtime)
         self._runtime = runtime
-        self._live: dict[tuple[str, str], Live] = {}
+        self.counts = StreamCounts()
+        self._live: dict[Key, Live] = {}
+        self._idle: dict[Key, Live] = {}
+        self._loading: dict[Key, asyncio.Task[None]] = {}
         self._buffers = Shares()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: WeakSet[Database] = WeakSet()
+
+    @property
+    def in_memory(self) -> int:
+        """How many streams are in memory, used or not."""
+        return len(self._live)
+
+    def stop(self) -> None:
+        """End the requests that follow streams."""
+        self.is_stopping = True
+        for live in self._live.values():
+            live.news.ring()
+
+    def __len__(self) -> int:
+        """How many streams are written or read now."""
+        return sum(not live.is_idle for live in self._live.values())
+
+    @property
+    def writers(self) -> int:
+        """How many streams have a writer now."""
+        return sum(live.writer is not None for live in self._live.values())
+
+    @property
+    def readers(self) -> int:
+        """How many subscriptions there are now."""
+        return sum(len(live.parties) for live in self._live.values())
+
+    @property
+    def buffered_bytes(self) -> int:
+        """About how much memory holds what is not durable yet."""
+        return self._buffers.used(ALL)
 
     async def close(self) -> None:
         """Wait until everything that writers left is durable."""
@@ -106,7 +94,7 @@ class Streams:
 
     def url(self, live: Live, part: Part) -> str:
         """Where the bytes of a part are."""
-        return self._parts.url(live.app_id, part.location_id)
+        return self.parts.url(live.app_id, part.location_id)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -124,45 +112,102 @@ class Streams:
 
         returns   the stream, with nothing in memory: `flushed` is where the writer goes on
         raises    PermissionDenied by the rule `create`; InvalidInput("validation-failed"): another
-                  token, or the stream is done; Unavailable: it could not be made durable
+                  token, or the stream is done; LimitExceeded("rate-limited"); Unavailable: it could
+                  not be made durable
         """
-        if not 0 < len(client_id) <= limits.CLIENT_ID_CHARS_MAX:
-            raise refused(
-                "start-stream",
-                f"`client-id` must have 1 to {limits.CLIENT_ID_CHARS_MAX} characters.",
-            )
-        raw = find_uuid_bytes(token)
-        if raw is None:
-            raise refused("start-stream", "`reconnect-token` must be a uuid.")
-        hashed = hashlib.sha256(raw).hexdigest()
+        rows.check_name(client_id)
+        hashed = rows.hash_token(token)
+        self.count_bytes(writer.network, limits.START_BYTES)
 
         def work(change: Change) -> str:
-            _judge(app, identity, change, "create", {"clientId": client_id}, params)
-            row = find_row(change, STREAMS, "clientId", client_id)
+            data = {"clientId": client_id}
+            rows.judge(app.database, identity, change, "create", data, params)
+            row = rows.find_stream(change, None, client_id)
             if row is None:
-                stream_id = new_key(self._runtime)
-                values = {"clientId": client_id, "hashedReconnectToken": hashed}
-                change.write(["update", STREAMS, stream_id, values])
-                return stream_id
+                return self._write_row(change, client_id, hashed)
             if row.fields.get("hashedReconnectToken") != hashed:
-                raise refused(
-                    "start-stream",
-                    "A stream with that clientId already exists. Reconnect token is invalid.",
-                )
+                raise rows.wrong_token()
             if row.fields.get("done"):
                 raise refused("start-stream", "Stream is closed.")
             return str(row.fields["id"])
 
-        live = self._find(app, await app.database.change(work))
+        live = await self.find(app, await app.database.change(work))
         if live.stream.is_done:
             raise refused("start-stream", "Stream is closed.")
-        live.stream.take_over(writer)
-        live.writer, live.network = writer, writer.network or None
-        await self._store(live)
-        if live.stream.needs_flush or live.is_gone:
-            self._forget_if_idle(live)
+        self.take_over(live, writer)
+        failures = live.failures
+        try:
+            while live.stream.needs_flush and live.failures == failures and not live.is_gone:
+                # Again if the session appended meanwhile. A flush goes on when its session ends.
+                await asyncio.shield(self._spawn(self._store(live)))
+        except asyncio.CancelledError:
+            self.leave(live, writer)
+            raise
+        if live.failures != failures or live.is_gone:
+            self.forget_if_idle(live)
             raise Unavailable("overloaded", "The stream could not be stored; try again.")
         return live
+
+    async def create(
+        self,
+        app: App,
+        identity: Identity,
+        *,
+        client_id: str,
+        hashed: str,
+        params: Mapping[str, Any],
+    ) -> tuple[Live, bool]:
+        """Make a stream if there is none of this name, without a writer.
+
+        hashed    what its row keeps of who may write it
+        returns   the stream, and whether it is new
+        raises    PermissionDenied by the rule `create`; Conflict if it belongs to another writer
+        """
+
+        def work(look: Look) -> str | None:
+            return rows.find_owned(look, app.database, identity, client_id, hashed, params)
+
+        def make(change: Change) -> tuple[str, bool]:
+            found = work(change)
+            if found is None:
+                return self._write_row(change, client_id, hashed), True
+            return found, False
+
+        found = await app.database.look(work)
+        if found is not None:
+            return await self.find(app, found), False
+        stream_id, is_new = await app.database.change(make)
+        return await self.find(app, stream_id), is_new
+
+    async def find_owned(
+        self,
+        app: App,
+        identity: Identity,
+        *,
+        client_id: str,
+        hashed: str,
+        params: Mapping[str, Any],
+    ) -> Live:
+        """The stream of this name. raises   as `create`; StreamMissing if there is none"""
+
+        def work(look: Look) -> str | None:
+            return rows.find_owned(look, app.database, identity, client_id, hashed, params)
+
+        found = await app.database.look(work)
+        if found is None:
+            raise refused("start-stream", MISSING)
+        return await self.find(app, found)
+
+    def _write_row(self, change: Change, client_id: str, hashed: str) -> str:
+        stream_id = new_key(self._runtime)
+        values = {"clientId": client_id, "hashedReconnectToken": hashed}
+        change.write(["update", rows.STREAMS, stream_id, values])
+        return stream_id
+
+    def take_over(self, live: Live, writer: Party) -> None:
+        """Make `writer` the only one who may append."""
+        live.stream.take_over(writer)
+        live.writer, live.network = writer, writer.network or None
 
     def append(
         self,
@@ -176,21 +221,29 @@ class Streams:
     ) -> None:
         """Add to the end of a stream; see `Stream.append` for what it raises."""
         stream = live.stream
-        more = sum(map(len, chunks)) + limits.APPEND_OVERHEAD_BYTES
-        if stream.writer is writer and not live.held.has_room(more, live.network):
-            raise too_much()
+        size = sum(map(len, chunks))
+        if stream.writer is writer:
+            if not live.held.has_room(size + limits.APPEND_OVERHEAD_BYTES, live.network):
+                raise too_much()
+            stream.check_append(writer, offset, size)
+            self.count_bytes(writer.network, size)
         stream.append(writer, offset, chunks, is_done=is_done, abort_reason=abort_reason)
         live.held.note(stream.held_bytes, live.network)
+        self.counts.appends += 1
+        self.counts.appended_bytes += sum(map(len, chunks))
         self._tell_soon(live)
         self._store_soon(live)
 
+    def count_bytes(self, network: str, count: int) -> None:
+        """Count bytes appended from a network; raises LimitExceeded("rate-limited")."""
+        problem = "Too much is appended to streams from this network address."
+        self._throttle.take(("stream-bytes", network), limits.APPEND_RATE, problem, tokens=count)
+
     def leave(self, live: Live, writer: Party) -> None:
-        """The connection of a writer is gone: its bytes become durable, the stream stays open."""
-        live.stream.leave(writer)
-        if live.stream.writer is None:
-            live.writer = None
+        """A writer is gone: its bytes become durable, the stream stays open."""
+        live.leave(writer)
         self._store_soon(live)
-        self._forget_if_idle(live)
+        self.forget_if_idle(live)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -212,33 +265,48 @@ class Streams:
         """
         if stream_id is None and client_id is None:
             raise refused("subscribe-stream", "Must provide either a stream-id or a client-id")
-
-        def work(look: Look) -> str:
-            row = _find_stream(look, stream_id, client_id)
-            if row is None:
-                raise refused("subscribe-stream", MISSING)
-            _judge(app, identity, look, "view", row.fields, params)
-            return str(row.fields["id"])
-
-        live = self._find(app, await app.database.look(work))
+        live = await self.view(
+            app, identity, stream_id=stream_id, client_id=client_id, params=params
+        )
         live.stream.readers[reader] = None
         live.parties[reader] = party
         return live
+
+    async def view(
+        self,
+        app: App,
+        identity: Identity,
+        *,
+        stream_id: str | None,
+        client_id: str | None,
+        params: Mapping[str, Any],
+    ) -> Live:
+        """The stream, if the caller may read it. raises   as `subscribe`"""
+
+        def work(look: Look) -> str:
+            row = rows.find_stream(look, stream_id, client_id)
+            if row is None:
+                raise refused("subscribe-stream", MISSING)
+            rows.judge(app.database, identity, look, "view", row.fields, params)
+            return str(row.fields["id"])
+
+        return await self.find(app, await app.database.look(work))
 
     def unsubscribe(self, live: Live, reader: Reader) -> None:
         """Forget a reader."""
         live.stream.readers.pop(reader, None)
         live.parties.pop(reader, None)
-        self._forget_if_idle(live)
+        self.forget_if_idle(live)
 
     def tell(self, live: Live) -> None:
         """Tell every reader that has room what it does not know."""
         live.is_telling = False
+        live.news.ring()
         for reader in list(live.stream.readers):
             self.tell_one(live, reader)
 
     def tell_one(self, live: Live, reader: Reader) -> None:
-        """Tell one reader what it does not know, if it has room."""
+        """Tell one reader what it does not know, if it has room; many parts in several turns."""
         party = live.parties.get(reader)
         if party is None or not party.has_room:
             return
@@ -248,29 +316,73 @@ class Streams:
         party.on_news(reader, live.stream, news)
         if news.is_done:
             self.unsubscribe(live, reader)
+        elif reader.offset < live.stream.end:
+            asyncio.get_running_loop().call_soon(self.tell_one, live, reader)
 
-    # --- inside ----------------------------------------------------------------------------------
+    # --- in memory -------------------------------------------------------------------------------
 
-    def _find(self, app: App, stream_id: str) -> Live:
-        """The live stream of a row; it becomes live if it was not."""
+    async def find(self, app: App, stream_id: str) -> Live:
+        """The live stream of a row; it becomes live if it was not. Nothing else runs between its
+        end and the caller.
+
+        raises   InvalidInput("validation-failed") if it was deleted meanwhile
+        """
         key = (app.id, stream_id)
-        live = self._live.get(key)
-        if live is not None:
-            return live
+        while True:
+            live = self._live.get(key)
+            if live is not None and live.database() is app.database:
+                return live
+            if live is not None and not self._forget(live):
+                # The app was closed and opened again: what is not durable yet comes first.
+                await live.stored.heard()
+                continue
+            loading = self._loading.get(key)
+            if loading is None:
+                loading = self._loading[key] = self._spawn(self._load(app.id, stream_id))
+                loading.add_done_callback(lambda _: self._loading.pop(key, None))
+            await asyncio.shield(loading)
+
+    async def _load(self, app_id: AppId, stream_id: str) -> None:
+        app = await self.apps.lend(app_id)
         try:
-            stream = app.database.look_now(lambda look: _load(look, stream_id))
-        except ReadTooLong as cause:
-            raise Unavailable("overloaded", "The stream has too many parts.") from cause
-        held = Held(
-            self._buffers,
-            total=limits.BUFFERS_BYTES_MAX,
-            share=limits.BUFFERS_BYTES_OF_NETWORK_MAX,
-        )
-        live = self._live[key] = Live(app.id, stream, held)
-        if app.database not in self._watched:
-            self._watched.add(app.database)
-            app.database.on_commits(partial(self._on_commits, app.id))
-        return live
+            if app.database not in self._watched:
+                self._watched.add(app.database)
+                app.database.on_commits(partial(self._on_commits, app.id))
+            stream = await rows.load(app.database, stream_id)
+            held = Held(
+                self._buffers,
+                total=limits.BUFFERS_BYTES_MAX,
+                share=limits.BUFFERS_BYTES_OF_NETWORK_MAX,
+            )
+            live = Live(app_id, stream, held, ref(app.database))
+            self._live[app_id, stream_id] = live
+            self.forget_if_idle(live)
+        finally:
+            self.apps.give_back(app)
+
+    def forget_if_idle(self, live: Live) -> None:
+        """Nobody uses it now, perhaps: it is kept only if others were used longer ago."""
+        key: Key = (live.app_id, live.stream.id)
+        if not live.is_idle or self._live.get(key) is not live:
+            return
+        live.held.note(0, live.network)
+        self._idle.pop(key, None)
+        self._idle[key] = live
+        while (
+            len(self._idle) > limits.IDLE_STREAMS_MAX
+            or sum(len(each.stream.parts) for each in self._idle.values()) > limits.IDLE_PARTS_MAX
+        ):
+            unused, oldest = next(iter(self._idle.items()))
+            del self._idle[unused]
+            self._forget(oldest)
+
+    def _forget(self, live: Live) -> bool:
+        """Forget a stream that is idle; return whether it was."""
+        key = (live.app_id, live.stream.id)
+        if live.is_idle and self._live.get(key) is live:
+            del self._live[key]
+            self._idle.pop(key, None)
+        return self._live.get(key) is not live
 
     def _on_commits(self, app_id: AppId, commits: Sequence[Commit]) -> None:
         """End the streams whose rows were deleted."""
@@ -278,8 +390,10 @@ class Streams:
             return
         for commit in commits:
             for change in commit.entities:
-                if change.etype == STREAMS and change.new is None:
-                    live = self._live.pop((app_id, uuid_text(change.id)), None)
+                if change.etype == rows.STREAMS and change.new is None:
+                    key = (app_id, uuid_text(change.id))
+                    self._idle.pop(key, None)
+                    live = self._live.pop(key, None)
                     if live is not None:
                         self._end(live)
 
@@ -294,26 +408,33 @@ class Streams:
         live.parties.clear()
         live.stream.readers.clear()
         live.held.note(0, live.network)
+        live.news.ring()
+        live.stored.ring()
 
     def _tell_soon(self, live: Live) -> None:
         """Tell the readers once a turn of the loop, whatever was appended in it."""
-        if not live.is_telling and live.stream.readers:
+        if not live.is_telling and (live.stream.readers or live.news):
             live.is_telling = True
             asyncio.get_running_loop().call_soon(self.tell, live)
 
+    # --- to the disk -----------------------------------------------------------------------------
+
     def _store_soon(self, live: Live) -> None:
-        if live.stream.wants_flush and not live.is_gone:
+        if live.stream.wants_flush and not (live.is_storing or live.is_gone):
+            live.is_storing = True
             self._spawn(self._store_while_wanted(live))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _store_while_wanted(self, live: Live) -> None:
         while live.stream.wants_flush and not live.is_gone:
             await self._store(live)
-        self._forget_if_idle(live)
+        live.is_storing = False
+        self.forget_if_idle(live)
 
     async def _store(self, live: Live) -> None:
         """Make what is in memory durable, after what is on its way. Never raises: the writer is
@@ -323,121 +444,83 @@ class Streams:
             if not stream.needs_flush or live.is_gone:
                 return
             flush = stream.begin_flush()
+            started_ms = self._runtime.monotonic_ms()
             try:
                 part = await self._write(live, flush.data, is_last=flush.is_last)
             except Exception as cause:
                 logger.error("flush failed %s", fields(stream=stream.id), exc_info=cause)
+                self.counts.flushes_failed += 1
                 stream.fail_flush()
+                live.failures += 1
+                live.news.ring()
                 writer, live.writer = live.writer, None
                 if writer is not None:
                     writer.on_failed(stream)
             else:
                 stream.end_flush(flush, part)
+                self.counts.flushes += 1
+                self.counts.flush_ms += self._runtime.monotonic_ms() - started_ms
+                self.counts.parts += part is not None
                 if live.writer is not None:
                     live.writer.on_flushed(stream, is_done=flush.is_last)
                 if flush.is_last:
                     live.writer = None
             live.held.note(stream.held_bytes, live.network)
+        live.stored.ring()
+        self._store_soon(live)  # what came meanwhile, or whose writer left meanwhile
+        if stream.small_parts() and not live.is_merging and not live.is_gone:
+            live.is_merging = True
+            self._spawn(self._merge(live))
 
     async def _write(self, live: Live, data: bytes, *, is_last: bool) -> Part | None:
         """Put bytes durably, then name them in one transaction."""
         stream = live.stream
-        part = None
+        part = self._new_part(stream.flushed, len(data), stream.next_number) if data else None
         hashed = ""
-        if data:
-            file_id, location_id = new_key(self._runtime), new_uuid(self._runtime)
-            part = Part(file_id, location_id, stream.flushed, len(data))
-        number = len(stream.parts)
         abort_reason = stream.abort_reason
 
         def work(change: Change) -> None:
-            if _find_stream(change, stream.id, None) is None:
-                raise NotFound("record-not-found", MISSING)
             if part is not None:
-                row = FileRow(
-                    part.file_id,
-                    f"{STREAM_PREFIX}{stream.id}/{number}",
-                    part.location_id,
-                    hashed,
-                    part.size,
-                    CONTENT_TYPE,
-                    DISPOSITION,
-                )
-                change.write(upload_steps(row))
-                change.write(["link", STREAMS, stream.id, {"$files": part.file_id}])
+                rows.write_part(change, stream.id, part, hash=hashed)
             if is_last:
-                told: dict[str, Any] = {"done": True, "size": stream.flushed + len(data)}
-                if abort_reason is not None:
-                    told["abortReason"] = abort_reason
-                change.write(["update", STREAMS, stream.id, told])
+                rows.write_end(
+                    change,
+                    stream.id,
+                    size=stream.flushed + len(data),
+                    abort_reason=abort_reason,
+                )
 
-        app = await self._apps.lend(live.app_id)
+        app = await self.apps.lend(live.app_id)
         try:
             if data:
-                async with self._parts.kept(live.app_id, data) as hashed:
+                async with self.parts.kept(live.app_id, data) as hashed:
                     await app.database.change(work)
             else:
                 await app.database.change(work)
         finally:
-            self._apps.give_back(app)
+            self.apps.give_back(app)
         return part
 
-    def _forget_if_idle(self, live: Live) -> None:
-        key = (live.app_id, live.stream.id)
-        if live.stream.is_idle and not live.lock.locked() and self._live.get(key) is live:
-            live.held.note(0, live.network)
-            del self._live[key]
+    def _new_part(self, start: int, size: int, number: int) -> Part:
+        return Part(new_key(self._runtime), new_uuid(self._runtime), start, size, number)
 
-
-def _judge(
-    app: App,
-    identity: Identity,
-    look: Look,
-    action: Literal["create", "view"],
-    data: Mapping[str, Any],
-    params: Mapping[str, Any],
-) -> None:
-    """Ask the rule of `$streams`; admins may do everything.
-
-    raises   PermissionDenied("permission-denied")
-    """
-    if identity.is_admin:
-        return
-    rights = app.database.rights
-    judge = rights.judge(Caller(identity, params), look.statements, look.catalog)
-    program = rights.rules.find(STREAMS, action)
-    given = {**data, "done": data.get("done")} if action == "view" else data
-    if not judge.allows(program, etype=STREAMS, action=action, data=given, new_data=None):
-        raise PermissionDenied(
-            "permission-denied",
-            "Permission denied: not has-streams-permission?",
-            {"input": [STREAMS, action], "expected": "has-streams-permission?"},
-        )
-
-
-def _find_stream(look: Look, stream_id: str | None, client_id: str | None) -> FoundRow | None:
-    if stream_id is None:
-        return find_row(look, STREAMS, "clientId", client_id)
-    raw = find_uuid_bytes(stream_id)
-    return None if raw is None else find_row(look, STREAMS, "id", raw)
-
-
-def _load(look: Look, stream_id: str) -> Stream:
-    """A stream as it is on disk.
-
-    raises   InvalidInput("validation-failed") if it was deleted
-    """
-    where = {"where": {"id": stream_id}}
-    rows = look.find({STREAMS: {"$": where, "$files": {}}})[STREAMS]
-    if not rows:
-        raise refused("subscribe-stream", MISSING)
-    row = rows[0]
-    stream = Stream(stream_id, row["clientId"])
-    start = 0
-    files = sorted(row["$files"], key=lambda file: int(file["path"].rsplit("/", 1)[1]))
-    for file in files:
-        stream.parts.append(Part(file["id"], file["location-id"], start, int(file["size"])))
-        start += int(file["size"])
-    stream.is_done = stream.is_stored = bool(row.get("done"))
-    stream.abort_reason = row.get("abortReason")
-    return stream
+    async def _merge(self, live: Live) -> None:
+        """Merge small parts while there are many. Never raises: the parts stay as they are."""
+        try:
+            app = await self.apps.lend(live.app_id)
+            try:
+                while (old := live.stream.small_parts()) and not live.is_gone:
+                    size = sum(part.size for part in old)
+                    new = self._new_part(old[0].start, size, old[0].number)
+                    await merge(app, self.parts, live.stream.id, old, new)
+                    live.stream.merge(old, new)
+                    live.stored.ring()
+            finally:
+                self.apps.give_back(app)
+        except Exception as cause:
+            told = fields(stream=live.stream.id)
+            logger.warning("parts were not merged %s", told, exc_info=cause)
+        finally:
+            live.is_merging = False
+            live.stored.ring()  # who waits until it is idle, or where bytes are now
+            self.forget_if_idle(live)

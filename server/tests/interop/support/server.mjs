@@ -1,9 +1,10 @@
 // The server under test: one process over loopback, with a data directory of its own.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { until, within } from './wait.mjs';
 
@@ -84,4 +85,11 @@ export async function createApp(server, { schema, rules, title = 'interop' } = {
   });
   if (status !== 200) throw new Error(`POST /dash/apps/ephemeral answered ${status}: ${text}`);
   return { id: body.app.id, adminToken: body.app['admin-token'] };
+}
+
+/** Make an account on a running server; returns a personal access token of it. */
+export async function createAccount(server, email) {
+  const args = ['accounts', 'create', email, '--print-token', '--data-dir', server.directory];
+  const { stdout } = await promisify(execFile)(COMMAND, args);
+  return stdout.trimEnd().split('\n').at(-1);
 }

@@ -60,7 +60,7 @@ class Passwords:
         self._codes = codes
         self._runtime = runtime
         self._throttle = Throttle(buckets, runtime)
-        self._hashes = PasswordHashes(runtime)
+        self.hashes = PasswordHashes(runtime)
 
     async def sign_up(
         self,
@@ -84,7 +84,7 @@ class Passwords:
         check_enabled(app)
         raw = check_new_password(password, email=email, path="password")
         self._take_code(app, email, ip=ip)
-        hashed = await self._hashes.make(raw)
+        hashed = await self.hashes.make(raw)
 
         def work(change: Change) -> SignedIn | NotFound:
             guest = get_guest(change, guest_token)
@@ -144,7 +144,7 @@ class Passwords:
         stored = await app.database.look(lambda look: _hash_of(look, user))
         await self._check(password, stored)
         assert stored is not None
-        hashed = await self._hashes.make(raw)
+        hashed = await self.hashes.make(raw)
 
         def work(change: Change) -> User:
             now = find_by_token(change, token)
@@ -167,7 +167,7 @@ class Passwords:
         check_enabled(app)
         raw = check_new_password(password, email=email, path="password")
         self._take_code(app, email, ip=ip)
-        hashed = await self._hashes.make(raw)
+        hashed = await self.hashes.make(raw)
 
         def work(change: Change) -> SignedIn | NotFound:
             consumed = self._codes.consume(change, email, code, settings=app.settings)
@@ -193,7 +193,7 @@ class Passwords:
         hashed = None
         if password is not None:
             raw = check_new_password(password, email=user.email, path="password")
-            hashed = await self._hashes.make(raw)
+            hashed = await self.hashes.make(raw)
 
         def work(change: Change) -> User:
             now = get_user(change, id=user.id)
@@ -210,8 +210,8 @@ class Passwords:
         stored   the hash it was compared with; replaced if its parameters are not today's
         """
         renewed = None
-        if self._hashes.is_outdated(stored):
-            renewed = await self._hashes.make(normalise(password))
+        if self.hashes.is_outdated(stored):
+            renewed = await self.hashes.make(normalise(password))
 
         def work(change: Change) -> SignedIn | None:
             now = get_user(change, id=user.id)
@@ -227,7 +227,7 @@ class Passwords:
         """Raise unless `stored` is the hash of `password`. Compares once, even without a hash."""
         is_oversized = is_too_long(password)
         raw = b"" if is_oversized else normalise(password)
-        if not await self._hashes.is_match(raw, stored) or is_oversized:
+        if not await self.hashes.is_match(raw, stored) or is_oversized:
             raise _wrong()
 
     def _write(self, change: Change, user: User, *, hashed: str | None) -> None:

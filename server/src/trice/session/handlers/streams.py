@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from trice import stream_limits as limits
-from trice.errors import Bug, LimitExceeded, TriceError, not_built
+from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, not_built
 from trice.protocol import down, up
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession
@@ -55,6 +57,7 @@ async def _start(
             offset=live.stream.flushed,
         )
     )
+    mine.finish(live)
 
 
 def append_stream(
@@ -62,23 +65,24 @@ def append_stream(
 ) -> None:
     """Add to a stream; there is no answer but what is flushed (instant-realtime §10.1)."""
     mine = _of(opened)
-    live = mine.writing.get(message.stream_id)
-    if live is None:
-        raise refused("append-stream", MISSING)
     reason = message.abort_reason
     if reason is not None and len(reason) > limits.ABORT_REASON_CHARS_MAX:
         raise refused(
             "append-stream",
             f"`abort-reason` may have {limits.ABORT_REASON_CHARS_MAX} characters.",
         )
-    mine.streams.append(
-        live,
-        mine,
-        offset=message.offset,
-        chunks=[chunk.encode() for chunk in message.chunks],
-        is_done=message.done is True,
-        abort_reason=reason,
-    )
+    is_done = message.done is True
+    chunks = [chunk.encode() for chunk in message.chunks]
+    live = mine.writing.get(message.stream_id)
+    try:
+        if live is None:
+            raise refused("append-stream", MISSING)
+        mine.append(live, message.offset, chunks, is_done=is_done, abort_reason=reason)
+    except InvalidInput:
+        is_early = live is None or message.offset > live.stream.end
+        if is_done and not any(chunks) and is_early:
+            mine.note_end(message.stream_id, message.offset, reason)
+        raise
 
 
 def subscribe_stream(
@@ -100,6 +104,7 @@ async def _subscribe(
 ) -> None:
     event_id = message.client_event_id
     try:
+        await asyncio.sleep(limits.SUBSCRIBE_DELAY_MS / 1000)
         live = await mine.streams.subscribe(
             opened.app,
             opened.identity,

@@ -9,7 +9,7 @@ data-dir/lock               which process has the directory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +23,7 @@ from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.first_platform import FirstPlatform
-from trice.store.sqlite.loading import FOLDER, SqliteLoading, settle, unsettled
+from trice.store.sqlite.loading import FOLDER, SqliteLoading, complete, settle
 from trice.store.sqlite.migrations import find_backups
 
 
@@ -109,6 +109,10 @@ class SqliteEngines:
         """See `engines.Engines.has_any`."""
         return any(self._folder.glob("*.db"))
 
+    def has(self, app_id: AppId) -> bool:
+        """See `engines.Engines.has`."""
+        return self._path(app_id).exists()
+
     def find_earlier_platform(self) -> FirstPlatform | None:
         """See `engines.Engines.find_earlier_platform`."""
         return FirstPlatform.find(self._path(PLATFORM), self._path(NEW_PLATFORM))
@@ -136,14 +140,14 @@ class SqliteEngines:
         folder = self._data_dir / FOLDER
         return SqliteLoading(folder, app_id, self._path(app_id), open_file=open_file)
 
-    def clear_loadings(self, is_listed: Callable[[AppId], bool]) -> None:
-        """See `engines.Engines.clear_loadings`."""
-        folder = self._data_dir / FOLDER
-        for name in unsettled(folder):
-            app_id = AppId(name)
-            if not is_listed(app_id):
-                self.delete(app_id)
-            settle(folder, app_id)
+    def unsettled(self) -> list[tuple[AppId, bytes]]:
+        """See `engines.Engines.unsettled`."""
+        found = complete(self._data_dir / FOLDER, lambda name: self._path(AppId(name)))
+        return [(AppId(name), note) for name, note in found]
+
+    def settle(self, app_id: AppId) -> None:
+        """See `engines.Engines.settle`."""
+        settle(self._data_dir / FOLDER, app_id)
 
     def close(self) -> None:
         """Give up the claim, if it is ours."""

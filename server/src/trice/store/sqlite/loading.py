@@ -1,8 +1,8 @@
 """Filling a new app's file with many rows at once (`store.loading`).
 
     data-dir/loading/<id>.db      the file while it is filled
-    data-dir/loading/<id>.made    stands from just before the file is moved to its place until the
-                                  app is in the list of apps
+    data-dir/loading/<id>.made    the note of `publish`: once it stands here, the file is moved to
+                                  its place, if need be at the next start. Removed by `settle`
     data-dir/loading/copy-*/      what a command reads while a server writes (`engines`)
 
 Rows come in the order of their ids, so the key of a table grows at its end. All other indexes are
@@ -186,47 +186,63 @@ class SqliteLoading:
         finally:
             raw.close()
 
-    def publish(self) -> None:
+    def publish(self, note: bytes) -> None:
         """See `loading.Loading.publish`."""
         ahead = self._path.with_name(f"{self._path.name}-wal")
         if ahead.exists() and ahead.stat().st_size:
             # What closed the file could not copy its log into it.
             raise Unavailable("overloaded", "The server's disk does not accept data. Try again.")
         _sync(self._path)
-        self._mark.touch(mode=0o600)
+        draft = self._mark.with_suffix(".draft")
+        draft.write_bytes(note)
+        _sync(draft)
+        os.replace(draft, self._mark)
         _sync(self._mark.parent)
-        os.replace(self._path, self._target)
-        _sync(self._target.parent)
+        _move(self._path, self._target)
 
     def settle(self) -> None:
         """See `loading.Loading.settle`."""
         self._mark.unlink(missing_ok=True)
 
-    def discard(self) -> None:
+    def discard(self) -> bool:
         """See `loading.Loading.discard`."""
-        remove_file(self._path)
         if self._mark.exists():
-            remove_file(self._target)
-            self._mark.unlink()
+            return False
+        remove_file(self._path)
+        return True
 
 
-def unsettled(folder: Path) -> list[str]:
-    """Remove what loadings left, but for apps that were published and perhaps not listed: return
-    the ids of these. Their marks stay; see `settle`."""
-    marked = []
-    for path in sorted(folder.glob("*")):
-        if path.suffix == ".made":
-            marked.append(path.stem)
-        elif path.is_dir():
+def complete(folder: Path, place: Callable[[str], Path]) -> list[tuple[str, bytes]]:
+    """Complete what a stop interrupted, and remove the rest: return the ids and notes of apps that
+    were published and perhaps not listed. See `settle`.
+
+    place   where the file of an app belongs
+    """
+    found = []
+    for mark in sorted(folder.glob("*.made")):
+        path = mark.with_suffix(".db")
+        if path.exists():
+            _move(path, place(mark.stem))
+        found.append((mark.stem, mark.read_bytes()))
+    for path in folder.glob("*"):
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif path.suffix != ".made":
             path.unlink(missing_ok=True)
-    return marked
+    return found
 
 
 def settle(folder: Path, app_id: str) -> None:
-    """Remove the mark of an app that was dealt with."""
+    """The app is listed."""
     (folder / f"{app_id}.made").unlink(missing_ok=True)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Move a file to its place. What SQLite left beside an earlier one there would spoil it."""
+    for suffix in ("-wal", "-shm"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    os.replace(path, target)
+    _sync(target.parent)
 
 
 def remove_file(path: Path) -> None:

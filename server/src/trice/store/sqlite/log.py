@@ -14,16 +14,22 @@ A follower reads it to catch up. After a restart, replayed mutations are recogni
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
-from trice.protocol.ids import EntityId, EventId, TxId
+from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 from trice.store.commit import Commit
 from trice.store.engine import Row, Statements
-from trice.store.log_format import Unreadable, encode_changes, find_old_cell
+from trice.store.log_format import (
+    Unreadable,
+    catalog_before,
+    decode_commit,
+    encode_changes,
+    find_old_cell,
+)
 from trice.store.sqlite.tables import quoted
 
 CREATE: Final = """
@@ -41,6 +47,10 @@ _EVENTS: Final = """
 SELECT * FROM (
   SELECT id, event_id FROM _tx ORDER BY id DESC LIMIT ?
 ) WHERE event_id IS NOT NULL ORDER BY id
+"""
+_SIZE: Final = "SELECT count(*), sum(length(changes)) FROM _tx WHERE id > ? AND id <= ?"
+_BETWEEN: Final = """
+SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? AND id <= ? ORDER BY id
 """
 _TRIM: Final = """
 DELETE FROM _tx WHERE id <= (SELECT min(id) FROM _tx) + ?1 - 1 AND id < ?2
@@ -101,6 +111,53 @@ def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None
     tx   the transaction that is being written; its own row stays
     """
     statements.rows(_TRIM, (most, tx, kept, 0))
+
+
+def load_commits(
+    statements: Statements,
+    catalog: Catalog,
+    *,
+    after: TxId,
+    last: TxId,
+    rows_max: int,
+    bytes_max: int,
+) -> list[Commit] | None:
+    """The commits after `after` up to `last`; see `engine.Snapshot.commits_after`.
+
+    catalog   as of `last`
+    """
+    count = last - after
+    if not 0 <= count <= rows_max:
+        return None
+    ((rows, size_bytes),) = statements.rows(_SIZE, (after, last))
+    if rows != count or (isinstance(size_bytes, int) and size_bytes > bytes_max):
+        return None
+
+    def find(tx: TxId, entity: EntityId, attr_id: AttrId) -> Cell:
+        attr = catalog.by_id.get(attr_id)
+        if attr is None:
+            raise Unreadable
+        return find_cell(statements, attr, tx, entity)
+
+    found: list[Any] = statements.rows(_BETWEEN, (after, last))
+    commits: list[Commit] = []
+    try:
+        before = catalog_before(catalog, [blob for *_, blob in reversed(found)])
+        for tx, time_ms, identity, event_id, blob in found:
+            commit = decode_commit(
+                blob,
+                tx=tx,
+                time_ms=time_ms,
+                identity=identity,
+                event_id=event_id,
+                before=before,
+                find_cell=find,
+            )
+            before = commit.catalog
+            commits.append(commit)
+    except Unreadable:
+        return None
+    return commits
 
 
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:

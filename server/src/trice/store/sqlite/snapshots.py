@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import TxId
+from trice.store.commit import Commit
 from trice.store.dialect import Dialect
 from trice.store.engine import Row
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
-from trice.store.sqlite.log import load_last_tx
+from trice.store.sqlite.log import load_commits, load_last_tx
 from trice.store.sqlite.rows import SqliteRows
 
 
@@ -44,6 +45,19 @@ class OpenSnapshot:
     def newest_tx(self) -> TxId:
         """See `engine.Snapshot.newest_tx`."""
         return load_last_tx(self)
+
+    def commits_after(
+        self, after: TxId, *, rows_max: int, bytes_max: int
+    ) -> Sequence[Commit] | None:
+        """See `engine.Snapshot.commits_after`."""
+        return load_commits(
+            self,
+            self.catalog,
+            after=after,
+            last=self.tx,
+            rows_max=rows_max,
+            bytes_max=bytes_max,
+        )
 
 
 class ReadConnection(Connection):

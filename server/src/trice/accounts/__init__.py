@@ -1,0 +1,1 @@
+"""Who may make and run apps on this server."""
