@@ -285,11 +285,16 @@ def serve(
             log_format=log_format,
             log_level=log_level,
         )
-    except InvalidInput as failure:
-        raise click.UsageError(named_as_used(context, failure.message)) from None
-    except OSError as failure:
-        raise click.ClickException(file_error(failure)) from None
+    except (InvalidInput, OSError) as failure:
+        raise _refused(failure, context) from None
     _run(settings, context)
+
+
+def _refused(failure: InvalidInput | OSError, context: click.Context) -> click.ClickException:
+    """The error for settings that cannot be used."""
+    if isinstance(failure, OSError):
+        return click.ClickException(file_error(failure))
+    return click.UsageError(named_as_used(context, failure.message))
 
 
 def _run(settings: Settings, context: click.Context) -> None:
