@@ -176,10 +176,9 @@ class Server:
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
         state = app.state
-        for part in (apps, hub, hub.services, connections, state.load, state.variants):
+        parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
+        for part in (*parts, files):
             part.start(background)
-        state.accounts.start(background)
-        files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
