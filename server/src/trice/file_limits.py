@@ -18,8 +18,7 @@ SPOOLINGS_MAX = 200
 memory. More: `overloaded`."""
 
 KEPT_AT_ONCE = 32
-"""Parts of streams that are put at a time. More wait: thousands of writers may leave at once, and
-each leaves a part."""
+"""Parts of streams that are put at a time. More wait."""
 
 FILE_THREADS = 4
 """Threads that write files: uploads, parts of streams, sweeps. Work for more waits."""

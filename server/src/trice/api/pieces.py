@@ -2,12 +2,14 @@
 
     source ──piece──> sent ──> waits while the socket has more than it takes ──> source ──> …
 
-One piece is made ahead of what the socket took. A client that does not read is cut off, as with any
-answer (limits.HTTP_GRACE_MS); a client that reads gets all of it, however long that takes.
+No piece is made before the socket took the last one (`bounded_http`). A client that does not read
+is cut off, as with any answer (limits.HTTP_GRACE_MS); one that reads gets all of it, however long
+that takes.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 from starlette.responses import StreamingResponse
@@ -33,6 +35,15 @@ class Pieces(StreamingResponse):
         super().__init__(source, media_type=media_type, headers=headers)
         self._source = source
         self._on_end = on_end
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except BaseException as failure:
+            # The task of a client that left refers to itself, and through the trace to the piece
+            # that was on its way: all of it would stay until a collection.
+            traceback.clear_frames(failure.__traceback__)
+            raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

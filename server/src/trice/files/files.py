@@ -407,7 +407,7 @@ class Files:
 
     async def _named(self, app_id: AppId, hashes: list[str]) -> set[str]:
         try:
-            app = await self._apps.lend(app_id)
+            app = await self._apps.lend(app_id, is_own=True)
         except NotFound:
             return set()
         try:
