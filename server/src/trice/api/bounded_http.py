@@ -90,9 +90,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._end()
         self._leave_answer()
         super().connection_lost(exc)
-        # They refer to this object: all would stay, with what was on its way, until a collection.
-        self.cycle = self._answered_cycle = None
-        self.pipeline.clear()
 
     def handle_websocket_upgrade(self) -> None:
         if not self._is_answered:

@@ -9,7 +9,6 @@ that takes.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 from starlette.responses import StreamingResponse
@@ -35,15 +34,6 @@ class Pieces(StreamingResponse):
         super().__init__(source, media_type=media_type, headers=headers)
         self._source = source
         self._on_end = on_end
-
-    async def stream_response(self, send: Send) -> None:
-        try:
-            await super().stream_response(send)
-        except BaseException as failure:
-            # The task of a client that left refers to itself, and through the trace to the piece
-            # that was on its way: all of it would stay until a collection.
-            traceback.clear_frames(failure.__traceback__)
-            raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
