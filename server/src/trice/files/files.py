@@ -260,10 +260,12 @@ class Files:
         is_reserved   whether `quota.reserved` counts them
         """
         room = Room(app.id, spooled.size if is_reserved else 0)
+        is_put = False
         try:
             if self._has_quota(app):
                 await self.quota.load(app)
             async with self.pins.pinned(app.id, spooled.hash):
+                is_put = True
                 await self.blobs.put(app.id, spooled)
                 try:
                     stored = await app.database.change(
@@ -277,7 +279,8 @@ class Files:
         finally:
             if not is_reserved:
                 self.quota.give_back(room)
-            await self.spool.discard(spooled)
+            if not is_put:
+                await self.spool.discard(spooled)
         self.counts.stored += 1
         self.counts.stored_bytes += stored.size
         return stored
