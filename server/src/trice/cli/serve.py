@@ -116,6 +116,12 @@ logger = logging.getLogger(__name__)
     help="Let sign-in providers be at addresses of a private network.",
 )
 @option(
+    "--webhooks-private/--no-webhooks-private",
+    envvar="TRICE_WEBHOOKS_PRIVATE",
+    default=False,
+    help="Deliver webhooks over http and to addresses of a private network, too.",
+)
+@option(
     "--files-host",
     envvar="TRICE_FILES_HOST",
     help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
@@ -158,6 +164,24 @@ logger = logging.getLogger(__name__)
     envvar="TRICE_FILES_URL",
     default="local",
     help="Where bytes of files are kept: local, or s3://BUCKET/PREFIX?endpoint=…&region=….",
+)
+@option(
+    "--backup-to",
+    envvar="TRICE_BACKUP_TO",
+    help="Make backups there: a folder, or s3://BUCKET/PREFIX?endpoint=…&region=….",
+)
+@option(
+    "--backup-every",
+    envvar="TRICE_BACKUP_EVERY",
+    default="24h",
+    help="How often, with --backup-to: 30m, 24h, 7d.",
+)
+@option(
+    "--backup-keep",
+    envvar="TRICE_BACKUP_KEEP",
+    type=int,
+    default=7,
+    help="How many good backups stay.",
 )
 @option(
     "--metrics-token",
@@ -208,6 +232,7 @@ def serve(
     mail_from: str,
     secret_key: str | None,
     private_hosts: bool,
+    webhooks_private: bool,
     files_host: str | None,
     files_direct: bool,
     websocket: str,
@@ -215,6 +240,9 @@ def serve(
     keep_alive_s: int,
     history_days: int,
     files_url: str,
+    backup_to: str | None,
+    backup_every: str,
+    backup_keep: int,
     metrics_token: str | None,
     slow_ms: int,
     request_log: bool,
@@ -240,6 +268,7 @@ def serve(
             mail_from=mail_from,
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
+            allows_private_webhooks=webhooks_private,
             files_host=files_host or None,
             has_direct_files=files_direct,
             websocket=websocket,
@@ -247,6 +276,9 @@ def serve(
             keep_alive_s=keep_alive_s,
             history_days=history_days,
             files_url=files_url,
+            backup_to=backup_to or None,
+            backup_every=backup_every,
+            backup_keep=backup_keep,
             metrics_token=metrics_token or None,
             slow_ms=slow_ms,
             has_request_log=request_log,
@@ -257,13 +289,13 @@ def serve(
         raise click.UsageError(named_as_used(context, failure.message)) from None
     except OSError as failure:
         raise click.ClickException(file_error(failure)) from None
-    log.set_up(settings.log_level, settings.log_format)
-    for name, meant in unknown_variables(context).items():
-        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     _run(settings, context)
 
 
 def _run(settings: Settings, context: click.Context) -> None:
+    log.set_up(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(context).items():
+        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     # Imported here: not needed for `--help` or for wrong usage.
     import uvloop
 
