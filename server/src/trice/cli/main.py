@@ -25,6 +25,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "restore": "Put a backup into a data directory.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
+    "webhooks": "Deliver what an app commits to other servers.",
 }
 """Each command with its text in `trice --help`."""
 
@@ -75,6 +76,10 @@ class _Commands(click.Group):
                 from trice.cli.test_rules import test_rules
 
                 return test_rules
+            case "webhooks":
+                from trice.cli.webhooks import webhooks
+
+                return webhooks
             case _:
                 return None
 

@@ -116,6 +116,12 @@ logger = logging.getLogger(__name__)
     help="Let sign-in providers be at addresses of a private network.",
 )
 @option(
+    "--webhooks-private/--no-webhooks-private",
+    envvar="TRICE_WEBHOOKS_PRIVATE",
+    default=False,
+    help="Deliver webhooks over http and to addresses of a private network, too.",
+)
+@option(
     "--files-host",
     envvar="TRICE_FILES_HOST",
     help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
@@ -226,6 +232,7 @@ def serve(
     mail_from: str,
     secret_key: str | None,
     private_hosts: bool,
+    webhooks_private: bool,
     files_host: str | None,
     files_direct: bool,
     websocket: str,
@@ -261,6 +268,7 @@ def serve(
             mail_from=mail_from,
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
+            allows_private_webhooks=webhooks_private,
             files_host=files_host or None,
             has_direct_files=files_direct,
             websocket=websocket,

@@ -138,7 +138,7 @@ class Files:
             counts=self.counts,
         )
         apps.url_of = self.url
-        apps.on_commits = self._note_commits
+        apps.commit_listeners.append(self._note_commits)
 
     @cached_property
     def url_key(self) -> bytes:
