@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "archive | rooms | streams",
+        "archive | backups | rooms | streams | webhooks",
         "files",
         "accounts",
         "auth",
@@ -56,12 +56,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "room_limits | stream_limits",
         "background | rate_limit | shares",
         "config",
-        "metrics | identity | slow_log",
+        "metrics | identity | slow_log | memory",
         "errors",
         "log | runtime",
         "account_limits",
-        "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
-        " | sync_limits",
+        "archive_limits | auth_limits | backup_limits | download_limits | file_limits"
+        " | room_rule_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )

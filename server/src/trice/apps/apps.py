@@ -99,9 +99,9 @@ class Apps:
 
     Holds the databases in use, and unused ones that were used last. Does not hold sessions;
     `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
-    `platform` is the database of the platform, for its accounts (`accounts`).
-    `url_of` makes the URL of a file from its app and location; `on_commits` hears of the commits of
-    apps that are opened after it was set.
+    `url_of` makes the URL of a file from its app and location; `commit_listeners` hear of the
+    commits of apps that are opened after they were added.
+    `platform` is the database of the platform, for what else is kept there: accounts, webhooks.
 
     A database is open, being opened, being made, or being closed; in each state its files count.
     """
@@ -141,7 +141,7 @@ class Apps:
         self._making: set[AppId] = set()
         self._is_closed = False
         self.url_of: Callable[[AppId, str], str] | None = None
-        self.on_commits: Callable[[AppId, Sequence[Commit]], None] | None = None
+        self.commit_listeners: list[Callable[[AppId, Sequence[Commit]], None]] = []
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
         self.delete_files: Callable[[AppId], Awaitable[None]] = _nothing
 
@@ -317,6 +317,10 @@ class Apps:
             raise unknown_app(app_id)
         return row
 
+    def has_row(self, app_id: AppId) -> bool:
+        """Whether there is an app with this id, be its time over or not."""
+        return self._registry.find(app_id) is not None
+
     def is_admin_token(self, token: str) -> bool:
         """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
         return self._registry.has_token(token)
@@ -467,9 +471,11 @@ class Apps:
         task.add_done_callback(lambda _: self.give_back(app))
         return await asyncio.shield(task)
 
-    async def lend(self, app_id: str) -> App:
+    async def lend(self, app_id: str, *, is_own: bool = False) -> App:
         """The app, with its database open until `give_back`.
 
+        is_own   for work of the server itself, which is bounded elsewhere: no bound of callers
+                 refuses it. What a writer left would be lost because readers are many
         raises   NotFound; LimitExceeded("app-quota-exceeded") when a throw-away app has
                  limits.EPHEMERAL_USERS_MAX users; Unavailable when it cannot be opened
         """
@@ -480,7 +486,7 @@ class Apps:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
             row = self.get_row(app_id)  # the app may have been deleted meanwhile
         if app.is_ephemeral:
-            if self.has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
+            if self.has_quotas and not is_own and app.users >= limits.EPHEMERAL_USERS_MAX:
                 raise _too_many_users(app.users)
             self._idle_ephemeral.pop(app.id, None)
         app.users += 1
@@ -606,8 +612,8 @@ class Apps:
             schema=schema,
             url_of=url_of,
         )
-        if self.on_commits is not None:
-            database.on_commits(partial(self.on_commits, row.id))
+        for listener in self.commit_listeners:
+            database.on_commits(partial(listener, row.id))
         return database
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:

@@ -79,7 +79,7 @@ def unknown_app(app_id: str) -> NotFound:
 
 class Registry:
     """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
-    hold the databases of apps. `database` is for what else is kept there (`accounts`).
+    hold the databases of apps. `database` is for what else is kept there (`accounts`, `webhooks`).
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
     the platform's database is damaged. A change is durable when its call returns; a cancelled call

@@ -11,7 +11,6 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
 from trice.auth.passwords.hash import PasswordHashes
 from trice.cli.options import file_error, option
+from trice.cli.tables import show
 from trice.errors import TriceError
 from trice.runtime import SystemRuntime
 from trice.server import open_engines
@@ -71,7 +71,13 @@ def create(*, email: str, print_token: bool, data_dir: Path) -> None:
 def list_accounts(*, is_json: bool, data_dir: Path) -> None:
     """List the accounts with their numbers of apps and tokens."""
     found = _ask(data_dir, {"do": "list-accounts"})["accounts"]
-    _show(found, ("email", "apps", "tokens", "created_at"), is_json=is_json, none="No accounts.")
+    show(
+        found,
+        ("email", "apps", "tokens", "created_at"),
+        _cell,
+        is_json=is_json,
+        none="No accounts.",
+    )
 
 
 @accounts.command("remove")
@@ -152,7 +158,7 @@ def list_tokens(*, email: str, is_json: bool, data_dir: Path) -> None:
     """List the tokens of an account, sign-ins of command lines included."""
     found = _ask(data_dir, {"do": "list-tokens", "email": email})["tokens"]
     columns = ("id", "kind", "name", "scopes", "created_at", "expires_at")
-    _show(found, columns, is_json=is_json, none="No tokens.")
+    show(found, columns, _cell, is_json=is_json, none="No tokens.")
 
 
 @tokens.command("revoke")
@@ -228,23 +234,6 @@ def _message(body: bytes) -> str:
         return str(orjson.loads(body)["message"])
     except (ValueError, KeyError):
         return "The server refused without a reason."
-
-
-def _show(
-    rows: list[dict[str, Any]], columns: tuple[str, ...], *, is_json: bool, none: str
-) -> None:
-    """Print rows as a table for people, or as JSON."""
-    if is_json:
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
-        return
-    if not rows:
-        click.echo(none)
-        return
-    table = [columns, *(tuple(map(partial(_cell, row), columns)) for row in rows)]
-    widths = [max(len(line[at]) for line in table) for at in range(len(columns))]
-    for line in table:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

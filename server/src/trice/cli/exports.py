@@ -16,7 +16,7 @@ from trice.archive.container import Container
 from trice.archive.export import Exported, export_app
 from trice.cli.data_dirs import data_dir_option, files_url_option, opened_app, run
 from trice.cli.options import option
-from trice.cli.tables import write_tables
+from trice.cli.table_files import write_tables
 
 _SETTINGS = {"show_default": True, "max_content_width": 100}
 

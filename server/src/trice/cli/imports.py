@@ -26,7 +26,7 @@ from trice.auth.oauth.sealed import Seal
 from trice.cli.data_dirs import DataDir, data_dir_option, files_url_option, opened, run
 from trice.cli.options import option, read_json
 from trice.cli.progress import Bars
-from trice.cli.tables import Asked, are_tables, load_tables, propose, title_of
+from trice.cli.table_files import Asked, are_tables, load_tables, propose, title_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 

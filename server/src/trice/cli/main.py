@@ -16,13 +16,16 @@ import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "accounts": "Say who may make apps on a server.",
+    "backup": "Copy a server or an app while it runs; list and check such copies.",
     "doctor": "Compare an app with the archive it came from.",
     "explain": "Explain why somebody may see or change something.",
     "export": "Write an app to an Instant archive.",
     "files": "Copy the bytes of files to another place.",
     "import": "Make an app from an Instant backup.",
+    "restore": "Put a backup into a data directory.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
+    "webhooks": "Deliver what an app commits to other servers.",
 }
 """Each command with its text in `trice --help`."""
 
@@ -57,6 +60,14 @@ class _Commands(click.Group):
                 from trice.cli.exports import doctor
 
                 return doctor
+            case "backup":
+                from trice.cli.backups import backup
+
+                return backup
+            case "restore":
+                from trice.cli.backups import restore_backup
+
+                return restore_backup
             case "import":
                 from trice.cli.imports import import_backup
 
@@ -65,6 +76,10 @@ class _Commands(click.Group):
                 from trice.cli.test_rules import test_rules
 
                 return test_rules
+            case "webhooks":
+                from trice.cli.webhooks import webhooks
+
+                return webhooks
             case _:
                 return None
 
