@@ -104,39 +104,24 @@ def import_backup(
     for name, given in (("--app-id", app_id), ("--admin-token", admin_token)):
         if given is not None and find_uuid_bytes(given) is None:
             raise click.UsageError(f"{name} must be a uuid.")
-    wanted_id = None if app_id is None else AppId(app_id.lower())
     # SQLite sorts in files of its own, which may grow as large as the data.
     os.environ.setdefault("SQLITE_TMPDIR", os.path.abspath(data_dir))
-    asked = Asked(title, names, Wishes(ids, types, links), dry_run, yes)
+    options = Options(
+        app_id=None if app_id is None else AppId(app_id.lower()),
+        admin_token=admin_token,
+        attrs=() if attrs_file is None else _attrs_in(attrs_file),
+        is_open=False if is_closed else None,
+        replaces=replace,
+        drops_unknown=drop_unknown,
+        ignores_counts=ignore_counts,
+    )
     if are_tables(files):
-        _refuse_flags("backups", "--replace", "--attrs", "--drop-unknown", "--ignore-counts")
-        tables = propose(files, asked, is_json=is_json)
-        if tables is None:
+        asked = Asked(title, names, Wishes(ids, types, links), dry_run, yes)
+        load = _tables(files, asked, options, data_dir, is_json, drops_dangling=drop_dangling)
+        if load is None:
             return
-        options = TableOptions(
-            title=title_of(files, asked),
-            app_id=wanted_id,
-            admin_token=admin_token,
-            is_open=not is_closed,
-            drops_dangling=drop_dangling,
-        )
-        load: _Load = partial(load_tables, tables, data_dir, options)
     else:
-        _refuse_flags("tables", "--title", "--namespace", "--type", "--id", "--link", "--dry-run")
-        _refuse_flags("tables", "--drop-dangling")
-        if replace and not yes:
-            told = "What an app with the same id has on this server will be gone. Go on?"
-            click.confirm(told, abort=True, err=True)
-        options_of_backup = Options(
-            app_id=wanted_id,
-            admin_token=admin_token,
-            attrs=() if attrs_file is None else _attrs_in(attrs_file),
-            is_open=False if is_closed else None,
-            replaces=replace,
-            drops_unknown=drop_unknown,
-            ignores_counts=ignore_counts,
-        )
-        load = partial(_load_backup, files[0], data_dir, options_of_backup)
+        load = _backup(files[0], options, data_dir, is_agreed=yes)
     report = run(_import(load, data_dir, files_url, admin_token, owner))
     if is_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
@@ -155,6 +140,40 @@ def _refuse_flags(kind: str, *flags: str) -> None:
             continue
         if ctx.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{each.opts[0]} is for {kind} only.")
+
+
+def _tables(
+    files: Sequence[Path],
+    asked: Asked,
+    options: Options,
+    data_dir: Path,
+    is_json: bool,
+    *,
+    drops_dangling: bool,
+) -> _Load | None:
+    """What makes an app of tables; None: nothing is to be made."""
+    _refuse_flags("backups", "--replace", "--attrs", "--drop-unknown", "--ignore-counts")
+    tables = propose(files, asked, is_json=is_json)
+    if tables is None:
+        return None
+    wanted = TableOptions(
+        title=title_of(files, asked),
+        app_id=options.app_id,
+        admin_token=options.admin_token,
+        is_open=options.is_open is not False,
+        drops_dangling=drops_dangling,
+    )
+    return partial(load_tables, tables, data_dir, wanted)
+
+
+def _backup(backup: Path, options: Options, data_dir: Path, *, is_agreed: bool) -> _Load:
+    """What makes an app of a backup."""
+    _refuse_flags("tables", "--title", "--namespace", "--type", "--id", "--link", "--dry-run")
+    _refuse_flags("tables", "--drop-dangling")
+    if options.replaces and not is_agreed:
+        told = "What an app with the same id has on this server will be gone. Go on?"
+        click.confirm(told, abort=True, err=True)
+    return partial(_load_backup, backup, data_dir, options)
 
 
 async def _load_backup(backup: Path, data_dir: Path, options: Options, place: DataDir) -> Report:
