@@ -44,7 +44,7 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
-from trice.memory import LOOK_MS, GivingBack, free_memory, settle_memory
+from trice.memory import GivingBack, free_memory, settle_memory
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
@@ -171,12 +171,9 @@ class Server:
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
         state = app.state
-        for part in (apps, hub, hub.services, connections, state.load, state.variants):
+        parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
+        for part in (*parts, files, GivingBack()):
             part.start(background)
-        state.accounts.start(background)
-        files.start(background)
-        memory = GivingBack()
-        background.every("memory", LOOK_MS, lambda _: memory.look())
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()

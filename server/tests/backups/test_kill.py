@@ -106,7 +106,7 @@ async def test_a_restore_killed_at_any_moment_is_all_or_nothing(tmp_path: Path) 
     assert await contents(tmp_path / "whole") == new
     count = int(done.stdout)
     outcomes = []
-    for moment in moments(count, 3 * END):
+    for moment in moments(count, 2 * END):
         folder = tmp_path / f"killed-{moment}"
         shutil.copytree(tmp_path / "old", folder)
         killed = run_worker("restore", folder, tmp_path / "vault", moment)

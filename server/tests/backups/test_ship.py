@@ -40,6 +40,7 @@ class Shipping:
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self.stage = stage
+        self.folder = folder
         self.vault = vault_in(folder)
         self.counts = BackupCounts()
         self.is_sweeping = asyncio.Lock()
@@ -48,7 +49,7 @@ class Shipping:
     def start(self) -> None:
         """As after a restart."""
         runtime = self.stage.runtime
-        shipping = FolderVault(self.vault._folder, runtime=runtime, is_shipping=True)
+        shipping = FolderVault(self.folder, runtime=runtime, is_shipping=True)
         self.shipper = Shipper(
             shipping, source_of(self.stage), self.counts, is_sweeping=self.is_sweeping
         )

@@ -86,9 +86,11 @@ def test_back_up_check_and_restore(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.rule("BK5", "BK22", "BK30")
 def test_what_is_wrong_is_said(data: Path, tmp_path: Path) -> None:
-    vault = tmp_path / "vault"
+    vault, empty = tmp_path / "vault", tmp_path / "empty"
+    empty.mkdir()
     for flags, code, said in (
-        (("backup", vault, "--data-dir", tmp_path / "nothing"), 1, "is no data directory"),
+        (("backup", vault, "--data-dir", tmp_path / "nothing"), 2, "does not exist"),
+        (("backup", vault, "--data-dir", empty), 1, "is no data directory"),
         (("backup", vault, "--data-dir", data, "--app", "x"), 2, "--app must be a uuid"),
         (("backup", vault, "--data-dir", data, "--keep", "0"), 2, "--keep must be from 1"),
         (("backup", "s3://B/x", "--data-dir", data), 2, "DEST is 's3://B/x'"),

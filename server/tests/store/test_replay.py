@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -60,39 +59,34 @@ def last(path: Path) -> int:
 
 @pytest.mark.rule("BK60")
 @pytest.mark.parametrize("seed", range(12))
-def test_a_replay_equals_the_first_time(seed: int, tmp_path: Path) -> None:
-    async def history() -> None:
-        world = make_world(seed)
-        draw = world.random
-        path, follower = tmp_path / "app.db", tmp_path / "copy.db"
-        live = LiveWorld(world, path)
-        live.live.start()
-        await live.fill()
-        copy(path, follower)
-        replayed = copied = 0
-        for number in range(20):
-            for _ in range(draw.choice((1, 2, 5))):
-                is_schema = draw.random() < 0.05
-                await live.transact(
-                    schema_change(world) if is_schema else random_transaction(world)
-                )
-            rows = log_after(path, last(follower))
-            tx = replay(follower, rows)
-            if tx < live.engine.tx:
-                blocked = next(row for row in rows if row.tx == tx + 1)
-                assert not is_replayable(blocked.changes)
-                follower = tmp_path / f"copy-{number}.db"
-                copy(path, follower)
-                copied += 1
-            replayed += len(rows)
-            mine, theirs = everything(follower), everything(path)
-            for name in theirs:
-                assert mine.get(name) == theirs[name], f"seed {seed}, round {number}: {name}"
-            assert mine.keys() == theirs.keys()
-        assert replayed > 20
-        await live.close()
-
-    asyncio.run(history())
+async def test_a_replay_equals_the_first_time(seed: int, tmp_path: Path) -> None:
+    world = make_world(seed)
+    draw = world.random
+    path, follower = tmp_path / "app.db", tmp_path / "copy.db"
+    live = LiveWorld(world, path)
+    live.live.start()
+    await live.fill()
+    copy(path, follower)
+    replayed = copied = 0
+    for number in range(20):
+        for _ in range(draw.choice((1, 2, 5))):
+            is_schema = draw.random() < 0.05
+            await live.transact(schema_change(world) if is_schema else random_transaction(world))
+        rows = log_after(path, last(follower))
+        tx = replay(follower, rows)
+        if tx < live.engine.tx:
+            blocked = next(row for row in rows if row.tx == tx + 1)
+            assert not is_replayable(blocked.changes)
+            follower = tmp_path / f"copy-{number}.db"
+            copy(path, follower)
+            copied += 1
+        replayed += len(rows)
+        mine, theirs = everything(follower), everything(path)
+        for name in theirs:
+            assert mine.get(name) == theirs[name], f"seed {seed}, round {number}: {name}"
+        assert mine.keys() == theirs.keys()
+    assert replayed > 20
+    await live.close()
 
 
 @pytest.mark.rule("BK60")

@@ -19,7 +19,7 @@ import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -339,7 +339,8 @@ class _Backup:
         folder = self._scratch / "platform-of-one"
         await asyncio.to_thread(folder.mkdir)
         async with opened_registry(self._source, folder) as registry:
-            await registry.insert(row)
+            # Accounts are not in it.
+            await registry.insert(replace(row, owner=None, org=None, sealed_token=None))
         return folder / "platform.db"
 
 

@@ -15,20 +15,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from trice import backup_limits as limits
-from trice.apps.registry import Registry
+from trice.apps.registry import AppRow, Registry
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.manifest import APPS, AppPart, Manifest, Piece, damaged, list_line
 from trice.backups.moment import Built, Moment
 from trice.backups.pace import all_of, on_thread
 from trice.backups.vaults import Vault, object_key
-from trice.errors import Conflict, Unavailable, no_record
+from trice.errors import Conflict, NotFound, Unavailable, no_record
 from trice.files.blobs import Blobs
 from trice.files.spool import Spooled
 from trice.protocol.ids import AppId
@@ -209,7 +209,7 @@ class _Restore:
         async with self._registry(new) as registry:
             present = registry.find(app_id)
             if present is None:
-                await registry.insert(row)
+                await _insert(registry, row)
             elif not replaces:
                 raise Conflict(
                     "record-not-unique",
@@ -217,9 +217,10 @@ class _Restore:
                     " there now is kept in a folder beside it.",
                 )
             else:
+                if present.deleted_ms is not None:
+                    await registry.restore(app_id)
                 # Its admin token and its owner stay: they are about who may use it now.
-                await registry.set_rules(app_id, row.rules)
-                await registry.change_settings(app_id, lambda _: row.settings)
+                await registry.put(replace(row, admin_token_hash=present.admin_token_hash))
         if not await self._app(app_id, new, self._place.blobs_in(self._place.path)):
             raise none
         names = [f"apps/{app_id}.db", "platform.db"]
@@ -314,6 +315,15 @@ class _Restore:
         if log.exists() and log.stat().st_size:
             # What closed the file could not copy its log into it.
             raise Unavailable("overloaded", "The disk does not accept data. Try again.")
+
+
+async def _insert(registry: Registry, row: AppRow) -> None:
+    """List an app; one whose holder is not there belongs to nobody."""
+    row = replace(row, deleted_ms=None)
+    try:
+        await registry.insert(row)
+    except NotFound:
+        await registry.insert(replace(row, owner=None, org=None, sealed_token=None))
 
 
 def _list_files(copies: Copies, path: Path, listed: Path) -> None:

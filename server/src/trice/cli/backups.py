@@ -44,6 +44,9 @@ class _BackupCommands(click.Group):
             args = ["make", *args]
         return super().parse_args(ctx, args)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self.commands["make"]
+
 
 @click.group(
     "backup",
@@ -66,7 +69,7 @@ def backup() -> None:
 
 @backup.command("make", context_settings=_SETTINGS)
 @click.argument("dest")
-@data_dir_option()
+@data_dir_option(must_exist=True)
 @files_url_option
 @option("--app", "app_id", help="Only this app. Default: the whole server.")
 @option("--keep", type=int, help="Delete older backups; this many good ones stay.")
@@ -149,7 +152,7 @@ def verify_backup(*, dest: str, name: str | None, app_id: str | None) -> None:
 @click.command("restore", context_settings=_SETTINGS)
 @click.argument("dest")
 @click.argument("name", required=False)
-@data_dir_option()
+@data_dir_option(must_exist=False)
 @files_url_option
 @option("--app", "app_id", help="Only this app. Default: all that the backup has.")
 @option("--at", help="Bring it to a moment: 2026-11-29T10:00:00Z, or now.")
