@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -251,7 +252,7 @@ def serve(
 ) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
     context = click.get_current_context()
-    try:
+    with _told(context):
         settings = Settings(
             host=host,
             port=port,
@@ -285,16 +286,18 @@ def serve(
             log_format=log_format,
             log_level=log_level,
         )
-    except (InvalidInput, OSError) as failure:
-        raise _refused(failure, context) from None
     _run(settings, context)
 
 
-def _refused(failure: InvalidInput | OSError, context: click.Context) -> click.ClickException:
-    """The error for settings that cannot be used."""
-    if isinstance(failure, OSError):
-        return click.ClickException(file_error(failure))
-    return click.UsageError(named_as_used(context, failure.message))
+@contextlib.contextmanager
+def _told(context: click.Context) -> Iterator[None]:
+    """Tell of settings that cannot be used."""
+    try:
+        yield
+    except InvalidInput as failure:
+        raise click.UsageError(named_as_used(context, failure.message)) from None
+    except OSError as failure:
+        raise click.ClickException(file_error(failure)) from None
 
 
 def _run(settings: Settings, context: click.Context) -> None:
