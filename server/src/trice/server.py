@@ -157,7 +157,6 @@ class Server:
         app.state.backup_counts = self._schedule_backups(background, storage)
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
-        sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
         def ready(port: int) -> None:
             base = self._begin(port, files, app.state.operator)
@@ -166,7 +165,7 @@ class Server:
             on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
         http = _HttpServer(
-            self._http_config(app, sockets, connections),
+            self._http_config(app, hub, connections),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
@@ -251,10 +250,9 @@ class Server:
             file_bytes_max=self.settings.file_bytes_max,
         )
 
-    def _http_config(
-        self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections
-    ) -> uvicorn.Config:
+    def _http_config(self, app: ASGIApp, hub: Hub, connections: Connections) -> uvicorn.Config:
         settings = self.settings
+        sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
         return uvicorn.Config(
             app,
             host=settings.host,
