@@ -18,7 +18,6 @@ import pytest
 
 from support.patience import WAIT_S
 from support.serving import TRICE, post, serving
-from trice.cli.imports import import_backup
 from trice.cli.main import main
 from trice.cli.rule_suite import run_suite
 from trice.cli.serve import serve
@@ -138,14 +137,23 @@ def test_explain_and_test_rules_do_what_the_readme_shows(tmp_path: Path) -> None
 # --- commands and settings ------------------------------------------------------------------------
 
 
+def every_command(command: click.Command) -> list[click.Command]:
+    """A command and those in it."""
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    names = command.list_commands(context)
+    found = [command.get_command(context, name) for name in names]
+    return [inner for each in found if each is not None for inner in every_command(each)]
+
+
 @pytest.mark.rule("CLI113")
 def test_commands_and_variables_exist() -> None:
-    commands = (serve, import_backup)
     offered = {
         str(option.envvar)
-        for command in commands
+        for command in every_command(main)
         for option in command.params
-        if isinstance(option, click.Option)
+        if option.envvar is not None
     }
     offenders = []
     for path in DOCUMENTS:

@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,18 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as failure:
         raise click.UsageError(f"{path} is not valid JSON: {failure}.") from None
+
+
+def json_argument(text: str, name: str, kind: type, example: str) -> Any:
+    """Read the JSON of an argument, or of standard input for `-`; anything else is wrong usage."""
+    raw = sys.stdin.read() if text == "-" else text
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as cause:
+        raise click.UsageError(f"{name} is not valid JSON: {cause}. Example: {example}") from None
+    if not isinstance(found, kind):
+        raise click.UsageError(f"{name} has another form than this example: {example}")
+    return found
 
 
 def _is_from_variable(ctx: click.Context, each: click.Parameter) -> bool:
