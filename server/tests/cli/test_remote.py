@@ -54,6 +54,8 @@ def test_a_login_is_saved_and_used(ann: Person) -> None:
     assert ann.token not in saved.read_text()
     assert get(f"{ann.url}/dash/me", headers=bearer(ann.token)).status_code == 200
     assert outside.run("logout").exit_code == 1
+    far = outside.run("login", "--url", "http://trice.invalid", "--token", ann.token)
+    assert far.exit_code == 1 and "is not encrypted" in far.stderr
 
 
 @pytest.mark.rule("CLI200")
@@ -73,8 +75,9 @@ def test_a_damaged_file_of_logins_is_told(ann: Person) -> None:
     saved.parent.mkdir()
     for text in ("{", "[]", '{"servers": 3}', '{"current": null, "servers": {"x": {"y": 1}}}'):
         saved.write_text(text)
-        refused = ann.run("whoami")
+        refused = ann.signed_out().run("whoami")
         assert refused.exit_code == 1 and f"{saved} is damaged" in refused.stderr, text
+    assert ann.run("apps", "list").exit_code == 0  # needs no saved login
 
 
 @pytest.mark.rule("CLI201")

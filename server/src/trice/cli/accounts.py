@@ -11,7 +11,6 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
 from trice.auth.passwords.hash import PasswordHashes
 from trice.cli.options import file_error, option
+from trice.cli.terminal import print_json, print_table, printable, say
 from trice.errors import TriceError
 from trice.runtime import SystemRuntime
 from trice.server import open_engines
@@ -108,7 +108,7 @@ def password(*, email: str, is_none: bool, data_dir: Path) -> None:
 def restore_app(*, app_id: str, data_dir: Path) -> None:
     """Bring back an app that was deleted in the last 14 days."""
     app = _ask(data_dir, {"do": "restore-app", "id": app_id})["app"]
-    click.echo(f"{app['title']} ({app['id']}) is back.")
+    click.echo(f"{printable(app['title'])} ({app['id']}) is back.")
 
 
 @accounts.group("tokens")
@@ -222,16 +222,12 @@ def _show(
 ) -> None:
     """Print rows as a table for people, or as JSON."""
     if is_json:
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
-        return
-    if not rows:
-        click.echo(none)
-        return
-    table = [columns, *(tuple(map(partial(_cell, row), columns)) for row in rows)]
-    widths = [max(len(line[at]) for line in table) for at in range(len(columns))]
-    for line in table:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        print_json(rows)
+    elif not rows:
+        say(none)
+    else:
+        shown = [{column: _cell(row, column) for column in columns} for row in rows]
+        print_table(shown, {column: column for column in columns})
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

@@ -15,6 +15,7 @@ from trice.cli.remote import (
     Refused,
     Remote,
     find_remote,
+    is_here,
     json_option,
     on_server,
     understood,
@@ -44,6 +45,8 @@ def login(*, url: str | None, token: str | None, no_browser: bool) -> None:
               trice login --token - < token.txt
     """
     server = find_remote(url, None).url
+    if server.startswith("http://") and not is_here(server):
+        note(f"Warning: what is sent to {server} is not encrypted, the token included.")
     if token is None:
         remote = Remote(server, None, "")
         with understood(remote):

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from trice.cli.options import option
-from trice.cli.saved_logins import load_logins
+from trice.cli.saved_logins import SavedLogins, load_logins
 from trice.cli.terminal import printable
 
 TIMEOUT_S: Final = 60
@@ -92,7 +92,7 @@ class Remote:
         try:
             # Proxies are for the world outside.
             with (
-                httpx.Client(timeout=TIMEOUT_S, trust_env=not _is_here(self.url)) as client,
+                httpx.Client(timeout=TIMEOUT_S, trust_env=not is_here(self.url)) as client,
                 client.stream(
                     method, self.url + path, content=content, headers=sent, params=params
                 ) as response,
@@ -148,7 +148,8 @@ def _fault_lines(message: str, faults: Any) -> list[str]:
 
 def find_remote(url: str | None, token: str | None) -> Remote:
     """The server that is meant, and the token for it. raises   UsageError, ClickException"""
-    logins = load_logins()
+    # With both named no file is needed, as where programs run.
+    logins = SavedLogins() if url and token else load_logins()
     meant = clean_url(url or logins.current or DEFAULT_URL)
     if token is not None:
         if not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -177,7 +178,7 @@ def understood(remote: Remote) -> Iterator[None]:
     or of another version."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, AttributeError) as failure:
+    except (LookupError, TypeError, AttributeError, RecursionError) as failure:
         reason = printable(f"{type(failure).__name__}: {failure}")
         told = f"{remote.url} does not answer as a trice server does ({reason})."
         raise Refused(told) from failure
@@ -188,7 +189,8 @@ def in_path(text: str) -> str:
     return quote(text, safe="")
 
 
-def _is_here(url: str) -> bool:
+def is_here(url: str) -> bool:
+    """Whether a server is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

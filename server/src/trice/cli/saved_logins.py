@@ -53,9 +53,13 @@ class SavedLogins:
 
 
 def logins_file() -> Path:
-    """Where logins are saved."""
+    """Where logins are saved. raises   ClickException"""
     configured = os.environ.get("XDG_CONFIG_HOME")
-    folder = Path(configured) if configured else Path.home() / ".config"
+    try:
+        folder = Path(configured) if configured else Path.home() / ".config"
+    except RuntimeError:  # a user without a home, as in some containers
+        told = "You have no home folder for logins. Name one in XDG_CONFIG_HOME."
+        raise click.ClickException(told) from None
     return folder / "trice" / "logins.json"
 
 

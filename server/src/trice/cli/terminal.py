@@ -44,7 +44,10 @@ def _escape(found: re.Match[str]) -> str:
 
 def print_json(value: Any) -> None:
     """Print data as JSON, the same value whatever its characters are."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:  # without indents it may be nested deeper
+        text = json.dumps(value, ensure_ascii=False)
     # Outside of texts JSON has none of these characters but line ends.
     safe = _OBEYED.sub(lambda found: found[0] if found[0] == "\n" else _json_escape(found[0]), text)
     say(safe)
