@@ -54,7 +54,7 @@ def test_a_login_is_saved_and_used(ann: Person) -> None:
     assert ann.token not in saved.read_text()
     assert get(f"{ann.url}/dash/me", headers=bearer(ann.token)).status_code == 200
     assert outside.run("logout").exit_code == 1
-    far = outside.run("login", "--url", "http://trice.invalid", "--token", ann.token)
+    far = outside.run("login", "--url", "http://0.0.0.0:1", "--token", ann.token)
     assert far.exit_code == 1 and "is not encrypted" in far.stderr
 
 
@@ -188,6 +188,9 @@ def test_tokens_are_made_listed_and_revoked(ann: Person) -> None:
     assert " ci " in ann.told("tokens", "list") and made not in ann.told("tokens", "list")
     assert ann.run("tokens", "revoke", found["ci"]["id"], typed="n\n").exit_code == 1
     ann.told("tokens", "revoke", found["ci"]["id"], "--yes")
+    admin = Person(ann.url, ann.home, ann.data("apps", "create", "x")["admin-token"])
+    refused = admin.run("tokens", "list")
+    assert refused.exit_code == 1 and "an app's admin token is none" in refused.stderr
     ended = reader.run("apps", "list")
     assert ended.exit_code == 1 and "Sign in with `trice login`" in ended.stderr
 
@@ -226,6 +229,9 @@ def test_data_is_written_and_read(ann: Person, data_dir: Path) -> None:
     assert refused.exit_code == 1 and "Stop it first" in refused.stderr
     twice = ann.run("query", query, "--url", ann.url, *from_folder)
     assert twice.exit_code == 2 and "not both" in twice.stderr
+    for wrong in ("", "x", "../x", "\x1b"):
+        refused = ann.run("apps", "show", wrong)
+        assert refused.exit_code == 2 and "is no id of an app" in refused.stderr
     empty = ann.run("query", query, "--data-dir", ann.home)
     assert empty.exit_code == 1 and "is no data directory of trice" in empty.stderr
     unknown = ann.run("query", query, "--app", MILK, *from_folder)

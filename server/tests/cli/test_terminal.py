@@ -58,7 +58,7 @@ def test_odd_names_reach_no_terminal(ann: Person) -> None:
     refused = ann.run("apps", "delete", ann.app_id, typed="n\n")
     assert SAFE in refused.stderr and not OBEYED & set(refused.output)
     refused = ann.run("apps", "show", EVIL.replace("\x1b", "%1b"))
-    assert refused.exit_code == 1 and not OBEYED & set(refused.output)
+    assert refused.exit_code == 2 and not OBEYED & set(refused.output)
     refused = ann.run("query", '{"todos": {"$": {"where": {"\\u001b[31m": {"$x\\u009b": 1}}}}}')
     assert refused.exit_code == 1 and not OBEYED & set(refused.output)
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import yaml
 
-from trice.cli.options import file_error, read_json, read_text
+from trice.cli.options import read_json, read_text
 
 
 def read_document(path: Path) -> Any:
@@ -46,7 +46,7 @@ def write_document(path: Path, document: Any) -> None:
                 os.unlink(name)
             raise
     except OSError as failure:
-        raise click.ClickException(file_error(failure)) from None
+        raise click.ClickException(f"{path}: {failure.strerror}") from None
 
 
 def _usual_mode() -> int:

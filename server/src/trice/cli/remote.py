@@ -34,6 +34,8 @@ FAULTS_MAX: Final = 20
 
 DEFAULT_URL: Final = "http://localhost:8888"
 
+UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 Command = Callable[..., None]
 
 
@@ -130,6 +132,8 @@ class Remote:
         if self.token is None and hint.get("in") == ["headers", "authorization"]:
             return f"You are not signed in to {self.url}. Run `trice login`, or set TRICE_TOKEN."
         if hint.get("record-type") == "instant-user" or status == 401:
+            if self.token is not None and UUID.fullmatch(self.token):
+                lines.append("This takes the token of an account; an app's admin token is none.")
             lines.append(f"The token is {self.token_from}. Sign in with `trice login`.")
         return "\n".join(lines)
 
@@ -215,8 +219,23 @@ token_option: Final[Callable[..., Any]] = option(
     envvar="TRICE_TOKEN",
     help="An access token of an account, or the app's admin token; without this, the saved login.",
 )
+
+
+def checked_app_id(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The id of an app in lower case. raises   BadParameter"""
+    if UUID.fullmatch(value) is None:
+        told = f"{printable(value)!r} is no id of an app. `trice apps list` shows them."
+        raise click.BadParameter(told, ctx, param)
+    return value.lower()
+
+
 app_option: Final[Callable[..., Any]] = option(
-    "--app", "app_id", envvar="TRICE_APP", required=True, help="The id of the app."
+    "--app",
+    "app_id",
+    envvar="TRICE_APP",
+    callback=checked_app_id,
+    required=True,
+    help="The id of the app.",
 )
 json_option: Final[Callable[..., Any]] = option(
     "--json", "is_json", is_flag=True, help="Print JSON, for programs."

@@ -13,7 +13,7 @@ import click
 
 from trice.cli.data_app import data_dir_or_server
 from trice.cli.options import option
-from trice.cli.remote import Remote, in_path, json_option, on_server, yes_option
+from trice.cli.remote import Remote, checked_app_id, in_path, json_option, on_server, yes_option
 from trice.cli.schema_files import as_document, read_rules, read_schema
 from trice.cli.terminal import confirm, note, print_json, print_record, print_table, printable, say
 
@@ -24,7 +24,9 @@ _COLUMNS: Final = {
     "org": "organisation",
 }
 _file: Final[Callable[..., Any]] = click.Path(exists=True, dir_okay=False, path_type=Path)
-_app_argument: Final[Callable[..., Any]] = click.argument("app_id", metavar="APP")
+_app_argument: Final[Callable[..., Any]] = click.argument(
+    "app_id", metavar="APP", callback=checked_app_id
+)
 
 
 @click.group("apps")
@@ -101,7 +103,7 @@ def create(
 
 
 @apps.command("show")
-@click.argument("app_id", metavar="APP", envvar="TRICE_APP")
+@click.argument("app_id", metavar="APP", callback=checked_app_id, envvar="TRICE_APP")
 @json_option
 @data_dir_or_server
 def show(*, remote: Remote | None, data_dir: Path | None, app_id: str, is_json: bool) -> None:

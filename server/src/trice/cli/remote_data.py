@@ -5,7 +5,6 @@ Exit codes: 0 done · 1 not · 2 wrong usage
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ import click
 from trice.cli.data_app import data_dir_or_server, query_app, transact_app
 from trice.cli.options import json_argument, option
 from trice.cli.remote import (
+    UUID,
     Command,
     Remote,
     app_option,
@@ -36,7 +36,6 @@ _COLUMNS_MAX: Final = 12
 """Columns of a table of entities; the rest is named below it."""
 
 _ROWS_MAX: Final = 10_000
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _CALLERS: Final[tuple[Callable[..., Any], ...]] = (
     option("--as-email", help="Act as the user with this e-mail address, under the rules."),
@@ -249,7 +248,7 @@ def delete_user(*, remote: Remote, user: str, app_id: str, is_agreed: bool) -> N
 
 
 def _get_user(remote: Remote, app_id: str, user: str) -> dict[str, Any]:
-    where = {"id": user.lower()} if _UUID.fullmatch(user) else {"email": user.strip().lower()}
+    where = {"id": user.lower()} if UUID.fullmatch(user) else {"email": user.strip().lower()}
     found = _find_users(remote, app_id, {"where": where})
     if not found:
         raise click.ClickException(f"This app has no user {printable(user)}.")
