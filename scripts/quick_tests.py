@@ -47,7 +47,9 @@ NEVER = frozenset(("fuzz", "interop", "bench", "e2e", "react-18", "cases/client"
 """Parts of `make test` without quick tests."""
 
 COSTS_S: Mapping[str, int] = {
-    "api": 22,
+    "accounts": 4,
+    "api": 30,
+    "archive": 20,
     "files": 12,
     "rooms": 2,
     "streams": 3,
@@ -69,6 +71,7 @@ COSTS_S: Mapping[str, int] = {
     "store": 6,
     "test_tidy.py": 6,
     "transact": 4,
+    "webhooks": 6,
 }
 """Measured seconds of one core that a folder takes. A single file counts 2."""
 

@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "archive | rooms | streams",
+        "archive | rooms | streams | webhooks",
         "files",
         "accounts",
         "auth",
@@ -61,7 +61,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "log | runtime",
         "account_limits",
         "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
-        " | sync_limits",
+        " | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )

@@ -49,6 +49,8 @@ class Settings:
     secret_key          64 hex digits that seal the secrets of sign-in providers; None: a key in
                         the data directory
     allows_private_hosts  whether sign-in providers may be at addresses of a private network
+    allows_private_webhooks  whether webhooks may be delivered over http, and to addresses of a
+                        private network
     files_host          the host that bytes of files are served at, and nothing else is:
                         `files.example.com`, with a port if URLs need one; None: any host
     has_direct_files    whether clients are sent to the bucket for bytes that are in one
@@ -79,6 +81,7 @@ class Settings:
     mail_from: str = "trice@localhost"
     secret_key: str | None = field(default=None, repr=False)
     allows_private_hosts: bool = False
+    allows_private_webhooks: bool = False
     files_host: str | None = None
     has_direct_files: bool = False
     websocket: str = "picows"

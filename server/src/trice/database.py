@@ -451,10 +451,11 @@ class Database:
 
         return await self.read_on_thread(work, turn_key=identity.turn_key)
 
-    async def change(self, work: Callable[[Change], T]) -> T:
+    async def change(self, work: Callable[[Change], T], *, is_long: bool = False) -> T:
         """Read and write as the server itself, in one durable transaction.
 
         work      synchronous, without effects of its own; an exception undoes the transaction
+        is_long   it would hold up the loop: it runs on the writer's thread
         returns   what `work` returned, once the writes are durable
         """
         results: list[T] = []
@@ -475,7 +476,7 @@ class Database:
                 is_internal=True,
             )
 
-        await self._engine.write(write)
+        await self._engine.write(write, is_long=is_long)
         return results[-1]
 
     async def read_on_thread(self, work: Callable[[Snapshot], T], *, turn_key: TurnKey) -> T:
@@ -596,6 +597,7 @@ class Database:
         await self.room_rights.close()
         await self._engine.close()
         await self.live.close()
+        self.table_feed.close()
 
     def _applying(
         self,

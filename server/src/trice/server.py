@@ -155,6 +155,7 @@ class Server:
 
         def ready(port: int) -> None:
             base = self._begin(port, files, app.state.operator)
+            app.state.webhooks.start(background, base_url=settings.public_url or base)
             first = self._first_account_url(base, app.state.first_account)
             on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
@@ -173,7 +174,9 @@ class Server:
             await http.serve()
         finally:
             hub.stop()
-            for close in (streams.close, background.stop, app.state.oauth.close, apps.close):
+            await streams.close()
+            await background.stop()
+            for close in (app.state.webhooks.close, app.state.oauth.close, apps.close):
                 await close()
             await storage.close()
             app.state.file_readers.close()

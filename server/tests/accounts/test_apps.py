@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from trice import account_limits
+from trice.apps.registry import Registry, hash_token
 from trice.errors import Conflict, InvalidInput, LimitExceeded, NotFound
 
 APP = "11111111-1111-4111-8111-111111111111"
@@ -145,3 +147,16 @@ async def test_a_claimed_app_lasts_without_the_bounds_of_throw_away_apps(stage):
     lent.check_admin_token(token)
     assert stage.apps.files == 1
     stage.apps.give_back(lent)
+
+
+@pytest.mark.rule("AC23")
+async def test_a_token_that_an_import_replaced_is_not_shown(stage):
+    ann = await stage.account()
+    app = await stage.make_app(ann, seal=lambda app_id, token: f"sealed {token}")
+    registry = Registry(stage.apps.platform)
+    await registry.put(registry.find(app.id))
+    assert registry.find(app.id).sealed_token is not None
+    replaced = replace(registry.find(app.id), admin_token_hash=hash_token(TOKEN))
+    await registry.put(replaced)
+    assert registry.find(app.id).sealed_token is None
+    assert registry.find(app.id).owner == ann.id

@@ -50,6 +50,25 @@ async def test_apps_go_to_another_account_before_theirs_is_removed(stage):
     assert len(await stage.apps.apps_of(bob.id)) == 2
 
 
+@pytest.mark.rule("AC79")
+async def test_the_operator_hands_apps_to_accounts(stage):
+    ann, bob = await stage.account(), await stage.account("bob@example.com")
+    imported, _ = await stage.apps.create(title="imported")
+    thrown, _ = await stage.apps.create(title="thrown", life_ms=1_000)
+    stage.apps.give_back(imported)
+    stage.apps.give_back(thrown)
+    for app in (imported, thrown):
+        for email in (ann.email, bob.email):
+            wish = {"do": "give-app", "id": app.id.upper(), "email": email}
+            assert (await stage.operator.carry_out(wish))["app"]["title"] == app.title
+    stage.runtime.advance(10_000)
+    await stage.apps.delete_expired()
+    assert await stage.apps.apps_of(ann.id) == []
+    assert {row.id for row in await stage.apps.apps_of(bob.id)} == {imported.id, thrown.id}
+    with pytest.raises(NotFound):
+        await stage.operator.carry_out({**wish, "id": "00000000-0000-4000-8000-000000000000"})
+
+
 @pytest.mark.rule("AC21")
 async def test_the_operator_restores_apps(stage):
     app = await stage.make_app(await stage.account())
@@ -72,6 +91,7 @@ async def test_the_operator_restores_apps(stage):
         {"do": "create-token", "email": "ann@example.com"},
         {"do": "revoke-token", "email": "ann@example.com", "id": "x"},
         {"do": "restore-app", "id": None},
+        {"do": "give-app", "id": "x", "email": "ann@example.com"},
         {"do": "set-password", "email": "ann@example.com", "password": 3},
         {"do": "set-password", "email": "ann@example.com", "password": "short"},
     ],

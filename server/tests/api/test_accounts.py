@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from support.account_http import account_of, bearer, problem_of
@@ -204,6 +206,35 @@ async def test_deleted_apps_are_listed_and_restored(stage):
     assert (await stage.ask("POST", f"{path}/restore", {}, ann)).status == 200
     assert (await stage.ask("GET", path, None, ann)).status == 200
     assert problem_of(await stage.ask("POST", f"{path}/restore", {}, ann))[2] == "app"
+
+
+@pytest.mark.rule("AC21")
+async def test_the_files_of_a_deleted_app_are_closed_and_kept_until_it_is_gone(stage):
+    _, ann = await account_of(stage)
+    app = await made_app(stage, ann)
+    admin = {"app-id": app["id"], **bearer(app["admin-token"])}
+    upload = {**admin, "path": "a.txt", "content-type": "text/plain"}
+    assert (await stage.ask("PUT", "/admin/storage/upload", b"kept", upload)).status == 200
+    query = {"query": {"$files": {}}}
+
+    async def read():
+        found = (await stage.ask("POST", "/admin/query", query, admin)).json()
+        return await stage.ask("GET", found["$files"][0]["url"].removeprefix("http://files.test"))
+
+    answer = await read()
+    assert answer.body == b"kept"
+    url = (await stage.ask("POST", "/admin/query", query, admin)).json()["$files"][0]["url"]
+    await stage.ask("DELETE", f"/dash/apps/{app['id']}", None, ann)
+    closed = await stage.ask("GET", url.removeprefix("http://files.test"))
+    assert closed.status == 400 and closed.json()["hint"]["record-type"] == "app"
+    assert await stage.files.collector.collect(app["id"], [sha256(b"kept").hexdigest()]) == 0
+    await stage.files.collector.sweep()
+    await stage.ask("POST", f"/dash/apps/{app['id']}/restore", {}, ann)
+    assert (await read()).body == b"kept"
+    await stage.ask("DELETE", f"/dash/apps/{app['id']}", None, ann)
+    stage.runtime.advance(account_limits.DELETED_APP_MS)
+    await stage.files.collector.sweep()
+    assert not [path for path in stage.settings.data_dir.glob("files/*/*/*") if path.is_file()]
 
 
 @pytest.mark.rule("AC26")

@@ -51,7 +51,8 @@ def test_the_namespaces_of_the_platform_are_no_apps(tmp_path):
     attrs = platform_attrs()
     assert len({attr.id for attr in attrs}) == len(attrs)
     etypes = {attr.etype for attr in attrs}
-    assert etypes == {"$apps", "$accounts", "$accountTokens", "$orgs", "$orgMembers"}
+    accounts = {"$accounts", "$accountTokens", "$orgs", "$orgMembers"}
+    assert etypes == {"$apps", *accounts, "$webhooks", "$webhookEvents"}
     assert all(attr.is_system for attr in attrs)
     catalog = Catalog(attrs)
     assert catalog.find_forward("$users", "id") is None

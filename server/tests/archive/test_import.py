@@ -389,7 +389,7 @@ async def test_an_app_is_replaced_as_a_whole(stage: Stage, tmp_path: Path) -> No
     await stage.load(given, replaces=True)
     assert (await stage.compare(report.app_id, given)).is_equal
     await stage.registry.end(AppId(report.app_id))
-    with pytest.raises(InvalidInput, match="ends by itself, and cannot be replaced"):
+    with pytest.raises(InvalidInput, match="ends by itself; it cannot be replaced"):
         await stage.load(given, replaces=True)
 
 

@@ -15,7 +15,11 @@ from click.testing import CliRunner, Result
 from support.archive_stage import open_stage, small_shop
 from support.archives import read_archive
 from support.s3_server import CREDENTIALS, s3_server
+from trice.accounts.accounts import Accounts
+from trice.apps.registry import hash_token
+from trice.auth.oauth.sealed import Seal
 from trice.cli.main import main
+from trice.protocol.ids import AppId
 
 
 def run(*flags: str | Path) -> Result:
@@ -79,6 +83,31 @@ def test_the_report_as_json(backup: Path, tmp_path: Path) -> None:
     assert report["app_id"] == app and report["admin_token"] is None
     assert report["entities"] == {"$files": 1, "$users": 1, "goods": 2, "tags": 1}
     assert {"what", "next"} == set(report["notes"][0])
+
+
+@pytest.mark.rule("AR57", "AR7")
+async def test_an_app_is_given_to_an_account(backup: Path, tmp_path: Path) -> None:
+    app, data = AppId(small_shop().app_id or ""), tmp_path / "data"
+    flags = ("import", str(backup), "--data-dir", str(data), "--owner", "ann@example.com")
+    told = await asyncio.to_thread(run, *flags)
+    assert told.exit_code == 1 and "instant-user" in told.output
+    async with open_stage(data) as stage:
+        assert stage.registry.find(app) is None
+        account = await Accounts(stage.registry.database, runtime=stage.runtime).create(
+            "ann@example.com"
+        )
+    told = await asyncio.to_thread(run, *flags)
+    assert told.exit_code == 0, told.output
+    for again in range(2):
+        async with open_stage(data) as stage:
+            row = stage.registry.find(app)
+            assert row is not None and row.owner == account.id and row.sealed_token is not None
+            token = Seal(data, secret_key=None, runtime=stage.runtime).open(
+                row.sealed_token, holder=app
+            )
+            assert token in told.output and hash_token(token) == row.admin_token_hash
+            if not again:
+                await stage.load(backup, replaces=True)  # the holder and the token stay
 
 
 @pytest.mark.rule("AR7")
@@ -157,6 +186,9 @@ def test_what_cannot_be_used_is_told_in_a_sentence(backup: Path, tmp_path: Path)
     for flag in ("--app-id", "--admin-token"):
         told = run("import", backup, "--data-dir", data, flag, "x")
         assert told.exit_code == 2 and f"{flag} must be a uuid" in told.output
+    nowhere = tmp_path / "nowhere"
+    told = run("export", tmp_path / "out.zip", "--app", "x", "--data-dir", nowhere)
+    assert told.exit_code == 2 and "does not exist" in told.output and not nowhere.exists()
     told = run("export", tmp_path / "out.zip", "--app", "x", "--data-dir", data)
     assert told.exit_code == 1 and "There is no app x in this data directory." in told.output
     assert not (tmp_path / "out.zip").exists()

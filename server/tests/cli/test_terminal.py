@@ -46,7 +46,7 @@ def test_what_a_terminal_obeys_is_shown_as_escapes() -> None:
 def test_odd_names_reach_no_terminal(ann: Person) -> None:
     ann = ann.with_app(EVIL)
     listed = ann.told("apps", "list")
-    assert SAFE[:50] in listed and not OBEYED & set(listed)
+    assert SAFE[:60] in listed and not OBEYED & set(listed)
     raw = ann.told("apps", "list", "--json")
     assert not OBEYED & set(raw)
     assert json.loads(raw)[0]["title"] == EVIL
@@ -72,7 +72,7 @@ def test_large_answers_are_cut_and_say_so(ann: Person) -> None:
     done = ann.run("query", '{"todos": {}}')
     lines = done.stdout.splitlines()
     assert len(lines) == 51
-    assert "漢" * 29 + "…" in lines[1] and "漢" * 30 not in lines[1]
+    assert "漢" * 39 + "…" in lines[1] and "漢" * 40 not in lines[1]
     assert "There are 9 more columns: column11, " in done.stderr
     assert "There are 10 more rows." in done.stderr
     assert ann.run("query", '{"todos": {}}', "--rows", "60").stdout.count("\n") == 61

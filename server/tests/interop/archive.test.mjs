@@ -37,7 +37,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('[AR6, AR41, AR50, AR61] a client that was offline goes on with the app that moved', async () => {
+test('[AR6, AR41, AR50, AR61] a client goes on with the app that moved', async () => {
   const [from, to] = [path.join(folder, 'from'), path.join(folder, 'to')];
   first = await startServer({ dataDir: from });
   const app = await createApp(first, {

@@ -13,6 +13,7 @@ from instantdb import AsyncInstant, Instant, InstantAPIError, id, lookup
 
 from support.patience import WAIT_S
 from support.serving import get, post, serving
+from support.webhook_receiver import receiving
 
 README = Path(__file__).parents[3] / "README.md"
 SCHEMA = {
@@ -119,6 +120,33 @@ async def test_streams_are_written_and_read(keys: dict[str, Any]) -> None:
             async for piece in reader:
                 read += piece
     assert read == "Hello wörld!"
+
+
+@pytest.mark.rule("WH1", "WH20", "WH30")
+async def test_webhooks(tmp_path: Path) -> None:
+    told: list[Any] = []
+    async with receiving() as receiver:
+        with serving(tmp_path, "--port", "0", "--webhooks-private") as (_, url):
+            made = post(f"{url}/dash/apps/ephemeral", json={"title": "hooks", "schema": SCHEMA})
+            app = made.json()["app"]
+            keys = {"app_id": app["id"], "admin_token": app["admin-token"], "api_uri": url}
+            async with AsyncInstant(**keys) as db:
+                manager = db.webhooks.manager
+                webhook = await manager.create(
+                    url=receiver.url(), namespaces=["todos"], actions=["create"]
+                )
+                todo = id()
+                await db.transact(db.tx.todos[todo].create({"title": "Milk"}))
+                (delivery,) = await receiver.deliveries(1)
+                body = await db.webhooks.validate(
+                    signature_header=delivery.headers["instant-signature"], body=delivery.raw
+                )
+                payload = await db.webhooks.fetch_payloads(body)
+                told += [(each["action"], each["after"]["title"]) for each in payload["data"]]
+                isn = delivery.isn
+                assert await manager.get_payload(webhook["id"], isn=isn) == payload
+                assert [each["id"] for each in await manager.list()] == [webhook["id"]]
+    assert told == [("create", "Milk")]
 
 
 @pytest.mark.rule("CLI110")

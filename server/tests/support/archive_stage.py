@@ -124,7 +124,7 @@ class Stage:
 
     def left(self) -> list[str]:
         """What is kept in the data directory besides what an empty one has."""
-        usual = {"lock", "platform.db", "platform.db-wal", "platform.db-shm"}
+        usual = {"lock", "platform.db", "platform.db-wal", "platform.db-shm", "used-upload-urls"}
         return sorted(
             str(path.relative_to(self.folder))
             for path in self.folder.rglob("*")

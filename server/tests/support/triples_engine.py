@@ -27,7 +27,7 @@ from trice.errors import Unavailable
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
-from trice.store.commit import Commit
+from trice.store.commit import Commit, LoggedChanges
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding, ReadTooLong, Row, Snapshot, Take, WorkTooLong, WriteTx
 from trice.store.judging import JudgedApart
@@ -130,6 +130,12 @@ class Open:
         self.attrs = TriplesAttrs(image.file, time_ms)
         judged = JudgedApart(_Plain(image, spend), may_begin_again=is_on_loop)
         self.rows, self.pieces = judged.rows, judged.pieces
+
+    def logged_changes(
+        self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
+    ) -> Sequence[LoggedChanges]:
+        """It keeps no log."""
+        return []
 
     def newest_tx(self) -> TxId:
         return self.tx

@@ -60,6 +60,7 @@ class Operator:
             "list-tokens": self._list_tokens,
             "revoke-token": self._revoke_token,
             "set-password": self._set_password,
+            "give-app": self._give_app,
             "restore-app": self._restore_app,
         }
 
@@ -140,11 +141,15 @@ class Operator:
         await self._passwords.set(account, password)
         return {}
 
+    async def _give_app(self, wish: Wish) -> dict[str, Any]:
+        account = self._accounts.get_by_email(_email(wish, "email"))
+        app_id = _app_id(wish)
+        row = self._apps.get_row(app_id)
+        await self._apps.give(app_id, account.id)
+        return {"app": {"id": row.id, "title": row.title}}
+
     async def _restore_app(self, wish: Wish) -> dict[str, Any]:
-        app_id = wish.get("id")
-        if not isinstance(app_id, str) or find_uuid_bytes(app_id) is None:
-            raise _wrong("id", "The id of an app is a uuid.")
-        row = await self._apps.restore(AppId(app_id.lower()))
+        row = await self._apps.restore(_app_id(wish))
         return {"app": {"id": row.id, "title": row.title, "created_at": iso_text(row.created_ms)}}
 
     async def _make_token(self, account: Account, given: Any) -> dict[str, Any]:
@@ -199,6 +204,13 @@ def _email(wish: Wish, key: str) -> str:
     if email is None:
         raise _wrong(key, "It must be an e-mail address such as you@here.com.")
     return email
+
+
+def _app_id(wish: Wish) -> AppId:
+    app_id = wish.get("id")
+    if not isinstance(app_id, str) or find_uuid_bytes(app_id) is None:
+        raise _wrong("id", "The id of an app is a uuid.")
+    return AppId(app_id.lower())
 
 
 def _wrong(key: str, problem: str) -> InvalidInput:

@@ -271,7 +271,8 @@ def orgs_of(request: Request) -> Orgs:
 def _scope_of(request: Request) -> str:
     """What a token of an account must be for, to make this request."""
     path = request.url.path
-    of = "storage" if "/storage/" in path else "data" if path.startswith("/admin/") else "apps"
+    is_data = path.startswith("/admin/") or "/webhooks" in path
+    of = "storage" if "/storage/" in path else "data" if is_data else "apps"
     is_read = request.method in ("GET", "HEAD") or path.endswith(_READS)
     return f"{of}-{'read' if is_read else 'write'}"
 

@@ -45,6 +45,7 @@ from trice.api import (
     streams,
     sync,
     tus,
+    webhooks,
 )
 from trice.api.bodies import Route
 from trice.api.connections import Connections
@@ -71,6 +72,7 @@ from trice.protocol.quoting import bare
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
+from trice.webhooks.webhooks import Webhooks
 
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
@@ -80,13 +82,11 @@ NOT_BUILT: Final = {
     "/superadmin/orgs": "This route of organisations",
     "/superadmin": "This route of the platform API",
     "/platform": "Signing in to the platform API with OAuth",
-    "/webhooks": "Webhooks",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
 
 _NOT_BUILT_OF_APP: Final = {
-    "webhooks": "Webhooks",
     "backups": "Backups over HTTP",
     "transfers": "Handing an app to another account over HTTP",
     "oauth-apps": "Signing in to the platform API with OAuth",
@@ -105,7 +105,7 @@ _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files, streams, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
-    *(account_apps, account_orgs, account_sign_in, operator),
+    *(account_apps, account_orgs, account_sign_in, operator, webhooks),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -174,6 +174,12 @@ def build_app(
     )
     _add_accounts(app)
     app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
+    app.state.webhooks = Webhooks(
+        apps,
+        make_seed=lambda: app.state.oauth.seal.key_for("webhooks"),
+        allows_private_hosts=settings.allows_private_webhooks,
+        runtime=runtime,
+    )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -25,6 +26,7 @@ from trice.files.variants import Variants
 from trice.metrics import AppCounts, LiveCounts, WorkCounts
 from trice.rooms.rooms import Rooms
 from trice.streams.streams import Streams
+from trice.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     # Imported with the first request, as it takes 4 MB.
@@ -79,6 +81,7 @@ class _Collector:
         if self._state.files is not None:
             yield from _files(self._state.files)
             yield from _variants(self._state.variants)
+        yield from _webhooks(self._state.webhooks)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _busiest(apps)
@@ -237,6 +240,19 @@ def _variants(variants: Variants) -> Iterator[Metric]:
     yield _gauge("image_variants_kept", "Image variants on disk.", variants.kept)
     told = "Their bytes. NaN before anybody asked for one."
     yield _gauge("image_variants_kept_bytes", told, variants.kept_bytes)
+
+
+def _webhooks(webhooks: Webhooks) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    deliveries = webhooks.deliveries
+    outcomes = asdict(deliveries.counts)
+    text = "Attempts to deliver an event: error will be tried again, failed not."
+    yield _by(CounterMetricFamily, "webhook_attempts", text, "outcome", outcomes)
+    yield _gauge("webhook_events_unfinished", "Events to be delivered.", deliveries.waiting)
+    yield _gauge("webhook_deliveries", "Deliveries under way.", deliveries.running)
+    text = "Transactions that no webhook heard of, because the log had lost them."
+    yield _counter("webhook_lost_transactions", text, webhooks.outbox.lost)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

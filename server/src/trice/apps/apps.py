@@ -99,9 +99,9 @@ class Apps:
 
     Holds the databases in use, and unused ones that were used last. Does not hold sessions;
     `on_delete` tells their hub, and `delete_files` deletes the bytes of their files.
-    `platform` is the database of the platform, for its accounts (`accounts`).
-    `url_of` makes the URL of a file from its app and location; `on_commits` hears of the commits of
-    apps that are opened after it was set.
+    `url_of` makes the URL of a file from its app and location; `commit_listeners` hear of the
+    commits of apps that are opened after they were added.
+    `platform` is the database of the platform, for what else is kept there: accounts, webhooks.
 
     A database is open, being opened, being made, or being closed; in each state its files count.
     """
@@ -141,7 +141,7 @@ class Apps:
         self._making: set[AppId] = set()
         self._is_closed = False
         self.url_of: Callable[[AppId, str], str] | None = None
-        self.on_commits: Callable[[AppId, Sequence[Commit]], None] | None = None
+        self.commit_listeners: list[Callable[[AppId, Sequence[Commit]], None]] = []
         self.on_delete: Callable[[AppId], None] = lambda app_id: None
         self.delete_files: Callable[[AppId], Awaitable[None]] = _nothing
 
@@ -317,6 +317,10 @@ class Apps:
             raise unknown_app(app_id)
         return row
 
+    def has_row(self, app_id: AppId) -> bool:
+        """Whether there is an app with this id, be its time over or not."""
+        return self._registry.find(app_id) is not None
+
     def is_admin_token(self, token: str) -> bool:
         """Whether a uuid is the admin token of any app: to tell mixed-up tokens from wrong ones."""
         return self._registry.has_token(token)
@@ -427,6 +431,12 @@ class Apps:
         """Undo `hide`; raises NotFound."""
         await self._registry.restore(app_id)
         return self.get_row(app_id)
+
+    def has(self, app_id: AppId) -> bool:
+        """Whether something is kept for an app: it is there, or can be restored."""
+        row = self._registry.find(app_id)
+        ends_ms = None if row is None else row.expires_ms
+        return row is not None and (ends_ms is None or ends_ms > self._runtime.now_ms())
 
     def find_hidden(self, app_id: str) -> AppRow | None:
         """The row of an app that was deleted and can be restored."""
@@ -600,8 +610,8 @@ class Apps:
             schema=schema,
             url_of=url_of,
         )
-        if self.on_commits is not None:
-            database.on_commits(partial(self.on_commits, row.id))
+        for listener in self.commit_listeners:
+            database.on_commits(partial(listener, row.id))
         return database
 
     async def _take_files(self, *, is_ephemeral: bool) -> None:

@@ -79,7 +79,7 @@ def unknown_app(app_id: str) -> NotFound:
 
 class Registry:
     """Holds the platform's database, and the rows of apps that were used last, decoded. Does not
-    hold the databases of apps. `database` is for what else is kept there (`accounts`).
+    hold the databases of apps. `database` is for what else is kept there (`accounts`, `webhooks`).
 
     Every method may raise Unavailable: "overloaded" when the disk is full, "data-unusable" when
     the platform's database is damaged. A change is durable when its call returns; a cancelled call
@@ -161,20 +161,25 @@ class Registry:
         loading.settle()
 
     async def put(self, row: AppRow) -> None:
-        """List an app, or change what is listed of it."""
+        """List an app that nobody holds, or change what is listed of it but its holder."""
         if self.find(row.id) is None:
             await self.insert(row)
             return
-        await self._change(
-            row.id,
-            lambda _: {
+        token_hash = row.admin_token_hash.hex()
+
+        def changed(before: FoundRow) -> dict[str, Any]:
+            fields = {
                 "title": _json_text(row.title),
-                "adminTokenHash": row.admin_token_hash.hex(),
+                "adminTokenHash": token_hash,
                 "isOpen": row.is_open,
                 "rules": _rules_text(row.rules),
                 "settings": _settings_text(row.settings),
-            },
-        )
+            }
+            is_same = before.fields["adminTokenHash"] == token_hash
+            # Its owner must not be shown a token that works no more.
+            return fields if is_same else {**fields, "adminTokenSealed": None}
+
+        await self._change(row.id, changed)
 
     async def set_rules(self, app_id: AppId, rules: Any) -> None:
         """Replace an app's rules document; None: no rules."""

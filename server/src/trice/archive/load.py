@@ -25,19 +25,20 @@ from trice.apps.compile import document_json
 from trice.apps.registry import AppRow, Registry, hash_token
 from trice.archive.config import Config, parse_config
 from trice.archive.container import CONFIG, Container
+from trice.archive.file_bytes import FileBytes
 from trice.archive.lines import LineReader, ReadLine, etype_namespace
+from trice.archive.notes import note_app, note_lines
 from trice.archive.refusals import refused
-from trice.archive.report import Report, listed
+from trice.archive.report import Report
 from trice.archive.schema import TRANSIENT, plan_attrs
 from trice.archive.settings import note_by_hand, settings_of
-from trice.archive.users import SystemRows, get_cell, get_text, put_cell
+from trice.archive.users import SystemRows
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, decode_cell
 from trice.database import Database
 from trice.errors import InvalidInput, TriceError, Unavailable
-from trice.files.rows import FILES, check_header, check_path
-from trice.files.spool import Spooled
+from trice.files.rows import FILES
 from trice.files.storage import Storage
 from trice.identity import SERVER
 from trice.protocol.ids import AppId, AttrId, TxId, uuid_text
@@ -172,7 +173,9 @@ def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: b
             " the new app another id with --app-id; users then sign in again.",
         )
     if found.expires_ms is not None:
-        raise refused(path.name, f"the app {app_id} ends by itself, and cannot be replaced.")
+        raise refused(
+            path.name, f"the app {app_id} was deleted, or ends by itself; it cannot be replaced."
+        )
 
 
 async def _whole(change: Coroutine[Any, Any, None]) -> None:
@@ -221,14 +224,13 @@ class _Import:
         self._container = container
         self._config = config
         self._app_id = app_id
-        self._storage = storage
         self._runtime = runtime
         self._options = options
         self._progress = progress
         self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
-        self._bytes_left = set(container.files)
+        self._bytes = FileBytes(container, storage, app_id, self._tell)
         self._system = SystemRows(app_id)
         self._is_open = options.is_open
         if self._is_open is None:
@@ -266,7 +268,7 @@ class _Import:
             with loading.fill(catalog, tx_before=self._tx_before) as filling:
                 for etype in self._container.entities:
                     await self._fill(filling, catalog, etype)
-                self._check_files()
+                self._bytes.check_used()
                 self._check_counts()
                 await self._finish(filling)
         except UniqueViolation as violation:
@@ -277,7 +279,12 @@ class _Import:
             await database.write_on_thread(self._infer, turn_key=SERVER)
         finally:
             await database.close()
-        self._note()
+        self.report.files = self._bytes.count
+        self.report.file_bytes = self._bytes.total
+        self._system.note(self.report)
+        note_by_hand(self._config, self.report)
+        is_open = bool(self._is_open)
+        note_app(self.report, self._config, attrs=self._options.attrs, is_open=is_open)
 
     async def _finish(self, filling: Filling) -> None:
         """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
@@ -332,18 +339,18 @@ class _Import:
         count = 0
         for batch in self._batches(reader):
             if etype == FILES:
-                await self._put_bytes(reader, batch)
+                await self._bytes.put(reader, batch)
             if etype.startswith("$"):
                 for line in batch:
                     self._system.look(namespace, line)
             _insert(filling, reader, batch, catalog)
             count += len(batch)
-            self._progress.read(self._container.unpacked, self._container.total)
+            self._tell()
             await asyncio.sleep(0)  # a Ctrl-C is heard here
         reader.settle()
         self._inferred.update(reader.inferred)
         self.report.entities[etype] = count
-        self._note_reader(reader)
+        note_lines(self.report, reader)
 
     async def _pass_over(self, etype: str) -> None:
         """Count the lines of a namespace that does not come."""
@@ -374,59 +381,8 @@ class _Import:
         if batch:
             yield batch
 
-    # --- files ----------------------------------------------------------------------------------
-
-    async def _put_bytes(self, reader: LineReader, batch: Sequence[ReadLine]) -> None:
-        """Put the bytes of these files in place, and name them in their rows."""
-        for start in range(0, len(batch), limits.FILES_AT_ONCE):
-            some = batch[start : start + limits.FILES_AT_ONCE]
-            done = await asyncio.gather(
-                *(self._put_file(reader, line) for line in some), return_exceptions=True
-            )
-            for failure in done:
-                if failure is not None:
-                    raise failure
-
-    async def _put_file(self, reader: LineReader, line: ReadLine) -> None:
-        place = f"{reader.place} line {line.number}"
-        namespace = reader.namespace
-        location = get_text(namespace, line, "location-id")
-        if location not in self._bytes_left:
-            is_known = location in self._container.files
-            problem = "another entity has these bytes too" if is_known else "the bytes are missing"
-            raise refused(place, f"{problem}: there must be one entry files/{location} for it.")
-        self._bytes_left.discard(location)
-        try:
-            check_path(get_text(namespace, line, "path") or "", may_be_stream=True)
-            for name in ("content-type", "content-disposition"):
-                check_header(get_text(namespace, line, name) or "", name=name)
-        except InvalidInput as failure:
-            raise refused(place, failure.message) from failure
-        spooled = await self._spool(location)
-        size = get_cell(namespace, line, "size")
-        if size != spooled.size:
-            spooled.discard()
-            problem = f"`size` is {size!r}, but files/{location} has {spooled.size:,} bytes."
-            raise refused(place, problem)
-        put_cell(namespace, line, "content-hash", spooled.hash)
-        await self._storage.blobs.put(self._app_id, spooled)
-        self.report.files += 1
-        self.report.file_bytes += spooled.size
-
-    async def _spool(self, location: str) -> Spooled:
-        async with await self._storage.spool.begin(limits.FILE_ENTRY_BYTES_MAX) as spooling:
-            for piece in self._container.pieces(location):
-                await spooling.write(piece)
-                self._progress.read(self._container.unpacked, self._container.total)
-            return await spooling.finish()
-
-    def _check_files(self) -> None:
-        if self._bytes_left:
-            raise refused(
-                f"files/{min(self._bytes_left)}",
-                f"no entity of entities/{FILES}.jsonl has this `location-id`"
-                f" ({len(self._bytes_left):,} entries have none).",
-            )
+    def _tell(self) -> None:
+        self._progress.read(self._container.unpacked, self._container.total)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -460,52 +416,6 @@ class _Import:
             catalog=tx.catalog.with_attrs(changed, is_visible=False) if changed else tx.catalog,
             is_catalog_changed=False,
         )
-
-    def _note_reader(self, reader: LineReader) -> None:
-        if reader.nameless:
-            self.report.note(
-                f"{reader.nameless:,} lines of {reader.place} have no `id`, so nothing could ever"
-                " show them. They did not come."
-            )
-        for label, count in reader.dropped.items():
-            self.report.note(
-                f"{count:,} values of `{reader.namespace.etype}.{label}` did not come: no schema"
-                " has that attr."
-            )
-
-    def _note(self) -> None:
-        """Note what is left to do, once all is read."""
-        tokens = self.report.entities.get("$userRefreshTokens", 0)
-        if tokens:
-            self.report.note(
-                f"{tokens:,} sign-ins came with their users: clients that keep the app id stay"
-                " signed in."
-                if self._app_id == self._config.app_id
-                else f"{tokens:,} sign-ins came with their users. The app has a new id, under which"
-                " clients keep none: users sign in again."
-            )
-        self._system.note(self.report)
-        note_by_hand(self._config, self.report)
-        if not self._config.attrs and not self._options.attrs:
-            self.report.note(
-                "Attrs have new ids, as Instant backups hold none. Writes that clients queued while"
-                " they were offline name attrs by the old ids, and are refused.",
-                "To keep the ids, import again with --replace --attrs FILE, where FILE is what GET"
-                f" https://api.instantdb.com/dash/apps/{self._config.app_id}/schema/pull answers to"
-                " the admin token.",
-            )
-        ruled = self._config.rules if isinstance(self._config.rules, dict) else {}
-        bare = [
-            etype
-            for etype in self.report.entities
-            if not etype.startswith("$") and etype not in ruled and "$default" not in ruled
-        ]
-        if self._is_open and bare:
-            self.report.note(
-                f"As on Instant, anybody may read and write what no rule speaks about:"
-                f" {listed(bare)}.",
-                "Write rules for them, or import with --closed.",
-            )
 
 
 def _insert(

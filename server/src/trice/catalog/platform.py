@@ -16,6 +16,8 @@ _CODES: Final = {
     "$accountTokens": "at",
     "$orgs": "og",
     "$orgMembers": "om",
+    "$webhooks": "wh",
+    "$webhookEvents": "we",
 }
 
 # Titles, rules and settings are JSON kept as text: developers get back what they wrote. The keys of
@@ -53,6 +55,15 @@ $orgMembers        email                 email       string  i
 $orgMembers        orgAndEmail           orgemail    string  ui
 $orgMembers        role                  role        string  -
 $orgMembers        isInvite              isinvite    boolean -
+$webhooks          id                    id          any     ui
+$webhooks          key                   key         string  ui
+$webhooks          definition            definit     string  -
+$webhooks          position              position    number  -
+$webhookEvents     id                    id          any     ui
+$webhookEvents     key                   key         string  ui
+$webhookEvents     queue                 queue       string  ui
+$webhookEvents     createdAt             createdat   number  i
+$webhookEvents     state                 state       string  -
 """
 
 

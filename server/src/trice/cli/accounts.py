@@ -24,7 +24,8 @@ from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
 from trice.auth.passwords.hash import PasswordHashes
 from trice.cli.options import file_error, option
-from trice.cli.terminal import print_json, print_table, printable, say
+from trice.cli.tables import show
+from trice.cli.terminal import printable
 from trice.errors import TriceError
 from trice.runtime import SystemRuntime
 from trice.server import open_engines
@@ -71,7 +72,13 @@ def create(*, email: str, print_token: bool, data_dir: Path) -> None:
 def list_accounts(*, is_json: bool, data_dir: Path) -> None:
     """List the accounts with their numbers of apps and tokens."""
     found = _ask(data_dir, {"do": "list-accounts"})["accounts"]
-    _show(found, ("email", "apps", "tokens", "created_at"), is_json=is_json, none="No accounts.")
+    show(
+        found,
+        ("email", "apps", "tokens", "created_at"),
+        _cell,
+        is_json=is_json,
+        none="No accounts.",
+    )
 
 
 @accounts.command("remove")
@@ -100,6 +107,19 @@ def password(*, email: str, is_none: bool, data_dir: Path) -> None:
         chosen = click.prompt("New password", hide_input=True, confirmation_prompt=True)
     _ask(data_dir, {"do": "set-password", "email": email, "password": chosen})
     click.echo(f"{email} has {'no' if is_none else 'a new'} password.")
+
+
+@accounts.command("give-app")
+@click.argument("app_id")
+@click.argument("email")
+@_data_dir
+def give_app(*, app_id: str, email: str, data_dir: Path) -> None:
+    """Hand an app to an account: one that was imported, or of somebody else.
+
+    A throw-away app lasts from then on. The app's admin token stays as it is.
+    """
+    app = _ask(data_dir, {"do": "give-app", "id": app_id, "email": email})["app"]
+    click.echo(f"{app['title']} ({app['id']}) belongs to {email} now.")
 
 
 @accounts.command("restore-app")
@@ -139,7 +159,7 @@ def list_tokens(*, email: str, is_json: bool, data_dir: Path) -> None:
     """List the tokens of an account, sign-ins of command lines included."""
     found = _ask(data_dir, {"do": "list-tokens", "email": email})["tokens"]
     columns = ("id", "kind", "name", "scopes", "created_at", "expires_at")
-    _show(found, columns, is_json=is_json, none="No tokens.")
+    show(found, columns, _cell, is_json=is_json, none="No tokens.")
 
 
 @tokens.command("revoke")
@@ -215,19 +235,6 @@ def _message(body: bytes) -> str:
         return str(orjson.loads(body)["message"])
     except (ValueError, KeyError):
         return "The server refused without a reason."
-
-
-def _show(
-    rows: list[dict[str, Any]], columns: tuple[str, ...], *, is_json: bool, none: str
-) -> None:
-    """Print rows as a table for people, or as JSON."""
-    if is_json:
-        print_json(rows)
-    elif not rows:
-        say(none)
-    else:
-        shown = [{column: _cell(row, column) for column in columns} for row in rows]
-        print_table(shown, {column: column for column in columns})
 
 
 def _cell(row: dict[str, Any], column: str) -> str:

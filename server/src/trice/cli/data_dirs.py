@@ -29,14 +29,20 @@ from trice.server import copy_app, copy_engines, open_blobs, open_engines, open_
 from trice.store.engines import Engines
 
 T = TypeVar("T")
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-data_dir_option = option(
-    "--data-dir",
-    envvar="TRICE_DATA_DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="trice-data",
-    help="The data directory of the server.",
-)
+
+def data_dir_option(*, must_exist: bool) -> Callable[[Decorated], Decorated]:
+    """`--data-dir`. Commands that only read make none."""
+    return option(
+        "--data-dir",
+        envvar="TRICE_DATA_DIR",
+        type=click.Path(path_type=Path, file_okay=False, exists=must_exist),
+        default="trice-data",
+        help="The data directory of the server.",
+    )
+
+
 files_url_option = option(
     "--files-url",
     envvar="TRICE_FILES_URL",

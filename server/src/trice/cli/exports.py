@@ -22,7 +22,7 @@ _SETTINGS = {"show_default": True, "max_content_width": 100}
 @click.command("export", context_settings=_SETTINGS)
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @option("--app", "app_id", required=True, help="The id of the app.")
-@data_dir_option
+@data_dir_option(must_exist=True)
 @files_url_option
 @option("--for-instant", is_flag=True, help="Leave out passwords and passkeys.")
 @option("--force", is_flag=True, help="Replace TARGET if it is there.")
@@ -61,7 +61,7 @@ def export(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The archive to compare it with.",
 )
-@data_dir_option
+@data_dir_option(must_exist=True)
 @files_url_option
 @option("--all", "is_whole", is_flag=True, help="Compare every entity, not samples.")
 def doctor(*, app_id: str, archive: Path, data_dir: Path, files_url: str, is_whole: bool) -> None:

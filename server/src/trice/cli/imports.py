@@ -16,8 +16,10 @@ from typing import Any
 import click
 import msgspec
 
+from trice.accounts.accounts import Accounts
 from trice.archive.load import Options, import_archive
 from trice.archive.report import Report
+from trice.auth.oauth.sealed import Seal
 from trice.cli.data_dirs import data_dir_option, files_url_option, opened, run
 from trice.cli.options import option, read_json
 from trice.protocol.ids import AppId, find_uuid_bytes
@@ -25,7 +27,7 @@ from trice.protocol.ids import AppId, find_uuid_bytes
 
 @click.command("import", context_settings={"show_default": True, "max_content_width": 100})
 @click.argument("backup", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@data_dir_option
+@data_dir_option(must_exist=False)
 @files_url_option
 @option("--app-id", help="The id of the new app. Default: that of the backup, so users stay.")
 @option(
@@ -39,6 +41,7 @@ from trice.protocol.ids import AppId, find_uuid_bytes
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Answer of GET /dash/apps/APP/schema/pull: attrs keep their ids.",
 )
+@option("--owner", metavar="EMAIL", help="The account that the app belongs to.")
 @option("--replace", is_flag=True, help="Replace an app that has the same id.")
 @option("--yes", is_flag=True, help="With --replace: do not ask.")
 @option("--closed", "is_closed", is_flag=True, help="Forbid what no rule speaks about.")
@@ -53,6 +56,7 @@ def import_backup(
     app_id: str | None,
     admin_token: str | None,
     attrs_file: Path | None,
+    owner: str | None,
     replace: bool,
     yes: bool,
     is_closed: bool,
@@ -86,18 +90,22 @@ def import_backup(
     )
     # SQLite sorts in files of its own, which may grow as large as the data.
     os.environ.setdefault("SQLITE_TMPDIR", os.path.abspath(data_dir))
-    report = run(_import(backup, data_dir, files_url, options))
+    report = run(_import(backup, data_dir, files_url, options, owner))
     if is_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         _print(report, backup, data_dir)
 
 
-async def _import(backup: Path, data_dir: Path, files_url: str, options: Options) -> Report:
+async def _import(
+    backup: Path, data_dir: Path, files_url: str, options: Options, owner: str | None
+) -> Report:
     async with opened(data_dir, files_url) as place:
         room = shutil.disk_usage(data_dir).free
         with _Bars() as bars:
-            return await import_archive(
+            accounts = Accounts(place.registry.database, runtime=place.runtime)
+            account = None if owner is None else accounts.get_by_email(owner)
+            report = await import_archive(
                 backup,
                 engines=place.engines,
                 registry=place.registry,
@@ -106,6 +114,16 @@ async def _import(backup: Path, data_dir: Path, files_url: str, options: Options
                 options=dataclasses.replace(options, room_bytes=room),
                 progress=bars,
             )
+        if account is not None:
+            app_id = AppId(report.app_id)
+            await place.registry.set_holder(app_id, owner=account.id)
+            token = report.admin_token or options.admin_token
+            if token is not None:  # its owner can see it then
+                key = os.environ.get("TRICE_SECRET_KEY")
+                seal = Seal(data_dir, secret_key=key, runtime=place.runtime)
+                sealed = seal.seal(token, holder=app_id)
+                await place.registry.set_token(app_id, token, sealed=sealed)
+        return report
 
 
 class _Bars:

@@ -38,6 +38,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "tokens": "Make, list and revoke access tokens of your account.",
     "transact": "Write data of an app.",
     "users": "List, show and delete the users of an app.",
+    "webhooks": "Deliver what an app commits to other servers.",
     "whoami": "Tell which account commands act for.",
 }
 """Each command with its text in `trice --help`."""
@@ -81,6 +82,10 @@ class _Commands(click.Group):
                 from trice.cli.test_rules import test_rules
 
                 return test_rules
+            case "webhooks":
+                from trice.cli.webhooks import webhooks
+
+                return webhooks
             case _:
                 return _remote_command(cmd_name)
 

@@ -9,7 +9,7 @@ import re
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -32,6 +32,11 @@ class NamedAsUsed(click.Option):
             message = f"{value!r} is neither 1 nor 0, true nor false, yes nor no, on nor off."
             raise click.BadParameter(message, ctx=ctx, param=self) from None
 
+
+_OF_OTHER_COMMANDS: Final = (
+    *("TRICE_URL", "TRICE_TOKEN", "TRICE_APP", "TRICE_ORG", "TRICE_ADMIN_TOKEN"),
+)
+"""Variables of the commands that ask a server: no mistake where one is started."""
 
 option = partial(click.option, cls=NamedAsUsed)
 
@@ -56,7 +61,8 @@ def file_error(failure: OSError) -> str:
 
 def unknown_variables(ctx: click.Context) -> dict[str, str | None]:
     """`TRICE_` variables that no command knows, each with the variable that was probably meant."""
-    known = [each.envvar for each in ctx.command.params if isinstance(each.envvar, str)]
+    own = (each.envvar for each in ctx.command.params)
+    known = [*(name for name in own if isinstance(name, str)), *_OF_OTHER_COMMANDS]
     unknown = [name for name in sorted(os.environ) if name.startswith("TRICE_")]
     return {
         name: next(iter(difflib.get_close_matches(name, known, n=1)), None)

@@ -116,6 +116,12 @@ logger = logging.getLogger(__name__)
     help="Let sign-in providers be at addresses of a private network.",
 )
 @option(
+    "--webhooks-private/--no-webhooks-private",
+    envvar="TRICE_WEBHOOKS_PRIVATE",
+    default=False,
+    help="Deliver webhooks over http and to addresses of a private network, too.",
+)
+@option(
     "--files-host",
     envvar="TRICE_FILES_HOST",
     help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
@@ -208,6 +214,7 @@ def serve(
     mail_from: str,
     secret_key: str | None,
     private_hosts: bool,
+    webhooks_private: bool,
     files_host: str | None,
     files_direct: bool,
     websocket: str,
@@ -240,6 +247,7 @@ def serve(
             mail_from=mail_from,
             secret_key=secret_key,
             allows_private_hosts=private_hosts,
+            allows_private_webhooks=webhooks_private,
             files_host=files_host or None,
             has_direct_files=files_direct,
             websocket=websocket,
@@ -257,13 +265,13 @@ def serve(
         raise click.UsageError(named_as_used(context, failure.message)) from None
     except OSError as failure:
         raise click.ClickException(file_error(failure)) from None
-    log.set_up(settings.log_level, settings.log_format)
-    for name, meant in unknown_variables(context).items():
-        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     _run(settings, context)
 
 
 def _run(settings: Settings, context: click.Context) -> None:
+    log.set_up(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(context).items():
+        logger.warning("a variable is no setting %s", log.fields(name=name, did_you_mean=meant))
     # Imported here: not needed for `--help` or for wrong usage.
     import uvloop
 

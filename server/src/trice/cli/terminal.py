@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import click
 
-CELL_CHARS_MAX: Final = 60
+CELL_CHARS_MAX: Final = 80
 """Columns of the terminal that one cell of a table takes; the rest of a text is cut off."""
 
 _OBEYED: Final = re.compile(

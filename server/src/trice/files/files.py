@@ -133,12 +133,12 @@ class Files:
             storage.blobs,
             storage.pins,
             is_named=self._named,
-            has_app=self._has_app,
+            has_app=self._apps.has,
             runtime=runtime,
             counts=self.counts,
         )
         apps.url_of = self.url
-        apps.on_commits = self._note_commits
+        apps.commit_listeners.append(self._note_commits)
 
     @cached_property
     def url_key(self) -> bytes:
@@ -387,7 +387,7 @@ class Files:
 
     async def sweep_partials(self) -> None:
         """Forget uploads in parts that expired, or whose app was deleted."""
-        await self.partials.sweep(has_app=self._has_app)
+        await self.partials.sweep(has_app=self._apps.has)
 
     async def renew_urls(self) -> None:
         """When the day has turned, answer the live queries that show URLs again, app by app."""
@@ -409,18 +409,12 @@ class Files:
         try:
             app = await self._apps.lend(app_id)
         except NotFound:
-            return set()
+            # Its rows cannot be asked while it is deleted for now; all its bytes stay.
+            return set(hashes) if self._apps.has(app_id) else set()
         try:
             return await app.database.look(lambda look: named_hashes(look, hashes))
         finally:
             self._apps.give_back(app)
-
-    def _has_app(self, app_id: AppId) -> bool:
-        try:
-            self._apps.get_row(app_id)
-        except NotFound:
-            return False
-        return True
 
     def _day(self) -> int:
         return self._runtime.now_ms() // limits.DAY_MS

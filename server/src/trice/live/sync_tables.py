@@ -265,6 +265,11 @@ class TableFeed:
         self._unfinished: deque[_Encoding] = deque()
         self._entities = 0
 
+    def close(self) -> None:
+        """Encode nothing more, and let go of who is called: it has this in turn."""
+        self._unfinished.clear()
+        self._when_unfinished = _nothing
+
     @property
     def is_unfinished(self) -> bool:
         """Whether there is something to encode."""
@@ -369,3 +374,7 @@ def attrs_changed() -> LimitExceeded:
         "parameter-limit-exceeded",
         "The attrs of the namespace changed since the sync table began; start it again.",
     )
+
+
+def _nothing() -> None:
+    """Called in place of what a closed feed called."""

@@ -60,3 +60,10 @@ class Commit(msgspec.Struct, frozen=True):
     pairs: Sequence[PairChange]
     catalog: Catalog
     is_catalog_changed: bool
+
+
+class LoggedChanges(msgspec.Struct, frozen=True):
+    """The rows that one transaction changed, as the log tells them."""
+
+    tx: TxId
+    entities: Sequence[EntityChange]

@@ -13,7 +13,7 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
-from trice.store.commit import Commit
+from trice.store.commit import Commit, LoggedChanges
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
 from trice.store.rows import OpenRows, Rows, StoredAttrs
@@ -102,6 +102,19 @@ class Snapshot(Counted, Protocol):
 
     @property
     def stored(self) -> Rows: ...
+
+    def logged_changes(
+        self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
+    ) -> Sequence[LoggedChanges]:
+        """What the first transactions after `after` changed, up to `tx`, from the log. Those that
+        it does not have any more, or that cannot be read, are missing.
+
+        rows_max   at most so many transactions
+        bytes_max  bytes of the log after which there are no more; one is always read
+        is_whole   whether long cells that stayed the same are looked for. Without them a changed
+                   entity may lack some, before and after alike
+        """
+        ...
 
     def newest_tx(self) -> TxId:
         """The last transaction that the data contains: `tx`, or one that is not published yet."""

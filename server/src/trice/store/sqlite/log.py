@@ -21,12 +21,13 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId, EventId, TxId
-from trice.store.commit import Commit
+from trice.store.commit import Commit, LoggedChanges
 from trice.store.engine import Row, Statements
 from trice.store.log_format import (
     Unreadable,
     catalog_before,
     decode_commit,
+    decode_entities,
     encode_changes,
     find_old_cell,
 )
@@ -51,6 +52,11 @@ SELECT * FROM (
 _SIZE: Final = "SELECT count(*), sum(length(changes)) FROM _tx WHERE id > ? AND id <= ?"
 _BETWEEN: Final = """
 SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? AND id <= ? ORDER BY id
+"""
+_FIRST: Final = "SELECT min(id) FROM _tx WHERE id > ? AND id <= ?"
+_ONE: Final = "SELECT changes FROM _tx WHERE id = ?"
+_OF_ENTITY: Final = """
+SELECT id, changes FROM _tx WHERE id > ? AND instr(changes, ?) > 0 ORDER BY id LIMIT 1
 """
 _TRIM: Final = """
 DELETE FROM _tx WHERE id <= (SELECT min(id) FROM _tx) + ?1 - 1 AND id < ?2
@@ -160,6 +166,47 @@ def load_commits(
     return commits
 
 
+def load_changes(
+    statements: Statements,
+    catalog: Catalog,
+    *,
+    after: TxId,
+    last: TxId,
+    rows_max: int,
+    bytes_max: int,
+    is_whole: bool,
+) -> list[LoggedChanges]:
+    """What the transactions after `after` changed; see `engine.Snapshot.logged_changes`.
+
+    last   the last transaction that is published
+    """
+    names = {attr.number: attr.id for attr in catalog.by_id.values()}
+
+    def find(tx: TxId, entity: EntityId, attr_id: AttrId) -> Cell:
+        attr = catalog.by_id[attr_id]
+        if not is_whole or attr.deleted_ms is not None:
+            return None
+        return find_cell(statements, attr, tx, entity)
+
+    ((first,),) = statements.rows(_FIRST, (after, last))
+    if not isinstance(first, int):
+        return []
+    found: list[LoggedChanges] = []
+    size_bytes = 0
+    for tx in map(TxId, range(first, min(last, first + rows_max - 1) + 1)):
+        rows: list[Any] = statements.rows(_ONE, (tx,))
+        try:
+            blob = rows[0][0] if rows else b""
+            entities = decode_entities(blob, tx=tx, names=names, find_cell=find)
+        except Unreadable:
+            continue
+        found.append(LoggedChanges(tx, entities))
+        size_bytes += len(blob)
+        if size_bytes >= bytes_max:
+            break
+    return found
+
+
 def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
     """A cell that the row of transaction `tx` leaves out: what `entity` had in `attr` after it.
 
@@ -167,7 +214,7 @@ def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) ->
     attr        as of that snapshot
     raises      Unreadable when the attr was deleted, and the entity after it: the cell went with
                 the entity, and no row tells it
-    cost        decodes the rows after `tx` until one tells the cell
+    cost        looks for the entity in the bytes of the rows after `tx`, until one tells the cell
     """
     cell = _find_cell(statements, attr, tx, entity)
     if cell is None:
@@ -176,7 +223,10 @@ def find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) ->
 
 
 def _find_cell(statements: Statements, attr: Attr, tx: TxId, entity: EntityId) -> Cell:
-    for (blob,) in statements.rows("SELECT changes FROM _tx WHERE id > ? ORDER BY id", (tx,)):
+    # The log may have a million rows: most do not name the entity, and are not decoded.
+    after: Cell = tx
+    while rows := statements.rows(_OF_ENTITY, (after, bytes(entity))):
+        ((after, blob),) = rows
         assert isinstance(blob, bytes)
         is_told, cell = find_old_cell(blob, entity, attr.number)
         if is_told:

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import TxId
-from trice.store.commit import Commit
+from trice.store.commit import Commit, LoggedChanges
 from trice.store.dialect import Dialect
 from trice.store.engine import Row
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
-from trice.store.sqlite.log import load_commits, load_last_tx
+from trice.store.sqlite.log import load_changes, load_commits, load_last_tx
 from trice.store.sqlite.rows import SqliteRows
 
 
@@ -41,6 +41,20 @@ class OpenSnapshot:
     def stored(self) -> SqliteRows:
         """See `engine.Snapshot`; made when it is first used."""
         return SqliteRows(self.rows)
+
+    def logged_changes(
+        self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
+    ) -> list[LoggedChanges]:
+        """See `engine.Snapshot.logged_changes`."""
+        return load_changes(
+            self,
+            self.catalog,
+            after=after,
+            last=self.tx,
+            rows_max=rows_max,
+            bytes_max=bytes_max,
+            is_whole=is_whole,
+        )
 
     def newest_tx(self) -> TxId:
         """See `engine.Snapshot.newest_tx`."""

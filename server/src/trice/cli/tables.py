@@ -1,0 +1,30 @@
+"""Rows as a table for people, or as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trice.cli.terminal import print_json, print_table, say
+
+
+def show(
+    rows: list[dict[str, Any]],
+    columns: tuple[str, ...],
+    cell: Callable[[dict[str, Any], str], str],
+    *,
+    is_json: bool,
+    none: str,
+) -> None:
+    """Print rows.
+
+    cell   the text of a column of a row
+    none   what people read when there are no rows
+    """
+    if is_json:
+        print_json(rows)
+    elif not rows:
+        say(none)
+    else:
+        shown = [{column: cell(row, column) for column in columns} for row in rows]
+        print_table(shown, {column: column for column in columns})
