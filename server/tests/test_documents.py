@@ -231,12 +231,14 @@ def tools(tmp_path: Path) -> dict[str, str]:
         "print(connection.execute(sql).fetchall())\n"
     )
     tool.chmod(0o700)
-    return {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
+    return {**os.environ, "PATH": f"{tool.parent}:{TRICE.parent}:{os.environ['PATH']}"}
 
 
 @pytest.mark.rule("CLI114")
 def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> None:
-    (copy,) = [text for text in blocks(OPERATING, "sh") if "VACUUM INTO" in text]
+    (copy,) = [text for text in blocks(OPERATING, "sh") if "trice backup verify" in text]
+    *while_it_runs, restore = copy.replace("/mnt/backups", "backups").splitlines()
+    assert restore.startswith("trice restore backups --data-dir trice-data")
     (look,) = [text for text in blocks(OPERATING, "sh") if "todos_view" in text]
     query = {"query": {"todos": {}}}
     with serving(tmp_path / "trice-data", "--port", "0") as (_, url):
@@ -249,9 +251,8 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
         upload = f"{url}/admin/storage/upload"
         httpx.put(upload, content=b"a file", headers={**headers, "path": "a"}).raise_for_status()
         assert (tmp_path / "trice-data" / "apps" / f"{app['id']}.db-wal").stat().st_size > 0
-        (tmp_path / "trice-data" / "other.key").write_text("sealed")
         shown = look.replace("APP-ID", app["id"])
-        for script in (copy, shown):
+        for script in ("\n".join(while_it_runs), shown):
             done = subprocess.run(
                 ["sh", "-eu", "-c", script],
                 cwd=tmp_path,
@@ -263,8 +264,11 @@ def test_copies_of_a_running_server(tmp_path: Path, tools: dict[str, str]) -> No
             )
             assert done.returncode == 0, done.stderr
         assert todo in done.stdout
-    assert (tmp_path / "copy" / "other.key").read_text() == "sealed"
-    with serving(tmp_path / "copy", "--port", "0") as (_, url):
+    (tmp_path / "trice-data").rename(tmp_path / "lost")
+    subprocess.run(
+        ["sh", "-eu", "-c", restore], cwd=tmp_path, env=tools, check=True, timeout=WAIT_S
+    )
+    with serving(tmp_path / "trice-data", "--port", "0") as (_, url):
         found = post(f"{url}/admin/query", json=query, headers=headers).json()
         assert found == {"todos": [{"id": todo, "title": "Milk", "done": True}]}
         query = {"query": {"$files": {}}}

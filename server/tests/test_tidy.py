@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "server",
         "api",
         "session",
-        "archive | rooms | streams | webhooks",
+        "archive | backups | rooms | streams | webhooks",
         "files",
         "accounts",
         "auth",
@@ -60,8 +60,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors",
         "log | runtime",
         "account_limits",
-        "archive_limits | auth_limits | download_limits | file_limits | room_rule_limits"
-        " | sync_limits | webhook_limits",
+        "archive_limits | auth_limits | backup_limits | download_limits | file_limits"
+        " | room_rule_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )

@@ -26,9 +26,10 @@ async function ask<T>(
   const opened = await database;
   if (opened === null) return null;
   return new Promise<T>((resolve, reject) => {
-    const request = work(opened.transaction(STORE, mode).objectStore(STORE));
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    const transaction = opened.transaction(STORE, mode);
+    const request = work(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = () => reject(transaction.error);
   }).catch(() => null);
 }
 
@@ -47,16 +48,21 @@ export async function allKept(): Promise<readonly Kept[]> {
   return (await ask<Kept[]>('readonly', (store) => store.getAll())) ?? [];
 }
 
+/** One of them; null: it was sent, or given up, in another tab. */
+export async function findKept(id: string): Promise<Kept | null> {
+  return (await ask<Kept | undefined>('readonly', (store) => store.get(id))) ?? null;
+}
+
 /**
- * Make this tab the one that sends a picture, until the tab is closed. False: another one is.
+ * Make this tab the one that sends a picture, as soon as no other tab is, until this tab is closed.
  * Browsers lock only on secure pages; elsewhere two tabs may send the same, which the server bears.
  */
-export function claim(id: string): Promise<boolean> {
+export function claim(id: string): Promise<void> {
   return new Promise((resolve) => {
-    if (!('locks' in navigator)) return resolve(true);
-    void navigator.locks.request(`gallery ${id}`, { ifAvailable: true }, (lock) => {
-      resolve(lock !== null);
-      return lock && new Promise<never>(() => {});
+    if (!('locks' in navigator)) return resolve();
+    void navigator.locks.request(`gallery ${id}`, () => {
+      resolve();
+      return new Promise<never>(() => {});
     });
   });
 }

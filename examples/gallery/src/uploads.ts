@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import type { Upload as Transfer } from 'tus-js-client';
 import { db } from './db';
 import { whyRefused } from './failures';
-import { allKept, claim, forget, keep, type Kept } from './kept';
+import { allKept, claim, findKept, forget, keep, type Kept } from './kept';
 import { giveUp, refusalOf, start, transferOf } from './transfer';
 
 const RETRY_MS = 1_000;
@@ -87,11 +87,21 @@ export function useUploads() {
   });
 
   useEffect(() => {
-    void allKept().then(async (kept) => {
-      for (const upload of kept)
-        if (await claim(upload.id)) setUploads((all) => [...without(all, upload), shown(upload)]);
-    });
+    void allKept().then((kept) => kept.forEach(({ id }) => void takeOver(id)));
   }, []);
+
+  async function takeOver(id: string) {
+    await claim(id);
+    const upload = await findKept(id);
+    if (upload !== null) setUploads((all) => [...without(all, upload), shown(upload)]);
+  }
+
+  /** A picture shows once the browser keeps it: then the page may be closed. */
+  async function addOne(upload: Kept) {
+    await claim(upload.id);
+    await keep(upload);
+    setUploads((all) => [...all, shown(upload)]);
+  }
 
   function stop(upload: Upload): Transfer {
     const transfer = current.current;
@@ -105,9 +115,7 @@ export function useUploads() {
   return {
     uploads,
     add(files: Iterable<File>) {
-      const added = Array.from(files, (file) => ({ id: id(), file, isPaused: false, sent: 0 }));
-      setUploads((all) => [...all, ...added.map(shown)]);
-      for (const upload of added) void claim(upload.id).then(() => keep(upload));
+      for (const file of files) void addOne({ id: id(), file, isPaused: false, sent: 0 });
     },
     pause(upload: Upload) {
       stop(upload);

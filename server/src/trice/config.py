@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trice import file_limits, limits, log
+from trice import backup_limits, file_limits, limits, log
 from trice.errors import InvalidInput
 
 _PUBLIC_URL: Final = re.compile(
@@ -20,6 +20,9 @@ _HOST: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+_DURATION: Final = re.compile(r"[0-9]{1,6}[mhd]", re.ASCII)
+
+_UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 REGISTRATIONS: Final = ("closed", "invited", "open")
 
 _PORT: Final = re.compile(r":[0-9]+\Z")
@@ -60,6 +63,9 @@ class Settings:
     files_url           where bytes of files are kept: `local` or `s3://…`; read by files/files_url
     metrics_token       the token that requests of /metrics must carry; None: all are refused
     history_days        how long each app keeps the log of its transactions
+    backup_to           where the server makes backups: a folder or `s3://…`; None: nowhere
+    backup_every        how often: `24h`, `30m` or `7d`
+    backup_keep         how many good backups stay
     slow_ms             queries and transactions that take this long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
@@ -90,6 +96,9 @@ class Settings:
     files_url: str = field(default="local", repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     history_days: int = limits.TX_LOG_DAYS
+    backup_to: str | None = field(default=None, repr=False)
+    backup_every: str = "24h"
+    backup_keep: int = 7
     slow_ms: int = 500
     has_request_log: bool = False
     log_format: str = "text"
@@ -105,6 +114,7 @@ class Settings:
         if not 1 <= self.history_days <= 3650:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
         self._check_observation()
+        self._check_backups()
         if self.registration not in REGISTRATIONS:
             raise _bad("registration", self.registration, "one of " + ", ".join(REGISTRATIONS))
         if not 1 <= self.file_bytes_max <= file_limits.FILE_BODY_BYTES_MAX:
@@ -142,6 +152,19 @@ class Settings:
                 "param-malformed",
                 f"--metrics-token must be {least} or more characters of ASCII without spaces.",
             )
+
+    def _check_backups(self) -> None:
+        found = _DURATION.fullmatch(self.backup_every)
+        least, most = backup_limits.EVERY_MS_MIN, backup_limits.EVERY_MS_MAX
+        if found is None or not least <= self.backup_every_ms <= most:
+            accepted = "a time from 1m to 366d: 24h"
+            raise _bad("backup-every", self.backup_every, accepted)
+        if not 1 <= self.backup_keep <= backup_limits.KEEP_MAX:
+            raise _bad("backup-keep", self.backup_keep, f"1 to {backup_limits.KEEP_MAX}")
+
+    @property
+    def backup_every_ms(self) -> int:
+        return int(self.backup_every[:-1]) * _UNITS_MS[self.backup_every[-1]]
 
     def files_base_url(self, base_url: str) -> str:
         """What URLs of files begin with, where `base_url` is what those of the API begin with."""

@@ -108,6 +108,30 @@ class HttpCounts:
 
 
 @dataclass(slots=True)
+class BackupCounts:
+    """What became of the backups that a server makes by itself.
+
+    newest_ms       when the newest good backup began, by the wall clock; None: there is none
+    last_ms         how long the latest one took
+    bytes           the size of all that the latest one consists of
+    put_bytes       bytes that were new in the vault, since the server was started
+    shipped_ms      up to when all that was written is in the vault, by the wall clock; None: never
+    shipped_rows, bases   transactions that were shipped, and copies of apps that this needed
+    damaged_apps, missing_files   what was wrong with the data when the latest one was made
+    """
+
+    newest_ms: int | None = None
+    last_ms: int = 0
+    bytes: int = 0
+    put_bytes: int = 0
+    shipped_ms: int | None = None
+    shipped_rows: int = 0
+    bases: int = 0
+    damaged_apps: int = 0
+    missing_files: int = 0
+
+
+@dataclass(slots=True)
 class FileCounts:
     """What became of the bytes of files, since the server was started.
 

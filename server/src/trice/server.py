@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+import trice
 from trice import limits
 from trice.accounts.operator import Operator, door_of, write_door
 from trice.accounts.sign_in import FirstAccount
@@ -30,6 +31,10 @@ from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
 from trice.apps.apps import Apps
 from trice.background import Background
+from trice.backups.make import Source
+from trice.backups.opening import open_vault
+from trice.backups.schedule import Schedule
+from trice.backups.ship import Shipper
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.files.blobs import Blobs
@@ -41,14 +46,19 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
+from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
 from trice.session.deflate import Deflater
 from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
+from trice.store.copies import Copies
 from trice.store.engines import PLATFORM, Engines
+from trice.store.sqlite.copies import SqliteCopies
+from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engines import SqliteEngines, copy_database
+from trice.store.sqlite.swap import decide_swap, find_existing, prepare_swap, settle_swap
 from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
@@ -149,6 +159,7 @@ class Server:
             background=background,
             files=files,
         )
+        app.state.backup_counts = self._schedule_backups(background, storage)
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
         sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
@@ -183,6 +194,25 @@ class Server:
             door_of(settings.data_dir).unlink(missing_ok=True)
             engines.close()
             logger.info("stopped")
+
+    def _schedule_backups(self, background: Background, storage: Storage) -> BackupCounts | None:
+        """Let the server make backups by itself, if it is told where. Raises InvalidInput."""
+        settings = self.settings
+        if settings.backup_to is None:
+            return None
+        vault = open_vault(settings.backup_to, flag="backup-to", runtime=self._runtime)
+        source = backup_source(settings.data_dir, storage.blobs, runtime=self._runtime)
+        counts = BackupCounts()
+        every_ms, keep = settings.backup_every_ms, settings.backup_keep
+        is_sweeping = asyncio.Lock()
+        Schedule(
+            vault, source, counts, every_ms=every_ms, keep=keep, is_sweeping=is_sweeping
+        ).start(background)
+        shipping = open_vault(
+            settings.backup_to, flag="backup-to", runtime=self._runtime, is_shipping=True
+        )
+        Shipper(shipping, source, counts, is_sweeping=is_sweeping).start(background)
+        return counts
 
     def _begin(self, port: int, files: Files, operator: Operator) -> str:
         """The server listens on this port: tell who must know. Returns its URL on this machine."""
@@ -299,6 +329,64 @@ def copy_engines(data_dir: Path, folder: Path, *, runtime: Runtime) -> Engines:
 def copy_app(data_dir: Path, folder: Path, app_id: AppId) -> None:
     """Copy the database of an app; raises as `copy_engines`. Blocks."""
     copy_database(data_dir, app_id, folder)
+
+
+def open_copies(data_dir: Path) -> Copies:
+    """Copies of the apps of a data directory, whether a server runs on it or not."""
+    return SqliteCopies(data_dir)
+
+
+def backup_source(data_dir: Path, blobs: Blobs, *, runtime: Runtime) -> Source:
+    """What backups are made of, whether a server runs on the data directory or not."""
+    return Source(
+        data_dir,
+        open_copies(data_dir),
+        blobs,
+        lambda folder: open_engines(folder, runtime=runtime),
+        runtime,
+        trice.__version__,
+    )
+
+
+class RestorePlace:
+    """A data directory that a backup is restored into (`backups.restore.Place`)."""
+
+    def __init__(self, data_dir: Path, files_url: str, *, runtime: Runtime) -> None:
+        """Claim it, and make it if there is none; raises as `open_engines`, InvalidInput."""
+        self._bucket = parse_files_url(files_url)
+        self._runtime = runtime
+        self._is_new = not data_dir.exists()
+        self._lock = claim_data_dir(data_dir)
+        self._threads = FileThreads()
+        self.path = data_dir
+
+    def existing(self) -> list[str]:
+        return find_existing(self.path)
+
+    def prepare(self) -> Path:
+        return prepare_swap(self.path)
+
+    def swap(self, *, old: Sequence[str], new: Sequence[str], kept: str) -> None:
+        decide_swap(self.path, old=old, new=new, kept=kept)
+        self._is_new = False
+
+    def give_up(self) -> None:
+        settle_swap(self.path)
+
+    def blobs_in(self, folder: Path) -> Blobs:
+        return open_blobs(folder, self._bucket, threads=self._threads, runtime=self._runtime)
+
+    def open_engines(self, folder: Path) -> Engines:
+        return open_engines(folder, runtime=self._runtime)
+
+    def close(self) -> None:
+        """Give up the claim. A directory that was made and got nothing goes."""
+        self._threads.close()
+        if self._is_new:
+            (self.path / "lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+        self._lock.close()
 
 
 def make_url_key(app: Starlette) -> bytes:

@@ -57,7 +57,8 @@ export class Server {
 
   async remove(): Promise<void> {
     await this.kill();
-    await rm(this.dataDir, { recursive: true, force: true });
+    // A process that makes small pictures may outlive its server for a moment.
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   /** Make a throw-away app. `schema` is an `i.schema(…)`; it travels as JSON. */

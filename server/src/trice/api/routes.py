@@ -147,6 +147,7 @@ def build_app(
     app.state.load = Load(runtime)
     app.state.slow_log = slow_log or SlowLog(runtime)
     app.state.connections = connections
+    app.state.backup_counts = None
     app.state.background = background = background or Background(runtime)
     app.state.mail = make_mail(
         settings.smtp_url, sender=settings.mail_from, runtime=runtime, background=background

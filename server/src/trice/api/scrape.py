@@ -23,7 +23,7 @@ from trice.apps.apps import App
 from trice.errors import NotFound
 from trice.files.files import Files
 from trice.files.variants import Variants
-from trice.metrics import AppCounts, LiveCounts, WorkCounts
+from trice.metrics import AppCounts, BackupCounts, LiveCounts, WorkCounts
 from trice.rooms.rooms import Rooms
 from trice.streams.streams import Streams
 from trice.webhooks.webhooks import Webhooks
@@ -84,6 +84,7 @@ class _Collector:
         yield from _webhooks(self._state.webhooks)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
+        yield from _backups(self._state.backup_counts)
         yield from _busiest(apps)
 
 
@@ -113,6 +114,29 @@ def _process(state: Any) -> Iterator[Metric]:
     yield _gauge("descriptors_max", "How many may be open.", process["descriptors-max"])
     yield _gauge("sessions", "Connected clients.", len(state.hub))
     yield _gauge("apps_open", "Apps whose databases are open.", len(state.apps.in_memory))
+
+
+def _backups(counts: BackupCounts | None) -> Iterator[Metric]:
+    if counts is None:
+        return
+    newest = None if counts.newest_ms is None else counts.newest_ms / 1000
+    text = "When the newest good backup began, in Unix time; NaN: there is none."
+    yield _gauge("backup_newest_seconds", text, newest)
+    yield _gauge("backup_last_ms", "How long the latest backup took.", counts.last_ms)
+    yield _gauge("backup_bytes", "The size of the latest backup.", counts.bytes)
+    shipped = None if counts.shipped_ms is None else counts.shipped_ms / 1000
+    text = "Up to when all that was written is shipped, in Unix time; NaN: never."
+    yield _gauge("backup_shipped_seconds", text, shipped)
+    text = "Transactions that were shipped."
+    yield _counter("backup_shipped_rows", text, counts.shipped_rows)
+    text = "Copies of apps that shipping needed."
+    yield _counter("backup_bases", text, counts.bases)
+    text = "Bytes of backups that were not there yet."
+    yield _counter("backup_put_bytes", text, counts.put_bytes)
+    text = "Apps that were damaged when they were last copied."
+    yield _gauge("backup_damaged_apps", text, counts.damaged_apps)
+    text = "Files whose bytes were missing at the latest backup."
+    yield _gauge("backup_missing_files", text, counts.missing_files)
 
 
 def _requests(state: Any) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ import trice
 _COMMANDS: Final[Mapping[str, str]] = {
     "accounts": "Say who may make apps on a server.",
     "apps": "Make, list and delete apps.",
+    "backup": "Copy a server or an app while it runs; list and check such copies.",
     "diff": "Show what a push would change.",
     "doctor": "Compare an app with the archive it came from.",
     "explain": "Explain why somebody may see or change something.",
@@ -32,6 +33,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "pull": "Write the schema and rules of an app to files.",
     "push": "Make the schema and rules of an app those of files.",
     "query": "Ask for data of an app.",
+    "restore": "Put a backup into a data directory.",
     "schema": "Print the schema of an app.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
@@ -74,6 +76,14 @@ class _Commands(click.Group):
                 from trice.cli.exports import doctor
 
                 return doctor
+            case "backup":
+                from trice.cli.backups import backup
+
+                return backup
+            case "restore":
+                from trice.cli.backups import restore_backup
+
+                return restore_backup
             case "import":
                 from trice.cli.imports import import_backup
 

@@ -166,6 +166,24 @@ logger = logging.getLogger(__name__)
     help="Where bytes of files are kept: local, or s3://BUCKET/PREFIX?endpoint=…&region=….",
 )
 @option(
+    "--backup-to",
+    envvar="TRICE_BACKUP_TO",
+    help="Make backups there: a folder, or s3://BUCKET/PREFIX?endpoint=…&region=….",
+)
+@option(
+    "--backup-every",
+    envvar="TRICE_BACKUP_EVERY",
+    default="24h",
+    help="How often, with --backup-to: 30m, 24h, 7d.",
+)
+@option(
+    "--backup-keep",
+    envvar="TRICE_BACKUP_KEEP",
+    type=int,
+    default=7,
+    help="How many good backups stay.",
+)
+@option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
     help="Password for /metrics, sent as bearer token; without one there is no such page.",
@@ -222,6 +240,9 @@ def serve(
     keep_alive_s: int,
     history_days: int,
     files_url: str,
+    backup_to: str | None,
+    backup_every: str,
+    backup_keep: int,
     metrics_token: str | None,
     slow_ms: int,
     request_log: bool,
@@ -255,17 +276,25 @@ def serve(
             keep_alive_s=keep_alive_s,
             history_days=history_days,
             files_url=files_url,
+            backup_to=backup_to or None,
+            backup_every=backup_every,
+            backup_keep=backup_keep,
             metrics_token=metrics_token or None,
             slow_ms=slow_ms,
             has_request_log=request_log,
             log_format=log_format,
             log_level=log_level,
         )
-    except InvalidInput as failure:
-        raise click.UsageError(named_as_used(context, failure.message)) from None
-    except OSError as failure:
-        raise click.ClickException(file_error(failure)) from None
+    except (InvalidInput, OSError) as failure:
+        raise _refused(failure, context) from None
     _run(settings, context)
+
+
+def _refused(failure: InvalidInput | OSError, context: click.Context) -> click.ClickException:
+    """The error for settings that cannot be used."""
+    if isinstance(failure, OSError):
+        return click.ClickException(file_error(failure))
+    return click.UsageError(named_as_used(context, failure.message))
 
 
 def _run(settings: Settings, context: click.Context) -> None:

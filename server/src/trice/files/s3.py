@@ -54,13 +54,13 @@ class S3Blobs:
         self._threads = threads
         self._runtime = runtime
         self._credentials = Credentials.find(variables)
-        self._store = _store(place)
+        self._store = open_bucket(place)
 
     async def put(self, app_id: AppId, spooled: Spooled) -> None:
         # What exists is overwritten by the same bytes: S3 has no cheaper way to renew the time.
         part = max(limits.S3_PART_BYTES, -(-spooled.size // limits.S3_PARTS_MAX))
         try:
-            with _told():
+            with told():
                 await obstore.put_async(
                     self._store,
                     _key(app_id, spooled.hash),
@@ -73,7 +73,7 @@ class S3Blobs:
 
     async def size(self, app_id: AppId, hash: str) -> int | None:
         try:
-            with _told():
+            with told():
                 return (await obstore.head_async(self._store, _key(app_id, hash)))["size"]
         except FileNotFoundError:
             return None
@@ -89,7 +89,7 @@ class S3Blobs:
         while start < end:
             stop = min(end, start + limits.S3_READ_BYTES)
             try:
-                with _told():
+                with told():
                     got = await obstore.get_range_async(self._store, key, start=start, end=stop)
             except FileNotFoundError:
                 raise no_blob(hash) from None
@@ -133,7 +133,7 @@ class S3Blobs:
         assert find_uuid_bytes(app_id) is not None, "an app id is a uuid"
         pages = obstore.list(self._store, app_id, chunk_size=limits.LIST_PAGE_BLOBS)
         while True:
-            with _told():
+            with told():
                 page = await anext(aiter(pages), None)
             if page is None:
                 break
@@ -145,7 +145,7 @@ class S3Blobs:
                     )
 
     async def apps(self) -> AsyncIterator[AppId]:
-        with _told():
+        with told():
             found = await obstore.list_with_delimiter_async(self._store)
         for prefix in found["common_prefixes"]:
             name = prefix.strip("/").rpartition("/")[2]
@@ -157,13 +157,14 @@ class S3Blobs:
 
     async def _delete(self, keys: Sequence[str]) -> None:
         try:
-            with _told():
+            with told():
                 await obstore.delete_async(self._store, keys)
         except FileNotFoundError:
             return
 
 
-def _store(place: S3Place) -> S3Store:
+def open_bucket(place: S3Place, *, flag: str = "files-url") -> S3Store:
+    """The bucket; nothing is sent yet. Raises InvalidInput when variables do not fit each other."""
     try:
         return S3Store(
             place.bucket,
@@ -183,7 +184,7 @@ def _store(place: S3Place) -> S3Store:
         )
     except BaseError as failure:
         reason = str(failure).split("\n", 1)[0]
-        message = f"--files-url: The variables of the bucket are not usable: {reason}."
+        message = f"--{flag}: The variables of the bucket are not usable: {reason}."
         raise InvalidInput("param-malformed", message) from None
 
 
@@ -193,21 +194,21 @@ def _key(app_id: AppId, hash: str) -> str:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told(of: str = "the files") -> Iterator[None]:
     """Turn failures of the library into ours, but for a missing object: FileNotFoundError."""
     try:
         yield
     except FileNotFoundError as failure:
         if "NoSuchBucket" not in str(failure):
             raise
-        raise _unavailable("does not exist", failure) from failure
+        raise _unavailable(of, "does not exist", failure) from failure
     except (PermissionDeniedError, UnauthenticatedError) as failure:
-        raise _unavailable("refuses this server's credentials", failure) from failure
+        raise _unavailable(of, "refuses this server's credentials", failure) from failure
     except (BaseError, OSError) as failure:
-        raise _unavailable("cannot be reached", failure) from failure
+        raise _unavailable(of, "cannot be reached", failure) from failure
 
 
-def _unavailable(what: str, failure: Exception) -> Unavailable:
+def _unavailable(of: str, what: str, failure: Exception) -> Unavailable:
     reason = str(failure)[: limits.S3_REASON_CHARS_MAX]
-    logger.warning("the bucket of the files failed %s", fields(what=what, reason=reason))
-    return Unavailable("overloaded", f"The bucket that keeps the files {what}. Try again.")
+    logger.warning("the bucket failed %s", fields(of=of, what=what, reason=reason))
+    return Unavailable("overloaded", f"The bucket that keeps {of} {what}. Try again.")

@@ -189,6 +189,11 @@ def find_old_cell(blob: bytes, entity: EntityId, number: int) -> tuple[bool, Cel
     return False, None
 
 
+def read_changes(blob: bytes) -> tuple[list[Any], list[Any], Any]:
+    """Entities, pairs and attrs of a row, in the layout above. Raises Unreadable."""
+    return _decoded(blob)
+
+
 def _decoded(blob: bytes) -> tuple[list[Any], list[Any], Any]:
     """Entities, pairs and attrs of a row."""
     found = _DECODER.decode(blob) if blob else None

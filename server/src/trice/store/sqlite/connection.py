@@ -15,6 +15,7 @@ import apsw
 from trice import limits
 from trice.errors import Bug, Unavailable
 from trice.log import fields
+from trice.store.copies import CopyEnded
 from trice.store.dialect import Dialect
 from trice.store.engine import Binding, ReadTooLong, Row, Take
 from trice.store.sqlite import functions
@@ -202,6 +203,26 @@ class Connection:
             try:
                 with target.backup("main", self._raw, "main") as copying:
                     copying.step(-1)
+            finally:
+                target.close()
+        except apsw.Error as error:
+            raise translated(error, "copying") from error
+
+    def copy_pages(self, path: str, pages: int, is_over: Callable[[], bool]) -> None:
+        """Write the open snapshot to a new file, a few pages at a time; nothing is synced to disk.
+
+        raises  CopyEnded when `is_over`; Unavailable: then the new file is useless
+        """
+        try:
+            target = apsw.Connection(path)
+            try:
+                for pragma in ("journal_mode = OFF", "synchronous = OFF"):
+                    target.execute(f"PRAGMA {pragma}").fetchall()
+                with target.backup("main", self._raw, "main") as copying:
+                    while not copying.done:
+                        if is_over():
+                            raise CopyEnded
+                        copying.step(pages)
             finally:
                 target.close()
         except apsw.Error as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from trice.log import fields
+from trice.store.sqlite.swap import settle_swap
 
 logger: Final = logging.getLogger("trice.store")
 
@@ -20,8 +21,9 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 def claim_data_dir(data_dir: Path) -> IO[bytes]:
     """Claim the folder for this process until the returned file is closed, or the process ends.
 
-    The folder is made if there is none. Other users of the machine lose all access to it: files of
-    earlier versions, and of restored backups, may have been open to them.
+    The folder is made if there is none; a restore that a stop interrupted is completed. Other users
+    of the machine lose all access to it: files of earlier versions, and of restored backups, may
+    have been open to them.
 
     raises  OSError when another server has it: two writers would give the same transaction ids
     """
@@ -34,6 +36,11 @@ def claim_data_dir(data_dir: Path) -> IO[bytes]:
         raise OSError(
             cause.errno, f"another trice server is using the data directory {data_dir}"
         ) from cause
+    try:
+        settle_swap(data_dir)
+    except BaseException:
+        lock.close()
+        raise
     for path in _everything(data_dir):
         _take_from_others(path)
     return lock

@@ -45,6 +45,10 @@ _VALUE_INDEXES: Final = (
     " FROM sqlite_schema AS made, pragma_index_info(made.name) AS part"
     " WHERE made.type = 'index' AND made.name LIKE '%~value' GROUP BY made.name"
 )
+_PAIRS_TABLE: Final = (
+    "CREATE TABLE {0} (source BLOB NOT NULL, target BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (source, target)) WITHOUT ROWID"
+)
 _RESERVED_COLUMNS: Final = (ID, CREATED, "rowid", "oid", "_rowid_")
 
 
@@ -120,6 +124,26 @@ def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[A
         _create_indexes(tx, attr)
         insert_attr(tx, attr)
     return numbered
+
+
+def place_attr(tx: WriteTx, attr: Attr) -> None:
+    """Make room for a new attr that has its place and number already, those that `create_attrs`
+    chose in a file with the same attrs before."""
+    tables = {name.lower() for name in _table_names(tx)}
+    if attr.is_pairs:
+        tx.rows(_PAIRS_TABLE.format(quoted(attr.table)))
+    elif attr.table.lower() not in tables:
+        columns = ["id BLOB NOT NULL PRIMARY KEY", f"{quoted(CREATED)} INTEGER"]
+        columns += map(quoted, _own_columns(attr))
+        table = quoted(attr.table)
+        tx.rows(f"CREATE TABLE {table} ({', '.join(columns)})")
+        name = quoted(f"{attr.table}~created")
+        tx.rows(f"CREATE INDEX {name} ON {table} ({quoted(CREATED)}, id)")
+    else:
+        for column in _own_columns(attr):
+            tx.rows(f"ALTER TABLE {quoted(attr.table)} ADD COLUMN {quoted(column)}")
+    _create_indexes(tx, attr)
+    insert_attr(tx, attr)
 
 
 def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
@@ -251,10 +275,7 @@ def _create_pairs(tx: WriteTx, attrs: Sequence[Attr]) -> list[Attr]:
             table = f"{wanted}_{number}"
             number += 1
         taken.add(table.lower())
-        tx.rows(
-            f"CREATE TABLE {quoted(table)} (source BLOB NOT NULL, target BLOB NOT NULL,"
-            " created_ms INTEGER NOT NULL, PRIMARY KEY (source, target)) WITHOUT ROWID"
-        )
+        tx.rows(_PAIRS_TABLE.format(quoted(table)))
         placed.append(replace(attr, table=table, column=""))
     return placed
 

@@ -1,0 +1,1 @@
+"""Backups of apps and servers: made while a server runs, kept, checked, restored."""
