@@ -56,7 +56,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "room_limits | stream_limits",
         "background | rate_limit | shares",
         "config",
-        "metrics | identity | slow_log",
+        "metrics | identity | slow_log | memory",
         "errors",
         "log | runtime",
         "account_limits",

@@ -71,6 +71,20 @@ async def test_a_backup_is_due_when_the_newest_is_old(
     assert len(await find_names(vault)) == 3
 
 
+@pytest.mark.rule("BK50")
+async def test_a_clock_that_was_wrong_keeps_no_backup_away(
+    stage: Stage, vault: FolderVault
+) -> None:
+    right_ms = stage.runtime.now
+    stage.runtime.now = right_ms + 1_000 * HOUR_MS
+    await make(stage, vault)
+    stage.runtime.now = right_ms
+    schedule = scheduled(stage, vault, BackupCounts())
+    for _ in range(3):
+        await schedule.run_if_due()
+    assert len(await find_names(vault)) == 2
+
+
 @pytest.mark.rule("BK51")
 async def test_a_failure_is_told_and_tried_again(
     stage: Stage, vault: FolderVault, tmp_path: Path, caplog: pytest.LogCaptureFixture

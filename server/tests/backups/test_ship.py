@@ -24,8 +24,9 @@ from support.backup_stage import (
 )
 from trice import backup_limits
 from trice.backups.folder_vault import FolderVault
-from trice.backups.log_area import find_bases, find_segments
+from trice.backups.log_area import find_bases, find_segments, read_base
 from trice.backups.ship import Shipper
+from trice.backups.vaults import object_key
 from trice.errors import InvalidInput, NotFound
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
@@ -258,3 +259,32 @@ async def test_what_no_moment_needs_goes(stage: Stage, tmp_path: Path) -> None:
     by_hand = await make(stage, server.vault, keep=1)
     assert by_hand.unswept is not None and "sweeps itself" in by_hand.unswept
     assert (await check(server.vault)).problems == []
+
+
+@pytest.mark.rule("BK62", "BK40")
+async def test_a_base_names_nothing_that_was_swept(stage: Stage, tmp_path: Path) -> None:
+    server = Shipping(stage, tmp_path / "vault")
+    await make(stage, server.vault, keep=1, is_sweeping=server.is_sweeping)
+    await server.ship()
+    path = stage.folder / "apps" / f"{SHOP}.db"
+    async with stage.database(SHOP) as database:
+        await write(database, stage.runtime, 1)
+    stage.runtime.advance(MINUTE_MS)
+    await make(stage, server.vault, keep=1, is_sweeping=server.is_sweeping)
+    # As it was in the first backup, which is gone; and nothing follows what was shipped.
+    await server.ship()
+    names = [segment.key for segment in await find_segments(server.vault, SHOP)]
+    await server.vault.delete(names)
+    server.start()
+    await put_back(server.vault, tmp_path / "other")
+    path.write_bytes((tmp_path / "other" / "apps" / f"{SHOP}.db").read_bytes())
+    stage.runtime.advance(MINUTE_MS)
+    at_ms = await server.ship()
+    restored = await put_back(server.vault, tmp_path / "new", at_ms=at_ms)
+    assert not restored.built[SHOP].is_behind
+    bases = [base for base in await find_bases(server.vault) if base.app_id == SHOP]
+    for base in bases:
+        part = (await read_base(server.vault, base)).part
+        for piece in part.pieces():
+            assert await server.vault.size(object_key(piece.hash)) == piece.size
+    assert bases

@@ -116,9 +116,12 @@ async def read_base(vault: Vault, base: BaseKey) -> Base:
     """Raises InvalidInput when it is damaged, FileNotFoundError."""
     data = await vault.read(base.key, limits.MANIFEST_BYTES_MAX)
     try:
-        return msgspec.json.decode(_checked(base.key, data), type=Base)
+        found = msgspec.json.decode(_checked(base.key, data), type=Base)
     except msgspec.MsgspecError:
         raise damaged(f"The backup is damaged: {base.key}.") from None
+    if found.part.id != base.app_id or not all(is_hash(each.hash) for each in found.part.pieces()):
+        raise damaged(f"The backup is damaged: {base.key} names what cannot be.")
+    return found
 
 
 async def put_base(vault: Vault, base: Base, time_ms: int) -> BaseKey:

@@ -52,7 +52,7 @@ class Schedule:
     async def run_if_due(self) -> None:
         """Make a backup if it is time; raises Unavailable, InvalidInput."""
         now_ms = self._source.runtime.now_ms()
-        if self._newest_ms is None or now_ms - self._newest_ms >= self._every_ms:
+        if self._newest_ms is None or self._is_due(now_ms, self._newest_ms):
             found = await find_backups(self._vault)
             whole = [each for each in found.manifests if each.app is None]
             self._newest_ms = whole[-1].begun_ms if whole else 0
@@ -60,13 +60,17 @@ class Schedule:
                 self._counts.newest_ms = next(
                     (each.begun_ms for each in reversed(whole) if each.is_good), None
                 )
-        if now_ms - self._newest_ms < self._every_ms:
+        if not self._is_due(now_ms, self._newest_ms):
             return
         made = await back_up(
             self._vault, self._source, keep=self._keep, is_sweeping=self._is_sweeping
         )
         self._newest_ms = made.manifest.begun_ms
         self._tell(made)
+
+    def _is_due(self, now_ms: int, newest_ms: int) -> bool:
+        """Also when the newest one is of the future, by a clock that was wrong."""
+        return not 0 <= now_ms - newest_ms < self._every_ms
 
     def _tell(self, made: Made) -> None:
         manifest, counts = made.manifest, self._counts

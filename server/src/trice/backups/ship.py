@@ -151,14 +151,15 @@ class Shipper:
 
     async def _make_base(self, app_id: AppId, state: _Shipped) -> bool | None:
         """Copy the app; as `_step`."""
-        assert self._found is not None, "the vault was asked"
         runtime = self._source.runtime
         began_ms = runtime.monotonic_ms()
         wait_ms = max(limits.BASE_WAIT_MS, limits.BASE_WAIT_TIMES * state.base_took_ms)
         if began_ms - state.base_ms < wait_ms:
             return False
+        # Asked again: what an earlier backup had may have been swept since.
+        found = await find_backups(self._vault)
         async with self._vault.scratch(self._source.data_dir / "loading") as scratch:
-            part = await copy_app(self._vault, self._source, scratch, self._found[0], app_id)
+            part = await copy_app(self._vault, self._source, scratch, found, app_id)
         state.base_ms = began_ms
         state.base_took_ms = runtime.monotonic_ms() - began_ms
         if part is None:
