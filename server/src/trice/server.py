@@ -44,7 +44,7 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
-from trice.memory import LOOK_MS, GivingBack, free_memory, settle_memory
+from trice.memory import GivingBack, free_memory, settle_memory
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
@@ -172,10 +172,8 @@ class Server:
         )
         state = app.state
         parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
-        for part in (*parts, files):
+        for part in (*parts, files, GivingBack()):
             part.start(background)
-        memory = GivingBack()
-        background.every("memory", LOOK_MS, lambda _: memory.look())
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
