@@ -14,6 +14,8 @@ import resource
 from collections.abc import Callable
 from typing import Final
 
+from trice.background import Background
+
 _GC_THRESHOLDS: Final = (20_000, 30, 100)
 """How many objects are made before a young collection, and how many of those run before an older
 one. Python's default of 700 is meant for scripts: one transaction makes a hundred objects."""
@@ -49,6 +51,10 @@ class GivingBack:
         self._collect = collect
         self._least = self._last = self._resident() or 0
         self._pause = self._looks_left = 1
+
+    def start(self, background: Background) -> None:
+        """Begin to look."""
+        background.every("memory", LOOK_MS, lambda _: self.look())
 
     async def look(self) -> None:
         """Collect young garbage and give memory back, on a thread, if the process has grown. Costs

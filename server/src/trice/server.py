@@ -44,7 +44,7 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
-from trice.memory import LOOK_MS, GivingBack, free_memory, settle_memory
+from trice.memory import GivingBack, free_memory, settle_memory
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
@@ -157,7 +157,6 @@ class Server:
         app.state.backup_counts = self._schedule_backups(background, storage)
         samples = await self._open_samples(apps)
         loop = asyncio.get_running_loop()
-        sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
 
         def ready(port: int) -> None:
             base = self._begin(port, files, app.state.operator)
@@ -166,16 +165,14 @@ class Server:
             on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
         http = _HttpServer(
-            self._http_config(app, sockets, connections),
+            self._http_config(app, hub, connections),
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
         state = app.state
         parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
-        for part in (*parts, files):
+        for part in (*parts, files, GivingBack()):
             part.start(background)
-        memory = GivingBack()
-        background.every("memory", LOOK_MS, lambda _: memory.look())
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
@@ -253,10 +250,9 @@ class Server:
             file_bytes_max=self.settings.file_bytes_max,
         )
 
-    def _http_config(
-        self, app: ASGIApp, sockets: type[asyncio.Protocol], connections: Connections
-    ) -> uvicorn.Config:
+    def _http_config(self, app: ASGIApp, hub: Hub, connections: Connections) -> uvicorn.Config:
         settings = self.settings
+        sockets = make_protocol_class(hub, Deflater() if settings.has_compression else None)
         return uvicorn.Config(
             app,
             host=settings.host,

@@ -1,4 +1,4 @@
-"""Which stream is stored next: a few at a time, and networks take turns. No I/O.
+"""Which stream is stored next: a few at a time, and networks take turns.
 
 Thousands of writers may leave at once. Each store is a file, a sync to disk and a transaction:
 begun all together they would hold the loop for seconds, and have all bytes in memory twice.
