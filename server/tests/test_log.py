@@ -97,3 +97,19 @@ def test_long_values_are_cut(logging_restored, capsys, form):
 )
 def test_a_value_looks_like_one_value(value, shown):
     assert str(log.fields(key=value)) == f"key={shown}"
+
+
+@pytest.mark.rule("F13")
+def test_what_happens_at_every_request_is_one_line_a_minute():
+    seldom = log.Seldom()
+
+    def line(second):
+        record = logging.LogRecord("x", 40, "", 1, "full %s", (log.fields(disk="a"),), None)
+        record.created = 1_000_000 + second
+        return record.getMessage() if seldom.filter(record) else None
+
+    assert [line(second) for second in (0, 1, 59)] == ["full disk=a", None, None]
+    assert line(61) == "full disk=a left-out=2"
+    assert line(62) is None
+    assert line(-3_600) == "full disk=a left-out=1"  # the clock was set back
+    assert line(-3_500) == "full disk=a"

@@ -52,7 +52,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "query | transact",
         "store",
         "catalog | cel",
-        "bus | mail",
+        "bus | mail | memory",
         "room_limits | stream_limits",
         "background | rate_limit | shares",
         "config",

@@ -10,8 +10,8 @@ RANGE_CHARS_MAX = 64
 Longer: ignored, and the whole file is sent, as RFC 9110 §14.2 allows."""
 
 READ_BYTES = 256 * 1024
-"""One piece of a file that is read and sent. A client that does not read costs two: one in its
-socket's buffer, one made ahead."""
+"""One piece of a file that is read and sent. A client that does not read costs one, in its socket's
+buffer: the next is read once it has left."""
 
 FILENAME_CHARS_MAX = 200
 """The name in `content-disposition`; file systems take 255 bytes. Longer: cut, its suffix kept."""

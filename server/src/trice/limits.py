@@ -211,10 +211,10 @@ UNFINISHED_FREE_BYTES = 16 * 1024
 HTTP_UNREAD_BYTES_MAX = 256 * 1024 * 1024
 HTTP_UNREAD_BYTES_OF_NETWORK_MAX = 128 * 1024 * 1024
 """Bytes of answers that clients have not read, all together and of one network. More: 503 in place
-of a large answer."""
+of a large answer, and answers in pieces wait."""
 
 HTTP_UNREAD_FREE_BYTES = 64 * 1024
-"""How much of each answer is not counted."""
+"""An answer, or a piece of one, of so many bytes is never refused for it."""
 
 SESSIONS_MAX = 20_000
 SESSIONS_OF_NETWORK_MAX = 15_000

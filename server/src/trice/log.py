@@ -75,6 +75,31 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class Seldom(logging.Filter):
+    """Lets one line of a logger through each minute, for what happens at every request while a disk
+    is full. The fields of the next line tell how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_out = 0
+        self._last_s = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if 0 <= record.created - self._last_s < limits.LOG_REPEAT_MS / 1000:
+            self.left_out += 1
+            return False
+        self._last_s = record.created
+        if self.left_out and isinstance(record.args, tuple):
+            record.args = tuple(map(self._with_count, record.args))
+            self.left_out = 0
+        return True
+
+    def _with_count(self, argument: object) -> object:
+        if isinstance(argument, Fields):
+            return Fields({**argument.pairs, "left-out": self.left_out})
+        return argument
+
+
 def set_up(level: str, form: str = "text") -> None:
     """Send log lines from `level` up to standard error; those of libraries from warning up."""
     handler = logging.StreamHandler()

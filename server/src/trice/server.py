@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import os
 import resource
@@ -46,6 +44,7 @@ from trice.files.spool import Spool
 from trice.files.storage import Storage
 from trice.files.threads import FileThreads
 from trice.files.used_tokens import UsedTokens
+from trice.memory import GivingBack, free_memory, settle_memory
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime, SystemRuntime
@@ -62,10 +61,6 @@ from trice.store.sqlite.swap import decide_swap, find_existing, prepare_swap, se
 from trice.streams.streams import Streams
 
 logger: Final = logging.getLogger("trice.server")
-
-_GC_THRESHOLDS: Final = (20_000, 30, 100)
-"""How many objects are made before a young collection, and how many of those run before an older
-one. Python's default of 700 is meant for scripts: one transaction makes a hundred objects."""
 
 
 class Sample(NamedTuple):
@@ -175,10 +170,9 @@ class Server:
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
         state = app.state
-        for part in (apps, hub, hub.services, connections, state.load, state.variants):
+        parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
+        for part in (*parts, files, GivingBack()):
             part.start(background)
-        state.accounts.start(background)
-        files.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
             await http.serve()
@@ -433,33 +427,6 @@ def read_json(path: Path) -> object:
     except orjson.JSONDecodeError as error:
         raise InvalidInput("param-malformed", f"{path} is not JSON: {error}") from error
     return document
-
-
-def settle_memory() -> None:
-    """Exclude the objects made at start from collections, as they stay for good, and give back to
-    the system the memory that the start freed (2.4 of 61 MB with glibc).
-
-    A full collection then takes a fraction of its 15 ms, and is rarer: 5 % more writes/s.
-    """
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    _give_back()
-
-
-def free_memory() -> None:
-    """Collect all garbage made since the start and give it back to the system.
-
-    cost   6 ms each for collecting and for giving back after 5,000 sessions had left. It grows
-           with what is still open and cannot be split, so the hub asks for it seldom
-    """
-    gc.collect()
-    _give_back()
-
-
-def _give_back() -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        # C libraries other than glibc have no such call; they keep the memory.
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def take_descriptors() -> int:

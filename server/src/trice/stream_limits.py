@@ -62,6 +62,13 @@ NEWS_PARTS_MAX: Final = 64
 MERGED_PARTS_MIN: Final = 16
 """Small parts at the end of a stream that are merged into one in the background."""
 
+STORES_AT_ONCE: Final = 32
+"""Streams that are stored at a time, each with up to BUFFER_BYTES_MAX twice in memory. More wait,
+and networks take turns: thousands of writers may leave at once."""
+
+MERGES_AT_ONCE: Final = 4
+"""Streams whose parts are merged at a time, with some MiB in memory each. More wait."""
+
 SMALL_PART_BYTES: Final = 1 << 20
 """A part of so many bytes is not small: it is never merged."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from contextlib import AsyncExitStack
 
 import orjson
 import pytest
 
-from support.http_wire import until, wire
+from support.http_wire import PIECE_BYTES, until, wire
 from trice import limits
 from trice.api.connections import descriptors_for_sockets
 
@@ -237,6 +238,30 @@ async def test_an_answer_gives_way_when_too_much_is_unread(open_wire, monkeypatc
     stuck.writer.transport.abort()
     await until(lambda: made.connections.unread_bytes == 0)
     assert b"200 OK" in await turn_key.get("/large/18000000")
+
+
+@pytest.mark.rule("H42")
+async def test_answers_in_pieces_wait_for_room(made, monkeypatch):
+    monkeypatch.setattr(limits, "HTTP_UNREAD_FREE_BYTES", PIECE_BYTES - 1)
+    all_of_it = 1_000 * PIECE_BYTES
+    client, other = await made.client(), await made.client(OTHER)
+    client.say(b"GET /pieces/1000 HTTP/1.1\r\nhost: x\r\n\r\n")
+    await until(lambda: made.made[0].flow.write_paused)
+    # All of the piece is in memory as long as a byte of it is there.
+    assert made.connections.unread_bytes == PIECE_BYTES
+    greedy = made.connections.unread()
+    greedy.note(limits.HTTP_UNREAD_BYTES_OF_NETWORK_MAX, made.made[0].network)
+    asked = made.asked
+    await client.bytes(asked * PIECE_BYTES)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (made.asked, made.made[0].flow.write_paused) == (asked, False)
+    other.say(b"GET /pieces/1000 HTTP/1.1\r\nhost: x\r\n\r\n")
+    await other.bytes(all_of_it)
+    assert made.asked == 1_000 + asked
+    greedy.note(0, None)
+    await client.bytes(all_of_it - asked * PIECE_BYTES)
+    await until(lambda: made.connections.unread_bytes == 0)
 
 
 @pytest.mark.rule("H43")

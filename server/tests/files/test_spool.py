@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,3 +173,28 @@ async def test_what_is_given_up_is_removed_on_a_thread(
     assert [name.rpartition("_")[0] for name in removed] == ["trice-files"] * 2
     assert list((tmp_path / "spool").iterdir()) == []
     assert (len(spool), spool.held_bytes) == (0, 0)
+
+
+@pytest.mark.rule("F16")
+async def test_few_threads_hash_much_at_a_time(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who wait for the disk may be many; those who take the processors from the loop not."""
+    run, running, most = spool.threads.run, 0, 0
+
+    async def counted(work: Any, *arguments: Any) -> Any:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            return await run(work, *arguments)
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(spool.threads, "run", counted)
+    large = b"x" * (limits.HASHED_ALONE_BYTES + 1)
+    await asyncio.gather(*(spool.spool_bytes(large) for _ in range(12)))
+    assert most == limits.FILE_HASHES_AT_ONCE
+    most = 0
+    await asyncio.gather(*(spool.spool_bytes(large[1:]) for _ in range(12)))
+    assert most == 12

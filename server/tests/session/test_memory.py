@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from support.memory_client import MemoryClient
-from trice import limits
+from trice import limits, memory
+from trice.memory import GivingBack
 from trice.session.hub import Hub
 from trice.session.inbox import Inbox
 from trice.session.outbox import Outbox
@@ -150,3 +151,36 @@ async def test_memory_is_given_back_once_as_many_left_as_are_open(open_stage, mo
         client.hang_up()
     hub.settle()
     assert frees == [5, 0] and len(cache) == 0
+
+
+@pytest.mark.rule("L85")
+async def test_memory_is_given_back_when_much_is_there_and_as_long_as_it_helps():
+    million = 1 << 20
+    has, gives, trims = 70 * million, 0, 0
+
+    def trim():
+        nonlocal has, trims
+        trims += 1
+        has -= gives
+
+    giving = GivingBack(lambda: has, trim, collect=lambda generation: None)
+
+    async def look(times):
+        for _ in range(times):
+            await giving.look()
+
+    has += memory.GROWN_BYTES - 1
+    await look(10)
+    assert trims == 0  # little is there
+    has, gives = 400 * million, 100 * million
+    await look(3)
+    assert (trims, has) == (3, 100 * million)
+    has, gives = 300 * million, 0
+    await look(1 + 2 + 4 + 8)
+    assert trims == 3 + 4  # it is in use: each time it waits twice as long
+    await look(10 * memory.PAUSE_LOOKS_MAX)
+    assert 10 <= trims - 7 <= 14
+    has, gives = 290 * million, 100 * million
+    trims = 0
+    await look(1)
+    assert (trims, has) == (1, 190 * million)  # something was freed: it looks at once

@@ -73,11 +73,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._backlog_bytes = 0
         self._unread_until_ms = self._grace_ms
         self._unread = self.door.unread()
+        # Of the piece of an answer that is being made or has not left: it is in memory whole.
+        self._piece_bytes = 0
 
     # --- the connection ----------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        # Else the rest of a piece would stay, with all of its memory, beside the next.
+        transport.set_write_buffer_limits(high=0)
         if not self.door.trusted_proxies:
             self.network = self._asking_network = self.door.network_of(self._peer, [])
         self._is_extra = not self.door.admit(self)
@@ -329,13 +333,17 @@ class BoundedHttp(HttpToolsProtocol):
                 start = None
             elif is_refused:
                 return
+            is_piece = message.get("more_body", False)
+            is_noted = is_large or self._piece_bytes > 0
+            self._piece_bytes = size if is_piece and is_large else 0
             await send_if_there(message)
-            if is_large:
+            if is_noted:
                 self._note_unread()
-            if message.get("more_body", False):
+            if is_piece:
                 # One piece in each turn: other tasks run, and a lost client is noticed before the
                 # next.
                 await asyncio.sleep(0)
+                await self._room_for_next(size)
 
         try:
             await self._serve(scope, receive, send_bounded)
@@ -343,6 +351,23 @@ class BoundedHttp(HttpToolsProtocol):
             # Only what nobody can be told any more comes here: a body too large, for instance.
             self._leave_answer()
             self.abort()
+        finally:
+            if self._piece_bytes:
+                self._piece_bytes = 0
+                self._note_unread()
+
+    async def _room_for_next(self, size: int) -> None:
+        """Wait until the client has taken what was written, and others of its network have left
+        room for another piece of `size` bytes. Only then is it made."""
+        await self.flow.drain()
+        self._piece_bytes = 0
+        self._note_unread()
+        while not self._is_over and not self._unread.has_room(size, self._asking_network):
+            # Those who do not read are cut off by the deadline that `check_time` looks at.
+            await self.door.wait_ms(limits.HTTP_CHECK_MS)
+        if size > limits.HTTP_UNREAD_FREE_BYTES:
+            self._piece_bytes = size
+            self._note_unread()
 
     def pause_writing(self) -> None:
         self._note_unread()
@@ -353,13 +378,14 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def _note_unread(self) -> None:
-        """Count the bytes that wait to leave, and those that left since the last call."""
+        """Count the bytes that wait to leave or are about to, and those that left since the last
+        call."""
         if self._is_over:
             return  # a handler that still works on an answer must not count it again
         backlog = self.transport.get_write_buffer_size()
         left = max(self._backlog_bytes - backlog, 0)
         self._backlog_bytes = backlog
-        self._unread.note(max(backlog - limits.HTTP_UNREAD_FREE_BYTES, 0), self._asking_network)
+        self._unread.note(max(backlog, self._piece_bytes), self._asking_network)
         if backlog:
             self._unread_until_ms = self._prolonged(self._unread_until_ms, left)
         else:

@@ -82,6 +82,7 @@ class Connections:
     If none is idle, the new one is one too many: it may ask for /health, else it is answered 503.
 
     now_ms   time since the start during which the loop ran
+    wait_ms  lets other tasks run for so long
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Connections:
         self.is_files_host = is_files_host
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
+        self.wait_ms = runtime.sleep_ms
         self._sessions = sessions
         self._checked_ms = runtime.monotonic_ms()
         self._told_refused = 0

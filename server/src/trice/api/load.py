@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.background import Background
+from trice.memory import resident_bytes
 from trice.runtime import Runtime
 
 LAG_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -77,20 +78,12 @@ class Load:
         if now_ms - self._looked_ms >= _LOOK_MS:
             self._looked_ms = now_ms
             self._process = {
-                "memory-bytes": _resident_bytes(),
+                "memory-bytes": resident_bytes(),
                 "descriptors": _descriptors(),
                 "descriptors-max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
                 "uptime-s": round((now_ms - self._began_ms) / 1000),
             }
         return self._process
-
-
-def _resident_bytes() -> int | None:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return None
 
 
 def _descriptors() -> int | None:

@@ -2,8 +2,9 @@
 
     source ──piece──> sent ──> waits while the socket has more than it takes ──> source ──> …
 
-One piece is made ahead of what the socket took. A client that does not read is cut off, as with any
-answer (limits.HTTP_GRACE_MS); a client that reads gets all of it, however long that takes.
+No piece is made before the socket took the last one (`bounded_http`). A client that does not read
+is cut off, as with any answer (limits.HTTP_GRACE_MS); one that reads gets all of it, however long
+that takes.
 """
 
 from __future__ import annotations

@@ -471,9 +471,11 @@ class Apps:
         task.add_done_callback(lambda _: self.give_back(app))
         return await asyncio.shield(task)
 
-    async def lend(self, app_id: str) -> App:
+    async def lend(self, app_id: str, *, is_own: bool = False) -> App:
         """The app, with its database open until `give_back`.
 
+        is_own   for work of the server itself, which is bounded elsewhere: no bound of callers
+                 refuses it. What a writer left would be lost because readers are many
         raises   NotFound; LimitExceeded("app-quota-exceeded") when a throw-away app has
                  limits.EPHEMERAL_USERS_MAX users; Unavailable when it cannot be opened
         """
@@ -484,7 +486,7 @@ class Apps:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
             row = self.get_row(app_id)  # the app may have been deleted meanwhile
         if app.is_ephemeral:
-            if self.has_quotas and app.users >= limits.EPHEMERAL_USERS_MAX:
+            if self.has_quotas and not is_own and app.users >= limits.EPHEMERAL_USERS_MAX:
                 raise _too_many_users(app.users)
             self._idle_ephemeral.pop(app.id, None)
         app.users += 1

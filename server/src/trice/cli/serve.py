@@ -6,9 +6,8 @@ import contextlib
 import errno
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from trice.server import Sample
 
 logger = logging.getLogger(__name__)
+
+_TEXT_OR_NONE: Final = ("files_host", "backup_to", "metrics_token")
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
@@ -46,24 +47,28 @@ logger = logging.getLogger(__name__)
 )
 @option(
     "--sample",
+    "sample_dir",
     envvar="TRICE_SAMPLE",
     type=click.Path(path_type=Path),
     help="Folder of built sample apps (NAME/dist) to serve at /sample/NAME/.",
 )
 @option(
     "--open-by-default/--no-open-by-default",
+    "is_open_by_default",
     envvar="TRICE_OPEN_BY_DEFAULT",
     default=False,
     help="In new apps, anybody may do what no rule speaks about.",
 )
 @option(
     "--ephemeral-apps/--no-ephemeral-apps",
+    "has_ephemeral_apps",
     envvar="TRICE_EPHEMERAL_APPS",
     default=True,
     help="Let anybody make throw-away apps (POST /dash/apps/ephemeral).",
 )
 @option(
     "--ephemeral-quotas/--no-ephemeral-quotas",
+    "has_ephemeral_quotas",
     envvar="TRICE_EPHEMERAL_QUOTAS",
     default=True,
     help="Bound throw-away apps in rows, bytes and connections.",
@@ -112,12 +117,14 @@ logger = logging.getLogger(__name__)
 )
 @option(
     "--private-hosts/--no-private-hosts",
+    "allows_private_hosts",
     envvar="TRICE_ALLOW_PRIVATE_HOSTS",
     default=False,
     help="Let sign-in providers be at addresses of a private network.",
 )
 @option(
     "--webhooks-private/--no-webhooks-private",
+    "allows_private_webhooks",
     envvar="TRICE_WEBHOOKS_PRIVATE",
     default=False,
     help="Deliver webhooks over http and to addresses of a private network, too.",
@@ -129,6 +136,7 @@ logger = logging.getLogger(__name__)
 )
 @option(
     "--files-direct/--no-files-direct",
+    "has_direct_files",
     envvar="TRICE_FILES_DIRECT",
     default=False,
     help="Send clients to the bucket for files that are in one, instead of passing bytes on.",
@@ -142,6 +150,7 @@ logger = logging.getLogger(__name__)
 )
 @option(
     "--compression/--no-compression",
+    "has_compression",
     envvar="TRICE_COMPRESSION",
     default=True,
     help="Deflate WebSocket messages for clients that offer it (picows only).",
@@ -198,6 +207,7 @@ logger = logging.getLogger(__name__)
 )
 @option(
     "--request-log/--no-request-log",
+    "has_request_log",
     envvar="TRICE_REQUEST_LOG",
     default=False,
     help="Log each HTTP request with its trace id.",
@@ -216,88 +226,23 @@ logger = logging.getLogger(__name__)
     default="info",
     help="Least severe lines to log.",
 )
-def serve(
-    *,
-    host: str,
-    port: int,
-    data_dir: Path,
-    sample: Path | None,
-    open_by_default: bool,
-    ephemeral_apps: bool,
-    ephemeral_quotas: bool,
-    registration: str,
-    trusted_proxies: int,
-    public_url: str | None,
-    file_bytes_max: int,
-    smtp_url: str | None,
-    mail_from: str,
-    secret_key: str | None,
-    private_hosts: bool,
-    webhooks_private: bool,
-    files_host: str | None,
-    files_direct: bool,
-    websocket: str,
-    compression: bool,
-    keep_alive_s: int,
-    history_days: int,
-    files_url: str,
-    backup_to: str | None,
-    backup_every: str,
-    backup_keep: int,
-    metrics_token: str | None,
-    slow_ms: int,
-    request_log: bool,
-    log_format: str,
-    log_level: str,
-) -> None:
+def serve(**given: Any) -> None:
     """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
     context = click.get_current_context()
-    with _told(context):
-        settings = Settings(
-            host=host,
-            port=port,
-            data_dir=data_dir,
-            sample_dir=sample,
-            is_open_by_default=open_by_default,
-            has_ephemeral_apps=ephemeral_apps,
-            has_ephemeral_quotas=ephemeral_quotas,
-            registration=registration,
-            trusted_proxies=trusted_proxies,
-            public_url=public_url,
-            file_bytes_max=file_bytes_max,
-            smtp_url=smtp_url,
-            mail_from=mail_from,
-            secret_key=secret_key,
-            allows_private_hosts=private_hosts,
-            allows_private_webhooks=webhooks_private,
-            files_host=files_host or None,
-            has_direct_files=files_direct,
-            websocket=websocket,
-            has_compression=compression,
-            keep_alive_s=keep_alive_s,
-            history_days=history_days,
-            files_url=files_url,
-            backup_to=backup_to or None,
-            backup_every=backup_every,
-            backup_keep=backup_keep,
-            metrics_token=metrics_token or None,
-            slow_ms=slow_ms,
-            has_request_log=request_log,
-            log_format=log_format,
-            log_level=log_level,
-        )
+    # Options are named after the settings. A variable that is set to nothing is not set.
+    given |= {name: given[name] or None for name in _TEXT_OR_NONE}
+    try:
+        settings = Settings(**given)
+    except (InvalidInput, OSError) as failure:
+        raise _refused(failure, context) from None
     _run(settings, context)
 
 
-@contextlib.contextmanager
-def _told(context: click.Context) -> Iterator[None]:
-    """Tell of settings that cannot be used."""
-    try:
-        yield
-    except InvalidInput as failure:
-        raise click.UsageError(named_as_used(context, failure.message)) from None
-    except OSError as failure:
-        raise click.ClickException(file_error(failure)) from None
+def _refused(failure: InvalidInput | OSError, context: click.Context) -> click.ClickException:
+    """The error for settings that cannot be used."""
+    if isinstance(failure, OSError):
+        return click.ClickException(file_error(failure))
+    return click.UsageError(named_as_used(context, failure.message))
 
 
 def _run(settings: Settings, context: click.Context) -> None:

@@ -260,10 +260,12 @@ class Files:
         is_reserved   whether `quota.reserved` counts them
         """
         room = Room(app.id, spooled.size if is_reserved else 0)
+        is_put = False
         try:
             if self._has_quota(app):
                 await self.quota.load(app)
             async with self.pins.pinned(app.id, spooled.hash):
+                is_put = True
                 await self.blobs.put(app.id, spooled)
                 try:
                     stored = await app.database.change(
@@ -277,7 +279,8 @@ class Files:
         finally:
             if not is_reserved:
                 self.quota.give_back(room)
-            await self.spool.discard(spooled)
+            if not is_put:
+                await self.spool.discard(spooled)
         self.counts.stored += 1
         self.counts.stored_bytes += stored.size
         return stored
@@ -407,7 +410,7 @@ class Files:
 
     async def _named(self, app_id: AppId, hashes: list[str]) -> set[str]:
         try:
-            app = await self._apps.lend(app_id)
+            app = await self._apps.lend(app_id, is_own=True)
         except NotFound:
             # Its rows cannot be asked while it is deleted for now; all its bytes stay.
             return set(hashes) if self._apps.has(app_id) else set()

@@ -8,8 +8,10 @@ Leaving `async with` aborts what is not finished. What a stop leaves is removed 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +48,7 @@ class Spooled:
 class Spool:
     """The folder of spooled files. Does not hold files that are finished: their callers do.
 
+    hashing      entered while many bytes are hashed
     held_bytes   of the files that are being spooled
     """
 
@@ -58,6 +61,7 @@ class Spool:
         self._threads = threads
         self._runtime = runtime
         self._count = 0
+        self.hashing = asyncio.Semaphore(limits.FILE_HASHES_AT_ONCE)
         self.held_bytes = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.iterdir():
@@ -179,8 +183,10 @@ class Spooling:
         pieces, self._collected, self._collected_bytes = self._collected, [], 0
         if not pieces and not is_last:
             return
+        is_long = sum(map(len, pieces)) > limits.HASHED_ALONE_BYTES
         try:
-            await self._spool.threads.run(self._write, pieces)
+            async with self._spool.hashing if is_long else nullcontext():
+                await self._spool.threads.run(self._write, pieces)
         except BaseException:
             await self.abort()
             raise

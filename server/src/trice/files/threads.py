@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from trice import file_limits as limits
 from trice.errors import Unavailable
+from trice.log import Seldom, fields
+
+logger: Final = logging.getLogger("trice.files.disk")
+logger.addFilter(Seldom())
 
 T = TypeVar("T")
 
@@ -29,11 +33,14 @@ class FileThreads:
         raises  what `work` raises; Unavailable("overloaded") for an OSError that is about the disk
                 or the number of open files, not about a missing file
         """
+        results: list[T] = []
+        # Futures may stay until a collection. Not so their results, pieces of 256 KiB.
         running = asyncio.get_running_loop().run_in_executor(
-            self._threads, partial(work, *arguments)
+            self._threads, lambda: results.append(work(*arguments))
         )
         try:
-            return await asyncio.shield(running)
+            await asyncio.shield(running)
+            return results.pop()
         except asyncio.CancelledError:
             while not running.done():
                 try:
@@ -54,8 +61,10 @@ class FileThreads:
 
 
 def disk_refuses(cause: OSError) -> Unavailable:
-    """The error for callers when the disk is full, broken, or not ours to write."""
+    """The error for callers when the disk is full, broken, or not ours to write. It is logged, once
+    a minute at most."""
     reason = cause.strerror or type(cause).__name__
+    logger.error("the disk does not accept data %s", fields(reason=reason, path=cause.filename))
     return Unavailable(
         "overloaded", f"The server's disk does not accept data: {reason}. Try again."
     )

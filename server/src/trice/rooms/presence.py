@@ -86,16 +86,20 @@ def _compare(
         edits.append([place, "r", new])
         return
     for key, value in new.items():
-        path = [*place, key]
         if key not in old:
-            edits.append([path, "+", value])
+            edits.append([[*place, key], "+", value])
             continue
         before = old[key]
-        if isinstance(before, dict) and isinstance(value, dict) and depth > 1:
-            _compare(path, before, value, edits, depth - 1)
+        if type(before) is str and type(value) is str:
+            # Most fields are texts: hundreds of them, compared for each message of a busy room.
+            if before != value:
+                edits.append([[*place, key], "r", value])
+        elif isinstance(before, dict) and isinstance(value, dict) and depth > 1:
+            _compare([*place, key], before, value, edits, depth - 1)
         elif not _is_same(before, value):
-            edits.append([path, "r", value])
-    edits.extend([[*place, key], "-"] for key in old if key not in new)
+            edits.append([[*place, key], "r", value])
+    if not old.keys() <= new.keys():
+        edits.extend([[*place, key], "-"] for key in old if key not in new)
 
 
 def _is_same(before: Any, value: Any) -> bool:

@@ -75,11 +75,10 @@ class Live:
 
     database     of its app when it was loaded
     parties      the session of each reader
-    lock         held while a part is made
     held         its share of the memory for buffers
     news         rings for requests that read: something was appended, or it ended
     stored       rings for requests that append: something is durable, or was lost
-    is_storing   a task makes durable what waits, until nothing does
+    is_storing   it is in the `StoreQueue`, or being stored
     failures     how often what was in memory was lost
     uses         requests that need it
     """
@@ -89,7 +88,6 @@ class Live:
     held: Held
     database: ReferenceType[Database]
     parties: dict[Reader, Party] = field(default_factory=dict)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     writer: Party | None = None
     network: str | None = None
     is_telling: bool = False
@@ -104,7 +102,7 @@ class Live:
     @property
     def is_idle(self) -> bool:
         """Whether nobody would notice if it were forgotten."""
-        is_busy = self.uses or self.is_merging or self.is_storing or self.lock.locked()
+        is_busy = self.uses or self.is_merging or self.is_storing
         return self.stream.is_idle and not is_busy
 
     def leave(self, writer: Party) -> None:

@@ -20,9 +20,9 @@ from trice import stream_limits as limits
 from trice.apps.apps import App, Apps
 from trice.auth.throttle import Throttle
 from trice.database import Change, Database, Look
-from trice.errors import Unavailable
+from trice.errors import TriceError, Unavailable
 from trice.identity import Identity
-from trice.log import fields
+from trice.log import Seldom, fields
 from trice.metrics import StreamCounts
 from trice.protocol.ids import AppId, uuid_text
 from trice.runtime import Runtime, new_key, new_uuid
@@ -32,9 +32,12 @@ from trice.streams import rows
 from trice.streams.live import Live, Party
 from trice.streams.merge import merge
 from trice.streams.parts import Parts
+from trice.streams.store_queue import StoreQueue
 from trice.streams.stream import MISSING, Part, Reader, refused, too_much
 
 logger: Final = logging.getLogger("trice.streams")
+flush_logger: Final = logging.getLogger("trice.streams.flush")
+flush_logger.addFilter(Seldom())
 
 Key = tuple[str, str]
 """An app and a stream."""
@@ -51,10 +54,13 @@ class Streams:
         self._runtime = runtime
         self.counts = StreamCounts()
         self._live: dict[Key, Live] = {}
-        self._idle: dict[Key, Live] = {}
+        self._idle: dict[Key, tuple[Live, int]] = {}
+        self._idle_parts = 0
         self._loading: dict[Key, asyncio.Task[None]] = {}
         self._buffers = Shares()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stores = StoreQueue(self._store, on_stored=self._after_store, spawn=self._spawn)
+        self._merges = asyncio.Semaphore(limits.MERGES_AT_ONCE)
         self._watched: WeakSet[Database] = WeakSet()
 
     @property
@@ -139,7 +145,8 @@ class Streams:
         try:
             while live.stream.needs_flush and live.failures == failures and not live.is_gone:
                 # Again if the session appended meanwhile. A flush goes on when its session ends.
-                await asyncio.shield(self._spawn(self._store(live)))
+                self._stores.put(live)
+                await live.stored.heard()
         except asyncio.CancelledError:
             self.leave(live, writer)
             raise
@@ -343,7 +350,7 @@ class Streams:
             await asyncio.shield(loading)
 
     async def _load(self, app_id: AppId, stream_id: str) -> None:
-        app = await self.apps.lend(app_id)
+        app = await self.apps.lend(app_id, is_own=True)
         try:
             if app.database not in self._watched:
                 self._watched.add(app.database)
@@ -366,22 +373,26 @@ class Streams:
         if not live.is_idle or self._live.get(key) is not live:
             return
         live.held.note(0, live.network)
-        self._idle.pop(key, None)
-        self._idle[key] = live
-        while (
-            len(self._idle) > limits.IDLE_STREAMS_MAX
-            or sum(len(each.stream.parts) for each in self._idle.values()) > limits.IDLE_PARTS_MAX
-        ):
-            unused, oldest = next(iter(self._idle.items()))
-            del self._idle[unused]
+        self._drop_idle(key)
+        parts = len(live.stream.parts)
+        self._idle[key] = live, parts
+        self._idle_parts += parts
+        while len(self._idle) > limits.IDLE_STREAMS_MAX or self._idle_parts > limits.IDLE_PARTS_MAX:
+            unused, (oldest, _) = next(iter(self._idle.items()))
+            self._drop_idle(unused)
             self._forget(oldest)
+
+    def _drop_idle(self, key: Key) -> None:
+        """Take a stream out of those that were idle when they were looked at last."""
+        _, parts = self._idle.pop(key, (None, 0))
+        self._idle_parts -= parts
 
     def _forget(self, live: Live) -> bool:
         """Forget a stream that is idle; return whether it was."""
         key = (live.app_id, live.stream.id)
         if live.is_idle and self._live.get(key) is live:
             del self._live[key]
-            self._idle.pop(key, None)
+            self._drop_idle(key)
         return self._live.get(key) is not live
 
     def _on_commits(self, app_id: AppId, commits: Sequence[Commit]) -> None:
@@ -392,7 +403,7 @@ class Streams:
             for change in commit.entities:
                 if change.etype == rows.STREAMS and change.new is None:
                     key = (app_id, uuid_text(change.id))
-                    self._idle.pop(key, None)
+                    self._drop_idle(key)
                     live = self._live.pop(key, None)
                     if live is not None:
                         self._end(live)
@@ -420,9 +431,8 @@ class Streams:
     # --- to the disk -----------------------------------------------------------------------------
 
     def _store_soon(self, live: Live) -> None:
-        if live.stream.wants_flush and not (live.is_storing or live.is_gone):
-            live.is_storing = True
-            self._spawn(self._store_while_wanted(live))
+        if live.stream.wants_flush and not live.is_gone:
+            self._stores.put(live)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -430,47 +440,45 @@ class Streams:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _store_while_wanted(self, live: Live) -> None:
-        while live.stream.wants_flush and not live.is_gone:
-            await self._store(live)
-        live.is_storing = False
+    def _after_store(self, live: Live) -> None:
+        self._store_soon(live)  # what came meanwhile, or whose writer left meanwhile
+        if live.stream.small_parts() and not live.is_merging and not live.is_gone:
+            live.is_merging = True
+            self._spawn(self._merge(live))
         self.forget_if_idle(live)
 
     async def _store(self, live: Live) -> None:
-        """Make what is in memory durable, after what is on its way. Never raises: the writer is
-        told."""
+        """Make what is in memory durable. Never raises: the writer is told."""
         stream = live.stream
-        async with live.lock:
-            if not stream.needs_flush or live.is_gone:
-                return
-            flush = stream.begin_flush()
-            started_ms = self._runtime.monotonic_ms()
-            try:
-                part = await self._write(live, flush.data, is_last=flush.is_last)
-            except Exception as cause:
-                logger.error("flush failed %s", fields(stream=stream.id), exc_info=cause)
-                self.counts.flushes_failed += 1
-                stream.fail_flush()
-                live.failures += 1
-                live.news.ring()
-                writer, live.writer = live.writer, None
-                if writer is not None:
-                    writer.on_failed(stream)
-            else:
-                stream.end_flush(flush, part)
-                self.counts.flushes += 1
-                self.counts.flush_ms += self._runtime.monotonic_ms() - started_ms
-                self.counts.parts += part is not None
-                if live.writer is not None:
-                    live.writer.on_flushed(stream, is_done=flush.is_last)
-                if flush.is_last:
-                    live.writer = None
-            live.held.note(stream.held_bytes, live.network)
+        if not stream.needs_flush or live.is_gone:
+            return
+        flush = stream.begin_flush()
+        started_ms = self._runtime.monotonic_ms()
+        try:
+            part = await self._write(live, flush.data, is_last=flush.is_last)
+        except Exception as cause:
+            # Of a disk that is full every stream tells: the trace is for what is no such reason.
+            trace = None if isinstance(cause, TriceError) else cause
+            told = fields(stream=stream.id, reason=cause)
+            flush_logger.error("flush failed %s", told, exc_info=trace)
+            self.counts.flushes_failed += 1
+            stream.fail_flush()
+            live.failures += 1
+            live.news.ring()
+            writer, live.writer = live.writer, None
+            if writer is not None:
+                writer.on_failed(stream)
+        else:
+            stream.end_flush(flush, part)
+            self.counts.flushes += 1
+            self.counts.flush_ms += self._runtime.monotonic_ms() - started_ms
+            self.counts.parts += part is not None
+            if live.writer is not None:
+                live.writer.on_flushed(stream, is_done=flush.is_last)
+            if flush.is_last:
+                live.writer = None
+        live.held.note(stream.held_bytes, live.network)
         live.stored.ring()
-        self._store_soon(live)  # what came meanwhile, or whose writer left meanwhile
-        if stream.small_parts() and not live.is_merging and not live.is_gone:
-            live.is_merging = True
-            self._spawn(self._merge(live))
 
     async def _write(self, live: Live, data: bytes, *, is_last: bool) -> Part | None:
         """Put bytes durably, then name them in one transaction."""
@@ -490,7 +498,7 @@ class Streams:
                     abort_reason=abort_reason,
                 )
 
-        app = await self.apps.lend(live.app_id)
+        app = await self.apps.lend(live.app_id, is_own=True)
         try:
             if data:
                 async with self.parts.kept(live.app_id, data) as hashed:
@@ -507,16 +515,17 @@ class Streams:
     async def _merge(self, live: Live) -> None:
         """Merge small parts while there are many. Never raises: the parts stay as they are."""
         try:
-            app = await self.apps.lend(live.app_id)
-            try:
-                while (old := live.stream.small_parts()) and not live.is_gone:
-                    size = sum(part.size for part in old)
-                    new = self._new_part(old[0].start, size, old[0].number)
-                    await merge(app, self.parts, live.stream.id, old, new)
-                    live.stream.merge(old, new)
-                    live.stored.ring()
-            finally:
-                self.apps.give_back(app)
+            async with self._merges:
+                app = await self.apps.lend(live.app_id, is_own=True)
+                try:
+                    while (old := live.stream.small_parts()) and not live.is_gone:
+                        size = sum(part.size for part in old)
+                        new = self._new_part(old[0].start, size, old[0].number)
+                        await merge(app, self.parts, live.stream.id, old, new)
+                        live.stream.merge(old, new)
+                        live.stored.ring()
+                finally:
+                    self.apps.give_back(app)
         except Exception as cause:
             told = fields(stream=live.stream.id)
             logger.warning("parts were not merged %s", told, exc_info=cause)

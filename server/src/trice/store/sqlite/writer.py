@@ -27,7 +27,7 @@ from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
 from trice.identity import TurnKey
-from trice.log import fields
+from trice.log import Seldom, fields
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
@@ -46,6 +46,8 @@ from trice.store.sqlite.writer_thread import WriterThread
 from trice.store.write_queue import WriteQueue
 
 logger: Final = logging.getLogger("trice.store")
+disk_logger: Final = logging.getLogger("trice.store.disk")
+disk_logger.addFilter(Seldom())
 
 Work = Callable[[WriteTx], Commit]
 
@@ -506,6 +508,7 @@ def _unwritten(cause: Exception) -> Unavailable:
     """The error for callers whose group failed. For a damaged file it says that no retry helps."""
     if isinstance(cause, Unavailable) and cause.code == "data-unusable":
         return Unavailable(cause.code, cause.message)
+    disk_logger.error("transactions could not be written to disk %s", fields(reason=cause))
     return Unavailable("overloaded", "The transaction could not be written to disk. Try again.")
 
 
