@@ -50,7 +50,7 @@ COSTS_S: Mapping[str, int] = {
     "accounts": 4,
     "api": 30,
     "archive": 20,
-    "backups": 15,
+    "backups": 55,
     "files": 12,
     "rooms": 2,
     "streams": 3,

@@ -18,10 +18,8 @@ import pytest
 
 from support.patience import WAIT_S
 from support.serving import TRICE, post, serving
-from trice.cli.imports import import_backup
 from trice.cli.main import main
 from trice.cli.rule_suite import run_suite
-from trice.cli.serve import serve
 from trice.rules.explain.testing import parse_suite
 from trice.runtime import SystemRuntime
 
@@ -135,17 +133,56 @@ def test_explain_and_test_rules_do_what_the_readme_shows(tmp_path: Path) -> None
         assert "auth.id" in denied.stdout
 
 
+@pytest.mark.rule("CLI218")
+def test_the_command_line_does_what_the_readme_shows(tmp_path: Path) -> None:
+    (block,) = [text for text in blocks(README, "sh") if "trice login" in text]
+    lines = [words for words in commands(block) if words[0] == ".venv/bin/trice"]
+    names = ["login", "apps", "pull", "diff", "push", "transact", "query"]
+    assert [words[1] for words in lines] == names
+    with serving(tmp_path / "data", "--port", "0") as (_, url):
+        account = ["accounts", "create", "ann@example.com", "--print-token"]
+        token = trice(tmp_path, *account, "--data-dir", str(tmp_path / "data")).split()[-1]
+        login, create, *others = (words[1:] for words in lines)
+        trice(
+            tmp_path, *("login", "--token", token), *(url if "8888" in w else w for w in login[1:])
+        )
+        made = re.search("[0-9a-f-]{36}", trice(tmp_path, *create))
+        assert made is not None
+        printed = [trice(tmp_path, *words, TRICE_APP=made[0]) for words in others]
+        assert "Sacher" in printed[-1]
+        assert {path.name for path in tmp_path.glob("*.json")} == {"schema.json", "rules.json"}
+
+
+def trice(folder: Path, *words: str, **variables: str) -> str:
+    """What a command prints, which succeeds in a folder."""
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "home"), **variables}
+    done = subprocess.run(
+        [TRICE, *words], cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 # --- commands and settings ------------------------------------------------------------------------
+
+
+def every_command(command: click.Command) -> list[click.Command]:
+    """A command and those in it."""
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    names = command.list_commands(context)
+    found = [command.get_command(context, name) for name in names]
+    return [inner for each in found if each is not None for inner in every_command(each)]
 
 
 @pytest.mark.rule("CLI113")
 def test_commands_and_variables_exist() -> None:
-    commands = (serve, import_backup)
     offered = {
         str(option.envvar)
-        for command in commands
+        for command in every_command(main)
         for option in command.params
-        if isinstance(option, click.Option)
+        if option.envvar is not None
     }
     offenders = []
     for path in DOCUMENTS:

@@ -61,3 +61,21 @@ SAMPLES_PER_NAMESPACE = 2_000
 
 READ_TIMEOUT_MS = 24 * 3_600_000
 """How long an export may read one snapshot. Only the command waits for it."""
+
+# --- tables: JSON Lines and CSV -------------------------------------------------------------------
+
+TABLES_MAX = 200
+"""Files of one import; each becomes a namespace."""
+
+TABLE_COLUMNS_MAX = 800
+"""Columns of a file. Fewer than the attrs of a namespace, which need room for links from others."""
+
+TABLE_ROW_BYTES_MAX = 8 * 1024**2
+"""One row of CSV, over all of its lines; a quote that is never closed ends here. Each empty cell
+takes eight bytes of memory. A line of JSON may have LINE_BYTES_MAX."""
+
+NUMBER_DIGITS_MAX = 17
+"""A text with more digits is no number to an import: it is an id, or a double would change it."""
+
+FAULT_SAMPLES_MAX = 10
+"""Lines that an error names of rows with the same fault, and kinds of faults. More are counted."""

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { createAdmin } from './support/clients.mjs';
-import { createAccount, createApp, post, startServer } from './support/server.mjs';
+import { COMMAND, createAccount, createApp, post, startServer } from './support/server.mjs';
 import { until } from './support/wait.mjs';
 
 const MODULES = path.resolve(
@@ -181,4 +181,35 @@ test('[AC27] claim makes a throw-away app one of the account', async () => {
   assert.match(await run(['app', 'list']), /thrown/);
   const admin = createAdmin(server, made);
   assert.deepEqual(await admin.query({ todos: {} }), { todos: [] });
+});
+
+test('[CLI217] what one command line pushes the other one pulls', async () => {
+  const folder = await makeProject({});
+  const trice = async (args, app = '') => {
+    const { stdout } = await promisify(execFile)(COMMAND, args, {
+      cwd: folder,
+      env: {
+        PATH: process.env.PATH,
+        XDG_CONFIG_HOME: folder,
+        TRICE_URL: server.url,
+        TRICE_TOKEN: token,
+        TRICE_APP: app,
+      },
+    });
+    return stdout;
+  };
+  const make = async () => JSON.parse(await trice(['apps', 'create', 'x', '--json'])).id;
+  const [first, second] = [await make(), await make()];
+  await run(['push', 'all', '--yes'], { extra: { ...env, INSTANT_APP_ID: first } });
+  await trice(['pull'], first);
+  assert.equal(await trice(['diff'], first), '');
+  await trice(['push'], second);
+  assert.equal(await trice(['schema'], second), await trice(['schema'], first));
+  const again = await run(['push', 'all', '--yes'], { extra: { ...env, INSTANT_APP_ID: second } });
+  assert.match(again, /No schema changes/);
+  const copy = await makeProject({});
+  await run(['pull', 'all', '--yes'], { folder: copy, extra: { ...env, INSTANT_APP_ID: second } });
+  assert.match(await read(copy, 'instant.schema.ts'), /slug: i\.string\(\)\.unique\(\)/);
+  assert.match(await read(copy, 'instant.perms.ts'), /auth\.id != null/);
+  for (const made of [folder, copy]) await rm(made, { recursive: true, force: true });
 });

@@ -311,6 +311,16 @@ class Registry:
                 await asyncio.sleep(0)
         return sorted(there, key=lambda row: (row.created_ms, row.id))
 
+    async def rows(self) -> list[AppRow]:
+        """Every app, oldest first, those that ended or were deleted included; for commands."""
+        found = await self._database.look(
+            lambda look: look.find({_APPS: {"$": {"fields": ["id"]}}})
+        )
+        rows = (self.find(AppId(entity["id"])) for entity in found[_APPS])
+        return sorted(
+            (row for row in rows if row is not None), key=lambda row: (row.created_ms, row.id)
+        )
+
     async def expired(self, now_ms: int) -> list[AppId]:
         """Expired apps: at most limits.APPS_EXPIRED_PER_SWEEP of them."""
         options = {

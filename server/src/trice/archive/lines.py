@@ -61,14 +61,20 @@ class LineReader:
     """
 
     def __init__(
-        self, namespace: Namespace, *, drops_unknown: bool, checks_required: bool = True
+        self,
+        namespace: Namespace,
+        *,
+        drops_unknown: bool,
+        checks_required: bool = True,
+        place: str | None = None,
     ) -> None:
         """
+        place            what errors call the file; None: the entry of an archive
         drops_unknown    values of labels that no attr has are left out and counted
         checks_required  an entity without a required value is refused
         """
         self.namespace = namespace
-        self.place = f"entities/{namespace.etype}.jsonl"
+        self.place = place or f"entities/{namespace.etype}.jsonl"
         self.inferred: dict[AttrId, int] = {}
         self.dropped: dict[str, int] = {}
         self.nameless = 0
@@ -92,9 +98,21 @@ class LineReader:
         cost     2 µs, and 0.5 µs a value
         """
         try:
-            return self._read(number, text)
+            return self._read(number, *_entity_of(text))
         except InvalidInput as failure:
             raise refused(f"{self.place} line {number}", failure.message) from failure
+
+    def read_entity(self, number: int, entity: dict[str, Any], created_ms: int) -> ReadLine:
+        """Turn an entity into a row. It has an id, and is used up.
+
+        raises   InvalidInput that names the line and what is wrong with it
+        """
+        try:
+            line = self._read(number, entity, created_ms)
+        except InvalidInput as failure:
+            raise refused(f"{self.place} line {number}", failure.message) from failure
+        assert line is not None, "it has an id"
+        return line
 
     def settle(self) -> None:
         """Note the types of all values read so far in `inferred`."""
@@ -105,8 +123,7 @@ class LineReader:
         if id_attr is not None:
             self.inferred[id_attr.id] = _LINK_BIT
 
-    def _read(self, number: int, text: bytes) -> ReadLine | None:
-        entity, created_ms = _entity_of(text)
+    def _read(self, number: int, entity: dict[str, Any], created_ms: int) -> ReadLine | None:
         given = entity.pop("id", None)
         if given is None:
             self.nameless += 1

@@ -14,18 +14,27 @@ source   instant-http §6.7, §6.8; spec/archive.md AR1-AR9
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from trice import archive_limits as limits
 from trice.apps.compile import document_json
-from trice.apps.registry import AppRow, Registry, hash_token
+from trice.apps.registry import AppRow, Registry
 from trice.archive.config import Config, parse_config
 from trice.archive.container import CONFIG, Container
 from trice.archive.file_bytes import FileBytes
+from trice.archive.fill import (
+    Progress,
+    finish,
+    insert_lines,
+    make_admin_token,
+    not_unique,
+    note_types,
+    whole,
+)
 from trice.archive.lines import LineReader, ReadLine, etype_namespace
 from trice.archive.notes import note_app, note_lines
 from trice.archive.refusals import refused
@@ -33,27 +42,19 @@ from trice.archive.report import Report
 from trice.archive.schema import TRANSIENT, plan_attrs
 from trice.archive.settings import note_by_hand, settings_of
 from trice.archive.users import SystemRows
-from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
-from trice.catalog.values import Cell, decode_cell
 from trice.database import Database
 from trice.errors import InvalidInput, TriceError, Unavailable
 from trice.files.rows import FILES
 from trice.files.storage import Storage
 from trice.identity import SERVER
-from trice.protocol.ids import AppId, AttrId, TxId, uuid_text
+from trice.protocol.ids import AppId, AttrId, TxId
 from trice.protocol.quoting import quote
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
-from trice.store.commit import Commit
-from trice.store.engine import WriteTx
 from trice.store.engines import Engines
-from trice.store.loading import Filling, Loading, NewPair
+from trice.store.loading import Filling, Loading
 from trice.store.rows import UniqueViolation
-
-IDENTITY = "import"
-"""Who made the transaction of the log that an import ends with."""
-
 
 _INSTANTS_TX: Final = 10**12
 """More than Instant has counted by far (its counter stood below 10^10 in 2026)."""
@@ -80,14 +81,6 @@ async def _tx_before(config: Config, engines: Engines, replaced: AppRow | None) 
         return TxId(max(tx, engine.tx + _LATER_TX))
     finally:
         await engine.close()
-
-
-class Progress(Protocol):
-    """Hears how far an import is."""
-
-    def read(self, bytes_so_far: int, bytes_in_all: int) -> None: ...
-
-    def indexed(self, done: int, of: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +147,7 @@ async def import_archive(
         loading = engines.load(app_id)
         try:
             await work.run(loading)
-            await _whole(registry.publish(work.row(), loading))
+            await whole(registry.publish(work.row(), loading))
         except BaseException:
             if loading.discard() and replaced is None:
                 await storage.blobs.delete_app(app_id)
@@ -176,29 +169,6 @@ def _check_place(path: Path, app_id: AppId, found: AppRow | None, *, replaces: b
         raise refused(
             path.name, f"the app {app_id} was deleted, or ends by itself; it cannot be replaced."
         )
-
-
-async def _whole(change: Coroutine[Any, Any, None]) -> None:
-    """Wait for a change to its end. A Ctrl-C meanwhile comes too late."""
-    changing = asyncio.ensure_future(change)
-    while not changing.done():
-        try:
-            await asyncio.shield(changing)
-        except asyncio.CancelledError:
-            continue
-    changing.result()
-
-
-def _admin_token(
-    given: str | None, replaced: AppRow | None, runtime: Runtime
-) -> tuple[bytes, str | None]:
-    """The hash of the app's admin token, and the token if it is a new one."""
-    if given is not None:
-        return hash_token(given), None
-    if replaced is not None:
-        return replaced.admin_token_hash, None
-    token = new_uuid(runtime)
-    return hash_token(token), token
 
 
 class _Import:
@@ -227,7 +197,7 @@ class _Import:
         self._runtime = runtime
         self._options = options
         self._progress = progress
-        self._token_hash, token = _admin_token(options.admin_token, replaced, runtime)
+        self._token_hash, token = make_admin_token(options.admin_token, replaced, runtime)
         self._inferred: dict[AttrId, int] = {}
         self._seen: dict[str, int] = {}
         self._bytes = FileBytes(container, storage, app_id, self._tell)
@@ -270,13 +240,13 @@ class _Import:
                     await self._fill(filling, catalog, etype)
                 self._bytes.check_used()
                 self._check_counts()
-                await self._finish(filling)
+                await finish(filling, self._progress)
         except UniqueViolation as violation:
-            raise _not_unique(violation) from violation
+            raise not_unique(violation, f"entities/{violation.attr.etype}.jsonl") from violation
         # Opened again as a server will, which takes figures of the tables that are full now.
         database = await self._open(loading, is_new=False)
         try:
-            await database.write_on_thread(self._infer, turn_key=SERVER)
+            await database.write_on_thread(partial(note_types, self._inferred), turn_key=SERVER)
         finally:
             await database.close()
         self.report.files = self._bytes.count
@@ -285,17 +255,6 @@ class _Import:
         note_by_hand(self._config, self.report)
         is_open = bool(self._is_open)
         note_app(self.report, self._config, attrs=self._options.attrs, is_open=is_open)
-
-    async def _finish(self, filling: Filling) -> None:
-        """Build the indexes on a thread. A Ctrl-C ends the thread's work first."""
-        finishing = asyncio.ensure_future(asyncio.to_thread(filling.finish, self._progress.indexed))
-        try:
-            await asyncio.shield(finishing)
-        except asyncio.CancelledError:
-            filling.interrupt()
-            await asyncio.wait([finishing])
-            finishing.exception()  # looked at, so that asyncio does not report it
-            raise
 
     async def _open(self, loading: Loading, *, is_new: bool) -> Database:
         return await Database.open(
@@ -343,7 +302,7 @@ class _Import:
             if etype.startswith("$"):
                 for line in batch:
                     self._system.look(namespace, line)
-            _insert(filling, reader, batch, catalog)
+            insert_lines(filling, reader, batch, catalog)
             count += len(batch)
             self._tell()
             await asyncio.sleep(0)  # a Ctrl-C is heard here
@@ -398,61 +357,3 @@ class _Import:
                     f"it has {found:,} lines, but config.json counts {count:,}. The archive is"
                     " not whole, or was edited; --ignore-counts imports it as it is.",
                 )
-
-    def _infer(self, tx: WriteTx) -> Commit:
-        """Note the types of values in their attrs, as writes do."""
-        changed: list[Attr] = []
-        for attr_id, bits in self._inferred.items():
-            old = tx.catalog.by_id[attr_id]
-            if bits & ~old.inferred:
-                changed.append(tx.attrs.replace(old, replace(old, inferred=old.inferred | bits)))
-        return Commit(
-            tx=tx.tx,
-            time_ms=tx.time_ms,
-            identity=IDENTITY,
-            event_id=None,
-            entities=(),
-            pairs=(),
-            catalog=tx.catalog.with_attrs(changed, is_visible=False) if changed else tx.catalog,
-            is_catalog_changed=False,
-        )
-
-
-def _insert(
-    filling: Filling, reader: LineReader, batch: Sequence[ReadLine], catalog: Catalog
-) -> None:
-    try:
-        filling.insert(reader.namespace, [tuple(line.row) for line in batch])
-    except UniqueViolation as violation:
-        number = next(line.number for line in reversed(batch) if line.row[0] == violation.cell)
-        raise refused(
-            f"{reader.place} line {number}",
-            f"the id {_shown(violation.cell)} is in another line already.",
-        ) from violation
-    pairs: dict[AttrId, list[NewPair]] = {}
-    for line in batch:
-        for attr_id, found in line.pairs.items():
-            pairs.setdefault(attr_id, []).extend(found)
-    for attr_id, found in pairs.items():
-        filling.link(catalog.by_id[attr_id], found)
-
-
-def _not_unique(violation: UniqueViolation) -> InvalidInput:
-    attr = violation.attr
-    place = f"entities/{attr.etype}.jsonl"
-    if attr.is_ref:
-        return refused(
-            place,
-            f"several entities link by `{attr.label}` to {_shown(violation.cell)}, and only one"
-            " may.",
-        )
-    return refused(
-        place, f"several entities have the `{attr.label}` {_shown(violation.cell)}: it is unique."
-    )
-
-
-def _shown(cell: Cell) -> str:
-    if isinstance(cell, bytes):
-        is_id = len(cell) == 16
-        return uuid_text(cell) if is_id else quote(decode_cell(cell, is_indexed=False))
-    return quote(cell)

@@ -25,6 +25,7 @@ from trice.apps.apps import Apps
 from trice.auth.passwords.hash import PasswordHashes
 from trice.cli.options import file_error, option
 from trice.cli.tables import show
+from trice.cli.terminal import printable
 from trice.errors import TriceError
 from trice.runtime import SystemRuntime
 from trice.server import open_engines
@@ -127,7 +128,7 @@ def give_app(*, app_id: str, email: str, data_dir: Path) -> None:
 def restore_app(*, app_id: str, data_dir: Path) -> None:
     """Bring back an app that was deleted in the last 14 days."""
     app = _ask(data_dir, {"do": "restore-app", "id": app_id})["app"]
-    click.echo(f"{app['title']} ({app['id']}) is back.")
+    click.echo(f"{printable(app['title'])} ({app['id']}) is back.")
 
 
 @accounts.group("tokens")

@@ -62,6 +62,19 @@ class DataDir:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundApps:
+    """The list of apps that a command reads.
+
+    fetch   must be called before the database of an app is opened with `engines`
+    """
+
+    registry: Registry
+    engines: Engines
+    fetch: Callable[[AppId], None]
+    runtime: Runtime
+
+
+@dataclass(frozen=True, slots=True)
 class OpenApp:
     """An app that a command reads: its row, its database, and where bytes of files are."""
 
@@ -106,14 +119,13 @@ async def opened(data_dir: Path, files_url: str) -> AsyncIterator[DataDir]:
 
 
 @asynccontextmanager
-async def opened_app(data_dir: Path, files_url: str, app_id: str) -> AsyncIterator[OpenApp]:
-    """Open an app to read it. While a server runs on the data directory, a copy is read: of the
-    moment when the command began.
+async def opened_registry(data_dir: Path) -> AsyncIterator[FoundApps]:
+    """Open the list of apps to read it. While a server runs on the data directory, a copy is read:
+    of the moment when the command began.
 
-    raises  ClickException for an app that does not exist, OSError, TriceError
+    raises  OSError, TriceError
     """
     runtime = SystemRuntime()
-    bucket = parse_files_url(files_url)
     with ExitStack() as undo:
         fetch: Callable[[AppId], None] = _nothing
         try:
@@ -124,25 +136,38 @@ async def opened_app(data_dir: Path, files_url: str, app_id: str) -> AsyncIterat
             fetch = partial(copy_app, data_dir, folder)
         undo.callback(engines.close)
         registry = await Registry.open(engines, runtime=runtime)
-        threads = FileThreads()
-        undo.callback(threads.close)
-        blobs = open_blobs(data_dir, bucket, threads=threads, runtime=runtime)
         try:
-            row = _get_row(registry, app_id)
-            fetch(row.id)
+            yield FoundApps(registry, engines, fetch, runtime)
+        finally:
+            await registry.close()
+
+
+@asynccontextmanager
+async def opened_app(data_dir: Path, files_url: str, app_id: str) -> AsyncIterator[OpenApp]:
+    """Open an app to read it, as `opened_registry`.
+
+    raises  ClickException for an app that does not exist, OSError, TriceError
+    """
+    bucket = parse_files_url(files_url)
+    async with opened_registry(data_dir) as found:
+        threads = FileThreads()
+        blobs = open_blobs(data_dir, bucket, threads=threads, runtime=found.runtime)
+        try:
+            row = _get_row(found.registry, app_id)
+            found.fetch(row.id)
             database = await Database.open(
-                partial(engines.open, row.id, is_new=False),
-                runtime=runtime,
+                partial(found.engines.open, row.id, is_new=False),
+                runtime=found.runtime,
                 rules=Rules.parse(None),
                 app_id=row.id,
             )
             try:
-                yield OpenApp(row, database, blobs, runtime)
+                yield OpenApp(row, database, blobs, found.runtime)
             finally:
                 await database.close()
         finally:
             await blobs.close()
-            await registry.close()
+            threads.close()
 
 
 def _nothing(app_id: AppId) -> None:

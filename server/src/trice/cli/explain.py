@@ -9,7 +9,6 @@ import asyncio
 import errno
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from trice.cli.explanations import (
     transact_checks,
     verdict_word,
 )
-from trice.cli.options import file_error, option, read_json
+from trice.cli.options import file_error, json_argument, option, read_json
 from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import GUEST
@@ -114,7 +113,7 @@ def explain() -> None:
 @_with_options
 def explain_query(query: str, **options: Any) -> None:
     """Explain what is visible of a QUERY: '{"todos": {}}', or - for standard input."""
-    _run("query", _json_argument(query, "QUERY", dict, '{"todos": {}}'), **options)
+    _run("query", json_argument(query, "QUERY", dict, '{"todos": {}}'), **options)
 
 
 @explain.command("transact", context_settings={"max_content_width": 100})
@@ -124,7 +123,7 @@ def explain_transact(steps: str, **options: Any) -> None:
     """Explain which checks STEPS meet: '[["update", "todos", "ID", {"done": true}]]', or - for
     standard input."""
     example = '[["update", "todos", "ID", {"done": true}]]'
-    given = _json_argument(steps, "STEPS", list, example)
+    given = json_argument(steps, "STEPS", list, example)
     _run("transact", [given] if given and isinstance(given[0], str) else given, **options)
 
 
@@ -152,22 +151,10 @@ def explain_room(
         "room-type": room_type,
         "room-id": room_id,
         "topic": topic,
-        "data": _json_argument(data, "--data", object, '{"name": "Ada"}'),
-        "rule-params": _json_argument(params, "--params", dict, '{"key": "k"}'),
+        "data": json_argument(data, "--data", object, '{"name": "Ada"}'),
+        "rule-params": json_argument(params, "--params", dict, '{"key": "k"}'),
     }
     _run("room", body, **options)
-
-
-def _json_argument(text: str, name: str, kind: type, example: str) -> Any:
-    """Read the JSON of an argument; anything else is wrong usage."""
-    raw = sys.stdin.read() if text == "-" else text
-    try:
-        found = json.loads(raw)
-    except ValueError as cause:
-        raise click.UsageError(f"{name} is not valid JSON: {cause}. Example: {example}") from None
-    if not isinstance(found, kind):
-        raise click.UsageError(f"{name} has another form than this example: {example}")
-    return found
 
 
 def _run(

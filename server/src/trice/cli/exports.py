@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,15 +16,23 @@ from trice.archive.container import Container
 from trice.archive.export import Exported, export_app
 from trice.cli.data_dirs import data_dir_option, files_url_option, opened_app, run
 from trice.cli.options import option
+from trice.cli.table_files import write_tables
 
 _SETTINGS = {"show_default": True, "max_content_width": 100}
 
 
 @click.command("export", context_settings=_SETTINGS)
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
 @option("--app", "app_id", required=True, help="The id of the app.")
 @data_dir_option(must_exist=True)
 @files_url_option
+@option(
+    "--format",
+    "format",
+    type=click.Choice(["zip", "jsonl", "csv"]),
+    default="zip",
+    help="An archive, or a folder with a table for each namespace.",
+)
 @option("--for-instant", is_flag=True, help="Leave out passwords and passkeys.")
 @option("--force", is_flag=True, help="Replace TARGET if it is there.")
 def export(
@@ -32,6 +41,7 @@ def export(
     app_id: str,
     data_dir: Path,
     files_url: str,
+    format: Literal["zip", "jsonl", "csv"],
     for_instant: bool,
     force: bool,
 ) -> None:
@@ -41,10 +51,20 @@ def export(
     sign-ins under way are left out. Keep it as safe as the data directory. A server may be running:
     then a copy of the app's database is read, which needs room for it.
 
+    With --format jsonl or csv TARGET is a new folder, with a file for each namespace but those of
+    the server (users, files). The command that imports them again is printed.
+
     \b
     Example:
       trice export shop.zip --app 5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01
     """
+    if format != "zip":
+        if for_instant or force:
+            raise click.UsageError("--for-instant and --force are for archives only.")
+        write_tables(target, app_id=app_id, data_dir=data_dir, files_url=files_url, format=format)
+        return
+    if target.is_dir():
+        raise click.UsageError(f"{target} is a folder; --format jsonl or csv writes folders.")
     if target.exists() and not force:
         raise click.UsageError(f"{target} is there already; --force replaces it.")
     written = run(_export(target, app_id, data_dir, files_url, for_instant=for_instant))

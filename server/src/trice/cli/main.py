@@ -2,6 +2,8 @@
 
 0 done · 1 the server could not run (port taken, folder in use), or the answer is no · 2 wrong usage
 
+Each command tells its own in its file; `explain` and `diff` use 2 for what cannot be found out too.
+
 A command imports what it needs when it is used: `trice --version` and `--help` load only click.
 """
 
@@ -16,16 +18,30 @@ import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "accounts": "Say who may make apps on a server.",
+    "apps": "Make, list and delete apps.",
     "backup": "Copy a server or an app while it runs; list and check such copies.",
+    "diff": "Show what a push would change.",
     "doctor": "Compare an app with the archive it came from.",
     "explain": "Explain why somebody may see or change something.",
     "export": "Write an app to an Instant archive.",
     "files": "Copy the bytes of files to another place.",
     "import": "Make an app from an Instant backup.",
+    "login": "Sign in to a server.",
+    "logout": "Sign out of a server.",
+    "members": "Say who is in an organisation.",
+    "orgs": "List and make organisations.",
+    "pull": "Write the schema and rules of an app to files.",
+    "push": "Make the schema and rules of an app those of files.",
+    "query": "Ask for data of an app.",
     "restore": "Put a backup into a data directory.",
+    "schema": "Print the schema of an app.",
     "serve": "Run a server until Ctrl-C.",
     "test-rules": "Try the rules of an app against a file of cases.",
+    "tokens": "Make, list and revoke access tokens of your account.",
+    "transact": "Write data of an app.",
+    "users": "List, show and delete the users of an app.",
     "webhooks": "Deliver what an app commits to other servers.",
+    "whoami": "Tell which account commands act for.",
 }
 """Each command with its text in `trice --help`."""
 
@@ -81,11 +97,40 @@ class _Commands(click.Group):
 
                 return webhooks
             case _:
-                return None
+                return _remote_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _remote_command(name: str) -> click.Command | None:
+    """The commands that ask a server."""
+    match name:
+        case "login" | "logout" | "whoami":
+            from trice.cli import login
+
+            return {"login": login.login, "logout": login.logout, "whoami": login.whoami}[name]
+        case "apps":
+            from trice.cli.remote_apps import apps
+
+            return apps
+        case "pull" | "push" | "diff" | "schema":
+            from trice.cli import push
+
+            found = {"pull": push.pull, "push": push.push, "diff": push.diff}
+            return found.get(name, push.schema)
+        case "query" | "transact" | "users":
+            from trice.cli import remote_data
+
+            found = {"query": remote_data.query, "transact": remote_data.transact}
+            return found.get(name, remote_data.users)
+        case "tokens" | "orgs" | "members":
+            from trice.cli import remote_accounts as of
+
+            return {"tokens": of.tokens, "orgs": of.orgs, "members": of.members}[name]
+        case _:
+            return None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,9 +6,10 @@ import difflib
 import json
 import os
 import re
+import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -31,6 +32,11 @@ class NamedAsUsed(click.Option):
             message = f"{value!r} is neither 1 nor 0, true nor false, yes nor no, on nor off."
             raise click.BadParameter(message, ctx=ctx, param=self) from None
 
+
+_OF_OTHER_COMMANDS: Final = (
+    *("TRICE_URL", "TRICE_TOKEN", "TRICE_APP", "TRICE_ORG", "TRICE_ADMIN_TOKEN"),
+)
+"""Variables of the commands that ask a server: no mistake where one is started."""
 
 option = partial(click.option, cls=NamedAsUsed)
 
@@ -55,7 +61,8 @@ def file_error(failure: OSError) -> str:
 
 def unknown_variables(ctx: click.Context) -> dict[str, str | None]:
     """`TRICE_` variables that no command knows, each with the variable that was probably meant."""
-    known = [each.envvar for each in ctx.command.params if isinstance(each.envvar, str)]
+    own = (each.envvar for each in ctx.command.params)
+    known = [*(name for name in own if isinstance(name, str)), *_OF_OTHER_COMMANDS]
     unknown = [name for name in sorted(os.environ) if name.startswith("TRICE_")]
     return {
         name: next(iter(difflib.get_close_matches(name, known, n=1)), None)
@@ -82,6 +89,18 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as failure:
         raise click.UsageError(f"{path} is not valid JSON: {failure}.") from None
+
+
+def json_argument(text: str, name: str, kind: type, example: str) -> Any:
+    """Read the JSON of an argument, or of standard input for `-`; anything else is wrong usage."""
+    raw = sys.stdin.read() if text == "-" else text
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as cause:
+        raise click.UsageError(f"{name} is not valid JSON: {cause}. Example: {example}") from None
+    if not isinstance(found, kind):
+        raise click.UsageError(f"{name} has another form than this example: {example}")
+    return found
 
 
 def _is_from_variable(ctx: click.Context, each: click.Parameter) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -231,18 +232,20 @@ def serve(**given: Any) -> None:
     context = click.get_current_context()
     # Options are named after the settings. A variable that is set to nothing is not set.
     given |= {name: given[name] or None for name in _TEXT_OR_NONE}
-    try:
+    with _told(context):
         settings = Settings(**given)
-    except (InvalidInput, OSError) as failure:
-        raise _refused(failure, context) from None
     _run(settings, context)
 
 
-def _refused(failure: InvalidInput | OSError, context: click.Context) -> click.ClickException:
-    """The error for settings that cannot be used."""
-    if isinstance(failure, OSError):
-        return click.ClickException(file_error(failure))
-    return click.UsageError(named_as_used(context, failure.message))
+@contextlib.contextmanager
+def _told(context: click.Context) -> Iterator[None]:
+    """Tell of settings that cannot be used."""
+    try:
+        yield
+    except InvalidInput as failure:
+        raise click.UsageError(named_as_used(context, failure.message)) from None
+    except OSError as failure:
+        raise click.ClickException(file_error(failure)) from None
 
 
 def _run(settings: Settings, context: click.Context) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import click
-import orjson
+from trice.cli.terminal import print_json, print_table, say
 
 
 def show(
@@ -24,13 +22,9 @@ def show(
     none   what people read when there are no rows
     """
     if is_json:
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
-        return
-    if not rows:
-        click.echo(none)
-        return
-    table = [columns, *(tuple(map(partial(cell, row), columns)) for row in rows)]
-    widths = [max(len(line[at]) for line in table) for at in range(len(columns))]
-    for line in table:
-        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        print_json(rows)
+    elif not rows:
+        say(none)
+    else:
+        shown = [{column: cell(row, column) for column in columns} for row in rows]
+        print_table(shown, {column: column for column in columns})

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import yaml
 
+from trice.cli.documents import read_document
 from trice.cli.explanations import explanation_lines, print_warnings, rule_name, verdict_word
-from trice.cli.options import option, read_json, read_text
+from trice.cli.options import option
 from trice.cli.rule_suite import Outcome, run_suite
 from trice.errors import TriceError
 from trice.rules.environments import ROOM_ACTIONS
@@ -137,41 +137,7 @@ def _load(path: Path) -> Any:
     except Exception as failure:
         # Any failure of the Python in the file is told in one line.
         raise click.UsageError(f"{path} cannot be read: {failure}") from failure
-    if path.suffix == ".json":
-        return read_json(path)
-    text = read_text(path)
-    try:
-        return _load_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as failure:
-        raise click.UsageError(f"{path} cannot be read: {_yaml_fault(failure)}.") from failure
-
-
-def _yaml_fault(failure: Exception) -> str:
-    """The place where the document is not YAML, in one line."""
-    mark = getattr(failure, "problem_mark", None)
-    if mark is None:
-        return str(failure)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(failure, 'problem', failure)}"
-
-
-def _load_yaml(text: str) -> Any:
-    """Read YAML in which plain words and dates are texts, `on` and `no` too."""
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.yaml_implicit_resolvers = {
-        first: [
-            (tag, pattern)
-            for tag, pattern in resolvers
-            if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
-        ]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf")
-    )
-    return yaml.load(text, Loader)
+    return read_document(path)
 
 
 def _print_faults(file: Path, failure: TriceError) -> None:

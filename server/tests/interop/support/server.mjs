@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { until, within } from './wait.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../..');
-const COMMAND = process.env.TRICE_COMMAND ?? path.join(ROOT, '.venv/bin/trice');
+export const COMMAND = process.env.TRICE_COMMAND ?? path.join(ROOT, '.venv/bin/trice');
 const READY = /trice is ready at (http:\/\/\S+)/;
 
 /**

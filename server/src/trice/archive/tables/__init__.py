@@ -1,0 +1,1 @@
+"""Tables: JSON Lines and CSV become an app, and an app becomes them."""
