@@ -423,12 +423,31 @@ class Database:
 
         raises   LimitExceeded, Unavailable("timeout"), ("overloaded")
         """
+
+        def work(state: Snapshot) -> tuple[TablePage | None, TxId]:
+            return request.read(view, state), state.newest_tx()
+
         for _ in range(sync_limits.SYNC_LOADS_TRIED_MAX):
-            page = await self._read(lambda state: request.read(view, state), identity)
+            page, newest = await self._read(work, identity)
             if page is not None:
                 return page
-            await asyncio.sleep(0)
+            await self._published(newest)
         raise Unavailable("overloaded", "Too many transactions at once; start the table again.")
+
+    async def _published(self, tx: TxId) -> None:
+        """Wait until a transaction that a snapshot has seen is published, which is due."""
+        published = asyncio.get_running_loop().create_future()
+
+        def hear(_: Sequence[Commit]) -> None:
+            if self.tx >= tx and not published.done():
+                published.set_result(None)
+
+        self.watch_commits(hear)
+        try:
+            if self.tx < tx:
+                await published
+        finally:
+            self.unwatch_commits(hear)
 
     async def replay_table(
         self, view: TableView, after: TxId, *, identity: Identity

@@ -289,7 +289,6 @@ async def test_rules_on_superadmin_are_those_on_dash(stage):
         ("/dash/orgs/x/billing", "organisations"),
         ("/superadmin/apps/x/transfers/send", "Handing an app"),
         ("/superadmin/apps/x/burn", "platform API"),
-        ("/dash/apps/x/webhooks/y/enable", "Webhooks"),
         ("/dash/apps/x/backups", "Backups"),
         ("/dash/apps/x/burn", "dashboard"),
         ("/platform/oauth/token", "OAuth"),
