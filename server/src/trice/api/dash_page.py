@@ -21,6 +21,12 @@ _STYLE: Final = """
            background: #14532d; color: #fff; margin-right: .5rem }
   button.plain { background: #444 }
   [hidden] { display: none } #problem { color: #a00000 }
+  :root { color-scheme: light dark }
+  @media (prefers-color-scheme: dark) {
+    body { color: #e8e8e8; background: #161616 } pre { background: #262626 }
+    input { color: inherit; background: #202020; border-color: #8a8a8a }
+    #problem { color: #ff9a9a }
+  }
 """
 
 _SCRIPT: Final = """
