@@ -137,13 +137,7 @@ class Server:
         files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
         streams = Streams(apps, files, runtime=self._runtime)
         hub = self._make_hub(apps, streams)
-        connections = Connections(
-            self._runtime,
-            trusted_proxies=settings.trusted_proxies,
-            sessions=lambda: len(hub),
-            has_room_for=hub.has_room,
-            is_files_host=settings.is_files_host,
-        )
+        connections = self._make_connections(hub)
         app = build_app(
             settings=settings,
             apps=apps,
@@ -187,6 +181,15 @@ class Server:
             door_of(settings.data_dir).unlink(missing_ok=True)
             engines.close()
             logger.info("stopped")
+
+    def _make_connections(self, hub: Hub) -> Connections:
+        return Connections(
+            self._runtime,
+            trusted_proxies=self.settings.trusted_proxies,
+            sessions=lambda: len(hub),
+            has_room_for=hub.has_room,
+            is_files_host=self.settings.is_files_host,
+        )
 
     def _schedule_backups(self, background: Background, storage: Storage) -> BackupCounts | None:
         """Let the server make backups by itself, if it is told where. Raises InvalidInput."""

@@ -160,19 +160,7 @@ def build_app(
     )
     app.state.magic_codes = codes = MagicCodes(app.state.oauth.seal, runtime=runtime)
     app.state.passwords = Passwords(codes=codes, runtime=runtime, buckets=apps.buckets)
-    app.state.files = files
-    app.state.file_readers = readers = FileThreads(
-        file_limits.FILE_READ_THREADS, name="trice-file-readers"
-    )
-    if isinstance(files, Files):
-        app.state.resumable = ResumableUploads(files, runtime=runtime)
-    app.state.variants = Variants(
-        settings.data_dir / "variants",
-        runtime=runtime,
-        background=background,
-        throttle=Throttle(apps.buckets, runtime),
-        threads=readers,
-    )
+    _add_files(app, files)
     _add_accounts(app)
     app.state.schemas = make_schemas(apps, runtime=runtime, background=background)
     app.state.webhooks = Webhooks(
@@ -183,6 +171,24 @@ def build_app(
     )
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
+
+
+def _add_files(app: Starlette, files: downloads.Files | None) -> None:
+    """What the routes of files need. None: the server has no place for their bytes."""
+    state = app.state
+    state.files = files
+    state.file_readers = readers = FileThreads(
+        file_limits.FILE_READ_THREADS, name="trice-file-readers"
+    )
+    if isinstance(files, Files):
+        state.resumable = ResumableUploads(files, runtime=state.runtime)
+    state.variants = Variants(
+        state.settings.data_dir / "variants",
+        runtime=state.runtime,
+        background=state.background,
+        throttle=Throttle(state.apps.buckets, state.runtime),
+        threads=readers,
+    )
 
 
 def _add_accounts(app: Starlette) -> None:
