@@ -101,7 +101,7 @@ class DebuggedTransaction:
     @property
     def told(self) -> TriceError | None:
         """The failure that the caller of the real transaction gets: the first refusal, or None."""
-        return next((check.told for check in self.checks if check.told is not None), None)
+        return _first_refusal(self.checks)
 
     def wire(self) -> dict[str, Any]:
         """The body that `POST /admin/transact_perms_check` answers (instant-http §3.3)."""
@@ -112,6 +112,10 @@ class DebuggedTransaction:
             "told": None if self.told is None else self.told.body(),
             "check-results": [_wire_check(check) for check in self.checks],
         }
+
+
+def _first_refusal(checks: list[Check]) -> TriceError | None:
+    return next((check.told for check in checks if check.told is not None), None)
 
 
 def _wire_check(check: Check) -> dict[str, Any]:
@@ -143,7 +147,7 @@ class DebuggedRoom:
     @property
     def told(self) -> TriceError | None:
         """The failure that the member gets: the first refusal, or None."""
-        return next((check.told for check in self.checks if check.told is not None), None)
+        return _first_refusal(self.checks)
 
     def wire(self) -> dict[str, Any]:
         """The body that `POST /admin/room_perms_check` answers."""

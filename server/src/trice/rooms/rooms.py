@@ -73,7 +73,6 @@ class Seat:
         "listener",
         "network",
         "peer_id",
-        "room_type",
         "told",
         "user_id",
     )
@@ -84,7 +83,6 @@ class Seat:
         *,
         peer_id: str,
         user_id: str | None,
-        room_type: str,
         listener: Listener,
         network: str,
         kept_bytes: int,
@@ -96,7 +94,6 @@ class Seat:
         self.network = network
         self.peer_id = peer_id
         self.user_id = user_id
-        self.room_type = room_type
         self.listener = listener
         self.told = UNTOLD
         self.is_due = False
@@ -301,7 +298,6 @@ class Rooms:
         channel: Channel,
         presence: Presence,
         *,
-        room_type: str,
         listener: Listener,
         network: str,
         kept_bytes: int = 0,
@@ -322,7 +318,6 @@ class Rooms:
             hall,
             peer_id=presence.peer_id,
             user_id=presence.user_id,
-            room_type=room_type,
             listener=listener,
             network=network,
             kept_bytes=kept_bytes,

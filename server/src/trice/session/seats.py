@@ -163,7 +163,6 @@ class Membership:
         self.seat = visitor.rooms.join(
             self.channel,
             shown,
-            room_type=self.room_type,
             listener=visitor.listener,
             network=visitor.network,
             kept_bytes=kept_bytes,
