@@ -95,6 +95,7 @@ def test_what_is_wrong_is_said(data: Path, tmp_path: Path) -> None:
         (("backup", vault, "--data-dir", data, "--keep", "0"), 2, "--keep must be from 1"),
         (("backup", "s3://B/x", "--data-dir", data), 2, "DEST is 's3://B/x'"),
         (("backup", "list", vault), 0, "There is no backup."),
+        (("backup", "list", tmp_path / "other"), 0, "other does not exist."),
         (("backup", "verify", vault), 1, "has no good backup of the whole server"),
         (("restore", vault, "--data-dir", tmp_path / "new"), 1, "has no good backup"),
         (("restore", vault, "--at", "x", "--data-dir", tmp_path / "new"), 2, "--at must be a"),

@@ -121,6 +121,8 @@ def list_backups(*, dest: str) -> None:
     Example:
       trice backup list /mnt/backups
     """
+    if not dest.startswith("s3://") and not Path(dest).exists():
+        click.echo(f"{dest} does not exist.", err=True)
     found = run(find_backups(_vault(dest)))
     _print_list(found)
 
