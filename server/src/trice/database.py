@@ -22,13 +22,14 @@ from trice.catalog.system import system_attrs
 from trice.errors import Unavailable
 from trice.identity import ADMIN, SERVER, Identity, TurnKey
 from trice.live.aggregates import keep
-from trice.live.answers import Encoded, encode_tree
-from trice.live.deltas import Deltas
+from trice.live.answers import Encoded, FlatAnswer, encode_tree
+from trice.live.deltas import Deltas, names_of_parts
 from trice.live.index.derive import read_set
 from trice.live.live import Live
 from trice.live.live_query import LiveQuery, Question, Watcher
 from trice.live.outcome import Run
 from trice.live.planner import Parsed, Planner, Prepared
+from trice.live.run_commits import RunCommits
 from trice.live.sync_load import PageRequest
 from trice.live.sync_tables import (
     TableChange,
@@ -38,10 +39,18 @@ from trice.live.sync_tables import (
     replayed,
     too_far_behind,
 )
+from trice.loop_shares import LoopShare, LoopShares
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
 from trice.query import levels
-from trice.query.encode import EntityCache, UrlOf, flat_result, nested_json, nested_result
+from trice.query.encode import (
+    EntityCache,
+    UrlOf,
+    flat_parts,
+    join_parts,
+    nested_json,
+    nested_result,
+)
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
@@ -142,10 +151,12 @@ class Database:
         buckets: Buckets,
         slow_log: SlowLog,
         url_of: UrlOf | None = None,
+        share: LoopShare | None = None,
     ) -> None:
         """Use `Database.open`."""
+        self.share = share or LoopShares(runtime).make()
         self._engine = engine
-        self._runtime = runtime
+        self.runtime = runtime
         self._app_id = app_id
         self._slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
@@ -158,7 +169,10 @@ class Database:
         self.table_loads = asyncio.Semaphore(sync_limits.SYNC_LOADS_OF_APP_MAX)
         self._catalog_told = engine.catalog
         self._catalog_listeners: dict[CatalogListener, None] = {}
-        self.live = Live(engine, self._evaluate, runtime=runtime, cache=self._cache)
+        self.run_commits = RunCommits()
+        self.live = Live(
+            engine, self._evaluate, runtime=runtime, cache=self._cache, share=self.share
+        )
         self._planner = Planner(self.rights, shared=self.live.shared)
         self.counts = AppCounts(self.live.counts)
         engine.on_commits(self._publish)
@@ -176,6 +190,7 @@ class Database:
         schema: Any = None,
         attrs: Iterable[Attr] | None = None,
         url_of: UrlOf | None = None,
+        share: LoopShare | None = None,
     ) -> Database:
         """Open the app's storage, on a thread.
 
@@ -186,6 +201,7 @@ class Database:
         schema   InstantSchemaDef as JSON, for a new app (instant-http §4.5)
         attrs    attrs that its catalog has at least; None: those that every app has
         url_of   makes `$files.url` of answers; None: they have none
+        share    of the event loop, beside other apps; None: one of its own
         raises   what `open_engine` does; InvalidInput when the schema is wrong
         """
         engine = await asyncio.to_thread(open_engine, system_attrs() if attrs is None else attrs)
@@ -197,6 +213,7 @@ class Database:
             buckets=buckets or Buckets(runtime),
             slow_log=slow_log or SlowLog(runtime),
             url_of=url_of,
+            share=share,
         )
         try:
             await database.add_schema(schema)
@@ -271,17 +288,24 @@ class Database:
 
         return await self._read(work, identity)
 
-    async def query_flat(self, source: Any, *, identity: Identity) -> tuple[bytes, bytes]:
-        """Answer a query once, as triples; return the result and the catalog it names, as JSON."""
+    async def query_flat(self, source: Any, *, identity: Identity) -> FlatAnswer:
+        """Answer a query once, as triples."""
 
-        def work(snapshot: Snapshot) -> tuple[bytes, bytes]:
-            result_json = self._timed_answer(
+        def work(snapshot: Snapshot) -> FlatAnswer:
+            parts = self._timed_answer(
                 source,
                 identity,
                 snapshot,
-                lambda tree: flat_result(tree, EntityCache(url_of=self.url_of), snapshot.spend),
+                lambda tree: flat_parts(tree, EntityCache(url_of=self.url_of), snapshot.spend),
             )
-            return result_json, snapshot.catalog.wire_json
+            catalog = snapshot.catalog
+            return FlatAnswer(
+                join_parts(parts),
+                catalog.wire_json,
+                catalog.wire_name,
+                names_of_parts(source, parts),
+                snapshot.tx,
+            )
 
         return await self._read(work, identity)
 
@@ -374,7 +398,7 @@ class Database:
                 steps,
                 tx.catalog,
                 throw_on_missing_attrs=throw_on_missing_attrs,
-                runtime=self._runtime,
+                runtime=self.runtime,
             )
 
         is_long_work = is_long_text or is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
@@ -431,10 +455,10 @@ class Database:
             page, newest = await self._read(work, identity)
             if page is not None:
                 return page
-            await self._published(newest)
+            await self.published(newest)
         raise Unavailable("overloaded", "Too many transactions at once; start the table again.")
 
-    async def _published(self, tx: TxId) -> None:
+    async def published(self, tx: TxId) -> None:
         """Wait until a transaction that a snapshot has seen is published, which is due."""
         published = asyncio.get_running_loop().create_future()
 
@@ -483,7 +507,7 @@ class Database:
             change = Change(tx)
             results.append(work(change))
             steps = expand_admin_steps(
-                change.steps, tx.catalog, throw_on_missing_attrs=True, runtime=self._runtime
+                change.steps, tx.catalog, throw_on_missing_attrs=True, runtime=self.runtime
             )
             return apply(
                 tx,
@@ -491,7 +515,7 @@ class Database:
                 is_admin=True,
                 identity_name="server",
                 event_id=None,
-                runtime=self._runtime,
+                runtime=self.runtime,
                 is_internal=True,
             )
 
@@ -517,7 +541,7 @@ class Database:
             return
         # The most attrs that an app may have take 150 ms.
         await self.add_attrs(
-            await asyncio.to_thread(plan_schema, schema, self.catalog, self._runtime)
+            await asyncio.to_thread(plan_schema, schema, self.catalog, self.runtime)
         )
 
     async def add_attrs(self, attrs: Sequence[Attr]) -> None:
@@ -640,7 +664,7 @@ class Database:
                     is_admin=identity.is_admin,
                     identity_name=identity.name,
                     event_id=event_id,
-                    runtime=self._runtime,
+                    runtime=self.runtime,
                     checks=self.rights.write_checks(identity, next(meters, None), judges),
                 )
                 return commit
@@ -697,6 +721,7 @@ class Database:
         differ, tell watchers of changed attrs."""
         self.counts.commits += len(commits)
         self.counts.groups += 1
+        self.run_commits.add(commits)
         for commit in commits:
             for change in commit.entities:
                 self._cache.forget(change.etype, change.id)

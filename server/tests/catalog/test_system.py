@@ -88,6 +88,27 @@ $passkeyChallenges.origin 78b4-e8a0c86fffff
 $passkeyChallenges.rpId 78b5-17a07fffffff
 $passkeyChallenges.expiresAt 78b4-4bbd1124813f
 $passkeyChallenges.$user 78b5-49123fffffff $users.$passkeyChallenges a4b4-f17fffffffff
+$jobs.id 4bb4-81ffffffffff
+$jobs.function 4bb4-5a3453439bff
+$jobs.args 4bb4-089a5fffffff
+$jobs.state 4bb5-298264ffffff
+$jobs.kind 4bb4-a4347fffffff
+$jobs.dueAt 4bb4-3a1013ffffff
+$jobs.scheduledFor 4bb5-211c832ba3ff
+$jobs.key 4bb4-a267ffffffff
+$jobs.activeKey 4bb4-014d1522899f
+$jobs.runId 4bb5-1a3503ffffff
+$jobs.cron 4bb4-28b9bfffffff
+$jobs.attempt 4bb4-09cc8c7cffff
+$jobs.retry 4bb5-124e39ffffff
+$jobs.lease 4bb4-b20244ffffff
+$jobs.leaseUntil 4bb4-b20244a367ff
+$jobs.startedAt 4bb5-29823320c13f
+$jobs.finishedAt 4bb4-5435123907ff
+$jobs.result 4bb5-124a8b9fffff
+$jobs.error 4bb4-48c5d1ffffff
+$jobs.steps 4bb5-2991f2ffffff
+$jobs.trace 4bb5-388044ffffff
 $files.content-hash 2a34-238247ffffff
 """
 """Of the namespaces and attrs that Instant does not have."""
@@ -114,7 +135,7 @@ def test_ids_are_the_ones_instant_has_and_our_own_never_change() -> None:
         for attr in system_attrs()
     }
     assert found == expected
-    assert len({attr.id for attr in system_attrs()}) == 57 + 19
+    assert len({attr.id for attr in system_attrs()}) == 57 + 19 + 21
 
 
 @pytest.mark.rule("C2")

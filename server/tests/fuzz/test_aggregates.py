@@ -16,6 +16,7 @@ import pytest
 
 from model.aggregate import totals
 from support.aggregates import comparable_totals, own_eyes, random_aggregate
+from support.flat_results import flat_result
 from support.seeds import seeds
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import VisibleStage as Stage
@@ -27,7 +28,7 @@ from trice.live.index.derive import read_set
 from trice.live.index.subscriptions import Subscriptions
 from trice.live.recent import RecentCommits
 from trice.metrics import LiveCounts
-from trice.query.encode import EntityCache, flat_result, nested_result
+from trice.query.encode import EntityCache, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run

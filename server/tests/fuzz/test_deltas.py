@@ -149,17 +149,25 @@ class Story:
                 story = f"seed {self.seed}, {client.features}: {key.decode()}"
                 identity = client.wire.session.opened.identity
                 try:
-                    result_json, _ = await database.query_flat(q, identity=identity)
+                    answer = await database.query_flat(q, identity=identity)
                 except TriceError as failure:
                     assert client.errors[key]["type"] == failure.code, story
                     continue
                 assert key not in client.errors, f"{client.errors.get(key)} {story}"
-                triples, data = content(orjson.loads(result_json))
+                triples, data = content(orjson.loads(answer.result_json))
                 shown, shown_data = client.shown(q)
                 assert shown - set(triples) == set(), f"too much: {story}"
                 assert set(triples) - shown == set(), f"too little: {story}"
                 assert shown_data == data, story
+                assert answer.names == names_of(client, key), f"another name: {story}"
                 self.compared += 1
+
+
+def names_of(client: DeltaClient, key: bytes) -> bytes:
+    """How the session named the answer that a client holds."""
+    query_id = client.query_ids[key]
+    version = client.answers[query_id].version
+    return f'"query-id":"{query_id}","version":"{version}"'.encode()
 
 
 async def history(seed: int, path: Path) -> Counter[str]:
@@ -187,7 +195,7 @@ async def history(seed: int, path: Path) -> Counter[str]:
     return forms + Counter(compared=story.compared)
 
 
-@pytest.mark.rule("L43", "P77", "P78", "P80", "P83", "P85")
+@pytest.mark.rule("L43", "P77", "P78", "P80", "P83", "P85", "P87")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_clients_of_deltas_hold_what_a_fresh_run_answers(group: int, tmp_path: Path) -> None:
     forms: Counter[str] = Counter()

@@ -113,8 +113,8 @@ class Both:
         await self.same(query, lambda one: one.query_nested(query, identity=identity))
 
         async def flat(one: Database) -> Any:
-            result_json, catalog_json = await one.query_flat(query, identity=identity)
-            return answer(result_json), orjson.loads(catalog_json)
+            found = await one.query_flat(query, identity=identity)
+            return answer(found.result_json), orjson.loads(found.attrs_json)
 
         await self.same(query, flat)
 

@@ -103,7 +103,7 @@ def random_steps(app: App, draw: random.Random) -> Iterator[list[Any]]:
                 yield ["add-triple", mine, field, value]
                 yield ["add-triple", mine, app.attr(etype, "id").id, mine]
             case "strict":
-                op = draw.choice(("add-triple", "deep-merge-triple"))
+                op = draw.choice(("add-triple", "deep-merge-triple", "increment-triple"))
                 yield [op, anybody, field, value, {"mode": "update"}]
             case "delete":
                 yield ["delete-entity", anybody, etype]

@@ -42,7 +42,8 @@ async def check_answer(ruled: RuledWorld, identity: Identity, cursors: Cursors) 
     expected = run_model(seen, bare)
     found = orjson.loads(await ruled.database.query_nested(query, identity=identity))
     assert plain(found) == plain(expected.tree), story
-    flat = orjson.loads((await ruled.database.query_flat(query, identity=identity))[0])
+    answer = await ruled.database.query_flat(query, identity=identity)
+    flat = orjson.loads(answer.result_json)
     assert plain(flat[0]["data"].get("page-info") or {}) == plain(expected.pages), story
     there = set(map(plain, visible_triples(seen)))
     leaked = [triple for triple in triples(flat) if plain(triple) not in there]

@@ -173,7 +173,7 @@ class Verdict:
             case ["rule-params", subject, etype, params]:
                 key = (etype, self.find(subject))
                 self.params[key] = {**self.params.get(key, {}), **params}
-            case ["add-triple" | "deep-merge-triple", subject, attr, *_]:
+            case ["add-triple" | "deep-merge-triple" | "increment-triple", subject, attr, *_]:
                 label = self.labels[attr]
                 listed = self.modified.setdefault((self.etypes[attr], self.find(subject)), [])
                 if label != "id" and label not in listed:
@@ -362,7 +362,7 @@ def random_steps(app: App, draw: random.Random) -> Iterator[list[Any]]:
         if etype == "notes" and draw.random() < 0.2:
             subject = [app.attr("notes", "code").id, draw.choice("pqrs")]
         match draw.choice(
-            ("put", "set", "set", "merge", "retract", "link", "link", "unlink", "params")
+            ("put", "set", "set", "merge", "sum", "retract", "link", "link", "unlink", "params")
         ):
             case "put":
                 yield ["add-triple", subject, app.attr(etype, "id").id, subject]
@@ -370,6 +370,8 @@ def random_steps(app: App, draw: random.Random) -> Iterator[list[Any]]:
             case "set" | "merge" as kind:
                 op = "add-triple" if kind == "set" else "deep-merge-triple"
                 yield [op, subject, app.attr(etype, draw.choice("xy")).id, draw.randint(0, 2)]
+            case "sum":
+                yield ["increment-triple", subject, app.attr(etype, "x").id, draw.randint(0, 2)]
             case "retract" if isinstance(subject, str):
                 yield ["retract-triple", subject, app.attr(etype, "x").id, draw.randint(0, 2)]
             case "link" | "unlink" as kind:

@@ -78,8 +78,8 @@ class Stage:
 
     async def check(self, client: DeltaClient, q: Any = TODOS) -> None:
         """It shows what a fresh run answers."""
-        result_json, _ = await self.app.database.query_flat(q, identity=GUEST)
-        triples, data = content(orjson.loads(result_json))
+        answer = await self.app.database.query_flat(q, identity=GUEST)
+        triples, data = content(orjson.loads(answer.result_json))
         assert client.shown(q) == (set(triples), data)
 
 

@@ -82,12 +82,12 @@ def expand(model: Model, steps: list[Step], *, new_uuid: NewUuid) -> list[Step]:
 def _expand_values(
     expansion: _Expansion, op: str, etype: str, entity: Any, args: dict[str, Any], opts: Any
 ) -> None:
-    is_update = op in ("update", "merge") and (opts or {}).get("upsert") is False
+    is_update = op in ("update", "merge", "increment") and (opts or {}).get("upsert") is False
     mode = {"mode": "create"} if op == "create" else {"mode": "update"} if is_update else None
     tail = [mode] if mode else []
     id_attr = expansion.id_attr(etype)
     expansion.steps.append(["add-triple", entity, id_attr["id"], entity, *tail])
-    name = "deep-merge-triple" if op == "merge" else "add-triple"
+    name = {"merge": "deep-merge-triple", "increment": "increment-triple"}.get(op, "add-triple")
     for label, value in args.items():
         if label != "id":
             attr = expansion.field(etype, label)

@@ -17,6 +17,7 @@ Step = list[Any]
 NewId = Callable[[str, Any], str]
 """(lookup attr id, value) -> id of the entity that an upsert through a lookup creates."""
 
+WRITES = ("add-triple", "deep-merge-triple", "increment-triple")
 INFERRED = ("number", "string", "boolean", "json")
 
 
@@ -96,11 +97,11 @@ class _Transaction:
         """
         ops = [step[0] for step in steps]
         is_delete_first = "delete-entity" in ops and not any(
-            op in ("add-triple", "deep-merge-triple") for op in ops[: ops.index("delete-entity")]
+            op in WRITES for op in ops[: ops.index("delete-entity")]
         )
         doomed = self.doomed_by(steps) if is_delete_first else set()
         for step in steps:
-            if step[0] not in ("add-triple", "deep-merge-triple") or len(step) < 5:
+            if step[0] not in WRITES or len(step) < 5:
                 continue
             mode = (step[4] or {}).get("mode")
             attr = self.after.attrs.get(step[2])
@@ -130,10 +131,8 @@ class _Transaction:
             case ["delete-entity", *_]:
                 for entity, etype in self.doomed_by([step]):
                     self.remove(entity, etype)
-            case ["add-triple", entity, attr_id, value, *_]:
-                self.write(entity, attr_id, value, is_merge=False)
-            case ["deep-merge-triple", entity, attr_id, value, *_]:
-                self.write(entity, attr_id, value, is_merge=True)
+            case [op, *rest] if op in WRITES:
+                self.write(op, *rest[:3])
             case ["retract-triple", entity, attr_id, value]:
                 self.retract(entity, attr_id, value)
             case _:
@@ -160,28 +159,34 @@ class _Transaction:
         attr_id, value = lookup
         return self.find(attr_id, value) or self.invented.get(repr((attr_id, value)))
 
-    def write(self, given: Any, attr_id: str, value: Any, *, is_merge: bool) -> None:
+    def write(self, op: str, given: Any, attr_id: str, value: Any) -> None:
         attr = self.after.attrs.get(attr_id)
         if attr is None:
             self.faults.add("sql-raise")
             return
         entity = self.subject(given)
         if is_ref(attr):
-            self.write_link(entity, attr, value, is_merge=is_merge)
+            self.write_link(entity, attr, value, is_add=op == "add-triple")
             return
         if attr["forward-identity"][2] == "id":
             value = entity
-        if is_merge:
-            value = merged(self.after.ones.get((entity, attr_id), MISSING), value)
+        stored = self.after.ones.get((entity, attr_id), MISSING)
+        if op == "deep-merge-triple":
+            value = merged(stored, value)
+        elif op == "increment-triple" and stored is not MISSING and stored is not None:
+            if not is_of_type(stored, "number"):
+                self.faults.add("validation-failed")
+                return
+            value += stored
         too_large = (attr["index?"] or attr["unique?"]) and json_bytes(value) > 1012
         if not is_of_type(value, attr.get("checked-data-type")) or too_large:
             self.faults.add("validation-failed")
             return
         self.set_one(entity, attr, value)
 
-    def write_link(self, entity: str, attr: Attr, value: Any, *, is_merge: bool) -> None:
+    def write_link(self, entity: str, attr: Attr, value: Any, *, is_add: bool) -> None:
         target = self.named(value) if isinstance(value, list) else value
-        if is_merge or target is None:
+        if not is_add or target is None:
             self.faults.add("validation-failed")
             return
         if attr["cardinality"] == "one":

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from support.attrs import entity
+from support.flat_results import flat_result
 from support.library import Library, uid
 from trice import limits
 from trice.errors import LimitExceeded
-from trice.query.encode import EntityCache, flat_result
+from trice.query.encode import EntityCache
 from trice.query.run import run
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
+from support.flat_results import flat_result
 from support.library import Library
 from trice import limits
 from trice.errors import InvalidInput, LimitExceeded
-from trice.query.encode import EntityCache, flat_result, nested_json, nested_result
+from trice.query.encode import EntityCache, nested_json, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.store.engine import ReadTooLong

@@ -9,13 +9,14 @@ import orjson
 import pytest
 
 from support.attrs import entity
+from support.flat_results import flat_result
 from support.library import Library, uid
 from trice.catalog.attr import Attr
 from trice.catalog.values import Cell
 from trice.errors import PermissionDenied
 from trice.protocol.ids import EntityId
 from trice.query.ast import NOTHING, AnyOf, Condition, Hop, Judged, Ref, Scope
-from trice.query.encode import EntityCache, flat_result, nested_result
+from trice.query.encode import EntityCache, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run

@@ -61,6 +61,7 @@ def test_any_json_at_all_is_an_error_of_ours(library: App, seed: int) -> None:
     words: list[Any] = [
         *("add-triple", "deep-merge-triple", "retract-triple", "delete-entity", "rule-params"),
         *("add-attr", "update-attr", "delete-attr", "restore-attr", "create", "update", "merge"),
+        *("increment-triple", "increment"),
         *("link", "unlink", "delete", "ruleParams", "books", "people", "$users", "$x", "", "id"),
         *("\x00", "\ud800", "x" * 2000, "lookup__email__", 'lookup__email__"a"', "author.id"),
         *(E, E.upper(), 0, -1, 2**70, 1.5, float("inf"), None, True, {}, []),

@@ -49,7 +49,8 @@ def random_step(app: App, draw: random.Random) -> list[Any]:
         etype, namespace = "people", app.catalog.namespaces["people"]
         attrs = [*namespace.columns]
         subject = [app.attr("people", "email").id, draw.choice("abc")]
-    op = draw.choice(["add-triple"] * 6 + ["retract-triple", "deep-merge-triple", "delete-entity"])
+    others = ["retract-triple", "deep-merge-triple", "increment-triple", "delete-entity"]
+    op = draw.choice(["add-triple"] * 6 + others)
     if op == "delete-entity":
         return [op, subject, etype] if draw.random() < 0.8 else [op, subject]
     assert namespace.id_attr is not None
@@ -59,6 +60,8 @@ def random_step(app: App, draw: random.Random) -> list[Any]:
     if attr.is_ref:
         value: Any = uid(draw.randint(1, 6))
         op = op if op == "retract-triple" else "add-triple"
+    elif op == "increment-triple":
+        value = draw.choice([1, -2, 0.5, 0])
     elif attr.label == "pages":
         value = draw.choice([1, 2, 2.0, None])
     else:

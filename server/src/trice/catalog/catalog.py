@@ -53,7 +53,7 @@ class Namespace:
 
     @cached_property
     def required(self) -> tuple[Attr, ...]:
-        return tuple(attr for attr in (*self.columns, *self.pairs) if attr.is_required)
+        return tuple(attr for attr in (*self.columns, *self.pairs) if attr.is_needed)
 
 
 class Catalog:
@@ -152,6 +152,13 @@ class Catalog:
         made._reverse = dict(self._reverse)
         made._pointing = dict(self._pointing)
         made._put(changed)
+        return made
+
+    def without(self, attr: Attr) -> Catalog:
+        """A catalog without a soft-deleted attr. Clients see no difference."""
+        assert attr.deleted_ms is not None
+        made = self.with_attrs((), is_visible=False)
+        del made.by_id[attr.id]
         return made
 
     def wire(self) -> list[dict[str, Any]]:

@@ -44,15 +44,15 @@ def check_value(attr: Attr, value: Any, entity: EntityId) -> None:
             raise _refusal(attr, value, entity, f"Invalid value for {attr.name}: {problem}")
     else:
         size_bytes = _check_document(attr, value, entity)
-    if attr.checked_type is not None:
+    if attr.wanted_type is not None:
         _check_type(attr, value, entity)
-    if size_bytes > limits.INDEXED_VALUE_BYTES_MAX and (attr.is_indexed or attr.is_unique):
+    if size_bytes > limits.INDEXED_VALUE_BYTES_MAX and attr.is_bounded:
         raise too_large(attr, value, entity)
 
 
 def too_large(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
     """The error for a value that no index can hold."""
-    kind = "an indexed" if attr.is_indexed else "a unique"
+    kind = "an indexed" if attr.fills_null else "a unique"
     message = (
         f"Value is too large for {kind} attribute. `{attr.name}` accepts "
         f"{limits.INDEXED_VALUE_BYTES_MAX} bytes at most."
@@ -62,7 +62,7 @@ def too_large(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
 
 def wrong_type(attr: Attr, value: Any, entity: EntityId) -> InvalidInput:
     """The error for a value that is not of the attr's checked type."""
-    expected = attr.checked_type
+    expected = attr.wanted_type
     given = json_type(value)
     message = (
         f"Invalid value type for {attr.name}. Value must be a {expected} "
@@ -118,7 +118,7 @@ def _check_text(attr: Attr, value: str, entity: EntityId) -> int:
 def _check_type(attr: Attr, value: Any, entity: EntityId) -> None:
     """Refuse a value, not null, that is not of the attr's checked type."""
     kind = type(value)
-    match attr.checked_type:
+    match attr.wanted_type:
         case "string":
             is_right = kind is str
         case "number":
@@ -144,7 +144,7 @@ def _check_document(attr: Attr, value: Any, entity: EntityId) -> int:
     problem = _document_problem(value)
     if problem is not None:
         raise _refusal(attr, None, entity, f"Invalid value for {attr.name}: {problem}")
-    if attr.is_indexed or attr.is_unique:
+    if attr.is_bounded:
         return len(dump_document(value))
     return 0
 
@@ -225,7 +225,7 @@ def _refusal(
             "namespace": attr.etype,
             "attribute": attr.label,
             "value": _sample(value),
-            "checked-data-type": attr.checked_type,
+            "checked-data-type": attr.wanted_type,
             "attr-id": attr.id,
             "entity-id": uuid_text(entity),
             **(extra or {}),

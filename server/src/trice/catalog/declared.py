@@ -1,6 +1,7 @@
 """Namespaces that the server declares itself, as tables of text. No I/O.
 
-    fields   namespace, label, code of the label, type, flags (u unique, i indexed, r required)
+    fields   namespace, label, code of the label, type, flags (u unique, i indexed, r required).
+             `json` is not checked; the server writes objects only
     links    namespace, label, code, target, reverse label, its code, cardinality, flags
              (u unique, i indexed, c on-delete cascade, C on-delete-reverse cascade)
 

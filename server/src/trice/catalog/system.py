@@ -37,6 +37,8 @@ _CODES: Final = {
     "$userPasswords": "up",
     "$userPasskeys": "uk",
     "$passkeyChallenges": "pc",
+    # Not in Instant's catalog: work of functions that is to be done later (calls/jobs).
+    "$jobs": "jo",
 }
 
 SYSTEM_ETYPES: Final = frozenset(_CODES)
@@ -109,6 +111,27 @@ $passkeyChallenges purpose               purpose     string  -
 $passkeyChallenges origin                origin      string  -
 $passkeyChallenges rpId                  rpid        string  -
 $passkeyChallenges expiresAt             expiresat   number  i
+$jobs              id                    id          any     ui
+$jobs              function              function    string  i
+$jobs              args                  args        json    -
+$jobs              state                 state       string  i
+$jobs              kind                  kind        string  -
+$jobs              dueAt                 dueat       number  i
+$jobs              scheduledFor          schedfor    number  -
+$jobs              key                   key         string  -
+$jobs              activeKey             activekey   string  i
+$jobs              runId                 runid       string  ui
+$jobs              cron                  cron        string  -
+$jobs              attempt               attempt     number  -
+$jobs              retry                 retry       json    -
+$jobs              lease                 lease       string  -
+$jobs              leaseUntil            leaseunt    number  i
+$jobs              startedAt             startedat   number  -
+$jobs              finishedAt            finished    number  i
+$jobs              result                result      json    -
+$jobs              error                 error       json    -
+$jobs              steps                 steps       json    -
+$jobs              trace                 trace       string  -
 """
 
 _LINKS: Final = """

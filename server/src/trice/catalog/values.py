@@ -117,7 +117,7 @@ def decode_attr(attr: Attr, cell: Cell) -> Any:
     """The JSON value of a column attr: a blob's value, a link's target as text, or MISSING."""
     if attr.is_ref:
         return MISSING if cell is None else uuid_text(cell)  # type: ignore[arg-type]
-    return decode_cell(cell, is_indexed=attr.is_indexed)
+    return decode_cell(cell, is_indexed=attr.shows_null)
 
 
 _KINDS: Final[dict[type, int]] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}

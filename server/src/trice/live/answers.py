@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trice.live.patch.kept import KeptTree
 from trice.protocol.compact_json import dumps_compact
+from trice.protocol.ids import TxId
 from trice.query.cost import Spend, free
 from trice.query.encode import (
     EntityCache,
@@ -30,6 +31,23 @@ class Answer:
     @property
     def size_bytes(self) -> int:
         return len(self.result_json) + len(self.meta_json)
+
+
+@dataclass(frozen=True, slots=True)
+class FlatAnswer:
+    """A flat answer that nobody watches, with what a client needs to go on from it live (P87).
+
+    attrs_json  the attrs that its triples name
+    catalog     the name of these attrs (P75)
+    names       see `deltas.names_of_parts`
+    tx          it contains every commit up to this one
+    """
+
+    result_json: bytes
+    attrs_json: bytes
+    catalog: str
+    names: bytes
+    tx: TxId
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import orjson
 
 from trice import limits
-from trice.live.live_query import LiveQuery, Question
+from trice.live.live_query import LiveQuery, Question, digest_of_parts, query_key
 from trice.protocol import down
 from trice.protocol.ids import TxId
 from trice.protocol.shared import SharedFrame, plain
@@ -296,9 +296,25 @@ class Deltas:
             self.kept_bytes -= self._entries.pop(oldest).counted_bytes
 
 
+def names_of_parts(source: Any, parts: FlatParts) -> bytes:
+    """The keys that name a flat answer nobody watches, as `Deltas.names` would if they did.
+
+    source   the query
+    returns  empty where no session takes the query, as it cannot be echoed
+    """
+    try:
+        key = query_key(source)
+    except orjson.JSONEncodeError:
+        return b""
+    return down.names_of(_id_of("flat", key), _text(digest_of_parts(parts)))
+
+
 def _query_id(question: Question) -> bytes:
+    return _id_of(*question.asked)
+
+
+def _id_of(shape: str, key: bytes) -> bytes:
     """A short name of what a client asked, the same for every caller."""
-    shape, key = question.asked
     return blake2b(b"%b %b" % (shape.encode(), key), digest_size=12).hexdigest().encode()
 
 

@@ -27,6 +27,7 @@ from trice.live.maintain import LastRun, Maintainer
 from trice.live.outcome import Run
 from trice.live.planner import Parsed
 from trice.live.recent import RecentCommits
+from trice.loop_shares import LoopShare, LoopShares
 from trice.metrics import LiveCounts
 from trice.protocol.ids import TxId
 from trice.query.encode import EntityCache, FlatParts
@@ -58,8 +59,16 @@ class Live:
     """
 
     def __init__(
-        self, engine: Engine, evaluate: Evaluate, *, runtime: Runtime, cache: EntityCache
+        self,
+        engine: Engine,
+        evaluate: Evaluate,
+        *,
+        runtime: Runtime,
+        cache: EntityCache,
+        share: LoopShare | None = None,
     ) -> None:
+        """share   of the event loop, beside other apps; None: one of its own"""
+        self._share = share or LoopShares(runtime).make()
         self.counts = LiveCounts()
         self.deltas = Deltas()
         self._engine = engine
@@ -297,7 +306,8 @@ class Live:
                 live = next(iter(self._due))
                 del self._due[live]
                 self._refresh(live)
-                if self._runtime.monotonic_ms() - started_ms > limits.LIVE_TURN_MS:
+                turn_ms = self._share.slice_ms(limits.LIVE_TURN_MS)
+                if self._runtime.monotonic_ms() - started_ms > turn_ms:
                     await asyncio.sleep(0)
                     started_ms = self._runtime.monotonic_ms()
             self._note_idle()

@@ -198,5 +198,10 @@ def _digest_of(answer: Answer, parts: FlatParts | None) -> bytes:
     give different ones."""
     if parts is None:
         return blake2b(answer.result_json + answer.meta_json, digest_size=16).digest()
+    return digest_of_parts(parts)
+
+
+def digest_of_parts(parts: FlatParts) -> bytes:
+    """The digest of a flat answer, whether anybody watches it or not."""
     rows, links = b",".join(sorted(parts.rows)), b",".join(sorted(parts.links))
     return blake2b(b"\n".join((rows, links, parts.data_json)), digest_size=16).digest()

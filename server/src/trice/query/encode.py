@@ -148,7 +148,7 @@ class FlatParts:
 
 
 def flat_parts(tree: Tree, cache: EntityCache, spend: Spend = free) -> FlatParts:
-    """The parts of `flat_result`; an entity that was shown before has the same bytes object.
+    """The parts of a flat result; an entity that was shown before has the same bytes object.
 
     spend    counts the bytes
     raises   LimitExceeded when the result would be larger than limits.RESULT_BYTES_MAX
@@ -156,11 +156,6 @@ def flat_parts(tree: Tree, cache: EntityCache, spend: Spend = free) -> FlatParts
     size = AnswerSize(spend)
     rows, links = _row_parts(tree, cache, size), _link_parts(tree, size)
     return FlatParts(rows, links, dumps_compact(result_meta(tree)))
-
-
-def flat_result(tree: Tree, cache: EntityCache, spend: Spend = free) -> bytes:
-    """`join_parts` of `flat_parts`."""
-    return join_parts(flat_parts(tree, cache, spend))
 
 
 def join_parts(parts: FlatParts) -> bytes:
@@ -269,7 +264,7 @@ def row_triples(row: Row, projection: Projection) -> list[tuple[str, AttrId, obj
     for attr, cell in zip(projection.columns, cells, strict=True):
         value: object = cell
         if cell is None:
-            if attr.is_ref or not attr.is_indexed:
+            if attr.is_ref or not attr.shows_null:
                 continue
         elif type(cell) is bytes:
             if attr.is_ref:

@@ -217,7 +217,7 @@ class _Planner:
         # Masked rows get a key of their own. Callers who see different cells of an entity would
         # otherwise replace each other's JSON.
         is_masked = self._visibility.masks(namespace.etype)
-        key = (id_attr.id, is_masked, *((attr.id, attr.is_indexed) for attr in columns))
+        key = (id_attr.id, is_masked, *((attr.id, attr.shows_null) for attr in columns))
         return Projection(
             namespace.etype,
             id_attr.id,

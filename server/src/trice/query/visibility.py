@@ -25,7 +25,7 @@ missing. No stored cell equals it (`catalog.values`)."""
 
 def hidden_cell(attr: Attr) -> bytes | None:
     """The cell that is returned for a hidden field, or a hidden link that the entity holds."""
-    return HIDDEN if attr.is_indexed and not attr.is_ref else None
+    return HIDDEN if attr.shows_null and not attr.is_ref else None
 
 
 def holds_hidden(test: Test) -> bool:

@@ -251,7 +251,7 @@ class WriteChecks:
             self._post[WriteCheck(scope, *_of(new, key), demand.label, origin)] = None
 
     def _note_modified(self, proposal: Proposal) -> None:
-        """`request.modifiedFields`: the labels that add-triple and deep-merge write, not `id`."""
+        """`request.modifiedFields`: the labels that steps write, except `id`."""
         for each in proposal.asked():
             write = each.link if isinstance(each, Missed) else each
             if write is not None and write.op != "retract" and not write.attr.is_id:

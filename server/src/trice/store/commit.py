@@ -50,6 +50,7 @@ class Commit(msgspec.Struct, frozen=True):
     tx        ids are integers >= 1, rise by one per app, are never reset
     catalog   the catalog from this transaction on (the same object when no attr changed)
     event_id  the client's id of the mutation; a replay is recognised by it
+    function  the name of the function that wrote it; None: steps that a client sent
     """
 
     tx: TxId
@@ -60,6 +61,7 @@ class Commit(msgspec.Struct, frozen=True):
     pairs: Sequence[PairChange]
     catalog: Catalog
     is_catalog_changed: bool
+    function: str | None = None
 
 
 class LoggedChanges(msgspec.Struct, frozen=True):

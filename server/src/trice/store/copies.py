@@ -5,7 +5,7 @@ Every method blocks. A copy is one file that nobody else has open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -79,6 +79,11 @@ class Copies(Protocol):
         """The files of a copy: the hash of their bytes, and their size. By hash, each once."""
         ...
 
+    def texts(self, path: Path, etype: str, labels: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """What all entities of a namespace of a copy have in some attrs that hold texts; those that
+        lack one are left out, and so is a namespace that the copy does not have."""
+        ...
+
     def ids(self, path: Path, etype: str) -> list[str]:
         """The ids of all entities of a namespace of a copy."""
         ...
@@ -104,6 +109,10 @@ class Copies(Protocol):
 
     def named_files(self, changes: bytes) -> list[str]:
         """Hashes of the files that a row of the log gives to entities."""
+        ...
+
+    def given_texts(self, changes: bytes, etype: str) -> list[list[str]]:
+        """The texts that a row of the log gives to entities of a namespace, for each of them."""
         ...
 
     def replay(self, path: Path, rows: Iterable[LogRow]) -> TxId:

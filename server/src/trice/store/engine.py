@@ -16,7 +16,10 @@ from trice.protocol.ids import EventId, TxId
 from trice.store.commit import Commit, LoggedChanges
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
-from trice.store.rows import OpenRows, Rows, StoredAttrs
+from trice.store.quota import Quota, Used
+from trice.store.reshaping import Reshaping
+from trice.store.results import OpenResults, Results
+from trice.store.rows import OpenRows, Rows, StoredAttrs, StoredValues
 
 T = TypeVar("T")
 Binding = Cell | Sequence[bytes] | Decide | JudgedTerm
@@ -92,6 +95,7 @@ class Snapshot(Counted, Protocol):
              be labelled with `tx`: it contains every commit up to there.
     catalog  the catalog of transaction `tx`
     stored   single rows and pairs
+    attrs    what a change of an attr asks of all values
     """
 
     @property
@@ -102,6 +106,9 @@ class Snapshot(Counted, Protocol):
 
     @property
     def stored(self) -> Rows: ...
+
+    @property
+    def attrs(self) -> StoredValues: ...
 
     def logged_changes(
         self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
@@ -114,6 +121,11 @@ class Snapshot(Counted, Protocol):
         is_whole   whether long cells that stayed the same are looked for. Without them a changed
                    entity may lack some, before and after alike
         """
+        ...
+
+    @property
+    def results(self) -> Results:
+        """Results of calls, by their event ids."""
         ...
 
     def newest_tx(self) -> TxId:
@@ -139,6 +151,9 @@ class WriteTx(Counted, Protocol):
     may_take_long   the work runs on the writer's thread; else work that is long raises WorkTooLong
     stored          rows and pairs, to be read and changed
     attrs           where attrs are kept, to be changed
+    earlier         the commits of the open group before this one, which are not published yet. With
+                    those published so far they are all that the data contains
+    results         results of calls, by their event ids
     """
 
     @property
@@ -158,6 +173,84 @@ class WriteTx(Counted, Protocol):
 
     @property
     def attrs(self) -> StoredAttrs: ...
+
+    @property
+    def earlier(self) -> Sequence[Commit]: ...
+
+    @property
+    def results(self) -> OpenResults: ...
+
+
+class Held(Protocol):
+    """A snapshot that lasts while its owner awaits, and changes that only its owner sees.
+
+        hold ──> read, write, mark, undo … ──> close        in any order, one at a time
+                                        └──> its time is up: closed by itself
+
+    tx        the newest transaction in it. It may not be published yet, unlike that of a Snapshot
+    time_ms   when that was, by the wall clock
+    catalog   the catalog of `tx`; after a `write` that of its Commit
+    Invariant: other transactions see nothing of what is written here, and nothing is left of it
+    after `close`.
+    """
+
+    @property
+    def tx(self) -> TxId: ...
+
+    @property
+    def time_ms(self) -> int: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+    async def read(self, work: Callable[[Snapshot], T], *, turn_key: TurnKey = SERVER) -> T:
+        """Run `work` on the snapshot: on the loop if it is short, else again on a thread.
+
+        work     sees what was written here. `tx` of its snapshot is that of this one
+        raises   Unavailable("timeout") once the time of the snapshot is up, or it is closed
+        """
+        ...
+
+    async def write(self, work: Callable[[WriteTx], Commit], *, is_long: bool = False) -> Commit:
+        """Run `work` as a transaction that later reads here see, and nobody else.
+
+        work     as of `Engine.write`; it may not change what attrs are there, and finds no results.
+                 If it raises, what it did is undone
+        is_long  it would hold up the loop: it runs on a thread. So does work that raises
+                 WorkTooLong
+        returns  what `work` returned; its `tx` is the one behind the snapshot's
+        raises   what `work` raised; as `read`
+        """
+        ...
+
+    def mark(self) -> int:
+        """Note what was written so far; marks count up from 0."""
+        ...
+
+    def undo(self, mark: int) -> None:
+        """Undo what was written since a mark, and forget it and those after it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the snapshot. A read under way fails. Closing again does nothing."""
+        ...
+
+
+class Turn(Protocol):
+    """While it is held, no transaction begins but the one that is submitted with it.
+
+    is_held   it has not ended: by `end`, by its transaction, or because its time was up
+    """
+
+    @property
+    def is_held(self) -> bool: ...
+
+    def end(self) -> None:
+        """Let the transactions that wait begin; ending again does nothing."""
+        ...
 
 
 class ReadTooLong(Exception):
@@ -247,13 +340,57 @@ class Engine(Protocol):
         event_id: EventId | None = None,
         is_long: bool = False,
         turn_key: TurnKey = SERVER,
+        turn: Turn | None = None,
     ) -> Future[TxId]:
-        """`write` without a coroutine: the call has its place in the order when this returns."""
+        """`write` without a coroutine: the call has its place in the order when this returns.
+
+        turn   a turn of this engine: while it is held the call is the next one, whoever waits, and
+               ends it
+        """
+        ...
+
+    async def hold(self, *, lasts_ms: int) -> Held:
+        """Take a snapshot of the newest state, that lasts until it is closed.
+
+        lasts_ms   after which it closes by itself; at most function_limits.HELD_MS_MAX
+        raises     Unavailable("overloaded") when too many are held, and none was closed in time
+        cost       20 µs on the loop. While it is held the write-ahead log is not begun anew
+        """
+        ...
+
+    async def take_turn(self, *, lasts_ms: int) -> Turn:
+        """Wait until transactions under way are published, then keep others from beginning.
+
+        lasts_ms   after which it ends by itself; at most function_limits.TURN_MS
+        raises     Unavailable("overloaded") when too many wait for it, or the engine closes
+        """
+        ...
+
+    @property
+    def reshaping(self) -> Reshaping:
+        """Changes to how rows are kept, while others write."""
         ...
 
     @property
     def waiting(self) -> tuple[int, int]:
         """How many transactions wait for the writer, and how many long reads for a thread."""
+        ...
+
+    async def used(self) -> Used:
+        """What the app holds, as of the last published transaction.
+
+        raises  as `read_on_thread`
+        cost    30 ns a row on a thread when it is asked for the first time; then the engine keeps
+                count, and it is two reads of a few µs
+        """
+        ...
+
+    async def bound(self, quota: Quota) -> None:
+        """Change how much the app may hold, for transactions from here on.
+
+        While its rows are counted for the first time, they are not bounded yet.
+        raises  as `used`; rows are not bounded then until it succeeds
+        """
         ...
 
     def on_commits(self, listener: Callable[[Sequence[Commit]], None]) -> None:

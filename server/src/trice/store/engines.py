@@ -6,31 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from trice.catalog.attr import Attr
+from trice.loop_shares import LoopShare
 from trice.protocol.ids import AppId
 from trice.store.engine import Engine
 from trice.store.loading import Loading
+from trice.store.quota import Quota
 
 PLATFORM: Final = AppId("platform")
 """The platform's own database: which apps there are. Kept like an app, but not among them."""
 
 NEW_PLATFORM: Final = AppId("platform-new")
 """The platform's database while it is being made from an earlier form (`EarlierPlatform`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What one app may hold.
-
-    rows    rows of all namespaces and pairs of all links, together
-    bytes   bytes that its storage takes, the log of transactions included
-    """
-
-    rows: int
-    bytes: int
 
 
 class EarlierPlatform(Protocol):
@@ -66,6 +55,7 @@ class Engines(Protocol):
         *,
         is_new: bool,
         quota: Quota | None = None,
+        share: LoopShare | None = None,
     ) -> Engine:
         """Open an app's storage, or make it. Blocks: call it on a thread while a loop runs.
 
@@ -73,6 +63,7 @@ class Engines(Protocol):
         system_attrs  attrs every app has; missing ones are added
         is_new        make the storage; else it must be there, and hold an app
         quota         how much it may hold; None: as much as there is room for
+        share         of the event loop, beside other apps; None: nobody else needs it
         raises        Unavailable("data-unusable") when it is missing, damaged, or of a version that
                       this server does not know, ("overloaded") when there is no room
         """
@@ -98,8 +89,16 @@ class Engines(Protocol):
         """Delete all that is kept for an app that is closed; nothing if there is nothing."""
         ...
 
-    def load(self, app_id: AppId) -> Loading:
-        """Begin to fill an app out of sight. What an earlier loading of it left is removed."""
+    def load(self, app_id: AppId, *, keeps: bool = False) -> Loading:
+        """Begin to fill an app out of sight, or go on (`Loading.kept`).
+
+        keeps    what is done lasts (`Filling.keep`); if not, nothing of it outlives a stop
+        raises   Unavailable("overloaded") while another process loads the same app, OSError
+        """
+        ...
+
+    def is_loading(self, app_id: AppId) -> bool:
+        """Whether something of an app is kept for a loading that goes on later."""
         ...
 
     def unsettled(self) -> list[tuple[AppId, bytes]]:

@@ -3,18 +3,21 @@
     begin ──> open an engine, write the schema, close it ──> fill ──> open, check, close ──> publish
       └── nothing is found under the app's id until `publish`; `discard` removes all of it
 
-A stop before `publish` leaves only what `Engines.unsettled` removes. A stop after it loses nothing:
-`Engines.unsettled` completes it, and tells the note that came with it.
+A stop before `publish` leaves what `Engines.unsettled` removes; of a loading that keeps what it has
+done it leaves all up to the last `Filling.keep` for some days, and the next one goes on from there.
+A stop after `publish` loses nothing: `Engines.unsettled` completes it, and tells the note that came
+with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
+from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId, TxId
 from trice.store.engine import Engine
 from trice.store.rows import StoredRow
@@ -46,6 +49,19 @@ class Filling(Protocol):
         """
         ...
 
+    def keep(self, note: bytes) -> None:
+        """Make what was put in so far last, together with a note: the next loading of the app finds
+        both, whatever stops this one. Costs a write to disk of all of it; a loading that does not
+        keep what it has done does nothing.
+
+        raises  Unavailable
+        """
+        ...
+
+    def cells(self, attr: Attr) -> Iterator[Cell]:
+        """The values of an attr of cardinality one that were put in so far, in any order."""
+        ...
+
     def interrupt(self) -> None:
         """End the `finish` that runs on another thread soon; it raises then."""
         ...
@@ -59,11 +75,24 @@ class Loading(Protocol):
         ...
 
     def fill(self, catalog: Catalog, *, tx_before: TxId) -> AbstractContextManager[Filling]:
-        """Begin to fill the storage, in which `catalog` is in force. An exception inside loses what
-        was filled in: only `discard` is of use then.
+        """Begin to fill the storage, in which `catalog` is in force, or go on with it. An exception
+        inside loses what was put in after the last `keep`.
 
-        tx_before   the transactions that there are so far get the ids that follow this one
+        tx_before   the transactions that there are so far get the ids that follow this one; it has
+                    no meaning for a storage of which something was kept
         """
+        ...
+
+    def kept(self) -> bytes | None:
+        """The note of the last `keep`; None: nothing was kept, so this begins anew."""
+        ...
+
+    def restart(self) -> None:
+        """Remove what was kept."""
+        ...
+
+    def release(self) -> None:
+        """Let others load the app. What was kept stays."""
         ...
 
     def publish(self, note: bytes) -> None:

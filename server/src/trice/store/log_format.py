@@ -16,7 +16,7 @@ are named by their numbers (`Attr.number`). A number is chosen once and never gi
     attrs    nil when the catalog stayed as it was, else [is_told, [[old, new]]]
                  is_told    whether clients are told; they are not where only inferred types change
                  old, new   the attr as JSON (`dump_attr`); old is nil for a new one. A deleted one
-                            has `deleted_ms`
+                            has `deleted_ms`; new is nil once it is removed for good
 
 FORMAT changes with the layout. A row of another format is `Unreadable`.
 """
@@ -36,6 +36,9 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId, EventId, TxId
 from trice.store.commit import Commit, EntityChange, Image, PairChange
+
+_BY: Final = " by "
+"""Between identity and function; neither has a space in it."""
 
 FORMAT: Final = 2
 """Format 1 had no number: it was `[entities, pairs]`, without attrs and without unchanged cells."""
@@ -98,12 +101,19 @@ def encode_changes(commit: Commit, before: Catalog) -> bytes:
     )
 
 
+def sender_of(commit: Commit) -> str:
+    """What the log tells of who wrote a commit: the identity, and behind it the function."""
+    if commit.function is None:
+        return commit.identity
+    return f"{commit.identity}{_BY}{commit.function}"
+
+
 def decode_commit(
     blob: bytes,
     *,
     tx: TxId,
     time_ms: int,
-    identity: str,
+    sender: str,
     event_id: EventId | None,
     before: Catalog,
     find_cell: FindCell,
@@ -111,15 +121,21 @@ def decode_commit(
     """The Commit that `encode_changes` was given, equal in all but `catalog.version`, which counts
     the changes of one process.
 
+    sender     `sender_of` it
     before     the catalog of the transaction before it
     find_cell  asked for cells that were left out
     raises     Unreadable
     """
+    identity, _, function = sender.partition(_BY)
     entities, pairs, changed = _decoded(blob)
     catalog, is_told = before, False
     if changed is not None:
         is_told = changed[0]
-        catalog = before.with_attrs((load_attr(new) for _, new in changed[1]), is_visible=is_told)
+        there = (load_attr(new) for _, new in changed[1] if new is not None)
+        catalog = before.with_attrs(there, is_visible=is_told)
+        for old, new in changed[1]:
+            if new is None:
+                catalog = catalog.without(load_attr(old))
     names = {attr.number: attr.id for attr in catalog.by_id.values()}
     return Commit(
         tx=tx,
@@ -130,6 +146,7 @@ def decode_commit(
         pairs=[PairChange(names[number], *rest) for number, *rest in pairs],
         catalog=catalog,
         is_catalog_changed=is_told,
+        function=function or None,
     )
 
 
@@ -245,13 +262,16 @@ def _is_same(left: Cell, right: Cell) -> bool:
     return left is right or (left == right and type(left) is type(right))
 
 
-def _attrs(commit: Commit, before: Catalog) -> tuple[bool, list[tuple[str | None, str]]]:
+def _attrs(commit: Commit, before: Catalog) -> tuple[bool, list[tuple[str | None, str | None]]]:
     """Which attrs differ, in the order of the catalog."""
-    changed: list[tuple[str | None, str]] = []
+    changed: list[tuple[str | None, str | None]] = []
     for attr_id, attr in commit.catalog.by_id.items():
         old = before.by_id.get(attr_id)
         if old is not attr:
             changed.append((None if old is None else dump_attr(old), dump_attr(attr)))
+    if len(commit.catalog.by_id) < len(before.by_id) + sum(old is None for old, _ in changed):
+        gone = (attr for key, attr in before.by_id.items() if key not in commit.catalog.by_id)
+        changed += [(dump_attr(attr), None) for attr in gone]
     return commit.is_catalog_changed, changed
 
 

@@ -153,7 +153,35 @@ class OpenRows(Rows, Protocol):
         ...
 
 
-class StoredAttrs(Protocol):
+class StoredValues(Protocol):
+    """What a change of an attr asks of stored values, in a snapshot or an open write."""
+
+    def lacks_value(self, namespace: Namespace, attr: Attr) -> bool:
+        """Whether any entity has no value, or null, of `attr`."""
+        ...
+
+    def find_shared(self, attr: Attr) -> Cell:
+        """A value, or a target, that more than one entity has; None if there is none."""
+        ...
+
+    def find_longer(self, attr: Attr, bytes_max: int) -> tuple[EntityId, Cell] | None:
+        """An entity whose value takes more bytes than `bytes_max`, as text or as JSON. Numbers
+        need not be measured."""
+        ...
+
+    def find_mistyped(self, attr: Attr, checked_type: CheckedType) -> tuple[EntityId, Cell] | None:
+        """An entity whose value is stored in a form that no value of this type has; null passes.
+
+        Dates are stored as text or numbers; whether such a value is a date is not checked.
+        """
+        ...
+
+    def values(self, attr: Attr) -> Iterator[tuple[EntityId, Cell]]:
+        """Every stored value, null included where it is stored; few at a time in memory."""
+        ...
+
+
+class StoredAttrs(StoredValues, Protocol):
     """Where attrs are kept in an open write, and what a change of an attr asks of stored values.
 
     An attr is *placed* when the engine has made room for it. `Attr.table` and `Attr.column` are the
@@ -180,30 +208,10 @@ class StoredAttrs(Protocol):
         """
         ...
 
+    def remove(self, attr: Attr) -> None:
+        """Forget a soft-deleted attr whose values are gone (`Reshaping.empty`)."""
+        ...
+
     def settle(self, before: Catalog, after: Catalog) -> None:
         """Renew what depends on several attrs (views for people), once all are changed."""
-        ...
-
-    def lacks_value(self, namespace: Namespace, attr: Attr) -> bool:
-        """Whether any entity has no value, or null, of `attr`."""
-        ...
-
-    def find_shared(self, attr: Attr) -> Cell:
-        """A value, or a target, that more than one entity has; None if there is none."""
-        ...
-
-    def find_longer(self, attr: Attr, bytes_max: int) -> tuple[EntityId, Cell] | None:
-        """An entity whose value takes more bytes than `bytes_max`, as text or as JSON. Numbers
-        need not be measured."""
-        ...
-
-    def find_mistyped(self, attr: Attr, checked_type: CheckedType) -> tuple[EntityId, Cell] | None:
-        """An entity whose value is stored in a form that no value of this type has; null passes.
-
-        Dates are stored as text or numbers; whether such a value is a date is not checked.
-        """
-        ...
-
-    def values(self, attr: Attr) -> Iterator[tuple[EntityId, Cell]]:
-        """Every stored value, null included where it is stored; few at a time in memory."""
         ...

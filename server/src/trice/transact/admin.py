@@ -24,7 +24,7 @@ from trice.errors import InvalidInput, invalid
 from trice.protocol.ids import AttrId, find_uuid_bytes, uuid_text
 from trice.protocol.quoting import bare, quote
 from trice.runtime import Runtime, new_key
-from trice.transact.parse import check_count
+from trice.transact.parse import check_amount, check_count
 from trice.transact.parse_attr import AttrReader
 from trice.transact.steps import (
     AddAttr,
@@ -32,6 +32,7 @@ from trice.transact.steps import (
     DeepMerge,
     DeleteAttr,
     DeleteEntity,
+    Increment,
     Lookup,
     Mode,
     RetractTriple,
@@ -149,7 +150,7 @@ class _Expansion:
     ) -> None:
         subject = self._subject(eid, etype, [position, 2])
         self._add_id(etype, subject, mode)
-        make = DeepMerge if op == "merge" else AddTriple
+        make = _VALUE_STEPS[op]
         for label, value in arguments.items():
             if label == "id":
                 continue
@@ -160,7 +161,9 @@ class _Expansion:
                     message = f"`{label}` is a link of `{etype}`: use link and unlink, not {op}."
                     raise _malformed(label, "attr?", [position, 3, label], message)
                 attr = self._create(etype, label)
-            if attr.is_ref and value is not None and op != "merge":
+            if op == "increment":
+                check_amount(value, data_type=_DATA_TYPE, path=[position, 3, label])
+            elif attr.is_ref and value is not None and op != "merge":
                 value = self._link_value(value, _target_etype(attr), [position, 3, label])
             self.steps.append(make(subject, attr.id, value, mode))
 
@@ -340,7 +343,13 @@ class _Expansion:
             self._reverse.setdefault(attr.reverse.name, attr)
 
 
-_ACTIONS: Final = ("create", "update", "merge", "link", "unlink", "delete", "ruleParams")
+_VALUE_STEPS: Final[dict[str, type[AddTriple | DeepMerge | Increment]]] = {
+    "create": AddTriple,
+    "update": AddTriple,
+    "merge": DeepMerge,
+    "increment": Increment,
+}
+_ACTIONS: Final = (*_VALUE_STEPS, "link", "unlink", "delete", "ruleParams")
 
 
 def _listed(targets: Any) -> list[Any]:

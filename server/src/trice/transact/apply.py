@@ -8,7 +8,7 @@ source   instant-semantics §3.3; spec/transact.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from trice.transact.steps import (
     AttrStep,
     DeepMerge,
     DeleteEntity,
+    Increment,
     Lookup,
     RetractTriple,
     RuleParams,
@@ -48,8 +49,12 @@ from trice.transact.steps import (
 from trice.transact.writes import Write
 
 # The most frequent first: `isinstance` compares with each in turn.
-_DATA_STEPS: Final = (AddTriple, RetractTriple, DeepMerge, DeleteEntity, RuleParams)
+_DATA_STEPS: Final = (AddTriple, RetractTriple, DeepMerge, Increment, DeleteEntity, RuleParams)
 _LINK_BIT = INFERRED_BITS["string"]
+
+
+Hear = Callable[[Resolved, Draft], bool]
+"""Returns whether required attrs are checked now."""
 
 
 def apply(
@@ -62,6 +67,7 @@ def apply(
     runtime: Runtime,
     is_internal: bool = False,
     checks: Checks | None = None,
+    hear: Hear | None = None,
 ) -> Commit:
     """Apply a transaction's steps inside an open write.
 
@@ -69,22 +75,20 @@ def apply(
     identity_name   who sent it, for the log
     is_internal     the server itself sent it: no guards on `$` namespaces
     checks          judges the transaction; None: it may do anything
+    hear            shown what was read and written, once it is; it may leave required attrs to be
+                    checked later
     returns         everything that changed; empty when nothing did
     raises          InvalidInput, Conflict, LimitExceeded, what `checks` raises; then the caller
                     must undo what was written
     cost            one read and one write per touched row, plus a few statements per namespace
     """
-    catalog = tx.catalog
     attr_steps, data = _split(steps)
+    catalog = tx.catalog
     added: Sequence[Attr] = ()
     if attr_steps:
-        check_attr_steps(attr_steps, is_admin=is_admin)
-        attr_changes = AttrChanges(tx, is_internal=is_internal)
-        attr_changes.run(attr_steps)
-        catalog = attr_changes.catalog
-        added = attr_changes.added
-        if attr_changes.aliases:
-            data = [_aliased(step, attr_changes.aliases) for step in data]
+        catalog, added, data = _change_attrs(
+            tx, attr_steps, data, is_admin=is_admin, is_internal=is_internal
+        )
     is_judged = checks is not None
     resolved = resolve(tx, catalog, data, runtime=runtime, is_judged=is_judged)
     draft = Draft(tx, catalog)
@@ -102,7 +106,8 @@ def apply(
     if fault is not None:
         raise fault
     entities, pairs = draft.flush()
-    check_required(tx, catalog, draft, named_by=resolved if is_judged else None)
+    if hear is None or hear(resolved, draft):
+        check_required(tx, catalog, draft, named_by=resolved if is_judged else None)
     if checks is not None:
         checks.after(proposal)
     if resolved.fault is not None:
@@ -121,6 +126,23 @@ def apply(
         catalog=catalog,
         is_catalog_changed=is_changed,
     )
+
+
+def _change_attrs(
+    tx: WriteTx,
+    steps: list[AttrStep],
+    data: list[DataStep],
+    *,
+    is_admin: bool,
+    is_internal: bool,
+) -> tuple[Catalog, Sequence[Attr], list[DataStep]]:
+    """The catalog after the steps about attrs, the attrs they added, and the other steps by it."""
+    check_attr_steps(steps, is_admin=is_admin)
+    changes = AttrChanges(tx, is_internal=is_internal)
+    changes.run(steps)
+    if changes.aliases:
+        data = [_aliased(step, changes.aliases) for step in data]
+    return changes.catalog, changes.added, data
 
 
 def _split(steps: Sequence[Step]) -> tuple[list[AttrStep], list[DataStep]]:
@@ -149,7 +171,7 @@ class _Writer:
         self._time_ms = tx.time_ms
 
     def write(self, write: Write) -> None:
-        """Add, merge or retract one triple."""
+        """Add, merge, increment or retract one triple."""
         attr = write.attr
         if write.key is not None and write.op != "retract":
             self._name(write, *write.key)
@@ -175,17 +197,36 @@ class _Writer:
             value = write.value
             if write.op == "merge":
                 must_be_short(row.cells[position], self._tx)
-                stored = decode_cell(row.cells[position], is_indexed=attr.is_indexed)
+                stored = decode_cell(row.cells[position], is_indexed=attr.shows_null)
                 # The patch is checked alone first: merging recurses, so its depth must be bounded.
                 check_value(attr, value, write.entity)
                 value = deep_merge(stored, value)
                 _check_merged(attr, value, write.entity)
+            elif write.op == "increment":
+                check_value(attr, value, write.entity)
+                value = self._incremented(attr, row, position, value)
             else:
                 check_value(attr, value, write.entity)
-            row.cells[position] = encode_cell(value, is_indexed=attr.is_indexed)
-            if write.op == "merge":
+            row.cells[position] = encode_cell(value, is_indexed=attr.fills_null)
+            if write.op != "add":
                 row.merged |= {position}
             self._infer(attr, inferred_bit(value))
+
+    def _incremented(self, attr: Attr, row: DraftRow, position: int, amount: float) -> float:
+        """The sum of a field and a number. Errors do not repeat what was stored: the caller may not
+        see it."""
+        must_be_short(row.cells[position], self._tx)
+        stored = decode_cell(row.cells[position], is_indexed=True)
+        if stored is None:
+            return amount
+        if type(stored) is not int and type(stored) is not float:
+            raise _not_incremented(attr, row.id, "what is stored there is no number")
+        try:
+            total = stored + amount
+            check_value(attr, total, row.id)
+        except (InvalidInput, OverflowError):
+            raise _not_incremented(attr, row.id, "the sum is out of range") from None
+        return total
 
     def _write_id(self, row: DraftRow, attr: Attr, *, is_removed: bool) -> None:
         if is_removed:
@@ -256,13 +297,24 @@ def _check_merged(attr: Attr, value: Any, entity: EntityId) -> None:
         raise
 
 
+def _not_incremented(attr: Attr, entity: EntityId, reason: str) -> InvalidInput:
+    message = f"Cannot increment {attr.name}: {reason}."
+    hint = {
+        "namespace": attr.etype,
+        "attribute": attr.label,
+        "attr-id": attr.id,
+        "entity-id": uuid_text(entity),
+    }
+    return InvalidInput("validation-failed", message, hint)
+
+
 def _holds(attr: Attr, row: DraftRow, position: int, value: Any, tx: WriteTx) -> bool:
     """Whether a column holds exactly `value`: the same target of a link, or equal JSON."""
     cell = row.cells[position]
     if attr.is_ref:
         return bool(cell == value)
     check_value(attr, value, row.id)
-    return is_equal_cell(cell, encode_cell(value, is_indexed=attr.is_indexed), tx)
+    return is_equal_cell(cell, encode_cell(value, is_indexed=attr.fills_null), tx)
 
 
 def _with_inferred(tx: WriteTx, catalog: Catalog, inferred: dict[AttrId, int]) -> Catalog:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
-from trice import limits
+from trice import account_limits, limits
 from trice.catalog.attr import Attr, AttrName
 from trice.catalog.catalog import Catalog
 from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES
@@ -20,9 +20,19 @@ from trice.protocol.ids import AttrId
 from trice.store.engine import WriteTx
 from trice.store.rows import UniqueViolation
 from trice.transact import stored
-from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
+from trice.transact.steps import (
+    AddAttr,
+    AttrStep,
+    DeleteAttr,
+    PendAttr,
+    RemoveAttr,
+    RestoreAttr,
+    SettleAttr,
+    UpdateAttr,
+)
 
 _SNAPSHOT: Final = "soft_delete_snapshot"
+_PENDABLE: Final = ("is_indexed", "is_unique", "is_required", "checked_type", "cardinality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,12 @@ class AttrChanges:
                     self._delete(step)
                 case RestoreAttr():
                     self._restore(step)
+                case PendAttr():
+                    self._pend(step)
+                case SettleAttr():
+                    self._settle(step)
+                case RemoveAttr():
+                    self._remove(step)
                 case _:
                     assert_never(step)
         self._place()
@@ -149,8 +165,33 @@ class AttrChanges:
         if old.is_system and not self._is_internal:
             raise _refused(f"{old.name} is a system column. You aren't allowed to change it.")
         self._check_update(old, new)
-        stored.check_existing(self._tx, self.catalog, old, new)
+        if old.pending and any(getattr(old, name) != getattr(new, name) for name in _PENDABLE):
+            raise _refused(f"A job is changing {old.name}. Wait for its end, or cancel it.")
+        stored.check_existing(self._tx.attrs, self.catalog, old, new)
         self._replace(old, new)
+
+    def _pend(self, step: PendAttr) -> None:
+        old = self._get(step.attr_id)
+        if step.changes:
+            if old.is_system and not self._is_internal:
+                raise _refused(f"{old.name} is a system column. You aren't allowed to change it.")
+            self._check_update(old, replace(old, **step.changes))
+        self._replace(old, replace(old, pending=tuple(step.changes.items())))
+
+    def _settle(self, step: SettleAttr) -> None:
+        old = self._get(step.attr_id)
+        if dict(old.pending) != dict(step.changes):
+            raise _refused(f"{old.name} was changed while a job worked on it.")
+        new = replace(old, **step.changes, pending=old.pending if step.stays_pending else ())
+        self._check_update(old, new)
+        self._replace(old, new)
+
+    def _remove(self, step: RemoveAttr) -> None:
+        old = self.catalog.by_id.get(step.attr_id)
+        if old is None or old.deleted_ms is None:
+            return
+        self._tx.attrs.remove(old)
+        self.catalog = self.catalog.without(old)
 
     def _delete(self, step: DeleteAttr) -> None:
         old = self._get(step.attr_id)
@@ -172,6 +213,7 @@ class AttrChanges:
                 is_indexed=False,
                 is_required=False,
                 deleted_ms=self._tx.time_ms,
+                pending=(),
                 metadata={**(old.metadata or {}), _SNAPSHOT: snapshot},
             ),
         )
@@ -182,6 +224,8 @@ class AttrChanges:
             raise unknown_attr(step.attr_id)
         if old.deleted_ms is None:
             return
+        if old.deleted_ms <= self._tx.time_ms - account_limits.DELETED_ATTR_MS:
+            raise unknown_attr(step.attr_id)  # its values may be gone already
         prefix = _prefix(old)
         new = replace(
             old,
@@ -292,8 +336,8 @@ class AttrChanges:
     def _replace(self, old: Attr, new: Attr) -> None:
         try:
             placed = self._tx.attrs.replace(old, new)
-        except UniqueViolation:
-            raise stored.not_unique(new, None) from None
+        except UniqueViolation as shared:
+            raise stored.not_unique(new, shared.cell) from None
         self.catalog = self.catalog.with_attrs([placed])
 
     def _get(self, attr_id: AttrId) -> Attr:

@@ -20,10 +20,19 @@ from trice.store.engine import WriteTx
 from trice.transact.draft import Draft, DraftRow
 from trice.transact.parse import admin_only
 from trice.transact.resolve import Resolved
-from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
+from trice.transact.steps import (
+    AddAttr,
+    AttrStep,
+    DeleteAttr,
+    PendAttr,
+    RemoveAttr,
+    RestoreAttr,
+    SettleAttr,
+    UpdateAttr,
+)
 from trice.transact.writes import Write
 
-_SERVER_OWNED = ("$files", "$streams")
+_SERVER_OWNED = ("$files", "$streams", "$jobs")
 
 
 def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:
@@ -36,6 +45,8 @@ def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:
                 raise admin_only("update")
             case DeleteAttr():
                 raise admin_only("delete")
+            case PendAttr() | SettleAttr() | RemoveAttr():
+                raise admin_only("change")  # no client can send one
             case _:
                 assert_never(step)
 

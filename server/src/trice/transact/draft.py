@@ -35,7 +35,8 @@ class DraftRow:
     cells, created   cells and `_created_ms` after it
     cleared       cells at the moment when the transaction deleted the row; None: it did not
     is_touched    some step was about the row
-    merged        positions of cells that a merge made: they hold more than the steps gave
+    merged        positions of cells that a merge or an increment made: they hold more than the
+                  steps gave
     """
 
     __slots__ = ("cells", "cleared", "created", "id", "is_touched", "merged", "old", "old_created")

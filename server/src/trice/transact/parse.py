@@ -2,7 +2,8 @@
 
     ["add-attr", attr]  ["update-attr", attr]  ["delete-attr", id]  ["restore-attr", id]
     ["add-triple", e, a, v, opts?]  ["deep-merge-triple", e, a, v, opts?]
-    ["retract-triple", e, a, v]  ["delete-entity", e, etype?]  ["rule-params", e, etype, object]
+    ["increment-triple", e, a, number, opts?]  ["retract-triple", e, a, v]
+    ["delete-entity", e, etype?]  ["rule-params", e, etype, object]
 
 source   instant-semantics §3.1, §3.2; spec/transact.md T1-T9
 """
@@ -24,6 +25,7 @@ from trice.transact.steps import (
     DeepMerge,
     DeleteAttr,
     DeleteEntity,
+    Increment,
     Lookup,
     Mode,
     RestoreAttr,
@@ -94,6 +96,20 @@ def _deep_merge(raw: list[Any], position: int) -> Step:
     return DeepMerge(_subject(raw[1], position), _attr_id(raw[2], position, 2), raw[3], mode)
 
 
+def _increment(raw: list[Any], position: int) -> Step:
+    _check_length(raw, position, 4, 5)
+    check_amount(raw[3], data_type=_DATA_TYPE, path=[position, 3])
+    mode = _mode(raw[4], position) if len(raw) == 5 else None
+    return Increment(_subject(raw[1], position), _attr_id(raw[2], position, 2), raw[3], mode)
+
+
+def check_amount(given: Any, *, data_type: str, path: list[Any]) -> None:
+    """Refuse what cannot be added to a number."""
+    if type(given) is not int and type(given) is not float:
+        message = f"A field is incremented by a number, not by {quote(given)}."
+        raise invalid(data_type, given, [{"expected": "number?", "in": path, "message": message}])
+
+
 def _retract(raw: list[Any], position: int) -> Step:
     # Old clients send an options element here too, as in the other steps.
     _check_length(raw, position, 4, 5)
@@ -140,6 +156,7 @@ def _restore_attr(raw: list[Any], position: int) -> Step:
 _PARSERS: Final[dict[str, Callable[[list[Any], int], Step]]] = {
     "add-triple": _add_triple,
     "deep-merge-triple": _deep_merge,
+    "increment-triple": _increment,
     "retract-triple": _retract,
     "delete-entity": _delete_entity,
     "rule-params": _rule_params,

@@ -55,7 +55,7 @@ class Proposal:
         return self._tx
 
     def writes(self) -> Iterator[Write]:
-        """Every triple to add, merge or remove, by op, in list order."""
+        """Every triple to add, merge, increment or remove, by op, in list order."""
         for writes in self._resolved.writes.values():
             yield from writes
 

@@ -29,6 +29,7 @@ from trice.transact.steps import (
     AddTriple,
     DeepMerge,
     DeleteEntity,
+    Increment,
     Lookup,
     RetractTriple,
     RuleParams,
@@ -38,8 +39,13 @@ from trice.transact.steps import (
 from trice.transact.writes import Key, Missed, Op, Write
 
 DataStep = TripleStep | DeleteEntity | RuleParams
-_TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge)
-_OPS: Final[dict[type, Op]] = {AddTriple: "add", DeepMerge: "merge", RetractTriple: "retract"}
+_TRIPLE_STEPS: Final = (AddTriple, RetractTriple, DeepMerge, Increment)
+_OPS: Final[dict[type, Op]] = {
+    AddTriple: "add",
+    DeepMerge: "merge",
+    Increment: "increment",
+    RetractTriple: "retract",
+}
 _NOBODY: Final = EntityId(bytes(16))
 """Stands for the entity that a lookup did not find. Compare by `is`: a caller may send this id."""
 
@@ -186,7 +192,7 @@ class _Lookups:
             subject = step.subject
             if not isinstance(subject, bytes) and (is_judged or not isinstance(step, RuleParams)):
                 self._want(subject, wanted)
-                if isinstance(step, (AddTriple, DeepMerge)):
+                if isinstance(step, (AddTriple, DeepMerge, Increment)):
                     subjects.append((subject, step.mode != "update" or not is_judged))
             if isinstance(step, _TRIPLE_STEPS) and type(step.value) is list:
                 target = find_lookup(step.value) if self.attr(step.attr_id).is_ref else None
@@ -244,7 +250,7 @@ class _Lookups:
         asked, a link that is removed from such a source has the entity `_NOBODY`.
         """
         attr = self.attr(step.attr_id)
-        mode = step.mode if isinstance(step, (AddTriple, DeepMerge)) else None
+        mode = None if isinstance(step, RetractTriple) else step.mode
         subject = step.subject
         value = step.value
         key: Key | None = None
@@ -266,10 +272,10 @@ class _Lookups:
                 entity = found or _NOBODY
                 is_new = op != "retract" and (key[0].id, key[1]) not in self._stored
                 if is_new and key[0].id == attr.id and op != "retract":
-                    value = self._own_value(key, subject, value)
+                    value = self._own_value(key, subject, value, is_whole=op != "increment")
         if attr.is_ref:
-            if op == "merge":
-                message = "merge operation is not supported for links"
+            if op in ("merge", "increment"):
+                message = f"{op} operation is not supported for links"
                 raise invalid("tx-step", value, [{"message": f"{message}: `{attr.name}`."}])
             value = self._target(attr, entity, value, is_retract=op == "retract")
         elif attr.is_id and not _is_own_id(entity, subject, value):
@@ -383,15 +389,15 @@ class _Lookups:
             raise fault
         self.fault = self.fault or fault
 
-    def _own_value(self, key: Key, subject: Lookup, value: Any) -> Any:
-        """The lookup's value, for the entity that the lookup makes. Another `value` is a fault: the
-        new entity has the value it was looked up by."""
+    def _own_value(self, key: Key, subject: Lookup, value: Any, *, is_whole: bool) -> Any:
+        """The lookup's value, for the entity that the lookup makes. Another `value` is a fault, and
+        so is a part of one (`is_whole`): the new entity has the value it was looked up by."""
         attr, wanted = key
         given: Cell = find_uuid_bytes(value)
         if not attr.is_ref:
             check_value(attr, value, _NOBODY)
             given = encode_cell(value, is_indexed=True)
-        if given != wanted:
+        if given != wanted or not is_whole:
             message = (
                 "Updates with lookups can only update the lookup attribute if an entity with the "
                 "unique attribute value already exists."

@@ -1,6 +1,6 @@
 """Steps of a schema push, as clients send them → attr steps and jobs. No I/O.
 
-    ["add-attr" | "update-attr", attr]   ["delete-attr", id]
+    ["add-attr" | "update-attr", attr]   ["delete-attr" | "restore-attr", id]
     [kind of job, {"attr-id", "forward-identity"?, "checked-data-type"?}]
 
 source   instant-http §4.7; spec/accounts.md AC35-AC38
@@ -18,7 +18,7 @@ from trice.catalog.catalog import Catalog
 from trice.errors import InvalidInput, LimitExceeded, invalid
 from trice.protocol.ids import AttrId, find_uuid_bytes, uuid_text
 from trice.transact.parse_attr import AttrReader
-from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, UpdateAttr
+from trice.transact.steps import AddAttr, AttrStep, DeleteAttr, RestoreAttr, UpdateAttr
 
 JOBS: Final[Mapping[str, tuple[str, Any]]] = {
     "index": ("is_indexed", True),
@@ -114,8 +114,10 @@ def _with_own_names(step: AttrStep, catalog: Catalog) -> AttrStep:
 def _attr_step(at: int, kind: str, given: Any) -> AttrStep:
     if kind == "delete-attr":
         return DeleteAttr(_attr_id(at, given, [1]))
+    if kind == "restore-attr":
+        return RestoreAttr(_attr_id(at, given, [1]))
     if kind not in ("add-attr", "update-attr"):
-        accepted = ", ".join(("add-attr", "update-attr", "delete-attr", *JOBS))
+        accepted = ", ".join(("add-attr", "update-attr", "delete-attr", "restore-attr", *JOBS))
         raise _malformed(kind, [at, 0], f"There is no step of this name. Accepted: {accepted}.")
     reader = AttrReader(given, data_type="steps", path=[at, 1])
     if kind == "add-attr":

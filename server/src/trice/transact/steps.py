@@ -49,6 +49,15 @@ class DeepMerge(msgspec.Struct, frozen=True):
     mode: Mode | None = None
 
 
+class Increment(msgspec.Struct, frozen=True):
+    """Add a number to a field; a field without value counts as 0."""
+
+    subject: Subject
+    attr_id: AttrId
+    value: Any
+    mode: Mode | None = None
+
+
 class RetractTriple(msgspec.Struct, frozen=True):
     """Remove a link, or a field if it has exactly this value."""
 
@@ -101,6 +110,32 @@ class RestoreAttr(msgspec.Struct, frozen=True):
     attr_id: AttrId
 
 
-TripleStep = AddTriple | DeepMerge | RetractTriple
-AttrStep = AddAttr | UpdateAttr | DeleteAttr | RestoreAttr
+class PendAttr(msgspec.Struct, frozen=True):
+    """Say what a job is about to change: `changes` as in UpdateAttr. New values have to fit from
+    now on. No changes: the job is over."""
+
+    attr_id: AttrId
+    changes: Mapping[str, Any]
+
+
+class SettleAttr(msgspec.Struct, frozen=True):
+    """Make the changes that are pending, for which stored values and indexes are ready.
+
+    changes       which changes these must be; a job that was overtaken finds others
+    stays_pending  the job has to bring more rows into line
+    """
+
+    attr_id: AttrId
+    changes: Mapping[str, Any]
+    stays_pending: bool = False
+
+
+class RemoveAttr(msgspec.Struct, frozen=True):
+    """Forget a soft-deleted attr whose values are gone already."""
+
+    attr_id: AttrId
+
+
+TripleStep = AddTriple | DeepMerge | Increment | RetractTriple
+AttrStep = AddAttr | UpdateAttr | DeleteAttr | RestoreAttr | PendAttr | SettleAttr | RemoveAttr
 Step = TripleStep | DeleteEntity | RuleParams | AttrStep

@@ -15,8 +15,7 @@ from trice.catalog.values import Cell, decode_attr
 from trice.errors import Conflict, InvalidInput, LimitExceeded, invalid
 from trice.protocol.ids import EntityId, uuid_text
 from trice.protocol.quoting import quote
-from trice.store.engine import WriteTx
-from trice.store.rows import Pair, Rows, StoredAttrs
+from trice.store.rows import Pair, Rows, StoredValues
 
 
 def find_sources(stored: Rows, attr: Attr, targets: Sequence[EntityId]) -> list[Pair]:
@@ -74,13 +73,12 @@ def not_unique(attr: Attr, cell: Cell, *, is_given: bool = True) -> Conflict:
     )
 
 
-def check_existing(tx: WriteTx, catalog: Catalog, old: Attr, new: Attr) -> None:
+def check_existing(stored: StoredValues, catalog: Catalog, old: Attr, new: Attr) -> None:
     """Refuse a change of an attr that existing entities contradict.
 
     raises   InvalidInput("validation-failed"), Conflict("record-not-unique")
     cost     O(rows) for each of required, unique, indexed, checked type that is switched on
     """
-    stored = tx.attrs
     if new.is_required and not old.is_required:
         _check_required(stored, catalog, old)
     if new.is_unique and not old.is_unique:
@@ -93,7 +91,7 @@ def check_existing(tx: WriteTx, catalog: Catalog, old: Attr, new: Attr) -> None:
         _check_types(stored, new)
 
 
-def _check_required(stored: StoredAttrs, catalog: Catalog, attr: Attr) -> None:
+def _check_required(stored: StoredValues, catalog: Catalog, attr: Attr) -> None:
     namespace = catalog.namespaces[attr.etype]
     if not namespace.has_rows or attr.is_id:
         return
@@ -105,19 +103,19 @@ def _check_required(stored: StoredAttrs, catalog: Catalog, attr: Attr) -> None:
         raise invalid("attributes", attr.wire(), [{"message": message}])
 
 
-def _check_unique(stored: StoredAttrs, old: Attr, new: Attr) -> None:
+def _check_unique(stored: StoredValues, old: Attr, new: Attr) -> None:
     shared = None if old.is_id else stored.find_shared(old)
     if shared is not None:
         raise not_unique(new, shared)
 
 
-def _check_sizes(stored: StoredAttrs, attr: Attr) -> None:
+def _check_sizes(stored: StoredValues, attr: Attr) -> None:
     found = stored.find_longer(attr, limits.INDEXED_VALUE_BYTES_MAX)
     if found is not None:
         raise too_large(attr, decode_attr(attr, found[1]), found[0])
 
 
-def _check_types(stored: StoredAttrs, attr: Attr) -> None:
+def _check_types(stored: StoredValues, attr: Attr) -> None:
     """Judge dates that are text one by one, and all other values by the form they are stored in."""
     assert attr.checked_type is not None
     found = stored.find_mistyped(attr, attr.checked_type)

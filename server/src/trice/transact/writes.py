@@ -14,12 +14,12 @@ from trice.catalog.values import Cell
 from trice.protocol.ids import EntityId
 from trice.transact.steps import Mode
 
-Op = Literal["add", "merge", "retract", "delete"]
+Op = Literal["add", "merge", "increment", "retract", "delete"]
 Key = tuple[Attr, Cell]
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One triple to add, merge or remove, for an entity whose id is known.
+    """One triple to add, merge, increment or remove, for an entity whose id is known.
 
     value    JSON; for a link the target's id; for the id attr not used
     key      the lookup that named the entity: its value is written too when the entity is new
@@ -42,7 +42,7 @@ class Missed(msgspec.Struct, frozen=True):
     at      how many writes of `op` come before it; rules are asked in the order of steps
     link    the write, when the missed entity is an end of a link; if it is the target, the value is
             `_NOBODY`. None: the entity was to lose a value (retract), to be deleted, or to be
-            changed (add, merge) where none may be made
+            changed (add, merge, increment) where none may be made
     is_source   the source of `link` is missed; its target too if the value is `_NOBODY`
     """
 

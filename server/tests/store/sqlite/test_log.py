@@ -122,7 +122,7 @@ def decoded(blob: bytes, catalog: Catalog, find: Any = None) -> Commit:
         blob,
         tx=TxId(3),
         time_ms=4,
-        identity="guest",
+        sender="guest",
         event_id=None,
         before=catalog,
         find_cell=find,

@@ -227,6 +227,35 @@ async def test_commits_are_synced(tmp_path: Path) -> None:
     await engine.close()
 
 
+@pytest.mark.rule("FN431")
+async def test_commits_of_a_file_that_need_not_last_are_not_synced(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path, is_lasting=False)
+    found: list[Any] = []
+
+    def work(tx: WriteTx) -> Commit:
+        found.append(tx.rows("PRAGMA synchronous")[0][0])
+        return committed(tx)
+
+    await engine.write(work)
+    await engine.close()
+    connection = Connection(str(tmp_path / "app.db"), Role.WRITER, is_lasting=False)
+    for is_waiting in (False, True):
+        connection.wait_for_disk(is_waiting=is_waiting)
+        found.append(connection.rows("PRAGMA synchronous")[0][0])
+    connection.close()
+    assert found == [0, 0, 0]
+
+
+@pytest.mark.rule("S12")
+async def test_a_read_that_comes_after_the_end_is_told_to_come_again(tmp_path: Path) -> None:
+    """A request that was lent the app may read it when it is closed."""
+    engine = open_engine(tmp_path)
+    await engine.close()
+    with pytest.raises(Unavailable) as late:
+        await engine.read(lambda snapshot: snapshot.rows("SELECT 1"), timeout_ms=60_000)
+    assert late.value.code == "overloaded"
+
+
 @pytest.mark.rule("S63")
 async def test_closed_app_is_one_file(tmp_path: Path) -> None:
     engine = open_engine(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
+from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell
 from trice.protocol.ids import AttrId, EntityId
 from trice.query.reads.anchors import Span
@@ -50,3 +51,17 @@ class ReadSet:
     births: frozenset[str]
     etypes: frozenset[str]
     waits: frozenset[tuple[str, str]]
+
+    def named(self, catalog: Catalog) -> set[str]:
+        """Every namespace that the answer has to do with.
+
+        catalog   the one it was planned with
+        """
+        found = {etype for etype, _ in self.entities} | {span.lane.etype for span in self.spans}
+        found |= self.births | self.etypes
+        for attr_id in {*self.tested, *self.attrs, *(value[0] for value in self.values)}:
+            attr = catalog.by_id[attr_id]
+            found.add(attr.etype)
+            if attr.reverse is not None:
+                found.add(attr.reverse.etype)
+        return found

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 import apsw
 
-from trice import limits
+from trice import function_limits, limits
 from trice.errors import Bug, Unavailable
 from trice.log import fields
 from trice.store.copies import CopyEnded
@@ -28,10 +28,14 @@ _PAIR: Final = re.compile(r"(.*)\.source, \1\.target", re.DOTALL)
 
 
 class Role(Enum):
-    """What a connection is for, and the kilobytes its page cache may grow to."""
+    """What a connection is for, and the kilobytes its page cache may grow to.
+
+    HOLDER   reads the file, and writes to tables of its own that only it sees
+    """
 
     WRITER = 4_000
     READER = 8_000
+    HOLDER = function_limits.HELD_CACHE_KB
 
 
 class UniqueIndexBroken(Exception):
@@ -61,6 +65,7 @@ class Connection:
     __slots__ = (
         "_cursors",
         "_is_damage_told",
+        "_is_lasting",
         "_is_temporary_in_memory",
         "_judging",
         "_raw",
@@ -68,11 +73,18 @@ class Connection:
     )
 
     def __init__(
-        self, path: str, role: Role, *, can_create: bool = True, format_max: int | None = None
+        self,
+        path: str,
+        role: Role,
+        *,
+        can_create: bool = True,
+        is_lasting: bool = True,
+        format_max: int | None = None,
     ) -> None:
         """Open the file.
 
         can_create  a writer makes the file if there is none
+        is_lasting  a COMMIT waits for the disk; False: nobody needs the file after a crash
         format_max  a writer refuses the file if its `user_version` is higher; None: no check
         raises      Unavailable("data-unusable") when it is damaged or of a newer format;
                     ("overloaded") when it cannot be opened now
@@ -88,9 +100,12 @@ class Connection:
         self._cursors: list[apsw.Cursor] = []
         self._is_temporary_in_memory = False
         self._is_damage_told = False
+        self._is_lasting = is_lasting
         self.log_pages = 0
         try:
             _configure(raw, role, format_max)
+            if not is_lasting:
+                _set(raw, "synchronous", 0)
             raw.set_wal_hook(self._note_log)
             self._judging = functions.register(raw)
         except apsw.Error as error:
@@ -262,6 +277,12 @@ class Connection:
             _set(self._raw, "temp_store", 2 if is_in_memory else 1)
             self._is_temporary_in_memory = is_in_memory
 
+    def wait_for_disk(self, *, is_waiting: bool) -> None:
+        """Choose whether a COMMIT waits for the disk. If not, the next one that does makes it
+        durable too. Call it only between transactions."""
+        if self._is_lasting:
+            _set(self._raw, "synchronous", 2 if is_waiting else 1)
+
     def rollback(self) -> None:
         """Undo and end the open transaction, if there is one."""
         if self._raw.in_transaction:
@@ -302,8 +323,10 @@ def _configure(raw: apsw.Connection, role: Role, format_max: int | None) -> None
         _set(raw, "foreign_keys", 0)
         _set(raw, "wal_autocheckpoint", 0)  # it would run inside a COMMIT, maybe on the loop
         _set(raw, "journal_size_limit", 64 * 1024 * 1024)  # a long read may make the WAL grow
-    else:
+    elif role is Role.READER:
         _set(raw, "query_only", 1)
+    else:
+        _set(raw, "temp_store", 2)
     _set(raw, "cache_size", -role.value)
 
 

@@ -6,7 +6,8 @@ commit of another process, and would never end beside a busy writer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +22,13 @@ from trice.store.engine import ReadTooLong
 from trice.store.engines import PLATFORM
 from trice.store.log_format import Unreadable
 from trice.store.sqlite import log
-from trice.store.sqlite.attr_rows import load_catalog
+from trice.store.sqlite.attr_rows import load_catalog, update_attr
+from trice.store.sqlite.building import drop_unfinished
 from trice.store.sqlite.connection import Connection, Role, translated
 from trice.store.sqlite.engines import path_of
-from trice.store.sqlite.replay import find_file_hashes, is_replayable, replay
-from trice.store.sqlite.tables import CREATED, quoted
+from trice.store.sqlite.index import quoted
+from trice.store.sqlite.replay import find_file_hashes, find_texts, is_replayable, replay
+from trice.store.sqlite.tables import CREATED
 from trice.store.sqlite.write_ahead import is_log_damaged
 
 _LOG_AFTER: Final = (
@@ -63,6 +66,7 @@ class SqliteCopies:
         finally:
             connection.rollback()
             connection.close()
+        _leave_jobs_out(path)
 
     def find_problem(
         self, path: Path, *, is_whole: bool, is_over: Callable[[], bool]
@@ -121,6 +125,24 @@ class SqliteCopies:
         finally:
             connection.close()
 
+    def texts(self, path: Path, etype: str, labels: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        connection = Connection(str(path), Role.READER)
+        try:
+            catalog = load_catalog(connection)
+            attrs = [catalog.find_forward(etype, label) for label in labels]
+            columns = [quoted(attr.column) for attr in attrs if attr is not None]
+            if len(columns) < len(labels):
+                return
+            table = quoted(catalog.namespaces[etype].table)
+            given = "".join(f" AND typeof({column}) = 'text'" for column in columns)
+            sql = f"SELECT {', '.join(columns)} FROM {table}"
+            sql += f" WHERE {quoted(CREATED)} IS NOT NULL{given}"
+            for piece in connection.pieces(sql, rows_max=_PIECE_ROWS):
+                for row in piece:
+                    yield tuple(map(str, row))
+        finally:
+            connection.close()
+
     def ids(self, path: Path, etype: str) -> list[str]:
         connection = Connection(str(path), Role.READER)
         try:
@@ -170,6 +192,9 @@ class SqliteCopies:
     def named_files(self, changes: bytes) -> list[str]:
         return find_file_hashes(changes)
 
+    def given_texts(self, changes: bytes, etype: str) -> list[list[str]]:
+        return find_texts(changes, etype)
+
     def replay(self, path: Path, rows: Iterable[LogRow]) -> TxId:
         try:
             return replay(path, rows)
@@ -204,3 +229,26 @@ def _counted(catalog: Catalog) -> Iterator[tuple[str, str]]:
         for attr in namespace.attrs():
             if attr.is_ref and attr.table != namespace.table:
                 yield f"{etype}.{attr.label}", f"SELECT count(*) FROM {quoted(attr.table)}"
+
+
+def _leave_jobs_out(path: Path) -> None:
+    """Remove from a copy what jobs are making, and that they are changing attrs: whoever restores
+    it has no such jobs, and half an index looks like damage."""
+    connection = Connection(str(path), Role.READER)
+    try:
+        pending = [attr for attr in load_catalog(connection).by_id.values() if attr.pending]
+    finally:
+        connection.close()
+    if not pending:
+        return
+    connection = Connection(str(path), Role.WRITER, can_create=False)
+    try:
+        connection.run("BEGIN IMMEDIATE")
+        drop_unfinished(connection)
+        for attr in pending:
+            update_attr(connection, replace(attr, pending=()))
+        connection.run("COMMIT")
+        connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.rollback()
+        connection.close()

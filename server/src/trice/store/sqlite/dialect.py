@@ -11,7 +11,8 @@ from trice.catalog.values import NULL, Cell, id_span
 from trice.store.dialect import Dialect
 from trice.store.judged import Decide, JudgedTerm
 from trice.store.sqlite.functions import cells_of
-from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
+from trice.store.sqlite.index import quoted
+from trice.store.sqlite.tables import CREATED, ID, order_column
 
 _ARGUMENTS_MAX: Final = 90
 """Cells in one call: SQLite allows a function 100 arguments in the strictest of builds."""

@@ -15,15 +15,17 @@ from typing import IO
 
 from trice import limits
 from trice.catalog.attr import Attr
+from trice.loop_shares import LoopShare
 from trice.protocol.ids import AppId
 from trice.runtime import Runtime
-from trice.store.engines import NEW_PLATFORM, PLATFORM, Quota
+from trice.store.engines import NEW_PLATFORM, PLATFORM
 from trice.store.loop_reads import LoopReads
+from trice.store.quota import Quota
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.data_dir import claim_data_dir
 from trice.store.sqlite.engine import SqliteEngine
 from trice.store.sqlite.first_platform import FirstPlatform
-from trice.store.sqlite.loading import FOLDER, SqliteLoading, complete, settle
+from trice.store.sqlite.loading import FOLDER, SqliteLoading, complete, kept_file, settle
 from trice.store.sqlite.migrations import find_backups
 
 
@@ -92,6 +94,7 @@ class SqliteEngines:
         *,
         is_new: bool,
         quota: Quota | None = None,
+        share: LoopShare | None = None,
     ) -> SqliteEngine:
         """See `engines.Engines.open`; cost as `SqliteEngine.open`."""
         return SqliteEngine.open(
@@ -100,6 +103,7 @@ class SqliteEngines:
             system_attrs=system_attrs,
             can_create=is_new,
             quota=quota,
+            share=share,
             loop_reads=self._loop_reads,
             checked_bytes_max=limits.PLATFORM_CHECKED_BYTES_MAX if app_id == PLATFORM else 0,
             history_days=self._history_days,
@@ -129,7 +133,7 @@ class SqliteEngines:
         for copy in find_backups(path):
             copy.unlink(missing_ok=True)
 
-    def load(self, app_id: AppId) -> SqliteLoading:
+    def load(self, app_id: AppId, *, keeps: bool = False) -> SqliteLoading:
         """See `engines.Engines.load`."""
 
         def open_file(path: Path, system_attrs: Iterable[Attr], is_new: bool) -> SqliteEngine:
@@ -138,11 +142,19 @@ class SqliteEngines:
             )
 
         folder = self._data_dir / FOLDER
-        return SqliteLoading(folder, app_id, self._path(app_id), open_file=open_file)
+        return SqliteLoading(folder, app_id, self._path(app_id), open_file=open_file, keeps=keeps)
+
+    def is_loading(self, app_id: AppId) -> bool:
+        """See `engines.Engines.is_loading`."""
+        return kept_file(self._data_dir / FOLDER, app_id).exists()
 
     def unsettled(self) -> list[tuple[AppId, bytes]]:
         """See `engines.Engines.unsettled`."""
-        found = complete(self._data_dir / FOLDER, lambda name: self._path(AppId(name)))
+        found = complete(
+            self._data_dir / FOLDER,
+            lambda name: self._path(AppId(name)),
+            now_ms=self._runtime.now_ms(),
+        )
         return [(AppId(name), note) for name, note in found]
 
     def settle(self, app_id: AppId) -> None:

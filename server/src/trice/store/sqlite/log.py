@@ -5,7 +5,7 @@ A follower reads it to catch up. After a restart, replayed mutations are recogni
 
     id        the transaction's id
     time_ms   when it was, by the wall clock; see S69
-    identity  who sent it
+    identity  who sent it; behind ` by `, the function that wrote it
     event_id  `transact.replay.replay_key`: the client's id, a digest of the caller, and a digest of
               the steps
     changes   see `store.log_format`
@@ -30,8 +30,9 @@ from trice.store.log_format import (
     decode_entities,
     encode_changes,
     find_old_cell,
+    sender_of,
 )
-from trice.store.sqlite.tables import quoted
+from trice.store.sqlite.index import quoted
 
 CREATE: Final = """
 CREATE TABLE _tx (
@@ -74,7 +75,7 @@ def row(commit: Commit, event_id: EventId | None, before: Catalog) -> Row:
     before  the catalog of the transaction before it
     """
     changes = encode_changes(commit, before)
-    return (commit.tx, commit.time_ms, commit.identity, event_id, changes)
+    return (commit.tx, commit.time_ms, sender_of(commit), event_id, changes)
 
 
 def load_last_tx(statements: Statements) -> TxId:
@@ -149,12 +150,12 @@ def load_commits(
     commits: list[Commit] = []
     try:
         before = catalog_before(catalog, [blob for *_, blob in reversed(found)])
-        for tx, time_ms, identity, event_id, blob in found:
+        for tx, time_ms, sender, event_id, blob in found:
             commit = decode_commit(
                 blob,
                 tx=tx,
                 time_ms=time_ms,
-                identity=identity,
+                sender=sender,
                 event_id=event_id,
                 before=before,
                 find_cell=find,

@@ -1,17 +1,19 @@
-"""How much one file may hold: rows and bytes, for throw-away apps."""
+"""How much one file holds, compared with its quota: rows and bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from trice import limits
+from trice import limits, quota_limits
 from trice.catalog.catalog import Catalog
-from trice.errors import LimitExceeded
+from trice.errors import Unavailable
+from trice.protocol.ids import TxId
 from trice.store.commit import Commit
 from trice.store.engine import Statements, WorkTooLong
-from trice.store.engines import Quota
+from trice.store.quota import Quota, check_rows, exceeded, growth, only_takes
 from trice.store.sqlite import log
-from trice.store.sqlite.tables import quoted
+from trice.store.sqlite.index import quoted
 
 _PAGE_BYTES: Final = 4_096
 _ALL_PAGES: Final = "PRAGMA page_count"
@@ -22,14 +24,63 @@ class Usage:
     """What one file holds, compared with its quota before a transaction is let in. Its bytes are
     the size of the file without its free pages.
 
-    Holds the number of published rows. A transaction that only takes away is always let in. Costs
-    2 µs a transaction, 10 µs where the log gets shorter; files without a quota pay nothing.
+    off ──begin_count──> counting ──counted──> known      `rows` is None until they are known
+                            └─────give_up────> off
+
+    Holds the number of published rows once somebody wants it, and follows it from then on: a count
+    of all rows never happens twice while the file is open. A transaction that only takes away is
+    always let in. Costs 2 µs a transaction, 10 µs where the log gets shorter; a file that has no
+    quota and that nobody asked about pays nothing.
     """
 
-    def __init__(self, statements: Statements, catalog: Catalog, quota: Quota) -> None:
-        """Count what is there: about 30 ns a row."""
-        self._quota = quota
-        self._rows = sum(_count(statements, table) for table in _tables(catalog))
+    def __init__(self, quota: Quota | None) -> None:
+        self.quota = quota or Quota()
+        self.rows: int | None = None
+        # What the groups added that were published while somebody counts.
+        self._grown: list[tuple[TxId, int]] | None = None
+        self._counted_tx = TxId(0)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether transactions must be checked."""
+        return self.rows is not None or self.quota.bytes is not None
+
+    # --- counting ---------------------------------------------------------------------------------
+
+    def count_now(self, statements: Statements, catalog: Catalog) -> None:
+        """Count what is there, while nobody writes: about 30 ns a row."""
+        self.rows = count_rows(statements, catalog)
+
+    def begin_count(self) -> None:
+        """Note from now on what groups add, until `counted` or `give_up`."""
+        self._grown = []
+
+    def counted(self, rows: int, tx: TxId) -> None:
+        """A snapshot taken after `begin_count`, with `tx` as its newest transaction, has so many
+        rows. `tx` may not be published yet: it is not added again then.
+
+        raises   Unavailable when more was written meanwhile than is noted
+        """
+        grown, self._grown = self._grown, None
+        assert grown is not None, "nobody counts"
+        if len(grown) > quota_limits.COUNTED_GROUPS_MAX:
+            raise Unavailable("overloaded", "Too much is being written to count rows. Try later.")
+        self.rows = rows + sum(added for last, added in grown if last > tx)
+        self._counted_tx = tx
+
+    def give_up(self) -> None:
+        """Nobody counts any more."""
+        self._grown = None
+
+    def settle(self, tx: TxId, commits: Sequence[Commit]) -> None:
+        """Note that a group, whose last transaction is `tx`, is durable."""
+        if self.rows is not None:
+            if tx > self._counted_tx:
+                self.rows += sum(map(growth, commits))
+        elif self._grown is not None and len(self._grown) <= quota_limits.COUNTED_GROUPS_MAX:
+            self._grown.append((tx, sum(map(growth, commits))))
+
+    # --- refusing ---------------------------------------------------------------------------------
 
     def check(
         self, statements: Statements, commit: Commit, *, before: int, may_take_long: bool
@@ -45,49 +96,50 @@ class Usage:
         raises         LimitExceeded("app-quota-exceeded"), WorkTooLong when a log must be deleted
                        on the loop; the transaction must be undone
         """
-        growth = _growth(commit)
-        used = self._used_bytes(statements)
-        if used > self._quota.bytes // 2:
+        quota = self.quota
+        added = check_rows(quota, commit, held=(self.rows or 0) + before)
+        if quota.bytes is not None:
+            self._check_bytes(statements, commit, quota, quota.bytes, may_take_long=may_take_long)
+        return before + added
+
+    def _check_bytes(
+        self,
+        statements: Statements,
+        commit: Commit,
+        quota: Quota,
+        bytes_max: int,
+        *,
+        may_take_long: bool,
+    ) -> None:
+        used = _used_bytes(statements, bytes_max)
+        if used > bytes_max // 2:
             kept, most = limits.EPHEMERAL_LOG_ROWS_KEPT, limits.EPHEMERAL_LOG_TRIM_ROWS
             log.make_room(statements, commit.tx, kept=kept, most=most)
-        if _only_takes(commit):
-            return before + growth
-        held = self._rows + before
-        if growth > 0 and held + growth > self._quota.rows:
-            raise _exceeded("rows", held, self._quota.rows)
-        if used > self._quota.bytes:
+        if used > bytes_max and not only_takes(commit):
             if not may_take_long:
                 raise WorkTooLong
             log.make_room(statements, commit.tx, kept=0, most=commit.tx)
-            used = self._used_bytes(statements)
-            if used > self._quota.bytes:
-                raise _exceeded("bytes", used, self._quota.bytes)
-        return before + growth
-
-    def _used_bytes(self, statements: Statements) -> int:
-        """What the file holds; free pages are counted where it could be more than half."""
-        used = _pages(statements, _ALL_PAGES) * _PAGE_BYTES
-        if used > self._quota.bytes // 2:
-            used -= _pages(statements, _FREE_PAGES) * _PAGE_BYTES
-        return used
-
-    def settle(self, added: int) -> None:
-        """Note that a group which added so many rows is durable."""
-        self._rows += added
+            used = _used_bytes(statements, bytes_max)
+            if used > bytes_max:
+                raise exceeded(quota, "bytes", used, bytes_max)
 
 
-def _growth(commit: Commit) -> int:
-    """How many rows and pairs a commit adds, less those that it removes."""
-    entities = sum((each.new is not None) - (each.old is not None) for each in commit.entities)
-    return entities + sum(1 if pair.is_added else -1 for pair in commit.pairs)
+def count_rows(statements: Statements, catalog: Catalog) -> int:
+    """Count all rows and pairs; 30 ns each."""
+    return sum(_count(statements, table) for table in _tables(catalog))
 
 
-def _only_takes(commit: Commit) -> bool:
-    return (
-        not commit.is_catalog_changed
-        and all(each.new is None for each in commit.entities)
-        and not any(pair.is_added for pair in commit.pairs)
-    )
+def count_bytes(statements: Statements) -> int:
+    """What the file holds, free pages not counted; 5 µs."""
+    return (_pages(statements, _ALL_PAGES) - _pages(statements, _FREE_PAGES)) * _PAGE_BYTES
+
+
+def _used_bytes(statements: Statements, bytes_max: int) -> int:
+    """What the file holds; free pages are counted where it could be more than half."""
+    used = _pages(statements, _ALL_PAGES) * _PAGE_BYTES
+    if used > bytes_max // 2:
+        used -= _pages(statements, _FREE_PAGES) * _PAGE_BYTES
+    return used
 
 
 def _tables(catalog: Catalog) -> set[str]:
@@ -104,12 +156,3 @@ def _count(statements: Statements, table: str) -> int:
     ((count,),) = statements.rows(f"SELECT count(*) FROM {quoted(table)}")
     assert isinstance(count, int)
     return count
-
-
-def _exceeded(quota: str, current: int, limit: int) -> LimitExceeded:
-    return LimitExceeded(
-        "app-quota-exceeded",
-        f"This throw-away app is full: it holds {current:,} {quota}, and {limit:,} are the most."
-        " Delete something, or use an app that lasts.",
-        {"quota": quota, "current": current, "limit": limit},
-    )

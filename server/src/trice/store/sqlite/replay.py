@@ -33,22 +33,30 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 def is_replayable(changes: bytes) -> bool:
     """Whether a row can be done again: it changes no attr that was there before it, but for what is
-    known of the types of its values."""
+    known of the types of its values, and removes none."""
     try:
         _, _, attrs = read_changes(changes)
     except Unreadable:
         return False
-    return attrs is None or not attrs[0] or all(old is None for old, _ in attrs[1])
+    if attrs is None:
+        return True
+    is_told, changed = attrs
+    return all(new is not None and (not is_told or old is None) for old, new in changed)
 
 
 def find_file_hashes(changes: bytes) -> list[str]:
     """The hashes of bytes that rows of `$files` get in a transaction."""
+    return [text for each in find_texts(changes, _FILES) for text in each if _HASH.fullmatch(text)]
+
+
+def find_texts(changes: bytes, etype: str) -> list[list[str]]:
+    """The texts that each row of a namespace gets in a transaction."""
     found = []
-    for what, etype, _, *rest in read_changes(changes)[0]:
-        if etype != _FILES or what == DELETED:
+    for what, each, _, *rest in read_changes(changes)[0]:
+        if each != etype or what == DELETED:
             continue
         cells = rest[1].values() if what == ADDED else (new for _, new in rest[2].values())
-        found += [cell for cell in cells if isinstance(cell, str) and _HASH.fullmatch(cell)]
+        found.append([cell for cell in cells if isinstance(cell, str)])
     return found
 
 

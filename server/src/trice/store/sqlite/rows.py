@@ -17,21 +17,15 @@ from trice.protocol.ids import AttrId, EntityId
 from trice.store.engine import Binding, Row
 from trice.store.rows import Pair, StoredRow, UniqueViolation
 from trice.store.sqlite.connection import UniqueIndexBroken
-from trice.store.sqlite.tables import (
-    CREATED,
-    ID,
-    link_columns,
-    lookup_predicate,
-    order_column,
-    quoted,
-)
+from trice.store.sqlite.index import quoted
+from trice.store.sqlite.tables import CREATED, ID, link_columns, lookup_predicate, order_column
 
 _IN_LIST: Final = "carray(?)"
 
 RunStatement = Callable[[str, Sequence[Binding]], list[Row]]
 
 
-class _Layout:
+class Layout:
     """How a namespace's rows are read and written as SQL.
 
     Holds texts of statements only, never data.
@@ -49,10 +43,13 @@ class _Layout:
         "table",
     )
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, table: str = "") -> None:
+        """
+        table   as SQL, where its rows are in another one
+        """
         columns = namespace.columns
         self.namespace = namespace
-        self.table = quoted(namespace.table)
+        self.table = table or quoted(namespace.table)
         self.listed = ", ".join(map(quoted, (ID, CREATED, *(attr.column for attr in columns))))
         self.select = f"SELECT {self.listed} FROM {self.table} WHERE id IN {_IN_LIST}"
         self.select_one = f"SELECT {self.listed} FROM {self.table} WHERE id = ?"
@@ -127,7 +124,7 @@ class SqliteRows:
         run   runs a statement and returns its rows (`engine.Statements.rows`)
         """
         self._run = run
-        self._layouts: dict[str, _Layout] = {}
+        self._layouts: dict[str, Layout] = {}
 
     def find(self, namespace: Namespace, ids: Sequence[EntityId]) -> list[StoredRow]:
         """See `rows.Rows.find`."""
@@ -224,7 +221,7 @@ class SqliteRows:
         table, created = quoted(namespace.table), quoted(CREATED)
         counted = ["count(*)"]
         for attr in namespace.columns:
-            is_always = attr.is_indexed and not attr.is_ref
+            is_always = attr.shows_null and not attr.is_ref
             counted.append("count(*)" if is_always else f"count({quoted(attr.column)})")
         (found,) = self._run(
             f"SELECT {', '.join(counted)} FROM {table} WHERE {created} IS NOT NULL", ()
@@ -245,12 +242,12 @@ class SqliteRows:
         table, created = quoted(namespace.table), quoted(CREATED)
         return bool(self._run(f"SELECT 1 FROM {table} WHERE {created} IS NOT NULL LIMIT 1", ()))
 
-    def _layout(self, namespace: Namespace) -> _Layout:
+    def _layout(self, namespace: Namespace) -> Layout:
         layout = self._layouts.get(namespace.etype)
         if layout is None or layout.namespace is not namespace:
             if len(self._layouts) >= limits.TX_LAYOUTS_MAX:
                 self._layouts.clear()
-            layout = self._layouts[namespace.etype] = _Layout(namespace)
+            layout = self._layouts[namespace.etype] = Layout(namespace)
         return layout
 
 

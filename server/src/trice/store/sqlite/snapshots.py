@@ -10,9 +10,11 @@ from trice.protocol.ids import TxId
 from trice.store.commit import Commit, LoggedChanges
 from trice.store.dialect import Dialect
 from trice.store.engine import Row
+from trice.store.sqlite.attrs import SqliteValues
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.log import load_changes, load_commits, load_last_tx
+from trice.store.sqlite.results import SqliteResults
 from trice.store.sqlite.rows import SqliteRows
 
 
@@ -42,6 +44,11 @@ class OpenSnapshot:
         """See `engine.Snapshot`; made when it is first used."""
         return SqliteRows(self.rows)
 
+    @property
+    def attrs(self) -> SqliteValues:
+        """See `engine.Snapshot`."""
+        return SqliteValues(self)
+
     def logged_changes(
         self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
     ) -> list[LoggedChanges]:
@@ -55,6 +62,11 @@ class OpenSnapshot:
             bytes_max=bytes_max,
             is_whole=is_whole,
         )
+
+    @property
+    def results(self) -> SqliteResults:
+        """See `engine.Snapshot`."""
+        return SqliteResults(self)
 
     def newest_tx(self) -> TxId:
         """See `engine.Snapshot.newest_tx`."""

@@ -23,7 +23,8 @@ from trice import limits
 from trice.errors import Bug
 from trice.store.engine import Row
 from trice.store.sqlite.connection import Connection
-from trice.store.sqlite.tables import CREATED, quoted
+from trice.store.sqlite.index import quoted
+from trice.store.sqlite.tables import CREATED
 
 MARK: Final = "trice="
 """Stands before the last rowid, at the end of each `stat` written here. SQLite skips words that it

@@ -19,8 +19,8 @@ from trice import limits
 from trice.errors import Unavailable
 from trice.store.commit import Commit
 from trice.store.sqlite.connection import Connection
+from trice.store.sqlite.index import quoted
 from trice.store.sqlite.spread import MARK, Figures, last_rowid, take_figures
-from trice.store.sqlite.tables import quoted
 
 _FIND_TABLE = "SELECT 1 FROM main.sqlite_schema WHERE name = ?"
 _STATS = "SELECT tbl, stat FROM main.sqlite_stat1"

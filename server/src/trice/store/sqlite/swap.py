@@ -27,7 +27,9 @@ _READY: Final = "ready"
 def find_existing(data_dir: Path) -> list[str]:
     """The names of what a server keeps in a data directory."""
     names = [path.name for path in data_dir.glob("platform*.db*")]
-    names += [name for name in ("apps", "files", "secret.key") if (data_dir / name).exists()]
+    names += [
+        name for name in ("apps", "files", "functions", "secret.key") if (data_dir / name).exists()
+    ]
     return sorted(names)
 
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from trice import limits
+from trice import account_limits, limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import has_order_column
@@ -36,7 +36,9 @@ from trice.errors import LimitExceeded
 from trice.protocol.ids import AttrId
 from trice.store.engine import Statements, WriteTx
 from trice.store.sqlite.attr_rows import find_table, insert_attr, update_attr
-from trice.store.sqlite.names import choose_name, choose_names
+from trice.store.sqlite.building import adopt
+from trice.store.sqlite.index import Index, quoted
+from trice.store.sqlite.names import choose_name, choose_names, view_names
 
 ID: Final = "id"
 CREATED: Final = "_created_ms"
@@ -49,6 +51,7 @@ _PAIRS_TABLE: Final = (
     "CREATE TABLE {0} (source BLOB NOT NULL, target BLOB NOT NULL, created_ms INTEGER NOT NULL,"
     " PRIMARY KEY (source, target)) WITHOUT ROWID"
 )
+_REMOVED: Final = "~removed"
 _RESERVED_COLUMNS: Final = (ID, CREATED, "rowid", "oid", "_rowid_")
 
 
@@ -85,11 +88,6 @@ def lookup_predicate(attr: Attr) -> str:
     return f" AND {quoted(attr.column)} <> x'00'" if _is_partial(attr) else ""
 
 
-def quoted(identifier: str) -> str:
-    """A table, column or index name as SQL."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
 def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[Attr]:
     """Make room for new attrs (tables, columns, indexes, their `_attrs` rows); return them placed.
 
@@ -116,7 +114,7 @@ def create_attrs(tx: WriteTx, catalog: Catalog, attrs: Sequence[Attr]) -> list[A
         placed.update((attr.id, attr) for attr in made)
     links = [attr for attr in attrs if attr.is_pairs]
     placed.update((attr.id, attr) for attr in _create_pairs(tx, links))
-    last = max((attr.number for attr in catalog.by_id.values()), default=0)
+    last = _last_number(tx, catalog)
     numbered = [
         replace(placed[attr.id], number=number) for number, attr in enumerate(attrs, start=last + 1)
     ]
@@ -156,7 +154,11 @@ def replace_attr(tx: WriteTx, old: Attr, new: Attr) -> Attr:
     """
     assert old.id == new.id and old.value_type == new.value_type
     placed = replace(new, table=old.table, column=old.column, number=old.number)
-    if _shape(old) != _shape(placed):
+    if has_same_shape(old, placed):
+        pass
+    elif old.pending:
+        adopt(tx, indexes_of(old), indexes_of(placed))
+    else:
         _drop_indexes(tx, old)
         if old.is_pairs and not placed.is_pairs:
             placed = _pairs_to_column(tx, old, placed)
@@ -294,6 +296,11 @@ def _column_names(statements: Statements, table: str) -> list[str]:
 # --- indexes ------------------------------------------------------------------------------------
 
 
+def has_same_shape(old: Attr, new: Attr) -> bool:
+    """Whether a change of an attr has no effect on stored rows and indexes."""
+    return _shape(old) == _shape(new)
+
+
 def _shape(attr: Attr) -> tuple[object, ...]:
     """Everything about an attr that has an effect on disk."""
     return (
@@ -337,21 +344,27 @@ def _value_columns(attr: Attr) -> tuple[str, ...]:
     return (attr.column, ID) if _is_value_order(attr) else (attr.column, CREATED, ID)
 
 
-def _create_indexes(tx: WriteTx, attr: Attr) -> None:
+def indexes_of(attr: Attr) -> list[Index]:
+    """The indexes that serve an attr in the state that it has."""
     if _is_key(attr):
-        return
+        return []
     value_index, unique_index, order_index = _index_names(attr)
     place = link_columns(attr) if attr.is_ref else LinkColumns(attr.table, ID, attr.column)
-    table, value = quoted(place.table), quoted(place.target)
+    made: list[Index] = []
     if attr.is_unique:
-        condition = f" WHERE {value} IS NOT NULL AND {value} <> x'00'" if _is_partial(attr) else ""
-        tx.rows(f"CREATE UNIQUE INDEX {quoted(unique_index)} ON {table} ({value}){condition}")
+        value = quoted(place.target)
+        condition = f"{value} IS NOT NULL AND {value} <> x'00'" if _is_partial(attr) else ""
+        made.append(Index(unique_index, place.table, (place.target,), True, condition))
     elif attr.is_ref or attr.is_indexed:
-        columns = ", ".join(map(quoted, _value_columns(attr)))
-        tx.rows(f"CREATE INDEX {quoted(value_index)} ON {table} ({columns})")
+        made.append(Index(value_index, place.table, _value_columns(attr)))
     if has_order_column(attr):
-        order = quoted(order_column(attr))
-        tx.rows(f"CREATE INDEX {quoted(order_index)} ON {table} ({order}, id)")
+        made.append(Index(order_index, place.table, (order_column(attr), ID)))
+    return made
+
+
+def _create_indexes(tx: WriteTx, attr: Attr) -> None:
+    for index in indexes_of(attr):
+        tx.rows(index.sql())
 
 
 def _drop_indexes(tx: WriteTx, attr: Attr) -> None:
@@ -378,14 +391,55 @@ def _convert_nulls(tx: WriteTx, old: Attr, new: Attr) -> None:
 def _convert_order(tx: WriteTx, old: Attr, new: Attr) -> None:
     table, value = quoted(new.table), quoted(new.column)
     if has_order_column(new):
-        column = order_column(new)
-        if column not in _column_names(tx, new.table):
-            tx.rows(f"ALTER TABLE {table} ADD COLUMN {quoted(column)}")
-        key = "trice_text_order" if new.checked_type == "string" else "trice_instant"
-        tx.rows(f"UPDATE {table} SET {quoted(column)} = {key}({value})")
+        add_order_column(tx, new)
+        tx.rows(f"UPDATE {table} SET {quoted(order_column(new))} = {order_key(new)}({value})")
     elif has_order_column(old):
         column = quoted(order_column(old))
         tx.rows(f"UPDATE {table} SET {column} = NULL WHERE {column} IS NOT NULL")
+
+
+def add_order_column(statements: Statements, attr: Attr) -> None:
+    """Make room for the order keys of an attr."""
+    column = order_column(attr)
+    if column not in _column_names(statements, attr.table):
+        statements.rows(f"ALTER TABLE {quoted(attr.table)} ADD COLUMN {quoted(column)}")
+
+
+def order_key(attr: Attr) -> str:
+    """The function that makes the order key of a value."""
+    return "trice_text_order" if attr.checked_type == "string" else "trice_instant"
+
+
+def remove_attr(tx: WriteTx, attr: Attr) -> None:
+    """Remove an attr whose values are gone: its indexes, its row, and its table if no attr uses
+    that any more. Its column stays where dropping it would rewrite many rows."""
+    tx.rows(f"CREATE TABLE IF NOT EXISTS {quoted(_REMOVED)} (number INTEGER NOT NULL)")
+    tx.rows(f"INSERT INTO {quoted(_REMOVED)} VALUES (?)", (attr.number,))
+    tx.rows("DELETE FROM _attrs WHERE id = ?", (attr.id,))
+    _drop_indexes(tx, attr)
+    table = quoted(attr.table)
+    if not tx.rows('SELECT 1 FROM _attrs WHERE "table" = ? LIMIT 1', (attr.table,)):
+        for name in view_names(attr.table):
+            if tx.rows("SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?", (name,)):
+                tx.rows(f"DROP VIEW {quoted(name)}")
+        tx.rows(f"DROP TABLE {table}")
+        return
+    ((last,),) = tx.rows(f"SELECT coalesce(max(rowid), 0) FROM {table}")
+    assert isinstance(last, int)
+    if not _is_key(attr) and last <= account_limits.SCHEMA_ROWS_AT_ONCE:
+        for column in _column_names(tx, attr.table):
+            if column in (attr.column, f"{attr.column}~order"):
+                _drop_column(tx, table, quoted(column))
+
+
+def _last_number(tx: WriteTx, catalog: Catalog) -> int:
+    """The highest number that an attr has or had: the log names attrs by their numbers."""
+    last = max((attr.number for attr in catalog.by_id.values()), default=0)
+    if tx.rows("SELECT 1 FROM sqlite_schema WHERE name = ?", (_REMOVED,)):
+        ((removed,),) = tx.rows(f"SELECT max(number) FROM {quoted(_REMOVED)}")
+        assert isinstance(removed, int)
+        last = max(last, removed)
+    return last
 
 
 def _column_to_pairs(tx: WriteTx, old: Attr, new: Attr) -> Attr:

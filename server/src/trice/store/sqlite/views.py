@@ -20,8 +20,9 @@ from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.system import EXTENSIBLE, SYSTEM_ETYPES
 from trice.catalog.values import has_order_column
 from trice.store.engine import WriteTx
+from trice.store.sqlite.index import quoted
 from trice.store.sqlite.names import choose_name, view_names
-from trice.store.sqlite.tables import CREATED, ID, order_column, quoted
+from trice.store.sqlite.tables import CREATED, ID, order_column
 
 _FORM: Final = "/* trice 1 */"
 """A comment in every view; a view with another number is made anew."""

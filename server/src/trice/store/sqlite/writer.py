@@ -9,6 +9,10 @@ write() --> queue ----+-- nobody commits --> works run on the loop, all or nothi
                                                v
                                    publish, tell listeners, answer the calls, next group
 
+tend() --> after each group, or when nothing waits: on the writer's thread, a transaction of its own
+
+take_turn() --> between two groups: nothing begins until the turn ends (../write_turn.py)
+
 Between two groups a table that has grown much is counted anew on the thread (statistics.py).
 A little over 500 lines, one file because every use of the connection must take its turn here.
 """
@@ -17,22 +21,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
-from trice import limits
+from trice import account_limits, limits
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
 from trice.identity import TurnKey
 from trice.log import Seldom, fields
+from trice.loop_shares import LoopShare
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
 from trice.store.commit import Commit
 from trice.store.dialect import Dialect
-from trice.store.engine import Row, WorkTooLong, WriteTx
+from trice.store.engine import Row, Turn, WorkTooLong, WriteTx
 from trice.store.sqlite import log
 from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.commit_place import CommitPlace
@@ -40,16 +46,19 @@ from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.recent_events import RecentEvents
+from trice.store.sqlite.results import SqliteOpenResults
 from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.statistics import Statistics
-from trice.store.sqlite.writer_thread import WriterThread
+from trice.store.sqlite.writer_thread import Apart, WriterThread
 from trice.store.write_queue import WriteQueue
+from trice.store.write_turn import WriteTurn, WriteTurns
 
 logger: Final = logging.getLogger("trice.store")
 disk_logger: Final = logging.getLogger("trice.store.disk")
 disk_logger.addFilter(Seldom())
 
 Work = Callable[[WriteTx], Commit]
+T = TypeVar("T")
 
 _DAY_MS: Final = 86_400_000
 
@@ -59,7 +68,16 @@ class OpenTx:
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "may_take_long", "pieces", "rows", "stored", "time_ms", "tx")
+    __slots__ = (
+        "catalog",
+        "earlier",
+        "may_take_long",
+        "pieces",
+        "rows",
+        "stored",
+        "time_ms",
+        "tx",
+    )
 
     def __init__(
         self,
@@ -70,10 +88,12 @@ class OpenTx:
         catalog: Catalog,
         may_take_long: bool = True,
         stored: SqliteOpenRows | None = None,
+        earlier: Sequence[Commit] = (),
     ) -> None:
         """
         stored   the rows of the connection, which are used again; None: the transaction makes some
         """
+        self.earlier = earlier
         self.tx = tx
         self.time_ms = time_ms
         self.catalog = catalog
@@ -87,6 +107,11 @@ class OpenTx:
         """See `engine.WriteTx`; made when it is used, which few transactions do."""
         return SqliteAttrs(self)
 
+    @property
+    def results(self) -> SqliteOpenResults:
+        """See `engine.WriteTx`."""
+        return SqliteOpenResults(self)
+
     def spend(self, steps: int) -> None:
         """See `engine.Counted.spend`."""
 
@@ -97,6 +122,7 @@ class _Call:
 
     is_long  its work would hold up the loop: it runs on the writer's thread, in a group of its own
     network  whose turn it takes, see `write_queue`
+    is_next  it was submitted with the turn: no other call begins before it
     """
 
     work: Work
@@ -104,6 +130,7 @@ class _Call:
     is_long: bool
     network: str
     answer: asyncio.Future[TxId]
+    is_next: bool = False
 
 
 @dataclass(slots=True)
@@ -144,17 +171,22 @@ class Writer:
         before_catalog: Callable[[], None],
         after_group: Callable[[Sequence[Commit]], None],
         commit_place: CommitPlace,
-        usage: Usage | None = None,
+        usage: Usage,
         history_days: int = limits.TX_LOG_DAYS,
+        share: LoopShare | None = None,
+        apart: Apart | None = None,
     ) -> None:
         """
-        usage           what the file holds, if a quota bounds it
+        usage           what the file holds and may hold
         history_days    how long the log is kept
         before_catalog  called when a group that changes the catalog is about to commit
         after_group     called when a group ended: with its commits, after `tx` and `catalog` are
                         published; with none when it failed
         commit_place    says where a COMMIT may run
+        share           of the event loop, beside other apps; None: nobody else needs it
+        apart           where COMMITs and long work run; None: on a thread of its own
         """
+        self._share = share
         self.tx = tx
         self.catalog = catalog
         self._connection = connection
@@ -168,30 +200,71 @@ class Writer:
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
-        self._writer_thread = WriterThread()
+        self._writer_thread: Apart = apart or WriterThread()
         self._latest_ms = log.load_last_ms(connection)
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
         self._log_pages_max = limits.WRITE_AHEAD_PAGES_MAX
         self._after_copy: Callable[[], None] | None = None
+        self._upkeep: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self._was_upkeep = False
+        self._turns = WriteTurns(self._run_groups)
+        self._first: _Call | None = None
 
     def submit(
-        self, work: Work, event_id: EventId | None, *, is_long: bool, turn_key: TurnKey
+        self,
+        work: Work,
+        event_id: EventId | None,
+        *,
+        is_long: bool,
+        turn_key: TurnKey,
+        turn: Turn | None = None,
     ) -> asyncio.Future[TxId]:
         """See `engine.Engine.submit`."""
         if self._is_closing:
-            raise Unavailable("overloaded", "The server is stopping. Try again in a moment.")
+            raise _closing()
+        if turn is not None and turn.is_held:
+            assert self._first is None, "a turn ends with its transaction"
+            answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
+            self._first = _Call(work, event_id, is_long, turn_key[0], answer, is_next=True)
+            turn.end()
+            return answer
         if len(self._queue) >= limits.TX_QUEUE_MAX:
             raise Unavailable(
                 "overloaded",
                 f"{limits.TX_QUEUE_MAX:,} transactions of this app wait already. Try again later.",
             )
-        answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
+        answer = asyncio.get_running_loop().create_future()
         self._queue.put(_Call(work, event_id, is_long, turn_key[0], answer))
         if not self._is_busy:
             self._run_groups()
         return answer
+
+    def tend(self, work: Callable[[Connection], T]) -> asyncio.Future[tuple[T, float]]:
+        """Run `work` in a transaction of its own, on the writer's thread, between those of the app.
+        It changes how rows are kept, and nothing that a query tells.
+
+        returns   what it returned, and how long the writer was held up, in ms
+        raises    what `work` raised, and undoes it then; Unavailable when the writer is closing
+        """
+        answer: asyncio.Future[tuple[T, float]] = asyncio.get_running_loop().create_future()
+        if self._is_closing:
+            answer.set_exception(_closing())
+            return answer
+        self._upkeep.append((work, answer))
+        if not self._is_busy:
+            self._run_groups()
+        return answer
+
+    async def take_turn(self, *, lasts_ms: int) -> WriteTurn:
+        """See `engine.Engine.take_turn`."""
+        if self._is_closing:
+            raise _closing()
+        turn = self._turns.ask(lasts_ms=lasts_ms)
+        if not self._is_busy:
+            self._run_groups()
+        return await self._turns.wait(turn)
 
     @property
     def waiting(self) -> int:
@@ -216,6 +289,11 @@ class Writer:
     async def finish(self) -> None:
         """Accept nothing more; return when the accepted writes are answered, and in the file."""
         self._is_closing = True
+        self._turns.close()
+        while self._upkeep:
+            _, answer = self._upkeep.popleft()
+            if not answer.done():
+                answer.set_exception(_closing())
         await self._wait_idle()
         if self._connection.log_pages:
             self.copy_log(_nothing)  # left to `close` it would hold up the loop
@@ -235,6 +313,7 @@ class Writer:
             self._connection.close()
             # They refer back to the writer's owner; without them all is freed at once.
             self._before_catalog, self._after_group = _nothing, _nothing
+            self._turns.forget()
 
     async def _wait_idle(self) -> None:
         while self._is_busy:
@@ -244,6 +323,8 @@ class Writer:
     def _run_groups(self) -> None:
         """Run the waiting calls, until a group needs its COMMIT or no call is left."""
         self._is_busy = True
+        if self._turns.is_held or (self._first is None and self._turns.begin()):
+            return  # `_run_groups` is called again when the turn ends
         if self._after_copy is not None:
             self._writer_thread.submit(partial(self._copy_log, asyncio.get_running_loop()))
             return
@@ -251,23 +332,94 @@ class Writer:
         if table is not None:
             self._writer_thread.submit(partial(self._refresh, asyncio.get_running_loop(), table))
             return
-        while len(self._queue):
-            call = self._queue.take_long()
+        while self._upkeep and self._upkeep[0][1].cancelled():
+            self._upkeep.popleft()
+        if self._upkeep and not (self._was_upkeep and len(self._queue)):
+            self._was_upkeep = True
+            work, answer = self._upkeep.popleft()
+            self._writer_thread.submit(
+                partial(self._run_upkeep, asyncio.get_running_loop(), work, answer)
+            )
+            return
+        self._was_upkeep = False
+        while len(self._queue) or self._first is not None:
+            call = self._take_long()
             if call is not None:
                 self._writer_thread.submit(
                     partial(self._run_long, asyncio.get_running_loop(), call)
                 )
                 return
+            if self._share is not None and self._share.is_over:
+                self._share.later(self._run_groups)
+                return
             calls: list[_Call] = []
+            begun = self._begin()
             try:
                 group = self._open_group(calls)
             except Exception as error:
                 self._fail(calls, error)
                 continue
+            finally:
+                if begun is not None:
+                    begun.end()
             if self._seal(group):
                 return
+        if self._upkeep or self._turns.are_wanted:
+            self._run_groups()
+            return
         self._is_busy = False
         self._idle.set()
+
+    def _take_long(self) -> _Call | None:
+        """The long call that is to run now; a call whose turn it is comes before all others."""
+        if self._first is None:
+            return self._queue.take_long()
+        if not self._first.is_long:
+            return None
+        call, self._first = self._first, None
+        return call
+
+    def _take_short(self) -> _Call | None:
+        if self._first is not None:
+            call, self._first = self._first, None
+            return call
+        return self._queue.take_short()
+
+    def _run_upkeep(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[Connection], Any],
+        answer: asyncio.Future[Any],
+    ) -> None:
+        """On the writer's thread: run the work of `tend`, with its COMMIT."""
+        began_ms, failure, result = self._runtime.monotonic_ms(), None, None
+        try:
+            self._connection.keep_temporary(is_in_memory=False)
+            self._connection.wait_for_disk(is_waiting=False)
+            self._connection.run("BEGIN IMMEDIATE")
+            result = work(self._connection)
+            self._connection.run("COMMIT")
+            if self._connection.log_pages >= account_limits.RESHAPING_LOG_PAGES:
+                with suppress(Unavailable):
+                    self._connection.copy_log()
+        except Exception as error:
+            self._connection.rollback()
+            failure = error
+        finally:
+            self._connection.wait_for_disk(is_waiting=True)
+        took_ms = self._runtime.monotonic_ms() - began_ms
+        loop.call_soon_threadsafe(self._ran_upkeep, answer, failure, (result, took_ms))
+
+    def _ran_upkeep(
+        self, answer: asyncio.Future[Any], failure: Exception | None, result: tuple[Any, float]
+    ) -> None:
+        """Back on the loop: tell who waits, and go on."""
+        if not answer.done():
+            if failure is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(failure)
+        self._run_groups()
 
     def _seal(self, group: _Group) -> bool:
         """Send a group to its COMMIT. False if it changed nothing; its calls are then answered."""
@@ -332,11 +484,17 @@ class Writer:
             self._connection.run("BEGIN IMMEDIATE")
         except Exception:
             # The other calls in the queue would fail in the same way, each after the same delay.
+            if self._first is not None:
+                calls.append(self._first)
+                self._first = None
             self._queue.take_all(calls.append)
             raise
         group = _Group(self.tx, self.catalog)
-        ends_ms = self._runtime.monotonic_ms() + limits.TX_GROUP_WORK_MS
-        while len(calls) < limits.TX_GROUP_MAX and (call := self._queue.take_short()) is not None:
+        work_ms: float = limits.TX_GROUP_WORK_MS
+        if self._share is not None:
+            work_ms = min(work_ms, self._share.left_ms)
+        ends_ms = self._runtime.monotonic_ms() + work_ms
+        while len(calls) < limits.TX_GROUP_MAX and (call := self._take_short()) is not None:
             calls.append(call)
             self._run_call(group, call)
             if call.is_long:
@@ -372,11 +530,12 @@ class Writer:
                     catalog=group.catalog,
                     may_take_long=call.is_long,
                     stored=self._stored,
+                    earlier=group.commits,
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
             added = 0
-            if self._usage is not None:
+            if self._usage.is_on:
                 added = self._usage.check(
                     self._connection, commit, before=group.added, may_take_long=call.is_long
                 )
@@ -388,7 +547,10 @@ class Writer:
             assert not call.is_long, "work on the writer's thread cannot be too long"
             self._undo_call(is_saved=is_saved)
             call.is_long = True
-            self._queue.put_back(call)
+            if call.is_next:
+                self._first = call
+            else:
+                self._queue.put_back(call)
             return
         except Exception as error:
             if not self._connection.in_transaction:
@@ -457,19 +619,30 @@ class Writer:
         Callers are told first: their answers leave before live queries are refreshed. Nothing else
         runs between, so listeners hear of a commit before a coroutine that waits for it goes on.
         """
+        begun = self._begin()
+        try:
+            self._publish(group, failure, duration_ms)
+        finally:
+            if begun is not None:
+                begun.end()
+        self._run_groups()
+
+    def _begin(self) -> LoopShare | None:
+        """The share of the app, if what follows is to be counted: `end` of it comes then."""
+        return self._share if self._share is not None and self._share.begin() else None
+
+    def _publish(self, group: _Group, failure: Exception | None, duration_ms: float) -> None:
         if failure is None:
             self._commit_place.took(duration_ms)
             self.tx = group.tx
             self.catalog = group.catalog
             self._events.forget_old()
-            if self._usage is not None:
-                self._usage.settle(group.added)
+            self._usage.settle(group.tx, group.commits)
             self._statistics.note(self._connection, group.commits)
             _answer(group)
             self._after_group(group.commits)
         else:
             self._fail([call for call, _ in group.answers], failure)
-        self._run_groups()
 
     def _refresh(self, loop: asyncio.AbstractEventLoop, table: str) -> None:
         """On the writer's thread: count a table anew."""
@@ -502,6 +675,10 @@ class Writer:
 
 def _nothing(*_: object) -> None:
     """What a closed writer calls."""
+
+
+def _closing() -> Unavailable:
+    return Unavailable("overloaded", "The server is stopping. Try again in a moment.")
 
 
 def _unwritten(cause: Exception) -> Unavailable:

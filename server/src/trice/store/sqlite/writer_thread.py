@@ -6,9 +6,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final
+from typing import Final, Protocol
 
 _NAME: Final = "trice-writer"
+
+
+class Apart(Protocol):
+    """Where calls run beside the loop, one after another: a thread, or what a test plays as one."""
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run `call`, after those before it. It may not raise."""
+
+    def finish(self) -> None:
+        """Wait for the submitted calls; no call may be submitted afterwards."""
 
 
 class WriterThread:
