@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,14 +30,21 @@ class Stage:
         self.folder = folder
         self.runtime = FakeRuntime()
 
-    async def open(self) -> None:
-        self.apps = await open_apps(self.folder, runtime=self.runtime, is_open_by_default=True)
+    async def open(self, **options: Any) -> None:
+        self.apps = await open_apps(
+            self.folder, runtime=self.runtime, is_open_by_default=True, **options
+        )
         self.accounts = Accounts(self.apps.platform, runtime=self.runtime)
         self.orgs = Orgs(self.apps.platform, runtime=self.runtime)
         self.passwords = AccountPasswords(self.accounts, PasswordHashes(self.runtime))
         self.operator = Operator(
             self.accounts, self.orgs, self.passwords, self.apps, runtime=self.runtime
         )
+
+    async def reopen(self, **options: Any) -> None:
+        """As after a restart."""
+        await self.apps.close()
+        await self.open(**options)
 
     async def close(self) -> None:
         await self.apps.close()

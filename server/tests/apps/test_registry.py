@@ -52,7 +52,11 @@ def test_the_namespaces_of_the_platform_are_no_apps(tmp_path):
     assert len({attr.id for attr in attrs}) == len(attrs)
     etypes = {attr.etype for attr in attrs}
     accounts = {"$accounts", "$accountTokens", "$orgs", "$orgMembers"}
-    assert etypes == {"$apps", *accounts, "$webhooks", "$webhookEvents"}
+    oauth = {"$oauthApps", "$oauthClients", "$oauthSecrets", "$oauthTokens"}
+    webhooks = {"$webhooks", "$webhookEvents"}
+    code = {"$appCode", "$deployments"}
+    others = {"$apps", "$appTransfers", "$schemaJobs"}
+    assert etypes == {*others, *accounts, *oauth, *webhooks, *code}
     assert all(attr.is_system for attr in attrs)
     catalog = Catalog(attrs)
     assert catalog.find_forward("$users", "id") is None

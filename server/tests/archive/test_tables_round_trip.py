@@ -15,8 +15,9 @@ from support.archives import Archive, attr, random_archive
 from support.seeds import seeds
 from support.table_stage import export, load_planned, wishes_in
 from trice import archive_limits
-from trice.archive.tables.load import scan
-from trice.archive.tables.plan import Wishes, plan_tables
+from trice.archive.tables.plan import Scanned, Wishes, plan_tables
+from trice.archive.tables.read import TableFile
+from trice.archive.tables.scan import scan
 from trice.archive.tables.write import Format, Written, import_command
 from trice.errors import InvalidInput
 
@@ -29,7 +30,7 @@ Entities = dict[str, dict[str, dict[str, Any]]]
 async def come_back(stage: Stage, folder: Path, written: Written) -> str:
     """Import an export with the flags that it printed."""
     names, wishes = wishes_in(written)
-    files = [(path, names.get(path.name, path.stem)) for path in files_in(folder)]
+    files = [Scanned(TableFile(path), names.get(path.name, path.stem)) for path in files_in(folder)]
     tables = plan_tables(await scan(files, stage.ears), Wishes(**wishes))
     return (await load_planned(stage, tables, drops_dangling=True)).app_id
 

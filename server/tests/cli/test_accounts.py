@@ -27,6 +27,13 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.mark.rule("AC60")
+def test_a_directory_that_was_not_there_is_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / "mistyped"
+    assert "is a new data directory" in run(folder, "create", "ann@example.com").stderr
+    assert run(folder, "create", "bob@example.com").stderr == ""
+
+
+@pytest.mark.rule("AC60")
 def test_accounts_are_made_on_a_directory_without_a_server(tmp_path: Path) -> None:
     assert said(tmp_path, "list") == "No accounts.\n"
     token = said(tmp_path, "create", "ann@example.com", "--print-token").splitlines()[-1]
@@ -50,8 +57,8 @@ def test_accounts_are_made_on_a_directory_without_a_server(tmp_path: Path) -> No
     said(tmp_path, "tokens", "revoke", "bob@example.com", kept["id"])
     assert said(tmp_path, "tokens", "list", "bob@example.com") == "No tokens.\n"
     password = ["password", "bob@example.com", "--data-dir", str(tmp_path)]
-    typed = CliRunner().invoke(accounts, password, input="tr1ce battery\ntr1ce battery\n")
-    assert typed.exit_code == 0 and "tr1ce" not in typed.output
+    piped = CliRunner().invoke(accounts, password, input="tr1ce battery\n")
+    assert piped.exit_code == 0 and piped.output == "bob@example.com has a new password.\n"
     assert said(tmp_path, *password[:2], "--none").endswith("has no password.\n")
     said(tmp_path, "remove", "bob@example.com")
     assert run(tmp_path, "remove", "bob@example.com").exit_code == 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support.archive_stage import open_stage, small_shop
-from support.archives import read_archive
+from support.archives import attr, read_archive
 from support.s3_server import CREDENTIALS, s3_server
 from trice.accounts.accounts import Accounts
 from trice.apps.registry import hash_token
@@ -46,7 +49,7 @@ def test_an_app_moves_in_and_out(backup: Path, tmp_path: Path) -> None:
     told = run("import", backup, "--data-dir", data)
     assert told.exit_code == 0, told.output
     assert told.stdout.startswith(f"A shop is here, as app {app}.\n\n  $files")
-    assert "1 files with 5,004 bytes came." in told.stdout
+    assert "1 file with 5,004 bytes came." in told.stdout
     assert "Its admin token is " in told.stdout and "  Next: " in told.stdout
 
     same = run("doctor", "--app", app, "--archive", backup, "--data-dir", data)
@@ -143,8 +146,13 @@ async def test_an_import_beside_a_server_is_refused(backup: Path, tmp_path: Path
     async with open_stage(data):
         told = await asyncio.to_thread(run, "import", backup, "--data-dir", data)
     assert told.exit_code == 1
-    problem = f"another trice server is using the data directory {data}. Stop it first"
-    assert problem in told.output
+    # What has the directory here is no server that could import it.
+    assert f"Another process uses {data}" in told.output and "Stop it first" in told.output
+    table = tmp_path / "t.csv"
+    table.write_text("a\n1\n")
+    async with open_stage(data):
+        told = await asyncio.to_thread(run, "import", table, "--data-dir", data, "--yes")
+    assert told.exit_code == 1 and "Stop it first" in told.output
 
 
 @pytest.mark.rule("AR65", "AR62")
@@ -217,3 +225,89 @@ def test_bytes_in_a_bucket(backup: Path, tmp_path: Path, monkeypatch: pytest.Mon
         out = tmp_path / "out.zip"
         assert run("export", out, "--app", app, *data, *place).exit_code == 0
     assert list(read_archive(out)["files"].values()) == list(small_shop().files.values())
+
+
+@pytest.mark.rule("AR114")
+@pytest.mark.parametrize("format", ["zip", "jsonl"])
+def test_what_a_killed_export_left_is_taken_over(backup: Path, tmp_path: Path, format: str) -> None:
+    app, data, out = small_shop().app_id or "", tmp_path / "data", tmp_path / "out"
+    assert run("import", backup, "--data-dir", data).exit_code == 0
+    part = tmp_path / "out.part"
+    if format == "zip":
+        part.write_bytes(b"half" * 100_000)
+    else:
+        part.mkdir()
+        (part / "goods.jsonl").write_text("half")
+        (part / "gone.jsonl").write_text("half")
+    words = ("export", out, "--app", app, "--data-dir", data, "--format", format)
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        busy = run(*words)
+        assert busy.exit_code == 1 and "Another export is writing it" in busy.output
+    finally:
+        os.close(descriptor)
+    assert part.exists() and not out.exists()
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert not part.exists()
+    if format == "zip":
+        assert read_archive(out)["config"]["appId"] == app
+        assert zipfile.ZipFile(out).testzip() is None
+    else:
+        assert sorted(path.name for path in out.iterdir()) == ["goods.jsonl", "tags.jsonl"]
+
+
+@pytest.mark.rule("AR115")
+async def test_the_disk_has_room_for_it(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    assert (await asyncio.to_thread(run, "import", backup, "--data-dir", data)).exit_code == 0
+    table = tmp_path / "t.csv"
+    table.write_text("a\n" + "1\n" * 500)
+    app = small_shop().app_id or ""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type(usage)(usage.total, usage.used, 100))
+    tables = await asyncio.to_thread(run, "import", table, "--data-dir", data, "--yes")
+    assert tables.exit_code == 1 and "takes 2,004 bytes" in tables.output
+    assert "the disk has 100 left" in tables.output
+    again = ("import", backup, "--data-dir", data, "--app-id", str(uuid.uuid4()))
+    archive = await asyncio.to_thread(run, *again)
+    assert archive.exit_code == 1 and "the disk has 100 left" in archive.output
+    async with open_stage(data):
+        out = ("export", tmp_path / "out.zip", "--app", app, "--data-dir", data)
+        copied = await asyncio.to_thread(run, *out)
+    assert copied.exit_code == 1 and "a copy of" in copied.output
+    assert "the disk has 100 left" in copied.output and not list(data.glob("loading/*"))
+
+
+@pytest.mark.rule("AR116")
+def test_names_of_an_archive_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+    evil = "\x1b[2J\u202eevil"
+    shop = small_shop()
+    shop.title = f"Shop{evil}"
+    shop.namespace(f"ns{evil}", name=attr("string"))
+    shop.add(f"ns{evil}", {"name": "x"})
+    shop.add("$users", {"email": f"A{evil}@example.com", "type": "user"})
+    shop.more = {"webhooks": [{"sink": {"url": f"https://{evil}"}}, evil]}
+    archive = shop.write(tmp_path / f"in{evil}.zip")
+    data, app = tmp_path / "data", shop.app_id or ""
+    shop.lines[f"ns{evil}"].pop()
+    other = shop.write(tmp_path / "other.zip")
+    table = tmp_path / "t.csv"
+    table.write_text(f"a{evil}\n1\n")
+    for words, code in (
+        (("import", archive), 0),
+        (("import", archive), 1),
+        (("import", archive, "--replace", "--yes", "--json"), 0),
+        (("doctor", "--app", app, "--archive", other), 1),
+        (("export", tmp_path / "out.zip", "--app", app), 0),
+        (("export", tmp_path / f"out{evil}", "--app", app, "--format", "csv"), 0),
+        (("import", table, "--yes"), 0),
+        (("import", table, "--yes", "--type", f"t.b{evil}=string"), 1),
+    ):
+        told = run(*words, "--data-dir", data)
+        assert told.exit_code == code, (words, told.output)
+        assert told.output.isascii() or "\u202e" not in told.output
+        assert "\x1b" not in told.output, (words, told.output)

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from support.archive_stage import open_stage
 from support.backup_stage import OTHER, SHOP, contents, fill, objects
+from support.deploy_stage import DeployStage, bundle_of
 from support.patience import WAIT_S
 from support.serving import get, post, serving
 from trice.cli.main import main
@@ -159,3 +160,31 @@ def test_what_was_written_seconds_before_the_disk_died(tmp_path: Path) -> None:
         query = {"query": {"todos": {}}}
         found = post(f"{url}/admin/query", json=query, headers=admin).json()
     assert [todo["text"] for todo in found["todos"]] == ["the last one"]
+
+
+async def deploy_to_shop(data: Path) -> None:
+    stage = DeployStage(data)
+    stage.app_id = SHOP
+    await stage.open()
+    await stage.deploy("a.one")
+    await stage.close()
+
+
+@pytest.mark.rule("FN308", "FN306")
+def test_code_that_is_lost_is_told(data: Path, tmp_path: Path) -> None:
+    asyncio.run(deploy_to_shop(data))
+    vault, lost = tmp_path / "vault", tmp_path / "lost"
+    assert run("backup", vault, "--data-dir", data).exit_code == 0
+    told = run("backup", "verify", vault)
+    assert told.exit_code == 0, told.output
+    told = run("restore", vault, "--data-dir", tmp_path / "new")
+    assert (told.exit_code, told.stderr.count("deploy it again")) == (0, 0)
+    name = f"functions/{SHOP}/bundles/{bundle_of('a.one').hash}.zip"
+    assert (tmp_path / "new" / name).read_bytes() == (data / name).read_bytes()
+    (data / name).unlink()
+    told = run("backup", lost, "--data-dir", data)
+    assert told.exit_code == 1
+    assert f"The data directory itself lacks the file {name}." in told.stderr
+    told = run("restore", lost, "--data-dir", tmp_path / "without")
+    assert told.exit_code == 0
+    assert f"App {SHOP} had functions, but the backup has no code of them" in told.stderr

@@ -195,12 +195,13 @@ def test_json_is_the_answer_of_the_api(place: Place) -> None:
         (("transact", "{}", "--as-guest"), "STEPS has another form"),
         (("query", "{}"), "Say who acts"),
         (("query", "{}", "--as-guest", "--as-email", "a@b.c"), "Say who acts"),
-        (("query", "{}", "--as-guest", "--url", "http://x"), "--admin-token"),
+        (("query", "{}", "--as-guest", "--url", "x"), "no URL of a server"),
+        (("query", "{}", "--as-guest", "--app", "x"), "no id of an app"),
     ],
 )
 def test_wrong_usage(place: Place, arguments: tuple[str, ...], said: str) -> None:
     where = ("--app", place.app_id, "--data-dir", str(place.folder))
-    done = run("explain", *arguments, *where)
+    done = run("explain", arguments[0], arguments[1], *where, *arguments[2:])
     assert done.exit_code == 2
     assert said in done.stderr
     assert run("explain", "query", "{}", "--as-guest", "--app", "x").exit_code == 2
@@ -217,7 +218,7 @@ def test_what_cannot_be_found_out_is_told(place: Place, tmp_path: Path) -> None:
     assert nobody.exit_code == 2
     assert nobody.stderr == "error    There is no such user in this app.\n"
     url = "http://127.0.0.1:1"
-    where = ("--url", url, "--admin-token", place.token, "--app", place.app_id)
+    where = ("--url", url, "--token", place.token, "--app", place.app_id)
     silent = run("explain", "query", "{}", "--as-guest", *where)
     assert silent.exit_code == 2
     assert f"{url} does not answer" in silent.stderr
@@ -239,7 +240,7 @@ def test_a_server_answers_as_its_data_directory_does(place: Place) -> None:
             variables = {
                 "TRICE_URL": url,
                 "TRICE_APP": place.app_id,
-                "TRICE_ADMIN_TOKEN": place.token,
+                "TRICE_TOKEN": place.token,
             }
             flags = (*who.split(), "--ip", "9.9.9.9")
             online = [
@@ -248,10 +249,14 @@ def test_a_server_answers_as_its_data_directory_does(place: Place) -> None:
             ]
             assert [done.stdout for done in online] == offline
             assert [done.exit_code for done in online] == [1, 1]
-            variables["TRICE_ADMIN_TOKEN"] = ANN
+            variables["TRICE_TOKEN"] = ANN
             wrong = run("explain", "query", "{}", "--as-guest", variables=variables)
             assert wrong.exit_code == 2
             assert "app-admin-token" in wrong.stderr
+            variables["TRICE_TOKEN"] = ""
+            nobody = run("explain", "query", "{}", "--as-guest", variables=variables)
+            assert nobody.exit_code == 2
+            assert "You are not signed in" in nobody.stderr
             taken = place.explain("query", {"todos": {}})
             assert taken.exit_code == 2
             assert "another trice server" in taken.stderr

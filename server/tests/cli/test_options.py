@@ -30,6 +30,8 @@ except SystemExit as end:
 sys.stderr.write(" ".join(sys.modules))
 """
 
+APP = "5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01"
+
 
 def loaded(*arguments: str) -> set[str]:
     """The modules in memory after a command has run."""
@@ -114,7 +116,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path):
 def test_a_folder_that_is_no_data_directory_is_named(tmp_path):
     (tmp_path / "platform.db").write_bytes(b"")
     (tmp_path / "lock").mkdir()
-    command = [TRICE, "explain", "query", '{"a":{}}', "--data-dir", tmp_path, "--app", "x"]
+    command = [TRICE, "explain", "query", '{"a":{}}', "--data-dir", tmp_path, "--app", APP]
     done = subprocess.run(
         [*command, "--as-guest", "--json"], capture_output=True, text=True, check=False
     )
@@ -192,7 +194,7 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
     told = CliRunner().invoke(main, ["serve", "--data-dir", str(inside)])
     assert told.exit_code == 1
     assert told.stderr == f"Error: {inside}: Permission denied\n"
-    where = ["--data-dir", str(inside), "--app", "x", "--as-guest"]
+    where = ["--data-dir", str(inside), "--app", APP, "--as-guest"]
     told = CliRunner().invoke(main, ["explain", "query", "{}", *where])
     assert told.exit_code == 2
     assert f"{inside}/platform.db: Permission denied." in told.stderr
@@ -205,7 +207,11 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
         ("rules.json", UNREADABLE, "is not text in UTF-8: its byte 0 is part of no character"),
         ("rules.json", b"[" * 100_000, "is not valid JSON"),
         ("cases.yaml", UNREADABLE, "is not text in UTF-8: its byte 0 is part of no character"),
-        ("cases.yaml", b"cases: [\n", "cannot be read: line 2, column 1: expected the node"),
+        (
+            "cases.yaml",
+            b"cases: [\n",
+            "cannot be read: line 2, column 1: did not find expected node",
+        ),
         ("cases.yaml", b"rules: none.json\n", "none.json: No such file or directory."),
     ],
 )
@@ -214,7 +220,7 @@ def test_a_file_that_cannot_be_read_is_named_once(tmp_path, name, content, reaso
     path.write_bytes(content)
     commands: list[list[str | Path]] = [["test-rules", path]]
     if name == "rules.json":
-        where = ["--as-guest", "--app", "x", "--data-dir", tmp_path, "--rules", path]
+        where = ["--as-guest", "--app", APP, "--data-dir", tmp_path, "--rules", path]
         commands.append(["explain", "query", "{}", *where])
     for command in commands:
         done = run(*command)
@@ -230,12 +236,12 @@ def test_a_server_that_cannot_be_asked_is_told_in_one_sentence(tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        who = ("--as-guest", "--app", "x", "--admin-token", "x")
+        who = ("--as-guest", "--app", APP, "--token", "x")
         done = run("explain", "query", "{}", "--url", url, *who)
     assert done.stderr == f"error    {url} does not answer: Connection refused.\n"
     done = run("explain", "query", "{}", "--url", "localhost:8888", *who)
     assert done.returncode == 2
-    assert "--url is 'localhost:8888', but must begin with http:// or https://." in done.stderr
+    assert "'localhost:8888' is no URL of a server. It begins with http://" in done.stderr
 
 
 @pytest.mark.rule("CLI133")
@@ -247,7 +253,7 @@ def test_a_reason_that_a_message_ends_with_is_not_said_twice(monkeypatch):
         raise explain.Failed(body)
 
     monkeypatch.setattr(explain, "ask_server", refuse)
-    where = ["--url", "http://localhost", "--app", "x", "--admin-token", "x", "--as-guest"]
+    where = ["--url", "http://localhost", "--app", APP, "--token", "x", "--as-guest"]
     told = CliRunner().invoke(main, ["explain", "query", "{}", *where])
     assert told.stderr == "error    Record not found: app-admin-token. There is none.\n"
 

@@ -50,6 +50,8 @@ def test_a_login_is_saved_and_used(ann: Person) -> None:
     assert outside.run("whoami", TRICE_TOKEN="per_" + "0" * 64).exit_code == 1
     wrong = outside.run("login", "--token", "per_" + "0" * 64)
     assert wrong.exit_code == 1 and ann.token in saved.read_text()
+    other = outside.run("login", "--token", "a-password")
+    assert other.exit_code == 1 and "one begins with per_" in other.stderr
     assert outside.run("logout").exit_code == 0
     assert ann.token not in saved.read_text()
     assert get(f"{ann.url}/dash/me", headers=bearer(ann.token)).status_code == 200
@@ -124,7 +126,7 @@ def test_the_life_of_an_app(ann: Person, tmp_path: Path) -> None:
     made = ann.data("apps", "create", "bäkery", *files)
     app_id = made["id"]
     shown = ann.told("apps", "show", app_id).splitlines()
-    assert "app           bäkery" in shown and "namespaces    todos (2)" in shown
+    assert "app           bäkery" in shown and "namespaces    todos (2 attrs)" in shown
     shown = ann.data("apps", "show", app_id)
     assert list(shown["schema"]["entities"]) == ["todos"]
     ann.told("apps", "rename", app_id, "The bakery")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from support.serving import serving
 from trice.cli.main import main
 
 
@@ -71,7 +72,7 @@ def test_the_schema_is_shown_and_asked_about(files: list[Path], tmp_path: Path) 
         "    title  string     2\n"
         "    done   boolean    2\n"
         "    owner  link, one  1  by people.email; back: people.todos\n"
-        "\n  people: 1 rows\n"
+        "\n  people: 1 row\n"
         "    id                new\n"
         "    email  string  1  unique, indexed\n"
         "    age    number  1\n"
@@ -85,6 +86,17 @@ def test_the_schema_is_shown_and_asked_about(files: list[Path], tmp_path: Path) 
     )
 
 
+@pytest.mark.rule("AR86")
+def test_nothing_is_asked_while_a_server_has_the_directory(
+    files: list[Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(data, "--port", "0"):
+        told = run("import", *files, "--data-dir", data, *LINK)
+    assert told.exit_code == 1 and "Stop it first" in told.stderr
+    assert told.stdout == ""
+
+
 @pytest.mark.rule("AR82", "AR90")
 def test_wrong_files_and_flags(files: list[Path], tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -96,7 +108,7 @@ def test_wrong_files_and_flags(files: list[Path], tmp_path: Path) -> None:
     other.write_bytes(b"")
     for flags, said in (
         ((files[0], other), "x.zip is none of .jsonl"),
-        ((other, other), "Import one backup, or several files"),
+        ((other, other), "Import one backup, one export of Convex"),
         ((files[1], "--replace"), "--replace is for backups only"),
         ((other, "--link", "a.b=c.d"), "--link is for tables only"),
         ((files[1], "--namespace", "nothing=x"), "write FILE=NAME with one of the files"),

@@ -24,7 +24,7 @@ async def test_a_webhook_from_the_command_line(tmp_path: Path) -> None:
             variables = {
                 "TRICE_URL": url,
                 "TRICE_APP": app["id"],
-                "TRICE_ADMIN_TOKEN": app["admin-token"],
+                "TRICE_TOKEN": app["admin-token"],
             }
 
             def run(*words: str, **more: Any) -> Result:

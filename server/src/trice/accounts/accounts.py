@@ -25,7 +25,7 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.runtime import Runtime, new_uuid
 from trice.system_rows import FoundRow, find_row, find_rows
 
-Kind = Literal["personal", "session"]
+Kind = Literal["personal", "session", "oauth"]
 
 SCOPES: Final = (
     *("apps-read", "apps-write", "data-read", "data-write", "storage-read", "storage-write"),
@@ -34,6 +34,7 @@ SCOPES: Final = (
 
 _ACCOUNTS: Final = "$accounts"
 _TOKENS: Final = "$accountTokens"
+_OAUTH_TOKENS: Final = "$oauthTokens"
 _TOKEN_BYTES: Final = 32
 
 
@@ -53,7 +54,8 @@ class Account:
 class Token:
     """A token as its account may see it; the token itself is known to its holder alone.
 
-    kind        personal: made by hand. session: made by a sign-in of a command line or page
+    kind        personal: made by hand. session: made by a sign-in of a command line or page. oauth:
+                given to an application of others (`oauth_tokens`)
     scopes      what it may be used for; None: everything
     expires_ms  None: never
     """
@@ -183,6 +185,8 @@ class Accounts:
                 change.write(["delete", _ACCOUNTS, account.id])
 
         await self._platform.change(work)
+        # They work no more already, as their account is gone.
+        await delete_rows(self._platform, _OAUTH_TOKENS, "account", account.id)
 
     def find_password(self, account: Account) -> str | None:
         """The hash of the account's password, if it has one."""
@@ -312,6 +316,20 @@ class Accounts:
             return None
         row = self._platform.look_now(lambda look: find_row(look, _ACCOUNTS, label, key))
         return None if row is None else _account(row.fields)
+
+
+async def delete_rows(platform: Database, etype: str, label: str, value: str) -> None:
+    """Delete all rows with a value, account_limits.OAUTH_ROWS_AT_ONCE in a transaction."""
+    count = account_limits.OAUTH_ROWS_AT_ONCE
+    is_over = False
+    while not is_over:
+
+        def work(change: Change) -> bool:
+            rows = find_rows(change, etype, label, value, count=count)
+            change.write(*(["delete", etype, row.fields["id"]] for row in rows))
+            return len(rows) < count
+
+        is_over = await platform.change(work)
 
 
 def hash_token(secret: str) -> str:

@@ -22,6 +22,7 @@ from trice.accounts.accounts import SCOPES, Account, Accounts
 from trice.accounts.orgs import Orgs
 from trice.accounts.passwords import AccountPasswords
 from trice.apps.apps import Apps
+from trice.apps.quotas import APP_QUOTAS
 from trice.auth.emails import find_email
 from trice.catalog.dates import iso_text
 from trice.errors import Conflict, InvalidInput, invalid
@@ -62,6 +63,8 @@ class Operator:
             "set-password": self._set_password,
             "give-app": self._give_app,
             "restore-app": self._restore_app,
+            "app-quota": self._app_quota,
+            "account-quota": self._account_quota,
         }
 
     def is_secret(self, given: str) -> bool:
@@ -151,6 +154,35 @@ class Operator:
     async def _restore_app(self, wish: Wish) -> dict[str, Any]:
         row = await self._apps.restore(_app_id(wish))
         return {"app": {"id": row.id, "title": row.title, "created_at": iso_text(row.created_ms)}}
+
+    async def _app_quota(self, wish: Wish) -> dict[str, Any]:
+        """`{"id", "quotas": {name: number | "unlimited" | null}}` → those of the app itself, and
+        what is in force; with nothing to set, as it is."""
+        app_id = _app_id(wish)
+        await self._apps.set_quotas(app_id, wish.get("quotas"))
+        row = self._apps.get_row(app_id)
+        allowed = self._apps.allowances.of(row)
+        return {
+            "app": {"id": row.id, "title": row.title},
+            "quotas": row.quotas.to_json(),
+            "allowed": {
+                name: {"allowed": allowed.find(name), "set_by": allowed.set_by.get(name)}
+                for name in APP_QUOTAS
+            },
+        }
+
+    async def _account_quota(self, wish: Wish) -> dict[str, Any]:
+        """`{"email" | "org", "quotas"}` → what holds for each app of the account."""
+        if wish.get("org") is not None:
+            org_id = wish["org"]
+            if not isinstance(org_id, str) or find_uuid_bytes(org_id) is None:
+                raise _wrong("org", "The id of an organisation is a uuid.")
+            org = self._orgs.get(org_id.lower())
+            made = await self._apps.set_holder_quotas("org", org.id, wish.get("quotas"))
+        else:
+            account = self._accounts.get_by_email(_email(wish, "email"))
+            made = await self._apps.set_holder_quotas("owner", account.id, wish.get("quotas"))
+        return {"quotas": made.to_json()}
 
     async def _make_token(self, account: Account, given: Any) -> dict[str, Any]:
         name, scopes, life_ms = token_wish(given)

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, cast
 
 from trice import account_limits
 from trice.accounts.accounts import Account
+from trice.apps.registry import AppRow
 from trice.catalog.dates import iso_text
 from trice.database import Change, Database, Look
 from trice.errors import Conflict, LimitExceeded, PermissionDenied, invalid, no_record
@@ -121,6 +122,12 @@ class Orgs:
             return None if row is None or row.is_invite else row.role
 
         return self._platform.look_now(work)
+
+    def role_in(self, row: AppRow, account: Account) -> Role | None:
+        """The role of an account in an app: it owns it, or is a member of its organisation."""
+        if row.owner == account.id:
+            return "owner"
+        return None if row.org is None else self.find_role(row.org, account)
 
     def of(self, account: Account) -> list[tuple[Org, Role]]:
         """The organisations of an account, with its roles, oldest first."""

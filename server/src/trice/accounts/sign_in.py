@@ -23,6 +23,7 @@ from typing import Final, Literal
 from trice import account_limits
 from trice.accounts.accounts import Account, Accounts
 from trice.accounts.orgs import Org, Orgs
+from trice.accounts.transfers import Transfers
 from trice.auth.magic_codes import new_code
 from trice.auth.throttle import Throttle
 from trice.background import Background
@@ -247,10 +248,10 @@ class FirstAccount:
         return await self._accounts.create(email, is_first=True)
 
 
-def make_may_register(registration: str, orgs: Orgs) -> Callable[[str], bool]:
+def make_may_register(registration: str, orgs: Orgs, transfers: Transfers) -> Callable[[str], bool]:
     """Whether an address gets an account by signing in, by the setting of the server."""
     if registration == "invited":
-        return orgs.has_invite
+        return lambda email: orgs.has_invite(email) or bool(transfers.to(email))
     return lambda email: registration == "open"
 
 
@@ -266,12 +267,26 @@ async def send_invite(mail: Mail, org: Org, email: str, *, by: Account, url: str
 
     url   of the page where it is accepted; None: unknown
     """
+    await _offer(mail, f"{by.email} invites you to {org.title}", email, url=url)
+
+
+async def send_transfer(
+    mail: Mail, title: str, email: str, *, by: Account, url: str | None
+) -> None:
+    """Tell somebody that an app is offered to them. A failure is in the log.
+
+    url   of the page where it is accepted; None: unknown
+    """
+    await _offer(mail, f"{by.email} hands the app {title} over to you", email, url=url)
+
+
+async def _offer(mail: Mail, told: str, email: str, *, url: str | None) -> None:
     place = url or "at /dash of the server"
-    text = f"{by.email} invites you to {org.title}. Sign in as {email} to accept: {place}"
+    text = f"{told}. Sign in as {email} to accept: {place}"
     message = Message(
         to=email,
         name="trice",
-        subject=f"{by.email} invites you to {org.title}",
+        subject=told,
         body_html=f"<p>{html.escape(text)}</p>",
         body_text=text,
     )

@@ -7,91 +7,48 @@ A little over 500 lines, one file because opening an app must know whether it is
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
-from trice import limits
+from trice import archive_limits, limits
+from trice.apps import quotas
+from trice.apps.allowances import Allowances, ServerQuotas
+from trice.apps.app import NOTHING_BESIDE, Beside, stopping
+from trice.apps.app import App as App
+from trice.apps.app import wrong_admin_token as wrong_admin_token
 from trice.apps.compile import Compiler, Warned
+from trice.apps.meters import Meters
+from trice.apps.quotas import Allowed, Quotas
 from trice.apps.registry import AppRow, Registry, hash_token, unknown_app
 from trice.apps.settings import Settings
 from trice.background import Background
-from trice.database import Database
-from trice.errors import Conflict, LimitExceeded, NotFound, Unavailable
+from trice.database import Change, Database
+from trice.errors import Conflict, Unavailable
 from trice.identity import SERVER, TurnKey
 from trice.log import fields
+from trice.loop_shares import LoopShares
 from trice.metrics import AppCounts, LiveCounts
-from trice.protocol.ids import AppId, find_uuid_bytes
+from trice.protocol.ids import AppId
 from trice.rate_limit import Buckets
 from trice.rules.document import Rules
 from trice.runtime import Runtime, new_uuid
 from trice.slow_log import SlowLog
 from trice.store.commit import Commit
-from trice.store.engines import Engines, Quota
+from trice.store.engines import Engines
+from trice.store.loading import Loading
 
 logger: Final = logging.getLogger("trice.apps")
 
 T = TypeVar("T")
+NO_QUOTAS: Final = ServerQuotas()
 SealToken = Callable[[AppId, str], str]
 """Seals the admin token of an app, so that only this server can read it again."""
-
-
-def wrong_admin_token() -> NotFound:
-    """The error for an admin token that is not the app's, and for any token of an unknown app."""
-    return NotFound(
-        "record-not-found",
-        "Record not found: app-admin-token. There is no app with this id and this admin token.",
-        {
-            "record-type": "app-admin-token",
-            "args": [],
-            "message": "There is no app with this id and this admin token.",
-        },
-    )
-
-
-@dataclass(slots=True, eq=False)
-class App:
-    """An app in use.
-
-    users          how many sessions and requests hold it; at 0 its database may be closed
-    idle_since_ms  when `users` became 0, by monotonic_ms
-    """
-
-    row: AppRow
-    database: Database
-    users: int = 0
-    idle_since_ms: float = 0
-
-    @property
-    def id(self) -> AppId:
-        return self.row.id
-
-    @property
-    def title(self) -> str:
-        return self.row.title
-
-    def check_admin_token(self, token: Any) -> None:
-        """Raise unless `token` is this app's admin token. It is compared in constant time."""
-        if find_uuid_bytes(token) is None or not hmac.compare_digest(
-            hash_token(token), self.row.admin_token_hash
-        ):
-            raise wrong_admin_token()
-
-    @property
-    def is_ephemeral(self) -> bool:
-        """Whether it is a throw-away app, which anybody may have made."""
-        return self.row.expires_ms is not None
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of its developer."""
-        return self.row.settings
 
 
 class Apps:
@@ -116,8 +73,12 @@ class Apps:
         slow_log: SlowLog | None = None,
         files_max: int | None = None,
         has_quotas: bool = True,
+        server_quotas: ServerQuotas = NO_QUOTAS,
     ) -> None:
         """Use `open`."""
+        self.allowances = Allowances(registry, server_quotas, has_quotas=has_quotas)
+        self.meters = Meters(runtime)
+        self.loop_shares = LoopShares(runtime)
         self._engines = engines
         self._registry = registry
         self._compiler = Compiler()
@@ -159,12 +120,14 @@ class Apps:
         slow_log: SlowLog | None = None,
         files_max: int | None = None,
         has_quotas: bool = True,
+        server_quotas: ServerQuotas = NO_QUOTAS,
     ) -> Apps:
         """Open the registry; databases of apps are opened when used.
 
         engines     where the apps are kept
         files_max   how many databases the process has descriptors for; None: no bound
         has_quotas  whether throw-away apps are bounded in number, rows, bytes and users
+        server_quotas   what holds for each app where nothing else is set
         raises      as `Registry.open`
         """
         return cls(
@@ -175,6 +138,7 @@ class Apps:
             slow_log=slow_log,
             files_max=files_max,
             has_quotas=has_quotas,
+            server_quotas=server_quotas,
         )
 
     def start(self, background: Background) -> None:
@@ -215,7 +179,7 @@ class Apps:
                  that is in use; then nothing is left behind
         """
         if self._is_closed:
-            raise _stopping()
+            raise stopping()
         rules = rules or None
         if is_open is None:
             is_open = self._is_open_by_default
@@ -236,18 +200,22 @@ class Apps:
             org=org,
             sealed_token=None if seal is None else seal(made_id, token),
         )
-        self._take_id(made_id)
+        self.take_id(made_id)
         try:
             database = await self._make(row, compiled, schema=schema, sample=sample)
         finally:
             self._making.discard(made_id)
-        app = App(row, database, users=1)
+        app = App(row, database, self.allowances.of(row), self.meters.of(made_id), users=1)
         self._open[made_id] = app
         logger.info("app created %s", fields(app=made_id, title=title, open=row.is_open))
         return app, token
 
-    def _take_id(self, app_id: AppId) -> None:
-        """Refuse an id that an app has or had here, so that nobody gets at data of others."""
+    def take_id(self, app_id: AppId) -> None:
+        """Keep an id from others until `give_id_back`; nobody finds the app before.
+
+        raises   Conflict for an id that an app has or had here, so that nobody gets at data of
+                 others
+        """
         if (
             app_id in self._making
             or self._registry.find(app_id) is not None
@@ -260,6 +228,10 @@ class Apps:
             )
         self._making.add(app_id)
 
+    def give_id_back(self, app_id: AppId) -> None:
+        """The app of `take_id` is there, or will not be."""
+        self._making.discard(app_id)
+
     async def _make(
         self, row: AppRow, rules: Rules, *, schema: Any, sample: str | None
     ) -> Database:
@@ -268,7 +240,9 @@ class Apps:
         await self._take_files(is_ephemeral=is_ephemeral)
         database: Database | None = None
         try:
-            database = await self._database(row, rules, schema=schema, is_new=True)
+            database = await self._database(
+                row, rules, self.allowances.of(row), schema=schema, is_new=True
+            )
             await self._registry.insert(row, sample=sample)
             return database
         except BaseException:
@@ -317,6 +291,10 @@ class Apps:
             raise unknown_app(app_id)
         return row
 
+    def find_row(self, app_id: AppId) -> AppRow | None:
+        """The row of an app, be its time over or not, or be it deleted for now."""
+        return self._registry.find(app_id)
+
     def has_row(self, app_id: AppId) -> bool:
         """Whether there is an app with this id, be its time over or not."""
         return self._registry.find(app_id) is not None
@@ -338,8 +316,7 @@ class Apps:
 
         rules   other rules than those in force, to try out
         turn_key   the turn it takes. If too much waits, the one warning says that there was no
-                   check:
-                the request itself is done by then
+                   check: the request itself is done by then
         """
         rules = app.database.rules if rules is None else rules
         try:
@@ -347,7 +324,14 @@ class Apps:
         except Unavailable as failure:
             return [{"message": f"Nobody looked for warnings. {failure.message}", "in": []}]
 
-    async def set_rules(self, app_id: str, document: Any, *, turn_key: TurnKey = SERVER) -> AppRow:
+    async def set_rules(
+        self,
+        app_id: str,
+        document: Any,
+        *,
+        turn_key: TurnKey = SERVER,
+        beside: Beside = NOTHING_BESIDE,
+    ) -> AppRow:
         """Put other rules in force, for live queries at once.
 
         document   decoded JSON of any shape; None, or empty, is no rules
@@ -362,8 +346,8 @@ class Apps:
             is_open = app.row.is_open
             rules = await self._compiler.save(document, is_open=is_open, turn_key=turn_key)
             # Compared as JSON, because in Python 1 == True.
-            if orjson.dumps(app.row.rules) != orjson.dumps(document):
-                await self._whole(app, self._put_rules(app, document, rules))
+            if beside.steps or orjson.dumps(app.row.rules) != orjson.dumps(document):
+                await self._whole(app, self._put_rules(app, document, rules, beside))
             return app.row
         finally:
             self.give_back(app)
@@ -387,6 +371,13 @@ class Apps:
         finally:
             self.give_back(app)
 
+    async def check_room(
+        self, *, owner: str | None = None, org: str | None = None, promised: int = 0
+    ) -> None:
+        """Refuse one app more than an account or organisation may have, with those that it will get
+        soon; raises LimitExceeded, NotFound."""
+        await self._registry.check_room(owner=owner, org=org, promised=promised)
+
     async def apps_of(
         self, holder: str, *, of: Literal["owner", "org"] = "owner", is_deleted: bool = False
     ) -> list[AppRow]:
@@ -401,18 +392,27 @@ class Apps:
         return [row for row in rows if row.deleted_ms is None]
 
     async def give(
-        self, app_id: AppId, owner: str | None = None, *, org: str | None = None
+        self,
+        app_id: AppId,
+        owner: str | None = None,
+        *,
+        org: str | None = None,
+        also: Callable[[Change, str | None], None] | None = None,
     ) -> None:
         """Hand an app to an account or an organisation. A throw-away app lasts from then on: it is
-        opened again, without the bounds of those."""
+        opened again, without the bounds of those.
+
+        also   is called in the transaction with the id of who it belonged to, and may refuse
+        """
         row = self.get_row(app_id)
-        await self._registry.set_holder(app_id, owner=owner, org=org)
+        await self._registry.set_holder(app_id, owner=owner, org=org, also=also)
         if row.expires_ms is not None:
             await self._drop(app_id)
         else:
             app = self._open.get(app_id)
             if app is not None:
                 app.row = replace(app.row, owner=owner, org=org)
+                await self._renew_allowed(app)
 
     async def give_hidden(self, app_id: AppId, owner: str) -> None:
         """Hand an app that was deleted, and can be restored, to another account."""
@@ -438,10 +438,93 @@ class Apps:
         ends_ms = None if row is None else row.expires_ms
         return row is not None and (ends_ms is None or ends_ms > self._runtime.now_ms())
 
+    def is_loading(self, app_id: AppId) -> bool:
+        """Whether an import fills an app with this id, or was stopped and may go on."""
+        return self._engines.is_loading(app_id)
+
+    def open_loading(self, app_id: AppId) -> Loading:
+        """What an import kept of an app. Blocks; raises Unavailable while it is being filled."""
+        return self._engines.load(app_id, keeps=True)
+
+    async def put_loaded(self, row: AppRow, loading: Loading, *, also: Sequence[Any] = ()) -> None:
+        """Put an app that was loaded in place, as `Registry.publish`. One with the same id is
+        closed, with its sessions, and cannot be opened before that is done."""
+        while row.id in self._open or row.id in self._opening or row.id in self._closing:
+            await self._drop(row.id, is_replaced=True)
+        failures: list[BaseException] = []
+
+        async def put() -> None:
+            try:
+                await self._registry.publish(row, loading, also=also)
+            except BaseException as failure:
+                failures.append(failure)
+            finally:
+                del self._closing[row.id]
+
+        self._closing[row.id] = asyncio.get_running_loop().create_task(put())
+        await asyncio.shield(self._closing[row.id])
+        self._failures.pop(row.id, None)
+        if failures:
+            raise failures[0]
+
     def find_hidden(self, app_id: str) -> AppRow | None:
         """The row of an app that was deleted and can be restored."""
         row = self._registry.find(AppId(app_id.lower()))
         return row if row is not None and row.deleted_ms is not None else None
+
+    async def set_quotas(self, app_id: str, given: Any) -> Quotas:
+        """Set some of an app's own quotas as `quotas.changed`, in force at once; returns all."""
+        app = await self.lend(app_id, is_own=True)
+        try:
+            return await self._whole(app, self._put_quotas(app, given))
+        finally:
+            self.give_back(app)
+
+    async def set_holder_quotas(
+        self, label: Literal["owner", "org"], holder: str, given: Any
+    ) -> Quotas:
+        """Set some of the quotas of each app of an account or organisation, as `set_quotas`."""
+        made = await self._registry.change_holder_quotas(label, holder, given)
+        for app in self.in_memory:
+            if getattr(app.row, label) == holder and self._open.get(app.id) is app:
+                await self._renew_allowed(app)
+        return made
+
+    async def _put_quotas(self, app: App, given: Any) -> Quotas:
+        made = await self._registry.change_quotas(app.id, given)
+        app.row = replace(app.row, quotas=made)
+        await self._renew_allowed(app)
+        return made
+
+    async def _renew_allowed(self, app: App) -> None:
+        """Put in force what was set. The rows of a large app are counted meanwhile, once."""
+        app.users += 1  # it stays open
+        try:
+            app.allowed = self.allowances.of(app.row)
+            await app.database.engine.bound(app.allowed.stored)
+        finally:
+            self.give_back(app)
+
+    async def lend_socket(self, app_id: str) -> App:
+        """As `lend`, for a session: it counts as one of the app's sockets until
+        `give_back_socket`.
+
+        raises   LimitExceeded("app-quota-exceeded") when the app has as many as it may
+        """
+        app = await self.lend(app_id)
+        most = app.allowed.sockets
+        if most is not None and app.sockets >= most:
+            self.meters.counts.sockets += 1
+            self.give_back(app)
+            raise quotas.no_socket(app.allowed, app.sockets, most)
+        app.sockets += 1
+        return app
+
+    def give_back_socket(self, app: App) -> None:
+        """The session is over."""
+        app.sockets -= 1
+        assert app.sockets >= 0, f"app {app.id} has fewer sessions than none"
+        self.give_back(app)
 
     async def _put_token(self, app: App, token: str, sealed: str | None) -> None:
         await self._registry.set_token(app.id, token, sealed=sealed)
@@ -451,10 +534,11 @@ class Apps:
         await self._registry.set_title(app.id, title)
         app.row = replace(app.row, title=title)
 
-    async def _put_rules(self, app: App, document: Any, rules: Rules) -> None:
-        await self._registry.set_rules(app.id, document)
+    async def _put_rules(self, app: App, document: Any, rules: Rules, beside: Beside) -> None:
+        await self._registry.set_rules(app.id, document, also=beside.steps)
         app.row = replace(app.row, rules=document)
         app.database.set_rules(rules)
+        beside.on_done()
 
     async def _put_settings(self, app: App, change: Callable[[Settings], Settings]) -> Settings:
         settings = await self._registry.change_settings(app.id, change)
@@ -480,14 +564,14 @@ class Apps:
                  limits.EPHEMERAL_USERS_MAX users; Unavailable when it cannot be opened
         """
         if self._is_closed:
-            raise _stopping()
+            raise stopping()
         row = self.get_row(app_id)
         while (app := self._open.get(row.id)) is None:
             await asyncio.shield(self._opening.get(row.id) or self._begin_opening(row))
             row = self.get_row(app_id)  # the app may have been deleted meanwhile
         if app.is_ephemeral:
             if self.has_quotas and not is_own and app.users >= limits.EPHEMERAL_USERS_MAX:
-                raise _too_many_users(app.users)
+                raise quotas.too_many_users(app.users)
             self._idle_ephemeral.pop(app.id, None)
         app.users += 1
         return app
@@ -496,6 +580,8 @@ class Apps:
         """The caller of `lend` or `create` does not need the app any more."""
         app.users -= 1
         assert app.users >= 0, f"app {app.id} was given back more often than lent"
+        if app.users == 0 and app.unused is not None:
+            app.unused.set()
         if app.users == 0 and self._open.get(app.id) is app:
             self._open[app.id] = self._open.pop(app.id)
             self._become_idle(app)
@@ -538,14 +624,15 @@ class Apps:
         await self._registry.delete(app_id)
         logger.info("app deleted %s", fields(app=app_id))
 
-    async def _drop(self, app_id: AppId) -> None:
-        """End the sessions of an app, and close its database."""
+    async def _drop(self, app_id: AppId, *, is_replaced: bool = False) -> None:
+        """End the sessions of an app, and close its database; if another takes its place, once the
+        requests that were lent it are answered."""
         while (opening := self._opening.get(app_id)) is not None:
             await asyncio.gather(opening, return_exceptions=True)
         self.on_delete(app_id)
         app = self._open.get(app_id)
         if app is not None:
-            self._close_app(app)
+            self._close_app(app, is_replaced=is_replaced)
         await self._wait_closed(app_id)
 
     async def close(self) -> None:
@@ -570,14 +657,17 @@ class Apps:
             await self._take_files(is_ephemeral=is_ephemeral)
             try:
                 rules = await self._compiler.load(row.rules, is_open=row.is_open)
-                database = await self._database(row, rules)
+                allowed = self.allowances.of(row)
+                database = await self._database(row, rules, allowed)
             except BaseException as failure:
                 self._files[is_ephemeral] -= 1
                 self._tell_failure(row.id, failure)
                 raise
             self._failures.pop(row.id, None)
-            app = self._open[row.id] = App(row, database)
+            app = self._open[row.id] = App(row, database, allowed, self.meters.of(row.id))
             self._become_idle(app)
+            if self.allowances.of(row) != allowed:  # it was changed meanwhile
+                await self._renew_allowed(app)
         finally:
             # Here and not in a callback: a caller that finds the task done, and the app closed
             # again, would wait for it again and never let the callback run.
@@ -593,16 +683,23 @@ class Apps:
             logger.error("app not opened %s", told)
 
     async def _database(
-        self, row: AppRow, rules: Rules, *, schema: Any = None, is_new: bool = False
+        self,
+        row: AppRow,
+        rules: Rules,
+        allowed: Allowed,
+        *,
+        schema: Any = None,
+        is_new: bool = False,
     ) -> Database:
-        is_bounded = self.has_quotas and row.expires_ms is not None
         url_of = None if self.url_of is None else partial(self.url_of, row.id)
+        share = self.loop_shares.make()
         database = await Database.open(
             partial(
                 self._engines.open,
                 row.id,
                 is_new=is_new,
-                quota=_ephemeral_quota() if is_bounded else None,
+                quota=allowed.stored,
+                share=share,
             ),
             runtime=self._runtime,
             rules=rules,
@@ -611,6 +708,7 @@ class Apps:
             slow_log=self._slow_log,
             schema=schema,
             url_of=url_of,
+            share=share,
         )
         for listener in self.commit_listeners:
             database.on_commits(partial(listener, row.id))
@@ -650,16 +748,23 @@ class Apps:
             self.has_quotas and ephemeral >= limits.EPHEMERAL_APPS_OPEN_MAX
         )
 
-    def _close_app(self, app: App) -> None:
+    def _close_app(self, app: App, *, is_replaced: bool = False) -> None:
         """Begin to close an app. `_open_database` of the same app waits until that is done, as two
         writers on one file would give the same transaction ids."""
         self.counts_of_closed.add(app.database.counts)
         del self._open[app.id]
         self._idle_ephemeral.pop(app.id, None)
-        self._closing[app.id] = asyncio.get_running_loop().create_task(self._close_database(app))
+        self._closing[app.id] = asyncio.get_running_loop().create_task(
+            self._close_database(app, is_replaced=is_replaced)
+        )
 
-    async def _close_database(self, app: App) -> None:
+    async def _close_database(self, app: App, *, is_replaced: bool) -> None:
         try:
+            if is_replaced and app.users:
+                app.unused = asyncio.Event()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(archive_limits.REPLACED_APP_WAIT_MS / 1_000):
+                        await app.unused.wait()
             await app.database.close()
         except Exception:
             logger.exception("app not closed %s", fields(app=app.id))
@@ -674,6 +779,7 @@ class Apps:
 
     def close_old(self) -> None:
         """Close databases that were unused for a while; those of throw-away apps sooner."""
+        self.meters.forget(self._open.__contains__)
         now_ms = self._runtime.monotonic_ms()
         for app in list(self._open.values()):
             most_ms = limits.EPHEMERAL_APP_IDLE_MS if app.is_ephemeral else limits.APP_IDLE_MS
@@ -691,21 +797,3 @@ class Apps:
 
 async def _nothing(app_id: AppId) -> None:
     """Apps that keep no files have none to delete."""
-
-
-def _ephemeral_quota() -> Quota:
-    return Quota(rows=limits.EPHEMERAL_ROWS_MAX, bytes=limits.EPHEMERAL_BYTES_MAX)
-
-
-def _too_many_users(users: int) -> LimitExceeded:
-    most = limits.EPHEMERAL_USERS_MAX
-    return LimitExceeded(
-        "app-quota-exceeded",
-        f"This throw-away app is in use by {users:,} connections and requests, and {most:,} are the"
-        " most. Close some, or use an app that lasts.",
-        {"quota": "users", "current": users, "limit": most},
-    )
-
-
-def _stopping() -> Unavailable:
-    return Unavailable("overloaded", "The server is stopping; try again in a moment.")

@@ -2,7 +2,7 @@
 
 It is a database like that of an app, with namespaces of its own (`catalog.platform`). Only this
 process writes it. A row that is not kept decoded is read by its key, on the loop: 10 µs, however
-many apps there are.
+many apps there are. A little over 500 lines, one file because each method is one change of `$apps`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import msgspec
 import orjson
 
 from trice import account_limits, limits
+from trice.apps import quotas
+from trice.apps.quotas import Quotas
 from trice.apps.settings import Settings
 from trice.catalog.platform import platform_attrs
 from trice.database import Change, Database, Look
@@ -47,6 +49,7 @@ class AppRow:
                 all there is
     sealed_token  its admin token, sealed with the server's key, for its owner to see; or None
     deleted_ms  when its owner deleted it; it can be restored until it ends
+    quotas      what the operator set for it alone
     """
 
     id: AppId
@@ -61,9 +64,18 @@ class AppRow:
     sealed_token: str | None = None
     deleted_ms: int | None = None
     org: str | None = None
+    quotas: Quotas = quotas.NONE
+
+
+class _Also(msgspec.Struct):
+    """What the note of an app that is put in place has besides the fields of its row: steps on what
+    else is kept of it here, which may be carried out twice."""
+
+    also: list[Any] = []
 
 
 _ROWS: Final = msgspec.json.Decoder(AppRow)
+_ALSO: Final = msgspec.json.Decoder(_Also)
 
 
 def hash_token(token: str) -> bytes:
@@ -109,7 +121,7 @@ class Registry:
             is_new = not engines.has_any()
             registry = cls(await _open_database(engines, PLATFORM, runtime=runtime, is_new=is_new))
             for app_id, note in engines.unsettled():
-                await registry.put(_ROWS.decode(note))
+                await registry.put(_ROWS.decode(note), also=_ALSO.decode(note).also)
                 engines.settle(app_id)
             return registry
         except Unavailable as failure:
@@ -122,10 +134,20 @@ class Registry:
                 )
             raise Unavailable(failure.code, problem) from failure
 
-    async def insert(self, row: AppRow, *, sample: str | None = None) -> None:
+    async def insert(
+        self,
+        row: AppRow,
+        *,
+        sample: str | None = None,
+        also: Sequence[Any] = (),
+        checks_room: bool = True,
+    ) -> None:
         """Add an app; its id must be new.
 
-        sample   name of the sample that the app is for
+        sample       name of the sample that the app is for
+        also         steps of the same transaction
+        checks_room  False: the app is in place already, so it is listed whatever its holder has,
+                     and belongs to nobody if its holder was removed
         """
         fields = {
             "title": _json_text(row.title),
@@ -139,31 +161,38 @@ class Registry:
             "owner": row.owner,
             "org": row.org,
             "adminTokenSealed": row.sealed_token,
+            "quotas": row.quotas.text(),
         }
-        step = ["create", _APPS, row.id, _present(fields)]
+        step: list[Any] = ["create", _APPS, row.id, _present(fields)]
 
         def work(change: Change) -> None:
             for label, holder in (("owner", row.owner), ("org", row.org)):
-                if holder is not None:
+                if holder is None:
+                    continue
+                if checks_room:
                     _check_room(change, label, holder)
-            change.write(step)
+                elif find_row(change, _HOLDERS[label][0], "id", find_uuid_bytes(holder)) is None:
+                    step[3].pop(label)
+            change.write(step, *also)
 
         await self._database.change(work)
 
-    async def publish(self, row: AppRow, loading: Loading) -> None:
+    async def publish(self, row: AppRow, loading: Loading, *, also: Sequence[Any] = ()) -> None:
         """Put an app that was loaded in place, and list it; one that has its id is replaced. After
         a stop, or a failure of the list, the next `open` completes it.
 
+        also    steps of the transaction that lists it, which may be carried out twice
         raises  Unavailable, OSError
         """
-        loading.publish(msgspec.json.encode(row))
-        await self.put(row)
+        note = msgspec.json.encode({**msgspec.to_builtins(row), "also": also})
+        await asyncio.to_thread(loading.publish, note)
+        await self.put(row, also=also)
         loading.settle()
 
-    async def put(self, row: AppRow) -> None:
-        """List an app that nobody holds, or change what is listed of it but its holder."""
+    async def put(self, row: AppRow, *, also: Sequence[Any] = ()) -> None:
+        """List an app, or change what is listed of it but its holder."""
         if self.find(row.id) is None:
-            await self.insert(row)
+            await self.insert(row, also=also, checks_room=False)
             return
         token_hash = row.admin_token_hash.hex()
 
@@ -176,15 +205,18 @@ class Registry:
                 "settings": _settings_text(row.settings),
             }
             is_same = before.fields["adminTokenHash"] == token_hash
+            if is_same:
+                return fields
             # Its owner must not be shown a token that works no more.
-            return fields if is_same else {**fields, "adminTokenSealed": None}
+            is_old = row.sealed_token == before.fields.get("adminTokenSealed")
+            return {**fields, "adminTokenSealed": None if is_old else row.sealed_token}
 
-        await self._change(row.id, changed)
+        await self._change(row.id, changed, also=also)
 
-    async def set_rules(self, app_id: AppId, rules: Any) -> None:
-        """Replace an app's rules document; None: no rules."""
+    async def set_rules(self, app_id: AppId, rules: Any, *, also: Sequence[Any] = ()) -> None:
+        """Replace an app's rules document; None: no rules. also   steps of the same transaction"""
         text = _rules_text(rules)
-        await self._change(app_id, lambda row: {"rules": text})
+        await self._change(app_id, lambda row: {"rules": text}, also=also)
 
     async def set_token(self, app_id: AppId, token: str, *, sealed: str | None = None) -> None:
         """Replace an app's admin token. sealed   as `AppRow.sealed_token`"""
@@ -197,10 +229,16 @@ class Registry:
         await self._change(app_id, lambda row: {"title": _json_text(title)})
 
     async def set_holder(
-        self, app_id: AppId, *, owner: str | None = None, org: str | None = None
+        self,
+        app_id: AppId,
+        *,
+        owner: str | None = None,
+        org: str | None = None,
+        also: Callable[[Change, str | None], None] | None = None,
     ) -> None:
         """Hand an app to an account or an organisation, by id. A throw-away app lasts from then on.
 
+        also     is called in the transaction with the id of who it belonged to, and may refuse
         raises   LimitExceeded when that has account_limits.ACCOUNT_APPS_MAX apps; NotFound
         """
         assert (owner is None) != (org is None), "an app has one holder"
@@ -209,6 +247,8 @@ class Registry:
             row = find_row(change, _APPS, "id", _key(app_id))
             if row is None:
                 raise unknown_app(app_id)
+            if also is not None:
+                also(change, row.fields.get("owner") or row.fields.get("org"))
             if owner is not None:
                 _check_room(change, "owner", owner)
             elif org is not None:
@@ -219,6 +259,18 @@ class Registry:
             change.write(["update", _APPS, app_id, changed])
 
         await self._database.change(work)
+
+    async def check_room(
+        self, *, owner: str | None = None, org: str | None = None, promised: int = 0
+    ) -> None:
+        """Refuse one app more than an account or organisation may have.
+
+        promised   how many it will get soon
+        raises     LimitExceeded; NotFound when it was removed
+        """
+        label, holder = ("owner", owner) if owner is not None else ("org", org)
+        assert holder is not None, "an account or an organisation"
+        await self._database.look(lambda look: _check_room(look, label, holder, promised))
 
     async def mark_deleted(self, app_id: AppId) -> None:
         """Hide an app until `restore`, or until it ends."""
@@ -258,6 +310,44 @@ class Registry:
             return {"settings": _settings_text(change(_settings(row)))}
 
         return _settings(await self._change(app_id, changed))
+
+    async def change_quotas(self, app_id: AppId, given: Any) -> Quotas:
+        """Set some of an app's own quotas; returns all of them. raises   as `quotas.changed`"""
+
+        def fields(row: FoundRow) -> dict[str, Any]:
+            after = quotas.changed(quotas.load(row.fields.get("quotas")), given)
+            return {"quotas": after.text()}
+
+        row = await self._change(app_id, fields)
+        return quotas.load(row.fields.get("quotas"))
+
+    async def change_holder_quotas(
+        self, label: Literal["owner", "org"], holder: str, given: Any
+    ) -> Quotas:
+        """Set some of the quotas that hold for each app of an account or organisation; returns all
+        of them. raises   as `quotas.changed`; NotFound"""
+        etype, kind = _HOLDERS[label]
+
+        def work(change: Change) -> Quotas:
+            row = find_row(change, etype, "id", find_uuid_bytes(holder))
+            if row is None:
+                raise no_record(kind, "It was removed meanwhile.")
+            before = quotas.load(row.fields.get("quotas"))
+            after = quotas.changed(before, given, names=quotas.HOLDER_QUOTAS)
+            change.write(["update", etype, holder, {"quotas": after.text()}])
+            return after
+
+        return await self._database.change(work)
+
+    def holder_quotas(self, label: Literal["owner", "org"], holder: str) -> Quotas:
+        """What is set for each app of an account or organisation; 10 µs."""
+        etype, _ = _HOLDERS[label]
+
+        def work(look: Look) -> Quotas:
+            row = find_row(look, etype, "id", find_uuid_bytes(holder))
+            return quotas.NONE if row is None else quotas.load(row.fields.get("quotas"))
+
+        return self._database.look_now(work)
 
     async def end(self, app_id: AppId) -> None:
         """Let the app expire now, so that it is not found any more. Its row stays until `delete`,
@@ -342,16 +432,23 @@ class Registry:
         return None if value is None else self._database.look_now(work)
 
     async def _change(
-        self, app_id: AppId, fields: Callable[[FoundRow], dict[str, Any]]
+        self,
+        app_id: AppId,
+        fields: Callable[[FoundRow], dict[str, Any]],
+        *,
+        also: Sequence[Any] = (),
     ) -> FoundRow:
-        """Write the fields that `fields` makes from an app's row; return the row with them."""
+        """Write the fields that `fields` makes from an app's row; return the row with them.
+
+        also   steps of the same transaction
+        """
 
         def work(change: Change) -> FoundRow:
             row = find_row(change, _APPS, "id", _key(app_id))
             if row is None:
                 raise unknown_app(app_id)
             changed = fields(row)
-            change.write(["update", _APPS, app_id, changed])
+            change.write(["update", _APPS, app_id, changed], *also)
             return FoundRow({**row.fields, **changed}, row.created_ms)
 
         return await self._database.change(work)
@@ -372,6 +469,7 @@ class Registry:
             sealed_token=fields.get("adminTokenSealed"),
             deleted_ms=fields.get("deletedAt"),
             org=fields.get("org"),
+            quotas=quotas.load(fields.get("quotas")),
         )
         size = len(rules or "") + len(fields.get("settings") or "")
         self._rows[row.id] = (row, size)
@@ -427,18 +525,36 @@ async def _take_over(earlier: EarlierPlatform, engines: Engines, *, runtime: Run
     await asyncio.to_thread(earlier.replace)
 
 
-def _check_room(change: Change, label: str, holder: str) -> None:
+def _check_room(look: Look, label: str, holder: str, promised: int = 0) -> None:
     """Refuse one app more than its holder may have, or one of a holder that was removed."""
     etype, kind = _HOLDERS[label]
-    if find_row(change, etype, "id", find_uuid_bytes(holder)) is None:
+    row = find_row(look, etype, "id", find_uuid_bytes(holder))
+    if row is None:
         raise no_record(kind, "It was removed meanwhile.")
-    most = account_limits.ACCOUNT_APPS_MAX
-    last = {"where": {label: holder}, "fields": ["id"], "limit": 1, "offset": most - 1}
-    if change.find({_APPS: {"$": last}})[_APPS]:
+    most, allowed = account_limits.ACCOUNT_APPS_MAX, quotas.load(row.fields.get("quotas")).apps
+    if isinstance(allowed, int) and allowed < most:
+        _check_apps(look, label, holder, allowed, promised)
+    offset = max(most - 1 - promised, 0)
+    last = {"where": {label: holder}, "fields": ["id"], "limit": 1, "offset": offset}
+    if look.find({_APPS: {"$": last}})[_APPS]:
         raise LimitExceeded(
             "parameter-limit-exceeded",
             f"There are {most:,} apps of this {label}, the most there can be. Deleted ones count"
             " until they are gone.",
+        )
+
+
+def _check_apps(look: Look, label: str, holder: str, most: int, promised: int) -> None:
+    """Refuse one app more than the operator lets an account or organisation have."""
+    options = {"where": {label: holder}, "fields": ["id"], "limit": most + 1}
+    count = len(look.find({_APPS: {"$": options}})[_APPS]) + promised
+    if count >= most:
+        told = "account" if label == "owner" else "organisation"
+        raise LimitExceeded(
+            "app-quota-exceeded",
+            f"This {told} has {count:,} apps, and {most:,} are the most; deleted ones count until"
+            " they are gone. The operator of the server can raise it: trice accounts quota.",
+            {"quota": "apps", "current": count, "limit": most},
         )
 
 
@@ -472,3 +588,10 @@ def _settings_text(settings: Settings) -> str:
 def _settings(row: FoundRow) -> Settings:
     text = row.fields.get("settings")
     return Settings() if text is None else msgspec.json.decode(text, type=Settings)
+
+
+async def lasting_apps(platform: Database) -> list[AppId]:
+    """The ids of all apps that are no throw-away apps, those that can be restored included."""
+    options = {"where": {"expiresAt": {"$isNull": True}}, "fields": ["id"]}
+    found = await platform.look(lambda look: look.find({_APPS: {"$": options}}))
+    return sorted(AppId(row["id"]) for row in found[_APPS])

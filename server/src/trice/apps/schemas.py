@@ -14,7 +14,9 @@ import orjson
 
 from trice import account_limits
 from trice.apps.apps import App, Apps
-from trice.apps.schema_jobs import Job, Pushed, SchemaJobs
+from trice.apps.job import Job
+from trice.apps.removed_attrs import RemovedAttrs
+from trice.apps.schema_jobs import Pushed, SchemaJobs
 from trice.background import Background
 from trice.catalog.catalog import Catalog
 from trice.catalog.dates import iso_text
@@ -35,11 +37,17 @@ class Schemas:
     The work is done on a thread, one at a time: two would hold up the loop twice as much.
     """
 
-    def __init__(self, jobs: SchemaJobs, *, runtime: Runtime) -> None:
+    def __init__(self, jobs: SchemaJobs, removed: RemovedAttrs, *, runtime: Runtime) -> None:
         self.jobs = jobs
+        self._removed = removed
         self._runtime = runtime
         self._turn = asyncio.Lock()
         self._waiting = Shares()
+
+    def start(self, background: Background) -> None:
+        """Go on with jobs that a stop cut off, and remove deleted attrs when their time is over."""
+        background.begin(self.jobs.load())
+        self._removed.start(background)
 
     async def view(self, app: App, *, turn_key: TurnKey) -> bytes:
         """The schema as clients read it, as JSON: `{"blobs", "refs"}`.
@@ -136,7 +144,8 @@ class Schemas:
 
 def make_schemas(apps: Apps, *, runtime: Runtime, background: Background) -> Schemas:
     """The schemas of a server's apps."""
-    return Schemas(SchemaJobs(apps, runtime=runtime, background=background), runtime=runtime)
+    jobs = SchemaJobs(apps, runtime=runtime, background=background)
+    return Schemas(jobs, RemovedAttrs(apps, runtime=runtime), runtime=runtime)
 
 
 def _view(catalog: Catalog) -> bytes:

@@ -13,6 +13,7 @@ source   instant-http §6.7; spec/archive.md AR10-AR19
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 import struct
 import zipfile
@@ -59,24 +60,28 @@ _DAMAGE: Final = (
 class Container:
     """An open archive. Holds its list of entries, and no content.
 
+    name       of the file, for errors
     entities   entries by namespace, in the order of their names
     files      entries by location id
     total      bytes of all entries, unpacked
     unpacked   how many of them were read so far
+    lines_read how many lines were
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
         """Open a file, and look at its list of entries.
 
+        name     what errors call it; None: as it is called
         raises   InvalidInput that says why it is no archive; OSError
         """
-        self._name = path.name
+        self.name = path.name if name is None else name
         self._file = open(path, "rb")  # noqa: SIM115
         self.unpacked = 0
+        self.lines_read = 0
         try:
             size = path.stat().st_size
-            with self._damage(path.name):
-                _check_directory(self._file, path.name)
+            with self._damage(self.name):
+                _check_directory(self._file, self.name)
                 self._zip = zipfile.ZipFile(self._file)
             self.config: zipfile.ZipInfo | None = None
             self.entities: dict[str, zipfile.ZipInfo] = {}
@@ -86,7 +91,7 @@ class Container:
             self.total = sum(entry.file_size for entry in self._zip.infolist())
             if self.total > max(limits.RATIO_FREE_BYTES, limits.RATIO_MAX * size):
                 raise refused(
-                    path.name,
+                    self.name,
                     f"its content is {self.total:,} bytes, more than {limits.RATIO_MAX} times the"
                     " archive itself. Data of an app does not compress so well; this looks like a"
                     " trap.",
@@ -111,10 +116,18 @@ class Container:
     ) -> None:
         self.close()
 
+    def identity(self) -> str:
+        """The same for the same archive only: the names, sizes and CRC-32 of its entries."""
+        digest = hashlib.sha256()
+        for entry in self._zip.infolist():
+            told = (entry.filename, entry.file_size, entry.CRC, entry.header_offset)
+            digest.update(repr(told).encode())
+        return digest.hexdigest()
+
     def read_config(self) -> bytes:
         """The content of `config.json`."""
         if self.config is None:
-            raise refused(self._name, f"it has no {CONFIG}, so it is no Instant backup.")
+            raise refused(self.name, f"it has no {CONFIG}, so it is no Instant backup.")
         if self.config.file_size > limits.CONFIG_BYTES_MAX:
             raise refused(
                 CONFIG,
@@ -123,12 +136,20 @@ class Container:
             )
         return b"".join(self._pieces(self.config))
 
-    def lines(self, etype: str) -> Iterator[tuple[int, bytes]]:
-        """The lines of a namespace with their numbers, from 1. They end at line feeds only."""
-        entry = self.entities[etype]
-        number = 0
+    def lines(self, etype: str, *, number: int = 0, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The lines of a namespace with their numbers, from 1. They end at line feeds only.
+
+        number, offset   a line that was read before, and where the next one begins: it is the first
+        """
+        for found in self._lines(self.entities[etype], number, offset):
+            self.lines_read += 1
+            yield found
+
+    def _lines(
+        self, entry: zipfile.ZipInfo, number: int, offset: int
+    ) -> Iterator[tuple[int, bytes]]:
         rest = b""
-        for piece in self._pieces(entry):
+        for piece in self._pieces(entry, skipped=offset):
             *whole, rest = (rest + piece).split(b"\n")
             for line in whole:
                 number += 1
@@ -144,13 +165,16 @@ class Container:
         """The bytes of a file."""
         return self._pieces(self.files[location])
 
-    def _pieces(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    def _pieces(self, entry: zipfile.ZipInfo, *, skipped: int = 0) -> Iterator[bytes]:
+        """skipped   bytes at the beginning that are unpacked, for the CRC-32, and not given"""
         with self._damage(entry.filename), self._zip.open(entry) as opened:
             left = entry.file_size
             while piece := opened.read(limits.PIECE_BYTES):
+                start = max(skipped - (entry.file_size - left), 0)
                 left -= len(piece)
                 self.unpacked += len(piece)
-                yield piece
+                if start < len(piece):
+                    yield piece[start:] if start else piece
             if left:
                 problem = f"it ends {left:,} bytes too early. The archive is cut off or damaged."
                 raise refused(entry.filename, problem)
@@ -158,11 +182,7 @@ class Container:
     def _add(self, entry: zipfile.ZipInfo) -> None:
         """Sort one entry in. Other entries than an archive has are refused."""
         name = entry.filename
-        if entry.flag_bits & _ENCRYPTED:
-            raise refused(name, "it is encrypted.")
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            problem = f"it is compressed by method {entry.compress_type}; accepted is deflate."
-            raise refused(name, problem)
+        check_packing(entry)
         is_twice = False
         if name == CONFIG:
             is_twice, self.config = self.config is not None, entry
@@ -197,6 +217,28 @@ class Container:
             # The list of entries names a place that no file has.
             problem = "the archive is damaged: its list of entries is wrong. Download it again."
             raise refused(place, problem) from cause
+
+
+def check_packing(entry: zipfile.ZipInfo) -> None:
+    """Refuse an entry that is encrypted, or compressed in a way that is not read."""
+    if entry.flag_bits & _ENCRYPTED:
+        raise refused(entry.filename, "it is encrypted.")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = f"it is compressed by method {entry.compress_type}; accepted is deflate."
+        raise refused(entry.filename, problem)
+
+
+def list_names(path: Path) -> list[str]:
+    """The names of all entries of a zip file; none if it is no good zip, or has too many.
+
+    raises   OSError
+    """
+    with open(path, "rb") as file:
+        try:
+            _check_directory(file, path.name)
+            return zipfile.ZipFile(file).namelist()
+        except (InvalidInput, *_DAMAGE):
+            return []
 
 
 def _check_directory(file: IO[bytes], name: str) -> None:

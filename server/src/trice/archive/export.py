@@ -10,13 +10,13 @@ source   instant-http §6.7; spec/archive.md AR60-AR69
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -28,10 +28,12 @@ from trice.apps.registry import AppRow
 from trice.archive.config import OURS
 from trice.archive.container import CONFIG
 from trice.archive.lines import LineWriter, line_of
+from trice.archive.parts import part_file
 from trice.archive.read import scan
 from trice.archive.refusals import refused
 from trice.archive.schema import LEFT_OUT, NOT_INSTANTS, TRANSIENT, schema_of
 from trice.archive.settings import exported_settings
+from trice.archive.webhooks import exported_webhooks
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.dates import iso_text
 from trice.errors import NotFound
@@ -40,8 +42,10 @@ from trice.files.rows import FILES
 from trice.protocol.ids import TxId
 from trice.runtime import Runtime
 from trice.store.engine import Engine, Snapshot
+from trice.webhooks.webhook import Webhook
 
 _NOTHING: Final[frozenset[str]] = frozenset()
+_LOCATED: Final = ("location-id", "content-hash", "size", "path")
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ async def export_app(
     runtime: Runtime,
     is_for_instant: bool,
     on_progress: Callable[[int, int], None],
+    webhooks: Sequence[Webhook] = (),
 ) -> Exported:
     """Write an archive of an app; the file at `path` is replaced when it is whole.
 
@@ -69,52 +74,69 @@ async def export_app(
     on_progress      hears how many entities are written, and of how many
     raises           InvalidInput for what no archive can hold, OSError; then there is no file
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with (
-            open(part, "wb") as file,  # noqa: ASYNC230 the command has nothing else to do
-            tempfile.TemporaryFile(dir=path.parent) as located,
-        ):
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                work = _Export(archive, located, row, runtime=runtime, on_progress=on_progress)
-                work.is_for_instant = is_for_instant
-                await engine.read_on_thread(work.write, timeout_ms=limits.READ_TIMEOUT_MS)
-                await work.write_files(blobs)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with (
+        part_file(path) as descriptor,
+        open(descriptor, "r+b", closefd=False) as file,  # noqa: ASYNC230 the command only waits
+        tempfile.TemporaryFile(dir=path.parent) as located,
+    ):
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            now_ms = runtime.now_ms()
+            open_entry = partial(_zip_entry, archive, now_ms)
+            work = Export(open_entry, located, row, now_ms=now_ms, on_progress=on_progress)
+            work.is_for_instant = is_for_instant
+            work.webhooks = exported_webhooks(webhooks)
+            await engine.read_on_thread(work.write, timeout_ms=limits.READ_TIMEOUT_MS)
+            await work.write_files(blobs)
+        file.flush()
     return work.exported
 
 
-class _Export:
-    """One export.
+OpenEntry = Callable[[str], AbstractContextManager[IO[bytes]]]
+"""Begins an entry of an archive; what is written until the end are its bytes."""
 
-    Holds the open zip. `located` is a file of lines, one for each file of the app: what its entry
-    is called, and the hash of its bytes.
+
+class Export:
+    """One export. Holds where the entries of the archive go, and what was written.
+
+    exported   counts
+    tx         the last transaction that is in it
     """
 
     def __init__(
         self,
-        archive: zipfile.ZipFile,
+        open_entry: OpenEntry,
         located: IO[bytes],
         row: AppRow,
         *,
-        runtime: Runtime,
+        now_ms: int,
         on_progress: Callable[[int, int], None],
+        description: str | None = "Exported by trice",
+        triples_max: int | None = None,
     ) -> None:
-        self._zip = archive
+        """
+        located       gets a line for each file of the app:
+                      `[location id, SHA-256 of its bytes, their count, its path]`
+        now_ms        the time of the archive
+        on_progress   hears how many entities are written, and of how many
+        triples_max   an app with more is refused; None: there is no bound
+        """
+        self._entry = open_entry
         self._located = located
         self._row = row
-        self._now_ms = runtime.now_ms()
+        self._now_ms = now_ms
         self._on_progress = on_progress
+        self._description = description
+        self._triples_max = triples_max
         self.is_for_instant = False
+        self.webhooks: list[dict[str, Any]] = []
         self.exported = Exported({})
+        self.tx = TxId(0)
 
     def write(self, snapshot: Snapshot) -> None:
-        """Write everything but the bytes of files. Runs on a thread."""
+        """Write everything but the bytes of files. Runs on a thread.
+
+        raises   InvalidInput for what no archive can hold, and beyond `triples_max`
+        """
         catalog, rows = snapshot.catalog, snapshot.stored
         namespaces = self._namespaces(catalog)
         triples = 0
@@ -131,8 +153,12 @@ class _Export:
         self.exported.entities = {
             etype: count for etype, count in self.exported.entities.items() if count
         }
+        if self._triples_max is not None and triples > self._triples_max:
+            problem = f"It has {triples:,} values, and {self._triples_max:,} are the most."
+            raise refused("the app", problem)
+        self.tx = snapshot.newest_tx()
         with self._entry(CONFIG) as entry:
-            config = self._config(catalog, triples, tx=snapshot.newest_tx())
+            config = self._config(catalog, triples, tx=self.tx)
             entry.write(orjson.dumps(config, option=orjson.OPT_INDENT_2))
         in_all = sum(self.exported.entities.values())
         done = 0
@@ -144,7 +170,7 @@ class _Export:
         """Write the bytes of files."""
         self._located.seek(0)
         for line in self._located:
-            location, hash, size = orjson.loads(line)
+            location, hash, size, _ = orjson.loads(line)
             with self._entry(f"files/{location}") as entry:
                 try:
                     async for piece in blobs.read(self._row.id, hash, 0, size):
@@ -179,7 +205,7 @@ class _Export:
 
     def _locate(self, entity: dict[str, Any]) -> None:
         """Note which bytes a file has; they are written after all entities."""
-        known = [entity.get(label) for label in ("location-id", "content-hash", "size")]
+        known = [entity.get(label) for label in _LOCATED]
         self._located.write(orjson.dumps(known, option=orjson.OPT_APPEND_NEWLINE))
 
     def _namespaces(self, catalog: Catalog) -> list[Namespace]:
@@ -199,11 +225,12 @@ class _Export:
             "schema": schema_of(catalog),
             "rules": row.rules,
             **exported_settings(row.settings),
+            "webhooks": self.webhooks,
             "title": row.title,
             "appId": row.id,
             "backupAt": iso_text(self._now_ms),
             "isn": None,
-            "description": "Exported by trice",
+            "description": self._description,
             OURS: {
                 "attrs": [attr.wire() for attr in attrs if attr.deleted_ms is None],
                 "settings": msgspec.to_builtins(row.settings),
@@ -212,11 +239,12 @@ class _Export:
             },
         }
 
-    @contextmanager
-    def _entry(self, name: str) -> Iterator[IO[bytes]]:
-        """A new entry of the zip; sizes up to 2^64 fit."""
-        made = datetime.fromtimestamp(self._now_ms / 1000, UTC)
-        info = zipfile.ZipInfo(name, made.timetuple()[:6])
-        info.compress_type = zipfile.ZIP_DEFLATED
-        with self._zip.open(info, "w", force_zip64=name != CONFIG) as entry:
-            yield entry
+
+@contextmanager
+def _zip_entry(archive: zipfile.ZipFile, now_ms: int, name: str) -> Iterator[IO[bytes]]:
+    """A new entry of a zip; sizes up to 2^64 fit."""
+    made = datetime.fromtimestamp(now_ms / 1000, UTC)
+    info = zipfile.ZipInfo(name, made.timetuple()[:6])
+    info.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(info, "w", force_zip64=name != CONFIG) as entry:
+        yield entry

@@ -6,7 +6,8 @@ source   instant-http §6.7, §6.8; spec/archive.md AR42
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from trice import archive_limits as limits
 from trice.archive.container import Container
@@ -14,10 +15,20 @@ from trice.archive.lines import LineReader, ReadLine
 from trice.archive.refusals import refused
 from trice.archive.users import get_cell, get_text, put_cell
 from trice.errors import InvalidInput
+from trice.files.blobs import Blobs
 from trice.files.rows import FILES, check_header, check_path
-from trice.files.spool import Spooled
-from trice.files.storage import Storage
+from trice.files.spool import Spool, Spooled
 from trice.protocol.ids import AppId
+
+
+class FilePlace(Protocol):
+    """Where bytes go: to a spool first, then to their place."""
+
+    @property
+    def blobs(self) -> Blobs: ...
+
+    @property
+    def spool(self) -> Spool: ...
 
 
 class FileBytes:
@@ -31,7 +42,7 @@ class FileBytes:
     def __init__(
         self,
         container: Container,
-        storage: Storage,
+        storage: FilePlace,
         app_id: AppId,
         on_progress: Callable[[], None],
     ) -> None:
@@ -42,6 +53,13 @@ class FileBytes:
         self._app_id = app_id
         self._on_progress = on_progress
         self._left = set(container.files)
+
+    def go_on(self, used: Iterable[str], *, count: int, total: int) -> None:
+        """Go on where an earlier import ended, which put the bytes of these locations in place."""
+        self.count, self.total = count, total
+        for location in used:
+            self._left.discard(location)
+            self._container.unpacked += self._container.files[location].file_size
 
     async def put(self, reader: LineReader, batch: Sequence[ReadLine]) -> None:
         """Put the bytes of these files in place, and name them in their rows."""

@@ -7,12 +7,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from trice.apps.registry import AppRow, hash_token
+from trice.apps.registry import hash_token
 from trice.archive.lines import LineReader, ReadLine
 from trice.archive.refusals import refused
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import Cell, decode_cell
+from trice.ended import until_ended
 from trice.errors import InvalidInput
 from trice.protocol.ids import AttrId, uuid_text
 from trice.protocol.quoting import quote
@@ -46,13 +47,16 @@ async def whole(change: Coroutine[Any, Any, None]) -> None:
 
 
 def make_admin_token(
-    given: str | None, replaced: AppRow | None, runtime: Runtime
+    given: str | None, replaced: bytes | None, runtime: Runtime
 ) -> tuple[bytes, str | None]:
-    """The hash of the app's admin token, and the token if it is a new one."""
+    """The hash of the app's admin token, and the token if it is a new one.
+
+    replaced   hash of the token of the app that is replaced
+    """
     if given is not None:
         return hash_token(given), None
     if replaced is not None:
-        return replaced.admin_token_hash, None
+        return replaced, None
     token = new_uuid(runtime)
     return hash_token(token), token
 
@@ -64,8 +68,7 @@ async def finish(filling: Filling, progress: Progress) -> None:
         await asyncio.shield(finishing)
     except asyncio.CancelledError:
         filling.interrupt()
-        await asyncio.wait([finishing])
-        finishing.exception()  # looked at, so that asyncio does not report it
+        await until_ended(finishing)
         raise
 
 
@@ -96,8 +99,8 @@ def insert_lines(
     except UniqueViolation as violation:
         number = next(line.number for line in reversed(batch) if line.row[0] == violation.cell)
         raise refused(
-            f"{reader.place} line {number}",
-            f"the id {_shown(violation.cell)} is in another line already.",
+            f"{reader.place} {reader.unit} {number}",
+            f"the id {_shown(violation.cell)} is in another {reader.unit} already.",
         ) from violation
     pairs: dict[AttrId, list[NewPair]] = {}
     for line in batch:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from trice import archive_limits as limits
+from trice.archive.kept import LinesKept
 from trice.archive.refusals import refused
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.catalog import Catalog, Namespace
@@ -67,14 +68,17 @@ class LineReader:
         drops_unknown: bool,
         checks_required: bool = True,
         place: str | None = None,
+        unit: str = "line",
     ) -> None:
         """
         place            what errors call the file; None: the entry of an archive
+        unit             what numbers count
         drops_unknown    values of labels that no attr has are left out and counted
         checks_required  an entity without a required value is refused
         """
         self.namespace = namespace
         self.place = place or f"entities/{namespace.etype}.jsonl"
+        self.unit = unit
         self.inferred: dict[AttrId, int] = {}
         self.dropped: dict[str, int] = {}
         self.nameless = 0
@@ -110,9 +114,29 @@ class LineReader:
         try:
             line = self._read(number, entity, created_ms)
         except InvalidInput as failure:
-            raise refused(f"{self.place} line {number}", failure.message) from failure
+            place = f"{self.place} {self.unit} {number}"
+            raise refused(place, failure.message) from failure
         assert line is not None, "it has an id"
         return line
+
+    def kept(self, number: int, offset: int) -> LinesKept:
+        """What another reader needs to go on after a line. See `LinesKept`."""
+        return LinesKept(
+            self.namespace.etype,
+            number,
+            offset,
+            self._bits,
+            {str(attr_id): bits for attr_id, bits in self.inferred.items()},
+            self.dropped,
+            self.nameless,
+        )
+
+    def go_on(self, kept: LinesKept) -> None:
+        """Go on where another reader ended."""
+        self._bits = list(kept.bits) or self._bits
+        self.inferred = {AttrId(attr_id): bits for attr_id, bits in kept.inferred.items()}
+        self.dropped = dict(kept.dropped)
+        self.nameless = kept.nameless
 
     def settle(self) -> None:
         """Note the types of all values read so far in `inferred`."""

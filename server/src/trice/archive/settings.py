@@ -112,18 +112,6 @@ def note_by_hand(config: Config, report: Report) -> None:
             f"Add each test user: POST /dash/apps/{report.app_id}/test_users"
             ' {"email": "…", "code": "123456"} with the admin token.',
         )
-    if config.webhooks:
-        urls = [_webhook(each) for each in config.webhooks]
-        report.note(
-            f"Webhooks did not come, so that a copy does not call a live receiver: {listed(urls)}.",
-            "Make them again once the old app is switched off.",
-        )
-
-
-def _webhook(given: Any) -> str:
-    sink = given.get("sink") if isinstance(given, dict) else None
-    url = sink.get("url") if isinstance(sink, dict) else None
-    return url if isinstance(url, str) else quote(given)
 
 
 def exported_settings(settings: Settings) -> dict[str, Any]:
@@ -143,4 +131,4 @@ def exported_settings(settings: Settings) -> dict[str, Any]:
     origins = [
         {"service": origin.service, "params": list(origin.params)} for origin in settings.origins
     ]
-    return {"emailTemplates": templates, "authorizedRedirectOrigins": origins, "webhooks": []}
+    return {"emailTemplates": templates, "authorizedRedirectOrigins": origins}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trice import archive_limits as limits
+from trice.archive.kept import SamplesKept, SystemKept
 from trice.archive.lines import ReadLine
 from trice.archive.report import Report, listed
 from trice.auth.emails import find_email
@@ -14,28 +15,34 @@ from trice.protocol.ids import uuid_text
 class Samples:
     """Names of one kind: how many, and the first of them."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.names: list[str] = []
+    def __init__(self, kept: SamplesKept) -> None:
+        """kept   what an earlier import saw; it changes with this"""
+        self._kept = kept
+
+    @property
+    def count(self) -> int:
+        return self._kept.count
 
     def add(self, name: str) -> None:
-        self.count += 1
-        if len(self.names) <= limits.NOTES_MAX:
-            self.names.append(name)
+        self._kept.count += 1
+        if len(self._kept.names) <= limits.NOTES_MAX:
+            self._kept.names.append(name)
 
     def __str__(self) -> str:
-        return listed([*self.names, *[""] * (self.count - len(self.names))])
+        names = self._kept.names
+        return listed([*names, *[""] * (self.count - len(names))])
 
 
 class SystemRows:
     """Looks at the rows of system namespaces as they come. Holds names for the report only."""
 
-    def __init__(self, app_id: str) -> None:
+    def __init__(self, app_id: str, kept: SystemKept) -> None:
+        """kept   what an earlier import saw; it changes with this"""
         self._app_id = app_id
-        self._emails = Samples()
-        self._streams = Samples()
-        self._secrets: list[tuple[str, str]] = []
-        self._shared = Samples()
+        self._emails = Samples(kept.emails)
+        self._streams = Samples(kept.streams)
+        self._secrets = kept.secrets
+        self._shared = Samples(kept.shared)
 
     def look(self, namespace: Namespace, line: ReadLine) -> None:
         """Look at a row, and change what only the server that wrote it can use."""

@@ -2,7 +2,8 @@
 
     log/APP/FIRST-LAST-TIME    rows of transactions FIRST to LAST, which was at TIME. APP may be
                                `platform`. SHA-256 in hex, newline, MessagePack of the rows
-    named/APP.FIRST-LAST-TIME  hashes of files that these rows name, a line each; before the bytes
+    named/APP.FIRST-LAST-TIME  hashes of files that these rows name, a line each; before the bytes.
+                               Of `platform` also `bundle_line` for each bundle of functions
     bases/APP.TX-TIME          a copy of the app at TIME, up to transaction TX: SHA-256, newline,
                                JSON
 
@@ -20,11 +21,12 @@ from typing import Final
 import msgspec
 
 from trice import backup_limits as limits
-from trice.backups.manifest import AppPart, damaged
+from trice.backups.manifest import AppPart, BundlePart, Piece, damaged
 from trice.backups.vaults import Vault
 from trice.files.blobs import is_hash
 from trice.protocol.ids import AppId, TxId
 from trice.store.copies import LogRow
+from trice.store.engines import PLATFORM
 
 LOG: Final = "log/"
 NAMED: Final = "named/"
@@ -33,6 +35,10 @@ BASES: Final = "bases/"
 _SEGMENT: Final = re.compile(r"([0-9]{16})-([0-9]{16})-([0-9]{16})", re.ASCII)
 _BASE: Final = re.compile(r"([0-9a-f-]{36}|platform)\.([0-9]{16})-([0-9]{16})", re.ASCII)
 _NAMED: Final = re.compile(r"([0-9a-f-]{36}|platform)\.[0-9]{16}-[0-9]{16}-([0-9]{16})", re.ASCII)
+
+_BUNDLE: Final = re.compile(
+    r"([0-9a-f]{64}) ([0-9]{1,18}) ([0-9a-f]{64}) ([0-9]{1,18})", re.ASCII | re.MULTILINE
+)
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -146,6 +152,39 @@ async def named_hashes(vault: Vault) -> set[str]:
         except FileNotFoundError:
             continue
         found.update(filter(is_hash, data.decode("ascii", "replace").split("\n")))
+    return found
+
+
+def bundle_line(bundle: BundlePart) -> str:
+    """A line of a list of what a segment of the log names."""
+    code, told = bundle.code, bundle.told
+    return f"{code.hash} {code.size} {told.hash} {told.size}"
+
+
+def read_bundle_lines(text: str) -> list[BundlePart]:
+    """The bundles of such a list, whose other lines are hashes of files."""
+    return [
+        BundlePart(Piece(found[1], int(found[2])), Piece(found[3], int(found[4])))
+        for found in map(_BUNDLE.fullmatch, text.split("\n"))
+        if found is not None
+    ]
+
+
+async def shipped_bundles(vault: Vault, until_ms: int) -> list[BundlePart]:
+    """The bundles of functions that segments of the platform name which end before a moment, or are
+    the first after it."""
+    names = []
+    async for key in vault.list(NAMED):
+        name = _NAMED.fullmatch(key.removeprefix(NAMED))
+        if name is not None and name[1] == PLATFORM:
+            names.append((int(name[2]), key))
+    names.sort()
+    found: list[BundlePart] = []
+    for time_ms, key in names:
+        data = await vault.read(key, limits.SEGMENT_BYTES_MAX)
+        found += read_bundle_lines(data.decode("ascii", "replace"))
+        if time_ms > until_ms:
+            break
     return found
 
 

@@ -1,13 +1,13 @@
 """Making a backup of a server, or of one app, while the server runs.
 
-    platform.db ──copy──> which apps there are
+    platform.db ──copy──> which apps there are ──> bundles of functions that their deployments name
     each app: database ──copy──> hash, check, count ──> objects      unchanged since the last: done
                                    └── the files it names, that the last backup lacks ──> objects
     the manifest, last of all ──> backups that are too old go (`retention`)
 
 Bytes of files are read after the copy that names them, so a file that is deleted between the two
-may be gone: then the app is copied again. Databases are copied one after the other; each is of one
-moment, and no two share anything.
+may be gone: then the app is copied again, or the platform for a bundle. Databases are copied one
+after the other; each is of one moment, and no two share anything.
 
 source   spec/backups.md BK1-BK19
 """
@@ -30,12 +30,15 @@ import msgspec
 
 from trice import backup_limits as limits
 from trice.apps.registry import Registry
+from trice.backups.code import find_bundle, find_bundles, put_bundle, read_rows, write_rows
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import FoundBackups, find_backups
 from trice.backups.manifest import (
     APPS,
     FORMAT,
     AppPart,
+    BundlePart,
+    CodePart,
     FilesPart,
     Manifest,
     Piece,
@@ -46,6 +49,7 @@ from trice.backups.manifest import (
 from trice.backups.pace import IsOver, all_of, on_thread
 from trice.backups.retention import expire
 from trice.backups.vaults import BACKUPS, Vault, hash_file, object_key
+from trice.calls.bundle_store import KEPT_IN
 from trice.errors import InvalidInput, NotFound, Unavailable, no_record
 from trice.files.blobs import Blobs
 from trice.log import fields
@@ -83,7 +87,8 @@ class Made:
     """What making a backup did.
 
     put, put_bytes   objects that the vault lacked
-    missing          files whose bytes the app has lost, as APP/HASH
+    missing          files whose bytes the app has lost, as APP/HASH, and bundles of functions, as
+                     their paths in the data directory
     expired          names of backups that were too old
     unswept          why nothing was swept, though it should have been
     """
@@ -147,15 +152,7 @@ class _Backup:
         """Make it; raises as `back_up`."""
         runtime, copies = self._source.runtime, self._source.copies
         begun_ms = runtime.now_ms()
-        platform = self._scratch / "platform.db"
-        try:
-            await on_thread(lambda over: copies.copy(PLATFORM, platform, is_over=over))
-        except FileNotFoundError:
-            place = self._source.data_dir
-            raise Unavailable(
-                "data-unusable", f"{place} is no data directory: it has no platform.db."
-            ) from None
-        listed = set(await asyncio.to_thread(copies.ids, platform, APPS))
+        platform, listed, code = await self._platform(app_id)
         if app_id is None:
             wanted = [each for each in await asyncio.to_thread(copies.apps) if each in listed]
         elif app_id in listed:
@@ -167,7 +164,7 @@ class _Backup:
             on_progress(done, len(wanted))
             part = await self.app(each)
             if part is not None:
-                parts.append(part)
+                parts.append(msgspec.structs.replace(part, code=code[each]))
         on_progress(len(wanted), len(wanted))
         if app_id is not None and not parts:
             raise no_record("app", f"App {app_id} was deleted meanwhile.", {"app-id": app_id})
@@ -190,6 +187,71 @@ class _Backup:
         )
         await self._vault.put_bytes(f"{BACKUPS}{manifest.name}", dump_manifest(manifest))
         return manifest
+
+    async def _platform(self, app_id: AppId | None) -> tuple[Path, set[str], dict[str, CodePart]]:
+        """Copy the list of apps: the copy, the apps, and the code of those that are wanted. Bundles
+        that are gone make it be copied again: newer deployments may have taken their places."""
+        copies = self._source.copies
+        for attempt in range(1, limits.TRIES_MAX + 1):
+            platform = self._scratch / f"platform-{attempt}.db"
+            try:
+                await on_thread(partial(self._copy_platform, platform))
+            except FileNotFoundError:
+                place = self._source.data_dir
+                raise Unavailable(
+                    "data-unusable", f"{place} is no data directory: it has no platform.db."
+                ) from None
+            listed = set(await asyncio.to_thread(copies.ids, platform, APPS))
+            named = await asyncio.to_thread(find_bundles, copies, platform)
+            wanted = listed if app_id is None else listed & {app_id}
+            code = {each: await self._code(each, named.get(each, [])) for each in sorted(wanted)}
+            if not any(part.missing for part in code.values()):
+                break
+        for each, part in code.items():
+            self.missing += [f"{KEPT_IN}/{each}/bundles/{hash}.zip" for hash in part.missing]
+        return platform, listed, code
+
+    def _copy_platform(self, path: Path, is_over: IsOver) -> None:
+        self._source.copies.copy(PLATFORM, path, is_over=is_over)
+
+    async def _code(self, app_id: str, hashes: list[str]) -> CodePart:
+        """Put the bundles of an app that the backup before lacks."""
+        before = self._found.newest_of(app_id) if hashes else None
+        known = {} if before is None else {each.code.hash: each for each in before.bundles}
+        bundles, missing = [], []
+        for hash in hashes:
+            bundle = known.get(hash)
+            if bundle is None or (self._rechecks and not await self._is_kept(bundle)):
+                bundle = await self._put_bundle(app_id, hash)
+            if bundle is None:
+                missing.append(hash)
+            else:
+                bundles.append(bundle)
+        return CodePart(bundles, missing)
+
+    async def _is_kept(self, bundle: BundlePart) -> bool:
+        pieces = (bundle.code, bundle.told)
+        return all([await self._vault.size(object_key(each.hash)) == each.size for each in pieces])
+
+    async def _put_bundle(self, app_id: str, hash: str) -> BundlePart | None:
+        data_dir = self._source.data_dir
+        bundle = await on_thread(lambda _: find_bundle(data_dir, app_id, hash))
+        if bundle is None:
+            return None
+        try:
+            put = await put_bundle(self._vault, data_dir, app_id, bundle)
+        except FileNotFoundError:
+            return None
+        self.put += len(put)
+        self.put_bytes += sum(piece.size for piece in put)
+        return bundle
+
+    async def _all_code(self, platform: Path) -> CodePart:
+        """Put the bundles of all apps that a copy of the platform names."""
+        named = await asyncio.to_thread(find_bundles, self._source.copies, platform)
+        parts = [await self._code(app_id, named[app_id]) for app_id in sorted(named)]
+        bundles = {each.code.hash: each for part in parts for each in part.bundles}
+        return CodePart([*bundles.values()], [hash for part in parts for hash in part.missing])
 
     async def _lost(self, gone: set[str]) -> list[AppPart]:
         """The apps that have no database although they are still listed: they were not deleted."""
@@ -221,8 +283,9 @@ class _Backup:
                     return part
                 files = await self._files(app_id, path, before, is_last=attempt == limits.TRIES_MAX)
                 if files is not None:
+                    code = await self._all_code(path) if app_id == PLATFORM else None
                     await self._put(path)
-                    return msgspec.structs.replace(part, files=files)
+                    return msgspec.structs.replace(part, files=files, code=code)
             finally:
                 await asyncio.to_thread(_remove, path)
         raise AssertionError("the last attempt takes what there is")
@@ -334,6 +397,7 @@ class _Backup:
             else:
                 row = registry.find(app_id)
                 assert row is not None, "it is listed"
+                code = await read_rows(registry.database, app_id, runtime=self._source.runtime)
         if row is None:
             return copy
         folder = self._scratch / "platform-of-one"
@@ -341,6 +405,7 @@ class _Backup:
         async with opened_registry(self._source, folder) as registry:
             # Accounts are not in it.
             await registry.insert(replace(row, owner=None, org=None, sealed_token=None))
+            await write_rows(registry.database, row.id, code, runtime=self._source.runtime)
         return folder / "platform.db"
 
 

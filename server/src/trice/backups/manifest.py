@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from trice.protocol.ids import find_uuid_bytes
 
 FORMAT: Final = 1
 """The form of manifests. Another form gets another number."""
+
+M = TypeVar("M", bound=msgspec.Struct)
 
 APPS: Final = "$apps"
 """The namespace of the platform that lists apps."""
@@ -52,6 +54,28 @@ class FilesPart(msgspec.Struct, frozen=True):
     missing: int
 
 
+class BundlePart(msgspec.Struct, frozen=True):
+    """A bundle of functions.
+
+    code   as it came: the hash is its name
+    told   what the worker told that checked it
+    """
+
+    code: Piece
+    told: Piece
+
+
+class CodePart(msgspec.Struct, frozen=True):
+    """The bundles that the deployments of an app name, each once; in a copy of the platform, those
+    of all apps.
+
+    missing   hashes of those that the server itself had lost
+    """
+
+    bundles: list[BundlePart]
+    missing: list[str]
+
+
 class AppPart(msgspec.Struct, frozen=True):
     """One app.
 
@@ -59,6 +83,7 @@ class AppPart(msgspec.Struct, frozen=True):
     tx         its last transaction
     counts     entities by namespace, and pairs by link to many
     problem    what is wrong with its database; None: it is whole
+    code       None: the backup is of a version that left code out
     """
 
     id: str
@@ -67,6 +92,7 @@ class AppPart(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     files: FilesPart | None
     problem: str | None
+    code: CodePart | None = None
 
     def pieces(self) -> Iterator[Piece]:
         """Its objects but the bytes of files."""
@@ -74,6 +100,14 @@ class AppPart(msgspec.Struct, frozen=True):
             yield self.database
         if self.files is not None:
             yield self.files.listed
+        for bundle in self.bundles:
+            yield bundle.code
+            yield bundle.told
+
+    @property
+    def bundles(self) -> Sequence[BundlePart]:
+        """Its bundles of functions."""
+        return () if self.code is None else self.code.bundles
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -107,6 +141,7 @@ class Manifest(msgspec.Struct, frozen=True):
         for part in self.apps:
             pieces.append(part.database.size if part.database else 0)
             pieces.append(part.files.bytes + part.files.listed.size if part.files else 0)
+            pieces += [bundle.code.size + bundle.told.size for bundle in part.bundles]
         return sum(pieces)
 
     def pieces(self) -> Iterator[Piece]:
@@ -118,7 +153,8 @@ class Manifest(msgspec.Struct, frozen=True):
             yield from part.pieces()
 
 
-def dump_manifest(manifest: Manifest) -> bytes:
+def dump_manifest(manifest: msgspec.Struct) -> bytes:
+    """Write a manifest, or another struct that is kept like one."""
     text = msgspec.json.encode(manifest)
     return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
@@ -128,17 +164,7 @@ def load_manifest(name: str, data: bytes) -> Manifest:
 
     raises   InvalidInput when it is damaged, cut off, or of a version that is not known
     """
-    digest, _, text = data.partition(b"\n")
-    if hashlib.sha256(text).hexdigest().encode() != digest:
-        raise damaged(f"Backup {name} is damaged: its manifest has another hash.")
-    try:
-        found = msgspec.json.decode(text, type=_Format).format
-        if found != FORMAT:
-            problem = f"Backup {name} is of format {found}, but this version reads {FORMAT}."
-            raise damaged(f"{problem} Use the version of trice that wrote it, or a newer one.")
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as failure:
-        raise damaged(f"Backup {name} is damaged: {failure}.") from failure
+    manifest = load_struct(name, data, Manifest, format=FORMAT)
     is_sound = (
         manifest.name == name
         and all(is_hash(piece.hash) and piece.size >= 0 for piece in manifest.pieces())
@@ -148,6 +174,21 @@ def load_manifest(name: str, data: bytes) -> Manifest:
     if not is_sound:
         raise damaged(f"Backup {name} is damaged: its manifest names what cannot be.")
     return manifest
+
+
+def load_struct(name: str, data: bytes, type: type[M], *, format: int) -> M:
+    """Read what `dump_manifest` wrote; raises InvalidInput as `load_manifest`."""
+    digest, _, text = data.partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != digest:
+        raise damaged(f"Backup {name} is damaged: its manifest has another hash.")
+    try:
+        found = msgspec.json.decode(text, type=_Format).format
+        if found != format:
+            problem = f"Backup {name} is of format {found}, but this version reads {format}."
+            raise damaged(f"{problem} Use the version of trice that wrote it, or a newer one.")
+        return msgspec.json.decode(text, type=type)
+    except msgspec.MsgspecError as failure:
+        raise damaged(f"Backup {name} is damaged: {failure}.") from failure
 
 
 def list_line(hash: str, size: int) -> bytes:

@@ -20,9 +20,10 @@ from trice.backups.log_area import (
     find_segments,
     load_rows,
     read_base,
+    shipped_bundles,
 )
-from trice.backups.manifest import Manifest, Piece, damaged
-from trice.backups.vaults import Vault
+from trice.backups.manifest import BundlePart, Manifest, Piece, damaged
+from trice.backups.vaults import Vault, object_key
 from trice.errors import no_record
 from trice.protocol.ids import AppId, TxId
 from trice.store.copies import Copies, LogRow
@@ -101,6 +102,21 @@ class Moment:
         start = max(starts, key=lambda each: each.tx)
         await fetch(self._vault, start.piece, path, f"app {app_id}", may_link=False)
         return await self._replay(app_id, path, TxId(start.tx))
+
+    async def find_code(self) -> dict[str, BundlePart]:
+        """The bundles of functions that the vault has of then, by hash."""
+        parts = [part for manifest in self._manifests for part in manifest.apps]
+        for key in self._bases:
+            if key.app_id == PLATFORM:
+                parts.append((await read_base(self._vault, key)).part)
+        found = {bundle.code.hash: bundle for part in parts for bundle in part.bundles}
+        for bundle in await shipped_bundles(self._vault, self._at_ms):
+            # The log names it; whether it was there still, only the vault knows.
+            pieces = (bundle.code, bundle.told)
+            sizes = [await self._vault.size(object_key(piece.hash)) for piece in pieces]
+            if sizes == [piece.size for piece in pieces]:
+                found.setdefault(bundle.code.hash, bundle)
+        return found
 
     async def _starts(self, app_id: AppId) -> list[_Start]:
         found = [

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+from trice.ended import until_ended
+
 T = TypeVar("T")
 IsOver = Callable[[], bool]
 
@@ -23,13 +25,7 @@ async def on_thread(work: Callable[[IsOver], T]) -> T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         over.set()
-        while not running.done():
-            try:
-                await asyncio.wait([running])
-            except asyncio.CancelledError:
-                continue
-        if not running.cancelled():
-            running.exception()  # looked at, so that asyncio does not report it
+        await until_ended(running)
         raise
 
 

@@ -13,7 +13,7 @@ source   spec/backups.md BK30-BK39
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,11 +23,29 @@ from typing import Protocol
 
 from trice import backup_limits as limits
 from trice.apps.registry import AppRow, Registry
+from trice.backups.code import (
+    AppCodeRows,
+    codes_in_force,
+    fetch_bundle,
+    find_bundles,
+    has_bundle,
+    read_rows,
+    write_rows,
+)
 from trice.backups.fetch import fetch, groups_of
-from trice.backups.manifest import APPS, AppPart, Manifest, Piece, damaged, list_line
+from trice.backups.manifest import (
+    APPS,
+    AppPart,
+    BundlePart,
+    Manifest,
+    Piece,
+    damaged,
+    list_line,
+)
 from trice.backups.moment import Built, Moment
 from trice.backups.pace import all_of, on_thread
 from trice.backups.vaults import Vault, object_key
+from trice.calls.bundle_store import KEPT_IN
 from trice.errors import Conflict, NotFound, Unavailable, no_record
 from trice.files.blobs import Blobs
 from trice.files.spool import Spooled
@@ -79,6 +97,7 @@ class Restored:
     built     apps that were brought to a moment, by id
     lost      apps that were listed at that moment, but of which there is no copy
     missing   files whose bytes the vault does not have, as APP/HASH
+    codeless  apps that had functions, whose code is not in the backup: deploy them again
     """
 
     manifest: Manifest
@@ -88,6 +107,7 @@ class Restored:
     built: dict[str, Built] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    codeless: list[str] = field(default_factory=list)
 
 
 async def restore(
@@ -146,6 +166,8 @@ class _Restore:
         self._moment = moment
         self._built: dict[str, Built] = {}
         self._missing: list[str] = []
+        self._codeless: list[str] = []
+        self._bundles: Mapping[str, BundlePart] = {}
         self._files = 0
         self._read = 0
         self._of = 0
@@ -177,6 +199,7 @@ class _Restore:
         listed = sorted(await asyncio.to_thread(self._copies.ids, new / "platform.db", APPS))
         blobs = self._place.blobs_in(new)
         gone = [each for each in listed if not await self._app(AppId(each), new, blobs)]
+        await self._all_code(new, set(listed) - {*gone})
         if gone:
             async with self._registry(new) as registry:
                 for each in gone:
@@ -194,11 +217,13 @@ class _Restore:
             raise damaged(f"App {app_id} was damaged when it was copied: {part.problem}")
         if part is not None and part.database is not None:
             self._of = part.database.size + (part.files.bytes if part.files else 0)
+            self._of += sum(each.code.size + each.told.size for each in part.bundles)
         new = await asyncio.to_thread(self._place.prepare)
         (new / "row").mkdir()
         await self._platform(new / "row" / "platform.db")
         async with self._registry(new / "row") as registry:
             row = registry.find(app_id)
+            code = await read_rows(registry.database, app_id, runtime=self._runtime)
         if row is None:
             raise none
         existing = await asyncio.to_thread(self._place.existing)
@@ -221,9 +246,10 @@ class _Restore:
                     await registry.restore(app_id)
                 # Its admin token and its owner stay: they are about who may use it now.
                 await registry.put(replace(row, admin_token_hash=present.admin_token_hash))
+            bundles = await self._code(registry, app_id, code, new)
         if not await self._app(app_id, new, self._place.blobs_in(self._place.path)):
             raise none
-        names = [f"apps/{app_id}.db", "platform.db"]
+        names = [f"apps/{app_id}.db", "platform.db", *bundles]
         old = [f"{name}{suffix}" for name in names for suffix in ("", "-wal", "-shm")]
         return await self._swap(new, old, 1, names=names)
 
@@ -234,12 +260,14 @@ class _Restore:
         kept = f"before-restore-{now:%Y%m%dT%H%M%SZ}-{new_uuid(self._runtime)[:4]}"
         if names is None:
             names = ["apps", "platform.db"]
-            names += [name for name in ("files", "secret.key") if (new / name).exists()]
+            more = ("files", KEPT_IN, "secret.key")
+            names += [name for name in more if (new / name).exists()]
         old = [name for name in old if (self._place.path / name).exists()]
         await asyncio.to_thread(partial(self._place.swap, old=old, new=names, kept=kept))
         restored = Restored(self._manifest, apps, self._files, None)
         restored.kept = self._place.path / kept if old else None
         restored.built, restored.missing = self._built, self._missing
+        restored.codeless = self._codeless
         return restored
 
     def _part_of(self, app_id: AppId) -> AppPart | None:
@@ -279,6 +307,61 @@ class _Restore:
             await all_of(*(self._file(app_id, piece, new, blobs) for piece in group))
         await asyncio.to_thread(listed.unlink)
         return True
+
+    async def _find_bundles(self) -> None:
+        """See which bundles of functions the vault has."""
+        if self._moment is not None:
+            self._bundles = await self._moment.find_code()
+        else:
+            found = (bundle for part in self._manifest.apps for bundle in part.bundles)
+            self._bundles = {bundle.code.hash: bundle for bundle in found}
+
+    async def _all_code(self, new: Path, apps: Collection[str]) -> None:
+        """Put the code of apps in place that the list of apps names."""
+        platform = new / "platform.db"
+        await self._find_bundles()
+        named = await asyncio.to_thread(find_bundles, self._copies, platform)
+        for app_id in sorted(named.keys() & apps):
+            for hash in named[app_id]:
+                await self._bundle(app_id, hash, new)
+        current = await asyncio.to_thread(codes_in_force, self._copies, platform)
+        self._codeless = sorted(
+            each for each in current.keys() & apps if current[each] not in self._bundles
+        )
+
+    async def _code(
+        self, registry: Registry, app_id: AppId, rows: AppCodeRows, new: Path
+    ) -> list[str]:
+        """Put the code of one app in place, and its rows, which say what is in force; return the
+        files. Without the code what is there stays in force."""
+        await self._find_bundles()
+        part = self._part_of(app_id)
+        current = rows.state.bundle
+        if current is None:
+            is_known = self._moment is not None or (part is not None and part.code is not None)
+        else:
+            path = self._place.path
+            is_there = await asyncio.to_thread(has_bundle, path, app_id, current)
+            is_known = is_there or current in self._bundles
+        if not is_known:
+            stays = await read_rows(registry.database, app_id, runtime=self._runtime)
+            if current is not None and stays.state.bundle is None:
+                self._codeless = [app_id]
+            return []
+        await write_rows(registry.database, app_id, rows, runtime=self._runtime)
+        hashes = sorted({each.bundle for each in rows.deployments})
+        found = [path for hash in hashes for path in await self._bundle(app_id, hash, new)]
+        return [str(path.relative_to(new)) for path in found]
+
+    async def _bundle(self, app_id: str, hash: str, new: Path) -> Sequence[Path]:
+        """Fetch a bundle of functions, if there is one; return its files."""
+        bundle = self._bundles.get(hash)
+        if bundle is None:
+            return ()
+        paths = await fetch_bundle(self._vault, new, app_id, bundle)
+        self._read += bundle.code.size + bundle.told.size
+        self._on_progress(self._read, max(self._of, self._read))
+        return paths
 
     async def _file(self, app_id: AppId, piece: Piece, new: Path, blobs: Blobs) -> None:
         if self._moment is not None:

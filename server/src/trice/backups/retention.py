@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from trice import backup_limits as limits
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import FoundBackups
 from trice.backups.log_area import LOG, expire_log, find_bases, named_hashes, read_base
-from trice.backups.manifest import Manifest
+from trice.backups.manifest import Manifest, Piece
 from trice.backups.vaults import BACKUPS, OBJECTS, Vault
 from trice.errors import InvalidInput
 
@@ -76,6 +77,18 @@ async def _sweep(vault: Vault, manifests: list[Manifest]) -> str | None:
     kept |= await named_hashes(vault)
     lists = {part.files.listed for part in parts if part.files}
     count = sum(part.files.count for part in parts if part.files)
+    return await sweep_objects(vault, kept, lists, count)
+
+
+async def sweep_objects(
+    vault: Vault, kept: set[str], lists: Collection[Piece], count: int
+) -> str | None:
+    """Delete all objects but those with the hashes `kept`, and those named by some lists of files.
+    The vault must be claimed.
+
+    count     how many files the lists name, at most
+    returns   why nothing was deleted; None if it was
+    """
     passes = min(-(-count // limits.SWEEP_HASHES_MAX) or 1, len(_DIGITS))
     with tempfile.TemporaryDirectory() as folder:
         paths = []

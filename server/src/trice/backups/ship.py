@@ -13,16 +13,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
 from trice import backup_limits as limits
 from trice.background import Background
+from trice.backups.code import find_bundle, new_bundles, put_bundle
 from trice.backups.listing import FoundBackups, find_backups
 from trice.backups.log_area import (
     Base,
     BaseKey,
+    bundle_line,
     find_bases,
     find_segments,
     put_base,
@@ -31,12 +34,14 @@ from trice.backups.log_area import (
     segment_of,
 )
 from trice.backups.make import Source, copy_app, put_blob
+from trice.backups.manifest import BundlePart
 from trice.backups.vaults import Vault
 from trice.errors import InvalidInput
 from trice.log import fields
 from trice.metrics import BackupCounts
 from trice.protocol.ids import AppId, TxId
 from trice.store.copies import LogRow
+from trice.store.engines import PLATFORM
 
 logger: Final = logging.getLogger("trice.backups")
 
@@ -138,16 +143,33 @@ class Shipper:
 
     async def _put(self, app_id: AppId, rows: list[LogRow]) -> None:
         """Put rows, after the bytes of the files that they name."""
-        copies = self._source.copies
+        copies, data_dir = self._source.copies, self._source.data_dir
         hashes = {hash for row in rows for hash in copies.named_files(row.changes)}
-        if hashes:
-            text = "\n".join(sorted(hashes)).encode()
+        bundles = await self._bundles(rows) if app_id == PLATFORM else []
+        lines = [*sorted(hashes)]
+        for _, bundle in bundles:
+            lines += [bundle.code.hash, bundle.told.hash, bundle_line(bundle)]
+        if lines:
+            text = "\n".join(lines).encode()
             await self._vault.put_bytes(segment_of(app_id, rows).named_key, text)
-            async with self._vault.scratch(self._source.data_dir / "loading") as scratch:
+        for holder, bundle in bundles:
+            with suppress(FileNotFoundError):  # newer deployments took its place
+                await put_bundle(self._vault, data_dir, holder, bundle)
+        if hashes:
+            async with self._vault.scratch(data_dir / "loading") as scratch:
                 for hash in sorted(hashes):
                     await put_blob(self._vault, self._source, scratch, app_id, hash)
         await put_rows(self._vault, app_id, rows)
         self._counts.shipped_rows += len(rows)
+
+    async def _bundles(self, rows: list[LogRow]) -> list[tuple[AppId, BundlePart]]:
+        """The bundles of functions that rows of the platform name, of those that are there."""
+        found = []
+        for app_id, hash in new_bundles(self._source.copies, rows):
+            bundle = await asyncio.to_thread(find_bundle, self._source.data_dir, app_id, hash)
+            if bundle is not None:
+                found.append((app_id, bundle))
+        return found
 
     async def _make_base(self, app_id: AppId, state: _Shipped) -> bool | None:
         """Copy the app; as `_step`."""

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from trice import backup_limits as limits
+from trice.backups.code import find_bundles
 from trice.backups.fetch import fetch, groups_of
 from trice.backups.listing import read_manifest
 from trice.backups.manifest import APPS, AppPart, Manifest, Piece, list_pieces
@@ -79,12 +80,25 @@ class _Verification:
             problem = await self._problem_of(platform)
             if problem is None:
                 listed = await asyncio.to_thread(self._copies.ids, platform, APPS)
+                named = await asyncio.to_thread(find_bundles, self._copies, platform)
                 for each in sorted(set(listed) ^ {part.id for part in manifest.apps}):
                     self._tell(f"App {each} is in the list of apps or in the manifest, not both.")
+                for part in manifest.apps:
+                    self._compare_code(part, named.get(part.id, []))
             else:
                 self._tell(f"The list of apps is damaged: {problem}.")
         for part in manifest.apps:
             await self._app(part)
+            for bundle in part.bundles:
+                for piece in (bundle.code, bundle.told):
+                    await self._object(piece, f"code of functions of app {part.id}")
+
+    def _compare_code(self, part: AppPart, named: list[str]) -> None:
+        """Hold the bundles of the manifest against those that deployments name."""
+        if part.code is not None:
+            noted = {*part.code.missing, *(bundle.code.hash for bundle in part.bundles)}
+            for hash in sorted(noted.symmetric_difference(named)):
+                self._tell(f"App {part.id} has deployments of {hash}, or the manifest, not both.")
 
     async def _app(self, part: AppPart) -> None:
         if part.problem is not None:
@@ -148,7 +162,7 @@ class _Verification:
         assert part.files is not None, "it has a list of files"
         count = size = 0
         async for group in groups_of(listed, limits.BLOBS_AT_ONCE):
-            await all_of(*(self._file(part, piece) for piece in group))
+            await all_of(*(self._object(piece, f"a file of app {part.id}") for piece in group))
             count += len(group)
             size += sum(piece.size for piece in group)
         self.verified.files += count
@@ -158,16 +172,16 @@ class _Verification:
                 f" {part.files.bytes}."
             )
 
-    async def _file(self, part: AppPart, piece: Piece) -> None:
+    async def _object(self, piece: Piece, what: str) -> None:
         key = object_key(piece.hash)
         try:
             found = await self._vault.hash_of(key)
         except FileNotFoundError:
-            self._tell(f"The backup lacks a file of app {part.id}: there is no {key}.")
+            self._tell(f"The backup lacks {what}: there is no {key}.")
             return
         self._read(piece.size)
         if found != (piece.hash, piece.size):
-            self._tell(f"A file of app {part.id} is damaged: {key} has another hash.")
+            self._tell(f"The backup is damaged in {what}: {key} has another hash.")
 
     def _read(self, size: int) -> None:
         self.verified.bytes += size

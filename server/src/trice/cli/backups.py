@@ -22,8 +22,11 @@ from trice.backups.opening import open_vault
 from trice.backups.restore import Restored, restore
 from trice.backups.vaults import Vault
 from trice.backups.verify import Verified, verify
+from trice.cli.app_backups import create, delete, download, print_backups
 from trice.cli.data_dirs import data_dir_option, files_url_option, run
 from trice.cli.options import option
+from trice.cli.remote import UUID, find_remote, json_option, token_option, understood, url_option
+from trice.cli.terminal import printable
 from trice.errors import InvalidInput
 from trice.files.files_url import parse_files_url
 from trice.files.threads import FileThreads
@@ -37,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 
 class _BackupCommands(click.Group):
-    """`trice backup DEST` makes a backup; `list` and `verify` are words before a DEST."""
+    """`trice backup DEST` makes a backup; all other words before a DEST or APP are commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, "--help", "-h"}:
@@ -51,7 +54,7 @@ class _BackupCommands(click.Group):
 @click.group(
     "backup",
     cls=_BackupCommands,
-    subcommand_metavar="DEST [OPTIONS] | list DEST | verify DEST [NAME]",
+    subcommand_metavar="DEST | list DEST | verify DEST | create APP | list APP | download APP | …",
     context_settings=_SETTINGS,
 )
 def backup() -> None:
@@ -60,11 +63,19 @@ def backup() -> None:
     DEST is a folder, or s3://BUCKET/PREFIX?endpoint=…&region=…. What it has already is not copied
     again. Keep it as safe as the data directory: all secrets are in it.
 
+    With APP, the id of an app, a server is asked by its URL and a token: it makes a backup of this
+    app, and keeps it until it is downloaded or ends.
+
     \b
     Example:
       trice backup /mnt/backups --data-dir trice-data --keep 7
       trice backup make --help
+      trice backup download 5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01
     """
+
+
+for _command in (create, download, delete):
+    backup.add_command(_command)
 
 
 @backup.command("make", context_settings=_SETTINGS)
@@ -102,25 +113,36 @@ def make(
     for name in made.expired:
         click.echo(f"Backup {name} is deleted.")
     if made.unswept is not None:
-        click.echo(made.unswept, err=True)
+        click.echo(printable(made.unswept), err=True)
     for part in manifest.apps:
         if part.problem is not None:
-            click.echo(f"App {part.id} is damaged: {part.problem}", err=True)
+            click.echo(f"App {part.id} is damaged: {printable(part.problem)}", err=True)
     for name in made.missing:
-        click.echo(f"The data directory itself lacks the file {name}.", err=True)
+        click.echo(f"The data directory itself lacks the file {printable(name)}.", err=True)
     if made.missing or not manifest.is_good:
         raise SystemExit(1)
 
 
 @backup.command("list", context_settings=_SETTINGS)
-@click.argument("dest")
-def list_backups(*, dest: str) -> None:
-    """List backups, oldest first.
+@click.argument("dest", metavar="DEST|APP")
+@url_option
+@token_option
+@json_option
+def list_backups(*, dest: str, url: str | None, token: str | None, is_json: bool) -> None:
+    """List the backups in DEST, oldest first, or those of APP that a server keeps, newest first.
 
     \b
     Example:
       trice backup list /mnt/backups
+      trice backup list 5f3a1c1e-2f0b-4bb0-9c53-6b1c3c1f9a01 --json
     """
+    if UUID.fullmatch(dest):
+        remote = find_remote(url, token)
+        with understood(remote):
+            print_backups(remote, dest.lower(), is_json=is_json)
+        return
+    if is_json:
+        raise click.UsageError("--json is for the backups of an APP.")
     if not dest.startswith("s3://") and not Path(dest).exists():
         click.echo(f"{dest} does not exist.", err=True)
     found = run(find_backups(_vault(dest)))
@@ -141,7 +163,7 @@ def verify_backup(*, dest: str, name: str | None, app_id: str | None) -> None:
     verified = run(_verify(_vault(dest), name, _app(app_id)))
     manifest = verified.manifest
     for problem in verified.problems:
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     if verified.problems:
         click.echo(f"Backup {manifest.name} is damaged.", err=True)
         raise SystemExit(1)
@@ -305,7 +327,12 @@ def _print_built(restored: Restored) -> None:
     for app_id in restored.lost:
         click.echo(f"App {app_id} was made then, but there is no copy of it.", err=True)
     for name in restored.missing:
-        click.echo(f"There are no bytes of the file {name}.", err=True)
+        click.echo(f"There are no bytes of the file {printable(name)}.", err=True)
+    for app_id in restored.codeless:
+        click.echo(
+            f"App {app_id} had functions, but the backup has no code of them: deploy it again.",
+            err=True,
+        )
 
 
 def _app(app_id: str | None) -> AppId | None:
@@ -340,6 +367,6 @@ def _print_list(found: FoundBackups) -> None:
             f"  {what}{mark}"
         )
     for problem in found.damaged.values():
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     if found.damaged:
         raise SystemExit(1)

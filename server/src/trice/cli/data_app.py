@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from trice.cli.options import option
+from trice.cli.options import no_data_dir, option
 from trice.cli.remote import Command, find_remote, token_option, understood, url_option
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def data_dir_or_server(work: Command) -> Command:
             if source is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"Give --{name} or --data-dir, not both.")
         if not (data_dir / "platform.db").is_file():
-            message = f"{data_dir} is no data directory of trice: it has no platform.db."
-            raise click.ClickException(message)
+            raise click.ClickException(no_data_dir(data_dir))
         work(remote=None, data_dir=data_dir, **options)
 
     wrapped: Command = url_option(token_option(_data_dir(command)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ import click
 
 from trice.apps.registry import AppRow, Registry
 from trice.cli.options import file_error, option
+from trice.cli.terminal import printable_lines
 from trice.database import Database
 from trice.errors import TriceError
 from trice.files.blobs import Blobs
@@ -25,8 +27,17 @@ from trice.files.threads import FileThreads
 from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.rules.document import Rules
 from trice.runtime import Runtime, SystemRuntime
-from trice.server import copy_app, copy_engines, open_blobs, open_engines, open_storage
-from trice.store.engines import Engines
+from trice.server import (
+    copy_app,
+    copy_engines,
+    database_bytes,
+    open_blobs,
+    open_engines,
+    open_storage,
+)
+from trice.store.engines import PLATFORM, Engines
+from trice.webhooks.rows import Rows
+from trice.webhooks.webhook import Webhook
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -76,26 +87,33 @@ class FoundApps:
 
 @dataclass(frozen=True, slots=True)
 class OpenApp:
-    """An app that a command reads: its row, its database, and where bytes of files are."""
+    """An app that a command reads: its row, its database, its webhooks, and where bytes of files
+    are."""
 
     row: AppRow
     database: Database
     blobs: Blobs
     runtime: Runtime
+    webhooks: Sequence[Webhook] = ()
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command; a failure ends it with exit code 1 and its sentence."""
+def run(work: Coroutine[Any, Any, T], *, may_block: bool = False) -> T:
+    """Run a command; a failure ends it with exit code 1 and its sentence.
+
+    may_block   BlockingIOError is raised: a server has the data directory
+    """
     os.umask(0o077)  # no other user of the machine can read files made from here on
     try:
         return asyncio.run(work)
     except BlockingIOError as failure:
+        if may_block:
+            raise
         told = f"{file_error(failure)}. Stop it first, then run this again."
         raise click.ClickException(told) from None
     except TriceError as failure:
-        raise click.ClickException(failure.message) from None
+        raise click.ClickException(printable_lines(failure.message)) from None
     except OSError as failure:
-        raise click.ClickException(file_error(failure)) from None
+        raise click.ClickException(printable_lines(file_error(failure))) from None
 
 
 @asynccontextmanager
@@ -131,9 +149,10 @@ async def opened_registry(data_dir: Path) -> AsyncIterator[FoundApps]:
         try:
             engines = open_engines(data_dir, runtime=runtime)
         except BlockingIOError:
+            _check_room(data_dir, PLATFORM)
             folder = Path(undo.enter_context(_scratch(data_dir)))
             engines = copy_engines(data_dir, folder, runtime=runtime)
-            fetch = partial(copy_app, data_dir, folder)
+            fetch = partial(_fetch, data_dir, folder)
         undo.callback(engines.close)
         registry = await Registry.open(engines, runtime=runtime)
         try:
@@ -162,7 +181,9 @@ async def opened_app(data_dir: Path, files_url: str, app_id: str) -> AsyncIterat
                 app_id=row.id,
             )
             try:
-                yield OpenApp(row, database, blobs, found.runtime)
+                rows = await Rows(found.registry.database, runtime=found.runtime).load_of(row.id)
+                webhooks = [each.webhook for each in rows]
+                yield OpenApp(row, database, blobs, found.runtime, webhooks)
             finally:
                 await database.close()
         finally:
@@ -172,6 +193,21 @@ async def opened_app(data_dir: Path, files_url: str, app_id: str) -> AsyncIterat
 
 def _nothing(app_id: AppId) -> None:
     """An app that is read where it is needs no copy."""
+
+
+def _fetch(data_dir: Path, folder: Path, app_id: AppId) -> None:
+    _check_room(data_dir, app_id)
+    copy_app(data_dir, folder, app_id)
+
+
+def _check_room(data_dir: Path, app_id: AppId) -> None:
+    """Refuse a copy that the disk has no room for; a server writes to it."""
+    needed, left = database_bytes(data_dir, app_id), shutil.disk_usage(data_dir).free
+    if needed > left:
+        raise click.ClickException(
+            f"A server runs on {data_dir}, so a copy of {needed:,} bytes is read, and the disk has"
+            f" {left:,} left. Make room, or stop the server."
+        )
 
 
 def _scratch(data_dir: Path) -> TemporaryDirectory[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,17 @@ from trice.cli.explanations import (
     transact_checks,
     verdict_word,
 )
-from trice.cli.options import file_error, json_argument, option, read_json
+from trice.cli.options import file_error, json_argument, no_data_dir, option, read_json
+from trice.cli.remote import (
+    Refused,
+    Remote,
+    app_option,
+    find_remote,
+    json_option,
+    token_option,
+    understood,
+    url_option,
+)
 from trice.debug import Explainer
 from trice.errors import TriceError
 from trice.identity import GUEST
@@ -42,17 +51,16 @@ from trice.server import open_engines
 Subject = Literal["query", "transact", "room"]
 C = TypeVar("C", bound=Callable[..., Any])
 
-_TIMEOUT_S: Final = 30
 _OPTIONS: Final = (
-    option("--url", envvar="TRICE_URL", help="Server to ask: http://localhost:8888."),
+    url_option,
     option(
         "--data-dir",
         envvar="TRICE_DATA_DIR",
         type=click.Path(path_type=Path),
         help="Data directory to look into, without --url; no server may be using it.",
     ),
-    option("--app", "app_id", envvar="TRICE_APP", required=True, help="Id of the app."),
-    option("--admin-token", envvar="TRICE_ADMIN_TOKEN", help="Its admin token; needed with --url."),
+    token_option,
+    app_option,
     option("--as-email", help="Act as the user with this e-mail address."),
     option("--as-token", help="Act as the holder of this refresh token."),
     option("--as-guest", is_flag=True, help="Act as somebody who is not signed in."),
@@ -64,20 +72,19 @@ _OPTIONS: Final = (
     ),
     option("--ip", help="Address of the caller, as `request.ip`."),
     option("--origin", help="Origin of the caller, as `request.origin`."),
-    option("--json", "is_json", is_flag=True, help="Print the whole answer as JSON."),
+    json_option,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to explain, for which caller, and on which server or folder."""
+    """What to explain, for which caller, and on which server or in which folder."""
 
     subject: Subject
     body: Any
-    url: str | None
+    remote: Remote | None
     data_dir: Path | None
     app_id: str
-    admin_token: str | None
     as_email: str | None
     as_token: str | None
     rules: Any
@@ -164,7 +171,7 @@ def _run(
     url: str | None,
     data_dir: Path | None,
     app_id: str,
-    admin_token: str | None,
+    token: str | None,
     as_email: str | None,
     as_token: str | None,
     as_guest: bool,
@@ -175,19 +182,14 @@ def _run(
 ) -> None:
     if (as_email is not None) + (as_token is not None) + as_guest != 1:
         raise click.UsageError("Say who acts: one of --as-email, --as-token, --as-guest.")
-    if url is None and data_dir is None:
-        raise click.UsageError("Say where: --url of a server, or --data-dir of a stopped one.")
-    if url is not None and admin_token is None:
-        raise click.UsageError("A server is asked with the app's --admin-token.")
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise click.UsageError(f"--url is {url!r}, but must begin with http:// or https://.")
+    # A data directory that is named comes before the server of the last login.
+    remote = find_remote(url, token) if url is not None or data_dir is None else None
     request = Request(
         subject,
         body,
-        url,
+        remote,
         data_dir,
         app_id,
-        admin_token,
         # E-mail addresses are stored in this form.
         None if as_email is None else as_email.strip().lower(),
         as_token,
@@ -196,7 +198,7 @@ def _run(
         origin,
     )
     try:
-        answer = ask_server(request) if url is not None else asyncio.run(_look_into(request))
+        answer = ask_server(request) if remote is not None else asyncio.run(_look_into(request))
     except Failed as failure:
         _print_failure(failure.body, is_json=is_json)
         raise SystemExit(2) from None
@@ -248,9 +250,8 @@ def _print_failure(body: Mapping[str, Any], *, is_json: bool) -> None:
 
 def ask_server(request: Request) -> dict[str, Any]:
     """Ask a running server. Raises Failed."""
-    # Imported here, because `trice serve` loads this file too, and needs no HTTP client.
-    import httpx
-
+    remote = request.remote
+    assert remote is not None
     asked = {"query": request.body} if request.subject == "query" else {"steps": request.body}
     body = {
         **(request.body if request.subject == "room" else asked),
@@ -258,26 +259,20 @@ def ask_server(request: Request) -> dict[str, Any]:
         "ip-override": request.ip,
         "origin-override": request.origin,
     }
-    headers = {"app-id": request.app_id, "authorization": f"Bearer {request.admin_token}"}
+    headers = {"app-id": request.app_id}
     if request.as_email is not None:
         headers["as-email"] = request.as_email
     elif request.as_token is not None:
         headers["as-token"] = request.as_token
     else:
         headers["as-guest"] = "true"
-    url = f"{str(request.url).rstrip('/')}/admin/{request.subject}_perms_check"
     try:
-        response = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S)
-        answer = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL) as failure:
-        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(failure)).rstrip(".")
-        message = f"{request.url} does not answer: {reason or type(failure).__name__}."
-        raise Failed({"message": message}) from failure
-    except ValueError as failure:
-        raise Failed({"message": f"{request.url} is no trice server."}) from failure
-    if response.status_code != 200 or not isinstance(answer, dict):
-        raise Failed(answer if isinstance(answer, dict) else {"message": str(answer)})
-    return answer
+        with understood(remote):
+            answer = remote.post(f"/admin/{request.subject}_perms_check", body, headers=headers)
+            return {**answer}
+    except Refused as failure:
+        is_whole = failure.body and remote.token is not None
+        raise Failed(failure.body if is_whole else {"message": failure.message}) from failure
 
 
 async def _look_into(request: Request) -> dict[str, Any]:
@@ -287,8 +282,7 @@ async def _look_into(request: Request) -> dict[str, Any]:
     runtime = SystemRuntime()
     try:
         if not (folder / "platform.db").is_file():
-            message = f"{folder} is no data directory of trice: it has no platform.db."
-            raise Failed({"message": message})
+            raise Failed({"message": no_data_dir(folder)})
         engines = open_engines(folder, runtime=runtime)
     except OSError as failure:
         advice = "; ask it with --url, or stop it" if failure.errno == errno.EAGAIN else ""

@@ -17,6 +17,7 @@ from trice.archive.export import Exported, export_app
 from trice.cli.data_dirs import data_dir_option, files_url_option, opened_app, run
 from trice.cli.options import option
 from trice.cli.table_files import write_tables
+from trice.cli.terminal import counted, print_counts, printable, say
 
 _SETTINGS = {"show_default": True, "max_content_width": 100}
 
@@ -68,8 +69,8 @@ def export(
     if target.exists() and not force:
         raise click.UsageError(f"{target} is there already; --force replaces it.")
     written = run(_export(target, app_id, data_dir, files_url, for_instant=for_instant))
-    _print_counts(written.entities)
-    click.echo(f"\n{written.files:,} files with {written.file_bytes:,} bytes.")
+    print_counts(written.entities)
+    click.echo(f"\n{counted(written.files, 'file')} with {written.file_bytes:,} bytes.")
     click.echo(f"{target} is written: {target.stat().st_size:,} bytes.")
 
 
@@ -115,6 +116,7 @@ async def _export(
                 runtime=app.runtime,
                 is_for_instant=for_instant,
                 on_progress=show,
+                webhooks=app.webhooks,
             )
 
 
@@ -133,23 +135,18 @@ async def _compare(
             )
 
 
-def _print_counts(entities: dict[str, int]) -> None:
-    width = max(map(len, entities), default=0)
-    for etype, count in entities.items():
-        click.echo(f"  {etype:<{width}}  {count:>12,}")
-
-
 def _print_compared(compared: Compared) -> None:
-    width = max((len(each.etype) for each in compared.namespaces), default=9)
-    click.echo(f"  {'namespace':<{width}}  {'in archive':>12}  {'here':>12}  {'compared':>12}")
-    for each in compared.namespaces:
+    names = [printable(each.etype) for each in compared.namespaces]
+    width = max(map(len, names), default=9)
+    say(f"  {'namespace':<{width}}  {'in archive':>12}  {'here':>12}  {'compared':>12}")
+    for name, each in zip(names, compared.namespaces, strict=True):
         counts = (each.in_archive, each.here, each.compared)
         told = "".join(f"  {count:>12,}" for count in counts)
         mark = "" if each.is_equal else f"  {each.differing_count:,} differ"
-        click.echo(f"  {each.etype:<{width}}{told}{mark}")
+        say(f"  {name:<{width}}{told}{mark}")
     for each in compared.namespaces:
         for line in each.differing:
-            click.echo(f"{each.etype} {line}")
+            say(printable(f"{each.etype} {line}"))
     for problem in compared.problems:
-        click.echo(problem)
-    click.echo("\nEqual." if compared.is_equal else "\nThey differ.")
+        say(printable(problem))
+    say("\nEqual." if compared.is_equal else "\nThey differ.")

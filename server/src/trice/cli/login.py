@@ -55,12 +55,24 @@ def login(*, url: str | None, token: str | None, no_browser: bool) -> None:
         given = (sys.stdin.read() if token == "-" else token).strip()
         remote = find_remote(server, given)
         with understood(remote):
-            email = str(remote.get("/dash/me")["user"]["email"])
+            email = _owner(remote)
         made = Login(given, email, is_session=False)
     logins = load_logins()
     logins.put(server, made)
     save_logins(logins)
     note(f"You are signed in to {server} as {printable(made.email)}.")
+
+
+def _owner(remote: Remote) -> str:
+    """The e-mail address of the account that a token is of."""
+    try:
+        return str(remote.get("/dash/me")["user"]["email"])
+    except Refused as failure:
+        hint = failure.body.get("hint") if isinstance(failure.body, dict) else None
+        if isinstance(hint, dict) and hint.get("in") == ["headers", "authorization"]:
+            told = "That is no access token of an account: one begins with per_."
+            raise click.ClickException(told) from None
+        raise
 
 
 def _ask_person(remote: Remote, *, is_opened: bool) -> Login:

@@ -18,24 +18,35 @@ import trice
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "accounts": "Say who may make apps on a server.",
-    "apps": "Make, list and delete apps.",
+    "apps": "Make, list, change and delete apps; hand them over; see what they use.",
     "backup": "Copy a server or an app while it runs; list and check such copies.",
+    "deploy": "Put the functions, schema and rules of a project in force.",
+    "deployments": "List the deployments of an app that can be gone back to.",
+    "dev": "Serve a project here, and put every change in force.",
     "diff": "Show what a push would change.",
     "doctor": "Compare an app with the archive it came from.",
+    "env": "Set, list and remove the secrets of an app.",
     "explain": "Explain why somebody may see or change something.",
-    "export": "Write an app to an Instant archive.",
+    "export": "Write an app to an Instant archive, or to tables.",
     "files": "Copy the bytes of files to another place.",
-    "import": "Make an app from an Instant backup.",
+    "generate": "Write the functions of a project, or a schema, for TypeScript.",
+    "import": "Make an app from a backup of Instant, tables, Convex or PocketBase.",
+    "init": "Write a project of functions that runs.",
+    "jobs": "List jobs of functions; run them again, cancel them.",
     "login": "Sign in to a server.",
     "logout": "Sign out of a server.",
-    "members": "Say who is in an organisation.",
+    "logs": "Print what functions of an app wrote.",
+    "members": "Say who is in an organisation: invite, change and remove members.",
+    "oauth-apps": "Let applications of others ask people to act for their accounts.",
     "orgs": "List and make organisations.",
     "pull": "Write the schema and rules of an app to files.",
     "push": "Make the schema and rules of an app those of files.",
     "query": "Ask for data of an app.",
     "restore": "Put a backup into a data directory.",
-    "schema": "Print the schema of an app.",
+    "run": "Call a function of an app.",
+    "schema": "Print or convert a schema; jobs of pushes; restore deleted attrs.",
     "serve": "Run a server until Ctrl-C.",
+    "shell": "Python with an app at hand.",
     "test-rules": "Try the rules of an app against a file of cases.",
     "tokens": "Make, list and revoke access tokens of your account.",
     "transact": "Write data of an app.",
@@ -84,10 +95,18 @@ class _Commands(click.Group):
                 from trice.cli.backups import restore_backup
 
                 return restore_backup
+            case "generate":
+                from trice.cli.generate import generate
+
+                return generate
             case "import":
                 from trice.cli.imports import import_backup
 
                 return import_backup
+            case "import-worker":
+                from trice.cli.import_worker import import_worker
+
+                return import_worker
             case "test-rules":
                 from trice.cli.test_rules import test_rules
 
@@ -97,11 +116,50 @@ class _Commands(click.Group):
 
                 return webhooks
             case _:
-                return _remote_command(cmd_name)
+                return _project_command(cmd_name) or _remote_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _project_command(name: str) -> click.Command | None:
+    """The commands of projects of functions."""
+    match name:
+        case "init":
+            from trice.cli.init import init
+
+            return init
+        case "dev":
+            from trice.cli.dev import dev
+
+            return dev
+        case "deploy" | "deployments":
+            from trice.cli import deploy
+
+            return {"deploy": deploy.deploy, "deployments": deploy.deployments}[name]
+        case "env":
+            from trice.cli.env import env
+
+            return env
+        case "jobs":
+            from trice.cli.jobs import jobs
+
+            return jobs
+        case "run":
+            from trice.cli.run_function import run
+
+            return run
+        case "logs":
+            from trice.cli.logs import logs
+
+            return logs
+        case "shell":
+            from trice.cli.shell import shell
+
+            return shell
+        case _:
+            return None
 
 
 def _remote_command(name: str) -> click.Command | None:
@@ -125,6 +183,10 @@ def _remote_command(name: str) -> click.Command | None:
 
             found = {"query": remote_data.query, "transact": remote_data.transact}
             return found.get(name, remote_data.users)
+        case "oauth-apps":
+            from trice.cli.remote_oauth import oauth_apps
+
+            return oauth_apps
         case "tokens" | "orgs" | "members":
             from trice.cli import remote_accounts as of
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +41,16 @@ _OF_OTHER_COMMANDS: Final = (
 
 option = partial(click.option, cls=NamedAsUsed)
 
+data_dir_option: Final[Callable[..., Any]] = option(
+    "--data-dir",
+    envvar="TRICE_DATA_DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="trice-data",
+    show_default=True,
+    help="The data directory of the server, which may be running.",
+)
+"""For what the operator does on a server."""
+
 
 def named_as_used(ctx: click.Context, message: str) -> str:
     """A message about settings, with the names that the user of the command knows."""
@@ -57,6 +68,12 @@ def file_error(failure: OSError) -> str:
     reason = failure.strerror or str(failure)
     files = [str(name) for name in (failure.filename, failure.filename2) if name]
     return ": ".join([" -> ".join(files), reason]) if files else reason
+
+
+def no_data_dir(folder: Path) -> str:
+    """What is wrong with a folder that no server has used, and what to do."""
+    told = "is no data directory of trice: it has no platform.db. Name yours with --data-dir."
+    return f"{folder} {told}"
 
 
 def unknown_variables(ctx: click.Context) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import click
 
 
 class Bars:
-    """Two bars on standard error: bytes read, then indexes built."""
+    """Bars on standard error, one after the other: bytes sent, bytes read, indexes built."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -20,6 +20,9 @@ class Bars:
 
     def __exit__(self, *failure: object) -> None:
         self._close()
+
+    def sent(self, bytes_so_far: int, bytes_in_all: int) -> None:
+        self._show("sending", bytes_so_far, bytes_in_all)
 
     def read(self, bytes_so_far: int, bytes_in_all: int) -> None:
         self._show("reading", bytes_so_far, bytes_in_all)

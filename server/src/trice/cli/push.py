@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import click
 
+from trice.cli import schema_jobs
 from trice.cli.data_app import data_dir_or_server, show_row
 from trice.cli.options import option
 from trice.cli.push_plan import (
@@ -32,17 +33,22 @@ from trice.cli.remote import (
     wait,
     yes_option,
 )
+from trice.cli.schema_convert import convert
 from trice.cli.schema_files import (
-    RULES_FILES,
-    SCHEMA_FILE,
+    SCHEMA_FILES,
+    Part,
+    ProjectFiles,
     as_document,
-    find_rules_file,
+    new_rules_file,
     read_rules,
     read_schema,
+    rules_fault_line,
+    rules_text,
+    schema_text,
 )
 from trice.cli.terminal import confirm, note, print_json, printable, say
-
-Part = Literal["all", "schema", "rules"]
+from trice.schema.document import for_server, keeping, only_of_files, renames
+from trice.schema.rules import canonical_rules
 
 _POLL_MS: Final = 500
 """How often the jobs of a push are asked for."""
@@ -50,7 +56,7 @@ _POLL_MS: Final = 500
 _SAMPLES_MAX: Final = 10
 """Rows that do not fit, which are shown of a failed job."""
 
-_OVER: Final = ("completed", "errored")
+_OVER: Final = ("completed", "errored", "canceled")
 
 _part: Final[Callable[..., Any]] = click.argument(
     "part", type=click.Choice(("all", "schema", "rules")), default="all"
@@ -61,6 +67,19 @@ _folder: Final[Callable[..., Any]] = option(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=".",
     help="The folder of the files; without this, the working folder.",
+)
+_file: Final = click.Path(path_type=Path, dir_okay=False)
+_schema_file: Final[Callable[..., Any]] = option(
+    "--schema",
+    "schema_file",
+    type=_file,
+    help="The file of the schema; without this, the one in the folder.",
+)
+_rules_file: Final[Callable[..., Any]] = option(
+    "--rules",
+    "rules_file",
+    type=_file,
+    help="The file of the rules; without this, the one in the folder.",
 )
 _no_delete: Final[Callable[..., Any]] = option(
     "--no-delete", is_flag=True, help="Keep in the app what the file does not have."
@@ -77,42 +96,60 @@ _rename: Final[Callable[..., Any]] = option(
 @click.command("pull")
 @_part
 @_folder
+@_schema_file
+@_rules_file
 @app_option
 @yes_option
 @on_server
-def pull(*, remote: Remote, part: Part, folder: Path, app_id: str, is_agreed: bool) -> None:
-    """Write the schema and rules of an app to schema.json and rules.json (or rules.yaml, if it is
-    there).
+def pull(
+    *,
+    remote: Remote,
+    part: Part,
+    folder: Path,
+    schema_file: Path | None,
+    rules_file: Path | None,
+    app_id: str,
+    is_agreed: bool,
+) -> None:
+    """Write the schema and rules of an app to the files of a project: those that are there, else
+    schema.json and rules.json.
 
-    Example: trice pull --app $APP
+    \b
+    Examples: trice pull --app $APP
+              trice pull --schema schema.py --rules rules.yaml --app $APP
     """
-    from trice.cli.documents import write_document
+    from trice.cli.documents import write_text
 
-    wanted: list[tuple[Path, Any]] = []
-    if part != "rules":
-        wanted.append((folder / SCHEMA_FILE, as_document(_pulled(remote, app_id))))
-    if part != "schema":
-        path = find_rules_file(folder) or folder / RULES_FILES[0]
-        wanted.append((path, _rules(remote, app_id) or {}))
-    changed = [(path, document) for path, document in wanted if _on_disk(path) != document]
-    for path in [path for path, _ in changed if path.exists()]:
-        confirm(f"{path} is different. Overwrite it?", is_agreed=is_agreed)
-    for path, document in wanted:
-        if (path, document) in changed:
-            write_document(path, document)
-            note(f"{path} is written.")
-        else:
+    files = ProjectFiles(folder, part, schema_file, rules_file)
+    wanted: list[tuple[Path, Any, Any]] = []
+    if files.has_schema:
+        path = files.schema or folder / SCHEMA_FILES[0]
+        document, known = as_document(_pulled(remote, app_id)), _on_disk(path, read_schema)
+        document = document if known is None else keeping(document, known)
+        text = None if document == known else schema_text(path, document)
+        wanted.append((path, text, known))
+    if files.has_rules:
+        path = files.rules or new_rules_file(folder, files.schema)
+        rules, known = _rules(remote, app_id) or {}, _on_disk(path, read_rules)
+        wanted.append((path, None if rules == known else rules_text(path, rules), known))
+    for path in [path for path, text, _ in wanted if text is not None and path.exists()]:
+        is_plain = path.suffix == ".json"
+        lost = "" if is_plain else " Its comments, and types that only it has, are lost."
+        confirm(f"{path} is different. Overwrite it?{lost}", is_agreed=is_agreed)
+    for path, text, _ in wanted:
+        if text is None:
             note(f"{path} is the same already.")
+        else:
+            write_text(path, text)
+            note(f"{path} is written.")
 
 
-def _on_disk(path: Path) -> Any:
+def _on_disk(path: Path, read: Callable[[Path], Any]) -> Any:
     """What a file holds; None if there is none, or nothing that can be read."""
-    from trice.cli.documents import read_document
-
     if not path.exists():
         return None
     try:
-        return read_document(path)
+        return read(path)
     except click.UsageError:
         return None
 
@@ -120,6 +157,8 @@ def _on_disk(path: Path) -> Any:
 @click.command("push")
 @_part
 @_folder
+@_schema_file
+@_rules_file
 @app_option
 @_no_delete
 @_rename
@@ -131,13 +170,16 @@ def push(
     remote: Remote,
     part: Part,
     folder: Path,
+    schema_file: Path | None,
+    rules_file: Path | None,
     app_id: str,
     no_delete: bool,
     names: Sequence[str],
     is_agreed: bool,
     is_json: bool,
 ) -> None:
-    """Make the schema and rules of an app those of schema.json and rules.json or rules.yaml.
+    """Make the schema and rules of an app those of the files of a project: schema.py, schema.json
+    or instant.schema.ts; rules.yaml, rules.json or instant.perms.ts.
 
     What will change is shown first. What the file does not have is removed with its values, which
     is asked before. Changes that rows may contradict are jobs: each is done or, if it fails, names
@@ -147,7 +189,8 @@ def push(
     Examples: trice push --app $APP
               trice push schema --rename todos.title=todos.name --app $APP
     """
-    plan = _make_plan(remote, app_id, part, folder, is_kept=no_delete, names=names)
+    files = ProjectFiles(folder, part, schema_file, rules_file)
+    plan = make_plan(remote, app_id, files, is_kept=no_delete, names=names)
     for line in plan.lines():
         note(line)
     if plan.is_empty:
@@ -159,15 +202,15 @@ def push(
     if plan.steps:
         path = f"/dash/apps/{in_path(app_id)}/schema/steps/apply"
         applied = remote.post(path, {"steps": plan.steps})
-        jobs = _follow(remote, app_id, applied.get("indexing-jobs"))
-        lacking = sum(job["job_status"] == "errored" for job in jobs)
+        jobs = follow_jobs(remote, app_id, applied.get("indexing-jobs"))
+        lacking = sum(job["job_status"] != "completed" for job in jobs)
         note(f"The schema is pushed{f', but for {lacking} of its jobs' if lacking else ''}.")
     if plan.rules is not None:
-        saved = remote.post(f"/dash/apps/{in_path(app_id)}/rules", {"code": plan.rules})
+        saved = _save_rules(remote, app_id, plan.rules, files.rules)
         for warning in saved.get("warnings") or ():
             note(f"Warning: {printable(warning.get('message'))}")
         note("The rules are pushed.")
-    failed = [job for job in jobs if job["job_status"] == "errored"]
+    failed = [job for job in jobs if job["job_status"] != "completed"]
     if is_json:
         print_json({**plan.to_json(), "jobs": jobs})
     if failed:
@@ -178,12 +221,22 @@ def push(
 @click.command("diff")
 @_part
 @_folder
+@_schema_file
+@_rules_file
 @app_option
 @_no_delete
 @json_option
 @on_server
 def diff(
-    *, remote: Remote, part: Part, folder: Path, app_id: str, no_delete: bool, is_json: bool
+    *,
+    remote: Remote,
+    part: Part,
+    folder: Path,
+    schema_file: Path | None,
+    rules_file: Path | None,
+    app_id: str,
+    no_delete: bool,
+    is_json: bool,
 ) -> None:
     """Show what a push would change. The exit code is 0 if it is nothing, 1 if it is something, 2
     if that cannot be found out.
@@ -191,7 +244,8 @@ def diff(
     Example: trice diff --app $APP && echo equal
     """
     try:
-        plan = _make_plan(remote, app_id, part, folder, is_kept=no_delete, names=())
+        files = ProjectFiles(folder, part, schema_file, rules_file)
+        plan = make_plan(remote, app_id, files, is_kept=no_delete, names=())
     except click.ClickException as failure:
         raise _NotFoundOut(failure.message) from None
     if is_json:
@@ -210,14 +264,39 @@ class _NotFoundOut(click.ClickException):
     exit_code = 2
 
 
-@click.command("schema")
+class _Schema(click.Group):
+    """`trice schema --app …` is `trice schema show --app …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_named = args[:1] and args[0] in (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if is_named else ["show", *args])
+
+
+@click.group("schema", cls=_Schema)
+def schema() -> None:
+    """Print the schema of an app, or convert files of schemas and rules. Without another word it is
+    `show`.
+
+    \b
+    Examples: trice schema --app $APP
+              trice schema convert instant.schema.ts schema.py
+    """
+
+
+for command in (convert, *schema_jobs.COMMANDS):
+    schema.add_command(command)
+
+
+@schema.command("show")
 @app_option
 @json_option
 @data_dir_or_server
-def schema(*, remote: Remote | None, data_dir: Path | None, app_id: str, is_json: bool) -> None:
+def show_schema(
+    *, remote: Remote | None, data_dir: Path | None, app_id: str, is_json: bool
+) -> None:
     """Print the schema of an app; with --json as schema.json has it.
 
-    Example: trice schema --app $APP --json > schema.json
+    Example: trice schema show --app $APP --json > schema.json
     """
     if remote is None:
         assert data_dir is not None
@@ -238,39 +317,43 @@ def schema(*, remote: Remote | None, data_dir: Path | None, app_id: str, is_json
 # --- plans ----------------------------------------------------------------------------------------
 
 
-def _make_plan(
-    remote: Remote,
-    app_id: str,
-    part: Part,
-    folder: Path,
-    *,
-    is_kept: bool,
-    names: Sequence[str],
+def make_plan(
+    remote: Remote, app_id: str, files: ProjectFiles, *, is_kept: bool, names: Sequence[str]
 ) -> Plan:
-    schema_file, rules_file = folder / SCHEMA_FILE, find_rules_file(folder)
-    has_schema = part != "rules" and (part == "schema" or schema_file.exists())
-    if part == "rules" and rules_file is None:
-        raise click.UsageError(f"{folder} has none of {', '.join(RULES_FILES)}.")
-    has_rules = part != "schema" and rules_file is not None
-    if not has_schema and not has_rules:
-        accepted = ", ".join((SCHEMA_FILE, *RULES_FILES))
-        raise click.UsageError(f"{folder} has none of {accepted}. `trice pull` writes them.")
+    files.check()
     plan = Plan()
-    if has_schema:
-        document = read_schema(schema_file)
-        _plan_schema(remote, app_id, document, plan, is_kept=is_kept, names=names)
+    if files.has_schema and files.schema is not None:
+        document = read_schema(files.schema)
+        plan_schema(remote, app_id, document, plan, is_kept=is_kept, names=names)
+        if unchecked := only_of_files(document):
+            shown = printable(", ".join(unchecked[:_SAMPLES_MAX]))
+            note(f"Values, defaults and formats stay in the file, which no server checks: {shown}")
     elif names:
         raise click.UsageError("--rename is about the schema, which is not pushed.")
-    if has_rules:
-        assert rules_file is not None
-        after, before = read_rules(rules_file), _rules(remote, app_id)
+    if files.has_rules and files.rules is not None:
+        after, before = read_rules(files.rules), _rules(remote, app_id)
         if (before or {}) != after:
             plan.rules = after
             plan.rules_items = rules_items(before, after)
     return plan
 
 
-def _plan_schema(
+def _save_rules(remote: Remote, app_id: str, rules: Any, path: Path | None) -> Any:
+    """Send rules. What is wrong with them is told with its line. raises   Refused"""
+    try:
+        return remote.post(f"/dash/apps/{in_path(app_id)}/rules", {"code": rules})
+    except Refused as refused:
+        hint = refused.body.get("hint")
+        faults = hint.get("errors") if isinstance(hint, dict) else None
+        places = [
+            place
+            for fault in (faults if isinstance(faults, list) else ())[:_SAMPLES_MAX]
+            if path is not None and (place := rules_fault_line(path, fault)) is not None
+        ]
+        raise Refused("\n".join([refused.message, *dict.fromkeys(places)]), refused.body) from None
+
+
+def plan_schema(
     remote: Remote,
     app_id: str,
     document: dict[str, Any],
@@ -279,8 +362,8 @@ def _plan_schema(
     is_kept: bool,
     names: Sequence[str],
 ) -> None:
-    wanted = dict(_rename_pair(each) for each in names)
-    meant = with_old_names(document, wanted)
+    wanted = _renames(remote, app_id, document) | dict(_rename_pair(each) for each in names)
+    meant = with_old_names(for_server(document), wanted)
     body = {"schema": meant, "check_types": True, "supports_background_updates": True}
     planned = remote.post(f"/dash/apps/{in_path(app_id)}/schema/push/plan", body)
     attrs = {attr["id"]: attr for attr in planned["current-attrs"]}
@@ -290,6 +373,22 @@ def _plan_schema(
         steps = [*(["delete-attr", each] for each in gone), *steps]
     plan.steps = steps
     plan.schema_items = schema_items(steps, attrs)
+
+
+def _renames(remote: Remote, app_id: str, document: dict[str, Any]) -> dict[str, str]:
+    """New names by old ones, of what says `was`, as far as the app still has the old name."""
+    said = dict(renames(document))
+    if not said:
+        return {}
+    view = _pulled(remote, app_id)
+    attrs = (*(a for each in view["blobs"].values() for a in each.values()), *view["refs"].values())
+    taken = {
+        ".".join(attr[key][1:])
+        for attr in attrs
+        for key in ("forward-identity", "reverse-identity")
+        if key in attr
+    }
+    return {old: new for old, new in said.items() if old in taken and new not in taken}
 
 
 def _rename_pair(text: str) -> tuple[str, str]:
@@ -305,13 +404,14 @@ def _pulled(remote: Remote, app_id: str) -> Any:
 
 
 def _rules(remote: Remote, app_id: str) -> Any:
-    return remote.get(f"/dash/apps/{in_path(app_id)}/perms/pull")["perms"]
+    rules = remote.get(f"/dash/apps/{in_path(app_id)}/perms/pull")["perms"]
+    return None if rules is None else canonical_rules(rules)
 
 
 # --- jobs -----------------------------------------------------------------------------------------
 
 
-def _follow(remote: Remote, app_id: str, begun: Any) -> list[Any]:
+def follow_jobs(remote: Remote, app_id: str, begun: Any) -> list[Any]:
     """Tell how the jobs of a push go, until all are over; returns them as they ended."""
     if not begun:
         return []
@@ -335,28 +435,14 @@ def _follow(remote: Remote, app_id: str, begun: Any) -> list[Any]:
 
 def _tell(remote: Remote, job: Any, *, at: int, count: int) -> None:
     what = f"{job['job_type']} {printable(job['attr_name'])}"
-    if job["job_status"] == "completed":
-        note(f"[{at}/{count}] {click.style('done', fg='green')}    {what}")
+    if job["job_status"] in ("completed", "canceled"):
+        is_done = job["job_status"] == "completed"
+        state = click.style("done", fg="green") if is_done else click.style("canceled", fg="red")
+        note(f"[{at}/{count}] {state}    {what}")
         return
-    note(f"[{at}/{count}] {click.style('failed', fg='red')}  {what}: {_reason(job)}")
+    note(f"[{at}/{count}] {click.style('failed', fg='red')}  {what}: {schema_jobs.reason(job)}")
     for line in _samples(remote, job):
         note(f"         {line}")
-
-
-def _reason(job: Any) -> str:
-    match job["error"]:
-        case "triple-not-unique-error":
-            value = printable(job["invalid_unique_value"])
-            return f"several entities have the value {value}"
-        case "invalid-triple-error":
-            return "there are values of another type"
-        case "triple-too-large-error":
-            return "there are values that are too large"
-        case "missing-required-error":
-            return f"{job['error_data']['count']:,} entities have no value"
-        case _:
-            data = job["error_data"] or {}
-            return printable(data.get("message") or job["error"])
 
 
 def _samples(remote: Remote, job: Any) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 import click
@@ -22,6 +22,9 @@ import click
 from trice.cli.options import option
 from trice.cli.saved_logins import SavedLogins, load_logins
 from trice.cli.terminal import printable
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S: Final = 60
 """How long the server may be silent; a query may take 30 s. Then it does not answer."""
@@ -79,34 +82,67 @@ class Remote:
         *,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
     ) -> Any:
-        """Send a request; return the JSON of the answer. raises   Refused"""
+        """Send a request; return the JSON of the answer.
+
+        content   bytes to send instead of the JSON of `body`
+        raises    Refused
+        """
+        if body is not None:
+            content = json.dumps(body).encode()
+        with self._stream(
+            method, self.url + path, content=content, headers=headers, params=params
+        ) as response:
+            return self._answer(response.status_code, _read(response))
+
+    @contextmanager
+    def lines(self, path: str) -> Iterator[Iterator[Any]]:
+        """Send a GET; the JSON of each line of the answer, as they come. raises   Refused"""
+        with self._stream("GET", self.url + path) as response:
+            if response.status_code != 200:
+                self._answer(response.status_code, _read(response))
+            yield map(json.loads, response.iter_lines())
+
+    @contextmanager
+    def download(self, url: str) -> Iterator[Iterator[bytes]]:
+        """Fetch what a URL leads to that the server gave, in pieces, uncompressed. Whoever has the
+        URL may: no token is sent. raises   Refused"""
+        if not url.startswith(("http://", "https://")):
+            raise Refused(f"{self.url} leads to {printable(url)!r}, which is no URL.")
+        with self._stream("GET", url, has_token=False) as response:
+            if response.status_code != 200:
+                self._answer(response.status_code, _read(response))
+            yield response.iter_bytes()
+
+    @contextmanager
+    def _stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        has_token: bool = True,
+    ) -> Iterator[httpx.Response]:
         # Imported here: `--help` needs no HTTP client.
         import httpx
 
         sent = dict(headers or {})
-        if self.token is not None:
+        if self.token is not None and has_token:
             sent["authorization"] = f"Bearer {self.token}"
-        content = None
-        if body is not None:
-            sent["content-type"] = "application/json"
-            content = json.dumps(body).encode()
+        if content is not None:
+            sent.setdefault("content-type", "application/json")
         try:
             # Proxies are for the world outside.
             with (
-                httpx.Client(timeout=TIMEOUT_S, trust_env=not is_here(self.url)) as client,
+                httpx.Client(timeout=TIMEOUT_S, trust_env=not is_here(url)) as client,
                 client.stream(
-                    method, self.url + path, content=content, headers=sent, params=params
+                    method, url, content=content, headers=sent, params=params
                 ) as response,
             ):
-                raw = bytearray()
-                for piece in response.iter_bytes():
-                    raw += piece
-                    if len(raw) > ANSWER_BYTES_MAX:
-                        raise Refused(
-                            f"The answer has more than {ANSWER_BYTES_MAX >> 20} MiB. Ask for less."
-                        )
-                return self._answer(response.status_code, bytes(raw))
+                yield response
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as failure:
             reason = re.sub(r"^\[Errno -?\d+\] ", "", str(failure)).rstrip(".")
             reason = printable(reason or type(failure).__name__)
@@ -136,6 +172,17 @@ class Remote:
                 lines.append("This takes the token of an account; an app's admin token is none.")
             lines.append(f"The token is {self.token_from}. Sign in with `trice login`.")
         return "\n".join(lines)
+
+
+def _read(response: httpx.Response) -> bytes:
+    """A whole answer. raises   Refused when it is too large"""
+    raw = bytearray()
+    for piece in response.iter_bytes():
+        raw += piece
+        if len(raw) > ANSWER_BYTES_MAX:
+            most = ANSWER_BYTES_MAX >> 20
+            raise Refused(f"The answer has more than {most} MiB. Ask for less.")
+    return bytes(raw)
 
 
 def _fault_lines(message: str, faults: Any) -> list[str]:

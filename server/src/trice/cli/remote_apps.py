@@ -13,9 +13,20 @@ import click
 
 from trice.cli.data_app import data_dir_or_server
 from trice.cli.options import option
+from trice.cli.quotas import app_quota, usage
 from trice.cli.remote import Remote, checked_app_id, in_path, json_option, on_server, yes_option
 from trice.cli.schema_files import as_document, read_rules, read_schema
-from trice.cli.terminal import confirm, note, print_json, print_record, print_table, printable, say
+from trice.cli.terminal import (
+    confirm,
+    counted,
+    note,
+    print_json,
+    print_record,
+    print_table,
+    printable,
+    say,
+)
+from trice.schema.document import for_server
 
 _COLUMNS: Final = {
     "id": "id",
@@ -31,7 +42,7 @@ _app_argument: Final[Callable[..., Any]] = click.argument(
 
 @click.group("apps")
 def apps() -> None:
-    """Make, list and delete apps.
+    """Make, list, change and delete apps; hand them over; see what they use.
 
     Example: trice apps create bakery --schema schema.json --rules rules.yaml
     """
@@ -69,8 +80,13 @@ def list_apps(
 
 @apps.command("create")
 @click.argument("title")
-@option("--schema", "schema_file", type=_file, help="Its schema: a file as schema.json.")
-@option("--rules", "rules_file", type=_file, help="Its rules: JSON, or YAML.")
+@option(
+    "--schema",
+    "schema_file",
+    type=_file,
+    help="Its schema: schema.py, schema.json or instant.schema.ts.",
+)
+@option("--rules", "rules_file", type=_file, help="Its rules: YAML, JSON or instant.perms.ts.")
 @option("--org", "org_id", help="The organisation it belongs to, by id; without this, you.")
 @json_option
 @on_server
@@ -89,7 +105,7 @@ def create(
     """
     body: dict[str, Any] = {"title": title}
     if schema_file is not None:
-        body["schema"] = read_schema(schema_file)
+        body["schema"] = for_server(read_schema(schema_file))
     if rules_file is not None:
         body["perms"] = read_rules(rules_file)
     if org_id is not None:
@@ -123,7 +139,10 @@ def show(*, remote: Remote | None, data_dir: Path | None, app_id: str, is_json: 
     if is_json:
         print_json({**row, "schema": schema})
         return
-    names = (f"{name} ({len(each['attrs'])})" for name, each in schema["entities"].items())
+    names = (
+        f"{name} ({counted(len(each['attrs']), 'attr')})"
+        for name, each in schema["entities"].items()
+    )
     print_record(
         (
             ("app", row["title"]),
@@ -203,3 +222,106 @@ def token(*, remote: Remote, app_id: str, is_renewed: bool, is_agreed: bool) -> 
             " changed. `trice apps token APP --renew` makes another."
         )
     say(printable(shown))
+
+
+# --- handing over ---------------------------------------------------------------------------------
+
+
+@apps.command("transfer")
+@_app_argument
+@option("--to", "email", metavar="EMAIL", help="Offer it to this account, which accepts it.")
+@option("--to-org", "org_id", metavar="ORG", help="Hand it to an organisation that you administer.")
+@option("--revoke", "is_revoked", is_flag=True, help="Take the offer to --to EMAIL back.")
+@yes_option
+@on_server
+def transfer(
+    *,
+    remote: Remote,
+    app_id: str,
+    email: str | None,
+    org_id: str | None,
+    is_revoked: bool,
+    is_agreed: bool,
+) -> None:
+    """Hand an app over to another account, or to an organisation.
+
+    Example: trice apps transfer 7f3c0a52-6f5e-4a57-9d0c-3f1f5f0e8a11 --to bob@example.com
+    """
+    if (email is None) == (org_id is None) or (is_revoked and email is None):
+        raise click.UsageError("Say --to EMAIL, with --revoke to take it back, or --to-org ORG.")
+    path = f"/superadmin/apps/{in_path(app_id)}"
+    if is_revoked:
+        count = remote.post(f"{path}/transfers/revoke", {"dest_email": email})["count"]
+        note("The offer is taken back." if count else "There was no such offer.")
+        return
+    title = printable(remote.get(path)["app"]["title"])
+    to = printable(email if org_id is None else f"the organisation {org_id}")
+    confirm(f"Hand {title} over to {to}? You do not own it then.", is_agreed=is_agreed)
+    if org_id is not None:
+        remote.post(f"/dash/apps/{in_path(app_id)}/transfer_to_org/{in_path(org_id)}")
+        note(f"{title} belongs to {to} now.")
+        return
+    remote.post(f"{path}/transfers/send", {"dest_email": email})
+    note(f"{to} can take {title} for 14 days: trice apps accept {app_id}")
+
+
+@apps.command("offers")
+@json_option
+@on_server
+def list_offers(*, remote: Remote, is_json: bool) -> None:
+    """List the apps that others hand over to you.
+
+    Example: trice apps offers
+    """
+    rows = _offers(remote)
+    if is_json:
+        print_json(rows)
+        return
+    told = [{**each, "app": each["app"]["id"]} for each in rows]
+    columns = {"app": "app", "title": "title", "inviter_email": "from", "expires_at": "until"}
+    print_table(told, columns, none="Nobody hands an app over to you.")
+
+
+@apps.command("accept")
+@_app_argument
+@option("--org", "org_id", help="The organisation that gets it; without this, you.")
+@on_server
+def accept(*, remote: Remote, app_id: str, org_id: str | None) -> None:
+    """Take an app that somebody hands over to you.
+
+    Its admin token stays as it is: who had it may still know it.
+
+    Example: trice apps accept 7f3c0a52-6f5e-4a57-9d0c-3f1f5f0e8a11
+    """
+    offer = _get_offer(remote, app_id)
+    remote.post("/dash/invites/accept", {"invite-id": offer["id"], "org_id": org_id})
+    note(f"{printable(offer['title'])} is {'yours' if org_id is None else 'theirs'} now.")
+    note(f"Its former owner may know its admin token: trice apps token {app_id} --renew")
+
+
+@apps.command("decline")
+@_app_argument
+@on_server
+def decline(*, remote: Remote, app_id: str) -> None:
+    """Refuse an app that somebody hands over to you.
+
+    Example: trice apps decline 7f3c0a52-6f5e-4a57-9d0c-3f1f5f0e8a11
+    """
+    offer = _get_offer(remote, app_id)
+    remote.post("/dash/invites/decline", {"invite-id": offer["id"]})
+    note(f"{printable(offer['title'])} stays where it is.")
+
+
+def _offers(remote: Remote) -> list[dict[str, Any]]:
+    return [each for each in remote.get("/dash")["invites"] if each.get("type") == "app"]
+
+
+def _get_offer(remote: Remote, app_id: str) -> dict[str, Any]:
+    for offer in _offers(remote):
+        if offer["app"]["id"] == app_id:
+            return offer
+    raise click.ClickException("Nobody hands this app over to you. `trice apps offers` lists them.")
+
+
+apps.add_command(usage)
+apps.add_command(app_quota)

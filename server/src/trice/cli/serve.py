@@ -14,7 +14,7 @@ import click
 
 from trice import file_limits, log
 from trice.cli.options import file_error, named_as_used, option, unknown_variables
-from trice.config import REGISTRATIONS, Settings
+from trice.config import FUNCTIONS, REGISTRATIONS, Settings
 from trice.errors import InvalidInput, TriceError
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TEXT_OR_NONE: Final = ("files_host", "backup_to", "metrics_token")
+_TEXT_OR_NONE: Final = (
+    "files_host",
+    "backup_to",
+    "app_backup_every",
+    "metrics_token",
+    "functions_user",
+)
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 100})
@@ -73,6 +79,20 @@ _TEXT_OR_NONE: Final = ("files_host", "backup_to", "metrics_token")
     envvar="TRICE_EPHEMERAL_QUOTAS",
     default=True,
     help="Bound throw-away apps in rows, bytes and connections.",
+)
+@option(
+    "--app-quota",
+    envvar="TRICE_APP_QUOTA",
+    default="",
+    show_default=False,
+    help="What each app may use at most: rows=100000,bytes=…,file-bytes=…,requests=…,sockets=….",
+)
+@option(
+    "--ephemeral-quota",
+    envvar="TRICE_EPHEMERAL_QUOTA",
+    default="",
+    show_default=False,
+    help="The same for each throw-away app, in place of the bounds that it has anyway.",
 )
 @option(
     "--registration",
@@ -195,9 +215,32 @@ _TEXT_OR_NONE: Final = ("files_host", "backup_to", "metrics_token")
     help="How many good backups stay.",
 )
 @option(
+    "--app-backup-every",
+    envvar="TRICE_APP_BACKUP_EVERY",
+    help="How often each app is backed up for its developer: 24h; without this, never by itself.",
+)
+@option(
     "--metrics-token",
     envvar="TRICE_METRICS_TOKEN",
     help="Password for /metrics, sent as bearer token; without one there is no such page.",
+)
+@option(
+    "--functions",
+    envvar="TRICE_FUNCTIONS",
+    type=click.Choice(FUNCTIONS),
+    default="owners",
+    help="Who may deploy functions of apps: nobody, accounts of the operator, owners of apps.",
+)
+@option(
+    "--functions-user",
+    envvar="TRICE_FUNCTIONS_USER",
+    help="Uid that functions run as, or a range, one for each app: 20000-20999; needs root.",
+)
+@option(
+    "--functions-workers",
+    envvar="TRICE_FUNCTIONS_WORKERS",
+    type=int,
+    help="How many processes run functions at most; without it, two for each core.",
 )
 @option(
     "--slow-ms",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trice.cli.terminal import print_json, print_table, say
@@ -10,7 +10,7 @@ from trice.cli.terminal import print_json, print_table, say
 
 def show(
     rows: list[dict[str, Any]],
-    columns: tuple[str, ...],
+    columns: Mapping[str, str],
     cell: Callable[[dict[str, Any], str], str],
     *,
     is_json: bool,
@@ -18,8 +18,9 @@ def show(
 ) -> None:
     """Print rows.
 
-    cell   the text of a column of a row
-    none   what people read when there are no rows
+    columns   titles by key
+    cell      the text of a column of a row
+    none      what people read when there are no rows
     """
     if is_json:
         print_json(rows)
@@ -27,4 +28,4 @@ def show(
         say(none)
     else:
         shown = [{column: cell(row, column) for column in columns} for row in rows]
-        print_table(shown, {column: column for column in columns})
+        print_table(shown, columns)

@@ -90,6 +90,24 @@ def aligned(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{_pad(first, widest)}  {second}".rstrip() for first, second in pairs]
 
 
+def printable_lines(text: str) -> str:
+    """A text of several lines that a terminal only shows."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def print_counts(counts: Mapping[str, int]) -> None:
+    """Print names and how many there are of each."""
+    shown = {printable(name): count for name, count in counts.items()}
+    width = max(map(_width, shown), default=0)
+    for name, count in shown.items():
+        say(f"  {_pad(name, width)}  {count:>12,}")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, which has an s unless there is one: `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def say(text: str) -> None:
     """Print a line of data."""
     click.echo(text, color=_color())

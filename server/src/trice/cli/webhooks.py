@@ -5,104 +5,76 @@ Exit codes: 0 done · 1 the server refused, or does not answer · 2 wrong usage
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any
 
 import click
-import orjson
 
 from trice.cli.options import option
+from trice.cli.remote import (
+    Command,
+    Remote,
+    app_option,
+    in_path,
+    json_option,
+    on_server,
+    yes_option,
+)
 from trice.cli.tables import show
+from trice.cli.terminal import confirm, print_json, printable, say
 from trice.webhooks.webhook import ACTIONS
 
-C = TypeVar("C", bound=Callable[..., Any])
 
-_TIMEOUT_S: Final = 30
-_OPTIONS: Final = (
-    option(
-        "--url",
-        envvar="TRICE_URL",
-        default="http://localhost:8888",
-        show_default=True,
-        help="The server.",
-    ),
-    option("--app", "app_id", envvar="TRICE_APP", required=True, help="Id of the app."),
-    option(
-        "--admin-token",
-        envvar="TRICE_ADMIN_TOKEN",
-        required=True,
-        help="Its admin token, or an access token of an account that may.",
-    ),
-    option("--json", "is_json", is_flag=True, help="Print JSON, for programs."),
-)
-
-
-def _with_options(command: C) -> C:
-    for decorate in reversed(_OPTIONS):
-        command = decorate(command)
-    return command
-
-
-class _Server:
+class _Webhooks:
     """The routes below the webhooks of one app, and how answers are printed."""
 
-    def __init__(self, *, url: str, app_id: str, admin_token: str, is_json: bool) -> None:
+    def __init__(self, remote: Remote, *, app_id: str, is_json: bool) -> None:
         self.is_json = is_json
-        self._url = url.rstrip("/")
-        self._base = f"{self._url}/dash/apps/{app_id}/webhooks"
-        self._headers = {"authorization": f"Bearer {admin_token}"}
+        self._remote = remote
+        self._base = f"/dash/apps/{in_path(app_id)}/webhooks"
 
     def ask(self, method: str, rest: str = "", body: Any = None, **params: str) -> Any:
         """One request. A refusal ends the command with its message."""
-        # Imported here: `--help` needs no HTTP client.
-        import httpx
-
-        try:
-            response = httpx.request(
-                method,
-                self._base + rest,
-                json=body,
-                params=params,
-                headers=self._headers,
-                timeout=_TIMEOUT_S,
-            )
-            answer = response.json()
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
-            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(failure)).rstrip(".")
-            message = f"{self._url} does not answer: {reason or type(failure).__name__}."
-            raise click.ClickException(message) from None
-        except ValueError:
-            raise click.ClickException(f"{self._url} is no trice server.") from None
-        if response.status_code != 200:
-            told = answer.get("message") if isinstance(answer, dict) else None
-            raise click.ClickException(str(told or answer))
-        return answer
+        return self._remote.ask(method, self._base + rest, body, params=params)
 
     def told(self, webhook: dict[str, Any], what: str) -> None:
         """Print one webhook that was changed."""
         if self.is_json:
-            click.echo(orjson.dumps(webhook, option=orjson.OPT_INDENT_2).decode())
+            print_json(webhook)
         else:
-            click.echo(f"{webhook['id']} {what}.")
+            say(f"{printable(webhook['id'])} {what}.")
+
+
+def _of_app(work: Command) -> Command:
+    """Give a command the options of a server and an app; it gets them as `of`."""
+
+    @wraps(work)
+    def command(*, remote: Remote, app_id: str, is_json: bool, **options: Any) -> None:
+        work(of=_Webhooks(remote, app_id=app_id, is_json=is_json), **options)
+
+    wrapped: Command = app_option(json_option(on_server(command)))
+    return wrapped
 
 
 @click.group("webhooks", context_settings={"max_content_width": 100})
 def webhooks() -> None:
     """Make, list, change and delete webhooks, see their events and send one again.
 
-    Example: trice webhooks create https://example.com/hook -n messages --app ID --admin-token TOKEN
+    Example: trice webhooks create https://example.com/hook -n messages --app $APP
     """
 
 
 @webhooks.command("list")
-@_with_options
-def list_webhooks(**given: Any) -> None:
-    """List the webhooks, newest first."""
-    server = _Server(**given)
-    rows = [{**each, "url": each["sink"]["url"]} for each in server.ask("GET")["webhooks"]]
-    columns = ("id", "status", "url", "namespaces", "actions", "disabled_reason")
-    show(rows, columns, _cell, is_json=server.is_json, none="No webhooks.")
+@_of_app
+def list_webhooks(*, of: _Webhooks) -> None:
+    """List the webhooks, newest first.
+
+    Example: trice webhooks list --app $APP
+    """
+    rows = [{**each, "url": each["sink"]["url"]} for each in of.ask("GET")["webhooks"]]
+    columns = {each: each for each in ("id", "status", "url", "namespaces", "actions")}
+    columns["disabled_reason"] = "disabled because"
+    show(rows, columns, _cell, is_json=of.is_json, none="No webhooks.")
 
 
 @webhooks.command("create")
@@ -117,60 +89,71 @@ def list_webhooks(**given: Any) -> None:
     default=ACTIONS,
     help="Only these.",
 )
-@_with_options
+@_of_app
 def create(
-    receiver: str, namespaces: tuple[str, ...], actions: tuple[str, ...], **given: Any
+    *, of: _Webhooks, receiver: str, namespaces: tuple[str, ...], actions: tuple[str, ...]
 ) -> None:
-    """Deliver what is committed from now on to the URL RECEIVER."""
-    server = _Server(**given)
+    """Deliver what is committed from now on to the URL RECEIVER.
+
+    Example: trice webhooks create https://example.com/hook -n messages --app $APP
+    """
     body = {"url": receiver, "namespaces": namespaces, "actions": actions}
-    server.told(server.ask("POST", body=body)["webhook"], "is made")
+    of.told(of.ask("POST", body=body)["webhook"], "is made")
 
 
 @webhooks.command("delete")
 @click.argument("webhook")
-@option("--yes", is_flag=True, help="Do not ask.")
-@_with_options
-def delete(webhook: str, *, yes: bool, **given: Any) -> None:
-    """Delete a webhook, and its events."""
-    server = _Server(**given)
-    if not yes:
-        click.confirm(f"Delete the webhook {webhook} and its events?", abort=True)
-    server.told(server.ask("DELETE", f"/{webhook}")["webhook"], "is deleted")
+@yes_option
+@_of_app
+def delete(*, of: _Webhooks, webhook: str, is_agreed: bool) -> None:
+    """Delete a webhook, and its events.
+
+    Example: trice webhooks delete $WEBHOOK --app $APP
+    """
+    question = f"Delete the webhook {printable(webhook)} and its events?"
+    confirm(question, is_agreed=is_agreed)
+    of.told(of.ask("DELETE", f"/{in_path(webhook)}")["webhook"], "is deleted")
 
 
 @webhooks.command("disable")
 @click.argument("webhook")
 @option("--reason", help="Shown with the webhook.")
-@_with_options
-def disable(webhook: str, reason: str | None, **given: Any) -> None:
-    """Deliver nothing more. What is not delivered yet fails."""
-    server = _Server(**given)
-    answer = server.ask("POST", f"/{webhook}/disable", {"reason": reason})
-    server.told(answer["webhook"], "is disabled")
+@_of_app
+def disable(*, of: _Webhooks, webhook: str, reason: str | None) -> None:
+    """Deliver nothing more. What is not delivered yet fails.
+
+    Example: trice webhooks disable $WEBHOOK --reason 'the receiver moves' --app $APP
+    """
+    answer = of.ask("POST", f"/{in_path(webhook)}/disable", {"reason": reason})
+    of.told(answer["webhook"], "is disabled")
 
 
 @webhooks.command("enable")
 @click.argument("webhook")
-@_with_options
-def enable(webhook: str, **given: Any) -> None:
-    """Deliver what is committed from now on."""
-    server = _Server(**given)
-    server.told(server.ask("POST", f"/{webhook}/enable", {})["webhook"], "is enabled")
+@_of_app
+def enable(*, of: _Webhooks, webhook: str) -> None:
+    """Deliver what is committed from now on.
+
+    Example: trice webhooks enable $WEBHOOK --app $APP
+    """
+    of.told(of.ask("POST", f"/{in_path(webhook)}/enable", {})["webhook"], "is enabled")
 
 
 @webhooks.command("events")
 @click.argument("webhook")
 @option("--after", metavar="ISN", help="Events before this one: the next page.")
-@_with_options
-def events(webhook: str, after: str | None, **given: Any) -> None:
-    """List the newest 100 events, with their latest attempt."""
-    server = _Server(**given)
+@_of_app
+def events(*, of: _Webhooks, webhook: str, after: str | None) -> None:
+    """List the newest 100 events, with their latest attempt.
+
+    Example: trice webhooks events $WEBHOOK --app $APP
+    """
     params = {} if after is None else {"after": after}
-    answer = server.ask("GET", f"/{webhook}/events", **params)
+    answer = of.ask("GET", f"/{in_path(webhook)}/events", **params)
     rows = [_with_latest(event) for event in answer["events"]]
-    columns = ("isn", "status", "created_at", "attempts", "latest", "next_attempt_after")
-    show(rows, columns, _cell, is_json=server.is_json, none="No events.")
+    columns = {each: each for each in ("isn", "status", "created_at", "attempts", "latest")}
+    columns |= {"created_at": "created", "next_attempt_after": "next attempt"}
+    show(rows, columns, _cell, is_json=of.is_json, none="No events.")
     info = answer["pageInfo"]
     if info["hasNextPage"]:
         click.echo(f"Older ones: --after {info['endCursor']}", err=True)
@@ -179,12 +162,15 @@ def events(webhook: str, after: str | None, **given: Any) -> None:
 @webhooks.command("resend")
 @click.argument("webhook")
 @click.argument("isn")
-@_with_options
-def resend(webhook: str, isn: str, **given: Any) -> None:
-    """Deliver an event once more, whatever became of it."""
-    server = _Server(**given)
-    event = server.ask("POST", f"/{webhook}/events/{isn}", {})["event"]
-    server.told({**event, "id": event["isn"]}, "is queued")
+@_of_app
+def resend(*, of: _Webhooks, webhook: str, isn: str) -> None:
+    """Deliver an event once more, whatever became of it. ISN is the event's, as `events` lists it.
+
+    Example: trice webhooks resend $WEBHOOK 0/0/D --app $APP
+    """
+    path = "/".join(map(in_path, isn.split("/")))
+    event = of.ask("POST", f"/{in_path(webhook)}/events/{path}", {})["event"]
+    of.told({**event, "id": event["isn"]}, "is queued")
 
 
 def _with_latest(event: dict[str, Any]) -> dict[str, Any]:

@@ -70,11 +70,15 @@ class Rows:
             after = some[-1]["key"]
         return found
 
+    async def load_of(self, app_id: str) -> list[WebhookRow]:
+        """The webhooks of one app, oldest first."""
+        count = webhook_limits.STORED_MAX + 1
+        some = await self._page(_WEBHOOKS, "key", f"{app_id}/", f"{app_id}0", count=count)
+        return [_webhook(row) for row in some]
+
     async def insert(self, webhook: Webhook, *, position: TxId) -> None:
         """Add a webhook, which hears of the transactions after `position`."""
-        key = f"{webhook.app_id}/{webhook.id}"
-        fields = {"key": key, "definition": webhook.dump(), "position": position}
-        step = ["create", _WEBHOOKS, webhook.id, fields]
+        step = put_step(webhook, position=position)
         await self._database.change(lambda change: change.write(step))
 
     async def update(self, webhook: Webhook, *, position: TxId | None = None) -> None:
@@ -256,6 +260,13 @@ class Rows:
             options["offset"] = offset
         found = await self._database.look(lambda look: look.find({etype: {"$": options}}))
         return found[etype]
+
+
+def put_step(webhook: Webhook, *, position: TxId) -> list[Any]:
+    """A step that adds a webhook to the platform's database; carried out twice it adds one."""
+    key = f"{webhook.app_id}/{webhook.id}"
+    fields = {"key": key, "definition": webhook.dump(), "position": position}
+    return ["update", _WEBHOOKS, webhook.id, fields]
 
 
 def _find(look: Look, etype: str, label: str, value: str | bytes) -> dict[str, Any] | None:

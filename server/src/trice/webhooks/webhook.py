@@ -115,9 +115,16 @@ def check_url(given: Any, *, allows_private_hosts: bool) -> tuple[str, Url]:
         raise refused(None, f"The URL has {len(given):,} characters; the most are {most:,}.", "url")
     if not allows_private_hosts:
         if url.scheme != "https":
-            raise refused(given, "The URL must use https.", "url")
+            raise refused(
+                given, "The URL must use https, unless the server has --webhooks-private.", "url"
+            )
         if url.is_local:
-            raise refused(given, "The URL must lead to a public host, not to localhost.", "url")
+            raise refused(
+                given,
+                "The URL must lead to a public host, not to localhost, unless the server has"
+                " --webhooks-private.",
+                "url",
+            )
     return given, url
 
 

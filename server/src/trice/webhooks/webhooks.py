@@ -258,6 +258,15 @@ class Webhooks:
             raise refused(given, problem, "url")
         return text
 
+    async def load_imported(self, app_id: str) -> None:
+        """Hold the webhooks that came with an import of an app."""
+        await self._load()
+        async with self._lock_of(app_id):
+            for row in await self._rows.load_of(app_id):
+                is_held = row.webhook.id in self._hooks.get(app_id, {})
+                if not is_held and row.webhook.status != "deleted":
+                    self._hold(row, is_ephemeral=self._is_ephemeral(app_id))
+
     # --- events ---------------------------------------------------------------------------------
 
     async def events(self, app: App, webhook_id: str, *, before: TxId | None) -> EventsPage:

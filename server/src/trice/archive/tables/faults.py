@@ -20,28 +20,33 @@ class Faults:
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], _Kind] = {}
 
-    def add(self, place: str, problem: str, number: int, shown: str | None = None) -> None:
+    def add(
+        self, place: str, problem: str, number: int, shown: str | None = None, unit: str = "line"
+    ) -> None:
         """Note a row.
 
         place    the file
         problem  what its rows do: "have no id"
         shown    more about this one
+        unit     what `number` counts
         """
         kind = self._kinds.setdefault((place, problem), _Kind())
         kind.count += 1
         if len(kind.lines) < limits.FAULT_SAMPLES_MAX:
-            kind.lines.append(f"line {number:,}" if shown is None else f"line {number:,} ({shown})")
+            at = f"{unit} {number:,}"
+            kind.lines.append(at if shown is None else f"{at} ({shown})")
 
     def told(self) -> list[str]:
         """Each file and kind as a sentence."""
         return [f"{place}: {text}" for place, text in self._listed()]
 
-    def check(self) -> None:
-        """Raise InvalidInput if there are any."""
+    def check(self, hint: str | None = None) -> None:
+        """Raise InvalidInput if there are any; it ends with the hint."""
         if not self._kinds:
             return
         (place, first), *others = self._listed()
-        raise refused(place, "\n".join([first, *(f"{name}: {text}" for name, text in others)]))
+        lines = [first, *(f"{name}: {text}" for name, text in others)]
+        raise refused(place, "\n".join([*lines, *([] if hint is None else [hint])]))
 
     def _listed(self) -> list[tuple[str, str]]:
         told: list[tuple[str, str]] = []

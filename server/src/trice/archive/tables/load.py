@@ -10,14 +10,13 @@ source   spec/archive.md AR80-AR93
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from trice import archive_limits as limits
 from trice.apps.registry import AppRow, Registry
@@ -31,18 +30,25 @@ from trice.archive.fill import (
     note_types,
     whole,
 )
-from trice.archive.lines import LineReader, ReadLine
+from trice.archive.kept import SystemKept
+from trice.archive.lines import CREATED_MS_MAX, LineReader, ReadLine
 from trice.archive.refusals import refused
-from trice.archive.report import Report
+from trice.archive.report import Note, Report
 from trice.archive.schema import plan_attrs
+from trice.archive.tables.bytes import FileSource, TableFiles
 from trice.archive.tables.faults import Faults
-from trice.archive.tables.infer import Column, convert, key_text
+from trice.archive.tables.infer import convert, key_text
 from trice.archive.tables.keys import KeyMap, entity_id
-from trice.archive.tables.plan import Link, Scanned, Table, schema_document
-from trice.archive.tables.read import Row, is_csv, read_rows
+from trice.archive.tables.people import USERS
+from trice.archive.tables.plan import Link, Table, schema_document
+from trice.archive.tables.scan import BytesRead, breathing
+from trice.archive.users import SystemRows
 from trice.catalog.catalog import Catalog
+from trice.catalog.dates import instant_us
 from trice.database import Database
 from trice.errors import InvalidInput
+from trice.files.rows import FILES
+from trice.files.storage import Storage
 from trice.identity import SERVER
 from trice.protocol.ids import AppId, AttrId, EntityId, TxId, uuid_text
 from trice.protocol.quoting import quote
@@ -51,9 +57,6 @@ from trice.runtime import Runtime, new_uuid
 from trice.store.engines import Engines
 from trice.store.loading import Filling, Loading
 from trice.store.rows import UniqueViolation
-
-_BREATH_ROWS = 500
-"""Rows between two moments at which a Ctrl-C is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Options:
     admin_token  a uuid; None: a new one
     is_open         whether callers may do what no rule speaks about
     drops_dangling  links to rows that do not exist are left out, and counted
+    room_bytes      how much the disk takes; None: nobody looks
+    notes           what the report says first
     """
 
     title: str
@@ -71,78 +76,8 @@ class Options:
     admin_token: str | None = None
     is_open: bool = True
     drops_dangling: bool = False
-
-
-class _Bytes:
-    """Tells how far the files were read, all passes together."""
-
-    def __init__(self, paths: Sequence[Path], progress: Progress, *, passes: int) -> None:
-        self._progress = progress
-        self._in_all = passes * sum(path.stat().st_size for path in paths)
-        self._done = 0
-
-    def more(self, count: int) -> None:
-        self._done += count
-        self._progress.read(self._done, max(self._in_all, self._done))
-
-
-async def _breathing(
-    path: Path,
-    on_bytes: Callable[[int], None],
-    on_labels: Callable[[list[str]], None] = lambda labels: None,
-) -> AsyncIterator[Row]:
-    """The rows of a file; other tasks, and a Ctrl-C, have their turn in between."""
-    for done, row in enumerate(read_rows(path, on_bytes, on_labels)):
-        if done % _BREATH_ROWS == 0:
-            await asyncio.sleep(0)
-        yield row
-
-
-# --- the first reading --------------------------------------------------------------------------
-
-
-async def scan(files: Sequence[tuple[Path, str]], progress: Progress) -> list[Scanned]:
-    """Read files once to see which columns they have.
-
-    files    each with its namespace
-    raises   InvalidInput that names file and line, OSError
-    """
-    if len(files) > limits.TABLES_MAX:
-        raise refused("tables", f"{limits.TABLES_MAX} files are the most of one import.")
-    seen: dict[str, Path] = {}
-    for path, etype in files:
-        if etype.startswith("$"):
-            problem = f"`{etype}` is a namespace of the server. Give it a name with --namespace."
-            raise refused(path.name, problem)
-        if etype in seen:
-            problem = f"{seen[etype].name} becomes `{etype}` already. Use --namespace."
-            raise refused(path.name, problem)
-        seen[etype] = path
-    told = _Bytes([path for path, _ in files], progress, passes=1)
-    return [await _scan(path, etype, told) for path, etype in files]
-
-
-async def _scan(path: Path, etype: str, told: _Bytes) -> Scanned:
-    scanned = Scanned(path, etype, is_csv(path))
-    columns = scanned.columns
-
-    def name_columns(labels: list[str]) -> None:
-        columns.update((label, Column(is_csv=True)) for label in labels)
-
-    async for number, row in _breathing(path, told.more, name_columns):
-        scanned.rows += 1
-        for label, value in row.items():
-            column = columns.get(label)
-            if column is None:
-                if len(columns) >= limits.TABLE_COLUMNS_MAX:
-                    problem = f"the file has more than {limits.TABLE_COLUMNS_MAX} labels."
-                    raise refused(f"{path.name} line {number}", problem)
-                column = columns[label] = Column(is_csv=scanned.is_csv)
-            column.add(value)
-    return scanned
-
-
-# --- the import ---------------------------------------------------------------------------------
+    room_bytes: int | None = None
+    notes: Sequence[Note] = ()
 
 
 async def import_tables(
@@ -150,6 +85,7 @@ async def import_tables(
     *,
     engines: Engines,
     registry: Registry,
+    storage: Storage,
     folder: Path,
     runtime: Runtime,
     options: Options,
@@ -160,18 +96,26 @@ async def import_tables(
     folder   where keys may be kept on disk, without a name
     raises   InvalidInput that names file and line, Unavailable, OSError; then nothing is left
     """
+    needed = limits.TABLE_ROOM * sum(table.scanned.source.size for table in tables)
+    if options.room_bytes is not None and needed > options.room_bytes:
+        raise refused(
+            "tables",
+            f"an app of these files takes {needed:,} bytes while it is made, and the disk has"
+            f" {options.room_bytes:,} left.",
+        )
     app_id = options.app_id or AppId(new_uuid(runtime))
     if registry.find(app_id) is not None:
         raise refused("--app-id", f"there is an app {app_id} on this server already.")
     loading = engines.load(app_id)
     try:
         with ExitStack() as undo:
-            work = _Import(tables, app_id, runtime, options, progress)
+            work = _Import(tables, app_id, storage, runtime, options, progress)
             work.open_keys(folder, undo)
             await work.run(loading)
         await whole(registry.publish(work.row(), loading))
     except BaseException:
-        loading.discard()
+        if loading.discard():
+            await storage.blobs.delete_app(app_id)
         raise
     return work.report
 
@@ -183,6 +127,7 @@ class _Import:
         self,
         tables: Sequence[Table],
         app_id: AppId,
+        storage: Storage,
         runtime: Runtime,
         options: Options,
         progress: Progress,
@@ -197,12 +142,15 @@ class _Import:
         self._keys: dict[tuple[str, str | None], KeyMap] = {}
         self._inferred: dict[AttrId, int] = {}
         self._next_ms = runtime.now_ms() - sum(table.scanned.rows for table in tables)
-        paths = [table.scanned.path for table in tables]
-        self._told = _Bytes(paths, progress, passes=2)
+        sources = [table.scanned.source for table in tables]
+        self._told = BytesRead(sources, progress, passes=2)
         self._first_ms = self._next_ms
         self._secret = runtime.random_bytes(16)
-        self._names = {table.etype: table.scanned.path.name for table in tables}
-        self.report = Report(app_id, options.title, token)
+        self._names = {table.etype: table.scanned.name for table in tables}
+        self._files = TableFiles(storage, app_id, runtime)
+        self._system = SystemRows(app_id, SystemKept())
+        self._missing = Faults()
+        self.report = Report(app_id, options.title, token, notes=[*options.notes])
 
     def row(self) -> AppRow:
         """The app, for the list of apps."""
@@ -248,7 +196,7 @@ class _Import:
                     for told in faults.told():
                         self.report.note(f"{told} These links were left out.")
                 else:
-                    faults.check()
+                    faults.check("With --drop-dangling these links are left out.")
                 await finish(filling, self._progress)
         except UniqueViolation as violation:
             raise not_unique(violation, self._names[violation.attr.etype]) from violation
@@ -276,7 +224,7 @@ class _Import:
             labels = [label for etype, label in self._keys if etype == table.etype]
             if not labels:
                 continue
-            async for number, row in _breathing(table.scanned.path, self._told.more):
+            async for number, row in breathing(table.scanned.source, self._told.more):
                 for label in labels:
                     self._note_key(table, label, number, row, faults)
         faults.check()
@@ -287,10 +235,11 @@ class _Import:
         column = table.id_label if label is None else label
         assert column is not None, "ids are kept where a column has them"
         key = self._key(table, column, row.get(column), number)
-        place = table.scanned.path.name
+        place = table.scanned.name
         if key is None:
             if label is None:
-                faults.add(place, f"have no `{column}`, which is their id", number)
+                problem = f"have no `{column}`, which is their id"
+                faults.add(place, problem, number, unit=table.scanned.source.unit)
             return
         # A uuid is one id in whatever case.
         entity = self._id_of(table, row, number)
@@ -300,8 +249,10 @@ class _Import:
         except OverflowError:
             raise _changed(table) from None
         if earlier is not None:
-            shown = f"{quote(key)} is in line {earlier:,}"
-            faults.add(place, f"have the same `{column}` as an earlier row", number, shown)
+            unit = table.scanned.source.unit
+            shown = f"{quote(key)} is in {unit} {earlier:,}"
+            problem = f"have the same `{column}` as an earlier row"
+            faults.add(place, problem, number, shown, unit)
 
     def _id_of(self, table: Table, row: Mapping[str, Any], number: int) -> EntityId:
         """The id that a row will have, as far as its columns say."""
@@ -316,15 +267,15 @@ class _Import:
             return None
         found = key_text(self._convert(table, label, value, number))
         if found is None:
-            place = f"{table.scanned.path.name} line {number}"
+            place = _place(table, number)
             raise refused(place, f"`{label}` is {quote(value)}, which is no key.")
         return found
 
     def _convert(self, table: Table, label: str, value: Any, number: int) -> Any:
         try:
-            return convert(value, table.types[label], is_csv=table.scanned.is_csv)
+            return convert(value, table.types[label], is_csv=table.scanned.source.is_csv)
         except InvalidInput as failure:
-            place = f"{table.scanned.path.name} line {number}"
+            place = _place(table, number)
             raise refused(place, f"`{label}`: {failure.message}") from failure
         except KeyError:
             raise _changed(table) from None
@@ -346,9 +297,14 @@ class _Import:
         scanned = table.scanned
         namespace = catalog.namespaces[table.etype]
         reader = LineReader(
-            namespace, drops_unknown=False, checks_required=False, place=scanned.path.name
+            namespace,
+            drops_unknown=False,
+            checks_required=False,
+            place=scanned.name,
+            unit=scanned.source.unit,
         )
         count, size, before = 0, 0, 0
+        files: list[tuple[int, dict[str, Any], Mapping[str, Any]]] = []
         batch: list[ReadLine] = []
 
         def more(count: int) -> None:
@@ -356,20 +312,64 @@ class _Import:
             size += count
             self._told.more(count)
 
-        async for number, row in _breathing(scanned.path, more):
+        async for number, row in breathing(scanned.source, more):
             entity = self._entity(table, number, row, faults)
-            batch.append(reader.read_entity(number, entity, self._next_ms))
-            self._next_ms += 1
             count += 1
+            if table.etype == FILES:
+                files.append((number, entity, row))
+                if len(files) >= limits.FILES_AT_ONCE:
+                    batch.extend(await self._with_bytes(reader, table, files))
+            else:
+                batch.append(self._line(reader, table, number, entity, row))
             if len(batch) >= limits.BATCH_ROWS or size - before >= limits.BATCH_BYTES:
                 insert_lines(filling, reader, batch, catalog)
                 batch, before = [], size
+        batch.extend(await self._with_bytes(reader, table, files))
         insert_lines(filling, reader, batch, catalog)
         if count != scanned.rows:
             raise _changed(table)
         reader.settle()
         self._inferred.update(reader.inferred)
         self.report.entities[table.etype] = count
+
+    async def _with_bytes(
+        self,
+        reader: LineReader,
+        table: Table,
+        files: list[tuple[int, dict[str, Any], Mapping[str, Any]]],
+    ) -> list[ReadLine]:
+        """Put the bytes of files in place, and read their rows. The list is empty then."""
+        if not files:
+            return []
+        await self._files.put(cast(FileSource, table.scanned.source), files)
+        lines = [self._line(reader, table, *each) for each in files]
+        files.clear()
+        return lines
+
+    def _line(
+        self,
+        reader: LineReader,
+        table: Table,
+        number: int,
+        entity: dict[str, Any],
+        row: Mapping[str, Any],
+    ) -> ReadLine:
+        """An entity as a row of the store."""
+        made = reader.read_entity(number, entity, self._created_ms(table, row))
+        if table.etype == USERS:
+            self._system.look(reader.namespace, made)
+        return made
+
+    def _created_ms(self, table: Table, row: Mapping[str, Any]) -> int:
+        """When a row was made: as it says itself, else in the order of rows."""
+        self._next_ms += 1
+        label = table.scanned.told.created_label
+        value = None if label is None else row.get(label)
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            moment_us = instant_us(value)
+            if moment_us is not None and abs(moment_us) // 1000 <= CREATED_MS_MAX:
+                return int(moment_us // 1000)
+        return self._next_ms - 1
 
     def _entity(
         self, table: Table, number: int, row: Mapping[str, Any], faults: Faults
@@ -402,21 +402,28 @@ class _Import:
         for each in read if isinstance(read, list) else [read]:
             key = key_text(each)
             if key is None:
-                place = f"{table.scanned.path.name} line {number}"
+                place = _place(table, number)
                 raise refused(place, f"`{link.label}` is {quote(each)}, which is no key.")
             by_id = link.key is None
             wanted = entity_id(link.target, key) if by_id else _key_bytes(key)
             target = self._keys[link.target, link.key].find(wanted)
             if target is None:
                 problem = f"link by `{link.label}` to no `{link.target}.{link.key or 'id'}`"
-                faults.add(table.scanned.path.name, problem, number, quote(key))
+                unit = table.scanned.source.unit
+                kind = self._missing if link.target == FILES else faults
+                kind.add(table.scanned.name, problem, number, quote(key), unit)
             else:
                 found.append(uuid_text(target))
         return found
 
     def _note_app(self) -> None:
+        self.report.files = self._files.count
+        self.report.file_bytes = self._files.total
+        self._system.note(self.report)
+        for told in self._missing.told():
+            self.report.note(f"{told} These files did not come.")
         for table in self._tables:
-            if table.key_label is not None:
+            if table.key_label is not None and table.scanned.told.id_label is None:
                 self.report.note(
                     f"Ids of {table.etype} are made of `{table.id_label}`, which"
                     f" `{table.etype}.{table.key_label}` keeps; the same keys give the same ids"
@@ -427,6 +434,16 @@ class _Import:
                 "Everybody may read and change everything, until rules say more.",
                 "Push rules with `instant-cli push perms`, or import with --closed.",
             )
+        elif self._options.notes:
+            self.report.note(
+                "The app is closed: nobody but admins may read or change anything, until rules"
+                " allow it.",
+                "Push rules with `instant-cli push perms`, or import with --open to try it first.",
+            )
+
+
+def _place(table: Table, number: int) -> str:
+    return f"{table.scanned.name} {table.scanned.source.unit} {number}"
 
 
 def _key_bytes(key: str) -> bytes:
@@ -434,4 +451,4 @@ def _key_bytes(key: str) -> bytes:
 
 
 def _changed(table: Table) -> InvalidInput:
-    return refused(table.scanned.path.name, "the file changed while it was read. Import it again.")
+    return refused(table.scanned.name, "the file changed while it was read. Import it again.")

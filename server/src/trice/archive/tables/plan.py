@@ -10,31 +10,90 @@ source   spec/archive.md AR84-AR88
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 from typing import Any, Final
 
 from trice.archive.refusals import refused
+from trice.archive.report import Note
 from trice.archive.tables.infer import Column, ColumnType, get_type
+from trice.archive.tables.read import Source
+from trice.catalog.system import system_attrs
 from trice.protocol.quoting import quote
 
 ID: Final = "id"
 
 
-@dataclass(slots=True)
-class Scanned:
-    """A file that was read once.
+@dataclass(frozen=True, slots=True)
+class ToldLink:
+    """A link that a source knows of: by ids of the namespace `target`."""
 
-    etype    the namespace that it becomes
-    columns  by label, in the order of the file
+    target: str
+    is_many: bool
+    is_cascade: bool = False
+    is_unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a source itself says of its columns. Options may say otherwise.
+
+    id_label       what ids are made of
+    keeps_key      whether an attr keeps it
+    created_label  when a row was made: milliseconds, or a date
+    required       labels of values that no row may lack, if none does
     """
 
-    path: Path
+    id_label: str | None = None
+    keeps_key: bool = True
+    created_label: str | None = None
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    links: Mapping[str, ToldLink] = field(default_factory=dict)
+    unique: Set[str] = frozenset()
+    indexed: Set[str] = frozenset()
+    required: Set[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Scanned:
+    """A source, and what is known once it was read.
+
+    etype       the namespace that it becomes
+    told        what the source says of its columns
+    also        another name by which options may call the namespace
+    is_system   whether it may become a namespace of the server
+    new_column  makes what looks at the values of a column
+    columns     by label, in the order of the file
+    """
+
+    source: Source
     etype: str
-    is_csv: bool
+    told: Told = field(default_factory=Told)
+    also: str | None = None
+    is_system: bool = False
+    new_column: Callable[[], Column] | None = None
     columns: dict[str, Column] = field(default_factory=dict)
     rows: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def make_column(self) -> Column:
+        return Column(self.source.is_csv) if self.new_column is None else self.new_column()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an export of another system becomes.
+
+    tables  scanned, with what it says of them
+    notes   what does not come, or comes changed
+    """
+
+    tables: list[Scanned]
+    notes: list[Note]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +105,8 @@ class Link:
     key      the column of the target that the values are of; None: its id
     reverse  label of the other side
     is_many  values may be lists
+    is_cascade  rows end with the one that they link to
+    is_unique   no two rows link to the same one
     """
 
     label: str
@@ -53,6 +114,8 @@ class Link:
     key: str | None
     reverse: str
     is_many: bool
+    is_cascade: bool = False
+    is_unique: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +126,8 @@ class Table:
     key_label  the attr that keeps keys that are no uuids; None: all are
     types      of columns by label; the id too
     unique     labels of attrs that are unique and indexed: keys of links
+    indexed    labels of other attrs that are indexed
+    required   labels of attrs that every row has, and must have
     """
 
     scanned: Scanned
@@ -71,6 +136,8 @@ class Table:
     types: dict[str, ColumnType] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
+    indexed: set[str] = field(default_factory=set)
+    required: set[str] = field(default_factory=set)
 
     @property
     def etype(self) -> str:
@@ -105,22 +172,29 @@ def plan_tables(scanned: Sequence[Scanned], wishes: Wishes) -> list[Table]:
     tables = {each.etype: Table(each) for each in scanned}
     for table in tables.values():
         table.types = {label: column.type for label, column in table.scanned.columns.items()}
-        if ID in table.types:
+        table.types.update(table.scanned.told.types)
+        table.id_label = table.scanned.told.id_label
+        if table.id_label is None and ID in table.types:
             table.id_label = ID
     for wish in wishes.ids:
         _choose_id(tables, wish)
+    decided: set[tuple[str, str]] = set()
     for wish in wishes.types:
         name, _, wanted = wish.rpartition("=")
         table, label = _find_column(tables, name, "--type")
         table.types[label] = get_type(wanted, "--type")
+        decided.add((table.etype, label))
     for table in tables.values():
         _keep_key(table)
+        _take_told(table)
     for wish in wishes.links:
         _add_link(tables, wish)
     for table in tables.values():
+        _add_told_links(tables, table, decided)
+    for table in tables.values():
         if ID in table.types and table.id_label != ID:
             problem = f"it has a column `{ID}` that is not its id. Rename one of the two."
-            raise refused(table.scanned.path.name, problem)
+            raise refused(table.scanned.name, problem)
     return list(tables.values())
 
 
@@ -129,13 +203,16 @@ def schema_document(tables: Sequence[Table]) -> dict[str, Any]:
     entities: dict[str, Any] = {}
     links: dict[str, Any] = {}
     for table in tables:
-        attrs = {}
+        attrs: dict[str, dict[str, Any]] = {}
         for label, column in table.fields():
             is_unique = label in table.unique
+            is_indexed = is_unique or label in table.indexed
             attrs[label] = {
                 "valueType": table.types[column],
-                "config": {"unique": is_unique, "indexed": is_unique},
+                "config": {"unique": is_unique, "indexed": is_indexed},
             }
+            if label in table.required:
+                attrs[label]["required"] = True
         entities[table.etype] = {"attrs": attrs}
         for link in table.links.values():
             links[f"{len(links)}"] = {
@@ -143,8 +220,13 @@ def schema_document(tables: Sequence[Table]) -> dict[str, Any]:
                     "on": table.etype,
                     "label": link.label,
                     "has": "many" if link.is_many else "one",
+                    "onDelete": "cascade" if link.is_cascade else None,
                 },
-                "reverse": {"on": link.target, "label": link.reverse, "has": "many"},
+                "reverse": {
+                    "on": link.target,
+                    "label": link.reverse,
+                    "has": "one" if link.is_unique else "many",
+                },
             }
     return {"entities": entities, "links": links}
 
@@ -164,7 +246,8 @@ def _keep_key(table: Table) -> None:
     label = table.id_label
     if label is None:
         return
-    if table.scanned.columns[label].are_uuids:
+    column = table.scanned.columns.get(label)
+    if column is None or column.are_uuids or not table.scanned.told.keeps_key:
         return
     if table.types[label] == "json":
         # Numbers and texts in one column: any of them is a key.
@@ -172,7 +255,7 @@ def _keep_key(table: Table) -> None:
             table.types[label] = "string"
         elif "json" in table.scanned.columns[label].kinds:
             problem = f"its column `{label}` has lists or objects, which are no ids."
-            raise refused(table.scanned.path.name, problem)
+            raise refused(table.scanned.name, problem)
     key = label if label != ID else "key"
     while key != label and key in table.types:
         key = f"{key}_"
@@ -189,7 +272,7 @@ def _add_link(tables: Mapping[str, Table], wish: str) -> None:
     key: str | None = target_label
     if target_label in (ID, target.id_label):
         if target.id_label is None:
-            problem = f"rows of {target.scanned.path.name} have no id; choose one with --id."
+            problem = f"rows of {target.scanned.name} have no id; choose one with --id."
             raise refused("--link", problem)
         key = None
     elif target.types[target_label] == "json" or target_label in target.links:
@@ -198,9 +281,7 @@ def _add_link(tables: Mapping[str, Table], wish: str) -> None:
         target.unique.add(target_label)
     if label in table.unique:
         raise refused("--link", f"`{source_name}` is a link, and the key of another link.")
-    taken = {*target.types, *(name for name, _ in target.fields()), ID}
-    for each in tables.values():
-        taken |= {link.reverse for link in each.links.values() if link.target == target.etype}
+    taken = _taken(tables, target)
     if reverse is None:
         reverse = table.etype if table.etype not in taken else f"{table.etype}_{label}"
     if reverse in taken:
@@ -208,6 +289,59 @@ def _add_link(tables: Mapping[str, Table], wish: str) -> None:
         raise refused("--link", problem)
     is_many = table.scanned.columns[label].is_list
     table.links[label] = Link(label, target.etype, key, reverse, is_many)
+
+
+@cache
+def system_labels(etype: str) -> frozenset[str]:
+    """Labels that a namespace of the server has by itself, of both sides of links."""
+    attrs = system_attrs()
+    ours = {attr.label for attr in attrs if attr.etype == etype}
+    theirs = {attr.reverse.label for attr in attrs if attr.reverse and attr.reverse.etype == etype}
+    return frozenset(ours | theirs)
+
+
+def _taken(tables: Mapping[str, Table], target: Table) -> set[str]:
+    """Labels that a link back from a namespace cannot have."""
+    taken = {*target.types, *(name for name, _ in target.fields()), ID}
+    for each in tables.values():
+        taken |= {link.reverse for link in each.links.values() if link.target == target.etype}
+    return taken | system_labels(target.etype)
+
+
+def _take_told(table: Table) -> None:
+    """Take over what a source says of values."""
+    told, columns, rows = table.scanned.told, table.scanned.columns, table.scanned.rows
+    labels = {label for label, _ in table.fields()} - told.links.keys()
+    table.unique |= told.unique & labels
+    table.indexed |= told.indexed & labels
+    if table.etype == "$users":
+        table.unique |= {"email"} & labels  # so that twins are told before the end
+    if not table.etype.startswith("$"):
+        required = told.required & labels & columns.keys()
+        table.required |= {label for label in required if columns[label].count == rows}
+
+
+def _add_told_links(
+    tables: Mapping[str, Table], table: Table, decided: Set[tuple[str, str]]
+) -> None:
+    """Add the links that a source knows of, unless options said what the columns are."""
+    for label, link in table.scanned.told.links.items():
+        target = tables.get(link.target)
+        is_decided = (table.etype, label) in decided or label in table.links
+        if target is None or is_decided or label == table.id_label:
+            continue
+        taken = _taken(tables, target)
+        base = table.etype.lstrip("$")
+        names = [base, f"{base}_{label}", *(f"{base}_{label}_{each}" for each in range(2, 99))]
+        table.links[label] = Link(
+            label,
+            target.etype,
+            key=None,
+            reverse=next(name for name in names if name not in taken),
+            is_many=link.is_many,
+            is_cascade=link.is_cascade and not link.is_many,
+            is_unique=link.is_unique,
+        )
 
 
 def _find_target(tables: Mapping[str, Table], text: str) -> tuple[Table, str, str | None]:
@@ -220,8 +354,12 @@ def _find_target(tables: Mapping[str, Table], text: str) -> tuple[Table, str, st
 
 def _split(tables: Mapping[str, Table], name: str) -> tuple[Table, str] | None:
     """The table and label in `NAMESPACE.COLUMN`, either of which may have points too."""
+    also = {table.scanned.also: table for table in tables.values()}
     for at, letter in enumerate(name):
-        if letter == "." and (table := tables.get(name[:at])) is not None:
+        if letter != ".":
+            continue
+        table = tables.get(name[:at]) or also.get(name[:at])
+        if table is not None:
             label = name[at + 1 :]
             if label in table.types or label == ID:
                 return table, label

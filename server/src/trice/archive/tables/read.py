@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -27,13 +28,73 @@ JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 Row = tuple[int, dict[str, Any]]
 """The number of a line, and what stands there."""
 
+
+class Source(Protocol):
+    """Where the rows of one namespace come from. They are read several times, and are the same each
+    time."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it: `todos.csv`."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What its numbers count: "line" or "row"."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How much `on_bytes` hears in one reading, about."""
+        ...
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether all values are texts."""
+        ...
+
+    def rows(
+        self, on_bytes: Callable[[int], None], on_labels: Callable[[list[str]], None]
+    ) -> Iterator[Row]:
+        """The rows.
+
+        on_bytes   hears how much more was read
+        on_labels  hears the columns that a CSV file says it has
+        raises     InvalidInput that names the place, OSError
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file of JSON Lines or CSV."""
+
+    path: Path
+    unit: str = "line"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    @property
+    def is_csv(self) -> bool:
+        return self.path.suffix.lower() in CSV
+
+    def rows(
+        self, on_bytes: Callable[[int], None], on_labels: Callable[[list[str]], None]
+    ) -> Iterator[Row]:
+        lines = _lines(self.path, on_bytes)
+        if self.is_csv:
+            return _csv_rows(self.path, lines, on_labels)
+        return json_rows(self.name, lines)
+
+
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-
-
-def is_csv(path: Path) -> bool:
-    """Whether a file is CSV by its name."""
-    return path.suffix.lower() in CSV
 
 
 def is_table(path: Path) -> bool:
@@ -41,22 +102,9 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in CSV | JSON_LINES
 
 
-def read_rows(
-    path: Path, on_bytes: Callable[[int], None], on_labels: Callable[[list[str]], None]
-) -> Iterator[Row]:
-    """The rows of a file.
-
-    on_bytes   hears how many more bytes were read
-    on_labels  hears the columns that a CSV file says it has
-    raises     InvalidInput that names file and line, OSError
-    """
-    lines = _lines(path, on_bytes)
-    return _csv_rows(path, lines, on_labels) if is_csv(path) else _json_rows(path.name, lines)
-
-
 def _lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, bytes]]:
     """The lines of a file with their numbers, from 1. They end at line feeds only."""
-    most = limits.TABLE_ROW_BYTES_MAX if is_csv(path) else limits.LINE_BYTES_MAX
+    most = limits.TABLE_ROW_BYTES_MAX if path.suffix.lower() in CSV else limits.LINE_BYTES_MAX
     number, rest = 0, b""
     with open(path, "rb") as file:
         while piece := file.read(limits.PIECE_BYTES):
@@ -84,7 +132,8 @@ def _checked(name: str, number: int, line: bytes, most: int) -> bytes:
 # --- JSON Lines ---------------------------------------------------------------------------------
 
 
-def _json_rows(name: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Row]:
+def json_rows(name: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Row]:
+    """Lines of JSON as rows; blank ones are none."""
     for number, line in lines:
         if not line.strip():
             continue

@@ -13,7 +13,6 @@ import io
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import orjson
 
 from trice import archive_limits as limits
 from trice.archive.lines import LineWriter
+from trice.archive.parts import part_folder
 from trice.archive.read import scan
 from trice.catalog.attr import INFERRED_BITS, Attr
 from trice.catalog.catalog import Namespace
@@ -57,15 +57,9 @@ async def export_tables(
     on_progress  hears how many entities are written, and of how many
     raises       InvalidInput for what no file can hold, OSError; then there is no folder
     """
-    part = folder.with_name(f"{folder.name}.part")
-    part.mkdir(mode=0o700)
-    try:
+    with part_folder(folder) as part:
         work = _Export(part, format, on_progress)
         await engine.read_on_thread(work.write, timeout_ms=limits.READ_TIMEOUT_MS)
-        os.rename(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return work.written
 
 

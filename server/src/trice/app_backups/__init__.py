@@ -1,0 +1,1 @@
+"""Backups of one app that its developer makes, lists and fetches over HTTP."""

@@ -1,0 +1,1 @@
+"""Data folders of PocketBase that become apps."""
