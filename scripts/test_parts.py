@@ -24,6 +24,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "fuzz": (f"{TESTS}/fuzz",),
     "oracle": (f"{TESTS}/fuzz/test_oracle.py",),
     "interop": (f"{TESTS}/interop", f"{TESTS}/cases/client"),
+    "sdk": ("clients/js",),
     "bench": (f"{TESTS}/bench",),
     "e2e": (f"{TESTS}/e2e",),
 }
@@ -47,6 +48,8 @@ def command(part: str, environment: Mapping[str, str]) -> list[str]:
     if part == "e2e":
         flags = shlex.split(environment.get("E2E_FLAGS", ""))
         return ["node_modules/.bin/playwright", "test", "--config", *PARTS[part], *flags]
+    if part == "sdk":
+        return ["npm", "test", "--silent", "--workspace", "tricedb"]
     elsewhere = (
         path
         for other, paths in PARTS.items()

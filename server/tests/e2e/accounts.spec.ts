@@ -79,7 +79,7 @@ test('[AC51] a person signs in with a code and lets a command line in, or not', 
   expect(refused.hint.errors[0].issue).toBe('user-voided-request');
 });
 
-test('[AC57] who is invited signs up and accepts on the page', async ({ page }) => {
+test('[AC57] [AC120] who is invited signs up and accepts on the page', async ({ page }) => {
   const server = await Server.start({ TRICE_REGISTRATION: 'invited' });
   const link = await server.told(/make the first one: (\S+)/);
   const secret = new URL(link).searchParams.get('first');
@@ -96,5 +96,14 @@ test('[AC57] who is invited signs up and accepts on the page', async ({ page }) 
   await expect(page.getByText('You are invited to')).toBeHidden();
   const { members } = await ask(server, 'GET', `/dash/orgs/${org.id}`, undefined, token);
   expect(members.map((member: { email: string }) => member.email)).toContain('bob@example.com');
+
+  const { app } = await ask(server, 'POST', '/superadmin/apps', { title: 'Shop' }, token);
+  const offer = { dest_email: 'bob@example.com' };
+  await ask(server, 'POST', `/superadmin/apps/${app.id}/transfers/send`, offer, token);
+  await page.reload();
+  await expect(page.getByText(`take over the app Shop of ${EMAIL}`)).toBeVisible();
+  await page.getByRole('button', { name: 'Accept: Shop' }).click();
+  await expect(page.getByText('You are invited to')).toBeHidden();
+  expect((await ask(server, 'GET', '/dash', undefined, token)).apps).toEqual([]);
   await server.remove();
 });

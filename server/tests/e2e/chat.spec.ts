@@ -12,7 +12,7 @@ async function say(page: Page, author: string, text: string): Promise<void> {
   await enter(page, 'Message', text);
 }
 
-test('two people talk in two channels', async ({ server, open }) => {
+test('[J250] two people talk in two channels', async ({ server, open }) => {
   const app = await createApp('chat', server);
   const [ada, bob] = [await open('chat', server, app), await open('chat', server, app)];
   await expectConnected(ada);

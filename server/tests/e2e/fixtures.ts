@@ -70,9 +70,10 @@ export const test = plain.extend<Fixtures, WorkerFixtures>({
   },
 });
 
-/** Where `trice serve --sample examples` serves an example. */
+/** Where `trice serve --sample examples` serves an example, on the client of the test's project. */
 export function address(example: Example, server: Server, app: App, more = ''): string {
-  return `${server.url}/sample/${example}/?app=${app.id}${more}`;
+  const folder = test.info().project.name === 'tricedb' ? `${example}/tricedb` : example;
+  return `${server.url}/sample/${folder}/?app=${app.id}${more}`;
 }
 
 /** A throw-away app with the example's schema and, if none are given, its rules. */

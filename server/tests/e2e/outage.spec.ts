@@ -69,9 +69,10 @@ test('without WebSockets a page lives on event streams, and goes back', async ({
   await enter(other, 'New todo', 'back over the stream');
   await expect(titles(page)).toHaveText(['back over the stream', 'over the stream']);
 
-  gate.open();
   await context.setOffline(true);
   await expectOffline(page);
+  // Now, so that no socket that is tried beside the stream passes before it.
+  gate.open();
   await context.setOffline(false);
   await expectConnected(page);
   await expect.poll(() => gate.passed).toBe(1);

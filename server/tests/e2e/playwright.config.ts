@@ -10,6 +10,11 @@ export default defineConfig({
   reporter: 'list',
   workers: 2,
   fullyParallel: true,
+  // On Instant's client, and the samples again on trice's own.
+  projects: [
+    { name: 'instant' },
+    { name: 'tricedb', testMatch: /\/(todo|chat|outage|refusal|sign-in)\.spec\.ts$/ },
+  ],
   forbidOnly: process.env['CI'] !== undefined,
   timeout: 240_000 * patience,
   expect: { timeout: 60_000 * patience },

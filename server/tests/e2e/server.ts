@@ -1,9 +1,10 @@
 import { expect } from '@playwright/test';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const READY = /trice is ready at (http:\/\/\S+)/;
@@ -66,6 +67,13 @@ export class Server {
     const body = { title, schema, rules: rules && { code: rules } };
     const answer = await this.post('/dash/apps/ephemeral', body);
     return { id: answer.app.id, adminToken: answer.app['admin-token'] };
+  }
+
+  /** Run `trice accounts` on this server; returns the last line it prints, such as a token. */
+  async accounts(...args: string[]): Promise<string> {
+    const whole = ['accounts', ...args, '--data-dir', this.dataDir];
+    const { stdout } = await promisify(execFile)(join(ROOT, '.venv/bin/trice'), whole);
+    return stdout.trimEnd().split('\n').at(-1)!;
   }
 
   /** Ask with the app's admin token: what the server has, whatever the pages show. */

@@ -1,6 +1,6 @@
 import { expect, test as base, type BrowserContext, type Page } from '@playwright/test';
 import { addProvider, startOutside, type Outside } from '../interop/support/outside.mjs';
-import { createApp, enter, expectConnected } from './fixtures';
+import { address, createApp, enter, expectConnected } from './fixtures';
 import { Server, type App } from './server';
 
 // A mail server and a sign-in provider beside the server. The page is on `localhost` and the
@@ -33,7 +33,7 @@ const test = base.extend<object, { outside: Outside; server: Server }>({
 
 const siteOf = (server: Server) => server.url.replace('127.0.0.1', 'localhost');
 const addressOf = (server: Server, app: App, more = '') =>
-  `${siteOf(server)}/sample/sign-in/?app=${app.id}${more}`;
+  address('sign-in', server, app, more).replace(server.url, siteOf(server));
 
 let addressCount = 0;
 const newAddress = () => `e2e${process.pid}-${(addressCount += 1)}@example.com`;
@@ -145,7 +145,7 @@ test('a guest writes, signs up, and keeps it', async ({ server, outside, page, b
   await elsewhere.close();
 });
 
-test('[CLI80] the provider’s page leads back, signed in', async ({
+test('[CLI80, J251] the provider’s page leads back, signed in', async ({
   server,
   outside,
   page,

@@ -1,6 +1,6 @@
 import { createApp, enter, expect, expectConnected, people, test, titles } from './fixtures';
 
-test('two pages see each other write', async ({ server, open }) => {
+test('[J250] two pages see each other write', async ({ server, open }) => {
   const app = await createApp('todo', server);
   const [ada, bob] = [await open('todo', server, app), await open('todo', server, app)];
   await expectConnected(ada);

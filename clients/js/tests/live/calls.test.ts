@@ -1,0 +1,129 @@
+/** Functions in Python on a real server: `trice dev` on the chat of the tests. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import WebSocket from 'ws';
+import { type CallState, type Database, id, init } from '../../src/index.ts';
+
+const ROOT = join(import.meta.dirname, '../../../..');
+const COMMAND = process.env.TRICE_COMMAND ?? join(ROOT, '.venv/bin/trice');
+const CHAT = join(ROOT, 'server/tests/functions/projects/chat');
+
+interface Message {
+  readonly id: string;
+  readonly text: string;
+}
+
+const ref = <K extends string, A extends object, R>(kind: K, name: string) =>
+  ({ kind, name }) as unknown as { kind: K; name: string; args: A; result: R };
+const api = {
+  all: ref<'query', object, { title: string; sent: number }[]>('query', 'channels.all_of_them'),
+  recent: ref<'query', { channel: string }, Message[]>('query', 'messages.recent'),
+  create: ref<'mutation', { title: string }, string>('mutation', 'channels.create'),
+  send: ref<'mutation', { channel: string; text: string }, string>('mutation', 'messages.send'),
+  rename: ref<'mutation', { channel: string; title: string }, null>('mutation', 'channels.rename'),
+  tidy: ref<'action', { channel: string }, string>('action', 'channels.tidy'),
+};
+
+let folder: string;
+let server: ChildProcess;
+let url: string;
+let appId: string;
+
+async function start(port: string): Promise<void> {
+  server = spawn(COMMAND, ['dev', '--port', port, '--yes'], { cwd: folder });
+  let said = '';
+  // It is read to its end: the server writes on what calls do.
+  server.stderr!.on('data', (bytes) => (said += String(bytes)));
+  let isOver = false;
+  void once(server, 'exit').then(() => (isOver = true));
+  await vi.waitUntil(() => isOver || said.includes('In force'), { timeout: 50_000 });
+  if (isOver) throw new Error(`the server did not start:\n${said}`);
+  url = /ready at (http:\/\/\S+)/.exec(said)![1]!;
+  appId = /app (\S+)/.exec(said)![1]!;
+}
+
+async function stop(): Promise<void> {
+  server.kill('SIGINT');
+  await once(server, 'exit');
+}
+
+beforeAll(async () => {
+  globalThis.WebSocket = WebSocket as unknown as typeof globalThis.WebSocket;
+  folder = await mkdtemp(join(tmpdir(), 'tricedb-calls-'));
+  await cp(CHAT, folder, { recursive: true });
+  await start('0');
+}, 60_000);
+
+afterAll(async () => {
+  await stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Watches the messages of a channel, and keeps what it showed. */
+function watch(db: Database, channel: string): (string[] | undefined)[] {
+  const seen: (string[] | undefined)[] = [];
+  const texts = ({ data }: CallState<Message[]>) => data?.map(({ text }) => text);
+  db.subscribeCall(api.recent, { channel }, (state) => seen.push(texts(state)));
+  return seen;
+}
+
+const sending = {
+  optimistic: (_tx: unknown, { channel, text }: { channel: string; text: string }, live: any) => [
+    live(api.recent, { channel }).put({ id: id(), text }, { at: 'start' }),
+  ],
+};
+
+test('[FN345] functions of a real server are called, watched and predicted', async () => {
+  const db = init({ appId, server: url });
+  expect(await db.call(api.all, {})).toEqual([]);
+  await expect(db.call(api.create, { title: 'a' })).rejects.toMatchObject({ code: 'signed-out' });
+  db.pending.drop(db.pending.list()[0]!.id);
+  await expect(db.call(api.rename, { channel: id(), title: 'a' })).rejects.toMatchObject({
+    code: 'function-not-found',
+  });
+  await db.auth.signInAsGuest();
+  const channel = await db.call(api.create, { title: 'first' });
+  const seen = watch(db, channel);
+  await vi.waitUntil(() => seen.length > 0);
+  await db.call(api.send, { channel, text: 'one' }, sending);
+  await db.call(api.send, { channel, text: 'two' }, sending);
+  await vi.waitUntil(() => db.pending.count === 0);
+  // Nothing that was shown went away meanwhile.
+  const times = seen.map((texts) => texts!.length);
+  expect(times).toEqual([...times].sort());
+  expect(seen.at(-1)).toEqual(['two', 'one']);
+  await expect(db.call(api.send, { channel: id(), text: 'x' })).rejects.toMatchObject({
+    code: 'function-error',
+    hint: { code: 'not-a-member' },
+  });
+  expect(await db.call(api.tidy, { channel })).toBe('FIRST');
+  db.shutdown();
+});
+
+test('[FN345] what is called while the server is away is carried out once', async () => {
+  const db = init({ appId, server: url });
+  await db.auth.signInAsGuest();
+  const channel = await db.call(api.create, { title: 'second' });
+  const seen = watch(db, channel);
+  await vi.waitUntil(() => seen.length > 0);
+  await stop();
+  await vi.waitUntil(() => db.connectionStatus === 'closed');
+  const sent = ['one', 'two', 'three'].map((text) => db.call(api.send, { channel, text }, sending));
+  expect(seen.at(-1)).toEqual(['three', 'two', 'one']);
+  await expect(db.call(api.tidy, { channel })).rejects.toMatchObject({ code: 'offline' });
+  await start(new URL(url).port);
+  expect(new Set(await Promise.all(sent)).size).toBe(3);
+  await vi.waitUntil(() => db.pending.list().length === 0, { timeout: 30_000 });
+  expect(seen.at(-1)).toEqual(['three', 'two', 'one']);
+  expect(seen.slice(3).every((texts) => texts!.length === 3)).toBe(true);
+  db.shutdown();
+}, 60_000);
+
+test('[FN322, FN345] `trice dev` writes client/api.ts', async () => {
+  const text = await readFile(join(folder, 'client/api.ts'), 'utf8');
+  expect(text).toContain('recent: { name: "messages.recent", kind: "query" }');
+});

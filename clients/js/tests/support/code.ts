@@ -1,0 +1,15 @@
+/** Fetches the code that a client fetches later; what is not of one client is taken into use. */
+import { fetchLater } from '../../src/client/code.ts';
+import { fetchDiskCode } from '../../src/client/disk.ts';
+import { explainBy } from '../../src/errors.ts';
+import { mergeBy } from '../../src/pending/queue.ts';
+import { refreshBy } from '../../src/query/top.ts';
+import { readFreeDates } from '../../src/values/dates.ts';
+
+await fetchDiskCode();
+const later = await fetchLater();
+const { explain, freeUs, refreshTop } = later;
+explainBy(explain);
+readFreeDates(freeUs);
+refreshBy(refreshTop);
+mergeBy(later);
