@@ -1,0 +1,1 @@
+"""Calls of functions: who may, where they run, what they read and write."""

@@ -1,0 +1,395 @@
+"""Calls of functions: who may call what, what each call runs on, and when it runs again.
+
+    call ──> door: deployed? its kind? who may? its rate?
+         query     one snapshot ──> worker ──> value, once what it saw is published
+         mutation  kept result? ──> snapshot ──> worker ──> commit
+                       others changed what it read: again; 3 tries, then once with the turn
+         action    worker; each function that it runs has a snapshot or transaction of its own
+
+source   spec/functions.md FN200-FN229
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
+
+from trice import function_limits as limits
+from trice.apps.app import App
+from trice.calls.door import Asked, Deployed, Door
+from trice.calls.jobs.as_job import AsJob, writes_of
+from trice.calls.jobs.job import Job
+from trice.calls.jobs.schedule import Wanted, schedule
+from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
+from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
+from trice.calls.slots import Rank, Slots
+from trice.data_run import DataRun, Stale
+from trice.errors import Conflict
+from trice.functions import frames
+from trice.functions.signature import Kind, Signature
+from trice.identity import Identity
+from trice.protocol.ids import AppId, EventId, TxId
+from trice.rate_limit import Buckets
+from trice.runtime import Runtime
+from trice.store.engine import Turn
+
+
+class Runs(Protocol):
+    """What runs functions (`workers.Workers`)."""
+
+    async def call(self, app: AppCode, call: CallRequest, side: CallSide) -> frames.Done:
+        """Run one call; raises TriceError with a code of functions."""
+        ...
+
+
+class Notes(Protocol):
+    """Where lines of calls go."""
+
+    def note(self, app_id: AppId, *, function: str, trace: str, level: Level, text: str) -> None:
+        """Note a line."""
+        ...
+
+
+_OF_CALLERS: Final = frozenset(("bad-args", "signed-out", "function-error"))
+"""Failures that callers are told whole. The log has none of them: anybody could fill it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call returned.
+
+    value   JSON
+    tx      of a mutation: its transaction, or the state that it read if it wrote nothing
+    """
+
+    value: bytes
+    tx: TxId | None = None
+
+
+class Functions:
+    """All functions of the apps of this process, to be called.
+
+    `jobs_kept` says how many jobs an app has; who keeps them sets it.
+    Holds who waits for a turn, and which functions look at their caller. Does not hold code
+    (Deployed), processes (Runs) or results (the apps' databases).
+    """
+
+    def __init__(
+        self,
+        deployed: Deployed,
+        runs: Runs,
+        *,
+        runtime: Runtime,
+        buckets: Buckets,
+        seed_key: Callable[[], bytes],
+        notes: Notes | None = None,
+    ) -> None:
+        """
+        seed_key   see `Door`
+        notes      None: lines of calls are dropped
+        """
+        self.door = Door(deployed, runtime=runtime, buckets=buckets, seed_key=seed_key)
+        self.jobs_kept: Callable[[AppId], int] = lambda app_id: 0
+        self.runtime = runtime
+        self._runs = runs
+        self._notes = notes
+        self._slots: dict[tuple[AppId, bool], Slots] = {}
+        # Functions that have looked at attrs of their caller's row: those runs depend on it.
+        self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
+        self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
+
+    def signatures(self, app: App) -> Sequence[Signature]:
+        """The functions of an app, in order of their names."""
+        known = self.door.deployed.signatures(app.id)
+        return [known[name] for name in sorted(known) if known[name].name == name]
+
+    async def call(
+        self,
+        app: App,
+        name: str,
+        args: bytes,
+        *,
+        identity: Identity,
+        event_id: EventId | None = None,
+        kind: Kind | None = None,
+        ip: str = "",
+        origin: str = "",
+        trace: str | None = None,
+    ) -> Result:
+        """Call a function once, as a client of the app.
+
+        args       JSON of an object, the same for equal ones (`door.args_key`); checked by the
+                   function's process
+        event_id   a mutation sent again with it, by the same caller and with the same arguments,
+                   returns what it returned, and is not run
+        kind       the only one that is accepted
+        raises     TriceError with the codes of functions.md §11
+        """
+        asked = self.door.let_in(
+            *(app, name, args),
+            identity=identity,
+            event_id=event_id,
+            kind=kind,
+            ip=ip,
+            origin=origin,
+            trace=trace,
+        )
+        if asked.key is not None:
+            kept = await DataRun.find_result(app.database, asked.key)
+            if kept is not None:
+                return Result(kept.value, kept.tx)
+        self.door.take_token(asked)
+        return await self._run(asked)
+
+    async def run_job(self, app: App, job: Job, as_job: AsJob) -> bytes:
+        """Run a mutation or action as the server itself. Returns JSON; raises as `call`."""
+        asked = self.door.let_in_job(app, job, as_job)
+        if asked.key is not None:
+            kept = await DataRun.find_result(app.database, asked.key)
+            if kept is not None:
+                return kept.value
+        return (await self._run(asked)).value
+
+    # --- running ---------------------------------------------------------------------------------
+
+    async def _run(self, asked: Asked) -> Result:
+        match asked.signature.kind:
+            case "query":
+                return Result(await self._query(asked))
+            case "mutation":
+                return await self._mutation(asked)
+            case "action":
+                return Result(await self._action(asked))
+
+    async def _query(self, asked: Asked) -> bytes:
+        """Run a query on one snapshot; what it saw is published when this returns."""
+        while True:
+            async with self.slot(asked, Rank.FIRST), self.side(asked) as side:
+                user = await read_user(side.run_on, asked.identity)
+                done = await self.run_on(asked, side, user=user)
+                tx = side.run_on.tx
+            if not side.is_outdated:
+                await asked.app.database.published(tx)
+                return done.value
+
+    async def _mutation(self, asked: Asked) -> Result:
+        """Run a mutation until nobody changed what it read: see functions.md §5.3.
+
+        raises   Conflict("conflict")
+        """
+        stale: Stale | None = None
+        async with AsyncExitStack() as stack:
+            for number in range(limits.TRIES + 1):
+                if number == 1:
+                    await stack.enter_async_context(self._lock(asked))
+                try:
+                    return await self._try(asked, has_turn=number == limits.TRIES)
+                except Stale as cause:
+                    stale = cause
+        assert stale is not None, "a try that returned nothing was stale"
+        raise _conflict(asked, stale)
+
+    async def _try(self, asked: Asked, *, has_turn: bool) -> Result:
+        """One run of a mutation, and its commit. raises   Stale"""
+        while True:
+            async with (
+                self.slot(asked, Rank.MUTATION),
+                self._turn(asked.app, has_turn=has_turn) as turn,
+                self.side(asked, may_write=True, turn=turn) as side,
+            ):
+                lookers = self._lookers_of(asked)
+                is_looker = asked.name in lookers
+                user = (
+                    await read_user(side.run_on, asked.identity)
+                    if is_looker
+                    else await peek_user(asked.app.database, asked.identity)
+                )
+                done = await self.run_on(asked, side, user=user)
+                if not is_looker and looks_at_row(done.facts):
+                    # Its row was not read by the run, which would not notice if it changes.
+                    lookers.add(asked.name)
+                    continue
+                if side.is_outdated:
+                    continue
+                committed = await side.run_on.commit(
+                    event_id=asked.key,
+                    function=asked.name,
+                    identity_name=asked.identity.name,
+                    value=done.value,
+                    within=writes_of(
+                        asked.job,
+                        side.jobs,
+                        done.value,
+                        kept=lambda: self.jobs_kept(asked.app.id),
+                    ),
+                )
+                return Result(committed.value, committed.tx)
+
+    def _lookers_of(self, asked: Asked) -> set[str]:
+        known = self._lookers.get(asked.app.id)
+        if known is None or known[0] is not asked.code:
+            known = self._lookers[asked.app.id] = (asked.code, set())
+        return known[1]
+
+    @asynccontextmanager
+    async def _turn(self, app: App, *, has_turn: bool) -> AsyncIterator[Turn | None]:
+        """No other transaction of the app begins, for limits.TURN_MS at most."""
+        if not has_turn:
+            yield None
+            return
+        turn = await app.database.engine.take_turn(lasts_ms=limits.TURN_MS)
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+    async def _action(self, asked: Asked) -> bytes:
+        async def run(name: str, args: bytes) -> bytes:
+            return (await self._run(self.door.inner(asked, name, args))).value
+
+        async def schedule_one(wanted: Wanted) -> None:
+            kept = self.jobs_kept(asked.app.id)
+            await asked.app.database.change(lambda change: schedule(change, [wanted], kept=kept))
+
+        side = ActionSide(
+            run,
+            note=self._noting(asked),
+            schedule=schedule_one,
+            want=partial(self.door.wanted, asked),
+            steps=None if asked.job is None else asked.job.steps,
+        )
+        async with AsyncExitStack() as stack:
+            if not asked.depth:  # else the action that runs it has one
+                await stack.enter_async_context(self.slot(asked, Rank.FIRST))
+            user = await peek_user(asked.app.database, asked.identity)
+            done = await self._call(asked, side, user=user, now_ms=self.runtime.now_ms())
+        return done.value
+
+    # --- one run ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def slot(self, asked: Asked, rank: Rank) -> AsyncIterator[None]:
+        """A place among the runs of an app, each of which holds a snapshot; or among its actions,
+        which hold none."""
+        is_action = asked.signature.kind == "action"
+        most = limits.CALLS_MAX if is_action else limits.HELD_SNAPSHOTS_MAX
+        key = (asked.app.id, is_action)
+        slots = self._slots.setdefault(key, Slots(most))
+        try:
+            async with slots.slot(rank, asked.turn_key):
+                yield
+        finally:
+            if slots.is_idle:
+                self._slots.pop(key, None)
+
+    @asynccontextmanager
+    async def side(
+        self,
+        asked: Asked,
+        *,
+        may_write: bool = False,
+        answers: Answers | None = None,
+        turn: Turn | None = None,
+    ) -> AsyncIterator[DataSide]:
+        """A snapshot, and what the server does on it for one run.
+
+        answers   answers reads in place of the snapshot
+        """
+        lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
+        run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
+        side = DataSide(
+            run,
+            asked.app.database,
+            asked.identity,
+            now_ms=max(self.runtime.now_ms(), run.now_floor_ms),
+            may_write=may_write,
+            note=self._noting(asked),
+            want=partial(self.door.wanted, asked),
+            answers=answers,
+            lasts_ms=lasts_ms,
+        )
+        try:
+            yield side
+        finally:
+            side.close()
+
+    async def run_on(
+        self,
+        asked: Asked,
+        side: DataSide,
+        *,
+        user: dict[str, Any] | None,
+    ) -> frames.Done:
+        """Run a query or mutation on a snapshot; what it wrote last is drafted, not committed."""
+        done = await self._call(asked, side, user=user, now_ms=side.now_ms)
+        if done.steps:
+            side.draft(done.steps)
+        return done
+
+    async def _call(
+        self,
+        asked: Asked,
+        side: CallSide,
+        *,
+        user: dict[str, Any] | None,
+        now_ms: int,
+    ) -> frames.Done:
+        caller = frames.Caller(
+            user=user,
+            is_admin=asked.identity.is_admin,
+            ip=asked.ip or None,
+            origin=asked.origin or None,
+        )
+        request = CallRequest(
+            function=asked.name,
+            kind=asked.signature.kind,
+            args=asked.args,
+            caller=caller,
+            now_ms=now_ms,
+            seed=asked.seed,
+            trace=asked.trace,
+            timeout_ms=asked.timeout_ms,
+            scheduled_for_ms=None if asked.job is None else asked.job.scheduled_for_ms,
+        )
+        try:
+            return await self._runs.call(asked.code, request, side)
+        except CallFailed as failure:
+            if failure.fail.traceback and failure.code not in _OF_CALLERS:
+                self._noting(asked)("error", failure.fail.traceback)
+            if failure.code == "function-failed":
+                failure.hint.update({"function": asked.name, "trace": asked.trace})
+            raise
+
+    def _noting(self, asked: Asked) -> Callable[[Level, str], None]:
+        def note(level: Level, text: str) -> None:
+            if self._notes is not None:
+                self._notes.note(
+                    asked.app.id, function=asked.name, trace=asked.trace, level=level, text=text
+                )
+
+        return note
+
+    def _lock(self, asked: Asked) -> asyncio.Lock:
+        """Retries of one function wait for each other."""
+        return self._retrying.setdefault((asked.app.id, asked.name), asyncio.Lock())
+
+
+def looks_at_row(facts: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a run looked at attrs of its caller's row."""
+    return any(name.startswith("user.") and name != "user.id" for name, _ in facts)
+
+
+def _conflict(asked: Asked, stale: Stale) -> Conflict:
+    """The error after the last try: it names both functions and the namespaces."""
+    other = stale.function or "a transaction"
+    places = ", ".join(stale.namespaces)
+    return Conflict(
+        "conflict",
+        f"{asked.name} read what {other} kept changing ({places}); try again in a moment.",
+        {"function": asked.name, "with": stale.function, "namespaces": list(stale.namespaces)},
+    )

@@ -1,0 +1,122 @@
+"""Which calls of an app run now: mutations before first answers before reruns; of each, networks
+take turns.
+
+Reruns take at most half of the slots: those who call never wait for those who watch alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import IntEnum
+
+from trice import function_limits as limits
+from trice.errors import Unavailable
+from trice.identity import TurnKey
+from trice.store.turns import Turns
+
+
+class Rank(IntEnum):
+    """Who goes first: the lowest."""
+
+    MUTATION = 0
+    FIRST = 1
+    RERUN = 2
+
+
+class Slots:
+    """How many calls of one app are under way, and who waits.
+
+    Invariant: nobody waits whom a free slot would take.
+    """
+
+    def __init__(self, most: int = limits.HELD_SNAPSHOTS_MAX) -> None:
+        self._most = most
+        self._taken = 0
+        self._reruns = 0
+        self._waiting: dict[Rank, Turns[asyncio.Future[None]]] = {rank: Turns() for rank in Rank}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return not self._taken and not any(self._waiting.values())
+
+    @asynccontextmanager
+    async def slot(self, rank: Rank, turn_key: TurnKey) -> AsyncIterator[None]:
+        """Have a slot for as long as the context lasts.
+
+        turn_key   whose turn it takes, if it must wait
+        raises     Unavailable("overloaded") when too many wait, most of them of its network, or it
+                   waited for too long. Reruns wait as long as it takes: there is one of a watched
+                   call
+        """
+        if self._has_room(rank) and not self._waiting[rank]:
+            self._begin(rank)
+        else:
+            await self._wait(rank, turn_key)
+        try:
+            yield
+        finally:
+            self._end(rank)
+
+    async def _wait(self, rank: Rank, turn_key: TurnKey) -> None:
+        is_rerun = rank is Rank.RERUN
+        if not is_rerun:
+            self._make_room(turn_key)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[rank].add(turn_key, turn)
+        try:
+            async with asyncio.timeout(None if is_rerun else limits.WAIT_MS / 1000):
+                await turn
+        except BaseException as cause:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._end(rank)  # it was given a slot in the turn of the loop that ended it
+            else:
+                self._waiting[rank].discard(turn_key, turn)
+            if isinstance(cause, TimeoutError):
+                raise _overloaded() from cause
+            raise
+
+    def _make_room(self, turn_key: TurnKey) -> None:
+        """Where too many wait, one of the network that has most is refused: this one, or another.
+
+        raises   Unavailable("overloaded")
+        """
+        lines = [self._waiting[rank] for rank in (Rank.MUTATION, Rank.FIRST)]
+        if sum(map(len, lines)) < limits.CALLS_WAITING_MAX:
+            return
+        fullest = max(lines, key=lambda line: line.most)
+        if sum(line.count_of(turn_key[0]) for line in lines) + 1 >= fullest.most:
+            raise _overloaded()
+        refused = fullest.take_newest_of_most()
+        if refused is not None and not refused.done():
+            refused.set_exception(_overloaded())
+
+    def _has_room(self, rank: Rank) -> bool:
+        is_held_back = rank is Rank.RERUN and self._reruns >= max(self._most // 2, 1)
+        return self._taken < self._most and not is_held_back
+
+    def _begin(self, rank: Rank) -> None:
+        self._taken += 1
+        self._reruns += rank is Rank.RERUN
+
+    def _end(self, rank: Rank) -> None:
+        self._taken -= 1
+        self._reruns -= rank is Rank.RERUN
+        for each, line in self._waiting.items():
+            while self._has_room(each):
+                turn = line.take(_anybody)
+                if turn is None:
+                    break
+                if not turn.done():
+                    self._begin(each)
+                    turn.set_result(None)
+
+
+def _anybody(_: str) -> bool:
+    return True
+
+
+def _overloaded() -> Unavailable:
+    return Unavailable("overloaded", "Too many calls of this app wait; try again in a moment.")

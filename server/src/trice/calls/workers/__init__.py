@@ -1,0 +1,1 @@
+"""The processes that functions run in, as the server sees them."""

@@ -1,0 +1,93 @@
+"""What a function that runs may ask of the server, and how the server refuses.
+
+Two things are a channel: the socket of a worker, and a test's or `trice dev --debug`'s own process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from trice.functions.frames import Later
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class RefusedError(Exception):
+    """What a function asked for was refused, or what a call is refused with.
+
+    code      a code of trice: `permission-denied`, `too-many-rows`, `signed-out`, …
+    message   one sentence
+    hint      JSON for programs
+    """
+
+    def __init__(self, code: str, message: str, hint: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class Channel(Protocol):
+    """The server, as one call sees it. `call` is the number of the call in its `frames.Call`.
+
+    The order of calls is that of the program: what was drafted before a read is seen by it.
+    """
+
+    async def read(self, call: int, query: Any, *, as_caller: bool) -> bytes:
+        """Answer InstaQL from the snapshot of the call, with what it drafted.
+
+        returns  JSON of the nested result; a link to at most one entity is an object or null
+        raises   RefusedError
+        """
+        ...
+
+    def draft(self, call: int, steps: list[Any]) -> None:
+        """Note steps of the admin API. What is wrong with them is told by the next `read`, or at
+        the end of the call."""
+        ...
+
+    def sub(self, call: int) -> None:
+        """Begin a savepoint: all that was written before has been drafted."""
+        ...
+
+    def sub_end(self, call: int, is_kept: bool) -> None:
+        """End the newest savepoint; if it is not kept, drafts since it are undone."""
+        ...
+
+    async def run(self, call: int, function: str, args: bytes) -> bytes:
+        """Run a query or mutation for an action, each by itself.
+
+        args     JSON object
+        returns  JSON of its result
+        raises   RefusedError; `function-error` has `{"code", "data"}` as its hint
+        """
+        ...
+
+    def later(self, job: Later) -> None:
+        """Schedule a job in the transaction of a mutation. What is wrong with it fails the call."""
+        ...
+
+    async def later_now(self, job: Later) -> None:
+        """Schedule a job for an action; it is durable when this returns. raises   RefusedError"""
+        ...
+
+    async def step(self, call: int, name: str, *, is_once: bool) -> bytes:
+        """Begin a step of a job.
+
+        returns  JSON: `{"value": …}` if it is recorded, else `{}`
+        raises   RefusedError("step-unknown"): it began before, and is not recorded
+        """
+        ...
+
+    async def step_done(self, call: int, name: str, value: bytes) -> None:
+        """Record what a step returned. raises   RefusedError"""
+        ...
+
+    async def sleep(self, call: int, name: str, duration_ms: int) -> bool:
+        """Whether this much time has passed since a job asked for the first time; if not, the
+        call has to end. raises   RefusedError"""
+        ...
+
+    def log(self, call: int, level: Level, text: str) -> None:
+        """Write a line to the app's log."""
+        ...

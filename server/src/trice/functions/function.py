@@ -1,0 +1,78 @@
+"""A function of an app, and the failure that it tells its callers of. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from trice.functions.signature import Kind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FunctionError(Exception):
+    """A failure that callers are told of as it is.
+
+    code      what programs tell it by: "not-a-member"
+    message   a sentence for people
+    data      for programs: JSON, or what has a form in it here (ids, dates, enums)
+    status    of the HTTP answer, 400 to 599
+    """
+
+    def __init__(
+        self, code: str, message: str = "", *, data: Any = None, status: int | None = None
+    ) -> None:
+        super().__init__(message or code)
+        if status is not None and not 400 <= status <= 599:
+            raise ValueError(f"The status of a FunctionError is 400 to 599, not {status}")
+        self.code = code
+        self.message = message or code
+        self.data = data
+        self.status = status
+
+
+class Function(Generic[P, R]):
+    """A function of an app. Called with a `ctx` it is a plain call.
+
+    body         what was written, with the decorators that stand below ours
+    is_internal  only other functions, jobs and admins may call it
+    options      what the decorator was told, by its words; `loading` checks it
+    """
+
+    kind: Kind
+
+    def __init__(
+        self, body: Callable[..., Any], *, is_internal: bool, options: dict[str, Any]
+    ) -> None:
+        self.body = body
+        self.is_internal = is_internal
+        self.options = options
+        self.__doc__ = body.__doc__
+        self.__module__ = body.__module__
+        self.__name__ = getattr(body, "__name__", type(body).__name__)
+
+    def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        made: Coroutine[Any, Any, R] = self.body(ctx, *args, **kwargs)
+        return made
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.__module__}.{self.__name__}>"
+
+
+class QueryFunction(Function[P, R]):
+    """What `@query` makes: it reads, and clients may watch it."""
+
+    kind: Kind = "query"
+
+
+class MutationFunction(Function[P, R]):
+    """What `@mutation` makes: one transaction."""
+
+    kind: Kind = "mutation"
+
+
+class ActionFunction(Function[P, R]):
+    """What `@action` makes: it may use the outside world, and has no transaction."""
+
+    kind: Kind = "action"

@@ -1,0 +1,186 @@
+"""Who calls the functions of a test's app, and the calls that they watch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import orjson
+
+from trice.calls.side import CallFailed
+from trice.calls.watch import Answer, Watch
+from trice.errors import TriceError
+from trice.functions.channel import RefusedError
+from trice.functions.function import Function, FunctionError, QueryFunction
+from trice.identity import Identity
+from trice.testing.stage import Stage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Caller:
+    """A user of the app, its admin, or somebody who is not signed in.
+
+    id      of the user, else ""
+    email   of the user, else ""
+    """
+
+    def __init__(self, stage: Stage, identity: Identity, *, id: str = "", email: str = "") -> None:
+        """Use `App.user`, `App.admin`, `App.guest`."""
+        self.id: Any = id  # an Id of the project's own class of users, which nobody names here
+        self.email = email
+        self._stage = stage
+        self._identity = identity
+
+    async def run(self, function: Function[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function as a client does. Those who watch what it changed are told before this
+        returns.
+
+        raises   FunctionError as the function raised it; RefusedError for all else, with the codes
+                 that clients see: `signed-out`, `bad-args`, `conflict`, `rate-limited`,
+                 `function-failed` (with the traceback as a note), …
+        """
+        program, functions = self._stage.program, self._stage.functions
+        name, given = program.encode_args(function, args, kwargs)
+        try:
+            result = await functions.call(self._stage.app, name, given, identity=self._identity)
+        except TriceError as failure:
+            raise _told(failure) from None
+        finally:
+            await self._stage.settle()
+        found: R = program.decode_result(function, result.value)
+        return found
+
+    def watch(self, function: QueryFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Live[R]:
+        """Watch a query: `async with caller.watch(f) as live`."""
+        return Live(self._stage, self._identity, function=function, args=args, kwargs=kwargs)
+
+    async def query(self, query: dict[str, Any]) -> Any:
+        """What a client's InstaQL query answers, under the rules. raises   RefusedError"""
+        database = self._stage.database
+        try:
+            answer = await database.query_nested(query, identity=self._identity, is_inferring=True)
+        except TriceError as failure:
+            raise _told(failure) from None
+        return orjson.loads(answer)
+
+    async def transact(self, steps: Sequence[Sequence[Any]]) -> None:
+        """Write as a client does, under the rules: `[["update", "todos", id, {"done": True}]]`.
+
+        raises   RefusedError
+        """
+        try:
+            await self._stage.database.transact_admin(
+                [list(step) for step in steps],
+                identity=self._identity,
+                throw_on_missing_attrs=True,
+            )
+        except TriceError as failure:
+            raise _told(failure) from None
+        finally:
+            await self._stage.settle()
+
+
+class Live(Generic[R]):
+    """A watched query, inside of `async with`.
+
+    value     what it answered last; before the first of `next`, what it answered at first
+    pending   how many answers came that `next` has not returned
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        identity: Identity,
+        *,
+        function: QueryFunction[..., R],
+        args: Any,
+        kwargs: Any,
+    ) -> None:
+        """Use `Caller.watch`."""
+        self._stage = stage
+        self._identity = identity
+        self._function = function
+        self._name, self._given = stage.program.encode_args(function, args, kwargs)
+        self._news: deque[Answer] = deque()
+        self._last: Answer | None = None
+        self._watch: Watch | None = None
+
+    async def __aenter__(self) -> Live[R]:
+        args = orjson.dumps(orjson.loads(self._given), option=orjson.OPT_SORT_KEYS)
+        try:
+            self._watch = self._stage.live.watch(
+                *(self._stage.app, self._name, args),
+                identity=self._identity,
+                on_news=self._on_news,
+            )
+        except TriceError as failure:
+            raise _told(failure) from None
+        try:
+            await self.next()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    @property
+    def value(self) -> R:
+        assert self._last is not None, "a live query is used inside of `async with`"
+        if self._last.error is not None:
+            raise _told(self._last.error)
+        assert self._last.value is not None
+        found: R = self._stage.program.decode_result(self._function, self._last.value)
+        return found
+
+    @property
+    def pending(self) -> int:
+        return len(self._news)
+
+    async def next(self) -> R:
+        """The next answer that differs from the one before.
+
+        raises   AssertionError when nothing is being done that could change it; FunctionError or
+                 RefusedError when the query fails now
+        """
+        if not self._news:
+            await self._stage.settle()
+        assert self._news, f"{self._name} answers as before: nothing changed what it returns"
+        self._last = self._news.popleft()
+        return self.value
+
+    def _on_news(self, watch: Watch) -> None:
+        assert watch.answer is not None
+        self._news.append(watch.answer)
+        watch.tell(watch.answer)
+
+    def _stop(self) -> None:
+        if self._watch is not None:
+            self._stage.live.unwatch(self._stage.app, self._watch)
+            self._watch = None
+
+
+def _told(failure: TriceError) -> FunctionError | RefusedError:
+    """A failure as functions know it."""
+    if not isinstance(failure, CallFailed):
+        return RefusedError(failure.code, failure.message, failure.hint)
+    fail = failure.fail
+    if failure.code == "function-error":
+        hint = failure.hint
+        return FunctionError(
+            hint["code"], failure.message, data=hint.get("data"), status=fail.status
+        )
+    refused = RefusedError(failure.code, failure.message, failure.hint)
+    if fail.traceback:
+        refused.add_note(fail.traceback)
+    return refused

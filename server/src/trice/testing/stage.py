@@ -1,0 +1,94 @@
+"""The app of one test: the real engine in a file of its own, and what calls functions on it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from trice.apps import quotas
+from trice.apps.app import App
+from trice.apps.meters import Meter
+from trice.apps.registry import AppRow
+from trice.apps.settings import Settings
+from trice.background import Background
+from trice.calls.functions import Functions
+from trice.calls.jobs.jobs import Jobs
+from trice.calls.live import LiveFunctions
+from trice.database import Database
+from trice.functions.program import Program
+from trice.metrics import QuotaCounts
+from trice.protocol.ids import AppId
+from trice.rate_limit import Buckets
+from trice.testing.clock import Clock
+from trice.testing.jobs import OneApp
+from trice.testing.project import Project, remove_database
+from trice.testing.runs import Runs
+
+_ID: Final = AppId("00000000-0000-4000-8000-000000000001")
+_IDLE_LOOKS: Final = 10
+"""How often in a row nothing is being done before it is believed: work goes on some turns of the
+loop after what it waited for."""
+
+LOOKS_MAX: Final = 1_000_000
+"""After so many, which take some seconds, a test fails: a job that schedules itself has no end."""
+
+
+class Stage:
+    """What the words of a test stand on."""
+
+    def __init__(self, program: Program, database: Database, path: Path, clock: Clock) -> None:
+        """Use `Stage.open`."""
+        self.program = program
+        self.clock = clock
+        row = AppRow(_ID, "test", b"", False, None, clock.now_ms(), None, Settings())
+        allowed = quotas.Allowed(None, None, None, None, None, {}, "")
+        self.app = App(row, database, allowed, Meter(clock, QuotaCounts()), users=1)
+        self.runs = Runs(program, _ID, runtime=clock)
+        self.functions = Functions(
+            *(self.runs, self.runs),
+            runtime=clock,
+            buckets=Buckets(clock),
+            seed_key=lambda: b"trice.testing",
+        )
+        self.live = LiveFunctions(self.functions)
+        self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
+        self.functions.jobs_kept = self.jobs.kept
+        database.on_commits(partial(self.jobs.hear, _ID))
+        self._background = Background(clock)
+        self._path = path
+
+    @staticmethod
+    async def open(project: Project) -> Stage:
+        """A new app of a project, without data."""
+        clock = Clock()
+        database, path = await project.open_database(clock, app_id=_ID)
+        stage = Stage(project.program, database, path, clock)
+        stage.jobs.start(stage._background)
+        await stage.settle()
+        return stage
+
+    @property
+    def database(self) -> Database:
+        return self.app.database
+
+    async def settle(self) -> None:
+        """Wait until what is due is done, and all who watch something were told what there is."""
+        idle = 0
+        for _ in range(LOOKS_MAX):
+            await self.database.live.settled()
+            await asyncio.sleep(0)
+            idle = 0 if self.live.is_busy or self.jobs.is_busy else idle + 1
+            if idle == _IDLE_LOOKS:
+                return
+        raise AssertionError("Jobs and live queries do not come to rest: does one cause itself?")
+
+    async def close(self) -> None:
+        """End what is under way, and remove the file."""
+        await self.jobs.close()
+        await self._background.stop()
+        await self.live.close()
+        await self.runs.close()
+        await self.database.close()
+        remove_database(self._path)

@@ -1,0 +1,81 @@
+"""What mypy --strict finds wrong in functions of the chat; it is never run.
+
+A line ends with the code of its error, or has none.
+"""
+
+from __future__ import annotations
+
+from functions.channels import create, rename, tidy
+from functions.messages import AuthorView, MessageView, history, recent, send
+
+from schema import Channel, Db, Message, User
+from trice.functions import Action, Id, Mutation, Page, Paged, Query, Reader, mutation, query
+
+
+@query
+async def reads(ctx: Query[Db, User], channel: Id[Channel], message: Id[Message]) -> str:
+    views = await ctx.db.messages.find(MessageView, where={"channel": channel})
+    text: str = views[0].text
+    number: int = views[0].text  # error: assignment
+    await ctx.db.messages.get(message)
+    await ctx.db.messages.get(channel)  # error: arg-type
+    row = await ctx.db.messages.first()
+    text = row.text  # error: union-attr
+    assert row is not None
+    channel = row.channel.id
+    message = row.channel.id  # error: assignment
+    str(views[0].channel)  # error: attr-defined
+    author = views[0].author
+    if author is not None and author.nickname is not None:
+        text = author.nickname
+    nickname: str | None = ctx.me.nickname
+    email: str | None = ctx.me.email
+    str(ctx.me.age)  # error: attr-defined
+    own = await ctx.db.users.get(ctx.me.id)
+    str(ctx.db.posts)  # error: attr-defined
+    str(ctx.now)  # error: attr-defined
+    await ctx.run(send, channel, "hi")  # error: arg-type
+    found = await ctx.run(recent, channel, limit=3)
+    text = found[0].text
+    await ctx.run(recent, message)  # error: arg-type
+    await ctx.run(recent, channel, limit="3")  # error: arg-type
+    await ctx.run(recent, channel, most=3)  # error: call-arg
+    page: Page[MessageView] = await ctx.run(history, channel, Paged())
+    other: Page[AuthorView] = await ctx.run(history, channel, Paged())  # error: arg-type
+    await helper(ctx, message)
+    await helper(ctx, channel)  # error: arg-type
+    return text if own is None and page and other and nickname and email and number else ""
+
+
+async def helper(ctx: Reader[Db], message: Id[Message]) -> bool:
+    return await ctx.db.messages.exists({"id": message})
+
+
+@mutation
+async def writes(ctx: Mutation[Db], channel: Id[Channel], message: Id[Message]) -> Id[Message]:
+    made: Id[Message] = ctx.db.messages.create(text="", sent_at=ctx.now, channel=channel)
+    wrong: Id[Channel] = ctx.db.messages.create(text="")  # error: assignment
+    ctx.db.messages.update(message, text="")
+    ctx.db.messages.update(channel, text="")  # error: arg-type
+    ctx.db.channels.increment(channel, sent="1")  # error: arg-type
+    await ctx.run(create, title=3)  # error: arg-type
+    await ctx.run(tidy, channel)  # error: arg-type
+    sent: Id[Message] = await ctx.run(send, channel, "hi")
+    await helper(ctx, sent)
+    return made if wrong else sent
+
+
+@query  # error: arg-type
+async def takes_another_ctx(ctx: Mutation[Db]) -> None:
+    """Its decorator says which ctx it has."""
+
+
+@mutation(auth="everybody")  # error: call-overload, untyped-decorator
+async def says_what_is_not_there(ctx: Mutation[Db]) -> None:
+    """auth has four words."""
+
+
+async def acts(ctx: Action[Db], channel: Id[Channel], message: Id[Message]) -> None:
+    await ctx.run(rename, channel, "title")
+    await ctx.run(rename, message, "title")  # error: arg-type
+    str(ctx.db)  # error: attr-defined
