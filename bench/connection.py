@@ -39,24 +39,37 @@ class Connection(WSListener):
 
     @classmethod
     async def open(
-        cls, url: str, app_id: str, token: str | None = None, *, is_deflated: bool = False
+        cls,
+        url: str,
+        app_id: str,
+        token: str | None = None,
+        *,
+        is_deflated: bool = False,
+        address: str | None = None,
+        features: Sequence[str] = (),
     ) -> Connection:
         """Connect and `init`; afterwards `attrs` maps `namespace.label` to attr ids.
 
         token        refresh token of the user; None: a guest
         is_deflated  offer compression
+        address      on loopback, where the connection comes from; None: any
+        features     of trice beyond Instant's protocol that it asks for
         """
-        address = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
+        place = {} if address is None else {"local_addr": (address, 0)}
+        target = f"{url.replace('http', 'ws', 1)}/runtime/session?app_id={app_id}"
         _, connection = await ws_connect(
             cls,
-            address,
+            target,
             max_frame_size=FRAME_BYTES_MAX,
             extra_headers=OFFER if is_deflated else None,
+            **place,
         )
         assert isinstance(connection, cls)
-        init = {"op": "init", "app-id": app_id, "versions": {}}
+        init: dict[str, Any] = {"op": "init", "app-id": app_id, "versions": {}}
         if token is not None:
             init["refresh-token"] = token
+        if features:
+            init["trice"] = {"version": 1, "features": list(features)}
         ok = await connection.ask(init)
         for attr in ok["attrs"]:
             _, namespace, label = attr["forward-identity"]

@@ -23,20 +23,37 @@ from pathlib import Path
 import orjson
 import uvloop
 
+import backups
 import beside_broadcast
 import files
+import function_calls
+import function_watchers
+import function_workers
 import growth
+import hooks
 import memory
+import neighbour
 import reconnect
 import report
 import rooms
 import rules
+import schema_jobs
+import sdk_clients
 import streams
 import workloads
 from connection import Connection
 from floor import nginx
 from peers import Spec, parse_servers
-from process import BENCH, Floor, ServerProcess, floor_command, install_floor, nginx_command
+from process import (
+    BENCH,
+    Command,
+    ServerProcess,
+    floor_command,
+    functions_command,
+    install_floor,
+    nginx_command,
+    trice_command,
+)
 from scale import QUICK, WHOLE, Scale
 from workloads import Cost, Row
 
@@ -56,7 +73,13 @@ NAMES = [
     "streams",
     "files",
     "beside-upload",
+    "neighbour",
     "rules",
+    "backup",
+    "webhooks",
+    "schema-jobs",
+    "functions",
+    "sdk",
 ]
 
 Workload = Callable[[ServerProcess], Awaitable[list[Row]]]
@@ -67,7 +90,9 @@ class Group:
     """Workloads chosen by one word on the command line.
 
     without   servers that cannot do them
+    is_ours   needs the data directory of a trice that the bench started
     is_fresh  each workload gets a new server (a peer is used as it is)
+    ours      the command of trice, if it is not the usual one
     floor     the command of the floor, if it is not the usual one
     limit_s   time limit of each workload, if it is not the usual one
     """
@@ -75,9 +100,15 @@ class Group:
     name: str
     workloads: Sequence[Workload]
     without: tuple[str, ...] = field(default=(), kw_only=True)
+    is_ours: bool = field(default=False, kw_only=True)
     is_fresh: bool = field(default=False, kw_only=True)
-    floor: Floor = field(default=floor_command, kw_only=True)
+    ours: Command = field(default=trice_command, kw_only=True)
+    floor: Command = field(default=floor_command, kw_only=True)
     limit_s: float | None = field(default=None, kw_only=True)
+
+    def command(self, server: str) -> Command:
+        """How one of `trice` and `floor` is started for it."""
+        return self.floor if server == "floor" else self.ours
 
 
 def groups(scale: Scale, deadline: float) -> list[Group]:
@@ -110,6 +141,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
         Group("streams", [partial(work, scale=s) for work in streams.ALL]),
         Group("files", [partial(work, scale=s) for work in files.ALL], floor=nginx_command),
         Group("beside-upload", [partial(files.beside_upload, scale=s)], without=("floor",)),
+        Group("neighbour", [partial(neighbour.noisy_neighbour, scale=s)], without=("floor",)),
         Group(
             "growth",
             [partial(growth.growth, scale=s, deadline=deadline)],
@@ -120,6 +152,30 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             [partial(rules.reads, scale=s), partial(rules.writes, scale=s)],
             without=("floor",),
         ),
+        Group(
+            "backup",
+            [partial(work, scale=s) for work in backups.ALL],
+            is_ours=True,
+            limit_s=2 * s.workload_limit_s,
+        ),
+        Group("webhooks", [partial(work, scale=s) for work in hooks.ALL], is_ours=True),
+        Group(
+            "schema-jobs",
+            [partial(schema_jobs.beside_job, scale=s)],
+            without=("floor",),
+            limit_s=s.job_limit_s,
+        ),
+        Group(
+            "functions",
+            [
+                partial(work, scale=s)
+                for module in (function_calls, function_watchers, function_workers)
+                for work in module.ALL
+            ],
+            is_ours=True,
+            ours=functions_command,
+        ),
+        Group("sdk", sdk_clients.works(s), without=("floor",), limit_s=s.sdk_limit_s),
     ]
 
 
@@ -139,8 +195,8 @@ class Run:
     failures: list[str] = field(default_factory=list)
 
     def keep(self, server: str, group: str, rows: list[Row]) -> None:
-        found = self.results.setdefault(server, {})
         for row in rows:
+            found = self.results.setdefault(row.column or server, {})
             if (facts := report.summary(row, group)) is not None:
                 found[row.key] = facts
 
@@ -156,7 +212,7 @@ def idle(run: Run, spec: Spec) -> None:
     memory_row = Row("idle_mb", "idle memory", "MB")
     start = Row("start_ms", "start, spawn to first answer", "ms")
     for _ in range(START_ROUNDS if run.scale is WHOLE else 1):
-        server = spec.open()
+        server = spec.open(floor_command if spec.name == "floor" else trice_command)
         try:
             server.create_app()
             time.sleep(run.scale.idle_s)
@@ -170,24 +226,24 @@ def idle(run: Run, spec: Spec) -> None:
 async def measure(run: Run, specs: list[Spec], chosen: list[Group]) -> None:
     """Run every chosen workload, each with an app of its own. Servers take turns after each
     workload, so that a ratio compares the same minute of the machine."""
-    standing: dict[tuple[str, Floor], ServerProcess] = {}
+    standing: dict[tuple[str, Command], ServerProcess] = {}
     try:
         for group in chosen:
             for workload in group.workloads:
                 for spec in specs:
-                    if spec.name in group.without:
+                    if spec.name in group.without or (group.is_ours and spec.name != "trice"):
                         continue
+                    command = group.command(spec.name)
                     if group.is_fresh:
-                        server = spec.open(group.floor)
+                        server = spec.open(command)
                         try:
                             await one(run, group, workload, server)
                         finally:
                             server.stop()
                     else:
-                        floor = group.floor if spec.name == "floor" else floor_command
-                        key = (spec.name, floor)
+                        key = (spec.name, command)
                         if key not in standing:
-                            standing[key] = spec.open(floor)
+                            standing[key] = spec.open(command)
                         await one(run, group, workload, standing[key])
     finally:
         for server in standing.values():
@@ -294,6 +350,9 @@ def main() -> None:
             replace(group, without=("floor",)) if group.floor is nginx_command else group
             for group in chosen
         ]
+    if any(group.name == "sdk" for group in chosen) and (reason := sdk_clients.install()):
+        sys.stderr.write(f"without sdk: {reason}\n")
+        chosen = [group for group in chosen if group.name != "sdk"]
     if chosen:
         uvloop.run(measure(run, specs, chosen))
     recorded = BENCH / "baseline.json"

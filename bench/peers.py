@@ -13,7 +13,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import Floor, ServerProcess, floor_command
+from process import Command, ServerProcess
 
 STARTED = ("trice", "floor")
 LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
@@ -34,10 +34,10 @@ class Spec:
     url: str | None = None
     pids: tuple[int, ...] = ()
 
-    def open(self, floor: Floor = floor_command) -> ServerProcess:
-        """Start the server, or find the processes of the running one."""
+    def open(self, command: Command) -> ServerProcess:
+        """Start the server by a command, or find the processes of the running one."""
         if self.url is None:
-            return ServerProcess.start(self.name, floor=floor)
+            return ServerProcess.start(self.name, command)
         return ServerProcess(self.name, self.url, self.processes(), math.nan, "", None)
 
     def processes(self) -> tuple[int, ...]:

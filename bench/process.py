@@ -23,8 +23,8 @@ BENCH = Path(__file__).parent
 START_LIMIT_S = 20
 STOP_LIMIT_S = 10
 _READY = re.compile(r"is ready at (http://\S+)")
-Floor = Callable[[str], list[str]]
-"""The command of a floor, for a data directory."""
+Command = Callable[[str], list[str]]
+"""The command of a server, for a data directory."""
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 SCHEMA = {
@@ -63,10 +63,25 @@ def environment() -> dict[str, str]:
     compiling = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # The bench measures the server, not the quotas of throw-away apps.
     compiling.setdefault("TRICE_EPHEMERAL_QUOTAS", "0")
+    # Receivers of webhooks are on this machine.
+    compiling.setdefault("TRICE_WEBHOOKS_PRIVATE", "1")
     subprocess.run(
-        [sys.executable, "-c", "import trice.cli.serve, trice.server"], env=compiling, check=True
+        [
+            sys.executable,
+            "-c",
+            "import trice.cli.serve, trice.server, trice.functions.loading,"
+            " trice.functions.worker.__main__",
+        ],
+        env=compiling,
+        check=True,
     )
     return compiling
+
+
+def functions_command(data_dir: str) -> list[str]:
+    """The same, where functions run as whoever runs the bench."""
+    _, _, _, _, *options = trice_command(data_dir)
+    return [sys.executable, str(BENCH / "function_server.py"), *options]
 
 
 def floor_command(data_dir: str) -> list[str]:
@@ -109,10 +124,10 @@ class ServerProcess:
     child: subprocess.Popen[str] | None
 
     @classmethod
-    def start(cls, name: str, *, floor: Floor = floor_command) -> ServerProcess:
-        """Start trice or, by the command `floor`, the floor."""
+    def start(cls, name: str, command_of: Command = trice_command) -> ServerProcess:
+        """Start trice or the floor."""
         directory = tempfile.mkdtemp(prefix=f"{name}-bench-")
-        command = trice_command(directory) if name == "trice" else floor(directory)
+        command = command_of(directory)
         servers_environment = environment()
         started = time.perf_counter()
         log = open(Path(directory) / "stderr.log", "w")  # noqa: SIM115 (lives as long as the child)
@@ -142,6 +157,19 @@ class ServerProcess:
             body["rules"] = {"code": rules}
         app_id: str = self._post("/dash/apps/ephemeral", body)["app"]["id"]
         return app_id
+
+    def create_app_with_token(self) -> tuple[str, str]:
+        """Make an app with the bench's schema; return its id and its admin token."""
+        app = self._post("/dash/apps/ephemeral", {"title": "bench", "schema": SCHEMA})["app"]
+        return app["id"], app["admin-token"]
+
+    def ask(self, path: str, token: str, body: Any = None) -> Any:
+        """A request with a token: GET, or POST of a body."""
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        sent = None if body is None else orjson.dumps(body)
+        request = urllib.request.Request(self.url + path, sent, headers)
+        with urllib.request.urlopen(request) as response:
+            return orjson.loads(response.read())
 
     def sign_in(self, app_id: str) -> tuple[str, str]:
         """Make a guest account; return its refresh token and its id."""

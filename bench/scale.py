@@ -22,7 +22,14 @@ class Scale:
     room_moves_per_s   of each member; small_moves_per_s of all small rooms together
     stream_pieces      of each stream; stream_pieces_per_s of all together
     beside_…           a file that is uploaded while one client writes, and at least so many writes
+    neighbour_…        sockets of a noisy app, and how often a quiet one beside it is asked
     socket_queries     live queries that share a socket, if they need not have one each
+    job_rows           of the table that a job indexes, which has its own time limit, job_limit_s
+    backup_bytes       of an app that is backed up, and at least so many writes beside it
+    hook_events        that one receiver gets; hook_writes of one client beside webhooks
+    function_…         calls that are timed in a round; clients at once, others beside a sleeper;
+                       watchers of one function; commits beside one; starts of a process; jobs
+    sdk_times          changes that are timed in each round; sdk_seconds of changes at sdk_rate
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
 
@@ -75,6 +82,8 @@ class Scale:
     large_file_bytes: int
     beside_file_bytes: int
     beside_upload_writes: int
+    neighbour_sockets: int
+    neighbour_steps: int
     small_files: int
     small_file_bytes: int
     file_clients: int
@@ -82,11 +91,36 @@ class Scale:
     rules_rows: int
     rules_queries: int
     rules_writes: int
+    job_rows: int
+    job_alone_s: float
+    job_limit_s: float
+    backup_bytes: int
+    backup_writes: int
+    hook_events: int
+    hook_writes: int
+    function_calls: int
+    function_clients: int
+    function_warm_s: float
+    function_others: int
+    function_beside_s: float
+    function_watchers: int
+    function_commits: int
+    function_starts: int
+    function_jobs: int
+    sdk_limit_s: float
+    sdk_rows: tuple[int, int]
+    sdk_times: int
+    sdk_queries: int
+    sdk_shared_rows: int
+    sdk_rate: int
+    sdk_seconds: int
+    sdk_clients: int
+    sdk_crowd_rows: int
 
 
 WHOLE = Scale(
     rounds=3,
-    server_limit_s=480,
+    server_limit_s=540,
     workload_limit_s=120,
     growth_limit_s=270,
     rest_window_s=0.1,
@@ -134,6 +168,8 @@ WHOLE = Scale(
     large_file_bytes=1_000_000_000,
     beside_file_bytes=2_000_000_000,
     beside_upload_writes=500,
+    neighbour_sockets=200,
+    neighbour_steps=200,
     small_files=1_000,
     small_file_bytes=10_000,
     file_clients=50,
@@ -141,11 +177,36 @@ WHOLE = Scale(
     rules_rows=50,
     rules_queries=60,
     rules_writes=60,
+    job_rows=1_000_000,
+    job_alone_s=5,
+    job_limit_s=400,
+    backup_bytes=50_000_000,
+    backup_writes=300,
+    hook_events=3_000,
+    hook_writes=300,
+    function_calls=300,
+    function_clients=50,
+    function_warm_s=2,
+    function_others=10,
+    function_beside_s=1.5,
+    function_watchers=500,
+    function_commits=10_000,
+    function_starts=5,
+    function_jobs=30,
+    sdk_limit_s=240,
+    sdk_rows=(1_000, 10_000),
+    sdk_times=8,
+    sdk_queries=100,
+    sdk_shared_rows=200,
+    sdk_rate=60,
+    sdk_seconds=2,
+    sdk_clients=500,
+    sdk_crowd_rows=20,
 )
 
 QUICK = Scale(
     rounds=1,
-    server_limit_s=30,
+    server_limit_s=90,
     workload_limit_s=20,
     growth_limit_s=20,
     rest_window_s=0.01,
@@ -193,6 +254,8 @@ QUICK = Scale(
     large_file_bytes=2_000_000,
     beside_file_bytes=2_000_000,
     beside_upload_writes=4,
+    neighbour_sockets=4,
+    neighbour_steps=4,
     small_files=6,
     small_file_bytes=1_000,
     file_clients=3,
@@ -200,4 +263,29 @@ QUICK = Scale(
     rules_rows=3,
     rules_queries=2,
     rules_writes=4,
+    job_rows=6_000,
+    job_alone_s=0.05,
+    job_limit_s=20,
+    backup_bytes=200_000,
+    backup_writes=4,
+    hook_events=40,
+    hook_writes=4,
+    function_calls=3,
+    function_clients=3,
+    function_warm_s=0.1,
+    function_others=2,
+    function_beside_s=0.1,
+    function_watchers=5,
+    function_commits=20,
+    function_starts=1,
+    function_jobs=2,
+    sdk_limit_s=60,
+    sdk_rows=(5, 10),
+    sdk_times=2,
+    sdk_queries=3,
+    sdk_shared_rows=4,
+    sdk_rate=20,
+    sdk_seconds=1,
+    sdk_clients=3,
+    sdk_crowd_rows=4,
 )

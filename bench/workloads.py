@@ -29,13 +29,17 @@ _REFRESH = b'"refresh-ok"'
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: a sample for each round; it shows the median, min and max."""
+    """One line of the table: a sample for each round; it shows the median, min and max.
+
+    column  where it stands, if not in that of the server; rows of one key stand side by side
+    """
 
     key: str
     label: str
     unit: str
     samples: list[float] = field(default_factory=list)
     client_share: list[float] = field(default_factory=list)
+    column: str | None = None
 
 
 class Cost:

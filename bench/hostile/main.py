@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ import answers
 import apps
 import connections
 import process
+import receivers
 import shared
 import stored
 from process import ServerProcess
@@ -39,6 +40,7 @@ ATTACKS: Final = (
     *apps.ATTACKS,
     *stored.ATTACKS,
     *shared.ATTACKS,
+    *receivers.ATTACKS,
 )
 ATTACK_LIMIT_S: Final = 300
 SETTLE_S: Final = 2
@@ -144,12 +146,29 @@ async def _ending(attack: Attack, stage: Stage) -> str:
 def play_all(attacks: Sequence[Attack], force: Force) -> Iterator[Result]:
     """Each attack in turn, on a server of its own."""
     for attack in attacks:
-        with limits_of_servers():
+        with limits_of_servers(), settings_of_servers(attack.settings):
             server = ServerProcess.start("trice")
         try:
             yield asyncio.run(play(attack, force, server))
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def settings_of_servers(settings: Mapping[str, str]) -> Iterator[None]:
+    """Variables of servers that are started inside."""
+    if not settings:
+        yield
+        return
+    before = dict(os.environ)
+    os.environ.update(settings)
+    process.environment.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        process.environment.cache_clear()
 
 
 @contextlib.contextmanager
@@ -251,6 +270,7 @@ def main() -> None:
     # The stranger's sign-in provider is at a private address: this machine's.
     os.environ["TRICE_ALLOW_PRIVATE_HOSTS"] = "1"
     os.environ["TRICE_EPHEMERAL_QUOTAS"] = "1"
+    os.environ["TRICE_WEBHOOKS_PRIVATE"] = "0"
     process.environment.cache_clear()
     sys.stdout.write(HEADER + "\n")
     results = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,16 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack: what it tries, in a few words, and the function that plays it."""
+    """One attack.
+
+    name      what it tries, in a few words
+    play      plays it
+    settings  variables that its server is started with, besides those of all
+    """
 
     name: str
     play: Callable[[Stage], Awaitable[None]]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def _uuid() -> str:
