@@ -8,10 +8,11 @@
 #   make fmt       format the Python code
 #   make fuzz      property tests with fresh seeds for FUZZ_SECONDS (default 600)
 #   make oracle    live answers against fresh runs for ORACLE_COMMITS (default 200000) random commits
-#   make kill      SIGKILL while files and streams are written: KILL_ROUNDS (default 1000; half of it for
-#                  streams), KILL_SEED; what was answered must be there (10 minutes)
+#   make histories functions at once against functions one after the other, HISTORIES (default 10000) times
+#   make kill      SIGKILL while files and streams are written and jobs run: KILL_ROUNDS (default 1000; half
+#                  of it for streams), KILL_SEED; what was answered must be there (20 minutes)
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (25 minutes)
-#   make bench     the workloads of bench/README.md, one table (13 minutes; BENCH_FLAGS chooses)
+#   make bench     the workloads of bench/README.md, one table (15 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments;
@@ -27,6 +28,7 @@ QUICK_SINCE ?= main
 FUZZ_SECONDS ?= 600
 ORACLE_COMMITS ?= 200000
 ORACLE_SEED ?= 1
+HISTORIES ?= 10000
 KILL_ROUNDS ?= 1000
 KILL_SEED ?=
 BENCH_FLAGS ?=
@@ -41,10 +43,16 @@ E2E_FLAGS ?=
 bin := .venv/bin
 examples := todo chat sign-in gallery
 bundles := $(examples:%=examples/%/dist/index.html)
-manifests := $(wildcard examples/*/package.json server/tests/*/package.json)
+moved := $(examples:%=examples/%/dist/tricedb/index.html)
+manifests := $(filter-out examples/expo-todo/%,\
+               $(wildcard clients/*/package.json examples/*/package.json server/tests/*/package.json))
+expo := examples/expo-todo/node_modules/.stamp
+sdk := clients/js/dist/index.js
+workshop := examples/workshop/build/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle kill hostile bench rewrite compiled package gen lock \
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle histories kill hostile bench rewrite compiled package gen \
+        lock \
         clean setup
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -58,11 +66,11 @@ serve: .venv/runtime.stamp $(bundles)
 	@echo "Starting the server; Ctrl-C stops it."
 	@exec $(bin)/trice serve --sample examples $(SERVE_FLAGS)
 
-setup: .venv/development.stamp node_modules/.stamp $(bundles)
+setup: .venv/development.stamp node_modules/.stamp $(sdk) $(bundles) $(moved) $(workshop)
 
 export PYTEST_WORKERS PYTEST_FLAGS E2E_FLAGS
 
-test: setup
+test: setup $(expo)
 	@$(bin)/python scripts/test_parts.py $(PARTS)
 
 unit interop e2e: setup
@@ -71,17 +79,21 @@ unit interop e2e: setup
 quick: .venv/development.stamp
 	@$(bin)/python scripts/quick_tests.py --since $(QUICK_SINCE)
 
-check: setup
+check: setup $(expo)
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	set -e; for name in $(examples); do node_modules/.bin/tsc --project examples/$$name; done
+	set -e; for name in $(examples) workshop; do node_modules/.bin/tsc --project examples/$$name; done
+	node_modules/.bin/tsc --noEmit --project examples/expo-todo
 	node_modules/.bin/tsc --project server/tests/e2e
+	node_modules/.bin/tsc --project clients/js
+	cd clients/js && ../../node_modules/.bin/prettier --check --log-level warn .
 	$(bin)/pytest server/tests/test_tidy.py server/tests/test_seams.py server/tests/test_compiled.py
 
-fmt: .venv/development.stamp
+fmt: .venv/development.stamp node_modules/.stamp
 	$(bin)/ruff check --fix-only .
 	$(bin)/ruff format .
+	cd clients/js && ../../node_modules/.bin/prettier --write --log-level warn .
 
 fuzz: setup
 	TRICE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(bin)/python scripts/test_parts.py fuzz
@@ -89,6 +101,9 @@ fuzz: setup
 # With hashes that are the same in every process, so that a seed fails again.
 oracle: setup
 	PYTHONHASHSEED=0 $(bin)/python scripts/oracle.py --commits $(ORACLE_COMMITS) --seed $(ORACLE_SEED)
+
+histories: setup
+	TRICE_HISTORIES=$(HISTORIES) $(bin)/pytest -n $(PYTEST_WORKERS) server/tests/fuzz/test_run_histories.py
 
 kill: setup
 	$(bin)/python scripts/kill.py --rounds $(KILL_ROUNDS) $(KILL_SEED:%=--seed %)
@@ -149,13 +164,36 @@ node_modules/.stamp: package-lock.json package.json $(manifests)
 	@npm ci --no-progress --loglevel=error
 	@touch $@
 
+# An install of its own: Expo and React Native are 300 MB, which only its tests and checks need.
+$(expo): examples/expo-todo/package-lock.json examples/expo-todo/package.json node_modules/.stamp | $(sdk)
+	@echo "Installing Expo and React Native into examples/expo-todo: half a minute, once."
+	@cd examples/expo-todo && npm ci --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error
+	@touch $@
+
 examples/%/dist/index.html: node_modules/.stamp examples/%/index.html examples/%/vite.config.ts $$(wildcard examples/$$*/src/*)
 	@echo "Building the sample app $*."
 	@cd examples/$* && ../../node_modules/.bin/vite build --logLevel warn
 	@touch $@
 
+# The same on trice's own client, inside of the other: `trice serve --sample` serves one folder.
+examples/%/dist/tricedb/index.html: examples/%/dist/index.html $(sdk) server/tests/e2e/tricedb.config.ts
+	@echo "Building the sample app $* on the TypeScript SDK."
+	@cd examples/$* && ../../node_modules/.bin/vite build --config ../../server/tests/e2e/tricedb.config.ts --logLevel warn
+	@touch $@
+
+$(sdk): node_modules/.stamp clients/js/tsconfig.build.json $(shell find clients/js/src -name '*.ts*')
+	@echo "Building the TypeScript SDK."
+	@rm -rf clients/js/dist
+	@node_modules/.bin/tsc --project clients/js/tsconfig.build.json
+	@touch $@
+
+# It has a server of its own, so `trice serve --sample` must not find it.
+$(workshop): node_modules/.stamp examples/workshop/index.html examples/workshop/vite.config.ts $(wildcard examples/workshop/src/*)
+	@echo "Building the sample app workshop."
+	@cd examples/workshop && ../../node_modules/.bin/vite build --logLevel warn
+
 lock: .venv/development.stamp
 	scripts/lock
 
 clean:
-	rm -rf .venv node_modules build dist examples/*/dist test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules build dist clients/*/dist examples/*/dist examples/*/build examples/*/node_modules test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,17 @@ def every_frame_is_described() -> Iterator[None]:
     misfits.clear()
     yield
     assert misfits == []
+
+
+@pytest.fixture(autouse=True)
+def logging_is_left_as_it_was() -> Iterator[None]:
+    """Commands that run in the process of the tests set logging up for themselves."""
+    root, ours = logging.getLogger(), logging.getLogger("trice")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

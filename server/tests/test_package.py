@@ -80,7 +80,10 @@ def test_the_metadata_is_complete(built: Path) -> None:
     assert found.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
     with wheel(built) as opened:
         scripts = opened.read(f"{DIST_INFO}/entry_points.txt").decode()
-    assert scripts.split("\n", 1) == ["[console_scripts]", "trice = trice.cli.main:main\n"]
+    assert scripts.split() == [
+        *("[console_scripts]", "trice", "=", "trice.cli.main:main"),
+        *("[pytest11]", "trice", "=", "trice.testing.plugin"),
+    ]
     assert metadata.version("tricedb") == trice.__version__  # as this environment installed it
 
 

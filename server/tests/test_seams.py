@@ -14,13 +14,16 @@ ENGINES = "trice.store.sqlite"
 CHOOSES_ENGINE = frozenset(("trice.server",))
 """Who names an engine. Everybody else has what `store/engine.py` says."""
 
-COMPOSES_SQL = ("trice.store.", "trice.query.sql.")
+COMPOSES_SQL = ("trice.store.", "trice.query.sql.", "trice.archive.pocketbase.database")
+"""Who writes SQL. The last one reads the database of another program."""
 
 LOOK_AT_SQLITE = frozenset(
     (
+        "apps/test_attr_change.py",  # indexes, entry by entry
         "apps/test_data_dir.py",  # damaged files
         "apps/test_first_platform.py",  # a file of the first format
         "apps/test_registry.py",  # damaged files
+        "apps/test_schema_jobs_killed.py",  # the same after kills
         "auth/test_rows.py",  # which index answers
         "contract/conftest.py",  # the engines that the suite runs on
         "live/test_aggregates.py",

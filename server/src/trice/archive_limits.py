@@ -27,6 +27,10 @@ RATIO_FREE_BYTES = 256 * 1024**2
 FILE_ENTRY_BYTES_MAX = 50 * 1024**4
 """Bytes of one file: as many as a server may be told to accept."""
 
+REPLACED_APP_WAIT_MS = 5_000
+"""How long an import that replaces an app waits for the requests that the old one is answering. New
+ones wait meanwhile, for the new app. What takes longer is told to come again."""
+
 PIECE_BYTES = 1024**2
 """Bytes of an entry that are unpacked at a time."""
 
@@ -46,6 +50,17 @@ More: fewer entities are read at a time."""
 
 LINKS_OF_ENTITY_MAX = 900_000
 """Links of one attr of one entity; a line takes fewer (LINE_BYTES_MAX)."""
+
+KEEP_BYTES = 64 * 1024**2
+"""Bytes of an archive that an import reads between two moments from which the next one can go on; a
+stop costs the work on as many. At each of them what was read since is written to disk."""
+
+LOADING_KEPT_MS = 3 * 24 * 3_600_000
+"""How long the rest of an import that was stopped stays on disk, to be gone on with. It takes as
+much as the app would. The first command or server that starts after that removes it."""
+
+WEBHOOKS_READ_MAX = 1_000
+"""Webhooks of an archive that are looked at; more are counted as refused."""
 
 LOAD_CACHE_KIB = 64 * 1024
 """Pages of a database that stay in memory while it is filled."""
@@ -74,8 +89,26 @@ TABLE_ROW_BYTES_MAX = 8 * 1024**2
 """One row of CSV, over all of its lines; a quote that is never closed ends here. Each empty cell
 takes eight bytes of memory. A line of JSON may have LINE_BYTES_MAX."""
 
+TABLE_ROOM = 2
+"""How many times its files a table's app may take on disk while it is made: rows, indexes, keys."""
+
 NUMBER_DIGITS_MAX = 17
 """A text with more digits is no number to an import: it is an id, or a double would change it."""
 
 FAULT_SAMPLES_MAX = 10
 """Lines that an error names of rows with the same fault, and kinds of faults. More are counted."""
+
+# --- exports of other systems ---------------------------------------------------------------------
+
+ID_SAMPLES = 30
+"""Ids of a column of a Convex table. One of them must be a row's, or the column is no link."""
+
+COLLECTIONS_MAX = 1_000
+"""Collections of a PocketBase database, those of its own included; TABLES_MAX may come. Their
+descriptions take CONFIG_BYTES_MAX at most."""
+
+LOCK_WAIT_MS = 5_000
+"""How long PocketBase may hold its database before an import gives up."""
+
+ATTRIBUTES_BYTES_MAX = 64 * 1024
+"""The file beside a file of PocketBase that says its content type. A longer one is not read."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -160,6 +160,7 @@ class _Item:
 
     work: Callable[[], Awaitable[Any]]
     is_minor: bool
+    keys: frozenset[Hashable]
     outcome: asyncio.Future[Any]
     task: asyncio.Task[None] | None = None
 
@@ -190,19 +191,24 @@ class WorkQueue:
         self._running: dict[_Item, None] = {}
 
     def submit(
-        self, work: Callable[[], Awaitable[T]], *, is_minor: bool = False
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        is_minor: bool = False,
+        keys: Iterable[Hashable] = (),
     ) -> asyncio.Future[T]:
         """Run `work` when its turn comes; return its outcome as a future. Cancelling that ends it.
 
         is_minor   anybody may have caused it: minor work that waits for other minor work keeps
                    no other work waiting
+        keys       of all work with one of them one runs at a time, and keeps no other work waiting
         raises     Unavailable("overloaded") when the queue is full or has stopped
         """
         if self._background.is_stopped:
             raise _stopping()
         if self._is_full(is_minor=is_minor):
             raise Unavailable("overloaded", f"Too much waits for its turn ({self._name}).")
-        item = _Item(work, is_minor, asyncio.get_running_loop().create_future())
+        item = _Item(work, is_minor, frozenset(keys), asyncio.get_running_loop().create_future())
         self._waiting[item] = None
         item.outcome.add_done_callback(lambda _: self._leave(item))
         self._begin_next()
@@ -228,7 +234,12 @@ class WorkQueue:
         while len(self._running) < self._places.running and not self._background.is_stopped:
             minor = sum(item.is_minor for item in self._running)
             has_minor = minor < self._minor.running
-            found = (item for item in self._waiting if has_minor or not item.is_minor)
+            taken = {key for item in self._running for key in item.keys}
+            found = (
+                item
+                for item in self._waiting
+                if (has_minor or not item.is_minor) and taken.isdisjoint(item.keys)
+            )
             item = next(found, None)
             if item is None:
                 break

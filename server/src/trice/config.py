@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trice import backup_limits, file_limits, limits, log
+from trice import backup_limits, file_limits, function_limits, limits, log
 from trice.errors import InvalidInput
 
 _PUBLIC_URL: Final = re.compile(
@@ -24,6 +24,7 @@ _DURATION: Final = re.compile(r"[0-9]{1,6}[mhd]", re.ASCII)
 
 _UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 REGISTRATIONS: Final = ("closed", "invited", "open")
+FUNCTIONS: Final = ("off", "admins", "owners")
 
 _PORT: Final = re.compile(r":[0-9]+\Z")
 
@@ -42,6 +43,8 @@ class Settings:
     registration        who may make an account by signing in: nobody ("closed"), people who were
                         invited to an organisation ("invited"), everybody ("open")
     has_ephemeral_quotas  whether throw-away apps are bounded in rows, bytes and users
+    app_quota, ephemeral_quota   quotas of each app that lasts, and of each throw-away app, as
+                        `rows=1000,sockets=50`; those of an app or account go before them
     trusted_proxies     how many proxies stand before this server: `request.ip` in rules, and limits
                         per address, take the address that the outermost of them saw
     smtp_url            where e-mail goes; None: codes are written to the log
@@ -66,6 +69,13 @@ class Settings:
     backup_to           where the server makes backups: a folder or `s3://…`; None: nowhere
     backup_every        how often: `24h`, `30m` or `7d`
     backup_keep         how many good backups stay
+    app_backup_every    how often the server makes a backup of each lasting app that its developer
+                        can fetch: `24h`; None: never
+    functions           who may deploy functions of apps: nobody, and none run ("off"), accounts
+                        that the operator names ("admins"), owners of apps ("owners")
+    functions_user      uid that processes of functions run as, or a range of uids, one an app:
+                        `20000-20999`; None: the server's own user
+    functions_workers   how many such processes there are at most; None: two for each core
     slow_ms             queries and transactions that take this long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
@@ -79,6 +89,8 @@ class Settings:
     is_open_by_default: bool = False
     has_ephemeral_apps: bool = True
     has_ephemeral_quotas: bool = True
+    app_quota: str = ""
+    ephemeral_quota: str = ""
     registration: str = "closed"
     trusted_proxies: int = 0
     smtp_url: str | None = field(default=None, repr=False)
@@ -99,6 +111,10 @@ class Settings:
     backup_to: str | None = field(default=None, repr=False)
     backup_every: str = "24h"
     backup_keep: int = 7
+    app_backup_every: str | None = None
+    functions: str = "owners"
+    functions_user: str | None = None
+    functions_workers: int | None = None
     slow_ms: int = 500
     has_request_log: bool = False
     log_format: str = "text"
@@ -113,6 +129,7 @@ class Settings:
             raise _bad("keep-alive-s", self.keep_alive_s, "seconds from 1 to 3600")
         if not 1 <= self.history_days <= 3650:
             raise _bad("history-days", self.history_days, "days from 1 to 3650")
+        self._check_functions()
         self._check_observation()
         self._check_backups()
         if self.registration not in REGISTRATIONS:
@@ -139,6 +156,13 @@ class Settings:
         if self.sample_dir is not None and not self.sample_dir.is_dir():
             raise _bad("sample", self.sample_dir, "an existing folder")
 
+    def _check_functions(self) -> None:
+        if self.functions not in FUNCTIONS:
+            raise _bad("functions", self.functions, "one of " + ", ".join(FUNCTIONS))
+        most = function_limits.PROCESSES_MAX
+        if self.functions_workers is not None and not 1 <= self.functions_workers <= most:
+            raise _bad("functions-workers", self.functions_workers, f"1 to {most}")
+
     def _check_observation(self) -> None:
         if not 0 <= self.slow_ms <= 3_600_000:
             raise _bad("slow-ms", self.slow_ms, "milliseconds up to 3600000, or 0 for never")
@@ -154,17 +178,22 @@ class Settings:
             )
 
     def _check_backups(self) -> None:
-        found = _DURATION.fullmatch(self.backup_every)
         least, most = backup_limits.EVERY_MS_MIN, backup_limits.EVERY_MS_MAX
-        if found is None or not least <= self.backup_every_ms <= most:
-            accepted = "a time from 1m to 366d: 24h"
-            raise _bad("backup-every", self.backup_every, accepted)
+        for name in ("backup-every", "app-backup-every"):
+            given = getattr(self, name.replace("-", "_"))
+            is_fit = given is None or _DURATION.fullmatch(given) is not None
+            if not is_fit or (given is not None and not least <= _duration_ms(given) <= most):
+                raise _bad(name, given, "a time from 1m to 366d: 24h")
         if not 1 <= self.backup_keep <= backup_limits.KEEP_MAX:
             raise _bad("backup-keep", self.backup_keep, f"1 to {backup_limits.KEEP_MAX}")
 
     @property
     def backup_every_ms(self) -> int:
-        return int(self.backup_every[:-1]) * _UNITS_MS[self.backup_every[-1]]
+        return _duration_ms(self.backup_every)
+
+    @property
+    def app_backup_every_ms(self) -> int | None:
+        return None if self.app_backup_every is None else _duration_ms(self.app_backup_every)
 
     def files_base_url(self, base_url: str) -> str:
         """What URLs of files begin with, where `base_url` is what those of the API begin with."""
@@ -184,6 +213,10 @@ class Settings:
     @property
     def is_picows(self) -> bool:
         return self.websocket == "picows"
+
+
+def _duration_ms(text: str) -> int:
+    return int(text[:-1]) * _UNITS_MS[text[-1]]
 
 
 def _bad(flag: str, value: object, accepted: str) -> InvalidInput:

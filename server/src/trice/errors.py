@@ -7,6 +7,7 @@
     ├── Conflict          400   clash                      re-read, then try again
     ├── LimitExceeded     413   too much                   send less, or later
     ├── Unavailable       503   not now                    back off
+    ├── FunctionFailed    500   the app's function         its author reads the log of the app
     └── Bug               500   our bug                    the log has the traceback
 
 Raise them nearest to the cause. Only `api.middleware` and `session.dispatch` answer callers with
@@ -119,6 +120,12 @@ class Unavailable(TriceError):
     """The server cannot do it now; the same request may succeed later."""
 
     kind = Kind.UNAVAILABLE
+
+
+class FunctionFailed(TriceError):
+    """A function of the app raised, or ended its process."""
+
+    kind = Kind.FUNCTION
 
 
 class Bug(TriceError):

@@ -59,6 +59,14 @@ class RequestCounts:
 
 
 @dataclass(slots=True)
+class QuotaCounts:
+    """What quotas refused, since the server was started: requests with messages, connections."""
+
+    requests: int = 0
+    sockets: int = 0
+
+
+@dataclass(slots=True)
 class DeflateCounts:
     """What compression did for the sockets of a server, since it was started.
 
@@ -181,3 +189,29 @@ class StreamCounts:
     flushes: int = 0
     flush_ms: float = 0.0
     flushes_failed: int = 0
+
+
+@dataclass(slots=True)
+class WorkerCounts:
+    """What became of the processes that run functions, and of calls in them, since the server was
+    started.
+
+    calls         calls that were begun in a process, those that began again included
+    again         calls that began again because their process ended
+    timeouts      calls that took too long
+    refused       calls that were `overloaded`
+    started       processes with an app
+    from_spare    how many of them were there already
+    died, killed  processes that ended by themselves, or were ended because of a call
+    broken        bundles that could not be loaded
+    """
+
+    calls: int = 0
+    again: int = 0
+    timeouts: int = 0
+    refused: int = 0
+    started: int = 0
+    from_spare: int = 0
+    died: int = 0
+    killed: int = 0
+    broken: int = 0

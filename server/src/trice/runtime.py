@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
-from typing import Final, Protocol
+import uuid
+from typing import Final, Protocol, TypeAlias
 
 from trice.protocol.ids import uuid_text
 
 _TIMES: Final = 2**48
+
+UUID: TypeAlias = uuid.UUID
+"""The class of uuids in type hints of functions."""
+
+
+class SeededRandom(random.Random):
+    """Randomness that its seed decides: the same at every try. Never for secrets."""
 
 
 class Runtime(Protocol):
@@ -51,10 +60,25 @@ class SystemRuntime:
         await asyncio.sleep(duration_ms / 1000)
 
 
+def thread_cpu_ms() -> float:
+    """Processor time of the thread that calls, in ms. Costs 0.3 µs."""
+    return time.thread_time_ns() / 1_000_000
+
+
+def cpu_ms_of(thread: int) -> float:
+    """Processor time of a thread of this process by its `threading.get_ident`, in ms."""
+    return time.clock_gettime_ns(time.pthread_getcpuclockid(thread)) / 1_000_000
+
+
 def new_uuid(runtime: Runtime) -> str:
     """Draw a random (version 4) uuid, which cannot be guessed: for secrets, and for names that give
     access to every caller who knows them."""
     return uuid_text(_marked(runtime.random_bytes(16), version=4))
+
+
+def seeded_uuid(random: SeededRandom) -> str:
+    """A random (version 4) uuid that a seed decides."""
+    return uuid_text(_marked(random.randbytes(16), version=4))
 
 
 def new_key_bytes(runtime: Runtime) -> bytes:

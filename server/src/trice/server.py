@@ -1,4 +1,7 @@
-"""Builds everything and owns start and stop. The only wiring."""
+"""Builds everything and owns start and stop.
+
+A little over 500 lines, one file because it is the only wiring.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import contextlib
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.types import ASGIApp
 
 import trice
@@ -27,12 +32,20 @@ from trice.accounts.sign_in import FirstAccount
 from trice.api.bounded_http import make_http_class
 from trice.api.connections import Connections, descriptors_for_apps
 from trice.api.routes import build_app
+from trice.app_backups.app_backups import AppBackups
+from trice.apps import quotas
+from trice.apps.allowances import ServerQuotas
 from trice.apps.apps import Apps
 from trice.background import Background
 from trice.backups.make import Source
 from trice.backups.opening import open_vault
 from trice.backups.schedule import Schedule
 from trice.backups.ship import Shipper
+from trice.calls.log_ring import Line
+from trice.calls.side import RunsCalls
+from trice.calls.workers.opening import open_workers
+from trice.calls.workers.starter import OnLine
+from trice.catalog.attr import Attr
 from trice.config import Settings
 from trice.errors import InvalidInput
 from trice.files.blobs import Blobs
@@ -53,10 +66,12 @@ from trice.session.hub import Hub
 from trice.session.picows_socket import make_protocol_class
 from trice.slow_log import SlowLog
 from trice.store.copies import Copies
+from trice.store.engine import Engine
 from trice.store.engines import PLATFORM, Engines
 from trice.store.sqlite.copies import SqliteCopies
 from trice.store.sqlite.data_dir import claim_data_dir
-from trice.store.sqlite.engines import SqliteEngines, copy_database
+from trice.store.sqlite.engine import SqliteEngine
+from trice.store.sqlite.engines import SqliteEngines, copy_database, path_of
 from trice.store.sqlite.swap import decide_swap, find_existing, prepare_swap, settle_swap
 from trice.streams.streams import Streams
 
@@ -74,6 +89,14 @@ class Sample(NamedTuple):
 
 
 OnReady = Callable[[str, list[Sample], str | None], None]
+
+
+def _quotas_of(settings: Settings) -> ServerQuotas:
+    """What apps may hold. Raises InvalidInput."""
+    return ServerQuotas(
+        quotas.parse(settings.app_quota, flag="app-quota"),
+        quotas.parse(settings.ephemeral_quota, flag="ephemeral-quota"),
+    )
 
 
 class _HttpServer(uvicorn.Server):
@@ -106,12 +129,15 @@ class _HttpServer(uvicorn.Server):
 class Server:
     """One server: an HTTP port, the sessions on it, the apps behind them.
 
+    on_line   hears of each line that functions write
+
     Stopping: no new connections → clients told to reconnect → accepted writes finish → files close.
     """
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
         self._runtime = runtime or SystemRuntime()
+        self.on_line: Callable[[Line], object] = lambda line: None
 
     async def run(self, *, on_ready: OnReady) -> None:
         """Serve until told to stop by SIGINT or SIGTERM.
@@ -120,6 +146,7 @@ class Server:
                   account of a server that has none
         """
         settings = self.settings
+        server_quotas = _quotas_of(settings)
         os.umask(0o077)  # no other user of the machine can read files made from here on
         history_days = settings.history_days
         engines = open_engines(settings.data_dir, runtime=self._runtime, history_days=history_days)
@@ -132,6 +159,7 @@ class Server:
             slow_log=slow_log,
             files_max=files_for_apps(take_descriptors()),
             has_quotas=settings.has_ephemeral_quotas,
+            server_quotas=server_quotas,
         )
         storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
         files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
@@ -147,15 +175,20 @@ class Server:
             connections=connections,
             background=background,
             files=files,
+            make_workers=self.make_workers,
         )
-        app.state.backup_counts = self._schedule_backups(background, storage)
-        samples = await self._open_samples(apps)
+        state = app.state
+        state.function_logs.on_line = self.on_line
+        state.backup_counts = self._schedule_backups(background, storage)
+        state.app_backups = self._open_app_backups(apps, background, storage)
+        await state.deployments.load()
+        samples = await self.open_samples(apps)
         loop = asyncio.get_running_loop()
 
         def ready(port: int) -> None:
-            base = self._begin(port, files, app.state.operator)
-            app.state.webhooks.start(background, base_url=settings.public_url or base)
-            first = self._first_account_url(base, app.state.first_account)
+            base = self._begin(port, files, state.operator)
+            state.webhooks.start(background, base_url=settings.public_url or base)
+            first = self._first_account_url(base, state.first_account)
             on_ready(base, [Sample(base + path, token) for path, token in samples], first)
 
         http = _HttpServer(
@@ -163,9 +196,7 @@ class Server:
             on_ready=ready,
             on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
         )
-        state = app.state
-        parts = (apps, hub, hub.services, connections, state.load, state.variants, state.accounts)
-        for part in (*parts, files, GivingBack()):
+        for part in (apps, hub, hub.services, connections, *_started(state), files, GivingBack()):
             part.start(background)
         sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
         try:
@@ -173,14 +204,19 @@ class Server:
         finally:
             hub.stop()
             await streams.close()
+            await state.jobs.close()
             await background.stop()
-            for close in (app.state.webhooks.close, app.state.oauth.close, apps.close):
-                await close()
-            await storage.close()
-            app.state.file_readers.close()
+            mine = (state.live_functions, state.workers, state.deployments, state.function_logs)
+            for part in (*mine, state.webhooks, state.oauth, apps, storage):
+                await part.close()
+            state.file_readers.close()
             door_of(settings.data_dir).unlink(missing_ok=True)
             engines.close()
             logger.info("stopped")
+
+    def make_workers(self, on_line: OnLine) -> RunsCalls:
+        """What runs functions of apps. on_line   takes what it writes outside of calls"""
+        return open_workers(self.settings, runtime=self._runtime, on_line=on_line)
 
     def _make_connections(self, hub: Hub) -> Connections:
         return Connections(
@@ -209,6 +245,21 @@ class Server:
         )
         Shipper(shipping, source, counts, is_sweeping=is_sweeping).start(background)
         return counts
+
+    def _open_app_backups(self, apps: Apps, background: Background, storage: Storage) -> AppBackups:
+        """The backups that developers make of their apps. They end with their app."""
+        settings = self.settings
+        source = backup_source(settings.data_dir, storage.blobs, runtime=self._runtime)
+        every_ms = settings.app_backup_every_ms
+        backups = AppBackups(apps, source, background=background, every_ms=every_ms)
+
+        async def delete_bytes(app_id: AppId) -> None:
+            await backups.forget_app(app_id)
+            await storage.blobs.delete_app(app_id)
+
+        apps.delete_files = delete_bytes
+        backups.start(background)
+        return backups
 
     def _begin(self, port: int, files: Files, operator: Operator) -> str:
         """The server listens on this port: tell who must know. Returns its URL on this machine."""
@@ -244,7 +295,6 @@ class Server:
 
     def _open_files(self, storage: Storage, apps: Apps, *, make_key: Callable[[], bytes]) -> Files:
         """The files of all apps. make_key   makes the key that signs their URLs"""
-        apps.delete_files = storage.blobs.delete_app
         return Files(
             storage,
             apps=apps,
@@ -274,7 +324,7 @@ class Server:
             timeout_graceful_shutdown=limits.STOP_GRACE_MS // 1000,
         )
 
-    async def _open_samples(self, apps: Apps) -> list[tuple[str, str]]:
+    async def open_samples(self, apps: Apps) -> list[tuple[str, str]]:
         """The path of each built sample app, which has an open app of its own, and the admin token
         of that app.
 
@@ -300,6 +350,15 @@ class Server:
         return samples
 
 
+def _started(state: State) -> tuple[Any, ...]:
+    """What of the application has background work."""
+    return (
+        *(state.load, state.variants, state.accounts, state.oauth_apps, state.oauth_tokens),
+        *(state.transfers, state.account_streams, state.schemas, state.imports, state.deployments),
+        state.jobs,
+    )
+
+
 def open_engines(
     data_dir: Path, *, runtime: Runtime, history_days: int = limits.TX_LOG_DAYS
 ) -> Engines:
@@ -309,6 +368,15 @@ def open_engines(
     raises  OSError when another process has the directory, or it may not be read
     """
     return SqliteEngines.claim(data_dir, runtime=runtime, history_days=history_days)
+
+
+def open_scratch_engine(path: Path, attrs: Iterable[Attr], *, runtime: Runtime) -> Engine:
+    """The storage of one app in a file, which is made if there is none: for tests, which need it no
+    longer than they run. No COMMIT waits for the disk. Blocks.
+
+    attrs   those that every app has
+    """
+    return SqliteEngine.open(path, runtime=runtime, system_attrs=attrs, is_lasting=False)
 
 
 def copy_engines(data_dir: Path, folder: Path, *, runtime: Runtime) -> Engines:
@@ -324,6 +392,12 @@ def copy_engines(data_dir: Path, folder: Path, *, runtime: Runtime) -> Engines:
 def copy_app(data_dir: Path, folder: Path, app_id: AppId) -> None:
     """Copy the database of an app; raises as `copy_engines`. Blocks."""
     copy_database(data_dir, app_id, folder)
+
+
+def database_bytes(data_dir: Path, app_id: AppId) -> int:
+    """How much a copy of an app's database takes; 0 if there is none."""
+    path = path_of(data_dir, app_id)
+    return path.stat().st_size if path.exists() else 0
 
 
 def open_copies(data_dir: Path) -> Copies:
@@ -382,6 +456,27 @@ class RestorePlace:
             with contextlib.suppress(OSError):
                 self.path.rmdir()
         self._lock.close()
+
+
+class ImportPlace:
+    """What the process of an import works on, beside the server that has the data directory
+    (`archive.file_bytes.FilePlace`)."""
+
+    def __init__(self, data_dir: Path, files_url: str, *, app_id: str, runtime: Runtime) -> None:
+        """raises   InvalidInput for the URL, OSError"""
+        self._threads = FileThreads()
+        self._spool = data_dir / "imports" / f"{app_id}.spool"
+        bucket = parse_files_url(files_url)
+        self.engines: Engines = SqliteEngines(data_dir, runtime=runtime)
+        self.blobs = open_blobs(data_dir, bucket, threads=self._threads, runtime=runtime)
+        self.spool = Spool(self._spool, threads=self._threads, runtime=runtime)
+
+    def __enter__(self) -> ImportPlace:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._threads.close()
+        shutil.rmtree(self._spool, ignore_errors=True)
 
 
 def make_url_key(app: Starlette) -> bytes:

@@ -17,11 +17,12 @@ from support.identity_provider import OAuthStage, with_provider
 from support.runtime import FakeRuntime
 from support.stream_requests import Http
 from trice.api.routes import build_app
+from trice.app_backups.app_backups import AppBackups
 from trice.apps.apps import Apps
 from trice.config import Settings
 from trice.files.files import Files
 from trice.files.storage import Storage
-from trice.server import open_storage
+from trice.server import backup_source, open_storage
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
 from trice.streams.streams import Streams
@@ -32,6 +33,7 @@ class Stage:
 
     apps: Apps
     hub: Hub
+    backups: AppBackups
     asgi: Starlette
     files: Files
     storage: Storage
@@ -65,6 +67,13 @@ class Stage:
         self.asgi = build_app(
             settings=settings, apps=self.apps, hub=self.hub, runtime=runtime, files=self.files
         )
+        self.backups = AppBackups(
+            self.apps,
+            backup_source(settings.data_dir, self.storage.blobs, runtime=runtime),
+            background=self.asgi.state.background,
+            every_ms=settings.app_backup_every_ms,
+        )
+        self.asgi.state.app_backups = self.backups
         app, self.token = await self.apps.create(title="test", is_open=True)
         self.app_id = app.id
         self.apps.give_back(app)
@@ -96,6 +105,7 @@ async def running(settings: Settings, slow_log: SlowLog | None) -> AsyncIterator
         yield stage
     finally:
         stage.hub.stop()
+        await stage.asgi.state.background.stop()
         await stage.streams.close()
         await stage.apps.close()
         await stage.storage.close()

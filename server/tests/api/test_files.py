@@ -128,6 +128,7 @@ async def test_files_of_a_throw_away_app_have_a_bound_together(stage, monkeypatc
 
 @pytest.mark.rule("F47")
 async def test_the_sum_of_all_files_follows_every_change_and_holds_in_a_race(stage, monkeypatch):
+    monkeypatch.setattr(file_limits, "EPHEMERAL_FILES_BYTES_MAX", 10)
     made = await stage.apps.create(title="short", is_open=True, life_ms=10**9)
     stage.app_id, stage.token = made[0].id, made[1]
     stage.apps.give_back(made[0])
@@ -135,7 +136,6 @@ async def test_the_sum_of_all_files_follows_every_change_and_holds_in_a_race(sta
         assert (await put(stage, "a", b"x" * size)).status == 200
     await put(stage, "b", b"12")
     await stage.ask("DELETE", "/admin/storage/files?filename=b", None, stage.admin())
-    monkeypatch.setattr(file_limits, "EPHEMERAL_FILES_BYTES_MAX", 10)
     answer = await put(stage, "c", b"x" * 7)
     assert answer.json()["hint"] == {"quota": "file-bytes", "current": 4, "limit": 10}
     answers = await asyncio.gather(*(put(stage, f"race {n}", b"x" * 5) for n in range(5)))

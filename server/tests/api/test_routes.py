@@ -57,7 +57,7 @@ async def test_unknown_routes_and_methods_are_404_json(stage, method, path, more
     "path",
     [
         "/dash/orgs/x/billing",
-        "/platform/oauth/token",
+        "/platform/oauth/introspect",
     ],
 )
 async def test_what_is_not_built_says_so(stage, path):

@@ -316,28 +316,12 @@ async def test_requests_for_schemas_are_bounded_for_each_network(pushes, monkeyp
     assert "schema" in await pushes.ask("GET", "/schema/pull")
 
 
-@pytest.mark.rule("AC37")
-async def test_jobs_that_a_stop_ends_say_so(pushes, stage):
-    await pushes.push(schema(todos={"title": field()}))
-    jobs, background = stage.asgi.state.schemas.jobs, stage.asgi.state.background
-    blocked = asyncio.Event()
-    waiting = [jobs.queue.submit(blocked.wait) for _ in range(account_limits.SCHEMA_GROUPS_RUNNING)]
-    title = await pushes.attr("todos", "title")
-    body = {"steps": [["index", {"attr-id": title["id"]}]]}
-    pushed = await pushes.ask("POST", "/schema/steps/apply", body)
-    await background.stop()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    done = await pushes.finished(pushed)
-    assert outcomes(done) == [("index", "todos.title", "unexpected-error")]
-    assert "stop" in done["indexing-jobs"]["jobs"][0]["error_data"]["message"]
-
-
 @pytest.mark.rule("AC40")
 async def test_jobs_that_find_no_place_say_so(pushes, monkeypatch):
     await pushes.push(schema(todos={"title": field()}))
     jobs = pushes.stage.asgi.state.schemas.jobs
 
-    def submit(work, *, is_minor=False):
+    def submit(work, *, is_minor=False, keys=()):
         raise Unavailable("overloaded", "Too much waits.")
 
     monkeypatch.setattr(jobs.queue, "submit", submit)

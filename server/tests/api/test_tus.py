@@ -407,6 +407,45 @@ async def test_rules_are_asked_at_the_beginning_and_again_at_the_end(stage):
     assert await rows(stage) == [] and left(stage) == []
 
 
+@pytest.mark.rule("F150")
+async def test_a_client_chooses_the_id_of_a_new_row_and_of_no_other(stage):
+    chosen = "0197f3d2-0000-7000-8000-00000000000A"
+    made = await create(stage, 5, upload_metadata=metadata(path="a", fileId=chosen))
+    url = made.headers["location"]
+    restart(stage)
+    last = await add(stage, url, 0, b"hello")
+    (row,) = await rows(stage)
+    assert row["id"] == last.headers["trice-file-id"] == chosen.lower()
+    assert int(last.headers["trice-tx-id"]) > 0
+    restart(stage)
+    told = await ask(stage, "HEAD", url)
+    assert told.headers["trice-tx-id"] == last.headers["trice-tx-id"]
+
+    # The path keeps its row, whatever id is wanted.
+    other = chosen.replace("A", "b")
+    again = await create(stage, 3, upload_metadata=metadata(path="a", fileId=other))
+    last = await add(stage, again.headers["location"], 0, b"new")
+    assert last.headers["trice-file-id"] == row["id"]
+    assert [(each["id"], each["size"]) for each in await rows(stage)] == [(row["id"], 3)]
+
+
+@pytest.mark.rule("F150")
+async def test_an_id_that_another_file_has_is_refused_and_its_file_stays(stage):
+    chosen = "0197f3d2-0000-7000-8000-00000000000a"
+    late = await create(stage, 5, upload_metadata=metadata(path="late", fileId=chosen))
+    made = await create(stage, 1, upload_metadata=metadata(path="first", fileId=chosen))
+    await add(stage, made.headers["location"], 0, b"x")
+    refused = await create(stage, 5, upload_metadata=metadata(path="b", fileId=chosen))
+    assert (refused.status, refused.json()["type"]) == (400, "record-not-unique")
+    end = await add(stage, late.headers["location"], 0, b"hello")
+    assert (end.status, end.json()["type"]) == (400, "record-not-unique")
+    assert (await ask(stage, "HEAD", late.headers["location"])).status == 404
+    (row,) = await rows(stage)
+    assert (row["path"], await stored(stage, row)) == ("first", b"x")
+    odd = await create(stage, 5, upload_metadata=metadata(path="b", fileId="7"))
+    assert (odd.status, odd.json()["type"]) == (400, "param-malformed")
+
+
 @pytest.mark.rule("F140")
 async def test_nobody_else_goes_on_with_an_upload(stage):
     await stage.apps.set_rules(stage.app_id, OPEN)

@@ -67,3 +67,17 @@ def test_every_message_of_the_stranger_is_answered(results: list[dict[str, Any]]
 def test_memory_stays_bounded(results: list[dict[str, Any]]) -> None:
     peaks = {result["attack"]: result["memory_mb"][1] for result in results}
     assert {attack: peak for attack, peak in peaks.items() if not peak < PEAK_MB_MAX} == {}
+
+
+HOOKS = ("webhooks", "receivers", "a storm of events")
+
+
+@pytest.mark.rule("WH60", "WH61")
+def test_webhooks_reach_nothing_and_cost_nobody_else(results: list[dict[str, Any]]) -> None:
+    """An attack that reaches a service of this machine ends as failed."""
+    found = {each["attack"]: each for each in results if each["attack"].startswith(HOOKS)}
+    assert len(found) == 7
+    assert {name: each["ended"] for name, each in found.items() if each["ended"]} == {}
+    assert {name: each["lost"] for name, each in found.items() if each["lost"]} == {}
+    assert "ok" in found["a storm of events"]["heard"]
+    assert found["webhooks to this machine"]["heard"]["validation-failed"] > 50

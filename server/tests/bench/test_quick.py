@@ -54,6 +54,12 @@ GROUPS = {
         *("file_warm", "file_range", "file_read_cpu", "file_read_peak"),
         *("small_upload", "small_upload_p99", "small_upload_cpu", "small_read", "small_read_cpu"),
     },
+    "neighbour": {
+        f"neighbour_{what}_{when}_p{share}"
+        for what in ("ack", "news", "query")
+        for when in ("alone", "elsewhere", "beside")
+        for share in (50, 99)
+    },
     "beside-upload": {
         *("beside_upload_p50", "beside_upload_p99", "upload_alone_p50", "upload_alone_p99"),
     },
@@ -82,10 +88,41 @@ GROUPS = {
         *("rules_write_open", "rules_write_open_cpu"),
         *("rules_write_owner", "rules_write_owner_cpu"),
     },
+    "backup": {
+        *("backup_alone_p50", "backup_alone_p99", "backup_beside_p50", "backup_beside_p99"),
+        *("backup_rate", "backup_restore", "app_backup_beside_p50", "app_backup_beside_p99"),
+        *("app_backup_rate", "app_backup_download"),
+    },
+    "webhooks": {
+        *("hooks_rate", "hooks_none_p50", "hooks_none_p99", "hooks_quick_p50", "hooks_quick_p99"),
+        *("hooks_slow_p50", "hooks_slow_p99"),
+    },
+    "schema-jobs": {
+        "job_s",
+        *(f"job_{when}_{part}" for when in ("alone", "beside") for part in ("p50", "p99", "max")),
+    },
+    "functions": {
+        *("functions_one_p50", "functions_many", "functions_many_cpu"),
+        *("functions_many_workers", "functions_counter", "functions_increment"),
+        *(f"functions_{when}_p{share}" for when in ("alone", "beside") for share in (50, 99)),
+        *("functions_cached_p50", "functions_crowd_p50", "functions_crowd_p99"),
+        *("functions_crowd_cpu", "functions_unconcerned", "functions_unconcerned_runs"),
+        *("functions_start", "functions_spare", "functions_memory", "functions_first"),
+        *("functions_job", "functions_job_seen"),
+    },
+    "sdk": {
+        *("sdk_refresh_frame_5_3", "sdk_refresh_delivery_10_3", "sdk_refresh_first_frame_10_3"),
+        *("sdk_write_optimistic_10_3", "sdk_queries_frame_4_3"),
+        *("sdk_bytes_update_5_3", "sdk_bytes_busy_5_3", "sdk_bytes_reconnect_5_3"),
+        *("sdk_memory_heap_10_1", "sdk_memory_heap_5_3", "sdk_crowd_delivery_4_3"),
+    },
 }
 """Group → rows that a quick run has."""
 
-WITHOUT_FLOOR = {"rules", "beside-upload"}
+OURS = {"backup", "webhooks", "functions"}
+"""Groups that need a trice that the bench started: its data directory, its functions."""
+
+WITHOUT_FLOOR = {"rules", "beside-upload", "neighbour", "schema-jobs", "sdk", *OURS}
 """Groups that the floor cannot do."""
 
 
@@ -160,15 +197,25 @@ def test_every_workload_gives_numbers(outcome: Outcome, group: str) -> None:
     expect_numbers(outcome, "trice", group, GROUPS[group])
 
 
-@pytest.mark.parametrize("group", sorted(GROUPS))
+@pytest.mark.parametrize("group", sorted(GROUPS.keys() - OURS))
 def test_a_peer_by_address_is_measured_too(outcome: Outcome, group: str) -> None:
     expect_numbers(outcome, "peer", group, GROUPS[group] - {"start_ms"})
+
+
+@pytest.mark.parametrize("server", ["trice", "peer"])
+def test_our_client_stands_beside_the_original_on_each_server(
+    outcome: Outcome, server: str
+) -> None:
+    column = "@instantdb/core" if server == "trice" else f"@instantdb/core on {server}"
+    expect_numbers(outcome, column, "sdk", GROUPS["sdk"])
+    assert f"trice / {column}" in outcome.printed
 
 
 def test_what_the_servers_used_is_read_from_proc(outcome: Outcome) -> None:
     for server in ("trice", "peer"):
         usage = outcome.document["usage"][server]
-        assert usage.keys() == GROUPS.keys() - {"idle"}
+        left_out = OURS if server == "peer" else set()
+        assert usage.keys() == GROUPS.keys() - {"idle"} - left_out
         assert all(found["cpu_s"] > 0 and found["rss_mb"] > 0 for found in usage.values())
 
 

@@ -125,10 +125,10 @@ class Stage:
             tree = orjson.loads(
                 await self.db.query_nested(query, identity=identity, is_inferring="infer" in words)
             )
-            flat_json, _ = await self.db.query_flat(query, identity=identity)
+            answer = await self.db.query_flat(query, identity=identity)
         except TriceError as failure:
             return render_error(failure.code, failure.hint)
-        flat = orjson.loads(flat_json)
+        flat = orjson.loads(answer.result_json)
         pages = flat[0]["data"].get("page-info") or {}
         for label, page in pages.items():
             self.cursors[f"<start {label}>"] = page.get("start-cursor")

@@ -1,22 +1,22 @@
 // The official command line, as a developer runs it in a project.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { createAdmin } from './support/clients.mjs';
+import {
+  CLI,
+  environment,
+  makeProject,
+  read,
+  removeProject,
+  runCli,
+} from './support/instant-cli.mjs';
 import { COMMAND, createAccount, createApp, post, startServer } from './support/server.mjs';
-import { until } from './support/wait.mjs';
-
-const MODULES = path.resolve(
-  path.dirname(fileURLToPath(import.meta.url)),
-  '../../../node_modules',
-);
-const CLI = path.join(MODULES, 'instant-cli/bin/index.js');
+import { rejection, until } from './support/wait.mjs';
 
 const SCHEMA = `
 import { i } from '@instantdb/core';
@@ -56,50 +56,11 @@ before(async () => {
 });
 after(async () => {
   await server?.stop();
-  if (project) await rm(project, { recursive: true, force: true });
+  if (project) await removeProject(project);
 });
 
-async function makeProject(files) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'trice-cli-'));
-  await symlink(MODULES, path.join(folder, 'node_modules'));
-  const manifest = {
-    name: 'project',
-    type: 'module',
-    dependencies: { '@instantdb/core': '1.0.67' },
-  };
-  await writeFile(path.join(folder, 'package.json'), JSON.stringify(manifest));
-  await mkdir(path.join(folder, 'home'));
-  for (const [name, text] of Object.entries(files))
-    await writeFile(path.join(folder, name), text);
-  return folder;
-}
-
-function environment(folder, extra) {
-  const home = path.join(folder, 'home');
-  return {
-    PATH: process.env.PATH,
-    HOME: home,
-    XDG_CONFIG_HOME: home,
-    NO_COLOR: '1',
-    CI: '1',
-    INSTANT_CLI_API_URI: server.url,
-    INSTANT_CLI_DASH_URI: server.url,
-    ...extra,
-  };
-}
-
-/** Run a command in a project; returns what it printed, or fails with it. */
-async function run(args, { folder = project, extra = env } = {}) {
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [CLI, ...args], {
-    cwd: folder,
-    env: environment(folder, extra),
-  }).catch((error) => {
-    throw new Error(`instant-cli ${args.join(' ')}: ${error.stdout}\n${error.stderr}`);
-  });
-  return stdout + stderr;
-}
-
-const read = (folder, name) => readFile(path.join(folder, name), 'utf8');
+const run = (args, { folder = project, extra = env } = {}) =>
+  runCli(args, { folder, url: server.url, extra });
 
 test('[AC39] init, push and pull give back what was pushed', async () => {
   await run(['init', '--yes', '--title', 'blog', '--package', 'core', '--env', '.env']);
@@ -123,7 +84,7 @@ test('[AC39] init, push and pull give back what was pushed', async () => {
     await run(['push', 'schema', '--yes'], { folder: copy, extra: appEnv }),
     /No schema changes/,
   );
-  await rm(copy, { recursive: true, force: true });
+  await removeProject(copy);
 
   const adminToken = (await (await fetch(`${server.url}/dash`, {
     headers: { authorization: `Bearer ${token}` },
@@ -144,7 +105,7 @@ test('[AC51] login waits until the person allows it on the page', async () => {
   const folder = await makeProject({});
   const child = spawn(process.execPath, [CLI, 'login', '--print', '--yes'], {
     cwd: folder,
-    env: environment(folder, {}),
+    env: environment(folder, server.url, {}),
   });
   let output = '';
   child.stdout.on('data', (bytes) => (output += bytes));
@@ -167,7 +128,7 @@ test('[AC51] login waits until the person allows it on the page', async () => {
     headers: { authorization: `Bearer ${session}` },
   });
   assert.equal((await me.json()).user.email, 'ann@example.com');
-  await rm(folder, { recursive: true, force: true });
+  await removeProject(folder);
 });
 
 test('[AC27] claim makes a throw-away app one of the account', async () => {
@@ -211,5 +172,137 @@ test('[CLI217] what one command line pushes the other one pulls', async () => {
   await run(['pull', 'all', '--yes'], { folder: copy, extra: { ...env, INSTANT_APP_ID: second } });
   assert.match(await read(copy, 'instant.schema.ts'), /slug: i\.string\(\)\.unique\(\)/);
   assert.match(await read(copy, 'instant.perms.ts'), /auth\.id != null/);
-  for (const made of [folder, copy]) await rm(made, { recursive: true, force: true });
+  for (const made of [folder, copy]) await removeProject(made);
+});
+
+/** Make an app with these files pushed to it; returns a project and what its commands need. */
+async function pushed(title, files) {
+  const folder = await makeProject(files);
+  const told = await run(['init-without-files', '--title', title], { folder });
+  const { appId, adminToken } = JSON.parse(/\{[^]*\n\}/.exec(told)[0]).app;
+  const at = { folder, extra: { ...env, INSTANT_APP_ID: appId } };
+  await run(['push', 'schema', '--yes'], at);
+  return { at, app: { id: appId, adminToken }, folder };
+}
+
+const HERO = (entities) => `
+import { i } from '@instantdb/core';
+const schema = i.schema({ entities: ${entities}, links: {}, rooms: {} });
+export default schema;
+`;
+
+test('[AC133] push renames, indexes what is there, and names rows that do not fit', async () => {
+  const before = HERO('{ heroes: i.entity({ name: i.string(), power: i.any().optional() }) }');
+  const { at, app, folder } = await pushed('heroes', { 'instant.schema.ts': before });
+  const admin = createAdmin(server, app);
+  const ids = Array.from({ length: 40 }, (_, n) => `00000000-0000-4000-8000-0000000000${10 + n}`);
+  await admin.transact(
+    ids.map((id, n) => admin.tx.heroes[id].create({ name: `hero ${n % 20}`, power: n })),
+  );
+  const after = HERO(
+    '{ heroes: i.entity({ title: i.string().indexed(), power: i.number().indexed().optional() }) }',
+  );
+  await writeFile(path.join(folder, 'instant.schema.ts'), after);
+  const rename = ['push', 'schema', '--yes', '--rename', 'heroes.name:heroes.title'];
+  assert.match(await run(rename, at), /heroes\.(name|title)/);
+  // Only an indexed and typed attr can be compared and ordered (Q40).
+  const $ = { where: { power: { $gte: 38 } }, order: { title: 'desc' } };
+  const { heroes } = await admin.query({ heroes: { $ } });
+  assert.deepEqual(
+    heroes.map(({ title, power }) => [title, power]),
+    [
+      ['hero 19', 39],
+      ['hero 18', 38],
+    ],
+  );
+
+  for (const [wrong, told] of [
+    ['i.string().unique().indexed()', /adding uniqueness constraint to heroes\.title/],
+    ['i.number().indexed()', /INVALID DATA[^]*heroes +\| [0-9a-f-]{36} +\| "hero \d+" +\| string/],
+  ]) {
+    const schema = after.replace('i.string().indexed()', wrong);
+    await writeFile(path.join(folder, 'instant.schema.ts'), schema);
+    const refused = await rejection(run(['push', 'schema', '--yes'], at));
+    assert.match(refused.message, told);
+  }
+  const copy = await makeProject({});
+  await run(['pull', 'schema', '--yes'], { folder: copy, extra: at.extra });
+  const pulled = await read(copy, 'instant.schema.ts');
+  assert.match(pulled, /title: i\.string\(\)\.indexed\(\)/);
+  assert.match(pulled, /power: i\.number\(\)\.indexed\(\)\.optional\(\)/);
+  const again = await run(['push', 'schema', '--yes'], { ...at, folder: copy });
+  assert.match(again, /No schema changes/);
+  for (const made of [folder, copy]) await removeProject(made);
+});
+
+test('[AC133] auth client: added, listed without secrets, changed, deleted', async () => {
+  const { at, app, folder } = await pushed('clients', { 'instant.schema.ts': SCHEMA });
+  const add = (...options) => run(['auth', 'client', 'add', '--yes', ...options], at);
+  const secret = 'shhh-it-is-a-secret';
+  const credentials = ['--client-id', 'id.of.client', '--client-secret', secret];
+  const web = ['--type', 'google', '--app-type', 'web'];
+  assert.match(await add(...web, '--name', 'google-web', ...credentials), /google-web/);
+  await add('--type', 'github', '--name', 'hub', ...credentials);
+  await add('--type', 'linkedin', '--name', 'linked', ...credentials);
+  await add('--type', 'apple', '--name', 'apple', '--services-id', 'com.example');
+  await add('--type', 'firebase', '--name', 'fire', '--project-id', 'my-project');
+  const key = `pk_test_${Buffer.from('example.clerk.accounts.dev$').toString('base64')}`;
+  await add('--type', 'clerk', '--name', 'clerk', '--publishable-key', key);
+
+  const list = async () => {
+    const text = await run(['auth', 'client', 'list', '--json'], at);
+    assert.doesNotMatch(text, new RegExp(secret));
+    return JSON.parse(text);
+  };
+  const names = (clients) => clients.map((client) => client.client_name).toSorted();
+  const clients = await list();
+  assert.deepEqual(names(clients), ['apple', 'clerk', 'fire', 'google-web', 'hub', 'linked']);
+  assert.match(await run(['auth', 'client', 'list'], at), /hub[^]*Provider: github/);
+  await run(['auth', 'origin', 'add', '--yes', '--type', 'website', '--url', 'localhost:3000'], at);
+  const start = `${server.url}/runtime/oauth/start?app_id=${app.id}&client_name=hub`;
+  const redirected = await fetch(`${start}&redirect_uri=http://localhost:3000/`, {
+    redirect: 'manual',
+  });
+  assert.equal(new URL(redirected.headers.get('location')).host, 'github.com');
+
+  const update = ['auth', 'client', 'update', '--yes', '--name', 'hub', '--client-id', 'another'];
+  await run([...update, '--client-secret', 'other'], at);
+  assert.equal((await list()).find(({ client_name: name }) => name === 'hub').client_id, 'another');
+  await run(['auth', 'client', 'delete', '--yes', '--name', 'hub'], at);
+  const { id } = clients.find((client) => client.client_name === 'apple');
+  await run(['auth', 'client', 'delete', '--yes', '--id', id], at);
+  assert.equal((await list()).length, 4);
+  assert.match(await add(...web, '--name', 'google-web', ...credentials), /already in use/);
+  await removeProject(folder);
+});
+
+test('[AC133] auth origin: added, listed and deleted; explorer and info find the app', async () => {
+  const { at, app, folder } = await pushed('origins', { 'instant.schema.ts': SCHEMA });
+  const add = (...options) => run(['auth', 'origin', 'add', '--yes', ...options], at);
+  assert.match(await add('--type', 'website', '--url', 'https://example.com'), /example\.com/);
+  await add('--type', 'vercel', '--project', 'shop');
+  await add('--type', 'netlify', '--site', 'shop');
+  await add('--type', 'custom-scheme', '--scheme', 'shop://');
+  const list = async () => JSON.parse(await run(['auth', 'origin', 'list', '--json'], at));
+  const origins = await list();
+  assert.deepEqual(origins.map(({ service, params }) => [service, ...params]).toSorted(), [
+    ['custom-scheme', 'shop'],
+    ['generic', 'example.com'],
+    ['netlify', 'shop'],
+    ['vercel', 'vercel.app', 'shop'],
+  ]);
+  const { id } = origins.find(({ service }) => service === 'generic');
+  await run(['auth', 'origin', 'delete', '--yes', '--id', id], at);
+  assert.equal((await list()).length, 3);
+
+  assert.match(await run(['info'], at), new RegExp(`ann@example\\.com[^]*origins \\(${app.id}`));
+  // `explorer` opens this address in a browser.
+  const page = await fetch(`${server.url}/dash?s=main&app=${app.id}&t=explorer`, {
+    headers: { accept: 'text/html' },
+  });
+  assert.equal(page.status, 200);
+  assert.match(page.headers.get('content-type'), /^text\/html/);
+  await run(['app', 'delete', '--app', app.id, '--yes'], at);
+  await assert.rejects(run(['pull', 'schema', '--yes'], at));
+  await removeProject(folder);
 });

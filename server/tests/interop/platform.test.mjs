@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import './support/browser.mjs';
 import { i, id } from '@instantdb/admin';
 import { PlatformApi } from '@instantdb/platform';
-import { connectCore, createAdmin } from './support/clients.mjs';
+import { answer, connectCore, createAdmin, watch } from './support/clients.mjs';
 import { createAccount, post, startServer } from './support/server.mjs';
 import { rejection, until } from './support/wait.mjs';
 
@@ -246,6 +246,76 @@ describe('schemas', () => {
   });
 });
 
+describe('large tables', () => {
+  const rows = 6_000;
+  const notes = (text) =>
+    i.schema({ entities: { notes: i.entity({ text, isNew: i.boolean().optional() }) } });
+
+  test('[SJ1] [SJ5] [SJ6] an index job is followed while others write and listen', async () => {
+    const { app: made } = await api.createApp({
+      title: 'large',
+      schema: notes(i.string()),
+      perms: { notes: { allow: { view: 'true' } } },
+    });
+    const admin = createAdmin(server, app(made));
+    for (let at = 0; at < rows; at += 1_000) {
+      const some = Array.from({ length: 1_000 }, (_, n) => `note ${at + n}`);
+      await admin.transact(some.map((text) => admin.tx.notes[id()].create({ text })));
+    }
+    const seen = [];
+    const listening = admin.subscribeQuery(
+      { notes: { $: { where: { isNew: true } } } },
+      (answer) => answer.data && seen.push(answer.data.notes.length),
+    );
+    await until(() => seen.length > 0);
+    const pushing = api.schemaPush(made.id, { schema: notes(i.string().indexed()) });
+    let isOver = false;
+    const ended = pushing.finally(() => (isOver = true));
+    let written = 0;
+    while (!isOver || written === 0) {
+      await admin.transact(admin.tx.notes[id()].create({ text: `new ${written}`, isNew: true }));
+      written += 1;
+    }
+    await ended;
+    await until(() => seen.at(-1) === written);
+    const path = `/dash/apps/${made.id}/indexing-jobs`;
+    const headers = { authorization: `Bearer ${token}` };
+    const { jobs } = await (await fetch(server.url + path, { headers })).json();
+    assert.deepEqual([jobs[0].job_type, jobs[0].job_status], ['index', 'completed']);
+    assert.ok(jobs[0].work_completed >= rows && jobs[0].work_estimate >= rows);
+    const where = { isNew: true };
+    const answer = await admin.query({
+      notes: { $: { where, order: { text: 'asc' }, limit: 1 } },
+    });
+    assert.equal(answer.notes[0].text, 'new 0');
+    listening.close();
+  });
+
+  test('[SJ20] [SJ21] a deleted attr is listed, and restored by a step', async () => {
+    const { app: made } = await api.createApp({ title: 'restored', schema: notes(i.string()) });
+    const admin = createAdmin(server, app(made));
+    await admin.transact(admin.tx.notes[id()].create({ text: 'kept' }));
+    await api.schemaPush(made.id, {
+      schema: i.schema({ entities: { notes: i.entity({}) } }),
+      overwrite: true,
+    });
+    assert.deepEqual(Object.keys((await admin.query({ notes: {} })).notes[0]), ['id']);
+    const path = `/dash/apps/${made.id}/soft_deleted_attrs`;
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const { attrs } = await (await fetch(server.url + path, { headers })).json();
+    const labelOf = (attr) => attr['forward-identity'][2].split('_deleted$')[1];
+    assert.deepEqual(attrs.map(labelOf).sort(), ['isNew', 'text']);
+    const text = attrs.find((attr) => labelOf(attr) === 'text');
+    const restored = await fetch(`${server.url}/dash/apps/${made.id}/schema/steps/apply`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ steps: [['restore-attr', text.id]] }),
+    });
+    assert.equal(restored.status, 200);
+    assert.equal((await admin.query({ notes: {} })).notes[0].text, 'kept');
+  });
+});
+
 describe('tenants', () => {
   test('[AC24] a hundred apps from templates keep to themselves, and grow one by one', async () => {
     const templates = [schema, i.schema({ entities: { notes: i.entity({ text: i.string() }) } })];
@@ -273,15 +343,48 @@ describe('tenants', () => {
       tenants.push(...(await Promise.all(numbers.map(makeOne))));
     }
     assert.equal((await owner.getApps()).apps.length, 100);
-    await owner.schemaPush(tenants[3].made.id, {
-      schema: i.schema({ entities: { extras: i.entity({ name: i.string().indexed() }) } }),
-    });
+    // Every tenth gets a field, an entity and another name of what is there, while it is used.
+    const growing = tenants.filter(({ number }) => number % 10 === 3);
+    const pages = await Promise.all(
+      growing.map(({ made }) => connectCore(server, app(made), { admin: true })),
+    );
+    const grow = async ({ made, admin, number }, page) => {
+      const watched = watch(page.db, { notes: {} });
+      await answer(watched, ({ data }) => data?.notes.length === 1);
+      const grown = i.schema({
+        entities: {
+          notes: i.entity({ words: i.string(), [`of${number}`]: i.number().indexed().optional() }),
+          extras: i.entity({ name: i.string().unique() }),
+        },
+      });
+      const renames = ['notes.text:notes.words'];
+      const { summary } = await owner.schemaPush(made.id, {
+        schema: grown,
+        overwrite: true,
+        renames,
+      });
+      assert.equal(summary.errorCount, 0);
+      const [note] = watched.last().data.notes;
+      await admin.transact([
+        admin.tx.notes[note.id].update({ [`of${number}`]: number }),
+        admin.tx.extras[id()].create({ name: `extra of ${number}` }),
+      ]);
+      const shown = await answer(watched, ({ data }) => data.notes[0][`of${number}`] === number);
+      assert.equal(shown.data.notes[0].words, `of ${number}`);
+      page.close();
+    };
+    await Promise.all(growing.map((tenant, at) => grow(tenant, pages[at])));
     for (const { made, admin, number } of tenants) {
-      const found = await admin.query({ todos: {}, notes: {} });
-      const texts = [...found.todos, ...found.notes].map((row) => row.title ?? row.text);
-      assert.deepEqual(texts, [`of ${number}`]);
+      const found = await admin.query({ todos: {}, notes: {}, extras: {} });
+      const rows = Object.values(found).flat();
+      const texts = rows.map((row) => row.title ?? row.text ?? row.words ?? row.name);
+      const hasGrown = number % 10 === 3;
+      const expected = hasGrown ? [`of ${number}`, `extra of ${number}`] : [`of ${number}`];
+      assert.deepEqual(texts, expected);
       const { entities } = (await owner.getSchema(made.id)).schema;
-      assert.equal('extras' in entities, number === 3);
+      const own = Object.keys(entities).filter((name) => !name.startsWith('$'));
+      const template = number % 2 ? ['notes'] : ['lists', 'todos'];
+      assert.deepEqual(own.toSorted(), hasGrown ? ['extras', 'notes'] : template);
     }
     const [one, other] = tenants;
     const mixed = createAdmin(server, { id: one.made.id, adminToken: other.made.adminToken });

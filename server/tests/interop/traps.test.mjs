@@ -759,10 +759,10 @@ describe('transactions', () => {
       [unknown.type, unknown.message, unknown.hint.op],
       [
         'param-malformed',
-        'Invalid op: "nonsense". It must be one of "add-query", "append-stream",' +
-          ' "client-broadcast", "init", "join-room", "leave-room", "remove-query",' +
-          ' "remove-sync", "resync-table", "set-presence", "start-stream", "start-sync",' +
-          ' "subscribe-stream", "transact", "unsubscribe-stream".',
+        'Invalid op: "nonsense". It must be one of "add-call", "add-query", "append-stream",' +
+          ' "call", "client-broadcast", "init", "join-room", "leave-room", "remove-call",' +
+          ' "remove-query", "remove-sync", "resync-table", "set-presence", "start-stream",' +
+          ' "start-sync", "subscribe-stream", "transact", "unsubscribe-stream".',
         'nonsense',
       ],
     );

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.kill_files import FileKills
+from support.kill_jobs import JobKills
 from support.kill_streams import StreamKills
 
 KILLS = 5
@@ -43,3 +44,10 @@ def test_no_flushed_byte_of_a_stream_is_lost_or_doubled(tmp_path: Path, seed: in
     while not kills.found["met"] and kills.found["kills"] < KILLS_MAX:
         kills.play(KILLS)
     assert kills.found["met"] and kills.found["streams"]
+
+
+@pytest.mark.rule("FN361", "FN364", "FN365")
+def test_every_job_ran_as_often_as_it_should(tmp_path: Path, seed: int) -> None:
+    kills = JobKills(tmp_path, seed)
+    kills.play(2 * KILLS)
+    assert kills.found["kills"] == 2 * KILLS and kills.found["note done"]

@@ -72,6 +72,14 @@ SAME = down.change_of(b"0a", held=b"ff", version=b"ff", delta=None)
 COMPUTATION = down.computation(q_json=b"{}", result_json=RESULT, meta_json=META)
 TREE = down.computation(q_json=b"{}", result_json=b'{"todos":[]}', meta_json=b"null")
 TX = TxId(3)
+CALL = SharedPart(down.call_news("todos.open", b"{}", value=b"[1]"))
+FAILED_CALL = SharedPart(
+    down.call_news(
+        *("todos.open", b'{"a":1}'),
+        value=None,
+        error=orjson.dumps({"type": "function-error", "message": "m", "hint": {"code": "c"}}),
+    )
+)
 
 PEER = Presence("p", ID, {"x": 1}, b'{"x":1}')
 SAID = down.topic_content("p", ID, b"[]")
@@ -107,6 +115,14 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     ),
     "refresh_ok from held": lambda: down.refresh_ok(
         [b"{%b}" % CHANGE, b"{%b}" % SAME], tx=TX, attrs=None
+    ),
+    "refresh_ok calls": lambda: down.refresh_ok(
+        [COMPUTATION], tx=TX, attrs=None, calls=[CALL, FAILED_CALL]
+    ),
+    "call_ok": lambda: down.call_ok(b"null", event_id="e", tx=None),
+    "call_ok of a mutation": lambda: down.call_ok(b"[1]", event_id=None, tx=TX),
+    "add_call_ok": lambda: down.add_call_ok(
+        "todos.open", b'{"a":1}', event_id="e", value=SharedPart(b"[]"), tx=TX
     ),
     "remove_query_ok": lambda: down.remove_query_ok(b"{}", event_id="e"),
     "transact_ok": lambda: down.transact_ok(TX, event_id=None),
@@ -151,7 +167,15 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     ),
     "sse_init": lambda: down.sse_init(SessionId(ID), machine_id=ID, sse_token=OTHER),
 }
-PIECES = {"computation", "topic_content", "named_computation", "names_of", "change_of", "delta"}
+PIECES = {
+    "call_news",
+    "computation",
+    "topic_content",
+    "named_computation",
+    "names_of",
+    "change_of",
+    "delta",
+}
 
 
 # --- messages down -------------------------------------------------------------------------------
@@ -174,14 +198,15 @@ def test_every_producer_is_tried() -> None:
 @pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
 def test_a_key_more_or_less_or_of_another_form_is_noticed(make: Callable[[], Frame]) -> None:
     message = orjson.loads(bytes(plain(make())))
-    optional = {"attrs", "catalog", "trice"}
+    optional = {"attrs", "catalog", "trice", "calls"}
+    optional |= {"tx-id"} if message["op"] == "call-ok" else set()
     optional |= {"offset", "files", "content", "done", "abort-reason", "error"} & (
         message.keys() if message["op"] == "stream-append" else set()
     )
     for broken in (
         {**message, "surprise": 1},
         *({k: v for k, v in message.items() if k != key} for key in message.keys() - optional),
-        *({**message, key: ["x"]} for key in message.keys() - {"original-event"}),
+        *({**message, key: ["x"]} for key in message.keys() - {"original-event", "value"}),
     ):
         assert described.why_not_described(orjson.dumps(broken)) is not None, broken
 
@@ -217,6 +242,7 @@ STEPS: list[list[Any]] = [
     ["add-triple", ID, ATTR, [ATTR, "x"], {"mode": "create"}],
     ["add-triple", [ATTR, "x"], ATTR, None, {"mode": None}],
     ["deep-merge-triple", ID, ATTR, {"a": None}],
+    ["increment-triple", ID, ATTR, -0.5, {"mode": "update"}],
     ["retract-triple", ID, ATTR, 1],
     ["delete-entity", ID],
     ["delete-entity", ID, "todos"],
@@ -230,6 +256,7 @@ ADMIN_STEPS: list[list[Any]] = [
     ["create", "todos", ID, {"title": "x"}],
     ["update", "todos", {"slug": "x"}, {"title": "x"}, {"upsert": False}],
     ["merge", "todos", ["slug", "x"], {"title": {"a": 1}}],
+    ["increment", "todos", ID, {"votes": 1}, {"upsert": False}],
     ["link", "todos", 'lookup__slug__"x"', {"owner": [ID, OTHER]}],
     ["unlink", "todos", ID, {"owner": ID}],
     ["delete", "todos", ID],

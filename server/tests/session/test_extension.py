@@ -346,3 +346,19 @@ async def test_new_attrs_travel_in_or_before_the_frame_with_the_delta(stage):
             if computation["delta"].get("added"):
                 assert is_known
     assert [t[2] for t in held_of(client) if t[1] == attr["id"]] == ["x"]
+
+
+# --- the first transaction -----------------------------------------------------------------------
+
+
+@pytest.mark.rule("P10")
+@pytest.mark.parametrize(("announced", "tx"), [(None, 1), ({"version": 1}, 1), (OURS, 0)])
+async def test_before_the_first_transaction_only_our_clients_are_told_0(stage, announced, tx):
+    app, _ = await stage.hub.apps.create(title="new", is_open=True)
+    assert app.database.tx == 0
+    client = stage.connect()
+    await client.init(app.id, **({} if announced is None else {"trice": announced}))
+    client.say("add-query", q=TODOS)
+    answer = await client.hear("add-query-ok")
+    assert answer["processed-tx-id"] == tx
+    stage.hub.apps.give_back(app)

@@ -79,8 +79,8 @@ class Copy:
 
 
 async def fresh(stage) -> set[bytes]:
-    result, _ = await stage.app.database.query_flat({"todos": {}}, identity=ADMIN)
-    (node,) = orjson.loads(result)
+    answer = await stage.app.database.query_flat({"todos": {}}, identity=ADMIN)
+    (node,) = orjson.loads(answer.result_json)
     return {orjson.dumps(t) for row in node["data"]["datalog-result"]["join-rows"] for t in row}
 
 

@@ -22,6 +22,8 @@ from trice.protocol.ids import AppId
 from trice.rules.document import Rules
 from trice.server import open_engines, open_storage
 from trice.store.engines import Engines
+from trice.webhooks.rows import Rows
+from trice.webhooks.webhook import Webhook
 
 
 def written(archive: Archive, path: Path) -> Path:
@@ -105,7 +107,13 @@ class Stage:
             runtime=self.runtime,
             is_for_instant=options.get("is_for_instant", False),
             on_progress=options.get("on_progress", lambda done, of: None),
+            webhooks=await self.webhooks(app_id),
         )
+
+    async def webhooks(self, app_id: str) -> list[Webhook]:
+        """The webhooks of an app, oldest first."""
+        rows = Rows(self.registry.database, runtime=self.runtime)
+        return [row.webhook for row in await rows.load_of(app_id)]
 
     async def compare(self, app_id: str, path: Path, *, is_whole: bool = True) -> Compared:
         """Compare an app with an archive."""

@@ -69,7 +69,7 @@ class Follower:
                 changes,
                 tx=tx,
                 time_ms=time_ms,
-                identity=identity,
+                sender=identity,
                 event_id=event_id,
                 before=self.catalog,
                 find_cell=self._find_cell,

@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 
 from support.delta_client import Triples, content
+from support.flat_results import flat_result
 from support.queries import Cursors, Query
 from trice import limits
 from trice.database import Database
 from trice.errors import TriceError
 from trice.identity import ADMIN, Identity
-from trice.query.encode import EntityCache, flat_result
+from trice.query.encode import EntityCache
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run

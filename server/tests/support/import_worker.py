@@ -44,9 +44,11 @@ async def work(archive: Path, folder: Path, moments: Moments) -> None:
 def main() -> None:
     archive, folder, moments = Path(sys.argv[1]), Path(sys.argv[2]), Moments(int(sys.argv[3]))
     archive_limits.BATCH_ROWS = 10
+    archive_limits.KEEP_BYTES = 500
     moments.around(LocalBlobs, "put")
     moments.around(SqliteFilling, "insert")
     moments.around(SqliteFilling, "link")
+    moments.around(SqliteFilling, "keep")
     moments.around(SqliteLoading, "open")
     moments.around(SqliteLoading, "publish")
     moments.around(SqliteLoading, "settle")

@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 from support.attrs import blob, entity, link
+from support.flat_results import flat_result
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.values import encode_cell, has_order_column, stored_order
 from trice.protocol.ids import TxId, uuid_text
-from trice.query.encode import EntityCache, flat_result, nested_result
+from trice.query.encode import EntityCache, nested_result
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
@@ -28,8 +29,9 @@ from trice.store.sqlite import attr_rows
 from trice.store.sqlite.attrs import SqliteAttrs
 from trice.store.sqlite.connection import Connection, Role
 from trice.store.sqlite.dialect import SQLITE
+from trice.store.sqlite.index import quoted
 from trice.store.sqlite.rows import SqliteOpenRows
-from trice.store.sqlite.tables import order_column, quoted
+from trice.store.sqlite.tables import order_column
 
 
 def uid(number: int) -> str:

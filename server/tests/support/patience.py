@@ -20,3 +20,6 @@ WAIT_S = patient(60)
 
 SUITE_WAIT_S = patient(1_200)
 """For a suite that runs as a process of its own."""
+
+POLL_S = 0.01
+"""Between two looks at what another process does, where nothing tells of it."""

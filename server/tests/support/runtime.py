@@ -6,6 +6,7 @@ import asyncio
 import random
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
 
 class FakeRuntime:
@@ -30,6 +31,14 @@ class FakeRuntime:
 
     def monotonic_ms(self) -> float:
         return self.monotonic
+
+    def randomness(self) -> Any:
+        """Where the source of randomness is, for `draw_again`."""
+        return self._random.getstate()
+
+    def draw_again(self, randomness: Any) -> None:
+        """Let the source go on from there: it draws the same again."""
+        self._random.setstate(randomness)
 
     def random_bytes(self, count: int) -> bytes:
         return self._random.randbytes(count)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 from websockets.sync import client as websocket
 
-from support.patience import WAIT_S
+from support.patience import POLL_S, WAIT_S
 
 TRICE = Path(sys.executable).with_name("trice")
 
@@ -21,6 +22,15 @@ TRICE = Path(sys.executable).with_name("trice")
 get = partial(httpx.get, timeout=WAIT_S)
 post = partial(httpx.post, timeout=WAIT_S)
 connect = partial(websocket.connect, open_timeout=WAIT_S)
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Wait for what another process does."""
+    end_s = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < end_s, "it did not happen"
+        time.sleep(POLL_S)
+
 
 Serving = tuple[subprocess.Popen[str], str]
 

@@ -8,14 +8,16 @@ from typing import Any
 
 from support.archive_stage import Stage
 from trice.archive.report import Report
-from trice.archive.tables.load import Options, import_tables, scan
-from trice.archive.tables.plan import Table, Wishes, plan_tables
+from trice.archive.tables.load import Options, import_tables
+from trice.archive.tables.plan import Scanned, Table, Wishes, plan_tables
+from trice.archive.tables.read import TableFile
+from trice.archive.tables.scan import scan
 from trice.archive.tables.write import Format, Written, export_tables
 
 
 async def proposed(stage: Stage, *files: Path, **wishes: Sequence[str]) -> list[Table]:
     """What becomes of files; `wishes` as `Wishes`."""
-    named = [(path, path.stem) for path in files]
+    named = [Scanned(TableFile(path), path.stem) for path in files]
     return plan_tables(await scan(named, stage.ears), Wishes(**wishes))
 
 
@@ -35,6 +37,7 @@ async def load_planned(
         tables,
         engines=stage.engines,
         registry=stage.registry,
+        storage=stage.storage,
         folder=stage.folder,
         runtime=stage.runtime,
         options=Options(title="Tables", drops_dangling=drops_dangling),

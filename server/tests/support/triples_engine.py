@@ -9,151 +9,38 @@ It shares with the first engine what depends on neither: the turns of writes and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, TypeVar
 
-import apsw
-import orjson
-
-from support.triples_dialect import TRIPLES
-from support.triples_rows import SCHEMA, TriplesAttrs, TriplesRows, load_catalog
-from trice import limits
+from support.triples_held import TriplesHeld
+from support.triples_image import STEPS_PER_LOOK, Image, Open
+from support.triples_rows import SCHEMA, TriplesAttrs, load_catalog
+from trice import function_limits, limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.errors import Unavailable
 from trice.identity import SERVER, TurnKey
 from trice.protocol.ids import EventId, TxId
 from trice.runtime import Runtime
-from trice.store.commit import Commit, LoggedChanges
-from trice.store.dialect import Dialect
-from trice.store.engine import Binding, ReadTooLong, Row, Snapshot, Take, WorkTooLong, WriteTx
-from trice.store.judging import JudgedApart
+from trice.store.commit import Commit
+from trice.store.engine import (
+    ReadTooLong,
+    Snapshot,
+    Turn,
+    WorkTooLong,
+    WriteTx,
+)
 from trice.store.loop_reads import LoopReads
+from trice.store.quota import Quota, Used, check_rows, growth
 from trice.store.readers import Readers
-from trice.store.sqlite import functions
 from trice.store.write_queue import WriteQueue
+from trice.store.write_turn import WriteTurn, WriteTurns
 
 T = TypeVar("T")
 Work = Callable[[WriteTx], Commit]
-_STEPS_PER_LOOK = 1_000
-
-
-class Image:
-    """A database in memory, empty or a copy (`readers.Reader`). Its statements can be stopped."""
-
-    dialect: Dialect = TRIPLES
-
-    def __init__(self, image: Callable[[], bytes] | None = None) -> None:
-        """
-        image   what `begin_snapshot` copies
-        """
-        self.file = apsw.Connection(":memory:")
-        self.judging = functions.register(self.file)
-        self._image = image
-        self._copied: bytes | None = None
-
-    def begin_snapshot(self) -> None:
-        assert self._image is not None
-        if self._copied is not self._image():
-            self._copied = self._image()
-            self.file.deserialize("main", self._copied)
-
-    def rollback(self) -> None:
-        """A copy has no transaction."""
-
-    def close(self) -> None:
-        self.judging.is_over = functions.never
-        self.file.close()
-
-    def interrupt_when(self, is_over: Callable[[], bool] | None, *, steps: int = 0) -> None:
-        self.file.set_progress_handler(is_over, steps)
-        self.judging.is_over = is_over or functions.never
-
-    def snapshot(self, tx: TxId, catalog: Catalog, spend: Callable[[int], None]) -> Open:
-        return Open(self, tx, catalog, spend=spend)
-
-    def rows(
-        self, sql: str, bindings: Sequence[Binding] = (), take: Take | None = None
-    ) -> list[Row]:
-        found: list[Row] = []
-        for piece in self.pieces(sql, bindings, rows_max=take.rows_first if take else 1_000):
-            if take is not None:
-                take(piece)
-            found += piece
-        return found
-
-    def pieces(
-        self, sql: str, bindings: Sequence[Binding] = (), *, rows_max: int
-    ) -> Iterator[list[Row]]:
-        bound = [
-            orjson.dumps([one.hex() for one in value]).decode()
-            if isinstance(value, tuple)
-            else value
-            for value in bindings
-        ]
-        cursor = self.file.cursor()
-        try:
-            reading = cursor.execute(sql, bound)
-            while piece := list(islice(reading, rows_max)):
-                yield piece
-        except apsw.InterruptError as error:
-            raise ReadTooLong from error
-        finally:
-            cursor.close(True)
-
-
-class Open:
-    """A snapshot or an open write while its work runs (`engine.Snapshot`, `engine.WriteTx`)."""
-
-    dialect: Dialect = TRIPLES
-
-    def __init__(
-        self,
-        image: Image,
-        tx: TxId,
-        catalog: Catalog,
-        *,
-        spend: Callable[[int], None] = lambda _: None,
-        is_on_loop: bool = False,
-        time_ms: int = 0,
-        may_take_long: bool = False,
-    ) -> None:
-        self.tx = tx
-        self.catalog = catalog
-        self.time_ms = time_ms
-        self.may_take_long = may_take_long
-        self.spend = spend
-        self.stored = TriplesRows(image.file)
-        self.attrs = TriplesAttrs(image.file, time_ms)
-        judged = JudgedApart(_Plain(image, spend), may_begin_again=is_on_loop)
-        self.rows, self.pieces = judged.rows, judged.pieces
-
-    def logged_changes(
-        self, after: TxId, *, rows_max: int, bytes_max: int, is_whole: bool
-    ) -> Sequence[LoggedChanges]:
-        """It keeps no log."""
-        return []
-
-    def newest_tx(self) -> TxId:
-        return self.tx
-
-    def commits_after(
-        self, after: TxId, *, rows_max: int, bytes_max: int
-    ) -> Sequence[Commit] | None:
-        """It keeps no log."""
-        return [] if after == self.tx else None
-
-
-class _Plain:
-    """Statements without judged terms."""
-
-    dialect: Dialect = TRIPLES
-
-    def __init__(self, image: Image, spend: Callable[[int], None]) -> None:
-        self.rows, self.pieces, self.spend = image.rows, image.pieces, spend
 
 
 @dataclass(eq=False)
@@ -209,9 +96,20 @@ class TriplesEngine:
         self._listeners: list[Callable[[Sequence[Commit]], None]] = []
         self._loop_reads = LoopReads()
         self._reader = Image(lambda: self._store.image)
-        self._reader.interrupt_when(self._is_too_long, steps=_STEPS_PER_LOOK)
+        self._reader.interrupt_when(self._is_too_long, steps=STEPS_PER_LOOK)
+        self._held: set[TriplesHeld] = set()
+        self._holding: deque[asyncio.Future[None]] = deque()
+        self._all_back = asyncio.Event()
+        self._turns = WriteTurns(self._run_groups)
+        self._first: _Call | None = None
         self._readers = Readers(lambda: Image(lambda: self._store.image), runtime)
         self._steps_left = self._steps_taken = 0
+        self._quota = Quota()
+        many = [attr.number for attr in self._catalog.by_id.values() if attr.is_pairs]
+        self._rows = _count(self._writer, "members", "true")
+        self._rows += _count(
+            self._writer, "pairs", f"attr IN (SELECT value FROM json_each('{many}'))"
+        )
 
     @property
     def tx(self) -> TxId:
@@ -242,7 +140,7 @@ class TriplesEngine:
             raise ReadTooLong
 
     def _is_too_long(self) -> bool:
-        self._steps_left -= _STEPS_PER_LOOK
+        self._steps_left -= STEPS_PER_LOOK
         return self._steps_left < 0
 
     async def read(
@@ -267,6 +165,46 @@ class TriplesEngine:
     async def _published(self) -> tuple[TxId, Catalog]:
         return self._tx, self._catalog
 
+    @property
+    def latest_ms(self) -> int:
+        return self._store.latest_ms
+
+    def now_ms(self) -> int:
+        return self._runtime.now_ms()
+
+    async def hold(self, *, lasts_ms: int) -> TriplesHeld:
+        if self._is_closing:
+            raise Unavailable("overloaded", "Try again later.")
+        if self._holding or len(self._held) >= function_limits.HELD_SNAPSHOTS_MAX:
+            waiting = asyncio.get_running_loop().create_future()
+            self._holding.append(waiting)
+            try:
+                await asyncio.wait_for(waiting, function_limits.HELD_WAIT_MS / 1000)
+            except TimeoutError:
+                raise Unavailable("overloaded", "Try again later.") from None
+        image = Image(lambda: self._store.image)
+        image.begin_snapshot()
+        held = TriplesHeld(self, image, lasts_ms=lasts_ms)
+        self._held.add(held)
+        return held
+
+    def released(self, held: TriplesHeld) -> None:
+        self._held.discard(held)
+        self._all_back.set()
+        while self._holding:
+            waiting = self._holding.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    async def take_turn(self, *, lasts_ms: int) -> WriteTurn:
+        if self._is_closing:
+            raise Unavailable("overloaded", "Try again later.")
+        turn = self._turns.ask(lasts_ms=lasts_ms)
+        if not self._is_busy:
+            self._run_groups()
+        return await self._turns.wait(turn)
+
     # --- writing ----------------------------------------------------------------------------
 
     async def write(self, work: Work, **options: Any) -> TxId:
@@ -279,7 +217,13 @@ class TriplesEngine:
         event_id: EventId | None = None,
         is_long: bool = False,
         turn_key: TurnKey = SERVER,
+        turn: Turn | None = None,
     ) -> asyncio.Future[TxId]:
+        if turn is not None and turn.is_held:
+            first: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
+            self._first = _Call(work, event_id, is_long, turn_key[0], first)
+            turn.end()
+            return first
         if self._is_closing or len(self._queue) >= limits.TX_QUEUE_MAX:
             raise Unavailable("overloaded", "Try again later.")
         answer: asyncio.Future[TxId] = asyncio.get_running_loop().create_future()
@@ -291,10 +235,15 @@ class TriplesEngine:
     def _run_groups(self) -> None:
         """Run the waiting calls, until one is left to the thread."""
         self._is_busy = True
-        while len(self._queue):
+        if self._turns.is_held or (self._first is None and self._turns.begin()):
+            return
+        while len(self._queue) or self._first is not None:
             group = _Group(self._tx, self._catalog)
-            call = self._queue.take_long()
+            call, self._first = self._first, None
+            if call is None:
+                call = self._queue.take_long()
             if call is not None:
+                call.is_long = True  # on the thread, alone
                 self._on_thread(group, call)
                 return
             self._writer.file.execute("BEGIN")
@@ -307,6 +256,9 @@ class TriplesEngine:
                 if call.is_long or self._runtime.monotonic_ms() >= ends_ms:
                     break
             self._on_thread(group, None)
+            return
+        if self._turns.are_wanted:
+            self._run_groups()
             return
         self._is_busy = False
         self._idle.set()
@@ -343,9 +295,12 @@ class TriplesEngine:
                     group.catalog,
                     time_ms=self._latest_ms,
                     may_take_long=call.is_long,
+                    earlier=tuple(group.commits),
                 )
             )
             assert commit.tx == tx
+            held = self._rows + sum(map(growth, group.commits))
+            check_rows(self._quota, commit, held=held)
             run("INSERT INTO log VALUES (?, ?)", (tx, call.event_id))
         except WorkTooLong:
             assert not call.is_long
@@ -363,6 +318,7 @@ class TriplesEngine:
 
     def _settle(self, group: _Group) -> None:
         self._tx, self._catalog, self._store.image = group.tx, group.catalog, group.image
+        self._rows += sum(map(growth, group.commits))
         for listener in self._listeners if group.commits else ():
             try:
                 listener(group.commits)
@@ -379,6 +335,12 @@ class TriplesEngine:
                 call.answer.set_result(outcome)
         self._run_groups()
 
+    async def used(self) -> Used:
+        return Used(self._rows, len(self._store.image))
+
+    async def bound(self, quota: Quota) -> None:
+        self._quota = quota
+
     @property
     def waiting(self) -> tuple[int, int]:
         return len(self._queue), self._readers.waiting
@@ -390,7 +352,13 @@ class TriplesEngine:
         if self._is_closing:
             return
         self._is_closing = True
+        self._turns.close()
         await self._readers.close()
+        for held in tuple(self._held):
+            held.close()
+        while self._held:
+            self._all_back.clear()
+            await self._all_back.wait()
         while self._is_busy:
             self._idle.clear()
             await self._idle.wait()
@@ -398,3 +366,8 @@ class TriplesEngine:
         self._reader.close()
         self._writer.close()
         self._listeners.clear()
+
+
+def _count(image: Image, table: str, condition: str) -> int:
+    ((count,),) = image.file.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchall()
+    return int(count)

@@ -38,6 +38,7 @@ CREATE TABLE pairs (
     PRIMARY KEY (attr, source, target), UNIQUE (attr, lone));
 CREATE TABLE attrs (attr INTEGER PRIMARY KEY, space INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE TABLE log (tx INTEGER PRIMARY KEY, event TEXT UNIQUE);
+CREATE TABLE calls (event TEXT PRIMARY KEY, tx INTEGER, made INTEGER, value BLOB);
 """
 
 _ATTR = msgspec.json.Decoder(Attr)

@@ -111,8 +111,8 @@ class Twin:
 
     async def flat(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         """The engine's answer as triples."""
-        result_json, _ = await self.db.query_flat(query, identity=ADMIN)
-        result: list[dict[str, Any]] = orjson.loads(result_json)
+        answer = await self.db.query_flat(query, identity=ADMIN)
+        result: list[dict[str, Any]] = orjson.loads(answer.result_json)
         return result
 
     # --- queries ---------------------------------------------------------------------------

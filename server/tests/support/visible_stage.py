@@ -11,10 +11,11 @@ from model.state import Model
 from model.transact import Rejected, transact
 from support.apart import APART, judging_apart
 from support.engines import app_engine
+from support.flat_results import flat_result
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes
 from support.world import Step, World, schema_steps, seed_steps
-from trice.query.encode import EntityCache, flat_result
+from trice.query.encode import EntityCache
 from trice.query.parse.forms import parse
 from trice.query.plan import plan
 from trice.query.run import run

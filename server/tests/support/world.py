@@ -271,6 +271,8 @@ def _set(world: World, etype: str, entity: str) -> list[Step]:
     is_merge = draw.random() < 0.3
     if is_merge and not attr.get("checked-data-type"):
         value = draw.choice((*PATCHES, *JSONS[:2]))
+    if is_merge and type(value) in (int, float):
+        return [["increment-triple", entity, attr["id"], value, *tail]]
     return [["deep-merge-triple" if is_merge else "add-triple", entity, attr["id"], value, *tail]]
 
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from trice import account_limits
 from trice.accounts.accounts import Account, Credential
 from trice.accounts.orgs import Role, check_role
+from trice.accounts.transfers import Transfers
 from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import (
     account_caller,
@@ -136,10 +137,13 @@ async def _create(
 
 async def dashboard(request: Request) -> Response:
     """`GET /dash` → the account and its apps, with their admin tokens (instant-http §5.3)."""
-    credential = account_caller(request, "apps-read")
+    credential = account_caller(request)
+    credential.demand("apps-read")
     account, orgs = credential.account, orgs_of(request)
     rows = await _apps(request).apps_of(account.id)
     invites = orgs.invites_of(account)
+    transfers: Transfers = request.app.state.transfers
+    offered = [transfer.to_json(row) for transfer, row in transfers.to(account.email)]
     return json_response(
         {
             "apps": await dash_rows(request, rows, credential, "owner"),
@@ -149,7 +153,8 @@ async def dashboard(request: Request) -> Response:
             "invites": [
                 {"id": invite.id, "org": org.to_json(invite.role), "invitee_role": invite.role}
                 for org, invite in invites
-            ],
+            ]
+            + offered,
             "superuser": False,
         }
     )
@@ -336,21 +341,6 @@ async def _schema_body(request: Request) -> Body:
     return body
 
 
-async def get_job_group(request: Request) -> Response:
-    """`GET /dash/apps/:app_id/indexing-jobs/group/:group_id` → `{"jobs"}`; none if unknown."""
-    async with developed(request) as app:
-        group_id = uuid_in(request.path_params, "group_id", place="params")
-        jobs = _schemas(request).jobs.group(app.id, group_id)
-        return json_response({"jobs": [job.to_json() for job in jobs]})
-
-
-async def get_job(request: Request) -> Response:
-    """`GET /dash/apps/:app_id/indexing-jobs/:job_id` → `{"job"}`."""
-    async with developed(request) as app:
-        job_id = uuid_in(request.path_params, "job_id", place="params")
-        return json_response({"job": _schemas(request).jobs.get(app.id, job_id).to_json()})
-
-
 async def add_job(request: Request) -> Response:
     """`POST /dash/apps/:app_id/indexing-jobs {"attr-id", "job-type", "checked-data-type"?}`
     → `{"job"}`: one step of `apply_steps`, for the explorer."""
@@ -438,6 +428,4 @@ ROUTES: Final = (
     Route(f"{_DASH}/schema/push/apply", push_schema, methods=["POST"], body=JSON),
     Route(f"{_DASH}/schema/steps/apply", apply_steps, methods=["POST"], body=JSON),
     Route(f"{_DASH}/indexing-jobs", add_job, methods=["POST"], body=JSON),
-    Route(f"{_DASH}/indexing-jobs/group/{{group_id}}", get_job_group, methods=["GET"]),
-    Route(f"{_DASH}/indexing-jobs/{{job_id}}", get_job, methods=["GET"]),
 )

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from trice.accounts.accounts import Credential
 from trice.accounts.orgs import ROLES, Org, Role, check_role
 from trice.accounts.sign_in import count_invite, send_invite
+from trice.accounts.transfers import Transfers
 from trice.api.account_apps import dash_rows, list_rows
 from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import account_caller, check_access, orgs_of, throttle_of
 from trice.api.middleware import json_response
-from trice.api.parameters import email_in, malformed, uuid_in
+from trice.api.parameters import email_in, find_uuid_in, malformed, uuid_in
 from trice.api.platform import title_in
 from trice.apps.apps import Apps
 from trice.background import Background
@@ -117,19 +118,32 @@ async def update_member(request: Request) -> Response:
 
 
 async def accept_invite(request: Request) -> Response:
-    """`POST /dash/invites/accept {"invite-id"}` → `{}`."""
-    return await _answer_invite(request, is_accepted=True)
+    """`POST /dash/invites/accept {"invite-id", "org_id"?}` → `{}`. An app that is offered becomes
+    one of the account, or with `org_id` of an organisation that it administers."""
+    account = account_caller(request).whole().account
+    body = await json_body(request)
+    invite_id, org_id = uuid_in(body, "invite-id"), find_uuid_in(body, "org_id")
+    transfers = _transfers(request)
+    offered = transfers.find(account, invite_id)
+    if offered is None:
+        await orgs_of(request).answer(account, invite_id, is_accepted=True)
+        return json_response({})
+    if org_id is not None:
+        check_role(orgs_of(request).find_role(org_id, account), "admin")
+    owner = account.id if org_id is None else None
+    await transfers.accept(offered, owner=owner, org=org_id)
+    return json_response({})
 
 
 async def decline_invite(request: Request) -> Response:
-    """`POST /dash/invites/decline {"invite-id"}` → `{}`."""
-    return await _answer_invite(request, is_accepted=False)
-
-
-async def _answer_invite(request: Request, *, is_accepted: bool) -> Response:
+    """`POST /dash/invites/decline {"invite-id"}` → `{}`, also for an app that is offered."""
     account = account_caller(request).whole().account
     invite_id = uuid_in(await json_body(request), "invite-id")
-    await orgs_of(request).answer(account, invite_id, is_accepted=is_accepted)
+    offered = _transfers(request).find(account, invite_id)
+    if offered is None:
+        await orgs_of(request).answer(account, invite_id, is_accepted=False)
+    else:
+        await _transfers(request).decline(offered)
     return json_response({})
 
 
@@ -164,6 +178,11 @@ def _role_in(body: dict[str, Any]) -> Role:
             return role
     given = body.get("role")
     raise malformed("body", "role", given=given, accepted=f"one of {', '.join(ROLES)}")
+
+
+def _transfers(request: Request) -> Transfers:
+    transfers: Transfers = request.app.state.transfers
+    return transfers
 
 
 def _apps(request: Request) -> Apps:

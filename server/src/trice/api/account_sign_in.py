@@ -18,7 +18,7 @@ from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount
 from trice.api.account_apps import dashboard
 from trice.api.bodies import JSON, Route, json_body
 from trice.api.callers import account_caller, guest_of, throttle_of
-from trice.api.dash_page import HEADERS, PAGE
+from trice.api.dash_page import PAGE, page_headers
 from trice.api.middleware import json_response
 from trice.api.parameters import email_in, malformed, missing, text_in, uuid_in
 
@@ -26,7 +26,7 @@ from trice.api.parameters import email_in, malformed, missing, text_in, uuid_in
 async def dash(request: Request) -> Response:
     """`GET /dash`: the page where people sign in, for browsers; `dashboard` for programs."""
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(PAGE, headers=HEADERS)
+        return HTMLResponse(PAGE, headers=page_headers(form_action="'none'"))
     return await dashboard(request)
 
 
@@ -147,7 +147,7 @@ async def check_login(request: Request) -> Response:
 async def list_tokens(request: Request) -> Response:
     """`GET /dash/personal_access_tokens` → `{"data": [{"id", "user_id", "name", "created_at",
     "scopes", "expires_at"}]}`."""
-    account = account_caller(request).account
+    account = account_caller(request).whole().account
     tokens = _accounts(request).tokens(account)
     return json_response({"data": [each.to_json() for each in tokens if each.kind == "personal"]})
 

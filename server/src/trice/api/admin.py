@@ -43,16 +43,21 @@ async def transact(request: Request) -> Response:
 
 
 async def framework_query(request: Request) -> Response:
-    """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10)."""
+    """`POST /runtime/framework/query {"query"}` → flat result and catalog, for SSR (§1.10), and
+    what a session goes on from (P87)."""
     body = await json_body(request)
     if "query" not in body:
         raise missing("body", "query")
     async with runtime_caller(request) as lent:
-        result_json, attrs_json = await lent.app.database.query_flat(
-            body["query"], identity=lent.identity
-        )
-        content = b"".join((b'{"result":', result_json, b',"attrs":', attrs_json, b"}"))
-        return encoded_response(content)
+        flat = await lent.app.database.query_flat(body["query"], identity=lent.identity)
+        parts = [
+            b'"result":' + flat.result_json,
+            b'"attrs":' + flat.attrs_json,
+            b'"catalog":"%b"' % flat.catalog.encode(),
+            b'"processed-tx-id":%d' % flat.tx,
+            flat.names,
+        ]
+        return encoded_response(b"{%b}" % b",".join(part for part in parts if part))
 
 
 ROUTES: Final = (

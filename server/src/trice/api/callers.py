@@ -12,6 +12,7 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection, Request
 
 from trice.accounts.accounts import Account, Accounts, Credential
+from trice.accounts.oauth_tokens import OAuthTokens
 from trice.accounts.orgs import Orgs, Role, check_role
 from trice.api.parameters import malformed, missing, uuid_in
 from trice.apps.apps import App, Apps, wrong_admin_token
@@ -23,6 +24,9 @@ from trice.identity import ADMIN, Identity, TurnKey, caller_ip, network_of
 from trice.protocol.ids import AppId, find_uuid_bytes
 
 _PERSONAL_TOKEN: Final = re.compile("(per|pat)_[0-9a-f]{64}")
+_COUNTED: Final = "trice.counted"
+"""Key in the scope of a request that counted already."""
+
 _BEARER: Final = re.compile("bearer ", re.IGNORECASE)
 
 
@@ -75,6 +79,13 @@ def is_token(token: str) -> bool:
     return find_uuid_bytes(token) is not None or _PERSONAL_TOKEN.fullmatch(token) is not None
 
 
+def is_of_account(request: Request, token: str) -> bool:
+    """Whether a token is of a person, not of an app or its users: personal, or of a sign-in."""
+    if _PERSONAL_TOKEN.fullmatch(token) is not None:
+        return True
+    return find_uuid_bytes(token) is not None and find_credential(request, token) is not None
+
+
 def guest_of(request: HTTPConnection) -> Identity:
     """The identity of a caller who is not signed in: the address and origin of the request."""
     headers = request.headers
@@ -102,7 +113,7 @@ def throttle_of(request: Request) -> Throttle:
 
 @asynccontextmanager
 async def lent_app(request: Request, app_id: str) -> AsyncIterator[App]:
-    """Lend an app for the time of a request."""
+    """Lend an app for the time of a request that its developer or the server makes."""
     apps: Apps = request.app.state.apps
     app = await apps.lend(app_id)
     try:
@@ -112,11 +123,24 @@ async def lent_app(request: Request, app_id: str) -> AsyncIterator[App]:
 
 
 @asynccontextmanager
+async def asked_app(request: Request, app_id: str) -> AsyncIterator[App]:
+    """Lend an app for the time of a request that counts among those that it may be sent.
+
+    raises   as `Apps.lend`; LimitExceeded("rate-limited")
+    """
+    async with lent_app(request, app_id) as app:
+        if _COUNTED not in request.scope:
+            request.scope[_COUNTED] = True
+            app.meter.take(app.allowed)
+        yield app
+
+
+@asynccontextmanager
 async def app_of(
     request: Request, values: Mapping[str, Any], key: str = "app-id", *, place: str = "body"
 ) -> AsyncIterator[App]:
     """Lend the app that the request names, to any caller."""
-    async with lent_app(request, uuid_in(values, key, place=place)) as app:
+    async with asked_app(request, uuid_in(values, key, place=place)) as app:
         yield app
 
 
@@ -145,7 +169,7 @@ async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIt
         raise _unknown_person(token)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            app = await stack.enter_async_context(lent_app(request, app_id))
+            app = await stack.enter_async_context(asked_app(request, app_id))
         except NotFound as failure:
             raise wrong_admin_token() from failure
         if not is_personal:
@@ -159,7 +183,20 @@ async def _lent_to_admin(request: Request, app_id: AppId, token: str) -> AsyncIt
             if find_role(request, app.row, credential.account) is None:
                 raise wrong_admin_token()
             check_access(request, app.row, credential)
+            request.state.account_token = token
         yield app
+
+
+def check_again(request: Request, app_id: AppId, token: str) -> None:
+    """Judge a request that `_lent_to_admin` let through with a token of an account once more.
+
+    raises   TriceError when it would be refused now
+    """
+    credential = find_credential(request, token)
+    if credential is None:
+        raise _unknown_person(token)
+    apps: Apps = request.app.state.apps
+    check_access(request, apps.get_row(app_id), credential)
 
 
 @asynccontextmanager
@@ -178,8 +215,9 @@ async def developed(request: Request, *, role: Role | None = None) -> AsyncItera
     token = bearer_token(request)
     is_personal = token is not None and _PERSONAL_TOKEN.fullmatch(token) is not None
     credential = find_credential(request, token) if token is not None and is_personal else None
-    is_platform = request.url.path.startswith("/superadmin/")
-    if token is not None and is_personal and credential is None and is_platform:
+    # Clients of OAuth refresh their token when it is told to be unknown.
+    is_told = request.url.path.startswith("/superadmin/") or (token or "").startswith("pat_")
+    if token is not None and is_personal and credential is None and is_told:
         raise _unknown_person(token)
     if token is None or (credential is None and find_uuid_bytes(token) is None):
         accepted = '"Bearer <token>", with the admin token of the app or one of its account'
@@ -212,6 +250,9 @@ def _admin_or_account(request: Request, app: App, token: str) -> Credential | No
 
 def find_credential(request: Request, token: str) -> Credential | None:
     """The account that a token proves; raises NotFound("record-expired")."""
+    if token.startswith("pat_"):
+        oauth_tokens: OAuthTokens = request.app.state.oauth_tokens
+        return oauth_tokens.find_by_token(token)
     accounts: Accounts = request.app.state.accounts
     return accounts.find_by_token(token)
 
@@ -219,7 +260,8 @@ def find_credential(request: Request, token: str) -> Credential | None:
 def account_caller(request: Request, scope: str | None = None) -> Credential:
     """The account whose token a request has: of a sign-in, or a personal one (instant-http §5.2).
 
-    scope    what the token must be for, besides the account itself
+    scope    what the token must be for; None: the account itself, which is nothing for the
+             applications of others
     raises   InvalidInput without a token; NotFound, as 401 if it is that of an old sign-in;
              PermissionDenied
     """
@@ -236,6 +278,8 @@ def account_caller(request: Request, scope: str | None = None) -> Credential:
         raise unknown_session()
     if scope is not None:
         credential.demand(scope)
+    elif credential.token.kind == "oauth":
+        credential.whole()
     return credential
 
 
@@ -256,10 +300,8 @@ def check_access(
 
 
 def find_role(request: Request, row: AppRow, account: Account) -> Role | None:
-    """The role of an account in an app: its own, or one of an organisation it is a member of."""
-    if row.owner == account.id:
-        return "owner"
-    return None if row.org is None else orgs_of(request).find_role(row.org, account)
+    """The role of an account in an app."""
+    return orgs_of(request).role_in(row, account)
 
 
 def orgs_of(request: Request) -> Orgs:
@@ -271,9 +313,11 @@ def orgs_of(request: Request) -> Orgs:
 def _scope_of(request: Request) -> str:
     """What a token of an account must be for, to make this request."""
     path = request.url.path
-    is_data = path.startswith("/admin/") or "/webhooks" in path
-    of = "storage" if "/storage/" in path else "data" if is_data else "apps"
     is_read = request.method in ("GET", "HEAD") or path.endswith(_READS)
+    # To read a backup is to read data; to make one is not.
+    is_data = path.startswith(("/admin/", "/runtime/functions")) or "/webhooks" in path
+    is_data = is_data or (is_read and "/backups" in path)
+    of = "storage" if "/storage/" in path else "data" if is_data else "apps"
     return f"{of}-{'read' if is_read else 'write'}"
 
 
@@ -283,7 +327,7 @@ _READS: Final = (
 
 
 def _unknown_person(token: str) -> NotFound:
-    """An unknown personal token, or one of a platform's OAuth, which this server does not give."""
+    """An unknown personal token, or one of OAuth, after which clients refresh it."""
     kind = "oauth-access-token" if token.startswith("pat_") else "instant-user"
     return no_record(kind, "No account here has this token, or it was revoked.")
 
@@ -333,7 +377,7 @@ async def admin_caller(request: Request) -> AsyncIterator[Lent]:
         "as-guest" in request.headers and "as-email" not in request.headers
     )
     if is_acting and bearer_token(request) is None:
-        async with lent_app(request, app_id) as app:
+        async with asked_app(request, app_id) as app:
             yield await _identify(app, request)
     else:
         async with _lent_to_admin(request, app_id, required_token(request)) as app:
@@ -346,7 +390,7 @@ async def runtime_caller(request: Request, *, app_id: str | None = None) -> Asyn
 
     app_id   None: the one that `app_id_of` finds
     """
-    async with lent_app(request, app_id_of(request) if app_id is None else app_id) as app:
+    async with asked_app(request, app_id_of(request) if app_id is None else app_id) as app:
         guest = guest_of(request)
         token = bearer_token(request)
         # With a malformed or unknown token the caller is not signed in (instant-http §1.10).

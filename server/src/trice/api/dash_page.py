@@ -1,4 +1,5 @@
-"""The page at `/dash`: signing in, confirming the sign-in of a command line, the first account.
+"""The page at `/dash`: signing in, confirming the sign-in of a command line, the first account. At
+`/platform/oauth/start` the same page asks whether an application may act for the account.
 
 One page without parts from elsewhere; its script may run and nothing else (its hash is in the
 policy). It keeps the token of the sign-in in the tab only, and shows all texts as texts.
@@ -19,24 +20,34 @@ _STYLE: Final = """
   pre { white-space: pre-wrap; word-break: break-all; background: #f2f2f2; padding: .75rem }
   button { font: inherit; padding: .5rem 1rem; border: 0; border-radius: .3rem;
            background: #14532d; color: #fff; margin-right: .5rem }
-  button.plain { background: #444 }
+  button.plain { background: #444 } #logo { max-width: 4rem; max-height: 4rem; display: block }
   [hidden] { display: none } #problem { color: #a00000 }
   :root { color-scheme: light dark }
   @media (prefers-color-scheme: dark) {
     body { color: #e8e8e8; background: #161616 } pre { background: #262626 }
     input { color: inherit; background: #202020; border-color: #8a8a8a }
-    #problem { color: #ff9a9a }
+    #problem { color: #ff9a9a } a { color: #8ab4ff }
   }
 """
 
 _SCRIPT: Final = """
 const at = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
-const ticket = query.get('ticket'), first = query.get('first');
+const ticket = query.get('ticket'), first = query.get('first'), asked = query.get('redirect-id');
+const here = asked ? '/platform/oauth/start?redirect-id=' + encodeURIComponent(asked)
+  : ticket ? '/dash?ticket=' + encodeURIComponent(ticket) : '/dash';
+const scopes = {
+  'apps-read': 'See your apps and those of your organisations, with their schemas and rules',
+  'apps-write': 'Make, change and delete apps',
+  'data-read': 'Read all data in your apps',
+  'data-write': 'Change and delete all data in your apps',
+  'storage-read': 'Read the files in your apps',
+  'storage-write': 'Change and delete the files in your apps',
+};
 let token = sessionStorage.getItem('trice-token');
 function show(id) {
   for (const part of document.querySelectorAll('main > section')) part.hidden = part.id !== id;
-  const field = at(id).querySelector('input');
+  const field = at(id).querySelector('input:not([type=hidden])');
   if (field) field.focus();
 }
 async function ask(method, path, body) {
@@ -60,18 +71,43 @@ function on(id, work) {
 function signedIn(answer) {
   token = answer.token;
   sessionStorage.setItem('trice-token', token);
-  history.replaceState(null, '', ticket ? '/dash?ticket=' + encodeURIComponent(ticket) : '/dash');
+  history.replaceState(null, '', here);
   start();
 }
-function showInvites(invites) {
-  at('invites').replaceChildren(...invites.map(({ id, org, invitee_role }) => {
+function showRequest(request) {
+  at('logo').hidden = !request.appLogo;
+  if (request.appLogo) at('logo').src = request.appLogo;
+  for (const each of document.querySelectorAll('.asker')) each.textContent = request.appName;
+  at('origin').textContent = request.redirectOrigin;
+  at('scopes').replaceChildren(...request.scopes.map((scope) => {
     const item = document.createElement('li');
-    item.append(`${org.title}, as ${invitee_role} `);
+    item.textContent = scopes[scope];
+    return item;
+  }));
+  const links = [[request.appHomePage, 'Home page'], [request.appTosLink, 'Terms'],
+    [request.appPrivacyPolicyLink, 'Privacy'],
+    [request.supportEmail && 'mailto:' + request.supportEmail, request.supportEmail]];
+  at('links').replaceChildren(...links.filter(([url]) => url).map(([url, text]) => {
+    const link = document.createElement('a');
+    Object.assign(link, { href: url, textContent: text, target: '_blank', rel: 'noreferrer' });
+    const item = document.createElement('li');
+    item.append(link);
+    return item;
+  }));
+  at('request-id').value = asked;
+  at('grant-token').value = request.grantToken;
+}
+function showInvites(invites) {
+  at('invites').replaceChildren(...invites.map((invite) => {
+    const { id, org, app } = invite, { title } = org || app;
+    const item = document.createElement('li');
+    item.append(org ? `${title}, as ${invite.invitee_role} `
+      : `take over the app ${title} of ${invite.inviter_email} `);
     for (const [text, path] of [['Accept', 'accept'], ['Decline', 'decline']]) {
       const button = document.createElement('button');
       button.textContent = text;
       button.className = path === 'accept' ? '' : 'plain';
-      button.setAttribute('aria-label', `${text}: ${org.title}`);
+      button.setAttribute('aria-label', `${text}: ${title}`);
       button.addEventListener('click', async () => {
         try {
           await ask('POST', '/dash/invites/' + path, { 'invite-id': id });
@@ -91,7 +127,8 @@ async function start() {
     const { user, invites } = await ask('GET', '/dash');
     showInvites(invites);
     for (const each of document.querySelectorAll('.who')) each.textContent = user.email;
-    show(ticket ? 'confirm' : 'account');
+    if (asked) showRequest(await ask('POST', '/platform/oauth/claim', { redirect: asked }));
+    show(asked ? 'request' : ticket ? 'confirm' : 'account');
   } catch (error) { at('problem').textContent = error.message; }
 }
 on('first-form', async ({ email }) =>
@@ -126,7 +163,7 @@ on('password-form', async ({ password }) => {
 on('out-form', async () => {
   await ask('POST', '/dash/signout');
   sessionStorage.removeItem('trice-token');
-  location.assign('/dash');
+  location.assign(here);
 });
 start();
 """
@@ -176,6 +213,21 @@ PAGE: Final = f"""<!doctype html>
     <button value="yes">Allow</button><button value="no" class="plain">Refuse</button>
   </form>
 </section>
+<section id="request" hidden>
+  <img id="logo" alt="" hidden>
+  <p>The application <b class="asker"></b> asks to act for your account <b class="who"></b>. Its
+  name is what its makers say; allow it only if you have just come from it.</p>
+  <p>It could:</p>
+  <ul id="scopes"></ul>
+  <p>You will be sent to <b id="origin"></b>.</p>
+  <ul id="links"></ul>
+  <form method="post" action="/platform/oauth/grant">
+    <input type="hidden" name="redirect_id" id="request-id">
+    <input type="hidden" name="grant_token" id="grant-token">
+    <button>Allow</button>
+    <button formaction="/platform/oauth/deny" class="plain">Refuse</button>
+  </form>
+</section>
 <section id="account" hidden>
   <p>You are signed in as <b class="who"></b>.</p>
   <div id="invited" hidden>
@@ -208,11 +260,18 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-HEADERS: Final = {
-    "cache-control": "no-store",
-    "vary": "accept",
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_digest(_STYLE)}';"
-    f" script-src 'sha256-{_digest(_SCRIPT)}'; img-src data:; connect-src 'self';"
-    " form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-}
-"""Headers of the page: nobody may frame it, as a click on it signs a command line in."""
+def page_headers(*, form_action: str) -> dict[str, str]:
+    """Headers of the page: nobody may frame it, as a click on it signs a command line in.
+
+    form_action   where its forms may lead, as a policy names it
+    """
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}';"
+        f" script-src 'sha256-{_SCRIPT_DIGEST}'; img-src data:; connect-src 'self';"
+        f" form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {"cache-control": "no-store", "vary": "accept", "content-security-policy": policy}
+
+
+_STYLE_DIGEST: Final = _digest(_STYLE)
+_SCRIPT_DIGEST: Final = _digest(_SCRIPT)

@@ -199,7 +199,8 @@ def _bad_template(key: str, problem: str) -> InvalidInput:
 
 async def get_test_users(request: Request) -> Response:
     """`GET …/test_users` → `{"test-users": [{"id", "app_id", "email", "code", "created_at"}]}`."""
-    async with developed(request) as app:
+    # Whoever knows their codes signs in as them, so a viewer does not see them.
+    async with developed(request, role="collaborator") as app:
         users = [_test_user(app, each) for each in app.settings.test_users]
         return json_response({"test-users": users})
 

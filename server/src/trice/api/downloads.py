@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trice.api.bodies import Route
-from trice.api.callers import guest_of, lent_app
+from trice.api.callers import asked_app, guest_of
 from trice.api.pieces import Pieces
 from trice.apps.apps import App
 from trice.errors import NotFound, not_built
@@ -82,7 +82,7 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
     """Bytes that are ready to be sent.
 
     read    the bytes start..end, in pieces
@@ -109,7 +109,7 @@ async def download(request: Request) -> Response:
     params = request.query_params
     expires_s = urls.verify(files.url_key, app_id, location_id, params, now_ms=now_ms)
     variant = find_variant(params)
-    async with lent_app(request, app_id) as app:
+    async with asked_app(request, app_id) as app:
         row = await files.open(app, location_id)
         is_ephemeral = app.is_ephemeral
     facts = _facts(row, expires_s)
@@ -120,7 +120,7 @@ async def download(request: Request) -> Response:
         if url is not None:
             return Response(None, 302, redirect_headers(facts, url=url, now_ms=now_ms))
         opened = await _whole(request, row, facts)
-    return await _send(request, opened)
+    return await send_bytes(request, opened)
 
 
 def _facts(row: _Row, expires_s: int) -> Facts:
@@ -135,25 +135,25 @@ def _facts(row: _Row, expires_s: int) -> Facts:
     )
 
 
-async def _whole(request: Request, row: _Row, facts: Facts) -> _Opened:
+async def _whole(request: Request, row: _Row, facts: Facts) -> Opened:
     """The bytes of a file as they were uploaded."""
     files: Files = request.app.state.files
     app_id = AppId(request.path_params["app_id"])
     path = files.blobs.path(app_id, row.hash)
     if path is None:
         read = partial(files.blobs.read, app_id, row.hash)
-        return _Opened(facts, read, lambda: None)
+        return Opened(facts, read, lambda: None)
     try:
         opened = await LocalBytes.open(path, threads=request.app.state.file_readers)
     except FileNotFoundError:
         raise _deleted() from None
     facts = replace(facts, size=opened.size, modified_ms=opened.modified_ms)
-    return _Opened(facts, opened.read, opened.close)
+    return Opened(facts, opened.read, opened.close)
 
 
 async def _variant(
     request: Request, row: _Row, facts: Facts, variant: Variant, *, is_minor: bool
-) -> _Opened:
+) -> Opened:
     """The bytes of a variant."""
     files: Files = request.app.state.files
     variants: Variants = request.app.state.variants
@@ -172,7 +172,7 @@ async def _variant(
         modified_ms=None,
         expires_s=facts.expires_s,
     )
-    return _Opened(facts, opened.read, opened.close)
+    return Opened(facts, opened.read, opened.close)
 
 
 async def _direct_url(request: Request, row: _Row, facts: Facts) -> str | None:
@@ -190,7 +190,8 @@ async def _direct_url(request: Request, row: _Row, facts: Facts) -> str | None:
     )
 
 
-async def _send(request: Request, opened: _Opened) -> Response:
+async def send_bytes(request: Request, opened: Opened) -> Response:
+    """Answer with the bytes a request asks for. Raises NotFound when they are gone meanwhile."""
     now_ms = request.app.state.runtime.now_ms()
     found = answer(request.method, request.headers, opened.facts, now_ms=now_ms)
     if found.start == found.end:

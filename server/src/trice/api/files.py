@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from trice import file_limits as limits
 from trice.api.bodies import JSON, Body, Route, json_body
-from trice.api.callers import Lent, admin_caller, developed, guest_of, lent_app, runtime_caller
+from trice.api.callers import Lent, admin_caller, asked_app, developed, guest_of, runtime_caller
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
@@ -59,7 +59,7 @@ async def upload_by_url(request: Request) -> Response:
     files = _files(request)
     now_ms = request.app.state.runtime.now_ms()
     app_id, path = await files.tokens.take(request.path_params["token"], now_ms=now_ms)
-    async with lent_app(request, app_id) as app:
+    async with asked_app(request, app_id) as app:
         return _stored(await _keep(request, app, path, check=allow))
 
 

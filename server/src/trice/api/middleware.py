@@ -31,6 +31,12 @@ _SECURITY: Final = (
 )
 
 
+_OWN_PAGES: Final = frozenset(
+    f"/platform/oauth/{step}" for step in ("start", "claim", "grant", "deny")
+)
+"""Paths that only browsers open and pages of this server ask: those of others may not read them
+(instant-http §4.9)."""
+
 _ON_ANSWER: Final = "trice.on-answer"
 """Key in a scope for the calls to make once its request is answered."""
 
@@ -67,15 +73,26 @@ def encoded_response(body_json: bytes, *, status: int = 200) -> Response:
     return Response(body_json, status, media_type="application/json; charset=utf-8")
 
 
-def error_response(failure: TriceError, *, trace_id: str) -> Response:
-    """The one place where a failure becomes an HTTP response (instant-http §0.9)."""
+def error_response(
+    failure: TriceError,
+    *,
+    trace_id: str,
+    more: Mapping[str, str] | None = None,
+    status: int | None = None,
+) -> Response:
+    """The one place where a failure becomes an HTTP response (instant-http §0.9).
+
+    more     what the body has besides
+    status   that a function of the app asked for; None: that of the code
+    """
     if failure.code == "oauth-error":
         # The person who signs in sees this body, the only one of another shape.
         body = {"type": failure.code, "error": failure.message}
     else:
         body = failure.body()
-    status = 401 if _is_signed_out(failure) else CODES[failure.code].http_status
-    return json_response({**body, "trace-id": trace_id}, status=status)
+    if status is None:
+        status = 401 if _is_signed_out(failure) else CODES[failure.code].http_status
+    return json_response({**body, **(more or {}), "trace-id": trace_id}, status=status)
 
 
 def _is_signed_out(failure: TriceError) -> bool:
@@ -130,7 +147,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = headers.get("origin")
+        origin = None if scope["path"] in _OWN_PAGES else headers.get("origin")
         if scope["method"] == "OPTIONS" and origin is not None and _asks_first(headers):
             await _preflight(headers, origin)(scope, receive, send)
             return
@@ -198,7 +215,10 @@ class Boundary:
             fields(path=scope["path"], code=failure.code, trace=trace_id, message=failure.message),
             exc_info=cause if is_bug else None,
         )
-        return error_response(failure, trace_id=trace_id)
+        state = scope.get("state", {})
+        more = None if is_bug else state.get("error_body")
+        status = None if is_bug else state.get("status")
+        return error_response(failure, trace_id=trace_id, more=more, status=status)
 
 
 def _bug(cause: Exception) -> Bug:

@@ -31,8 +31,8 @@ _CALLS: Final = RateLimit(
     auth_limits.OAUTH_CALLS_OF_NETWORK,
     auth_limits.OAUTH_CALLS_PERIOD_MS,
 )
-_COOKIE: Final = "__session"
-_COOKIE_PREFIX: Final = "instantdb_"
+COOKIE: Final = "__session"
+COOKIE_PREFIX: Final = "instantdb_"
 """A prefix of cookie names. Other sites of the host may set a cookie of the same name."""
 
 
@@ -40,7 +40,7 @@ async def openid_configuration(request: Request) -> Response:
     """`GET /runtime/:app_id/.well-known/openid-configuration` → the URLs that libraries sign in
     with."""
     app_id = uuid_in(request.path_params, "app_id", place="params")
-    base = f"{_base_url(request)}/runtime/{app_id}/oauth"
+    base = f"{base_url(request)}/runtime/{app_id}/oauth"
     return json_response(
         {"authorization_endpoint": f"{base}/start", "token_endpoint": f"{base}/token"}
     )
@@ -54,19 +54,19 @@ async def start(request: Request) -> Response:
     # Libraries for OAuth send no client_name.
     name = "client_name" if query.get("client_name") is not None else "client_id"
     wanted = Start(
-        client_name=_short(query, name) or "",
+        client_name=short_in(query, name) or "",
         redirect_uri=text_in(query, "redirect_uri", place="params"),
-        state=_short(query, "state"),
-        code_challenge=_short(query, "code_challenge"),
-        code_challenge_method=_short(query, "code_challenge_method"),
-        hd=_short(query, "hd"),
+        state=short_in(query, "state"),
+        code_challenge=short_in(query, "code_challenge"),
+        code_challenge_method=short_in(query, "code_challenge_method"),
+        hd=short_in(query, "hd"),
     )
-    base = _base_url(request)
+    base = base_url(request)
     async with _app_of(request, query, place="params") as app:
         url, cookie = await _oauth(request).start(
             app, wanted, callback_url=f"{base}/runtime/oauth/callback"
         )
-    response = _redirect(url)
+    response = send_to(url)
     response.headers["set-cookie"] = _cookie(cookie, read_url(base))
     return response
 
@@ -75,12 +75,12 @@ async def callback(request: Request) -> Response:
     """`GET|POST /runtime/oauth/callback`: from the provider back to the page of the app."""
     query: Mapping[str, str] = request.query_params
     if "test-redirect" in query:
-        return _page("Redirect", "<p>Your redirect works. You can close this page.</p>")
-    fields = {**query, **(await _form(request) if request.method == "POST" else {})}
+        return page("Redirect", "<p>Your redirect works. You can close this page.</p>")
+    fields = {**query, **(await read_form(request) if request.method == "POST" else {})}
     if fields.get("error"):
         raise oauth_error(fields["error"][: auth_limits.OAUTH_TEXT_CHARS_MAX])
     app_id, state = split_state(fields.get("state"))
-    cookie = _find_cookie(request)
+    cookie = find_cookie(request)
     if cookie is None:
         raise oauth_error("Missing cookie.")
     try:
@@ -90,7 +90,7 @@ async def callback(request: Request) -> Response:
             )
     except NotFound as failure:
         raise oauth_error("Could not find OAuth request.") from failure
-    return _landing(url) if opens_app(url) else _redirect(url)
+    return _landing(url) if opens_app(url) else send_to(url)
 
 
 async def token(request: Request) -> Response:
@@ -100,11 +100,11 @@ async def token(request: Request) -> Response:
     → {"user", "created", "refresh_token"}
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_form = kind == _FORM_TYPE
-    body = await _form(request) if is_form else await json_body(request)
+    is_form = kind == FORM_TYPE
+    body = await read_form(request) if is_form else await json_body(request)
     values: dict[str, Any] = {**body, **request.path_params}
     code = uuid_in(values, "code")
-    verifier = _short(values, "code_verifier", place="body")
+    verifier = short_in(values, "code_verifier", place="body")
     comer = Comer(guest_of(request)) if is_form else _comer(request, body)
     async with _app_of(request, values) as app:
         return json_response(
@@ -120,7 +120,7 @@ async def id_token(request: Request) -> Response:
     body = await json_body(request)
     given = text_in(body, "id_token")
     name = text_in(body, "client_name")
-    nonce = _short(body, "nonce", place="body")
+    nonce = short_in(body, "nonce", place="body")
     comer = _comer(request, body)
     async with _app_of(request, body) as app:
         return json_response(
@@ -130,8 +130,8 @@ async def id_token(request: Request) -> Response:
 
 # --- reading ------------------------------------------------------------------------------------
 
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
-_OR_FORM: Final = f' or "{_FORM_TYPE}"'
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_OR_FORM: Final = f' or "{FORM_TYPE}"'
 
 
 def _oauth(request: Request) -> OAuth:
@@ -150,7 +150,7 @@ async def _app_of(
         yield app
 
 
-def _short(values: Mapping[str, Any], key: str, *, place: str = "params") -> str | None:
+def short_in(values: Mapping[str, Any], key: str, *, place: str = "params") -> str | None:
     """An optional text of bounded length; null and "" count as absent."""
     given = values.get(key)
     if given is None or given == "":
@@ -169,7 +169,7 @@ def _comer(request: Request, body: Mapping[str, Any]) -> Comer:
     )
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
     """The fields of an urlencoded body; if several have one name, the first of them."""
     raw = await whole_body(request)
     if len(raw) > auth_limits.OAUTH_FORM_BYTES_MAX:
@@ -194,7 +194,7 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def _base_url(request: Request) -> str:
+def base_url(request: Request) -> str:
     """The URL of this server for the caller: `https://api.example.com`, without a slash at the end.
 
     It is the operator's setting, or else made of the `Host` header. A proxy that ends TLS says so
@@ -224,23 +224,24 @@ def _cookie(uuid: str, base: Url | None) -> str:
     """
     is_plain_local = base is not None and base.scheme == "http" and base.is_local
     return (
-        f"{_COOKIE}={_COOKIE_PREFIX}{uuid}; Path=/runtime/oauth"
+        f"{COOKIE}={COOKIE_PREFIX}{uuid}; Path=/runtime/oauth"
         f"; Max-Age={auth_limits.OAUTH_COOKIE_SECONDS}; HttpOnly"
         f"{'' if is_plain_local else '; SameSite=None; Secure'}"
     )
 
 
-def _find_cookie(request: Request) -> str | None:
+def find_cookie(request: Request) -> str | None:
     """The uuid in our cookie; other cookies of that name are ignored."""
     for part in request.headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
-        uuid = value.strip().removeprefix(_COOKIE_PREFIX)
-        if name == _COOKIE and uuid != value.strip() and find_uuid_bytes(uuid) is not None:
+        uuid = value.strip().removeprefix(COOKIE_PREFIX)
+        if name == COOKIE and uuid != value.strip() and find_uuid_bytes(uuid) is not None:
             return uuid
     return None
 
 
-def _redirect(url: str) -> Response:
+def send_to(url: str) -> Response:
+    """Send the browser to a URL."""
     # The URL holds codes: no cache on the way may keep it.
     return RedirectResponse(url, 302, headers={"cache-control": "no-store"})
 
@@ -254,10 +255,11 @@ def _landing(url: str) -> Response:
     body = f"""<p><a id="open" href="{href}">Open app</a></p>
 <p>You are signed in. You can close this page.</p>
 <script>{_SCRIPT}</script>"""
-    return _page("Signing in", body, head=f'<meta http-equiv="refresh" content="0; url={href}">')
+    return page("Signing in", body, head=f'<meta http-equiv="refresh" content="0; url={href}">')
 
 
-def _page(title: str, body: str, *, head: str = "") -> Response:
+def page(title: str, body: str, *, head: str = "", status: int = 200) -> Response:
+    """A page that tells something; `body` and `head` are HTML."""
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     return HTMLResponse(
         f"""<!doctype html>
@@ -268,11 +270,17 @@ def _page(title: str, body: str, *, head: str = "") -> Response:
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>
-  body {{ font: 18px/1.5 system-ui, sans-serif; margin: 20vh auto; text-align: center }}
+  :root {{ color-scheme: light dark; background: light-dark(#fff, #161616);
+    color: light-dark(#1a1a1a, #e8e8e8) }}
+  body {{ font: 18px/1.5 system-ui, sans-serif; margin: 20vh auto; padding: 0 1rem;
+          max-width: 32rem; text-align: center }}
 </style>
+<main>
 {body}
+</main>
 </html>
 """,
+        status,
         headers={
             "cache-control": "no-store",
             "content-security-policy": "default-src 'none'; style-src 'unsafe-inline';"
@@ -282,8 +290,8 @@ def _page(title: str, body: str, *, head: str = "") -> Response:
     )
 
 
-_FORM: Final = Body(auth_limits.OAUTH_FORM_BYTES_MAX, is_held=True)
-_JSON_OR_FORM: Final = JsonBody(also=_OR_FORM)
+FORM: Final = Body(auth_limits.OAUTH_FORM_BYTES_MAX, is_held=True)
+JSON_OR_FORM: Final = JsonBody(also=_OR_FORM)
 
 ROUTES: Final = (
     Route(
@@ -291,8 +299,8 @@ ROUTES: Final = (
     ),
     Route("/runtime/oauth/start", start, methods=["GET"]),
     Route("/runtime/{app_id}/oauth/start", start, methods=["GET"]),
-    Route("/runtime/oauth/callback", callback, methods=["GET", "POST"], body=_FORM),
-    Route("/runtime/oauth/token", token, methods=["POST"], body=_JSON_OR_FORM),
-    Route("/runtime/{app_id}/oauth/token", token, methods=["POST"], body=_JSON_OR_FORM),
+    Route("/runtime/oauth/callback", callback, methods=["GET", "POST"], body=FORM),
+    Route("/runtime/oauth/token", token, methods=["POST"], body=JSON_OR_FORM),
+    Route("/runtime/{app_id}/oauth/token", token, methods=["POST"], body=JSON_OR_FORM),
     Route("/runtime/oauth/id_token", id_token, methods=["POST"], body=JSON),
 )

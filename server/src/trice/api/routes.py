@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,36 +18,51 @@ from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from trice import file_limits
-from trice.accounts.accounts import Accounts
+from trice.accounts.accounts import Account, Accounts
+from trice.accounts.oauth_apps import OAuthApps
+from trice.accounts.oauth_requests import OAuthRequests
+from trice.accounts.oauth_tokens import OAuthTokens
 from trice.accounts.operator import Operator
 from trice.accounts.orgs import Orgs
 from trice.accounts.passwords import AccountPasswords
 from trice.accounts.sign_in import AccountCodes, CliLogins, FirstAccount, make_may_register
+from trice.accounts.transfers import Transfers
 from trice.api import (
     account_apps,
     account_orgs,
     account_sign_in,
+    account_transfers,
     admin,
     admin_rooms,
     admin_users,
+    app_backups,
     auth,
     dash_auth,
     dash_settings,
     debug,
+    deployments,
     downloads,
     files,
+    functions,
     health,
+    imports,
+    jobs,
     oauth,
+    oauth_apps,
     operator,
     passkeys,
     passwords,
     platform,
+    platform_oauth,
+    schema_jobs,
     scrape,
     streams,
     sync,
     tus,
+    usage,
     webhooks,
 )
+from trice.api.account_streams import AccountStreams
 from trice.api.bodies import Route
 from trice.api.connections import Connections
 from trice.api.files_host import FilesHost
@@ -60,12 +76,22 @@ from trice.auth.passkeys.ceremonies import Passkeys
 from trice.auth.passwords.sign_in import Passwords
 from trice.auth.throttle import Throttle
 from trice.background import Background
+from trice.calls.bundle_store import KEPT_IN
+from trice.calls.deployments import Deployments
+from trice.calls.functions import Functions
+from trice.calls.jobs.host import open_jobs
+from trice.calls.live import LiveFunctions
+from trice.calls.log_ring import Logs
+from trice.calls.side import RunsCalls
+from trice.calls.workers.opening import open_workers
+from trice.calls.workers.starter import OnLine
 from trice.config import Settings
 from trice.errors import NotFound, not_built
 from trice.files.files import Files
 from trice.files.resumable import ResumableUploads
 from trice.files.threads import FileThreads
 from trice.files.variants import Variants
+from trice.imports.imports import Imports
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
 from trice.protocol.quoting import bare
@@ -76,21 +102,16 @@ from trice.webhooks.webhooks import Webhooks
 
 NOT_BUILT: Final = {
     "/admin/schema": "Reading the schema over HTTP",
-    "/admin/soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "/dash/orgs": "This route of organisations",
     "/dash": "This route of the dashboard",
     "/superadmin/orgs": "This route of organisations",
     "/superadmin": "This route of the platform API",
-    "/platform": "Signing in to the platform API with OAuth",
+    "/platform": "This route of OAuth",
 }
 """Paths of Instant's API that this version answers with `not-built`, by longest prefix."""
 
 
 _NOT_BUILT_OF_APP: Final = {
-    "backups": "Backups over HTTP",
-    "transfers": "Handing an app to another account over HTTP",
-    "oauth-apps": "Signing in to the platform API with OAuth",
-    "soft_deleted_attrs": "Restoring deleted attrs over HTTP",
     "invite": "Members of apps",
     "members": "Members of apps",
     "clear": "Deleting everything in an app at once",
@@ -105,7 +126,9 @@ _CATCH_ALL: Final = "/{path:path}"
 _MODULES: Final = (
     *(sync, admin, admin_rooms, debug, platform, downloads, files, streams, tus),
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
-    *(account_apps, account_orgs, account_sign_in, operator, webhooks),
+    *(account_apps, account_orgs, account_sign_in, account_transfers, app_backups),
+    *(imports, operator, oauth_apps, platform_oauth, usage, webhooks, deployments),
+    *(schema_jobs, functions, jobs),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -120,6 +143,7 @@ def build_app(
     connections: Connections | None = None,
     background: Background | None = None,
     files: downloads.Files | None = None,
+    make_workers: Callable[[OnLine], RunsCalls] | None = None,
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
@@ -143,11 +167,13 @@ def build_app(
     app.state.runtime = runtime
     app.state.machine_id = new_uuid(runtime)
     app.state.streams = {}
+    app.state.account_streams = AccountStreams()
     app.state.requests = requests
     app.state.load = Load(runtime)
     app.state.slow_log = slow_log or SlowLog(runtime)
     app.state.connections = connections
     app.state.backup_counts = None
+    app.state.app_backups = None  # the server has a place for them
     app.state.background = background = background or Background(runtime)
     app.state.mail = make_mail(
         settings.smtp_url, sender=settings.mail_from, runtime=runtime, background=background
@@ -169,8 +195,60 @@ def build_app(
         allows_private_hosts=settings.allows_private_webhooks,
         runtime=runtime,
     )
+    _add_imports(app)
+    _add_functions(app, make_workers)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
+
+
+def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] | None) -> None:
+    """What runs code of apps, what is deployed, and its log."""
+    state = app.state
+    runtime: Runtime = state.runtime
+    folder = state.settings.data_dir / KEPT_IN
+    state.function_logs = logs = Logs(folder, runtime=runtime)
+    if make_workers is None:
+        state.workers = open_workers(state.settings, runtime=runtime, on_line=logs.note_outside)
+    else:
+        state.workers = make_workers(logs.note_outside)
+    state.deployments = deployed = Deployments(
+        state.apps,
+        folder=folder,
+        seal=state.oauth.seal,
+        checker=state.workers,
+        runtime=runtime,
+        who=state.settings.functions,
+    )
+    logs.mask = deployed.mask
+    deployed.on_switch(lambda app_id, code: state.workers.drop(app_id) if code is None else None)
+    state.functions = made = Functions(
+        deployed,
+        state.workers,
+        runtime=runtime,
+        buckets=state.apps.buckets,
+        seed_key=lambda: state.oauth.seal.key_for("functions"),
+        notes=logs,
+    )
+    state.jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
+    state.live_functions = state.hub.functions = LiveFunctions(made)
+
+
+def _add_imports(app: Starlette) -> None:
+    """Imports into this server, each in a process of its own."""
+    state = app.state
+    data_dir = state.settings.data_dir.absolute()
+    state.imports = Imports(
+        data_dir,
+        state.apps,
+        state.webhooks,
+        accounts=state.accounts,
+        orgs=state.orgs,
+        command=(
+            *(sys.executable, "-m", "trice", "import-worker"),
+            *(str(data_dir), state.settings.files_url),
+        ),
+        runtime=state.runtime,
+    )
 
 
 def _add_files(app: Starlette, files: downloads.Files | None) -> None:
@@ -199,16 +277,35 @@ def _add_accounts(app: Starlette) -> None:
     platform = state.apps.platform
     state.accounts = accounts = Accounts(platform, runtime=runtime)
     state.orgs = orgs = Orgs(platform, runtime=runtime)
+    state.transfers = Transfers(state.apps, runtime=runtime)
     state.account_codes = AccountCodes(
         accounts,
-        may_register=make_may_register(state.settings.registration, orgs),
+        may_register=make_may_register(state.settings.registration, orgs, state.transfers),
         runtime=runtime,
         background=background,
     )
     state.account_passwords = passwords = AccountPasswords(accounts, state.passwords.hashes)
+    _add_oauth(app, accounts, orgs)
     state.cli_logins = CliLogins(accounts, runtime=runtime)
     state.first_account = FirstAccount(accounts, runtime=runtime)
     state.operator = Operator(accounts, orgs, passwords, state.apps, runtime=runtime)
+
+
+def _add_oauth(app: Starlette, accounts: Accounts, orgs: Orgs) -> None:
+    """What the routes need by which applications of others act for accounts."""
+    apps: Apps = app.state.apps
+    runtime: Runtime = app.state.runtime
+
+    def is_member(app_id: str, account: Account) -> bool:
+        return orgs.role_in(apps.get_row(app_id), account) is not None
+
+    app.state.oauth_apps = oauth_apps = OAuthApps(apps, runtime=runtime)
+    app.state.oauth_requests = requests = OAuthRequests(
+        oauth_apps, is_member=is_member, runtime=runtime
+    )
+    app.state.oauth_tokens = OAuthTokens(
+        apps, accounts=accounts, oauth_apps=oauth_apps, requests=requests, runtime=runtime
+    )
 
 
 def _routes(sample_dir: Path | None) -> Iterator[BaseRoute]:

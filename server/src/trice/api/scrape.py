@@ -23,7 +23,7 @@ from trice.apps.apps import App
 from trice.errors import NotFound
 from trice.files.files import Files
 from trice.files.variants import Variants
-from trice.metrics import AppCounts, BackupCounts, LiveCounts, WorkCounts
+from trice.metrics import AppCounts, BackupCounts, LiveCounts, QuotaCounts, WorkCounts
 from trice.rooms.rooms import Rooms
 from trice.streams.streams import Streams
 from trice.webhooks.webhooks import Webhooks
@@ -75,6 +75,7 @@ class _Collector:
         yield from _requests(self._state)
         yield from _totals(self._state.apps.counts_of_closed, apps)
         yield from _queues(self._state, apps)
+        yield _quotas(self._state.apps.meters.counts)
         yield from _rooms(self._state.hub.rooms)
         if self._state.hub.streams is not None:
             yield from _streams(self._state.hub.streams)
@@ -193,8 +194,16 @@ def _queues(state: Any, apps: list[App]) -> Iterator[Metric]:
         "long_reads": sum(reads for _, reads in waiting),
         "news": news,
         "first_answers": first_answers,
+        "app_turns": state.apps.loop_shares.waiting,
     }
     yield _by(GaugeMetricFamily, "waiting", "What waits for its turn.", "queue", depths)
+
+
+def _quotas(counts: QuotaCounts) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    text = "What quotas of apps refused."
+    return _by(CounterMetricFamily, "quota_refusals", text, "quota", asdict(counts))
 
 
 def _rooms(rooms: Rooms) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 
-from trice.api.callers import Lent, bearer_token, guest_of, lent_app
+from trice.api.callers import Lent, asked_app, bearer_token, guest_of
 from trice.api.parameters import malformed, missing, uuid_in
 from trice.auth.tokens import hash_token, identify
 from trice.errors import Conflict, InvalidInput, NotFound, not_built
@@ -72,7 +72,7 @@ async def stream_caller(request: Request) -> AsyncIterator[StreamCaller]:
     if token is not None and find_uuid_bytes(token) is None:
         accepted = '"Bearer <token>", with the admin token of the app or a refresh token of a user'
         raise malformed("headers", "authorization", given=None, accepted=accepted)
-    async with lent_app(request, uuid_in(request.path_params, "app_id", place="params")) as app:
+    async with asked_app(request, uuid_in(request.path_params, "app_id", place="params")) as app:
         lent = Lent(app, guest)
         if token is not None:
             try:

@@ -13,6 +13,7 @@ import hmac
 import json
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trice import limits
+from trice.api.account_streams import AccountStreams
 from trice.api.bodies import (
     JSON,
     JsonBody,
@@ -32,7 +34,7 @@ from trice.api.bodies import (
     read_long,
     whole_body,
 )
-from trice.api.callers import Lent, admin_caller, app_id_of, guest_of
+from trice.api.callers import Lent, admin_caller, app_id_of, check_again, guest_of
 from trice.api.middleware import json_response
 from trice.api.parameters import flag_in, malformed, missing
 from trice.api.pieces import Pieces
@@ -159,8 +161,12 @@ async def websocket(connection: WebSocket) -> None:
 class EventStream:
     """One server-sent-events connection and the session behind it.
 
-    token  a push must present it; only this client knows it
+    token           a push must present it; only this client knows it
+    takes_messages  whether there are pushes at all. A live query takes none: who may read would
+                    write through its session
     """
+
+    takes_messages = True
 
     def __init__(self, hub: Hub, guest: Identity, *, runtime: Runtime, machine_id: str) -> None:
         self.socket = QueuedSocket()
@@ -353,6 +359,7 @@ async def subscribe_query(request: Request) -> Response:
             raise malformed("body", "query", given=None, accepted=accepted) from cause
         # Nothing is refused from here on: who is refused leaves no session.
         stream = await _open_signed_in(request, lent)
+        stream.takes_messages = False
         stream.session.receive(raw)
         return stream.response(has_retry=True)
 
@@ -371,6 +378,7 @@ def _open_events(request: Request) -> EventStream:
 
     def end() -> None:
         del streams[stream.session.id]
+        _account_streams(request).forget(stream.session.id)
         stream.socket.resume_reading()  # pushes may wait for it
 
     stream.session.when_ended(end)
@@ -379,14 +387,23 @@ def _open_events(request: Request) -> EventStream:
 
 async def _open_signed_in(request: Request, lent: Lent) -> EventStream:
     """Make an event stream whose session needs no `init`."""
-    app = await request.app.state.apps.lend(lent.app.id)
+    app = await request.app.state.apps.lend_socket(lent.app.id)
     try:
         stream = _open_events(request)
     except BaseException:
-        request.app.state.apps.give_back(app)
+        request.app.state.apps.give_back_socket(app)
         raise
     stream.session.enter(app, lent.identity, hashed_token=lent.hashed_token)
+    token = getattr(request.state, "account_token", None)
+    if token is not None:
+        check = partial(check_again, request, app.id, token)
+        _account_streams(request).watch(stream.session, check)
     return stream
+
+
+def _account_streams(request: Request) -> AccountStreams:
+    streams: AccountStreams = request.app.state.account_streams
+    return streams
 
 
 def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
@@ -394,6 +411,7 @@ def _find_stream(request: Request, session_id: Any, token: Any) -> EventStream:
     stream = streams.get(session_id) if isinstance(session_id, str) else None
     if (
         stream is None
+        or not stream.takes_messages
         or not isinstance(token, str)
         or not hmac.compare_digest(token.encode(errors="replace"), stream.token.encode())
     ):

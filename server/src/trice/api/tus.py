@@ -34,6 +34,7 @@ from trice.files.partials import Partial
 from trice.files.resumable import Checksum, ResumableUploads
 from trice.files.rows import check_header
 from trice.identity import network_of
+from trice.protocol.ids import find_uuid_bytes, uuid_text
 from trice.protocol.quoting import bare, brief
 
 VERSION: Final = "1.0.0"
@@ -46,12 +47,13 @@ _ALWAYS: Final = {
     "access-control-expose-headers": (
         "location, tus-resumable, tus-version, tus-extension, tus-max-size,"
         " tus-checksum-algorithm, upload-offset, upload-length, upload-metadata, upload-expires,"
-        " trice-file-id, trice-location-id, x-trace-id"
+        " trice-file-id, trice-location-id, trice-tx-id, x-trace-id"
     ),
 }
 _TYPE_KEYS: Final = ("contentType", "content-type", "filetype", "type")
 _PATH_KEYS: Final = ("path", "filename", "name")
 _DISPOSITION_KEYS: Final = ("contentDisposition", "content-disposition")
+_ID_KEYS: Final = ("fileId",)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -104,6 +106,7 @@ async def create(request: Request) -> Response:
             metadata=raw,
             content_type=_header(metadata, _TYPE_KEYS, name="content-type"),
             disposition=_header(metadata, _DISPOSITION_KEYS, name="content-disposition"),
+            wanted_id=_id(metadata),
             check=check,
         )
         place = f"{request.url.path}/{partial.id}"
@@ -222,6 +225,8 @@ def _state(partial: Partial) -> dict[str, str]:
     told = {"upload-offset": str(partial.offset)}
     if partial.file_id is not None and partial.location_id is not None:
         told |= {"trice-file-id": partial.file_id, "trice-location-id": partial.location_id}
+        if partial.tx is not None:
+            told["trice-tx-id"] = str(partial.tx)
     else:
         told["upload-expires"] = formatdate(partial.ends_ms / 1000, usegmt=True)
     return told
@@ -267,6 +272,19 @@ def _path(metadata: Mapping[str, str]) -> str:
         return found
     accepted = "`path` (or `filename`) among its keys: `path cGhvdG9zL2NhdC5qcGc=`"
     raise malformed("headers", "upload-metadata", given=None, accepted=accepted)
+
+
+def _id(metadata: Mapping[str, str]) -> str | None:
+    """The id that the client chose for a new row."""
+    given = _first(metadata, _ID_KEYS)
+    if given is None:
+        return None
+    raw = find_uuid_bytes(given)
+    if raw is None:
+        raise malformed(
+            "headers", "upload-metadata", given=brief(given), accepted="a UUID as `fileId`"
+        )
+    return uuid_text(raw)
 
 
 def _header(metadata: Mapping[str, str], keys: tuple[str, ...], *, name: str) -> str | None:

@@ -30,6 +30,7 @@ from trice.files.rows import (
     DISPOSITION,
     FILES,
     FileRow,
+    check_id,
     check_path,
     find_file,
     let_go,
@@ -57,11 +58,12 @@ Check = Callable[[Look, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that was uploaded."""
+    """A file that was uploaded. tx   the transaction that wrote its row"""
 
     id: str
     location_id: str
     size: int
+    tx: int
 
 
 Action = EntityAction
@@ -96,7 +98,7 @@ def rule_check(database: Database, identity: Identity, action: EntityAction) -> 
 class Files:
     """The files of one server.
 
-    Holds how many uploads are under way, and how many bytes throw-away apps have. Does not hold
+    Holds how many uploads are under way, and how many bytes the files of apps have. Does not hold
     rows, which are in each app's database, nor bytes, which are in `blobs`.
 
     base_url  what URLs of files begin with, without a path; set when the server knows its port
@@ -134,6 +136,7 @@ class Files:
             storage.pins,
             is_named=self._named,
             has_app=self._apps.has,
+            is_loading=self._apps.is_loading,
             runtime=runtime,
             counts=self.counts,
         )
@@ -165,7 +168,7 @@ class Files:
 
     def bytes_max(self, app: App) -> int:
         """How large a file of the app may be."""
-        if self._has_quota(app):
+        if app.is_ephemeral and self._apps.has_quotas:
             return min(limits.EPHEMERAL_FILE_BYTES_MAX, self.file_bytes_max)
         return self.file_bytes_max
 
@@ -186,7 +189,7 @@ class Files:
         network   of the caller, among whose uploads it counts
         size      bytes, if the caller said it: too many are refused before any is read
         raises    what `check` does, before a byte is read; InvalidInput for a path that is none;
-                  LimitExceeded: the file or the sum of a throw-away app's is too large;
+                  LimitExceeded: the file, or the sum of the app's files, is too large;
                   Unavailable: too many uploads, or the disk is full. Nothing has changed then
         """
         check_path(path)
@@ -196,6 +199,8 @@ class Files:
         with self.under_way(network):
             try:
                 await app.database.look(lambda look: check(look, path))
+                if size is not None:
+                    await self.check_room(app, path, size)
                 async with await self.spool.begin(bytes_max) as spooling:
                     async for piece in pieces:
                         if piece:
@@ -251,12 +256,14 @@ class Files:
         *,
         content_type: str | None = None,
         disposition: str | None = None,
+        wanted_id: str | None = None,
         check: Check = allow,
         is_reserved: bool = False,
     ) -> Stored:
         """Keep spooled bytes as the file of a path; raises as `upload`. The spooled file is gone
         afterwards, also after a failure.
 
+        wanted_id     the id that a new row shall have; another file may not have it
         is_reserved   whether `quota.reserved` counts them
         """
         room = Room(app.id, spooled.size if is_reserved else 0)
@@ -270,7 +277,15 @@ class Files:
                 try:
                     stored = await app.database.change(
                         lambda change: self._write(
-                            change, app, spooled, room, path, content_type, disposition, check
+                            change,
+                            app,
+                            spooled,
+                            room,
+                            path,
+                            content_type,
+                            disposition,
+                            wanted_id,
+                            check,
                         )
                     )
                 except BaseException:
@@ -309,14 +324,16 @@ class Files:
         path: str,
         content_type: str | None,
         disposition: str | None,
+        wanted_id: str | None,
         check: Check,
     ) -> Stored:
         check(change, path)  # rules or data may have changed while the bytes came
+        check_id(change, wanted_id, path=path)
         old = find_file(change, path=path)
         if self._has_quota(app):
             self.quota.take(app, room, spooled.size, 0 if old is None else old.size)
         row = FileRow(
-            new_uuid(self._runtime) if old is None else old.id,
+            (wanted_id or new_uuid(self._runtime)) if old is None else old.id,
             path,
             new_uuid(self._runtime),
             spooled.hash,
@@ -325,10 +342,10 @@ class Files:
             disposition or DISPOSITION,
         )
         change.write(upload_steps(row))
-        return Stored(row.id, row.location_id, row.size)
+        return Stored(row.id, row.location_id, row.size, change.tx)
 
     def _has_quota(self, app: App) -> bool:
-        return app.is_ephemeral and self._apps.has_quotas
+        return app.allowed.file_bytes is not None
 
     async def delete(
         self, app: App, paths: Sequence[str], *, check: Check = allow

@@ -37,7 +37,7 @@ _BYTES: Final = ".bytes"
 _HEAD_BYTES: Final = 32
 _KEPT: Final = (
     *("app_id", "owner", "network", "path", "length", "metadata"),
-    *("content_type", "disposition", "file_id", "location_id"),
+    *("content_type", "disposition", "wanted_id", "file_id", "location_id", "tx"),
 )
 """What the JSON of a record has."""
 
@@ -53,7 +53,9 @@ class Partial:
     ends_ms      when it expires; later with each part
     offset       bytes that are safe on disk
     disk_bytes   bytes that its file takes, and that are counted; never less than `offset`
+    wanted_id    what a new row shall have as its id; None: any
     file_id, location_id   of the row that has its bytes; None before
+    tx           the transaction that wrote this row; None before
     lock         held by the request that adds bytes or stores them
     interruption   ends the reading of the request that adds bytes, if there is one
     """
@@ -70,8 +72,10 @@ class Partial:
     ends_ms: int
     offset: int = 0
     disk_bytes: int = 0
+    wanted_id: str | None = None
     file_id: str | None = None
     location_id: str | None = None
+    tx: int | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interruption: asyncio.Timeout | None = None
     hash: Any = field(default_factory=hashlib.sha256)
@@ -161,9 +165,11 @@ class Partials:
         path = self._path(partial, _BYTES)
         return await spool.link(path, hash=partial.hash.copy().hexdigest(), size=partial.length)
 
-    async def note_stored(self, partial: Partial, *, file_id: str, location_id: str) -> None:
+    async def note_stored(
+        self, partial: Partial, *, file_id: str, location_id: str, tx: int
+    ) -> None:
         """Remember that a row has the bytes, and forget them here."""
-        partial.file_id, partial.location_id = file_id, location_id
+        partial.file_id, partial.location_id, partial.tx = file_id, location_id, tx
         partial.ends_ms = self._runtime.now_ms() + limits.STORED_PARTIAL_MS
         self._give_back(partial)
         self._stored[partial.id] = partial

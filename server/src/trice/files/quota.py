@@ -1,4 +1,4 @@
-"""How many bytes the files of throw-away apps have, with what uploads are about to add.
+"""How many bytes the files of apps have, with what uploads are about to add.
 
 The rows of an app are summed up once, in a transaction, so that it is known which commits the sum
 has; later commits add what they change. So an upload costs the same, however many files there are.
@@ -86,21 +86,26 @@ class Quota:
         room.bytes = 0
 
     def check(self, app: App, more: int, *, reserved: int = 0) -> None:
-        """Refuse bytes beyond what the files of a throw-away app may have together.
+        """Refuse bytes beyond what the files of an app may have together.
 
         reserved   how many of `more` `self.reserved` counts already
         raises     LimitExceeded("app-quota-exceeded")
         """
         counted = self._counted.get(app.id)
         used = (counted.bytes if counted else 0) + self.reserved.used(app.id) - reserved
-        if used + more > limits.EPHEMERAL_FILES_BYTES_MAX:
+        most = app.allowed.file_bytes
+        if most is not None and used + more > most:
             raise LimitExceeded(
                 "app-quota-exceeded",
-                f"The files of this throw-away app would have {used + more:,} bytes, and"
-                f" {limits.EPHEMERAL_FILES_BYTES_MAX:,} are the most. Delete some, or use an app"
-                " that lasts.",
-                {"quota": "file-bytes", "current": used, "limit": limits.EPHEMERAL_FILES_BYTES_MAX},
+                f"The files of this app would have {used + more:,} bytes, and {most:,} are the"
+                f" most. Delete some{app.allowed.advice}.",
+                {"quota": "file-bytes", "current": used, "limit": most},
             )
+
+    async def used(self, app: App) -> int:
+        """How many bytes the files of an app have, without what uploads are about to add."""
+        await self.load(app)
+        return self._counted[app.id].bytes
 
 
 def _more(commit: Commit) -> int:

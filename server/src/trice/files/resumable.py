@@ -24,7 +24,7 @@ from trice.apps.apps import App
 from trice.errors import Conflict, NotFound, TriceError
 from trice.files.files import Check, Files
 from trice.files.partials import Partial, Partials
-from trice.files.rows import check_path
+from trice.files.rows import check_id, check_path
 from trice.identity import Identity
 from trice.protocol.errors import CODES
 from trice.protocol.ids import AppId
@@ -59,11 +59,13 @@ class ResumableUploads:
         metadata: str,
         content_type: str | None,
         disposition: str | None,
+        wanted_id: str | None = None,
         check: Check,
     ) -> Partial:
         """Begin an upload of `length` bytes to a path.
 
-        raises   what `check` does; as `Files.upload`; Unavailable: too many are unfinished
+        wanted_id   the id that the row shall have, if the path has no file when it is stored
+        raises      what `check` does; as `Files.upload`; Unavailable: too many are unfinished
         """
         check_path(path)
         self._files.check_size(app, length)
@@ -77,9 +79,11 @@ class ResumableUploads:
             metadata=metadata,
             content_type=content_type,
             disposition=disposition,
+            wanted_id=wanted_id,
             ends_ms=self._runtime.now_ms() + limits.PARTIAL_MS,
         )
         await app.database.look(lambda look: check(look, path))
+        await app.database.look(lambda look: check_id(look, wanted_id, path=path))
         await self._files.check_room(app, path, length)
         self._partials.take(partial)  # in the turn of the loop in which room was found
         try:
@@ -214,6 +218,7 @@ class ResumableUploads:
                 partial.path,
                 content_type=partial.content_type,
                 disposition=partial.disposition,
+                wanted_id=partial.wanted_id,
                 check=check,
                 is_reserved=True,
             )
@@ -221,7 +226,9 @@ class ResumableUploads:
             if not CODES[failure.code].may_retry:
                 await self._partials.remove(partial)
             raise
-        await self._partials.note_stored(partial, file_id=stored.id, location_id=stored.location_id)
+        await self._partials.note_stored(
+            partial, file_id=stored.id, location_id=stored.location_id, tx=stored.tx
+        )
 
 
 @asynccontextmanager

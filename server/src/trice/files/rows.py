@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from trice import file_limits as limits
 from trice.database import Look
-from trice.errors import InvalidInput, invalid
+from trice.errors import Conflict, InvalidInput, invalid
+from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import brief
 from trice.store.commit import Commit
 from trice.system_rows import FoundRow, find_row, find_rows
@@ -88,6 +89,21 @@ def check_path(path: str, *, may_be_stream: bool = False) -> str:
     if problem is not None:
         raise invalid("path", brief(path), [{"message": problem, "in": ["path"]}])
     return path
+
+
+def check_id(look: Look, id: str | None, *, path: str) -> None:
+    """Refuse the id that a new row shall have if a file of another path has it.
+
+    raises   Conflict("record-not-unique")
+    """
+    raw = find_uuid_bytes(id)
+    found = None if raw is None else find_row(look, FILES, "id", raw)
+    if found is not None and found.fields["path"] != path:
+        raise Conflict(
+            "record-not-unique",
+            f"A file of another path has the id {id}; choose another one.",
+            {"record-type": "triple", "etype": FILES, "label": "id", "value": id},
+        )
 
 
 def check_header(value: str, *, name: str) -> str:

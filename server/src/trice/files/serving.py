@@ -81,6 +81,7 @@ class Facts:
     name          the last part of its path: any text
     modified_ms   when the bytes came, if that is known
     expires_s     when the URL ends, in seconds since 1970; the answer may be kept as long
+    encoding      how the bytes are encoded: `gzip`; None: they are not
     """
 
     etag: str
@@ -90,6 +91,7 @@ class Facts:
     name: str
     modified_ms: int | None
     expires_s: int
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,9 @@ def _shared_headers(facts: Facts, *, now_ms: int) -> dict[str, str]:
 
 def _content_headers(facts: Facts) -> dict[str, str]:
     content_type, name = _media_type(facts)
+    encoded = {} if facts.encoding is None else {"content-encoding": facts.encoding}
     return {
+        **encoded,
         "content-type": content_type,
         "content-disposition": disposition(facts),
         "content-security-policy": _PDF_POLICY if name == _PDF else _POLICY,

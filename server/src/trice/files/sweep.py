@@ -31,6 +31,8 @@ class Collector:
     """Deletes what no row names. Knows no rows: it asks `is_named`.
 
     has_app   whether an app exists; the bytes of others go
+    is_loading   whether an import puts bytes of an app in place, whose rows nobody sees yet: then
+                 nothing of it is deleted
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Collector:
         has_app: Callable[[AppId], bool],
         runtime: Runtime,
         counts: FileCounts | None = None,
+        is_loading: Callable[[AppId], bool] = lambda _: False,
     ) -> None:
+        self._is_loading = is_loading
         self._blobs = blobs
         self._pins = pins
         self._is_named = is_named
@@ -67,6 +71,8 @@ class Collector:
         raises  Unavailable; what is left then is found by the next sweep
         """
         count = 0
+        if self._is_loading(app_id):
+            return 0
         for start in range(0, len(hashes), limits.LIST_PAGE_BLOBS):
             page = hashes[start : start + limits.LIST_PAGE_BLOBS]
             with self._pins.claimed(app_id, page) as free:
@@ -86,6 +92,8 @@ class Collector:
         self._seen, self._seen_bytes = 0, 0
         async for app_id in self._blobs.apps():
             try:
+                if self._is_loading(app_id):
+                    continue
                 if self._has_app(app_id):
                     count = await self._sweep_app(app_id)
                     if count:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from trice import file_limits as limits
+from trice.ended import until_ended
 from trice.errors import Unavailable
 from trice.log import Seldom, fields
 
@@ -42,13 +43,7 @@ class FileThreads:
             await asyncio.shield(running)
             return results.pop()
         except asyncio.CancelledError:
-            while not running.done():
-                try:
-                    await asyncio.wait([running])
-                except asyncio.CancelledError:
-                    continue
-            if not running.cancelled():
-                running.exception()  # looked at, so that asyncio does not report it
+            await until_ended(running)
             raise
         except FileNotFoundError:
             raise

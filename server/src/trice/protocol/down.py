@@ -6,7 +6,7 @@ message as it is. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -68,7 +68,7 @@ def add_query_ok(
             result,
             b',"result-meta":',
             meta_json,
-            b',"processed-tx-id":%d' % max(tx, 1),
+            b',"processed-tx-id":%d' % tx,
             b"," + names if names else b"",
             b"}",
         )
@@ -84,7 +84,7 @@ def add_query_ok_from_held(*, event_id: str | None, change: bytes, tx: TxId) -> 
         (
             b'{"op":"add-query-ok","client-event-id":',
             orjson.dumps(event_id),
-            b',"processed-tx-id":%d,' % max(tx, 1),
+            b',"processed-tx-id":%d,' % tx,
             change,
             b"}",
         )
@@ -157,10 +157,12 @@ def refresh_ok(
     tx: TxId,
     attrs: SharedPart | None,
     catalog: str | None = None,
+    calls: Sequence[SharedPart] = (),
 ) -> JoinedFrame:
     """New answers, each of which contains every transaction up to `tx`; `attrs` if they changed.
 
     catalog   the name of these `attrs`, for clients that resume (P75)
+    calls     answers of functions, see `call_news`; none for clients that did not ask for them
     """
     parts: list[bytes | SharedPart] = [b'{"op":"refresh-ok","processed-tx-id":%d' % max(tx, 1)]
     if attrs is not None:
@@ -170,8 +172,42 @@ def refresh_ok(
     parts.append(b',"computations":[')
     for number, element in enumerate(computations):
         parts += (b",", element) if number else (element,)
-    parts.append(b"]}")
+    parts.append(b"]")
+    for number, call in enumerate(calls):
+        parts += (b"," if number else b',"calls":[', call)
+    parts.append(b"]}" if calls else b"}")
     return JoinedFrame(parts)
+
+
+def call_news(name: str, args_json: bytes, *, value: bytes | None, error: bytes = b"") -> bytes:
+    """What a watched function answers now, inside `refresh-ok` (FN233).
+
+    value, error   JSON; the error if `value` is None
+    """
+    answer = b'"error":' + error if value is None else b'"value":' + value
+    return b'{"name":%b,"args":%b,%b}' % (orjson.dumps(name), args_json, answer)
+
+
+def add_call_ok(
+    name: str, args_json: bytes, *, event_id: str | None, value: SharedPart, tx: TxId
+) -> JoinedFrame:
+    """What a watched function answers, for each `add-call`."""
+    head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,"value":' % (
+        orjson.dumps(event_id),
+        orjson.dumps(name),
+        args_json,
+    )
+    return JoinedFrame((head, value, b',"processed-tx-id":%d}' % tx))
+
+
+def call_ok(value: bytes, *, event_id: str | None, tx: TxId | None) -> bytes:
+    """A function returned `value`, JSON; `tx` of a mutation."""
+    tail = b"" if tx is None else b',"tx-id":%d' % tx
+    return b'{"op":"call-ok","client-event-id":%b,"value":%b%b}' % (
+        orjson.dumps(event_id),
+        value,
+        tail,
+    )
 
 
 def remove_query_ok(q_json: bytes, *, event_id: str | None) -> bytes:

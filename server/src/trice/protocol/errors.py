@@ -3,7 +3,7 @@ travels.
 
 Clients and tests match the code (`type` on the wire), never the message. A new code needs a row
 here and a test; `spec/errors.md` and a part of `spec/protocol.schema.json` are generated from these
-tables. No I/O.
+tables. A little over 500 lines, one file because it is one table. No I/O.
 
 Statuses follow Instant's HTTP API (instant-http §0.9): "not found" and "denied" are 400 there.
 """
@@ -68,6 +68,7 @@ class Kind(Enum):
     CONFLICT = "clash"
     LIMIT = "too much"
     UNAVAILABLE = "not now"
+    FUNCTION = "the app's function"
     BUG = "our bug"
 
 
@@ -265,6 +266,14 @@ CODES: Final = {
             "record-not-unique", Kind.CONFLICT, 400, 400, False, "Another record holds this value."
         ),
         Code(
+            "deploy-blocked",
+            Kind.CONFLICT,
+            409,
+            400,
+            False,
+            "Work waits that the new code cannot do, or the old code names attrs that are gone.",
+        ),
+        Code(
             "parameter-limit-exceeded",
             Kind.LIMIT,
             400,
@@ -278,7 +287,7 @@ CODES: Final = {
             400,
             400,
             False,
-            "A throw-away app is full; `hint` has the quota, what is used and the limit.",
+            "A quota of the app is used up; `hint` has the quota, what is used and the limit.",
         ),
         Code(
             "message-too-big",
@@ -295,6 +304,14 @@ CODES: Final = {
             400,
             True,
             "Too many requests; wait `hint.retry-after` ms.",
+        ),
+        Code(
+            "value-expired",
+            Kind.NOT_FOUND,
+            410,
+            400,
+            False,
+            "This call was carried out before; what it returned is not kept any more.",
         ),
         Code("timeout", Kind.UNAVAILABLE, 429, 500, True, "The query took too long to complete."),
         Code(
@@ -328,6 +345,159 @@ CODES: Final = {
             500,
             True,
             "The data file is missing, damaged or of another version; the operator must act.",
+        ),
+        Code(
+            "function-error",
+            Kind.FUNCTION,
+            400,
+            400,
+            False,
+            "A function refused; `hint.code` and `hint.data` are what it said.",
+        ),
+        Code(
+            "function-failed",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "A function raised; the log of the app has the traceback.",
+        ),
+        Code(
+            "function-crashed",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "A function ended its process, twice.",
+        ),
+        Code(
+            "function-memory",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "A function took more memory than its process may have.",
+        ),
+        Code(
+            "call-too-big",
+            Kind.LIMIT,
+            413,
+            400,
+            False,
+            "The arguments of a function, its result or what it wrote are larger than they may be.",
+        ),
+        Code(
+            "function-timeout",
+            Kind.UNAVAILABLE,
+            504,
+            500,
+            True,
+            "A function took longer than it may.",
+        ),
+        Code(
+            "worker-lost",
+            Kind.UNAVAILABLE,
+            502,
+            500,
+            False,
+            "The process of an action ended; what the action did until then stands.",
+        ),
+        Code(
+            "functions-broken",
+            Kind.UNAVAILABLE,
+            503,
+            500,
+            True,
+            "The app's functions cannot be loaded; `hint.errors` says why.",
+        ),
+        Code(
+            "functions-off",
+            Kind.UNAVAILABLE,
+            501,
+            500,
+            False,
+            "This server runs no functions.",
+        ),
+        Code(
+            "function-not-found",
+            Kind.NOT_FOUND,
+            404,
+            400,
+            False,
+            "The app has no such function, or it is internal, or of another kind than was asked.",
+        ),
+        Code(
+            "bad-args",
+            Kind.INVALID,
+            400,
+            400,
+            False,
+            "The arguments do not fit the function; `hint` has path, what is expected and given.",
+        ),
+        Code(
+            "bad-result",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "What the function returned does not fit its return type.",
+        ),
+        Code("signed-out", Kind.DENIED, 401, 400, False, "The function is for signed-in users."),
+        Code(
+            "too-many-rows",
+            Kind.LIMIT,
+            400,
+            400,
+            False,
+            "The function asked for more rows than it may, or for more than fit without a limit.",
+        ),
+        Code(
+            "not-loaded",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "The function used a link that it did not ask for.",
+        ),
+        Code(
+            "conflict",
+            Kind.CONFLICT,
+            409,
+            400,
+            True,
+            "Others kept changing what the mutation read; `hint` names them and the namespace.",
+        ),
+        Code(
+            "job-over",
+            Kind.CONFLICT,
+            409,
+            400,
+            False,
+            "The job was cancelled, is finished, or another server has it; it can write no more.",
+        ),
+        Code(
+            "too-many-jobs",
+            Kind.LIMIT,
+            429,
+            400,
+            True,
+            "A call scheduled more jobs than it may, or the app has as many as it may.",
+        ),
+        Code(
+            "step-unknown",
+            Kind.FUNCTION,
+            500,
+            400,
+            False,
+            "A step that runs once only began before, and what became of it is not known.",
+        ),
+        Code(
+            "value-expired",
+            Kind.NOT_FOUND,
+            410,
+            400,
+            False,
+            "The mutation ran once, so long ago that its value is not kept any more.",
         ),
         Code(
             "unknown",

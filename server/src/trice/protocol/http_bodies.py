@@ -71,11 +71,20 @@ class FrameworkQuery(_Request):
     query: Query
 
 
-class FrameworkAnswer(_Answer):
-    """The flat answer, and the catalog that its triples name."""
+class FrameworkAnswer(_Answer, rename="kebab"):
+    """The flat answer, and the catalog that its triples name; with what a session that goes on from
+    it says (P87).
+
+    query_id, version  the names of query and answer; not there for a query that no session takes
+    catalog            the name of `attrs`
+    """
 
     result: Flat
     attrs: list[Attr]
+    catalog: str
+    processed_tx_id: int
+    query_id: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
 
 
 class Push(_Request):
@@ -411,7 +420,8 @@ class FoundApp(_Answer):
 class HttpError(_Answer, rename="kebab"):
     """A request failed; the status is that of the code. Match `type`, never `message`.
 
-    error   in place of `message` and `hint` for `oauth-error`, which people read
+    error   in place of `message` and `hint` for `oauth-error`, which people read; besides them,
+            with `error_description`, from `/platform/oauth/token`, in the words of RFC 6749
     """
 
     type: ErrorCode
@@ -419,9 +429,10 @@ class HttpError(_Answer, rename="kebab"):
     message: str | UnsetType = UNSET
     hint: dict[str, Any] | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    error_description: str | UnsetType = msgspec.field(default=UNSET, name="error_description")
 
     def __post_init__(self) -> None:
-        is_plain = self.error is UNSET
+        is_plain = self.error is UNSET or self.error_description is not UNSET
         if is_plain == (self.message is UNSET) or is_plain == (self.hint is UNSET):
             raise ValueError("either `message` and `hint`, or `error`")
 
@@ -530,11 +541,62 @@ class SignedUrl(_Answer):
     data: str | None
 
 
+class CallFunction(_Request):
+    """The arguments of a function, by name; null is `{}`."""
+
+    args: dict[str, Any] | None = None
+
+
+class Called(_Answer):
+    """What a function returned; `tx` of a mutation, see `call-ok`."""
+
+    value: Any
+    tx: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+class ListedFunction(_Answer, rename="kebab"):
+    """One function, as discovery shows it.
+
+    args, result   JSON Schema 2020-12
+    internal       only for admins and other functions
+    """
+
+    name: str
+    kind: Annotated[str, Meta(extra_json_schema={"enum": ["query", "mutation", "action"]})]
+    auth: str
+    doc: str
+    args: dict[str, Any]
+    result: dict[str, Any]
+    rate: str | UnsetType = UNSET
+    also: list[str] | UnsetType = UNSET
+    internal: bool | UnsetType = UNSET
+
+
+class ListedFunctions(_Answer):
+    """The functions that the caller may know of, in order of their names."""
+
+    functions: list[ListedFunction]
+
+
+class DeletedAttr(Attr):
+    """An attr that was deleted; its names have a prefix that ends in `_deleted$`."""
+
+    deletion_marked_at: Instant | UnsetType = UNSET
+
+
+class DeletedAttrs(_Answer):
+    """Deleted attrs, newest first, and for how many days each can be restored."""
+
+    attrs: list[DeletedAttr]
+    grace_period_days: int = msgspec.field(name="grace-period-days")
+
+
 ROUTES: Final[dict[str, tuple[Any, Any]]] = {
     "POST /admin/query": (AdminQuery, dict[str, Any]),
     "POST /admin/transact": (AdminTransact, Transacted),
     "POST /admin/subscribe-query": (AdminQuery, None),
     "POST /admin/sse": (None, None),
+    "GET /admin/soft_deleted_attrs": (None, DeletedAttrs),
     "GET /admin/rooms/presence": (None, RoomPresence),
     "POST /admin/rooms/presence": (SetService, Nothing),
     "DELETE /admin/rooms/presence": (None, Nothing),
@@ -561,6 +623,9 @@ ROUTES: Final[dict[str, tuple[Any, Any]]] = {
     "GET /runtime/sse": (None, None),
     "POST /runtime/sse": (Push, Nothing),
     "POST /runtime/framework/query": (FrameworkQuery, FrameworkAnswer),
+    "POST /runtime/functions/{name}": (CallFunction, Called),
+    "GET /runtime/functions": (None, ListedFunctions),
+    "GET /runtime/functions/openapi.json": (None, dict[str, Any]),
     "POST /runtime/auth/send_magic_code": (SendMagicCode, Sent),
     "POST /runtime/auth/verify_magic_code": (VerifyMagicCode, SignedIn),
     "POST /runtime/auth/sign_in_guest": (SignInGuest, KnownUser),

@@ -20,6 +20,7 @@ from trice.protocol.errors import CODES
 
 Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 TxNumber = Annotated[int, Meta(ge=1)]
+ProcessedTx = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[int, Meta(ge=0)]
 Version = Annotated[str, Meta(pattern="^[0-9a-f]+$")]
 ErrorCode = Annotated[str, Meta(extra_json_schema={"enum": list(CODES)})]
@@ -47,6 +48,8 @@ class Attr(_Strict):
     cardinality        that of the forward side; a field has "one"
     is_unique          no two entities share a value; for a link: a target has at most one source
     inferred_types     JSON types written so far; null when there are none
+    is_indexing, is_setting_unique, is_checking_type   stored values are being brought into line
+                       with a change, which the attr shows when that is done
     """
 
     id: Uuid
@@ -62,6 +65,9 @@ class Attr(_Strict):
     checked_data_type: Literal["string", "number", "boolean", "date"] | UnsetType = UNSET
     on_delete: Literal["cascade"] | UnsetType = UNSET
     on_delete_reverse: Literal["cascade"] | UnsetType = UNSET
+    is_indexing: bool | UnsetType = msgspec.field(name="indexing?", default=UNSET)
+    is_setting_unique: bool | UnsetType = msgspec.field(name="setting-unique?", default=UNSET)
+    is_checking_type: bool | UnsetType = msgspec.field(name="checking-data-type?", default=UNSET)
     metadata: dict[str, Any] | UnsetType = UNSET
 
 
@@ -95,7 +101,7 @@ class Agreed(_Strict):
     """
 
     version: Annotated[int, Meta(ge=1)]
-    features: list[Literal["delta", "resume"]]
+    features: list[Literal["delta", "resume", "functions"]]
     tx: Annotated[int, Meta(ge=0)]
     is_reset: Literal[True] | UnsetType = msgspec.field(name="reset?", default=UNSET)
     catalog: str | UnsetType = UNSET
@@ -226,11 +232,12 @@ class AddQueryOk(_Answer, kw_only=True, tag_field="op", tag="add-query-ok"):
 
     q                 the query as it was sent
     result            one node of triples; for the return type "tree", objects by top form
-    processed_tx_id   the answer contains every transaction up to this one
+    processed_tx_id   the answer contains every transaction up to this one; before the first it is
+                      0 for clients that asked for versions, else 1 (P10)
     """
 
     client_event_id: str | None
-    processed_tx_id: TxNumber
+    processed_tx_id: ProcessedTx
     q: dict[str, Any] | UnsetType = UNSET
     result: Flat | Tree | UnsetType = UNSET
     result_meta: ResultMeta | UnsetType | None = UNSET
@@ -254,17 +261,40 @@ class Computation(_Answer):
         self.check(self.instaql_query, self.instaql_result, self.result_meta, self.is_changed)
 
 
+class CallFailure(_Strict):
+    """Why a function has no answer: an error as HTTP bodies have it."""
+
+    type: ErrorCode
+    message: str
+    hint: dict[str, Any]
+
+
+class CallNews(_Strict):
+    """What a watched function answers now: a value, or why there is none (FN233)."""
+
+    name: str
+    args: dict[str, Any]
+    value: Any = UNSET
+    error: CallFailure | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.value is UNSET) == (self.error is UNSET):
+            raise ValueError("either `value` or `error`")
+
+
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
     """Answers that changed. If attrs changed too, the client applies those first (P24, P81).
 
-    processed_tx_id   each computation contains every transaction up to this one
+    processed_tx_id   each computation and call contains every transaction up to this one
     catalog           the name of `attrs`, for clients that resume (P75)
+    calls             answers of functions, for clients that agreed on `functions`
     """
 
     processed_tx_id: TxNumber
     computations: list[Computation]
     attrs: list[Attr] | UnsetType = UNSET
     catalog: str | UnsetType = UNSET
+    calls: list[CallNews] | UnsetType = UNSET
 
 
 class RemoveQueryOk(_Strict, tag_field="op", tag="remove-query-ok"):
@@ -279,6 +309,31 @@ class TransactOk(_Strict, tag_field="op", tag="transact-ok"):
 
     client_event_id: str | None
     tx_id: TxNumber
+
+
+class CallOk(_Strict, tag_field="op", tag="call-ok"):
+    """A function returned.
+
+    tx_id   of a mutation: its transaction, durable; one that wrote nothing has the id of the state
+            that it read, 0 before the first
+    """
+
+    client_event_id: str | None
+    value: Any
+    tx_id: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
+    """What a watched function answers; `name` and `args` are repeated as they were sent.
+
+    processed_tx_id   the value contains every transaction up to this one
+    """
+
+    client_event_id: str | None
+    name: str
+    args: dict[str, Any]
+    value: Any
+    processed_tx_id: Annotated[int, Meta(ge=0)]
 
 
 class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):
@@ -505,6 +560,8 @@ Down = (
     | RefreshOk
     | RemoveQueryOk
     | TransactOk
+    | CallOk
+    | AddCallOk
     | JoinRoomOk
     | JoinRoomError
     | LeaveRoomOk

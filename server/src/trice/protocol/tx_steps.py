@@ -91,6 +91,15 @@ class DeepMergeTriple(_Array, tag="deep-merge-triple"):
     options: Options | None = None
 
 
+class IncrementTriple(_Array, tag="increment-triple"):
+    """Adds a number to a field (T115): [op, subject, attr, number, options?]."""
+
+    subject: Subject
+    attr: Uuid
+    value: float
+    options: Options | None = None
+
+
 class RetractTriple(_Array, tag="retract-triple"):
     """Removes a field or link if it has exactly this value (T40): [op, subject, attr, value]."""
 
@@ -148,6 +157,7 @@ class RestoreAttr(_Array, tag="restore-attr"):
 Step = (
     AddTriple
     | DeepMergeTriple
+    | IncrementTriple
     | RetractTriple
     | DeleteEntity
     | RuleParams
@@ -196,6 +206,15 @@ class Update(_Values, tag="update"):
 
 class Merge(_Values, tag="merge"):
     """Merges objects into fields (T37): [op, namespace, id or lookup, {label: value}, options?]."""
+
+
+class Increment(_Array, tag="increment"):
+    """Adds numbers to fields (T115): [op, namespace, id or lookup, {label: number}, options?]."""
+
+    etype: Label
+    subject: Named
+    values: dict[Label, float]
+    options: AdminOptions | None = None
 
 
 class _Targets(_Array):
@@ -249,6 +268,7 @@ AdminStep = (
     Create
     | Update
     | Merge
+    | Increment
     | Link
     | Unlink
     | Delete

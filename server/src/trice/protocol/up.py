@@ -2,7 +2,7 @@
 §11).
 
     {"op":"init","client-event-id":"…","app-id":"…","refresh-token":"…","__admin-token":"…",
-     "trice":{"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}}
+     "trice":{"version":1,"features":["delta","resume","functions"],"tx":41,"catalog":"…"}}
     {"op":"add-query","client-event-id":"…","q":{…},"return-type":"join-rows"|"tree","held":"…"}
     {"op":"remove-query","client-event-id":"…","q":{…}}
     {"op":"transact","client-event-id":"…","tx-steps":[[…],…]}
@@ -10,6 +10,9 @@
     {"op":"append-stream","client-event-id":"…","stream-id":"…","chunks":["…"],"offset":0}
     {"op":"subscribe-stream","client-event-id":"…","client-id":"…","offset":0}
     {"op":"unsubscribe-stream","client-event-id":"…","subscribe-event-id":"…"}
+    {"op":"call","client-event-id":"…","name":"messages.send","args":{…},"parallel":false}
+    {"op":"add-call","client-event-id":"…","name":"messages.recent","args":{…}}
+    {"op":"remove-call","client-event-id":"…","name":"messages.recent","args":{…}}
 
 Unknown keys are ignored. Absent and null are the same. Some keys are `Any` here, because a handler
 checks them, with error texts of its own. Their form stands beside them, for generators of clients
@@ -218,6 +221,37 @@ class RemoveSync(_Up, tag="remove-sync"):
     keep_subscription: bool | None = None
 
 
+FunctionName = Annotated[Any, _told({"type": "string"}, is_required=True)]
+Arguments = Annotated[Any, _told({"type": ["object", "null"]})]
+
+
+class Call(_Up, tag="call"):
+    """Calls a function once, if `functions` was agreed on (FN200). The event id of a mutation names
+    it: sent again, it is answered as it was, and not run.
+
+    args       by name; null is `{}`
+    parallel   a mutation that neither waits for the writes before it nor holds those after it
+    """
+
+    name: FunctionName = None
+    args: Arguments = None
+    parallel: Annotated[Any, _told({"type": ["boolean", "null"]})] = None
+
+
+class AddCall(_Up, tag="add-call"):
+    """Watches what a query function answers (FN230)."""
+
+    name: FunctionName = None
+    args: Arguments = None
+
+
+class RemoveCall(_Up, tag="remove-call"):
+    """Ends that, without an answer; unknown ones are no error."""
+
+    name: FunctionName = None
+    args: Arguments = None
+
+
 Up = (
     Init
     | AddQuery
@@ -234,4 +268,7 @@ Up = (
     | StartSync
     | ResyncTable
     | RemoveSync
+    | Call
+    | AddCall
+    | RemoveCall
 )

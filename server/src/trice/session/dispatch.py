@@ -89,6 +89,9 @@ def on_read(session: Session, read: Letter | Refusal | Exception) -> None:
 
 def _handle(session: Session, message: up.Up, raw: bytes, letter: Letter | None = None) -> None:
     try:
+        if session.opened is not None:
+            app = session.opened.app
+            app.meter.take(app.allowed)
         OPS[type(message)].handle(session, message, raw, letter)
     except TriceError as failure:
         session.fail(failure, raw=raw, event_id=message.client_event_id)

@@ -1,6 +1,6 @@
 """What clients may agree on beyond Instant's protocol (spec/protocol.md, P70-P86). No I/O.
 
-announced   {"version":1,"features":["delta","resume"],"tx":41,"catalog":"…"}
+announced   {"version":1,"features":["delta","resume","functions"],"tx":41,"catalog":"…"}
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Extension:
 
     has_delta   an answer may be sent as its difference to the one before
     has_resume  a query may name the answer that the client still holds
+    has_functions   it may call functions, and watch them
     tx          the highest transaction id that the client has seen
     catalog     the name of the catalog that the client holds
     """
@@ -28,6 +29,7 @@ class Extension:
     is_announced: bool
     has_delta: bool = False
     has_resume: bool = False
+    has_functions: bool = False
     tx: TxId = NO_TX
     catalog: str | None = None
 
@@ -39,7 +41,10 @@ class Extension:
     @property
     def features(self) -> list[str]:
         """The features that hold, by their names on the wire."""
-        flags = (("delta", self.has_delta), ("resume", self.has_resume))
+        flags = (
+            *(("delta", self.has_delta), ("resume", self.has_resume)),
+            ("functions", self.has_functions),
+        )
         return [name for name, has_it in flags if has_it]
 
 
@@ -78,6 +83,7 @@ def negotiate(announced: Any) -> Extension:
         is_announced=True,
         has_delta="delta" in features,
         has_resume="resume" in features,
+        has_functions="functions" in features,
         tx=TxId(tx or 0),
         catalog=catalog,
     )

@@ -14,7 +14,7 @@ from trice.database import Database
 from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
-from trice.protocol.ids import SessionId
+from trice.protocol.ids import SessionId, TxId
 from trice.protocol.shared import Frame, SharedPart
 from trice.protocol.version import VERSION
 from trice.session.extension import Extension
@@ -59,22 +59,22 @@ def answer_frame(
     deltas: Deltas,
 ) -> Frame:
     """`add-query-ok` for one message. From here on its answer counts as told to the client."""
-    names = b""
+    names, tx = b"", live.tx
     if extension.has_versions:
         subscription.tell(live.digest)
         if extension.has_delta or owed.held == live.digest:
             change = deltas.change(live, owed.held)
             if change is not None:
-                return down.add_query_ok_from_held(
-                    event_id=owed.event_id, change=change, tx=live.tx
-                )
+                return down.add_query_ok_from_held(event_id=owed.event_id, change=change, tx=tx)
         names = deltas.names(live)
+    else:
+        tx = TxId(max(tx, 1))  # official clients take 0 for none (P10)
     return down.add_query_ok(
         event_id=owed.event_id,
         q_json=subscription.question.q_json,
         result=live.result(),
         meta_json=meta_json,
-        tx=live.tx,
+        tx=tx,
         names=names,
     )
 
@@ -85,13 +85,15 @@ def refresh_frame(
     database: Database,
     *,
     catalog: Catalog | None,
+    calls: Sequence[SharedPart] = (),
 ) -> Frame:
     """`refresh-ok` with the answers of `news`, which from here on count as told to the client.
 
     catalog   the catalog, if the client must be told it too; None if the client knows it
+    calls     answers of functions, no older than those of `news`
     """
     deltas = database.deltas
-    if len(news) == 1 and catalog is None:
+    if len(news) == 1 and catalog is None and not calls:
         ((subscription, live),) = news
         if not extension.has_versions:
             return live.refresh_frame()
@@ -110,6 +112,7 @@ def refresh_frame(
         tx=min((live.tx for _, live in news), default=database.tx),
         attrs=catalog.wire_part if catalog is not None else None,
         catalog=catalog.wire_name if catalog is not None and extension.has_resume else None,
+        calls=calls,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from trice import limits
 from trice.apps.apps import Apps
 from trice.background import Background
+from trice.calls.live import LiveFunctions
 from trice.identity import GUEST, Identity, network_of
 from trice.log import fields
 from trice.protocol.errors import GOING_AWAY
@@ -33,6 +34,7 @@ class Hub:
     """Holds every open session, and the queues in which sessions wait for a turn. Does not know
     what they ask.
 
+    functions     those of all apps, once the server runs some
     free_memory   called after many sessions left: Python has their memory, the system not yet
     """
 
@@ -46,13 +48,14 @@ class Hub:
         streams: Streams | None = None,
     ) -> None:
         self.streams = streams
+        self.functions: LiveFunctions | None = None
         self.apps = apps
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
         self.rooms = Rooms(runtime)
         self.services = Services(self.rooms, runtime)
-        self._sends = SendQueue(runtime)
-        self._first_answers = FirstAnswers(runtime)
+        self._sends = SendQueue(runtime, apps.loop_shares)
+        self._first_answers = FirstAnswers(runtime, apps.loop_shares)
         self._turns = LoopTurns()
         self.long_messages = LongMessages(runtime)
         self._sessions: dict[SessionId, Session] = {}
@@ -127,6 +130,7 @@ class Hub:
             make_held=self._queries_of_session,
             guest=guest,
             streams=self.streams,
+            functions=self.functions,
         )
         self._sessions[session.id] = session
         self._networks.add(1, (network_of(guest.ip),))
@@ -152,11 +156,15 @@ class Hub:
         self._first_answers.clear()
         self.long_messages.stop()
         self.rooms.stop()
+        if self.functions is not None:
+            self.functions.end()
         if self.streams is not None:
             self.streams.stop()
 
     def drop_app(self, app_id: str) -> None:
-        """Close the sessions of an app that was deleted."""
+        """Close the sessions of an app that was deleted, and what else watches its functions."""
+        if self.functions is not None:
+            self.functions.end(app_id)
         for session in list(self._sessions.values()):
             if session.opened is not None and session.opened.app.id == app_id:
                 session.close(GOING_AWAY, "app deleted")

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from trice import limits
+from trice.loop_shares import LoopShare
 from trice.protocol.errors import TRY_LATER
 from trice.session.incoming import Incoming
 from trice.session.long_messages import LongMessage, LongMessages
@@ -57,6 +58,8 @@ class Inbox:
 
     Invariant: messages are handled in order of arrival, a turn of the loop handles
     limits.SESSION_TURN_BYTES of them, and one long message at a time is under way.
+
+    share   that of the app in each turn; None until `init` named the app
     """
 
     __slots__ = (
@@ -76,6 +79,7 @@ class Inbox:
         "_turn",
         "_turns",
         "_waits_for_turn",
+        "share",
     )
 
     def __init__(
@@ -92,6 +96,7 @@ class Inbox:
         """
         caller   in whose turn long messages are read: a network, or the session alone
         """
+        self.share: LoopShare | None = None
         self._socket = socket
         self._receiver: Receiver = receiver
         self._state = state
@@ -191,6 +196,8 @@ class Inbox:
 
     def _may_handle(self) -> bool:
         """Whether this turn of the loop may handle another message of this session."""
+        if self.share is not None and self.share.is_over:
+            return False
         turn = self._turns.now()
         if turn != self._turn:
             self._turn, self._spent_bytes = turn, 0
@@ -203,13 +210,23 @@ class Inbox:
             self._read_long(raw)
         else:
             assert isinstance(raw, bytes), "what is Incoming is long"
-            self._receiver.on_message(raw)
+            share = self.share
+            if share is None or not share.begin():
+                self._receiver.on_message(raw)
+                return
+            try:
+                self._receiver.on_message(raw)
+            finally:
+                share.end()
 
     def _wait_for_turn(self) -> None:
         """Go on in the next turn of the loop."""
         self._is_reading = self._waits_for_turn = True
         self.pause(READING)
-        asyncio.get_running_loop().call_soon(self._on_turn)
+        if self.share is not None and self.share.is_over:
+            self.share.later(self._on_turn)
+        else:
+            asyncio.get_running_loop().call_soon(self._on_turn)
 
     def _on_turn(self) -> None:
         if self._waits_for_turn:  # else handling went on already, maybe to a long message

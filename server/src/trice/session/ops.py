@@ -10,7 +10,15 @@ from typing import Any, Final, Generic, TypeVar, get_args
 from trice import limits
 from trice.errors import invalid
 from trice.protocol import up
-from trice.session.handlers import opening, queries, rooms, streams, sync_tables, transactions
+from trice.session.handlers import (
+    calls,
+    opening,
+    queries,
+    rooms,
+    streams,
+    sync_tables,
+    transactions,
+)
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession, Session
 
@@ -101,6 +109,9 @@ _TABLE: Final[tuple[Op[Any], ...]] = (
     Op(up.StartSync, _in_app(sync_tables.start_sync), "query", repeats="q"),
     Op(up.ResyncTable, _in_app(sync_tables.resync_table), "token"),
     Op(up.RemoveSync, _in_app(sync_tables.remove_sync), "subscription-id"),
+    Op(up.Call, _in_app(calls.call), "call", repeats="name"),
+    Op(up.AddCall, _in_app(calls.add_call), "call", repeats="name"),
+    Op(up.RemoveCall, _in_app(calls.remove_call), "call", repeats="name"),
 )
 
 OPS: Final[dict[type, Op[Any]]] = {op.message: op for op in _TABLE}

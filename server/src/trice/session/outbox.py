@@ -26,6 +26,7 @@ class Outbox:
 
     make_news      called at each flush for the frames with all news
     on_overflow    called once when too much waits for the client
+    group          whose turns its news take: the app; None before there is one
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Outbox:
         make_news: Callable[[], list[Frame]],
         on_overflow: Callable[[], None],
     ) -> None:
+        self.group: Hashable = None
         self._socket = socket
         self._make_news = make_news
         self._on_overflow = on_overflow
@@ -78,7 +80,7 @@ class Outbox:
         """Flush when this session has its turn among those with news for the same reason
         (`lane`)."""
         if not self._is_scheduled and not self._is_closed:
-            self._sends.news(self, lane)
+            self._sends.news(self, lane, self.group)
 
     def flush(self) -> int:
         """Send queued frames and, if the client keeps up, its news, in one write.

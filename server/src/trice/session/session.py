@@ -18,6 +18,7 @@ import orjson
 
 from trice import limits
 from trice.apps.apps import App, Apps
+from trice.calls.live import LiveFunctions
 from trice.catalog.catalog import Catalog
 from trice.errors import Bug, TriceError
 from trice.identity import GUEST, Identity, network_of
@@ -29,6 +30,7 @@ from trice.protocol.ids import SessionId
 from trice.protocol.shared import Frame
 from trice.rooms.rooms import Rooms, Seat
 from trice.runtime import Runtime, new_uuid
+from trice.session.calls import SessionCalls
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
 from trice.session.frames import refresh_frame
@@ -44,6 +46,7 @@ from trice.session.socket import ENDED, Socket
 from trice.session.state import Phase, SessionState, Subscription
 from trice.session.streams import SessionStreams
 from trice.session.sync_tables import SyncTables
+from trice.session.write_order import WriteOrder
 from trice.shares import Held
 from trice.streams.streams import Streams
 
@@ -81,6 +84,7 @@ class Session:
         "_unfinished",
         "apps",
         "first_answers",
+        "functions",
         "guest",
         "id",
         "inbox",
@@ -110,8 +114,10 @@ class Session:
         make_held: Callable[[], Held],
         guest: Identity = GUEST,
         streams: Streams | None = None,
+        functions: LiveFunctions | None = None,
     ) -> None:
         """
+        functions  those of all apps; None: the server runs none
         streams    those of the process; None: the server has no place for their bytes
         make_held  makes a counter of the bytes of live queries in the bounds of the network; few
                    sessions need one
@@ -125,6 +131,7 @@ class Session:
         self.make_held = make_held
         self.guest = guest
         self.streams = streams
+        self.functions = functions
         self.opened: OpenedSession | None = None
         self.state = SessionState()
         self.inbox = Inbox(
@@ -256,6 +263,8 @@ class Session:
 
         hashed_token   hash of the refresh token it signed in with; deleting that ends the session
         """
+        self.inbox.share = app.share
+        self.outbox.group = app.id
         self.opened = OpenedSession(
             self, app, identity, hashed_token=hashed_token, extension=extension
         )
@@ -342,6 +351,7 @@ class OpenedSession:
         "_queries",
         "_seats",
         "app",
+        "calls",
         "database",
         "extension",
         "identity",
@@ -349,6 +359,7 @@ class OpenedSession:
         "state",
         "streams",
         "sync_tables",
+        "writes",
     )
 
     def __init__(
@@ -368,6 +379,8 @@ class OpenedSession:
         self.identity = identity
         self.extension = extension
         self.streams: SessionStreams | None = None
+        self.calls: SessionCalls | None = None
+        self.writes: WriteOrder | None = None
         self._queries: Held | None = None
         self._seats: Seats | None = None
         self._hashed_token = hashed_token
@@ -391,6 +404,11 @@ class OpenedSession:
             self.disconnect(subscription)
         if self.streams is not None:
             self.streams.end()
+        if self.writes is not None:
+            self.writes.close()
+        if self.calls is not None:
+            self.calls.end()
+            self.calls = None
         if self.sync_tables is not None:
             self.database.unwatch_commits(self.sync_tables.on_commits)
             self.sync_tables.end()
@@ -398,7 +416,7 @@ class OpenedSession:
         self.database.unwatch_catalog(self.on_catalog)
         if self._hashed_token is not None:
             self.database.unwatch_token(self._hashed_token, self.on_signed_out)
-        self.session.apps.give_back(self.app)
+        self.session.apps.give_back_socket(self.app)
 
     # --- called by handlers ----------------------------------------------------------------------
 
@@ -481,6 +499,24 @@ class OpenedSession:
             self.streams = SessionStreams(session.streams, session.outbox, ip=session.guest.ip)
         return self.streams
 
+    def find_calls(self) -> SessionCalls | None:
+        """What the session has of functions; None if the server runs none."""
+        session = self.session
+        if self.calls is None and session.functions is not None:
+            self.calls = SessionCalls(
+                *(session.functions, self.app, self.identity, session.outbox),
+                fail=lambda failure, echo, event_id: session.fail(
+                    failure, raw=echo, event_id=event_id
+                ),
+            )
+        return self.calls
+
+    def order_writes(self) -> WriteOrder:
+        """The order of its writes; sessions that call no mutations need none."""
+        if self.writes is None:
+            self.writes = WriteOrder(self.state.transacts)
+        return self.writes
+
     def disconnect(self, subscription: Subscription) -> None:
         """Stop watching for a subscription that was removed, or has another question now."""
         live = subscription.let_go()
@@ -558,12 +594,16 @@ class OpenedSession:
 
     @property
     def _has_refresh(self) -> bool:
-        return self.state.has_news or self.state.catalog_told != self.database.catalog.version
+        has_calls = self.calls is not None and self.calls.has_news
+        return (
+            has_calls
+            or self.state.has_news
+            or self.state.catalog_told != self.database.catalog.version
+        )
 
     def make_news(self) -> list[Frame]:
         """The frames with all news: a refresh, what happened in rooms, one frame of sync tables."""
-        refresh = self.make_refresh()
-        frames = [] if refresh is None else [refresh]
+        frames = self.make_refreshes()
         if self._seats is not None and self._seats.has_news:
             frames += self._seats.take_news()
         tables = self.sync_tables
@@ -574,10 +614,12 @@ class OpenedSession:
                 self.session.outbox.schedule()
         return frames
 
-    def make_refresh(self) -> Frame | None:
-        """The frame with all news of queries: a new catalog, and each changed answer once."""
+    def make_refreshes(self) -> list[Frame]:
+        """The frames with all news of queries and functions: a new catalog, and each changed answer
+        once. A function whose answer is older than those of the queries comes in a frame of its
+        own: its label must not make theirs lower."""
         if not self._has_refresh:
-            return None
+            return []
         catalog = self.database.catalog
         is_catalog_new = self.state.tell_catalog(catalog.version)
         news = []
@@ -591,11 +633,17 @@ class OpenedSession:
                 self.database.recall(live)
             else:
                 news.append((subscription, live))
-        if not news and not is_catalog_new:
-            return None
-        return refresh_frame(
-            news, self.extension, self.database, catalog=catalog if is_catalog_new else None
-        )
+        calls = {} if self.calls is None else self.calls.take_news()
+        frames: list[Frame] = []
+        if news or is_catalog_new:
+            tx = min((live.tx for _, live in news), default=self.database.tx)
+            together = [part for label in list(calls) if label >= tx for part in calls.pop(label)]
+            told = catalog if is_catalog_new else None
+            frames.append(
+                refresh_frame(news, self.extension, self.database, catalog=told, calls=together)
+            )
+        frames += [down.refresh_ok([], tx=tx, attrs=None, calls=calls[tx]) for tx in sorted(calls)]
+        return frames
 
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:
         self.session.fail(failure, raw=echo_query(subscription.question), event_id=None)

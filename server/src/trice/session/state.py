@@ -206,6 +206,11 @@ class SessionState:
         return was_full and not self._is_full
 
     @property
+    def transacts(self) -> int:
+        """How many writes are not answered yet."""
+        return self._transacts
+
+    @property
     def awaits_nothing(self) -> bool:
         """Whether the session watches nothing and all of its transactions are answered."""
         return not self._transacts and not self.subscriptions

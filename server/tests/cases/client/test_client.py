@@ -1,4 +1,4 @@
-"""The case files through the official client in Node, against a server of its own."""
+"""The case files through clients in Node, each against a server of its own."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def origin(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.skipif(
     not (ROOT / "node_modules" / "@instantdb" / "core").exists(), reason="needs `npm ci`"
 )
-def test_official_client_shows_the_expected_answers(origin: str) -> None:
+@pytest.mark.parametrize("client", ["@instantdb/core", "clients/js/dist/index.js"])
+def test_clients_show_the_expected_answers(origin: str, client: str) -> None:
     script = Path(__file__).with_name("run.mjs")
     result = subprocess.run(
-        ["node", script, origin, ROOT / "spec" / "cases"],
+        ["node", script, origin, ROOT / "spec" / "cases", client],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=SUITE_WAIT_S,

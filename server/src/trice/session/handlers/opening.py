@@ -57,11 +57,11 @@ async def _enter(session: Session, message: up.Init, extension: Extension) -> Op
     Invariant: an app is lent to an opened session or to nobody, however this ends.
     """
     assert message.app_id is not None, "looked at before"
-    app = await session.apps.lend(message.app_id.lower())
+    app = await session.apps.lend_socket(message.app_id.lower())
     try:
         identity, hashed_token = await _identify(session, app, message)
     except BaseException:
-        session.apps.give_back(app)
+        session.apps.give_back_socket(app)
         raise
     return session.enter(app, identity, hashed_token=hashed_token, extension=extension)
 

@@ -48,7 +48,7 @@ def add_query(
         opened.disconnect(subscription)
         subscription.ask(question)
     first_answers = opened.session.first_answers
-    if opened.database.has_answer(question) or first_answers.take():
+    if opened.database.has_answer(question) or first_answers.take(opened.app.id):
         try:
             _run(opened, subscription, raw, prepared)
         except BaseException:
@@ -56,7 +56,7 @@ def add_query(
             opened.count_queries()
             raise
     else:
-        first_answers.later(lambda: _run_later(opened, subscription, raw, prepared))
+        first_answers.later(lambda: _run_later(opened, subscription, raw, prepared), opened.app.id)
 
 
 def _check_room(opened: OpenedSession, question: Question) -> None:

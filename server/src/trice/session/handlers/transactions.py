@@ -18,13 +18,23 @@ def transact(
     opened: OpenedSession, message: up.Transact, raw: bytes, letter: Letter | None
 ) -> None:
     """Hand the steps to the database; acknowledge when durable (instant-realtime §6)."""
-    session, event_id = opened.session, message.client_event_id
-    done = opened.database.submit(
-        message.tx_steps,
-        identity=opened.identity,
-        event_id=EventId(event_id) if event_id is not None else None,
-        digest=None if letter is None else letter.digest,
-    )
+    session, event_id, order = opened.session, message.client_event_id, opened.writes
+
+    def submit() -> Future[TxId]:
+        return opened.database.submit(
+            message.tx_steps,
+            identity=opened.identity,
+            event_id=EventId(event_id) if event_id is not None else None,
+            digest=None if letter is None else letter.digest,
+        )
+
+    if order is None:
+        done = submit()
+    elif order.is_free:
+        done = submit()
+        order.begin_transact()
+    else:
+        done = order.hold(submit)
     size_bytes = len(raw) if letter is None else letter.size_bytes
     if session.state.begin_transact(size_bytes):
         session.inbox.pause(FULL)
@@ -49,6 +59,8 @@ def _finish(
 ) -> None:
     session = opened.session
     cause = None if done.cancelled() else done.exception()
+    if opened.writes is not None:
+        opened.writes.end_transact()
     if done.cancelled() or session.state.phase is Phase.CLOSED:
         return
     if session.state.end_transact(size_bytes):
