@@ -31,10 +31,11 @@ from trice.live.index.read_set import ReadSet
 from trice.live.index.union import Union
 from trice.protocol.ids import EventId, TxId
 from trice.query.encode import nested_json
+from trice.query.outline import Outline, outline_of
 from trice.query.parse.forms import parse
-from trice.query.plan import plan
+from trice.query.plan import Plan, plan
 from trice.query.run import run
-from trice.query.tree import Node, Tree
+from trice.query.tree import Node
 from trice.store.commit import Commit
 from trice.store.engine import Held, Snapshot, Turn, WriteTx
 from trice.store.results import KeptResult
@@ -142,7 +143,7 @@ class DataRun:
         self._lock = asyncio.Lock()
         self._union = Union()
         self._dependencies: list[Dependency] = []
-        self._answers: dict[tuple[str, Identity], bytes] = {}
+        self._answers: dict[tuple[str | Outline, Identity], bytes] = {}
         self._answers_bytes = 0
         self._queries = self._rows = 0
         self._writes = _Writes()
@@ -199,22 +200,29 @@ class DataRun:
         async with self._lock:
             self._check_open()
             await self._bring_up()
-            key = (repr(query), identity)
+            outline = outline_of(query)
+            key = (repr(query) if outline is None else outline, identity)
             known = self._answers.get(key)
             if known is not None:
                 return known
             if self._queries >= function_limits.RUN_QUERIES_MAX:
                 raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
             self._queries += 1
+            plans = self._database.outlined_plans
+            outline = outline if identity.is_admin else None
+            kept = None if outline is None else plans.find(outline, self._held.catalog)
 
-            def work(snapshot: Snapshot) -> tuple[bytes, ReadSet, int]:
-                tree = self._tree(query, identity, snapshot)
+            def work(snapshot: Snapshot) -> tuple[bytes, ReadSet, int, Plan]:
+                made = kept or self._plan(query, identity, snapshot)
+                tree = run(made, snapshot)
                 answer = nested_json(
                     tree, is_inferring=True, spend=snapshot.spend, url_of=self._database.url_of
                 )
-                return answer, read_set(tree), sum(map(_rows, tree.nodes))
+                return answer, read_set(tree), sum(map(_rows, tree.nodes)), made
 
-            answer, reads, rows = await self._held.read(work, turn_key=identity.turn_key)
+            answer, reads, rows, made = await self._held.read(work, turn_key=identity.turn_key)
+            if outline is not None and kept is None:
+                plans.keep(outline, query, made)
             self._note(reads)
             self._rows += rows
             if self._rows > function_limits.RUN_ROWS_MAX:
@@ -254,7 +262,8 @@ class DataRun:
 
     def conflicts(self) -> Conflicts:
         """What was read so far, to be compared with commits after those of `find_change`."""
-        return Conflicts(self.reads, self._catalog)
+        changes_of = self._database.run_commits.changes_of
+        return Conflicts(self.reads, self._catalog, changes_of=changes_of)
 
     async def commit(
         self,
@@ -302,12 +311,11 @@ class DataRun:
             self._is_open = False
             self._database.run_commits.end(self.tx)
 
-    def _tree(self, query: Any, identity: Identity, snapshot: Snapshot) -> Tree:
+    def _plan(self, query: Any, identity: Identity, snapshot: Snapshot) -> Plan:
         catalog, spend = snapshot.catalog, snapshot.spend
         parsed = parse(query, catalog, is_admin=identity.is_admin, spend=spend)
         visibility = self._database.rights.visible_to(parsed, identity, snapshot)
-        made = plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
-        return run(made, snapshot)
+        return plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 
     def _note(self, reads: ReadSet) -> None:
         """Add what an answer depended on, and what it depends on because of what was drafted."""
@@ -382,7 +390,7 @@ class DataRun:
         within: Callable[[Change], None] | None,
     ) -> Committed:
         database, commits = self._database, self._database.run_commits
-        conflicts = Conflicts(self.reads, self._catalog)
+        conflicts = self.conflicts()
         checked = await self._check_published(conflicts)
         replayed: list[KeptResult] = []
         is_done: list[bool] = []
@@ -433,7 +441,9 @@ class DataRun:
         returns  the last transaction that it was compared with
         raises   Stale
         """
-        checked = self.tx
+        checked, known = self.tx, self._database.run_commits
+        if not known.may_meet(self.reads, self._catalog, after=checked, now=self._database.tx):
+            return max(checked, self._database.tx)
         while checked < self._database.tx:
             commits = self._database.run_commits.since(checked, self._database.tx)
             check_stands(conflicts, commits and commits[:_AT_ONCE])

@@ -195,6 +195,10 @@ SECRETS_BYTES_MAX: Final = 256 * 1024
 TRIES: Final = 3
 """Runs of a mutation whose reads others keep changing; then it runs once more with the turn."""
 
+LINE_MAX: Final = 64
+"""Calls of a mutation with the same arguments that wait for each other, once one was overtaken.
+More run at once, and again if they must."""
+
 RUN_DEPTH_MAX: Final = 16
 """Actions that run functions, inside each other."""
 

@@ -12,8 +12,8 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -25,9 +25,10 @@ from trice.calls.door import Asked, Deployed, Door
 from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
+from trice.calls.lines import Lines
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
-from trice.calls.slots import Rank, Slots
+from trice.calls.slots import Rank, Slot, Slots
 from trice.data_run import DataRun, Stale
 from trice.errors import Conflict
 from trice.functions import frames
@@ -57,6 +58,9 @@ class Notes(Protocol):
 
 _OF_CALLERS: Final = frozenset(("bad-args", "signed-out", "function-error"))
 """Failures that callers are told whole. The log has none of them: anybody could fill it."""
+
+
+_NO_TURN: Final = nullcontext(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class Functions:
         self._slots: dict[tuple[AppId, bool], Slots] = {}
         # Functions that have looked at attrs of their caller's row: those runs depend on it.
         self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
+        self._lines = Lines()
         self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
 
     def signatures(self, app: App) -> Sequence[Signature]:
@@ -182,16 +187,27 @@ class Functions:
 
         raises   Conflict("conflict")
         """
-        stale: Stale | None = None
-        async with AsyncExitStack() as stack:
-            for number in range(limits.TRIES + 1):
-                if number == 1:
-                    await stack.enter_async_context(self._lock(asked))
+        key = (asked.app.id, asked.name, asked.args)
+        if not self._lines.has_room(key):
+            try:
+                return await self._try(asked, has_turn=False)
+            except Stale:
+                async with self._lines.place(key):
+                    return await self._try_again(asked)
+        async with self._lines.place(key):
+            try:
+                return await self._try(asked, has_turn=False)
+            except Stale:
+                return await self._try_again(asked)
+
+    async def _try_again(self, asked: Asked) -> Result:
+        """Run a mutation that was overtaken once. raises   Conflict("conflict")"""
+        async with self._lock(asked):
+            for number in range(1, limits.TRIES + 1):
                 try:
                     return await self._try(asked, has_turn=number == limits.TRIES)
                 except Stale as cause:
                     stale = cause
-        assert stale is not None, "a try that returned nothing was stale"
         raise _conflict(asked, stale)
 
     async def _try(self, asked: Asked, *, has_turn: bool) -> Result:
@@ -199,7 +215,7 @@ class Functions:
         while True:
             async with (
                 self.slot(asked, Rank.MUTATION),
-                self._turn(asked.app, has_turn=has_turn) as turn,
+                self._turn(asked.app) if has_turn else _NO_TURN as turn,
                 self.side(asked, may_write=True, turn=turn) as side,
             ):
                 lookers = self._lookers_of(asked)
@@ -237,11 +253,8 @@ class Functions:
         return known[1]
 
     @asynccontextmanager
-    async def _turn(self, app: App, *, has_turn: bool) -> AsyncIterator[Turn | None]:
+    async def _turn(self, app: App) -> AsyncIterator[Turn]:
         """No other transaction of the app begins, for limits.TURN_MS at most."""
-        if not has_turn:
-            yield None
-            return
         turn = await app.database.engine.take_turn(lasts_ms=limits.TURN_MS)
         try:
             yield turn
@@ -272,51 +285,46 @@ class Functions:
 
     # --- one run ---------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def slot(self, asked: Asked, rank: Rank) -> AsyncIterator[None]:
+    def slot(self, asked: Asked, rank: Rank) -> Slot:
         """A place among the runs of an app, each of which holds a snapshot; or among its actions,
-        which hold none."""
+        which hold none. A context."""
         is_action = asked.signature.kind == "action"
         most = limits.CALLS_MAX if is_action else limits.HELD_SNAPSHOTS_MAX
         key = (asked.app.id, is_action)
-        slots = self._slots.setdefault(key, Slots(most))
-        try:
-            async with slots.slot(rank, asked.turn_key):
-                yield
-        finally:
-            if slots.is_idle:
-                self._slots.pop(key, None)
+        slots = self._slots.get(key)
+        if slots is None:
+            slots = self._slots[key] = Slots(most)
+        return Slot(slots, rank, asked.turn_key, partial(self._slots.pop, key, None))
 
-    @asynccontextmanager
-    async def side(
+    def side(
         self,
         asked: Asked,
         *,
         may_write: bool = False,
         answers: Answers | None = None,
         turn: Turn | None = None,
-    ) -> AsyncIterator[DataSide]:
-        """A snapshot, and what the server does on it for one run.
+    ) -> Side:
+        """A snapshot, and what the server does on it for one run. A context.
 
         answers   answers reads in place of the snapshot
         """
-        lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
-        run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
-        side = DataSide(
-            run,
-            asked.app.database,
-            asked.identity,
-            now_ms=max(self.runtime.now_ms(), run.now_floor_ms),
-            may_write=may_write,
-            note=self._noting(asked),
-            want=partial(self.door.wanted, asked),
-            answers=answers,
-            lasts_ms=lasts_ms,
-        )
-        try:
-            yield side
-        finally:
-            side.close()
+
+        async def begin() -> DataSide:
+            lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
+            run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
+            return DataSide(
+                run,
+                asked.app.database,
+                asked.identity,
+                now_ms=max(self.runtime.now_ms(), run.now_floor_ms),
+                may_write=may_write,
+                note=self._noting(asked),
+                want=partial(self.door.wanted, asked),
+                answers=answers,
+                lasts_ms=lasts_ms,
+            )
+
+        return Side(begin)
 
     async def run_on(
         self,
@@ -377,6 +385,23 @@ class Functions:
     def _lock(self, asked: Asked) -> asyncio.Lock:
         """Retries of one function wait for each other."""
         return self._retrying.setdefault((asked.app.id, asked.name), asyncio.Lock())
+
+
+class Side:
+    """A DataSide of a context (`Functions.side`). A class, as each call has one: a generator costs
+    more."""
+
+    __slots__ = ("_begin", "_begun")
+
+    def __init__(self, begin: Callable[[], Awaitable[DataSide]]) -> None:
+        self._begin = begin
+
+    async def __aenter__(self) -> DataSide:
+        self._begun = await self._begin()
+        return self._begun
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._begun.close()
 
 
 def looks_at_row(facts: Iterable[tuple[str, Any]]) -> bool:

@@ -86,7 +86,8 @@ class BoundTable:
     # --- reads ------------------------------------------------------------------------------------
 
     async def get(self, id: str, view: Any = None) -> Any:
-        return _only(await self._rows(view, where={"id": id}, limit=1))
+        # Without `limit`, which would make it a page: an id is that of one row at most.
+        return _only(await self._rows(view, where={"id": id}))
 
     async def get_many(self, ids: Sequence[str], view: Any = None) -> list[Any]:
         if not ids:

@@ -89,7 +89,7 @@ class Talk:
         self._lines = 0
         self._pump: asyncio.Task[None] | None = None
         self._runs: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
+        self._places: asyncio.Semaphore | None = None
 
     @property
     def is_over(self) -> bool:
@@ -182,6 +182,8 @@ class Talk:
             case frames.SubEnd(is_kept=is_kept):
                 self._side.sub_end(is_kept)
             case frames.Run():
+                if self._places is None:
+                    self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
                 await self._places.acquire()
                 task = asyncio.create_task(self._run(frame))
                 self._runs.add(task)
@@ -224,6 +226,7 @@ class Talk:
         else:
             self._answer(frame.seq, value)
         finally:
+            assert self._places is not None, "it has one"
             self._places.release()
 
     def _answer(self, seq: int, value: bytes) -> None:

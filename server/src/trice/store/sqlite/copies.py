@@ -100,7 +100,7 @@ class SqliteCopies:
     def newest(self, path: Path) -> tuple[TxId, int]:
         connection = Connection(str(path), Role.READER)
         try:
-            return log.load_last_tx(connection), log.load_last_ms(connection)
+            return log.load_last(connection)
         finally:
             connection.close()
 

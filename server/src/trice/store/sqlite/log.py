@@ -84,12 +84,12 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
-def load_last_ms(statements: Statements) -> int:
-    """The time of the newest transaction, 0 before the first."""
-    for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
-        assert isinstance(last, int)
-        return last
-    return 0
+def load_last(statements: Statements) -> tuple[TxId, int]:
+    """The id and the time of the newest transaction, 0 and 0 before the first."""
+    for last, time_ms in statements.rows("SELECT id, time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
+        assert isinstance(last, int) and isinstance(time_ms, int), "as the table was made"
+        return TxId(last), time_ms
+    return TxId(0), 0
 
 
 def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
