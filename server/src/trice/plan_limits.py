@@ -15,6 +15,10 @@ lists, or is one of few."""
 OUTLINE_HOLES_MAX: Final = 4
 """Ids and texts of a query that may differ; more than these are part of what it looks like."""
 
+KEPT_PLAN_STEPS_MAX: Final = 10_000
+"""Steps (`query.cost`) that making a plan to keep may take on the loop, 0.8 ms. Queries that expand
+to more are planned each time, where they are run."""
+
 INDEXED_CHANGES_MAX: Final = 1_000
 """Rows and pairs of a commit that are listed while functions run, which takes 2 ms. With a larger
 one each run is compared by itself."""

@@ -268,3 +268,16 @@ def test_outlines_are_bounded_and_those_of_another_catalog_are_forgotten(books: 
     assert plans.find(outlined(source), books.catalog) is None
     plans.keep(outlined(source), source, planned(books, source))
     assert len(plans) == 0
+
+
+@pytest.mark.rule("FN640")
+def test_a_plan_that_takes_long_to_make_is_not_kept(
+    books: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_limits, "KEPT_PLAN_STEPS_MAX", 500)
+    long = where(**{"or": [{"title": f"{number}"} for number in range(10)]})
+    plans = OutlinedPlans()
+    for source in (long, long, long, where(title="a"), where(title="a")):
+        plans.keep(outlined(source), source, planned(books, source))
+    assert plans.find(outlined(long), books.catalog) is None
+    assert plans.find(outlined(where(title="b")), books.catalog) is not None

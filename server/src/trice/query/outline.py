@@ -19,12 +19,14 @@ from trice import plan_limits
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import find_uuid_bytes
 from trice.query.ast import Condition, Form, Never, Op, Query, Test
+from trice.query.cost import Spend
 from trice.query.hole import Hole, TextHole
 from trice.query.parse.forms import OPTIONS, RULE_PARAMS
 from trice.query.parse.source import is_scalar
 from trice.query.plan import Plan, plan
 from trice.query.shapes import Filling, filled, filled_form
 from trice.query.visibility import EVERYTHING
+from trice.store.engine import ReadTooLong
 
 _MARSHAL_VERSION: Final = 2
 """The last one whose bytes do not depend on which objects are shared, or interned."""
@@ -125,7 +127,7 @@ class OutlinedPlans:
         """Remember a plan that has run.
 
         outline   of `source`, the query as an admin sent it
-        cost      the second time that of planning
+        cost      the second time that of planning, at most plan_limits.KEPT_PLAN_STEPS_MAX
         """
         assert made.visibility is EVERYTHING, "plans of all that there is"
         if made.catalog is not self._catalog:
@@ -143,12 +145,29 @@ class OutlinedPlans:
         key, holed = (outline.key, parts), None
         if key in self._plans:
             query = Query((_holed(form, given[OPTIONS]["where"], looks),), {}, made.query.size)
-            holed = plan(query, made.catalog, dialect=made.dialect)
+            try:
+                holed = plan(query, made.catalog, dialect=made.dialect, spend=_bounded())
+            except ReadTooLong:
+                del self._plans[key]
+                return
         self._looks[outline.key] = looks
         self._plans[key] = holed
         for kept in (self._looks, self._plans):
             while len(kept) > plan_limits.PLANS_KEPT_MAX:
                 kept.popitem(last=False)
+
+
+def _bounded() -> Spend:
+    """Counts what making a plan to keep takes. raises   ReadTooLong"""
+    left = plan_limits.KEPT_PLAN_STEPS_MAX
+
+    def spend(steps: int) -> None:
+        nonlocal left
+        left -= steps
+        if left < 0:
+            raise ReadTooLong
+
+    return spend
 
 
 def _is_compared(label: Any, value: Any) -> bool:
