@@ -43,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "imports",
         "app_backups",
         "archive",
+        "reach",
         "backups | rooms | streams | webhooks",
         "files",
         "calls",
@@ -65,11 +66,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config",
         "metrics | identity | slow_log",
         "errors",
-        "ended | log | runtime",
+        "ended | log | runtime | public_addresses",
         "account_limits",
         "app_backup_limits | archive_limits | auth_limits | backup_limits | download_limits"
         " | file_limits | function_limits | import_limits | job_limits | quota_limits"
-        " | room_rule_limits | schema_limits | sync_limits | webhook_limits",
+        " | reach_limits | room_rule_limits | schema_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )
