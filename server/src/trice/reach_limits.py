@@ -22,6 +22,9 @@ HTTP_PIECES_BYTES_MAX: Final = 1024 * MIB
 HTTP_BYTES_MAX_KEY: Final = "trice-bytes-max"
 """The extension of a request of httpx that says how many bytes its answer may have."""
 
+HTTP_ASK_KEY: Final = "trice-ask"
+"""The extension with what asks the server, for requests that a test answers."""
+
 HTTP_UNPACKED_BYTES: Final = MIB
 """What is unpacked of a compressed answer at once."""
 

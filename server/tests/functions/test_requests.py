@@ -33,7 +33,8 @@ class Call:
         self.addresses: dict[str, list[list[str]]] = {}
         self.looked_up: list[str] = []
         self.at_end: list[Any] = []
-        self.call = SimpleNamespace(trace=TRACE, seed="s")
+        self.call = SimpleNamespace(call=1, trace=TRACE, seed="s")
+        self.channel = SimpleNamespace(reach=asyncio.sleep)
         outgoing = Outgoing()
         self.transport = Transport(allows_private=allows_private, resolve=self._resolve)
 

@@ -5,7 +5,7 @@
     worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
                       later  step  step-done  sleep
                       send-mail  find-file  read-file  put-file  file-piece  keep-file  drop-file
-                      delete-file  begin-stream  stream-text  end-stream
+                      delete-file  begin-stream  stream-text  end-stream  ask-http
 
 A worker speaks for one app's bundle only: no frame names an app, so none can name another one.
 No I/O.
@@ -54,6 +54,7 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_dev   warnings of what functions should not do, tracebacks to callers
     memory_bytes  what the process may take (RLIMIT_DATA)
     allows_private  whether `ctx.http` reaches addresses of a private network, too
+    asks_http  requests of `ctx.http` are asked of the server: for tests
     """
 
     path: str
@@ -62,6 +63,7 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_dev: bool = False
     memory_bytes: int = 512 * 1024 * 1024
     allows_private: bool = False
+    asks_http: bool = False
 
 
 class Call(_Frame, frozen=True, tag="call"):
@@ -404,9 +406,21 @@ class EndStream(_OfReach, frozen=True, tag="end-stream"):
 
 ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
 OfJob = Later | Step | StepDone | Sleep
+
+
+class AskHttp(_OfReach, frozen=True, tag="ask-http"):
+    """In tests only: a request of `ctx.http`, which the test answers with `{"status", "headers",
+    "body" (base64)}` or `{"error": [class, message]}`."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 OfFile = FindFile | ReadFile | PutFile | FilePiece | KeepFile | DropFile | DeleteFile
 OfStream = BeginStream | StreamText | EndStream
-OfReach = SendMail | OfFile | OfStream
+OfReach = SendMail | OfFile | OfStream | AskHttp
 ToServer = (
     Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob | OfReach
 )

@@ -20,7 +20,7 @@ import orjson
 from trice import reach_limits as limits
 from trice.apps.app import App
 from trice.calls.side import Level
-from trice.errors import Unavailable
+from trice.errors import PermissionDenied, Unavailable
 from trice.files.files import Files
 from trice.files.rows import FileRow, check_path, find_file
 from trice.functions import frames
@@ -83,6 +83,9 @@ class CallReach:
             case frames.StreamText() | frames.EndStream():
                 await self._own_texts.take(asked)
                 return b"null"
+            case frames.AskHttp():
+                told = "Requests leave the process of an action; only tests are asked."
+                raise PermissionDenied("permission-denied", told)
             case _:
                 assert_never(asked)
 

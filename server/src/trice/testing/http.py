@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from trice.functions.frames import AskHttp
 
 if TYPE_CHECKING:
     import httpx
@@ -103,3 +106,22 @@ class AppHttp:
             f"Nobody answers {method} {url}: `app.http.answer({url.partition('?')[0]!r}, …)`."
             " Nothing leaves a test"
         )
+
+    def ask(self, asked: AskHttp) -> bytes:
+        """Answer a request of a function in another process, as `AskHttp` says."""
+        import httpx
+        import orjson
+
+        request = httpx.Request(
+            asked.method, asked.url, headers=asked.headers, content=asked.body or None
+        )
+        self.requests.append(request)
+        try:
+            found = self.find(asked.method, asked.url)
+        except UnansweredError as failure:
+            return orjson.dumps({"error": [type(failure).__name__, str(failure)]})
+        if found.error is not None:
+            return orjson.dumps({"error": [type(found.error).__name__, str(found.error)]})
+        body = b64encode(b"".join(found.pieces)).decode()
+        headers = list(found.headers.items())
+        return orjson.dumps({"status": found.status, "headers": headers, "body": body})

@@ -15,12 +15,15 @@ from typing import Any, Final, cast
 from trice.apps.app import App
 from trice.apps.apps import Apps
 from trice.auth.throttle import Throttle
+from trice.calls.reached import Reached
+from trice.calls.side import Level
 from trice.errors import TriceError
 from trice.files import urls
 from trice.files.files import Files
 from trice.files.rows import find_file
 from trice.files.storage import Storage
 from trice.functions.channel import RefusedError
+from trice.functions.frames import AskHttp, OfReach
 from trice.identity import ADMIN
 from trice.mail import Message
 from trice.protocol.ids import AppId
@@ -31,6 +34,7 @@ from trice.runtime import Runtime
 from trice.server import open_storage
 from trice.streams import requests
 from trice.streams.streams import Streams
+from trice.testing.http import AppHttp
 
 _URL_KEY: Final = b"trice.testing"
 
@@ -81,18 +85,25 @@ class TestReach:
 
     __test__ = False
 
-    def __init__(self, app: App, *, folder: Path, runtime: Runtime, buckets: Buckets) -> None:
+    def __init__(
+        self, app: App, *, folder: Path, runtime: Runtime, buckets: Buckets, http: AppHttp
+    ) -> None:
         """folder   for the bytes of files; made when the first is there, removed by `close`"""
         self.mails = SentMails()
         mailing = Mailing(self.mails, throttle=Throttle(buckets, runtime), has_mailer=True)
         self.reach = ServerReach(
             mailing=mailing, files=lambda: self.files, streams=lambda: self.streams
         )
+        self._http = http
         self._app = app
         self._apps = _OnlyApp(app, buckets)
         self._folder = folder
         self._runtime = runtime
         self._opened: tuple[Storage, Files, Streams] | None = None
+
+    def of(self, app: App, note: Callable[[Level, str], None]) -> Reached:
+        """See `reached.Reach`."""
+        return _CallReach(self.reach.of(app, note), self._http)
 
     @property
     def files(self) -> Files:
@@ -124,6 +135,20 @@ class TestReach:
                 self._app.database.on_commits(partial(listener, self._app.id))
             self._opened = storage, files, Streams(apps, files, runtime=self._runtime)
         return self._opened
+
+
+class _CallReach:
+    """What one call of a test reaches: requests too, if it runs in another process."""
+
+    def __init__(self, inner: Reached, http: AppHttp) -> None:
+        self._inner = inner
+        self._http = http
+        self.end = inner.end
+
+    async def ask(self, asked: OfReach) -> bytes:
+        if isinstance(asked, AskHttp):
+            return self._http.ask(asked)
+        return await self._inner.ask(asked)
 
 
 class _OnlyApp:

@@ -5,13 +5,16 @@ process, by the same frames as in workers.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from trice.calls.side import AppCode, CallRequest, CallSide, RunsCalls
+from trice.calls.side import AppCode, CallRequest, CallSide, Level, RunsCalls
 from trice.calls.workers.local import LocalWorkers
+from trice.calls.workers.starter import Starter
+from trice.calls.workers.workers import Workers
 from trice.data_run import Stale
 from trice.errors import Unavailable
 from trice.functions import frames
@@ -19,7 +22,7 @@ from trice.functions.loading import LoadErrors
 from trice.functions.program import Program
 from trice.functions.signature import Signature
 from trice.protocol.ids import AppId
-from trice.runtime import Runtime
+from trice.runtime import Runtime, SystemRuntime
 
 _HASH: Final = "0" * 64
 
@@ -39,10 +42,23 @@ class Runs:
         }
         self._conflicts: dict[str, int] = {}
         self._crashes: dict[str, _Crash] = {}
+        self._is_apart = False
         loaded = _Loaded(program)
         self.workers: RunsCalls = LocalWorkers(loaded, runtime=runtime, on_line=lambda *_: None)
 
+    def work_apart(self) -> None:
+        """Run calls in processes, as a server does, on the real clock."""
+        runtime = SystemRuntime()
+        starter = Starter(runtime, users=None, on_line=_show, asks_http=True)
+        self.workers = Workers(starter, runtime=runtime, processes_max=2, cores=1)
+        self._is_apart = True
+        self._code = replace(self._code, env=dict(self.env))
+
     def current(self, app_id: AppId) -> AppCode | None:
+        if self._is_apart and self._code.env != self.env:
+            # A process is told of secrets when it starts.
+            code = self._code
+            self._code = replace(code, env=dict(self.env), version=code.version + 1)
         return self._code
 
     def signatures(self, app_id: AppId) -> Mapping[str, Signature]:
@@ -91,6 +107,17 @@ class Runs:
 
     async def close(self) -> None:
         await self.workers.close()
+
+
+class Shown:
+    """Writes what functions in processes log to the output of the test."""
+
+    def note(self, app_id: AppId, *, function: str, trace: str, level: Level, text: str) -> None:
+        _show(app_id, level, text)
+
+
+def _show(app_id: str, level: str, text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from trice.testing.jobs import OneApp
 from trice.testing.outgoing import Answered
 from trice.testing.project import Project, remove_database
 from trice.testing.reach import TestReach, file_url
-from trice.testing.runs import Runs
+from trice.testing.runs import Runs, Shown
 
 _ID: Final = AppId("00000000-0000-4000-8000-000000000001")
 _IDLE_LOOKS: Final = 10
@@ -41,7 +41,9 @@ LOOKS_MAX: Final = 1_000_000
 class Stage:
     """What the words of a test stand on."""
 
-    def __init__(self, program: Program, database: Database, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, program: Program, database: Database, path: Path, clock: Clock, *, is_apart: bool
+    ) -> None:
         """Use `Stage.open`."""
         self.program = program
         self.clock = clock
@@ -57,10 +59,15 @@ class Stage:
             runtime=clock,
             buckets=buckets,
             seed_key=lambda: b"trice.testing",
+            notes=Shown() if is_apart else None,
         )
+        if is_apart:
+            self.runs.work_apart()
         folder = path.with_suffix(".files")
-        self.reach = TestReach(self.app, folder=folder, runtime=clock, buckets=buckets)
-        self.functions.reach = self.reach.reach
+        self.reach = TestReach(
+            self.app, folder=folder, runtime=clock, buckets=buckets, http=self.http
+        )
+        self.functions.reach = self.reach
         self.live = LiveFunctions(self.functions)
         self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
         self.functions.jobs_kept = self.jobs.kept
@@ -69,13 +76,13 @@ class Stage:
         self._path = path
 
     @staticmethod
-    async def open(project: Project) -> Stage:
-        """A new app of a project, without data."""
+    async def open(project: Project, *, is_apart: bool = False) -> Stage:
+        """A new app of a project, without data. is_apart   functions run in processes"""
         clock = Clock()
         database, path = await project.open_database(
             clock, app_id=_ID, url_of=partial(file_url, clock, _ID)
         )
-        stage = Stage(project.program, database, path, clock)
+        stage = Stage(project.program, database, path, clock, is_apart=is_apart)
         stage.jobs.start(stage._background)
         await stage.settle()
         return stage

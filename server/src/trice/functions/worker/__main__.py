@@ -106,6 +106,8 @@ class Worker(asyncio.Protocol):
             return
         if hello.allows_private:
             program.outgoing.allows_private = True
+        if hello.asks_http:
+            program.outgoing = importlib.import_module("trice.functions.asking").Asked()
         self._calls = Calls(
             program,
             self.send,
