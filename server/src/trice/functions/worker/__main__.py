@@ -107,7 +107,9 @@ class Worker(asyncio.Protocol):
         if hello.allows_private:
             program.outgoing.allows_private = True
         if hello.asks_http:
-            program.outgoing = importlib.import_module("trice.functions.asking").Asked()
+            from trice.functions.asking import Asked  # it imports httpx
+
+            program.outgoing = Asked()
         self._calls = Calls(
             program,
             self.send,
