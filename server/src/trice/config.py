@@ -76,6 +76,7 @@ class Settings:
     functions_user      uid that processes of functions run as, or a range of uids, one an app:
                         `20000-20999`; None: the server's own user
     functions_workers   how many such processes there are at most; None: two for each core
+    allows_private_functions  whether `ctx.http` of actions reaches addresses of a private network
     slow_ms             queries and transactions that take this long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
@@ -115,6 +116,7 @@ class Settings:
     functions: str = "owners"
     functions_user: str | None = None
     functions_workers: int | None = None
+    allows_private_functions: bool = False
     slow_ms: int = 500
     has_request_log: bool = False
     log_format: str = "text"

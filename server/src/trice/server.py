@@ -130,9 +130,12 @@ class Server:
     """One server: an HTTP port, the sessions on it, the apps behind them.
 
     on_line   hears of each line that functions write
+    is_dev    it is that of `trice dev`
 
     Stopping: no new connections → clients told to reconnect → accepted writes finish → files close.
     """
+
+    is_dev: bool = False
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
@@ -176,6 +179,7 @@ class Server:
             background=background,
             files=files,
             make_workers=self.make_workers,
+            is_dev=self.is_dev,
         )
         state = app.state
         state.function_logs.on_line = self.on_line

@@ -47,11 +47,14 @@ _LATER = ("now", "random", "new_id", "later", "scheduled_for")
 HAS = {
     "query": {"db", "user", "ip", "origin", "env", "run", "time"},
     "mutation": {"db", "user", "ip", "origin", "env", "run", *_LATER},
-    "action": {"user", "ip", "origin", "env", "run", *_LATER, "step", "sleep"},
+    "action": {
+        *("user", "ip", "origin", "env", "run", *_LATER, "step", "sleep"),
+        *("http", "mail", "files", "stream", "settle"),
+    },
 }
 
 
-@pytest.mark.rule("FN90")
+@pytest.mark.rule("FN90", "FN500")
 @pytest.mark.parametrize("kind", HAS)
 async def test_a_kind_has_only_what_it_may_do(stage: Stage, kind: str) -> None:
     async def work(ctx: Any) -> Any:
@@ -67,9 +70,11 @@ LACKS = {
     ("query", "later"): "A query changes nothing: schedule work in a mutation or an action",
     ("mutation", "step"): "ctx.step and ctx.sleep are for actions that run as jobs",
     ("mutation", "time"): "ctx.time is for queries: a mutation has ctx.now",
-    ("mutation", "http"): "ctx.http is not built yet in this version of trice",
+    ("mutation", "http"): "ctx.http is for actions: what a query or mutation did there could not",
+    ("query", "files"): "ctx.files is for actions: what a query or mutation did there could not",
+    ("query", "settle"): "The ctx of a query has no settle",
+    ("query", "schedule"): "ctx.schedule is not built yet in this version of trice",
     ("action", "db"): "An action has no db, as it is no transaction: call a query or mutation",
-    ("action", "files"): "ctx.files is not built yet in this version of trice",
     ("action", "banana"): "The ctx of an action has no banana",
 }
 

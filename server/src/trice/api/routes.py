@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -95,6 +96,8 @@ from trice.imports.imports import Imports
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
 from trice.protocol.quoting import bare
+from trice.reach.mailing import Mailing
+from trice.reach.reach import ServerReach
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
@@ -144,10 +147,12 @@ def build_app(
     background: Background | None = None,
     files: downloads.Files | None = None,
     make_workers: Callable[[OnLine], RunsCalls] | None = None,
+    is_dev: bool = False,
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
     slow_log, connections, background   those of the process, for the routes of health and metrics
+    is_dev   it is that of `trice dev`
     raises   InvalidInput when the setting of the mail server or of the secret key is malformed
     """
     requests = RequestCounts()
@@ -197,6 +202,7 @@ def build_app(
     )
     _add_imports(app)
     _add_functions(app, make_workers)
+    app.state.functions.reach = _make_reach(app.state, is_dev=is_dev)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 
@@ -231,6 +237,20 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
     )
     state.jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
     state.live_functions = state.hub.functions = LiveFunctions(made)
+
+
+def _make_reach(state: State, *, is_dev: bool) -> ServerReach:
+    """What actions reach through this server."""
+    return ServerReach(
+        mailing=Mailing(
+            state.mail,
+            throttle=Throttle(state.apps.buckets, state.runtime),
+            has_mailer=state.settings.smtp_url is not None,
+            is_dev=is_dev,
+        ),
+        files=lambda: state.files if isinstance(state.files, Files) else None,
+        streams=lambda: state.hub.streams,
+    )
 
 
 def _add_imports(app: Starlette) -> None:

@@ -26,11 +26,12 @@ from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
 from trice.calls.lines import Lines
+from trice.calls.reached import Nothing, Reach
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
 from trice.calls.slots import Rank, Slot, Slots
 from trice.data_run import DataRun, Stale
-from trice.errors import Conflict
+from trice.errors import Conflict, TriceError
 from trice.functions import frames
 from trice.functions.signature import Kind, Signature
 from trice.identity import Identity
@@ -78,7 +79,7 @@ class Result:
 class Functions:
     """All functions of the apps of this process, to be called.
 
-    `jobs_kept` says how many jobs an app has; who keeps them sets it.
+    `jobs_kept` says how many jobs an app has, `reach` is what actions reach: who has them sets it.
     Holds who waits for a turn, and which functions look at their caller. Does not hold code
     (Deployed), processes (Runs) or results (the apps' databases).
     """
@@ -99,6 +100,7 @@ class Functions:
         """
         self.door = Door(deployed, runtime=runtime, buckets=buckets, seed_key=seed_key)
         self.jobs_kept: Callable[[AppId], int] = lambda app_id: 0
+        self.reach: Reach = Nothing()
         self.runtime = runtime
         self._runs = runs
         self._notes = notes
@@ -269,18 +271,28 @@ class Functions:
             kept = self.jobs_kept(asked.app.id)
             await asked.app.database.change(lambda change: schedule(change, [wanted], kept=kept))
 
+        reached = self.reach.of(asked.app, self._noting(asked))
         side = ActionSide(
             run,
             note=self._noting(asked),
             schedule=schedule_one,
             want=partial(self.door.wanted, asked),
             steps=None if asked.job is None else asked.job.steps,
+            reached=reached,
         )
+        reason = "cancelled"
         async with AsyncExitStack() as stack:
             if not asked.depth:  # else the action that runs it has one
                 await stack.enter_async_context(self.slot(asked, Rank.FIRST))
             user = await peek_user(asked.app.database, asked.identity)
-            done = await self._call(asked, side, user=user, now_ms=self.runtime.now_ms())
+            try:
+                done = await self._call(asked, side, user=user, now_ms=self.runtime.now_ms())
+                reason = "not-ended"
+            except TriceError as failure:
+                reason = failure.code
+                raise
+            finally:
+                await reached.end(reason)
         return done.value
 
     # --- one run ---------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ class CallSide(Protocol):
     """What one call asks of the server. A TriceError that `read` or `run` raises is told to the
     function, which may catch it; one of the others ends the call.
 
-    Calls come in the order in which the function made them, one at a time; only `run`s of an
-    action may be at once.
+    Calls come in the order in which the function made them, one at a time; only `run` and `reach`
+    of an action may be at once.
     """
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
@@ -108,6 +108,10 @@ class CallSide(Protocol):
 
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         """A job waits: `true` when that time has passed; at `false` the call ends."""
+        ...
+
+    async def reach(self, asked: frames.OfReach) -> bytes:
+        """An action has the server send mail, keep a file, write a stream."""
         ...
 
     def log(self, level: Level, text: str) -> None:

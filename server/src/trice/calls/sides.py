@@ -12,11 +12,12 @@ import orjson
 from trice import job_limits
 from trice.calls.jobs.schedule import Wanted, too_many
 from trice.calls.jobs.steps import JobSteps
+from trice.calls.reached import Reached
 from trice.calls.side import Level
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import InvalidInput, PermissionDenied
-from trice.functions.frames import Later
+from trice.functions.frames import Later, OfReach
 from trice.identity import ADMIN, Identity
 from trice.protocol.ids import uuid_text
 
@@ -150,6 +151,13 @@ class DataSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         raise _not_in_action()
 
+    async def reach(self, asked: OfReach) -> bytes:
+        raise PermissionDenied(
+            "permission-denied",
+            "Only actions send mail, and have files and streams: what a query or mutation did there"
+            " could not be undone.",
+        )
+
     async def run(self, function: str, args: bytes) -> bytes:
         raise PermissionDenied(
             "permission-denied",
@@ -192,17 +200,20 @@ class ActionSide:
         schedule: Callable[[Wanted], Awaitable[None]],
         want: Want,
         steps: JobSteps | None,
+        reached: Reached,
     ) -> None:
         """
         run       runs a function by name and arguments, and returns its value
         schedule  makes a job durable
         steps     of the job that it is; None: it is none
+        reached   what it reaches; who made it ends it
         """
         self._run = run
         self._note = note
         self._schedule = schedule
         self._want = want
         self._steps = steps
+        self._reached = reached
         self._scheduled = 0
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
@@ -219,6 +230,9 @@ class ActionSide:
 
     async def run(self, function: str, args: bytes) -> bytes:
         return await self._run(function, args)
+
+    async def reach(self, asked: OfReach) -> bytes:
+        return await self._reached.ask(asked)
 
     def later(self, job: Later) -> None:
         raise _no_data()

@@ -243,6 +243,13 @@ _TEXT_OR_NONE: Final = (
     help="How many processes run functions at most; without it, two for each core.",
 )
 @option(
+    "--functions-private/--no-functions-private",
+    "allows_private_functions",
+    envvar="TRICE_FUNCTIONS_PRIVATE",
+    default=False,
+    help="Let ctx.http of functions reach addresses of a private network, too.",
+)
+@option(
     "--slow-ms",
     envvar="TRICE_SLOW_MS",
     type=int,

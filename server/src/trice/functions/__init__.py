@@ -19,20 +19,26 @@ from trice.functions.declare import action, internal, mutation, query
 from trice.functions.durations import days, hours, minutes, seconds
 from trice.functions.function import FunctionError
 from trice.functions.later import Retry
+from trice.functions.reaching import Files, Mail, StoredFile, StreamWriter
+from trice.functions.requests import Http
+from trice.functions.settled import Settled
 from trice.schema.declare import Id, Label, One
 from trice.schema.tables import Page, Paged, Sub, View
 
 __all__ = [
     "Action",
     "Context",
+    "Files",
     "FunctionError",
     "Ge",
     "Gt",
+    "Http",
     "Id",
     "Label",
     "Le",
     "Len",
     "Lt",
+    "Mail",
     "MaxLen",
     "MinLen",
     "Mutation",
@@ -44,6 +50,9 @@ __all__ = [
     "Reader",
     "RefusedError",
     "Retry",
+    "Settled",
+    "StoredFile",
+    "StreamWriter",
     "Sub",
     "View",
     "action",

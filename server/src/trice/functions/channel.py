@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
-from trice.functions.frames import Later
+from trice.functions.frames import Later, OfReach
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -86,6 +86,18 @@ class Channel(Protocol):
     async def sleep(self, call: int, name: str, duration_ms: int) -> bool:
         """Whether this much time has passed since a job asked for the first time; if not, the
         call has to end. raises   RefusedError"""
+        ...
+
+    async def reach(self, call: int, asked: OfReach) -> bytes:
+        """Have the server do something for an action. raises   RefusedError
+
+        asked    without call and number
+        returns  see each frame
+        """
+        ...
+
+    def reach_untold(self, call: int, asked: OfReach) -> None:
+        """The same, of which nobody is told what became of it. Once the call has ended, nothing."""
         ...
 
     def log(self, call: int, level: Level, text: str) -> None:

@@ -4,6 +4,8 @@
     server → worker   hello  call  rows  refused  cancel  ping  drain
     worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
                       later  step  step-done  sleep
+                      send-mail  find-file  read-file  put-file  file-piece  keep-file  drop-file
+                      delete-file  begin-stream  stream-text  end-stream  ask-http
 
 A worker speaks for one app's bundle only: no frame names an app, so none can name another one.
 No I/O.
@@ -51,6 +53,8 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure  it runs queries and mutations; else actions and endpoints
     is_dev   warnings of what functions should not do, tracebacks to callers
     memory_bytes  what the process may take (RLIMIT_DATA)
+    allows_private  whether `ctx.http` reaches addresses of a private network, too
+    asks_http  requests of `ctx.http` are asked of the server: for tests
     """
 
     path: str
@@ -58,6 +62,8 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure: bool
     is_dev: bool = False
     memory_bytes: int = 512 * 1024 * 1024
+    allows_private: bool = False
+    asks_http: bool = False
 
 
 class Call(_Frame, frozen=True, tag="call"):
@@ -296,8 +302,127 @@ class Pong(_Frame, frozen=True, tag="pong"):
     stack: list[tuple[str, int, str]] = []
 
 
+# --- what an action reaches through the server (`calls.reached`) ----------------------------------
+
+
+class _OfReach(_Frame, frozen=True, kw_only=True):
+    """Each is answered with `rows`, JSON but for `read-file`, or `refused`; with `seq` 0 it is not.
+    What belongs to one upload or stream is done in the order in which it was told."""
+
+    call: int = 0
+    seq: int = 0
+
+
+class SendMail(_OfReach, frozen=True, tag="send-mail"):
+    """Send an e-mail. Answered with `null` once the mail server has it."""
+
+    to: str
+    subject: str
+    text: str | None
+    html: str | None
+
+
+class FindFile(_OfReach, frozen=True, tag="find-file"):
+    """The file of a path: `{"id", "path", "size", "content-type", "location", "url"}` or `null`."""
+
+    path: str
+
+
+class ReadFile(_OfReach, frozen=True, tag="read-file"):
+    """Bytes of a file, from `start` on: reach_limits.FILE_PIECE_BYTES, but at its end."""
+
+    location: str
+    start: int
+
+
+class PutFile(_OfReach, frozen=True, tag="put-file"):
+    """An upload begins.
+
+    file   a number that the worker chose; unique among uploads of the call under way
+    size   bytes, if it is known: too many are refused before any is sent
+    """
+
+    file: int
+    path: str
+    content_type: str | None
+    disposition: str | None
+    size: int | None
+
+
+class FilePiece(_OfReach, frozen=True, tag="file-piece"):
+    """The next bytes. Answered once they are taken."""
+
+    file: int
+    data: bytes
+
+
+class KeepFile(_OfReach, frozen=True, tag="keep-file"):
+    """That was all: it becomes the file of its path. Answered as `find-file`."""
+
+    file: int
+
+
+class DropFile(_OfReach, frozen=True, tag="drop-file"):
+    """The upload is given up."""
+
+    file: int
+
+
+class DeleteFile(_OfReach, frozen=True, tag="delete-file"):
+    """Delete the file of a path. Answered with whether there was one."""
+
+    path: str
+
+
+class BeginStream(_OfReach, frozen=True, tag="begin-stream"):
+    """Make a row of `$streams` and become its writer. Answered with `{"id", "name"}`.
+
+    stream   a number that the worker chose; unique among streams of the call
+    name     `clientId`; None: a new one
+    values   attributes and links of the row by label; ids of links as a text, or a list of them
+    """
+
+    stream: int
+    name: str | None
+    values: dict[str, Any]
+
+
+class StreamText(_OfReach, frozen=True, tag="stream-text"):
+    """Append text. Answered once it is taken: readers may have it, and it may not be durable."""
+
+    stream: int
+    text: str
+
+
+class EndStream(_OfReach, frozen=True, tag="end-stream"):
+    """The stream is done. Answered once all of it is durable.
+
+    abort_reason   why it is not whole; None: it is
+    """
+
+    stream: int
+    abort_reason: str | None
+
+
 ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
 OfJob = Later | Step | StepDone | Sleep
-ToServer = Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob
+
+
+class AskHttp(_OfReach, frozen=True, tag="ask-http"):
+    """In tests only: a request of `ctx.http`, which the test answers with `{"status", "headers",
+    "body" (base64)}` or `{"error": [class, message]}`."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+OfFile = FindFile | ReadFile | PutFile | FilePiece | KeepFile | DropFile | DeleteFile
+OfStream = BeginStream | StreamText | EndStream
+OfReach = SendMail | OfFile | OfStream | AskHttp
+ToServer = (
+    Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob | OfReach
+)
 
 __all__ = ["FRAME_BYTES_MAX", "Kind", "ToServer", "ToWorker"]

@@ -18,6 +18,7 @@ from trice.functions.entries import Entry, decode_json, encode_json
 from trice.functions.frames import Call, Done, Fail
 from trice.functions.function import Function, FunctionError
 from trice.functions.hints import Hints, decoded
+from trice.functions.outgoing import Outgoing
 from trice.functions.running import Running
 from trice.functions.shapes import HintError
 from trice.functions.signature import Signature
@@ -32,6 +33,7 @@ class Program:
     root    its folder
     schema  the document that its `schema.py` stands for; None: it has none
     env     what `ctx.env` has
+    outgoing   how requests of `ctx.http` leave
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Program:
         self.schema = schema
         self.hints = hints
         self.env = env
+        self.outgoing = Outgoing()
         self._entries = list(entries)
         self._by_function = {id(entry.function): entry for entry in self._entries}
         self._by_name = {entry.signature.name: entry for entry in self._entries}
@@ -79,6 +82,8 @@ class Program:
             return Fail(call=call.call, code="function-failed", message="The job sleeps.")
         except (Exception, SystemExit) as failure:
             return self._failed(entry, running, failure)
+        finally:
+            running.end()
         return Done(call=call.call, value=value, steps=running.steps, facts=running.facts.listed())
 
     def _failed(self, entry: Entry, running: Running, failure: BaseException) -> Fail:

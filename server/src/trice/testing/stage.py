@@ -22,9 +22,12 @@ from trice.metrics import QuotaCounts
 from trice.protocol.ids import AppId
 from trice.rate_limit import Buckets
 from trice.testing.clock import Clock
+from trice.testing.http import AppHttp
 from trice.testing.jobs import OneApp
+from trice.testing.outgoing import Answered
 from trice.testing.project import Project, remove_database
-from trice.testing.runs import Runs
+from trice.testing.reach import TestReach, file_url
+from trice.testing.runs import Runs, Shown
 
 _ID: Final = AppId("00000000-0000-4000-8000-000000000001")
 _IDLE_LOOKS: Final = 10
@@ -38,7 +41,9 @@ LOOKS_MAX: Final = 1_000_000
 class Stage:
     """What the words of a test stand on."""
 
-    def __init__(self, program: Program, database: Database, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, program: Program, database: Database, path: Path, clock: Clock, *, is_apart: bool
+    ) -> None:
         """Use `Stage.open`."""
         self.program = program
         self.clock = clock
@@ -46,12 +51,23 @@ class Stage:
         allowed = quotas.Allowed(None, None, None, None, None, {}, "")
         self.app = App(row, database, allowed, Meter(clock, QuotaCounts()), users=1)
         self.runs = Runs(program, _ID, runtime=clock)
+        self.http = AppHttp()
+        program.outgoing = Answered(self.http)
+        buckets = Buckets(clock)
         self.functions = Functions(
             *(self.runs, self.runs),
             runtime=clock,
-            buckets=Buckets(clock),
+            buckets=buckets,
             seed_key=lambda: b"trice.testing",
+            notes=Shown() if is_apart else None,
         )
+        if is_apart:
+            self.runs.work_apart()
+        folder = path.with_suffix(".files")
+        self.reach = TestReach(
+            self.app, folder=folder, runtime=clock, buckets=buckets, http=self.http
+        )
+        self.functions.reach = self.reach
         self.live = LiveFunctions(self.functions)
         self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
         self.functions.jobs_kept = self.jobs.kept
@@ -60,11 +76,13 @@ class Stage:
         self._path = path
 
     @staticmethod
-    async def open(project: Project) -> Stage:
-        """A new app of a project, without data."""
+    async def open(project: Project, *, is_apart: bool = False) -> Stage:
+        """A new app of a project, without data. is_apart   functions run in processes"""
         clock = Clock()
-        database, path = await project.open_database(clock, app_id=_ID)
-        stage = Stage(project.program, database, path, clock)
+        database, path = await project.open_database(
+            clock, app_id=_ID, url_of=partial(file_url, clock, _ID)
+        )
+        stage = Stage(project.program, database, path, clock, is_apart=is_apart)
         stage.jobs.start(stage._background)
         await stage.settle()
         return stage
@@ -79,7 +97,8 @@ class Stage:
         for _ in range(LOOKS_MAX):
             await self.database.live.settled()
             await asyncio.sleep(0)
-            idle = 0 if self.live.is_busy or self.jobs.is_busy else idle + 1
+            is_busy = self.live.is_busy or self.jobs.is_busy or self.reach.is_busy
+            idle = 0 if is_busy else idle + 1
             if idle == _IDLE_LOOKS:
                 return
         raise AssertionError("Jobs and live queries do not come to rest: does one cause itself?")
@@ -90,5 +109,6 @@ class Stage:
         await self._background.stop()
         await self.live.close()
         await self.runs.close()
+        await self.reach.close()
         await self.database.close()
         remove_database(self._path)

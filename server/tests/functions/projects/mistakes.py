@@ -80,3 +80,27 @@ async def acts(ctx: Action[Db], channel: Id[Channel], message: Id[Message]) -> N
     await ctx.run(rename, channel, "title")
     await ctx.run(rename, message, "title")  # error: arg-type
     str(ctx.db)  # error: attr-defined
+
+
+LIMIT_S = 2.5
+
+
+async def reaches(ctx: Action[Db], message: Id[Message]) -> str:
+    answer = await ctx.http.post("https://a.example/", json={"a": message}, timeout=LIMIT_S)
+    await ctx.http.get("https://a.example/", timeout="2")  # error: arg-type
+    await ctx.http.get("https://a.example/", jsn={})  # error: call-arg
+    await ctx.mail.send("al@example.com", subject="Hi", text=answer.text)
+    await ctx.mail.send("al@example.com", text="x")  # error: call-arg
+    async with ctx.http.stream("GET", "https://a.example/") as answer:
+        kept = await ctx.files.upload("a", answer.aiter_bytes())
+    await ctx.files.upload("a", "text")  # error: arg-type
+    async with ctx.stream(link={"message": message}) as out:
+        await out.write(1)  # error: arg-type
+    wrong: Id[Message] = out.id  # error: assignment
+    both = await ctx.settle({"a": ctx.files.read("a"), "b": ctx.files.read("b")}, timeout=LIMIT_S)
+    size: int = both["a"].value  # error: assignment
+    return answer.text if wrong and size and kept.size else ""
+
+
+async def reaches_not(ctx: Mutation[Db]) -> None:
+    str(ctx.http)  # error: attr-defined

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final, assert_never
 
 from trice import function_limits as limits
@@ -58,6 +59,7 @@ OfCall = (
     | frames.Done
     | frames.Fail
     | frames.OfJob
+    | frames.OfReach
 )
 
 
@@ -161,6 +163,9 @@ class Talk:
             self._pump = None
 
     async def _do(self, frame: OfCall) -> None:
+        if isinstance(frame, frames.OfReach):
+            await self._begin(frame.seq, partial(self._side.reach, frame))
+            return
         match frame:
             case frames.Read(seq=seq):
                 await self._reply(seq, self._side.read(frame.query, frame.as_caller))
@@ -181,13 +186,8 @@ class Talk:
                 self._side.sub()
             case frames.SubEnd(is_kept=is_kept):
                 self._side.sub_end(is_kept)
-            case frames.Run():
-                if self._places is None:
-                    self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
-                await self._places.acquire()
-                task = asyncio.create_task(self._run(frame))
-                self._runs.add(task)
-                task.add_done_callback(self._runs.discard)
+            case frames.Run(seq=seq):
+                await self._begin(seq, partial(self._side.run, frame.function, frame.args))
             case frames.Done() | frames.Fail():
                 self.end(frame)
             case frames.Log():
@@ -212,19 +212,26 @@ class Talk:
         await self._side.step_done(frame.name, frame.value)
         return b"null"
 
-    async def _run(self, frame: frames.Run) -> None:
+    async def _begin(self, seq: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+        """Have something done while others are; it waits for a place."""
+        if self._places is None:
+            self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
+        await self._places.acquire()
+        task = asyncio.create_task(self._finish(seq, work))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+
+    async def _finish(self, seq: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
         try:
-            value = await self._side.run(frame.function, frame.args)
+            value = await work()
         except TriceError as failure:
-            self._refuse(frame.seq, failure)
+            self._refuse(seq, failure)
         except Exception:
             logger.exception("a call of an action could not be served")
             message = "Something went wrong in the server."
-            self._tell(
-                frames.Refused(call=self.number, seq=frame.seq, code="unknown", message=message)
-            )
+            self._tell(frames.Refused(call=self.number, seq=seq, code="unknown", message=message))
         else:
-            self._answer(frame.seq, value)
+            self._answer(seq, value)
         finally:
             assert self._places is not None, "it has one"
             self._places.release()
@@ -250,6 +257,6 @@ class Talk:
             )
         )
 
-    def _tell(self, frame: frames.ToWorker) -> None:
-        if not self.is_over:
+    def _tell(self, frame: frames.Rows | frames.Refused) -> None:
+        if frame.seq and not self.is_over:
             self._send(dump_frame(frame))

@@ -107,6 +107,12 @@ class Worker(asyncio.Protocol):
             shown = "".join(traceback.format_exception(failure, limit=-5))
             self._tell_broken([frames.LoadError(file="", line=None, message=shown[-4_000:])])
             return
+        if hello.allows_private:
+            program.outgoing.allows_private = True
+        if hello.asks_http:
+            from trice.functions.asking import Asked  # it imports httpx
+
+            program.outgoing = Asked()
         self._calls = Calls(
             program,
             self.send,

@@ -30,6 +30,9 @@ Send = Callable[[frames.ToServer], None]
 """Takes a frame. raises BadFrameError if it is too long; then nothing of it was sent."""
 
 
+_Told = frames.Draft | frames.Sub | frames.SubEnd | frames.Log | frames.Later | frames.OfReach
+
+
 class Runs(Protocol):
     """A loaded project (`functions.loading.Program`)."""
 
@@ -214,6 +217,13 @@ class Calls:
         frame = frames.Sleep(call=call, seq=seq, name=name, ms=duration_ms)
         return await self._ask(call, seq, frame) == b"true"
 
+    async def reach(self, call: int, asked: frames.OfReach) -> bytes:
+        seq = next(self._numbers)
+        return await self._ask(call, seq, msgspec.structs.replace(asked, call=call, seq=seq))
+
+    def reach_untold(self, call: int, asked: frames.OfReach) -> None:
+        self._tell(msgspec.structs.replace(asked, call=call))
+
     def sub(self, call: int) -> None:
         self._tell(frames.Sub(call=call))
 
@@ -248,9 +258,7 @@ class Calls:
         answer = None if under is None else under.answers.pop(seq, None)
         return None if answer is None or answer.done() else answer
 
-    def _tell(
-        self, frame: frames.Draft | frames.Sub | frames.SubEnd | frames.Log | frames.Later
-    ) -> None:
+    def _tell(self, frame: _Told) -> None:
         if threading.get_ident() != self._home:
             self._loop.call_soon_threadsafe(self._tell, frame)
             return
