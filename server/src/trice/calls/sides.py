@@ -10,13 +10,14 @@ from typing import Any, Protocol
 import orjson
 
 from trice import job_limits
+from trice.calls.answering import Answering
 from trice.calls.jobs.schedule import Wanted, too_many
 from trice.calls.jobs.steps import JobSteps
 from trice.calls.side import Level
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import InvalidInput, PermissionDenied
-from trice.functions.frames import Later
+from trice.functions.frames import Later, Reply
 from trice.identity import ADMIN, Identity
 from trice.protocol.ids import uuid_text
 
@@ -150,6 +151,12 @@ class DataSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         raise _not_in_action()
 
+    async def reply(self, reply: Reply) -> None:
+        raise _no_endpoint()
+
+    async def piece(self, data: bytes) -> None:
+        raise _no_endpoint()
+
     async def run(self, function: str, args: bytes) -> bytes:
         raise PermissionDenied(
             "permission-denied",
@@ -192,17 +199,20 @@ class ActionSide:
         schedule: Callable[[Wanted], Awaitable[None]],
         want: Want,
         steps: JobSteps | None,
+        answer: Answering | None = None,
     ) -> None:
         """
         run       runs a function by name and arguments, and returns its value
         schedule  makes a job durable
         steps     of the job that it is; None: it is none
+        answer    of the endpoint that it is, to its request; None: it is none
         """
         self._run = run
         self._note = note
         self._schedule = schedule
         self._want = want
         self._steps = steps
+        self._answer = answer
         self._scheduled = 0
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
@@ -239,6 +249,16 @@ class ActionSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         return await self._of_job().sleep(name, duration_ms)
 
+    async def reply(self, reply: Reply) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        self._answer.begin(reply)
+
+    async def piece(self, data: bytes) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        await self._answer.piece(data)
+
     def _of_job(self) -> JobSteps:
         if self._steps is None:
             told = "`ctx.step` and `ctx.sleep` are for jobs: schedule the action with `ctx.later`."
@@ -250,6 +270,10 @@ class ActionSide:
 
     async def restart(self) -> None:
         raise AssertionError("an action never begins again by itself")
+
+
+def _no_endpoint() -> PermissionDenied:
+    return PermissionDenied("permission-denied", "Only an endpoint answers a request.")
 
 
 def _not_in_action() -> PermissionDenied:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trice.testing.app import App
     from trice.testing.caller import Caller, Live
+    from trice.testing.requests import Answer
 
-__all__ = ["App", "Caller", "Live"]
+__all__ = ["Answer", "App", "Caller", "Live"]
 
 
 if not TYPE_CHECKING:
@@ -28,4 +29,8 @@ if not TYPE_CHECKING:
             raise AttributeError(f"trice.testing has no {name}")
         from trice.testing import app, caller
 
+        if name == "Answer":
+            from trice.testing.requests import Answer
+
+            return Answer
         return getattr(app if name == "App" else caller, name)

@@ -48,17 +48,7 @@ class Expired(Enum):
 
 
 Outcome = frames.Done | frames.Fail | Lost | Expired
-OfCall = (
-    frames.Read
-    | frames.Draft
-    | frames.Sub
-    | frames.SubEnd
-    | frames.Run
-    | frames.Log
-    | frames.Done
-    | frames.Fail
-    | frames.OfJob
-)
+OfCall = frames.OfFunction
 
 
 class Talk:
@@ -168,11 +158,11 @@ class Talk:
                 if frame.seq is None:
                     self._side.later(frame)
                 else:
-                    await self._reply(frame.seq, self._later(frame))
+                    await self._reply(frame.seq, _nothing(self._side.later_now(frame)))
             case frames.Step(seq=seq):
                 await self._reply(seq, self._side.step(frame.name, frame.is_once))
             case frames.StepDone(seq=seq):
-                await self._reply(seq, self._step_done(frame))
+                await self._reply(seq, _nothing(self._side.step_done(frame.name, frame.value)))
             case frames.Sleep(seq=seq):
                 await self._reply(seq, self._side.sleep(frame.name, frame.ms))
             case frames.Draft(steps=steps):
@@ -182,10 +172,12 @@ class Talk:
             case frames.SubEnd(is_kept=is_kept):
                 self._side.sub_end(is_kept)
             case frames.Run():
-                await self._places.acquire()
-                task = asyncio.create_task(self._run(frame))
-                self._runs.add(task)
-                task.add_done_callback(self._runs.discard)
+                await self._begin(frame.seq, self._side.run(frame.function, frame.args))
+            case frames.Reply(seq=seq):
+                await self._reply(seq, _nothing(self._side.reply(frame)))
+            case frames.Piece():
+                # Beside the others: a client that reads slowly holds up the stream alone.
+                await self._begin(frame.seq, _nothing(self._side.piece(frame.data)))
             case frames.Done() | frames.Fail():
                 self.end(frame)
             case frames.Log():
@@ -202,27 +194,28 @@ class Talk:
         else:
             self._answer(seq, value)
 
-    async def _later(self, frame: frames.Later) -> bytes:
-        await self._side.later_now(frame)
-        return b"null"
-
-    async def _step_done(self, frame: frames.StepDone) -> bytes:
-        await self._side.step_done(frame.name, frame.value)
-        return b"null"
-
-    async def _run(self, frame: frames.Run) -> None:
+    async def _begin(self, seq: int, work: Coroutine[Any, Any, bytes]) -> None:
+        """Do what is asked beside what is asked next."""
         try:
-            value = await self._side.run(frame.function, frame.args)
+            await self._places.acquire()
+        except BaseException:
+            work.close()
+            raise
+        task = asyncio.create_task(self._do_beside(seq, work))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+
+    async def _do_beside(self, seq: int, work: Coroutine[Any, Any, bytes]) -> None:
+        try:
+            value = await work
         except TriceError as failure:
-            self._refuse(frame.seq, failure)
+            self._refuse(seq, failure)
         except Exception:
             logger.exception("a call of an action could not be served")
             message = "Something went wrong in the server."
-            self._tell(
-                frames.Refused(call=self.number, seq=frame.seq, code="unknown", message=message)
-            )
+            self._tell(frames.Refused(call=self.number, seq=seq, code="unknown", message=message))
         else:
-            self._answer(frame.seq, value)
+            self._answer(seq, value)
         finally:
             self._places.release()
 
@@ -250,3 +243,9 @@ class Talk:
     def _tell(self, frame: frames.ToWorker) -> None:
         if not self.is_over:
             self._send(dump_frame(frame))
+
+
+async def _nothing(work: Coroutine[Any, Any, None]) -> bytes:
+    """The answer for what returns nothing."""
+    await work
+    return b"null"

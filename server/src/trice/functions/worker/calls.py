@@ -214,6 +214,19 @@ class Calls:
         frame = frames.Sleep(call=call, seq=seq, name=name, ms=duration_ms)
         return await self._ask(call, seq, frame) == b"true"
 
+    async def reply(
+        self, call: int, status: int, headers: frames.Pairs, body: bytes, *, is_stream: bool
+    ) -> None:
+        seq = next(self._numbers)
+        frame = frames.Reply(
+            call=call, seq=seq, status=status, headers=headers, body=body, is_stream=is_stream
+        )
+        await self._ask(call, seq, frame)
+
+    async def piece(self, call: int, data: bytes) -> None:
+        seq = next(self._numbers)
+        await self._ask(call, seq, frames.Piece(call=call, seq=seq, data=data))
+
     def sub(self, call: int) -> None:
         self._tell(frames.Sub(call=call))
 
