@@ -181,7 +181,11 @@ class Door:
         """
         signature = self.deployed.signatures(asked.app.id).get(later.function)
         if signature is None or signature.kind in ("query", "endpoint"):
-            told = "" if signature is None else f"{_KINDS[signature.kind]} cannot be scheduled."
+            told = (
+                ""
+                if signature is None
+                else f"{_KINDS[signature.kind].capitalize()} cannot be scheduled."
+            )
             raise not_found(later.function, told)
         if len(later.args) > limits.ARGS_BYTES_MAX:
             raise args_too_big(len(later.args), limits.ARGS_BYTES_MAX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from trice.functions import frames
 from trice.functions.channel import Channel
@@ -17,10 +17,8 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.runtime import new_uuid
 from trice.schema.declare import Id, Namespace
 from trice.testing.caller import Caller
+from trice.testing.requests import HttpAnswer
 from trice.testing.stage import Stage
-
-if TYPE_CHECKING:
-    from trice.testing.requests import Answer
 
 N = TypeVar("N", bound=Namespace)
 
@@ -103,7 +101,7 @@ class App:
         json: Any = ...,
         body: bytes | str = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Ask an endpoint without a token; `Caller.request` has one, and tells the rest."""
         return await self.guest.request(method, path, json=json, body=body, headers=headers)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import orjson
 
@@ -16,10 +16,8 @@ from trice.errors import TriceError
 from trice.functions.channel import RefusedError
 from trice.functions.function import Function, FunctionError, QueryFunction
 from trice.identity import Identity
+from trice.testing.requests import HttpAnswer, ask
 from trice.testing.stage import ADMIN_TOKEN, Stage
-
-if TYPE_CHECKING:
-    from trice.testing.requests import Answer  # its parts take long to import
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +65,7 @@ class Caller:
         json: Any = ...,
         body: bytes | str = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Ask an endpoint: `await alice.request("POST", "/orders/7/pay", json={…})`, with the token
         of this caller. What it caused is done before this returns. A refusal is an answer, too.
 
@@ -75,8 +73,6 @@ class Caller:
         json     a value, sent as JSON; or `body`, sent as it is
         raises   AssertionError for an answer that is cut off
         """
-        from trice.testing.requests import ask
-
         token = await self._token()
         given = {} if headers is None else headers
         return await ask(

@@ -21,12 +21,12 @@ from trice.functions.http_headers import Fields
 from trice.functions.values import encoded
 from trice.testing.stage import Stage
 
-BYTES_MAX: Final = 16 * 1024 * 1024
+BYTES_MAX: Final = 9 * 1024 * 1024
 """Of an answer; a stream of more is taken for one without end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What an endpoint answered.
 
     headers   names in upper and lower case are the same
@@ -67,7 +67,8 @@ def _server(stage: Stage) -> Starlette:
         made.state.apps = _OneApp(stage.app)
         made.state.endpoints = Endpoints(stage.functions)
         stage.server = made
-    return stage.server
+    server: Starlette = stage.server
+    return server
 
 
 async def ask(
@@ -79,7 +80,7 @@ async def ask(
     json: Any = ...,
     body: bytes | str = b"",
     headers: Mapping[str, str],
-) -> Answer:
+) -> HttpAnswer:
     """One request, with what is due because of it done before this returns.
 
     path   below the app, with a query if there is one
@@ -124,7 +125,9 @@ async def ask(
     if not exchange.is_whole:
         raise AssertionError(f"The answer was cut off: {failure}") from failure
     found = Fields(exchange.headers, is_folded=True)
-    return Answer(exchange.status, found, b"" if method.upper() == "HEAD" else exchange.body)
+    return HttpAnswer(
+        exchange.status, found, b"" if method.upper() == "HEAD" else bytes(exchange.body)
+    )
 
 
 class _Exchange:
@@ -133,7 +136,7 @@ class _Exchange:
     def __init__(self, body: bytes) -> None:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
-        self.body = b""
+        self.body = bytearray()
         self.is_whole = False
         self._left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._never = asyncio.Event()
