@@ -19,16 +19,17 @@ ANSWER_BYTES_MAX: Final = 8 * MIB
 PIECE_BYTES_MAX: Final = 64 * KIB
 """One piece of a stream; the worker cuts longer ones. The next is made when the socket took it."""
 
-BODIES_FREE_BYTES: Final = 64 * KIB
-"""How much of each body is not counted in the bounds below, so that a small request gets through
+REQUEST_FREE_BYTES: Final = 64 * KIB
+"""How much of each request is not counted in the bounds below, so that a small one gets through
 whatever others send."""
 
-BODIES_BYTES_MAX: Final = 128 * MIB
-BODIES_OF_APP_BYTES_MAX: Final = 32 * MIB
-BODIES_OF_NETWORK_BYTES_MAX: Final = 16 * MIB
-"""Bodies in memory until their calls have ended: of the server, of an app, and of one network in an
-app. One more is `overloaded`. Those of an app are well below `function_limits.UNREAD_BYTES_MAX`,
-so that a process which was given all of them at once is not taken for one that does not read."""
+REQUESTS_BYTES_MAX: Final = 128 * MIB
+REQUESTS_OF_APP_BYTES_MAX: Final = 32 * MIB
+REQUESTS_OF_NETWORK_BYTES_MAX: Final = 16 * MIB
+"""Headers and bodies in memory until their calls have ended: of the server, of an app, and of one
+network in an app. One more is `overloaded`. Those of an app are well below
+`function_limits.UNREAD_BYTES_MAX`, so that a process which was given all of them at once is not
+taken for one that does not read."""
 
 PATH_CHARS_MAX: Final = 512
 PATH_SEGMENTS_MAX: Final = 16

@@ -240,7 +240,7 @@ async def test_bodies_are_bounded_before_they_are_there(
     stage.say(early, "POST", "/mine", length)
     assert b" 401 " in await early.head(), "who may not ask is told before the body is read"
 
-    monkeypatch.setattr(endpoint_limits, "BODIES_OF_NETWORK_BYTES_MAX", 100_000)
+    monkeypatch.setattr(endpoint_limits, "REQUESTS_OF_NETWORK_BYTES_MAX", 100_000)
     large = await answer(stage, "POST", "/size", "content-length: 200000", body=b"x" * 200_000)
     assert b" 503 " in large and b"overloaded" in large
     small = await answer(stage, "POST", "/size", "content-length: 60000", body=b"x" * 60_000)

@@ -42,6 +42,9 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import bare, brief
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_HEADER_COSTS: Final = 200
+"""Bytes of a header in memory beside its texts."""
+
 _SANDBOX: Final = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts"
 """A page has an origin that nobody else has: it reads no storage or cookies of this one, and what
 it asks comes from `null`. Without `allow-same-origin`, whatever the app says itself."""
@@ -68,7 +71,7 @@ async def endpoint(request: Request) -> Response:
         asked = await _let_in(request, endpoints, app, signature, args)
         with ExitStack() as held:
             network = network_of(guest_of(request).ip)
-            body = await _read(request, held.enter_context(endpoints.hold_body(app.id, network)))
+            body = await _read(request, held.enter_context(endpoints.hold(app.id, network)))
             given = _request_of(request, path, body, is_open=signature.auth == "none")
             apps: Apps = request.app.state.apps
             held.callback(apps.give_back, await apps.lend(app.id, is_own=True))
@@ -77,11 +80,13 @@ async def endpoint(request: Request) -> Response:
 
 
 async def _read(request: Request, note: Callable[[int], None]) -> bytes:
-    """The body; `note` is told of what has come so far, and may refuse it."""
+    """The body; `note` is told of what the request has so far, and may refuse it."""
     body = bytearray()
+    headers_bytes = sum(len(k) + len(v) + _HEADER_COSTS for k, v in request.scope["headers"])
+    note(headers_bytes)
     async for piece in request.stream():
         body += piece
-        note(len(body))
+        note(headers_bytes + len(body))
     return bytes(body)
 
 

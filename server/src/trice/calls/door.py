@@ -181,12 +181,8 @@ class Door:
         """
         signature = self.deployed.signatures(asked.app.id).get(later.function)
         if signature is None or signature.kind in ("query", "endpoint"):
-            told = (
-                ""
-                if signature is None
-                else f"{_KINDS[signature.kind].capitalize()} cannot be scheduled."
-            )
-            raise not_found(later.function, told)
+            kind = "" if signature is None else _KINDS[signature.kind].capitalize()
+            raise not_found(later.function, f"{kind} cannot be scheduled." if kind else "")
         if len(later.args) > limits.ARGS_BYTES_MAX:
             raise args_too_big(len(later.args), limits.ARGS_BYTES_MAX)
         return wanted_of(

@@ -45,17 +45,17 @@ class Found:
 
 
 class Endpoints:
-    """Holds the paths of each app that was asked, and how many bytes of bodies are in memory."""
+    """Holds the paths of each app that was asked, and how many bytes of requests are in memory."""
 
     def __init__(self, functions: Functions) -> None:
         self.functions = functions
         self._tables: dict[AppId, tuple[Mapping[str, Signature], PathTable[Signature]]] = {}
-        self._bodies = Shares()
+        self._requests = Shares()
 
     @property
     def holds_nothing(self) -> bool:
-        """Whether no body is counted."""
-        return self._bodies.holds_nothing
+        """Whether no request is counted."""
+        return self._requests.holds_nothing
 
     def find(self, app_id: AppId, segments: Sequence[str]) -> Found:
         """What a path of an app means; nothing, if no endpoint has it."""
@@ -83,20 +83,20 @@ class Endpoints:
         return table
 
     @contextmanager
-    def hold_body(self, app_id: AppId, network: str) -> Iterator[Callable[[int], None]]:
-        """Count the body of a request as long as it is in memory. Yields what is told of each piece
-        that comes, by the bytes of all so far. raises   Unavailable("overloaded") there"""
+    def hold(self, app_id: AppId, network: str) -> Iterator[Callable[[int], None]]:
+        """Count the bytes of a request as long as it is in memory. Yields what is told how many
+        they are so far, each time there are more. raises   Unavailable("overloaded") there"""
         held = 0
         bounds = {
-            ALL: limits.BODIES_BYTES_MAX,
-            app_id: limits.BODIES_OF_APP_BYTES_MAX,
-            (app_id, network): limits.BODIES_OF_NETWORK_BYTES_MAX,
+            ALL: limits.REQUESTS_BYTES_MAX,
+            app_id: limits.REQUESTS_OF_APP_BYTES_MAX,
+            (app_id, network): limits.REQUESTS_OF_NETWORK_BYTES_MAX,
         }
 
         def note(size_bytes: int) -> None:
             nonlocal held
-            more = max(size_bytes - limits.BODIES_FREE_BYTES, 0) - held
-            if not self._bodies.take(more, bounds):
+            more = max(size_bytes - limits.REQUEST_FREE_BYTES, 0) - held
+            if not self._requests.take(more, bounds):
                 told = "Too many large requests of this app are under way; try again in a moment."
                 raise Unavailable("overloaded", told)
             held += more
@@ -104,4 +104,4 @@ class Endpoints:
         try:
             yield note
         finally:
-            self._bodies.give_back(held, bounds)
+            self._requests.give_back(held, bounds)

@@ -13,6 +13,7 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
 from trice.store.engine import Turn
+
+logger: Final = logging.getLogger("trice.functions")
 
 T = TypeVar("T")
 
@@ -280,8 +283,9 @@ class Functions:
 
         def ended(_: object) -> None:
             self._outliving.discard(task)
-            if not task.cancelled():
-                task.exception()  # its caller may be gone; else it is told
+            cause = None if task.cancelled() else task.exception()
+            if cause is not None and not isinstance(cause, TriceError):
+                logger.error("a call failed", exc_info=cause)  # its caller may be gone
             then()
 
         task.add_done_callback(ended)
