@@ -175,6 +175,23 @@ async def test_a_stream_ends_with_its_client(stage: EndpointStage) -> None:
         stage.module.ENDED.clear()
 
 
+@pytest.mark.rule("FN535")
+async def test_a_stream_has_a_place_among_actions_until_it_ends(
+    stage: EndpointStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function_limits, "CALLS_MAX", 1)
+    first, _ = await begun(stage, "/silent", 5)
+    second = await stage.client()
+    stage.say(second, "GET", "/pieces/1", "connection: close")
+    await until(lambda: stage.app.users == 4)  # the fixture, two calls, and who waits for one
+    for _ in range(10):
+        await settle()
+    assert stage.module.MADE == []
+    first.writer.transport.abort()
+    assert (await second.rest()).endswith(b"2\r\n0;\r\n0\r\n\r\n")
+    assert stage.module.ENDED == ["cancelled", "numbers"]
+
+
 @pytest.mark.rule("FN532")
 async def test_a_stream_that_fails_is_cut_off_and_logged(stage: EndpointStage) -> None:
     for how, line in (
