@@ -228,7 +228,7 @@ class Server:
             trusted_proxies=self.settings.trusted_proxies,
             sessions=lambda: len(hub),
             has_room_for=hub.has_room,
-            is_files_host=self.settings.is_files_host,
+            is_own_host=self.settings.is_own_host,
         )
 
     def _schedule_backups(self, background: Background, storage: Storage) -> BackupCounts | None:

@@ -30,6 +30,7 @@ async def test_code_is_sent_deployed_listed_and_gone_back_from(asked):
         "size_bytes": len(first.raw),
         "is_current": False,
         "functions": ["a.one"],
+        "endpoints": {},
         "added": ["a.one"],
         "removed": [],
         "changed": [],

@@ -45,7 +45,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from schema import Db, Note
 from trice.functions import *
-from trice.functions import action, cron, internal, mutation, query
+from trice.functions import Request, Response, action, cron, http, internal, mutation, query
 
 RAN: list[str] = []
 
@@ -96,6 +96,23 @@ async def morning(ctx: Mutation[Db]) -> None:
 @mutation
 async def forever(ctx: Mutation[Db]) -> None:
     ctx.later().run(forever)
+
+@http.post("/notes/{number}", auth="user", cors=["https://shop.example"])
+async def make(ctx: Action[Db], request: Request, number: int) -> Response:
+    made = await ctx.run(add, request.json(str))
+    await ctx.run(remind, f"{number}", 5)
+    return Response.json({"id": made, "me": ctx.me.email}, status=201, headers={"x-a": "b"})
+
+@http.get("/stream/{how}", auth="admin")
+async def stream(ctx: Action[Db], request: Request, how: str) -> Response:
+    async def pieces():
+        yield b"a"
+        while how == "endless":
+            yield b"a" * 60_000
+        if how == "bug":
+            raise ValueError(how)
+        yield request.query["more"]
+    return Response.stream(pieces())
 
 @action
 async def both(ctx: Action[Db]) -> str:
@@ -197,6 +214,34 @@ async def test_what_failed_is_shown_with_its_lines(app: App, notes: Any) -> None
 async def test_actions_run_functions_and_have_secrets(app: App, notes: Any) -> None:
     app.env["KEY"] = "k"
     assert await app.guest.run(notes.both) == "k1"
+
+
+@pytest.mark.rule("FN537")
+async def test_endpoints_are_asked_by_their_routes(app: App, notes: Any) -> None:
+    alice = await app.user("alice@example.com")
+    async with app.guest.watch(notes.texts) as live:
+        made = await alice.request("POST", "/notes/7", json="a", headers={"Origin": "https://x"})
+        assert (made.status, made.headers["X-A"], made.json()["me"]) == (201, "b", alice.email)
+        assert await live.next() == ["a"]
+    assert "access-control-allow-origin" not in made.headers
+    assert made.headers["content-security-policy"].startswith("sandbox")
+    await app.advance(seconds=5)
+    assert await app.guest.run(notes.texts) == ["7", "a"]
+
+    refused = await app.request("POST", "/notes/7", json="b")
+    assert (refused.status, refused.json()["type"]) == (401, "signed-out")
+    wrong = await alice.request("POST", "/notes/x", body='"b"')
+    assert (wrong.status, wrong.json()["hint"]["path"]) == (400, "number")
+    taken = await app.request("GET", "/notes/7")
+    assert (taken.status, taken.headers["allow"]) == (405, "OPTIONS, POST")
+    with pytest.raises(ValueError, match="begins with /"):
+        await app.request("GET", "notes")
+
+    assert (await app.request("GET", "/stream/well")).status == 403
+    assert (await app.admin.request("GET", "/stream/well?more=b")).text() == "ab"
+    for how, told in (("bug", "cut off"), ("endless", "has it an end")):
+        with pytest.raises(AssertionError, match=told):
+            await app.admin.request("GET", f"/stream/{how}")
 
 
 @pytest.mark.rule("FN433")

@@ -103,7 +103,7 @@ async def call(request: Request) -> Response:
                 event_id=_event_id_of(request),
                 ip=guest.ip,
                 origin=guest.origin,
-                trace=_trace_of(request),
+                trace=trace_of(request),
             )
         except CallFailed as failure:
             status = failure.fail.status
@@ -259,7 +259,7 @@ def _event_id_of(request: Request) -> EventId | None:
     return EventId(given)
 
 
-def _trace_of(request: Request) -> str | None:
+def trace_of(request: Request) -> str | None:
     """The trace id of W3C's `traceparent`, if there is a good one."""
     found = _TRACE.fullmatch(request.headers.get("traceparent", "").strip().lower())
     return None if found is None or set(found[1]) == {"0"} else found[1]

@@ -43,6 +43,7 @@ from trice.api import (
     debug,
     deployments,
     downloads,
+    endpoints,
     files,
     functions,
     health,
@@ -66,9 +67,9 @@ from trice.api import (
 from trice.api.account_streams import AccountStreams
 from trice.api.bodies import Route
 from trice.api.connections import Connections
-from trice.api.files_host import FilesHost
 from trice.api.load import Load
 from trice.api.middleware import Boundary
+from trice.api.own_hosts import OwnHosts
 from trice.apps.apps import Apps
 from trice.apps.schemas import make_schemas
 from trice.auth.magic_codes import MagicCodes
@@ -79,6 +80,7 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.calls.bundle_store import KEPT_IN
 from trice.calls.deployments import Deployments
+from trice.calls.endpoints import Endpoints
 from trice.calls.functions import Functions
 from trice.calls.jobs.host import open_jobs
 from trice.calls.live import LiveFunctions
@@ -131,7 +133,7 @@ _MODULES: Final = (
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
     *(account_apps, account_orgs, account_sign_in, account_transfers, app_backups),
     *(imports, operator, oauth_apps, platform_oauth, usage, webhooks, deployments),
-    *(schema_jobs, functions, jobs),
+    *(schema_jobs, functions, jobs, endpoints),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -161,7 +163,7 @@ def build_app(
         routes=[*_routes(settings.sample_dir)],
         middleware=[
             Middleware(Boundary, runtime=runtime, counts=requests, log_level=log_level),
-            Middleware(FilesHost, settings=settings),
+            Middleware(OwnHosts, settings=settings),
         ],
         exception_handlers={HTTPException: _no_route},
     )
@@ -235,6 +237,7 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
         seed_key=lambda: state.oauth.seal.key_for("functions"),
         notes=logs,
     )
+    state.endpoints = Endpoints(made)
     state.jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
     state.live_functions = state.hub.functions = LiveFunctions(made)
 

@@ -33,11 +33,13 @@ _TIMEOUTS_MS: Final[Mapping[Kind, int]] = {
     "query": limits.CALL_MS,
     "mutation": limits.CALL_MS,
     "action": limits.ACTION_MS,
+    "endpoint": limits.ACTION_MS,
 }
 _KINDS: Final[Mapping[Kind, str]] = {
     "query": "a query",
     "mutation": "a mutation",
     "action": "an action",
+    "endpoint": "an endpoint",
 }
 _NEAR_CHARS_MAX: Final = 100
 _NEAR_MAX: Final = 300
@@ -145,6 +147,10 @@ class Door:
         signature = self.deployed.signatures(app.id).get(name)
         if signature is None or (signature.is_internal and not identity.is_admin):
             raise self._not_found(app.id, name, identity)
+        if kind != "endpoint" and signature.route is not None:
+            route = signature.route
+            told = f"{signature.name} is an endpoint: {route.method} /http/{app.id}{route.path}."
+            raise not_found(name, told)
         if kind is not None and signature.kind != kind:
             told = (
                 f"{signature.name} is {_KINDS[signature.kind]}; {_KINDS[kind]} is asked for here."
@@ -160,7 +166,7 @@ class Door:
         raises   NotFound("function-not-found")
         """
         signature = self.deployed.signatures(app.id).get(job.function)
-        if signature is None:
+        if signature is None or signature.route is not None:
             raise self._not_found(app.id, job.function, ADMIN)
         args, event_id = orjson.dumps(job.args), EventId(job.id)
         made = self._asked(app, signature, args, ADMIN, event_id, "", "", job.trace or None)
@@ -174,9 +180,9 @@ class Door:
                  LimitExceeded("call-too-big")
         """
         signature = self.deployed.signatures(asked.app.id).get(later.function)
-        if signature is None or signature.kind == "query":
-            told = "" if signature is None else "A query cannot be scheduled."
-            raise not_found(later.function, told)
+        if signature is None or signature.kind in ("query", "endpoint"):
+            kind = "" if signature is None else _KINDS[signature.kind].capitalize()
+            raise not_found(later.function, f"{kind} cannot be scheduled." if kind else "")
         if len(later.args) > limits.ARGS_BYTES_MAX:
             raise args_too_big(len(later.args), limits.ARGS_BYTES_MAX)
         return wanted_of(
@@ -252,6 +258,8 @@ class Door:
         signature = self.deployed.signatures(asked.app.id).get(name)
         if signature is None:
             raise not_found(name, "The action that runs it is of an older deployment.")
+        if signature.route is not None:
+            raise not_found(name, "Functions do not run endpoints.")
         if asked.depth >= limits.RUN_DEPTH_MAX:
             raise LimitExceeded(
                 "parameter-limit-exceeded",

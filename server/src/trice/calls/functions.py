@@ -5,6 +5,7 @@
          mutation  kept result? ──> snapshot ──> worker ──> commit
                        others changed what it read: again; 3 tries, then once with the turn
          action    worker; each function that it runs has a snapshot or transaction of its own
+         endpoint  an action, let in by `endpoints`, whose answer goes to a socket
 
 source   spec/functions.md FN200-FN229
 """
@@ -12,15 +13,17 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from trice import function_limits as limits
 from trice.apps.app import App
+from trice.calls.answering import Answering
 from trice.calls.door import Asked, Deployed, Door
 from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
@@ -39,6 +42,10 @@ from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
 from trice.store.engine import Turn
+
+logger: Final = logging.getLogger("trice.functions")
+
+T = TypeVar("T")
 
 
 class Runs(Protocol):
@@ -80,8 +87,8 @@ class Functions:
     """All functions of the apps of this process, to be called.
 
     `jobs_kept` says how many jobs an app has, `reach` is what actions reach: who has them sets it.
-    Holds who waits for a turn, and which functions look at their caller. Does not hold code
-    (Deployed), processes (Runs) or results (the apps' databases).
+    Holds who waits for a turn, which functions look at their caller, and actions whose callers may
+    have left. Does not hold code (Deployed), processes (Runs) or results (the apps' databases).
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class Functions:
         # Functions that have looked at attrs of their caller's row: those runs depend on it.
         self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
         self._lines = Lines()
+        self._outliving: set[asyncio.Task[Any]] = set()
         self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
 
     def signatures(self, app: App) -> Sequence[Signature]:
@@ -172,6 +180,8 @@ class Functions:
                 return await self._mutation(asked)
             case "action":
                 return Result(await self._action(asked))
+            case "endpoint":
+                raise AssertionError("the door lets endpoints in by their path only")
 
     async def _query(self, asked: Asked) -> bytes:
         """Run a query on one snapshot; what it saw is published when this returns."""
@@ -263,7 +273,51 @@ class Functions:
         finally:
             turn.end()
 
-    async def _action(self, asked: Asked) -> bytes:
+    async def answer(self, asked: Asked, request: frames.HttpRequest, answer: Answering) -> None:
+        """Run an endpoint until its answer has left, the whole stream included. What it raises once
+        the answer has begun nobody can be told: the log has it.
+
+        raises   as `call`
+        """
+        try:
+            await self._action(asked, request, answer)
+        except TriceError as failure:
+            if answer.has_begun:
+                note = self._noting(asked)
+                note("error", f"The answer was cut off: {failure.code}: {failure.message}")
+            raise
+
+    def outlive(self, work: Coroutine[Any, Any, T], then: Callable[[], object]) -> asyncio.Task[T]:
+        """Do what is not undone by its caller's leaving; it ends with its own time, or the server.
+
+        then   called when it has ended
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._outliving.add(task)
+
+        def ended(_: object) -> None:
+            self._outliving.discard(task)
+            cause = None if task.cancelled() else task.exception()
+            if cause is not None and not isinstance(cause, TriceError):
+                logger.error("a call failed", exc_info=cause)  # its caller may be gone
+            then()
+
+        task.add_done_callback(ended)
+        return task
+
+    async def close(self) -> None:
+        """End what outlived its callers."""
+        tasks = list(self._outliving)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _action(
+        self,
+        asked: Asked,
+        request: frames.HttpRequest | None = None,
+        answer: Answering | None = None,
+    ) -> bytes:
         async def run(name: str, args: bytes) -> bytes:
             return (await self._run(self.door.inner(asked, name, args))).value
 
@@ -279,14 +333,16 @@ class Functions:
             want=partial(self.door.wanted, asked),
             steps=None if asked.job is None else asked.job.steps,
             reached=reached,
+            answer=answer,
         )
         reason = "cancelled"
         async with AsyncExitStack() as stack:
             if not asked.depth:  # else the action that runs it has one
                 await stack.enter_async_context(self.slot(asked, Rank.FIRST))
             user = await peek_user(asked.app.database, asked.identity)
+            now_ms = self.runtime.now_ms()
             try:
-                done = await self._call(asked, side, user=user, now_ms=self.runtime.now_ms())
+                done = await self._call(asked, side, user=user, now_ms=now_ms, request=request)
                 reason = "not-ended"
             except TriceError as failure:
                 reason = failure.code
@@ -300,7 +356,7 @@ class Functions:
     def slot(self, asked: Asked, rank: Rank) -> Slot:
         """A place among the runs of an app, each of which holds a snapshot; or among its actions,
         which hold none. A context."""
-        is_action = asked.signature.kind == "action"
+        is_action = asked.signature.kind in ("action", "endpoint")
         most = limits.CALLS_MAX if is_action else limits.HELD_SNAPSHOTS_MAX
         key = (asked.app.id, is_action)
         slots = self._slots.get(key)
@@ -358,6 +414,7 @@ class Functions:
         *,
         user: dict[str, Any] | None,
         now_ms: int,
+        request: frames.HttpRequest | None = None,
     ) -> frames.Done:
         caller = frames.Caller(
             user=user,
@@ -365,7 +422,7 @@ class Functions:
             ip=asked.ip or None,
             origin=asked.origin or None,
         )
-        request = CallRequest(
+        call = CallRequest(
             function=asked.name,
             kind=asked.signature.kind,
             args=asked.args,
@@ -375,9 +432,10 @@ class Functions:
             trace=asked.trace,
             timeout_ms=asked.timeout_ms,
             scheduled_for_ms=None if asked.job is None else asked.job.scheduled_for_ms,
+            request=request,
         )
         try:
-            return await self._runs.call(asked.code, request, side)
+            return await self._runs.call(asked.code, call, side)
         except CallFailed as failure:
             if failure.fail.traceback and failure.code not in _OF_CALLERS:
                 self._noting(asked)("error", failure.fail.traceback)

@@ -127,6 +127,7 @@ class LiveFunctions:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.functions.close()
 
     def _on_switch(self, app_id: AppId, _: AppCode | None) -> None:
         live = self._apps.get(app_id)

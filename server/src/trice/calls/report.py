@@ -41,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bundle      its hash, by which it is deployed
     is_current  this very code is in force already
     functions   names of all
+    endpoints   where each endpoint is, by its name: "POST /stripe"
     added, removed, changed   functions by name, changed: what its callers see differs
     missing     names of secrets that it needs and the app has not
     unfit       work that waits
@@ -51,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     is_current: bool
     functions: list[str]
+    endpoints: dict[str, str]
     added: list[str]
     removed: list[str]
     changed: list[str]
@@ -80,6 +82,11 @@ def make_report(
         size_bytes=len(bundle.raw),
         is_current=is_current,
         functions=sorted(after),
+        endpoints={
+            each.name: f"{each.route.method} {each.route.path}"
+            for each in functions
+            if each.route is not None
+        },
         added=sorted(name for name in after if name not in before),
         removed=sorted(name for name in before if name not in callable_names),
         changed=sorted(

@@ -49,6 +49,7 @@ class CallRequest:
     trace       W3C trace id, 32 hex digits
     timeout_ms  how long it may take, from when it has a process
     scheduled_for_ms   of a job: the time it was meant for
+    request     of an endpoint: what it is asked
     """
 
     function: str
@@ -60,6 +61,12 @@ class CallRequest:
     trace: str
     timeout_ms: int
     scheduled_for_ms: int | None = None
+    request: frames.HttpRequest | None = None
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it has no effect before it returns, so that it may begin again elsewhere."""
+        return self.kind in ("query", "mutation")
 
 
 class CallSide(Protocol):
@@ -112,6 +119,14 @@ class CallSide(Protocol):
 
     async def reach(self, asked: frames.OfReach) -> bytes:
         """An action has the server send mail, keep a file, write a stream."""
+        ...
+
+    async def reply(self, reply: frames.Reply) -> None:
+        """An endpoint answers its request."""
+        ...
+
+    async def piece(self, data: bytes) -> None:
+        """The next piece of a stream; returns when the socket took it."""
         ...
 
     def log(self, level: Level, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from trice import job_limits
+from trice.calls.answering import Answering
 from trice.calls.jobs.schedule import Wanted, too_many
 from trice.calls.jobs.steps import JobSteps
 from trice.calls.reached import Reached
@@ -17,7 +18,7 @@ from trice.calls.side import Level
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import InvalidInput, PermissionDenied
-from trice.functions.frames import Later, OfReach
+from trice.functions.frames import Later, OfReach, Reply
 from trice.identity import ADMIN, Identity
 from trice.protocol.ids import uuid_text
 
@@ -158,6 +159,12 @@ class DataSide:
             " could not be undone.",
         )
 
+    async def reply(self, reply: Reply) -> None:
+        raise _no_endpoint()
+
+    async def piece(self, data: bytes) -> None:
+        raise _no_endpoint()
+
     async def run(self, function: str, args: bytes) -> bytes:
         raise PermissionDenied(
             "permission-denied",
@@ -201,12 +208,14 @@ class ActionSide:
         want: Want,
         steps: JobSteps | None,
         reached: Reached,
+        answer: Answering | None = None,
     ) -> None:
         """
         run       runs a function by name and arguments, and returns its value
         schedule  makes a job durable
         steps     of the job that it is; None: it is none
         reached   what it reaches; who made it ends it
+        answer    of the endpoint that it is, to its request; None: it is none
         """
         self._run = run
         self._note = note
@@ -214,6 +223,7 @@ class ActionSide:
         self._want = want
         self._steps = steps
         self._reached = reached
+        self._answer = answer
         self._scheduled = 0
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
@@ -253,6 +263,16 @@ class ActionSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         return await self._of_job().sleep(name, duration_ms)
 
+    async def reply(self, reply: Reply) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        self._answer.begin(reply)
+
+    async def piece(self, data: bytes) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        await self._answer.piece(data)
+
     def _of_job(self) -> JobSteps:
         if self._steps is None:
             told = "`ctx.step` and `ctx.sleep` are for jobs: schedule the action with `ctx.later`."
@@ -264,6 +284,10 @@ class ActionSide:
 
     async def restart(self) -> None:
         raise AssertionError("an action never begins again by itself")
+
+
+def _no_endpoint() -> PermissionDenied:
+    return PermissionDenied("permission-denied", "Only an endpoint answers a request.")
 
 
 def _not_in_action() -> PermissionDenied:

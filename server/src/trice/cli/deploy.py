@@ -236,7 +236,7 @@ def report_lines(report: Any) -> list[str]:
         ("changed", "~", "yellow"),
         ("removed", "-", "red"),
     ):
-        names = report[title]
+        names = [_shown(report, each) for each in report[title]]
         lines += [click.style(f"  {mark} {printable(each)}", fg=color) for each in names[:_SHOWN]]
         if len(names) > _SHOWN:
             lines.append(f"  … and {len(names) - _SHOWN:,} more {title}")
@@ -250,6 +250,12 @@ def report_lines(report: Any) -> list[str]:
         same = " and its code is the same" if report["is_current"] else ""
         lines.append(f"No function changes for its callers{same}.")
     return lines
+
+
+def _shown(report: Any, name: str) -> str:
+    """A function by its name; an endpoint, with where it is."""
+    place = report.get("endpoints", {}).get(name)
+    return name if place is None else f"{name}  {place}"
 
 
 def refuse_what_blocks(report: Any, *, is_forced: bool) -> None:

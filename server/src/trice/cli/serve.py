@@ -156,6 +156,11 @@ _TEXT_OR_NONE: Final = (
     help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
 )
 @option(
+    "--http-host",
+    envvar="TRICE_HTTP_HOST",
+    help="Serve HTTP endpoints of apps at this host only, and nothing else there, without sandbox.",
+)
+@option(
     "--files-direct/--no-files-direct",
     "has_direct_files",
     envvar="TRICE_FILES_DIRECT",

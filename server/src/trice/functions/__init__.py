@@ -17,6 +17,7 @@ from trice.functions.contexts import Action, Context, Mutation, Query, Reader
 from trice.functions.crons import cron, every
 from trice.functions.declare import action, internal, mutation, query
 from trice.functions.durations import days, hours, minutes, seconds
+from trice.functions.endpoints import Request, Response, http
 from trice.functions.function import FunctionError
 from trice.functions.later import Retry
 from trice.functions.reaching import Files, Mail, StoredFile, StreamWriter
@@ -49,6 +50,8 @@ __all__ = [
     "Query",
     "Reader",
     "RefusedError",
+    "Request",
+    "Response",
     "Retry",
     "Settled",
     "StoredFile",
@@ -60,6 +63,7 @@ __all__ = [
     "days",
     "every",
     "hours",
+    "http",
     "internal",
     "minutes",
     "mutation",
@@ -68,7 +72,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    _NOT_BUILT = ("http", "on_change", "Request", "Response", "Change")
+    _NOT_BUILT = ("on_change", "Change")
 
     def __getattr__(name: str) -> Any:
         """Tell what is missing from what does not exist."""

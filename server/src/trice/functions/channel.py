@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
-from trice.functions.frames import Later, OfReach
+from trice.functions.frames import Later, OfReach, Pairs
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -81,6 +81,20 @@ class Channel(Protocol):
 
     async def step_done(self, call: int, name: str, value: bytes) -> None:
         """Record what a step returned. raises   RefusedError"""
+        ...
+
+    async def reply(
+        self, call: int, status: int, headers: Pairs, body: bytes, *, is_stream: bool
+    ) -> None:
+        """Answer the request of an endpoint: with all of the body, or with `piece`s that follow.
+
+        raises   RefusedError for an answer that may not be
+        """
+        ...
+
+    async def piece(self, call: int, data: bytes) -> None:
+        """The next piece, of endpoint_limits.PIECE_BYTES_MAX at most. Returns when the client's
+        socket took it. raises   RefusedError"""
         ...
 
     async def sleep(self, call: int, name: str, duration_ms: int) -> bool:

@@ -8,6 +8,7 @@ what leaves is what was checked.
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,25 +16,36 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from trice.endpoint_limits import ORIGINS_MAX
 from trice.function_limits import ACTION_MS_MAX, ARGS_BYTES_MAX, RESULT_BYTES_MAX
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Mutation, Query
 from trice.functions.cron_times import check_schedule
+from trice.functions.endpoints import Request, Response
 from trice.functions.function import Function
 from trice.functions.hints import Hints, decoded, described, predicates
 from trice.functions.later import Retry
 from trice.functions.mismatch import mismatch
+from trice.functions.paths import parse_path
 from trice.functions.rates import parse_rate
 from trice.functions.shapes import HintError, shown
-from trice.functions.signature import Auth, RetryPlan, Schedule, Signature
+from trice.functions.signature import Auth, RetryPlan, Route, Schedule, Signature
 from trice.functions.types import Describer, lists_of
 from trice.functions.values import encoded
 from trice.schema.declare import Label
 
-_CONTEXTS: Final[dict[str, type]] = {"query": Query, "mutation": Mutation, "action": Action}
+_CONTEXTS: Final[dict[str, type]] = {
+    "query": Query,
+    "mutation": Mutation,
+    "action": Action,
+    "endpoint": Action,
+}
 _AUTHS: Final = typing.get_args(Auth)
 _OPTIONS: Final = ("auth", "rate", "timeout", "also", "ignores")
 _OF_JOBS: Final = ("retry", "schedule")
+_OF_ENDPOINTS: Final = ("auth", "cors", "rate", "timeout")
+_SET_BY_US: Final = ("method", "path")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|\*")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 encode_json: Final = msgspec.json.Encoder(enc_hook=encoded).encode
@@ -139,13 +151,18 @@ def make_entry(
         told = "is a plain `def`, which is not built yet in this version of trice: write async def"
         raise Misdeclared(f"{name} {told}")
     parameters, said, returned = _hints_of(function, body, name)
+    route = None
+    if function.kind == "endpoint":
+        route, parameters = _route(function, parameters, said, returned)
+        returned = None  # what it answers is no JSON
     options = _options(function, name, parameters)
     fields, conditions = _fields(parameters, said, hints, options["ignores"])
     try:
         args: Any = msgspec.defstruct(
             f"{name} arguments", fields, kw_only=True, forbid_unknown_fields=True
         )
-        reader = msgspec.json.Decoder(args, dec_hook=decoded)
+        # What stands in a path is text: "5" is a number there, if one is asked for.
+        reader = msgspec.json.Decoder(args, dec_hook=decoded, strict=route is None)
     except TypeError as failure:
         raise Misdeclared(f"Its arguments: {failure}") from None
     try:
@@ -176,6 +193,7 @@ def make_entry(
         file=file,
         line=line,
         lists=lists_of(result, describer.names),
+        route=route,
         **options,
     )
     return Entry(
@@ -215,11 +233,45 @@ def _hints_of(function: Function[..., Any], body: Any, name: str) -> Any:
     return parameters[1:], said, said["return"]
 
 
+def _route(
+    function: Function[..., Any], parameters: list[Any], said: dict[str, Any], returned: Any
+) -> tuple[Route, list[Any]]:
+    """Where an endpoint is, and the parameters that its path names."""
+    options = function.options
+    try:
+        path = parse_path(options["path"])
+    except ValueError as failure:
+        raise Misdeclared(f"{failure}") from None
+    if options.get("auth") is None:
+        accepted = ", ".join(map(repr, _AUTHS))
+        raise Misdeclared(f"auth= has no default: say who may ask this endpoint, {accepted}")
+    if not parameters or said[parameters[0].name] is not Request:
+        raise Misdeclared("An endpoint takes its request after ctx: request: Request")
+    if returned is not Response:
+        raise Misdeclared("An endpoint returns a Response: `-> Response`")
+    left = {each.name: each for each in parameters[1:]}
+    for each in path.names:
+        if left.pop(each, None) is None:
+            raise Misdeclared(f"{{{each}}} of its path is no argument of the function")
+    for each in left:
+        raise Misdeclared(f"{each} is not in its path: {{{each}}}", each)
+    cors = _names(options, "cors")
+    for origin in cors:
+        if not _ORIGIN.fullmatch(origin):
+            told = f'cors: {origin!r} is no origin, such as "https://shop.example", nor "*"'
+            raise Misdeclared(told)
+    if len(cors) > ORIGINS_MAX:
+        raise Misdeclared(f"cors has {ORIGINS_MAX} origins at most")
+    return Route(method=options["method"], path=options["path"], cors=cors), parameters[1:]
+
+
 def _options(function: Function[..., Any], name: str, parameters: Any) -> dict[str, Any]:
     said = function.options
+    is_endpoint = function.kind == "endpoint"
+    known = _OF_ENDPOINTS if is_endpoint else _OPTIONS
     for word in said:
-        if word not in _OPTIONS + _OF_JOBS:
-            raise Misdeclared(f"{word}= is unknown. There are {', '.join(_OPTIONS)}")
+        if word not in known + (_SET_BY_US if is_endpoint else _OF_JOBS):
+            raise Misdeclared(f"{word}= is unknown. There are {', '.join(known)}")
     auth, rate, timeout = said.get("auth"), said.get("rate"), said.get("timeout")
     if auth is not None and auth not in _AUTHS:
         raise Misdeclared(f"auth={auth!r} is none of {', '.join(map(repr, _AUTHS))}")

@@ -3,7 +3,7 @@
 
     server → worker   hello  call  rows  refused  cancel  ping  drain
     worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
-                      later  step  step-done  sleep
+                      later  step  step-done  sleep  reply  piece
                       send-mail  find-file  read-file  put-file  file-piece  keep-file  drop-file
                       delete-file  begin-stream  stream-text  end-stream  ask-http
 
@@ -66,6 +66,25 @@ class Hello(_Frame, frozen=True, tag="hello"):
     asks_http: bool = False
 
 
+Pairs = list[tuple[str, str]]
+"""Headers: names in lower case, and texts."""
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """What an endpoint is asked.
+
+    url       whole, as the client asked it
+    path      below the app's part of the URL, escapes decoded
+    headers   names in lower case; without `cookie`
+    """
+
+    method: str
+    url: str
+    path: str
+    headers: Pairs
+    body: bytes
+
+
 class Call(_Frame, frozen=True, tag="call"):
     """Run a function.
 
@@ -77,6 +96,7 @@ class Call(_Frame, frozen=True, tag="call"):
     seed       of `ctx.random` and `ctx.new_id()`: the same for every try of one event id
     trace      W3C trace id, 32 hex digits
     scheduled_for_ms   of a job: the time it was meant for
+    request    of an endpoint: what it is asked
     """
 
     call: int
@@ -88,6 +108,7 @@ class Call(_Frame, frozen=True, tag="call"):
     seed: str
     trace: str
     scheduled_for_ms: int | None = None
+    request: HttpRequest | None = None
 
 
 class Rows(_Frame, frozen=True, tag="rows"):
@@ -242,6 +263,29 @@ class Sleep(_Frame, frozen=True, tag="sleep"):
     seq: int
     name: str
     ms: int
+
+
+class Reply(_Frame, frozen=True, tag="reply"):
+    """An endpoint answers. Answered with `rows` (`null`), or refused if no answer may be so.
+
+    body       all of it, unless `is_stream`: then it comes in `piece`s until `done`
+    """
+
+    call: int
+    seq: int
+    status: int
+    headers: Pairs
+    body: bytes = b""
+    is_stream: bool = False
+
+
+class Piece(_Frame, frozen=True, tag="piece"):
+    """The next piece of a stream. Answered with `rows` (`null`) once the client's socket took it:
+    no piece is made before that."""
+
+    call: int
+    seq: int
+    data: bytes
 
 
 class Done(_Frame, frozen=True, tag="done"):
@@ -404,10 +448,6 @@ class EndStream(_OfReach, frozen=True, tag="end-stream"):
     abort_reason: str | None
 
 
-ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
-OfJob = Later | Step | StepDone | Sleep
-
-
 class AskHttp(_OfReach, frozen=True, tag="ask-http"):
     """In tests only: a request of `ctx.http`, which the test answers with `{"status", "headers",
     "body" (base64)}` or `{"error": [class, message]}`."""
@@ -418,11 +458,13 @@ class AskHttp(_OfReach, frozen=True, tag="ask-http"):
     body: bytes
 
 
+ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
+OfJob = Later | Step | StepDone | Sleep
 OfFile = FindFile | ReadFile | PutFile | FilePiece | KeepFile | DropFile | DeleteFile
 OfStream = BeginStream | StreamText | EndStream
 OfReach = SendMail | OfFile | OfStream | AskHttp
-ToServer = (
-    Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob | OfReach
-)
+OfEndpoint = Reply | Piece
+OfFunction = Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | OfJob | OfEndpoint | OfReach
+ToServer = Ready | Broken | Pong | OfFunction
 
 __all__ = ["FRAME_BYTES_MAX", "Kind", "ToServer", "ToWorker"]

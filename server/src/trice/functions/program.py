@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trice.functions.answering import answer
 from trice.functions.asleep import AsleepError
 from trice.functions.channel import Channel, RefusedError
 from trice.functions.contexts import Action, Mutation, Query
@@ -24,7 +25,12 @@ from trice.functions.shapes import HintError
 from trice.functions.signature import Signature
 
 _TRICE: Final = Path(__file__).parents[1]
-_CONTEXTS: Final[dict[str, Any]] = {"query": Query, "mutation": Mutation, "action": Action}
+_CONTEXTS: Final[dict[str, Any]] = {
+    "query": Query,
+    "mutation": Mutation,
+    "action": Action,
+    "endpoint": Action,
+}
 
 
 class Program:
@@ -72,9 +78,13 @@ class Program:
             hint = {"function": call.function}
             return Fail(call=call.call, code="function-not-found", message=told, data=hint)
         running = Running(call, channel, self)
+        assert (call.request is None) is (entry.signature.route is None), "endpoints are asked"
         try:
             args = entry.read_args(call.args)
             ctx = _CONTEXTS[entry.signature.kind](running)
+            if call.request is not None:
+                await answer(entry, ctx, args, call, channel)
+                return Done(call=call.call, value=b"null")
             value = entry.write_result(await entry.function.body(ctx, **args))
         except asyncio.CancelledError:
             raise

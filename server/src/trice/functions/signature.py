@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["query", "mutation", "action"]
+Kind = Literal["query", "mutation", "action", "endpoint"]
 Auth = Literal["none", "optional", "user", "admin"]
 
 
@@ -48,6 +48,19 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         return f"{self.cron} {self.tz} {self.missed}"
 
 
+class Route(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """Where an endpoint is: below `/http/APP`.
+
+    method   "POST"
+    path     "/orders/{order}", as `functions/paths.py` reads it
+    cors     origins whose pages may ask it; "*" is all of them
+    """
+
+    method: str
+    path: str
+    cors: tuple[str, ...] = ()
+
+
 class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """One function as its callers see it.
 
@@ -68,6 +81,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
                  value itself, `items` its key
     retry        of an action: how its jobs are tried again
     schedule     when it runs by itself
+    route        of an endpoint: where it is
     """
 
     name: str
@@ -87,3 +101,4 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     lists: tuple[str, ...] = ()
     retry: RetryPlan | None = None
     schedule: Schedule | None = None
+    route: Route | None = None

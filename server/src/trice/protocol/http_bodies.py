@@ -554,15 +554,19 @@ class Called(_Answer):
     tx: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
+_KINDS: Final = ["query", "mutation", "action", "endpoint"]
+
+
 class ListedFunction(_Answer, rename="kebab"):
     """One function, as discovery shows it.
 
     args, result   JSON Schema 2020-12
     internal       only for admins and other functions
+    method, path   of an endpoint, which is at `/http/APP` and its path
     """
 
     name: str
-    kind: Annotated[str, Meta(extra_json_schema={"enum": ["query", "mutation", "action"]})]
+    kind: Annotated[str, Meta(extra_json_schema={"enum": _KINDS})]
     auth: str
     doc: str
     args: dict[str, Any]
@@ -570,6 +574,8 @@ class ListedFunction(_Answer, rename="kebab"):
     rate: str | UnsetType = UNSET
     also: list[str] | UnsetType = UNSET
     internal: bool | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
 
 
 class ListedFunctions(_Answer):

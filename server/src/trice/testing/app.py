@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -17,6 +18,7 @@ from trice.runtime import new_uuid
 from trice.schema.declare import Id, Namespace
 from trice.testing.caller import Caller
 from trice.testing.reach import AppFiles, AppStreams
+from trice.testing.requests import HttpAnswer
 from trice.testing.stage import Stage
 
 N = TypeVar("N", bound=Namespace)
@@ -97,6 +99,20 @@ class App:
         answer = await database.query_nested(asked, identity=ADMIN, is_inferring=True)
         rows: list[N] = shape.rows(answer)
         return rows[0] if rows else None
+
+    # --- endpoints --------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = ...,
+        body: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Ask an endpoint without a token; `Caller.request` has one, and tells the rest."""
+        return await self.guest.request(method, path, json=json, body=body, headers=headers)
 
     # --- functions --------------------------------------------------------------------------------
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import orjson
 
+from trice.auth.tokens import mint_token
 from trice.calls.side import CallFailed
 from trice.calls.watch import Answer, Watch
 from trice.errors import TriceError
 from trice.functions.channel import RefusedError
 from trice.functions.function import Function, FunctionError, QueryFunction
 from trice.identity import Identity
-from trice.testing.stage import Stage
+from trice.testing.requests import HttpAnswer, ask
+from trice.testing.stage import ADMIN_TOKEN, Stage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +36,7 @@ class Caller:
         self.email = email
         self._stage = stage
         self._identity = identity
+        self._minted: str | None = None
 
     async def run(self, function: Function[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function as a client does. Those who watch what it changed are told before this
@@ -53,6 +56,40 @@ class Caller:
             await self._stage.settle()
         found: R = program.decode_result(function, result.value)
         return found
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = ...,
+        body: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Ask an endpoint: `await alice.request("POST", "/orders/7/pay", json={…})`, with the token
+        of this caller. What it caused is done before this returns. A refusal is an answer, too.
+
+        path     below the app, with a query if there is one
+        json     a value, sent as JSON; or `body`, sent as it is
+        raises   AssertionError for an answer that is cut off
+        """
+        token = await self._token()
+        given = {} if headers is None else headers
+        return await ask(
+            *(self._stage, method, path), token=token, json=json, body=body, headers=given
+        )
+
+    async def _token(self) -> str | None:
+        if self._identity.is_admin:
+            return ADMIN_TOKEN
+        if not self.id:
+            return None
+        if self._minted is None:
+            clock = self._stage.clock
+            self._minted = await self._stage.database.change(
+                lambda change: mint_token(change, self.id, runtime=clock)
+            )
+        return self._minted
 
     def watch(self, function: QueryFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Live[R]:
         """Watch a query: `async with caller.watch(f) as live`."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from trice.apps import quotas
 from trice.apps.app import App
 from trice.apps.meters import Meter
-from trice.apps.registry import AppRow
+from trice.apps.registry import AppRow, hash_token
 from trice.apps.settings import Settings
 from trice.background import Background
 from trice.calls.functions import Functions
@@ -30,6 +30,7 @@ from trice.testing.reach import TestReach, file_url
 from trice.testing.runs import Runs, Shown
 
 _ID: Final = AppId("00000000-0000-4000-8000-000000000001")
+ADMIN_TOKEN: Final = "00000000-0000-4000-8000-00000000ad01"
 _IDLE_LOOKS: Final = 10
 """How often in a row nothing is being done before it is believed: work goes on some turns of the
 loop after what it waited for."""
@@ -39,7 +40,10 @@ LOOKS_MAX: Final = 1_000_000
 
 
 class Stage:
-    """What the words of a test stand on."""
+    """What the words of a test stand on.
+
+    server   what answers requests of endpoints, once there was one (`requests`)
+    """
 
     def __init__(
         self, program: Program, database: Database, path: Path, clock: Clock, *, is_apart: bool
@@ -47,7 +51,9 @@ class Stage:
         """Use `Stage.open`."""
         self.program = program
         self.clock = clock
-        row = AppRow(_ID, "test", b"", False, None, clock.now_ms(), None, Settings())
+        row = AppRow(
+            _ID, "test", hash_token(ADMIN_TOKEN), False, None, clock.now_ms(), None, Settings()
+        )
         allowed = quotas.Allowed(None, None, None, None, None, {}, "")
         self.app = App(row, database, allowed, Meter(clock, QuotaCounts()), users=1)
         self.runs = Runs(program, _ID, runtime=clock)
@@ -72,6 +78,7 @@ class Stage:
         self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
         self.functions.jobs_kept = self.jobs.kept
         database.on_commits(partial(self.jobs.hear, _ID))
+        self.server: Any = None
         self._background = Background(clock)
         self._path = path
 

@@ -9,7 +9,20 @@ from functions.channels import create, rename, tidy
 from functions.messages import AuthorView, MessageView, history, recent, send
 
 from schema import Channel, Db, Message, User
-from trice.functions import Action, Id, Mutation, Page, Paged, Query, Reader, mutation, query
+from trice.functions import (
+    Action,
+    Id,
+    Mutation,
+    Page,
+    Paged,
+    Query,
+    Reader,
+    Request,
+    Response,
+    http,
+    mutation,
+    query,
+)
 
 
 @query
@@ -76,9 +89,27 @@ async def says_what_is_not_there(ctx: Mutation[Db]) -> None:
     """auth has four words."""
 
 
+@http.post("/pay")  # error: call-arg
+async def says_not_who_may(ctx: Action[Db], request: Request) -> Response:
+    """auth has no default."""
+    return Response()
+
+
+@http.get("/{name}", auth="none")
+async def answers(ctx: Action[Db], request: Request, name: str) -> Response:
+    number: int = request.headers["x"]  # error: assignment
+    return Response(number)  # error: arg-type
+
+
+@http.get("/text", auth="none")  # error: arg-type
+async def answers_a_text(ctx: Action[Db], request: Request) -> str:
+    return ""
+
+
 async def acts(ctx: Action[Db], channel: Id[Channel], message: Id[Message]) -> None:
     await ctx.run(rename, channel, "title")
     await ctx.run(rename, message, "title")  # error: arg-type
+    await ctx.run(answers, "name")  # error: arg-type
     str(ctx.db)  # error: attr-defined
 
 

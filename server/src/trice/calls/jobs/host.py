@@ -117,7 +117,7 @@ async def unfit_jobs(app: App, signatures: Sequence[Signature]) -> Sequence[Unfi
 
 def _fault(signature: Signature | None, args: dict[str, Any]) -> str | None:
     """Why a function could not run with these arguments."""
-    if signature is None or signature.kind == "query":
+    if signature is None or signature.kind in ("query", "endpoint"):
         return "there is no such mutation or action"
     schema = signature.args
     if "$ref" in schema:

@@ -49,18 +49,7 @@ class Expired(Enum):
 
 
 Outcome = frames.Done | frames.Fail | Lost | Expired
-OfCall = (
-    frames.Read
-    | frames.Draft
-    | frames.Sub
-    | frames.SubEnd
-    | frames.Run
-    | frames.Log
-    | frames.Done
-    | frames.Fail
-    | frames.OfJob
-    | frames.OfReach
-)
+OfCall = frames.OfFunction
 
 
 class Talk:
@@ -173,11 +162,11 @@ class Talk:
                 if frame.seq is None:
                     self._side.later(frame)
                 else:
-                    await self._reply(frame.seq, self._later(frame))
+                    await self._reply(frame.seq, _nothing(self._side.later_now(frame)))
             case frames.Step(seq=seq):
                 await self._reply(seq, self._side.step(frame.name, frame.is_once))
             case frames.StepDone(seq=seq):
-                await self._reply(seq, self._step_done(frame))
+                await self._reply(seq, _nothing(self._side.step_done(frame.name, frame.value)))
             case frames.Sleep(seq=seq):
                 await self._reply(seq, self._side.sleep(frame.name, frame.ms))
             case frames.Draft(steps=steps):
@@ -188,6 +177,11 @@ class Talk:
                 self._side.sub_end(is_kept)
             case frames.Run(seq=seq):
                 await self._begin(seq, partial(self._side.run, frame.function, frame.args))
+            case frames.Reply(seq=seq):
+                await self._reply(seq, _nothing(self._side.reply(frame)))
+            case frames.Piece(seq=seq):
+                # Beside the others: a client that reads slowly holds up the stream alone.
+                await self._begin(seq, partial(self._piece, frame.data))
             case frames.Done() | frames.Fail():
                 self.end(frame)
             case frames.Log():
@@ -204,13 +198,8 @@ class Talk:
         else:
             self._answer(seq, value)
 
-    async def _later(self, frame: frames.Later) -> bytes:
-        await self._side.later_now(frame)
-        return b"null"
-
-    async def _step_done(self, frame: frames.StepDone) -> bytes:
-        await self._side.step_done(frame.name, frame.value)
-        return b"null"
+    async def _piece(self, data: bytes) -> bytes:
+        return await _nothing(self._side.piece(data))
 
     async def _begin(self, seq: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
         """Have something done while others are; it waits for a place."""
@@ -260,3 +249,9 @@ class Talk:
     def _tell(self, frame: frames.Rows | frames.Refused) -> None:
         if frame.seq and not self.is_over:
             self._send(dump_frame(frame))
+
+
+async def _nothing(work: Coroutine[Any, Any, None]) -> bytes:
+    """The answer for what returns nothing."""
+    await work
+    return b"null"

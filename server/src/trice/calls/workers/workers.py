@@ -105,7 +105,7 @@ class Workers:
         """
         self._expect_on()
         expect_args_fit(call)
-        key = (app.app_id, call.kind != "action")
+        key = (app.app_id, call.is_pure)
         use = await self._admit(key)
         try:
             return await self._run(app, call, side)
@@ -226,7 +226,7 @@ class Workers:
             self.counts.timeouts += 1
             message = f"{call.function} held its worker for too long: {lost.reason}."
             raise Unavailable("function-timeout", message, hint)
-        if call.kind == "action":
+        if not call.is_pure:
             message = f"The worker of {call.function} ended: {lost.reason}."
             raise Unavailable("worker-lost", message, hint)
 
@@ -270,7 +270,7 @@ class Workers:
 
     def _pool_of(self, app: AppCode, call: CallRequest) -> Pool:
         """The pool for a call. Those of older versions end."""
-        is_pure = call.kind != "action"
+        is_pure = call.is_pure
         key = (app.app_id, app.version, is_pure)
         pool = self._pools.get(key)
         if pool is None:

@@ -224,6 +224,19 @@ class Calls:
     def reach_untold(self, call: int, asked: frames.OfReach) -> None:
         self._tell(msgspec.structs.replace(asked, call=call))
 
+    async def reply(
+        self, call: int, status: int, headers: frames.Pairs, body: bytes, *, is_stream: bool
+    ) -> None:
+        seq = next(self._numbers)
+        frame = frames.Reply(
+            call=call, seq=seq, status=status, headers=headers, body=body, is_stream=is_stream
+        )
+        await self._ask(call, seq, frame)
+
+    async def piece(self, call: int, data: bytes) -> None:
+        seq = next(self._numbers)
+        await self._ask(call, seq, frames.Piece(call=call, seq=seq, data=data))
+
     def sub(self, call: int) -> None:
         self._tell(frames.Sub(call=call))
 

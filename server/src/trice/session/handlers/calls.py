@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import orjson
 
 from trice import function_limits as limits
+from trice.apps.app import App
 from trice.calls.door import args_key, bad_args
+from trice.calls.functions import Result
 from trice.errors import Bug, InvalidInput, TriceError, Unavailable, invalid
 from trice.protocol import down, up
 from trice.protocol.ids import EventId
@@ -121,13 +126,7 @@ async def _answer(
 ) -> None:
     session = opened.session
     try:
-        result = await calls.live.functions.call(
-            *(opened.app, name, args),
-            identity=opened.identity,
-            event_id=None if event_id is None else EventId(event_id),
-            ip=session.guest.ip,
-            origin=session.guest.origin,
-        )
+        result = await _result(opened, calls, name, args, event_id)
     except TriceError as failure:
         session.fail(failure, raw=raw, event_id=event_id)
     except Exception as cause:
@@ -136,6 +135,30 @@ async def _answer(
         session.fail(bug, raw=raw, event_id=event_id)
     else:
         session.push(down.call_ok(result.value, event_id=event_id, tx=result.tx))
+
+
+async def _result(
+    opened: OpenedSession, calls: SessionCalls, name: str, args: bytes, event_id: str | None
+) -> Result:
+    """What the function returns. An action goes on when its caller leaves, as it cannot be undone:
+    the app stays lent until it has ended."""
+    session, functions = opened.session, calls.live.functions
+
+    def call(app: App) -> Coroutine[Any, Any, Result]:
+        return functions.call(
+            *(app, name, args),
+            identity=opened.identity,
+            event_id=None if event_id is None else EventId(event_id),
+            ip=session.guest.ip,
+            origin=session.guest.origin,
+        )
+
+    signature = functions.door.deployed.signatures(opened.app.id).get(name)
+    if signature is None or signature.kind != "action":
+        return await call(opened.app)
+    apps = session.apps
+    app = await apps.lend(opened.app.id, is_own=True)  # at once: the session holds it open
+    return await asyncio.shield(functions.outlive(call(app), then=partial(apps.give_back, app)))
 
 
 def _calls_of(opened: OpenedSession, op: str) -> SessionCalls:
