@@ -12,6 +12,7 @@ docs/functions.md tells the rest. The words of a `schema.py` are in `trice.schem
 from typing import TYPE_CHECKING, Any
 
 from trice.functions.bounds import Ge, Gt, Le, Len, Lt, MaxLen, MinLen, Predicate
+from trice.functions.changes import Change, on_change
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Context, Mutation, Query, Reader
 from trice.functions.crons import cron, every
@@ -24,6 +25,7 @@ from trice.schema.tables import Page, Paged, Sub, View
 
 __all__ = [
     "Action",
+    "Change",
     "Context",
     "FunctionError",
     "Ge",
@@ -54,12 +56,13 @@ __all__ = [
     "internal",
     "minutes",
     "mutation",
+    "on_change",
     "query",
     "seconds",
 ]
 
 if not TYPE_CHECKING:
-    _NOT_BUILT = ("http", "on_change", "Request", "Response", "Change")
+    _NOT_BUILT = ("http", "Request", "Response")
 
     def __getattr__(name: str) -> Any:
         """Tell what is missing from what does not exist."""

@@ -554,11 +554,24 @@ class Called(_Answer):
     tx: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
+class Followed(_Answer):
+    """What a function follows.
+
+    of      for people: "create, update of text"
+    state   "stopped" and "broken" ones stand still: `trice hooks`
+    """
+
+    namespace: str
+    of: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["active", "stopped", "broken"]})]
+
+
 class ListedFunction(_Answer, rename="kebab"):
     """One function, as discovery shows it.
 
     args, result   JSON Schema 2020-12
     internal       only for admins and other functions
+    follows        of those that follow changes (`@on_change`)
     """
 
     name: str
@@ -570,6 +583,7 @@ class ListedFunction(_Answer, rename="kebab"):
     rate: str | UnsetType = UNSET
     also: list[str] | UnsetType = UNSET
     internal: bool | UnsetType = UNSET
+    follows: Followed | UnsetType = UNSET
 
 
 class ListedFunctions(_Answer):

@@ -14,6 +14,7 @@ from trice.apps.registry import AppRow
 from trice.apps.settings import Settings
 from trice.background import Background
 from trice.calls.functions import Functions
+from trice.calls.hooks.hooks import Hooks
 from trice.calls.jobs.jobs import Jobs
 from trice.calls.live import LiveFunctions
 from trice.database import Database
@@ -53,9 +54,12 @@ class Stage:
             seed_key=lambda: b"trice.testing",
         )
         self.live = LiveFunctions(self.functions)
-        self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
+        host = OneApp(self.app, self.functions)
+        self.jobs = Jobs(host, runtime=clock)
+        self.hooks = Hooks(host, self.jobs, runtime=clock)
         self.functions.jobs_kept = self.jobs.kept
         database.on_commits(partial(self.jobs.hear, _ID))
+        database.on_commits(partial(self.hooks.hear, _ID))
         self._background = Background(clock)
         self._path = path
 
@@ -66,6 +70,7 @@ class Stage:
         database, path = await project.open_database(clock, app_id=_ID)
         stage = Stage(project.program, database, path, clock)
         stage.jobs.start(stage._background)
+        stage.hooks.start(stage._background)
         await stage.settle()
         return stage
 
@@ -79,14 +84,17 @@ class Stage:
         for _ in range(LOOKS_MAX):
             await self.database.live.settled()
             await asyncio.sleep(0)
-            idle = 0 if self.live.is_busy or self.jobs.is_busy else idle + 1
+            is_busy = self.live.is_busy or self.jobs.is_busy or self.hooks.is_busy
+            idle = 0 if is_busy else idle + 1
             if idle == _IDLE_LOOKS:
                 return
-        raise AssertionError("Jobs and live queries do not come to rest: does one cause itself?")
+        told = "Jobs, hooks and live queries do not come to rest: does one cause itself?"
+        raise AssertionError(told)
 
     async def close(self) -> None:
         """End what is under way, and remove the file."""
         await self.jobs.close()
+        await self.hooks.close()
         await self._background.stop()
         await self.live.close()
         await self.runs.close()
