@@ -230,7 +230,7 @@ def _refuse(row: Any, name: str) -> Any:
 
 
 def _shown(row: Any) -> str:
-    known = [name for name in row.__struct_fields__ if _has(row, name)]
+    known = [name for name in type(row).__struct_fields__ if _has(row, name)]
     return f"{type(row).__name__}({', '.join(f'{name}={getattr(row, name)!r}' for name in known)})"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,7 @@ class History:
         for _ in range(4_000):
             if commits and self.random.random() < 0.5:
                 commits -= 1
-                steps = self.model.steps()
-                await self.stage.database.change(lambda change: change.write(*steps))
+                await self.commit(self.model.steps())
             await self.server.rest()
             if self.server.mortal.is_dead or self.random.random() < 0.05:
                 await self.again()
@@ -58,6 +58,9 @@ class History:
         await self.server.stop()
         assert self.server.lent == 0
         check(self.model, self.stage.order, self.stage.effects)
+
+    async def commit(self, steps: list[Any]) -> None:
+        await self.stage.database.change(lambda change: change.write(*steps))
 
     async def again(self) -> None:
         """The server ends, and another one begins on the same file, opened anew."""

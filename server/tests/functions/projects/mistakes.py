@@ -9,7 +9,19 @@ from functions.channels import create, rename, tidy
 from functions.messages import AuthorView, MessageView, history, recent, send
 
 from schema import Channel, Db, Message, User
-from trice.functions import Action, Id, Mutation, Page, Paged, Query, Reader, mutation, query
+from trice.functions import (
+    Action,
+    Change,
+    Id,
+    Mutation,
+    Page,
+    Paged,
+    Query,
+    Reader,
+    mutation,
+    on_change,
+    query,
+)
 
 
 @query
@@ -79,3 +91,30 @@ async def acts(ctx: Action[Db], channel: Id[Channel], message: Id[Message]) -> N
     await ctx.run(rename, channel, "title")
     await ctx.run(rename, message, "title")  # error: arg-type
     str(ctx.db)  # error: attr-defined
+
+
+@on_change(Message, create=True, update=["text"])
+async def follows(ctx: Mutation[Db], change: Change[Message]) -> None:
+    message: Id[Message] = change.id
+    channel: Id[Channel] = change.id  # error: assignment
+    text = change.after.text  # error: union-attr
+    if change.kind == "updated" and change.after is not None:
+        number: int = change.after.text  # error: assignment
+        ctx.db.messages.update(change.id, text=text)
+        ctx.db.channels.update(change.id, title=text)  # error: arg-type
+        str((message, channel, number, change.tx + 1, change.time.year))
+
+
+@on_change(Message, delete=True)
+async def acts_on(ctx: Action[Db], change: Change[Message]) -> None:
+    str(ctx.db)  # error: attr-defined
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def follows_another(ctx: Mutation[Db], change: Change[Channel]) -> None:
+    """The decorator says of which namespace a change is."""
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def returns_something(ctx: Mutation[Db], change: Change[Message]) -> str:
+    return ""
