@@ -2,9 +2,9 @@
 
 Files: a server is killed while files are uploaded, replaced, moved and deleted, one kill a round.
 Streams: a writer, a reader or the server is killed, half as often. Jobs: what runs them is killed,
-as often as for files. Hooks: what follows changes is killed, half as often. At a failure it stops and prints the seed. What happens when is not in the
-seed, so a failure may need several runs to come again. The data is in TMPDIR, and what a failure
-left stays there.
+as often as for files. Hooks: what follows changes is killed, half as often. At a failure it stops
+and prints the seed. What happens when is not in the seed, so a failure may need several runs to
+come again. The data is in TMPDIR, and what a failure left stays there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def run(name: str, kills: int, seed: int, play: Callable[[int], None], found: Co
     help="Kills for files and jobs; half for streams and hooks.",
 )
 @click.option("--seed", type=int, help="Of what is done and who is killed.")
-@click.option("--only", type=click.Choice(("files", "streams", "jobs", "hooks")), help="Play one of them.")
+@click.option(
+    "--only", type=click.Choice(("files", "streams", "jobs", "hooks")), help="Play one of them."
+)
 def main(rounds: int, seed: int | None, only: str | None) -> None:
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="kill-"))

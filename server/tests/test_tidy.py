@@ -68,8 +68,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "ended | log | runtime",
         "account_limits",
         "app_backup_limits | archive_limits | auth_limits | backup_limits | download_limits"
-        " | file_limits | function_limits | import_limits | job_limits | quota_limits"
-        " | room_rule_limits | schema_limits | sync_limits | webhook_limits",
+        " | file_limits | function_limits | hook_limits | import_limits | job_limits"
+        " | quota_limits | room_rule_limits | schema_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )

@@ -144,7 +144,7 @@ def test_ids_are_the_ones_instant_has_and_our_own_never_change() -> None:
         for attr in system_attrs()
     }
     assert found == expected
-    assert len({attr.id for attr in system_attrs()}) == 57 + 19 + 21
+    assert len({attr.id for attr in system_attrs()}) == 57 + 19 + 21 + 9
 
 
 @pytest.mark.rule("C2")

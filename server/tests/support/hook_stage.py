@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from support.engines import open_database
 from support.job_stage import APP, SCHEMA, Body, Mortal, Server, Stage
 from support.runtime import SteppedRuntime
 from trice.calls.hooks.hooks import Hooks
-from trice.functions.signature import HookPlan, Signature
+from trice.functions.signature import HookPlan
 from trice.store.commit import Commit
 
 _TEXT = {"valueType": "string", "config": {"indexed": False, "unique": False}, "required": False}
@@ -108,10 +109,21 @@ class HookStage(Stage):
         server.begin()
         return server
 
+    async def all_follow(self, server: HookServer) -> None:
+        """Wait until every hook has a place."""
+        await turns_until(lambda: len(server.hooks.lanes(APP)) == len(self.functions))
+
+    async def all_done(self, server: HookServer) -> None:
+        """Wait until no hook has anything to do."""
+        await turns_until(lambda: not server.is_behind)
+
     async def hook_rows(self) -> dict[str, dict[str, Any]]:
         """The rows of hooks, by name."""
         found = await self.database.look(lambda look: look.find({"$hooks": {}}))
         return {row["name"]: row for row in found["$hooks"]}
 
 
-__all__ = ["HookServer", "HookStage", "Signature"]
+async def turns_until(is_so: Callable[[], bool]) -> None:
+    """Let turns of the loop pass until this is so."""
+    for _ in iter(is_so, True):
+        await asyncio.sleep(0)

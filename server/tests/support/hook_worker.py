@@ -47,15 +47,13 @@ async def _run(folder: Path, choices: random.Random, is_last: bool, pipe: Connec
 
     stage.database.on_commits(hear)
     server = stage.hook_server()
-    while len(server.hooks.lanes(server.app_id)) < len(stage.functions):
-        await asyncio.sleep(0)  # from then on they follow
+    await stage.all_follow(server)
     number = len(await _items(stage))
     while not is_last:
         committed.clear()
         number = await _make(stage, server, choices, number)
         await committed.wait()
-    while server.is_behind:
-        await asyncio.sleep(0)
+    await stage.all_done(server)
     await server.stop()
     await stage.database.close()
     pipe.send("over")

@@ -28,7 +28,6 @@ N = TypeVar("N", bound=Namespace)
 ChangeKind = Literal["created", "updated", "deleted"]
 _OfMutation = Callable[[Mutation[Any, Any], "Change[N]"], Coroutine[Any, Any, None]]
 _OfAction = Callable[[Action[Any, Any], "Change[N]"], Coroutine[Any, Any, None]]
-_Decorated = MutationFunction[["Change[N]"], None]
 
 
 @dataclass(frozen=True, slots=True)

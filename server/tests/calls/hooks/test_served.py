@@ -152,10 +152,10 @@ async def test_one_that_stands_still_is_told_of_and_resumed(
     lane = next(
         each for each in served.state.hooks.lanes(served.app.id) if each.name == "hooks.counted"
     )
-    served.state.hooks._lag_max = -1
+    served.state.hooks.lag_max = -1
     await served.message("lost")
     await served.rest()
-    served.state.hooks._lag_max = 1_000
+    served.state.hooks.lag_max = 1_000
     assert lane.state == "broken"
     assert "hook is broken" in caplog.text and "hooks.counted" in caplog.text
     told = (await served.hooks())["hooks.counted"]

@@ -65,20 +65,18 @@ class Hooks:
 
     parked   changes that were parked, since the server began
     broken   hooks that were found broken, since then
+    lag_max  further behind is broken; the log keeps as much
     """
 
     def __init__(
         self, host: Host, jobs: Jobs, *, runtime: Runtime, lag_max: int = limits.HOOK_LAG_MAX
     ) -> None:
-        """
-        jobs      knows how many jobs an app has: what is parked is one
-        lag_max   further behind is broken; the log keeps as much
-        """
+        """jobs   knows how many jobs an app has: what is parked is one"""
         self.parked = self.broken = 0
         self._host = host
         self._jobs = jobs
         self._runtime = runtime
-        self._lag_max = lag_max
+        self.lag_max = lag_max
         self._held: dict[AppId, _Held] = {}
         self._reads = asyncio.Semaphore(limits.HOOK_READS_AT_ONCE)
         self._background: Background | None = None
@@ -182,7 +180,7 @@ class Hooks:
         is_behind = lane.at.tx < held.newest
         if not (is_behind or lane.is_late):
             return
-        is_lost = held.newest - lane.at.tx > self._lag_max
+        is_lost = held.newest - lane.at.tx > self.lag_max
         if is_behind and not is_lost and lane.due_ms > self._runtime.now_ms():
             self._wake_later(held, lane)
         elif self._host.has_functions(held.app_id):
@@ -306,7 +304,7 @@ class Hooks:
     async def _advance(self, held: _Held, lane: Lane, database: Database) -> None:
         while self._may_go_on(held, lane) and lane.at.tx < held.newest:
             lag = held.newest - lane.at.tx
-            if lag > self._lag_max:
+            if lag > self.lag_max:
                 await self._break(held, lane, database, lag)
                 return
             if lane.due_ms > self._runtime.now_ms():

@@ -1,4 +1,4 @@
-"""What a server knows of one hook: how far it is, and what it waits for. No I/O.
+"""What a server knows of one hook: how far it is, and what it waits for.
 
 active    it follows; after a failure it tries the same change again at `due_ms`
 stopped   ten failures, and it was told to wait (`stop=True`): it tries on, each hour at least
