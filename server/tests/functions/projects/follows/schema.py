@@ -28,7 +28,7 @@ class Seen(Namespace):
     """What a hook saw: which change, by which hook."""
 
     what: Annotated[str, Indexed]
-    number: int
+    number: Annotated[int, Indexed]
     key: Annotated[str | None, Unique]
 
 
