@@ -16,7 +16,7 @@ from trice.calls.hooks.reading import Place
 from trice.errors import Conflict
 from trice.functions.signature import HookPlan, Signature
 from trice.runtime import new_key, new_uuid
-from trice.server import backup_source
+from trice.server import open_copies
 
 DAY_MS = 86_400_000
 
@@ -91,7 +91,7 @@ async def test_places_go_with_the_log_of_a_copy_that_is_restored(tmp_path: Path)
     await server.rest()
     await write(stage, text="c")
     await stage.database.close()
-    backup_source(tmp_path).raise_tx(stage.path, 1_000)
+    open_copies(tmp_path).raise_tx(stage.path, 1_000)
     stage = await HookStage.open(tmp_path / "app.db")
     stage.hook("mutation", "note", note, create=True)
     server = stage.hook_server()
