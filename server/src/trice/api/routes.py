@@ -233,6 +233,7 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
     )
     state.jobs = jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
     state.hooks = open_hooks(state.apps, deployed, made, jobs, runtime=runtime)
+    state.imports.on_publish = state.hooks.reopen
     state.live_functions = state.hub.functions = LiveFunctions(made)
 
 

@@ -187,3 +187,19 @@ async def test_clients_write_no_place_and_see_none(served: Served) -> None:
     steps = [["update", "$hooks", rows["$hooks"][0]["id"], {"place": 0}]]
     with pytest.raises(Exception, match="hooks"):
         await served.app.database.transact_admin(steps, identity=ADMIN)
+
+
+@pytest.mark.rule("FN562")
+async def test_hooks_of_an_app_whose_database_was_replaced_begin_anew(served: Served) -> None:
+    assert served.state.imports.on_publish == served.state.hooks.reopen
+    await served.deploy()
+    await served.rest()
+    found = await served.app.database.look(lambda look: look.find({"$hooks": {}}))
+    steps = [["delete", "$hooks", row["id"]] for row in found["$hooks"]]
+    await served.app.database.change(lambda change: change.write(*steps))
+    served.state.hooks.reopen(served.app.id)
+    await served.rest()
+    assert len(await served.hooks()) == 5
+    await served.message("after")
+    await served.rest()
+    assert await served.seen() == 1

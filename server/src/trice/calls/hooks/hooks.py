@@ -99,6 +99,11 @@ class Hooks:
         held.must_read = True
         self._read_soon(held)
 
+    def reopen(self, app_id: AppId) -> None:
+        """An app has another database than before, without places: its hooks begin anew."""
+        if app_id in self._held:
+            self.open(app_id)
+
     async def prepare(
         self, database: Database, signatures: Sequence[Signature], before: Sequence[Signature]
     ) -> None:
