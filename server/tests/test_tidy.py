@@ -69,9 +69,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "ended | log | runtime | public_addresses",
         "account_limits",
         "app_backup_limits | archive_limits | auth_limits | backup_limits | download_limits"
-        " | endpoint_limits | file_limits | function_limits | import_limits | job_limits"
-        " | plan_limits | quota_limits | reach_limits | room_rule_limits | schema_limits"
-        " | sync_limits | webhook_limits",
+        " | endpoint_limits | file_limits | function_limits | hook_limits | import_limits"
+        " | job_limits | plan_limits | quota_limits | reach_limits | room_rule_limits"
+        " | schema_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )

@@ -208,7 +208,7 @@ class Server:
         finally:
             hub.stop()
             await streams.close()
-            await state.jobs.close()
+            await asyncio.gather(state.jobs.close(), state.hooks.close())
             await background.stop()
             mine = (state.live_functions, state.workers, state.deployments, state.function_logs)
             for part in (*mine, state.webhooks, state.oauth, apps, storage):
@@ -359,7 +359,7 @@ def _started(state: State) -> tuple[Any, ...]:
     return (
         *(state.load, state.variants, state.accounts, state.oauth_apps, state.oauth_tokens),
         *(state.transfers, state.account_streams, state.schemas, state.imports, state.deployments),
-        state.jobs,
+        *(state.jobs, state.hooks),
     )
 
 

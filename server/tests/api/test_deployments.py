@@ -36,6 +36,7 @@ async def test_code_is_sent_deployed_listed_and_gone_back_from(asked):
         "changed": [],
         "missing": [],
         "unfit": [],
+        "hooks": {"added": [], "removed": [], "changed": []},
         "warnings": [],
     }
     assert (await asked("GET", "deployments")).json() == {"current": None, "deployments": []}

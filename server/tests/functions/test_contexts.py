@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import trice.functions
 from support.function_stage import Failed, Stage, open_stage
 from trice.functions import FunctionError
 from trice.rules.document import Rules
@@ -89,14 +87,6 @@ async def test_what_a_ctx_lacks_is_told(stage: Stage, kind: str, name: str) -> N
 
     told, _ = await within(stage, kind, work)
     assert told.startswith(LACKS[kind, name])
-
-
-@pytest.mark.rule("FN90")
-@pytest.mark.parametrize("name", ["on_change", "Change"])
-def test_words_that_are_not_built_say_so(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"{name} is not built yet"):
-        getattr(importlib.import_module("trice.functions"), name)
-    assert name not in trice.functions.__all__
 
 
 @pytest.mark.rule("FN91")

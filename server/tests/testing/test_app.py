@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.function_stage import write_project
+from support.function_stage import PROJECTS, write_project
 from trice.functions import FunctionError, RefusedError
 from trice.functions.loading import LoadErrors, load_program
 from trice.testing import stage as stages
@@ -377,6 +378,25 @@ async def test_jobs_are_done_when_they_are_due(app: App, notes: Any) -> None:
     await app.advance(seconds=5)
     (failed,) = (await app.admin.query({"$jobs": {"$": {"where": {"state": "failed"}}}}))["$jobs"]
     assert failed["error"]["code"] == "record-not-unique"
+
+
+@pytest.mark.rule("FN570")
+async def test_hooks_have_run_before_a_call_returns_and_their_waits_pass(tmp_path: Path) -> None:
+    folder = tmp_path / "apps"
+    folder.mkdir()
+    shutil.copytree(PROJECTS / "follows", tmp_path / "project")
+    stage = await Stage.open(Project(tmp_path / "project", folder))
+    app, hooks = App(stage), importlib.import_module("functions.hooks")
+    await app.guest.run(hooks.send, "a")
+    assert await app.guest.run(hooks.seen) == ["counted"]
+    assert hooks.DONE == [("created", "a")]
+    hooks.FAILS.add("b")
+    await app.guest.run(hooks.send, "b")
+    assert await app.guest.run(hooks.seen) == ["counted"]
+    await app.advance(hours=1)
+    failed = (await app.admin.query({"$jobs": {}}))["$jobs"]
+    assert {each["state"] for each in failed} == {"failed"} and len(failed) == 2
+    await stage.close()
 
 
 @pytest.mark.rule("FN441")

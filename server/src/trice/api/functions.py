@@ -41,6 +41,7 @@ from trice.auth.tokens import hash_token, identify
 from trice.calls.discovery import listed, openapi, visible
 from trice.calls.door import args_key, bad_args
 from trice.calls.functions import Functions
+from trice.calls.hooks.hooks import Hooks
 from trice.calls.live import LiveFunctions
 from trice.calls.side import CallFailed
 from trice.calls.watch import Answer, Watch
@@ -119,7 +120,9 @@ async def listing(request: Request) -> Response:
     functions: Functions = request.app.state.functions
     async with _caller(request) as lent:
         shown = visible(functions.signatures(lent.app), is_admin=lent.identity.is_admin)
-        return json_response({"functions": [listed(each) for each in shown]})
+        hooks: Hooks = request.app.state.hooks
+        states = {lane.name: lane.state for lane in hooks.lanes(lent.app.id)}
+        return json_response({"functions": [listed(each, states) for each in shown]})
 
 
 async def openapi_document(request: Request) -> Response:

@@ -47,6 +47,7 @@ from trice.api import (
     files,
     functions,
     health,
+    hooks,
     imports,
     jobs,
     oauth,
@@ -82,6 +83,7 @@ from trice.calls.bundle_store import KEPT_IN
 from trice.calls.deployments import Deployments
 from trice.calls.endpoints import Endpoints
 from trice.calls.functions import Functions
+from trice.calls.hooks.host import open_hooks
 from trice.calls.jobs.host import open_jobs
 from trice.calls.live import LiveFunctions
 from trice.calls.log_ring import Logs
@@ -133,7 +135,7 @@ _MODULES: Final = (
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
     *(account_apps, account_orgs, account_sign_in, account_transfers, app_backups),
     *(imports, operator, oauth_apps, platform_oauth, usage, webhooks, deployments),
-    *(schema_jobs, functions, jobs, endpoints),
+    *(schema_jobs, functions, jobs, endpoints, hooks),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -238,7 +240,9 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
         notes=logs,
     )
     state.endpoints = Endpoints(made)
-    state.jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
+    state.jobs = jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
+    state.hooks = open_hooks(state.apps, deployed, made, jobs, runtime=runtime)
+    state.imports.on_publish = state.hooks.reopen
     state.live_functions = state.hub.functions = LiveFunctions(made)
 
 

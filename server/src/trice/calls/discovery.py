@@ -8,7 +8,7 @@ move: a document has one place for all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from trice.functions.signature import Signature
@@ -25,8 +25,11 @@ def visible(signatures: Iterable[Signature], *, is_admin: bool) -> list[Signatur
     return [each for each in signatures if is_admin or not each.is_internal]
 
 
-def listed(signature: Signature) -> dict[str, Any]:
-    """One function, as `http_bodies.ListedFunction` says."""
+def listed(signature: Signature, hook_states: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One function, as `http_bodies.ListedFunction` says.
+
+    hook_states   of those that follow changes, by name
+    """
     told: dict[str, Any] = {
         "name": signature.name,
         "kind": signature.kind,
@@ -44,6 +47,10 @@ def listed(signature: Signature) -> dict[str, Any]:
     if signature.route is not None:
         told["method"] = signature.route.method
         told["path"] = signature.route.path
+    if signature.hook is not None:
+        state = (hook_states or {}).get(signature.name, "active")
+        follows = {"namespace": signature.hook.namespace, "of": signature.hook.text()}
+        told["follows"] = {**follows, "state": state}
     return told
 
 

@@ -21,7 +21,7 @@ from trice.calls.side import AppCode
 from trice.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trice.functions.frames import Later
 from trice.functions.signature import Kind, Signature
-from trice.identity import ADMIN, Identity, TurnKey, network_of
+from trice.identity import ADMIN, Identity, TurnKey, hook_identity, network_of
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AppId, EventId
 from trice.protocol.quoting import brief
@@ -169,7 +169,8 @@ class Door:
         if signature is None or signature.route is not None:
             raise self._not_found(app.id, job.function, ADMIN)
         args, event_id = orjson.dumps(job.args), EventId(job.id)
-        made = self._asked(app, signature, args, ADMIN, event_id, "", "", job.trace or None)
+        who = ADMIN if signature.hook is None else hook_identity(signature.name)
+        made = self._asked(app, signature, args, who, event_id, "", "", job.trace or None)
         seed = self._seed(f"{app.id}/{job.id}")
         return replace(made, job=as_job, seed=seed)
 

@@ -242,6 +242,7 @@ def report_lines(report: Any) -> list[str]:
             lines.append(f"  … and {len(names) - _SHOWN:,} more {title}")
     if lines:
         lines.insert(0, "functions")
+    lines += _hook_lines(report["hooks"])
     for each in report["unfit"]:
         waits = f"{printable(each['name'])} ({each['count']:,} wait): {printable(each['reason'])}"
         lines.append(click.style(f"  ! {waits}", fg="red"))
@@ -256,6 +257,18 @@ def _shown(report: Any, name: str) -> str:
     """A function by its name; an endpoint, with where it is."""
     place = report.get("endpoints", {}).get(name)
     return name if place is None else f"{name}  {place}"
+
+
+def _hook_lines(hooks: Any) -> list[str]:
+    lines = []
+    for title, mark, color, told in (
+        ("added", "+", "green", "follows from now on"),
+        ("changed", "~", "yellow", "follows other changes, from where it is"),
+        ("removed", "-", "red", "how far it is is forgotten"),
+    ):
+        for each in hooks[title]:
+            lines.append(click.style(f"  {mark} {printable(each)}: {told}", fg=color))
+    return ["hooks", *lines] if lines else []
 
 
 def refuse_what_blocks(report: Any, *, is_forced: bool) -> None:

@@ -9,9 +9,8 @@ async def recent(ctx: Query[Db], channel: Id[Channel]) -> list[MessageView]:
 docs/functions.md tells the rest. The words of a `schema.py` are in `trice.schema`.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from trice.functions.bounds import Ge, Gt, Le, Len, Lt, MaxLen, MinLen, Predicate
+from trice.functions.changes import Change, on_change
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Context, Mutation, Query, Reader
 from trice.functions.crons import cron, every
@@ -28,6 +27,7 @@ from trice.schema.tables import Page, Paged, Sub, View
 
 __all__ = [
     "Action",
+    "Change",
     "Context",
     "Files",
     "FunctionError",
@@ -67,15 +67,7 @@ __all__ = [
     "internal",
     "minutes",
     "mutation",
+    "on_change",
     "query",
     "seconds",
 ]
-
-if not TYPE_CHECKING:
-    _NOT_BUILT = ("on_change", "Change")
-
-    def __getattr__(name: str) -> Any:
-        """Tell what is missing from what does not exist."""
-        if name in _NOT_BUILT:
-            raise AttributeError(f"{name} is not built yet in this version of trice")
-        raise AttributeError(f"trice.functions has no {name}")

@@ -18,6 +18,7 @@ import msgspec
 
 from trice.endpoint_limits import ORIGINS_MAX
 from trice.function_limits import ACTION_MS_MAX, ARGS_BYTES_MAX, RESULT_BYTES_MAX
+from trice.functions.changes import ChangeReader, SentChange, Wanted, followed
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Mutation, Query
 from trice.functions.cron_times import check_schedule
@@ -29,7 +30,7 @@ from trice.functions.mismatch import mismatch
 from trice.functions.paths import parse_path
 from trice.functions.rates import parse_rate
 from trice.functions.shapes import HintError, shown
-from trice.functions.signature import Auth, RetryPlan, Route, Schedule, Signature
+from trice.functions.signature import Auth, HookPlan, RetryPlan, Route, Schedule, Signature
 from trice.functions.types import Describer, lists_of
 from trice.functions.values import encoded
 from trice.schema.declare import Label
@@ -42,7 +43,7 @@ _CONTEXTS: Final[dict[str, type]] = {
 }
 _AUTHS: Final = typing.get_args(Auth)
 _OPTIONS: Final = ("auth", "rate", "timeout", "also", "ignores")
-_OF_JOBS: Final = ("retry", "schedule")
+_OF_JOBS: Final = ("retry", "schedule", "on_change")
 _OF_ENDPOINTS: Final = ("auth", "cors", "rate", "timeout")
 _SET_BY_US: Final = ("method", "path")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|\*")
@@ -76,6 +77,7 @@ class Entry:
     _args: msgspec.json.Decoder[Any]
     _result: msgspec.json.Decoder[Any]
     _conditions: dict[str, list[Callable[[Any], bool]]]
+    _changes: ChangeReader | None = None
 
     def read_args(self, args: bytes) -> dict[str, Any]:
         """Arguments by their names. raises   RefusedError("bad-args", "call-too-big")"""
@@ -90,6 +92,8 @@ class Entry:
             told = f"The arguments of {self.signature.name} are no JSON object: {failure}."
             raise RefusedError("bad-args", told, {"function": self.signature.name}) from None
         given = {name: getattr(found, name) for name in self.names}
+        if self._changes is not None:
+            return {name: self._changes.read(sent) for name, sent in given.items()}
         for name, conditions in self._conditions.items():
             for each in conditions:
                 if not each(given[name]):
@@ -100,6 +104,9 @@ class Entry:
 
     def write_args(self, args: Any, kwargs: Any) -> bytes:
         """Arguments as JSON, as `read_args` takes them. raises   TypeError"""
+        if self._changes is not None:
+            told = "is run by changes; call a function that both of them call"
+            raise TypeError(f"{self.signature.name} {told}")
         bound = inspect.signature(self.function.body).bind(None, *args, **kwargs)
         given = list(bound.arguments.items())[1:]
         labels = dict(zip(self.names, self._labels(), strict=True))
@@ -156,6 +163,9 @@ def make_entry(
         route, parameters = _route(function, parameters, said, returned)
         returned = None  # what it answers is no JSON
     options = _options(function, name, parameters)
+    changes, options["hook"] = _hook(function, parameters, said, hints)
+    if changes is not None:
+        said = said | {parameters[0].name: SentChange}
     fields, conditions = _fields(parameters, said, hints, options["ignores"])
     try:
         args: Any = msgspec.defstruct(
@@ -204,6 +214,7 @@ def make_entry(
         reader,
         writer,
         conditions,
+        changes,
     )
 
 
@@ -330,6 +341,32 @@ def _schedule(given: Schedule | None, parameters: Any) -> Schedule | None:
             told = f"{each.name} has no default: what runs by itself is given no arguments"
             raise Misdeclared(told, each.name)
     return given
+
+
+def _hook(
+    function: Function[..., Any], parameters: Any, said: Any, hints: Hints
+) -> tuple[ChangeReader | None, HookPlan | None]:
+    """What reads the changes that a function follows, and which; None: it follows none."""
+    wanted: Wanted | None = function.options.get("on_change")
+    if wanted is None:
+        return None, None
+    namespace = wanted.namespace
+    expected = f"change: Change[{shown(namespace)}]"
+    if len(parameters) != 1 or parameters[0].default is not parameters[0].empty:
+        raise Misdeclared(f"What follows changes takes a ctx and {expected}, and nothing else")
+    name = parameters[0].name
+    if followed(said[name]) is not namespace:
+        told = f"{name} is a {expected.partition(' ')[2]}, not a {shown(said[name])}"
+        raise Misdeclared(told, name)
+    if said["return"] is not type(None):
+        raise Misdeclared("What follows changes returns nothing: `-> None`")
+    try:
+        shape = hints.shapes.of(namespace)
+        return ChangeReader(shape), wanted.plan(shape)
+    except (ValueError, TypeError, AttributeError) as failure:
+        raise Misdeclared(f"@on_change: {failure}") from None
+    except HintError as failure:
+        raise failure if failure.cls else Misdeclared(f"@on_change: {failure}") from None
 
 
 def _names(said: dict[str, Any], word: str) -> tuple[str, ...]:

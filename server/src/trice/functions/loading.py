@@ -34,6 +34,7 @@ from trice.functions.paths import are_ambiguous, parse_path
 from trice.functions.program import Program
 from trice.functions.shapes import HintError
 from trice.functions.signature import Signature
+from trice.hook_limits import HOOKS_MAX
 from trice.job_limits import CRONS_MAX
 from trice.schema.declare import Schema
 from trice.schema.document import Document
@@ -246,6 +247,11 @@ class _Loading:
         if len(timed) > CRONS_MAX:
             told = f"A project has {CRONS_MAX} functions at most that run by themselves"
             self._note(timed[CRONS_MAX].signature.file, timed[CRONS_MAX].signature.line, told)
+        following = [entry for entry in entries if entry.signature.hook is not None]
+        if len(following) > HOOKS_MAX:
+            told = f"A project has {HOOKS_MAX} functions at most that follow changes"
+            first = following[HOOKS_MAX].signature
+            self._note(first.file, first.line, told)
         taken: dict[str, Signature] = {}
         for signature in (entry.signature for entry in entries):
             for name in (signature.name, *signature.also):
@@ -297,7 +303,7 @@ def _is_ours(decorator: ast.expr) -> bool:
     name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
     owner = called.value if isinstance(called, ast.Attribute) else None
     is_http = isinstance(owner, ast.Name) and owner.id == "http" and name in METHODS
-    return is_http or name in ("query", "mutation", "action")
+    return is_http or name in ("query", "mutation", "action", "on_change")
 
 
 def _line_of_argument(function: Function[..., Any], argument: str | None) -> int:

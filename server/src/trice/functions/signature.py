@@ -61,6 +61,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     cors: tuple[str, ...] = ()
 
 
+class HookPlan(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """Which changes of rows a function follows.
+
+    update   labels of which one changed; None: whatever changed; empty: none
+    stop     it waits at a change that fails, instead of parking it
+    """
+
+    namespace: str
+    create: bool = False
+    update: tuple[str, ...] | None = ()
+    delete: bool = False
+    stop: bool = False
+
+    def text(self) -> str:
+        """What it follows, for people: `create, update of text, delete`."""
+        named = "update" if self.update is None else f"update of {' or '.join(self.update)}"
+        parts = [(self.create, "create"), (self.update != (), named), (self.delete, "delete")]
+        return ", ".join(word for is_wanted, word in parts if is_wanted)
+
+
 class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """One function as its callers see it.
 
@@ -82,6 +102,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     retry        of an action: how its jobs are tried again
     schedule     when it runs by itself
     route        of an endpoint: where it is
+    hook         which changes it follows
     """
 
     name: str
@@ -102,3 +123,4 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     retry: RetryPlan | None = None
     schedule: Schedule | None = None
     route: Route | None = None
+    hook: HookPlan | None = None

@@ -557,12 +557,25 @@ class Called(_Answer):
 _KINDS: Final = ["query", "mutation", "action", "endpoint"]
 
 
+class Followed(_Answer):
+    """What a function follows.
+
+    of      for people: "create, update of text"
+    state   "stopped" and "broken" ones stand still: `trice hooks`
+    """
+
+    namespace: str
+    of: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["active", "stopped", "broken"]})]
+
+
 class ListedFunction(_Answer, rename="kebab"):
     """One function, as discovery shows it.
 
     args, result   JSON Schema 2020-12
     internal       only for admins and other functions
     method, path   of an endpoint, which is at `/http/APP` and its path
+    follows        of those that follow changes (`@on_change`)
     """
 
     name: str
@@ -576,6 +589,7 @@ class ListedFunction(_Answer, rename="kebab"):
     internal: bool | UnsetType = UNSET
     method: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
+    follows: Followed | UnsetType = UNSET
 
 
 class ListedFunctions(_Answer):

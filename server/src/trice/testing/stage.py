@@ -14,6 +14,7 @@ from trice.apps.registry import AppRow, hash_token
 from trice.apps.settings import Settings
 from trice.background import Background
 from trice.calls.functions import Functions
+from trice.calls.hooks.hooks import Hooks
 from trice.calls.jobs.jobs import Jobs
 from trice.calls.live import LiveFunctions
 from trice.database import Database
@@ -75,9 +76,12 @@ class Stage:
         )
         self.functions.reach = self.reach
         self.live = LiveFunctions(self.functions)
-        self.jobs = Jobs(OneApp(self.app, self.functions), runtime=clock)
+        host = OneApp(self.app, self.functions)
+        self.jobs = Jobs(host, runtime=clock)
+        self.hooks = Hooks(host, self.jobs, runtime=clock)
         self.functions.jobs_kept = self.jobs.kept
         database.on_commits(partial(self.jobs.hear, _ID))
+        database.on_commits(partial(self.hooks.hear, _ID))
         self.server: Any = None
         self._background = Background(clock)
         self._path = path
@@ -91,6 +95,7 @@ class Stage:
         )
         stage = Stage(project.program, database, path, clock, is_apart=is_apart)
         stage.jobs.start(stage._background)
+        stage.hooks.start(stage._background)
         await stage.settle()
         return stage
 
@@ -104,15 +109,18 @@ class Stage:
         for _ in range(LOOKS_MAX):
             await self.database.live.settled()
             await asyncio.sleep(0)
-            is_busy = self.live.is_busy or self.jobs.is_busy or self.reach.is_busy
+            is_busy = self.live.is_busy or self.jobs.is_busy or self.hooks.is_busy
+            is_busy = is_busy or self.reach.is_busy
             idle = 0 if is_busy else idle + 1
             if idle == _IDLE_LOOKS:
                 return
-        raise AssertionError("Jobs and live queries do not come to rest: does one cause itself?")
+        told = "Jobs, hooks and live queries do not come to rest: does one cause itself?"
+        raise AssertionError(told)
 
     async def close(self) -> None:
         """End what is under way, and remove the file."""
         await self.jobs.close()
+        await self.hooks.close()
         await self._background.stop()
         await self.live.close()
         await self.runs.close()

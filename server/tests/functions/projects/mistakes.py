@@ -11,6 +11,7 @@ from functions.messages import AuthorView, MessageView, history, recent, send
 from schema import Channel, Db, Message, User
 from trice.functions import (
     Action,
+    Change,
     Id,
     Mutation,
     Page,
@@ -21,6 +22,7 @@ from trice.functions import (
     Response,
     http,
     mutation,
+    on_change,
     query,
 )
 
@@ -135,3 +137,30 @@ async def reaches(ctx: Action[Db], message: Id[Message]) -> str:
 
 async def reaches_not(ctx: Mutation[Db]) -> None:
     str(ctx.http)  # error: attr-defined
+
+
+@on_change(Message, create=True, update=["text"])
+async def follows(ctx: Mutation[Db], change: Change[Message]) -> None:
+    message: Id[Message] = change.id
+    channel: Id[Channel] = change.id  # error: assignment
+    text = change.after.text  # error: union-attr
+    if change.kind == "updated" and change.after is not None:
+        number: int = change.after.text  # error: assignment
+        ctx.db.messages.update(change.id, text=text)
+        ctx.db.channels.update(change.id, title=text)  # error: arg-type
+        str((message, channel, number, change.tx + 1, change.time.year))
+
+
+@on_change(Message, delete=True)
+async def acts_on(ctx: Action[Db], change: Change[Message]) -> None:
+    str(ctx.db)  # error: attr-defined
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def follows_another(ctx: Mutation[Db], change: Change[Channel]) -> None:
+    """The decorator says of which namespace a change is."""
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def returns_something(ctx: Mutation[Db], change: Change[Message]) -> str:
+    return ""

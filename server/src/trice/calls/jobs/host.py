@@ -73,7 +73,7 @@ class ServerHost:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, within=within)
         await self._functions.run_job(self._lent[app_id][-1], job, as_job)
 
-    async def act(self, app_id: AppId, job: Job, steps: JobSteps) -> bytes:
+    async def act(self, app_id: AppId, job: Job, steps: JobSteps | None) -> bytes:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, steps=steps)
         return await self._functions.run_job(self._lent[app_id][-1], job, as_job)
 

@@ -546,7 +546,8 @@ class Writer:
                     self._connection, commit, before=group.added, may_take_long=call.is_long
                 )
             rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
-            log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
+            oldest_ms = time_ms - self._log_ms
+            log.trim(self._connection, tx, oldest_ms=oldest_ms, catalog=group.catalog)
             if is_saved:
                 self._connection.run("RELEASE call")
         except WorkTooLong:
