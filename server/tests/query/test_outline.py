@@ -12,7 +12,6 @@ from support.library import Library, uid
 from trice import plan_limits
 from trice.catalog.attr import Attr
 from trice.live.index.derive import read_set
-from trice.query import outline as outline_module
 from trice.query.encode import nested_json
 from trice.query.outline import Outline, OutlinedPlans, outline_of
 from trice.query.parse.forms import parse
@@ -167,16 +166,7 @@ def test_a_plan_of_an_outline_is_the_one_that_planning_makes(books: Library) -> 
 
 
 @pytest.mark.rule("FN640")
-def test_a_plan_is_made_once_for_each_outline_that_comes_again(
-    books: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[Any] = []
-
-    def counting(*given: Any, **options: Any) -> Plan:
-        made.append(given)
-        return plan(*given, **options)
-
-    monkeypatch.setattr(outline_module, "plan", counting)
+def test_a_plan_is_made_once_for_each_outline_that_comes_again(books: Library) -> None:
     plans = OutlinedPlans()
     for number in range(1, 6):
         source = {"books": {"$": {"where": {"author": uid(number)}}}}
@@ -185,7 +175,7 @@ def test_a_plan_is_made_once_for_each_outline_that_comes_again(
         assert (found is not None) == (number > 2)
         if found is None:
             plans.keep(outline, source, planned(books, source))
-    assert len(made) == 1, "the second time; the first may have been the last"
+    assert plans.made == 1, "the second time; the first may have been the last"
     assert plans.found == 3
 
 

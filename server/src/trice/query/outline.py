@@ -94,10 +94,11 @@ class OutlinedPlans:
     by one thread.
 
     found   how many queries got a plan from here
+    made    how many plans were made to be kept
     """
 
     def __init__(self) -> None:
-        self.found = 0
+        self.found = self.made = 0
         self._catalog: Catalog | None = None
         self._looks: OrderedDict[bytes, tuple[Look, ...]] = OrderedDict()
         self._plans: OrderedDict[tuple[bytes, tuple[str, ...]], Plan | None] = OrderedDict()
@@ -150,6 +151,7 @@ class OutlinedPlans:
             except ReadTooLong:
                 del self._plans[key]
                 return
+            self.made += 1
         self._looks[outline.key] = looks
         self._plans[key] = holed
         for kept in (self._looks, self._plans):
