@@ -11,6 +11,8 @@ applied to the snapshot when something is read after them (`store.engine.Held`).
 all of them to the newest state. It does so only if the commits since the snapshot do not meet the
 read set of the run: then the run would have read the same there, and its place in the history is
 its commit.
+
+A little over 500 lines, one file because what is read, drafted and committed is one state.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from trice import function_limits, limits
 from trice.database import Change, Database
@@ -39,6 +41,8 @@ from trice.store.commit import Commit
 from trice.store.engine import Held, Snapshot, Turn, WriteTx
 from trice.store.results import KeptResult
 from trice.transact.batches import Author, Played, apply_batches, play, split
+
+A = TypeVar("A")
 
 
 class Stale(Exception):
@@ -203,26 +207,31 @@ class DataRun:
             known = self._answers.get(key)
             if known is not None:
                 return known
-            if self._queries >= function_limits.RUN_QUERIES_MAX:
-                raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
-            self._queries += 1
 
-            def work(snapshot: Snapshot) -> tuple[bytes, ReadSet, int]:
-                tree = self._tree(query, identity, snapshot)
-                answer = nested_json(
+            def encode(tree: Tree, snapshot: Snapshot) -> bytes:
+                return nested_json(
                     tree, is_inferring=True, spend=snapshot.spend, url_of=self._database.url_of
                 )
-                return answer, read_set(tree), sum(map(_rows, tree.nodes))
 
-            answer, reads, rows = await self._held.read(work, turn_key=identity.turn_key)
-            self._note(reads)
-            self._rows += rows
-            if self._rows > function_limits.RUN_ROWS_MAX:
-                raise _too_many("rows of queries", function_limits.RUN_ROWS_MAX)
+            answer = await self._ask(query, identity, encode)
             if self._answers_bytes + len(answer) <= function_limits.RUN_ANSWERS_BYTES_MAX:
                 self._answers[key] = answer
                 self._answers_bytes += len(answer)
             return answer
+
+    async def read_end(
+        self, query: Any, *, identity: Identity = ADMIN
+    ) -> tuple[list[Any] | None, bool]:
+        """Find where the page of a query ends, which has one form with a page.
+
+        returns  the cursor of its last row, None if it has none, and whether more rows follow
+        raises   as `read`
+        """
+        async with self._lock:
+            self._check_open()
+            await self._bring_up()
+            page = await self._ask(query, identity, lambda tree, _: tree.nodes[0].page)
+            return (None, False) if page is None else (page.end, page.has_next)
 
     def draft(self, steps: Sequence[Any]) -> None:
         """Note steps of the admin API. What is wrong with them, the next read or `commit` says.
@@ -301,6 +310,23 @@ class DataRun:
         if self._is_open:
             self._is_open = False
             self._database.run_commits.end(self.tx)
+
+    async def _ask(self, query: Any, identity: Identity, make: Callable[[Tree, Snapshot], A]) -> A:
+        """What `make` makes of an answer; the run depends on it."""
+        if self._queries >= function_limits.RUN_QUERIES_MAX:
+            raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
+        self._queries += 1
+
+        def work(snapshot: Snapshot) -> tuple[A, ReadSet, int]:
+            tree = self._tree(query, identity, snapshot)
+            return make(tree, snapshot), read_set(tree), sum(map(_rows, tree.nodes))
+
+        made, reads, rows = await self._held.read(work, turn_key=identity.turn_key)
+        self._note(reads)
+        self._rows += rows
+        if self._rows > function_limits.RUN_ROWS_MAX:
+            raise _too_many("rows of queries", function_limits.RUN_ROWS_MAX)
+        return made
 
     def _tree(self, query: Any, identity: Identity, snapshot: Snapshot) -> Tree:
         catalog, spend = snapshot.catalog, snapshot.spend

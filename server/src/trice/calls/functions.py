@@ -25,6 +25,7 @@ from trice.calls.door import Asked, Deployed, Door
 from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
+from trice.calls.page_reads import PageReads, Stretch
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
 from trice.calls.slots import Rank, Slots
@@ -295,10 +296,12 @@ class Functions:
         may_write: bool = False,
         answers: Answers | None = None,
         turn: Turn | None = None,
+        stretch: Stretch | None = None,
     ) -> AsyncIterator[DataSide]:
         """A snapshot, and what the server does on it for one run.
 
         answers   answers reads in place of the snapshot
+        stretch   of a list, which the run reads in place of the page that it is asked for
         """
         lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
         run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
@@ -310,6 +313,7 @@ class Functions:
             may_write=may_write,
             note=self._noting(asked),
             want=partial(self.door.wanted, asked),
+            pages=PageReads(self.door.cursors(asked), stretch),
             answers=answers,
             lasts_ms=lasts_ms,
         )

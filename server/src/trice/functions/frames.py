@@ -2,7 +2,7 @@
 (big-endian). `call` is a number that the server chose; it is unique among calls under way.
 
     server → worker   hello  call  rows  refused  cancel  ping  drain
-    worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
+    worker → server   ready  broken  read  page  draft  sub  sub-end  run  done  fail  log  pong
                       later  step  step-done  sleep
 
 A worker speaks for one app's bundle only: no frame names an app, so none can name another one.
@@ -152,6 +152,24 @@ class Read(_Frame, frozen=True, tag="read"):
     as_caller: bool = False
 
 
+class Page(_Frame, frozen=True, tag="page"):
+    """A page of a list, read as by `read`. Answered with `rows`: `{"next", "most", "answer"}`; only
+    the first `most` rows of the answer are in the page.
+
+    query   one form with an order, which says no page
+    size    how many rows are asked for
+    after   the cursor that the function was given; None: the first page. The server reads another
+            stretch where it keeps a list live
+    """
+
+    call: int
+    seq: int
+    query: dict[str, Any]
+    size: int
+    after: str | None = None
+    as_caller: bool = False
+
+
 class Draft(_Frame, frozen=True, tag="draft"):
     """Steps of the admin API that the call has written so far, after those told before. Not
     answered; what it gets wrong is told to the next `read`, or fails the call at its end."""
@@ -298,6 +316,7 @@ class Pong(_Frame, frozen=True, tag="pong"):
 
 ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
 OfJob = Later | Step | StepDone | Sleep
-ToServer = Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob
+OfCall = Read | Page | Draft | Sub | SubEnd | Run | Done | Fail | Log
+ToServer = Ready | Broken | OfCall | Pong | OfJob
 
 __all__ = ["FRAME_BYTES_MAX", "Kind", "ToServer", "ToWorker"]

@@ -58,6 +58,7 @@ class Running:
         self._ids = SeededRandom(f"{call.seed} ids")
         self._subs: list[object] = []
         self.sleeps: dict[str, int] = {}
+        self._has_page = False
 
     def new_id(self) -> str:
         """The next id: the same ones at every try of one event id."""
@@ -80,6 +81,23 @@ class Running:
             self.facts.rights()
         self.flush()
         return await self.channel.read(self.call.call, query, as_caller=as_caller)
+
+    async def page(
+        self, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        """Ask the server for the page of this run. raises   RefusedError"""
+        if self._has_page:
+            raise RuntimeError(
+                "A run reads one page: a list is followed by its pages, each a run of its own. Use"
+                " `find` with a limit for other rows"
+            )
+        self._has_page = True
+        if as_caller:
+            self.facts.rights()
+        self.flush()
+        return await self.channel.page(
+            self.call.call, query, size=size, after=after, as_caller=as_caller
+        )
 
     def write(self, scope: object, steps: list[Any]) -> None:
         """Note steps of a mutation.

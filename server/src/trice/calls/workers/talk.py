@@ -48,17 +48,7 @@ class Expired(Enum):
 
 
 Outcome = frames.Done | frames.Fail | Lost | Expired
-OfCall = (
-    frames.Read
-    | frames.Draft
-    | frames.Sub
-    | frames.SubEnd
-    | frames.Run
-    | frames.Log
-    | frames.Done
-    | frames.Fail
-    | frames.OfJob
-)
+OfCall = frames.OfCall | frames.OfJob
 
 
 class Talk:
@@ -164,6 +154,8 @@ class Talk:
         match frame:
             case frames.Read(seq=seq):
                 await self._reply(seq, self._side.read(frame.query, frame.as_caller))
+            case frames.Page(seq=seq):
+                await self._reply(seq, self._side.page(frame))
             case frames.Later():
                 if frame.seq is None:
                     self._side.later(frame)
