@@ -1,5 +1,5 @@
-"""Sealed cursors: places in the order of a function's rows, as texts that only this server makes and
-reads. No I/O.
+"""Sealed cursors: places in the order of what a function lists, as texts that only this server
+makes and reads. No I/O.
 
 A cursor is sealed together with the app, the function and its arguments, so it is no place in
 anything else. Sealing is deterministic: one place has one text, and equal pages are equal bytes.

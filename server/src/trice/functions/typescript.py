@@ -243,9 +243,7 @@ def _value(tree: _Tree) -> Document:
     """What is there when the app runs: a name and a kind for each function, and of one that lists
     something which argument says the page."""
     return {
-        word: _marks(each)
-        if isinstance(each, Signature)
-        else _value(each)
+        word: _marks(each) if isinstance(each, Signature) else _value(each)
         for word, each in tree.items()
     }
 
