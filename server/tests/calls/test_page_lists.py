@@ -1,4 +1,7 @@
-"""Lists that are watched page by page: stretches without overlap or gap, and what runs again."""
+"""Lists that are watched page by page: stretches without overlap or gap, and what runs again.
+
+A little over 500 lines, one file because the naive list and the examples use one stage.
+"""
 
 from __future__ import annotations
 

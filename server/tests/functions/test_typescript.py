@@ -378,6 +378,7 @@ def large_app() -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.rule("FN626")
 @pytest.mark.rule("FN323")
 def test_a_large_project_costs_the_compiler_little(project: Path) -> None:
     (project / "client").mkdir()

@@ -1,4 +1,7 @@
-"""Functions over sessions: called, ordered among writes, watched."""
+"""Functions over sessions: called, ordered among writes, watched, listed.
+
+More than 600 lines, one file because all of it uses one stage of functions that run here.
+"""
 
 from __future__ import annotations
 
