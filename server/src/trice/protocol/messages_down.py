@@ -307,6 +307,8 @@ class CallNews(_Strict):
     def __post_init__(self) -> None:
         if [self.value, self.error, self.pages].count(UNSET) != 2:
             raise ValueError("one of `value`, `error` and `pages`")
+        if (self.pages is UNSET) != (self.count is UNSET):
+            raise ValueError("`pages` with their `count`, and neither without the other")
 
 
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
