@@ -361,9 +361,12 @@ LOG_FOLLOWERS_MAX: Final = 20
 FIND_ROWS_MAX: Final = 1_000
 """Rows of a `find` without `limit`, and items of a page. More: `too-many-rows`."""
 
-PAGE_TIES_MAX: Final = 500
-"""Items at the end of a page that share the value it is ordered by: the next page excludes each of
-them. More: `too-many-rows`."""
+CURSOR_CHARS_MAX: Final = 16_384
+"""A cursor that a client hands back; longer ones are none."""
+
+PAGES_MAX: Final = 200
+"""Pages of one watched list. More: `parameter-limit-exceeded`; what splitting brings beyond them is
+loaded again by who wants it."""
 
 FUNCTIONS_MAX: Final = 2_000
 """Functions of a project. More is a load error."""

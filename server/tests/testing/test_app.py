@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.function_stage import PROJECTS, write_project
-from trice.functions import FunctionError, RefusedError
+from trice.functions import FunctionError, Paged, RefusedError
 from trice.functions.loading import LoadErrors, load_program
 from trice.testing import stage as stages
 from trice.testing.app import App
@@ -55,6 +55,10 @@ async def texts(ctx: Query[Db]) -> list[str]:
     if await ctx.db.notes.exists({"text": "bad"}):
         raise FunctionError("no-good", "One is bad.")
     return sorted([each.text for each in await ctx.db.notes.find()])
+
+@query
+async def listed(ctx: Query[Db], page: Paged) -> Page[Note]:
+    return await ctx.db.notes.page(page, order={"text": "asc"})
 
 @query
 async def hour(ctx: Query[Db]) -> datetime:
@@ -199,6 +203,32 @@ async def test_a_call_is_that_of_a_client(app: App, notes: Any, schema: Any) -> 
     assert (told.code, told.message, told.data, told.status) == (
         *("no-good", "It is no good.", {"n": 1}, 403),
     )
+
+
+@pytest.mark.rule("FN625")
+async def test_a_list_is_watched_page_by_page(app: App, notes: Any, schema: Any) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for text in "abcde":
+        await app.create(schema.Note, text=text, at=at)
+
+    def texts(page: Any) -> tuple[str, bool]:
+        return "".join(note.text for note in page.items), page.next is not None
+
+    async with app.guest.watch(notes.listed, Paged(size=2)) as live:
+        assert texts(live.value) == ("ab", True)
+        assert texts(await live.more()) == ("abcd", True)
+        await app.create(schema.Note, text="aa", at=at)
+        assert texts(await live.next()) == ("aaabcd", True)
+        assert texts(await live.more()) == ("aaabcde", False)
+        with pytest.raises(AssertionError, match="is loaded"):
+            await live.more()
+        assert live.value.next is None and live.pending == 0
+    async with app.guest.watch(notes.texts) as plain:
+        with pytest.raises(AssertionError, match="no list"):
+            await plain.more()
+    page = await app.guest.run(notes.listed, Paged(size=2))
+    async with app.guest.watch(notes.listed, Paged(size=2, after=page.next)) as live:
+        assert texts(live.value) == ("bc", True)  # one page, as it was asked for
 
 
 @pytest.mark.rule("FN432")

@@ -13,6 +13,7 @@ import orjson
 from trice import function_limits as limits
 from trice import job_limits
 from trice.apps.app import App
+from trice.calls.cursors import Cursors
 from trice.calls.jobs.as_job import AsJob
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, decoded_args, wanted_of
@@ -232,6 +233,10 @@ class Door:
             seed=self._seed(named),
             trace=trace or new_uuid(self._runtime).replace("-", ""),
         )
+
+    def cursors(self, asked: Asked) -> Cursors:
+        """The places in what a call lists."""
+        return Cursors(self._seed_key, asked.app.id, asked.signature, asked.args)
 
     def _seed(self, named: str) -> str:
         return hmac.digest(self._seed_key(), named.encode(), "sha256").hex()

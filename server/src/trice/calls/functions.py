@@ -29,6 +29,7 @@ from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
 from trice.calls.lines import Lines
+from trice.calls.page_reads import PageReads, Stretch
 from trice.calls.reached import Nothing, Reach
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
@@ -371,10 +372,12 @@ class Functions:
         may_write: bool = False,
         answers: Answers | None = None,
         turn: Turn | None = None,
+        stretch: Stretch | None = None,
     ) -> Side:
         """A snapshot, and what the server does on it for one run. A context.
 
         answers   answers reads in place of the snapshot
+        stretch   of a list, which the run reads in place of the page that it is asked for
         """
 
         async def begin() -> DataSide:
@@ -388,6 +391,7 @@ class Functions:
                 may_write=may_write,
                 note=self._noting(asked),
                 want=partial(self.door.wanted, asked),
+                pages=PageReads(self.door.cursors(asked), stretch),
                 answers=answers,
                 lasts_ms=lasts_ms,
             )

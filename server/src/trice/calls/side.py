@@ -81,6 +81,10 @@ class CallSide(Protocol):
         """Answer an InstaQL query: JSON of the nested result with inference."""
         ...
 
+    async def page(self, asked: frames.Page) -> bytes:
+        """Answer with a page: see `frames.Page`."""
+        ...
+
     def draft(self, steps: list[Any]) -> None:
         """Note steps of the admin API."""
         ...

@@ -13,12 +13,13 @@ from trice import job_limits
 from trice.calls.answering import Answering
 from trice.calls.jobs.schedule import Wanted, too_many
 from trice.calls.jobs.steps import JobSteps
+from trice.calls.page_reads import PageReads
 from trice.calls.reached import Reached
 from trice.calls.side import Level
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import InvalidInput, PermissionDenied
-from trice.functions.frames import Later, OfReach, Reply
+from trice.functions.frames import Later, OfReach, Page, Reply
 from trice.identity import ADMIN, Identity
 from trice.protocol.ids import uuid_text
 
@@ -62,6 +63,10 @@ class Answers(Protocol):
         """What `run.read` answers."""
         ...
 
+    def unread(self, query: Any, identity: Identity) -> None:
+        """The run depends on this answer no more."""
+        ...
+
     def forget(self) -> None:
         """The run begins anew, on another snapshot."""
         ...
@@ -87,12 +92,14 @@ class DataSide:
         note: Note,
         want: Want,
         lasts_ms: int,
+        pages: PageReads,
         answers: Answers | None = None,
     ) -> None:
         """
         now_ms    what the function is told of the time
         want      checks a job that a mutation schedules
         lasts_ms  how long a run may hold its snapshot
+        pages     which page it reads
         answers   answers its reads in place of the run
         """
         self.run_on = run
@@ -105,14 +112,26 @@ class DataSide:
         self._want = want
         self._jobs: list[Wanted] = []
         self._jobs_before_sub: list[int] = []
+        self.pages = pages
         self._answers = answers
         self._lasts_ms = lasts_ms
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
-        identity = self._identity if as_caller else ADMIN
+        return await self.read_as(query, self._identity if as_caller else ADMIN)
+
+    async def page(self, asked: Page) -> bytes:
+        return await self.pages.read(self, asked, self._identity if asked.as_caller else ADMIN)
+
+    async def read_as(self, query: Any, identity: Identity) -> bytes:
+        """Answer a query as somebody sees it; the run depends on the answer."""
         if self._answers is not None:
             return await self._answers.read(self.run_on, query, identity)
         return await self.run_on.read(query, identity=identity)
+
+    def unread(self, query: Any, identity: Identity) -> None:
+        """Have the run depend on an answer no more, while it is watched."""
+        if self._answers is not None:
+            self._answers.unread(query, identity)
 
     def draft(self, steps: list[Any]) -> None:
         self._check_write()
@@ -180,6 +199,7 @@ class DataSide:
         self._jobs.clear()
         self._jobs_before_sub.clear()
         self.run_on = await DataRun.begin(self._database, lasts_ms=self._lasts_ms)
+        self.pages.restart()
         if self._answers is not None:
             self._answers.forget()
         # What the function was told of time and caller was read on the run before.
@@ -227,6 +247,9 @@ class ActionSide:
         self._scheduled = 0
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
+        raise _no_data()
+
+    async def page(self, asked: Page) -> bytes:
         raise _no_data()
 
     def draft(self, steps: list[Any]) -> None:

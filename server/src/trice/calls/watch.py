@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 import orjson
 
+from trice.calls.page_reads import Stretch
 from trice.errors import TriceError
 from trice.identity import Identity
 from trice.protocol import down
@@ -39,17 +40,20 @@ class Answer:
 
     value    JSON; None: it failed
     digest   equal for equal answers
+    until    of a stretch of a list: where it ends (`page_reads.Stretch`); None: that is not known
     """
 
     value: bytes | None
     error: TriceError | None
     digest: bytes
-    _parts: dict[tuple[str, bytes], SharedPart] = field(default_factory=dict)
+    until: str | None = None
+    _parts: dict[tuple[object, ...], SharedPart] = field(default_factory=dict)
 
     @staticmethod
-    def of(value: bytes) -> Answer:
+    def of(value: bytes, *, until: str | None = None) -> Answer:
         """The answer of a run that returned."""
-        return Answer(value, None, blake2b(value, digest_size=16).digest())
+        digest = blake2b(value, digest_size=16, key=b"" if until is None else _key_of(until))
+        return Answer(value, None, digest.digest(), until)
 
     @staticmethod
     def failed(error: TriceError) -> Answer:
@@ -57,14 +61,34 @@ class Answer:
         told = orjson.dumps(error.body(), option=orjson.OPT_SORT_KEYS)
         return Answer(None, error, b"!" + blake2b(told, digest_size=16).digest())
 
-    def part(self, name: str, args_json: bytes) -> SharedPart:
-        """It as an element of `refresh-ok`; encoded once for all who asked in the same words."""
-        part = self._parts.get((name, args_json))
+    def part(
+        self,
+        name: str,
+        args_json: bytes,
+        *,
+        place: tuple[int, int] | None = None,
+        until: str | None = None,
+    ) -> SharedPart:
+        """It as an element of `refresh-ok`; encoded once for all who asked in the same words.
+
+        place   of a page of a list: which one of how many, and `until` where it ends
+        """
+        key = (name, args_json, place, until)
+        part = self._parts.get(key)
         if part is None:
             error = b"" if self.error is None else orjson.dumps(self.error.body())
-            made = down.call_news(name, args_json, value=self.value, error=error)
-            part = self._parts[name, args_json] = SharedPart(made)
+            if place is None:
+                made = down.call_news(name, args_json, value=self.value, error=error)
+            else:
+                at, count = place
+                page = down.call_page(at, until=until, is_new=False, value=self.value, error=error)
+                made = down.list_news(name, args_json, [page], count=count, is_whole=False)
+            part = self._parts[key] = SharedPart(made)
         return part
+
+
+def _key_of(until: str) -> bytes:
+    return blake2b(until.encode(), digest_size=16).digest()
 
 
 class Watch:
@@ -76,6 +100,7 @@ class Watch:
     is_asked   it waits to be told, even what it was told before
     row        its user's row as it is now, once an answer depends on that; None: there is none
     has_row    whether `row` is known
+    stretch    of a list, which it watches; None: it watches all of what is returned
     """
 
     __slots__ = (
@@ -90,6 +115,7 @@ class Watch:
         "refused",
         "row",
         "source",
+        "stretch",
         "told",
     )
 
@@ -99,6 +125,7 @@ class Watch:
         *,
         ip: str,
         origin: str,
+        stretch: Stretch | None = None,
         on_news: Callable[[Watch], None],
         on_end: Callable[[], None],
     ) -> None:
@@ -109,6 +136,7 @@ class Watch:
         self.identity = identity
         self.ip = ip
         self.origin = origin
+        self.stretch = stretch
         self.told = NOTHING_TOLD
         self.is_asked = True
         self.is_ended = False
@@ -137,6 +165,8 @@ class Watch:
         """Note that it is told this answer now."""
         self.told = answer.digest
         self.is_asked = False
+        if self.stretch is not None and answer.until is not None:
+            self.stretch = replace(self.stretch, until=answer.until)
 
     def show(self) -> None:
         """Call it if there is news for it."""

@@ -41,6 +41,16 @@ class Channel(Protocol):
         """
         ...
 
+    async def page(
+        self, call: int, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        """Answer with a page of one form, as `read` answers.
+
+        returns  JSON: `{"next", "most", "answer"}`, see `frames.Page`
+        raises   RefusedError
+        """
+        ...
+
     def draft(self, call: int, steps: list[Any]) -> None:
         """Note steps of the admin API. What is wrong with them is told by the next `read`, or at
         the end of the call."""

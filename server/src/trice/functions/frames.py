@@ -2,7 +2,7 @@
 (big-endian). `call` is a number that the server chose; it is unique among calls under way.
 
     server → worker   hello  call  rows  refused  cancel  ping  drain
-    worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
+    worker → server   ready  broken  read  page  draft  sub  sub-end  run  done  fail  log  pong
                       later  step  step-done  sleep  reply  piece
                       send-mail  find-file  read-file  put-file  file-piece  keep-file  drop-file
                       delete-file  begin-stream  stream-text  end-stream  ask-http
@@ -176,6 +176,24 @@ class Read(_Frame, frozen=True, tag="read"):
     call: int
     seq: int
     query: Any
+    as_caller: bool = False
+
+
+class Page(_Frame, frozen=True, tag="page"):
+    """A page of a list, read as by `read`. Answered with `rows`: `{"next", "most", "answer"}`; only
+    the first `most` rows of the answer are in the page.
+
+    query   one form with an order, which says no page
+    size    how many rows are asked for
+    after   the cursor that the function was given; None: the first page. The server reads another
+            stretch where it keeps a list live
+    """
+
+    call: int
+    seq: int
+    query: dict[str, Any]
+    size: int
+    after: str | None = None
     as_caller: bool = False
 
 
@@ -464,7 +482,8 @@ OfFile = FindFile | ReadFile | PutFile | FilePiece | KeepFile | DropFile | Delet
 OfStream = BeginStream | StreamText | EndStream
 OfReach = SendMail | OfFile | OfStream | AskHttp
 OfEndpoint = Reply | Piece
-OfFunction = Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | OfJob | OfEndpoint | OfReach
+OfData = Read | Page | Draft | Sub | SubEnd
+OfFunction = OfData | Run | Done | Fail | Log | OfJob | OfEndpoint | OfReach
 ToServer = Ready | Broken | Pong | OfFunction
 
 __all__ = ["FRAME_BYTES_MAX", "Kind", "ToServer", "ToWorker"]

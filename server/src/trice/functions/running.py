@@ -62,6 +62,7 @@ class Running:
         self._subs: list[object] = []
         self.sleeps: dict[str, int] = {}
         self.at_end: list[Callable[[], object]] = []
+        self._has_page = False
 
     def end(self) -> None:
         """The function has returned or raised: what tasks of it still do ends."""
@@ -89,6 +90,23 @@ class Running:
             self.facts.rights()
         self.flush()
         return await self.channel.read(self.call.call, query, as_caller=as_caller)
+
+    async def page(
+        self, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        """Ask the server for the page of this run. raises   RefusedError"""
+        if self._has_page:
+            raise RuntimeError(
+                "A run reads one page: a list is followed by its pages, each a run of its own. Use"
+                " `find` with a limit for other rows"
+            )
+        self._has_page = True
+        if as_caller:
+            self.facts.rights()
+        self.flush()
+        return await self.channel.page(
+            self.call.call, query, size=size, after=after, as_caller=as_caller
+        )
 
     def write(self, scope: object, steps: list[Any]) -> None:
         """Note steps of a mutation.

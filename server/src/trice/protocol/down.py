@@ -188,14 +188,46 @@ def call_news(name: str, args_json: bytes, *, value: bytes | None, error: bytes 
     return b'{"name":%b,"args":%b,%b}' % (orjson.dumps(name), args_json, answer)
 
 
+def call_page(
+    at: int, *, until: str | None, is_new: bool, value: bytes | None, error: bytes = b""
+) -> bytes:
+    """A page of a list that is watched (FN612); `value` and `error` as in `call_news`."""
+    answer = b'"error":' + error if value is None else b'"value":' + value
+    new = b'"new":true,' if is_new else b""
+    return b'{"at":%d,"until":%b,%b%b}' % (at, orjson.dumps(until), new, answer)
+
+
+def list_news(
+    name: str, args_json: bytes, pages: Iterable[bytes], *, count: int, is_whole: bool
+) -> bytes:
+    """Pages of a list that changed, inside `refresh-ok`: `pages` as from `call_page`."""
+    return b'{"name":%b,"args":%b,"pages":[%b],"count":%d%b}' % (
+        orjson.dumps(name),
+        args_json,
+        b",".join(pages),
+        count,
+        b',"whole":true' if is_whole else b"",
+    )
+
+
 def add_call_ok(
-    name: str, args_json: bytes, *, event_id: str | None, value: SharedPart, tx: TxId
+    name: str,
+    args_json: bytes,
+    *,
+    event_id: str | None,
+    value: SharedPart,
+    tx: TxId,
+    is_paged: bool = False,
 ) -> JoinedFrame:
-    """What a watched function answers, for each `add-call`."""
-    head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,"value":' % (
+    """What a watched function answers, for each `add-call`.
+
+    is_paged   the value is a list of pages
+    """
+    head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,"%b":' % (
         orjson.dumps(event_id),
         orjson.dumps(name),
         args_json,
+        b"pages" if is_paged else b"value",
     )
     return JoinedFrame((head, value, b',"processed-tx-id":%d}' % tx))
 

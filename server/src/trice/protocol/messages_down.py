@@ -269,17 +269,46 @@ class CallFailure(_Strict):
     hint: dict[str, Any]
 
 
-class CallNews(_Strict):
-    """What a watched function answers now: a value, or why there is none (FN233)."""
+class CallPage(_Strict):
+    """A page of a list: a value, or why there is none (FN612).
 
-    name: str
-    args: dict[str, Any]
+    at      its place
+    new     it comes before what was at that place; else it is that page
+    until   names its end; "" ends with the list; null: not known
+    """
+
+    at: int
+    until: str | None
+    new: Literal[True] | UnsetType = UNSET
     value: Any = UNSET
     error: CallFailure | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if (self.value is UNSET) == (self.error is UNSET):
             raise ValueError("either `value` or `error`")
+
+
+class CallNews(_Strict):
+    """What a watched function answers now: a value, or why there is none (FN233), or pages.
+
+    pages   of a list: those that are new or changed, in order
+    count   how many pages it has then
+    whole   these are all pages: those before are no more
+    """
+
+    name: str
+    args: dict[str, Any]
+    value: Any = UNSET
+    error: CallFailure | UnsetType = UNSET
+    pages: list[CallPage] | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    whole: Literal[True] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if [self.value, self.error, self.pages].count(UNSET) != 2:
+            raise ValueError("one of `value`, `error` and `pages`")
+        if (self.pages is UNSET) != (self.count is UNSET):
+            raise ValueError("`pages` with their `count`, and neither without the other")
 
 
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
@@ -326,14 +355,20 @@ class CallOk(_Strict, tag_field="op", tag="call-ok"):
 class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
     """What a watched function answers; `name` and `args` are repeated as they were sent.
 
+    pages             of a list, in place of the value: all that are loaded
     processed_tx_id   the value contains every transaction up to this one
     """
 
     client_event_id: str | None
     name: str
     args: dict[str, Any]
-    value: Any
     processed_tx_id: Annotated[int, Meta(ge=0)]
+    value: Any = UNSET
+    pages: list[CallPage] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.value is UNSET) == (self.pages is UNSET):
+            raise ValueError("either `value` or `pages`")
 
 
 class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):

@@ -158,6 +158,8 @@ class Talk:
         match frame:
             case frames.Read(seq=seq):
                 await self._reply(seq, self._side.read(frame.query, frame.as_caller))
+            case frames.Page(seq=seq):
+                await self._reply(seq, self._side.page(frame))
             case frames.Later():
                 if frame.seq is None:
                     self._side.later(frame)

@@ -187,6 +187,15 @@ class Calls:
         frame = frames.Read(call=call, seq=seq, query=query, as_caller=as_caller)
         return await self._ask(call, seq, frame)
 
+    async def page(
+        self, call: int, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        seq = next(self._numbers)
+        frame = frames.Page(
+            call=call, seq=seq, query=query, size=size, after=after, as_caller=as_caller
+        )
+        return await self._ask(call, seq, frame)
+
     async def run(self, call: int, function: str, args: bytes) -> bytes:
         seq = next(self._numbers)
         return await self._ask(

@@ -1,4 +1,7 @@
-"""`call`, `add-call` and `remove-call`: functions of the app (spec/functions.md FN200-FN259)."""
+"""`call`, `add-call`, `more-call` and `remove-call`: functions of the app.
+
+source   spec/functions.md FN200-FN259, FN610-FN625
+"""
 
 from __future__ import annotations
 
@@ -50,16 +53,25 @@ def call(opened: OpenedSession, message: up.Call, raw: bytes, letter: Letter | N
 
 
 def add_call(opened: OpenedSession, message: up.AddCall, raw: bytes, letter: Letter | None) -> None:
-    """Watch what a query function answers."""
+    """Watch what a query function answers, or lists."""
     calls = _calls_of(opened, "add-call")
     args = _args_of(message.args)
     guest = opened.session.guest
     calls.add(
         *(_name_of(message.name), args_key(args), orjson.dumps(args)),
+        ends=_ends_of(message.pages) if message.paged is True else None,
         event_id=message.client_event_id,
         ip=guest.ip,
         origin=guest.origin,
     )
+
+
+def more_call(
+    opened: OpenedSession, message: up.MoreCall, raw: bytes, letter: Letter | None
+) -> None:
+    """Load the next page of a list."""
+    calls = _calls_of(opened, "more-call")
+    calls.more(_name_of(message.name), args_key(_args_of(message.args)))
 
 
 def remove_call(
@@ -67,7 +79,10 @@ def remove_call(
 ) -> None:
     """Stop watching; unknown calls are no error."""
     calls = _calls_of(opened, "remove-call")
-    calls.remove(_name_of(message.name), args_key(_args_of(message.args)))
+    calls.remove(
+        *(_name_of(message.name), args_key(_args_of(message.args))),
+        is_paged=message.paged is True,
+    )
 
 
 async def _call(
@@ -182,6 +197,22 @@ def _name_of(name: Any) -> str:
             {"in": ["name"], "original-input": brief(name)},
         )
     return name
+
+
+def _ends_of(pages: Any) -> list[str | None]:
+    """The ends of the pages that a client has loaded; raises InvalidInput("bad-args")."""
+    if pages is None:
+        return []
+    is_list = isinstance(pages, list) and len(pages) <= limits.PAGES_MAX
+    if is_list and all(isinstance(end, str) and end for end in pages[:-1]):
+        last = pages[-1:]
+        if not last or last[0] is None or isinstance(last[0], str):
+            return list(pages)
+    raise InvalidInput(
+        "bad-args",
+        f"`pages` must be the `until` of each page that is loaded, at most {limits.PAGES_MAX}.",
+        {"path": "pages", "expected": "texts; the last may be null", "got": brief(pages)},
+    )
 
 
 def _args_of(args: Any) -> dict[str, Any]:
