@@ -20,7 +20,7 @@ from trice.functions.durations import days, hours, minutes, seconds
 from trice.functions.function import FunctionError
 from trice.functions.later import Retry
 from trice.schema.declare import Id, Label, One
-from trice.schema.tables import Page, Paged, Sub, View
+from trice.schema.views import Page, Paged, Sub, View
 
 __all__ = [
     "Action",

@@ -51,6 +51,9 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure  it runs queries and mutations; else actions and endpoints
     is_dev   warnings of what functions should not do, tracebacks to callers
     memory_bytes  what the process may take (RLIMIT_DATA)
+    packages  folder of packages that it may import, before those of the server; None: there is none
+    scratch  folder that it may write to, and is confined to with what it reads; None: it is not
+             confined
     """
 
     path: str
@@ -58,6 +61,8 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure: bool
     is_dev: bool = False
     memory_bytes: int = 512 * 1024 * 1024
+    packages: str | None = None
+    scratch: str | None = None
 
 
 class Call(_Frame, frozen=True, tag="call"):

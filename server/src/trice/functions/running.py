@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from trice.functions.call_thread import CallThread, StartThread
 from trice.functions.channel import Channel
 from trice.functions.facts import Facts, UserRow
 from trice.functions.frames import Call, Later
@@ -19,6 +20,11 @@ class Registry(Protocol):
 
     hints: Hints
     env: Mapping[str, str]
+    start_thread: StartThread
+
+    def blocking(self, ctx: Any) -> Any:
+        """The ctx of `trice.sync` for that of the same call."""
+        ...
 
     def encode_args(
         self, function: Function[..., Any], args: Any, kwargs: Any
@@ -58,6 +64,14 @@ class Running:
         self._ids = SeededRandom(f"{call.seed} ids")
         self._subs: list[object] = []
         self.sleeps: dict[str, int] = {}
+        self._thread: CallThread | None = None
+
+    @property
+    def thread(self) -> CallThread:
+        """The thread of its plain functions. It is there from the first one on."""
+        if self._thread is None:
+            self._thread = CallThread(self.program.start_thread)
+        return self._thread
 
     def new_id(self) -> str:
         """The next id: the same ones at every try of one event id."""

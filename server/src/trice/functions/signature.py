@@ -68,6 +68,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
                  value itself, `items` its key
     retry        of an action: how its jobs are tried again
     schedule     when it runs by itself
+    is_isolated  of an action: each call has a process for itself
     """
 
     name: str
@@ -87,3 +88,4 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     lists: tuple[str, ...] = ()
     retry: RetryPlan | None = None
     schedule: Schedule | None = None
+    is_isolated: bool = False
