@@ -91,7 +91,7 @@ async def test_a_log_is_read_from_a_place_on(stage, asked):
 @pytest.mark.rule("FN278")
 @pytest.mark.parametrize(("who", "status"), [("off", 501), ("admins", 400)])
 async def test_who_may_deploy_is_a_setting(open_stage, who, status):
-    stage = await open_stage(functions=who)
+    stage = await open_stage(functions=who, functions_admins="ops@example.com")
     path = f"/dash/apps/{stage.app_id}/bundles"
     refused = await stage.ask("POST", path, bundle_of("a.b").raw, bearer(stage.token))
     assert refused.status == status

@@ -348,6 +348,7 @@ class Functions:
         request = CallRequest(
             function=asked.name,
             kind=asked.signature.kind,
+            is_isolated=asked.signature.is_isolated,
             args=asked.args,
             caller=caller,
             now_ms=now_ms,

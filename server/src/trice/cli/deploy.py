@@ -162,8 +162,8 @@ def _fault_lines(refused: Refused, rules_file: Path | None) -> list[str]:
     lines = [printable(refused.body.get("message"))]
     for each in faults:
         file, *line = each.get("in") or [""]
-        place = f"{file}, line {line[0]}" if line else file
-        lines.append(printable(f"  {place}: {each.get('message')}"))
+        place = f"{file}, line {line[0]}: " if line else f"{file}: " if file else ""
+        lines.append(printable(f"  {place}{each.get('message')}"))
     left = int(hint.get("count") or 0) - len(faults)
     return [*lines, *[f"  … and {left:,} more."] * (left > 0)]
 
@@ -246,6 +246,12 @@ def report_lines(report: Any) -> list[str]:
         waits = f"{printable(each['name'])} ({each['count']:,} wait): {printable(each['reason'])}"
         lines.append(click.style(f"  ! {waits}", fg="red"))
     lines += [f"Warning: {printable(each.get('message'))}" for each in report["warnings"]]
+    for what, names in (
+        ("packages of uv.lock that the server has not", report["packages"]),
+        ("modules that the code imports and the server has not", report["imports"]),
+    ):
+        if names:
+            lines.append(f"Warning: {what}: {printable(', '.join(names))}")
     if not lines:
         same = " and its code is the same" if report["is_current"] else ""
         lines.append(f"No function changes for its callers{same}.")

@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from trice import function_limits as limits
@@ -108,11 +109,13 @@ class Workers:
         async with self._admitted((app.app_id, call.kind != "action")):
             return await self._run(app, call, side)
 
-    async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> frames.Ready | frames.Broken:
         """Load a bundle in a process of its own, which then ends. raises   Unavailable"""
         self._expect_on()
         async with self._checks:
-            return await self._starter.check(path, env)
+            return await self._starter.check(path, env, packages)
 
     def drop(self, app_id: str) -> None:
         """Let the processes of an app end, when the calls that they have are done."""
@@ -192,7 +195,7 @@ class Workers:
             if attempt:
                 self.counts.again += 1
                 await side.restart()
-            process = await self._place(app, call, is_alone=suspected > 0)
+            process = await self._place(app, call, is_alone=suspected > 0 or call.is_isolated)
             self.counts.calls += 1
             outcome = await process.run(call, side)
             if isinstance(outcome, Lost):
