@@ -12,12 +12,14 @@ import pytest
 
 from support.run_model import ACCOUNTS, ITEMS, TAGS
 from support.run_stage import ALL, Stage, done, one
+from support.runtime import FakeRuntime
 from trice import data_run, function_limits
 from trice.data_run import Committed, DataRun, Stale
 from trice.errors import Conflict, InvalidInput, LimitExceeded, TriceError, Unavailable
 from trice.identity import ADMIN, GUEST
 from trice.protocol.ids import EventId, TxId
 from trice.rules.document import Rules
+from trice.slow_log import SlowLog
 
 A, B, C, D = ACCOUNTS
 
@@ -439,3 +441,21 @@ async def test_nothing_is_kept_of_runs_that_ended(stage: Stage) -> None:
             await done(run)
     commits = stage.database.run_commits
     assert commits.since(stage.database.tx - 1, stage.database.tx) is None
+
+
+@pytest.mark.rule("FN671")
+async def test_a_slow_query_of_a_run_is_logged(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FakeRuntime):
+        def monotonic_ms(self) -> float:
+            self.advance(200)
+            return super().monotonic_ms()
+
+    run = await stage.begin()
+    await stage.numbers(run, one(A))
+    assert "slow" not in caplog.text
+    monkeypatch.setattr(stage.database, "slow_log", SlowLog(Slow(), slow_ms=100))
+    await stage.numbers(run, one(B))
+    assert "function-query" in caplog.text
+    run.close()

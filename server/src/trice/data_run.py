@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trice import function_limits, limits
-from trice.database import Change, Database
+from trice.database import Change, Database, query_cost
 from trice.errors import LimitExceeded, NotFound, Unavailable
 from trice.identity import ADMIN, Identity
 from trice.live.index.conflicts import Conflicts, Met
@@ -208,10 +208,16 @@ class DataRun:
             self._queries += 1
 
             def work(snapshot: Snapshot) -> tuple[bytes, ReadSet, int]:
-                tree = self._tree(query, identity, snapshot)
-                answer = nested_json(
-                    tree, is_inferring=True, spend=snapshot.spend, url_of=self._database.url_of
-                )
+                slow_log, tree = self._database.slow_log, None
+                began_ms = slow_log.now_ms()
+                try:
+                    tree = self._tree(query, identity, snapshot)
+                    answer = nested_json(
+                        tree, is_inferring=True, spend=snapshot.spend, url_of=self._database.url_of
+                    )
+                finally:
+                    app_id = self._database.app_id
+                    slow_log.ended("function-query", app_id, began_ms, query_cost, tree, snapshot)
                 return answer, read_set(tree), sum(map(_rows, tree.nodes))
 
             answer, reads, rows = await self._held.read(work, turn_key=identity.turn_key)

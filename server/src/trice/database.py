@@ -157,8 +157,8 @@ class Database:
         self.share = share or LoopShares(runtime).make()
         self._engine = engine
         self.runtime = runtime
-        self._app_id = app_id
-        self._slow_log = slow_log
+        self.app_id = app_id
+        self.slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
@@ -318,7 +318,7 @@ class Database:
     def _timed_answer(
         self, source: Any, identity: Identity, snapshot: Snapshot, encode: Callable[[Tree], T]
     ) -> T:
-        began_ms, tree = self._slow_log.now_ms(), None
+        began_ms, tree = self.slow_log.now_ms(), None
         try:
             catalog, spend = snapshot.catalog, snapshot.spend
             query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
@@ -327,7 +327,7 @@ class Database:
             tree = run(made, snapshot)
             return encode(tree)
         finally:
-            self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
+            self.slow_log.ended("query", self.app_id, began_ms, query_cost, tree, snapshot)
 
     async def transact(
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None
@@ -654,7 +654,7 @@ class Database:
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
-            began_ms = self._slow_log.now_ms()
+            began_ms = self.slow_log.now_ms()
             judges: list[Judge] = []
             commit = None
             try:
@@ -669,8 +669,8 @@ class Database:
                 )
                 return commit
             finally:
-                self._slow_log.ended(
-                    "transaction", self._app_id, began_ms, _write_cost, commit, judges
+                self.slow_log.ended(
+                    "transaction", self.app_id, began_ms, _write_cost, commit, judges
                 )
 
         return work
@@ -683,7 +683,7 @@ class Database:
         known   the plan of an earlier run, or what the question was parsed to; the query is parsed
                 again if this no longer holds
         """
-        began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        began_ms, tree, shape = self.slow_log.now_ms(), None, question.shape
         plan_known = known if isinstance(known, Plan) else None
         parsed = known if isinstance(known, Parsed) else None
         try:
@@ -696,7 +696,7 @@ class Database:
             cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
-            self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
+            self.slow_log.ended("live-query", self.app_id, began_ms, query_cost, tree, snapshot)
         tx = snapshot.newest_tx()
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
@@ -774,7 +774,7 @@ def _lasting(made: Plan) -> Plan | None:
     return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None
 
 
-def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
+def query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
     """Details of a query for the slow log. Without a tree, the query failed or ran out of time."""
     if tree is None:
         return {"failed": True}

@@ -257,6 +257,11 @@ HELD_WAITING_MAX: Final = 1_000
 HELD_WAIT_MS: Final = 5_000
 """How long a run waits for one. Longer: `overloaded`."""
 
+HELD_DESCRIPTORS: Final = 3
+"""Descriptors of a connection that holds a snapshot: file, write-ahead log, temporary tables. As
+many connections are held as workers have calls of queries and mutations; for them a quarter of the
+descriptors of databases is left at most."""
+
 HELD_CACHE_KB: Final = 1_024
 """Page cache of a connection that holds a snapshot."""
 

@@ -10,8 +10,9 @@ import pytest
 from support.deploy_stage import DeployStage, bundle_of, signature
 from trice import function_limits as limits
 from trice.calls.app_secrets import masked
-from trice.calls.report import Unfit
+from trice.calls.report import Unfit, load_refusal
 from trice.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied
+from trice.functions.frames import LoadError
 
 CLOSED = {"notes": {"allow": {"view": "false"}}}
 OPEN = {"notes": {"allow": {"view": "true"}}}
@@ -378,6 +379,12 @@ async def test_secrets_are_bounded(stage):
         big = {f"A{at}": "x" * 32_000 for at in range(9)}
         await stage.deployments.change_secrets(stage.app, big, [])
     orjson.dumps(dict(stage.deployments.secrets(stage.app)))
+
+
+@pytest.mark.rule("FN271")
+def test_a_fault_without_a_file_has_no_place():
+    refusal = load_refusal([LoadError(file="", line=None, message="It ended the process.")])
+    assert refusal.hint["errors"] == [{"message": "It ended the process.", "in": []}]
 
 
 @pytest.mark.rule("FN659")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.function_stage import PROJECTS, write_project
-from trice.functions.frames import Call, Caller
+from trice.functions.frames import Call, Caller, LoadError
 from trice.functions.loading import LoadErrors, load_program
 
 SCHEMA = """
@@ -188,6 +188,15 @@ def test_a_decorator_makes_no_async_function_of_a_plain_one(tmp_path: Path) -> N
             " same",
         )
     ]
+
+
+@pytest.mark.rule("FN61")
+def test_errors_have_a_place_only_where_there_is_one() -> None:
+    errors = [
+        LoadError(file="functions/a.py", line=3, message="No."),
+        LoadError(file="", line=None, message="It ended the process."),
+    ]
+    assert str(LoadErrors(errors)) == "functions/a.py:3 No.\nIt ended the process."
 
 
 OPTIONS = {

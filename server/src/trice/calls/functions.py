@@ -12,8 +12,8 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -29,10 +29,11 @@ from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
 from trice.calls.slots import Rank, Slots
 from trice.data_run import DataRun, Stale
-from trice.errors import Conflict
+from trice.errors import Conflict, TriceError
 from trice.functions import frames
 from trice.functions.signature import Kind, Signature
 from trice.identity import Identity
+from trice.metrics import CallCounts
 from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
@@ -96,6 +97,7 @@ class Functions:
         self.door = Door(deployed, runtime=runtime, buckets=buckets, seed_key=seed_key)
         self.jobs_kept: Callable[[AppId], int] = lambda app_id: 0
         self.runtime = runtime
+        self.counts = CallCounts()
         self._runs = runs
         self._notes = notes
         self._slots: dict[tuple[AppId, bool], Slots] = {}
@@ -130,21 +132,31 @@ class Functions:
         kind       the only one that is accepted
         raises     TriceError with the codes of functions.md §11
         """
-        asked = self.door.let_in(
-            *(app, name, args),
-            identity=identity,
-            event_id=event_id,
-            kind=kind,
-            ip=ip,
-            origin=origin,
-            trace=trace,
-        )
-        if asked.key is not None:
-            kept = await DataRun.find_result(app.database, asked.key)
-            if kept is not None:
-                return Result(kept.value, kept.tx)
-        self.door.take_token(asked)
-        return await self._run(asked)
+        with self._counting_failures():
+            asked = self.door.let_in(
+                *(app, name, args),
+                identity=identity,
+                event_id=event_id,
+                kind=kind,
+                ip=ip,
+                origin=origin,
+                trace=trace,
+            )
+            if asked.key is not None:
+                kept = await DataRun.find_result(app.database, asked.key)
+                if kept is not None:
+                    self.counts.kept += 1
+                    return Result(kept.value, kept.tx)
+            self.door.take_token(asked)
+            return await self._run(asked)
+
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except TriceError as failure:
+            self.counts.note_failure(failure.code)
+            raise
 
     async def run_job(self, app: App, job: Job, as_job: AsJob) -> bytes:
         """Run a mutation or action as the server itself. Returns JSON; raises as `call`."""
@@ -152,8 +164,10 @@ class Functions:
         if asked.key is not None:
             kept = await DataRun.find_result(app.database, asked.key)
             if kept is not None:
+                self.counts.kept += 1
                 return kept.value
-        return (await self._run(asked)).value
+        with self._counting_failures():
+            return (await self._run(asked)).value
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -191,6 +205,7 @@ class Functions:
                     return await self._try(asked, has_turn=number == limits.TRIES)
                 except Stale as cause:
                     stale = cause
+                    self.counts.note_conflict(asked.name, cause.function or "")
         assert stale is not None, "a try that returned nothing was stale"
         raise _conflict(asked, stale)
 
@@ -357,6 +372,7 @@ class Functions:
             timeout_ms=asked.timeout_ms,
             scheduled_for_ms=None if asked.job is None else asked.job.scheduled_for_ms,
         )
+        began_ms = self.runtime.monotonic_ms()
         try:
             return await self._runs.call(asked.code, request, side)
         except CallFailed as failure:
@@ -365,6 +381,8 @@ class Functions:
             if failure.code == "function-failed":
                 failure.hint.update({"function": asked.name, "trace": asked.trace})
             raise
+        finally:
+            self.counts.note_run(asked.signature.kind, self.runtime.monotonic_ms() - began_ms)
 
     def _noting(self, asked: Asked) -> Callable[[Level, str], None]:
         def note(level: Level, text: str) -> None:

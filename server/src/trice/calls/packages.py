@@ -213,7 +213,7 @@ def _environment(place: Path) -> dict[str, str]:
 
 
 def _refused(told: str) -> InvalidInput:
-    return invalid("bundle", None, [{"message": told, "in": [LOCK]}], message=told)
+    return invalid("bundle", None, [{"message": told}], message=told)
 
 
 def _size_bytes(folder: Path) -> int:

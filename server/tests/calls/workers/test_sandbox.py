@@ -124,7 +124,7 @@ async def call(
 @pytest.mark.rule("FN662")
 @pytest.mark.skipif(LACK is not None, reason=f"this kernel {LACK}")
 async def test_a_process_that_is_confined(workers: Workers, code: AppCode, tmp_path: Path) -> None:
-    """What its user may read, root even, it may not; queries do not connect, actions do and start programs."""
+    """What its user may read, root even, it may not. Actions connect, and start programs."""
     secret = tmp_path / "secret"
     secret.write_text("of the server")
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -83,6 +83,17 @@ class Workers:
         return sum(len(pool.processes) for pool in self._pools.values())
 
     @property
+    def by_state(self) -> dict[str, int]:
+        """How many processes with an app are in each state."""
+        found = {state.value: 0 for state in (State.LOADING, State.OPEN, State.DRAINING)}
+        for pool in self._pools.values():
+            found[State.LOADING.value] += pool.loading + pool.loading_alone
+            for process in pool.processes:
+                if process.state.value in found:
+                    found[process.state.value] += 1
+        return found
+
+    @property
     def waiting(self) -> int:
         """Calls that wait."""
         in_pools = sum(pool.waiting for pool in self._pools.values())
