@@ -157,9 +157,7 @@ class Server:
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
             slow_log=slow_log,
-            files_max=files_for_apps(
-                take_descriptors(), workers=settings.functions_workers or 2 * (os.cpu_count() or 1)
-            ),
+            files_max=files_for_apps(take_descriptors(), workers=_workers(settings)),
             has_quotas=settings.has_ephemeral_quotas,
             server_quotas=server_quotas,
         )
@@ -542,6 +540,11 @@ def take_descriptors() -> int:
     except (OSError, ValueError):  # some systems have a bound of their own below the hard one
         return soft
     return wanted
+
+
+def _workers(settings: Settings) -> int:
+    """How many processes of functions there may be."""
+    return settings.functions_workers or 2 * (os.cpu_count() or 1)
 
 
 def files_for_apps(descriptors: int, *, workers: int) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from support.function_stage import PROJECTS
-from support.worker_stage import Side
+import trice
+from support.function_stage import PROJECTS, write_project
+from support.worker_stage import TESTS, Side
 from trice import function_limits as limits
 from trice.calls.side import AppCode, CallRequest, CallSide
 from trice.calls.workers.local import LocalWorkers
@@ -25,6 +29,7 @@ from trice.runtime import SystemRuntime
 
 pytestmark = pytest.mark.uvloop
 NOBODY = 65_534
+SOURCE = Path(trice.__file__).parents[1]
 
 
 class Rows(Side):
@@ -162,3 +167,44 @@ async def test_the_same_in_this_process(capsys: pytest.CaptureFixture[str]) -> N
     failure = await failure_of(call(workers, "prints", Rows(), lines=1, timeout_ms=20))
     assert failure.code == "function-timeout"
     await workers.close()
+
+
+DEBUGGED = """
+import asyncio, sys
+from pathlib import Path
+from support.worker_stage import Side
+from trice.calls.side import AppCode, CallRequest
+from trice.calls.workers.local import LocalWorkers
+from trice.functions import loading
+from trice.functions.frames import Caller
+from trice.runtime import SystemRuntime
+
+async def main():
+    runs = LocalWorkers(
+        loading, runtime=SystemRuntime(), on_line=lambda *_: None, has_deadline=False
+    )
+    request = CallRequest(
+        function="a.f", kind="query", args=b"{}", caller=Caller(), now_ms=0, seed="", trace="",
+        timeout_ms=1,
+    )
+    done = await runs.call(AppCode("app", "hash", Path(sys.argv[1])), request, Side())
+    print("value", done.value.decode())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.rule("FN169")
+async def test_a_breakpoint_of_a_plain_function_stops_in_the_terminal(tmp_path: Path) -> None:
+    source = "from trice import sync\nfrom trice.functions import query\n\n@query\n"
+    source += "def f(ctx: sync.Query) -> int:\n    n = 41\n    breakpoint()\n    return n + 1\n"
+    write_project(tmp_path, {"functions/a.py": source})
+    typed = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", DEBUGGED, str(tmp_path)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, TESTS)))},
+    )
+    told, _ = await typed.communicate(b"p n * 1000\nc\n")
+    assert f"> {tmp_path}/functions/a.py(8)f()".encode() in told
+    assert b"41000" in told and b"value 42" in told
