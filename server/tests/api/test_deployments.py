@@ -36,6 +36,8 @@ async def test_code_is_sent_deployed_listed_and_gone_back_from(asked):
         "missing": [],
         "unfit": [],
         "warnings": [],
+        "packages": [],
+        "imports": [],
     }
     assert (await asked("GET", "deployments")).json() == {"current": None, "deployments": []}
     made = (await asked("POST", "deployments", {"bundle": first.hash})).json()["deployment"]
