@@ -17,7 +17,7 @@
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments;
 #                  COMPILED=1: a compiled wheel for this machine and Python too
-#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json)
+#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json, blocking_tables.py)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
 
@@ -136,6 +136,7 @@ endif
 gen: .venv/development.stamp
 	$(bin)/python scripts/document_errors.py
 	$(bin)/python scripts/document_protocol.py
+	$(bin)/python scripts/blocking.py
 
 # --- setting up: a stamp is as new as what it was made from -----------------------------------------
 

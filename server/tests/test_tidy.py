@@ -58,6 +58,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "rules",
         "query | transact",
         "store",
+        "sync",
         "functions",
         "catalog | cel | schema",
         "bus | mail | memory",
@@ -362,7 +363,12 @@ def described_for_programs() -> set[str]:
 def test_every_module_is_reached_from_the_command() -> None:
     """Or from the plugin of pytest, which `pyproject.toml` names."""
     reached: set[str] = set()
-    started = ("trice.cli.main", "trice.functions.worker.__main__", "trice.testing.plugin")
+    started = (
+        "trice.cli.main",
+        "trice.functions.worker.__main__",
+        "trice.testing.plugin",
+        "trice.sync",
+    )
     waiting = [*started, *described_for_programs()]
     while waiting:
         name = waiting.pop()

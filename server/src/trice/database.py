@@ -158,8 +158,8 @@ class Database:
         self.share = share or LoopShares(runtime).make()
         self._engine = engine
         self.runtime = runtime
-        self._app_id = app_id
-        self._slow_log = slow_log
+        self.app_id = app_id
+        self.slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
@@ -306,7 +306,7 @@ class Database:
         kept = None if outline is None else self.outlined_plans.find(outline, self.catalog)
 
         def work(snapshot: Snapshot) -> tuple[T, Plan]:
-            began_ms, tree = self._slow_log.now_ms(), None
+            began_ms, tree = self.slow_log.now_ms(), None
             try:
                 made = kept
                 if made is None or made.catalog is not snapshot.catalog:
@@ -314,7 +314,7 @@ class Database:
                 tree = run(made, snapshot)
                 return encode(tree, snapshot), made
             finally:
-                self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
+                self.slow_log.ended("query", self.app_id, began_ms, query_cost, tree, snapshot)
 
         answer, made = await self._read(work, identity)
         if outline is not None and made is not kept:
@@ -658,7 +658,7 @@ class Database:
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
-            began_ms = self._slow_log.now_ms()
+            began_ms = self.slow_log.now_ms()
             judges: list[Judge] = []
             commit = None
             try:
@@ -673,8 +673,8 @@ class Database:
                 )
                 return commit
             finally:
-                self._slow_log.ended(
-                    "transaction", self._app_id, began_ms, _write_cost, commit, judges
+                self.slow_log.ended(
+                    "transaction", self.app_id, began_ms, _write_cost, commit, judges
                 )
 
         return work
@@ -687,7 +687,7 @@ class Database:
         known   the plan of an earlier run, or what the question was parsed to; the query is parsed
                 again if this no longer holds
         """
-        began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        began_ms, tree, shape = self.slow_log.now_ms(), None, question.shape
         plan_known = known if isinstance(known, Plan) else None
         parsed = known if isinstance(known, Parsed) else None
         try:
@@ -700,7 +700,7 @@ class Database:
             cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
-            self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
+            self.slow_log.ended("live-query", self.app_id, began_ms, query_cost, tree, snapshot)
         tx = snapshot.newest_tx()
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
@@ -778,7 +778,7 @@ def _lasting(made: Plan) -> Plan | None:
     return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None
 
 
-def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
+def query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
     """Details of a query for the slow log. Without a tree, the query failed or ran out of time."""
     if tree is None:
         return {"failed": True}

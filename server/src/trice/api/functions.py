@@ -37,7 +37,7 @@ from trice.api.callers import (
 from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import malformed
 from trice.api.pieces import Pieces
-from trice.apps.apps import Apps
+from trice.apps.apps import App, Apps
 from trice.auth.tokens import hash_token, identify
 from trice.calls.discovery import listed, openapi, visible
 from trice.calls.door import args_key, bad_args
@@ -94,7 +94,7 @@ async def call(request: Request) -> Response:
         body = await json_body(request)
         if others := sorted(body.keys() - {"args"}):
             told = f"`{brief(others[0])}` stands beside `args`: arguments stand in it."
-            hint = {"path": [brief(others[0])], "expected": '{"args": {…}}', "got": None}
+            hint = {"path": brief(others[0]), "expected": '{"args": {…}}', "got": None}
             raise InvalidInput("bad-args", told, hint)
         args = body.get("args")
         if args is not None and not isinstance(args, dict):
@@ -103,7 +103,7 @@ async def call(request: Request) -> Response:
             result = await functions.call(
                 *(lent.app, request.path_params["name"], args_key(args or {})),
                 identity=lent.identity,
-                event_id=_event_id_of(request),
+                event_id=_event_id_of(request, functions, lent.app),
                 ip=guest.ip,
                 origin=guest.origin,
                 trace=trace_of(request),
@@ -292,10 +292,15 @@ def _args_in_query(request: Request) -> bytes:
     return args_key(args)
 
 
-def _event_id_of(request: Request) -> EventId | None:
+def _event_id_of(request: Request, functions: Functions, app: App) -> EventId | None:
+    """The event id that a mutation is recognised by. raises   InvalidInput, for actions too"""
     given = request.headers.get("idempotency-key")
     if given is None:
         return None
+    known = functions.door.deployed.signatures(app.id).get(request.path_params["name"])
+    if known is not None and known.kind == "action":
+        accepted = "no key: an action is not kept, and sent again it runs again; a mutation is"
+        raise malformed("headers", "idempotency-key", given=brief(given), accepted=accepted)
     if not given or len(given) > _EVENT_ID_CHARS_MAX:
         accepted = f"a text of at most {_EVENT_ID_CHARS_MAX} characters"
         raise malformed("headers", "idempotency-key", given=brief(given), accepted=accepted)
