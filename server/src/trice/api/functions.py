@@ -34,7 +34,7 @@ from trice.api.callers import (
     is_of_account,
 )
 from trice.api.middleware import encoded_response, json_response
-from trice.api.parameters import malformed
+from trice.api.parameters import idempotency_key, malformed
 from trice.api.pieces import Pieces
 from trice.apps.apps import Apps
 from trice.auth.tokens import hash_token, identify
@@ -46,11 +46,10 @@ from trice.calls.side import CallFailed
 from trice.calls.watch import Answer, Watch
 from trice.errors import InvalidInput, NotFound, TriceError
 from trice.identity import ADMIN
-from trice.protocol.ids import EventId, TxId, find_uuid_bytes
+from trice.protocol.ids import TxId, find_uuid_bytes
 from trice.protocol.quoting import brief
 
 _TRACE: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_EVENT_ID_CHARS_MAX: Final = 256
 _KEEP_ALIVE_S: Final = 15
 """Between events that say nothing, so that proxies keep the connection."""
 
@@ -100,7 +99,7 @@ async def call(request: Request) -> Response:
             result = await functions.call(
                 *(lent.app, request.path_params["name"], args_key(args or {})),
                 identity=lent.identity,
-                event_id=_event_id_of(request),
+                event_id=idempotency_key(request),
                 ip=guest.ip,
                 origin=guest.origin,
                 trace=_trace_of(request),
@@ -247,16 +246,6 @@ def _args_in_query(request: Request) -> bytes:
     if not isinstance(args, dict):
         raise bad_args("an object", args)
     return args_key(args)
-
-
-def _event_id_of(request: Request) -> EventId | None:
-    given = request.headers.get("idempotency-key")
-    if given is None:
-        return None
-    if not given or len(given) > _EVENT_ID_CHARS_MAX:
-        accepted = f"a text of at most {_EVENT_ID_CHARS_MAX} characters"
-        raise malformed("headers", "idempotency-key", given=brief(given), accepted=accepted)
-    return EventId(given)
 
 
 def _trace_of(request: Request) -> str | None:
