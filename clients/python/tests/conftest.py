@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from client_apps import FUNCTIONS, PROJECT_SCHEMA, App, Project, make_app
 from support.serving import serving
+
+SOURCE = Path(__file__).parents[1] / "src"
+FOUND = os.environ.get("PYTHONPATH")
+os.environ["PYTHONPATH"] = f"{SOURCE}{os.pathsep}{FOUND}" if FOUND else str(SOURCE)
+"""Programs that tests run find the client, which is not installed."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])

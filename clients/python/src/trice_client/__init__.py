@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 from trice_client._aio import AsyncClient
 from trice_client._async.platform import AsyncPlatform
 from trice_client._errors import TriceError
-from trice_client._refs import ActionFunction, MutationFunction, Namespace, NoArgs, QueryFunction
+from trice_client._refs import (
+    ActionFunction,
+    MutationFunction,
+    Namespace,
+    NoArgs,
+    Page,
+    PageArgs,
+    QueryFunction,
+)
 from trice_client._sync.platform import Platform
 from trice_client._threaded import Client
 from trice_client._tx import Chunk, lookup, new_id, tx
@@ -28,6 +36,8 @@ __all__ = [
     "MutationFunction",
     "Namespace",
     "NoArgs",
+    "Page",
+    "PageArgs",
     "Platform",
     "Presence",
     "QueryAnswer",

@@ -43,7 +43,7 @@ class TriceError(Exception):
     def path(self) -> list[Any] | None:
         """Where it was wrong, from the top of what was sent."""
         found = self._told("path", "in")
-        return found if isinstance(found, list) else None
+        return found if isinstance(found, list) else None if found is None else [found]
 
     @property
     def expected(self) -> Any:

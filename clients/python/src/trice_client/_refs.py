@@ -13,6 +13,23 @@ class NoArgs(TypedDict):
     """The arguments of a function that takes none."""
 
 
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    """A page that a function returns; `next` is for `after` of the next call, None at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+class PageArgs(TypedDict, total=False):
+    """Which page a function shall return."""
+
+    size: int
+    after: str | None
+
+
 class Function(Generic[A, R]):
     """A function of the app: its arguments are an `A`, it returns an `R`."""
 

@@ -5,11 +5,9 @@ HTTP needs no thread. The first live answer begins one, with a loop; readers of 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from trice_client._config import RETRY_S, TIMEOUT_S, Caller, make_caller, origin_of
@@ -21,6 +19,9 @@ from trice_client._sync.database import Database
 from trice_client._sync.requests import Requests
 
 if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+
     from trice_client._live.connection import Hub
     from trice_client._live.room import Presence, Room, Topic, TopicMessage
     from trice_client._live.session import Session
@@ -78,6 +79,9 @@ class Running:
     """A thread with a loop in it, of the process that began it."""
 
     def __init__(self, origin: str) -> None:
+        import asyncio
+        from concurrent.futures import Future
+
         self.pid = os.getpid()
         ready: Future[tuple[asyncio.AbstractEventLoop, Hub]] = Future()
         # A daemon: a program that forgets to close its client ends all the same.
@@ -89,6 +93,9 @@ class Running:
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]], timeout_s: float | None) -> T:
         """As of `Thread`."""
+        import asyncio
+        from concurrent.futures import CancelledError
+
         if self.pid != os.getpid():
             told = "It was made before a fork: subscribe again in this process."
             raise TriceError("forked", told)
@@ -111,6 +118,8 @@ class Running:
 
 
 async def _serve(origin: str, ready: Future[tuple[asyncio.AbstractEventLoop, Hub]]) -> None:
+    import asyncio
+
     import anyio
 
     from trice_client._live.connection import Hub

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.abc import ByteStream
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, ProtocolError
+from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
@@ -70,11 +70,13 @@ class Socket:
         """Say goodbye, if that can be said."""
         with anyio.move_on_after(1, shield=True):
             try:
-                self._protocol.send_close(1000)
-                await self.flush()
-            except (SocketLost, ProtocolError, RuntimeError):
+                if self._protocol.state.name == "OPEN":
+                    self._protocol.send_close(1000)
+                    await self.flush()
+            except SocketLost:
                 pass
-            await self._stream.aclose()
+            finally:
+                await self._stream.aclose()
 
     async def read(self) -> None:
         """Read bytes into the protocol. raises   SocketLost"""
