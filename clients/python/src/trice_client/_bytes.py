@@ -24,7 +24,7 @@ class Pieces:
             self.size = self._bytes.nbytes
             self._start = 0
             return
-        self._file = open(source, "rb") if isinstance(source, os.PathLike) else source  # noqa: SIM115
+        self._file = _opened(source) if isinstance(source, os.PathLike) else source
         if not hasattr(self._file, "seek") or not self._file.seekable():
             told = "An upload takes bytes, a Path, or a binary file that can seek: it may go back."
             raise TriceError("file-malformed", told)
@@ -46,6 +46,10 @@ class Pieces:
         """Close what this opened."""
         if self._file is not None and self._is_ours:
             self._file.close()
+
+
+def _opened(path: os.PathLike[str]) -> BinaryIO:
+    return Path(path).open("rb")
 
 
 class WholeFile:
