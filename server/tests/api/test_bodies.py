@@ -274,7 +274,7 @@ async def test_cursors_of_pages_come_along_where_they_are_asked_for(stage):
     assert {"todos": seen} == (await stage.ask("POST", "/admin/query", body, stage.admin())).json()
 
 
-@pytest.mark.rule("T126")
+@pytest.mark.rule("H68")
 async def test_a_transaction_with_a_key_is_applied_once(stage):
     todo = "e1000000-0000-4000-8000-000000000001"
     body = {"steps": [["increment", "todos", todo, {"n": 1}]]}
