@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from client_apps import App, make_app
-from support.patience import WAIT_S
+from support.patience import POLL_S, WAIT_S
 from trice_client import TriceError, new_id
 
 QUERY = {"todos": {"$": {"order": {"n": "asc"}}}}
@@ -69,6 +69,22 @@ async def test_what_is_refused_is_raised(app: App) -> None:
         assert [each async for each in live] == []
         with pytest.raises(TriceError):
             await db.query(QUERY)
+
+
+@pytest.mark.rule("PY33")
+@pytest.mark.anyio
+async def test_what_a_block_raises_leaves_it_as_it_is(app: App) -> None:
+    with anyio.fail_after(WAIT_S):
+        with pytest.raises(ZeroDivisionError):
+            async with app.aio() as db:
+                await anext(db.subscribe_query(QUERY))
+                raise ZeroDivisionError
+        with anyio.CancelScope() as scope:
+            async with app.aio() as db:
+                await anext(db.subscribe_query(QUERY))
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
 
 
 @pytest.mark.rule("PY36")
@@ -180,10 +196,12 @@ async def test_a_killed_server_doubles_and_loses_nothing(tmp_path: Path) -> None
     with mortal(tmp_path / "data") as server, anyio.fail_after(WAIT_S):
         app = make_app(server.url)
         counter, heard, is_half = new_id(), list[int](), anyio.Event()
+        is_whole = anyio.Event()
         async with app.aio(retry_s=WAIT_S) as db, anyio.create_task_group() as tasks:
             await db.transact(db.tx.todos[counter].create({"n": 0}))
             live = db.subscribe_query(QUERY)
-            room = await db.join_room("chat", "kept").__aenter__()
+            room = db.join_room("chat", "kept", presence={"name": "Ada"})
+            await room.joined()
 
             async def count() -> None:
                 for _ in range(WRITES // 4):
@@ -195,6 +213,7 @@ async def test_a_killed_server_doubles_and_loses_nothing(tmp_path: Path) -> None
                     if heard[-1] >= WRITES // 2:
                         is_half.set()
                     if heard[-1] == WRITES:
+                        is_whole.set()
                         return
 
             tasks.start_soon(listen)
@@ -204,9 +223,12 @@ async def test_a_killed_server_doubles_and_loses_nothing(tmp_path: Path) -> None
                 await is_half.wait()
                 await anyio.to_thread.run_sync(server.kill)
                 await anyio.to_thread.run_sync(server.start)
-        assert heard == sorted(set(heard)), "no answer is told twice, none goes back"
-        assert heard[-1] == WRITES
-        assert room is not None
+            await is_whole.wait()
+            assert heard == sorted(set(heard)), "no answer is told twice, none goes back"
+            assert heard[-1] == WRITES
+            while len(await db.rooms.get_presence("chat", "kept")) != 1:  # noqa: ASYNC110
+                await anyio.sleep(POLL_S)
+            assert room.presence.user == {"name": "Ada"}
 
 
 @pytest.mark.rule("PY38")

@@ -79,11 +79,12 @@ class AsyncClient(AsyncDatabase):
         self._hub = Hub(self._requests.origin, self._tasks)
         return self
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._hub is not None and self._tasks is not None, "it was entered"
         self._hub.close()
         try:
-            return await self._tasks.__aexit__(kind, error, trace)
+            # It is not told what the block raised, which would leave in an exception group.
+            await self._tasks.__aexit__(None, None, None)
         finally:
             await self.aclose()
 
