@@ -85,7 +85,7 @@ check: setup $(expo)
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	cd clients/python && ../../$(bin)/mypy
-	set -e; for name in $(examples) workshop; do node_modules/.bin/tsc --project examples/$$name; done
+	set -e; for name in $(examples) workshop shop; do node_modules/.bin/tsc --project examples/$$name; done
 	node_modules/.bin/tsc --noEmit --project examples/expo-todo
 	node_modules/.bin/tsc --project server/tests/e2e
 	node_modules/.bin/tsc --project clients/js
