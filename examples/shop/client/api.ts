@@ -159,12 +159,22 @@ export interface ProductsListedArgs {
   search?: string;
 }
 
+export interface ProductsListedListArgs {
+  page?: {
+    size?: number;
+  };
+  search?: string;
+}
+
 /** The products for sale by name, a page at a time. */
 export interface ProductsListed {
   readonly name: "products.listed";
   readonly kind: "query";
   readonly args: ProductsListedArgs;
   readonly result: { items: ProductView[]; next: string | null };
+  readonly paged: "page";
+  readonly list: ProductsListedListArgs;
+  readonly item: ProductView;
 }
 
 export interface ProductsOneArgs {
@@ -239,7 +249,7 @@ export interface Api {
   readonly reports: ReportsApi;
 }
 
-/** What `db.call`, `db.subscribeCall` and `useCall` take; the rest is types. */
+/** What `db.call`, `useCall` and `usePagedCall` take; the rest is types. */
 export const api = {
   cart: {
     mine: { name: "cart.mine", kind: "query" },
@@ -256,7 +266,7 @@ export const api = {
   },
   products: {
     create: { name: "products.create", kind: "mutation" },
-    listed: { name: "products.listed", kind: "query" },
+    listed: { name: "products.listed", kind: "query", paged: "page" },
     one: { name: "products.one", kind: "query" },
     restock: { name: "products.restock", kind: "mutation" },
   },
