@@ -13,13 +13,10 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
     Callable,
     Coroutine,
-    Iterable,
     Iterator,
     Sequence,
 )
@@ -37,10 +34,19 @@ from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
 from trice.calls.lines import Lines
+from trice.calls.outliving import Outliving
 from trice.calls.page_reads import PageReads, Stretch
 from trice.calls.reached import Nothing, Reach
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
-from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
+from trice.calls.sides import (
+    ActionSide,
+    Answers,
+    DataSide,
+    HeldSide,
+    looks_at_row,
+    peek_user,
+    read_user,
+)
 from trice.calls.slots import Rank, Slot, Slots
 from trice.data_run import DataRun, Stale
 from trice.errors import Conflict, TriceError
@@ -52,8 +58,6 @@ from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
 from trice.store.engine import Turn
-
-logger: Final = logging.getLogger("trice.functions")
 
 T = TypeVar("T")
 
@@ -97,8 +101,9 @@ class Functions:
     """All functions of the apps of this process, to be called.
 
     `jobs_kept` says how many jobs an app has, `reach` is what actions reach: who has them sets it.
-    Holds who waits for a turn, which functions look at their caller, and actions whose callers may
-    have left. Does not hold code (Deployed), processes (Runs) or results (the apps' databases).
+    Holds who waits for a turn, and which functions look at their caller. Does not hold code
+    (Deployed), processes (Runs), what outlives its caller (Outliving) or results (the apps'
+    databases).
     """
 
     def __init__(
@@ -126,7 +131,7 @@ class Functions:
         # Functions that have looked at attrs of their caller's row: those runs depend on it.
         self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
         self._lines = Lines()
-        self._outliving: set[asyncio.Task[Any]] = set()
+        self._outliving = Outliving()
         self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
 
     def signatures(self, app: App) -> Sequence[Signature]:
@@ -318,29 +323,12 @@ class Functions:
             raise
 
     def outlive(self, work: Coroutine[Any, Any, T], then: Callable[[], object]) -> asyncio.Task[T]:
-        """Do what is not undone by its caller's leaving; it ends with its own time, or the server.
-
-        then   called when it has ended
-        """
-        task = asyncio.get_running_loop().create_task(work)
-        self._outliving.add(task)
-
-        def ended(_: object) -> None:
-            self._outliving.discard(task)
-            cause = None if task.cancelled() else task.exception()
-            if cause is not None and not isinstance(cause, TriceError):
-                logger.error("a call failed", exc_info=cause)  # its caller may be gone
-            then()
-
-        task.add_done_callback(ended)
-        return task
+        """As `Outliving.begin`."""
+        return self._outliving.begin(work, then)
 
     async def close(self) -> None:
         """End what outlived its callers."""
-        tasks = list(self._outliving)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._outliving.close()
 
     async def _action(
         self,
@@ -402,7 +390,7 @@ class Functions:
         answers: Answers | None = None,
         turn: Turn | None = None,
         stretch: Stretch | None = None,
-    ) -> Side:
+    ) -> HeldSide:
         """A snapshot, and what the server does on it for one run. A context.
 
         answers   answers reads in place of the snapshot
@@ -425,7 +413,7 @@ class Functions:
                 lasts_ms=lasts_ms,
             )
 
-        return Side(begin)
+        return HeldSide(begin)
 
     async def run_on(
         self,
@@ -492,28 +480,6 @@ class Functions:
     def _lock(self, asked: Asked) -> asyncio.Lock:
         """Retries of one function wait for each other."""
         return self._retrying.setdefault((asked.app.id, asked.name), asyncio.Lock())
-
-
-class Side:
-    """A DataSide of a context (`Functions.side`). A class, as each call has one: a generator costs
-    more."""
-
-    __slots__ = ("_begin", "_begun")
-
-    def __init__(self, begin: Callable[[], Awaitable[DataSide]]) -> None:
-        self._begin = begin
-
-    async def __aenter__(self) -> DataSide:
-        self._begun = await self._begin()
-        return self._begun
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._begun.close()
-
-
-def looks_at_row(facts: Iterable[tuple[str, Any]]) -> bool:
-    """Whether a run looked at attrs of its caller's row."""
-    return any(name.startswith("user.") and name != "user.id" for name, _ in facts)
 
 
 def _conflict(asked: Asked, stale: Stale) -> Conflict:

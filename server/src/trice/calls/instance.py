@@ -18,12 +18,12 @@ from typing import Any, Final, Protocol
 
 from trice import function_limits as limits
 from trice.calls.door import Asked
-from trice.calls.functions import Functions, looks_at_row
+from trice.calls.functions import Functions
 from trice.calls.inner import InnerQueries, Reads, WideReads
 from trice.calls.page_reads import OPEN, PageReads, Stretch
 from trice.calls.people import People
 from trice.calls.side import CallFailed
-from trice.calls.sides import read_user
+from trice.calls.sides import looks_at_row, read_user
 from trice.calls.slots import Rank
 from trice.calls.watch import Answer, Facts, Watch
 from trice.errors import Bug, TriceError

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 from trice import function_limits as limits
 from trice.apps.app import App
 from trice.calls.door import Asked, args_too_big
-from trice.calls.functions import Functions, looks_at_row
+from trice.calls.functions import Functions
 from trice.calls.instance import Instance
 from trice.calls.page_reads import Stretch
 from trice.calls.people import People
 from trice.calls.side import AppCode
+from trice.calls.sides import looks_at_row
 from trice.calls.watch import Answer, Facts, Watch
 from trice.errors import TriceError, Unavailable
 from trice.identity import Identity, network_of

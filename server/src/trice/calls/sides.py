@@ -4,7 +4,7 @@ run on the app's data, an action calls functions.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -54,6 +54,11 @@ async def peek_user(database: Database, identity: Identity) -> dict[str, Any] | 
         return None
     query = row_query(uuid_text(identity.user_id))
     return row_of(await database.query_nested(query, identity=ADMIN, is_inferring=True))
+
+
+def looks_at_row(facts: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a run looked at attrs of its caller's row."""
+    return any(name.startswith("user.") and name != "user.id" for name, _ in facts)
 
 
 class Answers(Protocol):
@@ -214,6 +219,23 @@ class DataSide:
     def _check_write(self) -> None:
         if not self._may_write:
             raise PermissionDenied("permission-denied", "A query writes nothing.")
+
+
+class HeldSide:
+    """A DataSide while a context lasts (`Functions.side`). A class, as each call has one: a
+    generator costs more."""
+
+    __slots__ = ("_begin", "_begun")
+
+    def __init__(self, begin: Callable[[], Awaitable[DataSide]]) -> None:
+        self._begin = begin
+
+    async def __aenter__(self) -> DataSide:
+        self._begun = await self._begin()
+        return self._begun
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._begun.close()
 
 
 class ActionSide:
