@@ -71,7 +71,6 @@ LACKS = {
     ("mutation", "http"): "ctx.http is for actions: what a query or mutation did there could not",
     ("query", "files"): "ctx.files is for actions: what a query or mutation did there could not",
     ("query", "settle"): "The ctx of a query has no settle",
-    ("query", "schedule"): "ctx.schedule is not built yet in this version of trice",
     ("action", "db"): "An action has no db, as it is no transaction: call a query or mutation",
     ("action", "banana"): "The ctx of an action has no banana",
 }

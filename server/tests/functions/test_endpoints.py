@@ -216,4 +216,4 @@ def test_what_a_request_is() -> None:
     ):
         with pytest.raises(RefusedError) as refused:
             read(request(body))
-        assert (refused.value.code, refused.value.hint) == ("bad-args", {"path": ["body"]})
+        assert (refused.value.code, refused.value.hint) == ("bad-args", {"path": "body"})

@@ -187,7 +187,7 @@ class ChangeReader:
                 datetime.fromtimestamp(sent.time_ms / 1000, UTC),
             )
         except TypeError as failure:
-            raise RefusedError("bad-args", str(failure), {"path": ["change"]}) from None
+            raise RefusedError("bad-args", str(failure), {"path": "change"}) from None
 
     def _row(self, sent: SentChange, raw: dict[str, Any] | None, names: Sequence[str]) -> Any:
         if raw is None:

@@ -72,7 +72,6 @@ class Env(Mapping[str, str]):
         return len(self._values)
 
 
-_NOT_BUILT: Final = ("schedule",)
 _REACHING: Final = dict.fromkeys(
     ("http", "mail", "files", "stream"),
     "is for actions: what a query or mutation did there could not be undone, and it may run several"
@@ -97,9 +96,7 @@ class Context(Generic[D, U]):
             return types.GenericAlias(cls, listed)
 
         def __getattr__(self, name: str) -> Any:
-            if name in _NOT_BUILT:
-                told = f"ctx.{name} is not built yet in this version of trice"
-            elif name in _REACHING and name not in self._told:
+            if name in _REACHING and name not in self._told:
                 told = f"ctx.{name} {_REACHING[name]}"
             else:
                 told = self._told.get(

@@ -163,7 +163,7 @@ class Response:
 
 
 def _bad_body(told: str) -> RefusedError:
-    return RefusedError("bad-args", f"{told}.", {"path": ["body"]})
+    return RefusedError("bad-args", f"{told}.", {"path": "body"})
 
 
 # --- @http.post -----------------------------------------------------------------------------------

@@ -113,5 +113,5 @@ def _bad(name: str, expected: str, given: str | None) -> InvalidInput:
     return InvalidInput(
         "bad-args",
         f"`{name}` of an e-mail must be {expected}.",
-        {"path": [name], "expected": expected, "got": brief(given)},
+        {"path": name, "expected": expected, "got": brief(given)},
     )
