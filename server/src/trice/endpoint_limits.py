@@ -35,6 +35,12 @@ PATH_CHARS_MAX: Final = 512
 PATH_SEGMENTS_MAX: Final = 16
 """The path of an endpoint. More: a load error. A request with more segments meets no endpoint."""
 
+PATH_TABLES_KEPT_MAX: Final = 1_000
+"""Apps whose paths are kept ready; those of one more are made again when it is asked."""
+
+HEADER_COST_BYTES: Final = 200
+"""What a header of a request takes in memory beside its texts."""
+
 ORIGINS_MAX: Final = 100
 """Origins in `cors=` of one endpoint."""
 

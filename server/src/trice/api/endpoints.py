@@ -42,9 +42,6 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import bare, brief
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_HEADER_COSTS: Final = 200
-"""Bytes of a header in memory beside its texts."""
-
 _SANDBOX: Final = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts"
 """A page has an origin that nobody else has: it reads no storage or cookies of this one, and what
 it asks comes from `null`. Without `allow-same-origin`, whatever the app says itself."""
@@ -82,7 +79,10 @@ async def endpoint(request: Request) -> Response:
 async def _read(request: Request, note: Callable[[int], None]) -> bytes:
     """The body; `note` is told of what the request has so far, and may refuse it."""
     body = bytearray()
-    headers_bytes = sum(len(k) + len(v) + _HEADER_COSTS for k, v in request.scope["headers"])
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    headers_bytes = sum(
+        len(name) + len(value) + limits.HEADER_COST_BYTES for name, value in headers
+    )
     note(headers_bytes)
     async for piece in request.stream():
         body += piece

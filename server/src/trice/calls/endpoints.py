@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from trice import endpoint_limits as limits
 from trice.calls.functions import Functions
@@ -17,8 +16,6 @@ from trice.functions.paths import PathTable, parse_path
 from trice.functions.signature import Signature
 from trice.protocol.ids import AppId
 from trice.shares import ALL, Shares
-
-_KEPT_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Endpoints:
         )
         self._tables.pop(app_id, None)
         self._tables[app_id] = (signatures, table)
-        if len(self._tables) > _KEPT_MAX:
+        if len(self._tables) > limits.PATH_TABLES_KEPT_MAX:
             del self._tables[next(iter(self._tables))]
         return table
 

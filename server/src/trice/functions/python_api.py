@@ -12,8 +12,8 @@ import keyword
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from trice.functions.api_names import Names, pascal
 from trice.functions.signature import Signature
-from trice.functions.typescript import pascal
 from trice.schema.document import Document
 from trice.schema.typescript import with_system
 
@@ -77,10 +77,12 @@ class _Api:
         open_ones = [each for each in signatures if not each.is_internal]
         self._signatures = sorted(open_ones, key=lambda each: each.name)
         self._schema = schema
-        self._taken = {
-            *("Any", "Literal", "NotRequired", "TypedDict", "Namespace", "NoArgs", "Page"),
-            *("PageArgs", "Api", "Namespaces", *_KINDS.values()),
-        }
+        self._taken = Names(
+            (
+                *("Any", "Literal", "NotRequired", "TypedDict", "Namespace", "NoArgs", "Page"),
+                *("PageArgs", "Api", "Namespaces", *_KINDS.values()),
+            )
+        )
         self._names: dict[str, str] = {}
         self._classes: list[str] = []
 
@@ -117,7 +119,7 @@ class _Api:
         lines = []
         for word, each in module.items():
             if isinstance(each, dict):
-                inner = self._take(f"{pascal((*path, word))}Api")
+                inner = self._taken.take(f"{pascal((*path, word))}Api")
                 self._module(each, (*path, word), inner, into)
                 lines.append(f"    {word} = {inner}()")
             else:
@@ -131,7 +133,7 @@ class _Api:
         rows, lines, words = [], [], set[str]()
         entities = with_system(schema)["entities"]
         for etype in sorted(entities, key=lambda each: each.startswith("$")):
-            name = self._take(f"{pascal([etype])}Row")
+            name = self._taken.take(f"{pascal([etype])}Row")
             fields = [("id", "str")]
             for label, known in entities[etype]["attrs"].items():
                 type_ = _literal(known["values"]) if "values" in known else None
@@ -176,7 +178,7 @@ class _Api:
         """The name of a class, which is written when it is first named."""
         if key not in self._names:
             described = known[key]
-            name = self._names[key] = self._take(described["name"])
+            name = self._names[key] = self._taken.take(described["name"])
             if described["is"] == "enum":
                 self._classes.append(f"{name} = {_literal(described['values'])}")
             else:
@@ -186,7 +188,7 @@ class _Api:
     def _dict(
         self, wanted: str, fields: Sequence[Mapping[str, Any]], known: Mapping[str, Any]
     ) -> str:
-        name = self._take(wanted)
+        name = self._taken.take(wanted)
         self._classes.append(self._fields(name, fields, known))
         return name
 
@@ -198,14 +200,6 @@ class _Api:
             type_ = self._type(each["type"], f"{name}{pascal([each['name']])}", known)
             found.append((each["name"], f"NotRequired[{type_}]" if each["optional"] else type_))
         return _typed_dict(name, found)
-
-    def _take(self, wanted: str) -> str:
-        """A name that nothing else in the file has."""
-        name, number = wanted, 2
-        while name in self._taken:
-            name, number = f"{wanted}{number}", number + 1
-        self._taken.add(name)
-        return name
 
 
 def _typed_dict(name: str, fields: Sequence[tuple[str, str]]) -> str:

@@ -50,7 +50,7 @@ class Mail:
             if given is not None and not isinstance(given, str):
                 raise TypeError(f"{name}= of an e-mail is a text, not {given!r:.60}")
         asked = frames.SendMail(to=to, subject=subject, text=text, html=html)
-        await self._running.channel.reach(self._running.call.call, asked)
+        await self._running.reach(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class StoredFile:
         start = 0
         while start < self.size:
             asked = frames.ReadFile(location=self._location, start=start)
-            piece = await self._running.channel.reach(self._running.call.call, asked)
+            piece = await self._running.reach(asked)
             start += len(piece)
             yield piece
 
@@ -107,7 +107,7 @@ class Files:
         if not is_whole and not hasattr(data, "__aiter__"):
             raise TypeError(f"A file is bytes, or an async iterator of bytes, not {data!r:.60}")
         number = next(self._numbers)
-        await self._ask(
+        await self._running.reach(
             frames.PutFile(
                 file=number,
                 path=path,
@@ -120,18 +120,18 @@ class Files:
         try:
             source = _cut(data) if is_whole else _gathered(data)  # type: ignore[arg-type]
             async for piece in source:
-                await self._ask(frames.FilePiece(file=number, data=piece))
-            answer = await self._ask(frames.KeepFile(file=number))
+                await self._running.reach(frames.FilePiece(file=number, data=piece))
+            answer = await self._running.reach(frames.KeepFile(file=number))
             is_kept = True
         finally:
             if not is_kept:
                 asked = frames.DropFile(file=number)
-                self._running.channel.reach_untold(self._running.call.call, asked)
+                self._running.reach_untold(asked)
         return self._stored(answer)
 
     async def find(self, path: str) -> StoredFile | None:
         """The file of a path; None: there is none."""
-        answer = await self._ask(frames.FindFile(path=path))
+        answer = await self._running.reach(frames.FindFile(path=path))
         return None if answer == b"null" else self._stored(answer)
 
     async def open(self, path: str) -> StoredFile:
@@ -155,10 +155,7 @@ class Files:
 
     async def delete(self, path: str) -> bool:
         """Delete the file of a path; returns whether there was one."""
-        return await self._ask(frames.DeleteFile(path=path)) == b"true"
-
-    async def _ask(self, asked: frames.OfFile) -> bytes:
-        return await self._running.channel.reach(self._running.call.call, asked)
+        return await self._running.reach(frames.DeleteFile(path=path)) == b"true"
 
     def _stored(self, answer: bytes) -> StoredFile:
         known = msgspec.json.decode(answer)
@@ -204,10 +201,10 @@ class StreamWriter:
         size = limits.STREAM_TEXT_CHARS
         for start in range(0, len(text), size):
             piece = text[start : start + size]
-            await self._ask(frames.StreamText(stream=self._number, text=piece))
+            await self._running.reach(frames.StreamText(stream=self._number, text=piece))
 
     async def __aenter__(self) -> Self:
-        known = msgspec.json.decode(await self._ask(self._begins))
+        known = msgspec.json.decode(await self._running.reach(self._begins))
         self.id, self.name = Id(known["id"]), known["name"]
         self._is_open = True
         return self
@@ -220,16 +217,13 @@ class StreamWriter:
     ) -> None:
         self._is_open = False
         if failure is None:
-            await self._ask(frames.EndStream(stream=self._number, abort_reason=None))
+            await self._running.reach(frames.EndStream(stream=self._number, abort_reason=None))
             return
         # Nothing is awaited: the call may be over, and then nobody answers.
         is_cancel = isinstance(failure, asyncio.CancelledError)
         reason = "cancelled" if is_cancel else type(failure).__name__[:_ABORT_CHARS_MAX]
         asked = frames.EndStream(stream=self._number, abort_reason=reason)
-        self._running.channel.reach_untold(self._running.call.call, asked)
-
-    async def _ask(self, asked: frames.OfStream) -> bytes:
-        return await self._running.channel.reach(self._running.call.call, asked)
+        self._running.reach_untold(asked)
 
 
 def stream_values(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from trice.functions.call_thread import CallThread, StartThread
 from trice.functions.channel import Channel
 from trice.functions.facts import Facts, UserRow
-from trice.functions.frames import Call, Later
+from trice.functions.frames import Call, Later, OfReach
 from trice.functions.function import Function
 from trice.functions.hints import Hints
 from trice.functions.outgoing import Outgoing
@@ -95,6 +95,16 @@ class Running:
         """The time that a job was meant for; of a call that is none, `now`."""
         meant_ms = self.call.scheduled_for_ms
         return self.now() if meant_ms is None else datetime.fromtimestamp(meant_ms / 1000, UTC)
+
+    # --- what actions reach -----------------------------------------------------------------------
+
+    async def reach(self, asked: OfReach) -> bytes:
+        """As `Channel.reach`. raises   RefusedError"""
+        return await self.channel.reach(self.call.call, asked)
+
+    def reach_untold(self, asked: OfReach) -> None:
+        """As `Channel.reach_untold`."""
+        self.channel.reach_untold(self.call.call, asked)
 
     # --- reads and writes -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from trice.functions.api_names import Names, pascal
 from trice.functions.signature import Signature
 from trice.functions.types import list_of
 from trice.schema.document import Document
@@ -59,14 +60,15 @@ class _Api:
         open_ones = [each for each in signatures if not each.is_internal and each.route is None]
         self._signatures = sorted(open_ones, key=lambda each: each.name)
         self._schema = "" if schema is None else write_types(schema)
-        self._taken = {"Api", *re.findall(r"^export interface (\w+)", self._schema, re.MULTILINE)}
+        of_schema = re.findall(r"^export interface (\w+)", self._schema, re.MULTILINE)
+        self._taken = Names(("Api", *of_schema))
         self._named: dict[str, Mapping[str, Any]] = {}
         for each in self._signatures:
             self._collect(each)
         self._named = dict(sorted(self._named.items()))
         self._names = self._class_names()
         self._functions = {
-            each.name: self._take(pascal(each.name.split("."))) for each in self._signatures
+            each.name: self._taken.take(pascal(each.name.split("."))) for each in self._signatures
         }
 
     def text(self) -> str:
@@ -103,7 +105,7 @@ class _Api:
         """By key: the name of the class, with its module where two classes have that name."""
         shared = [each["name"] for each in self._named.values()]
         return {
-            key: self._take(
+            key: self._taken.take(
                 each["name"] if shared.count(each["name"]) == 1 else pascal(key.split("."))
             )
             for key, each in self._named.items()
@@ -116,20 +118,12 @@ class _Api:
             return f"{doc}export type {name} = {_literals(described['values'])};"
         return f"{doc}export interface {name} {self._fields(described['fields'], 0)}"
 
-    def _take(self, wanted: str) -> str:
-        """A name that nothing else in the file has."""
-        name, number = wanted, 2
-        while name in self._taken:
-            name, number = f"{wanted}{number}", number + 1
-        self._taken.add(name)
-        return name
-
     # --- functions --------------------------------------------------------------------------------
 
     def _function(self, signature: Signature) -> str:
         """The interface of its arguments, and the one that stands for it."""
         name = self._functions[signature.name]
-        args = self._take(f"{name}Args")
+        args = self._taken.take(f"{name}Args")
         given = self._fields(signature.types["args"], 0)
         lines = [
             f"readonly name: {quoted(signature.name)}",
@@ -151,7 +145,7 @@ class _Api:
         self, name: str, signature: Signature, paged: str, item: Mapping[str, Any]
     ) -> tuple[str, list[str]]:
         """The interface of the arguments of a list, and what marks its function as one."""
-        args = self._take(f"{name}ListArgs")
+        args = self._taken.take(f"{name}ListArgs")
         fields = [
             {**each, "type": _PAGE_SIZE, "optional": True} if each["name"] == paged else each
             for each in signature.types["args"]
@@ -175,7 +169,7 @@ class _Api:
                 if isinstance(each, Signature):
                     inner = self._functions[each.name]
                 else:
-                    inner = self._take(f"{pascal((*path, word))}Api")
+                    inner = self._taken.take(f"{pascal((*path, word))}Api")
                     write(each, (*path, word), inner)
                 lines.append(f"readonly {key_text(word)}: {inner}")
             found.append(f"export interface {name} {_object(lines, 0)}")
@@ -253,13 +247,6 @@ def _marks(signature: Signature) -> Document:
     listed = list_of(signature.types)
     paged = {} if listed is None else {"paged": listed[0]}
     return {"name": signature.name, "kind": signature.kind, **paged}
-
-
-def pascal(parts: Iterable[str]) -> str:
-    """`messages`, `send_all` → `MessagesSendAll`."""
-    words = [word for part in parts for word in re.findall(r"\w+", part.replace("_", " "))]
-    name = "".join(word[0].upper() + word[1:] for word in words) or "Function"
-    return f"F{name}" if name[0].isdigit() else name
 
 
 def _object(lines: Sequence[str], depth: int) -> str:

@@ -11,7 +11,7 @@ from trice.catalog.catalog import Catalog
 from trice.identity import Identity
 from trice.live.live_query import Question, RightsChanged
 from trice.query.ast import Query
-from trice.query.cost import Spend
+from trice.query.cost import Spend, at_most
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.shapes import Shape, Shapes, find_shape
@@ -127,14 +127,7 @@ class Planner:
 
 def _parse_now(source: Any, catalog: Catalog) -> Query | None:
     """Check a query on the loop; None when that takes more than limits.QUERY_STEPS_ON_LOOP."""
-    steps_left = limits.QUERY_STEPS_ON_LOOP
-
-    def spend(steps: int) -> None:
-        nonlocal steps_left
-        steps_left -= steps
-        if steps_left < 0:
-            raise ReadTooLong
-
+    spend = at_most(limits.QUERY_STEPS_ON_LOOP)
     try:
         return parse(source, catalog, is_admin=False, spend=spend)
     except ReadTooLong:

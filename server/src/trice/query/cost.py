@@ -12,6 +12,7 @@ from typing import Final
 
 from trice import limits
 from trice.errors import LimitExceeded
+from trice.store.engine import ReadTooLong
 
 Spend = Callable[[int], None]
 """Counts steps. Raises ReadTooLong when none are left: the work must move to a thread, or end.
@@ -103,3 +104,16 @@ def prepared_steps(sql: str) -> int:
 
 def free(_steps: int) -> None:
     """Count nothing: the work is the server's own."""
+
+
+def at_most(steps_max: int) -> Spend:
+    """Counts what one piece of work takes. It raises ReadTooLong past `steps_max`."""
+    left = steps_max
+
+    def spend(steps: int) -> None:
+        nonlocal left
+        left -= steps
+        if left < 0:
+            raise ReadTooLong
+
+    return spend

@@ -19,7 +19,7 @@ from trice import plan_limits
 from trice.catalog.catalog import Catalog
 from trice.protocol.ids import find_uuid_bytes
 from trice.query.ast import Condition, Form, Never, Op, Query, Test
-from trice.query.cost import Spend
+from trice.query.cost import at_most
 from trice.query.hole import Hole, TextHole
 from trice.query.parse.forms import OPTIONS, RULE_PARAMS
 from trice.query.parse.source import is_scalar
@@ -147,7 +147,12 @@ class OutlinedPlans:
         if key in self._plans:
             query = Query((_holed(form, given[OPTIONS]["where"], looks),), {}, made.query.size)
             try:
-                holed = plan(query, made.catalog, dialect=made.dialect, spend=_bounded())
+                holed = plan(
+                    query,
+                    made.catalog,
+                    dialect=made.dialect,
+                    spend=at_most(plan_limits.KEPT_PLAN_STEPS_MAX),
+                )
             except ReadTooLong:
                 del self._plans[key]
                 return
@@ -157,19 +162,6 @@ class OutlinedPlans:
         for kept in (self._looks, self._plans):
             while len(kept) > plan_limits.PLANS_KEPT_MAX:
                 kept.popitem(last=False)
-
-
-def _bounded() -> Spend:
-    """Counts what making a plan to keep takes. raises   ReadTooLong"""
-    left = plan_limits.KEPT_PLAN_STEPS_MAX
-
-    def spend(steps: int) -> None:
-        nonlocal left
-        left -= steps
-        if left < 0:
-            raise ReadTooLong
-
-    return spend
 
 
 def _is_compared(label: Any, value: Any) -> bool:

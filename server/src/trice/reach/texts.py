@@ -74,10 +74,10 @@ class Texts:
         """raises   as `Writing`"""
         text = self._under_way.get(asked.stream)
         if text is None:
-            raise InvalidInput("validation-failed", "This stream is not being written.")
+            raise _not_written()
         async with text.turn:
             if self._under_way.get(asked.stream) is not text:
-                raise InvalidInput("validation-failed", "This stream is not being written.")
+                raise _not_written()
             match asked:
                 case frames.StreamText(text=piece):
                     await text.writing.write(piece)
@@ -94,6 +94,10 @@ class Texts:
             if text is not None:
                 text.writing.abandon(reason)
         self._under_way.clear()
+
+
+def _not_written() -> InvalidInput:
+    return InvalidInput("validation-failed", "This stream is not being written.")
 
 
 def _fill(change: Change, stream_id: str, *, values: dict[str, Any]) -> None:
