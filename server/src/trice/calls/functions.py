@@ -7,7 +7,7 @@
          action    worker; each function that it runs has a snapshot or transaction of its own
          endpoint  an action, let in by `endpoints`, whose answer goes to a socket
 
-These are in one file because each kind of call goes through the same steps: slot, side, run, commit.
+This is one file because each kind of call takes the same steps: slot, side, run, commit.
 
 source   spec/functions.md FN200-FN229
 """
