@@ -147,17 +147,16 @@ async def _answer(
         if status is not None and 400 <= status <= 599:
             request.state.status = status
         raise
-    response: Response
+    headers = _headers_of(request, reply)
     if reply.is_stream and request.method != "HEAD":
-        response = Pieces(answer.pieces(call), media_type="", on_end=call.cancel)
-        response.status_code = reply.status
-        length = []
-    else:
-        call.cancel()
-        response = Response(reply.body, reply.status)
-        length = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
-        length = [] if reply.is_stream else length
-    response.raw_headers = length + _headers_of(request, reply)
+        pieces = Pieces(answer.pieces(call), media_type="", on_end=call.cancel)
+        pieces.status_code, pieces.raw_headers = reply.status, headers
+        return pieces
+    call.cancel()
+    response = Response(reply.body, reply.status)
+    length = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
+    # Of a stream nobody knows how long it is: HEAD does not say.
+    response.raw_headers = headers if reply.is_stream else length + headers
     return response
 
 

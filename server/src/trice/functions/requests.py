@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from trice import reach_limits as limits
@@ -146,11 +147,13 @@ class Http:
             for name, value in options.items()
             if name not in ("auth", "follow_redirects", "timeout")
         }
-        ours = {limits.HTTP_BYTES_MAX_KEY: bytes_max, limits.HTTP_ASK_KEY: self._running.reach}
+        running = self._running
+        ask = partial(running.channel.reach, running.call.call)
+        ours = {limits.HTTP_BYTES_MAX_KEY: bytes_max, limits.HTTP_ASK_KEY: ask}
         request = client.build_request(method, url, timeout=seconds, extensions=ours, **of_request)
         if "traceparent" not in request.headers:
             span = self._spans.randbytes(8).hex()
-            request.headers["traceparent"] = f"00-{self._running.call.trace}-{span}-01"
+            request.headers["traceparent"] = f"00-{running.call.trace}-{span}-01"
         return request
 
     async def _send(self, request: httpx.Request, options: Any) -> httpx.Response:

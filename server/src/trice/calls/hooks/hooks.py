@@ -40,8 +40,13 @@ from trice.store.engine import Snapshot
 logger: Final = logging.getLogger("trice.hooks")
 
 _LOOK_MS: Final = 60_000
+"""Who waits looks at the clock at least that often, as it may be set."""
+
 _AGAIN_MS: Final = 5_000
+"""After a failure that is not the function's, such as of the disk."""
+
 _HIDDEN_MS: Final = 3_600_000
+"""Between looks at an app that is deleted, as it may be restored."""
 
 
 @dataclass(slots=True, eq=False)
