@@ -27,8 +27,6 @@ LINE_CHARACTERS_MAX = 100
 FUNCTION_LINES_MAX = 70
 FILE_LINES_EXPLAINED = 500
 FILE_LINES_MAX = 800
-GENERATED = "// Made by `trice generate` of functions/"
-"""How a client's file of functions begins."""
 
 BANNED_NAMES = frozenset(
     ("utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "service", "impl")
@@ -208,8 +206,6 @@ def test_lines_and_files_stay_short() -> None:
             for number, line in enumerate(lines, 1)
             if len(line) > LINE_CHARACTERS_MAX
         ]
-        if lines and lines[0].startswith(GENERATED):
-            continue  # as long as what it is made of
         if len(lines) > FILE_LINES_MAX:
             offenders.append(f"{where} has {len(lines)} lines")
         elif len(lines) > FILE_LINES_EXPLAINED and "one file because" not in "\n".join(lines[:40]):
