@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -11,6 +11,7 @@ import orjson
 
 from trice.errors import TriceError
 from trice.identity import Identity
+from trice.calls.deltas import NOTHING_HELD, CallDeltas
 from trice.protocol import down
 from trice.protocol.ids import TxId, uuid_text
 from trice.protocol.shared import SharedPart
@@ -33,18 +34,26 @@ class Source(Protocol):
         ...
 
 
+_ENCODED_BYTES_MIN: Final = 64 * 1024
+
+
 @dataclass(slots=True, eq=False)
 class Answer:
     """What a watched call returned, or why it did not. All who share it share its bytes.
 
     value    JSON; None: it failed
-    digest   equal for equal answers
+    digest   equal for equal answers; of a value its version
+    noted    where its value is kept for deltas, and under which key; None: nobody wants any
+    Bound: what is encoded of it has four times the bytes of the value; more begins anew.
     """
 
     value: bytes | None
     error: TriceError | None
     digest: bytes
-    _parts: dict[tuple[str, bytes], SharedPart] = field(default_factory=dict)
+    noted: tuple[CallDeltas, Hashable] | None = None
+    _said: dict[bytes | None, SharedPart] = field(default_factory=dict)
+    _parts: dict[tuple[str, bytes, SharedPart | None], SharedPart] = field(default_factory=dict)
+    _encoded_bytes: int = 0
 
     @staticmethod
     def of(value: bytes) -> Answer:
@@ -57,13 +66,57 @@ class Answer:
         told = orjson.dumps(error.body(), option=orjson.OPT_SORT_KEYS)
         return Answer(None, error, b"!" + blake2b(told, digest_size=16).digest())
 
-    def part(self, name: str, args_json: bytes) -> SharedPart:
-        """It as an element of `refresh-ok`; encoded once for all who asked in the same words."""
-        part = self._parts.get((name, args_json))
+    def said(self, held: bytes | None) -> SharedPart:
+        """The keys that tell it, of an answer with a value: whole, or what changed since `held`
+        where that is shorter. Encoded once for all who hold the same.
+
+        held   the version of the value that the client has; None: it did not agree on deltas
+        """
+        assert self.value is not None, "asked for of values only"
+        said = self._said.get(held)
+        if said is not None:
+            return said
+        version = self.digest.hex().encode()
+        whole = down.call_value(self.value, version=b"" if held is None else version)
+        if not held:
+            return self._keep(held, SharedPart(whole))
+        if held == self.digest:
+            same = down.call_change(held=version, version=version, delta=None)
+            return self._keep(held, SharedPart(same))
+        delta = None if self.noted is None else self.noted[0].find(self.noted[1], held, self.digest)
+        if delta is None:
+            return self.said(NOTHING_HELD)
+        change = down.call_change(held=held.hex().encode(), version=version, delta=delta)
+        if delta and len(change) < len(whole):
+            return self._keep(held, SharedPart(change))
+        return self._keep(held, self.said(NOTHING_HELD))
+
+    def _keep(self, held: bytes | None, said: SharedPart) -> SharedPart:
+        self._count(len(said.plain))
+        self._said[held] = said
+        return said
+
+    def _count(self, more_bytes: int) -> None:
+        self._encoded_bytes += more_bytes
+        if self._encoded_bytes > max(4 * len(self.value or b""), _ENCODED_BYTES_MIN):
+            self._said.clear()
+            self._parts.clear()
+            self._encoded_bytes = more_bytes
+
+    def part(self, name: str, args_json: bytes, held: bytes | None = None) -> SharedPart:
+        """It as an element of `refresh-ok`; encoded once for all who asked in the same words.
+
+        held   see `said`
+        """
+        said = None if self.value is None else self.said(held)
+        key = (name, args_json, said)
+        part = self._parts.get(key)
         if part is None:
             error = b"" if self.error is None else orjson.dumps(self.error.body())
-            made = down.call_news(name, args_json, value=self.value, error=error)
-            part = self._parts[name, args_json] = SharedPart(made)
+            keys = b"" if said is None else said.plain
+            part = SharedPart(down.call_news(name, args_json, said=keys, error=error))
+            self._count(len(part.plain))
+            self._parts[key] = part
         return part
 
 
@@ -73,6 +126,9 @@ class Watch:
     Its methods are for who made it; all else is written by the files beside this one.
 
     told       digest of what it was told last
+    held       the version of the value that it was told last; it keeps that while a call fails
+    has_deltas it takes what changed in the place of values
+    is_late    it is being answered anew, and that will not take long
     is_asked   it waits to be told, even what it was told before
     row        its user's row as it is now, once an answer depends on that; None: there is none
     has_row    whether `row` is known
@@ -80,12 +136,16 @@ class Watch:
 
     __slots__ = (
         "_on_end",
+        "_on_late",
         "_on_news",
+        "has_deltas",
         "has_row",
+        "held",
         "identity",
         "ip",
         "is_asked",
         "is_ended",
+        "is_late",
         "origin",
         "refused",
         "row",
@@ -101,23 +161,30 @@ class Watch:
         origin: str,
         on_news: Callable[[Watch], None],
         on_end: Callable[[], None],
+        on_late: Callable[[Watch], None] | None = None,
+        has_deltas: bool = False,
     ) -> None:
         """
         on_news   called when there is an answer that it was not told
+        on_late   called when `is_late` changes, and after each run of what it watches
         on_end    called when there will be none any more: the app was deleted, or the server stops
         """
         self.identity = identity
         self.ip = ip
         self.origin = origin
         self.told = NOTHING_TOLD
+        self.held = NOTHING_HELD
+        self.has_deltas = has_deltas
         self.is_asked = True
         self.is_ended = False
+        self.is_late = False
         self.row: dict[str, Any] | None = None
         self.has_row = False
         self.source: Source | None = None
         self.refused: tuple[Answer, TxId] | None = None
         self._on_news = on_news
         self._on_end = on_end
+        self._on_late = on_late
 
     @property
     def answer(self) -> Answer | None:
@@ -136,6 +203,8 @@ class Watch:
     def tell(self, answer: Answer) -> None:
         """Note that it is told this answer now."""
         self.told = answer.digest
+        if answer.value is not None:
+            self.held = answer.digest
         self.is_asked = False
 
     def show(self) -> None:
@@ -145,6 +214,12 @@ class Watch:
             return
         if self.is_asked or answer.digest != self.told:
             self._on_news(self)
+
+    def note_late(self, is_late: bool) -> None:
+        """Note whether what it watches is being answered anew, or that a run has ended."""
+        if self._on_late is not None and (is_late or self.is_late):
+            self.is_late = is_late
+            self._on_late(self)
 
     def close(self) -> None:
         """Tell it that nothing more comes."""

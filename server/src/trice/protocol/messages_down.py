@@ -101,7 +101,7 @@ class Agreed(_Strict):
     """
 
     version: Annotated[int, Meta(ge=1)]
-    features: list[Literal["delta", "resume", "functions"]]
+    features: list[Literal["delta", "resume", "functions", "call-delta"]]
     tx: Annotated[int, Meta(ge=0)]
     is_reset: Literal[True] | UnsetType = msgspec.field(name="reset?", default=UNSET)
     catalog: str | UnsetType = UNSET
@@ -269,17 +269,66 @@ class CallFailure(_Strict):
     hint: dict[str, Any]
 
 
-class CallNews(_Strict):
+class ListChanges(_Strict):
+    """What changed in a list of a value, in this order (FN581). What is left out did not.
+
+    gone    ids of the items that leave it
+    put     items that are others now, or new
+    order   places, rising, of items whose place does not follow from the others' order
+    """
+
+    gone: list[str] | UnsetType = UNSET
+    put: list[Any] | UnsetType = UNSET
+    order: list[tuple[Annotated[int, Meta(ge=0)], str]] | UnsetType = UNSET
+
+
+class CallDelta(_Strict):
+    """The steps from one value of a watched function to another (FN581).
+
+    rest    the value with its lists empty; left out: as before
+    lists   by path, labels joined by `.`; with `rest` each list that is to keep what it had
+    """
+
+    rest: Any = UNSET
+    lists: dict[str, ListChanges] | UnsetType = UNSET
+
+
+class _CallValue(_Strict):
+    """What a watched function returns: whole, or the steps to it from what the client holds.
+
+    version   the name of the value, for clients that agreed on `call-delta` (FN580)
+    held      the version to start from; equal to `version`: nothing changed
+    delta     the steps from `held` to `version`
+    """
+
+    value: Any = UNSET
+    version: Version | UnsetType = UNSET
+    held: Version | UnsetType = msgspec.field(name="from", default=UNSET)
+    delta: CallDelta | UnsetType = UNSET
+
+    def check(self) -> None:
+        """Check that it is whole, or starts from a version; raises ValueError."""
+        if (self.value is UNSET) == (self.held is UNSET):
+            raise ValueError("either `value` or `from`")
+        if self.held is not UNSET and self.version is UNSET:
+            raise ValueError("`from` needs `version`")
+        is_other = self.held is not UNSET and self.held != self.version
+        if is_other == (self.delta is UNSET):
+            raise ValueError("`delta` stands exactly where `from` is not `version`")
+
+
+class CallNews(_CallValue, kw_only=True):
     """What a watched function answers now: a value, or why there is none (FN233)."""
 
     name: str
     args: dict[str, Any]
-    value: Any = UNSET
     error: CallFailure | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if (self.value is UNSET) == (self.error is UNSET):
-            raise ValueError("either `value` or `error`")
+        if self.error is UNSET:
+            self.check()
+        elif (self.value, self.version, self.held, self.delta) != (UNSET,) * 4:
+            raise ValueError("either an answer or `error`")
 
 
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
@@ -323,7 +372,7 @@ class CallOk(_Strict, tag_field="op", tag="call-ok"):
     tx_id: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
+class AddCallOk(_CallValue, kw_only=True, tag_field="op", tag="add-call-ok"):
     """What a watched function answers; `name` and `args` are repeated as they were sent.
 
     processed_tx_id   the value contains every transaction up to this one
@@ -332,8 +381,10 @@ class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
     client_event_id: str | None
     name: str
     args: dict[str, Any]
-    value: Any
     processed_tx_id: Annotated[int, Meta(ge=0)]
+
+    def __post_init__(self) -> None:
+        self.check()
 
 
 class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):

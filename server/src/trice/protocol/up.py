@@ -239,10 +239,14 @@ class Call(_Up, tag="call"):
 
 
 class AddCall(_Up, tag="add-call"):
-    """Watches what a query function answers (FN230)."""
+    """Watches what a query function answers (FN230).
+
+    held   version of the value that the client still has, if `call-delta` was agreed on (FN583)
+    """
 
     name: FunctionName = None
     args: Arguments = None
+    held: Annotated[Any, _told({"type": ["string", "null"]})] = None
 
 
 class RemoveCall(_Up, tag="remove-call"):
