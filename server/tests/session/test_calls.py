@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,11 +10,12 @@ import pytest
 
 from support.call_stage import OURS, CallStage
 from support.called_functions import Ctx, FunctionRaised
-from support.memory_client import refreshed
+from support.memory_client import MemoryClient, refreshed
 from support.runtime import settle
 from trice import function_limits, limits
 
 T1, T2 = (f"e{number:07d}-0000-4000-8000-000000000000" for number in (1, 2))
+
 
 @pytest.fixture
 async def calls(open_stage: Callable[[], Awaitable[Any]]) -> AsyncIterator[CallStage]:

@@ -15,6 +15,7 @@ import { isObject } from '../values/json.ts';
 import { madeIn } from '../values/made.ts';
 import { tellEach } from '../values/tell.ts';
 import { utf8Bytes } from '../values/utf8-bytes.ts';
+import { changed, type CallDelta } from './delta.ts';
 import { Once } from './once.ts';
 import { apply, callKey, predict, shared, stepsFor } from './predict.ts';
 import type { CallOptions, CallState, FunctionRef } from './refs.ts';
@@ -45,13 +46,17 @@ interface Watched {
   readonly args: object;
   readonly observers: Set<() => void>;
   cancelEnd: () => void;
-  /** What the server said last. */
+  /** What the server said last, and its name of that. */
   answer: unknown;
+  version: unknown;
   /** The transaction up to which the answer contains all; null: there is none yet. */
   tx: number | null;
   error: TriceError | undefined;
   state: CallState;
 }
+
+/** What is known of a live call before the server said anything. */
+const NOTHING = { answer: undefined, version: undefined, tx: null, error: undefined };
 
 /** By client. */
 const KNOWN = new WeakMap<object, Calls>();
@@ -127,7 +132,7 @@ export class Calls implements Part {
     let watched = this.#watched.get(key);
     if (watched === undefined) {
       const plain = JSON.parse(JSON.stringify(args)) as object;
-      const told = { answer: undefined, tx: null, error: undefined, state: LOADING as CallState };
+      const told = { ...NOTHING, state: LOADING as CallState };
       const observers = new Set<() => void>();
       watched = { key, name, args: plain, observers, cancelEnd: () => {}, ...told };
       this.#watched.set(key, watched);
@@ -169,7 +174,7 @@ export class Calls implements Part {
   #forget(): void {
     this.#once.forget();
     for (const watched of this.#watched.values()) {
-      Object.assign(watched, { answer: undefined, tx: null, error: undefined });
+      Object.assign(watched, NOTHING);
       this.#show(watched);
     }
   }
@@ -204,8 +209,8 @@ export class Calls implements Part {
 
   // --- live calls -------------------------------------------------------------------------------
 
-  #ask({ name, args }: Watched): void {
-    this.#line.send('add-call', { name, args });
+  #ask({ name, args, version: held }: Watched): void {
+    this.#line.send('add-call', { name, args, ...(held ? { held } : {}) });
   }
 
   #end(watched: Watched): void {
@@ -214,14 +219,21 @@ export class Calls implements Part {
     if (this.#line.isLive) this.#line.send('remove-call', { name, args });
   }
 
-  /** said  the name and arguments, with a value or an error; labelled by `message` */
+  /** said  name and arguments, with a value, what changed, or an error; labelled by `message` */
   #answered(said: Message, message: Message): void {
     const watched = this.#find(said);
     if (watched === undefined) return;
     if (isObject(said.error)) watched.error = TriceError.of(said.error);
-    else {
+    else if (said.from !== undefined && said.from !== watched.version) {
+      // It starts from what is not held: all of it is asked for.
+      watched.version = undefined;
+      return this.#ask(watched);
+    } else {
+      let value = said.from === undefined ? said.value : watched.answer;
+      if (said.delta) value = changed(value, said.delta as CallDelta);
       watched.error = undefined;
-      watched.answer = shared(watched.state.data, said.value);
+      watched.answer = shared(watched.state.data, value);
+      watched.version = said.version;
       watched.tx = message['processed-tx-id'] as number;
     }
     this.#show(watched);

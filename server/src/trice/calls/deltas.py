@@ -4,8 +4,9 @@
     v1, v2, v3 = current: each as its rows; rows that did not change are the same bytes in all
     held v1: rows compared with those of v3, encoded once for all clients with v1
 
-A value is named by the digest of its JSON, its *version*, as answers of queries are (`live/deltas`).
-What is kept here belongs to a call and to what its runs looked at of the caller, so to who shares it.
+A value is named by the digest of its JSON, its *version*, as answers of queries are
+(`live/deltas`). What is kept here belongs to a call and to what its runs looked at of the caller,
+so to all who share it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -176,7 +178,7 @@ def _placed(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, str]]:
 
 def _rising(numbers: Sequence[int]) -> list[int]:
     """Places of a longest part of `numbers`, in order, that rises."""
-    if all(one < other for one, other in zip(numbers, numbers[1:], strict=False)):
+    if all(one < other for one, other in pairwise(numbers)):
         return list(range(len(numbers)))
     ends: list[int] = []
     ends_at: list[int] = []

@@ -1,7 +1,7 @@
 """News of sessions that wait for watched calls, so that what one commit changes is told at once.
 
-    news, and a call that is late ──> held ──the call has run──────> told together
-                                       └─────TOGETHER_MS are over──> told; the call follows
+news, and a call that is late ──> held ──the call has run──────> told together
+                                   └─────TOGETHER_MS are over──> told; the call follows
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trice import function_limits as limits
+from trice.database import Database
 from trice.runtime import Runtime
 
 
@@ -23,6 +24,11 @@ class Hold:
     ends_ms: float
     give_up: Callable[[], None]
     is_over: bool = False
+
+
+def is_refreshing(database: Database) -> bool:
+    """Whether queries are due: a call that depends on one does not know yet that it is late."""
+    return database.live.is_refreshing
 
 
 class Holds:
@@ -41,8 +47,16 @@ class Holds:
         self._waiting: deque[Hold] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, give_up: Callable[[], None]) -> Hold:
-        """News wait from now on. `give_up` is called when time is over, unless `is_over` is set."""
+    def begin(
+        self, database: Database, *, look_again: Callable[[], None], give_up: Callable[[], None]
+    ) -> Hold:
+        """News wait from now on, until who holds them sets `is_over`.
+
+        look_again   called once no query is due any more, if some are
+        give_up      called when time is over
+        """
+        if database.live.is_refreshing:
+            database.live.after_refresh(look_again)
         hold = Hold(self._runtime.monotonic_ms() + limits.TOGETHER_MS, give_up)
         self.begun += 1
         self._waiting.append(hold)

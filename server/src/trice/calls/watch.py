@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from trice.calls.deltas import NOTHING_HELD, CallDeltas
 from trice.errors import TriceError
 from trice.identity import Identity
-from trice.calls.deltas import NOTHING_HELD, CallDeltas
 from trice.protocol import down
 from trice.protocol.ids import TxId, uuid_text
 from trice.protocol.shared import SharedPart

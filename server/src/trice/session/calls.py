@@ -10,11 +10,10 @@ import orjson
 from trice import function_limits, limits
 from trice.apps.app import App
 from trice.calls.live import LiveFunctions
-from trice.calls.together import Hold
+from trice.calls.together import Hold, is_refreshing
 from trice.calls.watch import Answer, Watch
 from trice.errors import LimitExceeded, TriceError, Unavailable
 from trice.identity import Identity
-from trice.live.live import Live
 from trice.live.live_query import NO_TX
 from trice.protocol import down
 from trice.protocol.ids import TxId
@@ -194,20 +193,16 @@ class SessionCalls:
             self._end_hold()
             return False
         if self._hold is None:
-            self._hold = self.live.holds.begin(self._give_up)
-            if self._live_queries.is_refreshing:
-                self._live_queries.after_refresh(self._look_again)
+            self._hold = self.live.holds.begin(
+                self._app.database, look_again=self._look_again, give_up=self._give_up
+            )
         return True
-
-    @property
-    def _live_queries(self) -> Live:
-        return self._app.database.live
 
     @property
     def _is_waiting(self) -> bool:
         """Whether a call is answered anew, or may have to be, that was not since `_wanted_tx`."""
         is_late = any(watch.label() < self._wanted_tx for watch in self._late)
-        return is_late or self._live_queries.is_refreshing
+        return is_late or is_refreshing(self._app.database)
 
     def _on_late(self, watch: Watch) -> None:
         if not watch.is_late or watch not in self._by_watch:

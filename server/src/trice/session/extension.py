@@ -1,6 +1,6 @@
 """What clients may agree on beyond Instant's protocol (spec/protocol.md, P70-P86). No I/O.
 
-announced   {"version":1,"features":["delta","resume","functions","call-delta"],"tx":41,"catalog":"…"}
+announced   {"version":1,"features":["delta","resume","functions"],"tx":41,"catalog":"…"}
 """
 
 from __future__ import annotations
