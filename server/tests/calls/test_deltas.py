@@ -154,6 +154,18 @@ def test_no_delta_is_longer_than_the_value() -> None:
 
 
 @pytest.mark.rule("FN585")
+def test_what_is_encoded_of_an_answer_is_bounded() -> None:
+    answer = Answer.of(orjson.dumps([row(number) for number in range(2_000)]))
+    assert answer.value is not None
+    for number in range(100):
+        spelled = orjson.dumps({"n": number})
+        part = answer.part("t.rows", spelled, b"")
+        assert answer.part("t.rows", spelled, b"") is part
+        encoded = [*answer._said.values(), *answer._parts.values()]
+        assert sum(len(each.plain) for each in encoded) <= 4 * len(answer.value)
+
+
+@pytest.mark.rule("FN585")
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def note(deltas: CallDeltas, key: Any, value: Any) -> bytes:
         answer = Answer.of(orjson.dumps(value))

@@ -268,7 +268,7 @@ async def test_what_is_said_to_be_held_is_checked(calls: CallStage) -> None:
     client.say("add-call", name="t.todos", held=7)
     error = await client.hear("error")
     assert (error["type"], error["hint"]["in"]) == ("param-malformed", ["held"])
-    for held in ("", "no version", "00ff", "é"):
+    for held in ("", "no version", "00ff", "é", "ab" * 100_000):
         client.say("add-call", name="t.todos", held=held)
         assert len((await client.hear("add-call-ok"))["value"]) == 4
     # Who did not ask for the feature may say what it likes.

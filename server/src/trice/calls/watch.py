@@ -35,6 +35,7 @@ class Source(Protocol):
 
 
 _ENCODED_BYTES_MIN: Final = 64 * 1024
+"""What is kept of what is encoded of a short value."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +54,8 @@ class Answer:
     noted: tuple[CallDeltas, Hashable] | None = None
     _said: dict[bytes | None, SharedPart] = field(default_factory=dict)
     _parts: dict[tuple[str, bytes, SharedPart | None], SharedPart] = field(default_factory=dict)
-    _encoded_bytes: int = 0
+    _said_bytes: int = 0
+    _parts_bytes: int = 0
 
     @staticmethod
     def of(value: bytes) -> Answer:
@@ -92,16 +94,17 @@ class Answer:
         return self._keep(held, self.said(NOTHING_HELD))
 
     def _keep(self, held: bytes | None, said: SharedPart) -> SharedPart:
-        self._count(len(said.plain))
+        if self._said_bytes + len(said.plain) > self._encoded_bytes_max:
+            self._said.clear()
+            self._parts.clear()
+            self._said_bytes = self._parts_bytes = 0
+        self._said_bytes += len(said.plain)
         self._said[held] = said
         return said
 
-    def _count(self, more_bytes: int) -> None:
-        self._encoded_bytes += more_bytes
-        if self._encoded_bytes > max(4 * len(self.value or b""), _ENCODED_BYTES_MIN):
-            self._said.clear()
-            self._parts.clear()
-            self._encoded_bytes = more_bytes
+    @property
+    def _encoded_bytes_max(self) -> int:
+        return max(2 * len(self.value or b""), _ENCODED_BYTES_MIN)
 
     def part(self, name: str, args_json: bytes, held: bytes | None = None) -> SharedPart:
         """It as an element of `refresh-ok`; encoded once for all who asked in the same words.
@@ -115,7 +118,10 @@ class Answer:
             error = b"" if self.error is None else orjson.dumps(self.error.body())
             keys = b"" if said is None else said.plain
             part = SharedPart(down.call_news(name, args_json, said=keys, error=error))
-            self._count(len(part.plain))
+            if self._parts_bytes + len(part.plain) > self._encoded_bytes_max:
+                self._parts.clear()
+                self._parts_bytes = 0
+            self._parts_bytes += len(part.plain)
             self._parts[key] = part
         return part
 

@@ -184,12 +184,14 @@ class SessionCalls:
         Whoever watches no call never waits; nobody waits longer than TOGETHER_MS, or for a call
         that takes longer.
         """
-        if not self._by_watch:
+        is_any_due = bool(self._late) or is_refreshing(self._app.database)
+        if not self._by_watch or not is_any_due or self._is_over:
+            self._end_hold()
             return False
         watches = [call.watch for call in self._news if call.watch is not None]
         labels = [watch.label() for watch in watches if watch.answer is not None]
         self._wanted_tx = max([news_tx, *labels])
-        if self._is_over or not self._is_waiting:
+        if not self._is_waiting:
             self._end_hold()
             return False
         if self._hold is None:

@@ -52,6 +52,8 @@ class Extension:
         return [name for name, has_it in flags if has_it]
 
 
+_VERSION_CHARS_MAX: Final = 64
+
 PLAIN: Final = Extension(is_announced=False)
 """The client knows Instant's protocol only."""
 
@@ -107,7 +109,8 @@ def read_held(held: Any, *, is_agreed: bool) -> bytes:
             'Malformed parameter: ["held"]. It must be the `version` of an earlier answer.',
             {"in": ["held"], "original-input": brief(held)},
         )
-    return find_version(held)
+    # What is longer names no answer, and is not kept while the message waits for one.
+    return NOTHING_HELD if len(held) > _VERSION_CHARS_MAX else find_version(held)
 
 
 def _malformed(name: str, value: Any, expected: str) -> InvalidInput:
