@@ -247,6 +247,10 @@ VIEWS = {
         "User",
     ),
     "notes: Annotated[list[Other], Sub(order={})]": ("Sub: order is one label", "User"),
+    "notes: Annotated[list[Other], Sub(order={'text': 'asc'})]": (
+        "Sub: notes cannot be ordered by text: it is not Indexed in the schema",
+        "User",
+    ),
     "notes: Annotated[list[Other], Sub(limit=0)]": ("Sub: limit is a whole number, 1", "User"),
     "notes: Other | None": ("$users.notes leads to notes: it takes list[a View of notes]", "User"),
     "notes: list[Owner]": ("$users.notes leads to notes: it takes list[a View of notes]", "User"),

@@ -225,6 +225,14 @@ async def test_names_that_the_schema_has_not_are_errors(stage: Stage, work: Work
 
 
 @pytest.mark.rule("FN104")
+async def test_an_order_is_by_what_is_indexed(stage: Stage) -> None:
+    notes().DO["query"] = lambda ctx: ctx.db.notes.find(order={"text": "asc"})
+    fail = await stage.fail("notes.look")
+    assert fail.code == "function-failed"
+    assert "notes cannot be ordered by text: it is not Indexed in the schema" in fail.traceback
+
+
+@pytest.mark.rule("FN104")
 async def test_names_in_python_stand_for_labels(stage: Stage) -> None:
     owner = await stage.user(uid(50), **{"first-name": "Al"})
     await put(stage, 1, owner=owner["id"])

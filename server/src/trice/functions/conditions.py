@@ -29,7 +29,15 @@ def order_of(entity: Entity, order: Mapping[str, Any]) -> dict[str, Any]:
     if len(order) != 1:
         raise TypeError(f'order is one label and a direction, {{"sent_at": "desc"}}: {order!r}')
     ((name, direction),) = order.items()
-    return {name if name == "serverCreatedAt" else label_of(entity, name): direction}
+    if name == "serverCreatedAt":
+        return {name: direction}
+    label = label_of(entity, name)
+    if not entity.can_order_by(label):
+        raise TypeError(
+            f"{entity.etype} cannot be ordered by {name}: it is not Indexed in the schema."
+            " serverCreatedAt orders by creation"
+        )
+    return {label: direction}
 
 
 def label_of(entity: Entity, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from trice.functions.signature import Kind
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 class FunctionError(Exception):

@@ -13,12 +13,14 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Union
 
 from trice.schema.declare import (
     Files,
+    Indexed,
     Label,
     Link,
     Namespace,
     One,
     Schema,
     Streams,
+    Unique,
     Users,
 )
 from trice.schema.tables import Table
@@ -95,6 +97,19 @@ class Entity:
         labels = {*(each.label for each in self.fields.values())}
         labels |= {"id", *(each.label for each in self.links.values())}
         return name if name in labels else None
+
+    def can_order_by(self, label: str) -> bool:
+        """Whether the schema has an index on a label. Those of the system may have one."""
+        found = next((each for each in self.fields.values() if each.label == label), None)
+        if found is None:
+            return False
+        if label in _SYSTEM_FIELDS.get(self.etype, {}):
+            return True
+        _, marks = _core(found.hint)
+        return any(
+            mark.indexed if isinstance(mark, Unique) else mark in (Indexed, Unique)
+            for mark in marks
+        )
 
     def names(self) -> Iterator[str]:
         """Everything a view may name."""

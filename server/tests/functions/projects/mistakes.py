@@ -37,6 +37,7 @@ async def reads(ctx: Query[Db, User], channel: Id[Channel], message: Id[Message]
     await ctx.run(send, channel, "hi")  # error: arg-type
     found = await ctx.run(recent, channel, limit=3)
     text = found[0].text
+    number = len(await ctx.run(recent, channel))
     await ctx.run(recent, message)  # error: arg-type
     await ctx.run(recent, channel, limit="3")  # error: arg-type
     await ctx.run(recent, channel, most=3)  # error: call-arg
