@@ -2,9 +2,9 @@
 
 Files: a server is killed while files are uploaded, replaced, moved and deleted, one kill a round.
 Streams: a writer, a reader or the server is killed, half as often. Jobs: what runs them is killed,
-as often as for files. At a failure it stops and prints the seed. What happens when is not in the
-seed, so a failure may need several runs to come again. The data is in TMPDIR, and what a failure
-left stays there.
+as often as for files. Hooks: what follows changes is killed, half as often. At a failure it stops
+and prints the seed. What happens when is not in the seed, so a failure may need several runs to
+come again. The data is in TMPDIR, and what a failure left stays there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "server" / "tests"))
 
 from support.kill_files import FileKills
+from support.kill_hooks import HookKills
 from support.kill_jobs import JobKills
 from support.kill_streams import StreamKills
 
@@ -50,10 +51,15 @@ def run(name: str, kills: int, seed: int, play: Callable[[int], None], found: Co
 
 @click.command()
 @click.option(
-    "--rounds", type=int, default=1_000, help="Kills for files and jobs; half for streams."
+    *("--rounds",),
+    type=int,
+    default=1_000,
+    help="Kills for files and jobs; half for streams and hooks.",
 )
 @click.option("--seed", type=int, help="Of what is done and who is killed.")
-@click.option("--only", type=click.Choice(("files", "streams", "jobs")), help="Play one of them.")
+@click.option(
+    "--only", type=click.Choice(("files", "streams", "jobs", "hooks")), help="Play one of them."
+)
 def main(rounds: int, seed: int | None, only: str | None) -> None:
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="kill-"))
@@ -71,6 +77,10 @@ def main(rounds: int, seed: int | None, only: str | None) -> None:
         (folder / "jobs").mkdir()
         jobs = JobKills(folder / "jobs", seed)
         is_well &= run("jobs", rounds, seed, jobs.play, jobs.found)
+    if only in (None, "hooks"):
+        (folder / "hooks").mkdir()
+        hooks = HookKills(folder / "hooks", seed)
+        is_well &= run("hooks", (rounds + 1) // 2, seed, hooks.play, hooks.found)
     if not is_well:
         click.echo(f"What the server had and logged is in {folder}.", err=True)
         raise SystemExit(1)

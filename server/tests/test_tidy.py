@@ -43,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "imports",
         "app_backups",
         "archive",
+        "reach",
         "backups | rooms | streams | webhooks",
         "files",
         "calls",
@@ -65,11 +66,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config",
         "metrics | identity | slow_log",
         "errors",
-        "ended | log | runtime",
+        "ended | log | runtime | public_addresses",
         "account_limits",
         "app_backup_limits | archive_limits | auth_limits | backup_limits | download_limits"
-        " | file_limits | function_limits | import_limits | job_limits | quota_limits"
-        " | room_rule_limits | schema_limits | sync_limits | webhook_limits",
+        " | endpoint_limits | file_limits | function_limits | hook_limits | import_limits"
+        " | job_limits | plan_limits | quota_limits | reach_limits | room_rule_limits"
+        " | schema_limits | sync_limits | webhook_limits",
         "limits",
         "protocol",
     )
@@ -376,7 +378,7 @@ ONLY_TESTS_ASK = frozenset(
     (
         *("settled", "holds_nothing", "waiting_bytes", "queries_bytes", "find_field", "find_link"),
         *("JudgedApart", "decode_commit", "catalog_before", "get_many"),
-        *("advance", "pytest_unconfigure"),
+        *("advance", "pytest_addoption", "pytest_unconfigure"),
     )
 )
 """`settled`: tests need not guess when background work is done. `holds_nothing`, `…_bytes`:
@@ -385,7 +387,7 @@ who asks it while judging reads and writes is not built yet.
 `JudgedApart`, of `store.judging`: half of the contract of engines without Python inside, which
 only tests have. The last two read the log, beside what writes it: no follower is built yet, and
 tests show that one can be. `get_many` is a word of `ctx.db`: functions of apps call it. Tests of
-these say `advance`, of `trice.testing`, and pytest calls `pytest_unconfigure`."""
+these say `advance`, of `trice.testing`, and pytest calls `pytest_addoption`, `…_unconfigure`."""
 
 
 def test_every_name_is_used() -> None:

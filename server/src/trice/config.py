@@ -59,6 +59,8 @@ class Settings:
                         private network
     files_host          the host that bytes of files are served at, and nothing else is:
                         `files.example.com`, with a port if URLs need one; None: any host
+    http_host           the same for endpoints of apps: `apps.example.com`; None: any host, with
+                        pages in a sandbox
     has_direct_files    whether clients are sent to the bucket for bytes that are in one
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
@@ -76,6 +78,7 @@ class Settings:
     functions_user      uid that processes of functions run as, or a range of uids, one an app:
                         `20000-20999`; None: the server's own user
     functions_workers   how many such processes there are at most; None: two for each core
+    allows_private_functions  whether `ctx.http` of actions reaches addresses of a private network
     slow_ms             queries and transactions that take this long are logged; 0: none is
     has_request_log     whether each HTTP request is logged
     log_format          text or json
@@ -101,6 +104,7 @@ class Settings:
     allows_private_hosts: bool = False
     allows_private_webhooks: bool = False
     files_host: str | None = None
+    http_host: str | None = None
     has_direct_files: bool = False
     websocket: str = "picows"
     has_compression: bool = True
@@ -115,6 +119,7 @@ class Settings:
     functions: str = "owners"
     functions_user: str | None = None
     functions_workers: int | None = None
+    allows_private_functions: bool = False
     slow_ms: int = 500
     has_request_log: bool = False
     log_format: str = "text"
@@ -143,10 +148,7 @@ class Settings:
                 accepted = "an http or https URL without a path: https://api.example.com"
                 raise _bad("public-url", self.public_url, accepted)
             object.__setattr__(self, "public_url", match[1].lower())
-        if self.files_host is not None:
-            if not _HOST.fullmatch(self.files_host):
-                raise _bad("files-host", self.files_host, "a host name: files.example.com")
-            object.__setattr__(self, "files_host", self.files_host.lower())
+        self._check_hosts()
         if self.websocket not in ("picows", "asgi"):
             raise _bad("websocket", self.websocket, "picows or asgi")
         if self.log_level not in log.LEVELS:
@@ -155,6 +157,20 @@ class Settings:
             raise _bad("data-dir", self.data_dir, "a folder, or a path where one can be made")
         if self.sample_dir is not None and not self.sample_dir.is_dir():
             raise _bad("sample", self.sample_dir, "an existing folder")
+
+    def _check_hosts(self) -> None:
+        for flag, given in (("files-host", self.files_host), ("http-host", self.http_host)):
+            if given is None:
+                continue
+            if not _HOST.fullmatch(given):
+                example = f"{flag.partition('-')[0].replace('http', 'apps')}.example.com"
+                raise _bad(flag, given, f"a host name: {example}")
+            object.__setattr__(self, flag.replace("-", "_"), given.lower())
+        if self.http_host is not None:
+            public = (self.public_url or "").partition("://")[2]
+            if any(_is_same_host(self.http_host, other) for other in (self.files_host, public)):
+                accepted = "a host with nothing else: neither that of files nor of public-url"
+                raise _bad("http-host", self.http_host, accepted)
 
     def _check_functions(self) -> None:
         if self.functions not in FUNCTIONS:
@@ -204,15 +220,31 @@ class Settings:
     def is_files_host(self, host: str) -> bool:
         """Whether a `Host` header names the host of files. The port counts where the setting has
         one."""
-        wanted = self.files_host
-        if wanted is None:
-            return False
-        given = host.strip().lower()
-        return given == wanted or (_PORT.search(wanted) is None and _PORT.sub("", given) == wanted)
+        return _names_host(host, self.files_host)
+
+    def is_http_host(self, host: str) -> bool:
+        """Whether a `Host` header names the host of endpoints, likewise."""
+        return _names_host(host, self.http_host)
+
+    def is_own_host(self, host: str) -> bool:
+        """Whether a `Host` header names a host without sessions."""
+        return self.is_files_host(host) or self.is_http_host(host)
 
     @property
     def is_picows(self) -> bool:
         return self.websocket == "picows"
+
+
+def _names_host(host: str, wanted: str | None) -> bool:
+    if wanted is None:
+        return False
+    given = host.strip().lower()
+    return given == wanted or (_PORT.search(wanted) is None and _PORT.sub("", given) == wanted)
+
+
+def _is_same_host(one: str, other: str | None) -> bool:
+    """Whether some `Host` header would name both."""
+    return other is not None and (_names_host(one, other) or _names_host(other, one))
 
 
 def _duration_ms(text: str) -> int:

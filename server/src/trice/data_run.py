@@ -11,6 +11,8 @@ applied to the snapshot when something is read after them (`store.engine.Held`).
 all of them to the newest state. It does so only if the commits since the snapshot do not meet the
 read set of the run: then the run would have read the same there, and its place in the history is
 its commit.
+
+A little over 500 lines, one file because what is read, drafted and committed is one state.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from trice import function_limits, limits
 from trice.database import Change, Database
@@ -31,14 +33,17 @@ from trice.live.index.read_set import ReadSet
 from trice.live.index.union import Union
 from trice.protocol.ids import EventId, TxId
 from trice.query.encode import nested_json
+from trice.query.outline import Outline, outline_of
 from trice.query.parse.forms import parse
-from trice.query.plan import plan
+from trice.query.plan import Plan, plan
 from trice.query.run import run
 from trice.query.tree import Node, Tree
 from trice.store.commit import Commit
 from trice.store.engine import Held, Snapshot, Turn, WriteTx
 from trice.store.results import KeptResult
 from trice.transact.batches import Author, Played, apply_batches, play, split
+
+A = TypeVar("A")
 
 
 class Stale(Exception):
@@ -142,7 +147,7 @@ class DataRun:
         self._lock = asyncio.Lock()
         self._union = Union()
         self._dependencies: list[Dependency] = []
-        self._answers: dict[tuple[str, Identity], bytes] = {}
+        self._answers: dict[tuple[str | Outline, Identity], bytes] = {}
         self._answers_bytes = 0
         self._queries = self._rows = 0
         self._writes = _Writes()
@@ -199,30 +204,36 @@ class DataRun:
         async with self._lock:
             self._check_open()
             await self._bring_up()
-            key = (repr(query), identity)
+            outline = outline_of(query)
+            key = (repr(query) if outline is None else outline, identity)
             known = self._answers.get(key)
             if known is not None:
                 return known
-            if self._queries >= function_limits.RUN_QUERIES_MAX:
-                raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
-            self._queries += 1
 
-            def work(snapshot: Snapshot) -> tuple[bytes, ReadSet, int]:
-                tree = self._tree(query, identity, snapshot)
-                answer = nested_json(
+            def encode(tree: Tree, snapshot: Snapshot) -> bytes:
+                return nested_json(
                     tree, is_inferring=True, spend=snapshot.spend, url_of=self._database.url_of
                 )
-                return answer, read_set(tree), sum(map(_rows, tree.nodes))
 
-            answer, reads, rows = await self._held.read(work, turn_key=identity.turn_key)
-            self._note(reads)
-            self._rows += rows
-            if self._rows > function_limits.RUN_ROWS_MAX:
-                raise _too_many("rows of queries", function_limits.RUN_ROWS_MAX)
+            answer = await self._ask(query, identity, encode, outline=outline)
             if self._answers_bytes + len(answer) <= function_limits.RUN_ANSWERS_BYTES_MAX:
                 self._answers[key] = answer
                 self._answers_bytes += len(answer)
             return answer
+
+    async def read_end(
+        self, query: Any, *, identity: Identity = ADMIN
+    ) -> tuple[list[Any] | None, bool]:
+        """Find where the page of a query ends, which has one form with a page.
+
+        returns  the cursor of its last row, None if it has none, and whether more rows follow
+        raises   as `read`
+        """
+        async with self._lock:
+            self._check_open()
+            await self._bring_up()
+            page = await self._ask(query, identity, lambda tree, _: tree.nodes[0].page)
+            return (None, False) if page is None else (page.end, page.has_next)
 
     def draft(self, steps: Sequence[Any]) -> None:
         """Note steps of the admin API. What is wrong with them, the next read or `commit` says.
@@ -254,7 +265,8 @@ class DataRun:
 
     def conflicts(self) -> Conflicts:
         """What was read so far, to be compared with commits after those of `find_change`."""
-        return Conflicts(self.reads, self._catalog)
+        changes_of = self._database.run_commits.changes_of
+        return Conflicts(self.reads, self._catalog, changes_of=changes_of)
 
     async def commit(
         self,
@@ -302,12 +314,44 @@ class DataRun:
             self._is_open = False
             self._database.run_commits.end(self.tx)
 
-    def _tree(self, query: Any, identity: Identity, snapshot: Snapshot) -> Tree:
+    async def _ask(
+        self,
+        query: Any,
+        identity: Identity,
+        make: Callable[[Tree, Snapshot], A],
+        *,
+        outline: Outline | None = None,
+    ) -> A:
+        """What `make` makes of an answer; the run depends on it.
+
+        outline   of the query, so that one that looks the same is not planned again
+        """
+        if self._queries >= function_limits.RUN_QUERIES_MAX:
+            raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
+        self._queries += 1
+        plans = self._database.outlined_plans
+        outline = outline if identity.is_admin else None
+        kept = None if outline is None else plans.find(outline, self._held.catalog)
+
+        def work(snapshot: Snapshot) -> tuple[A, ReadSet, int, Plan]:
+            planned = kept or self._plan(query, identity, snapshot)
+            tree = run(planned, snapshot)
+            return make(tree, snapshot), read_set(tree), sum(map(_rows, tree.nodes)), planned
+
+        made, reads, rows, planned = await self._held.read(work, turn_key=identity.turn_key)
+        if outline is not None and kept is None:
+            plans.keep(outline, query, planned)
+        self._note(reads)
+        self._rows += rows
+        if self._rows > function_limits.RUN_ROWS_MAX:
+            raise _too_many("rows of queries", function_limits.RUN_ROWS_MAX)
+        return made
+
+    def _plan(self, query: Any, identity: Identity, snapshot: Snapshot) -> Plan:
         catalog, spend = snapshot.catalog, snapshot.spend
         parsed = parse(query, catalog, is_admin=identity.is_admin, spend=spend)
         visibility = self._database.rights.visible_to(parsed, identity, snapshot)
-        made = plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
-        return run(made, snapshot)
+        return plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 
     def _note(self, reads: ReadSet) -> None:
         """Add what an answer depended on, and what it depends on because of what was drafted."""
@@ -382,7 +426,7 @@ class DataRun:
         within: Callable[[Change], None] | None,
     ) -> Committed:
         database, commits = self._database, self._database.run_commits
-        conflicts = Conflicts(self.reads, self._catalog)
+        conflicts = self.conflicts()
         checked = await self._check_published(conflicts)
         replayed: list[KeptResult] = []
         is_done: list[bool] = []
@@ -433,7 +477,9 @@ class DataRun:
         returns  the last transaction that it was compared with
         raises   Stale
         """
-        checked = self.tx
+        checked, known = self.tx, self._database.run_commits
+        if not known.may_meet(self.reads, self._catalog, after=checked, now=self._database.tx):
+            return max(checked, self._database.tx)
         while checked < self._database.tx:
             commits = self._database.run_commits.since(checked, self._database.tx)
             check_stands(conflicts, commits and commits[:_AT_ONCE])

@@ -51,6 +51,7 @@ from trice.query.encode import (
     nested_json,
     nested_result,
 )
+from trice.query.outline import OutlinedPlans, outline_of
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
 from trice.query.run import run
@@ -174,6 +175,7 @@ class Database:
             engine, self._evaluate, runtime=runtime, cache=self._cache, share=self.share
         )
         self._planner = Planner(self.rights, shared=self.live.shared)
+        self.outlined_plans = OutlinedPlans()
         self.counts = AppCounts(self.live.counts)
         engine.on_commits(self._publish)
 
@@ -275,39 +277,49 @@ class Database:
                       Unavailable("timeout"), ("overloaded")
         """
 
-        def work(snapshot: Snapshot) -> bytes:
-            spend = snapshot.spend
-            return self._timed_answer(
-                source,
-                identity,
-                snapshot,
-                lambda tree: nested_json(
-                    tree, is_inferring=is_inferring, spend=spend, url_of=self.url_of
-                ),
-            )
-
-        return await self._read(work, identity)
+        return await self._answer(
+            source,
+            identity,
+            lambda tree, snapshot: nested_json(
+                tree, is_inferring=is_inferring, spend=snapshot.spend, url_of=self.url_of
+            ),
+        )
 
     async def query_flat(self, source: Any, *, identity: Identity) -> FlatAnswer:
         """Answer a query once, as triples."""
 
-        def work(snapshot: Snapshot) -> FlatAnswer:
-            parts = self._timed_answer(
-                source,
-                identity,
-                snapshot,
-                lambda tree: flat_parts(tree, EntityCache(url_of=self.url_of), snapshot.spend),
-            )
+        def encode(tree: Tree, snapshot: Snapshot) -> FlatAnswer:
             catalog = snapshot.catalog
+            parts = flat_parts(tree, EntityCache(url_of=self.url_of), snapshot.spend)
+            names = names_of_parts(source, parts)
             return FlatAnswer(
-                join_parts(parts),
-                catalog.wire_json,
-                catalog.wire_name,
-                names_of_parts(source, parts),
-                snapshot.tx,
+                join_parts(parts), catalog.wire_json, catalog.wire_name, names, snapshot.tx
             )
 
-        return await self._read(work, identity)
+        return await self._answer(source, identity, encode)
+
+    async def _answer(
+        self, source: Any, identity: Identity, encode: Callable[[Tree, Snapshot], T]
+    ) -> T:
+        """Answer a query once; an admin's with the plan of those that look like it."""
+        outline = outline_of(source) if identity.is_admin else None
+        kept = None if outline is None else self.outlined_plans.find(outline, self.catalog)
+
+        def work(snapshot: Snapshot) -> tuple[T, Plan]:
+            began_ms, tree = self._slow_log.now_ms(), None
+            try:
+                made = kept
+                if made is None or made.catalog is not snapshot.catalog:
+                    made = self._plan_once(source, identity, snapshot)
+                tree = run(made, snapshot)
+                return encode(tree, snapshot), made
+            finally:
+                self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
+
+        answer, made = await self._read(work, identity)
+        if outline is not None and made is not kept:
+            self.outlined_plans.keep(outline, source, made)
+        return answer
 
     async def _read(self, work: Callable[[Snapshot], T], identity: Identity) -> T:
         """Run `work` on a snapshot: on the loop if it is short, else on a thread, in the turn of
@@ -315,19 +327,11 @@ class Database:
         timeout_ms = limits.ADMIN_READ_TIMEOUT_MS
         return await self._engine.read(work, timeout_ms=timeout_ms, turn_key=identity.turn_key)
 
-    def _timed_answer(
-        self, source: Any, identity: Identity, snapshot: Snapshot, encode: Callable[[Tree], T]
-    ) -> T:
-        began_ms, tree = self._slow_log.now_ms(), None
-        try:
-            catalog, spend = snapshot.catalog, snapshot.spend
-            query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
-            visibility = self.rights.visible_to(query, identity, snapshot)
-            made = plan(query, catalog, visibility, dialect=snapshot.dialect, spend=spend)
-            tree = run(made, snapshot)
-            return encode(tree)
-        finally:
-            self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
+    def _plan_once(self, source: Any, identity: Identity, snapshot: Snapshot) -> Plan:
+        catalog, spend = snapshot.catalog, snapshot.spend
+        query = parse(source, catalog, is_admin=identity.is_admin, spend=spend)
+        visibility = self.rights.visible_to(query, identity, snapshot)
+        return plan(query, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 
     async def transact(
         self, tx_steps: Any, *, identity: Identity, event_id: EventId | None = None

@@ -195,6 +195,10 @@ SECRETS_BYTES_MAX: Final = 256 * 1024
 TRIES: Final = 3
 """Runs of a mutation whose reads others keep changing; then it runs once more with the turn."""
 
+LINE_MAX: Final = 64
+"""Calls of a mutation with the same arguments that wait for each other, once one was overtaken.
+More run at once, and again if they must."""
+
 RUN_DEPTH_MAX: Final = 16
 """Actions that run functions, inside each other."""
 
@@ -378,9 +382,12 @@ LOG_FOLLOWERS_MAX: Final = 20
 FIND_ROWS_MAX: Final = 1_000
 """Rows of a `find` without `limit`, and items of a page. More: `too-many-rows`."""
 
-PAGE_TIES_MAX: Final = 500
-"""Items at the end of a page that share the value it is ordered by: the next page excludes each of
-them. More: `too-many-rows`."""
+CURSOR_CHARS_MAX: Final = 16_384
+"""A cursor that a client hands back; longer ones are none."""
+
+PAGES_MAX: Final = 200
+"""Pages of one watched list. More: `parameter-limit-exceeded`; what splitting brings beyond them is
+loaded again by who wants it."""
 
 FUNCTIONS_MAX: Final = 2_000
 """Functions of a project. More is a load error."""

@@ -27,12 +27,14 @@ class Identity:
     user_id  the `$users` entity of a "user"; None for the others
     ip       address of the caller, "" if unknown (`request.ip` in rules)
     origin   its `Origin` header, "" if it sent none (`request.origin` in rules)
+    hook     of an "admin": the function that follows changes and that asks; "" for all others
     """
 
     kind: Literal["admin", "user", "guest"]
     user_id: EntityId | None = None
     ip: str = ""
     origin: str = ""
+    hook: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -41,6 +43,8 @@ class Identity:
     @property
     def name(self) -> str:
         """The name of this identity in the transaction log and in log lines."""
+        if self.hook:
+            return f"hook:{self.hook}"
         return self.kind if self.user_id is None else f"user:{uuid_text(self.user_id)}"
 
     @property
@@ -51,6 +55,12 @@ class Identity:
 
 ADMIN: Final = Identity("admin")
 GUEST: Final = Identity("guest")
+
+
+def hook_identity(name: str) -> Identity:
+    """Who a function is that follows changes, and what it runs: its own writes are told from those
+    of others by it."""
+    return Identity("admin", hook=name)
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -130,9 +130,12 @@ class Server:
     """One server: an HTTP port, the sessions on it, the apps behind them.
 
     on_line   hears of each line that functions write
+    is_dev    it is that of `trice dev`
 
     Stopping: no new connections → clients told to reconnect → accepted writes finish → files close.
     """
+
+    is_dev: bool = False
 
     def __init__(self, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.settings = settings
@@ -176,6 +179,7 @@ class Server:
             background=background,
             files=files,
             make_workers=self.make_workers,
+            is_dev=self.is_dev,
         )
         state = app.state
         state.function_logs.on_line = self.on_line
@@ -204,7 +208,7 @@ class Server:
         finally:
             hub.stop()
             await streams.close()
-            await state.jobs.close()
+            await asyncio.gather(state.jobs.close(), state.hooks.close())
             await background.stop()
             mine = (state.live_functions, state.workers, state.deployments, state.function_logs)
             for part in (*mine, state.webhooks, state.oauth, apps, storage):
@@ -224,7 +228,7 @@ class Server:
             trusted_proxies=self.settings.trusted_proxies,
             sessions=lambda: len(hub),
             has_room_for=hub.has_room,
-            is_files_host=self.settings.is_files_host,
+            is_own_host=self.settings.is_own_host,
         )
 
     def _schedule_backups(self, background: Background, storage: Storage) -> BackupCounts | None:
@@ -355,7 +359,7 @@ def _started(state: State) -> tuple[Any, ...]:
     return (
         *(state.load, state.variants, state.accounts, state.oauth_apps, state.oauth_tokens),
         *(state.transfers, state.account_streams, state.schemas, state.imports, state.deployments),
-        state.jobs,
+        *(state.jobs, state.hooks),
     )
 
 

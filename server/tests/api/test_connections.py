@@ -318,7 +318,7 @@ async def test_a_socket_too_many_is_told_so(open_wire):
 
 @pytest.mark.rule("F115")
 async def test_the_host_of_files_has_no_sockets(open_wire):
-    made = await open_wire(is_files_host=lambda host: host == "x")
+    made = await open_wire(is_own_host=lambda host: host == "x")
     client = await made.client()
     client.say(HEAD + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
     assert code(await client.rest()) == (404, "route-not-found")

@@ -30,11 +30,13 @@ async def test_code_is_sent_deployed_listed_and_gone_back_from(asked):
         "size_bytes": len(first.raw),
         "is_current": False,
         "functions": ["a.one"],
+        "endpoints": {},
         "added": ["a.one"],
         "removed": [],
         "changed": [],
         "missing": [],
         "unfit": [],
+        "hooks": {"added": [], "removed": [], "changed": []},
         "warnings": [],
     }
     assert (await asked("GET", "deployments")).json() == {"current": None, "deployments": []}

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from support.asgi import Exchange
-from support.called_functions import Ctx, FunctionRaised, Project, make_functions
+from support.called_functions import PAGED, Ctx, FunctionRaised, Project, make_functions
 from support.patience import WAIT_S
 from trice.identity import ADMIN
 
@@ -225,6 +225,44 @@ async def _events(exchange: Exchange, count: int) -> list[dict[str, Any]]:
             await exchange.changed()
     blocks = exchange.body.split(b"\n\n")[:-1]
     return [orjson.loads(b.removeprefix(b"data: ")) for b in blocks if b.startswith(b"data: ")]
+
+
+@pytest.mark.rule("FN624")
+async def test_a_list_over_http(http: FunctionHttp) -> None:
+    async def listed(ctx: Ctx) -> Any:
+        return await ctx.page("todos", order={"serverCreatedAt": "asc"}, fields=["title"])
+
+    http.project.add(listed, types=PAGED)
+    http.project.deploy(http.stage.app_id)
+    ids = [T1.replace("0000001", f"000010{n}") for n in range(6)]
+    await http.write(
+        ["delete", "todos", T1],
+        *(["update", "todos", eid, {"title": f"u{n}"}] for n, eid in enumerate(ids)),
+    )
+    first = (await http.call("t.listed", {"page": {"size": 2}})).json()["value"]
+    page = {"size": 2, "after": first["next"]}
+    second = (await http.call("t.listed", {"page": page})).json()["value"]
+    assert [[row["title"] for row in each["items"]] for each in (first, second)] == [
+        ["u0", "u1"],
+        ["u2", "u3"],
+    ]
+    forged = await http.call("t.listed", {"page": {"after": "forged"}})
+    assert (forged.status, forged.json()["hint"]["path"]) == (400, "page.after")
+
+    target = f"{PATH}/t.listed/live?args=%7B%22page%22%3A%7B%22size%22%3A2%7D%7D&pages="
+    live = http.stage.start("GET", f"{target}2", headers=http.headers())
+    events = await _events(live, 2)
+    assert [(event["count"], event.get("whole")) for event in events] == [(1, True), (2, None)]
+    assert [row["title"] for row in events[1]["pages"][0]["value"]["items"]] == ["u2", "u3"]
+    tx = await http.write(["delete", "todos", ids[2]])
+    event = (await _events(live, 3))[2]
+    assert event["tx"] >= tx and event["pages"][0]["at"] == 1
+    assert [row["title"] for row in event["pages"][0]["value"]["items"]] == ["u3"]
+    live.hang_up()
+    await live.task
+    for wrong in ("0", "201", "x", "-1", "9" * 5_000):
+        refused = await http.stage.ask("GET", f"{target}{wrong}", headers=http.headers())
+        assert refused.status == 400
 
 
 @pytest.mark.rule("FN229")

@@ -144,7 +144,7 @@ async def test_users_stay_signed_in(stage: Stage) -> None:
     assert "Bob@Example.com" in notes(report)
 
 
-@pytest.mark.rule("AR51", "AR52")
+@pytest.mark.rule("AR51", "AR52", "FN562")
 async def test_oauth_clients_come_without_secrets(stage: Stage, tmp_path: Path) -> None:
     shop = small_shop()
     provider = shop.add("$oauthProviders", {"name": "google"})
@@ -170,7 +170,9 @@ async def test_oauth_clients_come_without_secrets(stage: Stage, tmp_path: Path) 
     )
     shop.add("$magicCodes", {"codeHash": "aa", "email": "alice@example.com"})
     shop.add("$oauthRedirects", {"stateHash": "aa", "cookieHash": "bb", "$oauthClient": made})
+    shop.add("$hooks", {"name": "a.b", "state": "active", "place": 7})  # in a log that stays behind
     report = await stage.load(shop)
+    assert "$hooks" not in report.entities
     assert "$magicCodes" not in report.entities and "$oauthRedirects" not in report.entities
     told = notes(report)
     assert f"POST /dash/apps/{shop.app_id}/oauth_clients/{made} " in told

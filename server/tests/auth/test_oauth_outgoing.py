@@ -14,8 +14,9 @@ from support.runtime import FakeRuntime
 from trice import auth_limits
 from trice.auth.oauth import outgoing as outgoing_module
 from trice.auth.oauth.documents import Discovery, Documents, KeySet
-from trice.auth.oauth.outgoing import Outgoing, is_public
+from trice.auth.oauth.outgoing import Outgoing
 from trice.errors import PermissionDenied, Unavailable
+from trice.public_addresses import is_public
 
 
 @pytest.fixture

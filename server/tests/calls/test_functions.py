@@ -218,6 +218,22 @@ async def test_fifty_on_one_counter_all_succeed(stage: Stage) -> None:
     assert len({result.tx for result in results}) == 50
 
 
+@pytest.mark.rule("FN641")
+async def test_calls_like_one_that_was_overtaken_run_once_each(stage: Stage) -> None:
+    """All at once run for nothing; those that come later, as one is answered, do not."""
+    count, more = 8, 24
+    stage.project.add(bump, kind="mutation")
+    stage.project.deploy(stage.app.id)
+
+    async def client(times: int) -> None:
+        for _ in range(times):
+            await call(stage, "t.bump")
+
+    await asyncio.gather(*(client(1 + more // count) for _ in range(count)))
+    assert await room(stage) == count + more
+    assert stage.project.runs["t.bump"] <= 2 * count + more
+
+
 @pytest.mark.rule("FN218")
 async def test_after_three_tries_and_one_with_the_turn_it_is_a_conflict(stage: Stage) -> None:
     writers: list[asyncio.Task[Any]] = []

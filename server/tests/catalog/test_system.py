@@ -109,6 +109,15 @@ $jobs.result 4bb5-124a8b9fffff
 $jobs.error 4bb4-48c5d1ffffff
 $jobs.steps 4bb5-2991f2ffffff
 $jobs.trace 4bb5-388044ffffff
+$hooks.id 3bb4-81ffffffffff
+$hooks.name 3bb4-d0309fffffff
+$hooks.state 3bb5-298264ffffff
+$hooks.place 3bb4-f58044ffffff
+$hooks.done 3bb4-37349fffffff
+$hooks.failures 3bb4-5021748925ff
+$hooks.dueAt 3bb4-3a1013ffffff
+$hooks.error 3bb4-48c5d1ffffff
+$hooks.parked 3bb4-f045441fffff
 $files.content-hash 2a34-238247ffffff
 """
 """Of the namespaces and attrs that Instant does not have."""
@@ -135,7 +144,7 @@ def test_ids_are_the_ones_instant_has_and_our_own_never_change() -> None:
         for attr in system_attrs()
     }
     assert found == expected
-    assert len({attr.id for attr in system_attrs()}) == 57 + 19 + 21
+    assert len({attr.id for attr in system_attrs()}) == 57 + 19 + 21 + 9
 
 
 @pytest.mark.rule("C2")

@@ -195,6 +195,36 @@ def test_functions_are_called_from_another_terminal(dev):
     assert "At" not in nobody.run("run", "messages.send", "[]", "--dir", str(dev.root)).stdout
 
 
+OUTSIDE = """
+from typing import Any
+
+from trice.functions import Action, action
+
+@action
+async def reach(ctx: Action[Any], url: str) -> list[Any]:
+    answer = await ctx.http.get(url)
+    kept = await ctx.files.upload("a.txt", answer.content)
+    async with ctx.stream() as out:
+        await out.write("one")
+    await ctx.mail.send("al@example.com", subject="To Al", text="the text")
+    same = await ctx.files.read("a.txt") == answer.content
+    return [answer.status_code, kept.size, same, out.id]
+"""
+
+
+@pytest.mark.rule("FN501", "FN506", "FN507", "FN510")
+def test_actions_reach_out_and_mail_goes_to_the_log(dev):
+    """Through a real server, its worker and its loopback."""
+    (dev.root / "functions/outside.py").write_text(OUTSIDE)
+    dev.until("In force: 3 functions.")
+    url = json.loads((dev.root / ".trice/dev.json").read_text())["server"]
+    told = dev.told("run", "outside.reach", json.dumps({"url": f"{url}/health"}))
+    status, size, is_same, stream = json.loads(told)
+    assert status == 200 and size > 0 and is_same and len(stream) == 36
+    assert "To Al" in dev.until("e-mail to al@example.com, which goes nowhere else")
+    dev.until("the text")
+
+
 @pytest.mark.rule("FN297")
 def test_a_breakpoint_in_a_function_stops_in_the_terminal(root):
     with Dev(root, "--debug") as dev:

@@ -21,8 +21,9 @@ WORK = '''\
 
 from datetime import timedelta
 
-from schema import Db
-from trice.functions import Action, FunctionError, Mutation, Retry, internal, mutation, seconds
+from schema import Db, Message
+from trice.functions import Action, Change, FunctionError, Mutation, Retry
+from trice.functions import internal, mutation, on_change, seconds
 
 
 @internal.mutation
@@ -41,6 +42,12 @@ async def order(ctx: Action[Db]) -> int:
     await ctx.sleep(timedelta(milliseconds=50))
     await ctx.step("note", note, f"order {number}")
     return number
+
+
+@on_change(Message, create=True)
+async def echo(ctx: Mutation[Db], change: Change[Message]) -> None:
+    if change.after is not None:
+        ctx.db.messages.create(text=f"echo of {change.after.text}", sent_at=ctx.now)
 
 
 def pick(least: int) -> int:
@@ -96,7 +103,7 @@ def works(ann: Person, tmp_path: Path) -> Works:
     assert CliRunner().invoke(main, ["init", str(root)]).exit_code == 0
     (root / "functions" / "work.py").write_text(WORK)
     works = Works(ann.with_app(), root)
-    works.done("deploy")
+    assert "work.echo: follows from now on" in works.done("deploy")
     works.done("run", "work.plan")
     return works
 
@@ -143,3 +150,19 @@ def test_a_deploy_that_waiting_jobs_do_not_fit_is_refused(works: Works) -> None:
     assert refused.exit_code == 1
     assert "work.note (1 wait): it has no argument text" in refused.output
     assert "Deployment 2" in works.done("deploy", "--force")
+
+
+@pytest.mark.rule("FN550", "FN555", "FN565", "FN568")
+def test_hooks_run_in_workers_and_are_listed_and_resumed(works: Works) -> None:
+    until = time.monotonic() + WAIT_S
+    while (recent := works.done("run", "messages.recent")).count("echo of") < 2:
+        assert time.monotonic() < until, recent
+        time.sleep(POLL_S)
+    assert "echo of now" in recent and "echo of order 21" in recent and "of echo" not in recent
+    (hook,) = json.loads(works.done("hooks", "list", "--json"))
+    told = (hook["name"], hook["namespace"], hook["follows"], hook["state"], hook["parked"])
+    assert told == ("work.echo", "messages", "create", "active", 0)
+    assert "work.echo" in works.done("hooks", "list")
+    assert "It goes on where it was." in works.done("hooks", "resume", "work.echo")
+    refused = works.run("hooks", "resume", "work.nothing")
+    assert refused.exit_code == 1 and "no hook with this name" in refused.output

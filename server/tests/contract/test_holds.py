@@ -328,6 +328,9 @@ async def test_results_are_kept_with_their_transaction(
         return engine.read_now(lambda state: state.results.find(event_id, now_ms=now_ms))
 
     assert find(one) is None
+    with pytest.raises(KeyError):
+        await engine.write(failing_after(keeping(one, b"0")))
+    assert find(one) is None, "what the first one made is undone"
     assert await engine.write(keeping(one, b"1")) == 2
     with pytest.raises(KeyError):
         await engine.write(failing_after(keeping(other, b"2")))

@@ -22,7 +22,8 @@ def project(folder: Path) -> Path:
     """The files of the page: each begins with its name."""
     texts = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
     assert [name for name, _ in texts] == [
-        *("schema.py", "functions/messages.py", "functions/channels.py")
+        *("schema.py", "functions/messages.py", "functions/channels.py"),
+        "functions/payments.py",
     ]
     return write_project(folder / "chat", dict(texts))
 

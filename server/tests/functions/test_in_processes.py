@@ -14,6 +14,7 @@ from trice.calls.side import AppCode, CallFailed, CallRequest, Level
 from trice.calls.workers.starter import Starter
 from trice.calls.workers.workers import Workers
 from trice.data_run import DataRun
+from trice.functions import frames
 from trice.functions.frames import Caller, Ready
 from trice.functions.signature import Kind
 from trice.identity import ADMIN
@@ -31,6 +32,10 @@ class Side:
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
         return await self._run.read(query, identity=ADMIN)
+
+    async def page(self, asked: frames.Page) -> bytes:
+        answer = await self._run.read(asked.query, identity=ADMIN)
+        return b'{"next":null,"most":5,"answer":%b}' % answer
 
     async def run(self, function: str, args: bytes) -> bytes:
         raise AssertionError("only actions run functions")
@@ -82,6 +87,9 @@ async def test_a_program_runs_in_a_process_as_it_runs_here(tmp_path: Path) -> No
             message = await call("messages.send", "mutation", channel=channel, text="hi")
             found = await call("messages.recent", "query", channel=channel)
             assert [each["id"] for each in found] == [message]
+            page = await call("messages.history", "query", channel=channel, page={"size": 5})
+            assert [each["id"] for each in page["items"]] == [message]
+            assert page["next"] is None
             with pytest.raises(CallFailed) as raised:
                 await call("messages.edit", "mutation", message=ID, text="hi")
             assert raised.value.code == "function-error"

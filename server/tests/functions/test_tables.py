@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from support.function_stage import Stage, open_stage
 from trice.errors import InvalidInput
-from trice.function_limits import PAGE_TIES_MAX
 from trice.functions import Paged, RefusedError
 
 Work = Callable[[Any], Awaitable[Any]]
@@ -58,9 +55,6 @@ async def put(stage: Stage, number: int, **values: Any) -> str:
     values.setdefault("madeAt", f"2026-01-{number:02d}T00:00:00.000Z")
     await stage.write(["create", "notes", uid(number), values])
     return uid(number)
-
-
-LONG_CURSOR = base64.urlsafe_b64encode(orjson.dumps([1, ["x"] * (PAGE_TIES_MAX + 1)])).decode()
 
 
 @pytest.mark.rule("FN100")
@@ -393,21 +387,23 @@ async def test_pages_follow_each_other_through_ties_and_null(stage: Stage) -> No
         await put(stage, number, rank=rank)
     for direction in ("asc", "desc"):
         for size in (1, 2, 4, 9):
+            seen: list[Any] = []
+            after = None
+            while True:
 
-            async def work(ctx: Any, direction: str = direction, size: int = size) -> Any:
-                seen: list[Any] = []
-                after = None
-                while True:
-                    page = await ctx.db.notes.page(
+                async def work(
+                    ctx: Any, direction: str = direction, size: int = size, after: Any = after
+                ) -> Any:
+                    return await ctx.db.notes.page(
                         Paged(size, after), where={"text": {"$ne": "n7"}}, order={"rank": direction}
                     )
-                    assert len(page.items) == size or page.next is None
-                    seen += page.items
-                    after = page.next
-                    if after is None:
-                        return seen
 
-            seen = await reading(stage, work)
+                page = await reading(stage, work)
+                assert len(page.items) == size or page.next is None
+                seen += page.items
+                after = page.next
+                if after is None:
+                    break
             assert sorted(each.id for each in seen) == sorted(
                 uid(number) for number in range(1, 10) if number != 7
             )
@@ -415,9 +411,20 @@ async def test_pages_follow_each_other_through_ties_and_null(stage: Stage) -> No
             assert order == sorted(order, reverse=direction == "desc")
 
 
+@pytest.mark.rule("FN603")
+async def test_a_run_reads_one_page(stage: Stage) -> None:
+    async def work(ctx: Any) -> Any:
+        await ctx.db.notes.page(Paged(1), order={"rank": "asc"})
+        await ctx.db.notes.page(Paged(1), order={"rank": "asc"})
+
+    notes().DO["query"] = work
+    failed = await stage.fail("notes.look")
+    assert failed.code == "function-failed" and "A run reads one page" in failed.traceback
+
+
 @pytest.mark.rule("FN108")
 @pytest.mark.parametrize(
-    "page", [(0, None), (1_001, None), (1, "x"), (1, "e30="), (1, LONG_CURSOR)]
+    "page", [(0, None), (1_001, None), (1, "x"), (1, "e30="), (1, "x" * 20_000)]
 )
 async def test_a_page_that_cannot_be_is_refused(stage: Stage, page: Any) -> None:
     async def work(ctx: Any) -> Any:

@@ -15,7 +15,7 @@ from trice.functions import channel
 SOURCE = Path(channel.__file__).parents[2]
 
 
-@pytest.mark.rule("FN130")
+@pytest.mark.rule("FN130", "FN517")
 def test_mypy_finds_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
     """`projects/mistakes.py` says at which lines there are errors, and which; the chat has none."""
     checked = subprocess.run(

@@ -60,6 +60,12 @@ const rows: Promise<MessageView[]> = db.call(api.messages.recent, { channel: id 
 const page: Promise<string | null> = db
   .call(api.messages.history, { channel: id, page: { size: 5 } })
   .then(({ items, next }) => items[0]?.sent_at ?? next);
+db.subscribePagedCall(api.messages.history, { channel: id, page: { size: 5 } }, (list) => {
+  const when: string[] | undefined = list.data?.map((row) => row.sent_at);
+  if (list.canLoadNextPage) list.loadNextPage();
+  return when;
+});
+db.subscribePagedCall(api.messages.history, { channel: id }, () => {});
 const all = db.call(api.channels.all_of_them, {});
 const capitals: Promise<string> = db.call(api.channels.tidy, { channel: id });
 export { sent, rows, page, all, capitals };
@@ -76,6 +82,9 @@ REFUSED = (
     ("api.channels.all_of_them, {}", "api.channels.all_of_them, { x: 1 }"),
     ("items[0]?.sent_at", "items[0]?.sent_at.getTime()"),
     ("api.channels.tidy,", "api.channels.rename,"),
+    ("subscribePagedCall(api.messages.history", "subscribePagedCall(api.messages.recent"),
+    ("page: { size: 5 } }, (list)", "page: { after: id } }, (list)"),
+    ("row.sent_at)", "row.sent)"),
 )
 
 
@@ -369,6 +378,7 @@ def large_app() -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.rule("FN626")
 @pytest.mark.rule("FN323")
 def test_a_large_project_costs_the_compiler_little(project: Path) -> None:
     (project / "client").mkdir()

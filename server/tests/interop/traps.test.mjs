@@ -760,9 +760,9 @@ describe('transactions', () => {
       [
         'param-malformed',
         'Invalid op: "nonsense". It must be one of "add-call", "add-query", "append-stream",' +
-          ' "call", "client-broadcast", "init", "join-room", "leave-room", "remove-call",' +
-          ' "remove-query", "remove-sync", "resync-table", "set-presence", "start-stream",' +
-          ' "start-sync", "subscribe-stream", "transact", "unsubscribe-stream".',
+          ' "call", "client-broadcast", "init", "join-room", "leave-room", "more-call",' +
+          ' "remove-call", "remove-query", "remove-sync", "resync-table", "set-presence",' +
+          ' "start-stream", "start-sync", "subscribe-stream", "transact", "unsubscribe-stream".',
         'nonsense',
       ],
     );

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.kill_files import FileKills
+from support.kill_hooks import HookKills
 from support.kill_jobs import JobKills
 from support.kill_streams import StreamKills
 
@@ -51,3 +52,10 @@ def test_every_job_ran_as_often_as_it_should(tmp_path: Path, seed: int) -> None:
     kills = JobKills(tmp_path, seed)
     kills.play(2 * KILLS)
     assert kills.found["kills"] == 2 * KILLS and kills.found["note done"]
+
+
+@pytest.mark.rule("FN550", "FN551")
+def test_every_change_was_followed_as_often_as_it_should(tmp_path: Path, seed: int) -> None:
+    kills = HookKills(tmp_path, seed)
+    kills.play(2 * KILLS)
+    assert kills.found["kills"] == 2 * KILLS and kills.found["items"]

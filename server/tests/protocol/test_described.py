@@ -93,6 +93,16 @@ FAILED_CALL = SharedPart(
     )
 )
 
+PAGE = down.call_page(0, until="c", is_new=True, value=b'{"items":[],"next":"c"}')
+FAILED_PAGE = down.call_page(
+    1,
+    until=None,
+    is_new=False,
+    value=None,
+    error=orjson.dumps({"type": "function-error", "message": "m", "hint": {"code": "c"}}),
+)
+LIST = SharedPart(down.list_news("todos.all", b"{}", [PAGE, FAILED_PAGE], count=2, is_whole=True))
+
 PEER = Presence("p", ID, {"x": 1}, b'{"x":1}')
 SAID = down.topic_content("p", ID, b"[]")
 
@@ -130,6 +140,10 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     ),
     "refresh_ok calls": lambda: down.refresh_ok(
         [COMPUTATION], tx=TX, attrs=None, calls=[*CALLS, FAILED_CALL]
+    ),
+    "refresh_ok lists": lambda: down.refresh_ok([], tx=TX, attrs=None, calls=[LIST]),
+    "add_call_ok of a list": lambda: down.add_call_ok(
+        "todos.all", b"{}", event_id="e", said=SharedPart(down.call_pages([PAGE])), tx=TX
     ),
     "call_ok": lambda: down.call_ok(b"null", event_id="e", tx=None),
     "call_ok of a mutation": lambda: down.call_ok(b"[1]", event_id=None, tx=TX),
@@ -189,7 +203,10 @@ PIECES = {
     "call_change",
     "call_delta",
     "call_news",
+    "call_page",
+    "call_pages",
     "call_value",
+    "list_news",
     "computation",
     "topic_content",
     "named_computation",

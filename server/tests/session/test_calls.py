@@ -1,4 +1,7 @@
-"""Functions over sessions: called, ordered among writes, watched."""
+"""Functions over sessions: called, ordered among writes, watched, listed.
+
+More than 600 lines, one file because all of it uses one stage of functions that run here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.call_stage import OURS, CallStage
-from support.called_functions import Ctx, FunctionRaised
+from support.called_functions import PAGED, Ctx, FunctionRaised
 from support.memory_client import MemoryClient, refreshed
 from support.runtime import settle
 from trice import function_limits, limits
@@ -45,7 +48,7 @@ async def rename(ctx: Ctx) -> Any:
 @pytest.mark.rule("FN200")
 async def test_only_who_agreed_on_functions_may_call(calls: CallStage) -> None:
     plain = await calls.stage.client()
-    for op in ("call", "add-call", "remove-call"):
+    for op in ("call", "add-call", "more-call", "remove-call"):
         plain.say(op, name="t.titles")
         error = await plain.hear("error")
         assert (error["type"], error["hint"]["data-type"]) == ("validation-failed", op)
@@ -359,6 +362,129 @@ async def test_an_error_of_a_watched_call_is_told_and_it_stays_watched(calls: Ca
         "hint": {"code": "full", "data": None},
     }
     assert "value" not in told
+
+
+async def listed(ctx: Ctx) -> Any:
+    return await ctx.page("todos", order={"title": "asc"}, fields=["title"])
+
+
+def titles_of(page: Any) -> list[str]:
+    return [row["title"] for row in page["value"]["items"]]
+
+
+async def list_stage(calls: CallStage, count: int) -> None:
+    """A function that lists the todos, which are so many."""
+    calls.project.add(listed, types=PAGED)
+    calls.deploy()
+    for number in range(count):
+        eid = T1.replace("e0000001", f"f{number:07d}")
+        await calls.write(["update", "todos", eid, {"title": f"t{number}"}])
+
+
+@pytest.mark.rule("FN612")
+async def test_a_list_is_loaded_page_by_page(calls: CallStage) -> None:
+    await list_stage(calls, 6)
+    client = await calls.client()
+    args = {"page": {"size": 2}}
+    event = client.say("add-call", name="t.listed", args=args, paged=True)
+    first = await client.hear("add-call-ok")
+    assert (first["client-event-id"], first["args"], "value" in first) == (event, args, False)
+    (page,) = first["pages"]
+    assert (page["at"], page["new"], titles_of(page)) == (0, True, ["t0", "t1"])
+    assert page["until"] == page["value"]["next"]
+
+    client.say("more-call", name="t.listed", args=args)
+    client.say("more-call", name="t.listed", args=args)  # one is under way: no effect
+    (news,) = (await client.hear("refresh-ok"))["calls"]
+    assert (news["count"], "whole" in news) == (2, False)
+    (second,) = news["pages"]
+    assert (second["at"], second["new"], titles_of(second)) == (1, True, ["t2", "t3"])
+
+    # A page that changed comes alone, and its neighbours do not run.
+    ran = calls.project.runs["t.listed"]
+    tx = await calls.write(["update", "todos", T1, {"title": "t21"}])
+    refresh = await client.hear("refresh-ok")
+    (news,) = refresh["calls"]
+    (changed,) = news["pages"]
+    assert refresh["processed-tx-id"] >= tx and news["count"] == 2
+    assert changed == {
+        "at": 1,
+        "until": second["until"],
+        "value": {**second["value"], "items": changed["value"]["items"]},
+    }
+    assert titles_of(changed) == ["t2", "t21", "t3"]
+    assert calls.project.runs["t.listed"] == ran + 1
+
+    # Asked again, all of it is told; the last page ends with the list.
+    client.say("more-call", name="t.listed", args=args)
+    await client.hear("refresh-ok")
+    client.say("add-call", name="t.listed", args=args, paged=True)
+    whole = (await client.hear("add-call-ok"))["pages"]
+    assert [titles_of(page) for page in whole] == [["t0", "t1"], ["t2", "t21", "t3"], ["t4", "t5"]]
+    assert whole[2]["until"] == "" and whole[2]["value"]["next"] is None
+
+    client.say("remove-call", name="t.listed", args=args)  # the call of these arguments is another
+    client.say("remove-call", name="t.listed", args=args, paged=True)
+    client.say("more-call", name="t.listed", args=args)  # of a list that is gone: no error
+    await calls.write(["update", "todos", T2, {"title": "t0"}])
+    await calls.quiet()
+    assert client.unheard() == [] and len(calls.live) == 0
+
+
+@pytest.mark.rule("FN613")
+async def test_a_split_is_told_in_one_message(calls: CallStage) -> None:
+    await list_stage(calls, 4)
+    client = await calls.client()
+    args = {"page": {"size": 2}}
+    client.say("add-call", name="t.listed", args=args, paged=True)
+    (page,) = (await client.hear("add-call-ok"))["pages"]
+    ids = [T1.replace("e0000001", f"f000001{n}") for n in range(3)]
+    await calls.write(*(["update", "todos", eid, {"title": "t0x"}] for eid in ids))
+    (news,) = (await client.hear("refresh-ok"))["calls"]
+    assert [titles_of(each) for each in news["pages"]] == [["t0", "t0x"], ["t0x", "t0x", "t1"]]
+    assert [(each["at"], each.get("new")) for each in news["pages"]] == [(0, None), (1, True)]
+    assert news["pages"][1]["until"] == page["until"] and news["count"] == 2
+
+
+@pytest.mark.rule("FN616")
+async def test_a_client_that_comes_back_has_the_pages_that_it_had(calls: CallStage) -> None:
+    await list_stage(calls, 6)
+    client = await calls.client()
+    args = {"page": {"size": 2}}
+    client.say("add-call", name="t.listed", args=args, paged=True)
+    ends = [(await client.hear("add-call-ok"))["pages"][0]["until"]]
+    client.say("more-call", name="t.listed", args=args)
+    ends.append((await client.hear("refresh-ok"))["calls"][0]["pages"][0]["until"])
+    client.hang_up()
+    await calls.write(["update", "todos", T1, {"title": "t11"}])
+
+    again = await calls.client()
+    again.say("add-call", name="t.listed", args=args, paged=True, pages=ends)
+    pages = (await again.hear("add-call-ok"))["pages"]
+    assert [page["until"] for page in pages] == ends
+    assert [titles_of(page) for page in pages] == [["t0", "t1"], ["t11", "t2", "t3"]]
+    for wrong in ("x", [1], [None, "x"], ["x"] * (function_limits.PAGES_MAX + 1)):
+        again.say("add-call", name="t.listed", args=args, paged=True, pages=wrong)
+        assert (await again.hear("error"))["type"] == "bad-args"
+
+
+@pytest.mark.rule("FN614")
+async def test_each_page_counts_as_a_watched_call(
+    calls: CallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await list_stage(calls, 6)
+    monkeypatch.setattr(function_limits, "SESSION_LIVE_CALLS_MAX", 2)
+    client = await calls.client()
+    args = {"page": {"size": 2}}
+    client.say("add-call", name="t.listed", args=args, paged=True)
+    await client.hear("add-call-ok")
+    client.say("more-call", name="t.listed", args=args)
+    await client.hear("refresh-ok")
+    for op, asked in (("more-call", args), ("add-call", {})):
+        client.say(op, name="t.listed", args=asked)
+        error = await client.hear("error")
+        assert error["type"] == "parameter-limit-exceeded"
+        assert (error["original-event"]["op"], error["original-event"]["args"]) == (op, asked)
 
 
 @pytest.mark.rule("FN246")

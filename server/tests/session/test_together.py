@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from support.call_stage import CallStage
-from support.called_functions import Ctx
+from support.called_functions import PAGED, Ctx
 from support.memory_client import MemoryClient, refreshed
 from support.runtime import SteppedRuntime, settle
 from trice import function_limits
 from trice.identity import ADMIN
 
-T1 = "e0000001-0000-4000-8000-000000000000"
+T1, T2 = (f"e{number:07d}-0000-4000-8000-000000000000" for number in (1, 2))
 QUERY = {"todos": {}}
+ONE_EACH = {"page": {"size": 1}}
 
 
 class Stage(CallStage):
-    """`gated` and `same` wait at `gate` while it is closed; `slow` takes `slow_ms` of the clock."""
+    """`gated` and `same` wait at `gate` while it is closed, and so does `listed` for a page that
+    has a title with `z`; `slow` takes `slow_ms` of the clock."""
 
     def __init__(self, stage: Any) -> None:
         self.runtime = SteppedRuntime()
@@ -28,6 +30,7 @@ class Stage(CallStage):
         self.slow_ms = 30
         for function in (self.titles, self.count, self.gated, self.same, self.slow):
             self.project.add(function)
+        self.project.add(self.listed, types=PAGED)
         self.deploy()
 
     async def titles(self, ctx: Ctx) -> Any:
@@ -51,6 +54,12 @@ class Stage(CallStage):
         await self.gate.wait()
         return [row["title"] for row in found]
 
+    async def listed(self, ctx: Ctx) -> Any:
+        page = await ctx.page("todos", order={"serverCreatedAt": "asc"}, fields=["title"])
+        if any("z" in row["title"] for row in page["items"]):
+            await self.gate.wait()
+        return page
+
     async def watcher(self, *names: str) -> MemoryClient:
         """A client that watches a query, and functions by name."""
         client = await self.client()
@@ -61,6 +70,17 @@ class Stage(CallStage):
             await client.hear("add-call-ok")
         client.unheard()
         return client
+
+    async def load_pages(self, client: MemoryClient) -> None:
+        """Have a client watch the todos as a list, and load two pages of one todo each."""
+        await self.write(["update", "todos", T2, {"title": "z"}])
+        await self.quiet()
+        client.say("add-call", name="t.listed", args=ONE_EACH, paged=True)
+        await client.hear("add-call-ok")
+        client.say("more-call", name="t.listed", args=ONE_EACH)
+        await client.hear("refresh-ok")
+        await self.quiet()
+        client.unheard()
 
     async def retitle(self, title: str) -> int:
         tx = await self.write(["update", "todos", T1, {"title": title}])
@@ -145,6 +165,73 @@ async def test_who_waits_for_a_function_that_changes_nothing_goes_on(stage: Stag
     assert parts(refresh) == (1, [])
     assert refresh["processed-tx-id"] == tx
     assert stage.waited == 1
+
+
+def pages(message: dict[str, Any]) -> list[tuple[int, list[str]]]:
+    """The pages of the list that a refresh tells of: their places, and titles."""
+    (news,) = (call for call in message["calls"] if call["name"] == "t.listed")
+    return [
+        (page["at"], [row["title"] for row in page["value"]["items"]]) for page in news["pages"]
+    ]
+
+
+@pytest.mark.rule("FN587")
+async def test_pages_of_a_list_come_with_what_else_the_commit_changes(stage: Stage) -> None:
+    client = await stage.watcher("titles")
+    await stage.load_pages(client)
+    tx = await stage.retitle("b")
+    await stage.quiet()
+    (refresh,) = client.unheard()
+    assert parts(refresh) == (1, ["listed", "titles"])
+    assert (pages(refresh), refresh["processed-tx-id"]) == ([(0, ["b"])], tx)
+
+    stage.gate.clear()
+    # The second page is late: the first one, the call and the query wait for it.
+    tx = await stage.write(
+        ["update", "todos", T1, {"title": "d"}], ["update", "todos", T2, {"title": "z2"}]
+    )
+    await stage.quiet_engine()
+    assert client.unheard() == []
+    stage.gate.set()
+    await stage.quiet()
+    (refresh,) = client.unheard()
+    assert parts(refresh) == (1, ["listed", "titles"])
+    assert pages(refresh) == [(0, ["d"]), (1, ["z2"])]
+    assert refresh["processed-tx-id"] == tx
+
+
+@pytest.mark.rule("FN587")
+async def test_pages_of_a_session_that_watches_nothing_else(stage: Stage) -> None:
+    client = await stage.client()
+    await stage.load_pages(client)
+    stage.gate.clear()
+    tx = await stage.write(
+        ["update", "todos", T1, {"title": "d"}], ["update", "todos", T2, {"title": "z2"}]
+    )
+    await stage.quiet_engine()
+    assert client.unheard() == []
+    await stage.runtime.pass_time(function_limits.TOGETHER_MS)
+    (refresh,) = client.unheard()
+    assert (pages(refresh), refresh["processed-tx-id"]) == ([(0, ["d"])], tx)
+    stage.gate.set()
+    await stage.runtime.pass_time(function_limits.TOGETHER_MS)
+    await stage.quiet()
+    (refresh,) = client.unheard()
+    assert (pages(refresh), refresh["processed-tx-id"]) == ([(1, ["z2"])], tx)
+
+
+@pytest.mark.rule("FN588")
+async def test_a_list_that_is_given_up_lets_news_go(stage: Stage) -> None:
+    client = await stage.watcher()
+    await stage.load_pages(client)
+    stage.gate.clear()
+    await stage.write(["update", "todos", T2, {"title": "z2"}])
+    await stage.quiet_engine()
+    assert client.unheard() == []
+    client.say("remove-call", name="t.listed", args=ONE_EACH, paged=True)
+    await settle()
+    (refresh,) = client.unheard()
+    assert parts(refresh) == (1, [])
 
 
 @pytest.mark.rule("FN588")

@@ -12,6 +12,7 @@ from trice.apps.apps import Apps
 from trice.calls.functions import Functions
 from trice.calls.live import LiveFunctions
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide
+from trice.errors import TriceError
 from trice.functions import frames
 from trice.functions.signature import Signature
 from trice.protocol.ids import AppId
@@ -45,11 +46,33 @@ class Ctx:
         """Rows of a namespace."""
         found = await self.side.read({etype: {"$": options} if options else {}}, as_caller)
         if as_caller:
-            user = self.request.caller.user
-            mine = "admin" if self.request.caller.is_admin else None
-            self.facts.setdefault("rights", mine if user is None else user["id"])
+            self._note_rights()
         rows: list[Any] = orjson.loads(found)[etype]
         return rows
+
+    async def page(self, etype: str, *, as_caller: bool = False, **options: Any) -> dict[str, Any]:
+        """A page of a namespace, as its argument `page` says."""
+        asked = self.args.get("page") or {}
+        found = orjson.loads(
+            await self.side.page(
+                frames.Page(
+                    call=1,
+                    seq=1,
+                    query={etype: {"$": options}},
+                    size=asked.get("size", 2),
+                    after=asked.get("after"),
+                    as_caller=as_caller,
+                )
+            )
+        )
+        if as_caller:
+            self._note_rights()
+        return {"items": found["answer"][etype][: found["most"]], "next": found["next"]}
+
+    def _note_rights(self) -> None:
+        user = self.request.caller.user
+        mine = "admin" if self.request.caller.is_admin else None
+        self.facts.setdefault("rights", mine if user is None else user["id"])
 
     def write(self, *steps: Any) -> None:
         self.side.draft(list(steps))
@@ -71,6 +94,13 @@ class Ctx:
         found: int = self.facts.setdefault(f"time.{every_ms}", self.now_ms // every_ms * every_ms)
         return found
 
+
+PAGED: dict[str, Any] = {
+    "args": [{"name": "page", "type": {"is": "paged"}, "optional": True}],
+    "result": {"is": "page", "of": {"is": "any"}},
+    "names": {},
+}
+"""`Signature.types` of a function that lists something."""
 
 Function = Callable[[Ctx], Awaitable[Any]]
 
@@ -138,6 +168,15 @@ class Project:
                 facts=list(ctx.facts.items()),
             )
             raise CallFailed(fail) from raised
+        except TriceError as refused:
+            fail = frames.Fail(
+                call=1,
+                code=refused.code,
+                message=refused.message,
+                data=refused.hint,
+                facts=list(ctx.facts.items()),
+            )
+            raise CallFailed(fail) from refused
         except ZeroDivisionError as raised:
             told = f"Traceback: {raised}"
             fail = frames.Fail(call=1, code="function-failed", message="It failed.", traceback=told)

@@ -13,15 +13,18 @@ import msgspec
 
 from support.engines import open_database
 from support.runtime import FakeRuntime
+from trice.calls.cursors import Cursors
+from trice.calls.page_reads import PageReads
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import TriceError
+from trice.functions import frames
 from trice.functions.channel import Level, RefusedError
 from trice.functions.frames import Call, Caller, Done, Fail
 from trice.functions.loading import load_program
 from trice.functions.program import Program
 from trice.identity import ADMIN, GUEST, Identity
-from trice.protocol.ids import find_uuid_bytes
+from trice.protocol.ids import AppId, find_uuid_bytes
 from trice.schema.document import for_server
 
 PROJECTS = Path(__file__).parents[1] / "functions" / "projects"
@@ -39,6 +42,7 @@ class Failed(Exception):
 class RunChannel:
     """The server of one call: a run of a real database.
 
+    function, args   what is called
     asked   what was read, in order
     told    what else it was told, in order
     """
@@ -46,6 +50,8 @@ class RunChannel:
     stage: Stage
     run_: DataRun | None
     identity: Identity
+    function: str = ""
+    args: bytes = b"{}"
     asked: list[Any] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
 
@@ -56,6 +62,31 @@ class RunChannel:
             return await self.run_.read(query, identity=self.identity if as_caller else ADMIN)
         except TriceError as failure:
             raise RefusedError(failure.code, failure.message, failure.hint) from None
+
+    async def page(
+        self, call: int, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        asked = frames.Page(call=call, seq=1, query=query, size=size, after=after)
+        signature = next(
+            each for each in self.stage.program.signatures if each.name == self.function
+        )
+        cursors = Cursors(lambda: b"secret", AppId("app"), signature, self.args)
+        try:
+            return await PageReads(cursors).read(self, asked, self.identity if as_caller else ADMIN)
+        except TriceError as failure:
+            raise RefusedError(failure.code, failure.message, failure.hint) from None
+
+    @property
+    def run_on(self) -> DataRun:
+        assert self.run_ is not None
+        return self.run_
+
+    async def read_as(self, query: Any, identity: Identity) -> bytes:
+        self.asked.append(query)
+        return await self.run_on.read(query, identity=identity)
+
+    def unread(self, query: Any, identity: Identity) -> None:
+        """A run that nobody watches depends on nothing."""
 
     def draft(self, call: int, steps: list[Any]) -> None:
         assert self.run_ is not None
@@ -144,7 +175,9 @@ class Stage:
         is_action = signature is not None and signature.kind == "action"
         run = None if is_action else await DataRun.begin(self.database)
         identity = GUEST if user is None else Identity("user", find_uuid_bytes(user["id"]))
-        self.channel = channel = RunChannel(self, run, identity)
+        self.channel = channel = RunChannel(
+            self, run, identity, "" if signature is None else signature.name, args
+        )
         if is_action:
             self.actions.append(channel)
         try:

@@ -11,9 +11,11 @@ from support.engines import open_apps
 from support.function_stage import PROJECTS
 from support.patience import WAIT_S
 from support.runtime import SteppedRuntime, settle
+from trice import hook_limits
 from trice.apps.apps import App, Apps
 from trice.background import Background
 from trice.calls.functions import Functions
+from trice.calls.hooks.hooks import Hooks
 from trice.calls.jobs.host import ServerHost
 from trice.calls.jobs.jobs import Jobs
 from trice.calls.side import AppCode
@@ -57,9 +59,14 @@ class JobProject:
     apps: Apps
     app: App
     jobs: Jobs
+    hooks: Hooks
     functions: Functions
 
-    def __init__(self, folder: Path, project: str = "works") -> None:
+    def __init__(
+        self, folder: Path, project: str = "works", *, lag_max: int = hook_limits.HOOK_LAG_MAX
+    ) -> None:
+        self.lag_max = lag_max
+        self.has_hooks = True
         self.folder = folder
         self.path = PROJECTS / project
         self.runtime = SteppedRuntime()
@@ -82,6 +89,13 @@ class JobProject:
         )
         self.apps.commit_listeners.append(self.jobs.hear)  # before any app is opened
         self.functions.jobs_kept = self.jobs.kept
+        self.hooks = Hooks(
+            ServerHost(self.apps, deployed, self.functions),
+            self.jobs,
+            runtime=self.runtime,
+            lag_max=self.lag_max,
+        )
+        self.apps.commit_listeners.append(self.hooks.hear)
         if not self.app_id:
             schema = None if ready.schema is None else for_server(ready.schema)
             made, _ = await self.apps.create(title="x", schema=schema)
@@ -91,9 +105,12 @@ class JobProject:
         self.app = await self.apps.lend(self.app_id)
         self.background = Background(self.runtime)
         self.jobs.start(self.background)
+        if self.has_hooks:
+            self.hooks.start(self.background)
 
     async def close(self) -> None:
         await self.jobs.close()
+        await self.hooks.close()
         await self.background.stop()
         self.apps.give_back(self.app)
         await self.apps.close()
@@ -110,14 +127,22 @@ class JobProject:
         listed = [each for each in found["$jobs"] if where.items() <= each.items()]
         return sorted(listed, key=lambda each: each["scheduledFor"])
 
-    async def rest(self) -> None:
-        """Let it do all that it can do while time stands still."""
+    async def rest(self, *, is_still: bool = False) -> None:
+        """Let it do all that it can do while time stands still.
+
+        is_still   no transaction is made to find out
+        """
         while True:
             tx = self.app.database.tx
             await settle()
+            if is_still:
+                if not self.hooks.is_busy:
+                    return
+                continue
             await self.app.database.change(lambda change: None)  # behind all that is under way
             await settle()
-            if self.jobs.running == 0 and not self.jobs.is_busy and self.app.database.tx <= tx + 1:
+            is_busy = self.jobs.running or self.jobs.is_busy or self.hooks.is_busy
+            if not is_busy and self.app.database.tx <= tx + 1:
                 return
 
     async def pass_time(self, duration_ms: float, *, steps: int = 10) -> None:

@@ -19,6 +19,7 @@ from support.runtime import FakeRuntime, settle
 from trice.apps.apps import App, Apps
 from trice.calls.functions import Result
 from trice.calls.live import LiveFunctions
+from trice.calls.page_list import PageList
 from trice.calls.watch import Watch
 from trice.errors import TriceError
 from trice.identity import ADMIN, GUEST, Identity
@@ -38,6 +39,7 @@ SCHEMA = {
                 "title": _attr("string", is_indexed=True),
                 "room": _attr("number", is_indexed=True),
                 "done": _attr("boolean", is_indexed=True),
+                "due": _attr("date", is_indexed=True),
             }
         },
         "notes": {"attrs": {"text": _attr("string")}},
@@ -103,6 +105,48 @@ class Watcher:
         self._stage.live.unwatch(self._stage.app, self.watch)
 
 
+class ListWatcher:
+    """Takes news of a list at once, and keeps its pages as clients do.
+
+    ends    where each page ends; "" with the list
+    values  what each page is; codes of errors
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.ends: list[str | None] = []
+        self.values: list[Any] = []
+        self.told = 0
+        self.labels: list[TxId] = []
+        self.pages: PageList
+        self._stage = stage
+
+    def on_news(self, pages: PageList) -> None:
+        news = pages.take()
+        if news is None:
+            return
+        self.told += 1
+        self.labels.append(news.tx)
+        if news.is_whole:
+            self.ends, self.values = [], []
+        for page in news.pages:
+            answer = page.answer
+            failed = None if answer.error is None else answer.error.code
+            value = failed if answer.value is None else orjson.loads(answer.value)
+            upto = page.at if page.is_new else page.at + 1
+            self.ends[page.at : upto] = [page.until]
+            self.values[page.at : upto] = [value]
+        del self.ends[news.count :], self.values[news.count :]
+        assert len(self.ends) == news.count
+
+    @property
+    def items(self) -> list[Any]:
+        """What all pages list."""
+        return [item for value in self.values for item in value["items"]]
+
+    def stop(self) -> None:
+        self.pages.close()
+
+
 class Stage:
     """One app, what is deployed in it, and its watched calls."""
 
@@ -124,6 +168,18 @@ class Stage:
             identity=identity,
             on_news=watcher.on_news,
             has_deltas=has_deltas,
+        )
+        return watcher
+
+    def watch_list(
+        self, name: str, identity: Identity = GUEST, *, ends: Any = (), **args: Any
+    ) -> ListWatcher:
+        watcher = ListWatcher(self)
+        watcher.pages = PageList(
+            *(self.live, self.app, name, orjson.dumps(args, option=orjson.OPT_SORT_KEYS)),
+            identity=identity,
+            on_news=watcher.on_news,
+            ends=ends,
         )
         return watcher
 

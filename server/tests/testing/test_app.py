@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.function_stage import write_project
-from trice.functions import FunctionError, RefusedError
+from support.function_stage import PROJECTS, write_project
+from trice.functions import FunctionError, Paged, RefusedError
 from trice.functions.loading import LoadErrors, load_program
 from trice.testing import stage as stages
 from trice.testing.app import App
@@ -45,7 +46,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from schema import Db, Note
 from trice.functions import *
-from trice.functions import action, cron, internal, mutation, query
+from trice.functions import Request, Response, action, cron, http, internal, mutation, query
 
 RAN: list[str] = []
 
@@ -54,6 +55,10 @@ async def texts(ctx: Query[Db]) -> list[str]:
     if await ctx.db.notes.exists({"text": "bad"}):
         raise FunctionError("no-good", "One is bad.")
     return sorted([each.text for each in await ctx.db.notes.find()])
+
+@query
+async def listed(ctx: Query[Db], page: Paged) -> Page[Note]:
+    return await ctx.db.notes.page(page, order={"text": "asc"})
 
 @query
 async def hour(ctx: Query[Db]) -> datetime:
@@ -96,6 +101,23 @@ async def morning(ctx: Mutation[Db]) -> None:
 @mutation
 async def forever(ctx: Mutation[Db]) -> None:
     ctx.later().run(forever)
+
+@http.post("/notes/{number}", auth="user", cors=["https://shop.example"])
+async def make(ctx: Action[Db], request: Request, number: int) -> Response:
+    made = await ctx.run(add, request.json(str))
+    await ctx.run(remind, f"{number}", 5)
+    return Response.json({"id": made, "me": ctx.me.email}, status=201, headers={"x-a": "b"})
+
+@http.get("/stream/{how}", auth="admin")
+async def stream(ctx: Action[Db], request: Request, how: str) -> Response:
+    async def pieces():
+        yield b"a"
+        while how == "endless":
+            yield b"a" * 60_000
+        if how == "bug":
+            raise ValueError(how)
+        yield request.query["more"]
+    return Response.stream(pieces())
 
 @action
 async def both(ctx: Action[Db]) -> str:
@@ -183,6 +205,32 @@ async def test_a_call_is_that_of_a_client(app: App, notes: Any, schema: Any) -> 
     )
 
 
+@pytest.mark.rule("FN625")
+async def test_a_list_is_watched_page_by_page(app: App, notes: Any, schema: Any) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for text in "abcde":
+        await app.create(schema.Note, text=text, at=at)
+
+    def texts(page: Any) -> tuple[str, bool]:
+        return "".join(note.text for note in page.items), page.next is not None
+
+    async with app.guest.watch(notes.listed, Paged(size=2)) as live:
+        assert texts(live.value) == ("ab", True)
+        assert texts(await live.more()) == ("abcd", True)
+        await app.create(schema.Note, text="aa", at=at)
+        assert texts(await live.next()) == ("aaabcd", True)
+        assert texts(await live.more()) == ("aaabcde", False)
+        with pytest.raises(AssertionError, match="is loaded"):
+            await live.more()
+        assert live.value.next is None and live.pending == 0
+    async with app.guest.watch(notes.texts) as plain:
+        with pytest.raises(AssertionError, match="no list"):
+            await plain.more()
+    page = await app.guest.run(notes.listed, Paged(size=2))
+    async with app.guest.watch(notes.listed, Paged(size=2, after=page.next)) as live:
+        assert texts(live.value) == ("bc", True)  # one page, as it was asked for
+
+
 @pytest.mark.rule("FN432")
 async def test_what_failed_is_shown_with_its_lines(app: App, notes: Any) -> None:
     with pytest.raises(RefusedError) as refused:
@@ -197,6 +245,34 @@ async def test_what_failed_is_shown_with_its_lines(app: App, notes: Any) -> None
 async def test_actions_run_functions_and_have_secrets(app: App, notes: Any) -> None:
     app.env["KEY"] = "k"
     assert await app.guest.run(notes.both) == "k1"
+
+
+@pytest.mark.rule("FN537")
+async def test_endpoints_are_asked_by_their_routes(app: App, notes: Any) -> None:
+    alice = await app.user("alice@example.com")
+    async with app.guest.watch(notes.texts) as live:
+        made = await alice.request("POST", "/notes/7", json="a", headers={"Origin": "https://x"})
+        assert (made.status, made.headers["X-A"], made.json()["me"]) == (201, "b", alice.email)
+        assert await live.next() == ["a"]
+    assert "access-control-allow-origin" not in made.headers
+    assert made.headers["content-security-policy"].startswith("sandbox")
+    await app.advance(seconds=5)
+    assert await app.guest.run(notes.texts) == ["7", "a"]
+
+    refused = await app.request("POST", "/notes/7", json="b")
+    assert (refused.status, refused.json()["type"]) == (401, "signed-out")
+    wrong = await alice.request("POST", "/notes/x", body='"b"')
+    assert (wrong.status, wrong.json()["hint"]["path"]) == (400, "number")
+    taken = await app.request("GET", "/notes/7")
+    assert (taken.status, taken.headers["allow"]) == (405, "OPTIONS, POST")
+    with pytest.raises(ValueError, match="begins with /"):
+        await app.request("GET", "notes")
+
+    assert (await app.request("GET", "/stream/well")).status == 403
+    assert (await app.admin.request("GET", "/stream/well?more=b")).text() == "ab"
+    for how, told in (("bug", "cut off"), ("endless", "has it an end")):
+        with pytest.raises(AssertionError, match=told):
+            await app.admin.request("GET", f"/stream/{how}")
 
 
 @pytest.mark.rule("FN433")
@@ -332,6 +408,25 @@ async def test_jobs_are_done_when_they_are_due(app: App, notes: Any) -> None:
     await app.advance(seconds=5)
     (failed,) = (await app.admin.query({"$jobs": {"$": {"where": {"state": "failed"}}}}))["$jobs"]
     assert failed["error"]["code"] == "record-not-unique"
+
+
+@pytest.mark.rule("FN570")
+async def test_hooks_have_run_before_a_call_returns_and_their_waits_pass(tmp_path: Path) -> None:
+    folder = tmp_path / "apps"
+    folder.mkdir()
+    shutil.copytree(PROJECTS / "follows", tmp_path / "project")
+    stage = await Stage.open(Project(tmp_path / "project", folder))
+    app, hooks = App(stage), importlib.import_module("functions.hooks")
+    await app.guest.run(hooks.send, "a")
+    assert await app.guest.run(hooks.seen) == ["counted"]
+    assert hooks.DONE == [("created", "a")]
+    hooks.FAILS.add("b")
+    await app.guest.run(hooks.send, "b")
+    assert await app.guest.run(hooks.seen) == ["counted"]
+    await app.advance(hours=1)
+    failed = (await app.admin.query({"$jobs": {}}))["$jobs"]
+    assert {each["state"] for each in failed} == {"failed"} and len(failed) == 2
+    await stage.close()
 
 
 @pytest.mark.rule("FN441")

@@ -243,7 +243,71 @@ async def sent(app):
     assert passed(root) == 4
 
 
-@pytest.mark.rule("FN440")
+APART = """
+import os
+
+import httpx
+import pytest
+
+from functions import reach
+from trice.functions import RefusedError
+from trice.testing import App
+
+
+async def test_a_process_is_used(app: App) -> None:
+    app.env["KEY"] = "first"
+    app.http.answer("https://a.example/*", status=201, json={"a": 1})
+    app.http.answer("https://gone.example/", error=httpx.ConnectError("gone"))
+    pid, told, failure, key = await app.guest.run(reach.out, "https://a.example/b")
+    assert pid != os.getpid()
+    assert (told, failure, key) == ([201, {"a": 1}], "gone", "first")
+    (request, other) = app.http.requests
+    assert (request.method, request.url.path, request.content) == ("POST", "/b", b"body")
+    assert app.mail.sent[0].subject == "Hi"
+    assert await app.files.read("a") == b"kept"
+    app.env["KEY"] = "second"
+    with pytest.raises(RefusedError) as raised:
+        await app.guest.run(reach.out, "https://nobody.example/")
+    assert "Nobody answers POST https://nobody.example/" in raised.value.__notes__[0]
+    assert await app.guest.run(reach.key) == "second"
+"""
+REACH = """
+import os
+from typing import Any
+
+import httpx
+from trice.functions import Action, action
+
+@action
+async def out(ctx: Action[Any], url: str) -> list[Any]:
+    answer = await ctx.http.post(url, content="body")
+    try:
+        await ctx.http.get("https://gone.example/")
+    except httpx.ConnectError as failure:
+        told = str(failure)
+    await ctx.mail.send("al@example.com", subject="Hi", text="x")
+    await ctx.files.upload("a", b"kept")
+    return [os.getpid(), [answer.status_code, answer.json()], told, ctx.env["KEY"]]
+
+@action
+async def key(ctx: Action[Any]) -> str:
+    return ctx.env["KEY"]
+"""
+
+
+@pytest.mark.rule("FN518")
+def test_the_same_tests_run_in_processes(tmp_path: Path) -> None:
+    root = write_project(
+        tmp_path,
+        {"trice.toml": "", "functions/reach.py": REACH, "tests/test_reach.py": APART},
+    )
+    done = run_tests(root, "--trice-workers")
+    assert done.returncode == 0, done.stdout
+    here = run_tests(root)
+    assert here.returncode == 1 and "assert pid != os.getpid()" in here.stdout
+
+
+@pytest.mark.rule("FN440", "FN538")
 def test_the_page_is_right(tmp_path: Path) -> None:
     texts: dict[str, str] = {}
     for page in ("functions.md", "functions-testing.md"):
@@ -251,7 +315,8 @@ def test_the_page_is_right(tmp_path: Path) -> None:
         texts |= dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", found, re.M | re.S))
     rules = "$default: {allow: {$default: 'false'}}"
     root = write_project(tmp_path, {"trice.toml": "", "rules.yaml": rules, **texts})
-    assert passed(root) == len(re.findall(r"^async def test_", texts["tests/test_chat.py"], re.M))
+    tests = [text for name, text in texts.items() if name.startswith("tests/")]
+    assert passed(root) == len(re.findall(r"^async def test_", "".join(tests), re.M))
     checked = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases"),

@@ -18,10 +18,15 @@ import { utf8Bytes } from '../values/utf8-bytes.ts';
 import { changed, type CallDelta } from './delta.ts';
 import { Once } from './once.ts';
 import { apply, callKey, predict, shared, stepsFor } from './predict.ts';
-import type { CallOptions, CallState, FunctionRef } from './refs.ts';
+import { NO_PAGES } from './no-pages.ts';
+import { type CallPage, itemsOf, pagesAfter } from './pages.ts';
+import type { CallOptions, CallState, FunctionRef, PagedRef, PagedState } from './refs.ts';
 
 /** A live call that is no longer watched stays subscribed for so long, as queries do. */
 const LINGER_MS = 10_000;
+
+/** What keys of lists begin with: a list and a call of the same arguments are two. */
+const LIST = 'list ';
 
 /** Bytes of the arguments of a call, as JSON in UTF-8. */
 const ARGS_BYTES_MAX = 4 * 1024 * 1024;
@@ -52,11 +57,23 @@ interface Watched {
   /** The transaction up to which the answer contains all; null: there is none yet. */
   tx: number | null;
   error: TriceError | undefined;
-  state: CallState;
+  state: CallState | PagedState;
+  /** Of a list; null: it is none. */
+  pages: readonly CallPage[] | null;
+  /** A page more of it was asked for. */
+  isGrowing: boolean;
+  /** What predictions name it by. */
+  readonly said: string;
 }
 
 /** What is known of a live call before the server said anything. */
-const NOTHING = { answer: undefined, version: undefined, tx: null, error: undefined };
+const NOTHING = {
+  answer: undefined,
+  version: undefined,
+  tx: null,
+  error: undefined,
+  isGrowing: false,
+};
 
 /** By client. */
 const KNOWN = new WeakMap<object, Calls>();
@@ -70,6 +87,7 @@ export class Calls implements Part {
   readonly handlers: Part['handlers'] = {
     'call-ok': (message) => this.#once.answered(message),
     'add-call': (message) => this.#failed(message),
+    'more-call': (message) => this.#failed(message),
     'add-call-ok': (message) => this.#answered(message, message),
     // Not ops: an error of `call`, if no write waits for it, and what a `refresh-ok` says of calls.
     'call-failed': (message) => this.#once.failed(message),
@@ -123,18 +141,37 @@ export class Calls implements Part {
     return this.#once.call(fn, args);
   }
 
-  state(key: string): CallState {
-    return this.#watched.get(key)?.state ?? (LOADING as CallState);
+  state(key: string): CallState | undefined {
+    return this.#watched.get(key)?.state as CallState | undefined;
+  }
+
+  listState(key: string): PagedState | undefined {
+    return this.#watched.get(LIST + key)?.state as PagedState | undefined;
   }
 
   /** Watches a query function. All who watch the same share one subscription. */
   watch(key: string, name: string, args: object, tell: () => void): () => void {
+    return this.#observe(key, tell, { key, name, args, pages: null, said: key });
+  }
+
+  /** Watches a list page by page. All who watch the same have loaded the same pages. */
+  watchList(key: string, { name, paged }: PagedRef, given: object, tell: () => void): () => void {
+    const args = { [paged]: {}, ...given };
+    const said = callKey(name, given);
+    return this.#observe(LIST + key, tell, { key: LIST + key, name, args, pages: [], said });
+  }
+
+  #observe(
+    key: string,
+    tell: () => void,
+    what: Pick<Watched, 'key' | 'name' | 'args' | 'pages' | 'said'>,
+  ): () => void {
     let watched = this.#watched.get(key);
     if (watched === undefined) {
-      const plain = JSON.parse(JSON.stringify(args)) as object;
-      const told = { ...NOTHING, state: LOADING as CallState };
+      const args = JSON.parse(JSON.stringify(what.args)) as object;
       const observers = new Set<() => void>();
-      watched = { key, name, args: plain, observers, cancelEnd: () => {}, ...told };
+      const state = what.pages ? NO_PAGES : (LOADING as CallState);
+      watched = { ...what, args, observers, cancelEnd: () => {}, ...NOTHING, state };
       this.#watched.set(key, watched);
       this.#ask(watched);
     }
@@ -151,8 +188,8 @@ export class Calls implements Part {
   /** Whether each answer that an acknowledged write was to change contains it. */
   isTold({ call, tx }: Entry): boolean {
     return (call?.steps ?? []).every(([, key]) => {
-      const upTo = this.#watched.get(key)?.tx ?? null;
-      return upTo === null || tx === null || upTo >= tx;
+      const of = [...this.#watched.values()].filter(({ said }) => said === key);
+      return of.every(({ tx: upTo }) => upTo === null || tx === null || upTo >= tx);
     });
   }
 
@@ -175,6 +212,7 @@ export class Calls implements Part {
     this.#once.forget();
     for (const watched of this.#watched.values()) {
       Object.assign(watched, NOTHING);
+      if (watched.pages) watched.pages = [];
       this.#show(watched);
     }
   }
@@ -209,21 +247,35 @@ export class Calls implements Part {
 
   // --- live calls -------------------------------------------------------------------------------
 
-  #ask({ name, args, version: held }: Watched): void {
-    this.#line.send('add-call', { name, args, ...(held ? { held } : {}) });
+  #ask({ name, args, version: held, pages, isGrowing }: Watched): void {
+    if (!pages) return void this.#line.send('add-call', { name, args, ...(held ? { held } : {}) });
+    const ends = pages.map(({ until }) => until);
+    const more = isGrowing ? { pages: [...ends, null] } : ends.length > 0 ? { pages: ends } : {};
+    this.#line.send('add-call', { name, args, paged: true, ...more });
+  }
+
+  #loadNextPage(watched: Watched): void {
+    if (!(watched.state as PagedState).canLoadNextPage) return;
+    watched.isGrowing = true;
+    const { name, args } = watched;
+    // Without a connection it is asked for with the rest, once there is one.
+    if (this.#line.isLive) this.#line.send('more-call', { name, args });
+    this.#show(watched);
   }
 
   #end(watched: Watched): void {
     this.#watched.delete(watched.key);
-    const { name, args } = watched;
-    if (this.#line.isLive) this.#line.send('remove-call', { name, args });
+    const { name, args, pages } = watched;
+    const paged = pages ? { paged: true } : {};
+    if (this.#line.isLive) this.#line.send('remove-call', { name, args, ...paged });
   }
 
   /** said  name and arguments, with a value, what changed, or an error; labelled by `message` */
   #answered(said: Message, message: Message): void {
     const watched = this.#find(said);
     if (watched === undefined) return;
-    if (isObject(said.error)) watched.error = TriceError.of(said.error);
+    if (Array.isArray(said.pages)) this.#paged(watched, said, message);
+    else if (isObject(said.error)) watched.error = TriceError.of(said.error);
     else if (said.from !== undefined && said.from !== watched.version) {
       // It starts from what is not held: all of it is asked for.
       watched.version = undefined;
@@ -239,6 +291,16 @@ export class Calls implements Part {
     this.#show(watched);
   }
 
+  #paged(watched: Watched, said: Message, message: Message): void {
+    const before = watched.pages!;
+    const pages = pagesAfter(before, said);
+    watched.pages = pages;
+    if (pages.length > before.length || said.op) watched.isGrowing = false;
+    watched.error = pages.find(({ error }) => error)?.error;
+    watched.answer = shared(watched.answer, itemsOf(pages));
+    watched.tx = message['processed-tx-id'] as number;
+  }
+
   #refreshed(message: Message): void {
     for (const said of message.calls as readonly Message[]) this.#answered(said, message);
   }
@@ -247,11 +309,14 @@ export class Calls implements Part {
     const watched = this.#find(message['original-event'] as Message);
     if (watched === undefined) return;
     watched.error = TriceError.of(message);
+    watched.isGrowing = false;
     this.#show(watched);
   }
 
-  #find({ name, args }: Message): Watched | undefined {
-    return this.#watched.get(callKey(name as string, args as object));
+  #find({ op, name, args, pages, paged }: Message): Watched | undefined {
+    const key = callKey(name as string, args as object);
+    const isList = pages !== undefined || paged === true || op === 'more-call';
+    return this.#watched.get(isList ? LIST + key : key);
   }
 
   #writesChanged(): void {
@@ -263,12 +328,20 @@ export class Calls implements Part {
 
   /** Shows what is known of a call, and tells it if that is something else. */
   #show(watched: Watched): void {
-    const { answer, error, key, observers, state, tx } = watched;
-    const steps = tx === null ? [] : this.#predicting.flatMap((one) => stepsFor(one, key, tx));
+    const { answer, error, isGrowing, observers, pages, said, state, tx } = watched;
+    const steps = tx === null ? [] : this.#predicting.flatMap((one) => stepsFor(one, said, tx));
     const data = steps.length === 0 ? answer : shared(state.data, steps.reduce(apply, answer));
     const isLoading = tx === null && error === undefined;
-    if (data === state.data && error === state.error && isLoading === state.isLoading) return;
-    watched.state = (isLoading ? LOADING : Object.freeze({ isLoading, error, data })) as CallState;
+    const canLoadNextPage = !isLoading && !isGrowing && !!pages?.at(-1)?.until;
+    const isSame = data === state.data && error === state.error && isLoading === state.isLoading;
+    if (isSame && (!pages || canLoadNextPage === (state as PagedState).canLoadNextPage)) return;
+    const known = { isLoading, error, data };
+    if (pages) {
+      const before = state as PagedState;
+      const loadNextPage =
+        before === NO_PAGES ? () => this.#loadNextPage(watched) : before.loadNextPage;
+      watched.state = Object.freeze({ ...known, canLoadNextPage, loadNextPage }) as PagedState;
+    } else watched.state = (isLoading ? LOADING : Object.freeze(known)) as CallState;
     tellEach(observers);
   }
 }

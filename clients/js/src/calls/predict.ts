@@ -5,7 +5,7 @@ import type { Entry } from '../pending/entry.ts';
 import { queryHash } from '../store/hash.ts';
 import { isEqual } from '../values/equal.ts';
 import { isObject } from '../values/json.ts';
-import type { Live, LiveCall, Optimistic, PredictedStep, Prediction } from './refs.ts';
+import type { Live, LiveCall, Optimistic, PredictedStep, Prediction, QueryRef } from './refs.ts';
 
 /** Names a live call: the same whatever the order of the keys of its arguments. */
 export function callKey(name: string, args: object): string {
@@ -26,7 +26,7 @@ export function predict(
   return { operations, steps: JSON.parse(JSON.stringify(steps)) as PredictedStep[] };
 }
 
-const live: Live = (fn, args) => {
+const live = ((fn: QueryRef, args: object) => {
   const key = callKey(fn.name, args);
   const step = (...[action, value, opts]: [PredictedStep[0], unknown, PredictedStep[3]?]) => ({
     __steps: [opts ? [action, key, value, opts] : [action, key, value]] as PredictedStep[],
@@ -36,7 +36,7 @@ const live: Live = (fn, args) => {
     remove: (id, opts): Prediction => step('remove', id, opts),
     set: (value): Prediction => step('set', value),
   } satisfies LiveCall<unknown>;
-};
+}) as Live;
 
 /** The steps of an entry for a live call, which an answer up to `tx` does not contain yet. */
 export function stepsFor({ call, tx }: Entry, key: string, upTo: number): readonly PredictedStep[] {

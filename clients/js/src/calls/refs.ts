@@ -18,6 +18,36 @@ export interface QueryRef extends FunctionRef {
   readonly kind: 'query';
 }
 
+/** A function that lists something page by page: it takes a `Paged`, and returns a `Page`. */
+export interface PagedRef extends QueryRef {
+  /** The argument that says which page. */
+  readonly paged: string;
+  /** The arguments of the list as a whole, with the size of its pages; for the compiler only. */
+  readonly list: object;
+  /** What it lists; for the compiler only. */
+  readonly item: unknown;
+}
+
+/** What is loaded of a list that is watched. Frozen; the same object while nothing changed. */
+export interface PagedState<Item = unknown> {
+  /** The items of all pages that are loaded, in order. Kept when the list fails. */
+  readonly data: readonly Item[] | undefined;
+  readonly error: TriceError | undefined;
+  readonly isLoading: boolean;
+  /** There are more items than those loaded, and none are being loaded. */
+  readonly canLoadNextPage: boolean;
+  /** Loads one page more; without effect while it cannot. */
+  readonly loadNextPage: () => void;
+}
+
+/** A list as a thing to watch: what adapters of frameworks are made of. */
+export interface PagedObserver<Item = unknown> {
+  /** What is known now: the same object until it changes. */
+  get(): PagedState<Item>;
+  /** Calls `tell` after each change, never at once. Returns what ends it. */
+  subscribe(tell: () => void): () => void;
+}
+
 /** A live call whose answer is not known yet. */
 export interface CallLoading {
   readonly isLoading: true;
@@ -89,8 +119,11 @@ export interface LiveCall<Result = unknown> {
   set(value: Result): Prediction;
 }
 
-/** Names a live call whose answer will be another. */
-export type Live = <F extends QueryRef>(fn: F, args: F['args']) => LiveCall<F['result']>;
+/** Names a live call whose answer will be another, or a list whose items will be. */
+export interface Live {
+  <F extends PagedRef>(fn: F, args: F['list']): LiveCall<F['item'][]>;
+  <F extends QueryRef>(fn: F, args: F['args']): LiveCall<F['result']>;
+}
 
 /**
  * What a mutation will do, shown at once: rows written by `tx`, and answers of live calls by

@@ -1,6 +1,16 @@
 import { failure } from '../errors.ts';
 import { type AnyChunk, operationsOf, tx, type TxBuilder } from '../pending/builder.ts';
-import type { CallObserver, CallOptions, CallState, FunctionRef, QueryRef } from '../calls/refs.ts';
+import { NO_PAGES } from '../calls/no-pages.ts';
+import type {
+  CallObserver,
+  CallOptions,
+  CallState,
+  FunctionRef,
+  PagedObserver,
+  PagedRef,
+  PagedState,
+  QueryRef,
+} from '../calls/refs.ts';
 import { withModes } from '../pending/compile.ts';
 import type { Outcome } from '../pending/entry.ts';
 import type { Presence } from '../rooms/presence.ts';
@@ -219,10 +229,38 @@ export class Database {
     const { later } = engine;
     const key = queryHash([fn.name, args]);
     return {
-      get: () => later.part?.Calls.of(engine).state(key) ?? (LOADING as CallState<any>),
+      get: () => (later.part?.Calls.of(engine).state(key) ?? LOADING) as CallState<any>,
       subscribe: (tell) =>
         later.subscribe(({ Calls }) => Calls.of(engine).watch(key, fn.name, args, tell)),
     };
+  }
+
+  /** A function that lists something as a thing to watch, page by page. */
+  observePagedCall<F extends PagedRef>(fn: F, args: F['list']): PagedObserver<F['item']> {
+    const engine = this.#engine;
+    const { later } = engine;
+    const key = queryHash([fn.name, { [fn.paged]: {}, ...args }]);
+    return {
+      get: () => later.part?.Calls.of(engine).listState(key) ?? NO_PAGES,
+      subscribe: (tell) =>
+        later.subscribe(({ Calls }) => Calls.of(engine).watchList(key, fn, args, tell)),
+    };
+  }
+
+  /**
+   * Calls `tell` with the items of all pages loaded so far, now if they are known, and after each
+   * change.
+   *
+   * returns  ends the subscription
+   */
+  subscribePagedCall<F extends PagedRef>(
+    fn: F,
+    args: F['list'],
+    tell: (state: PagedState<F['item']>) => void,
+  ): () => void {
+    const observer = this.observePagedCall(fn, args);
+    if (!observer.get().isLoading) tell(observer.get());
+    return observer.subscribe(() => tell(observer.get()));
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { QueryRef } from '../calls/refs.ts';
+import type { PagedRef, QueryRef } from '../calls/refs.ts';
 import type { Config } from '../client/config.ts';
 import { Database } from '../client/database.ts';
 import type { Environment } from '../client/environment.ts';
@@ -71,6 +71,15 @@ export class HookDatabase extends Database {
     const source = keyed(
       () => queryHash([fn.name, args()]),
       () => sources.callSource(this, fn, args()),
+    );
+    return this.#framework.state(source);
+  };
+
+  usePagedCall = (fn: PagedRef, input: unknown): unknown => {
+    const args = () => this.#framework.read<object | null>(input);
+    const source = keyed(
+      () => queryHash([fn.name, args()]),
+      () => sources.pagedSource(this, fn, args()),
     );
     return this.#framework.state(source);
   };

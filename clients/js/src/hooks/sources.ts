@@ -1,5 +1,6 @@
 /** What hooks show of a database, for every framework: each as a thing to watch. */
-import type { CallState, QueryRef } from '../calls/refs.ts';
+import { NO_PAGES } from '../calls/no-pages.ts';
+import type { CallState, PagedRef, PagedState, QueryRef } from '../calls/refs.ts';
 import type { Database } from '../client/database.ts';
 import type { StorageStatus } from '../client/disk.ts';
 import type { InfiniteState } from '../client/infinite.ts';
@@ -39,16 +40,11 @@ export const NO_QUERY: Observer = {
   promise: () => new Promise(() => {}),
 };
 
-const NO_ROWS: InfiniteState = Object.freeze({
-  data: undefined,
-  error: undefined,
-  isLoading: true,
-  canLoadNextPage: false,
-  loadNextPage: () => {},
-});
-
 /** In the place of a list that is not asked for. */
-export const NO_LIST: Source<InfiniteState> = { get: () => NO_ROWS, subscribe: () => () => {} };
+export const NO_LIST: Source<PagedState & InfiniteState> = {
+  get: () => NO_PAGES as never,
+  subscribe: () => () => {},
+};
 
 const NONE_YET: TotalsState = Object.freeze({
   data: undefined,
@@ -90,6 +86,11 @@ export function totalsSource(
 /** What a query function returns; null as arguments asks nothing, and is loading. */
 export function callSource(db: Database, fn: QueryRef, args: object | null): Source<CallState> {
   return args === null ? (NO_QUERY as Source<CallState>) : db.observeCall(fn, args);
+}
+
+/** What a function lists, of the pages loaded; null as arguments asks nothing, and is loading. */
+export function pagedSource(db: Database, fn: PagedRef, args: object | null): Source<PagedState> {
+  return args === null ? NO_LIST : db.observePagedCall(fn, args);
 }
 
 export function authSource(db: Database): Source<AuthState> {

@@ -1,4 +1,4 @@
-import type { CallState, QueryRef } from '../calls/refs.ts';
+import type { CallState, PagedRef, PagedState, QueryRef } from '../calls/refs.ts';
 import type { StorageStatus } from '../client/disk.ts';
 import type { ConnectionStatus } from '../client/session.ts';
 import type { TotalsState } from '../client/totals.ts';
@@ -133,6 +133,12 @@ export interface DatabaseWithHooks<
     fn: Fn,
     args: Input<F, Fn['args'] | null>,
   ): State<F, CallState<Fn['result']>>;
+
+  /** What a function lists, of all pages loaded so far, live. `null` as arguments asks nothing. */
+  usePagedCall<Fn extends PagedRef>(
+    fn: Fn,
+    args: Input<F, Fn['list'] | null>,
+  ): State<F, PagedState<Fn['item']>>;
 
   /** Who is signed in, live. */
   useAuth(): State<F, AuthState>;

@@ -8,7 +8,7 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react';
-import type { CallState, QueryRef } from '../calls/refs.ts';
+import type { CallState, PagedRef, PagedState, QueryRef } from '../calls/refs.ts';
 import type { Config } from '../client/config.ts';
 import { Database } from '../client/database.ts';
 import type { StorageStatus } from '../client/disk.ts';
@@ -21,6 +21,7 @@ import { AUTH_LOADING, type AuthState, type User } from '../client/user.ts';
 import { TriceError } from '../errors.ts';
 import {
   callSource,
+  pagedSource,
   localIdSource,
   NO_LIST,
   NO_QUERY,
@@ -96,6 +97,14 @@ export class ReactDatabase extends Database {
     // The hash stands for the function and its arguments, which are new objects at each render.
     const call = useMemo(() => callSource(this, fn, args), [hash]);
     return useSyncExternalStore(call.subscribe, call.get, NO_QUERY.get as typeof call.get);
+  };
+
+  /** What a function lists page by page, live: `loadNextPage()` adds one. `null` asks nothing. */
+  usePagedCall = <F extends PagedRef>(fn: F, args: F['list'] | null): PagedState<F['item']> => {
+    const hash = queryHash([fn.name, args]);
+    // The hash stands for the function and its arguments, which are new objects at each render.
+    const list = useMemo(() => pagedSource(this, fn, args), [hash]);
+    return useSyncExternalStore(list.subscribe, list.get, NO_LIST.get) as PagedState<F['item']>;
   };
 
   /** Who is signed in. */

@@ -197,6 +197,38 @@ describe.each([react, vue, svelte, solid])('$name', (framework) => {
     missing.unmount();
   });
 
+  test('[J351] `usePagedCall` shows the pages that are loaded, by its arguments now', async () => {
+    const { stage, db, pass } = set();
+    let list: any;
+    const books = framework.mount(
+      (at) =>
+        db.usePagedCall(
+          api.pages,
+          input(() => [null, { of: 'b', page: { size: 1 } }][at()]),
+        ),
+      (given) => {
+        list = state(given);
+        return list.isLoading ? 'loading' : list.data.map(titleOf).join(' ');
+      },
+    );
+    for (const number of [1, 2, 3])
+      await act(() => void db.call(api.put, { id: entity(number), title: `b${number}` }));
+    await pass();
+    expect(books.text()).toBe('loading');
+    expect(stage.ops('add-call')).toEqual([]);
+    await books.set(1);
+    await pass();
+    expect([books.text(), list.canLoadNextPage]).toEqual(['b1', true]);
+    await act(() => list.loadNextPage());
+    await pass();
+    expect([books.text(), list.canLoadNextPage]).toEqual(['b1 b2', true]);
+    const renders = books.renders();
+    await act(() => void db.call(api.put, { id: entity(2), title: 'b9' }));
+    await pass();
+    expect([books.text(), books.renders()]).toEqual(['b1 b9', renders + 1]);
+    books.unmount();
+  });
+
   test('[J217] rows that did not change are the same objects', async () => {
     const { db, pass, name } = set();
     await name(1, 'Ann');

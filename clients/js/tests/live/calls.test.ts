@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
-import { type CallState, type Database, id, init } from '../../src/index.ts';
+import {
+  type CallState,
+  type Database,
+  id,
+  init,
+  type PagedRef,
+  type PagedState,
+} from '../../src/index.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 const COMMAND = process.env.TRICE_COMMAND ?? join(ROOT, '.venv/bin/trice');
@@ -63,6 +70,12 @@ async function stop(): Promise<void> {
 
 beforeAll(async () => {
   globalThis.WebSocket = Heard as unknown as typeof globalThis.WebSocket;
+  // While the server is away an event stream would be tried too, of which nothing is heard here.
+  const { fetch } = globalThis;
+  globalThis.fetch = (to, how) =>
+    to.toString().includes('/runtime/sse')
+      ? Promise.reject(new TypeError('There are no event streams here.'))
+      : fetch(to, how);
   folder = await mkdtemp(join(tmpdir(), 'tricedb-calls-'));
   await cp(CHAT, folder, { recursive: true });
   await start('0');
@@ -80,6 +93,28 @@ function watch(db: Database, channel: string): (string[] | undefined)[] {
   db.subscribeCall(api.recent, { channel }, (state) => seen.push(texts(state)));
   return seen;
 }
+
+const history = {
+  name: 'messages.history',
+  kind: 'query',
+  paged: 'page',
+} as unknown as PagedRef & {
+  list: { channel: string; page?: { size?: number } };
+  item: Message;
+};
+
+/** Watches the messages of a channel page by page, and keeps what it showed. */
+function watchPages(db: Database, channel: string): PagedState<Message>[] {
+  const seen: PagedState<Message>[] = [];
+  db.subscribePagedCall(history, { channel, page: { size: 2 } }, (state) => seen.push(state));
+  return seen;
+}
+
+const textsOf = (seen: PagedState<Message>[]) =>
+  seen
+    .at(-1)
+    ?.data?.map(({ text }) => text)
+    .join('');
 
 const sending = {
   optimistic: (_tx: unknown, { channel, text }: { channel: string; text: string }, live: any) => [
@@ -117,7 +152,7 @@ test('[FN345] functions of a real server are called, watched and predicted', asy
 test('[J343] a real server tells what changed, and after a cut what was missed', async () => {
   const db = init({ appId, server: url });
   await db.auth.signInAsGuest();
-  const channel = await db.call(api.create, { title: 'third' });
+  const channel = await db.call(api.create, { title: 'changing' });
   const texts = Array.from({ length: 8 }, (_, at) => `${at} ${'.'.repeat(200)}`);
   for (const text of texts) await db.call(api.send, { channel, text });
   const states: CallState<Message[]>[] = [];
@@ -152,14 +187,19 @@ test('[J343] a real server tells what changed, and after a cut what was missed',
   db.shutdown();
 }, 60_000);
 
-test('[FN345] what is called while the server is away is carried out once', async () => {
+test('[FN345, J352] what is called while the server is away is carried out once', async () => {
   const db = init({ appId, server: url });
   await db.auth.signInAsGuest();
   const channel = await db.call(api.create, { title: 'second' });
   const seen = watch(db, channel);
-  await vi.waitUntil(() => seen.length > 0);
+  const long = await db.call(api.create, { title: 'third' });
+  for (const text of ['a', 'b', 'c']) await db.call(api.send, { channel: long, text });
+  const pages = watchPages(db, long);
+  await vi.waitUntil(() => seen.length > 0 && textsOf(pages) === 'cb', { timeout: 30_000 });
   await stop();
   await vi.waitUntil(() => db.connectionStatus === 'closed');
+  pages.at(-1)!.loadNextPage();
+  expect(textsOf(pages)).toBe('cb');
   const sent = ['one', 'two', 'three'].map((text) => db.call(api.send, { channel, text }, sending));
   expect(seen.at(-1)).toEqual(['three', 'two', 'one']);
   await expect(db.call(api.tidy, { channel })).rejects.toMatchObject({ code: 'offline' });
@@ -168,6 +208,8 @@ test('[FN345] what is called while the server is away is carried out once', asyn
   await vi.waitUntil(() => db.pending.list().length === 0, { timeout: 30_000 });
   expect(seen.at(-1)).toEqual(['three', 'two', 'one']);
   expect(seen.slice(3).every((texts) => texts!.length === 3)).toBe(true);
+  await vi.waitUntil(() => textsOf(pages) === 'cba', { timeout: 30_000 });
+  expect(pages.every(({ data }) => data!.length >= 2)).toBe(true);
   db.shutdown();
 }, 60_000);
 
@@ -175,3 +217,24 @@ test('[FN322, FN345] `trice dev` writes client/api.ts', async () => {
   const text = await readFile(join(folder, 'client/api.ts'), 'utf8');
   expect(text).toContain('recent: { name: "messages.recent", kind: "query" }');
 });
+
+test('[J350] a list of a real server is loaded page by page, live and split', async () => {
+  const db = init({ appId, server: url });
+  await db.auth.signInAsGuest();
+  const channel = await db.call(api.create, { title: 'pages' });
+  const send = (text: string) => db.call(api.send, { channel, text });
+  for (const text of ['1', '2', '3', '4']) await send(text);
+  const seen = watchPages(db, channel);
+  const shows = (texts: string) => vi.waitUntil(() => textsOf(seen) === texts, { timeout: 30_000 });
+  await shows('43');
+  seen.at(-1)!.loadNextPage();
+  await shows('4321');
+  expect(seen.at(-1)!.canLoadNextPage).toBe(false);
+  // With the third the first page has more than twice its size.
+  for (const text of ['5', '6', '7']) await send(text);
+  await shows('7654321');
+  // Nothing was missing meanwhile.
+  const lengths = seen.map(({ data }) => data!.length);
+  expect(lengths).toEqual([...lengths].sort());
+  db.shutdown();
+}, 60_000);

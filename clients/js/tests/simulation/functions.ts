@@ -33,6 +33,14 @@ interface Live {
   held: string | undefined;
 }
 
+/** A list that a session watches: where its pages end, and what was told of each. */
+interface LiveList {
+  readonly name: string;
+  readonly args: Args;
+  ends: string[];
+  told: string[];
+}
+
 export class Functions {
   readonly #world: World;
   readonly #random: Random;
@@ -43,6 +51,7 @@ export class Functions {
   /** How often what changed was told in the place of a value. */
   changes = 0;
   readonly #live = new Map<Caller, Map<string, Live>>();
+  readonly #lists = new Map<Caller, Map<string, LiveList>>();
   /** What mutations returned, by event id. */
   readonly results = new Map<
     string,
@@ -63,6 +72,7 @@ export class Functions {
   /** Carries out a message about calls; false: it is about something else. */
   receive(caller: Caller, message: Message): boolean {
     const { op, name, args } = message as { op: string; name: string; args: Args };
+    if (op === 'more-call' || message.paged === true) return this.#list(caller, message);
     if (op !== 'call' && op !== 'add-call' && op !== 'remove-call') return false;
     const key = queryHash([name, args]);
     const live = this.#live.get(caller) ?? new Map<string, Live>();
@@ -121,7 +131,66 @@ export class Functions {
     return { from, version, delta };
   }
 
+  /** What a refresh says of the lists of a session. */
+  listNews(caller: Caller): Message[] {
+    return [...(this.#lists.get(caller)?.values() ?? [])].flatMap((list): Message[] => {
+      const { name, args, ends } = list;
+      const pages = ends.flatMap((_, at) => this.#page(list, at));
+      return pages.length > 0 ? [{ name, args, pages, count: ends.length }] : [];
+    });
+  }
+
+  #list(caller: Caller, message: Message): true {
+    const { op, name, args } = message as { op: string; name: string; args: Args };
+    const key = queryHash([name, args]);
+    const lists = this.#lists.get(caller) ?? new Map<string, LiveList>();
+    this.#lists.set(caller, lists);
+    const id = { 'client-event-id': message['client-event-id'] as string };
+    const upTo = { 'processed-tx-id': this.#world.tx };
+    const answer = this.answers.get(name);
+    if (op === 'remove-call') lists.delete(key);
+    else if (answer) caller.send({ op: 'error', ...id, ...answer, 'original-event': message });
+    else if (op === 'add-call') {
+      const list: LiveList = { name, args, ends: [], told: [] };
+      lists.set(key, list);
+      for (const end of (message.pages as (string | null)[] | undefined) ?? [null])
+        list.ends.push(end ?? this.#end(list));
+      const pages = list.ends.flatMap((_, at) => this.#page(list, at));
+      caller.send({ op: 'add-call-ok', ...id, name, args, pages, ...upTo });
+    } else {
+      const list = lists.get(key)!;
+      list.ends.push(this.#end(list));
+      caller.send({ op: 'refresh-ok', ...upTo, computations: [], calls: this.listNews(caller) });
+    }
+    return true;
+  }
+
+  #listed({ of }: Args): Book[] {
+    return booksOf(this.#world.data).filter(({ title }) => title.startsWith(textOf(of)));
+  }
+
+  /** Where the page behind the last one ends. */
+  #end({ args, ends }: LiveList): string {
+    const { size = 2 } = args.page as { size?: number };
+    const after = ends.at(-1) ?? '';
+    const rest = this.#listed(args).filter(({ id }) => id > after);
+    return rest.length > size ? rest[size - 1]!.id : '';
+  }
+
+  /** What is told of a page; nothing if it is as it was. */
+  #page({ args, ends, told }: LiveList, at: number): Message[] {
+    const [after, until] = [ends[at - 1] ?? '', ends[at]!];
+    const books = this.#listed(args);
+    const items = books.filter(({ id }) => id > after && (until === '' || id <= until));
+    const text = JSON.stringify(items);
+    const isNew = at >= told.length ? { new: true } : {};
+    if (told[at] === text) return [];
+    told[at] = text;
+    return [{ at, until, ...isNew, value: { items, next: until || null } }];
+  }
+
   left(caller: Caller): void {
+    this.#lists.delete(caller);
     this.#live.delete(caller);
   }
 
@@ -217,6 +286,17 @@ export interface Book {
 /** The functions, as `client/api.ts` has them. */
 export const api = {
   list: ref<'query', { of: string }, Book[]>('query', 'books.list'),
+  pages: Object.assign(
+    ref<'query', { page: { size?: number; after?: string } }, { items: Book[] }>(
+      'query',
+      'books.pages',
+    ),
+    { paged: 'page' } as unknown as {
+      paged: string;
+      list: { of?: string; page?: { size?: number } };
+      item: Book;
+    },
+  ),
   shelf: ref<'query', object, { label: string; items: Book[] }>('query', 'books.shelf'),
   count: ref<'query', object, number>('query', 'books.count'),
   strict: ref<'query', object, number>('query', 'books.strict'),

@@ -234,7 +234,8 @@ class ServerSession implements Member {
         return [{ ...named, from, delta: deltaOf(this.#server.version(from)!, content) }];
       return [{ ...named, 'instaql-query': asked.query, 'instaql-result': resultOf(content) }];
     });
-    const calls = this.#server.functions.news(this);
+    const { functions } = this.#server;
+    const calls = [...functions.news(this), ...functions.listNews(this)];
     if (computations.length === 0 && calls.length === 0 && !hasAttrs) return;
     const { data, catalogName } = this.#server;
     const attrs = hasAttrs ? { attrs: data.attrs, catalog: catalogName } : {};

@@ -1,6 +1,6 @@
 import { expectTypeOf, test } from 'vitest';
 import type { ShallowRef } from 'vue';
-import { type CallState, init } from '../../src/index.ts';
+import { type CallState, init, type PagedState } from '../../src/index.ts';
 import { init as initReact } from '../../src/react/index.ts';
 import type { SolidDatabase } from '../../src/solid/index.ts';
 import type { SvelteDatabase } from '../../src/svelte/index.ts';
@@ -13,6 +13,16 @@ interface Recent {
   readonly kind: 'query';
   readonly args: { buyer: string; limit?: number };
   readonly result: { id: string; state: string }[];
+}
+/** A list. */
+interface History {
+  readonly name: 'orders.history';
+  readonly kind: 'query';
+  readonly args: { buyer: string; page: { size?: number; after?: string | null } };
+  readonly result: { items: { id: string }[]; next: string | null };
+  readonly paged: 'page';
+  readonly list: { buyer: string; page?: { size?: number } };
+  readonly item: { id: string };
 }
 interface Pay {
   readonly name: 'orders.pay';
@@ -29,7 +39,12 @@ interface Sweep {
   readonly args: Nothing;
   readonly result: number;
 }
-declare const api: { readonly recent: Recent; readonly pay: Pay; readonly sweep: Sweep };
+declare const api: {
+  readonly recent: Recent;
+  readonly history: History;
+  readonly pay: Pay;
+  readonly sweep: Sweep;
+};
 declare const vue: VueDatabase<typeof shop>;
 declare const svelte: SvelteDatabase<typeof shop>;
 declare const solid: SolidDatabase<typeof shop>;
@@ -98,4 +113,31 @@ test('[FN342] hooks give what a function returns in the form of each framework',
   expectTypeOf(solid.useCall(api.recent, { buyer: 'x' })).toEqualTypeOf<State>();
   // @ts-expect-error: one is of another type
   solid.useCall(api.recent, () => ({ buyer: 1 }));
+});
+
+test('[J351] hooks for lists take functions that list something, and give their items', () => {
+  type State = PagedState<{ id: string }>;
+  expectTypeOf(react.usePagedCall(api.history, { buyer: 'x' })).toEqualTypeOf<State>();
+  react.usePagedCall(api.history, null);
+  react.usePagedCall(api.history, { buyer: 'x', page: { size: 20 } });
+  expectTypeOf(vue.usePagedCall(api.history, () => ({ buyer: 'x' }))).toEqualTypeOf<
+    Readonly<ShallowRef<State>>
+  >();
+  expectTypeOf(svelte.usePagedCall(api.history, () => null)).toEqualTypeOf<State>();
+  expectTypeOf(solid.usePagedCall(api.history, { buyer: 'x' })).toEqualTypeOf<State>();
+  // @ts-expect-error: it lists nothing
+  react.usePagedCall(api.recent, { buyer: 'x' });
+  // @ts-expect-error: which page is not the app's to say
+  react.usePagedCall(api.history, { buyer: 'x', page: { after: 'x' } });
+  // @ts-expect-error: a mutation
+  solid.usePagedCall(api.pay, { order: 'x' });
+  void db.call(
+    api.pay,
+    { order: 'x' },
+    {
+      optimistic: (_tx, { order }, live) => [
+        live(api.history, { buyer: 'x' }).put({ id: order }, { at: 'start' }),
+      ],
+    },
+  );
 });

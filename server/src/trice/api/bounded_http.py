@@ -96,8 +96,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.abort()  # both would write to it, the second first
             return
         hosts = [v.decode("latin-1") for k, v in self.headers if k == b"host"]
-        if any(map(self.door.is_files_host, hosts)):
-            self.refuse(404, NotFound("route-not-found", "Only files are served at this host."))
+        if any(map(self.door.is_own_host, hosts)):
+            self.refuse(404, NotFound("route-not-found", "No sessions are at this host."))
             return
         address = caller_ip(
             self._peer, self._forwarded_for(), trusted_proxies=self.door.trusted_proxies

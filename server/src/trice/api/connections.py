@@ -92,17 +92,17 @@ class Connections:
         trusted_proxies: int = 0,
         sessions: Callable[[], int] = lambda: 0,
         has_room_for: Callable[[str], bool] = lambda ip: True,
-        is_files_host: Callable[[str], bool] = lambda host: False,
+        is_own_host: Callable[[str], bool] = lambda host: False,
     ) -> None:
         """
         sessions      counts the sessions, which are usually WebSockets
         has_room_for  whether one more session from this address may be opened
-        is_files_host  whether a `Host` header names a host without sessions
+        is_own_host   whether a `Host` header names a host without sessions
         """
         self.counts = HttpCounts()
         self.now_ms = 0.0
         self.has_room_for = has_room_for
-        self.is_files_host = is_files_host
+        self.is_own_host = is_own_host
         self.trusted_proxies = trusted_proxies
         self._runtime = runtime
         self.wait_ms = runtime.sleep_ms

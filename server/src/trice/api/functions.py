@@ -2,6 +2,7 @@
 
     POST /runtime/functions/NAME           {"args"} → {"value", "tx"?}
     GET  /runtime/functions/NAME/live      ?args={…} → events {"value", "tx"} | {"error", "tx"}
+                                           &pages=3 of a list → {"pages", "count", "tx"}
     GET  /runtime/functions                what there is to call
     GET  /runtime/functions/openapi.json   the same as OpenAPI 3.1
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
@@ -41,7 +42,9 @@ from trice.auth.tokens import hash_token, identify
 from trice.calls.discovery import listed, openapi, visible
 from trice.calls.door import args_key, bad_args
 from trice.calls.functions import Functions
+from trice.calls.hooks.hooks import Hooks
 from trice.calls.live import LiveFunctions
+from trice.calls.page_list import ListNews, PageList, encoded_page
 from trice.calls.side import CallFailed
 from trice.calls.watch import Answer, Watch
 from trice.errors import InvalidInput, NotFound, TriceError
@@ -103,7 +106,7 @@ async def call(request: Request) -> Response:
                 event_id=_event_id_of(request),
                 ip=guest.ip,
                 origin=guest.origin,
-                trace=_trace_of(request),
+                trace=trace_of(request),
             )
         except CallFailed as failure:
             status = failure.fail.status
@@ -119,7 +122,9 @@ async def listing(request: Request) -> Response:
     functions: Functions = request.app.state.functions
     async with _caller(request) as lent:
         shown = visible(functions.signatures(lent.app), is_admin=lent.identity.is_admin)
-        return json_response({"functions": [listed(each) for each in shown]})
+        hooks: Hooks = request.app.state.hooks
+        states = {lane.name: lane.state for lane in hooks.lanes(lent.app.id)}
+        return json_response({"functions": [listed(each, states) for each in shown]})
 
 
 async def openapi_document(request: Request) -> Response:
@@ -140,21 +145,20 @@ async def live(request: Request) -> Response:
     the app."""
     watched: LiveFunctions = request.app.state.live_functions
     guest = guest_of(request)
-    args = _args_in_query(request)
+    args, pages = _args_in_query(request), _pages_in_query(request)
     async with AsyncExitStack() as stack:
         lent = await stack.enter_async_context(_caller(request))
         apps: Apps = request.app.state.apps
         stack.callback(apps.give_back_socket, await apps.lend_socket(lent.app.id))
-        events = _Events(_check_of(request, lent))
-        watch = watched.watch(
-            *(lent.app, request.path_params["name"], args),
-            identity=lent.identity,
-            on_news=events.on_news,
-            on_end=events.end,
-            ip=guest.ip,
-            origin=guest.origin,
-        )
-        stack.callback(watched.unwatch, lent.app, watch)
+        events = _Events(_check_of(request, lent), pages)
+        call = (lent.app, request.path_params["name"], args)
+        who: dict[str, Any] = {"identity": lent.identity, "ip": guest.ip, "origin": guest.origin}
+        if pages:
+            found = PageList(*(watched, *call), on_news=events.on_pages, on_end=events.end, **who)
+            stack.callback(found.close)
+        else:
+            watch = watched.watch(*call, on_news=events.on_news, on_end=events.end, **who)
+            stack.callback(watched.unwatch, lent.app, watch)
         if lent.hashed_token is not None:
             lent.app.database.watch_token(lent.hashed_token, events.end)
             stack.callback(lent.app.database.unwatch_token, lent.hashed_token, events.end)
@@ -181,9 +185,14 @@ class _Events:
     """One client that watches one call: it skips answers that it was too slow for, but never the
     last one."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        """check   called before each event; what it raises ends them"""
+    def __init__(self, check: Callable[[], None], pages_max: int) -> None:
+        """
+        check      called before each event; what it raises ends them
+        pages_max  of a list: how many are loaded
+        """
         self._check = check
+        self._pages_max = pages_max
+        self._pages: PageList | None = None
         self.held = AsyncExitStack()
         self._watch: Watch | None = None
         self._is_over = False
@@ -192,6 +201,10 @@ class _Events:
 
     def on_news(self, watch: Watch) -> None:
         self._watch = watch
+        self._change.set()
+
+    def on_pages(self, pages: PageList) -> None:
+        self._pages = pages
         self._change.set()
 
     def end(self) -> None:
@@ -213,6 +226,16 @@ class _Events:
                 label = watch.label()
                 watch.tell(answer)
                 yield _event(answer, label)
+                continue
+            pages, self._pages = self._pages, None
+            news = None if pages is None else pages.take()
+            if pages is not None and news is not None:
+                if not self._is_allowed():
+                    return
+                if len(pages) < self._pages_max:
+                    with suppress(TriceError):  # then these are all
+                        pages.more()
+                yield _event_of_list(news)
                 continue
             self._change.clear()
             try:
@@ -237,6 +260,26 @@ def _event(answer: Answer, tx: TxId) -> bytes:
     return b'data: {"error":%b,"tx":%d}\n\n' % (orjson.dumps(answer.error.body()), tx)
 
 
+def _event_of_list(news: ListNews) -> bytes:
+    return b'data: {"pages":[%b],"count":%d%b,"tx":%d}\n\n' % (
+        b",".join(encoded_page(page) for page in news.pages),
+        news.count,
+        b',"whole":true' if news.is_whole else b"",
+        news.tx,
+    )
+
+
+def _pages_in_query(request: Request) -> int:
+    """How many pages of a list are asked for; 0: it is no list."""
+    given = request.query_params.get("pages")
+    if given is None:
+        return 0
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= limits.PAGES_MAX:
+        accepted = f"a whole number from 1 to {limits.PAGES_MAX}"
+        raise malformed("params", "pages", given=brief(given), accepted=accepted)
+    return int(given)
+
+
 def _args_in_query(request: Request) -> bytes:
     given = request.query_params.get("args", "{}")
     try:
@@ -259,7 +302,7 @@ def _event_id_of(request: Request) -> EventId | None:
     return EventId(given)
 
 
-def _trace_of(request: Request) -> str | None:
+def trace_of(request: Request) -> str | None:
     """The trace id of W3C's `traceparent`, if there is a good one."""
     found = _TRACE.fullmatch(request.headers.get("traceparent", "").strip().lower())
     return None if found is None or set(found[1]) == {"0"} else found[1]

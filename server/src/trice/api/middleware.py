@@ -37,6 +37,9 @@ _OWN_PAGES: Final = frozenset(
 """Paths that only browsers open and pages of this server ask: those of others may not read them
 (instant-http §4.9)."""
 
+ENDPOINTS_PATH: Final = "/http/"
+"""What begins so is answered by functions of apps, which say who may read it (`api.endpoints`)."""
+
 _ON_ANSWER: Final = "trice.on-answer"
 """Key in a scope for the calls to make once its request is answered."""
 
@@ -147,7 +150,9 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = None if scope["path"] in _OWN_PAGES else headers.get("origin")
+        path = scope["path"]
+        is_ours = path not in _OWN_PAGES and not path.startswith(ENDPOINTS_PATH)
+        origin = headers.get("origin") if is_ours else None
         if scope["method"] == "OPTIONS" and origin is not None and _asks_first(headers):
             await _preflight(headers, origin)(scope, receive, send)
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -42,9 +43,11 @@ from trice.api import (
     debug,
     deployments,
     downloads,
+    endpoints,
     files,
     functions,
     health,
+    hooks,
     imports,
     jobs,
     oauth,
@@ -65,9 +68,9 @@ from trice.api import (
 from trice.api.account_streams import AccountStreams
 from trice.api.bodies import Route
 from trice.api.connections import Connections
-from trice.api.files_host import FilesHost
 from trice.api.load import Load
 from trice.api.middleware import Boundary
+from trice.api.own_hosts import OwnHosts
 from trice.apps.apps import Apps
 from trice.apps.schemas import make_schemas
 from trice.auth.magic_codes import MagicCodes
@@ -78,7 +81,9 @@ from trice.auth.throttle import Throttle
 from trice.background import Background
 from trice.calls.bundle_store import KEPT_IN
 from trice.calls.deployments import Deployments
+from trice.calls.endpoints import Endpoints
 from trice.calls.functions import Functions
+from trice.calls.hooks.host import open_hooks
 from trice.calls.jobs.host import open_jobs
 from trice.calls.live import LiveFunctions
 from trice.calls.log_ring import Logs
@@ -95,6 +100,8 @@ from trice.imports.imports import Imports
 from trice.mail import make_mail
 from trice.metrics import RequestCounts
 from trice.protocol.quoting import bare
+from trice.reach.mailing import Mailing
+from trice.reach.reach import ServerReach
 from trice.runtime import Runtime, new_uuid
 from trice.session.hub import Hub
 from trice.slow_log import SlowLog
@@ -128,7 +135,7 @@ _MODULES: Final = (
     *(auth, oauth, passwords, passkeys, admin_users, dash_auth, dash_settings),
     *(account_apps, account_orgs, account_sign_in, account_transfers, app_backups),
     *(imports, operator, oauth_apps, platform_oauth, usage, webhooks, deployments),
-    *(schema_jobs, functions, jobs),
+    *(schema_jobs, functions, jobs, endpoints, hooks),
 )
 """Each has its own rows: path, methods, and how the body of a request is taken (`bodies`)."""
 
@@ -144,10 +151,12 @@ def build_app(
     background: Background | None = None,
     files: downloads.Files | None = None,
     make_workers: Callable[[OnLine], RunsCalls] | None = None,
+    is_dev: bool = False,
 ) -> Starlette:
     """The ASGI application. Its state carries what the endpoints need.
 
     slow_log, connections, background   those of the process, for the routes of health and metrics
+    is_dev   it is that of `trice dev`
     raises   InvalidInput when the setting of the mail server or of the secret key is malformed
     """
     requests = RequestCounts()
@@ -156,7 +165,7 @@ def build_app(
         routes=[*_routes(settings.sample_dir)],
         middleware=[
             Middleware(Boundary, runtime=runtime, counts=requests, log_level=log_level),
-            Middleware(FilesHost, settings=settings),
+            Middleware(OwnHosts, settings=settings),
         ],
         exception_handlers={HTTPException: _no_route},
     )
@@ -197,6 +206,7 @@ def build_app(
     )
     _add_imports(app)
     _add_functions(app, make_workers)
+    app.state.functions.reach = _make_reach(app.state, is_dev=is_dev)
     app.state.passkeys = Passkeys(runtime=runtime, buckets=apps.buckets)
     return app
 
@@ -229,8 +239,25 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
         seed_key=lambda: state.oauth.seal.key_for("functions"),
         notes=logs,
     )
-    state.jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
+    state.endpoints = Endpoints(made)
+    state.jobs = jobs = open_jobs(state.apps, deployed, made, runtime=runtime)
+    state.hooks = open_hooks(state.apps, deployed, made, jobs, runtime=runtime)
+    state.imports.on_publish = state.hooks.reopen
     state.live_functions = state.hub.functions = LiveFunctions(made)
+
+
+def _make_reach(state: State, *, is_dev: bool) -> ServerReach:
+    """What actions reach through this server."""
+    return ServerReach(
+        mailing=Mailing(
+            state.mail,
+            throttle=Throttle(state.apps.buckets, state.runtime),
+            has_mailer=state.settings.smtp_url is not None,
+            is_dev=is_dev,
+        ),
+        files=lambda: state.files if isinstance(state.files, Files) else None,
+        streams=lambda: state.hub.streams,
+    )
 
 
 def _add_imports(app: Starlette) -> None:

@@ -11,7 +11,7 @@ import hmac
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +20,8 @@ from trice import limits
 from trice.api.callers import bearer_token
 from trice.api.load import LAG_BOUNDS_MS
 from trice.apps.apps import App
+from trice.calls.hooks.hooks import Hooks
+from trice.calls.hooks.rows import State
 from trice.errors import NotFound
 from trice.files.files import Files
 from trice.files.variants import Variants
@@ -83,6 +85,7 @@ class _Collector:
             yield from _files(self._state.files)
             yield from _variants(self._state.variants)
         yield from _webhooks(self._state.webhooks)
+        yield from _hooks(self._state.hooks)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _backups(self._state.backup_counts)
@@ -286,6 +289,16 @@ def _webhooks(webhooks: Webhooks) -> Iterator[Metric]:
     yield _gauge("webhook_deliveries", "Deliveries under way.", deliveries.running)
     text = "Transactions that no webhook heard of, because the log had lost them."
     yield _counter("webhook_lost_transactions", text, webhooks.outbox.lost)
+
+
+def _hooks(hooks: Hooks) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    told = "Functions that follow changes: stopped ones wait at one that fails, broken ones miss"
+    states = {state: hooks.count(state) for state in get_args(State)}
+    yield _by(GaugeMetricFamily, "hooks", f"{told} what was committed.", "state", states)
+    told = "Changes that a function failed for, and that were parked as failed jobs."
+    yield _counter("hook_changes_parked", told, hooks.parked)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

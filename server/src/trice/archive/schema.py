@@ -20,9 +20,10 @@ from trice.protocol.ids import AttrId, find_uuid_bytes
 from trice.runtime import Runtime
 
 TRANSIENT: Final = frozenset(
-    {"$magicCodes", "$oauthCodes", "$oauthRedirects", "$passkeyChallenges"}
+    {"$magicCodes", "$oauthCodes", "$oauthRedirects", "$passkeyChallenges", "$hooks"}
 )
-"""Sign-ins under way: minutes old, and bound to the server where they began."""
+"""Sign-ins under way: minutes old, and bound to the server where they began. Places of hooks: they
+are in a log that does not come along."""
 
 NOT_INSTANTS: Final = frozenset({"$userPasswords", "$userPasskeys"})
 """Namespaces that Instant does not have; its restore refuses them."""

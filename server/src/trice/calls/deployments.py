@@ -42,6 +42,7 @@ logger: Final = logging.getLogger("trice.deployments")
 
 T = TypeVar("T")
 OnSwitch = Callable[[AppId, AppCode | None], None]
+Prepare = Callable[[App, Sequence[Signature]], Awaitable[None]]
 FindUnfit = Callable[[App, Sequence[Signature]], Awaitable[Sequence[Unfit]]]
 
 _TAKEN_KEPT: Final = 4
@@ -56,6 +57,10 @@ class Checker(Protocol):
         ...
 
 
+async def _nothing(app: App, functions: Sequence[Signature]) -> None:
+    return
+
+
 async def _none_unfit(app: App, functions: Sequence[Signature]) -> Sequence[Unfit]:
     return ()
 
@@ -66,6 +71,8 @@ class Deployments:
     checker      loads bundles
     find_unfit   finds work that waits and that other functions could not do: whoever keeps work
                  sets it
+    prepare      called before functions are in force that were checked: whoever has something to
+                 note of what is committed from then on sets it
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Deployments:
         """
         self._who = who
         self.find_unfit: FindUnfit = _none_unfit
+        self.prepare: Prepare = _nothing
         self._apps = apps
         self._seal = seal
         self.checker = checker
@@ -222,6 +230,7 @@ class Deployments:
             self._check_secrets(bundle.manifest.required, state)
             if not is_forced:
                 check_fits(await self.find_unfit(app, ready.functions))
+            await self.prepare(app, ready.functions)
             manifest = bundle.manifest
             made = Deployment(
                 number=state.newest + 1,
@@ -275,6 +284,7 @@ class Deployments:
             self._check_secrets(wanted.required, state)
             if not is_forced:
                 check_fits(await self.find_unfit(app, ready.functions))
+            await self.prepare(app, ready.functions)
             await self._switch(app, wanted, bundle, is_new=False, turn_key=turn_key)
             return wanted
 

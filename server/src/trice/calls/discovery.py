@@ -8,7 +8,7 @@ move: a document has one place for all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from trice.functions.signature import Signature
@@ -25,8 +25,11 @@ def visible(signatures: Iterable[Signature], *, is_admin: bool) -> list[Signatur
     return [each for each in signatures if is_admin or not each.is_internal]
 
 
-def listed(signature: Signature) -> dict[str, Any]:
-    """One function, as `http_bodies.ListedFunction` says."""
+def listed(signature: Signature, hook_states: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One function, as `http_bodies.ListedFunction` says.
+
+    hook_states   of those that follow changes, by name
+    """
     told: dict[str, Any] = {
         "name": signature.name,
         "kind": signature.kind,
@@ -41,6 +44,13 @@ def listed(signature: Signature) -> dict[str, Any]:
         told["also"] = list(signature.also)
     if signature.is_internal:
         told["internal"] = True
+    if signature.route is not None:
+        told["method"] = signature.route.method
+        told["path"] = signature.route.path
+    if signature.hook is not None:
+        state = (hook_states or {}).get(signature.name, "active")
+        follows = {"namespace": signature.hook.namespace, "of": signature.hook.text()}
+        told["follows"] = {**follows, "state": state}
     return told
 
 
@@ -52,7 +62,13 @@ def openapi(
     base_url   of the server, without a slash at its end
     """
     schemas: dict[str, Any] = {"Error": _ERROR}
-    paths = {f"{PATH}/{each.name}": {"post": _operation(each, schemas)} for each in signatures}
+    paths: dict[str, Any] = {}
+    for each in signatures:
+        if each.route is None:
+            paths[f"{PATH}/{each.name}"] = {"post": _operation(each, schemas)}
+        else:
+            place = paths.setdefault(f"/http/{app_id}{each.route.path}", {})
+            place[each.route.method.lower()] = _endpoint(each, schemas)
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -123,6 +139,30 @@ def _operation(signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _endpoint(signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
+    """An endpoint: its request and answer are what its function says, which no hint tells."""
+    first, _, _ = signature.doc.strip().partition("\n")
+    args = _moved(signature.args, f"{signature.name}.args", schemas)
+    told: dict[str, Any] = {
+        "operationId": signature.name,
+        "tags": [signature.name.rpartition(".")[0]],
+        **({"summary": first} if first else {}),
+        **({"description": signature.doc} if signature.doc else {}),
+        "x-kind": signature.kind,
+        "x-auth": signature.auth or "none",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": schema}
+            for name, schema in args.get("properties", {}).items()
+        ],
+        "responses": {"default": {"description": "What the endpoint answers."}},
+    }
+    if signature.auth == "none":
+        told["security"] = [{}]
+    if signature.route is not None and signature.route.method in ("POST", "PUT", "PATCH"):
+        told["requestBody"] = {"content": {"*/*": {}}}
+    return told
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

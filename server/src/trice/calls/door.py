@@ -13,6 +13,7 @@ import orjson
 from trice import function_limits as limits
 from trice import job_limits
 from trice.apps.app import App
+from trice.calls.cursors import Cursors
 from trice.calls.jobs.as_job import AsJob
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, decoded_args, wanted_of
@@ -21,7 +22,7 @@ from trice.calls.side import AppCode
 from trice.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trice.functions.frames import Later
 from trice.functions.signature import Kind, Signature
-from trice.identity import ADMIN, Identity, TurnKey, network_of
+from trice.identity import ADMIN, Identity, TurnKey, hook_identity, network_of
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AppId, EventId
 from trice.protocol.quoting import brief
@@ -33,11 +34,13 @@ _TIMEOUTS_MS: Final[Mapping[Kind, int]] = {
     "query": limits.CALL_MS,
     "mutation": limits.CALL_MS,
     "action": limits.ACTION_MS,
+    "endpoint": limits.ACTION_MS,
 }
 _KINDS: Final[Mapping[Kind, str]] = {
     "query": "a query",
     "mutation": "a mutation",
     "action": "an action",
+    "endpoint": "an endpoint",
 }
 _NEAR_CHARS_MAX: Final = 100
 _NEAR_MAX: Final = 300
@@ -145,6 +148,10 @@ class Door:
         signature = self.deployed.signatures(app.id).get(name)
         if signature is None or (signature.is_internal and not identity.is_admin):
             raise self._not_found(app.id, name, identity)
+        if kind != "endpoint" and signature.route is not None:
+            route = signature.route
+            told = f"{signature.name} is an endpoint: {route.method} /http/{app.id}{route.path}."
+            raise not_found(name, told)
         if kind is not None and signature.kind != kind:
             told = (
                 f"{signature.name} is {_KINDS[signature.kind]}; {_KINDS[kind]} is asked for here."
@@ -160,10 +167,11 @@ class Door:
         raises   NotFound("function-not-found")
         """
         signature = self.deployed.signatures(app.id).get(job.function)
-        if signature is None:
+        if signature is None or signature.route is not None:
             raise self._not_found(app.id, job.function, ADMIN)
         args, event_id = orjson.dumps(job.args), EventId(job.id)
-        made = self._asked(app, signature, args, ADMIN, event_id, "", "", job.trace or None)
+        who = ADMIN if signature.hook is None else hook_identity(signature.name)
+        made = self._asked(app, signature, args, who, event_id, "", "", job.trace or None)
         seed = self._seed(f"{app.id}/{job.id}")
         return replace(made, job=as_job, seed=seed)
 
@@ -174,9 +182,9 @@ class Door:
                  LimitExceeded("call-too-big")
         """
         signature = self.deployed.signatures(asked.app.id).get(later.function)
-        if signature is None or signature.kind == "query":
-            told = "" if signature is None else "A query cannot be scheduled."
-            raise not_found(later.function, told)
+        if signature is None or signature.kind in ("query", "endpoint"):
+            kind = "" if signature is None else _KINDS[signature.kind].capitalize()
+            raise not_found(later.function, f"{kind} cannot be scheduled." if kind else "")
         if len(later.args) > limits.ARGS_BYTES_MAX:
             raise args_too_big(len(later.args), limits.ARGS_BYTES_MAX)
         return wanted_of(
@@ -226,6 +234,10 @@ class Door:
             trace=trace or new_uuid(self._runtime).replace("-", ""),
         )
 
+    def cursors(self, asked: Asked) -> Cursors:
+        """The places in what a call lists."""
+        return Cursors(self._seed_key, asked.app.id, asked.signature, asked.args)
+
     def _seed(self, named: str) -> str:
         return hmac.digest(self._seed_key(), named.encode(), "sha256").hex()
 
@@ -252,6 +264,8 @@ class Door:
         signature = self.deployed.signatures(asked.app.id).get(name)
         if signature is None:
             raise not_found(name, "The action that runs it is of an older deployment.")
+        if signature.route is not None:
+            raise not_found(name, "Functions do not run endpoints.")
         if asked.depth >= limits.RUN_DEPTH_MAX:
             raise LimitExceeded(
                 "parameter-limit-exceeded",

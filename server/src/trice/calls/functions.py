@@ -5,6 +5,7 @@
          mutation  kept result? ──> snapshot ──> worker ──> commit
                        others changed what it read: again; 3 tries, then once with the turn
          action    worker; each function that it runs has a snapshot or transaction of its own
+         endpoint  an action, let in by `endpoints`, whose answer goes to a socket
 
 source   spec/functions.md FN200-FN229
 """
@@ -12,24 +13,29 @@ source   spec/functions.md FN200-FN229
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from trice import function_limits as limits
 from trice.apps.app import App
+from trice.calls.answering import Answering
 from trice.calls.door import Asked, Deployed, Door
 from trice.calls.jobs.as_job import AsJob, writes_of
 from trice.calls.jobs.job import Job
 from trice.calls.jobs.schedule import Wanted, schedule
+from trice.calls.lines import Lines
+from trice.calls.page_reads import PageReads, Stretch
+from trice.calls.reached import Nothing, Reach
 from trice.calls.side import AppCode, CallFailed, CallRequest, CallSide, Level
 from trice.calls.sides import ActionSide, Answers, DataSide, peek_user, read_user
-from trice.calls.slots import Rank, Slots
+from trice.calls.slots import Rank, Slot, Slots
 from trice.data_run import DataRun, Stale
-from trice.errors import Conflict
+from trice.errors import Conflict, TriceError
 from trice.functions import frames
 from trice.functions.signature import Kind, Signature
 from trice.identity import Identity
@@ -37,6 +43,10 @@ from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
 from trice.store.engine import Turn
+
+logger: Final = logging.getLogger("trice.functions")
+
+T = TypeVar("T")
 
 
 class Runs(Protocol):
@@ -59,6 +69,9 @@ _OF_CALLERS: Final = frozenset(("bad-args", "signed-out", "function-error"))
 """Failures that callers are told whole. The log has none of them: anybody could fill it."""
 
 
+_NO_TURN: Final = nullcontext(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a call returned.
@@ -74,9 +87,9 @@ class Result:
 class Functions:
     """All functions of the apps of this process, to be called.
 
-    `jobs_kept` says how many jobs an app has; who keeps them sets it.
-    Holds who waits for a turn, and which functions look at their caller. Does not hold code
-    (Deployed), processes (Runs) or results (the apps' databases).
+    `jobs_kept` says how many jobs an app has, `reach` is what actions reach: who has them sets it.
+    Holds who waits for a turn, which functions look at their caller, and actions whose callers may
+    have left. Does not hold code (Deployed), processes (Runs) or results (the apps' databases).
     """
 
     def __init__(
@@ -95,12 +108,15 @@ class Functions:
         """
         self.door = Door(deployed, runtime=runtime, buckets=buckets, seed_key=seed_key)
         self.jobs_kept: Callable[[AppId], int] = lambda app_id: 0
+        self.reach: Reach = Nothing()
         self.runtime = runtime
         self._runs = runs
         self._notes = notes
         self._slots: dict[tuple[AppId, bool], Slots] = {}
         # Functions that have looked at attrs of their caller's row: those runs depend on it.
         self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
+        self._lines = Lines()
+        self._outliving: set[asyncio.Task[Any]] = set()
         self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
 
     def signatures(self, app: App) -> Sequence[Signature]:
@@ -165,6 +181,8 @@ class Functions:
                 return await self._mutation(asked)
             case "action":
                 return Result(await self._action(asked))
+            case "endpoint":
+                raise AssertionError("the door lets endpoints in by their path only")
 
     async def _query(self, asked: Asked) -> bytes:
         """Run a query on one snapshot; what it saw is published when this returns."""
@@ -182,16 +200,27 @@ class Functions:
 
         raises   Conflict("conflict")
         """
-        stale: Stale | None = None
-        async with AsyncExitStack() as stack:
-            for number in range(limits.TRIES + 1):
-                if number == 1:
-                    await stack.enter_async_context(self._lock(asked))
+        key = (asked.app.id, asked.name, asked.args)
+        if not self._lines.has_room(key):
+            try:
+                return await self._try(asked, has_turn=False)
+            except Stale:
+                async with self._lines.place(key):
+                    return await self._try_again(asked)
+        async with self._lines.place(key):
+            try:
+                return await self._try(asked, has_turn=False)
+            except Stale:
+                return await self._try_again(asked)
+
+    async def _try_again(self, asked: Asked) -> Result:
+        """Run a mutation that was overtaken once. raises   Conflict("conflict")"""
+        async with self._lock(asked):
+            for number in range(1, limits.TRIES + 1):
                 try:
                     return await self._try(asked, has_turn=number == limits.TRIES)
                 except Stale as cause:
                     stale = cause
-        assert stale is not None, "a try that returned nothing was stale"
         raise _conflict(asked, stale)
 
     async def _try(self, asked: Asked, *, has_turn: bool) -> Result:
@@ -199,7 +228,7 @@ class Functions:
         while True:
             async with (
                 self.slot(asked, Rank.MUTATION),
-                self._turn(asked.app, has_turn=has_turn) as turn,
+                self._turn(asked.app) if has_turn else _NO_TURN as turn,
                 self.side(asked, may_write=True, turn=turn) as side,
             ):
                 lookers = self._lookers_of(asked)
@@ -237,18 +266,59 @@ class Functions:
         return known[1]
 
     @asynccontextmanager
-    async def _turn(self, app: App, *, has_turn: bool) -> AsyncIterator[Turn | None]:
+    async def _turn(self, app: App) -> AsyncIterator[Turn]:
         """No other transaction of the app begins, for limits.TURN_MS at most."""
-        if not has_turn:
-            yield None
-            return
         turn = await app.database.engine.take_turn(lasts_ms=limits.TURN_MS)
         try:
             yield turn
         finally:
             turn.end()
 
-    async def _action(self, asked: Asked) -> bytes:
+    async def answer(self, asked: Asked, request: frames.HttpRequest, answer: Answering) -> None:
+        """Run an endpoint until its answer has left, the whole stream included. What it raises once
+        the answer has begun nobody can be told: the log has it.
+
+        raises   as `call`
+        """
+        try:
+            await self._action(asked, request, answer)
+        except TriceError as failure:
+            if answer.has_begun:
+                note = self._noting(asked)
+                note("error", f"The answer was cut off: {failure.code}: {failure.message}")
+            raise
+
+    def outlive(self, work: Coroutine[Any, Any, T], then: Callable[[], object]) -> asyncio.Task[T]:
+        """Do what is not undone by its caller's leaving; it ends with its own time, or the server.
+
+        then   called when it has ended
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._outliving.add(task)
+
+        def ended(_: object) -> None:
+            self._outliving.discard(task)
+            cause = None if task.cancelled() else task.exception()
+            if cause is not None and not isinstance(cause, TriceError):
+                logger.error("a call failed", exc_info=cause)  # its caller may be gone
+            then()
+
+        task.add_done_callback(ended)
+        return task
+
+    async def close(self) -> None:
+        """End what outlived its callers."""
+        tasks = list(self._outliving)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _action(
+        self,
+        asked: Asked,
+        request: frames.HttpRequest | None = None,
+        answer: Answering | None = None,
+    ) -> bytes:
         async def run(name: str, args: bytes) -> bytes:
             return (await self._run(self.door.inner(asked, name, args))).value
 
@@ -256,67 +326,77 @@ class Functions:
             kept = self.jobs_kept(asked.app.id)
             await asked.app.database.change(lambda change: schedule(change, [wanted], kept=kept))
 
+        reached = self.reach.of(asked.app, self._noting(asked))
         side = ActionSide(
             run,
             note=self._noting(asked),
             schedule=schedule_one,
             want=partial(self.door.wanted, asked),
             steps=None if asked.job is None else asked.job.steps,
+            reached=reached,
+            answer=answer,
         )
+        reason = "cancelled"
         async with AsyncExitStack() as stack:
             if not asked.depth:  # else the action that runs it has one
                 await stack.enter_async_context(self.slot(asked, Rank.FIRST))
             user = await peek_user(asked.app.database, asked.identity)
-            done = await self._call(asked, side, user=user, now_ms=self.runtime.now_ms())
+            now_ms = self.runtime.now_ms()
+            try:
+                done = await self._call(asked, side, user=user, now_ms=now_ms, request=request)
+                reason = "not-ended"
+            except TriceError as failure:
+                reason = failure.code
+                raise
+            finally:
+                await reached.end(reason)
         return done.value
 
     # --- one run ---------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def slot(self, asked: Asked, rank: Rank) -> AsyncIterator[None]:
+    def slot(self, asked: Asked, rank: Rank) -> Slot:
         """A place among the runs of an app, each of which holds a snapshot; or among its actions,
-        which hold none."""
-        is_action = asked.signature.kind == "action"
+        which hold none. A context."""
+        is_action = asked.signature.kind in ("action", "endpoint")
         most = limits.CALLS_MAX if is_action else limits.HELD_SNAPSHOTS_MAX
         key = (asked.app.id, is_action)
-        slots = self._slots.setdefault(key, Slots(most))
-        try:
-            async with slots.slot(rank, asked.turn_key):
-                yield
-        finally:
-            if slots.is_idle:
-                self._slots.pop(key, None)
+        slots = self._slots.get(key)
+        if slots is None:
+            slots = self._slots[key] = Slots(most)
+        return Slot(slots, rank, asked.turn_key, partial(self._slots.pop, key, None))
 
-    @asynccontextmanager
-    async def side(
+    def side(
         self,
         asked: Asked,
         *,
         may_write: bool = False,
         answers: Answers | None = None,
         turn: Turn | None = None,
-    ) -> AsyncIterator[DataSide]:
-        """A snapshot, and what the server does on it for one run.
+        stretch: Stretch | None = None,
+    ) -> Side:
+        """A snapshot, and what the server does on it for one run. A context.
 
         answers   answers reads in place of the snapshot
+        stretch   of a list, which the run reads in place of the page that it is asked for
         """
-        lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
-        run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
-        side = DataSide(
-            run,
-            asked.app.database,
-            asked.identity,
-            now_ms=max(self.runtime.now_ms(), run.now_floor_ms),
-            may_write=may_write,
-            note=self._noting(asked),
-            want=partial(self.door.wanted, asked),
-            answers=answers,
-            lasts_ms=lasts_ms,
-        )
-        try:
-            yield side
-        finally:
-            side.close()
+
+        async def begin() -> DataSide:
+            lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
+            run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
+            return DataSide(
+                run,
+                asked.app.database,
+                asked.identity,
+                now_ms=max(self.runtime.now_ms(), run.now_floor_ms),
+                may_write=may_write,
+                note=self._noting(asked),
+                want=partial(self.door.wanted, asked),
+                pages=PageReads(self.door.cursors(asked), stretch),
+                answers=answers,
+                lasts_ms=lasts_ms,
+            )
+
+        return Side(begin)
 
     async def run_on(
         self,
@@ -338,6 +418,7 @@ class Functions:
         *,
         user: dict[str, Any] | None,
         now_ms: int,
+        request: frames.HttpRequest | None = None,
     ) -> frames.Done:
         caller = frames.Caller(
             user=user,
@@ -345,7 +426,7 @@ class Functions:
             ip=asked.ip or None,
             origin=asked.origin or None,
         )
-        request = CallRequest(
+        call = CallRequest(
             function=asked.name,
             kind=asked.signature.kind,
             args=asked.args,
@@ -355,9 +436,10 @@ class Functions:
             trace=asked.trace,
             timeout_ms=asked.timeout_ms,
             scheduled_for_ms=None if asked.job is None else asked.job.scheduled_for_ms,
+            request=request,
         )
         try:
-            return await self._runs.call(asked.code, request, side)
+            return await self._runs.call(asked.code, call, side)
         except CallFailed as failure:
             if failure.fail.traceback and failure.code not in _OF_CALLERS:
                 self._noting(asked)("error", failure.fail.traceback)
@@ -377,6 +459,23 @@ class Functions:
     def _lock(self, asked: Asked) -> asyncio.Lock:
         """Retries of one function wait for each other."""
         return self._retrying.setdefault((asked.app.id, asked.name), asyncio.Lock())
+
+
+class Side:
+    """A DataSide of a context (`Functions.side`). A class, as each call has one: a generator costs
+    more."""
+
+    __slots__ = ("_begin", "_begun")
+
+    def __init__(self, begin: Callable[[], Awaitable[DataSide]]) -> None:
+        self._begin = begin
+
+    async def __aenter__(self) -> DataSide:
+        self._begun = await self._begin()
+        return self._begun
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._begun.close()
 
 
 def looks_at_row(facts: Iterable[tuple[str, Any]]) -> bool:

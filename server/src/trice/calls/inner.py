@@ -58,6 +58,11 @@ class Reads:
         self._note(question, value)
         return value
 
+    def unread(self, query: Any, identity: Identity) -> None:
+        """The run depends on this answer no more."""
+        question = self._database.question(query, identity=identity, shape="tree-one")
+        self.used.pop(question, None)
+
     def _note(self, question: Question, value: bytes | None) -> None:
         if question in self.used or len(self.used) < limits.INNER_QUERIES_MAX:
             self.used[question] = value

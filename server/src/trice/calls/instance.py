@@ -23,6 +23,7 @@ from trice.calls.deltas import CallDeltas
 from trice.calls.door import Asked
 from trice.calls.functions import Functions, looks_at_row
 from trice.calls.inner import InnerQueries, Reads, WideReads
+from trice.calls.page_reads import OPEN, PageReads, Stretch
 from trice.calls.people import People
 from trice.calls.side import CallFailed
 from trice.calls.sides import read_user
@@ -71,6 +72,7 @@ class Instance:
 
     asked    the call, as the watcher asked it who was there first
     facts    what its last run looked at; None before the first has ended
+    stretch  of a list: what its runs read, whose end is fixed by the first one
     """
 
     def __init__(self, home: Home, asked: Asked, first: Watch) -> None:
@@ -78,6 +80,8 @@ class Instance:
         self.facts: list[tuple[str, Any]] | None = None
         self.watches: dict[Watch, None] = {}
         self.first = first
+        self.stretch = first.stretch
+        self._is_page_fit = True
         self._home = home
         self._database = asked.app.database
         self._inner = InnerQueries(self._database, when_differs=self.run_again)
@@ -106,6 +110,13 @@ class Instance:
         if is_settled and self._answer is not None and self._answer.error is None:
             self._tx = max(self._tx, self._database.tx)
         return self._tx
+
+    def suits(self, stretch: Stretch | None) -> bool:
+        """Whether its stretch is one that a watcher may be answered with."""
+        if stretch is None or self.stretch is None or stretch.until == self.stretch.until:
+            return True
+        # Who has loaded nothing takes an end that others have, unless their page is a poor one.
+        return stretch.until is None and self._is_page_fit
 
     async def add(self, watch: Watch) -> None:
         """Answer one more watcher, now or after the run that is due."""
@@ -209,7 +220,7 @@ class Instance:
         try:
             async with (
                 home.functions.slot(asked, rank),
-                home.functions.side(asked, answers=reads) as side,
+                home.functions.side(asked, answers=reads, stretch=self.stretch) as side,
             ):
                 user = await read_user(side.run_on, asked.identity)
                 try:
@@ -219,7 +230,8 @@ class Instance:
                     self._let_go_wide()
                     if reads.is_wide and not self._is_ended:
                         self._wide = WideReads(side.run_on, self._database, when_met=self.run_again)
-            answer, facts = Answer.of(done.value), list(done.facts)
+            answer = Answer.of(done.value, until=self._take_page(side.pages))
+            facts = list(done.facts)
         except CallFailed as failure:
             answer, facts = Answer.failed(failure), list(failure.fail.facts)
         except TriceError as failure:
@@ -237,6 +249,14 @@ class Instance:
         await self._database.published(tx)
         self._wake_later(answer, facts)
         await self._adopt(answer, tx)
+
+    def _take_page(self, pages: PageReads) -> str | None:
+        """Keep what a run read of a list. Returns where that ends."""
+        if pages.rows is None or pages.stretch is None:
+            return None
+        self.stretch = pages.stretch
+        self._is_page_fit = pages.rows * 2 >= pages.size or pages.stretch.until == OPEN
+        return self.stretch.until
 
     async def _adopt(self, answer: Answer, tx: TxId) -> None:
         """Take over an answer: watchers who see other facts leave, the others are told."""

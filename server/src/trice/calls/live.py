@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from trice import function_limits as limits
@@ -22,6 +22,7 @@ from trice.calls.deltas import CallDeltas
 from trice.calls.door import Asked, args_too_big
 from trice.calls.functions import Functions, looks_at_row
 from trice.calls.instance import Instance
+from trice.calls.page_reads import Stretch
 from trice.calls.people import People
 from trice.calls.side import AppCode
 from trice.calls.together import Holds
@@ -30,6 +31,14 @@ from trice.database import Database
 from trice.errors import TriceError, Unavailable
 from trice.identity import Identity, network_of
 from trice.protocol.ids import AppId
+
+
+class GroupKey(NamedTuple):
+    """What is asked for: a call, and of a list the place from which on."""
+
+    name: str
+    args: bytes
+    after: str | None
 
 
 class LiveFunctions:
@@ -62,6 +71,8 @@ class LiveFunctions:
         on_end: Callable[[], None] = lambda: None,
         on_late: Callable[[Watch], None] | None = None,
         has_deltas: bool = False,
+        stretch: Stretch | None = None,
+        is_counted: bool = True,
     ) -> Watch:
         """Watch what a query function answers. The app must be lent until `unwatch`.
 
@@ -70,6 +81,8 @@ class LiveFunctions:
                   may be an error; the watcher hears of it once, and of what comes after
         on_end    called when nothing more comes: the app was deleted, or the server stops
         on_late, has_deltas   see `Watch`
+        stretch   of the list that it answers with (`page_list.PageList` keeps those of a list)
+        is_counted   it takes a token of the function's rate
         raises    LimitExceeded("rate-limited"), ("call-too-big"), Unavailable("overloaded")
         """
         if len(args) > limits.LIVE_ARGS_BYTES_MAX:
@@ -78,7 +91,8 @@ class LiveFunctions:
         if live is None or live.app is not app:
             live = self._apps[app.id] = _LiveApp(app, self)
         network = "" if identity.is_admin else network_of(ip or identity.ip)
-        group = live.group(name, args, network)
+        key = GroupKey(name, args, None if stretch is None else stretch.after)
+        group = live.group(key, network)
         watch = Watch(
             identity,
             ip=ip or identity.ip,
@@ -87,11 +101,13 @@ class LiveFunctions:
             on_end=on_end,
             on_late=on_late,
             has_deltas=has_deltas,
+            stretch=stretch,
         )
         group.watches[watch] = None
         live.homes[watch] = group
         try:
-            group.count(watch)
+            if is_counted:
+                group.count(watch)
         except TriceError:
             self.unwatch(app, watch)
             raise
@@ -153,6 +169,7 @@ class LiveFunctions:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.functions.close()
 
     def _on_switch(self, app_id: AppId, _: AppCode | None) -> None:
         live = self._apps.get(app_id)
@@ -171,27 +188,27 @@ class _LiveApp:
         self.deltas = live.deltas(app.database)
         self.homes: dict[Watch, Group] = {}
         self.people = People(app.database, when_changed=self._on_row)
-        self._groups: dict[tuple[str, bytes], Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
         self._by_network: Counter[str] = Counter()
 
     @property
     def groups(self) -> list[Group]:
         return list(self._groups.values())
 
-    def group(self, name: str, args: bytes, network: str) -> Group:
+    def group(self, key: GroupKey, network: str) -> Group:
         """Those who ask for one call.
 
         network   whose call it is, if nobody else asks for it
         raises    Unavailable("overloaded")
         """
-        group = self._groups.get((name, args))
+        group = self._groups.get(key)
         if group is None:
             if self._by_network[network] >= limits.LIVE_CALLS_MAX // 2:
                 raise _too_many_watched(limits.LIVE_CALLS_MAX // 2, "Your network")
             if len(self._groups) >= limits.LIVE_CALLS_MAX:
                 raise _too_many_watched(limits.LIVE_CALLS_MAX, "This app")
-            group = Group(self, name, args, network)
-            self._groups[name, args] = group
+            group = Group(self, key, network)
+            self._groups[key] = group
             self._by_network[network] += 1
         return group
 
@@ -216,9 +233,9 @@ class Group:
     to be placed.
     """
 
-    def __init__(self, live: _LiveApp, name: str, args: bytes, network: str) -> None:
+    def __init__(self, live: _LiveApp, key: GroupKey, network: str) -> None:
         """network   of who asked first: it is counted there"""
-        self.key = (name, args)
+        self.key = key
         self.network = network
         self.watches: dict[Watch, None] = {}
         self.instances: list[Instance] = []
@@ -334,13 +351,15 @@ class Group:
         await instance.add(watch)
 
     def _fits(self, instance: Instance, watch: Watch) -> bool:
+        if not instance.suits(watch.stretch):
+            return False
         if instance.facts is not None:
             return watch.agrees(instance.facts)
         # Its first run is under way: those who are known to differ from who asked do not wait.
         return watch.agrees(self.known_facts(instance.first))
 
     def _let_in(self, watch: Watch) -> Asked:
-        name, args = self.key
+        name, args, _ = self.key
         return self.functions.door.let_in(
             *(self._live.app, name, args),
             identity=watch.identity,

@@ -18,7 +18,7 @@ from trice.functions.frames import LoadError
 from trice.functions.signature import Signature
 from trice.limits import HINT_BYTES_MAX
 
-_ABOUT_CODE = ("doc", "file", "line", "types", "retry")
+_ABOUT_CODE = ("doc", "file", "line", "types", "retry", "hook")
 """Fields of a signature that callers do not depend on."""
 
 
@@ -35,15 +35,30 @@ class Unfit(msgspec.Struct, frozen=True):
     reason: str
 
 
+class HookChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Functions that follow changes, by name.
+
+    added     they follow from now on
+    removed   their places are dropped: deployed again, they follow from then on
+    changed   they follow other changes, and go on where they are
+    """
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a deploy would change.
 
     bundle      its hash, by which it is deployed
     is_current  this very code is in force already
     functions   names of all
+    endpoints   where each endpoint is, by its name: "POST /stripe"
     added, removed, changed   functions by name, changed: what its callers see differs
     missing     names of secrets that it needs and the app has not
     unfit       work that waits
+    hooks       functions that follow changes
     warnings    probable mistakes in the rules, as `Apps.warnings`
     """
 
@@ -51,11 +66,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     is_current: bool
     functions: list[str]
+    endpoints: dict[str, str]
     added: list[str]
     removed: list[str]
     changed: list[str]
     missing: list[str]
     unfit: list[Unfit]
+    hooks: HookChanges
     warnings: list[dict[str, Any]]
 
 
@@ -80,6 +97,11 @@ def make_report(
         size_bytes=len(bundle.raw),
         is_current=is_current,
         functions=sorted(after),
+        endpoints={
+            each.name: f"{each.route.method} {each.route.path}"
+            for each in functions
+            if each.route is not None
+        },
         added=sorted(name for name in after if name not in before),
         removed=sorted(name for name in before if name not in callable_names),
         changed=sorted(
@@ -89,7 +111,26 @@ def make_report(
         ),
         missing=[name for name in bundle.manifest.required if name not in secrets],
         unfit=list(unfit),
+        hooks=_hook_changes(functions, before),
         warnings=[dict(each) for each in warnings],
+    )
+
+
+def _hook_changes(functions: Sequence[Signature], before: Mapping[str, Signature]) -> HookChanges:
+    earlier = {each.name: each.hook for each in before.values() if each.hook is not None}
+    added, changed, kept = [], [], set()
+    for each in functions:
+        if each.hook is None:
+            continue
+        name = next((name for name in (each.name, *each.also) if name in earlier), None)
+        if name is None:
+            added.append(each.name)
+            continue
+        kept.add(name)
+        if earlier[name] != each.hook or name != each.name:
+            changed.append(each.name)
+    return HookChanges(
+        added=sorted(added), removed=sorted(earlier.keys() - kept), changed=sorted(changed)
     )
 
 

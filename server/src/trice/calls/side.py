@@ -49,6 +49,7 @@ class CallRequest:
     trace       W3C trace id, 32 hex digits
     timeout_ms  how long it may take, from when it has a process
     scheduled_for_ms   of a job: the time it was meant for
+    request     of an endpoint: what it is asked
     """
 
     function: str
@@ -60,18 +61,28 @@ class CallRequest:
     trace: str
     timeout_ms: int
     scheduled_for_ms: int | None = None
+    request: frames.HttpRequest | None = None
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it has no effect before it returns, so that it may begin again elsewhere."""
+        return self.kind in ("query", "mutation")
 
 
 class CallSide(Protocol):
     """What one call asks of the server. A TriceError that `read` or `run` raises is told to the
     function, which may catch it; one of the others ends the call.
 
-    Calls come in the order in which the function made them, one at a time; only `run`s of an
-    action may be at once.
+    Calls come in the order in which the function made them, one at a time; only `run` and `reach`
+    of an action may be at once.
     """
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
         """Answer an InstaQL query: JSON of the nested result with inference."""
+        ...
+
+    async def page(self, asked: frames.Page) -> bytes:
+        """Answer with a page: see `frames.Page`."""
         ...
 
     def draft(self, steps: list[Any]) -> None:
@@ -108,6 +119,18 @@ class CallSide(Protocol):
 
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         """A job waits: `true` when that time has passed; at `false` the call ends."""
+        ...
+
+    async def reach(self, asked: frames.OfReach) -> bytes:
+        """An action has the server send mail, keep a file, write a stream."""
+        ...
+
+    async def reply(self, reply: frames.Reply) -> None:
+        """An endpoint answers its request."""
+        ...
+
+    async def piece(self, data: bytes) -> None:
+        """The next piece of a stream; returns when the socket took it."""
         ...
 
     def log(self, level: Level, text: str) -> None:

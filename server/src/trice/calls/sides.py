@@ -10,13 +10,16 @@ from typing import Any, Protocol
 import orjson
 
 from trice import job_limits
+from trice.calls.answering import Answering
 from trice.calls.jobs.schedule import Wanted, too_many
 from trice.calls.jobs.steps import JobSteps
+from trice.calls.page_reads import PageReads
+from trice.calls.reached import Reached
 from trice.calls.side import Level
 from trice.data_run import DataRun
 from trice.database import Database
 from trice.errors import InvalidInput, PermissionDenied
-from trice.functions.frames import Later
+from trice.functions.frames import Later, OfReach, Page, Reply
 from trice.identity import ADMIN, Identity
 from trice.protocol.ids import uuid_text
 
@@ -60,6 +63,10 @@ class Answers(Protocol):
         """What `run.read` answers."""
         ...
 
+    def unread(self, query: Any, identity: Identity) -> None:
+        """The run depends on this answer no more."""
+        ...
+
     def forget(self) -> None:
         """The run begins anew, on another snapshot."""
         ...
@@ -85,12 +92,14 @@ class DataSide:
         note: Note,
         want: Want,
         lasts_ms: int,
+        pages: PageReads,
         answers: Answers | None = None,
     ) -> None:
         """
         now_ms    what the function is told of the time
         want      checks a job that a mutation schedules
         lasts_ms  how long a run may hold its snapshot
+        pages     which page it reads
         answers   answers its reads in place of the run
         """
         self.run_on = run
@@ -103,14 +112,26 @@ class DataSide:
         self._want = want
         self._jobs: list[Wanted] = []
         self._jobs_before_sub: list[int] = []
+        self.pages = pages
         self._answers = answers
         self._lasts_ms = lasts_ms
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
-        identity = self._identity if as_caller else ADMIN
+        return await self.read_as(query, self._identity if as_caller else ADMIN)
+
+    async def page(self, asked: Page) -> bytes:
+        return await self.pages.read(self, asked, self._identity if asked.as_caller else ADMIN)
+
+    async def read_as(self, query: Any, identity: Identity) -> bytes:
+        """Answer a query as somebody sees it; the run depends on the answer."""
         if self._answers is not None:
             return await self._answers.read(self.run_on, query, identity)
         return await self.run_on.read(query, identity=identity)
+
+    def unread(self, query: Any, identity: Identity) -> None:
+        """Have the run depend on an answer no more, while it is watched."""
+        if self._answers is not None:
+            self._answers.unread(query, identity)
 
     def draft(self, steps: list[Any]) -> None:
         self._check_write()
@@ -150,6 +171,19 @@ class DataSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         raise _not_in_action()
 
+    async def reach(self, asked: OfReach) -> bytes:
+        raise PermissionDenied(
+            "permission-denied",
+            "Only actions send mail, and have files and streams: what a query or mutation did there"
+            " could not be undone.",
+        )
+
+    async def reply(self, reply: Reply) -> None:
+        raise _no_endpoint()
+
+    async def piece(self, data: bytes) -> None:
+        raise _no_endpoint()
+
     async def run(self, function: str, args: bytes) -> bytes:
         raise PermissionDenied(
             "permission-denied",
@@ -165,6 +199,7 @@ class DataSide:
         self._jobs.clear()
         self._jobs_before_sub.clear()
         self.run_on = await DataRun.begin(self._database, lasts_ms=self._lasts_ms)
+        self.pages.restart()
         if self._answers is not None:
             self._answers.forget()
         # What the function was told of time and caller was read on the run before.
@@ -192,20 +227,29 @@ class ActionSide:
         schedule: Callable[[Wanted], Awaitable[None]],
         want: Want,
         steps: JobSteps | None,
+        reached: Reached,
+        answer: Answering | None = None,
     ) -> None:
         """
         run       runs a function by name and arguments, and returns its value
         schedule  makes a job durable
         steps     of the job that it is; None: it is none
+        reached   what it reaches; who made it ends it
+        answer    of the endpoint that it is, to its request; None: it is none
         """
         self._run = run
         self._note = note
         self._schedule = schedule
         self._want = want
         self._steps = steps
+        self._reached = reached
+        self._answer = answer
         self._scheduled = 0
 
     async def read(self, query: Any, as_caller: bool) -> bytes:
+        raise _no_data()
+
+    async def page(self, asked: Page) -> bytes:
         raise _no_data()
 
     def draft(self, steps: list[Any]) -> None:
@@ -219,6 +263,9 @@ class ActionSide:
 
     async def run(self, function: str, args: bytes) -> bytes:
         return await self._run(function, args)
+
+    async def reach(self, asked: OfReach) -> bytes:
+        return await self._reached.ask(asked)
 
     def later(self, job: Later) -> None:
         raise _no_data()
@@ -239,6 +286,16 @@ class ActionSide:
     async def sleep(self, name: str, duration_ms: int) -> bytes:
         return await self._of_job().sleep(name, duration_ms)
 
+    async def reply(self, reply: Reply) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        self._answer.begin(reply)
+
+    async def piece(self, data: bytes) -> None:
+        if self._answer is None:
+            raise _no_endpoint()
+        await self._answer.piece(data)
+
     def _of_job(self) -> JobSteps:
         if self._steps is None:
             told = "`ctx.step` and `ctx.sleep` are for jobs: schedule the action with `ctx.later`."
@@ -250,6 +307,10 @@ class ActionSide:
 
     async def restart(self) -> None:
         raise AssertionError("an action never begins again by itself")
+
+
+def _no_endpoint() -> PermissionDenied:
+    return PermissionDenied("permission-denied", "Only an endpoint answers a request.")
 
 
 def _not_in_action() -> PermissionDenied:

@@ -7,8 +7,7 @@ Reruns take at most half of the slots: those who call never wait for those who w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from enum import IntEnum
 
 from trice import function_limits as limits
@@ -42,8 +41,7 @@ class Slots:
         """Whether nothing runs or waits."""
         return not self._taken and not any(self._waiting.values())
 
-    @asynccontextmanager
-    async def slot(self, rank: Rank, turn_key: TurnKey) -> AsyncIterator[None]:
+    def slot(self, rank: Rank, turn_key: TurnKey) -> Slot:
         """Have a slot for as long as the context lasts.
 
         turn_key   whose turn it takes, if it must wait
@@ -51,14 +49,18 @@ class Slots:
                    waited for too long. Reruns wait as long as it takes: there is one of a watched
                    call
         """
+        return Slot(self, rank, turn_key)
+
+    async def take(self, rank: Rank, turn_key: TurnKey) -> None:
+        """Wait for a slot; `give_back` must follow. See `slot`."""
         if self._has_room(rank) and not self._waiting[rank]:
             self._begin(rank)
         else:
             await self._wait(rank, turn_key)
-        try:
-            yield
-        finally:
-            self._end(rank)
+
+    def give_back(self, rank: Rank) -> None:
+        """Let others have a slot that was taken."""
+        self._end(rank)
 
     async def _wait(self, rank: Rank, turn_key: TurnKey) -> None:
         is_rerun = rank is Rank.RERUN
@@ -112,6 +114,40 @@ class Slots:
                 if not turn.done():
                     self._begin(each)
                     turn.set_result(None)
+
+
+class Slot:
+    """A slot of a context (`Slots.slot`). A class, as each call has one: a generator costs more."""
+
+    __slots__ = ("_rank", "_slots", "_turn_key", "_when_idle")
+
+    def __init__(
+        self,
+        slots: Slots,
+        rank: Rank,
+        turn_key: TurnKey,
+        when_idle: Callable[[], object] | None = None,
+    ) -> None:
+        """when_idle   called when nothing runs or waits any more"""
+        self._slots = slots
+        self._rank = rank
+        self._turn_key = turn_key
+        self._when_idle = when_idle
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._slots.take(self._rank, self._turn_key)
+        except BaseException:
+            self._look_idle()
+            raise
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._slots.give_back(self._rank)
+        self._look_idle()
+
+    def _look_idle(self) -> None:
+        if self._when_idle is not None and self._slots.is_idle:
+            self._when_idle()
 
 
 def _anybody(_: str) -> bool:

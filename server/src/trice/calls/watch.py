@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 import orjson
 
 from trice.calls.deltas import NOTHING_HELD, CallDeltas
+from trice.calls.page_reads import Stretch
 from trice.errors import TriceError
 from trice.identity import Identity
 from trice.protocol import down
@@ -43,7 +44,8 @@ class Answer:
     """What a watched call returned, or why it did not. All who share it share its bytes.
 
     value    JSON; None: it failed
-    digest   equal for equal answers; of a value its version
+    digest   equal for equal answers; of a value that is no stretch its version
+    until    of a stretch of a list: where it ends (`page_reads.Stretch`); None: that is not known
     noted    where its value is kept for deltas, and under which key; None: nobody wants any
     Bound: what is encoded of it has four times the bytes of the value; more begins anew.
     """
@@ -51,16 +53,18 @@ class Answer:
     value: bytes | None
     error: TriceError | None
     digest: bytes
+    until: str | None = None
     noted: tuple[CallDeltas, Hashable] | None = None
     _said: dict[bytes | None, SharedPart] = field(default_factory=dict)
-    _parts: dict[tuple[str, bytes, SharedPart | None], SharedPart] = field(default_factory=dict)
+    _parts: dict[tuple[object, ...], SharedPart] = field(default_factory=dict)
     _said_bytes: int = 0
     _parts_bytes: int = 0
 
     @staticmethod
-    def of(value: bytes) -> Answer:
+    def of(value: bytes, *, until: str | None = None) -> Answer:
         """The answer of a run that returned."""
-        return Answer(value, None, blake2b(value, digest_size=16).digest())
+        digest = blake2b(value, digest_size=16, key=b"" if until is None else _key_of(until))
+        return Answer(value, None, digest.digest(), until)
 
     @staticmethod
     def failed(error: TriceError) -> Answer:
@@ -115,15 +119,44 @@ class Answer:
         key = (name, args_json, said)
         part = self._parts.get(key)
         if part is None:
-            error = b"" if self.error is None else orjson.dumps(self.error.body())
             keys = b"" if said is None else said.plain
-            part = SharedPart(down.call_news(name, args_json, said=keys, error=error))
-            if self._parts_bytes + len(part.plain) > self._encoded_bytes_max:
-                self._parts.clear()
-                self._parts_bytes = 0
-            self._parts_bytes += len(part.plain)
-            self._parts[key] = part
+            made = down.call_news(name, args_json, said=keys, error=self._error_json)
+            part = self._keep_part(key, made)
         return part
+
+    def page_part(
+        self, name: str, args_json: bytes, *, at: int, count: int, until: str | None
+    ) -> SharedPart:
+        """It as the one page that is told in an element of `refresh-ok`; encoded once, as `part`.
+
+        at      which page it is, of `count`
+        until   where the page ends
+        """
+        key = (name, args_json, at, count, until)
+        part = self._parts.get(key)
+        if part is None:
+            page = down.call_page(
+                at, until=until, is_new=False, value=self.value, error=self._error_json
+            )
+            made = down.list_news(name, args_json, [page], count=count, is_whole=False)
+            part = self._keep_part(key, made)
+        return part
+
+    @property
+    def _error_json(self) -> bytes:
+        return b"" if self.error is None else orjson.dumps(self.error.body())
+
+    def _keep_part(self, key: tuple[object, ...], made: bytes) -> SharedPart:
+        if self._parts_bytes + len(made) > self._encoded_bytes_max:
+            self._parts.clear()
+            self._parts_bytes = 0
+        self._parts_bytes += len(made)
+        part = self._parts[key] = SharedPart(made)
+        return part
+
+
+def _key_of(until: str) -> bytes:
+    return blake2b(until.encode(), digest_size=16).digest()
 
 
 class Watch:
@@ -138,6 +171,7 @@ class Watch:
     is_asked   it waits to be told, even what it was told before
     row        its user's row as it is now, once an answer depends on that; None: there is none
     has_row    whether `row` is known
+    stretch    of a list, which it watches; None: it watches all of what is returned
     """
 
     __slots__ = (
@@ -156,6 +190,7 @@ class Watch:
         "refused",
         "row",
         "source",
+        "stretch",
         "told",
     )
 
@@ -165,6 +200,7 @@ class Watch:
         *,
         ip: str,
         origin: str,
+        stretch: Stretch | None = None,
         on_news: Callable[[Watch], None],
         on_end: Callable[[], None],
         on_late: Callable[[Watch], None] | None = None,
@@ -178,6 +214,7 @@ class Watch:
         self.identity = identity
         self.ip = ip
         self.origin = origin
+        self.stretch = stretch
         self.told = NOTHING_TOLD
         self.held = NOTHING_HELD
         self.has_deltas = has_deltas
@@ -212,6 +249,8 @@ class Watch:
         if answer.value is not None:
             self.held = answer.digest
         self.is_asked = False
+        if self.stretch is not None and answer.until is not None:
+            self.stretch = replace(self.stretch, until=answer.until)
 
     def show(self) -> None:
         """Call it if there is news for it."""

@@ -39,6 +39,8 @@ _CODES: Final = {
     "$passkeyChallenges": "pc",
     # Not in Instant's catalog: work of functions that is to be done later (calls/jobs).
     "$jobs": "jo",
+    # Not in Instant's catalog: how far functions have followed the log (calls/hooks).
+    "$hooks": "ho",
 }
 
 SYSTEM_ETYPES: Final = frozenset(_CODES)
@@ -132,6 +134,15 @@ $jobs              result                result      json    -
 $jobs              error                 error       json    -
 $jobs              steps                 steps       json    -
 $jobs              trace                 trace       string  -
+$hooks             id                    id          any     ui
+$hooks             name                  name        string  ui
+$hooks             state                 state       string  i
+$hooks             place                 place       number  i
+$hooks             done                  done        number  -
+$hooks             failures              failures    number  -
+$hooks             dueAt                 dueat       number  -
+$hooks             error                 error       json    -
+$hooks             parked                parked      number  -
 """
 
 _LINKS: Final = """

@@ -236,12 +236,13 @@ def report_lines(report: Any) -> list[str]:
         ("changed", "~", "yellow"),
         ("removed", "-", "red"),
     ):
-        names = report[title]
+        names = [_shown(report, each) for each in report[title]]
         lines += [click.style(f"  {mark} {printable(each)}", fg=color) for each in names[:_SHOWN]]
         if len(names) > _SHOWN:
             lines.append(f"  … and {len(names) - _SHOWN:,} more {title}")
     if lines:
         lines.insert(0, "functions")
+    lines += _hook_lines(report["hooks"])
     for each in report["unfit"]:
         waits = f"{printable(each['name'])} ({each['count']:,} wait): {printable(each['reason'])}"
         lines.append(click.style(f"  ! {waits}", fg="red"))
@@ -250,6 +251,24 @@ def report_lines(report: Any) -> list[str]:
         same = " and its code is the same" if report["is_current"] else ""
         lines.append(f"No function changes for its callers{same}.")
     return lines
+
+
+def _shown(report: Any, name: str) -> str:
+    """A function by its name; an endpoint, with where it is."""
+    place = report.get("endpoints", {}).get(name)
+    return name if place is None else f"{name}  {place}"
+
+
+def _hook_lines(hooks: Any) -> list[str]:
+    lines = []
+    for title, mark, color, told in (
+        ("added", "+", "green", "follows from now on"),
+        ("changed", "~", "yellow", "follows other changes, from where it is"),
+        ("removed", "-", "red", "how far it is is forgotten"),
+    ):
+        for each in hooks[title]:
+            lines.append(click.style(f"  {mark} {printable(each)}: {told}", fg=color))
+    return ["hooks", *lines] if lines else []
 
 
 def refuse_what_blocks(report: Any, *, is_forced: bool) -> None:

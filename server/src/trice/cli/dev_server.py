@@ -25,6 +25,8 @@ class DevServer(Server):
     app_id, token  of the app, once it is ready
     """
 
+    is_dev = True
+
     def __init__(
         self, data_dir: Path, *, port: int, root: Path | None, on_line: Callable[[Line], object]
     ) -> None:
@@ -43,7 +45,12 @@ class DevServer(Server):
         if self.root is None:
             return open_workers(self.settings, runtime=self._runtime, on_line=on_line, is_dev=True)
         return LocalWorkers(
-            loading, runtime=self._runtime, on_line=on_line, root=self.root, has_deadline=False
+            loading,
+            runtime=self._runtime,
+            on_line=on_line,
+            root=self.root,
+            has_deadline=False,
+            allows_private=True,
         )
 
     async def open_samples(self, apps: Apps) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "generate": "Write the functions of a project, or a schema, for TypeScript.",
     "import": "Make an app from a backup of Instant, tables, Convex or PocketBase.",
     "init": "Write a project of functions that runs.",
+    "hooks": "List functions that follow changes; let those go on that stand still.",
     "jobs": "List jobs of functions; run them again, cancel them.",
     "login": "Sign in to a server.",
     "logout": "Sign out of a server.",
@@ -142,6 +143,10 @@ def _project_command(name: str) -> click.Command | None:
             from trice.cli.env import env
 
             return env
+        case "hooks":
+            from trice.cli.hooks import hooks
+
+            return hooks
         case "jobs":
             from trice.cli.jobs import jobs
 

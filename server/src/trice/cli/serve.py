@@ -156,6 +156,11 @@ _TEXT_OR_NONE: Final = (
     help="Serve bytes of files at this host only, and nothing else there: files.example.com.",
 )
 @option(
+    "--http-host",
+    envvar="TRICE_HTTP_HOST",
+    help="Serve HTTP endpoints of apps at this host only, and nothing else there, without sandbox.",
+)
+@option(
     "--files-direct/--no-files-direct",
     "has_direct_files",
     envvar="TRICE_FILES_DIRECT",
@@ -241,6 +246,13 @@ _TEXT_OR_NONE: Final = (
     envvar="TRICE_FUNCTIONS_WORKERS",
     type=int,
     help="How many processes run functions at most; without it, two for each core.",
+)
+@option(
+    "--functions-private/--no-functions-private",
+    "allows_private_functions",
+    envvar="TRICE_FUNCTIONS_PRIVATE",
+    default=False,
+    help="Let ctx.http of functions reach addresses of a private network, too.",
 )
 @option(
     "--slow-ms",

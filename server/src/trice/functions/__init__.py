@@ -9,30 +9,37 @@ async def recent(ctx: Query[Db], channel: Id[Channel]) -> list[MessageView]:
 docs/functions.md tells the rest. The words of a `schema.py` are in `trice.schema`.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from trice.functions.bounds import Ge, Gt, Le, Len, Lt, MaxLen, MinLen, Predicate
+from trice.functions.changes import Change, on_change
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Context, Mutation, Query, Reader
 from trice.functions.crons import cron, every
 from trice.functions.declare import action, internal, mutation, query
 from trice.functions.durations import days, hours, minutes, seconds
+from trice.functions.endpoints import Request, Response, http
 from trice.functions.function import FunctionError
 from trice.functions.later import Retry
+from trice.functions.reaching import Files, Mail, StoredFile, StreamWriter
+from trice.functions.requests import Http
+from trice.functions.settled import Settled
 from trice.schema.declare import Id, Label, One
 from trice.schema.tables import Page, Paged, Sub, View
 
 __all__ = [
     "Action",
+    "Change",
     "Context",
+    "Files",
     "FunctionError",
     "Ge",
     "Gt",
+    "Http",
     "Id",
     "Label",
     "Le",
     "Len",
     "Lt",
+    "Mail",
     "MaxLen",
     "MinLen",
     "Mutation",
@@ -43,7 +50,12 @@ __all__ = [
     "Query",
     "Reader",
     "RefusedError",
+    "Request",
+    "Response",
     "Retry",
+    "Settled",
+    "StoredFile",
+    "StreamWriter",
     "Sub",
     "View",
     "action",
@@ -51,18 +63,11 @@ __all__ = [
     "days",
     "every",
     "hours",
+    "http",
     "internal",
     "minutes",
     "mutation",
+    "on_change",
     "query",
     "seconds",
 ]
-
-if not TYPE_CHECKING:
-    _NOT_BUILT = ("http", "on_change", "Request", "Response", "Change")
-
-    def __getattr__(name: str) -> Any:
-        """Tell what is missing from what does not exist."""
-        if name in _NOT_BUILT:
-            raise AttributeError(f"{name} is not built yet in this version of trice")
-        raise AttributeError(f"trice.functions has no {name}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
-from trice.functions.frames import Later
+from trice.functions.frames import Later, OfReach, Pairs
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -37,6 +37,16 @@ class Channel(Protocol):
         """Answer InstaQL from the snapshot of the call, with what it drafted.
 
         returns  JSON of the nested result; a link to at most one entity is an object or null
+        raises   RefusedError
+        """
+        ...
+
+    async def page(
+        self, call: int, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        """Answer with a page of one form, as `read` answers.
+
+        returns  JSON: `{"next", "most", "answer"}`, see `frames.Page`
         raises   RefusedError
         """
         ...
@@ -83,9 +93,35 @@ class Channel(Protocol):
         """Record what a step returned. raises   RefusedError"""
         ...
 
+    async def reply(
+        self, call: int, status: int, headers: Pairs, body: bytes, *, is_stream: bool
+    ) -> None:
+        """Answer the request of an endpoint: with all of the body, or with `piece`s that follow.
+
+        raises   RefusedError for an answer that may not be
+        """
+        ...
+
+    async def piece(self, call: int, data: bytes) -> None:
+        """The next piece, of endpoint_limits.PIECE_BYTES_MAX at most. Returns when the client's
+        socket took it. raises   RefusedError"""
+        ...
+
     async def sleep(self, call: int, name: str, duration_ms: int) -> bool:
         """Whether this much time has passed since a job asked for the first time; if not, the
         call has to end. raises   RefusedError"""
+        ...
+
+    async def reach(self, call: int, asked: OfReach) -> bytes:
+        """Have the server do something for an action. raises   RefusedError
+
+        asked    without call and number
+        returns  see each frame
+        """
+        ...
+
+    def reach_untold(self, call: int, asked: OfReach) -> None:
+        """The same, of which nobody is told what became of it. Once the call has ended, nothing."""
         ...
 
     def log(self, call: int, level: Level, text: str) -> None:

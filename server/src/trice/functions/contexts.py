@@ -4,7 +4,8 @@
     Query[Db]      db, which reads               run(query)             time
     Mutation[Db]   db, which reads and writes    run(query, mutation)   now random new_id later
     Action[Db]                                   run(query, mutation)   now random new_id later
-                                                                        step sleep
+                                                                        step sleep settle
+                                                                        http mail files stream
 
 The second parameter is the class of `ctx.user`, where an app adds to `Users`: `Query[Db, User]`.
 """
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, cast
 
 import msgspec
@@ -26,7 +29,10 @@ from trice.functions.durations import whole_ms
 from trice.functions.facts import UserRow
 from trice.functions.function import Function, FunctionError, MutationFunction, QueryFunction
 from trice.functions.later import IfExists, Later, LaterNow, When, check_if_exists
+from trice.functions.reaching import Files, Mail, StreamWriter, stream_values
+from trice.functions.requests import Http
 from trice.functions.running import Running
+from trice.functions.settled import Settled, settle
 from trice.functions.tables import Db
 from trice.runtime import SeededRandom
 from trice.schema.declare import Id, Schema, Users
@@ -42,6 +48,7 @@ else:
     D = TypeVar("D")
     U = TypeVar("U")
 
+K = TypeVar("K", bound=str)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -65,13 +72,11 @@ class Env(Mapping[str, str]):
         return len(self._values)
 
 
-_NOT_BUILT: Final = (
-    "http",
-    "mail",
-    "files",
-    "stream",
-    "settle",
-    "schedule",
+_NOT_BUILT: Final = ("schedule",)
+_REACHING: Final = dict.fromkeys(
+    ("http", "mail", "files", "stream"),
+    "is for actions: what a query or mutation did there could not be undone, and it may run several"
+    " times",
 )
 
 
@@ -94,6 +99,8 @@ class Context(Generic[D, U]):
         def __getattr__(self, name: str) -> Any:
             if name in _NOT_BUILT:
                 told = f"ctx.{name} is not built yet in this version of trice"
+            elif name in _REACHING and name not in self._told:
+                told = f"ctx.{name} {_REACHING[name]}"
             else:
                 told = self._told.get(
                     name, f"The ctx of {_kind(type(self).__name__)} has no {name}"
@@ -266,6 +273,57 @@ class Action(Context[D, U]):
         "db": "An action has no db, as it is no transaction: call a query or mutation with ctx.run",
         "time": "ctx.time is for queries: an action has ctx.now",
     }
+
+    def __init__(self, running: Running, *, depth: int = 0) -> None:
+        super().__init__(running, depth=depth)
+        self._streams = count(1)
+
+    @cached_property
+    def http(self) -> Http:
+        """Requests to others: `await ctx.http.post(url, json={…})`."""
+        return Http(self._running, self._running.program.outgoing)
+
+    @cached_property
+    def mail(self) -> Mail:
+        """E-mail: `await ctx.mail.send(to, subject=…, text=…)`."""
+        return Mail(self._running)
+
+    @cached_property
+    def files(self) -> Files:
+        """Files of the app: `await ctx.files.upload(path, data)`."""
+        return Files(self._running)
+
+    def stream(
+        self,
+        *,
+        link: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> StreamWriter:
+        """Text that many read while it comes: `async with ctx.stream(link={"message": id}) as out`,
+        then `await out.write(text)`. It is done after the block, and aborted if that raises, or the
+        action ends in any other way.
+
+        link    links of its row of `$streams`, by their names there: an id, or a list of ids
+        values  attributes of the app's own
+        name    its `clientId`, by which clients may read it too; a new one unless told. One that is
+                there already is the error `stream-conflict`
+        """
+        made = stream_values(self._running, link or {}, values or {})
+        return StreamWriter(self._running, next(self._streams), name=name, values=made)
+
+    async def settle(
+        self,
+        work: Mapping[K, Awaitable[R]],
+        *,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109
+    ) -> dict[K, Settled[R]]:
+        """Wait for several things at once: `{"a": ctx.http.get(…), "b": …}`.
+
+        timeout  seconds for all of them; what is not done then is cancelled
+        returns  of each name its `value`, or the `error`; `value` raises that
+        """
+        return await settle(work, timeout=timeout)
 
     @property
     def now(self) -> datetime:

@@ -74,15 +74,19 @@ def _timed(schedule: Schedule, retry: Retry | None, timeout: float | None) -> _T
     options |= {} if timeout is None else {"timeout": timeout}
 
     def made(body: Any) -> Any:
-        return _kind_of(body)(body, is_internal=True, options=options)
+        made_alone = kind_of(body, "@cron and @every stand alone")
+        return made_alone(body, is_internal=True, options=options)
 
     return cast(_Timed, made)
 
 
-def _kind_of(body: Any) -> Any:
-    """By the hint of its `ctx`, which may be a text. What is neither is told when it is loaded."""
+def kind_of(body: Any, alone: str) -> Any:
+    """By the hint of its `ctx`, which may be a text. What is neither is told when it is loaded.
+
+    alone    told of what is a function already
+    """
     if isinstance(body, Function):
-        raise TypeError("@cron and @every stand alone: without @mutation or @action")
+        raise TypeError(f"{alone}: without @mutation or @action")
     parameters = list(inspect.signature(body).parameters.values())
     hint = parameters[0].annotation if parameters else None
     shown = hint if isinstance(hint, str) else getattr(hint, "__origin__", hint)

@@ -8,6 +8,7 @@ what leaves is what was checked.
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,25 +16,37 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from trice.endpoint_limits import ORIGINS_MAX
 from trice.function_limits import ACTION_MS_MAX, ARGS_BYTES_MAX, RESULT_BYTES_MAX
+from trice.functions.changes import ChangeReader, SentChange, Wanted, followed
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Mutation, Query
 from trice.functions.cron_times import check_schedule
+from trice.functions.endpoints import Request, Response
 from trice.functions.function import Function
 from trice.functions.hints import Hints, decoded, described, predicates
 from trice.functions.later import Retry
 from trice.functions.mismatch import mismatch
+from trice.functions.paths import parse_path
 from trice.functions.rates import parse_rate
 from trice.functions.shapes import HintError, shown
-from trice.functions.signature import Auth, RetryPlan, Schedule, Signature
+from trice.functions.signature import Auth, HookPlan, RetryPlan, Route, Schedule, Signature
 from trice.functions.types import Describer, lists_of
 from trice.functions.values import encoded
 from trice.schema.declare import Label
 
-_CONTEXTS: Final[dict[str, type]] = {"query": Query, "mutation": Mutation, "action": Action}
+_CONTEXTS: Final[dict[str, type]] = {
+    "query": Query,
+    "mutation": Mutation,
+    "action": Action,
+    "endpoint": Action,
+}
 _AUTHS: Final = typing.get_args(Auth)
 _OPTIONS: Final = ("auth", "rate", "timeout", "also", "ignores")
-_OF_JOBS: Final = ("retry", "schedule")
+_OF_JOBS: Final = ("retry", "schedule", "on_change")
+_OF_ENDPOINTS: Final = ("auth", "cors", "rate", "timeout")
+_SET_BY_US: Final = ("method", "path")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|\*")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 encode_json: Final = msgspec.json.Encoder(enc_hook=encoded).encode
@@ -64,6 +77,7 @@ class Entry:
     _args: msgspec.json.Decoder[Any]
     _result: msgspec.json.Decoder[Any]
     _conditions: dict[str, list[Callable[[Any], bool]]]
+    _changes: ChangeReader | None = None
 
     def read_args(self, args: bytes) -> dict[str, Any]:
         """Arguments by their names. raises   RefusedError("bad-args", "call-too-big")"""
@@ -78,6 +92,8 @@ class Entry:
             told = f"The arguments of {self.signature.name} are no JSON object: {failure}."
             raise RefusedError("bad-args", told, {"function": self.signature.name}) from None
         given = {name: getattr(found, name) for name in self.names}
+        if self._changes is not None:
+            return {name: self._changes.read(sent) for name, sent in given.items()}
         for name, conditions in self._conditions.items():
             for each in conditions:
                 if not each(given[name]):
@@ -88,6 +104,9 @@ class Entry:
 
     def write_args(self, args: Any, kwargs: Any) -> bytes:
         """Arguments as JSON, as `read_args` takes them. raises   TypeError"""
+        if self._changes is not None:
+            told = "is run by changes; call a function that both of them call"
+            raise TypeError(f"{self.signature.name} {told}")
         bound = inspect.signature(self.function.body).bind(None, *args, **kwargs)
         given = list(bound.arguments.items())[1:]
         labels = dict(zip(self.names, self._labels(), strict=True))
@@ -139,13 +158,21 @@ def make_entry(
         told = "is a plain `def`, which is not built yet in this version of trice: write async def"
         raise Misdeclared(f"{name} {told}")
     parameters, said, returned = _hints_of(function, body, name)
+    route = None
+    if function.kind == "endpoint":
+        route, parameters = _route(function, parameters, said, returned)
+        returned = None  # what it answers is no JSON
     options = _options(function, name, parameters)
+    changes, options["hook"] = _hook(function, parameters, said, hints)
+    if changes is not None:
+        said = said | {parameters[0].name: SentChange}
     fields, conditions = _fields(parameters, said, hints, options["ignores"])
     try:
         args: Any = msgspec.defstruct(
             f"{name} arguments", fields, kw_only=True, forbid_unknown_fields=True
         )
-        reader = msgspec.json.Decoder(args, dec_hook=decoded)
+        # What stands in a path is text: "5" is a number there, if one is asked for.
+        reader = msgspec.json.Decoder(args, dec_hook=decoded, strict=route is None)
     except TypeError as failure:
         raise Misdeclared(f"Its arguments: {failure}") from None
     try:
@@ -176,6 +203,7 @@ def make_entry(
         file=file,
         line=line,
         lists=lists_of(result, describer.names),
+        route=route,
         **options,
     )
     return Entry(
@@ -186,6 +214,7 @@ def make_entry(
         reader,
         writer,
         conditions,
+        changes,
     )
 
 
@@ -215,11 +244,45 @@ def _hints_of(function: Function[..., Any], body: Any, name: str) -> Any:
     return parameters[1:], said, said["return"]
 
 
+def _route(
+    function: Function[..., Any], parameters: list[Any], said: dict[str, Any], returned: Any
+) -> tuple[Route, list[Any]]:
+    """Where an endpoint is, and the parameters that its path names."""
+    options = function.options
+    try:
+        path = parse_path(options["path"])
+    except ValueError as failure:
+        raise Misdeclared(f"{failure}") from None
+    if options.get("auth") is None:
+        accepted = ", ".join(map(repr, _AUTHS))
+        raise Misdeclared(f"auth= has no default: say who may ask this endpoint, {accepted}")
+    if not parameters or said[parameters[0].name] is not Request:
+        raise Misdeclared("An endpoint takes its request after ctx: request: Request")
+    if returned is not Response:
+        raise Misdeclared("An endpoint returns a Response: `-> Response`")
+    left = {each.name: each for each in parameters[1:]}
+    for each in path.names:
+        if left.pop(each, None) is None:
+            raise Misdeclared(f"{{{each}}} of its path is no argument of the function")
+    for each in left:
+        raise Misdeclared(f"{each} is not in its path: {{{each}}}", each)
+    cors = _names(options, "cors")
+    for origin in cors:
+        if not _ORIGIN.fullmatch(origin):
+            told = f'cors: {origin!r} is no origin, such as "https://shop.example", nor "*"'
+            raise Misdeclared(told)
+    if len(cors) > ORIGINS_MAX:
+        raise Misdeclared(f"cors has {ORIGINS_MAX} origins at most")
+    return Route(method=options["method"], path=options["path"], cors=cors), parameters[1:]
+
+
 def _options(function: Function[..., Any], name: str, parameters: Any) -> dict[str, Any]:
     said = function.options
+    is_endpoint = function.kind == "endpoint"
+    known = _OF_ENDPOINTS if is_endpoint else _OPTIONS
     for word in said:
-        if word not in _OPTIONS + _OF_JOBS:
-            raise Misdeclared(f"{word}= is unknown. There are {', '.join(_OPTIONS)}")
+        if word not in known + (_SET_BY_US if is_endpoint else _OF_JOBS):
+            raise Misdeclared(f"{word}= is unknown. There are {', '.join(known)}")
     auth, rate, timeout = said.get("auth"), said.get("rate"), said.get("timeout")
     if auth is not None and auth not in _AUTHS:
         raise Misdeclared(f"auth={auth!r} is none of {', '.join(map(repr, _AUTHS))}")
@@ -278,6 +341,32 @@ def _schedule(given: Schedule | None, parameters: Any) -> Schedule | None:
             told = f"{each.name} has no default: what runs by itself is given no arguments"
             raise Misdeclared(told, each.name)
     return given
+
+
+def _hook(
+    function: Function[..., Any], parameters: Any, said: Any, hints: Hints
+) -> tuple[ChangeReader | None, HookPlan | None]:
+    """What reads the changes that a function follows, and which; None: it follows none."""
+    wanted: Wanted | None = function.options.get("on_change")
+    if wanted is None:
+        return None, None
+    namespace = wanted.namespace
+    expected = f"change: Change[{shown(namespace)}]"
+    if len(parameters) != 1 or parameters[0].default is not parameters[0].empty:
+        raise Misdeclared(f"What follows changes takes a ctx and {expected}, and nothing else")
+    name = parameters[0].name
+    if followed(said[name]) is not namespace:
+        told = f"{name} is a {expected.partition(' ')[2]}, not a {shown(said[name])}"
+        raise Misdeclared(told, name)
+    if said["return"] is not type(None):
+        raise Misdeclared("What follows changes returns nothing: `-> None`")
+    try:
+        shape = hints.shapes.of(namespace)
+        return ChangeReader(shape), wanted.plan(shape)
+    except (ValueError, TypeError, AttributeError) as failure:
+        raise Misdeclared(f"@on_change: {failure}") from None
+    except HintError as failure:
+        raise failure if failure.cls else Misdeclared(f"@on_change: {failure}") from None
 
 
 def _names(said: dict[str, Any], word: str) -> tuple[str, ...]:

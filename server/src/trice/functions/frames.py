@@ -2,8 +2,10 @@
 (big-endian). `call` is a number that the server chose; it is unique among calls under way.
 
     server → worker   hello  call  rows  refused  cancel  ping  drain
-    worker → server   ready  broken  read  draft  sub  sub-end  run  done  fail  log  pong
-                      later  step  step-done  sleep
+    worker → server   ready  broken  read  page  draft  sub  sub-end  run  done  fail  log  pong
+                      later  step  step-done  sleep  reply  piece
+                      send-mail  find-file  read-file  put-file  file-piece  keep-file  drop-file
+                      delete-file  begin-stream  stream-text  end-stream  ask-http
 
 A worker speaks for one app's bundle only: no frame names an app, so none can name another one.
 No I/O.
@@ -51,6 +53,8 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure  it runs queries and mutations; else actions and endpoints
     is_dev   warnings of what functions should not do, tracebacks to callers
     memory_bytes  what the process may take (RLIMIT_DATA)
+    allows_private  whether `ctx.http` reaches addresses of a private network, too
+    asks_http  requests of `ctx.http` are asked of the server: for tests
     """
 
     path: str
@@ -58,6 +62,27 @@ class Hello(_Frame, frozen=True, tag="hello"):
     is_pure: bool
     is_dev: bool = False
     memory_bytes: int = 512 * 1024 * 1024
+    allows_private: bool = False
+    asks_http: bool = False
+
+
+Pairs = list[tuple[str, str]]
+"""Headers: names in lower case, and texts."""
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """What an endpoint is asked.
+
+    url       whole, as the client asked it
+    path      below the app's part of the URL, escapes decoded
+    headers   names in lower case; without `cookie`
+    """
+
+    method: str
+    url: str
+    path: str
+    headers: Pairs
+    body: bytes
 
 
 class Call(_Frame, frozen=True, tag="call"):
@@ -71,6 +96,7 @@ class Call(_Frame, frozen=True, tag="call"):
     seed       of `ctx.random` and `ctx.new_id()`: the same for every try of one event id
     trace      W3C trace id, 32 hex digits
     scheduled_for_ms   of a job: the time it was meant for
+    request    of an endpoint: what it is asked
     """
 
     call: int
@@ -82,6 +108,7 @@ class Call(_Frame, frozen=True, tag="call"):
     seed: str
     trace: str
     scheduled_for_ms: int | None = None
+    request: HttpRequest | None = None
 
 
 class Rows(_Frame, frozen=True, tag="rows"):
@@ -149,6 +176,24 @@ class Read(_Frame, frozen=True, tag="read"):
     call: int
     seq: int
     query: Any
+    as_caller: bool = False
+
+
+class Page(_Frame, frozen=True, tag="page"):
+    """A page of a list, read as by `read`. Answered with `rows`: `{"next", "most", "answer"}`; only
+    the first `most` rows of the answer are in the page.
+
+    query   one form with an order, which says no page
+    size    how many rows are asked for
+    after   the cursor that the function was given; None: the first page. The server reads another
+            stretch where it keeps a list live
+    """
+
+    call: int
+    seq: int
+    query: dict[str, Any]
+    size: int
+    after: str | None = None
     as_caller: bool = False
 
 
@@ -238,6 +283,29 @@ class Sleep(_Frame, frozen=True, tag="sleep"):
     ms: int
 
 
+class Reply(_Frame, frozen=True, tag="reply"):
+    """An endpoint answers. Answered with `rows` (`null`), or refused if no answer may be so.
+
+    body       all of it, unless `is_stream`: then it comes in `piece`s until `done`
+    """
+
+    call: int
+    seq: int
+    status: int
+    headers: Pairs
+    body: bytes = b""
+    is_stream: bool = False
+
+
+class Piece(_Frame, frozen=True, tag="piece"):
+    """The next piece of a stream. Answered with `rows` (`null`) once the client's socket took it:
+    no piece is made before that."""
+
+    call: int
+    seq: int
+    data: bytes
+
+
 class Done(_Frame, frozen=True, tag="done"):
     """The call returned.
 
@@ -296,8 +364,126 @@ class Pong(_Frame, frozen=True, tag="pong"):
     stack: list[tuple[str, int, str]] = []
 
 
+# --- what an action reaches through the server (`calls.reached`) ----------------------------------
+
+
+class _OfReach(_Frame, frozen=True, kw_only=True):
+    """Each is answered with `rows`, JSON but for `read-file`, or `refused`; with `seq` 0 it is not.
+    What belongs to one upload or stream is done in the order in which it was told."""
+
+    call: int = 0
+    seq: int = 0
+
+
+class SendMail(_OfReach, frozen=True, tag="send-mail"):
+    """Send an e-mail. Answered with `null` once the mail server has it."""
+
+    to: str
+    subject: str
+    text: str | None
+    html: str | None
+
+
+class FindFile(_OfReach, frozen=True, tag="find-file"):
+    """The file of a path: `{"id", "path", "size", "content-type", "location", "url"}` or `null`."""
+
+    path: str
+
+
+class ReadFile(_OfReach, frozen=True, tag="read-file"):
+    """Bytes of a file, from `start` on: reach_limits.FILE_PIECE_BYTES, but at its end."""
+
+    location: str
+    start: int
+
+
+class PutFile(_OfReach, frozen=True, tag="put-file"):
+    """An upload begins.
+
+    file   a number that the worker chose; unique among uploads of the call under way
+    size   bytes, if it is known: too many are refused before any is sent
+    """
+
+    file: int
+    path: str
+    content_type: str | None
+    disposition: str | None
+    size: int | None
+
+
+class FilePiece(_OfReach, frozen=True, tag="file-piece"):
+    """The next bytes. Answered once they are taken."""
+
+    file: int
+    data: bytes
+
+
+class KeepFile(_OfReach, frozen=True, tag="keep-file"):
+    """That was all: it becomes the file of its path. Answered as `find-file`."""
+
+    file: int
+
+
+class DropFile(_OfReach, frozen=True, tag="drop-file"):
+    """The upload is given up."""
+
+    file: int
+
+
+class DeleteFile(_OfReach, frozen=True, tag="delete-file"):
+    """Delete the file of a path. Answered with whether there was one."""
+
+    path: str
+
+
+class BeginStream(_OfReach, frozen=True, tag="begin-stream"):
+    """Make a row of `$streams` and become its writer. Answered with `{"id", "name"}`.
+
+    stream   a number that the worker chose; unique among streams of the call
+    name     `clientId`; None: a new one
+    values   attributes and links of the row by label; ids of links as a text, or a list of them
+    """
+
+    stream: int
+    name: str | None
+    values: dict[str, Any]
+
+
+class StreamText(_OfReach, frozen=True, tag="stream-text"):
+    """Append text. Answered once it is taken: readers may have it, and it may not be durable."""
+
+    stream: int
+    text: str
+
+
+class EndStream(_OfReach, frozen=True, tag="end-stream"):
+    """The stream is done. Answered once all of it is durable.
+
+    abort_reason   why it is not whole; None: it is
+    """
+
+    stream: int
+    abort_reason: str | None
+
+
+class AskHttp(_OfReach, frozen=True, tag="ask-http"):
+    """In tests only: a request of `ctx.http`, which the test answers with `{"status", "headers",
+    "body" (base64)}` or `{"error": [class, message]}`."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 ToWorker = Hello | Call | Rows | Refused | Cancel | Ping | Drain
 OfJob = Later | Step | StepDone | Sleep
-ToServer = Ready | Broken | Read | Draft | Sub | SubEnd | Run | Done | Fail | Log | Pong | OfJob
+OfFile = FindFile | ReadFile | PutFile | FilePiece | KeepFile | DropFile | DeleteFile
+OfStream = BeginStream | StreamText | EndStream
+OfReach = SendMail | OfFile | OfStream | AskHttp
+OfEndpoint = Reply | Piece
+OfData = Read | Page | Draft | Sub | SubEnd
+OfFunction = OfData | Run | Done | Fail | Log | OfJob | OfEndpoint | OfReach
+ToServer = Ready | Broken | Pong | OfFunction
 
 __all__ = ["FRAME_BYTES_MAX", "Kind", "ToServer", "ToWorker"]

@@ -76,3 +76,10 @@ class ActionFunction(Function[P, R]):
     """What `@action` makes: it may use the outside world, and has no transaction."""
 
     kind: Kind = "action"
+
+
+class EndpointFunction(Function[P, R]):
+    """What `@http.post` makes: an action that answers HTTP requests as they come. No function
+    calls it, and no client does by its name."""
+
+    kind: Kind = "endpoint"

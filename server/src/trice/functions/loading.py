@@ -23,14 +23,18 @@ from types import ModuleType
 from typing import Any, Final
 
 from trice.function_limits import FUNCTIONS_MAX
+from trice.functions.endpoints import METHODS
 from trice.functions.entries import Entry, Misdeclared, make_entry
 from trice.functions.frames import LoadError
 from trice.functions.function import Function
 from trice.functions.hints import Hints
 from trice.functions.model import Model
+from trice.functions.paths import Path as RoutePath
+from trice.functions.paths import are_ambiguous, parse_path
 from trice.functions.program import Program
 from trice.functions.shapes import HintError
 from trice.functions.signature import Signature
+from trice.hook_limits import HOOKS_MAX
 from trice.job_limits import CRONS_MAX
 from trice.schema.declare import Schema
 from trice.schema.document import Document
@@ -91,6 +95,7 @@ class _Loading:
         hints = Hints(Model(schema))
         entries = [entry for module in modules for entry in self._entries(module, hints)]
         self._check_names(entries)
+        self._check_routes([entry.signature for entry in entries])
         if self._errors:
             self._raise()
         return Program(self._root, entries, hints=hints, schema=document, env=env)
@@ -242,6 +247,11 @@ class _Loading:
         if len(timed) > CRONS_MAX:
             told = f"A project has {CRONS_MAX} functions at most that run by themselves"
             self._note(timed[CRONS_MAX].signature.file, timed[CRONS_MAX].signature.line, told)
+        following = [entry for entry in entries if entry.signature.hook is not None]
+        if len(following) > HOOKS_MAX:
+            told = f"A project has {HOOKS_MAX} functions at most that follow changes"
+            first = following[HOOKS_MAX].signature
+            self._note(first.file, first.line, told)
         taken: dict[str, Signature] = {}
         for signature in (entry.signature for entry in entries):
             for name in (signature.name, *signature.also):
@@ -249,6 +259,32 @@ class _Loading:
                 if other is not signature:
                     told = f"{name} is also {other.name}, of {other.file}:{other.line}"
                     self._note(self._root / signature.file, signature.line, told)
+
+    def _check_routes(self, signatures: list[Signature]) -> None:
+        """Endpoints of which a request could mean either."""
+        seen: dict[tuple[str, int], list[tuple[RoutePath, Signature]]] = {}
+        for each in signatures:
+            if each.route is None:
+                continue
+            path = parse_path(each.route.path)
+            alike = seen.setdefault((each.route.method, len(path.segments)), [])
+            other = next((pair for pair in alike if are_ambiguous(path, pair[0])), None)
+            alike.append((path, each))
+            if other is not None:
+                told = _ambiguous(each, other[1], is_same=path.segments == other[0].segments)
+                self._note(self._root / each.file, each.line, told)
+
+
+def _ambiguous(one: Signature, other: Signature, *, is_same: bool) -> str:
+    assert one.route is not None and other.route is not None, "they are endpoints"
+    shown = f"{one.route.method} {one.route.path}"
+    where = f"{other.name}, of {other.file}:{other.line}"
+    if is_same:
+        return f"{shown} is also {where}"
+    return (
+        f"{shown} and {other.route.path} may both be meant by one request: write out a segment that"
+        f" tells them apart. The other is {where}"
+    )
 
 
 # --- lines ----------------------------------------------------------------------------------------
@@ -262,10 +298,12 @@ def _line_of_function(function: Function[..., Any]) -> int:
 
 
 def _is_ours(decorator: ast.expr) -> bool:
-    """Whether it looks like `@query`, `@mutation(…)` or `@internal.action`."""
+    """Whether it looks like `@query`, `@mutation(…)`, `@internal.action` or `@http.get(…)`."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name in ("query", "mutation", "action")
+    owner = called.value if isinstance(called, ast.Attribute) else None
+    is_http = isinstance(owner, ast.Name) and owner.id == "http" and name in METHODS
+    return is_http or name in ("query", "mutation", "action", "on_change")
 
 
 def _line_of_argument(function: Function[..., Any], argument: str | None) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trice.functions.answering import answer
 from trice.functions.asleep import AsleepError
 from trice.functions.channel import Channel, RefusedError
 from trice.functions.contexts import Action, Mutation, Query
@@ -18,12 +19,18 @@ from trice.functions.entries import Entry, decode_json, encode_json
 from trice.functions.frames import Call, Done, Fail
 from trice.functions.function import Function, FunctionError
 from trice.functions.hints import Hints, decoded
+from trice.functions.outgoing import Outgoing
 from trice.functions.running import Running
 from trice.functions.shapes import HintError
 from trice.functions.signature import Signature
 
 _TRICE: Final = Path(__file__).parents[1]
-_CONTEXTS: Final[dict[str, Any]] = {"query": Query, "mutation": Mutation, "action": Action}
+_CONTEXTS: Final[dict[str, Any]] = {
+    "query": Query,
+    "mutation": Mutation,
+    "action": Action,
+    "endpoint": Action,
+}
 
 
 class Program:
@@ -32,6 +39,7 @@ class Program:
     root    its folder
     schema  the document that its `schema.py` stands for; None: it has none
     env     what `ctx.env` has
+    outgoing   how requests of `ctx.http` leave
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class Program:
         self.schema = schema
         self.hints = hints
         self.env = env
+        self.outgoing = Outgoing()
         self._entries = list(entries)
         self._by_function = {id(entry.function): entry for entry in self._entries}
         self._by_name = {entry.signature.name: entry for entry in self._entries}
@@ -69,9 +78,13 @@ class Program:
             hint = {"function": call.function}
             return Fail(call=call.call, code="function-not-found", message=told, data=hint)
         running = Running(call, channel, self)
+        assert (call.request is None) is (entry.signature.route is None), "endpoints are asked"
         try:
             args = entry.read_args(call.args)
             ctx = _CONTEXTS[entry.signature.kind](running)
+            if call.request is not None:
+                await answer(entry, ctx, args, call, channel)
+                return Done(call=call.call, value=b"null")
             value = entry.write_result(await entry.function.body(ctx, **args))
         except asyncio.CancelledError:
             raise
@@ -79,6 +92,8 @@ class Program:
             return Fail(call=call.call, code="function-failed", message="The job sleeps.")
         except (Exception, SystemExit) as failure:
             return self._failed(entry, running, failure)
+        finally:
+            running.end()
         return Done(call=call.call, value=value, steps=running.steps, facts=running.facts.listed())
 
     def _failed(self, entry: Entry, running: Running, failure: BaseException) -> Fail:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from trice.functions.facts import Facts, UserRow
 from trice.functions.frames import Call, Later
 from trice.functions.function import Function
 from trice.functions.hints import Hints
+from trice.functions.outgoing import Outgoing
 from trice.runtime import SeededRandom, seeded_uuid
 
 
@@ -19,6 +20,7 @@ class Registry(Protocol):
 
     hints: Hints
     env: Mapping[str, str]
+    outgoing: Outgoing
 
     def encode_args(
         self, function: Function[..., Any], args: Any, kwargs: Any
@@ -45,6 +47,7 @@ class Running:
     steps     what was written and not told yet
     sleeps    how often it slept under each name that it gave itself
     user_row  the caller's, once it was asked for
+    at_end    called once the function has returned or raised
     """
 
     def __init__(self, call: Call, channel: Channel, program: Registry) -> None:
@@ -58,6 +61,13 @@ class Running:
         self._ids = SeededRandom(f"{call.seed} ids")
         self._subs: list[object] = []
         self.sleeps: dict[str, int] = {}
+        self.at_end: list[Callable[[], object]] = []
+        self._has_page = False
+
+    def end(self) -> None:
+        """The function has returned or raised: what tasks of it still do ends."""
+        for each in self.at_end:
+            each()
 
     def new_id(self) -> str:
         """The next id: the same ones at every try of one event id."""
@@ -80,6 +90,23 @@ class Running:
             self.facts.rights()
         self.flush()
         return await self.channel.read(self.call.call, query, as_caller=as_caller)
+
+    async def page(
+        self, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        """Ask the server for the page of this run. raises   RefusedError"""
+        if self._has_page:
+            raise RuntimeError(
+                "A run reads one page: a list is followed by its pages, each a run of its own. Use"
+                " `find` with a limit for other rows"
+            )
+        self._has_page = True
+        if as_caller:
+            self.facts.rights()
+        self.flush()
+        return await self.channel.page(
+            self.call.call, query, size=size, after=after, as_caller=as_caller
+        )
 
     def write(self, scope: object, steps: list[Any]) -> None:
         """Note steps of a mutation.

@@ -113,7 +113,7 @@ class Shape:
     def made(self, raw: list[dict[str, Any]]) -> list[Any]:
         """Rows of decoded JSON. It is changed."""
         for row in raw:
-            self._change(row)
+            self.change(row)
         try:
             found: list[Any] = msgspec.convert(raw, _list_of(self.struct))
         except msgspec.ValidationError as failure:
@@ -121,7 +121,8 @@ class Shape:
             raise TypeError(told) from None
         return found
 
-    def _change(self, row: dict[str, Any]) -> None:
+    def change(self, row: dict[str, Any]) -> None:
+        """Let a row of decoded JSON be as the struct wants it."""
         for name, label, kind in self.own:
             value = row.get(label)
             if kind is not None and value is not None:
@@ -134,9 +135,9 @@ class Shape:
                 limit = None if each.sub is None else each.sub.limit
                 value = value[:limit]
                 for inner in value:
-                    each.shape._change(inner)
+                    each.shape.change(inner)
             elif value is not None:
-                each.shape._change(value)
+                each.shape.change(value)
             row[each.name] = value
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["query", "mutation", "action"]
+Kind = Literal["query", "mutation", "action", "endpoint"]
 Auth = Literal["none", "optional", "user", "admin"]
 
 
@@ -48,6 +48,39 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         return f"{self.cron} {self.tz} {self.missed}"
 
 
+class Route(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """Where an endpoint is: below `/http/APP`.
+
+    method   "POST"
+    path     "/orders/{order}", as `functions/paths.py` reads it
+    cors     origins whose pages may ask it; "*" is all of them
+    """
+
+    method: str
+    path: str
+    cors: tuple[str, ...] = ()
+
+
+class HookPlan(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """Which changes of rows a function follows.
+
+    update   labels of which one changed; None: whatever changed; empty: none
+    stop     it waits at a change that fails, instead of parking it
+    """
+
+    namespace: str
+    create: bool = False
+    update: tuple[str, ...] | None = ()
+    delete: bool = False
+    stop: bool = False
+
+    def text(self) -> str:
+        """What it follows, for people: `create, update of text, delete`."""
+        named = "update" if self.update is None else f"update of {' or '.join(self.update)}"
+        parts = [(self.create, "create"), (self.update != (), named), (self.delete, "delete")]
+        return ", ".join(word for is_wanted, word in parts if is_wanted)
+
+
 class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """One function as its callers see it.
 
@@ -68,6 +101,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
                  value itself, `items` its key
     retry        of an action: how its jobs are tried again
     schedule     when it runs by itself
+    route        of an endpoint: where it is
+    hook         which changes it follows
     """
 
     name: str
@@ -87,3 +122,5 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     lists: tuple[str, ...] = ()
     retry: RetryPlan | None = None
     schedule: Schedule | None = None
+    route: Route | None = None
+    hook: HookPlan | None = None

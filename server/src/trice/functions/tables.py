@@ -11,7 +11,6 @@ from trice.function_limits import FIND_ROWS_MAX
 from trice.functions.channel import RefusedError
 from trice.functions.conditions import label_of, order_of, unknown, where_of
 from trice.functions.model import MISSING, Entity, Field, LinkEnd
-from trice.functions.pages import behind, opened, sealed
 from trice.functions.running import Running
 from trice.functions.shapes import Shape
 from trice.functions.values import id_of, ids_of, plain
@@ -86,7 +85,8 @@ class BoundTable:
     # --- reads ------------------------------------------------------------------------------------
 
     async def get(self, id: str, view: Any = None) -> Any:
-        return _only(await self._rows(view, where={"id": id}, limit=1))
+        # Without `limit`, which would make it a page: an id is that of one row at most.
+        return _only(await self._rows(view, where={"id": id}))
 
     async def get_many(self, ids: Sequence[str], view: Any = None) -> list[Any]:
         if not ids:
@@ -126,21 +126,17 @@ class BoundTable:
         if not 1 <= page.size <= FIND_ROWS_MAX:
             hint = {"path": "page.size", "expected": f"1 to {FIND_ROWS_MAX:,}", "got": page.size}
             raise RefusedError("bad-args", f"The size of a page is 1 to {FIND_ROWS_MAX:,}.", hint)
-        ((label, direction),) = self._order(order).items()
-        after = None if page.after is None else opened(page.after)
-        asked = self._where(where)
-        if after is not None:
-            rest = behind(label, direction, after)
-            asked = {"and": [asked, rest]} if asked else rest
         shape = self._shape(view)
-        raw = await self._raw_rows(
-            shape, where=asked or None, order={label: direction}, limit=page.size + 1, also=(label,)
+        form = shape.form(where=self._where(where) or None, order=self._order(order))
+        answer = await self._running.page(
+            {self._entity.etype: form},
+            size=page.size,
+            after=page.after,
+            as_caller=self._as_caller,
         )
-        shown = raw[: page.size]
-        following = None
-        if len(raw) > page.size:
-            following = sealed(label, shown, after)
-        return Page(items=shape.made(shown), next=following)
+        found = msgspec.json.decode(answer)
+        rows = found["answer"][self._entity.etype][: found["most"]]
+        return Page(items=shape.made(rows), next=found["next"])
 
     async def exists(self, where: Any) -> bool:
         options = {"where": self._where(where), "fields": ["id"], "limit": 1}

@@ -225,6 +225,25 @@ def lists_of(described: Described, names: dict[str, Described]) -> tuple[str, ..
     return tuple(found)
 
 
+def paged_names(types: Described) -> list[str]:
+    """The arguments that say which page is asked for."""
+    return [each["name"] for each in types.get("args", ()) if _is_paged(each["type"])]
+
+
+def _is_paged(described: Described) -> bool:
+    if described["is"] == "union":
+        return any(_is_paged(each) for each in described["of"])
+    return bool(described["is"] == "paged")
+
+
+def list_of(types: Described) -> tuple[str, Described] | None:
+    """Of a function that lists something page by page: the argument that says which page, and what
+    is listed. It takes one `Paged`, and returns a `Page`."""
+    names = paged_names(types)
+    result = types.get("result", {"is": "any"})
+    return (names[0], result["of"]) if len(names) == 1 and result["is"] == "page" else None
+
+
 def _look_for_lists(
     described: Described,
     names: dict[str, Described],

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from trice.functions.signature import Signature
+from trice.functions.types import list_of
 from trice.schema.document import Document
 from trice.schema.interfaces import write_types
 from trice.schema.typescript import block, key_text, quoted, value_text
@@ -35,8 +36,16 @@ _NO_ARGS: Final = "{\n  readonly [name: string]: never;\n}"
 _PAGED: Final = "{ size?: number; after?: string | null }"
 
 
+_PAGE_SIZE: Final[Mapping[str, Any]] = {
+    "is": "object",
+    "fields": [{"name": "size", "type": {"is": "integer"}, "optional": True}],
+}
+"""Which page of a list that is watched the client says; how large they are the app."""
+
+
 def write_api(signatures: Iterable[Signature], schema: Document | None) -> str:
-    """The text of `client/api.ts`. Internal functions, and what only they name, are not in it.
+    """The text of `client/api.ts`. Internal functions and endpoints, and what only they
+    name, are not in it.
 
     schema   the document of the project's schema; None: it has none that is known
     """
@@ -47,7 +56,7 @@ class _Api:
     """The parts of the file. Each name in it is taken once."""
 
     def __init__(self, signatures: Iterable[Signature], schema: Document | None) -> None:
-        open_ones = [each for each in signatures if not each.is_internal]
+        open_ones = [each for each in signatures if not each.is_internal and each.route is None]
         self._signatures = sorted(open_ones, key=lambda each: each.name)
         self._schema = "" if schema is None else write_types(schema)
         self._taken = {"Api", *re.findall(r"^export interface (\w+)", self._schema, re.MULTILINE)}
@@ -66,7 +75,7 @@ class _Api:
             *(self._class(key) for key in self._named),
             *(self._function(each) for each in self._signatures),
             *self._modules(tree),
-            "/** What `db.call`, `db.subscribeCall` and `useCall` take; the rest is types. */\n"
+            "/** What `db.call`, `useCall` and `usePagedCall` take; the rest is types. */\n"
             f"export const api = {value_text(_value(tree), 0)} as unknown as Api;",
             *([self._schema.rstrip("\n")] if self._schema else []),
         ]
@@ -128,9 +137,32 @@ class _Api:
             f"readonly args: {args}",
             f"readonly result: {self._type(signature.types['result'], 2)}",
         ]
+        pages = ""
+        listed = list_of(signature.types)
+        if listed is not None:
+            pages, more = self._listed(name, signature, *listed)
+            lines += more
         return (
-            f"export interface {args} {given if signature.types['args'] else _NO_ARGS}\n\n"
+            f"export interface {args} {given if signature.types['args'] else _NO_ARGS}\n\n{pages}"
             f"{_doc(signature.doc, 0)}export interface {name} {_object(lines, 0)}"
+        )
+
+    def _listed(
+        self, name: str, signature: Signature, paged: str, item: Mapping[str, Any]
+    ) -> tuple[str, list[str]]:
+        """The interface of the arguments of a list, and what marks its function as one."""
+        args = self._take(f"{name}ListArgs")
+        fields = [
+            {**each, "type": _PAGE_SIZE, "optional": True} if each["name"] == paged else each
+            for each in signature.types["args"]
+        ]
+        return (
+            f"export interface {args} {self._fields(fields, 0)}\n\n",
+            [
+                f"readonly paged: {quoted(paged)}",
+                f"readonly list: {args}",
+                f"readonly item: {self._type(item, 2)}",
+            ],
         )
 
     def _modules(self, tree: _Tree) -> Sequence[str]:
@@ -209,13 +241,18 @@ def _tree(signatures: Iterable[Signature]) -> _Tree:
 
 
 def _value(tree: _Tree) -> Document:
-    """What is there when the app runs: a name and a kind for each function."""
+    """What is there when the app runs: a name and a kind for each function, and of one that lists
+    something which argument says the page."""
     return {
-        word: {"name": each.name, "kind": each.kind}
-        if isinstance(each, Signature)
-        else _value(each)
+        word: _marks(each) if isinstance(each, Signature) else _value(each)
         for word, each in tree.items()
     }
+
+
+def _marks(signature: Signature) -> Document:
+    listed = list_of(signature.types)
+    paged = {} if listed is None else {"paged": listed[0]}
+    return {"name": signature.name, "kind": signature.kind, **paged}
 
 
 def pascal(parts: Iterable[str]) -> str:

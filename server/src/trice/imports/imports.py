@@ -41,7 +41,8 @@ logger: Final = logging.getLogger("trice.imports")
 
 
 class Imports:
-    """Holds all imports that are unfinished, or told of. `records` are what lasts.
+    """Holds all imports that are unfinished, or told of. `records` are what lasts. `on_publish` is
+    called for each app that was put in place; whoever follows apps sets it.
 
     The ids of apps that are being imported are taken: nobody else can make an app with one.
     """
@@ -72,6 +73,7 @@ class Imports:
         self.free_bytes = free_bytes or (lambda: shutil.disk_usage(data_dir).free)
         self._records = Records(data_dir / "imports")
         self._all: dict[str, Import] = {each.id: each for each in self._records.load()}
+        self.on_publish: Callable[[AppId], None] = lambda app_id: None
         self._locks: set[str] = set()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._background: Background | None = None
@@ -417,6 +419,7 @@ class Imports:
         await publish_archive(filled, platform, put, runtime=self._runtime)
         made.report = msgspec.to_builtins(filled.report)
         self._apps.give_id_back(app_id)
+        self.on_publish(app_id)
         await self._webhooks.load_imported(app_id)
         logger.info("imported %s", fields(id=made.id, app=app_id))
 

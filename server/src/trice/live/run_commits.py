@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trice import function_limits
+from trice import function_limits, plan_limits
+from trice.catalog.catalog import Catalog
+from trice.live.changes import Changes
+from trice.live.index.latest import LatestChanges
+from trice.live.index.read_set import ReadSet
 from trice.protocol.ids import TxId
 from trice.store.commit import Commit
 
@@ -12,7 +16,8 @@ from trice.store.commit import Commit
 class RunCommits:
     """Commits by transaction, while any run may ask for them; nothing while none does.
 
-    Holds at most function_limits.RUN_COMMITS_MAX commits, with RUN_CHANGES_MAX rows and pairs.
+    Holds at most function_limits.RUN_COMMITS_MAX commits, with RUN_CHANGES_MAX rows and pairs; and
+    what each changed, as runs are compared with it, once one was.
     Invariant: they follow each other without a gap, and end with the published one.
     """
 
@@ -20,6 +25,9 @@ class RunCommits:
         self._commits: dict[TxId, Commit] = {}
         self._changes_count = 0
         self._began: dict[TxId, int] = {}
+        self._changes: dict[TxId, tuple[Commit, Changes]] = {}
+        self._latest = LatestChanges()
+        self._large = TxId(0)
 
     def begin(self, tx: TxId) -> None:
         """Keep commits after `tx`, the newest in a snapshot that was taken just now."""
@@ -33,6 +41,8 @@ class RunCommits:
             first = min(self._began, default=None)
             while self._commits and (first is None or next(iter(self._commits)) <= first):
                 self._drop_first()
+            if first is None:
+                self._changes.clear()
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Note a group that was published."""
@@ -41,6 +51,10 @@ class RunCommits:
         for commit in commits:
             self._commits[commit.tx] = commit
             self._changes_count += _weight(commit)
+            if _weight(commit) <= plan_limits.INDEXED_CHANGES_MAX:
+                self._latest.add(commit.tx, self.changes_of(commit))
+            else:
+                self._large = commit.tx
         while (
             len(self._commits) > function_limits.RUN_COMMITS_MAX
             or self._changes_count > function_limits.RUN_CHANGES_MAX
@@ -57,8 +71,40 @@ class RunCommits:
             found.append(commit)
         return found
 
+    def may_meet(self, reads: ReadSet, catalog: Catalog, *, after: TxId, now: TxId) -> bool:
+        """Whether any commit after `after` up to `now`, a published one, may have changed what was
+        read; if it is not known any more, it may.
+
+        catalog   the one that was read with
+        """
+        if after >= now:
+            return False
+        is_known = TxId(after + 1) in self._commits and now in self._commits
+        if (
+            not is_known
+            or self._large > after
+            or self._commits[now].catalog.version != catalog.version
+        ):
+            return True
+        return self._latest.may_meet(reads, catalog, after=after)
+
+    def changes_of(self, commit: Commit) -> Changes:
+        """What a commit of `since`, or one of the open group, changed; made once for all runs."""
+        known = self._changes.get(commit.tx)
+        # The id of a group that was undone is given again.
+        if known is None or known[0] is not commit:
+            known = (commit, Changes.of([commit]))
+            is_coming = commit.tx > next(reversed(self._commits), 0)
+            if self._began and (is_coming or commit.tx in self._commits):
+                self._changes[commit.tx] = known
+        return known[1]
+
     def _drop_first(self) -> None:
-        self._changes_count -= _weight(self._commits.pop(next(iter(self._commits))))
+        first = next(iter(self._commits))
+        if first in self._changes:
+            self._latest.drop(first, self._changes[first][1])
+        self._changes_count -= _weight(self._commits.pop(first))
+        self._changes.pop(first, None)
 
 
 def _weight(commit: Commit) -> int:

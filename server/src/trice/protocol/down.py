@@ -223,12 +223,40 @@ def call_news(name: str, args_json: bytes, *, said: bytes, error: bytes = b"") -
     return b'{"name":%b,"args":%b,%b}' % (orjson.dumps(name), args_json, answer)
 
 
+def call_page(
+    at: int, *, until: str | None, is_new: bool, value: bytes | None, error: bytes = b""
+) -> bytes:
+    """A page of a list that is watched (FN612); `value` and `error` as in `call_news`."""
+    answer = b'"error":' + error if value is None else b'"value":' + value
+    new = b'"new":true,' if is_new else b""
+    return b'{"at":%d,"until":%b,%b%b}' % (at, orjson.dumps(until), new, answer)
+
+
+def list_news(
+    name: str, args_json: bytes, pages: Iterable[bytes], *, count: int, is_whole: bool
+) -> bytes:
+    """Pages of a list that changed, inside `refresh-ok`: `pages` as from `call_page`."""
+    return b'{"name":%b,"args":%b,"pages":[%b],"count":%d%b}' % (
+        orjson.dumps(name),
+        args_json,
+        b",".join(pages),
+        count,
+        b',"whole":true' if is_whole else b"",
+    )
+
+
+def call_pages(pages: Iterable[bytes]) -> bytes:
+    """The keys that tell a list that is watched, inside `add_call_ok`: `pages` as from `call_page`,
+    all of them."""
+    return b'"pages":[%b]' % b",".join(pages)
+
+
 def add_call_ok(
     name: str, args_json: bytes, *, event_id: str | None, said: SharedPart, tx: TxId
 ) -> JoinedFrame:
     """What a watched function answers, for each `add-call`.
 
-    said   `call_value` or `call_change`
+    said   `call_value`, `call_change` or `call_pages`
     """
     head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,' % (
         orjson.dumps(event_id),

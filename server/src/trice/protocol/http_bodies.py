@@ -554,15 +554,32 @@ class Called(_Answer):
     tx: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
+_KINDS: Final = ["query", "mutation", "action", "endpoint"]
+
+
+class Followed(_Answer):
+    """What a function follows.
+
+    of      for people: "create, update of text"
+    state   "stopped" and "broken" ones stand still: `trice hooks`
+    """
+
+    namespace: str
+    of: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["active", "stopped", "broken"]})]
+
+
 class ListedFunction(_Answer, rename="kebab"):
     """One function, as discovery shows it.
 
     args, result   JSON Schema 2020-12
     internal       only for admins and other functions
+    method, path   of an endpoint, which is at `/http/APP` and its path
+    follows        of those that follow changes (`@on_change`)
     """
 
     name: str
-    kind: Annotated[str, Meta(extra_json_schema={"enum": ["query", "mutation", "action"]})]
+    kind: Annotated[str, Meta(extra_json_schema={"enum": _KINDS})]
     auth: str
     doc: str
     args: dict[str, Any]
@@ -570,6 +587,9 @@ class ListedFunction(_Answer, rename="kebab"):
     rate: str | UnsetType = UNSET
     also: list[str] | UnsetType = UNSET
     internal: bool | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    follows: Followed | UnsetType = UNSET
 
 
 class ListedFunctions(_Answer):

@@ -306,6 +306,11 @@ class _CallValue(_Strict):
     held: Version | UnsetType = msgspec.field(name="from", default=UNSET)
     delta: CallDelta | UnsetType = UNSET
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any of it."""
+        return (self.value, self.version, self.held, self.delta) != (UNSET,) * 4
+
     def check(self) -> None:
         """Check that it is whole, or starts from a version; raises ValueError."""
         if (self.value is UNSET) == (self.held is UNSET):
@@ -317,18 +322,47 @@ class _CallValue(_Strict):
             raise ValueError("`delta` stands exactly where `from` is not `version`")
 
 
+class CallPage(_Strict):
+    """A page of a list: a value, or why there is none (FN612).
+
+    at      its place
+    new     it comes before what was at that place; else it is that page
+    until   names its end; "" ends with the list; null: not known
+    """
+
+    at: int
+    until: str | None
+    new: Literal[True] | UnsetType = UNSET
+    value: Any = UNSET
+    error: CallFailure | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.value is UNSET) == (self.error is UNSET):
+            raise ValueError("either `value` or `error`")
+
+
 class CallNews(_CallValue, kw_only=True):
-    """What a watched function answers now: a value, or why there is none (FN233)."""
+    """What a watched function answers now: a value, or why there is none (FN233), or pages.
+
+    pages   of a list: those that are new or changed, in order
+    count   how many pages it has then
+    whole   these are all pages: those before are no more
+    """
 
     name: str
     args: dict[str, Any]
     error: CallFailure | UnsetType = UNSET
+    pages: list[CallPage] | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    whole: Literal[True] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.error is UNSET:
+        if self.error is UNSET and self.pages is UNSET:
             self.check()
-        elif (self.value, self.version, self.held, self.delta) != (UNSET,) * 4:
-            raise ValueError("either an answer or `error`")
+        elif self.is_any or UNSET not in (self.error, self.pages):
+            raise ValueError("one of an answer, `error` and `pages`")
+        if (self.pages is UNSET) != (self.count is UNSET):
+            raise ValueError("`pages` with their `count`, and neither without the other")
 
 
 class RefreshOk(_Strict, tag_field="op", tag="refresh-ok"):
@@ -375,6 +409,7 @@ class CallOk(_Strict, tag_field="op", tag="call-ok"):
 class AddCallOk(_CallValue, kw_only=True, tag_field="op", tag="add-call-ok"):
     """What a watched function answers; `name` and `args` are repeated as they were sent.
 
+    pages             of a list, in place of the value: all that are loaded
     processed_tx_id   the value contains every transaction up to this one
     """
 
@@ -382,9 +417,13 @@ class AddCallOk(_CallValue, kw_only=True, tag_field="op", tag="add-call-ok"):
     name: str
     args: dict[str, Any]
     processed_tx_id: Annotated[int, Meta(ge=0)]
+    pages: list[CallPage] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        self.check()
+        if self.pages is UNSET:
+            self.check()
+        elif self.is_any:
+            raise ValueError("either an answer or `pages`")
 
 
 class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):

@@ -13,6 +13,8 @@
     {"op":"call","client-event-id":"…","name":"messages.send","args":{…},"parallel":false}
     {"op":"add-call","client-event-id":"…","name":"messages.recent","args":{…}}
     {"op":"remove-call","client-event-id":"…","name":"messages.recent","args":{…}}
+    {"op":"add-call","client-event-id":"…","name":"messages.history","args":{…},"paged":true}
+    {"op":"more-call","client-event-id":"…","name":"messages.history","args":{…}}
 
 Unknown keys are ignored. Absent and null are the same. Some keys are `Any` here, because a handler
 checks them, with error texts of its own. Their form stands beside them, for generators of clients
@@ -223,6 +225,7 @@ class RemoveSync(_Up, tag="remove-sync"):
 
 FunctionName = Annotated[Any, _told({"type": "string"}, is_required=True)]
 Arguments = Annotated[Any, _told({"type": ["object", "null"]})]
+Paged = Annotated[Any, _told({"type": ["boolean", "null"]})]
 
 
 class Call(_Up, tag="call"):
@@ -239,21 +242,36 @@ class Call(_Up, tag="call"):
 
 
 class AddCall(_Up, tag="add-call"):
-    """Watches what a query function answers (FN230).
+    """Watches what a query function answers (FN230), or what it lists, page by page (FN610).
 
-    held   version of the value that the client still has, if `call-delta` was agreed on (FN583)
+    held    version of the value that the client still has, if `call-delta` was agreed on (FN583)
+    paged   it is a list: the first page is loaded, and `more-call` loads another
+    pages   the `until` of each page that is loaded at once; of the last one it may be "" or null
     """
 
     name: FunctionName = None
     args: Arguments = None
+    paged: Paged = None
+    pages: Annotated[Any, _told({"type": ["array", "null"]})] = None
     held: Annotated[Any, _told({"type": ["string", "null"]})] = None
 
 
-class RemoveCall(_Up, tag="remove-call"):
-    """Ends that, without an answer; unknown ones are no error."""
+class MoreCall(_Up, tag="more-call"):
+    """Loads the page behind the last one of a list that is watched. It is told by `refresh-ok`."""
 
     name: FunctionName = None
     args: Arguments = None
+
+
+class RemoveCall(_Up, tag="remove-call"):
+    """Ends that, without an answer; unknown ones are no error.
+
+    paged   the list is meant, not the call of these arguments
+    """
+
+    name: FunctionName = None
+    args: Arguments = None
+    paged: Paged = None
 
 
 Up = (
@@ -274,5 +292,6 @@ Up = (
     | RemoveSync
     | Call
     | AddCall
+    | MoreCall
     | RemoveCall
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
 from trice import function_limits, limits
 from trice.apps.app import App
 from trice.calls.live import LiveFunctions
+from trice.calls.page_list import ListNews, PageList, encoded_page
 from trice.calls.together import Hold, is_refreshing
 from trice.calls.watch import Answer, Watch
 from trice.errors import LimitExceeded, TriceError, Unavailable
@@ -28,12 +30,13 @@ Fail = Callable[[TriceError, bytes, str | None], None]
 @dataclass(slots=True, eq=False)
 class LiveCall:
     """One watched call. `args_json` as the client sent them; `owed`: messages that wait for an
-    answer."""
+    answer; `pages`: of a list, in place of `watch`."""
 
     name: str
     args_json: bytes
     owed: list[Owed] = field(default_factory=list)
     watch: Watch | None = None
+    pages: PageList | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -46,6 +49,28 @@ class LiveCall:
         if len(self.args_json) > limits.ERROR_ECHO_QUERY_BYTES_MAX:
             return b'{"op":"add-call","name":%b}' % name
         return b'{"op":"add-call","name":%b,"args":%b}' % (name, self.args_json)
+
+    @property
+    def labels(self) -> list[TxId]:
+        """The states that what there is to tell of it shows."""
+        if self.pages is not None:
+            return self.pages.labels
+        return [] if self.watch is None or self.watch.answer is None else [self.watch.label()]
+
+    def part(self, news: ListNews) -> SharedPart:
+        """News of its pages as an element of `refresh-ok`. One page that changed is the usual case:
+        then it is encoded once for all who are told the same."""
+        if len(news.pages) == 1 and not news.is_whole and not news.pages[0].is_new:
+            (page,) = news.pages
+            return page.answer.page_part(
+                *(self.name, self.args_json), at=page.at, count=news.count, until=page.until
+            )
+        pages = [encoded_page(page) for page in news.pages]
+        return SharedPart(
+            down.list_news(
+                self.name, self.args_json, pages, count=news.count, is_whole=news.is_whole
+            )
+        )
 
 
 class SessionCalls:
@@ -92,8 +117,8 @@ class SessionCalls:
         self._identity = identity
         self._outbox = outbox
         self._fail = fail
-        self._calls: dict[tuple[str, bytes], LiveCall] = {}
-        self._by_watch: dict[Watch, LiveCall] = {}
+        self._calls: dict[tuple[str, bytes, bool], LiveCall] = {}
+        self._by_watch: dict[Watch | PageList, LiveCall] = {}
         self._news: dict[LiveCall, None] = {}
         self._bytes = 0
         self._has_deltas = has_deltas
@@ -109,6 +134,7 @@ class SessionCalls:
         args_key: bytes,
         args_json: bytes,
         *,
+        ends: Sequence[str | None] | None,
         owed: Owed,
         ip: str,
         origin: str,
@@ -116,60 +142,100 @@ class SessionCalls:
         """Watch a call, or ask once more for one that is watched.
 
         args_key   equal for equal arguments
+        ends       of the pages of a list that are loaded already; None: it is no list
         owed       the message that asks
-        raises     LimitExceeded, Unavailable; then it is not watched
+        raises     LimitExceeded, Unavailable, InvalidInput; then it is not watched
         """
-        known = self._calls.get((name, args_key))
-        if known is not None and known.watch is not None:
+        known = self._calls.get((name, args_key, ends is not None))
+        if known is not None:
             if len(known.owed) >= function_limits.SESSION_CALLS_MAX:
                 raise Unavailable(
                     "overloaded",
                     f"{len(known.owed)} messages wait for the answer of this call already.",
                 )
             known.owed.append(owed)
-            self.live.ask_again(self._app, known.watch)
+            if known.pages is not None:
+                known.pages.ask_again()
+            elif known.watch is not None:
+                self.live.ask_again(self._app, known.watch)
             return
         call = LiveCall(name, args_json, [owed])
-        is_full = len(self._calls) >= function_limits.SESSION_LIVE_CALLS_MAX
-        if is_full or self._bytes + call.size_bytes > function_limits.SESSION_LIVE_BYTES_MAX:
+        self._check_room(call, pages=max(1, len(ends or ())))
+        asked: dict[str, Any] = {
+            "identity": self._identity,
+            "on_late": self._on_late,
+            "ip": ip,
+            "origin": origin,
+        }
+        if ends is None:
+            call.watch = self.live.watch(
+                *(self._app, name, args_key),
+                on_news=self._on_news,
+                has_deltas=self._has_deltas,
+                **asked,
+            )
+            self._by_watch[call.watch] = call
+        else:
+            call.pages = PageList(
+                *(self.live, self._app, name, args_key),
+                on_news=self._on_pages,
+                ends=ends,
+                **asked,
+            )
+            self._by_watch[call.pages] = call
+        self._calls[name, args_key, ends is not None] = call
+        self._bytes += call.size_bytes
+
+    def more(self, name: str, args_key: bytes) -> None:
+        """Load the next page of a list; an unknown list is no error, as `remove` may be under way.
+
+        raises   LimitExceeded, Unavailable
+        """
+        call = self._calls.get((name, args_key, True))
+        if call is not None and call.pages is not None:
+            self._check_room(None, pages=1)
+            call.pages.more()
+
+    def _check_room(self, call: LiveCall | None, *, pages: int) -> None:
+        """Each page of a list counts as a call. raises   LimitExceeded"""
+        size_bytes = self._bytes + (0 if call is None else call.size_bytes)
+        count = pages + sum(
+            1 if each.pages is None else len(each.pages) for each in self._calls.values()
+        )
+        if (
+            count > function_limits.SESSION_LIVE_CALLS_MAX
+            or size_bytes > function_limits.SESSION_LIVE_BYTES_MAX
+        ):
             raise LimitExceeded(
                 "parameter-limit-exceeded",
                 f"A session may watch {function_limits.SESSION_LIVE_CALLS_MAX:,} calls, of"
                 f" {function_limits.SESSION_LIVE_BYTES_MAX:,} bytes together; remove some first.",
             )
-        call.watch = self.live.watch(
-            *(self._app, name, args_key),
-            identity=self._identity,
-            on_news=self._on_news,
-            on_late=self._on_late,
-            has_deltas=self._has_deltas,
-            ip=ip,
-            origin=origin,
-        )
-        self._calls[name, args_key] = call
-        self._by_watch[call.watch] = call
-        self._bytes += call.size_bytes
 
-    def remove(self, name: str, args_key: bytes) -> None:
+    def remove(self, name: str, args_key: bytes, *, is_paged: bool) -> None:
         """Watch a call no more; an unknown one is no error."""
-        call = self._calls.pop((name, args_key), None)
+        call = self._calls.pop((name, args_key, is_paged), None)
         if call is None:
             return
-        assert call.watch is not None, "it was added"
         self._bytes -= call.size_bytes
         self._news.pop(call, None)
-        del self._by_watch[call.watch]
-        self.live.unwatch(self._app, call.watch)
-        self._late.pop(call.watch, None)
+        self._let_go(call)
         self._look_again()
+
+    def _let_go(self, call: LiveCall) -> None:
+        if call.pages is not None:
+            del self._by_watch[call.pages]
+            call.pages.close()
+        elif call.watch is not None:
+            del self._by_watch[call.watch]
+            self.live.unwatch(self._app, call.watch)
 
     def end(self) -> None:
         """The session is over."""
-        by_watch, self._by_watch = self._by_watch, {}
-        for watch in by_watch:
-            self.live.unwatch(self._app, watch)
-        self._calls, self._news = {}, {}
         self._end_hold()
+        for call in self._calls.values():
+            self._let_go(call)
+        self._calls, self._by_watch, self._news = {}, {}, {}
         self._fail = _nothing
 
     @property
@@ -188,9 +254,7 @@ class SessionCalls:
         if not self._by_watch or not is_any_due or self._is_over:
             self._end_hold()
             return False
-        watches = [call.watch for call in self._news if call.watch is not None]
-        labels = [watch.label() for watch in watches if watch.answer is not None]
-        self._wanted_tx = max([news_tx, *labels])
+        self._wanted_tx = max([news_tx, *(tx for call in self._news for tx in call.labels)])
         if not self._is_waiting:
             self._end_hold()
             return False
@@ -207,7 +271,7 @@ class SessionCalls:
         return is_late or is_refreshing(self._app.database)
 
     def _on_late(self, watch: Watch) -> None:
-        if not watch.is_late or watch not in self._by_watch:
+        if not watch.is_late or watch.is_ended:
             self._late.pop(watch, None)
         else:
             self._late[watch] = None
@@ -235,6 +299,9 @@ class SessionCalls:
         news, self._news = self._news, {}
         told: dict[TxId, list[SharedPart]] = {}
         for call in news:
+            found = None if call.pages is None else call.pages.take()
+            if found is not None:
+                told.setdefault(found.tx, []).append(call.part(found))
             watch = call.watch
             answer = None if watch is None else watch.answer
             if watch is not None and answer is not None and answer.digest != watch.told:
@@ -258,6 +325,26 @@ class SessionCalls:
         self._news.pop(call, None)
         for one in owed:
             self._answer(call, answer, label, one)
+
+    def _on_pages(self, pages: PageList) -> None:
+        call = self._by_watch.get(pages)
+        if call is None:
+            return
+        if not call.owed:
+            self._news[call] = None
+            self._outbox.schedule_news(pages.lane)
+            return
+        news = pages.take()
+        if news is None:
+            return
+        owed, call.owed = call.owed, []
+        self._news.pop(call, None)
+        said = SharedPart(down.call_pages(encoded_page(page) for page in news.pages))
+        for one in owed:
+            frame: Frame = down.add_call_ok(
+                *(call.name, call.args_json), event_id=one.event_id, said=said, tx=news.tx
+            )
+            self._outbox.push(frame)
 
     def _answer(self, call: LiveCall, answer: Answer, label: TxId, owed: Owed) -> None:
         if answer.value is None:

@@ -111,6 +111,7 @@ _TABLE: Final[tuple[Op[Any], ...]] = (
     Op(up.RemoveSync, _in_app(sync_tables.remove_sync), "subscription-id"),
     Op(up.Call, _in_app(calls.call), "call", repeats="name"),
     Op(up.AddCall, _in_app(calls.add_call), "call", repeats="name"),
+    Op(up.MoreCall, _in_app(calls.more_call), "call", repeats="name"),
     Op(up.RemoveCall, _in_app(calls.remove_call), "call", repeats="name"),
 )
 

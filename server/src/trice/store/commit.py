@@ -65,7 +65,14 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class LoggedChanges(msgspec.Struct, frozen=True):
-    """The rows that one transaction changed, as the log tells them."""
+    """The rows that one transaction changed, as the log tells them.
+
+    identity   as of `Commit`
+    function   as of `Commit`
+    """
 
     tx: TxId
     entities: Sequence[EntityChange]
+    time_ms: int
+    identity: str
+    function: str | None

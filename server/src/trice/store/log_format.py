@@ -108,6 +108,12 @@ def sender_of(commit: Commit) -> str:
     return f"{commit.identity}{_BY}{commit.function}"
 
 
+def parted_sender(sender: str) -> tuple[str, str | None]:
+    """The identity and the function that `sender_of` made a text of."""
+    identity, _, function = sender.partition(_BY)
+    return identity, function or None
+
+
 def decode_commit(
     blob: bytes,
     *,
@@ -126,7 +132,7 @@ def decode_commit(
     find_cell  asked for cells that were left out
     raises     Unreadable
     """
-    identity, _, function = sender.partition(_BY)
+    identity, function = parted_sender(sender)
     entities, pairs, changed = _decoded(blob)
     catalog, is_told = before, False
     if changed is not None:
@@ -146,7 +152,7 @@ def decode_commit(
         pairs=[PairChange(names[number], *rest) for number, *rest in pairs],
         catalog=catalog,
         is_catalog_changed=is_told,
-        function=function or None,
+        function=function,
     )
 
 

@@ -75,11 +75,11 @@ def append_whole(
         data.decode()
     except UnicodeDecodeError as cause:
         raise no_text() from cause
-    _check_room(live, len(data), network)
+    check_room(live, len(data), network)
     writer = Appending(network)
     streams.take_over(live, writer)
     try:
-        _append(streams, live, writer, data, is_done=is_done)
+        append_text(streams, live, writer, data, is_done=is_done)
     finally:
         streams.leave(live, writer)
 
@@ -113,32 +113,32 @@ async def append_pieces(
             except UnicodeDecodeError as cause:
                 raise no_text() from cause
             if data:
-                await _wait_for_room(live, writer, failures)
-                _check_room(live, len(data), network)
-                _append(streams, live, writer, data, is_done=False)
+                await wait_for_room(live, writer, failures)
+                check_room(live, len(data), network)
+                append_text(streams, live, writer, data, is_done=False)
                 end = live.stream.end
         if decoder.getstate()[0]:
             raise no_text()
         if not (is_done or may_be_empty) and end == begin:
             raise nothing_to_append()
         if is_done:
-            _check_writes(live, writer, failures)
-            _append(streams, live, writer, b"", is_done=True)
+            check_writes(live, writer, failures)
+            append_text(streams, live, writer, b"", is_done=True)
             return live.stream.end
         return end
     finally:
         streams.leave(live, writer)
 
 
-async def _wait_for_room(live: Live, writer: Appending, failures: int) -> None:
+async def wait_for_room(live: Live, writer: Appending, failures: int) -> None:
     """Wait while the disk is behind. It holds up the socket of the request."""
-    _check_writes(live, writer, failures)
+    check_writes(live, writer, failures)
     while live.stream.held_bytes >= 4 * limits.FLUSH_BYTES:
         await live.stored.heard()
-        _check_writes(live, writer, failures)
+        check_writes(live, writer, failures)
 
 
-def _check_writes(live: Live, writer: Appending, failures: int) -> None:
+def check_writes(live: Live, writer: Appending, failures: int) -> None:
     if live.failures != failures:
         raise lost()
     check_end(live, None)
@@ -146,13 +146,15 @@ def _check_writes(live: Live, writer: Appending, failures: int) -> None:
         raise conflict(live, "Another writer has taken over the stream.")
 
 
-def _check_room(live: Live, size: int, network: str) -> None:
+def check_room(live: Live, size: int, network: str) -> None:
     is_full = live.stream.buffered + size > limits.BUFFER_BYTES_MAX
     if is_full or not live.held.has_room(size + limits.APPEND_OVERHEAD_BYTES, network or None):
         raise Unavailable("overloaded", "Too much waits to be stored; try again in a moment.")
 
 
-def _append(streams: Streams, live: Live, writer: Appending, data: bytes, *, is_done: bool) -> None:
+def append_text(
+    streams: Streams, live: Live, writer: Appending, data: bytes, *, is_done: bool
+) -> None:
     streams.append(
         live,
         writer,

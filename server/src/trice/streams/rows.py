@@ -24,6 +24,10 @@ from trice.system_rows import FoundRow, find_row
 
 STREAMS: Final = "$streams"
 FILES: Final = "$files"
+OF_ACTIONS: Final = hashlib.sha256(b"an action of the app").hexdigest()
+"""What a row keeps in place of a token if an action of this app's functions writes it. No token and
+no caller has this hash, so nobody takes it over."""
+
 T = TypeVar("T")
 
 
@@ -156,6 +160,8 @@ async def load(database: Database, stream_id: str) -> Stream:
     stream = Stream(stream_id, row.fields["clientId"], parts)
     stream.is_done = stream.is_stored = bool(row.fields.get("done"))
     stream.abort_reason = row.fields.get("abortReason")
+    is_of_action = row.fields.get("hashedReconnectToken") == OF_ACTIONS
+    stream.is_left = is_of_action and not stream.is_done
     return stream
 
 

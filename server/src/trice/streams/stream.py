@@ -99,6 +99,8 @@ class Stream:
     """Holds what is known of one stream while somebody writes or reads it. Only its own methods
     write it. Does not hold: sockets, rows, bytes that are durable.
 
+    is_left   an action wrote it, which did not end it, when it was loaded
+
     Invariant: parts are contiguous from 0 to `flushed`, chunks from `flushed` to `end`.
     """
 
@@ -110,6 +112,7 @@ class Stream:
     writer: object | None = None
     readers: dict[Reader, None] = field(default_factory=dict)
     is_stored: bool = False
+    is_left: bool = False
     _chunks: list[Chunk] = field(default_factory=list)
     _flushing: int | None = None
 
@@ -203,6 +206,12 @@ class Stream:
         is_full = len(self._chunks) >= limits.BUFFER_APPENDS_MAX
         if self.buffered + size > limits.BUFFER_BYTES_MAX or is_full:
             raise too_much()
+
+    def abandon(self, reason: str) -> None:
+        """Its writer is gone for good: it is done, and not whole."""
+        assert self.writer is None, "nobody writes it"
+        if not self.is_done:
+            self.is_done, self.abort_reason = True, reason
 
     def begin_flush(self) -> Flush:
         """Take all that is in memory to make it durable; readers still get it from here."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from weakref import WeakSet, ref
@@ -20,7 +20,7 @@ from trice import stream_limits as limits
 from trice.apps.apps import App, Apps
 from trice.auth.throttle import Throttle
 from trice.database import Change, Database, Look
-from trice.errors import TriceError, Unavailable
+from trice.errors import Conflict, TriceError, Unavailable
 from trice.identity import Identity
 from trice.log import Seldom, fields
 from trice.metrics import StreamCounts
@@ -38,6 +38,9 @@ from trice.streams.stream import MISSING, Part, Reader, refused, too_much
 logger: Final = logging.getLogger("trice.streams")
 flush_logger: Final = logging.getLogger("trice.streams.flush")
 flush_logger.addFilter(Seldom())
+
+_SERVER_ENDED: Final = "server-ended"
+"""Why a stream is aborted whose action was lost with its server."""
 
 Key = tuple[str, str]
 """An app and a stream."""
@@ -57,6 +60,7 @@ class Streams:
         self._idle: dict[Key, tuple[Live, int]] = {}
         self._idle_parts = 0
         self._loading: dict[Key, asyncio.Task[None]] = {}
+        self._begun: set[str] = set()
         self._buffers = Shares()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stores = StoreQueue(self._store, on_stored=self._after_store, spawn=self._spawn)
@@ -77,6 +81,11 @@ class Streams:
     def __len__(self) -> int:
         """How many streams are written or read now."""
         return sum(not live.is_idle for live in self._live.values())
+
+    @property
+    def is_storing(self) -> bool:
+        """Whether something is on its way to the disk."""
+        return bool(self._tasks)
 
     @property
     def writers(self) -> int:
@@ -204,6 +213,48 @@ class Streams:
         if found is None:
             raise refused("start-stream", MISSING)
         return await self.find(app, found)
+
+    async def begin(
+        self, app: App, *, client_id: str, writer: Party, fill: Callable[[Change, str], None]
+    ) -> Live:
+        """Make a stream that an action writes, with `writer` as its writer. No rule is asked.
+
+        fill     writes the rest of its row, in the same transaction, by its id
+        raises   InvalidInput for the name; Conflict("stream-conflict") if there is one already;
+                 what `fill` does
+        """
+        rows.check_name(client_id)
+        begun: list[str] = []
+
+        def make(change: Change) -> str:
+            if rows.find_stream(change, None, client_id) is not None:
+                raise Conflict("stream-conflict", "A stream of this name is there already.")
+            stream_id = self._write_row(change, client_id, rows.OF_ACTIONS)
+            begun.append(stream_id)
+            self._begun.add(stream_id)  # before anybody can read it
+            fill(change, stream_id)
+            return stream_id
+
+        live = None
+        try:
+            live = await self.find(app, await app.database.change(make))
+            self.take_over(live, writer)
+        finally:
+            self._begun.difference_update(begun)
+            if live is None:  # who began it has left, and perhaps it is there
+                for stream_id in begun:
+                    made = self._live.get((app.id, stream_id))
+                    if made is not None:
+                        self.abandon(made, writer, "cancelled")
+        return live
+
+    def abandon(self, live: Live, writer: Party, reason: str) -> None:
+        """`writer`, an action, has not ended its stream, and will not: it is aborted."""
+        if live.stream.writer in (writer, None) and not live.is_gone:
+            live.leave(writer)
+            live.stream.abandon(reason)
+            self._tell_soon(live)
+        self.leave(live, writer)
 
     def _write_row(self, change: Change, client_id: str, hashed: str) -> str:
         stream_id = new_key(self._runtime)
@@ -363,6 +414,10 @@ class Streams:
             )
             live = Live(app_id, stream, held, ref(app.database))
             self._live[app_id, stream_id] = live
+            if stream.is_left and stream_id not in self._begun:
+                # Whoever wrote it would have kept it in memory: that server ended.
+                stream.abandon(_SERVER_ENDED)
+                self._store_soon(live)
             self.forget_if_idle(live)
         finally:
             self.apps.give_back(app)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trice.testing.app import App
     from trice.testing.caller import Caller, Live
+    from trice.testing.requests import HttpAnswer
 
-__all__ = ["App", "Caller", "Live"]
+__all__ = ["App", "Caller", "HttpAnswer", "Live"]
 
 
 if not TYPE_CHECKING:
@@ -26,6 +27,7 @@ if not TYPE_CHECKING:
         """Load the engine with the first name: pytest imports this in every project."""
         if name not in __all__:
             raise AttributeError(f"trice.testing has no {name}")
-        from trice.testing import app, caller
+        from trice.testing import app, caller, requests
 
-        return getattr(app if name == "App" else caller, name)
+        places = {"App": app, "HttpAnswer": requests}
+        return getattr(places.get(name, caller), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -16,6 +17,8 @@ from trice.protocol.ids import find_uuid_bytes
 from trice.runtime import new_uuid
 from trice.schema.declare import Id, Namespace
 from trice.testing.caller import Caller
+from trice.testing.reach import AppFiles, AppStreams
+from trice.testing.requests import HttpAnswer
 from trice.testing.stage import Stage
 
 N = TypeVar("N", bound=Namespace)
@@ -28,6 +31,10 @@ class App:
     admin    calls with the app's admin token: internal functions too, and no rule applies
     guest    is not signed in
     env      the app's secrets, for `ctx.env`
+    http     who answers `ctx.http`, and what was asked
+    mail     what `ctx.mail` sent
+    files    the files of the app
+    streams  the streams of the app
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -35,6 +42,10 @@ class App:
         self.admin = Caller(stage, ADMIN)
         self.guest = Caller(stage, GUEST)
         self.env = stage.runs.env
+        self.http = stage.http
+        self.mail = stage.reach.mails
+        self.files = AppFiles(stage.app, stage.reach)
+        self.streams = AppStreams(stage.app, stage.reach)
         self._stage = stage
 
     # --- time -------------------------------------------------------------------------------------
@@ -89,6 +100,20 @@ class App:
         rows: list[N] = shape.rows(answer)
         return rows[0] if rows else None
 
+    # --- endpoints --------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = ...,
+        body: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Ask an endpoint without a token; `Caller.request` has one, and tells the rest."""
+        return await self.guest.request(method, path, json=json, body=body, headers=headers)
+
     # --- functions --------------------------------------------------------------------------------
 
     def conflict(self, function: Function[..., Any], times: int = 1) -> None:
@@ -99,6 +124,27 @@ class App:
         if signature.kind != "mutation":
             raise TypeError(f"{signature.name} is a {signature.kind}: only mutations conflict")
         self._stage.runs.conflict(signature.name, times)
+
+    def crash(
+        self,
+        function: Function[..., Any],
+        *,
+        after: str | None = None,
+        inside: str | None = None,
+    ) -> None:
+        """Have the process end once that a job of this action runs in, as if it was killed.
+
+        after    once the result of the step with this name is recorded
+        inside   when that step has run and its result is not recorded
+        """
+        signature = self._stage.program.signature_of(function)
+        if signature.kind != "action":
+            raise TypeError(f"{signature.name} is a {signature.kind}: only actions have steps")
+        if (after is None) == (inside is None):
+            raise TypeError("crash takes after= or inside=, one of them: the name of a step")
+        step = after if after is not None else inside
+        assert step is not None
+        self._stage.runs.crash(signature.name, step, is_recorded=after is not None)
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -43,6 +43,6 @@ class OneApp:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, within=within)
         await self._functions.run_job(self._app, job, as_job)
 
-    async def act(self, app_id: AppId, job: Job, steps: JobSteps) -> bytes:
+    async def act(self, app_id: AppId, job: Job, steps: JobSteps | None) -> bytes:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, steps=steps)
         return await self._functions.run_job(self._app, job, as_job)

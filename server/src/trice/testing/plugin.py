@@ -12,6 +12,16 @@ from typing import Final
 import pytest
 
 PROJECT_FILE: Final = "trice.toml"
+WORKERS: Final = "--trice-workers"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--trice-workers`"""
+    parser.getgroup("trice").addoption(
+        WORKERS,
+        action="store_true",
+        help="Run functions in processes, as a server does, and not in that of the tests.",
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -24,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
-    config.pluginmanager.register(ProjectTests(root), "trice-project")
+    made = ProjectTests(root, is_apart=bool(config.getoption(WORKERS)))
+    config.pluginmanager.register(made, "trice-project")
 
 
 def find_project(config: pytest.Config) -> Path | None:

@@ -34,8 +34,10 @@ _ASYNCIO_WARNS: Final = "ignore:The test .* is marked with '@pytest.mark.asyncio
 class ProjectTests:
     """The plugin for one project. Holds what was loaded of it, and the folder of its apps."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_apart: bool) -> None:
+        """is_apart   functions run in processes"""
         self._root = root
+        self._is_apart = is_apart
         self._project: Project | None = None
         self._folder: Path | None = None
 
@@ -74,7 +76,7 @@ class ProjectTests:
     def app(self, trice_runner: asyncio.Runner) -> Iterator[App]:
         """An app of this test alone, without data: the project's schema, rules and functions."""
         assert self._project is not None, "tests are run after the project was loaded"
-        stage = trice_runner.run(Stage.open(self._project))
+        stage = trice_runner.run(Stage.open(self._project, is_apart=self._is_apart))
         yield App(stage)
         trice_runner.run(stage.close())
 

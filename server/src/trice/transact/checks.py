@@ -32,7 +32,7 @@ from trice.transact.steps import (
 )
 from trice.transact.writes import Write
 
-_SERVER_OWNED = ("$files", "$streams", "$jobs")
+_SERVER_OWNED = ("$files", "$streams", "$jobs", "$hooks")
 
 
 def check_attr_steps(steps: Sequence[AttrStep], *, is_admin: bool) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from trice import webhook_limits
 from trice.auth.oauth.origins import Url, read_url
-from trice.auth.oauth.outgoing import is_public, look_up
+from trice.public_addresses import is_public, look_up
 from trice.runtime import Runtime
 from trice.webhooks.event import Attempt, ErrorType
 

@@ -9,7 +9,22 @@ from functions.channels import create, rename, tidy
 from functions.messages import AuthorView, MessageView, history, recent, send
 
 from schema import Channel, Db, Message, User
-from trice.functions import Action, Id, Mutation, Page, Paged, Query, Reader, mutation, query
+from trice.functions import (
+    Action,
+    Change,
+    Id,
+    Mutation,
+    Page,
+    Paged,
+    Query,
+    Reader,
+    Request,
+    Response,
+    http,
+    mutation,
+    on_change,
+    query,
+)
 
 
 @query
@@ -76,7 +91,76 @@ async def says_what_is_not_there(ctx: Mutation[Db]) -> None:
     """auth has four words."""
 
 
+@http.post("/pay")  # error: call-arg
+async def says_not_who_may(ctx: Action[Db], request: Request) -> Response:
+    """auth has no default."""
+    return Response()
+
+
+@http.get("/{name}", auth="none")
+async def answers(ctx: Action[Db], request: Request, name: str) -> Response:
+    number: int = request.headers["x"]  # error: assignment
+    return Response(number)  # error: arg-type
+
+
+@http.get("/text", auth="none")  # error: arg-type
+async def answers_a_text(ctx: Action[Db], request: Request) -> str:
+    return ""
+
+
 async def acts(ctx: Action[Db], channel: Id[Channel], message: Id[Message]) -> None:
     await ctx.run(rename, channel, "title")
     await ctx.run(rename, message, "title")  # error: arg-type
+    await ctx.run(answers, "name")  # error: arg-type
     str(ctx.db)  # error: attr-defined
+
+
+LIMIT_S = 2.5
+
+
+async def reaches(ctx: Action[Db], message: Id[Message]) -> str:
+    answer = await ctx.http.post("https://a.example/", json={"a": message}, timeout=LIMIT_S)
+    await ctx.http.get("https://a.example/", timeout="2")  # error: arg-type
+    await ctx.http.get("https://a.example/", jsn={})  # error: call-arg
+    await ctx.mail.send("al@example.com", subject="Hi", text=answer.text)
+    await ctx.mail.send("al@example.com", text="x")  # error: call-arg
+    async with ctx.http.stream("GET", "https://a.example/") as answer:
+        kept = await ctx.files.upload("a", answer.aiter_bytes())
+    await ctx.files.upload("a", "text")  # error: arg-type
+    async with ctx.stream(link={"message": message}) as out:
+        await out.write(1)  # error: arg-type
+    wrong: Id[Message] = out.id  # error: assignment
+    both = await ctx.settle({"a": ctx.files.read("a"), "b": ctx.files.read("b")}, timeout=LIMIT_S)
+    size: int = both["a"].value  # error: assignment
+    return answer.text if wrong and size and kept.size else ""
+
+
+async def reaches_not(ctx: Mutation[Db]) -> None:
+    str(ctx.http)  # error: attr-defined
+
+
+@on_change(Message, create=True, update=["text"])
+async def follows(ctx: Mutation[Db], change: Change[Message]) -> None:
+    message: Id[Message] = change.id
+    channel: Id[Channel] = change.id  # error: assignment
+    text = change.after.text  # error: union-attr
+    if change.kind == "updated" and change.after is not None:
+        number: int = change.after.text  # error: assignment
+        ctx.db.messages.update(change.id, text=text)
+        ctx.db.channels.update(change.id, title=text)  # error: arg-type
+        str((message, channel, number, change.tx + 1, change.time.year))
+
+
+@on_change(Message, delete=True)
+async def acts_on(ctx: Action[Db], change: Change[Message]) -> None:
+    str(ctx.db)  # error: attr-defined
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def follows_another(ctx: Mutation[Db], change: Change[Channel]) -> None:
+    """The decorator says of which namespace a change is."""
+
+
+@on_change(Message, create=True)  # error: arg-type
+async def returns_something(ctx: Mutation[Db], change: Change[Message]) -> str:
+    return ""

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import orjson
 from trice import auth_limits
 from trice.auth.oauth.origins import Url, read_url
 from trice.errors import PermissionDenied, Unavailable
+from trice.public_addresses import is_public, look_up
 from trice.shares import ALL, Shares
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ _HEADERS: Final = {
     # An answer that is not compressed cannot grow beyond the limit when it is unpacked.
     "accept-encoding": "identity",
 }
-_TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-"""IPv6 forms of IPv4 addresses, in networks without IPv4 and from early IPv6. The IPv4 address in
-them may be private: `64:ff9b::10.0.0.1`."""
 
 
 def oauth_error(message: str) -> PermissionDenied:
@@ -272,24 +268,6 @@ class Requests:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         content = urlencode(form).encode()
         return await self._outgoing.send(self, "POST", url, headers, content)
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return is_public(str(found.ipv4_mapped))
-        if found.sixtofour is not None or found.teredo is not None or found.is_site_local:
-            return False
-        if any(found in network for network in _TRANSLATED):
-            return False
-    return found.is_global and not found.is_multicast
-
-
-def look_up(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 def _port(url: Url) -> int:

@@ -45,6 +45,7 @@ class Seal:
             )
         self._path = data_dir / "secret.key"
         self._key = _load_key(self._path) if secret_key is None else bytes.fromhex(secret_key)
+        self._keys_for: dict[str, bytes] = {}
         self._runtime = runtime
 
     def seal(self, secret: str, *, holder: str) -> str:
@@ -76,7 +77,11 @@ class Seal:
 
     def key_for(self, purpose: str) -> bytes:
         """A key of 32 bytes for another purpose than sealing. It tells nothing about other keys."""
-        return hmac.digest(self._get_key(), f"trice {purpose}".encode(), "sha256")
+        made = self._keys_for.get(purpose)
+        if made is None:
+            made = hmac.digest(self._get_key(), f"trice {purpose}".encode(), "sha256")
+            self._keys_for[purpose] = made
+        return made
 
     def _get_key(self) -> bytes:
         if self._key is None:

@@ -73,7 +73,7 @@ class ServerHost:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, within=within)
         await self._functions.run_job(self._lent[app_id][-1], job, as_job)
 
-    async def act(self, app_id: AppId, job: Job, steps: JobSteps) -> bytes:
+    async def act(self, app_id: AppId, job: Job, steps: JobSteps | None) -> bytes:
         as_job = AsJob(scheduled_for_ms=job.scheduled_for, steps=steps)
         return await self._functions.run_job(self._lent[app_id][-1], job, as_job)
 
@@ -117,7 +117,7 @@ async def unfit_jobs(app: App, signatures: Sequence[Signature]) -> Sequence[Unfi
 
 def _fault(signature: Signature | None, args: dict[str, Any]) -> str | None:
     """Why a function could not run with these arguments."""
-    if signature is None or signature.kind == "query":
+    if signature is None or signature.kind in ("query", "endpoint"):
         return "there is no such mutation or action"
     schema = signature.args
     if "$ref" in schema:

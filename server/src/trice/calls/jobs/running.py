@@ -31,11 +31,11 @@ from trice.runtime import Runtime
 
 logger: Final = logging.getLogger("trice.jobs")
 
-_NOT_NOW: Final = frozenset(("overloaded", "functions-broken", "functions-off", "timeout"))
-_NOT_NOW_PURE: Final = _NOT_NOW | {"conflict", "worker-lost"}
+NOT_NOW: Final = frozenset(("overloaded", "functions-broken", "functions-off", "timeout"))
+NOT_NOW_PURE: Final = NOT_NOW | {"conflict", "worker-lost"}
 """Codes of calls that did not begin; of mutations also of those that had no effect."""
 
-_HOPELESS: Final = frozenset(("bad-args", "function-not-found", "step-unknown"))
+HOPELESS: Final = frozenset(("bad-args", "function-not-found", "step-unknown"))
 """Codes of calls that fail again unless something is done."""
 
 
@@ -74,8 +74,11 @@ class Host(Protocol):
         """
         ...
 
-    async def act(self, app_id: AppId, job: Job, steps: JobSteps) -> bytes:
-        """Run an action; returns JSON. Raises TriceError."""
+    async def act(self, app_id: AppId, job: Job, steps: JobSteps | None) -> bytes:
+        """Run an action; returns JSON. Raises TriceError.
+
+        steps   None: it is the run of a hook, and records none
+        """
         ...
 
 
@@ -163,15 +166,13 @@ class Runner:
 
     def _failed(self, job: Job, failure: BaseException) -> Callable[[Job], Fields]:
         """What to write of a call that raised."""
-        code = failure.code if isinstance(failure, TriceError) else "unknown"
+        error = error_of(failure)
+        code = error["code"]
         if code == "job-over":
             return self._stopped
         if code == "unknown":
             logger.error("job failed %s", fields(job=job.id, name=job.function), exc_info=failure)
-        error: Fields = {"code": code, "message": str(failure)}
-        if isinstance(failure, TriceError) and failure.hint:
-            error["hint"] = failure.body()["hint"]
-        not_now = _NOT_NOW_PURE if job.kind == "mutation" else _NOT_NOW
+        not_now = NOT_NOW_PURE if job.kind == "mutation" else NOT_NOW
 
         def make(row: Job) -> Fields:
             now_ms = self._runtime.now_ms()
@@ -179,7 +180,7 @@ class Runner:
                 is_broken = code.startswith("functions-")
                 wait_ms = function_limits.BROKEN_MS if is_broken else limits.JOB_POSTPONED_MS
                 return row.postpone(error, due_ms=now_ms + wait_ms)
-            if code in _HOPELESS:
+            if code in HOPELESS:
                 return row.fail(error, now_ms=now_ms)
             return row.failure(error, now_ms=now_ms, random=draw(self._runtime))
 
@@ -197,6 +198,15 @@ class Runner:
                 await self._runtime.sleep_ms(limits.JOB_POSTPONED_MS)
             else:
                 return
+
+
+def error_of(failure: BaseException) -> Fields:
+    """What a row keeps of what a call raised: {"code", "message", "hint"?}."""
+    code = failure.code if isinstance(failure, TriceError) else "unknown"
+    error: Fields = {"code": code, "message": str(failure)}
+    if isinstance(failure, TriceError) and failure.hint:
+        error["hint"] = failure.body()["hint"]
+    return error
 
 
 def draw(runtime: Runtime) -> float:

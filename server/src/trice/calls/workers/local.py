@@ -53,6 +53,7 @@ class LocalWorkers:
     root          the folder to load in place of each bundle that is checked: that of a project
                   that is edited, where breakpoints were set
     has_deadline  whether calls that take too long are told to end; not while somebody debugs
+    allows_private  whether `ctx.http` reaches addresses of a private network, too
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class LocalWorkers:
         on_line: Callable[[str, str, str], None],
         root: Path | None = None,
         has_deadline: bool = True,
+        allows_private: bool = False,
     ) -> None:
         self._loading = loading
         self._runtime = runtime
         self._on_line = on_line
         self._root = root
         self._has_deadline = has_deadline
+        self._allows_private = allows_private
         self._loaded: dict[str, _Loaded] = {}
         self._numbers: Final = count(1)
 
@@ -142,6 +145,8 @@ class LocalWorkers:
     def _load(self, path: str, place: Path, env: dict[str, str]) -> _Loaded:
         """raises   LoadErrors"""
         program = self._loading.load_program(place, env)
+        if self._allows_private:
+            program.outgoing.allows_private = True
         talks: dict[int, Talk] = {}
         reader = server_reader()
 

@@ -35,8 +35,8 @@ def open_workers(
     one hides what is in it from those of its user.
 
     on_line   takes what processes write outside of calls
-    is_dev    `trice dev`: functions are told what they should not do, and may run as root, who
-              wrote them
+    is_dev    `trice dev`: functions are told what they should not do, may run as root, who wrote
+              them, and reach addresses of a private network
     raises    InvalidInput if the settings do not fit this machine
     """
     users = None if settings.functions_user is None else Users.parse(settings.functions_user)
@@ -45,7 +45,14 @@ def open_workers(
     logger.info("%s", in_force(settings, is_dev=is_dev))
     cores = os.cpu_count() or 1
     return Workers(
-        Starter(runtime, users=users, on_line=on_line, is_dev=is_dev, is_hiding=True),
+        Starter(
+            runtime,
+            users=users,
+            on_line=on_line,
+            is_dev=is_dev,
+            is_hiding=True,
+            allows_private=is_dev or settings.allows_private_functions,
+        ),
         runtime=runtime,
         processes_max=settings.functions_workers or 2 * cores,
         cores=cores,

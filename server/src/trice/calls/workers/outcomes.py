@@ -53,4 +53,5 @@ def frame_of(number: int, call: CallRequest) -> frames.Call:
         seed=call.seed,
         trace=call.trace,
         scheduled_for_ms=call.scheduled_for_ms,
+        request=call.request,
     )

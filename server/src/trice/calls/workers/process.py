@@ -28,6 +28,7 @@ from trice.calls.workers.output import Output
 from trice.calls.workers.talk import Expired, Guilt, Lost, OfCall, Outcome, Talk
 from trice.functions import frames
 from trice.functions.worker.framing import BadFrameError, dump_frame, server_reader
+from trice.functions.worker.sending import Sending
 from trice.runtime import Runtime
 
 logger: Final = logging.getLogger("trice.functions")
@@ -91,6 +92,7 @@ class Process:
         self._is_killed = False
         self._reason = "it ended by itself"
         self._frames: asyncio.WriteTransport | None = None
+        self._sending: Sending | None = None
         self._pulse: asyncio.WriteTransport | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         loop = asyncio.get_running_loop()
@@ -141,6 +143,7 @@ class Process:
         self._frames, _ = await loop.create_unix_connection(
             lambda: _Frames(self._take, self._bad), sock=frames_here
         )
+        self._sending = Sending(self._frames, self._look_unread)
         self._pulse, _ = await loop.create_unix_connection(
             lambda: _Frames(self._take, self._bad), sock=pulse_here
         )
@@ -334,10 +337,13 @@ class Process:
     # --- frames -----------------------------------------------------------------------------------
 
     def _send(self, data: bytes) -> None:
-        if self._frames is not None and self.state is not State.ENDED:
-            self._frames.write(data)
-            if self._frames.get_write_buffer_size() > limits.UNREAD_BYTES_MAX:
-                self.kill("it does not read what it asked for")
+        if self._sending is not None and self.state is not State.ENDED:
+            self._sending.send(data)
+
+    def _look_unread(self) -> None:
+        assert self._frames is not None, "something was written"
+        if self._frames.get_write_buffer_size() > limits.UNREAD_BYTES_MAX:
+            self.kill("it does not read what it asked for")
 
     def _take(self, frame: frames.ToServer, size: int) -> None:
         match frame:

@@ -46,17 +46,23 @@ class Starter:
         python_path: Sequence[Path] = (),
         is_dev: bool = False,
         is_hiding: bool = False,
+        allows_private: bool = False,
+        asks_http: bool = False,
     ) -> None:
         """
         users     whom processes run as; None: the server's user
         loading   module that loads bundles, in place of `trice.functions.loading`
         is_hiding     whether this process hides what is in it, before the first one is started
         python_path   folders of modules that functions may import, beside the server's
+        allows_private   whether `ctx.http` reaches addresses of a private network, too
+        asks_http     requests of `ctx.http` are asked of this process: for tests
         """
         self.counts = WorkerCounts()
         self._users = users
         self._is_dev = is_dev
         self._is_hiding = is_hiding
+        self._allows_private = allows_private
+        self._asks_http = asks_http
         self._staging = Staging()
         self._owners: dict[int, str] = {}
         self._alive: set[Process] = set()
@@ -131,6 +137,8 @@ class Starter:
             is_pure=is_pure,
             is_dev=self._is_dev,
             memory_bytes=allowed * limits.MIB,
+            allows_private=self._allows_private,
+            asks_http=self._asks_http,
         )
 
     async def _place(self, app_id: str, path: Path, uid: int | None) -> Path:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final, assert_never
 
 from trice import function_limits as limits
@@ -48,17 +49,7 @@ class Expired(Enum):
 
 
 Outcome = frames.Done | frames.Fail | Lost | Expired
-OfCall = (
-    frames.Read
-    | frames.Draft
-    | frames.Sub
-    | frames.SubEnd
-    | frames.Run
-    | frames.Log
-    | frames.Done
-    | frames.Fail
-    | frames.OfJob
-)
+OfCall = frames.OfFunction
 
 
 class Talk:
@@ -89,7 +80,7 @@ class Talk:
         self._lines = 0
         self._pump: asyncio.Task[None] | None = None
         self._runs: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
+        self._places: asyncio.Semaphore | None = None
 
     @property
     def is_over(self) -> bool:
@@ -161,18 +152,23 @@ class Talk:
             self._pump = None
 
     async def _do(self, frame: OfCall) -> None:
+        if isinstance(frame, frames.OfReach):
+            await self._begin(frame.seq, partial(self._side.reach, frame))
+            return
         match frame:
             case frames.Read(seq=seq):
                 await self._reply(seq, self._side.read(frame.query, frame.as_caller))
+            case frames.Page(seq=seq):
+                await self._reply(seq, self._side.page(frame))
             case frames.Later():
                 if frame.seq is None:
                     self._side.later(frame)
                 else:
-                    await self._reply(frame.seq, self._later(frame))
+                    await self._reply(frame.seq, _nothing(self._side.later_now(frame)))
             case frames.Step(seq=seq):
                 await self._reply(seq, self._side.step(frame.name, frame.is_once))
             case frames.StepDone(seq=seq):
-                await self._reply(seq, self._step_done(frame))
+                await self._reply(seq, _nothing(self._side.step_done(frame.name, frame.value)))
             case frames.Sleep(seq=seq):
                 await self._reply(seq, self._side.sleep(frame.name, frame.ms))
             case frames.Draft(steps=steps):
@@ -181,11 +177,13 @@ class Talk:
                 self._side.sub()
             case frames.SubEnd(is_kept=is_kept):
                 self._side.sub_end(is_kept)
-            case frames.Run():
-                await self._places.acquire()
-                task = asyncio.create_task(self._run(frame))
-                self._runs.add(task)
-                task.add_done_callback(self._runs.discard)
+            case frames.Run(seq=seq):
+                await self._begin(seq, partial(self._side.run, frame.function, frame.args))
+            case frames.Reply(seq=seq):
+                await self._reply(seq, _nothing(self._side.reply(frame)))
+            case frames.Piece(seq=seq):
+                # Beside the others: a client that reads slowly holds up the stream alone.
+                await self._begin(seq, partial(self._piece, frame.data))
             case frames.Done() | frames.Fail():
                 self.end(frame)
             case frames.Log():
@@ -202,28 +200,31 @@ class Talk:
         else:
             self._answer(seq, value)
 
-    async def _later(self, frame: frames.Later) -> bytes:
-        await self._side.later_now(frame)
-        return b"null"
+    async def _piece(self, data: bytes) -> bytes:
+        return await _nothing(self._side.piece(data))
 
-    async def _step_done(self, frame: frames.StepDone) -> bytes:
-        await self._side.step_done(frame.name, frame.value)
-        return b"null"
+    async def _begin(self, seq: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+        """Have something done while others are; it waits for a place."""
+        if self._places is None:
+            self._places = asyncio.Semaphore(limits.RUNS_AT_ONCE)
+        await self._places.acquire()
+        task = asyncio.create_task(self._finish(seq, work))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
 
-    async def _run(self, frame: frames.Run) -> None:
+    async def _finish(self, seq: int, work: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
         try:
-            value = await self._side.run(frame.function, frame.args)
+            value = await work()
         except TriceError as failure:
-            self._refuse(frame.seq, failure)
+            self._refuse(seq, failure)
         except Exception:
             logger.exception("a call of an action could not be served")
             message = "Something went wrong in the server."
-            self._tell(
-                frames.Refused(call=self.number, seq=frame.seq, code="unknown", message=message)
-            )
+            self._tell(frames.Refused(call=self.number, seq=seq, code="unknown", message=message))
         else:
-            self._answer(frame.seq, value)
+            self._answer(seq, value)
         finally:
+            assert self._places is not None, "it has one"
             self._places.release()
 
     def _answer(self, seq: int, value: bytes) -> None:
@@ -247,6 +248,12 @@ class Talk:
             )
         )
 
-    def _tell(self, frame: frames.ToWorker) -> None:
-        if not self.is_over:
+    def _tell(self, frame: frames.Rows | frames.Refused) -> None:
+        if frame.seq and not self.is_over:
             self._send(dump_frame(frame))
+
+
+async def _nothing(work: Coroutine[Any, Any, None]) -> bytes:
+    """The answer for what returns nothing."""
+    await work
+    return b"null"

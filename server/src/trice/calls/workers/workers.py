@@ -105,8 +105,12 @@ class Workers:
         """
         self._expect_on()
         expect_args_fit(call)
-        async with self._admitted((app.app_id, call.kind != "action")):
+        key = (app.app_id, call.is_pure)
+        use = await self._admit(key)
+        try:
             return await self._run(app, call, side)
+        finally:
+            self._leave(key, use)
 
     async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
         """Load a bundle in a process of its own, which then ends. raises   Unavailable"""
@@ -146,31 +150,35 @@ class Workers:
         if self._is_closed:
             raise Unavailable("overloaded", "The server is stopping.")
 
-    @contextlib.asynccontextmanager
-    async def _admitted(self, key: tuple[str, bool]) -> AsyncIterator[None]:
-        """Within the calls that an app may have under way; more wait, in order.
+    async def _admit(self, key: tuple[str, bool]) -> _Use:
+        """Wait until it is within the calls that an app may have under way; in order. `_leave` must
+        follow.
 
         key   the app, and whether it is a query or mutation
         """
         use = self._uses.setdefault(key, _Use())
-        if use.turns.locked() and use.waiting >= limits.CALLS_WAITING_MAX:
+        is_full = use.turns.locked()
+        if is_full and use.waiting >= limits.CALLS_WAITING_MAX:
             self.counts.refused += 1
             message = f"{limits.CALLS_WAITING_MAX} calls of this app wait already."
             raise Unavailable("overloaded", message)
         use.waiting += 1
         try:
-            async with self._in_time():
-                await use.turns.acquire()
+            if is_full:
+                async with self._in_time():
+                    await use.turns.acquire()
+            else:
+                await use.turns.acquire()  # at once
             use.under_way += 1
         finally:
             use.waiting -= 1
             self._forget(key, use)
-        try:
-            yield
-        finally:
-            use.turns.release()
-            use.under_way -= 1
-            self._forget(key, use)
+        return use
+
+    def _leave(self, key: tuple[str, bool], use: _Use) -> None:
+        use.turns.release()
+        use.under_way -= 1
+        self._forget(key, use)
 
     def _forget(self, key: tuple[str, bool], use: _Use) -> None:
         if not (use.waiting or use.under_way):
@@ -218,7 +226,7 @@ class Workers:
             self.counts.timeouts += 1
             message = f"{call.function} held its worker for too long: {lost.reason}."
             raise Unavailable("function-timeout", message, hint)
-        if call.kind == "action":
+        if not call.is_pure:
             message = f"The worker of {call.function} ended: {lost.reason}."
             raise Unavailable("worker-lost", message, hint)
 
@@ -262,7 +270,7 @@ class Workers:
 
     def _pool_of(self, app: AppCode, call: CallRequest) -> Pool:
         """The pool for a call. Those of older versions end."""
-        is_pure = call.kind != "action"
+        is_pure = call.is_pure
         key = (app.app_id, app.version, is_pure)
         pool = self._pools.get(key)
         if pool is None:

@@ -34,6 +34,7 @@ from trice.functions.worker.framing import BadFrameError, dump_frame, worker_rea
 from trice.functions.worker.metering import Steps
 from trice.functions.worker.output import Logged, Printed
 from trice.functions.worker.pulse import Pulse
+from trice.functions.worker.sending import Sending
 from trice.functions.worker.threads import CallThreads
 
 _LOADING: Final = "trice.functions.loading"
@@ -47,7 +48,7 @@ class Worker(asyncio.Protocol):
         self._steps = steps
         self._threads = threads
         self._reader = worker_reader()
-        self._transport: asyncio.WriteTransport | None = None
+        self._sending: Sending | None = None
         self._calls: Calls | None = None
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outputs = (Printed("info", self._log), Printed("warning", self._log))
@@ -56,7 +57,7 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport), "a socket is written, too"
-        self._transport = transport
+        self._sending = Sending(transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -78,12 +79,14 @@ class Worker(asyncio.Protocol):
         await self._closed
 
     def _end(self) -> None:
-        if self._transport is not None:
-            self._transport.close()  # when what waits is written
+        if self._sending is not None:
+            self._sending.close()  # when what waits is written
 
     def send(self, frame: frames.ToServer) -> None:
-        assert self._transport is not None, "frames are sent to somebody"
-        self._transport.write(dump_frame(frame))
+        assert self._sending is not None, "frames are sent to somebody"
+        self._sending.send(dump_frame(frame))
+        if isinstance(frame, frames.Log):
+            self._sending.flush()  # what comes next may never end: its last words are wanted
 
     def _load(self, hello: frames.ToWorker) -> None:
         """Load the bundle, and tell what is in it. Nothing else happens meanwhile."""
@@ -104,6 +107,12 @@ class Worker(asyncio.Protocol):
             shown = "".join(traceback.format_exception(failure, limit=-5))
             self._tell_broken([frames.LoadError(file="", line=None, message=shown[-4_000:])])
             return
+        if hello.allows_private:
+            program.outgoing.allows_private = True
+        if hello.asks_http:
+            from trice.functions.asking import Asked  # it imports httpx
+
+            program.outgoing = Asked()
         self._calls = Calls(
             program,
             self.send,
@@ -128,7 +137,7 @@ class Worker(asyncio.Protocol):
     def _log(self, call: int, level: Any, text: str) -> None:
         if self._calls is not None:
             self._calls.log(call, level, text)
-        elif self._transport is not None:
+        elif self._sending is not None:
             self.send(frames.Log(call=call, level=level, text=text[: limits.LOG_LINE_CHARS_MAX]))
 
 

@@ -30,6 +30,9 @@ Send = Callable[[frames.ToServer], None]
 """Takes a frame. raises BadFrameError if it is too long; then nothing of it was sent."""
 
 
+_Told = frames.Draft | frames.Sub | frames.SubEnd | frames.Log | frames.Later | frames.OfReach
+
+
 class Runs(Protocol):
     """A loaded project (`functions.loading.Program`)."""
 
@@ -184,6 +187,15 @@ class Calls:
         frame = frames.Read(call=call, seq=seq, query=query, as_caller=as_caller)
         return await self._ask(call, seq, frame)
 
+    async def page(
+        self, call: int, query: dict[str, Any], *, size: int, after: str | None, as_caller: bool
+    ) -> bytes:
+        seq = next(self._numbers)
+        frame = frames.Page(
+            call=call, seq=seq, query=query, size=size, after=after, as_caller=as_caller
+        )
+        return await self._ask(call, seq, frame)
+
     async def run(self, call: int, function: str, args: bytes) -> bytes:
         seq = next(self._numbers)
         return await self._ask(
@@ -213,6 +225,26 @@ class Calls:
         seq = next(self._numbers)
         frame = frames.Sleep(call=call, seq=seq, name=name, ms=duration_ms)
         return await self._ask(call, seq, frame) == b"true"
+
+    async def reach(self, call: int, asked: frames.OfReach) -> bytes:
+        seq = next(self._numbers)
+        return await self._ask(call, seq, msgspec.structs.replace(asked, call=call, seq=seq))
+
+    def reach_untold(self, call: int, asked: frames.OfReach) -> None:
+        self._tell(msgspec.structs.replace(asked, call=call))
+
+    async def reply(
+        self, call: int, status: int, headers: frames.Pairs, body: bytes, *, is_stream: bool
+    ) -> None:
+        seq = next(self._numbers)
+        frame = frames.Reply(
+            call=call, seq=seq, status=status, headers=headers, body=body, is_stream=is_stream
+        )
+        await self._ask(call, seq, frame)
+
+    async def piece(self, call: int, data: bytes) -> None:
+        seq = next(self._numbers)
+        await self._ask(call, seq, frames.Piece(call=call, seq=seq, data=data))
 
     def sub(self, call: int) -> None:
         self._tell(frames.Sub(call=call))
@@ -248,9 +280,7 @@ class Calls:
         answer = None if under is None else under.answers.pop(seq, None)
         return None if answer is None or answer.done() else answer
 
-    def _tell(
-        self, frame: frames.Draft | frames.Sub | frames.SubEnd | frames.Log | frames.Later
-    ) -> None:
+    def _tell(self, frame: _Told) -> None:
         if threading.get_ident() != self._home:
             self._loop.call_soon_threadsafe(self._tell, frame)
             return

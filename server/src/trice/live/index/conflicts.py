@@ -3,7 +3,7 @@ could have happened after them. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trice.catalog.catalog import Catalog
@@ -28,27 +28,44 @@ class Met:
 class Conflicts:
     """What one run has read, to be compared with commits."""
 
-    def __init__(self, reads: ReadSet, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        reads: ReadSet,
+        catalog: Catalog,
+        *,
+        changes_of: Callable[[Commit], Changes] = lambda commit: Changes.of([commit]),
+    ) -> None:
         """
-        catalog   the one that was read with
+        catalog      the one that was read with
+        changes_of   `Changes` of one commit, which may be kept: others are compared with it too
         """
         self._index: Subscriptions[int] = Subscriptions()
         self._index.put(0, reads)
         self._catalog = catalog
+        self._changes_of = changes_of
 
     def first(self, commits: Sequence[Commit]) -> Met | None:
         """The first of these commits, oldest first, that the run does not stand after; None if it
         stands after all of them. Costs O(what they changed)."""
-        if not commits:
-            return None
-        if self._is_met(Changes.of(commits), commits[-1].catalog) or self._is_renamed(commits[-1]):
-            for commit in commits:
-                changes = Changes.of([commit])
-                if self._is_met(changes, commit.catalog) or self._is_renamed(commit):
-                    return Met(commit.function, self._namespaces(changes, commit))
-            # Together they did what none did alone, which the index does not tell apart.
-            return Met(commits[-1].function, ())
+        for commit in commits:
+            changes = self._changes_of(commit)
+            if self._is_met(changes, commit.catalog) or self._is_renamed(commit):
+                return self._met_by(commits, commit, changes)
+        # What none of them does alone, they do not do together: each leaves the answers, and with
+        # them what they depend on.
         return None
+
+    def _met_by(self, commits: Sequence[Commit], commit: Commit, changes: Changes) -> Met | None:
+        """`commit` changed what was read; None if all together left it as it was."""
+        last = commits[-1]
+        is_undone = (
+            len(commits) > 1
+            and not self._is_met(Changes.of(commits), last.catalog)
+            and not self._is_renamed(last)
+        )
+        if is_undone:
+            return None
+        return Met(commit.function, self._namespaces(changes, commit))
 
     def _is_met(self, changes: Changes, catalog: Catalog) -> bool:
         return bool(self._index.affected(changes, catalog))

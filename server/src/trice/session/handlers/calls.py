@@ -1,13 +1,21 @@
-"""`call`, `add-call` and `remove-call`: functions of the app (spec/functions.md FN200-FN259)."""
+"""`call`, `add-call`, `more-call` and `remove-call`: functions of the app.
+
+source   spec/functions.md FN200-FN259, FN610-FN625
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import orjson
 
 from trice import function_limits as limits
+from trice.apps.app import App
 from trice.calls.door import args_key, bad_args
+from trice.calls.functions import Result
 from trice.errors import Bug, InvalidInput, TriceError, Unavailable, invalid
 from trice.protocol import down, up
 from trice.protocol.ids import EventId
@@ -46,17 +54,26 @@ def call(opened: OpenedSession, message: up.Call, raw: bytes, letter: Letter | N
 
 
 def add_call(opened: OpenedSession, message: up.AddCall, raw: bytes, letter: Letter | None) -> None:
-    """Watch what a query function answers."""
+    """Watch what a query function answers, or lists."""
     calls = _calls_of(opened, "add-call")
     args = _args_of(message.args)
     held = read_held(message.held, is_agreed=opened.extension.has_call_delta)
     guest = opened.session.guest
     calls.add(
         *(_name_of(message.name), args_key(args), orjson.dumps(args)),
+        ends=_ends_of(message.pages) if message.paged is True else None,
         owed=Owed(message.client_event_id, held),
         ip=guest.ip,
         origin=guest.origin,
     )
+
+
+def more_call(
+    opened: OpenedSession, message: up.MoreCall, raw: bytes, letter: Letter | None
+) -> None:
+    """Load the next page of a list."""
+    calls = _calls_of(opened, "more-call")
+    calls.more(_name_of(message.name), args_key(_args_of(message.args)))
 
 
 def remove_call(
@@ -64,7 +81,10 @@ def remove_call(
 ) -> None:
     """Stop watching; unknown calls are no error."""
     calls = _calls_of(opened, "remove-call")
-    calls.remove(_name_of(message.name), args_key(_args_of(message.args)))
+    calls.remove(
+        *(_name_of(message.name), args_key(_args_of(message.args))),
+        is_paged=message.paged is True,
+    )
 
 
 async def _call(
@@ -123,13 +143,7 @@ async def _answer(
 ) -> None:
     session = opened.session
     try:
-        result = await calls.live.functions.call(
-            *(opened.app, name, args),
-            identity=opened.identity,
-            event_id=None if event_id is None else EventId(event_id),
-            ip=session.guest.ip,
-            origin=session.guest.origin,
-        )
+        result = await _result(opened, calls, name, args, event_id)
     except TriceError as failure:
         session.fail(failure, raw=raw, event_id=event_id)
     except Exception as cause:
@@ -138,6 +152,30 @@ async def _answer(
         session.fail(bug, raw=raw, event_id=event_id)
     else:
         session.push(down.call_ok(result.value, event_id=event_id, tx=result.tx))
+
+
+async def _result(
+    opened: OpenedSession, calls: SessionCalls, name: str, args: bytes, event_id: str | None
+) -> Result:
+    """What the function returns. An action goes on when its caller leaves, as it cannot be undone:
+    the app stays lent until it has ended."""
+    session, functions = opened.session, calls.live.functions
+
+    def call(app: App) -> Coroutine[Any, Any, Result]:
+        return functions.call(
+            *(app, name, args),
+            identity=opened.identity,
+            event_id=None if event_id is None else EventId(event_id),
+            ip=session.guest.ip,
+            origin=session.guest.origin,
+        )
+
+    signature = functions.door.deployed.signatures(opened.app.id).get(name)
+    if signature is None or signature.kind != "action":
+        return await call(opened.app)
+    apps = session.apps
+    app = await apps.lend(opened.app.id, is_own=True)  # at once: the session holds it open
+    return await asyncio.shield(functions.outlive(call(app), then=partial(apps.give_back, app)))
 
 
 def _calls_of(opened: OpenedSession, op: str) -> SessionCalls:
@@ -161,6 +199,22 @@ def _name_of(name: Any) -> str:
             {"in": ["name"], "original-input": brief(name)},
         )
     return name
+
+
+def _ends_of(pages: Any) -> list[str | None]:
+    """The ends of the pages that a client has loaded; raises InvalidInput("bad-args")."""
+    if pages is None:
+        return []
+    is_list = isinstance(pages, list) and len(pages) <= limits.PAGES_MAX
+    if is_list and all(isinstance(end, str) and end for end in pages[:-1]):
+        last = pages[-1:]
+        if not last or last[0] is None or isinstance(last[0], str):
+            return list(pages)
+    raise InvalidInput(
+        "bad-args",
+        f"`pages` must be the `until` of each page that is loaded, at most {limits.PAGES_MAX}.",
+        {"path": "pages", "expected": "texts; the last may be null", "got": brief(pages)},
+    )
 
 
 def _args_of(args: Any) -> dict[str, Any]:

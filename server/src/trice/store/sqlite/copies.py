@@ -21,7 +21,7 @@ from trice.store.copies import CopyEnded, CopyFacts, LogRow
 from trice.store.engine import ReadTooLong
 from trice.store.engines import PLATFORM
 from trice.store.log_format import Unreadable
-from trice.store.sqlite import log
+from trice.store.sqlite import hook_places, log
 from trice.store.sqlite.attr_rows import load_catalog, update_attr
 from trice.store.sqlite.building import drop_unfinished
 from trice.store.sqlite.connection import Connection, Role, translated
@@ -100,7 +100,7 @@ class SqliteCopies:
     def newest(self, path: Path) -> tuple[TxId, int]:
         connection = Connection(str(path), Role.READER)
         try:
-            return log.load_last_tx(connection), log.load_last_ms(connection)
+            return log.load_last(connection)
         finally:
             connection.close()
 
@@ -204,12 +204,15 @@ class SqliteCopies:
             ) from failure
 
     def raise_tx(self, path: Path, by: int) -> None:
+        places = hook_places.move(_catalog_of(path))
         try:
             raw = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 # No journal: what a stop leaves is thrown away whole.
                 raw.execute("PRAGMA journal_mode = OFF").fetchall()
                 raw.execute(log.MOVE, (by,))
+                if places is not None:
+                    raw.execute(places, (by,))
                 raw.execute("PRAGMA journal_mode = WAL").fetchall()
             finally:
                 raw.close()
@@ -231,14 +234,18 @@ def _counted(catalog: Catalog) -> Iterator[tuple[str, str]]:
                 yield f"{etype}.{attr.label}", f"SELECT count(*) FROM {quoted(attr.table)}"
 
 
+def _catalog_of(path: Path) -> Catalog:
+    connection = Connection(str(path), Role.READER)
+    try:
+        return load_catalog(connection)
+    finally:
+        connection.close()
+
+
 def _leave_jobs_out(path: Path) -> None:
     """Remove from a copy what jobs are making, and that they are changing attrs: whoever restores
     it has no such jobs, and half an index looks like damage."""
-    connection = Connection(str(path), Role.READER)
-    try:
-        pending = [attr for attr in load_catalog(connection).by_id.values() if attr.pending]
-    finally:
-        connection.close()
+    pending = [attr for attr in _catalog_of(path).by_id.values() if attr.pending]
     if not pending:
         return
     connection = Connection(str(path), Role.WRITER, can_create=False)

@@ -184,7 +184,11 @@ class SqliteEngine:
         reader = self._reader
         self._loop_reads.count += 1
         snapshot = OpenSnapshot(
-            reader, tx=self._writer.tx, catalog=self._writer.catalog, spend=self._spend
+            reader,
+            tx=self._writer.tx,
+            catalog=self._writer.catalog,
+            spend=self._spend,
+            result_tables=self._writer.result_tables,
         )
         if not self._is_pinned:
             reader.run("BEGIN")

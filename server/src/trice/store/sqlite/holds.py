@@ -25,7 +25,7 @@ from trice.store.commit import Commit
 from trice.store.engine import ReadTooLong, Snapshot, WorkTooLong, WriteTx
 from trice.store.loop_reads import LoopReads
 from trice.store.sqlite.connection import Connection, Role
-from trice.store.sqlite.log import load_last_ms, load_last_tx
+from trice.store.sqlite.log import load_last
 from trice.store.sqlite.overlay import Overlay, OverlaySnapshot
 from trice.store.sqlite.snapshots import OpenSnapshot
 
@@ -204,9 +204,8 @@ class OpenHeld:
         self._holds = holds
         self._connection = connection
         self._runtime = runtime
-        connection.begin_snapshot()
-        self.tx = load_last_tx(connection)
-        self.time_ms = load_last_ms(connection)
+        connection.run("BEGIN")
+        self.tx, self.time_ms = load_last(connection)  # the first read, which takes the snapshot
         self.catalog = catalog
         self._overlay: Overlay | None = None
         self._marked: list[Catalog] = []

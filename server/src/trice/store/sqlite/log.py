@@ -30,8 +30,10 @@ from trice.store.log_format import (
     decode_entities,
     encode_changes,
     find_old_cell,
+    parted_sender,
     sender_of,
 )
+from trice.store.sqlite import hook_places
 from trice.store.sqlite.index import quoted
 
 CREATE: Final = """
@@ -55,13 +57,13 @@ _BETWEEN: Final = """
 SELECT id, time_ms, identity, event_id, changes FROM _tx WHERE id > ? AND id <= ? ORDER BY id
 """
 _FIRST: Final = "SELECT min(id) FROM _tx WHERE id > ? AND id <= ?"
-_ONE: Final = "SELECT changes FROM _tx WHERE id = ?"
+_ONE: Final = "SELECT time_ms, identity, changes FROM _tx WHERE id = ?"
 _OF_ENTITY: Final = """
 SELECT id, changes FROM _tx WHERE id > ? AND instr(changes, ?) > 0 ORDER BY id LIMIT 1
 """
 _TRIM: Final = """
 DELETE FROM _tx WHERE id <= (SELECT min(id) FROM _tx) + ?1 - 1 AND id < ?2
-AND (id <= ?2 - ?3 OR time_ms < ?4)
+AND (id <= ?2 - ?3 OR (time_ms < ?4 AND id <= ?5))
 """
 
 
@@ -84,12 +86,12 @@ def load_last_tx(statements: Statements) -> TxId:
     return TxId(last if isinstance(last, int) else 0)
 
 
-def load_last_ms(statements: Statements) -> int:
-    """The time of the newest transaction, 0 before the first."""
-    for (last,) in statements.rows("SELECT time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
-        assert isinstance(last, int)
-        return last
-    return 0
+def load_last(statements: Statements) -> tuple[TxId, int]:
+    """The id and the time of the newest transaction, 0 and 0 before the first."""
+    for last, time_ms in statements.rows("SELECT id, time_ms FROM _tx ORDER BY id DESC LIMIT 1"):
+        assert isinstance(last, int) and isinstance(time_ms, int), "as the table was made"
+        return TxId(last), time_ms
+    return TxId(0), 0
 
 
 def load_events(statements: Statements) -> Iterator[tuple[TxId, EventId]]:
@@ -104,12 +106,17 @@ def is_event(statements: Statements, tx: TxId, event_id: EventId) -> bool:
     return statements.rows("SELECT event_id FROM _tx WHERE id = ?", (tx,)) == [(event_id,)]
 
 
-def trim(statements: Statements, tx: TxId, *, oldest_ms: int) -> None:
-    """Delete the rows beyond limits.TX_LOG_ROWS_MAX, and those before `oldest_ms`: a bounded number
-    at a time, and never the newest, because ids go on from it."""
+def trim(statements: Statements, tx: TxId, *, oldest_ms: int, catalog: Catalog) -> None:
+    """Delete the rows beyond limits.TX_LOG_ROWS_MAX, and those before `oldest_ms` that no hook
+    still has to read: a bounded number at a time, and never the newest, because ids go on from it.
+
+    catalog   as of the transaction before `tx`
+    """
     if tx % limits.TX_LOG_TRIM_EVERY == 0:
         most = 2 * limits.TX_LOG_TRIM_EVERY
-        statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms))
+        read = hook_places.find_least(statements, catalog)
+        read = tx if read is None else read
+        statements.rows(_TRIM, (most, tx, limits.TX_LOG_ROWS_MAX, oldest_ms, read))
 
 
 def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None:
@@ -117,7 +124,7 @@ def make_room(statements: Statements, tx: TxId, *, kept: int, most: int) -> None
 
     tx   the transaction that is being written; its own row stays
     """
-    statements.rows(_TRIM, (most, tx, kept, 0))
+    statements.rows(_TRIM, (most, tx, kept, 0, 0))
 
 
 def load_commits(
@@ -196,12 +203,13 @@ def load_changes(
     size_bytes = 0
     for tx in map(TxId, range(first, min(last, first + rows_max - 1) + 1)):
         rows: list[Any] = statements.rows(_ONE, (tx,))
+        time_ms, sender, blob = rows[0] if rows else (0, "", b"")
         try:
-            blob = rows[0][0] if rows else b""
             entities = decode_entities(blob, tx=tx, names=names, find_cell=find)
         except Unreadable:
             continue
-        found.append(LoggedChanges(tx, entities))
+        identity, function = parted_sender(sender)
+        found.append(LoggedChanges(tx, entities, time_ms, identity, function))
         size_bytes += len(blob)
         if size_bytes >= bytes_max:
             break

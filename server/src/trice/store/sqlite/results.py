@@ -42,17 +42,33 @@ AND (id <= ?2 - ?3 OR time_ms < ?4)
 """
 
 
+class ResultTables:
+    """Whether the tables are there, as snapshots saw that began after each other: once one had
+    them, all later states do. To ask SQLite costs as much as to look a result up."""
+
+    __slots__ = ("are_there",)
+
+    def __init__(self) -> None:
+        self.are_there = False
+
+
 class SqliteResults:
-    """See `results.Results`. Holds nothing but where statements run."""
+    """See `results.Results`. Holds nothing but where statements run, and what is known of it."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_state", "_tables")
 
-    def __init__(self, state: Statements) -> None:
+    def __init__(self, state: Statements, tables: ResultTables | None) -> None:
         self._state = state
+        self._tables = tables or ResultTables()
 
     def find(self, event_id: EventId, *, now_ms: int) -> KeptResult | None:
         """See `results.Results.find`."""
-        return self._find(event_id, now_ms) if self._state.rows(_IS_THERE) else None
+        if not self._tables.are_there:
+            self._tables.are_there = self._have_tables()
+        return self._find(event_id, now_ms) if self._tables.are_there else None
+
+    def _have_tables(self) -> bool:
+        return bool(self._state.rows(_IS_THERE))
 
     def _find(self, event_id: EventId, now_ms: int) -> KeptResult | None:
         found = self._state.rows(_FIND, (event_id,))
@@ -63,21 +79,21 @@ class SqliteResults:
 
 
 class SqliteOpenResults(SqliteResults):
-    """See `results.OpenResults`."""
+    """See `results.OpenResults`. What it sees may be undone, so it teaches the others nothing."""
 
     __slots__ = ()
 
     def find(self, event_id: EventId, *, now_ms: int) -> KeptResult | None:
-        """See `results.Results.find`. Makes the tables where they are missing."""
-        for statement in _CREATE:
-            self._state.rows(statement)
-        return self._find(event_id, now_ms)
+        """See `results.Results.find`."""
+        is_there = self._tables.are_there or self._have_tables()
+        return self._find(event_id, now_ms) if is_there else None
 
     def keep(self, event_id: EventId, value: bytes, *, tx: TxId, time_ms: int) -> None:
         """See `results.OpenResults.keep`."""
         rows = self._state.rows
-        for statement in _CREATE:
-            rows(statement)
+        if not self._tables.are_there:
+            for statement in _CREATE:
+                rows(statement)
         ((number,),) = cast(list[tuple[int]], rows(_NOTE, (event_id, tx, time_ms)))
         ((end_bytes,),) = cast(list[tuple[int]], rows(_KEEP, (number, len(value), value)))
         if number % function_limits.RESULTS_TRIM_EVERY == 0:

@@ -14,7 +14,7 @@ from trice.store.sqlite.attrs import SqliteValues
 from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.log import load_changes, load_commits, load_last_tx
-from trice.store.sqlite.results import SqliteResults
+from trice.store.sqlite.results import ResultTables, SqliteResults
 from trice.store.sqlite.rows import SqliteRows
 
 
@@ -23,7 +23,7 @@ class OpenSnapshot:
 
     dialect: ClassVar[Dialect] = SQLITE
 
-    __slots__ = ("catalog", "pieces", "rows", "spend", "tx")
+    __slots__ = ("_result_tables", "catalog", "pieces", "rows", "spend", "tx")
 
     def __init__(
         self,
@@ -32,12 +32,17 @@ class OpenSnapshot:
         tx: TxId,
         catalog: Catalog,
         spend: Callable[[int], None],
+        result_tables: ResultTables | None = None,
     ) -> None:
+        """
+        result_tables   what snapshots before this one saw of them
+        """
         self.tx = tx
         self.catalog = catalog
         self.rows: Callable[..., list[Row]] = connection.rows
         self.pieces: Callable[..., Iterator[list[Row]]] = connection.pieces
         self.spend = spend
+        self._result_tables = result_tables
 
     @property
     def stored(self) -> SqliteRows:
@@ -66,7 +71,7 @@ class OpenSnapshot:
     @property
     def results(self) -> SqliteResults:
         """See `engine.Snapshot`."""
-        return SqliteResults(self)
+        return SqliteResults(self, self._result_tables)
 
     def newest_tx(self) -> TxId:
         """See `engine.Snapshot.newest_tx`."""

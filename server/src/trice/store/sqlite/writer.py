@@ -46,7 +46,7 @@ from trice.store.sqlite.connection import Connection
 from trice.store.sqlite.dialect import SQLITE
 from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.recent_events import RecentEvents
-from trice.store.sqlite.results import SqliteOpenResults
+from trice.store.sqlite.results import ResultTables, SqliteOpenResults
 from trice.store.sqlite.rows import SqliteOpenRows
 from trice.store.sqlite.statistics import Statistics
 from trice.store.sqlite.writer_thread import Apart, WriterThread
@@ -69,6 +69,7 @@ class OpenTx:
     dialect: ClassVar[Dialect] = SQLITE
 
     __slots__ = (
+        "_result_tables",
         "catalog",
         "earlier",
         "may_take_long",
@@ -89,10 +90,13 @@ class OpenTx:
         may_take_long: bool = True,
         stored: SqliteOpenRows | None = None,
         earlier: Sequence[Commit] = (),
+        result_tables: ResultTables | None = None,
     ) -> None:
         """
         stored   the rows of the connection, which are used again; None: the transaction makes some
+        result_tables   what snapshots of the file saw of them
         """
+        self._result_tables = result_tables
         self.earlier = earlier
         self.tx = tx
         self.time_ms = time_ms
@@ -110,7 +114,7 @@ class OpenTx:
     @property
     def results(self) -> SqliteOpenResults:
         """See `engine.WriteTx`."""
-        return SqliteOpenResults(self)
+        return SqliteOpenResults(self, self._result_tables)
 
     def spend(self, steps: int) -> None:
         """See `engine.Counted.spend`."""
@@ -196,12 +200,13 @@ class Writer:
         self._commit_place = commit_place
         self._log_ms = history_days * _DAY_MS
         self._events = RecentEvents(log.load_events(connection))
+        self.result_tables = ResultTables()
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
         self._statistics = Statistics(connection)
         self._writer_thread: Apart = apart or WriterThread()
-        self._latest_ms = log.load_last_ms(connection)
+        _, self._latest_ms = log.load_last(connection)
         self._is_busy = False
         self._is_closing = False
         self._idle = asyncio.Event()
@@ -531,6 +536,7 @@ class Writer:
                     may_take_long=call.is_long,
                     stored=self._stored,
                     earlier=group.commits,
+                    result_tables=self.result_tables,
                 )
             )
             assert commit.tx == tx, f"work committed as {commit.tx} instead of {tx}"
@@ -540,7 +546,8 @@ class Writer:
                     self._connection, commit, before=group.added, may_take_long=call.is_long
                 )
             rows(log.INSERT, log.row(commit, call.event_id, group.catalog))
-            log.trim(self._connection, tx, oldest_ms=time_ms - self._log_ms)
+            oldest_ms = time_ms - self._log_ms
+            log.trim(self._connection, tx, oldest_ms=oldest_ms, catalog=group.catalog)
             if is_saved:
                 self._connection.run("RELEASE call")
         except WorkTooLong:

@@ -1,0 +1,1 @@
+"""Work of functions that is done later: durable, on leases, at its time."""

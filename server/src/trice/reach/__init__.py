@@ -1,0 +1,1 @@
+"""What actions of functions reach through the server: mail, files, streams."""
