@@ -17,7 +17,8 @@
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
 #   make package   build the wheel and the sdist into dist/ and try both in empty environments;
 #                  COMPILED=1: a compiled wheel for this machine and Python too
-#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json)
+#   make gen       write generated files again (spec/errors.md, spec/protocol.schema.json,
+#                  blocking_tables.py, the sync half of the Python client)
 #   make lock      resolve the Python and npm dependencies again
 #   make clean     delete what the other targets made
 
@@ -83,7 +84,8 @@ check: setup $(expo)
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	set -e; for name in $(examples) workshop; do node_modules/.bin/tsc --project examples/$$name; done
+	cd clients/python && ../../$(bin)/mypy
+	set -e; for name in $(examples) workshop shop; do node_modules/.bin/tsc --project examples/$$name; done
 	node_modules/.bin/tsc --noEmit --project examples/expo-todo
 	node_modules/.bin/tsc --project server/tests/e2e
 	node_modules/.bin/tsc --project clients/js
@@ -132,10 +134,13 @@ ifneq ($(COMPILED),)
 	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(bin)/python -m hatchling build --target wheel --directory dist
 endif
 	$(PYTHON) scripts/try_package.py dist/tricedb-*
+	cd clients/python && ../../$(bin)/python -m hatchling build --directory ../../dist
 
 gen: .venv/development.stamp
 	$(bin)/python scripts/document_errors.py
 	$(bin)/python scripts/document_protocol.py
+	$(bin)/python scripts/blocking.py
+	$(bin)/python scripts/sync_client.py
 
 # --- setting up: a stamp is as new as what it was made from -----------------------------------------
 

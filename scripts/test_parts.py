@@ -25,6 +25,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "oracle": (f"{TESTS}/fuzz/test_oracle.py",),
     "interop": (f"{TESTS}/interop", f"{TESTS}/cases/client"),
     "sdk": ("clients/js",),
+    "pyclient": ("clients/python/tests",),
     "bench": (f"{TESTS}/bench",),
     "e2e": (f"{TESTS}/e2e",),
 }

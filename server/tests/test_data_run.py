@@ -12,6 +12,7 @@ import pytest
 
 from support.run_model import ACCOUNTS, ITEMS, TAGS
 from support.run_stage import ALL, Stage, done, one
+from support.runtime import FakeRuntime
 from trice import data_run, function_limits
 from trice.data_run import Committed, DataRun, Stale
 from trice.errors import Conflict, InvalidInput, LimitExceeded, TriceError, Unavailable
@@ -20,6 +21,7 @@ from trice.protocol.ids import EventId, TxId
 from trice.query.outline import OutlinedPlans
 from trice.query.plan import plan
 from trice.rules.document import Rules
+from trice.slow_log import SlowLog
 
 A, B, C, D = ACCOUNTS
 
@@ -487,3 +489,21 @@ async def test_plans_are_kept_for_admins_and_not_over_a_change_of_attrs(stage: S
     assert await stage.numbers(run, one(B)) == [1], "of the attrs that its snapshot has"
     told = await stage.database.query_nested(one(A), identity=ADMIN)
     assert orjson.loads(told)["accounts"][0]["fresh"] == 1
+
+
+@pytest.mark.rule("FN671")
+async def test_a_slow_query_of_a_run_is_logged(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FakeRuntime):
+        def monotonic_ms(self) -> float:
+            self.advance(200)
+            return super().monotonic_ms()
+
+    run = await stage.begin()
+    await stage.numbers(run, one(A))
+    assert "slow" not in caplog.text
+    monkeypatch.setattr(stage.database, "slow_log", SlowLog(Slow(), slow_ms=100))
+    await stage.numbers(run, one(B))
+    assert "function-query" in caplog.text
+    run.close()

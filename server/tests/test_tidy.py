@@ -21,6 +21,7 @@ from trice.cli.serve import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "server" / "src"
+PYTHON_CLIENT = ROOT / "clients" / "python"
 
 LINE_CHARACTERS_MAX = 100
 FUNCTION_LINES_MAX = 70
@@ -58,6 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "rules",
         "query | transact",
         "store",
+        "sync",
         "functions",
         "catalog | cel | schema",
         "bus | mail | memory",
@@ -362,7 +364,12 @@ def described_for_programs() -> set[str]:
 def test_every_module_is_reached_from_the_command() -> None:
     """Or from the plugin of pytest, which `pyproject.toml` names."""
     reached: set[str] = set()
-    started = ("trice.cli.main", "trice.functions.worker.__main__", "trice.testing.plugin")
+    started = (
+        "trice.cli.main",
+        "trice.functions.worker.__main__",
+        "trice.testing.plugin",
+        "trice.sync",
+    )
     waiting = [*started, *described_for_programs()]
     while waiting:
         name = waiting.pop()
@@ -479,7 +486,7 @@ def stated_rules() -> dict[str, str]:
 def cited_rules() -> dict[str, str]:
     """Rule id -> one test that cites it."""
     found: dict[str, str] = {}
-    for path in (ROOT / "server" / "tests").rglob("*.py"):
+    for path in (*(ROOT / "server/tests").rglob("*.py"), *PYTHON_CLIENT.rglob("tests/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule":
                 for argument in node.args:
@@ -662,6 +669,14 @@ def test_contributing_lists_layers_and_support_as_they_are() -> None:
 def test_generated_documents_are_fresh(path: Path) -> None:
     script = runpy.run_path(str(path))
     assert script["TARGET"].read_text(encoding="utf-8") == script[path.stem](), "run `make gen`"
+
+
+def test_the_sync_half_of_the_python_client_is_fresh() -> None:
+    made = runpy.run_path(str(ROOT / "scripts" / "sync_client.py"))["made"]()
+    there = set((PYTHON_CLIENT / "src/trice_client/_sync").glob("*.py"))
+    assert there == set(made)
+    stale = [path.name for path, text in made.items() if path.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `make gen`"
 
 
 def test_nothing_is_left_for_later_without_an_issue() -> None:

@@ -25,6 +25,8 @@ _DURATION: Final = re.compile(r"[0-9]{1,6}[mhd]", re.ASCII)
 _UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 REGISTRATIONS: Final = ("closed", "invited", "open")
 FUNCTIONS: Final = ("off", "admins", "owners")
+FUNCTIONS_PACKAGES: Final = ("server", "locked")
+FUNCTIONS_SANDBOXES: Final = ("off", "auto", "require")
 
 _PORT: Final = re.compile(r":[0-9]+\Z")
 
@@ -75,8 +77,16 @@ class Settings:
                         can fetch: `24h`; None: never
     functions           who may deploy functions of apps: nobody, and none run ("off"), accounts
                         that the operator names ("admins"), owners of apps ("owners")
+    functions_admins    e-mail addresses of those accounts, with commas between
+    functions_trusted   owners of apps are trusted with this machine: they may deploy although
+                        everybody may make an account and functions are not confined
+    functions_sandbox   whether the kernel confines functions to their files and, queries and
+                        mutations, to no network: "off", where it can ("auto"), or no functions
+                        without ("require")
     functions_user      uid that processes of functions run as, or a range of uids, one an app:
                         `20000-20999`; None: the server's own user
+    functions_packages  what functions import: what the server has ("server"), or the packages of
+                        their project's uv.lock, which the server installs ("locked")
     functions_workers   how many such processes there are at most; None: two for each core
     allows_private_functions  whether `ctx.http` of actions reaches addresses of a private network
     slow_ms             queries and transactions that take this long are logged; 0: none is
@@ -117,7 +127,11 @@ class Settings:
     backup_keep: int = 7
     app_backup_every: str | None = None
     functions: str = "owners"
+    functions_admins: str = ""
+    functions_trusted: bool = False
+    functions_sandbox: str = "off"
     functions_user: str | None = None
+    functions_packages: str = "server"
     functions_workers: int | None = None
     allows_private_functions: bool = False
     slow_ms: int = 500
@@ -175,6 +189,15 @@ class Settings:
     def _check_functions(self) -> None:
         if self.functions not in FUNCTIONS:
             raise _bad("functions", self.functions, "one of " + ", ".join(FUNCTIONS))
+        if self.functions == "admins" and not self.functions_admin_emails:
+            accepted = "given with --functions admins: e-mail addresses, with commas between"
+            raise _bad("functions-admins", self.functions_admins, accepted)
+        if self.functions_sandbox not in FUNCTIONS_SANDBOXES:
+            accepted = "one of " + ", ".join(FUNCTIONS_SANDBOXES)
+            raise _bad("functions-sandbox", self.functions_sandbox, accepted)
+        if self.functions_packages not in FUNCTIONS_PACKAGES:
+            accepted = "one of " + ", ".join(FUNCTIONS_PACKAGES)
+            raise _bad("functions-packages", self.functions_packages, accepted)
         most = function_limits.PROCESSES_MAX
         if self.functions_workers is not None and not 1 <= self.functions_workers <= most:
             raise _bad("functions-workers", self.functions_workers, f"1 to {most}")
@@ -202,6 +225,11 @@ class Settings:
                 raise _bad(name, given, "a time from 1m to 366d: 24h")
         if not 1 <= self.backup_keep <= backup_limits.KEEP_MAX:
             raise _bad("backup-keep", self.backup_keep, f"1 to {backup_limits.KEEP_MAX}")
+
+    @property
+    def functions_admin_emails(self) -> frozenset[str]:
+        given = (each.strip().lower() for each in self.functions_admins.split(","))
+        return frozenset(each for each in given if each)
 
     @property
     def backup_every_ms(self) -> int:

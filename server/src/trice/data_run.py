@@ -26,6 +26,7 @@ from trice import function_limits, limits
 from trice.database import Change, Database
 from trice.errors import LimitExceeded, NotFound, Unavailable
 from trice.identity import ADMIN, Identity
+from trice.live.costs import query_cost
 from trice.live.index.conflicts import Conflicts, Met
 from trice.live.index.derive import read_set
 from trice.live.index.drafted import Dependency, dependencies
@@ -334,9 +335,16 @@ class DataRun:
         kept = None if outline is None else plans.find(outline, self._held.catalog)
 
         def work(snapshot: Snapshot) -> tuple[A, ReadSet, int, Plan]:
-            planned = kept or self._plan(query, identity, snapshot)
-            tree = run(planned, snapshot)
-            return make(tree, snapshot), read_set(tree), sum(map(_rows, tree.nodes)), planned
+            slow_log, tree = self._database.slow_log, None
+            began_ms = slow_log.now_ms()
+            try:
+                planned = kept or self._plan(query, identity, snapshot)
+                tree = run(planned, snapshot)
+                answer = make(tree, snapshot)
+            finally:
+                app_id = self._database.app_id
+                slow_log.ended("function-query", app_id, began_ms, query_cost, tree, snapshot)
+            return answer, read_set(tree), sum(map(_rows, tree.nodes)), planned
 
         made, reads, rows, planned = await self._held.read(work, turn_key=identity.turn_key)
         if outline is not None and kept is None:

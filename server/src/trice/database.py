@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from trice import limits, sync_limits
@@ -22,7 +23,8 @@ from trice.catalog.system import system_attrs
 from trice.errors import Unavailable
 from trice.identity import ADMIN, SERVER, Identity, TurnKey
 from trice.live.aggregates import keep
-from trice.live.answers import Encoded, FlatAnswer, encode_tree
+from trice.live.answers import Encoded, FlatAnswer, encode_tree, nested_answer
+from trice.live.costs import query_cost, write_cost
 from trice.live.deltas import Deltas, names_of_parts
 from trice.live.index.derive import read_set
 from trice.live.live import Live
@@ -42,15 +44,7 @@ from trice.live.sync_tables import (
 from trice.loop_shares import LoopShare, LoopShares
 from trice.metrics import AppCounts
 from trice.protocol.ids import EventId, TxId
-from trice.query import levels
-from trice.query.encode import (
-    EntityCache,
-    UrlOf,
-    flat_parts,
-    join_parts,
-    nested_json,
-    nested_result,
-)
+from trice.query.encode import EntityCache, UrlOf, flat_parts, join_parts, nested_result
 from trice.query.outline import OutlinedPlans, outline_of
 from trice.query.parse.forms import parse
 from trice.query.plan import Plan, plan
@@ -158,8 +152,8 @@ class Database:
         self.share = share or LoopShares(runtime).make()
         self._engine = engine
         self.runtime = runtime
-        self._app_id = app_id
-        self._slow_log = slow_log
+        self.app_id = app_id
+        self.slow_log = slow_log
         self.rights = Rights(rules, runtime=runtime, buckets=buckets, app_id=app_id)
         self.room_rights = RoomRights(engine, self.rights, runtime=runtime)
         self._token_listeners: dict[str, dict[Callable[[], None], None]] = {}
@@ -267,23 +261,22 @@ class Database:
         return self.prepare(source, identity=identity, shape=shape, is_long=is_long).question
 
     async def query_nested(
-        self, source: Any, *, identity: Identity, is_inferring: bool = False
+        self, source: Any, *, identity: Identity, is_inferring: bool = False, has_meta: bool = False
     ) -> bytes:
         """Answer a query once, as nested objects in JSON.
 
         source        InstaQL object
         is_inferring  has-one links are an object or null instead of a list
+        has_meta      cursors of pages go along, see `answers.nested_answer`
         raises        InvalidInput, LimitExceeded, PermissionDenied when a rule cannot be evaluated,
                       Unavailable("timeout"), ("overloaded")
         """
 
-        return await self._answer(
-            source,
-            identity,
-            lambda tree, snapshot: nested_json(
-                tree, is_inferring=is_inferring, spend=snapshot.spend, url_of=self.url_of
-            ),
-        )
+        def encode(tree: Tree, snapshot: Snapshot) -> bytes:
+            answer = nested_answer(tree, is_inferring, snapshot.spend, self.url_of)
+            return answer.joined() if has_meta else answer.result_json
+
+        return await self._answer(source, identity, encode)
 
     async def query_flat(self, source: Any, *, identity: Identity) -> FlatAnswer:
         """Answer a query once, as triples."""
@@ -306,7 +299,7 @@ class Database:
         kept = None if outline is None else self.outlined_plans.find(outline, self.catalog)
 
         def work(snapshot: Snapshot) -> tuple[T, Plan]:
-            began_ms, tree = self._slow_log.now_ms(), None
+            began_ms, tree = self.slow_log.now_ms(), None
             try:
                 made = kept
                 if made is None or made.catalog is not snapshot.catalog:
@@ -314,7 +307,7 @@ class Database:
                 tree = run(made, snapshot)
                 return encode(tree, snapshot), made
             finally:
-                self._slow_log.ended("query", self._app_id, began_ms, _query_cost, tree, snapshot)
+                self.slow_log.ended("query", self.app_id, began_ms, query_cost, tree, snapshot)
 
         answer, made = await self._read(work, identity)
         if outline is not None and made is not kept:
@@ -391,11 +384,18 @@ class Database:
         identity: Identity,
         throw_on_missing_attrs: bool = False,
         is_long_text: bool = False,
+        event_id: EventId | None = None,
     ) -> TxId:
         """Apply the high-level steps of the admin API (instant-http §3.3).
 
         is_long_text   the steps were too long to be decoded on the loop: so is applying them
+        event_id       as of `transact`
         """
+        if event_id is not None:
+            # A digest of 8 MB takes 20 ms.
+            work = partial(digest_steps, steps)
+            digest = await asyncio.to_thread(work) if is_long_text else work()
+            event_id = replay_key(event_id, identity.name, digest)
 
         def expand(tx: WriteTx) -> Sequence[Step]:
             return expand_admin_steps(
@@ -407,7 +407,8 @@ class Database:
 
         is_long_work = is_long_text or is_long(steps, steps_max=limits.TX_ADMIN_STEPS_ON_LOOP)
         return await self._engine.write(
-            self._applying(expand, identity, None, is_long=is_long_work),
+            self._applying(expand, identity, event_id, is_long=is_long_work),
+            event_id=event_id,
             is_long=is_long_work,
             turn_key=identity.turn_key,
         )
@@ -658,7 +659,7 @@ class Database:
         meters = iter(() if is_long else (Meter(),))
 
         def work(tx: WriteTx) -> Commit:
-            began_ms = self._slow_log.now_ms()
+            began_ms = self.slow_log.now_ms()
             judges: list[Judge] = []
             commit = None
             try:
@@ -673,8 +674,8 @@ class Database:
                 )
                 return commit
             finally:
-                self._slow_log.ended(
-                    "transaction", self._app_id, began_ms, _write_cost, commit, judges
+                self.slow_log.ended(
+                    "transaction", self.app_id, began_ms, write_cost, commit, judges
                 )
 
         return work
@@ -687,7 +688,7 @@ class Database:
         known   the plan of an earlier run, or what the question was parsed to; the query is parsed
                 again if this no longer holds
         """
-        began_ms, tree, shape = self._slow_log.now_ms(), None, question.shape
+        began_ms, tree, shape = self.slow_log.now_ms(), None, question.shape
         plan_known = known if isinstance(known, Plan) else None
         parsed = known if isinstance(known, Parsed) else None
         try:
@@ -700,7 +701,7 @@ class Database:
             cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
         finally:
-            self._slow_log.ended("live-query", self._app_id, began_ms, _query_cost, tree, snapshot)
+            self.slow_log.ended("live-query", self.app_id, began_ms, query_cost, tree, snapshot)
         tx = snapshot.newest_tx()
         lasting = _lasting(made)
         if new_shape is not None and lasting is not None:
@@ -776,25 +777,3 @@ def _lasting(made: Plan) -> Plan | None:
     if not isinstance(visibility, RuledVisibility):
         return made
     return replace(made, visibility=visibility.frozen()) if visibility.is_lasting else None
-
-
-def _query_cost(tree: Tree | None, snapshot: Snapshot) -> dict[str, Any]:
-    """Details of a query for the slow log. Without a tree, the query failed or ran out of time."""
-    if tree is None:
-        return {"failed": True}
-    visibility = tree.plan.visibility
-    try:
-        found = levels.sql_plan(tree.plan, snapshot)
-    except Exception:
-        found = "unknown"  # the time of the read may be over; the answer itself is complete
-    return {
-        "read": levels.levels(tree.nodes),
-        "plan": found,
-        "rule-steps": visibility.steps if isinstance(visibility, RuledVisibility) else None,
-    }
-
-
-def _write_cost(commit: Commit | None, judges: Sequence[Judge]) -> dict[str, Any]:
-    """Details of a transaction for the slow log. Without a commit, it was refused."""
-    changed = {} if commit is None else {"rows": len(commit.entities), "links": len(commit.pairs)}
-    return {**changed, "failed": commit is None, "rule-steps": sum(each.steps for each in judges)}

@@ -190,6 +190,17 @@ SECRET_BYTES_MAX: Final = 32 * 1024
 SECRETS_BYTES_MAX: Final = 256 * 1024
 """All secrets of an app together; they are part of one row."""
 
+PACKAGES_INSTALL_MS: Final = 120_000
+"""How long the packages of a lock may take to install; then the deploy is refused."""
+
+PACKAGES_BYTES_MAX: Final = 1024 * MIB
+PACKAGES_LOOK_MS: Final = 1_000
+"""What they may take on the disk while they are installed and afterwards, and how often that is
+looked at."""
+
+PACKAGES_TOLD_BYTES: Final = 4_000
+"""What a refusal repeats of the last words of uv."""
+
 # --- at the door ----------------------------------------------------------------------------------
 
 TRIES: Final = 3
@@ -270,6 +281,11 @@ HELD_WAITING_MAX: Final = 1_000
 
 HELD_WAIT_MS: Final = 5_000
 """How long a run waits for one. Longer: `overloaded`."""
+
+HELD_DESCRIPTORS: Final = 3
+"""Descriptors of a connection that holds a snapshot: file, write-ahead log, temporary tables. As
+many connections are held as workers have calls of queries and mutations; for them a quarter of the
+descriptors of databases is left at most."""
 
 HELD_CACHE_KB: Final = 1_024
 """Page cache of a connection that holds a snapshot."""

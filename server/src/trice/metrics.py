@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 
 @dataclass(slots=True)
@@ -215,3 +216,39 @@ class WorkerCounts:
     died: int = 0
     killed: int = 0
     broken: int = 0
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What became of calls of functions since the server was started: those of clients, jobs and
+    actions.
+
+    runs        by kind; tries of a mutation once each
+    failures    by code, of calls that failed
+    spent_ms    by kind, from when a run had its place
+    kept        calls that were answered by what was kept of them
+    conflicts   runs in vain, by the function that ran and the one that overtook it ("" for a
+                transaction): PAIRS_MAX different ones, the rest as OTHERS
+    """
+
+    runs: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    spent_ms: dict[str, float] = field(default_factory=dict)
+    kept: int = 0
+    conflicts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    PAIRS_MAX: ClassVar[int] = 50
+    OTHERS: ClassVar[tuple[str, str]] = ("others", "others")
+
+    def note_run(self, kind: str, ms: float) -> None:
+        self.runs[kind] = self.runs.get(kind, 0) + 1
+        self.spent_ms[kind] = self.spent_ms.get(kind, 0.0) + ms
+
+    def note_failure(self, code: str) -> None:
+        self.failures[code] = self.failures.get(code, 0) + 1
+
+    def note_conflict(self, function: str, by: str) -> None:
+        pair = (function, by)
+        if pair not in self.conflicts and len(self.conflicts) >= self.PAIRS_MAX:
+            pair = self.OTHERS
+        self.conflicts[pair] = self.conflicts.get(pair, 0) + 1

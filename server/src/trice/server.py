@@ -26,7 +26,7 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp
 
 import trice
-from trice import limits
+from trice import function_limits, limits
 from trice.accounts.operator import Operator, door_of, write_door
 from trice.accounts.sign_in import FirstAccount
 from trice.api.bounded_http import make_http_class
@@ -160,7 +160,7 @@ class Server:
             runtime=self._runtime,
             is_open_by_default=settings.is_open_by_default,
             slow_log=slow_log,
-            files_max=files_for_apps(take_descriptors()),
+            files_max=files_for_apps(take_descriptors(), workers=_workers(settings)),
             has_quotas=settings.has_ephemeral_quotas,
             server_quotas=server_quotas,
         )
@@ -546,6 +546,16 @@ def take_descriptors() -> int:
     return wanted
 
 
-def files_for_apps(descriptors: int) -> int:
-    """How many databases may be open in a process with `descriptors` descriptors; at least one."""
-    return max(descriptors_for_apps(descriptors) // limits.APP_FILE_DESCRIPTORS, 1)
+def _workers(settings: Settings) -> int:
+    """How many processes of functions there may be."""
+    return settings.functions_workers or 2 * (os.cpu_count() or 1)
+
+
+def files_for_apps(descriptors: int, *, workers: int) -> int:
+    """How many databases may be open in a process with `descriptors` descriptors; at least one.
+
+    workers   processes of functions, whose queries and mutations hold a connection each
+    """
+    held = workers * function_limits.PURE_CALLS * function_limits.HELD_DESCRIPTORS
+    of_apps = descriptors_for_apps(descriptors)
+    return max((of_apps - min(held, of_apps // 4)) // limits.APP_FILE_DESCRIPTORS, 1)

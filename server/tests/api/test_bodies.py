@@ -256,3 +256,36 @@ async def test_no_socket_begins_before_an_earlier_request_is_answered(
     made.gate.set()
     await until(lambda: made.made[0].cycle.disconnected)
     assert caplog.records == []
+
+
+@pytest.mark.rule("H67")
+async def test_cursors_of_pages_come_along_where_they_are_asked_for(stage):
+    steps = [["update", "todos", f"e1000000-0000-4000-8000-00000000000{n}", {"n": n}] for n in "12"]
+    await stage.ask("POST", "/admin/transact", {"steps": steps}, stage.admin())
+    seen, after = [], {}
+    for has_next in (True, False):
+        body = {"query": {"todos": {"$": {"first": 1, **after}}}, "result-meta?": True}
+        answer = (await stage.ask("POST", "/admin/query", body, stage.admin())).json()
+        page = answer["result-meta"]["page-info"]["todos"]
+        assert page["has-next-page?"] is has_next
+        seen += answer["result"]["todos"]
+        after = {"after": page["end-cursor"]}
+    body = {"query": {"todos": {}}, "result-meta?": False}
+    assert {"todos": seen} == (await stage.ask("POST", "/admin/query", body, stage.admin())).json()
+
+
+@pytest.mark.rule("H68")
+async def test_a_transaction_with_a_key_is_applied_once(stage):
+    todo = "e1000000-0000-4000-8000-000000000001"
+    body = {"steps": [["increment", "todos", todo, {"n": 1}]]}
+
+    async def ask(key: str):
+        headers = {**stage.admin(), "idempotency-key": key}
+        return await stage.ask("POST", "/admin/transact", body, headers)
+
+    first, again, other = [(await ask(key)).json()["tx-id"] for key in ("a", "a", "b")]
+    assert first == again < other
+    found = await stage.ask("POST", "/admin/query", {"query": {"todos": {}}}, stage.admin())
+    assert found.json()["todos"][0]["n"] == 2
+    refused = await ask("x" * 257)
+    assert (refused.status, refused.json()["type"]) == (400, "param-malformed")

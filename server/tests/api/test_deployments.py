@@ -38,6 +38,8 @@ async def test_code_is_sent_deployed_listed_and_gone_back_from(asked):
         "unfit": [],
         "hooks": {"added": [], "removed": [], "changed": []},
         "warnings": [],
+        "packages": [],
+        "imports": [],
     }
     assert (await asked("GET", "deployments")).json() == {"current": None, "deployments": []}
     made = (await asked("POST", "deployments", {"bundle": first.hash})).json()["deployment"]
@@ -93,7 +95,7 @@ async def test_a_log_is_read_from_a_place_on(stage, asked):
 @pytest.mark.rule("FN278")
 @pytest.mark.parametrize(("who", "status"), [("off", 501), ("admins", 400)])
 async def test_who_may_deploy_is_a_setting(open_stage, who, status):
-    stage = await open_stage(functions=who)
+    stage = await open_stage(functions=who, functions_admins="ops@example.com")
     path = f"/dash/apps/{stage.app_id}/bundles"
     refused = await stage.ask("POST", path, bundle_of("a.b").raw, bearer(stage.token))
     assert refused.status == status

@@ -34,6 +34,10 @@ async def refuse(ctx: Ctx) -> Any:
     raise FunctionRaised("full", "The room is full.", {"room": 1})
 
 
+async def told(ctx: Ctx) -> Any:
+    return "told"
+
+
 async def titles(ctx: Ctx) -> Any:
     return [row.get("title") for row in await ctx.find("todos")]
 
@@ -154,6 +158,12 @@ async def test_an_idempotency_key_is_an_event_id(http: FunctionHttp) -> None:
     await http.call("t.rename", {"title": "b"}, idempotency_key="k2")
     limited = await http.call("t.rename", {"title": "c"})
     assert (limited.status, limited.json()["type"]) == (429, "rate-limited")
+    http.project.add(told, kind="action")
+    http.project.deploy(http.stage.app_id)
+    refused = await http.call("t.told", idempotency_key="k3")
+    assert (refused.status, refused.json()["type"]) == (400, "param-malformed")
+    assert "an action is not kept" in refused.json()["message"]
+    assert "t.told" not in http.project.runs
     long = await http.call("t.rename", {"title": "a"}, idempotency_key="x" * 257)
     assert (long.status, long.json()["type"]) == (400, "param-malformed")
 

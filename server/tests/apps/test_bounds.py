@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 import pytest
 
-from trice import limits
+from trice import function_limits, limits
+from trice.api.connections import descriptors_for_apps
 from trice.apps import compile, registry
 from trice.database import Database
 from trice.errors import InvalidInput, NotFound, Unavailable
@@ -189,9 +190,11 @@ async def test_databases_that_nobody_uses_close_by_age(stage):
 @pytest.mark.rule("S106")
 def test_files_for_apps_leave_descriptors_for_connections():
     for descriptors in (64, 256, 1_024, 65_536):
-        taken = files_for_apps(descriptors) * limits.APP_FILE_DESCRIPTORS
+        taken = files_for_apps(descriptors, workers=4) * limits.APP_FILE_DESCRIPTORS
         assert 0 < taken <= descriptors // 2
-    assert files_for_apps(8) == 1
+    held = 4 * function_limits.PURE_CALLS * function_limits.HELD_DESCRIPTORS
+    assert taken + held <= descriptors_for_apps(65_536), "of functions that hold snapshots"
+    assert files_for_apps(8, workers=4) == 1
 
 
 @pytest.mark.rule("S107")

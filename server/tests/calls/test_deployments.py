@@ -10,8 +10,9 @@ import pytest
 from support.deploy_stage import DeployStage, bundle_of, signature
 from trice import function_limits as limits
 from trice.calls.app_secrets import masked
-from trice.calls.report import Unfit
+from trice.calls.report import Unfit, load_refusal
 from trice.errors import Conflict, InvalidInput, LimitExceeded, NotFound, PermissionDenied
+from trice.functions.frames import LoadError
 
 CLOSED = {"notes": {"allow": {"view": "false"}}}
 OPEN = {"notes": {"allow": {"view": "true"}}}
@@ -45,7 +46,7 @@ async def test_a_report_tells_functions_that_callers_see_otherwise(stage, monkey
     await stage.deploy("a.one", "a.two")
     ready = signature("a.one", doc="other words", line=9), signature("a.two", auth="user")
 
-    async def check(path, env):
+    async def check(path, env, packages=None):
         from trice.functions.frames import Ready
 
         return Ready(functions=[*ready, signature("a.three", also=("a.old",))])
@@ -249,7 +250,7 @@ async def test_a_bundle_that_is_checked_while_another_is_deployed_stays(stage, m
         await stage.deploy(f"a.f{at}")
     real, gate, has_begun = stage.checker.check, asyncio.Event(), asyncio.Event()
 
-    async def slow(path, env):
+    async def slow(path, env, packages=None):
         has_begun.set()
         await gate.wait()
         return await real(path, env)
@@ -378,3 +379,28 @@ async def test_secrets_are_bounded(stage):
         big = {f"A{at}": "x" * 32_000 for at in range(9)}
         await stage.deployments.change_secrets(stage.app, big, [])
     orjson.dumps(dict(stage.deployments.secrets(stage.app)))
+
+
+@pytest.mark.rule("FN271")
+def test_a_fault_without_a_file_has_no_place():
+    refusal = load_refusal([LoadError(file="", line=None, message="It ended the process.")])
+    assert refusal.hint["errors"] == [{"message": "It ended the process.", "in": []}]
+
+
+@pytest.mark.rule("FN659")
+async def test_where_admins_deploy_only_named_accounts_do(stage):
+    await stage.deploy("a.one")
+    await stage.reopen(who="admins", admins=("ops@example.com",))
+    bundle = bundle_of("a.two")
+    for by, told in ((None, "admin token"), ("dev@example.com", "not dev@example.com")):
+        with pytest.raises(PermissionDenied, match=told):
+            await stage.deployments.take(stage.app, bundle.raw, by=by)
+        with pytest.raises(PermissionDenied, match=told):
+            await stage.deployments.deploy(stage.app, bundle.hash, by=by)
+        with pytest.raises(PermissionDenied, match=told):
+            await stage.deployments.roll_back(stage.app, by=by)
+        with pytest.raises(PermissionDenied, match=told):
+            await stage.deployments.change_secrets(stage.app, {"A": "b"}, [], by=by)
+    await stage.deployments.take(stage.app, bundle.raw, by="Ops@example.com")
+    await stage.deployments.deploy(stage.app, bundle.hash, by="ops@example.com")
+    assert stage.names == ["a.two"]

@@ -17,6 +17,7 @@ from trice.calls.side import CallFailed
 from trice.errors import TriceError
 from trice.functions.frames import Fail
 from trice.identity import ADMIN, GUEST
+from trice.metrics import CallCounts
 
 
 @pytest.fixture
@@ -183,6 +184,42 @@ async def test_a_refused_call_wrote_nothing_and_runs_again(stage: Stage) -> None
     assert await room(stage) == 0
     await call(stage, "t.half", event_id="e1")
     assert await room(stage) == 9
+
+
+@pytest.mark.rule("FN215")
+async def test_one_that_wrote_nothing_runs_again(stage: Stage) -> None:
+    """There is no transaction that its value could be kept with."""
+
+    async def look(ctx: Ctx) -> Any:
+        return await ctx.find("todos")
+
+    stage.project.add(look, kind="mutation")
+    stage.project.deploy(stage.app.id)
+    await call(stage, "t.look", event_id="e1")
+    await call(stage, "t.look", event_id="e1")
+    assert stage.project.runs["t.look"] == 2
+
+
+@pytest.mark.rule("FN670")
+async def test_calls_are_counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def raced(ctx: Ctx) -> Any:
+        await bump(ctx)
+        if stage.project.runs["t.raced"] < 3:
+            await stage.write(["update", "todos", IDS[0], {"title": ctx.seed}])
+
+    stage.project.add(raced, kind="mutation")
+    stage.project.deploy(stage.app.id)
+    await call(stage, "t.raced", event_id="e1")
+    await call(stage, "t.raced", event_id="e1")
+    await refusal(stage, "t.absent")
+    counts = stage.functions.counts
+    runs = stage.project.runs["t.raced"]
+    assert (counts.runs, counts.kept) == ({"mutation": runs}, 1)
+    assert counts.failures == {"function-not-found": 1}
+    assert counts.conflicts == {("t.raced", ""): runs - 1} and runs > 1
+    monkeypatch.setattr(CallCounts, "PAIRS_MAX", 1)
+    counts.note_conflict("t.other", "t.raced")
+    assert counts.conflicts[CallCounts.OTHERS] == 1
 
 
 @pytest.mark.rule("FN216")

@@ -88,7 +88,8 @@ def test_a_new_project_is_deployed_and_what_changes_is_told_first(chat):
     assert "text     string, required" in chat.schema()
     assert chat.person.run("diff", "--dir", str(chat.root)).exit_code == 0
     again = chat.done("deploy")
-    assert "No function changes for its callers and its code is the same." in again
+    assert "Nothing changed: deployment 1 is in force." in again
+    assert chat.in_force == "1", "no deployment was made"
 
 
 @pytest.mark.rule("FN271")

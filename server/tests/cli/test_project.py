@@ -42,7 +42,7 @@ def test_what_a_file_says(tmp_path):
             server = "https://API.example.com/"
             app = "{OTHER}"
             [generate]
-            dates = "Date"
+            dates = "string"
             """,
         )
     )
@@ -68,7 +68,8 @@ def test_what_a_file_says(tmp_path):
         ("[env]\nprod = 1", "line 2: env.prod is not known. Accepted: `required`, and tables"),
         ("[env.Prod]\n", "line 1: env.Prod is not known. Accepted: `required`, and tables"),
         ("#\n[env.prod]\n\nurl = 1", "line 4: env.prod.url is not known. Accepted: app, server."),
-        ("[generate]\ndates = 'x'", 'line 2: generate.dates is "x". Accepted: "string" or "Date"'),
+        ("[generate]\ndates = 'x'", 'line 2: generate.dates is "x". Accepted: "string"'),
+        ("[generate]\ndates = 'Date'", '"Date" is not built yet'),
         ("a = = b", "is no TOML: Invalid value (at line 1"),
     ],
 )
@@ -118,6 +119,19 @@ def test_what_is_meant(tmp_path):
     assert "http://localhost:4 does not answer" in asked(nobody, root, *words)
     told = asked(nobody, root, "--env", "staging")
     assert "trice.toml has no [env.staging]. It has prod." in told
+
+
+@pytest.mark.rule("FN291")
+@pytest.mark.parametrize("words", [("query", "{}"), ("transact", "[]"), ("diff",)])
+def test_commands_on_data_mean_the_project_they_are_in(tmp_path, monkeypatch, words):
+    nobody = Person("", tmp_path)
+    monkeypatch.chdir(project(tmp_path, f'app = "{APP}"\nserver = "http://localhost:1"'))
+    (tmp_path / "rules.json").write_text("{}")
+    assert "http://localhost:1 does not answer" in nobody.run(*words).output
+    named = nobody.run(*words, "--url", "http://localhost:2")
+    assert "http://localhost:2 does not answer" in named.output
+    (tmp_path / "trice.toml").write_text("")
+    assert "No app is named" in nobody.run(*words).output
 
 
 @pytest.mark.rule("FN291")

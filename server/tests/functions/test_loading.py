@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.function_stage import PROJECTS, write_project
-from trice.functions.frames import Call, Caller
+from trice.functions.frames import Call, Caller, LoadError
 from trice.functions.loading import LoadErrors, load_program
 
 SCHEMA = """
@@ -31,7 +31,7 @@ WORDS = (
     "from trice.functions import (Action, Id, Le, Mutation, Page, Paged, Query, Sub, View, action,"
     " internal, mutation, query)\nfrom schema import Db, Note, User\n"
 )
-PLAIN = "from trice.functions import Mutation, Query, mutation, query\n"
+PLAIN = "from trice import sync; from trice.functions import Mutation, Query, mutation, query\n"
 
 
 def told(folder: Path, files: dict[str, str]) -> list[tuple[str, int | None, str]]:
@@ -147,7 +147,13 @@ DECLARED = {
         "Arguments have names: no *args, **kwargs or /"
     ),
     "def f(ctx: Query) -> None: ...": (
-        "a.f is a plain `def`, which is not built yet in this version of trice: write async def"
+        "a.f is a plain def, which takes another ctx: from trice.sync import Query"
+    ),
+    "async def f(ctx: sync.Query) -> None: ...": (
+        "a.f is an async def, which takes another ctx: from trice.functions import Query"
+    ),
+    "async def f(ctx: Query) -> None: yield": (
+        "a.f has a yield: a function returns its result, all of it"
     ),
     "async def f(ctx: Query, a: 'Absent') -> None: ...": (
         "name 'Absent' is not defined. What a hint names is imported outside of `if TYPE_CHECKING`"
@@ -167,6 +173,32 @@ def test_a_function_says_all_of_its_types(text: str, tmp_path: Path) -> None:
     assert (file, line, message) == ("functions/a.py", 3, DECLARED[text])
 
 
+@pytest.mark.rule("FN63")
+def test_a_decorator_makes_no_async_function_of_a_plain_one(tmp_path: Path) -> None:
+    wraps = (
+        "import functools\n\ndef checked(body):\n    @functools.wraps(body)\n"
+        "    async def made(ctx): return body(ctx)\n    return made\n"
+    )
+    text = f"{PLAIN}{wraps}@query\n@checked\ndef f(ctx: sync.Query) -> None: ...\n"
+    assert told(tmp_path, {"functions/a.py": text}) == [
+        (
+            "functions/a.py",
+            10,
+            "a.f is a plain def, and a decorator of it makes an async one of it: let both be the"
+            " same",
+        )
+    ]
+
+
+@pytest.mark.rule("FN61")
+def test_errors_have_a_place_only_where_there_is_one() -> None:
+    errors = [
+        LoadError(file="functions/a.py", line=3, message="No."),
+        LoadError(file="", line=None, message="It ended the process."),
+    ]
+    assert str(LoadErrors(errors)) == "functions/a.py:3 No.\nIt ended the process."
+
+
 OPTIONS = {
     'auth="everybody"': "auth='everybody' is none of 'none', 'optional', 'user', 'admin'",
     'rate="often"': (
@@ -181,6 +213,8 @@ OPTIONS = {
     'also="a b"': "also: 'a b' is no other name, such as \"chat.post\"",
     'ignores="a"': "ignores: a is an argument that it has",
     "retry=3": "retry= is for actions",
+    "isolated=True": "isolated= is for actions",
+    "isolated=1": "isolated is True or False, not 1",
     "cached=True": "cached= is unknown",
 }
 

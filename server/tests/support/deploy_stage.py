@@ -29,7 +29,9 @@ class FakeChecker:
     def __init__(self) -> None:
         self.seen: list[tuple[Path, dict[str, str]]] = []
 
-    async def check(self, path: str, env: dict[str, str]) -> Ready | Broken:
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> Ready | Broken:
         self.seen.append((Path(path), env))
         lines = (Path(path) / "functions" / "names.txt").read_text().split()
         faults = [
@@ -82,9 +84,9 @@ class DeployStage:
         self.apps.give_back(self.app)
         await self.apps.close()
 
-    async def reopen(self) -> None:
+    async def reopen(self, **options: Any) -> None:
         await self.close()
-        await self.open()
+        await self.open(**options)
 
     async def deploy(self, *names: str, **manifest: Any) -> Deployment:
         bundle = bundle_of(*names, **manifest)

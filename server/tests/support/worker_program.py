@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from trice.functions import frames
+from trice.functions.call_thread import start_thread
 from trice.functions.channel import Channel, RefusedError
 from trice.functions.signature import Signature
 
@@ -44,6 +45,7 @@ class Program:
 
     schema = None
     env: Mapping[str, str] = {}
+    start_thread = staticmethod(start_thread)
 
     def __init__(self) -> None:
         self.signatures = [

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from trice.api.bodies import JSON, JSON_QUERY, Route, had_long_body, json_body
 from trice.api.callers import admin_caller, runtime_caller
 from trice.api.middleware import encoded_response, json_response
-from trice.api.parameters import flag_in, malformed, missing
+from trice.api.parameters import flag_in, idempotency_key, malformed, missing
 
 
 async def query(request: Request) -> Response:
-    """`POST /admin/query {"query", "inference?"?}` → the result tree."""
+    """`POST /admin/query {"query", "inference?"?, "result-meta?"?}` → the result tree, or with
+    `result-meta?` `{"result", "result-meta"}`."""
     async with admin_caller(request) as lent:
         body = await json_body(request)
         if "query" not in body:
@@ -22,13 +23,17 @@ async def query(request: Request) -> Response:
         if not isinstance(body["query"], dict):
             raise malformed("body", "query", given=body["query"], accepted="an object")
         tree_json = await lent.app.database.query_nested(
-            body["query"], identity=lent.identity, is_inferring=flag_in(body, "inference?")
+            body["query"],
+            identity=lent.identity,
+            is_inferring=flag_in(body, "inference?"),
+            has_meta=flag_in(body, "result-meta?"),
         )
         return encoded_response(tree_json)
 
 
 async def transact(request: Request) -> Response:
-    """`POST /admin/transact {"steps", "throw-on-missing-attrs?"?}` → `{"tx-id"}`."""
+    """`POST /admin/transact {"steps", "throw-on-missing-attrs?"?}` → `{"tx-id"}`. The header
+    `Idempotency-Key` is the event id."""
     async with admin_caller(request) as lent:
         body = await json_body(request)
         if "steps" not in body:
@@ -38,6 +43,7 @@ async def transact(request: Request) -> Response:
             identity=lent.identity,
             throw_on_missing_attrs=flag_in(body, "throw-on-missing-attrs?"),
             is_long_text=had_long_body(request),
+            event_id=idempotency_key(request),
         )
         return json_response({"tx-id": tx})
 

@@ -227,7 +227,14 @@ async def developed(request: Request, *, role: Role | None = None) -> AsyncItera
             credential = _admin_or_account(request, app, token)
         if credential is not None:
             check_access(request, app.row, credential, role=role)
+            request.state.developer_email = credential.account.email
         yield app
+
+
+def developer_email(request: Request) -> str | None:
+    """Of the account whose token let a request through `developed`; None: the admin token did."""
+    found: str | None = getattr(request.state, "developer_email", None)
+    return found
 
 
 def _admin_or_account(request: Request, app: App, token: str) -> Credential | None:

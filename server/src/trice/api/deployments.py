@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from trice import function_limits
 from trice.api.bodies import JSON, Body, Route, json_body, whole_body
-from trice.api.callers import developed, turn_key_of
+from trice.api.callers import developed, developer_email, turn_key_of
 from trice.api.middleware import json_response
 from trice.api.parameters import malformed
 from trice.api.pieces import Pieces
@@ -33,7 +33,9 @@ async def take_bundle(request: Request) -> Response:
     """`POST /dash/apps/:app_id/bundles`, a zip file → `{"report": Report}`. Nothing changes."""
     async with developed(request) as app:
         raw = await whole_body(request)
-        report = await _deployments(request).take(app, raw, turn_key=turn_key_of(request, app.id))
+        report = await _deployments(request).take(
+            app, raw, by=developer_email(request), turn_key=turn_key_of(request, app.id)
+        )
         return json_response({"report": msgspec.to_builtins(report)})
 
 
@@ -45,6 +47,7 @@ async def deploy(request: Request) -> Response:
             app,
             body.get("bundle"),
             is_forced=_flag(body, "force"),
+            by=developer_email(request),
             turn_key=turn_key_of(request, app.id),
         )
         return json_response({"deployment": _told(made)})
@@ -58,7 +61,11 @@ async def roll_back(request: Request) -> Response:
         if to is not None and type(to) is not int:
             raise malformed("body", "to", given=to, accepted="the number of a deployment")
         made = await _deployments(request).roll_back(
-            app, to, is_forced=_flag(body, "force"), turn_key=turn_key_of(request, app.id)
+            app,
+            to,
+            is_forced=_flag(body, "force"),
+            by=developer_email(request),
+            turn_key=turn_key_of(request, app.id),
         )
         return json_response({"deployment": _told(made)})
 
@@ -81,7 +88,7 @@ async def change_secrets(request: Request) -> Response:
     async with developed(request) as app:
         body = await json_body(request)
         secrets = await _deployments(request).change_secrets(
-            app, body.get("set"), body.get("remove")
+            app, body.get("set"), body.get("remove"), by=developer_email(request)
         )
         return json_response({"env": _names(secrets)})
 

@@ -35,9 +35,9 @@ from trice.api.callers import (
     is_of_account,
 )
 from trice.api.middleware import encoded_response, json_response
-from trice.api.parameters import malformed
+from trice.api.parameters import idempotency_key, malformed
 from trice.api.pieces import Pieces
-from trice.apps.apps import Apps
+from trice.apps.apps import App, Apps
 from trice.auth.tokens import hash_token, identify
 from trice.calls.discovery import listed, openapi, visible
 from trice.calls.door import args_key, bad_args
@@ -53,7 +53,6 @@ from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.protocol.quoting import brief
 
 _TRACE: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_EVENT_ID_CHARS_MAX: Final = 256
 _KEEP_ALIVE_S: Final = 15
 """Between events that say nothing, so that proxies keep the connection."""
 
@@ -94,7 +93,7 @@ async def call(request: Request) -> Response:
         body = await json_body(request)
         if others := sorted(body.keys() - {"args"}):
             told = f"`{brief(others[0])}` stands beside `args`: arguments stand in it."
-            hint = {"path": [brief(others[0])], "expected": '{"args": {…}}', "got": None}
+            hint = {"path": brief(others[0]), "expected": '{"args": {…}}', "got": None}
             raise InvalidInput("bad-args", told, hint)
         args = body.get("args")
         if args is not None and not isinstance(args, dict):
@@ -103,7 +102,7 @@ async def call(request: Request) -> Response:
             result = await functions.call(
                 *(lent.app, request.path_params["name"], args_key(args or {})),
                 identity=lent.identity,
-                event_id=_event_id_of(request),
+                event_id=_event_id_of(request, functions, lent.app),
                 ip=guest.ip,
                 origin=guest.origin,
                 trace=trace_of(request),
@@ -292,14 +291,16 @@ def _args_in_query(request: Request) -> bytes:
     return args_key(args)
 
 
-def _event_id_of(request: Request) -> EventId | None:
-    given = request.headers.get("idempotency-key")
+def _event_id_of(request: Request, functions: Functions, app: App) -> EventId | None:
+    """The event id that a mutation is recognised by. raises   InvalidInput, for actions too"""
+    given = idempotency_key(request)
     if given is None:
         return None
-    if not given or len(given) > _EVENT_ID_CHARS_MAX:
-        accepted = f"a text of at most {_EVENT_ID_CHARS_MAX} characters"
+    known = functions.door.deployed.signatures(app.id).get(request.path_params["name"])
+    if known is not None and known.kind == "action":
+        accepted = "no key: an action is not kept, and sent again it runs again; a mutation is"
         raise malformed("headers", "idempotency-key", given=brief(given), accepted=accepted)
-    return EventId(given)
+    return given
 
 
 def trace_of(request: Request) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
+from starlette.requests import Request
 
 from trice import auth_limits
 from trice.auth.emails import find_email
 from trice.errors import InvalidInput, invalid
-from trice.protocol.ids import find_uuid_bytes, uuid_text
+from trice.protocol.ids import EventId, find_uuid_bytes, uuid_text
 from trice.protocol.quoting import brief
 
 Values = Mapping[str, Any]
+
+_EVENT_ID_CHARS_MAX: Final = 256
 
 
 def missing(*path: str, possible: list[list[str]] | None = None) -> InvalidInput:
@@ -50,6 +53,17 @@ def flag_in(values: Values, key: str) -> bool:
         return given is True
     # "false" must not count as true, nor "true" as false.
     raise malformed("body", key, given=brief(given), accepted="true or false")
+
+
+def idempotency_key(request: Request) -> EventId | None:
+    """The header `Idempotency-Key`, by which a write that is sent again is known."""
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return None
+    if not given or len(given) > _EVENT_ID_CHARS_MAX:
+        accepted = f"a text of at most {_EVENT_ID_CHARS_MAX} characters"
+        raise malformed("headers", "idempotency-key", given=brief(given), accepted=accepted)
+    return EventId(given)
 
 
 def _present(found: str | None, key: str, *, place: str) -> str:

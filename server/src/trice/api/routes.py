@@ -87,6 +87,7 @@ from trice.calls.hooks.host import open_hooks
 from trice.calls.jobs.host import open_jobs
 from trice.calls.live import LiveFunctions
 from trice.calls.log_ring import Logs
+from trice.calls.packages import Packages
 from trice.calls.side import RunsCalls
 from trice.calls.workers.opening import open_workers
 from trice.calls.workers.starter import OnLine
@@ -228,6 +229,8 @@ def _add_functions(app: Starlette, make_workers: Callable[[OnLine], RunsCalls] |
         checker=state.workers,
         runtime=runtime,
         who=state.settings.functions,
+        admins=state.settings.functions_admin_emails,
+        packages=Packages(is_locked=state.settings.functions_packages == "locked", runtime=runtime),
     )
     logs.mask = deployed.mask
     deployed.on_switch(lambda app_id, code: state.workers.drop(app_id) if code is None else None)

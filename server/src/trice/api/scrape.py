@@ -22,10 +22,11 @@ from trice.api.load import LAG_BOUNDS_MS
 from trice.apps.apps import App
 from trice.calls.hooks.hooks import Hooks
 from trice.calls.hooks.rows import State
+from trice.calls.workers.workers import Workers
 from trice.errors import NotFound
 from trice.files.files import Files
 from trice.files.variants import Variants
-from trice.metrics import AppCounts, BackupCounts, LiveCounts, QuotaCounts, WorkCounts
+from trice.metrics import AppCounts, BackupCounts, CallCounts, LiveCounts, QuotaCounts, WorkCounts
 from trice.rooms.rooms import Rooms
 from trice.streams.streams import Streams
 from trice.webhooks.webhooks import Webhooks
@@ -86,6 +87,7 @@ class _Collector:
             yield from _variants(self._state.variants)
         yield from _webhooks(self._state.webhooks)
         yield from _hooks(self._state.hooks)
+        yield from _functions(self._state)
         yield from _background(self._state.background.counts)
         yield _lag(self._state.load.lag)
         yield from _backups(self._state.backup_counts)
@@ -299,6 +301,35 @@ def _hooks(hooks: Hooks) -> Iterator[Metric]:
     yield _by(GaugeMetricFamily, "hooks", f"{told} what was committed.", "state", states)
     told = "Changes that a function failed for, and that were parked as failed jobs."
     yield _counter("hook_changes_parked", told, hooks.parked)
+
+
+def _functions(state: Any) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    counts: CallCounts = state.functions.counts
+    told = "Runs of functions; each try of a mutation is one."
+    yield _by(CounterMetricFamily, "function_runs", told, "kind", counts.runs)
+    spent = {kind: ms / 1000 for kind, ms in counts.spent_ms.items()}
+    told = "How long they took, waiting for a worker included."
+    yield _by(CounterMetricFamily, "function_run_seconds", told, "kind", spent)
+    told = "Calls of clients and jobs that failed."
+    yield _by(CounterMetricFamily, "function_failures", told, "code", counts.failures)
+    told = "Calls that were sent again, and answered by what was kept."
+    yield _counter("function_kept_answers", told, counts.kept)
+    told = "Runs of mutations in vain, by who overtook them; empty: a transaction of a client."
+    family = CounterMetricFamily("trice_function_conflicts", told, labels=["function", "by"])
+    for pair, count in counts.conflicts.items():
+        family.add_metric(pair, count)
+    yield family
+    yield _gauge("live_calls", "Answers of watched functions.", len(state.live_functions))
+    workers = state.workers
+    if isinstance(workers, Workers):
+        told = "Processes of functions, the spare left out."
+        yield _by(GaugeMetricFamily, "function_workers", told, "state", workers.by_state)
+        yield _gauge("function_calls_waiting", "Calls that wait for one.", workers.waiting)
+        became = {name: value for name, value in asdict(workers.counts).items() if name != "calls"}
+        told = "What became of these processes, and of calls in them."
+        yield _by(CounterMetricFamily, "function_worker_events", told, "event", became)
 
 
 def _background(counts: Mapping[str, WorkCounts]) -> Iterator[Metric]:

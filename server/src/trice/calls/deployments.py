@@ -5,6 +5,8 @@
 `deploy` writes one transaction: the deployment, what is in force, the rules of the app. Then the
 new code is in force at once, and whoever listens is told.
 
+It is one file because each change of what is in force takes the same lock and the same steps.
+
 source   spec/functions.md FN267-FN289
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -28,9 +30,18 @@ from trice.calls.app_secrets import changed_secrets, masked
 from trice.calls.bundle_store import BundleStore
 from trice.calls.bundles import Bundle, is_hash, read_bundle
 from trice.calls.deployment_rows import CodeState, Deployment, DeploymentRows, Secret
+from trice.calls.packages import Packages
 from trice.calls.report import Report, Unfit, check_fits, gone_names, load_refusal, make_report
 from trice.calls.side import AppCode
-from trice.errors import Conflict, InvalidInput, PermissionDenied, Unavailable, invalid, no_record
+from trice.errors import (
+    Conflict,
+    InvalidInput,
+    PermissionDenied,
+    TriceError,
+    Unavailable,
+    invalid,
+    no_record,
+)
 from trice.functions.frames import Broken, Ready
 from trice.functions.signature import Signature
 from trice.identity import SERVER, TurnKey
@@ -52,8 +63,10 @@ _TAKEN_KEPT: Final = 4
 class Checker(Protocol):
     """Loads a bundle in a worker that runs nothing else (`side.RunsCalls`)."""
 
-    async def check(self, path: str, env: dict[str, str]) -> Ready | Broken:
-        """Load a bundle, and tell what is in it."""
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> Ready | Broken:
+        """Load a bundle, and tell what is in it. packages   folder of what it may import"""
         ...
 
 
@@ -84,12 +97,18 @@ class Deployments:
         checker: Checker,
         runtime: Runtime,
         who: str = "owners",
+        admins: Collection[str] = (),
+        packages: Packages | None = None,
     ) -> None:
         """
-        folder   where bundles are kept, below the data directory
-        who      may deploy: the setting `functions`
+        folder     where bundles are kept, below the data directory
+        who        may deploy: the setting `functions`
+        admins     e-mail addresses of the accounts that may, where only they may
+        packages   where code finds what it imports; None: on the server
         """
         self._who = who
+        self._admins = frozenset(admins)
+        self._packages = packages or Packages(is_locked=False, runtime=runtime)
         self.find_unfit: FindUnfit = _none_unfit
         self.prepare: Prepare = _nothing
         self._apps = apps
@@ -105,6 +124,7 @@ class Deployments:
         self._listeners: list[OnSwitch] = []
         self._locks: WeakValueDictionary[AppId, asyncio.Lock] = WeakValueDictionary()
         self._changes: set[asyncio.Task[Any]] = set()
+        self._installs: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Read what is in force. Code that is not unpacked any more is unpacked again."""
@@ -114,6 +134,24 @@ class Deployments:
                 found = await asyncio.to_thread(self._store.find, app_id, state.bundle)
                 if found is None:
                     logger.error("bundle not found %s", fields(app=app_id, bundle=state.bundle))
+            if state.bundle is not None:
+                self._begin_packages(app_id, state.bundle)
+
+    def _begin_packages(self, app_id: AppId, bundle_hash: str) -> None:
+        """Install what code in force needs and this server, one that was restored, has not yet."""
+        place = self._packages_of(app_id, bundle_hash)
+        if place is None or place.is_dir():
+            return
+
+        async def install() -> None:
+            try:
+                await self._install(app_id, self._store.code_of(app_id, bundle_hash))
+            except TriceError as failure:
+                logger.error("no packages %s", fields(app=app_id, reason=failure.message))
+
+        task = asyncio.get_running_loop().create_task(install())
+        self._installs.add(task)
+        task.add_done_callback(self._installs.discard)
 
     def start(self, background: Background) -> None:
         """Begin to remove what was kept of deleted apps."""
@@ -121,7 +159,9 @@ class Deployments:
         background.every("deployments", interval_ms, lambda _: self.sweep())
 
     async def close(self) -> None:
-        """Finish changes that have begun."""
+        """Finish changes that have begun. Packages that are being installed are not."""
+        for task in self._installs:
+            task.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     def on_switch(self, listener: OnSwitch) -> None:
@@ -168,13 +208,16 @@ class Deployments:
 
     # --- deploys --------------------------------------------------------------------------------
 
-    async def take(self, app: App, raw: bytes, *, turn_key: TurnKey = SERVER) -> Report:
+    async def take(
+        self, app: App, raw: bytes, *, by: str | None = None, turn_key: TurnKey = SERVER
+    ) -> Report:
         """Check a bundle in a fresh worker, and tell what its deploy would change. Nothing is.
 
+        by       e-mail address of the account that asks; None: the app's admin token does
         raises   InvalidInput for a bundle that is none, for faults of its code or rules (with file
                  and line); LimitExceeded, PermissionDenied, Unavailable
         """
-        _check_may_deploy(self._who, app)
+        self._check_may_deploy(app, by)
         bundle = await asyncio.to_thread(read_bundle, raw)
         rules = bundle.manifest.rules
         warnings: Sequence[Any] = ()
@@ -186,9 +229,11 @@ class Deployments:
         async with self._lock_of(app.id):  # so that nobody who tidies up meets half of it
             path = await self._on_disk(self._store.put, app.id, bundle)
             self._note_taken(app.id, bundle)
-        ready = await self.checker.check(str(path), self._env(app.id))
+        packages = await self._install(app.id, path)
+        ready = await self.checker.check(str(path), self._env(app.id), packages)
+        lacking = await asyncio.to_thread(self._packages.lacking, path)
         if isinstance(ready, Broken):
-            raise load_refusal(ready.errors)
+            raise load_refusal(ready.errors, lacking)
         _check_count(ready)
         await self._on_disk(self._store.confirm, app.id, bundle.hash, ready)
         state = self._state(app.id)
@@ -200,19 +245,27 @@ class Deployments:
             secrets=state.secrets,
             unfit=await self.find_unfit(app, ready.functions),
             warnings=warnings,
+            lacking=lacking,
         )
 
     async def deploy(
-        self, app: App, bundle_hash: Any, *, is_forced: bool = False, turn_key: TurnKey = SERVER
+        self,
+        app: App,
+        bundle_hash: Any,
+        *,
+        is_forced: bool = False,
+        by: str | None = None,
+        turn_key: TurnKey = SERVER,
     ) -> Deployment:
         """Put a bundle in force that was taken, with its rules.
 
         bundle_hash   of `take`; decoded JSON
         is_forced     although work waits that it cannot do
+        by            as in `take`
         raises        NotFound for a bundle that was not taken, InvalidInput without a secret that
                       it needs, Conflict for work that waits, Unavailable
         """
-        _check_may_deploy(self._who, app)
+        self._check_may_deploy(app, by)
         return await self._whole(self._deploy(app, bundle_hash, is_forced, turn_key))
 
     async def _deploy(
@@ -230,6 +283,7 @@ class Deployments:
             self._check_secrets(bundle.manifest.required, state)
             if not is_forced:
                 check_fits(await self.find_unfit(app, ready.functions))
+            await self._install(app.id, self._store.code_of(app.id, bundle.hash))
             await self.prepare(app, ready.functions)
             manifest = bundle.manifest
             made = Deployment(
@@ -250,6 +304,7 @@ class Deployments:
         to: int | None = None,
         *,
         is_forced: bool = False,
+        by: str | None = None,
         turn_key: TurnKey = SERVER,
     ) -> Deployment:
         """Put an earlier deployment in force again: its code and its rules; data stays.
@@ -258,7 +313,7 @@ class Deployments:
         raises   NotFound; Conflict when its schema has attrs that the app has no more, or as
                  `deploy`
         """
-        _check_may_deploy(self._who, app)
+        self._check_may_deploy(app, by)
         return await self._whole(self._roll_back(app, to, is_forced, turn_key))
 
     async def _roll_back(
@@ -284,6 +339,7 @@ class Deployments:
             self._check_secrets(wanted.required, state)
             if not is_forced:
                 check_fits(await self.find_unfit(app, ready.functions))
+            await self._install(app.id, self._store.code_of(app.id, wanted.bundle))
             await self.prepare(app, ready.functions)
             await self._switch(app, wanted, bundle, is_new=False, turn_key=turn_key)
             return wanted
@@ -314,6 +370,9 @@ class Deployments:
         hashes = {each.bundle for each in kept} | {*self._taken.get(app.id, ())}
         try:
             await asyncio.to_thread(self._store.keep_only, app.id, hashes)
+            codes = [self._store.code_of(app.id, each) for each in hashes]
+            folder = self._store.folder_of(app.id)
+            await asyncio.to_thread(self._packages.keep_only, folder, codes)
         except OSError as failure:  # it is in force; the next deploy tidies up
             logger.warning("old bundles stay %s", fields(app=app.id, reason=str(failure)))
 
@@ -349,14 +408,16 @@ class Deployments:
         """The secrets of an app by name, sealed."""
         return self._state(app.id).secrets
 
-    async def change_secrets(self, app: App, put: Any, removed: Any) -> Mapping[str, Secret]:
+    async def change_secrets(
+        self, app: App, put: Any, removed: Any, *, by: str | None = None
+    ) -> Mapping[str, Secret]:
         """Set and remove secrets: a new version of the app's code is in force.
 
         put       {name: text}, decoded JSON
         removed   [name]
         raises    InvalidInput, LimitExceeded; then nothing is changed
         """
-        _check_may_deploy(self._who, app)
+        self._check_may_deploy(app, by)
         return await self._whole(self._change_secrets(app, put, removed))
 
     async def _change_secrets(self, app: App, put: Any, removed: Any) -> Mapping[str, Secret]:
@@ -411,6 +472,18 @@ class Deployments:
                 self._put_in_force(app_id, None)
                 await asyncio.to_thread(self._store.forget, app_id)
 
+    def _check_may_deploy(self, app: App, by: str | None) -> None:
+        """raises   Unavailable, PermissionDenied"""
+        if self._who == "off":
+            raise Unavailable("functions-off", "Functions are switched off on this server.")
+        if app.is_ephemeral:
+            told = "A throw-away app runs no functions: anybody may make one."
+            raise PermissionDenied("permission-denied", f"{told} Make an app that stays.")
+        if self._who == "admins" and (by is None or by.lower() not in self._admins):
+            who = "the admin token of an app proves no account" if by is None else f"not {by}"
+            told = "Only accounts that the operator names (TRICE_FUNCTIONS_ADMINS) may deploy here"
+            raise PermissionDenied("permission-denied", f"{told}: {who}.")
+
     # --- parts ----------------------------------------------------------------------------------
 
     def _state(self, app_id: AppId) -> CodeState:
@@ -425,7 +498,20 @@ class Deployments:
             env=self._env(app_id),
             version=state.version,
             memory_mb=state.memory_mb,
+            packages=self._packages_of(app_id, state.bundle),
         )
+
+    def _packages_of(self, app_id: AppId, bundle_hash: str) -> Path | None:
+        code = self._store.code_of(app_id, bundle_hash)
+        return self._packages.find(self._store.folder_of(app_id), code)
+
+    async def _install(self, app_id: AppId, code: Path) -> Path | None:
+        """Have the packages of unpacked code. raises   InvalidInput, Unavailable"""
+        try:
+            return await self._packages.ensure(self._store.folder_of(app_id), code)
+        except OSError as cause:
+            told = f"The server's disk does not take the packages: {cause.strerror}. Try again."
+            raise Unavailable("overloaded", told) from cause
 
     def _note_taken(self, app_id: AppId, bundle: Bundle) -> None:
         taken = self._taken.setdefault(app_id, [])
@@ -472,17 +558,6 @@ def _check_count(ready: Ready) -> None:
     if len(ready.functions) > most:
         told = f"It has {len(ready.functions):,} functions; {most:,} are accepted."
         raise invalid("bundle", None, [{"message": told}])
-
-
-def _check_may_deploy(who: str, app: App) -> None:
-    if who == "off":
-        raise Unavailable("functions-off", "Functions are switched off on this server.")
-    if who != "owners":
-        told = "Only accounts that the operator names may deploy here, and in this version of trice"
-        raise PermissionDenied("permission-denied", f"{told} none can be named.")
-    if app.is_ephemeral:
-        told = "A throw-away app runs no functions: anybody may make one. Make an app that stays."
-        raise PermissionDenied("permission-denied", told)
 
 
 def _earlier(kept: Sequence[Deployment], current: int | None, to: int | None) -> Deployment:

@@ -298,7 +298,7 @@ def bad_args(expected: str, given: Any, *path: str) -> InvalidInput:
     return InvalidInput(
         "bad-args",
         f"`{place}` must be {expected}.",
-        {"path": list(path), "expected": expected, "got": brief(given)},
+        {"path": ".".join(path), "expected": expected, "got": brief(given)},
     )
 
 

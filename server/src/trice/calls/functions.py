@@ -14,8 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -39,6 +47,7 @@ from trice.errors import Conflict, TriceError
 from trice.functions import frames
 from trice.functions.signature import Kind, Signature
 from trice.identity import Identity
+from trice.metrics import CallCounts
 from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
@@ -110,6 +119,7 @@ class Functions:
         self.jobs_kept: Callable[[AppId], int] = lambda app_id: 0
         self.reach: Reach = Nothing()
         self.runtime = runtime
+        self.counts = CallCounts()
         self._runs = runs
         self._notes = notes
         self._slots: dict[tuple[AppId, bool], Slots] = {}
@@ -146,21 +156,31 @@ class Functions:
         kind       the only one that is accepted
         raises     TriceError with the codes of functions.md §11
         """
-        asked = self.door.let_in(
-            *(app, name, args),
-            identity=identity,
-            event_id=event_id,
-            kind=kind,
-            ip=ip,
-            origin=origin,
-            trace=trace,
-        )
-        if asked.key is not None:
-            kept = await DataRun.find_result(app.database, asked.key)
-            if kept is not None:
-                return Result(kept.value, kept.tx)
-        self.door.take_token(asked)
-        return await self._run(asked)
+        with self._counting_failures():
+            asked = self.door.let_in(
+                *(app, name, args),
+                identity=identity,
+                event_id=event_id,
+                kind=kind,
+                ip=ip,
+                origin=origin,
+                trace=trace,
+            )
+            if asked.key is not None:
+                kept = await DataRun.find_result(app.database, asked.key)
+                if kept is not None:
+                    self.counts.kept += 1
+                    return Result(kept.value, kept.tx)
+            self.door.take_token(asked)
+            return await self._run(asked)
+
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except TriceError as failure:
+            self.counts.note_failure(failure.code)
+            raise
 
     async def run_job(self, app: App, job: Job, as_job: AsJob) -> bytes:
         """Run a mutation or action as the server itself. Returns JSON; raises as `call`."""
@@ -168,8 +188,10 @@ class Functions:
         if asked.key is not None:
             kept = await DataRun.find_result(app.database, asked.key)
             if kept is not None:
+                self.counts.kept += 1
                 return kept.value
-        return (await self._run(asked)).value
+        with self._counting_failures():
+            return (await self._run(asked)).value
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -225,6 +247,13 @@ class Functions:
 
     async def _try(self, asked: Asked, *, has_turn: bool) -> Result:
         """One run of a mutation, and its commit. raises   Stale"""
+        try:
+            return await self._run_once(asked, has_turn=has_turn)
+        except Stale as cause:
+            self.counts.note_conflict(asked.name, cause.function or "")
+            raise
+
+    async def _run_once(self, asked: Asked, *, has_turn: bool) -> Result:
         while True:
             async with (
                 self.slot(asked, Rank.MUTATION),
@@ -429,6 +458,7 @@ class Functions:
         call = CallRequest(
             function=asked.name,
             kind=asked.signature.kind,
+            is_isolated=asked.signature.is_isolated,
             args=asked.args,
             caller=caller,
             now_ms=now_ms,
@@ -438,6 +468,7 @@ class Functions:
             scheduled_for_ms=None if asked.job is None else asked.job.scheduled_for_ms,
             request=request,
         )
+        began_ms = self.runtime.monotonic_ms()
         try:
             return await self._runs.call(asked.code, call, side)
         except CallFailed as failure:
@@ -446,6 +477,8 @@ class Functions:
             if failure.code == "function-failed":
                 failure.hint.update({"function": asked.name, "trace": asked.trace})
             raise
+        finally:
+            self.counts.note_run(asked.signature.kind, self.runtime.monotonic_ms() - began_ms)
 
     def _noting(self, asked: Asked) -> Callable[[Level, str], None]:
         def note(level: Level, text: str) -> None:

@@ -12,13 +12,14 @@ import msgspec
 
 from trice import function_limits as limits
 from trice.calls.bundles import Bundle
+from trice.calls.packages import Imports
 from trice.catalog.catalog import Catalog
 from trice.errors import Conflict, InvalidInput, invalid
 from trice.functions.frames import LoadError
 from trice.functions.signature import Signature
 from trice.limits import HINT_BYTES_MAX
 
-_ABOUT_CODE = ("doc", "file", "line", "types", "retry", "hook")
+_ABOUT_CODE = ("doc", "file", "line", "types", "retry", "hook", "is-isolated")
 """Fields of a signature that callers do not depend on."""
 
 
@@ -60,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unfit       work that waits
     hooks       functions that follow changes
     warnings    probable mistakes in the rules, as `Apps.warnings`
+    packages    packages of its `uv.lock` that are not installed here
+    imports     modules that it imports and that are not there: `numpy (functions/sums.py:3)`
     """
 
     bundle: str
@@ -74,6 +77,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unfit: list[Unfit]
     hooks: HookChanges
     warnings: list[dict[str, Any]]
+    packages: list[str]
+    imports: list[str]
 
 
 def make_report(
@@ -85,6 +90,7 @@ def make_report(
     secrets: Collection[str],
     unfit: Sequence[Unfit],
     warnings: Sequence[Any],
+    lacking: Imports,
 ) -> Report:
     """Compare functions with those in force.
 
@@ -113,6 +119,8 @@ def make_report(
         unfit=list(unfit),
         hooks=_hook_changes(functions, before),
         warnings=[dict(each) for each in warnings],
+        packages=lacking.packages,
+        imports=lacking.imports,
     )
 
 
@@ -152,12 +160,15 @@ def check_fits(unfit: Sequence[Unfit]) -> None:
     )
 
 
-def load_refusal(errors: Sequence[LoadError]) -> InvalidInput:
-    """The error for code that cannot be loaded: each fault with its file and line."""
+def load_refusal(errors: Sequence[LoadError], lacking: Imports | None = None) -> InvalidInput:
+    """The error for code that cannot be loaded: each fault with its file and line.
+
+    lacking   packages of its lock that are not installed are told
+    """
     told: list[dict[str, Any]] = []
     left_bytes = HINT_BYTES_MAX - 2
     for each in errors[: limits.LOAD_ERRORS_TOLD]:
-        place = [each.file] if each.line is None else [each.file, each.line]
+        place: list[Any] = [part for part in (each.file, each.line) if part]
         entry = {"message": each.message[: limits.LOAD_ERROR_CHARS_MAX], "in": place}
         left_bytes -= len(msgspec.json.encode(entry)) + 1
         if left_bytes < 0:
@@ -165,7 +176,11 @@ def load_refusal(errors: Sequence[LoadError]) -> InvalidInput:
         told.append(entry)
     count = len(errors)
     counted = "It has a fault" if count == 1 else f"It has {count} faults"
-    refusal = invalid("bundle", None, told, message=f"The code cannot be loaded. {counted}.")
+    message = f"The code cannot be loaded. {counted}."
+    if lacking is not None and lacking.imports and lacking.packages:
+        shown = ", ".join(lacking.packages[:10])
+        message += f" Packages of uv.lock are not installed on this server: {shown}."
+    refusal = invalid("bundle", None, told, message=message)
     refusal.hint["count"] = count
     return refusal
 

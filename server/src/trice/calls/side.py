@@ -26,6 +26,7 @@ class AppCode:
     env          the app's secrets by name
     version      differs whenever anything of this does: processes of another version end
     memory_mb    what a process may take; the operator's bound applies beside
+    packages     folder of the packages of its lock; None: it imports what the server has
     """
 
     app_id: str
@@ -34,6 +35,7 @@ class AppCode:
     env: dict[str, str] = field(default_factory=dict, repr=False)
     version: int = 0
     memory_mb: int | None = None
+    packages: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class CallRequest:
     seed        of randomness and ids: the same for every try of one event id
     trace       W3C trace id, 32 hex digits
     timeout_ms  how long it may take, from when it has a process
+    is_isolated it has a process for itself
     scheduled_for_ms   of a job: the time it was meant for
     request     of an endpoint: what it is asked
     """
@@ -60,6 +63,7 @@ class CallRequest:
     seed: str
     trace: str
     timeout_ms: int
+    is_isolated: bool = False
     scheduled_for_ms: int | None = None
     request: frames.HttpRequest | None = None
 
@@ -165,8 +169,10 @@ class RunsCalls(Protocol):
         """Run a function to its end. See `Workers.call` for what is raised."""
         ...
 
-    async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
-        """Load a bundle, and tell what is in it."""
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> frames.Ready | frames.Broken:
+        """Load a bundle, and tell what is in it. packages   as `AppCode.packages`"""
         ...
 
     def drop(self, app_id: str) -> None:

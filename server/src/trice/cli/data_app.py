@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from trice.cli.options import no_data_dir, option
+from trice.cli.project import (
+    PROJECT_FILE,
+    find_root,
+    find_target,
+    load_project,
+    project_app_option,
+)
 from trice.cli.remote import Command, find_remote, token_option, understood, url_option
 
 if TYPE_CHECKING:
@@ -49,6 +56,34 @@ def data_dir_or_server(work: Command) -> Command:
         work(remote=None, data_dir=data_dir, **options)
 
     wrapped: Command = url_option(token_option(_data_dir(command)))
+    return wrapped
+
+
+def data_dir_or_project(work: Command) -> Command:
+    """Give a command `--app`, `--url`, `--token` and `--data-dir`. What is not named is that of the
+    project of the working folder; the command gets `app_id`, and `remote` or `data_dir`."""
+
+    @data_dir_or_server
+    def with_data_dir(**options: Any) -> None:
+        work(**options)
+
+    @wraps(work)
+    def command(*, app_id: str | None, data_dir: Path | None, **options: Any) -> None:
+        here = Path()
+        if data_dir is not None:
+            app_id = app_id or load_project(find_root(here)).place.app
+            if app_id is None:
+                raise click.UsageError(
+                    f"No app is named. Name one with --app, or in {PROJECT_FILE}."
+                )
+            with_data_dir(app_id=app_id.lower(), data_dir=data_dir, **options)
+            return
+        url, token = options.pop("url"), options.pop("token")
+        target = find_target(here, env=None, app=app_id, url=url, token=token)
+        with understood(target.remote):
+            work(remote=target.remote, data_dir=None, app_id=target.app_id, **options)
+
+    wrapped: Command = project_app_option(url_option(token_option(_data_dir(command))))
     return wrapped
 
 

@@ -72,9 +72,16 @@ def deploy(
         made = target.remote.post(_path(target, "deployments/rollback"), {"to": to, "force": force})
     else:
         made = _deploy(target, is_kept=no_delete, is_forced=force, is_agreed=is_agreed)
-    told = made["deployment"]
+    if made is None:
+        listed = remote_deployments(target)
+        told = next(each for each in listed["deployments"] if each["number"] == listed["current"])
+    else:
+        told = made["deployment"]
     if is_json:
         print_json(told)
+        return
+    if made is None:
+        note(f"Nothing changed: deployment {told['number']} is in force.")
         return
     again = " again" if rollback else ""
     count = counted(told["functions"], "function")
@@ -87,6 +94,8 @@ def _deploy(target: Target, *, is_kept: bool, is_forced: bool, is_agreed: bool) 
     bundle = make_bundle(target.project, files)
     report = send_bundle(target, bundle, files.rules)
     plan = plan_of(target, bundle, is_kept=is_kept)
+    if report["is_current"] and plan.is_empty:
+        return None
     for line in report_lines(report):
         note(line)
     for line in plan.lines():
@@ -152,7 +161,7 @@ def _fault_lines(refused: Refused, rules_file: Path | None) -> list[str]:
     hint = refused.body.get("hint")
     hint = hint if isinstance(hint, dict) else {}
     faults = [each for each in hint.get("errors") or () if isinstance(each, dict)]
-    if hint.get("data-type") != "bundle" or not any(each.get("in") for each in faults):
+    if "count" not in hint:  # which faults of code have, also those without a place
         places = [
             place
             for each in faults
@@ -162,8 +171,8 @@ def _fault_lines(refused: Refused, rules_file: Path | None) -> list[str]:
     lines = [printable(refused.body.get("message"))]
     for each in faults:
         file, *line = each.get("in") or [""]
-        place = f"{file}, line {line[0]}" if line else file
-        lines.append(printable(f"  {place}: {each.get('message')}"))
+        place = f"{file}, line {line[0]}: " if line else f"{file}: " if file else ""
+        lines.append(printable(f"  {place}{each.get('message')}"))
     left = int(hint.get("count") or 0) - len(faults)
     return [*lines, *[f"  … and {left:,} more."] * (left > 0)]
 
@@ -247,6 +256,12 @@ def report_lines(report: Any) -> list[str]:
         waits = f"{printable(each['name'])} ({each['count']:,} wait): {printable(each['reason'])}"
         lines.append(click.style(f"  ! {waits}", fg="red"))
     lines += [f"Warning: {printable(each.get('message'))}" for each in report["warnings"]]
+    for what, names in (
+        ("packages of uv.lock that the server has not", report["packages"]),
+        ("modules that the code imports and the server has not", report["imports"]),
+    ):
+        if names:
+            lines.append(f"Warning: {what}: {printable(', '.join(names))}")
     if not lines:
         same = " and its code is the same" if report["is_current"] else ""
         lines.append(f"No function changes for its callers{same}.")
@@ -282,6 +297,11 @@ def refuse_what_blocks(report: Any, *, is_forced: bool) -> None:
         raise click.ClickException(told)
 
 
+def remote_deployments(target: Target) -> Any:
+    """What is deployed: `{"current", "deployments"}`."""
+    return target.remote.get(_path(target, "deployments"))
+
+
 # --- listed ---------------------------------------------------------------------------------------
 
 
@@ -295,7 +315,7 @@ def deployments(*, target: Target, is_json: bool) -> None:
     Examples: trice deployments
               trice deployments --env prod --json
     """
-    told = target.remote.get(_path(target, "deployments"))
+    told = remote_deployments(target)
     if is_json:
         print_json(told)
         return

@@ -1,4 +1,5 @@
-"""`trice generate`: the functions of a project, or the types of a schema, as a file of TypeScript.
+"""`trice generate`: the functions of a project as a file of TypeScript or Python, or the types of a
+schema as one of TypeScript.
 
 Exit codes: 0 done · 1 not agreed, it cannot be written, or with --check it is old · 2 wrong usage,
 no such schema, or functions that cannot be loaded
@@ -18,6 +19,7 @@ from trice.cli.schema_files import SCHEMA_FILES, find_schema_file, read_schema
 from trice.cli.terminal import confirm, note, printable
 
 CLIENT_FILE: Final = Path("client", "api.ts")
+PYTHON_FILE: Final = Path("client", "api.py")
 """What is made of the functions of a project, below its folder."""
 
 
@@ -32,12 +34,19 @@ CLIENT_FILE: Final = Path("client", "api.ts")
     help="The file of the schema; without this, the one in the working folder.",
 )
 @option("--check", "is_check", is_flag=True, help="Write nothing; fail if the file is old.")
+@option("--python", "is_python", is_flag=True, help="Write client/api.py, for tricedb-client.")
 @yes_option
 def generate(
-    *, target: Path | None, schema_file: Path | None, is_check: bool, is_agreed: bool
+    *,
+    target: Path | None,
+    schema_file: Path | None,
+    is_check: bool,
+    is_python: bool,
+    is_agreed: bool,
 ) -> None:
     """In a project of functions: write client/api.ts, by which apps in TypeScript call them with
-    the types of their arguments and of what they return.
+    the types of their arguments and of what they return; with --python client/api.py, for programs
+    in Python.
 
     With TO: write the types of a schema as interfaces, for `init` of tricedb. They are those that
     `i.schema` gives, and take the compiler a third of the work.
@@ -45,34 +54,42 @@ def generate(
     \b
     Examples: trice generate
               trice generate --check            # in CI: fails if client/api.ts is old
+              trice generate --python
               trice generate src/schema.gen.ts
     """
+    if target is not None and is_python:
+        raise click.UsageError("--python is for a project of functions, and names no file.")
     if target is not None:
         text, is_made = _schema_types(target, schema_file), False
     elif schema_file is not None:
         raise click.UsageError("--schema is for a file of a schema: name it, as schema.gen.ts.")
     else:
-        target, is_made = _project() / CLIENT_FILE, True
-        text = api_text(target.parent.parent)
+        target, is_made = _project() / (PYTHON_FILE if is_python else CLIENT_FILE), True
+        text = api_text(target.parent.parent, is_python=is_python)
     before = target.read_bytes() if target.exists() else None
     if before == text.encode():
         note(f"{target} is up to date." if is_check else f"{target} is written.")
         return
     if is_check:
         told = "is old" if before is not None else "is missing"
-        raise click.ClickException(f"{target} {told}: run `trice generate`, and check it in.")
-    if before is not None and not (is_made and before.startswith(b"// Made by `trice generate`")):
+        command = "trice generate --python" if is_python else "trice generate"
+        raise click.ClickException(f"{target} {told}: run `{command}`, and check it in.")
+    if before is not None and not (is_made and before.startswith(_MADE)):
         confirm(f"{target} is different. Overwrite it?", is_agreed=is_agreed)
     write_made(target, text)
     note(f"{target} is written.")
 
 
-def api_text(root: Path) -> str:
-    """What client/api.ts of a project should be. It runs the project's modules.
+_MADE: Final = (b"// Made by `trice generate`", b"# Made by `trice generate --python`")
+
+
+def api_text(root: Path, *, is_python: bool = False) -> str:
+    """What client/api.ts of a project should be, or client/api.py. It runs the project's modules.
 
     raises  ClickException with file and line of all that is wrong
     """
     from trice.functions.loading import LoadErrors, load_program
+    from trice.functions.python_api import write_python_api
     from trice.functions.typescript import write_api
 
     try:
@@ -87,7 +104,8 @@ def api_text(root: Path) -> str:
     schema = program.schema
     if schema is None and (source := find_schema_file(root)) is not None:
         schema = read_schema(source)
-    return write_api(program.signatures, schema)
+    write = write_python_api if is_python else write_api
+    return write(program.signatures, schema)
 
 
 def write_made(target: Path, text: str) -> None:

@@ -127,8 +127,9 @@ class _Reader:
         generate = self._table(("generate",), given.get("generate", {}))
         self._known(("generate",), generate, ("dates",))
         dates = generate.get("dates", "string")
-        if dates not in ("string", "Date"):
-            raise self._fault(("generate", "dates"), dates, '"string" or "Date"')
+        if dates != "string":
+            accepted = '"string", ISO texts; "Date" is not built yet in this version of trice'
+            raise self._fault(("generate", "dates"), dates, accepted)
         environments = {}
         for name, each in envs.items():
             if name == "required":
@@ -273,7 +274,7 @@ _dir_option: Final[Callable[..., Any]] = option(
 _env_option: Final[Callable[..., Any]] = option(
     "--env", metavar="NAME", help="The app and server of [env.NAME] in trice.toml."
 )
-_app_option: Final[Callable[..., Any]] = option(
+project_app_option: Final[Callable[..., Any]] = option(
     "--app", "app_id", envvar="TRICE_APP", help="The id of the app; without this, of trice.toml."
 )
 _url_option: Final[Callable[..., Any]] = option(
@@ -304,6 +305,24 @@ def in_project(work: Command) -> Command:
             work(target=target, **options)
 
     wrapped: Command = command
-    for add in (_token_option, _url_option, _app_option, _env_option, _dir_option):
+    for add in (_token_option, _url_option, project_app_option, _env_option, _dir_option):
+        wrapped = add(wrapped)
+    return wrapped
+
+
+def on_app_of_project(work: Command) -> Command:
+    """Give a command that has `--dir` as `folder` also `--app`, `--url` and `--token`; what is not
+    named is that of the folder's project. It gets `app_id` and `remote`."""
+
+    @wraps(work)
+    def command(
+        *, folder: Path, app_id: str | None, url: str | None, token: str | None, **options: Any
+    ) -> None:
+        target = find_target(folder, env=None, app=app_id, url=url, token=token)
+        with understood(target.remote):
+            work(folder=folder, app_id=target.app_id, remote=target.remote, **options)
+
+    wrapped: Command = command
+    for add in (_token_option, _url_option, project_app_option):
         wrapped = add(wrapped)
     return wrapped

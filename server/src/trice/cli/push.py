@@ -14,6 +14,7 @@ import click
 from trice.cli import schema_jobs
 from trice.cli.data_app import data_dir_or_server, show_row
 from trice.cli.options import option
+from trice.cli.project import on_app_of_project
 from trice.cli.push_plan import (
     Plan,
     removed_ids,
@@ -223,10 +224,9 @@ def push(
 @_folder
 @_schema_file
 @_rules_file
-@app_option
 @_no_delete
 @json_option
-@on_server
+@on_app_of_project
 def diff(
     *,
     remote: Remote,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from trice.cli.data_app import data_dir_or_server, query_app, transact_app
+from trice.cli.data_app import data_dir_or_project, query_app, transact_app
 from trice.cli.options import json_argument, option
 from trice.cli.remote import (
     UUID,
@@ -52,7 +52,6 @@ def _with_callers(command: Command) -> Command:
 
 @click.command("query")
 @click.argument("query")
-@app_option
 @_with_callers
 @option(
     "--rows",
@@ -62,7 +61,7 @@ def _with_callers(command: Command) -> Command:
     help="Rows of a table that are printed.",
 )
 @json_option
-@data_dir_or_server
+@data_dir_or_project
 def query(
     *,
     remote: Remote | None,
@@ -113,10 +112,9 @@ def _print_entities(found: list[dict[str, Any]], rows: int) -> None:
 
 @click.command("transact")
 @click.argument("steps")
-@app_option
 @_with_callers
 @json_option
-@data_dir_or_server
+@data_dir_or_project
 def transact(
     *,
     remote: Remote | None,

@@ -14,7 +14,7 @@ import click
 
 from trice import file_limits, log
 from trice.cli.options import file_error, named_as_used, option, unknown_variables
-from trice.config import FUNCTIONS, REGISTRATIONS, Settings
+from trice.config import FUNCTIONS, FUNCTIONS_PACKAGES, FUNCTIONS_SANDBOXES, REGISTRATIONS, Settings
 from trice.errors import InvalidInput, TriceError
 
 if TYPE_CHECKING:
@@ -237,9 +237,35 @@ _TEXT_OR_NONE: Final = (
     help="Who may deploy functions of apps: nobody, accounts of the operator, owners of apps.",
 )
 @option(
+    "--functions-admins",
+    envvar="TRICE_FUNCTIONS_ADMINS",
+    default="",
+    help="With --functions admins: e-mail addresses of the accounts that may deploy, with commas.",
+)
+@option(
+    "--functions-trusted",
+    envvar="TRICE_FUNCTIONS_TRUSTED",
+    is_flag=True,
+    help="Owners of apps may deploy although everybody may be one and nothing confines functions.",
+)
+@option(
+    "--functions-sandbox",
+    envvar="TRICE_FUNCTIONS_SANDBOX",
+    type=click.Choice(FUNCTIONS_SANDBOXES),
+    default="off",
+    help="Confine functions to their files (Landlock): never, where the kernel can, or always.",
+)
+@option(
     "--functions-user",
     envvar="TRICE_FUNCTIONS_USER",
     help="Uid that functions run as, or a range, one for each app: 20000-20999; needs root.",
+)
+@option(
+    "--functions-packages",
+    envvar="TRICE_FUNCTIONS_PACKAGES",
+    type=click.Choice(FUNCTIONS_PACKAGES),
+    default="server",
+    help="What functions import: what the server has, or the packages of uv.lock, installed by uv.",
 )
 @option(
     "--functions-workers",

@@ -23,7 +23,7 @@ from trice.functions.reaching import Files, Mail, StoredFile, StreamWriter
 from trice.functions.requests import Http
 from trice.functions.settled import Settled
 from trice.schema.declare import Id, Label, One
-from trice.schema.tables import Page, Paged, Sub, View
+from trice.schema.views import Page, Paged, Sub, View
 
 __all__ = [
     "Action",

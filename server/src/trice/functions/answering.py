@@ -20,7 +20,7 @@ async def answer(
     raises   what the function does; RefusedError("bad-result") for what is no Response
     """
     assert call.request is not None, "an endpoint is asked"
-    response = await entry.function.body(ctx, Request(call.request), **args)
+    response = await entry.function(ctx, Request(call.request), **args)
     if not isinstance(response, Response):
         name = entry.signature.name
         told = f"{name} returned {response!r:.200}, which is no Response"

@@ -148,6 +148,12 @@ class Context(Generic[D, U]):
         """The app's secrets and settings, by name."""
         return Env(self._running.program.env)
 
+    async def call_blocking(self, body: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What a plain function returns, on the thread of this call."""
+        running = self._running
+        ctx = running.program.blocking(self)
+        return await running.thread.work(lambda: body(ctx, *args, **kwargs))
+
     def _deeper(self) -> int:
         if self._depth >= RUN_DEPTH_MAX:
             raise RecursionError(f"Functions run each other {RUN_DEPTH_MAX} deep at most")
@@ -361,12 +367,22 @@ class Action(Context[D, U]):
         once   if it began and was not recorded, it does not run again: the job fails with
                `step-unknown`
         """
-        running = self._running
-        known = decode_known(await running.channel.step(running.call.call, name, is_once=once))
+        known = await self.begin_step(name, is_once=once)
         if known is None:
-            known = running.program.encode_step(await self._do(work, args, kwargs))
-            await running.channel.step_done(running.call.call, name, known)
-        return running.program.decode_step(work, known)
+            known = await self.end_step(name, await self._do(work, args, kwargs))
+        return self._running.program.decode_step(work, known)
+
+    async def begin_step(self, name: str, *, is_once: bool) -> bytes | None:
+        """The recorded result of a step as JSON; None: it is to be done now."""
+        running = self._running
+        return decode_known(await running.channel.step(running.call.call, name, is_once=is_once))
+
+    async def end_step(self, name: str, value: Any) -> bytes:
+        """Record the result of a step; returns it as JSON."""
+        running = self._running
+        known = running.program.encode_step(value)
+        await running.channel.step_done(running.call.call, name, known)
+        return known
 
     async def _do(self, work: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if isinstance(work, Function):

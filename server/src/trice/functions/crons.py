@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
+from trice.functions import blocking
 from trice.functions.contexts import Action, Mutation
 from trice.functions.durations import whole_ms
 from trice.functions.function import ActionFunction, Function, MutationFunction
@@ -26,6 +27,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _OfMutation = Callable[Concatenate[Mutation[Any, Any], P], Coroutine[Any, Any, R]]
 _OfAction = Callable[Concatenate[Action[Any, Any], P], Coroutine[Any, Any, R]]
+_OfPlainMutation = Callable[Concatenate[blocking.Mutation[Any, Any], P], R]
+_OfPlainAction = Callable[Concatenate[blocking.Action[Any, Any], P], R]
 _KINDS: Final[dict[str, Any]] = {"Mutation": MutationFunction, "Action": ActionFunction}
 
 
@@ -34,6 +37,10 @@ class _Timed(Protocol):
     def __call__(self, body: _OfMutation[P, R], /) -> MutationFunction[P, R]: ...
     @overload
     def __call__(self, body: _OfAction[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainMutation[P, R], /) -> MutationFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainAction[P, R], /) -> ActionFunction[P, R]: ...
     def __call__(self, body: Any, /) -> Any: ...
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
 
+from trice.functions import blocking
 from trice.functions.contexts import Action, Mutation, Query
 from trice.functions.function import ActionFunction, MutationFunction, QueryFunction
 from trice.functions.later import Retry
@@ -19,20 +20,35 @@ from trice.functions.signature import Auth
 P = ParamSpec("P")
 R = TypeVar("R")
 _OfQuery = Callable[Concatenate[Query[Any, Any], P], Coroutine[Any, Any, R]]
+_OfPlainQuery = Callable[Concatenate[blocking.Query[Any, Any], P], R]
 _OfMutation = Callable[Concatenate[Mutation[Any, Any], P], Coroutine[Any, Any, R]]
+_OfPlainMutation = Callable[Concatenate[blocking.Mutation[Any, Any], P], R]
 _OfAction = Callable[Concatenate[Action[Any, Any], P], Coroutine[Any, Any, R]]
+_OfPlainAction = Callable[Concatenate[blocking.Action[Any, Any], P], R]
 
 
 class _QueryMaker(Protocol):
+    @overload
     def __call__(self, body: _OfQuery[P, R], /) -> QueryFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainQuery[P, R], /) -> QueryFunction[P, R]: ...
+    def __call__(self, body: Any, /) -> Any: ...
 
 
 class _MutationMaker(Protocol):
+    @overload
     def __call__(self, body: _OfMutation[P, R], /) -> MutationFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainMutation[P, R], /) -> MutationFunction[P, R]: ...
+    def __call__(self, body: Any, /) -> Any: ...
 
 
 class _ActionMaker(Protocol):
+    @overload
     def __call__(self, body: _OfAction[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainAction[P, R], /) -> ActionFunction[P, R]: ...
+    def __call__(self, body: Any, /) -> Any: ...
 
 
 class _QueryWord:
@@ -41,6 +57,8 @@ class _QueryWord:
 
     @overload
     def __call__(self, body: _OfQuery[P, R], /) -> QueryFunction[P, R]: ...
+    @overload
+    def __call__(self, body: _OfPlainQuery[P, R], /) -> QueryFunction[P, R]: ...
     @overload
     def __call__(
         self,
@@ -70,6 +88,8 @@ class _MutationWord:
     @overload
     def __call__(self, body: _OfMutation[P, R], /) -> MutationFunction[P, R]: ...
     @overload
+    def __call__(self, body: _OfPlainMutation[P, R], /) -> MutationFunction[P, R]: ...
+    @overload
     def __call__(
         self,
         *,
@@ -91,6 +111,8 @@ class _ActionWord:
     @overload
     def __call__(self, body: _OfAction[P, R], /) -> ActionFunction[P, R]: ...
     @overload
+    def __call__(self, body: _OfPlainAction[P, R], /) -> ActionFunction[P, R]: ...
+    @overload
     def __call__(
         self,
         *,
@@ -98,13 +120,15 @@ class _ActionWord:
         rate: str | None = None,
         timeout: float | None = None,
         retry: Retry | None = None,
+        isolated: bool = False,
         also: str | Iterable[str] = (),
         ignores: str | Iterable[str] = (),
     ) -> _ActionMaker: ...
     def __call__(self, *body: Any, **options: Any) -> Any:
         """Make a function that may use the outside world. Options as of `query`, and
 
-        retry    how its jobs are tried again; without it they run at most once
+        retry     how its jobs are tried again; without it they run at most once
+        isolated  each call has a process for itself: no other ends with it, nor it with another
         """
         return _made(ActionFunction, body, options, is_internal=self._is_internal)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from trice.endpoint_limits import ORIGINS_MAX
 from trice.function_limits import ACTION_MS_MAX, ARGS_BYTES_MAX, RESULT_BYTES_MAX
+from trice.functions import blocking
 from trice.functions.changes import ChangeReader, SentChange, Wanted, followed
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Mutation, Query
@@ -41,9 +42,10 @@ _CONTEXTS: Final[dict[str, type]] = {
     "action": Action,
     "endpoint": Action,
 }
+_SORTS: Final = {"plain": "a plain def", "async": "an async def"}
 _AUTHS: Final = typing.get_args(Auth)
 _OPTIONS: Final = ("auth", "rate", "timeout", "also", "ignores")
-_OF_JOBS: Final = ("retry", "schedule", "on_change")
+_OF_JOBS: Final = ("retry", "schedule", "isolated", "on_change")
 _OF_ENDPOINTS: Final = ("auth", "cors", "rate", "timeout")
 _SET_BY_US: Final = ("method", "path")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|\*")
@@ -154,9 +156,7 @@ def make_entry(
 ) -> Entry:
     """Check a function and everything that it was told. raises   Misdeclared, HintError"""
     body = inspect.unwrap(function.body)
-    if not inspect.iscoroutinefunction(body):
-        told = "is a plain `def`, which is not built yet in this version of trice: write async def"
-        raise Misdeclared(f"{name} {told}")
+    _check_sort(function, body, name)
     parameters, said, returned = _hints_of(function, body, name)
     route = None
     if function.kind == "endpoint":
@@ -218,6 +218,18 @@ def make_entry(
     )
 
 
+def _check_sort(function: Function[..., Any], body: Any, name: str) -> None:
+    """`async def` or `def`, from the outermost decorator to the function itself."""
+    if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+        raise Misdeclared(f"{name} has a yield: a function returns its result, all of it")
+    layer: Any = function.body
+    while function.is_blocking and layer is not None:
+        if inspect.iscoroutinefunction(layer):
+            told = "is a plain def, and a decorator of it makes an async one of it"
+            raise Misdeclared(f"{name} {told}: let both be the same")
+        layer = getattr(layer, "__wrapped__", None)
+
+
 def _hints_of(function: Function[..., Any], body: Any, name: str) -> Any:
     """Parameters without `ctx`, their hints, and that of the result."""
     parameters = list(inspect.signature(function.body).parameters.values())
@@ -226,14 +238,20 @@ def _hints_of(function: Function[..., Any], body: Any, name: str) -> Any:
     except NameError as failure:
         told = f"{failure}. What a hint names is imported outside of `if TYPE_CHECKING`"
         raise Misdeclared(told) from None
-    expected = _CONTEXTS[function.kind]
+    expected = (blocking.BY_KIND if function.is_blocking else _CONTEXTS)[function.kind]
     if not parameters:
         raise Misdeclared(f"{name} takes a ctx first: ctx: {expected.__name__}[Db]")
-    ctx = said.get(parameters[0].name)
-    if typing.get_origin(ctx) is not expected and ctx is not expected:
-        given = "without a hint" if ctx is None else f"of type {shown(ctx)}"
-        told = f"A {function.kind} takes ctx: {expected.__name__}[Db] first, not one {given}"
-        raise Misdeclared(told, parameters[0].name)
+    first = parameters[0].name
+    ctx = said.get(first)
+    given = typing.get_origin(ctx) or ctx
+    if given in (_CONTEXTS if function.is_blocking else blocking.BY_KIND).values():
+        sort, module = ("plain", "sync") if function.is_blocking else ("async", "functions")
+        told = f"from trice.{module} import {expected.__name__}"
+        raise Misdeclared(f"{name} is {_SORTS[sort]}, which takes another ctx: {told}", first)
+    if given is not expected:
+        shown_ctx = "without a hint" if ctx is None else f"of type {shown(ctx)}"
+        told = f"A {function.kind} takes ctx: {expected.__name__}[Db] first, not one {shown_ctx}"
+        raise Misdeclared(told, first)
     for each in parameters[1:]:
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY):
             raise Misdeclared("Arguments have names: no *args, **kwargs or /", each.name)
@@ -311,7 +329,17 @@ def _options(function: Function[..., Any], name: str, parameters: Any) -> dict[s
         "ignores": ignores,
         "retry": _retry(function),
         "schedule": _schedule(said.get("schedule"), parameters),
+        "is_isolated": _isolated(function),
     }
+
+
+def _isolated(function: Function[..., Any]) -> bool:
+    given = function.options.get("isolated", False)
+    if not isinstance(given, bool):
+        raise Misdeclared(f"isolated is True or False, not {given!r}")
+    if given and function.kind != "action":
+        raise Misdeclared("isolated= is for actions: queries and mutations begin again elsewhere")
+    return given
 
 
 def _retry(function: Function[..., Any]) -> RetryPlan | None:

@@ -55,6 +55,9 @@ class Hello(_Frame, frozen=True, tag="hello"):
     memory_bytes  what the process may take (RLIMIT_DATA)
     allows_private  whether `ctx.http` reaches addresses of a private network, too
     asks_http  requests of `ctx.http` are asked of the server: for tests
+    packages  folder of packages that it may import, before those of the server; None: there is none
+    scratch  folder that it may write to, and is confined to with what it reads; None: it is not
+             confined
     """
 
     path: str
@@ -64,6 +67,8 @@ class Hello(_Frame, frozen=True, tag="hello"):
     memory_bytes: int = 512 * 1024 * 1024
     allows_private: bool = False
     asks_http: bool = False
+    packages: str | None = None
+    scratch: str | None = None
 
 
 Pairs = list[tuple[str, str]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from trice.functions.signature import Kind
 
@@ -32,10 +33,20 @@ class FunctionError(Exception):
         self.status = status
 
 
+class Blocking:
+    """Below it is each `ctx` of `trice.sync`, which plain functions take."""
+
+    def call_async(self, body: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What an async function returns, once it has."""
+        raise NotImplementedError
+
+
 class Function(Generic[P, R]):
-    """A function of an app. Called with a `ctx` it is a plain call.
+    """A function of an app. Called with a `ctx` it is a plain call; with that of the other sort it
+    runs where it belongs, on the loop or on the thread of the call.
 
     body         what was written, with the decorators that stand below ours
+    is_blocking  it is a plain `def`
     is_internal  only other functions, jobs and admins may call it
     options      what the decorator was told, by its words; `loading` checks it
     """
@@ -48,13 +59,23 @@ class Function(Generic[P, R]):
         self.body = body
         self.is_internal = is_internal
         self.options = options
+        self.is_blocking = not inspect.iscoroutinefunction(inspect.unwrap(body))
         self.__doc__ = body.__doc__
         self.__module__ = body.__module__
         self.__name__ = getattr(body, "__name__", type(body).__name__)
 
-    def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        made: Coroutine[Any, Any, R] = self.body(ctx, *args, **kwargs)
-        return made
+    @overload
+    def __call__(self, ctx: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    def __call__(self, ctx: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        if self.is_blocking == isinstance(ctx, Blocking):
+            return self.body(ctx, *args, **kwargs)
+        if self.is_blocking:
+            return ctx.call_blocking(self.body, args, kwargs)
+        return ctx.call_async(self.body, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.__module__}.{self.__name__}>"

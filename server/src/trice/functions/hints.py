@@ -24,7 +24,7 @@ from trice.functions.shapes import HintError, Shapes, id_text, shown
 from trice.functions.values import is_pydantic
 from trice.runtime import UUID
 from trice.schema.declare import Id, Many, Namespace, One
-from trice.schema.tables import View
+from trice.schema.views import View
 
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _SAME_ORIGINS: Final[dict[Any, Any]] = {

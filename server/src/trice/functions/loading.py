@@ -48,9 +48,8 @@ class LoadErrors(Exception):
     """A project that cannot be loaded: everything that is wrong with it."""
 
     def __init__(self, errors: list[LoadError]) -> None:
-        super().__init__(
-            "\n".join(f"{each.file}:{each.line or ''} {each.message}" for each in errors)
-        )
+        told = [f"{each.file}:{each.line or ''} {each.message}" for each in errors]
+        super().__init__("\n".join(each.removeprefix(": ") for each in told))
         self.errors = errors
 
 

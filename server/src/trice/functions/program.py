@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from trice.functions import blocking
 from trice.functions.answering import answer
 from trice.functions.asleep import AsleepError
+from trice.functions.call_thread import StartThread, start_thread
 from trice.functions.channel import Channel, RefusedError
 from trice.functions.contexts import Action, Mutation, Query
 from trice.functions.entries import Entry, decode_json, encode_json
@@ -40,6 +42,8 @@ class Program:
     schema  the document that its `schema.py` stands for; None: it has none
     env     what `ctx.env` has
     outgoing   how requests of `ctx.http` leave
+
+    `start_thread` is how calls get the thread of their plain functions; a worker has its own.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Program:
         self.hints = hints
         self.env = env
         self.outgoing = Outgoing()
+        self.start_thread: StartThread = start_thread
         self._entries = list(entries)
         self._by_function = {id(entry.function): entry for entry in self._entries}
         self._by_name = {entry.signature.name: entry for entry in self._entries}
@@ -85,7 +90,7 @@ class Program:
             if call.request is not None:
                 await answer(entry, ctx, args, call, channel)
                 return Done(call=call.call, value=b"null")
-            value = entry.write_result(await entry.function.body(ctx, **args))
+            value = entry.write_result(await entry.function(ctx, **args))
         except asyncio.CancelledError:
             raise
         except AsleepError:
@@ -148,6 +153,10 @@ class Program:
     def signature_of(self, function: Function[..., Any]) -> Signature:
         """Of a function as it stands in its module. raises   TypeError"""
         return self._entry(function).signature
+
+    def blocking(self, ctx: Any) -> blocking.Context[Any, Any]:
+        """The ctx of a plain function for that of an async one of the same call."""
+        return blocking.BY_KIND[type(ctx).__name__.lower()](ctx)
 
     # --- what a run asks for ----------------------------------------------------------------------
 

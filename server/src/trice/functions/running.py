@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from trice.functions.call_thread import CallThread, StartThread
 from trice.functions.channel import Channel
 from trice.functions.facts import Facts, UserRow
 from trice.functions.frames import Call, Later
@@ -21,6 +22,11 @@ class Registry(Protocol):
     hints: Hints
     env: Mapping[str, str]
     outgoing: Outgoing
+    start_thread: StartThread
+
+    def blocking(self, ctx: Any) -> Any:
+        """The ctx of `trice.sync` for that of the same call."""
+        ...
 
     def encode_args(
         self, function: Function[..., Any], args: Any, kwargs: Any
@@ -63,6 +69,14 @@ class Running:
         self.sleeps: dict[str, int] = {}
         self.at_end: list[Callable[[], object]] = []
         self._has_page = False
+        self._thread: CallThread | None = None
+
+    @property
+    def thread(self) -> CallThread:
+        """The thread of its plain functions. It is there from the first one on."""
+        if self._thread is None:
+            self._thread = CallThread(self.program.start_thread)
+        return self._thread
 
     def end(self) -> None:
         """The function has returned or raised: what tasks of it still do ends."""

@@ -23,7 +23,7 @@ from trice.functions.channel import RefusedError
 from trice.functions.conditions import order_of, where_of
 from trice.functions.model import Entity, LinkEnd, Model, may_lack
 from trice.schema.declare import Id, JsonMark, One
-from trice.schema.tables import Sub, View
+from trice.schema.views import Sub, View
 
 _TEXT_CLASSES: Final = frozenset(("uuid", "decimal", "datetime", "builtins"))
 _MODULES: Final = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=\w)")

@@ -103,6 +103,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     schedule     when it runs by itself
     route        of an endpoint: where it is
     hook         which changes it follows
+    is_isolated  of an action: each call has a process for itself
     """
 
     name: str
@@ -124,3 +125,4 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     schedule: Schedule | None = None
     route: Route | None = None
     hook: HookPlan | None = None
+    is_isolated: bool = False

@@ -15,7 +15,7 @@ from trice.functions.running import Running
 from trice.functions.shapes import Shape
 from trice.functions.values import id_of, ids_of, plain
 from trice.schema.declare import Fill
-from trice.schema.tables import Page, Paged
+from trice.schema.views import Page, Paged
 
 
 class Db:

@@ -43,7 +43,7 @@ from trice.functions.records import optional_keys
 from trice.functions.shapes import viewed
 from trice.runtime import UUID
 from trice.schema.declare import Id, Namespace, One
-from trice.schema.tables import Page, Paged, View
+from trice.schema.views import Page, Paged, View
 
 Described = dict[str, Any]
 

@@ -16,7 +16,7 @@ import msgspec
 
 from trice.functions.facts import UserRow, whole_row
 from trice.schema.declare import Namespace, One
-from trice.schema.tables import View
+from trice.schema.views import View
 
 
 def plain(value: Any) -> Any:

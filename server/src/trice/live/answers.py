@@ -32,6 +32,10 @@ class Answer:
     def size_bytes(self) -> int:
         return len(self.result_json) + len(self.meta_json)
 
+    def joined(self) -> bytes:
+        """Both as one object: `{"result", "result-meta"}`."""
+        return b'{"result":%b,"result-meta":%b}' % (self.result_json, self.meta_json)
+
 
 @dataclass(frozen=True, slots=True)
 class FlatAnswer:
@@ -85,5 +89,10 @@ def _joined(parts: FlatParts) -> Encoded:
 
 
 def _nested(tree: Tree, shape: str, spend: Spend, url_of: UrlOf | None) -> Encoded:
-    nested = nested_json(tree, is_inferring=shape == "tree-one", spend=spend, url_of=url_of)
-    return Encoded(Answer(nested, dumps_compact(result_meta(tree))), None)
+    return Encoded(nested_answer(tree, shape == "tree-one", spend, url_of), None)
+
+
+def nested_answer(tree: Tree, is_inferring: bool, spend: Spend, url_of: UrlOf | None) -> Answer:
+    """A tree as nested objects; the arguments are those of `nested_json`."""
+    nested = nested_json(tree, is_inferring=is_inferring, spend=spend, url_of=url_of)
+    return Answer(nested, dumps_compact(result_meta(tree)))

@@ -44,10 +44,12 @@ class Nothing(_Answer):
 
 
 class AdminQuery(_Request):
-    """`is_inferring`: a link to at most one entity is that object or null (Q79)."""
+    """`is_inferring`: a link to at most one entity is that object or null (Q79). `has_meta`: the
+    answer is `{"result", "result-meta"}`, with the cursors of pages (H67)."""
 
     query: Query
     is_inferring: bool | None = msgspec.field(name="inference?", default=None)
+    has_meta: bool | None = msgspec.field(name="result-meta?", default=None)
 
 
 class AdminTransact(_Request):

@@ -31,7 +31,8 @@ from trice.schema.declare import (
     new_id,
     now,
 )
-from trice.schema.tables import Page, Paged, Sub, Table, View
+from trice.schema.tables import Table
+from trice.schema.views import Page, Paged, Sub, View
 
 __all__ = [
     "Fields",

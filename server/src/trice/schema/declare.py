@@ -5,9 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    overload,
+)
 
 # --- classes --------------------------------------------------------------------------------------
 
@@ -56,19 +66,46 @@ class Fields:
     """What a member of a room shows, or a message on a topic: type hints, as in a namespace."""
 
 
+if TYPE_CHECKING:
+    _S = TypeVar("_S", bound="Schema")
+    _Asked = dict[str, Any]
+
+    class _QueryWord:
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Callable[[Mapping[str, Any]], _Asked]: ...
+        @overload
+        def __get__(
+            self, instance: object, owner: Any
+        ) -> Callable[[Mapping[str, Any]], Coroutine[Any, Any, _Asked]]: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+    class _AsCallerWord:
+        @overload
+        def __get__(self, instance: None, owner: type[_S]) -> Callable[[], type[_S]]: ...
+        @overload
+        def __get__(self, instance: _S, owner: type[_S]) -> Callable[[], _S]: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+
 class Schema:
     """The namespaces of an app. A file has one class below it: `todos: Table[Todo]`.
 
     It is also what functions know of `ctx.db`, which has the tables and these two methods.
     """
 
-    def query(self, query: Mapping[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
-        """Answer an InstaQL query, as nested objects: for what the tables have no words for."""
-        raise unbound()
+    if TYPE_CHECKING:
+        # Of an instance, which functions with `async` have, and of the class: plain ones have that.
+        query: _QueryWord
+        as_caller: _AsCallerWord
+    else:
 
-    def as_caller(self) -> Self:
-        """The same tables as the caller's rules show them; else a function sees everything."""
-        raise unbound()
+        def query(self, query: Any) -> Any:
+            """Answer an InstaQL query, as nested objects: for what the tables have no words for."""
+            raise unbound()
+
+        def as_caller(self) -> Any:
+            """The same tables as the caller's rules show them; else a function sees everything."""
+            raise unbound()
 
 
 def unbound() -> TypeError:

@@ -18,7 +18,7 @@ from trice.functions.channel import RefusedError
 from trice.functions.function import Function, FunctionError, QueryFunction
 from trice.functions.types import list_of
 from trice.identity import Identity
-from trice.schema.tables import Page
+from trice.schema.views import Page
 from trice.testing.requests import HttpAnswer, ask
 from trice.testing.stage import ADMIN_TOKEN, Stage
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_a_user_must_be_able_to_read_python(tmp_path: Path) -> None:
         ({}, 0, AS_ROOT),
         ({"functions": "off"}, 1_000, SWITCHED_OFF),
         ({"registration": "open"}, 1_000, OPEN_TO_ALL),
+        ({"registration": "open", "functions_sandbox": "auto"}, 1_000, OPEN_TO_ALL),
     ],
 )
 async def test_functions_may_be_refused(
@@ -98,15 +100,57 @@ def test_the_start_says_what_is_in_force(tmp_path: Path, monkeypatch: pytest.Mon
         return in_force(Settings(data_dir=tmp_path, **settings))  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    owners = "owners of apps, and their admin tokens may deploy"
     assert "server's own user" in said()
     assert said(functions="off") == "functions are off"
-    assert said(functions_user="7-9") == "functions of each app run as user 7-9"
+    assert said(functions_user="7-9") == f"functions of each app run as user 7-9; {owners}"
+    named = {"functions": "admins", "functions_admins": "b@x.org, A@x.org"}
+    assert said(**named).endswith("; a@x.org, b@x.org may deploy")
+    assert said(functions_packages="locked").endswith("; packages of uv.lock are installed")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert "refused: This server runs as root" in said()
     assert "refused: Everybody" in said(functions_user="7", registration="open")
-    assert "each app" in said(functions_user="7-9", registration="open")
+    assert "refused: Everybody" in said(functions_user="7-9", registration="open")
     assert "own user" in in_force(Settings(data_dir=tmp_path), is_dev=True)
-    assert said(functions_user="7") == "functions of all apps run as user 7"
+    assert said(functions_user="7").startswith("functions of all apps run as user 7")
+
+
+@pytest.mark.rule("FN660")
+def test_open_registration_needs_uids_and_a_sandbox_or_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(**settings: Any) -> str:
+        return in_force(Settings(data_dir=tmp_path, registration="open", **settings))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(opening, "lack", lambda: None)
+    monkeypatch.setattr(opening, "abi", lambda: 4)
+    apart = {"functions_user": "7-9", "functions_sandbox": "require"}
+    assert "of each app" in said(**apart)
+    assert "confined to their files (Landlock), no TCP for queries" in said(**apart)
+    monkeypatch.setattr(opening, "abi", lambda: 3)
+    assert "the network is open" in said(**apart)
+    assert "refused" in said(functions_user="7-9", functions_sandbox="auto")
+    assert "refused" in said(functions_user="7", functions_sandbox="require")
+    assert "refused" not in said(functions_user="7", functions_trusted=True)
+    admins = {"functions": "admins", "functions_admins": "a@x.org"}
+    assert "refused" not in said(functions_user="7", **admins)
+
+
+@pytest.mark.rule("FN663")
+def test_a_kernel_that_cannot_confine_is_refused_or_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    monkeypatch.setattr(opening, "lack", lambda: "has no Landlock")
+    required = Settings(data_dir=tmp_path, functions_sandbox="require")
+    assert "refused: This server runs functions only where the kernel confines" in in_force(
+        required
+    )
+    assert "its kernel has no Landlock." in in_force(required)
+    auto = Settings(data_dir=tmp_path, functions_sandbox="auto")
+    assert "they are not confined: this kernel has no Landlock" in in_force(auto)
+    assert "confined" not in in_force(Settings(data_dir=tmp_path))
 
 
 @pytest.mark.rule("FN165")
@@ -125,7 +169,15 @@ async def test_only_root_starts_processes_of_others(
 
 @pytest.mark.rule("FN171")
 @pytest.mark.parametrize(
-    "settings", [{"functions": "everybody"}, {"functions_workers": 0}, {"functions_workers": 9_999}]
+    "settings",
+    [
+        {"functions": "everybody"},
+        {"functions": "admins"},
+        {"functions_workers": 0},
+        {"functions_workers": 9_999},
+        {"functions_packages": "all"},
+        {"functions_sandbox": "on"},
+    ],
 )
 def test_settings_are_checked(tmp_path: Path, settings: dict[str, object]) -> None:
     with pytest.raises(InvalidInput, match="--functions"):

@@ -9,6 +9,7 @@ from functions.channels import create, rename, tidy
 from functions.messages import AuthorView, MessageView, history, recent, send
 
 from schema import Channel, Db, Message, User
+from trice import sync
 from trice.functions import (
     Action,
     Change,
@@ -164,3 +165,49 @@ async def follows_another(ctx: Mutation[Db], change: Change[Channel]) -> None:
 @on_change(Message, create=True)  # error: arg-type
 async def returns_something(ctx: Mutation[Db], change: Change[Message]) -> str:
     return ""
+
+
+@query
+def plainly(ctx: sync.Query[Db, User], channel: Id[Channel], message: Id[Message]) -> str:
+    views = ctx.db.messages.find(MessageView, where={"channel": channel})
+    text: str = views[0].text
+    number: int = views[0].text  # error: assignment
+    ctx.db.messages.get(channel)  # error: arg-type
+    row = ctx.db.as_caller().messages.first()
+    text = row.text  # error: union-attr
+    asked: dict[str, object] = ctx.db.query({"messages": {}})
+    nickname: str | None = ctx.me.nickname
+    str(ctx.db.posts)  # error: attr-defined
+    str(ctx.now)  # error: attr-defined
+    found = ctx.run(recent, channel, limit=3)
+    text = found[0].text
+    text = recent(ctx, channel)[0].text
+    ctx.run(recent, message)  # error: arg-type
+    ctx.run(send, channel, "hi")  # error: arg-type
+    plain_helper(ctx, channel)  # error: arg-type
+    return text if asked and nickname and number and plain_helper(ctx, message) else ""
+
+
+def plain_helper(ctx: sync.Reader[Db], message: Id[Message]) -> bool:
+    return ctx.db.messages.exists({"id": message})
+
+
+@mutation(auth="user")
+def writes_plainly(ctx: sync.Mutation[Db], channel: Id[Channel]) -> Id[Message]:
+    made: Id[Message] = ctx.db.messages.create(text="", sent_at=ctx.now, channel=channel)
+    ctx.db.messages.update(channel, text="")  # error: arg-type
+    number: int = ctx.run(plainly, channel, made)  # error: assignment
+    ctx.later().run(tidy, channel)
+    ctx.later().run(tidy, made)  # error: arg-type
+    str(number)
+    return made
+
+
+@query  # error: arg-type
+def takes_an_async_ctx(ctx: Query[Db]) -> None:
+    """That of a plain function is of trice.sync."""
+
+
+async def runs_plainly(ctx: Mutation[Db, User], channel: Id[Channel]) -> str:
+    made: Id[Message] = await ctx.run(writes_plainly, channel)
+    return await plainly(ctx, channel, made)

@@ -105,8 +105,11 @@ class LocalWorkers:
         assert not isinstance(outcome, Lost), "there is no process that could end"
         raise failure_of(call, outcome)
 
-    async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
-        """Load a bundle, or the project that it was made of. It is there when it is called."""
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> frames.Ready | frames.Broken:
+        """Load a bundle, or the project that it was made of. It is there when it is called. What
+        it imports is what this process can."""
         for key in [key for key, each in self._loaded.items() if each.app_id is None]:
             del self._loaded[key]
         try:

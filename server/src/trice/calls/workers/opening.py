@@ -13,6 +13,7 @@ from trice.calls.workers.users import Users, find_unreadable
 from trice.calls.workers.workers import Workers
 from trice.config import Settings
 from trice.errors import InvalidInput
+from trice.functions.worker.landlock import ABI_OF_TCP, abi, lack
 from trice.runtime import Runtime
 
 logger: Final = logging.getLogger("trice.functions")
@@ -22,8 +23,14 @@ AS_ROOT: Final = (
     " range of uids, one for each app."
 )
 OPEN_TO_ALL: Final = (
-    "Everybody may make an account on this server (TRICE_REGISTRATION=open), and its owner may"
-    " deploy functions: set TRICE_FUNCTIONS_USER to a range of uids, or TRICE_FUNCTIONS to admins."
+    "Everybody may make an account on this server (TRICE_REGISTRATION=open), and owners of apps may"
+    " deploy functions: set TRICE_FUNCTIONS_USER to a range of uids and TRICE_FUNCTIONS_SANDBOX to"
+    " require, or TRICE_FUNCTIONS to admins; or TRICE_FUNCTIONS_TRUSTED, if they may do what the"
+    " server may."
+)
+NO_SANDBOX: Final = (
+    "This server runs functions only where the kernel confines them"
+    " (TRICE_FUNCTIONS_SANDBOX=require), and its kernel"
 )
 SWITCHED_OFF: Final = "Functions are switched off on this server (TRICE_FUNCTIONS=off)."
 
@@ -52,6 +59,7 @@ def open_workers(
             is_dev=is_dev,
             is_hiding=True,
             allows_private=is_dev or settings.allows_private_functions,
+            is_confined=is_confined(settings) and not is_dev,
         ),
         runtime=runtime,
         processes_max=settings.functions_workers or 2 * cores,
@@ -69,8 +77,32 @@ def in_force(settings: Settings, *, is_dev: bool = False) -> str:
         return f"functions are refused: {refusal}"
     if settings.functions_user is not None:
         each = "of each app" if "-" in settings.functions_user else "of all apps"
-        return f"functions {each} run as user {settings.functions_user}"
-    return "functions run as the server's own user: what it may read, they may"
+        said = f"functions {each} run as user {settings.functions_user}"
+    else:
+        said = "functions run as the server's own user: what it may read, they may"
+    return "; ".join((said, *_also_in_force(settings, is_dev=is_dev)))
+
+
+def _also_in_force(settings: Settings, *, is_dev: bool) -> list[str]:
+    """Confinement, who may deploy, packages."""
+    said = []
+    if is_confined(settings):
+        net = "no TCP for queries and mutations" if abi() >= ABI_OF_TCP else "the network is open"
+        said.append(f"they are confined to their files (Landlock), {net}")
+    elif settings.functions_sandbox == "auto":
+        said.append(f"they are not confined: this kernel {lack()}")
+    if not is_dev:
+        emails = ", ".join(sorted(settings.functions_admin_emails))
+        who = emails if settings.functions == "admins" else "owners of apps, and their admin tokens"
+        said.append(f"{who} may deploy")
+    if settings.functions_packages == "locked":
+        said.append("packages of uv.lock are installed")
+    return said
+
+
+def is_confined(settings: Settings) -> bool:
+    """Whether the kernel confines functions here."""
+    return settings.functions_sandbox != "off" and lack() is None
 
 
 def _refusal(settings: Settings) -> str | None:
@@ -79,8 +111,13 @@ def _refusal(settings: Settings) -> str | None:
         return SWITCHED_OFF
     if settings.functions_user is None and os.geteuid() == 0:
         return AS_ROOT
+    missing = lack()
+    if settings.functions_sandbox == "require" and missing is not None:
+        return f"{NO_SANDBOX} {missing}."
     is_separated = settings.functions_user is not None and "-" in settings.functions_user
-    if settings.registration == "open" and settings.functions == "owners" and not is_separated:
+    is_apart = is_separated and settings.functions_sandbox == "require"
+    is_open = settings.registration == "open" and settings.functions == "owners"
+    if is_open and not is_apart and not settings.functions_trusted:
         return OPEN_TO_ALL
     return None
 

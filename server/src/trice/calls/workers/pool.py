@@ -19,7 +19,8 @@ from trice.functions.frames import LoadError
 class Waiter:
     """A call that waits for a place.
 
-    is_alone   it was in a process that died, and may be why: it gets a process for itself
+    is_alone   it gets a process for itself: it is isolated, or was in a process that died, and may
+               be why
     """
 
     is_alone: bool
@@ -116,11 +117,11 @@ class Pool:
     def wants(self) -> bool | None:
         """Whether it wants one more process: for calls that are alone (True), for the others
         (False), or none (None)."""
-        if (
-            self.alone_line
-            and not self.loading_alone
-            and not any(each.is_alone and each.state is State.OPEN for each in self.processes)
-        ):
+        alone = [each for each in self.processes if each.is_alone and each.state is State.OPEN]
+        # Queries and mutations that are alone come one after the other; actions may take an hour.
+        has_room = len(alone) < (1 if self.is_pure else self.processes_max)
+        is_free = any(each.load_of_calls == 0 for each in alone)
+        if self.alone_line and not self.loading_alone and has_room and not is_free:
             return True
         if self.loading or (self.is_old and not self.line):
             return None

@@ -200,10 +200,11 @@ class Process:
         self._reason, self._guilty, self._is_held = reason, guilty, is_held
         self._is_killed = True
         if self._transport is not None and self._transport.get_returncode() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError):
-                self._transport.kill()
+            # Not by the transport: asyncio's asks whether the process has ended first, and takes
+            # its end away from whoever watches for it ("Unknown child process pid").
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(self.pid, signal.SIGKILL)
         self._over()
 
     @property

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 import trice
 from trice import function_limits as limits
@@ -48,11 +52,13 @@ class Starter:
         is_hiding: bool = False,
         allows_private: bool = False,
         asks_http: bool = False,
+        is_confined: bool = False,
     ) -> None:
         """
         users     whom processes run as; None: the server's user
         loading   module that loads bundles, in place of `trice.functions.loading`
         is_hiding     whether this process hides what is in it, before the first one is started
+        is_confined   whether processes open nothing but their files, and a folder of their own
         python_path   folders of modules that functions may import, beside the server's
         allows_private   whether `ctx.http` reaches addresses of a private network, too
         asks_http     requests of `ctx.http` are asked of this process: for tests
@@ -63,6 +69,7 @@ class Starter:
         self._is_hiding = is_hiding
         self._allows_private = allows_private
         self._asks_http = asks_http
+        self._is_confined = is_confined
         self._staging = Staging()
         self._owners: dict[int, str] = {}
         self._alive: set[Process] = set()
@@ -80,6 +87,7 @@ class Starter:
         """A process with the code of an app, and what it says of it. raises   Unavailable"""
         uid = None if self._users is None else self._users.uid_of(code.app_id, in_use)
         path = await self._place(code.app_id, code.path, uid)
+        packages = await self._place_packages(code.app_id, code.packages, uid)
         process = self._take_spare(uid)
         if process is None:
             process = await self._spawn(uid)
@@ -87,17 +95,20 @@ class Starter:
             self.counts.from_spare += 1
         self.counts.started += 1
         self._refill()
-        hello = self._hello(path, code.env, is_pure=is_pure, memory_mb=code.memory_mb)
-        return process, await process.load(hello, code.app_id)
+        hello = self._hello(path, code.env, packages, is_pure=is_pure, memory_mb=code.memory_mb)
+        return process, await process.load(await self._with_scratch(hello, process), code.app_id)
 
-    async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> frames.Ready | frames.Broken:
         """Load a bundle in a new process, which then ends. raises   Unavailable"""
         uid = None if self._users is None else self._users.check_uid
         process = await self._spawn(uid)
         try:
             placed = await self._place(_CHECKED, Path(path), uid)
-            hello = self._hello(placed, env, is_pure=True, memory_mb=None)
-            return await process.load(hello, _CHECKED)
+            there = await self._place_packages(_CHECKED, packages, uid)
+            hello = self._hello(placed, env, there, is_pure=True, memory_mb=None)
+            return await process.load(await self._with_scratch(hello, process), _CHECKED)
         finally:
             process.kill("it was a check")
             if uid is not None and self._users is not None and not self._users.is_shared:
@@ -127,13 +138,20 @@ class Starter:
         self._staging.close()
 
     def _hello(
-        self, path: Path, env: dict[str, str], *, is_pure: bool, memory_mb: int | None
+        self,
+        path: Path,
+        env: dict[str, str],
+        packages: Path | None,
+        *,
+        is_pure: bool,
+        memory_mb: int | None,
     ) -> frames.Hello:
         wanted = limits.MEMORY_MB if memory_mb is None else memory_mb
         allowed = min(max(wanted, limits.MEMORY_MB_MIN), limits.MEMORY_MB_MAX)
         return frames.Hello(
             path=str(path),
             env=env,
+            packages=None if packages is None else str(packages),
             is_pure=is_pure,
             is_dev=self._is_dev,
             memory_bytes=allowed * limits.MIB,
@@ -141,17 +159,45 @@ class Starter:
             asks_http=self._asks_http,
         )
 
-    async def _place(self, app_id: str, path: Path, uid: int | None) -> Path:
+    async def _place(
+        self, app_id: str, path: Path, uid: int | None, *, owner: str | None = None
+    ) -> Path:
+        """owner   the app, where `app_id` is a name for something else of it"""
+        owner = app_id if owner is None else owner
         if uid is None or uid == os.geteuid():
             return path
         try:
-            is_taken_over = self._owners.get(uid, app_id) != app_id
+            is_taken_over = self._owners.get(uid, owner) != owner
             if is_taken_over and self._users is not None and not self._users.is_shared:
                 await self._staging.forget(uid)
-            self._owners[uid] = app_id
+            self._owners[uid] = owner
             return await self._staging.place(app_id, path, uid)
         except OSError as cause:
             raise Unavailable("overloaded", f"The bundle cannot be copied: {cause}.") from cause
+
+    async def _with_scratch(self, hello: frames.Hello, process: Process) -> frames.Hello:
+        """Give a process that is confined a folder, which ends with it."""
+        if not self._is_confined:
+            return hello
+        try:
+            folder = await asyncio.to_thread(_make_scratch, process.uid)
+        except OSError as cause:
+            raise Unavailable("overloaded", f"No worker can be started: {cause}.") from cause
+
+        def remove(_: object) -> None:
+            asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, folder, True)
+
+        process.has_exited.add_done_callback(remove)
+        confined: frames.Hello = msgspec.structs.replace(hello, scratch=folder)
+        return confined
+
+    async def _place_packages(
+        self, app_id: str, packages: Path | None, uid: int | None
+    ) -> Path | None:
+        """Where the user finds packages. They are copied apart: code changes more often."""
+        if packages is None or not await asyncio.to_thread(packages.is_dir):
+            return None  # its imports fail, and say which
+        return await self._place(f"{app_id} packages", packages, uid, owner=app_id)
 
     async def _spawn(self, uid: int | None) -> Process:
         if self._is_hiding:
@@ -194,6 +240,13 @@ class Starter:
             return
         finally:
             self._sparing = None
+
+
+def _make_scratch(uid: int | None) -> str:
+    folder = tempfile.mkdtemp(prefix="trice-scratch-")
+    if uid is not None and uid != os.geteuid():
+        os.chown(folder, uid, -1)
+    return folder
 
 
 def _environment(python_path: Sequence[Path]) -> dict[str, str]:

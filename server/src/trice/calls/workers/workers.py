@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from trice import function_limits as limits
@@ -82,6 +83,17 @@ class Workers:
         return sum(len(pool.processes) for pool in self._pools.values())
 
     @property
+    def by_state(self) -> dict[str, int]:
+        """How many processes with an app are in each state."""
+        found = {state.value: 0 for state in (State.LOADING, State.OPEN, State.DRAINING)}
+        for pool in self._pools.values():
+            found[State.LOADING.value] += pool.loading + pool.loading_alone
+            for process in pool.processes:
+                if process.state.value in found:
+                    found[process.state.value] += 1
+        return found
+
+    @property
     def waiting(self) -> int:
         """Calls that wait."""
         in_pools = sum(pool.waiting for pool in self._pools.values())
@@ -112,11 +124,13 @@ class Workers:
         finally:
             self._leave(key, use)
 
-    async def check(self, path: str, env: dict[str, str]) -> frames.Ready | frames.Broken:
+    async def check(
+        self, path: str, env: dict[str, str], packages: Path | None = None
+    ) -> frames.Ready | frames.Broken:
         """Load a bundle in a process of its own, which then ends. raises   Unavailable"""
         self._expect_on()
         async with self._checks:
-            return await self._starter.check(path, env)
+            return await self._starter.check(path, env, packages)
 
     def drop(self, app_id: str) -> None:
         """Let the processes of an app end, when the calls that they have are done."""
@@ -200,7 +214,7 @@ class Workers:
             if attempt:
                 self.counts.again += 1
                 await side.restart()
-            process = await self._place(app, call, is_alone=suspected > 0)
+            process = await self._place(app, call, is_alone=suspected > 0 or call.is_isolated)
             self.counts.calls += 1
             outcome = await process.run(call, side)
             if isinstance(outcome, Lost):

@@ -43,10 +43,11 @@ _LOADING: Final = "trice.functions.loading"
 class Worker(asyncio.Protocol):
     """This process, on its loop."""
 
-    def __init__(self, loading: Any, steps: Steps, threads: CallThreads) -> None:
+    def __init__(self, loading: Any, steps: Steps, threads: CallThreads, pulse: Pulse) -> None:
         self._loading = loading
         self._steps = steps
         self._threads = threads
+        self._pulse = pulse
         self._reader = worker_reader()
         self._sending: Sending | None = None
         self._calls: Calls | None = None
@@ -93,8 +94,24 @@ class Worker(asyncio.Protocol):
         if not isinstance(hello, frames.Hello):
             raise BadFrameError("the first frame is a hello")
         os.environ.update(hello.env)
+        if hello.packages is not None:
+            _add_packages(hello.packages)
+        tasks = 0 if hello.is_pure else confine.count_tasks() + limits.PURE_CALLS + 1
+        if hello.scratch is not None:
+            try:
+                confine.confine_files(
+                    bundle=hello.path,
+                    packages=hello.packages,
+                    scratch=hello.scratch,
+                    is_pure=hello.is_pure,
+                )
+            except OSError as failure:
+                told = f"This process cannot be confined: {failure}."
+                self._tell_broken([frames.LoadError(file="", line=None, message=told)])
+                return
+        self._pulse.start()  # threads that are there before are not confined
         self._threads.start()
-        confine.limit(memory_bytes=hello.memory_bytes, is_pure=hello.is_pure)
+        confine.limit(memory_bytes=hello.memory_bytes, is_pure=hello.is_pure, tasks=tasks)
         self._steps.root = str(Path(hello.path).resolve())
         cpu_ms_max = limits.CALL_CPU_MS if hello.is_pure else float("inf")
         try:
@@ -141,15 +158,21 @@ class Worker(asyncio.Protocol):
             self.send(frames.Log(call=call, level=level, text=text[: limits.LOG_LINE_CHARS_MAX]))
 
 
+def _add_packages(folder: str) -> None:
+    """Let modules of a folder be imported: after Python's own, before those of the server."""
+    first = next((at for at, each in enumerate(sys.path) if each.endswith("-packages")), None)
+    sys.path.insert(len(sys.path) if first is None else first, folder)
+
+
 async def _serve(order: argparse.Namespace, loading: Any) -> None:
     loop = asyncio.get_running_loop()
     steps = Steps()
     factory: Any = steps.task_factory
     loop.set_task_factory(factory)
-    threads = CallThreads(limits.PURE_CALLS)
+    threads = CallThreads(limits.PURE_CALLS, steps)
     loop.set_default_executor(threads)
-    Pulse(socket.socket(fileno=order.pulse), steps).start()
-    worker = Worker(loading, steps, threads)
+    pulse = Pulse(socket.socket(fileno=order.pulse), steps)
+    worker = Worker(loading, steps, threads, pulse)
     await loop.create_unix_connection(lambda: worker, sock=socket.socket(fileno=order.frames))
     await worker.wait_closed()
 

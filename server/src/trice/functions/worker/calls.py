@@ -21,6 +21,7 @@ import msgspec
 
 from trice import function_limits as limits
 from trice.functions import frames
+from trice.functions.call_thread import StartThread
 from trice.functions.channel import Channel, RefusedError
 from trice.functions.worker.framing import BadFrameError
 from trice.functions.worker.metering import Meter, Steps, current_meter
@@ -36,6 +37,9 @@ _Told = frames.Draft | frames.Sub | frames.SubEnd | frames.Log | frames.Later | 
 class Runs(Protocol):
     """A loaded project (`functions.loading.Program`)."""
 
+    start_thread: StartThread
+    """How it gets a thread for a plain function."""
+
     async def run(self, call: frames.Call, channel: Channel) -> frames.Done | frames.Fail:
         """Run a function. Raises nothing but CancelledError."""
         ...
@@ -45,12 +49,14 @@ class Runs(Protocol):
 class _Under:
     """A call under way.
 
+    meter     what it took of the processor
     answers   by the number of what was asked
     lines     log lines that it wrote
     why       why it was ended before it was done
     """
 
     task: asyncio.Task[None]
+    meter: Meter
     answers: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
     lines: int = 0
     why: frames.Fail | None = None
@@ -79,6 +85,8 @@ class Calls:
         self._send = send
         self._steps = steps
         self._threads = threads
+        if threads is not None:
+            program.start_thread = threads.submit
         self._cpu_ms_max = cpu_ms_max
         self._on_end = on_end
         self._on_empty = on_empty
@@ -122,7 +130,7 @@ class Calls:
             task = self._loop.create_task(self._run(call))
         finally:
             current_meter.reset(token)
-        self._under[call.call] = _Under(task)
+        self._under[call.call] = _Under(task, meter)
 
     async def _run(self, call: frames.Call) -> None:
         try:
@@ -169,12 +177,13 @@ class Calls:
         if under is not None:
             if under.why is None:
                 under.why = frames.Fail(call=call, code=code, message=message)
+            under.meter.is_over = True
             under.task.cancel()
 
     def _end_for_cpu(self, call: int) -> None:
         message = f"The call used the processor for more than {self._cpu_ms_max:.0f} ms."
-        # Within a step of the task: it ends at its next await.
-        self._loop.call_soon(self._end, call, "function-timeout", message)
+        # Within a step of the task, or of a thread: it ends at its next await or wait.
+        self._loop.call_soon_threadsafe(self._end, call, "function-timeout", message)
 
     def _look_empty(self) -> None:
         if self._is_drained and not self._under:

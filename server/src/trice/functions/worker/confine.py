@@ -10,15 +10,25 @@ import ctypes
 import os
 import resource
 import signal
+import sys
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from trice import function_limits as limits
+from trice.functions.worker import landlock
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_SYSTEM: Final = (
+    *("/usr", "/lib", "/lib64", "/bin", "/etc/ssl", "/etc/pki", "/etc/ca-certificates"),
+    *("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services"),
+    *("/etc/localtime", "/etc/timezone", "/etc/ld.so.cache", "/etc/mime.types"),
+    *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"),
+)
+"""What libraries read of the machine: themselves, names of hosts, certificates, time zones."""
 
 
 def close_others(kept: Collection[int]) -> None:
@@ -54,16 +64,32 @@ def hide_process() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def limit(*, memory_bytes: int, is_pure: bool) -> None:
+def confine_files(*, bundle: str, packages: str | None, scratch: str, is_pure: bool) -> None:
+    """Let this process open Python, its bundle and packages, what libraries read of the system, and
+    write its scratch folder alone. Queries and mutations lose TCP. It must have one thread.
+
+    raises   OSError
+    """
+    os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    python = {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable), *sys.path}
+    readable = {*python, bundle, *_SYSTEM, *([] if packages is None else [packages])} - {""}
+    readable |= {"/proc/self", f"/proc/{os.getpid()}"}
+    landlock.restrict(
+        readable=sorted(readable), writable=(scratch, "/dev/null"), has_network=not is_pure
+    )
+
+
+def limit(*, memory_bytes: int, is_pure: bool, tasks: int) -> None:
     """Bound what this process may take. It must have all threads that it needs.
 
+    tasks     as `count_tasks`, with its threads
     is_pure   it may start neither process nor thread; else function_limits.ACTING_PROCESSES_MAX
     """
     _set(resource.RLIMIT_DATA, memory_bytes)
     _set(resource.RLIMIT_NOFILE, limits.DESCRIPTORS_MAX)
     _set(resource.RLIMIT_FSIZE, limits.FILE_BYTES_MAX)
     _set(resource.RLIMIT_CORE, 0)
-    most = 0 if is_pure else _count_tasks(os.getuid()) + limits.ACTING_PROCESSES_MAX
+    most = 0 if is_pure else tasks + limits.ACTING_PROCESSES_MAX
     _set(resource.RLIMIT_NPROC, most)
     # Writing beyond RLIMIT_FSIZE raises OSError in place of a signal.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -76,9 +102,9 @@ def _set(which: int, most: int) -> None:
     resource.setrlimit(which, (most, most))
 
 
-def _count_tasks(uid: int) -> int:
-    """Threads of all processes of a user, which is what RLIMIT_NPROC counts."""
-    found = 0
+def count_tasks() -> int:
+    """Threads of all processes of this user, which is what RLIMIT_NPROC counts."""
+    uid, found = os.getuid(), 0
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit() and folder.stat().st_uid == uid:

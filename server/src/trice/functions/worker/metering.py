@@ -1,4 +1,4 @@
-"""Which call a task works for, and what its steps cost.
+"""Which call a task or thread works for, and what its steps cost.
 
 Every task that begins in the context of a call belongs to it, those that the function starts
 itself too. Each of its steps is measured with the clock of the thread's processor time.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
-from trice.runtime import thread_cpu_ms
+from trice.runtime import cpu_ms_of, thread_cpu_ms
 
 current_meter: Final[ContextVar[Meter | None]] = ContextVar("current_meter", default=None)
 
@@ -20,32 +21,56 @@ class Meter:
     """What one call took of the processor.
 
     call      its number
-    on_over   called once, when it took more than `most_ms`
+    is_over   the call was told to end
+    on_over   called once, when it took more than `most_ms`; on any thread
     """
 
-    __slots__ = ("_most_ms", "_on_over", "call", "spent_ms")
+    __slots__ = ("_is_told", "_on_over", "call", "is_over", "most_ms", "spent_ms")
 
     def __init__(self, call: int, *, most_ms: float, on_over: Callable[[], object]) -> None:
         self.call = call
         self.spent_ms = 0.0
-        self._most_ms = most_ms
+        self.is_over = False
+        self.most_ms = most_ms
         self._on_over = on_over
+        self._is_told = False
 
     def add(self, spent_ms: float) -> None:
-        was_over = self.spent_ms > self._most_ms
         self.spent_ms += spent_ms
-        if not was_over and self.spent_ms > self._most_ms:
+        self.look(self.spent_ms)
+
+    def look(self, spent_ms: float) -> None:
+        """It took so much in all, with what a thread takes at the moment."""
+        if spent_ms > self.most_ms and not self._is_told:
+            self._is_told = True
             self._on_over()
+
+
+@dataclass(frozen=True, slots=True)
+class OnThread:
+    """Work of a call on a thread.
+
+    began_ms   processor time of the thread when it began
+    """
+
+    meter: Meter
+    began_ms: float
+
+    def spent_ms(self, thread: int) -> float:
+        """What the call took until now."""
+        return self.meter.spent_ms + cpu_ms_of(thread) - self.began_ms
 
 
 class Steps:
     """The steps of tasks. `running` is the call whose step it is now; another thread may look.
 
-    root  the folder of the project, once it is loaded
+    root      the folder of the project, once it is loaded
+    threads   what threads work on, by their `threading.get_ident`
     """
 
     def __init__(self) -> None:
         self.running: int | None = None
+        self.threads: dict[int, OnThread] = {}
         self.root: str | None = None
 
     def task_factory(

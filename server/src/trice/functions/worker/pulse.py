@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
+from trice import function_limits as limits
 from trice.functions import frames
 from trice.functions.worker.framing import dump_frame, worker_reader
 from trice.functions.worker.metering import Steps
@@ -63,21 +64,37 @@ class Pulse:
         if asked is None:
             self._asked = _Asked(now_ms, cpu_ms)
             self._loop.call_soon_threadsafe(self._turned)
-            return frames.Pong(number=number)
+            return self._pong_of_threads(number)
         return frames.Pong(
             number=number,
             held_ms=round(now_ms - asked.at_ms),
             cpu_ms=round(cpu_ms - asked.cpu_ms),
             busy=self._steps.running,
-            stack=self._stack(),
+            stack=self._stack(self._loop_thread),
         )
+
+    def _pong_of_threads(self, number: int) -> frames.Pong:
+        """The loop turns. What a thread computes counts like the steps of its call; one whose call
+        was told to end, and goes on, is named."""
+        for thread, work in list(self._steps.threads.items()):
+            meter, spent_ms = work.meter, work.spent_ms(thread)
+            meter.look(spent_ms)
+            is_long = spent_ms > meter.most_ms + limits.CANCEL_GRACE_MS
+            if meter.is_over or is_long:
+                return frames.Pong(
+                    number=number,
+                    cpu_ms=round(spent_ms) if is_long else 0,
+                    busy=meter.call,
+                    stack=self._stack(thread),
+                )
+        return frames.Pong(number=number)
 
     def _turned(self) -> None:
         self._asked = None
 
-    def _stack(self) -> list[tuple[str, int, str]]:
-        """Where the loop's thread is, innermost last."""
-        frame = sys._current_frames().get(self._loop_thread)
+    def _stack(self, thread: int) -> list[tuple[str, int, str]]:
+        """Where a thread is, innermost last."""
+        frame = sys._current_frames().get(thread)
         found: list[tuple[str, int, str]] = []
         while frame is not None and len(found) < STACK_LINES_MAX:
             code = frame.f_code

@@ -9,14 +9,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from trice.functions.worker.metering import current_meter
+from trice.functions.worker.metering import Meter, OnThread, Steps, current_meter
+from trice.runtime import cpu_ms_of
 
 
 class CallThreads(ThreadPoolExecutor):
-    """The executor of a worker's loop."""
+    """The executor of a worker's loop.
 
-    def __init__(self, count: int) -> None:
+    steps   is told which call each thread works for
+    """
+
+    def __init__(self, count: int, steps: Steps) -> None:
         super().__init__(count, thread_name_prefix="call")
+        self._steps = steps
         self._count = count
         self._by_call: dict[int, set[Future[Any]]] = {}
 
@@ -28,11 +33,22 @@ class CallThreads(ThreadPoolExecutor):
         everybody.wait()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
         meter = current_meter.get()
-        if meter is not None:
-            self._by_call.setdefault(meter.call, set()).add(future)
+        if meter is None:
+            return super().submit(fn, *args, **kwargs)
+        future = super().submit(self._measured, meter, fn, *args, **kwargs)
+        self._by_call.setdefault(meter.call, set()).add(future)
         return future
+
+    def _measured(self, meter: Meter, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        thread = threading.get_ident()
+        began_ms = cpu_ms_of(thread)
+        self._steps.threads[thread] = OnThread(meter, began_ms)
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            del self._steps.threads[thread]
+            meter.add(cpu_ms_of(thread) - began_ms)
 
     def end(self, call: int) -> list[Future[Any]]:
         """A call is over. Returns what still runs for it, which nothing can end but the process."""

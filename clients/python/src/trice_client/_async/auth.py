@@ -1,0 +1,214 @@
+"""Users, their tokens and codes; every way to sign in that needs no browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trice_client._asked import Asked
+from trice_client._async.requests import AsyncRequests
+from trice_client._config import Caller
+from trice_client._errors import TriceError
+from trice_client._plain import plain
+from trice_client._users import SignedIn, User
+
+
+class AsyncAuth:
+    """`db.auth`. What a sign-in returns is for `db.as_user(user)`: this client goes on as it was.
+
+    Methods that say so need the admin token.
+    """
+
+    def __init__(self, requests: AsyncRequests, caller: Caller) -> None:
+        self._requests = requests
+        self._caller = caller
+
+    # --- signing in, as a user does -----------------------------------------------------------
+
+    async def send_magic_code(self, email: str) -> None:
+        """Sends a code of six digits to an address."""
+        await self._post("send_magic_code", {"email": email}, repeats="unsent")
+
+    async def sign_in_with_magic_code(
+        self,
+        email: str,
+        code: str,
+        *,
+        guest: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> SignedIn:
+        """Signs in, or up.
+
+        guest         who that was until now keeps what is theirs
+        extra_fields  fields of `$users` that a new user gets
+        """
+        body = {"email": email, "code": code, **_fields(guest, extra_fields)}
+        return await self._sign_in("verify_magic_code", body)
+
+    async def sign_in_with_token(self, token: str) -> SignedIn:
+        """The user of a refresh token. raises   TriceError("record-not-found")"""
+        return await self._sign_in("verify_refresh_token", {"refresh-token": token})
+
+    async def sign_in_as_guest(self, *, extra_fields: Mapping[str, Any] | None = None) -> SignedIn:
+        """A new guest, who can become a user later."""
+        return await self._sign_in("sign_in_guest", _fields(None, extra_fields))
+
+    async def sign_in_with_id_token(
+        self,
+        id_token: str,
+        *,
+        client_name: str,
+        nonce: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> SignedIn:
+        """With the id token of a provider (Google, Apple, Clerk, Firebase …)."""
+        body = {"id_token": id_token, "client_name": client_name, "nonce": nonce}
+        return await self._by_provider("id_token", body, extra_fields)
+
+    async def exchange_oauth_code(
+        self,
+        code: str,
+        *,
+        code_verifier: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> SignedIn:
+        """With the code that a provider sent back to a page."""
+        body = {"code": code, "code_verifier": code_verifier}
+        return await self._by_provider("token", body, extra_fields)
+
+    async def sign_up_with_password(
+        self,
+        email: str,
+        code: str,
+        password: str,
+        *,
+        guest: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> SignedIn:
+        """Makes an account with a password. code   from `send_magic_code`"""
+        body = {"email": email, "code": code, "password": password}
+        return await self._sign_in("password/sign_up", {**body, **_fields(guest, extra_fields)})
+
+    async def sign_in_with_password(self, email: str, password: str) -> SignedIn:
+        """With a password."""
+        return await self._sign_in("password/sign_in", {"email": email, "password": password})
+
+    async def change_password(self, password: str, new_password: str) -> SignedIn:
+        """Of the user that this client acts as. Their other sessions end; so does this token."""
+        token = self._caller.token
+        if token is None:
+            raise TriceError("signed-out", "Act as the user first: db.as_user(token=…).")
+        body = {"refresh-token": token, "password": password, "new-password": new_password}
+        return await self._sign_in("password/change", body)
+
+    async def reset_password(self, email: str, code: str, password: str) -> SignedIn:
+        """Sets a password, the first one too. All earlier sessions of the user end."""
+        body = {"email": email, "code": code, "password": password}
+        return await self._sign_in("password/reset", body)
+
+    # --- for the app's own server ---------------------------------------------------------------
+
+    async def generate_magic_code(self, email: str) -> str:
+        """A code of six digits, for mail of one's own: nothing is sent. Needs the admin token."""
+        code = (await self._admin("POST", "magic_code", {"email": email}))["code"]
+        assert isinstance(code, str), "a code is text"
+        return code
+
+    async def create_token(
+        self,
+        *,
+        email: str | None = None,
+        id: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A new refresh token, for a sign-in of one's own. Makes the user if there is none. Needs
+        the admin token."""
+        whom = {"email": email} if email is not None else {"id": id}
+        body = {**whom, **_fields(None, extra_fields)}
+        user: User = (await self._admin("POST", "refresh_tokens", body))["user"]
+        return user["refresh_token"]
+
+    async def create_guest(self, *, extra_fields: Mapping[str, Any] | None = None) -> User:
+        """A new user without an address, with a token. Needs the admin token."""
+        answer = await self._admin("POST", "sign_in_guest", _fields(None, extra_fields))
+        user: User = answer["user"]
+        return user
+
+    async def get_user(
+        self, *, email: str | None = None, id: str | None = None, token: str | None = None
+    ) -> User | None:
+        """One user; None where there is none. Needs the admin token."""
+        user: User | None = (await self._users("GET", email, id, token))["user"]
+        return user
+
+    async def delete_user(
+        self, *, email: str | None = None, id: str | None = None, token: str | None = None
+    ) -> User | None:
+        """Deletes a user and ends their tokens. Returns who it was. Needs the admin token."""
+        user: User | None = (await self._users("DELETE", email, id, token))["deleted"]
+        return user
+
+    async def sign_out(
+        self, *, email: str | None = None, id: str | None = None, token: str | None = None
+    ) -> None:
+        """Ends a token, or all of a user. A token alone needs no admin token."""
+        if token is not None and self._caller.admin_token is None:
+            body = {"app_id": self._caller.app_id, "refresh_token": token}
+            await self._ask(Asked("POST", "/runtime/signout", json=body))
+            return
+        whom = _whom(email, id, token)
+        await self._admin("POST", "sign_out", whom)
+
+    async def _sign_in(self, path: str, body: Mapping[str, Any]) -> SignedIn:
+        answer: SignedIn = await self._post(path, body)
+        return answer
+
+    async def _by_provider(
+        self, path: str, body: Mapping[str, Any], extra_fields: Mapping[str, Any] | None
+    ) -> SignedIn:
+        given = {"app_id": self._caller.app_id, **body, "refresh_token": self._caller.token}
+        if extra_fields is not None:
+            given["extra_fields"] = plain(extra_fields)
+        json = {name: value for name, value in given.items() if value is not None}
+        asked = Asked("POST", f"/runtime/oauth/{path}", json=json, repeats="unsent")
+        answer: SignedIn = await self._ask(asked)
+        return answer
+
+    async def _post(self, path: str, body: Mapping[str, Any], *, repeats: Any = "unsent") -> Any:
+        # Codes are used up by the first request that has them: none is sent twice.
+        json = {"app-id": self._caller.app_id, **body}
+        return await self._ask(Asked("POST", f"/runtime/auth/{path}", json=json, repeats=repeats))
+
+    async def _admin(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        headers = self._caller.admin_headers()
+        asked = Asked(method, f"/admin/{path}", headers=headers, json=body, repeats="unsent")
+        return await self._ask(asked)
+
+    async def _users(
+        self, method: str, email: str | None, id: str | None, token: str | None
+    ) -> Any:
+        headers, params = self._caller.admin_headers(), _whom(email, id, token)
+        return await self._ask(Asked(method, "/admin/users", headers=headers, params=params))
+
+    async def _ask(self, asked: Asked) -> Any:
+        return await self._requests.json(asked)
+
+
+def _whom(email: str | None, id: str | None, token: str | None) -> dict[str, str]:
+    given = {"email": email, "id": id, "refresh_token": token}
+    found = {name: value for name, value in given.items() if value is not None}
+    if len(found) == 1:
+        return found
+    told = "Name one user: by email, by id, or by token."
+    raise TriceError("user-malformed", told, hint={"expected": "one of email, id, token"})
+
+
+def _fields(
+    guest: Mapping[str, Any] | None, extra_fields: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if guest is not None:
+        found["refresh-token"] = guest["refresh_token"]
+    if extra_fields is not None:
+        found["extra-fields"] = plain(extra_fields)
+    return found

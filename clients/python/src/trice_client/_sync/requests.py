@@ -1,0 +1,157 @@
+# Made of `_async/requests.py` by `make gen`: change that file.
+"""Requests to one server: encoded, sent again where that is safe, errors read."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from trice_client._asked import Asked, decoded, refused
+from trice_client._clock import sleep
+from trice_client._errors import TriceError
+from trice_client._retry import may_repeat, wait_s
+
+if TYPE_CHECKING:
+    import httpx
+
+_CONNECT_S = 10.0
+_CONNECTIONS_MAX = 100
+
+
+class Requests:
+    """Owns the connections. It is shared by all views of a client.
+
+    timeout_s  how long an answer may say nothing
+    retry_s    how long a request is tried again
+    """
+
+    def __init__(
+        self, origin: str, *, timeout_s: float, retry_s: float, transport: Any = None
+    ) -> None:
+        self.origin = origin
+        self.timeout_s = timeout_s
+        self.retry_s = retry_s
+        self._transport = transport
+        self._pool: httpx.Client | None = None
+        self._pid = 0
+        self._inherited: list[object] = []
+        self._is_closed = False
+
+    def json(self, asked: Asked) -> Any:
+        """The JSON of the answer. raises   TriceError"""
+        with self.open(asked) as answer:
+            raw = self._whole(answer)
+        return decoded(raw, asked.path, answer.status_code)
+
+    def send(self, asked: Asked) -> dict[str, str]:
+        """The headers of the answer, whose body is of no interest. raises   TriceError"""
+        with self.open(asked) as answer:
+            self._whole(answer)
+        return {name.lower(): value for name, value in answer.headers.items()}
+
+    @contextmanager
+    def open(self, asked: Asked) -> Iterator[httpx.Response]:
+        """An answer that is no error, its body unread. It is closed at the end.
+
+        raises   TriceError: `offline` where no answer came
+        """
+        began_s, failures = time.monotonic(), 0
+        while True:
+            try:
+                answer = self._once(asked)
+                break
+            except TriceError as error:
+                failures += 1
+                if not may_repeat(error, asked.repeats):
+                    raise
+                pause_s = wait_s(failures, random.random(), error)
+                if time.monotonic() - began_s + pause_s > self.retry_s:
+                    raise
+                sleep(pause_s)
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    def close(self) -> None:
+        """Ends the connections. A closed client raises `closed`."""
+        self._is_closed = True
+        pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.close()
+
+    def _once(self, asked: Asked) -> httpx.Response:
+        import httpx
+
+        pool = self._connections()
+        url = asked.path if "://" in asked.path else self.origin + asked.path
+        timeout = httpx.Timeout(asked.timeout_s or self.timeout_s, connect=_CONNECT_S)
+        request = pool.build_request(
+            asked.method,
+            url,
+            params=asked.params or None,
+            headers=asked.all_headers(),
+            content=asked.body(),
+            timeout=timeout,
+        )
+        try:
+            answer = pool.send(request, stream=True)
+        except httpx.TransportError as cause:
+            raise _lost(self.origin, cause) from cause
+        if answer.status_code < 400:
+            return answer
+        try:
+            raw = self._whole(answer)
+        finally:
+            answer.close()
+        raise refused(raw, answer.status_code)
+
+    def _whole(self, answer: httpx.Response) -> bytes:
+        import httpx
+
+        try:
+            return answer.read()
+        except httpx.TransportError as cause:
+            raise _lost(self.origin, cause) from cause
+
+    def _connections(self) -> httpx.Client:
+        """Connections of this process: those of a parent are left to it."""
+        import httpx
+
+        if self._is_closed:
+            raise TriceError("closed", "This client is closed.")
+        if self._pool is None or self._pid != os.getpid():
+            self._inherited.append(self._pool)
+            self._pid = os.getpid()
+            self._pool = httpx.Client(
+                limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
+                transport=self._transport,
+                follow_redirects=False,
+            )
+        return self._pool
+
+
+def _lost(origin: str, cause: httpx.TransportError) -> TriceError:
+    import httpx
+
+    told = f"The server at {origin} cannot be reached: {cause or type(cause).__name__}."
+    error = TriceError("offline", told)
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+    error.is_unsent = isinstance(cause, unsent)
+    error.is_silence = isinstance(cause, httpx.ReadTimeout)
+    return error
+
+
+def reading(pieces: Iterator[bytes], origin: str) -> Iterator[bytes]:
+    """Pieces of an answer. raises   TriceError("offline") where it breaks off"""
+    import httpx
+
+    try:
+        for piece in pieces:
+            yield piece
+    except httpx.TransportError as cause:
+        raise _lost(origin, cause) from cause
