@@ -160,7 +160,7 @@ async def test_what_uv_says_refuses_the_deploy(
         'source = { registry = "/srv/wheels" }',
         'source = { url = "file:///srv/x-1-py3-none-any.whl" }',
         'source = { git = "ext::sh -c id" }',
-        'source = { registry = "https://pypi.org/simple" }\nwheels = [{ url = "file:///srv/x.whl" }]',
+        'source = { registry = "https://x.test" }\nwheels = [{ url = "file:///srv/x.whl" }]',
     ],
 )
 async def test_no_package_is_a_file_of_the_server(stage: DeployStage, uv: Uv, place: str) -> None:

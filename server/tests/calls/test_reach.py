@@ -322,6 +322,7 @@ async def test_what_is_no_stream_is_refused_and_leaves_no_row(app: App) -> None:
         codes = []
         for given in (
             {"link": {"message": absent}},
+            {"link": {"message": [absent] * (reach_limits.STREAM_VALUES_MAX + 1)}},
             {"values": {"done": True}},
             {"name": "x" * 2_000},
             {"name": "twice"},
@@ -337,7 +338,8 @@ async def test_what_is_no_stream_is_refused_and_leaves_no_row(app: App) -> None:
         return codes
 
     assert await do(app, work) == [
-        *("record-not-found", "validation-failed", "validation-failed", "made", "stream-conflict"),
+        *("record-not-found", "parameter-limit-exceeded", "validation-failed"),
+        *("validation-failed", "made", "stream-conflict"),
     ]
     assert len((await app.admin.query({"$streams": {}}))["$streams"]) == 1
 

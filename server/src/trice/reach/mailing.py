@@ -138,6 +138,7 @@ def _seen(body: str) -> str:
         texts.append(body[begin:])
     return "".join(texts)
 
+
 def _bad(name: str, expected: str, given: str | None) -> InvalidInput:
     return InvalidInput(
         "bad-args",
