@@ -1,4 +1,7 @@
-"""Calls of functions: who may, how often, what runs again and what does not."""
+"""Calls of functions: who may, how often, what runs again and what does not.
+
+A little over 500 lines, one file because the examples use one stage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What actions reach through the server: files, streams, mail, on the real engines."""
+"""What actions reach through the server: files, streams, mail, on the real engines.
+
+A little over 500 lines, one file because the examples use one project.
+"""
 
 from __future__ import annotations
 

@@ -148,10 +148,10 @@ class Packages:
     async def _install(self, uv: str, place: Path) -> None:
         """raises   InvalidInput, Unavailable"""
         command = (uv, "sync", "--frozen", "--no-dev", "--no-install-project", "--no-progress")
-        command += ("--no-config", "--no-compile-bytecode")
+        quiet = ("--no-config", "--no-compile-bytecode", "--color=never", "--no-cache")
         with tempfile.TemporaryFile() as output:
             process = await asyncio.create_subprocess_exec(
-                *(*command, "--color=never", "--no-cache", f"--python={sys.executable}"),
+                *(*command, *quiet, f"--python={sys.executable}"),
                 cwd=place,
                 env=_environment(place),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -255,7 +255,7 @@ def _local(code: Path) -> str | None:
             is_project = kind in ("virtual", "editable") and where == "."
             is_place = kind in ("registry", "url", "git", "path", "directory", "editable")
             if is_place and not is_project and not _ELSEWHERE.match(str(where)):
-                return brief(each["name"])
+                return str(brief(each["name"]))
     return None
 
 
