@@ -246,6 +246,16 @@ SESSION_LIVE_BYTES_MAX: Final = 4 * MIB
 """Calls that one session watches, and the bytes of their names and arguments. One more is
 `parameter-limit-exceeded`."""
 
+ACTION_ARGS_FREE_BYTES: Final = 64 * 1024
+"""How much of the arguments of each action is not counted in the bounds below."""
+
+ACTIONS_ARGS_BYTES_MAX: Final = 128 * MIB
+ACTIONS_ARGS_OF_APP_BYTES_MAX: Final = 24 * MIB
+ACTIONS_ARGS_OF_NETWORK_BYTES_MAX: Final = 16 * MIB
+"""Arguments of actions that clients called, in memory until the actions have ended: of the server,
+of an app, and of one network in an app. One more is `overloaded`. With requests of endpoints those
+of an app are below UNREAD_BYTES_MAX: its process may be given all of them at once."""
+
 LIVE_ARGS_BYTES_MAX: Final = 64 * 1024
 """JSON of the arguments of a watched call. More: `call-too-big`."""
 

@@ -10,6 +10,10 @@ _TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1
 """IPv6 forms of IPv4 addresses, in networks without IPv4 and from early IPv6. The IPv4 address in
 them may be private: `64:ff9b::10.0.0.1`."""
 
+_SPECIAL: Final = ipaddress.ip_network("192.0.0.0/24")
+"""Of protocols (RFC 6890), and where some clouds have their metadata. To Python 3.11.7 most of it
+is public."""
+
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet."""
@@ -21,6 +25,8 @@ def is_public(address: str) -> bool:
             return False
         if any(found in network for network in _TRANSLATED):
             return False
+    if found in _SPECIAL:
+        return False
     return found.is_global and not found.is_multicast
 
 

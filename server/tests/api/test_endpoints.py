@@ -12,6 +12,7 @@ import pytest
 
 from support.asgi import Exchange
 from support.endpoint_stage import EndpointStage, open_endpoints
+from support.http_wire import until
 from trice.cli.deploy import report_lines
 from trice.config import Settings
 from trice.errors import InvalidInput
@@ -158,6 +159,32 @@ async def test_segments_of_a_path_are_typed_arguments(stage: EndpointStage) -> N
     }
     broken = await stage.answer("GET", "/orders/%FF/lines/1")
     assert (broken.status, broken.json()["type"]) == (400, "param-malformed")
+
+
+@pytest.mark.rule("FN522")
+async def test_an_escaped_slash_before_the_path_hides_no_part_of_it(stage: EndpointStage) -> None:
+    """It was taken for one: `/http/APP%2Fmaybe` was answered by `/`."""
+    app_id = stage.app.id
+    for path, status in (
+        (f"/http/{app_id}/maybe", 200),
+        (f"/%68ttp/{app_id[:-1]}%{ord(app_id[-1]):x}/maybe", 200),
+        (f"/http/{app_id}%2Fmaybe", 404),
+        (f"/http/{app_id}%2Fx/maybe", 404),
+        (f"/http%2F{app_id}/x/maybe", 404),
+    ):
+        client = await stage.client()
+        client.say(b"GET %b HTTP/1.1\r\nhost: x.test\r\n\r\n" % path.encode())
+        assert int((await client.head()).split()[1]) == status, path
+
+
+@pytest.mark.rule("FN530")
+async def test_a_request_that_turns_out_malformed_lets_its_app_go(stage: EndpointStage) -> None:
+    """It held the app, and waited for its body, until its client closed the connection."""
+    users = stage.app.users
+    client = await stage.client()
+    stage.say(client, "POST", "/echo", "transfer-encoding: xchunked", body=b"0\r\n\r\n")
+    assert (await client.head()).startswith(b"HTTP/1.1 400 ")
+    await until(lambda: stage.app.users == users)
 
 
 @pytest.mark.rule("FN523")

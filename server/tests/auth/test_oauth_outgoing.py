@@ -91,6 +91,8 @@ async def fails(outgoing, url, message):
         ("192.168.1.1", False),
         ("100.64.0.1", False),
         ("169.254.169.254", False),
+        ("192.0.0.192", False),
+        ("::ffff:192.0.0.192", False),
         ("224.0.0.1", False),
         ("255.255.255.255", False),
         ("::1", False),

@@ -1,4 +1,7 @@
-"""Calls of functions: who may, how often, what runs again and what does not."""
+"""Calls of functions: who may, how often, what runs again and what does not.
+
+A little over 500 lines, one file because the examples use one stage.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ import orjson
 import pytest
 
 from support.called_functions import Ctx, FunctionRaised
+from support.runtime import settle
 from support.watched_calls import IDS, USERS, Stage, call, refusal, user, watched_calls
+from trice import function_limits
 from trice.calls.functions import Result
 from trice.calls.side import CallFailed
 from trice.errors import TriceError
@@ -475,3 +480,34 @@ async def test_a_call_that_begins_again_sees_and_writes_nothing_of_before(
     assert (await call(stage, "t.dies", user(0))).value == b"1"
     found = orjson.loads(await stage.app.database.query_nested({"todos": {}}, identity=ADMIN))
     assert len(found["todos"]) == 1
+
+
+@pytest.mark.rule("FN710")
+async def test_large_arguments_of_actions_are_bounded_until_these_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hung up and came back had as many bytes again, beside those of its actions."""
+    monkeypatch.setattr(function_limits, "ACTIONS_ARGS_OF_NETWORK_BYTES_MAX", 100_000)
+    monkeypatch.setattr(function_limits, "ACTIONS_ARGS_OF_APP_BYTES_MAX", 150_000)
+    is_open = asyncio.Event()
+
+    async def wait(ctx: Ctx) -> Any:
+        await is_open.wait()
+
+    stage.project.add(wait, kind="action")
+    stage.project.deploy(stage.app.id)
+    large, small = (b'{"a":"%b"}' % (b"x" * size) for size in (120_000, 10))
+
+    def ask(args: bytes, ip: str) -> asyncio.Task[Result]:
+        asked = stage.functions.call(stage.app, "t.wait", args, identity=GUEST, ip=ip)
+        return asyncio.ensure_future(asked)
+
+    under_way = [ask(large, "192.0.2.1"), ask(small, "192.0.2.1"), ask(large, "198.51.100.1")]
+    await settle()
+    for ip in ("192.0.2.1", "203.0.113.1"):  # of the network, of the app
+        with pytest.raises(TriceError) as refused:
+            await ask(large, ip)
+        assert refused.value.code == "overloaded"
+    is_open.set()
+    await asyncio.gather(*under_way)
+    await ask(large, "203.0.113.1")

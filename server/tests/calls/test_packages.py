@@ -25,6 +25,8 @@ FAKE = """#!{python} -P
 import os, pathlib, sys, time
 did = os.environ["UV_DOES"]
 assert sys.argv[1:3] == ["sync", "--frozen"], sys.argv
+# Settings of the project could have uv start a Python that runs what a wheel put there.
+assert {{"--no-config", "--no-compile-bytecode"}} <= set(sys.argv), sys.argv
 assert "SECRET_OF_SERVER" not in os.environ
 pathlib.Path({calls!r}).open("a").write(pathlib.Path("uv.lock").read_text() + "\\n")
 if did == "fail":
@@ -146,6 +148,26 @@ async def test_what_uv_says_refuses_the_deploy(
         await stage.deployments.take(stage.app, bundle().raw)
     assert environments(stage) == []
     assert stage.deployments.current(stage.app.id) is None
+
+
+@pytest.mark.rule("FN655")
+@pytest.mark.parametrize(
+    "place",
+    [
+        'source = { path = "/srv/of-another-app-1-py3-none-any.whl" }',
+        'source = { editable = "../.." }',
+        'source = { directory = "/srv/app" }',
+        'source = { registry = "/srv/wheels" }',
+        'source = { url = "file:///srv/x-1-py3-none-any.whl" }',
+        'source = { git = "ext::sh -c id" }',
+        'source = { registry = "https://x.test" }\nwheels = [{ url = "file:///srv/x.whl" }]',
+    ],
+)
+async def test_no_package_is_a_file_of_the_server(stage: DeployStage, uv: Uv, place: str) -> None:
+    lock = LOCK + f'[[package]]\nname = "of-others"\n{place}\n'.encode()
+    with pytest.raises(InvalidInput, match="of-others from a path"):
+        await stage.deployments.take(stage.app, bundle(lock).raw)
+    assert (uv.calls, environments(stage)) == (0, [])
 
 
 @pytest.mark.rule("FN655")

@@ -25,7 +25,7 @@ from support.watched_calls import (
     watched_calls,
 )
 from trice import function_limits
-from trice.calls.cursors import Cursors
+from trice.calls.cursors import Cursors, bad_cursor
 from trice.errors import InvalidInput, LimitExceeded
 from trice.identity import GUEST, Identity
 
@@ -344,6 +344,23 @@ async def test_what_is_no_list_cannot_be_watched_as_one(stage: Stage) -> None:
     missing = stage.watch_list("t.missing")
     await stage.quiet()
     assert missing.values == ["function-not-found"]
+
+
+@pytest.mark.rule("FN619")
+async def test_a_list_whose_first_page_has_no_place_says_so_once(stage: Stage) -> None:
+    """A function that runs another with a cursor of nothing: the list began anew for ever."""
+
+    async def lost(ctx: Ctx) -> Any:
+        raise bad_cursor("x")
+
+    stage.project.add(lost, name="t.by_room", types=PAGED)
+    stage.project.deploy(stage.app.id)
+    watcher = stage.watch_list("t.by_room", page={"size": 2})
+    await stage.quiet()
+    assert (watcher.values, watcher.told) == (["bad-args"], 1)
+    again = stage.watch_list("t.by_room", page={"size": 2}, ends=["x", None])
+    await stage.quiet()
+    assert (again.values, again.ends) == (["bad-args"], [None])
 
 
 @pytest.mark.rule("FN621")

@@ -174,6 +174,7 @@ def test_what_a_response_is() -> None:
         *(("Content-Length", "5"), ("clear-site-data", '"*"'), ("upgrade", "h2c")),
         *(("access-control-allow-origin", "*"), ("service-worker-allowed", "/"), ("NEL", "{}")),
         *(("strict-transport-security", "max-age=0"), ("x-content-type-options", "x")),
+        *(("X-Accel-Redirect", "/files/"), ("x-sendfile", "/etc/passwd"), ("set-login", "x")),
     ],
 )
 def test_headers_that_no_answer_has(name: str, text: Any) -> None:

@@ -446,6 +446,22 @@ async def test_a_split_is_told_in_one_message(calls: CallStage) -> None:
     assert news["pages"][1]["until"] == page["until"] and news["count"] == 2
 
 
+@pytest.mark.rule("FN248")
+async def test_ends_of_pages_count_as_what_a_session_watches(calls: CallStage) -> None:
+    """They were kept for calls that nobody answers, in any number and of any length."""
+    client = await calls.client()
+    longest = "x" * function_limits.CURSOR_CHARS_MAX
+    client.say("add-call", name="t.no", args={"n": 0}, paged=True, pages=[longest + "x"])
+    assert (await client.hear("error"))["type"] == "bad-args"
+    pages = [longest] * function_limits.PAGES_MAX
+    told = []
+    for n in (1, 2):
+        client.say("add-call", name="t.no", args={"n": n}, paged=True, pages=pages)
+        heard = await client.hear("error" if n == 2 else "add-call-ok")
+        told.append(heard.get("type"))
+    assert told == [None, "parameter-limit-exceeded"]
+
+
 @pytest.mark.rule("FN616")
 async def test_a_client_that_comes_back_has_the_pages_that_it_had(calls: CallStage) -> None:
     await list_stage(calls, 6)

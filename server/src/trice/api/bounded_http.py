@@ -133,13 +133,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def refuse(self, status: int, failure: TriceError) -> None:
         """Answer with the failure, if an answer is still possible, and end the connection."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if self.pipeline or cycle.response_started:
-                self.abort()  # another answer comes first, or is half sent
-                return
-            self._leave_answer()
-        self._say_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
+        self._answer_last(status, b"application/json; charset=utf-8", orjson.dumps(failure.body()))
 
     def _leave_answer(self) -> None:
         """Whoever works on an answer hears that nobody waits any more. Requests that wait behind it
@@ -150,7 +144,16 @@ class BoundedHttp(HttpToolsProtocol):
             cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        self._say_last(400, b"text/plain; charset=utf-8", msg.encode())
+        self._answer_last(400, b"text/plain; charset=utf-8", msg.encode())
+
+    def _answer_last(self, status: int, media_type: bytes, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started:
+                self.abort()  # another answer comes first, or is half sent
+                return
+            self._leave_answer()
+        self._say_last(status, media_type, body)
 
     def _say_last(self, status: int, media_type: bytes, body: bytes) -> None:
         """Write a last answer. If the connection closed at once, a client that still sends would

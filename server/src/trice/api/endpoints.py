@@ -178,8 +178,15 @@ def _headers_of(request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
 
 
 def _path_of(request: Request) -> tuple[str, list[str]]:
-    """The path below the app, and its segments: an escaped slash is part of one."""
-    parts = _raw_path(request).split("/")[3:]
+    """The path below the app, and its segments: an escaped slash is part of one.
+
+    raises   NotFound for a slash before the app's path that is escaped: whoever stands before this
+             server and looks at paths would take another one for the endpoint's
+    """
+    raw = _raw_path(request)
+    if unquote("/".join(raw.split("/")[:3])) != f"{ENDPOINTS_PATH}{request.path_params['app_id']}":
+        raise _nowhere(request)
+    parts = raw.split("/")[3:]
     try:
         segments = [unquote(each, errors="strict") for each in parts]
     except UnicodeDecodeError as cause:

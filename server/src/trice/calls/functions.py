@@ -51,7 +51,7 @@ from trice.calls.sides import (
 )
 from trice.calls.slots import Rank, Slot, Slots
 from trice.data_run import DataRun, Stale
-from trice.errors import Conflict, TriceError
+from trice.errors import Conflict, TriceError, Unavailable
 from trice.functions import frames
 from trice.functions.signature import Kind, Signature
 from trice.identity import Identity
@@ -59,6 +59,7 @@ from trice.metrics import CallCounts
 from trice.protocol.ids import AppId, EventId, TxId
 from trice.rate_limit import Buckets
 from trice.runtime import Runtime
+from trice.shares import ALL, Shares
 from trice.store.engine import Turn
 
 T = TypeVar("T")
@@ -134,6 +135,7 @@ class Functions:
         self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
         self._lines = Lines()
         self._outliving = Outliving()
+        self._args = Shares()
         self._retrying: WeakValueDictionary[tuple[AppId, str], asyncio.Lock] = WeakValueDictionary()
 
     def signatures(self, app: App) -> Sequence[Signature]:
@@ -358,6 +360,8 @@ class Functions:
         reason = "cancelled"
         async with AsyncExitStack() as stack:
             if not asked.depth:  # else the action that runs it has one
+                if request is None and asked.job is None:
+                    stack.enter_context(self._holding(asked))
                 await stack.enter_async_context(self.slot(asked, Rank.FIRST))
             user = await peek_user(asked.app.database, asked.identity)
             now_ms = self.runtime.now_ms()
@@ -370,6 +374,24 @@ class Functions:
             finally:
                 await reached.end(reason)
         return done.value
+
+    @contextmanager
+    def _holding(self, asked: Asked) -> Iterator[None]:
+        """Count the arguments of an action: they are in memory until it has ended, and its caller's
+        session, which counts them too, may have ended long before. raises   Unavailable"""
+        size_bytes = max(len(asked.args) - limits.ACTION_ARGS_FREE_BYTES, 0)
+        bounds = {
+            ALL: limits.ACTIONS_ARGS_BYTES_MAX,
+            asked.app.id: limits.ACTIONS_ARGS_OF_APP_BYTES_MAX,
+            (asked.app.id, asked.turn_key[0]): limits.ACTIONS_ARGS_OF_NETWORK_BYTES_MAX,
+        }
+        if not self._args.take(size_bytes, bounds):
+            told = "Too many actions with large arguments are under way; try again in a moment."
+            raise Unavailable("overloaded", told)
+        try:
+            yield
+        finally:
+            self._args.give_back(size_bytes, bounds)
 
     # --- one run ---------------------------------------------------------------------------------
 

@@ -8,7 +8,9 @@
 
 Installing is the operator's to allow (`--functions-packages locked`): addresses in a lock are asked
 by the server. Nothing of a package runs while it is installed: only wheels are taken, unless the
-operator sets UV_NO_BUILD=0 for the server.
+operator sets UV_NO_BUILD=0 for the server, and uv reads no settings of the project, which could
+have it start the new environment's Python (`compile-bytecode`), and so what a wheel put there. No
+package comes from this machine: its files are not the project's to read.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ import msgspec
 from trice import function_limits as limits
 from trice.errors import InvalidInput, Unavailable, invalid
 from trice.log import fields
+from trice.protocol.quoting import brief
 from trice.runtime import Runtime
 
 logger: Final = logging.getLogger("trice.deployments")
@@ -45,6 +48,7 @@ _PROJECT: Final = "pyproject.toml"
 _FOLDER: Final = "packages"
 _KEPT_NAMES: Final = ("PATH", "LANG", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _NETWORK: Final = re.compile(r"(UV_.*|(https?|all|no)_proxy)", re.IGNORECASE)
+_ELSEWHERE: Final = re.compile(r"(https?|ssh)://", re.IGNORECASE)
 _PURELIB: Final = Path(
     "env", "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages"
 )
@@ -125,6 +129,9 @@ class Packages:
             raise Unavailable("overloaded", f"{told} Its operator installs it: docs.astral.sh/uv.")
         if not (code / _PROJECT).is_file():
             raise _refused("uv.lock needs the pyproject.toml that it was made of beside it.")
+        here = await asyncio.to_thread(_local, code)
+        if here is not None:
+            raise _refused(f"uv.lock has {here} from a path; packages come from http(s) addresses.")
         began_ms = self._runtime.monotonic_ms()
         try:
             await asyncio.to_thread(_begin, place, code)
@@ -141,9 +148,10 @@ class Packages:
     async def _install(self, uv: str, place: Path) -> None:
         """raises   InvalidInput, Unavailable"""
         command = (uv, "sync", "--frozen", "--no-dev", "--no-install-project", "--no-progress")
+        quiet = ("--no-config", "--no-compile-bytecode", "--color=never", "--no-cache")
         with tempfile.TemporaryFile() as output:
             process = await asyncio.create_subprocess_exec(
-                *(*command, "--color=never", "--no-cache", f"--python={sys.executable}"),
+                *(*command, *quiet, f"--python={sys.executable}"),
                 cwd=place,
                 env=_environment(place),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -228,18 +236,43 @@ def _size_bytes(folder: Path) -> int:
 # --- what is not there ----------------------------------------------------------------------------
 
 
-def _not_installed(code: Path) -> list[str]:
-    """Names of packages of a lock that the server has not. The project itself is none."""
+def _listed(code: Path) -> list[dict[str, Any]]:
+    """The packages of a lock that have names; none, if it cannot be read: uv says why."""
     try:
         listed: Any = tomllib.loads((code / LOCK).read_text(encoding="utf-8")).get("package", [])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
+    if not isinstance(listed, list):
+        return []
+    return [each for each in listed if isinstance(each, dict) and isinstance(each.get("name"), str)]
+
+
+def _local(code: Path) -> str | None:
+    """A package of a lock that is on this machine, the project itself left out. Blocks."""
+    for each in _listed(code):
+        places = [each.get("source"), each.get("sdist"), *_many(each.get("wheels"))]
+        for kind, where in (pair for place in places for pair in _pairs(place)):
+            is_project = kind in ("virtual", "editable") and where == "."
+            is_place = kind in ("registry", "url", "git", "path", "directory", "editable")
+            if is_place and not is_project and not _ELSEWHERE.match(str(where)):
+                return str(brief(each["name"]))
+    return None
+
+
+def _many(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _pairs(given: Any) -> list[tuple[str, Any]]:
+    return list(given.items()) if isinstance(given, dict) else []
+
+
+def _not_installed(code: Path) -> list[str]:
+    """Names of packages of a lock that the server has not. The project itself is none."""
     named = {
         each["name"]
-        for each in listed
-        if isinstance(each, dict)
-        and isinstance(each.get("name"), str)
-        and not {"virtual", "editable"} & set(each.get("source") or ())
+        for each in _listed(code)
+        if not {"virtual", "editable"} & set(each.get("source") or ())
     }
     return sorted(name for name in named if not _is_installed(name))[: limits.LOAD_ERRORS_TOLD]
 

@@ -79,6 +79,13 @@ class _Page:
         return self.watch.stretch
 
     @property
+    def is_nowhere(self) -> bool:
+        """Whether its places mean nothing any more. One that has none may fail alike, by a function
+        that it runs: to begin anew would fail again, for ever."""
+        answer = self.watch.answer
+        return self.stretch != Stretch() and answer is not None and is_bad_cursor(answer.error)
+
+    @property
     def end(self) -> str | None:
         """Where it ends now."""
         answer = self.watch.answer
@@ -242,8 +249,7 @@ class PageList:
 
     def _is_ready(self) -> bool:
         """Whether all pages are known, without a gap. Loads what is missing."""
-        answers = [page.watch.answer for page in self._pages]
-        if any(answer is not None and is_bad_cursor(answer.error) for answer in answers):
+        if any(page.is_nowhere for page in self._pages):
             self._begin_anew()
         self._close_gaps()
         known = self._pages

@@ -35,9 +35,14 @@ _OF_SERVER: Final = {
         (
             *("strict-transport-security", "alt-svc", "nel", "report-to", "reporting-endpoints"),
             *("service-worker-allowed", "accept-ch", "critical-ch", "origin-agent-cluster"),
-            *("public-key-pins", "x-content-type-options"),
+            *("public-key-pins", "x-content-type-options", "set-login", "use-as-dictionary"),
+            *("sec-session-registration", "secure-session-registration"),
         ),
         "it would hold for the whole host",
+    ),
+    **dict.fromkeys(
+        ("x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"),
+        "a proxy before this server would answer with a file or address of its own",
     ),
 }
 """Names that an answer may not have, and why."""

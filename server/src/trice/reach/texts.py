@@ -48,7 +48,11 @@ class Texts:
                 "parameter-limit-exceeded",
                 f"A call writes {limits.STREAMS_OF_CALL_MAX} streams at a time at most.",
             )
-        if len(asked.values) > limits.STREAM_VALUES_MAX:
+        # Each of them is looked for while nothing else commits.
+        values = asked.values.values()
+        if sum(len(each) if isinstance(each, list) else 1 for each in values) > (
+            limits.STREAM_VALUES_MAX
+        ):
             raise LimitExceeded(
                 "parameter-limit-exceeded",
                 f"A stream has {limits.STREAM_VALUES_MAX} attributes and links at most.",

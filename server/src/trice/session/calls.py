@@ -30,17 +30,19 @@ Fail = Callable[[TriceError, bytes, str | None], None]
 @dataclass(slots=True, eq=False)
 class LiveCall:
     """One watched call. `args_json` as the client sent them; `owed`: messages that wait for an
-    answer; `pages`: of a list, in place of `watch`."""
+    answer; `ends_bytes`: of the ends of pages that the client sent; `pages`: of a list, in place of
+    `watch`."""
 
     name: str
     args_json: bytes
     owed: list[Owed] = field(default_factory=list)
+    ends_bytes: int = 0
     watch: Watch | None = None
     pages: PageList | None = None
 
     @property
     def size_bytes(self) -> int:
-        return len(self.name) + len(self.args_json)
+        return len(self.name) + len(self.args_json) + self.ends_bytes
 
     @property
     def echo(self) -> bytes:
@@ -159,7 +161,8 @@ class SessionCalls:
             elif known.watch is not None:
                 self.live.ask_again(self._app, known.watch)
             return
-        call = LiveCall(name, args_json, [owed])
+        ends_bytes = sum(len(end or "") for end in ends or ())
+        call = LiveCall(name, args_json, [owed], ends_bytes)
         self._check_room(call, pages=max(1, len(ends or ())))
         asked: dict[str, Any] = {
             "identity": self._identity,

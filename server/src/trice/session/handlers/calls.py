@@ -206,15 +206,19 @@ def _ends_of(pages: Any) -> list[str | None]:
     if pages is None:
         return []
     is_list = isinstance(pages, list) and len(pages) <= limits.PAGES_MAX
-    if is_list and all(isinstance(end, str) and end for end in pages[:-1]):
+    if is_list and all(map(_is_end, pages[:-1])):
         last = pages[-1:]
-        if not last or last[0] is None or isinstance(last[0], str):
+        if not last or last[0] in (None, "") or _is_end(last[0]):
             return list(pages)
     raise InvalidInput(
         "bad-args",
         f"`pages` must be the `until` of each page that is loaded, at most {limits.PAGES_MAX}.",
         {"path": "pages", "expected": "texts; the last may be null", "got": brief(pages)},
     )
+
+
+def _is_end(given: Any) -> bool:
+    return isinstance(given, str) and 0 < len(given) <= limits.CURSOR_CHARS_MAX
 
 
 def _args_of(args: Any) -> dict[str, Any]:
