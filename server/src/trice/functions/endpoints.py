@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from trice.endpoint_limits import ANSWER_BYTES_MAX
+from trice.functions import blocking
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action
 from trice.functions.frames import HttpRequest
@@ -169,10 +170,15 @@ def _bad_body(told: str) -> RefusedError:
 # --- @http.post -----------------------------------------------------------------------------------
 
 _Body = Callable[Concatenate[Action[Any, Any], Request, P], Coroutine[Any, Any, Response]]
+_PlainBody = Callable[Concatenate[blocking.Action[Any, Any], Request, P], Response]
 
 
 class _EndpointMaker(Protocol):
+    @overload
     def __call__(self, body: _Body[P], /) -> EndpointFunction[P, Response]: ...
+    @overload
+    def __call__(self, body: _PlainBody[P], /) -> EndpointFunction[P, Response]: ...
+    def __call__(self, body: Any, /) -> Any: ...
 
 
 class _Word(Protocol):
@@ -220,6 +226,9 @@ METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 def _word(method: str) -> Any:
     def word(*path: Any, **options: Any) -> Any:
         """What is missing or wrong is told when the project is loaded, with all else that is."""
+        if path and callable(path[0]):
+            told = f'@http.{method.lower()}("/orders", auth="user")'
+            raise TypeError(f"An endpoint says its path, and who may ask it: {told}")
         given = {**options, "path": path[0] if len(path) == 1 else None, "method": method}
         return lambda body: EndpointFunction(body, is_internal=False, options=given)
 
