@@ -35,6 +35,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from schema import Db, Message
+from trice import sync
 from trice.functions import Action, Files, Id, Query, RefusedError, Retry
 from trice.functions import action, internal, mutation, query, seconds
 
@@ -43,6 +44,10 @@ DO: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 @action(timeout=300)
 async def do(ctx: Action[Db]) -> Any:
     return await DO["action"](ctx)
+
+@action(timeout=300)
+def do_plain(ctx: sync.Action[Db]) -> Any:
+    return DO["plain"](ctx)
 
 @query
 async def look(ctx: Query[Db]) -> Any:

@@ -138,6 +138,41 @@ async def test_mail_files_and_streams_are_seen(app: App) -> None:
             await failing
 
 
+@pytest.mark.rule("FN650")
+async def test_plain_actions_reach_out_with_the_same_words(app: App) -> None:
+    app.http.answer("https://a.example/", status=201, json={"ok": 1})
+    app.http.answer("https://model.example/", content=[b"one\n", b"two"])
+
+    def work(ctx: Any) -> Any:
+        made = ctx.http.post("https://a.example/", json=1)
+        assert (made.status_code, made.json()) == (201, {"ok": 1})
+        ctx.mail.send("al@example.com", subject="Hi", text="Hello")
+        with ctx.http.stream("GET", "https://model.example/") as answer:
+            assert (answer.status_code, next(answer.iter_lines())) == (200, "one")
+        with ctx.http.stream("GET", "https://model.example/") as answer:
+            kept = ctx.files.upload("a.txt", answer.iter_bytes())
+        assert (kept.path, kept.size, ctx.files.read("a.txt")) == ("a.txt", 7, b"one\ntwo")
+        assert [*ctx.files.open("a.txt")] == [b"one\ntwo"]
+        assert (ctx.files.find("none"), ctx.files.delete("none")) == (None, False)
+        with pytest.raises(TypeError, match="write an async def"):
+            ctx.settle({})
+        with pytest.raises(ZeroDivisionError), ctx.stream() as failed:
+            failed.write("half")
+            1 / 0  # noqa: B018
+        with ctx.stream(name="mine") as out:
+            out.write("so ")
+            out.write("far")
+        return [failed.id, out.id]
+
+    acts().DO["plain"] = work
+    half, whole = await app.admin.run(acts().do_plain)
+    now = await app.streams.read(half)
+    assert (now.text, now.abort_reason) == ("half", "ZeroDivisionError")
+    now = await app.streams.read(whole)
+    assert (now.text, now.is_done, now.abort_reason) == ("so far", True, None)
+    assert app.mail.sent[0].subject == "Hi"
+
+
 @pytest.mark.rule("FN515", "FN431")
 async def test_nothing_of_it_stays(project: Project) -> None:
     async with open_reaching(project) as stage:

@@ -147,7 +147,8 @@ class Door:
             told = f"{signature.name} is an endpoint: {route.method} /http/{app.id}{route.path}."
             raise not_found(name, told)
         if kind is not None and signature.kind != kind:
-            told = f"{signature.name} is {KINDS_SHOWN[signature.kind]}; {KINDS_SHOWN[kind]} is asked for here."
+            wanted = f"{KINDS_SHOWN[kind]} is asked for here"
+            told = f"{signature.name} is {KINDS_SHOWN[signature.kind]}; {wanted}."
             raise NotFound("function-not-found", told, {"function": signature.name})
         _check_caller(signature, identity)
         return self._asked(app, signature, args, identity, event_id, ip, origin, trace)
