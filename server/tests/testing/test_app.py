@@ -46,7 +46,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from schema import Db, Note
 from trice.functions import *
-from trice import sync
 from trice.functions import Request, Response, action, cron, http, internal, mutation, query
 
 RAN: list[str] = []
@@ -108,11 +107,6 @@ async def make(ctx: Action[Db], request: Request, number: int) -> Response:
     made = await ctx.run(add, request.json(str))
     await ctx.run(remind, f"{number}", 5)
     return Response.json({"id": made, "me": ctx.me.email}, status=201, headers={"x-a": "b"})
-
-@http.get("/plain/{text}", auth="none")
-def plain(ctx: sync.Action[Db], request: Request, text: str) -> Response:
-    ctx.run(add, text)
-    return Response.json([request.path, *ctx.run(texts)])
 
 @http.get("/stream/{how}", auth="admin")
 async def stream(ctx: Action[Db], request: Request, how: str) -> Response:
@@ -280,12 +274,6 @@ async def test_endpoints_are_asked_by_their_routes(app: App, notes: Any) -> None
     for how, told in (("bug", "cut off"), ("endless", "has it an end")):
         with pytest.raises(AssertionError, match=told):
             await app.admin.request("GET", f"/stream/{how}")
-
-
-@pytest.mark.rule("FN520", "FN650")
-async def test_an_endpoint_may_be_a_plain_function(app: App, notes: Any) -> None:
-    answer = await app.request("GET", "/plain/a")
-    assert (answer.status, answer.json()) == (200, ["/plain/a", "a"])
 
 
 @pytest.mark.rule("FN433")

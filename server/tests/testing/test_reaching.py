@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -37,7 +38,7 @@ def _other_types(ctx: Any) -> dict[str, Any]:
     """Calls that are given what is no text or length of time."""
     return {
         "key= of ctx.later": lambda: ctx.later(key=5).run(acts().do),
-        "such as days(3), not 5": lambda: ctx.sleep(5),
+        "such as days(3), not None": lambda: ctx.sleep(None),
         "name= of ctx.sleep": lambda: ctx.sleep(timedelta(1), name=5),
         "The name of a step": lambda: ctx.step(5, acts().do),
         "to= of an e-mail": lambda: ctx.mail.send(None, subject="a", text="b"),
@@ -138,39 +139,39 @@ async def test_mail_files_and_streams_are_seen(app: App) -> None:
             await failing
 
 
-@pytest.mark.rule("FN650")
-async def test_plain_actions_reach_out_with_the_same_words(app: App) -> None:
-    app.http.answer("https://a.example/", status=201, json={"ok": 1})
-    app.http.answer("https://model.example/", content=[b"one\n", b"two"])
-
-    def work(ctx: Any) -> Any:
-        made = ctx.http.post("https://a.example/", json=1)
-        assert (made.status_code, made.json()) == (201, {"ok": 1})
-        ctx.mail.send("al@example.com", subject="Hi", text="Hello")
-        with ctx.http.stream("GET", "https://model.example/") as answer:
-            assert (answer.status_code, next(answer.iter_lines())) == (200, "one")
-        with ctx.http.stream("GET", "https://model.example/") as answer:
-            kept = ctx.files.upload("a.txt", answer.iter_bytes())
-        assert (kept.path, kept.size, ctx.files.read("a.txt")) == ("a.txt", 7, b"one\ntwo")
-        assert [*ctx.files.open("a.txt")] == [b"one\ntwo"]
-        assert (ctx.files.find("none"), ctx.files.delete("none")) == (None, False)
-        with pytest.raises(TypeError, match="write an async def"):
-            ctx.settle({})
-        with pytest.raises(ZeroDivisionError), ctx.stream() as failed:
-            failed.write("half")
-            1 / 0  # noqa: B018
-        with ctx.stream(name="mine") as out:
-            out.write("so ")
-            out.write("far")
-        return [failed.id, out.id]
-
-    acts().DO["plain"] = work
-    half, whole = await app.admin.run(acts().do_plain)
-    now = await app.streams.read(half)
-    assert (now.text, now.abort_reason) == ("half", "ZeroDivisionError")
-    now = await app.streams.read(whole)
-    assert (now.text, now.is_done, now.abort_reason) == ("so far", True, None)
+@pytest.mark.rule("FN652")
+async def test_plain_actions_reach_what_async_ones_do(app: App) -> None:
+    app.http.answer("https://a.example/", status=201)
+    app.http.answer("https://a.example/lines", text="one\ntwo")
+    app.http.answer("https://a.example/bytes", content=[b"12", b"345"])
+    message = await app.create(sys.modules["schema"].Message, text="first")
+    status, lines, size, id, none, is_there, text, is_gone = await app.guest.run(
+        acts().plainly, message
+    )
+    assert (status, lines, size, none) == (201, ["one", "two"], 5, None)
+    assert (is_there, text, is_gone) == (True, "12345", True)
+    assert (await app.streams.read(id)).text == "12345"
     assert app.mail.sent[0].subject == "Hi"
+    # The message that was made has made a hook run, which is a plain function too.
+    assert (await app.request("GET", "/plain/al")).text() == "al 2"
+
+
+@pytest.mark.rule("FN652")
+async def test_what_plain_actions_reach_in_vain_is_told(app: App) -> None:
+    app.http.answer("https://gone.example/", error=httpx.ConnectError("gone"))
+    told = {
+        "settle": "TypeError: ctx.settle waits for things that go on at once",
+        "text": "TypeError: A file is bytes, or an iterator of bytes, not 'text'",
+        "get": "ConnectError: gone",
+        "stream": "ConnectError: gone",
+    }
+    for how, failure in told.items():
+        with pytest.raises(RefusedError) as raised:
+            await app.guest.run(acts().fails_plainly, how)
+        assert failure in raised.value.__notes__[0]
+    (row,) = (await app.admin.query({"$streams": {}}))["$streams"]
+    aborted = await app.streams.read(row["id"])
+    assert (aborted.text, aborted.abort_reason) == ("half", "ConnectError")
 
 
 @pytest.mark.rule("FN515", "FN431")

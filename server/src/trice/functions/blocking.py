@@ -193,13 +193,15 @@ class Action(_Timed[D, U]):
         name: str | None = None,
     ) -> BlockingStream:
         """Text that many read while it comes: `with ctx.stream(link={"message": id}) as out`, then
-        `out.write(text)`. Arguments as in `trice.functions`."""
+        `out.write(text)`. Arguments as in an async action."""
         return BlockingStream(self._ctx.stream(link=link, values=values, name=name), self._thread)
 
     def settle(self, work: Any, *, timeout: Any = None) -> NoReturn:
-        """Not for plain functions, which do one thing at a time."""
-        told = "ctx.settle waits for several things at once: write an async def"
-        raise TypeError(f"A plain function waits for one thing after the other; {told}")
+        """Refused: a plain function does one thing at a time."""
+        raise TypeError(
+            "ctx.settle waits for things that go on at once, and a plain def does one after the"
+            " other: write async def"
+        )
 
     def later(
         self, when: When = None, /, *, key: str | None = None, if_exists: IfExists = "replace"
