@@ -15,6 +15,7 @@ from support.patience import WAIT_S
 from trice.identity import ADMIN
 
 T1 = "e0000001-0000-4000-8000-000000000000"
+T2 = "e0000002-0000-4000-8000-000000000000"
 PATH = "/runtime/functions"
 
 
@@ -112,6 +113,15 @@ async def test_a_function_is_called_as_whom_the_token_names(http: FunctionHttp) 
     assert [request.caller.is_admin for request in http.project.requests] == [False, False, True]
     assert (await http.call("t.mine", token=token)).json() == {"value": ["first"]}
     assert (await http.call("t.echo", {"channel": T1}, "no-uuid")).status == 400
+    await http.write(["update", "$users", T2, {"email": "al@example.com"}])
+    for given, status, shown in (
+        (http.stage.token, 200, T2),
+        (token, 400, None),
+        (None, 400, None),
+    ):
+        answer = await http.call("t.echo", {"channel": T1}, given, as_email="al@example.com")
+        assert (answer.status, answer.json().get("value", {}).get("id")) == (status, shown)
+    assert (await http.call("t.echo", {}, http.stage.token, as_email="b@x.test")).status == 400
     unknown = await http.call("t.echo", {"channel": T1}, T1)
     assert (unknown.status, unknown.json()["type"]) == (400, "record-not-found")
 

@@ -168,6 +168,10 @@ def test_data_and_app_are_there_after_a_restart(root):
         assert re.search(r"^\d+ +yes", again.told("deployments"), re.MULTILINE)
 
 
+MINE = "@query\nasync def mine(ctx: Query[Db]) -> str:\n    return ctx.me.email or ''\n"
+EMAIL = ("--as-email", "al@example.com")
+
+
 @pytest.mark.rule("FN296")
 def test_functions_are_called_from_another_terminal(dev):
     told = dev.told("run", "messages.send", '{"text": "hi"}')
@@ -176,10 +180,13 @@ def test_functions_are_called_from_another_terminal(dev):
     dev.change(
         MESSAGES,
         '    """Send a message."""\n',
-        '    print("to be sent")\n    raise OSError("no")\n',
+        '    print("to be sent")\n    raise OSError("no")\n\n\n' + MINE,
     )
     dev.until("In force")
     nobody = Person("", dev.root)
+    for more, told in (((), "as-email EMAIL` calls as one"), (EMAIL, "record-not-found")):
+        refused = nobody.run("run", "messages.mine", "--dir", str(dev.root), *more)
+        assert (refused.exit_code, told in refused.output) == (1, True), refused.output
     words = ("messages.send", '{"text": "hi"}', "--dir", str(dev.root))
     failed = nobody.run("run", *words)
     assert failed.exit_code == 1

@@ -16,6 +16,7 @@ from trice.functions.frames import HttpRequest
 from trice.functions.http_headers import checked_headers
 from trice.functions.loading import LoadErrors, load_program
 from trice.functions.paths import PathTable, are_ambiguous, parse_path
+from trice.functions.python_api import write_python_api
 from trice.functions.typescript import write_api
 
 WORDS = (
@@ -130,8 +131,9 @@ def test_clients_are_not_generated_with_endpoints(tmp_path: Path) -> None:
     made, other = program.signatures
     assert (made.kind, made.route and made.route.path, other.route) == ("endpoint", "/{item}", None)
     assert made.args["properties"] == {"item": {"type": "integer"}}
-    api = write_api(program.signatures, None)
-    assert "act" in api and "item" not in api
+    for write in (write_api, write_python_api):
+        api = write(program.signatures, None)
+        assert "act" in api and "item" not in api
 
 
 @pytest.mark.rule("FN526")

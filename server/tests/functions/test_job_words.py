@@ -31,7 +31,11 @@ HEAD = (
         ('cron("* * * *")', "Mutation", "not minute, hour"),
         ('cron("0 0 * * *", tz="Nowhere")', "Mutation", "no time zone"),
         ("every(timedelta(milliseconds=5))", "Action", "at least 1000 ms"),
-        ('cron("0 0 * * *")', "Query", "A mutation takes ctx: Mutation"),
+        (
+            'cron("0 0 * * *")',
+            "Query",
+            "What runs by itself takes ctx: Mutation[Db] or Action[Db] first",
+        ),
         ('cron("0 0 * * *")', "Mutation, n: int", "n has no default"),
         ("action(retry=5)", "Action", "retry is a Retry"),
         ("action(retry=Retry(times=0))", "Action", "times= from 1 to 100"),
@@ -81,6 +85,8 @@ def test_when_a_job_is_due() -> None:
     assert due_ms(now + timedelta(days=1), now_ms) == now_ms + 86_400_000
     with pytest.raises(ValueError, match="time zone"):
         due_ms(datetime(2026, 1, 1), now_ms)
+    with pytest.raises(TypeError, match=r"a length of time, such as seconds\(5\).*, not 5$"):
+        due_ms(5, now_ms)  # type: ignore[arg-type]  # as code without mypy does
 
 
 WRONG = """

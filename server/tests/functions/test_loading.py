@@ -173,6 +173,40 @@ def test_a_function_says_all_of_its_types(text: str, tmp_path: Path) -> None:
     assert (file, line, message) == ("functions/a.py", 3, DECLARED[text])
 
 
+BARE = {
+    "@query\n@mutation": "f is a mutation already: one decorator of trice makes a function",
+    "@internal": "@internal says no kind: write @internal.query, @internal.mutation or",
+    "@http.post": 'An endpoint says its path, and who may ask it: @http.post("/orders", auth=',
+    "@on_change": "@on_change takes a namespace first: @on_change(Message, create=True)",
+    "@cron": "@cron takes an expression: @cron(",
+    "@every": "@every takes a length of time: @every(minutes(5))",
+    "@every(5)": "@every takes a length of time: @every(minutes(5))",
+}
+
+
+@pytest.mark.rule("FN66")
+@pytest.mark.parametrize("written", BARE)
+def test_a_decorator_that_lacks_something_says_what(written: str, tmp_path: Path) -> None:
+    words = "from trice.functions import cron, every, http, internal, on_change\n"
+    text = f"{PLAIN}{words}{written}\nasync def f(ctx: Mutation) -> None: ...\n"
+    ((file, _, message),) = told(tmp_path, {"functions/a.py": text})
+    assert (file, message.startswith(f"TypeError: {BARE[written]}")) == ("functions/a.py", True)
+
+
+@pytest.mark.rule("FN66")
+def test_a_function_that_nobody_could_call_is_told(tmp_path: Path) -> None:
+    text = (
+        f"{PLAIN}import functools\ndef checked(body):\n    @functools.wraps(body)\n"
+        "    async def made(ctx): return await body(ctx)\n    return made\n"
+        "@checked\n@query\nasync def f(ctx: Query) -> None: ...\n"
+        "class Notes:\n    @query\n    async def g(self, ctx: Query) -> None: ...\n"
+    )
+    assert told(tmp_path, {"functions/a.py": text}) == [
+        ("functions/a.py", 9, "f has a decorator above @query, which hides it: write it below"),
+        ("functions/a.py", 12, "g is in a class: functions are at the top of a module"),
+    ]
+
+
 @pytest.mark.rule("FN63")
 def test_a_decorator_makes_no_async_function_of_a_plain_one(tmp_path: Path) -> None:
     wraps = (

@@ -102,6 +102,7 @@ async def order(ctx: Action[Db]) -> list[Any]:
 def plainly(ctx: sync.Action[Db], message: Id[Message]) -> list[Any]:
     answer = ctx.http.post("https://a.example/", json={"a": 1})
     with ctx.http.stream("GET", "https://a.example/lines") as reply:
+        assert (reply.raise_for_status().status_code, "x" in reply.headers) == (200, False)
         lines = list(reply.iter_lines())
     with ctx.http.stream("GET", "https://a.example/bytes") as reply:
         kept = ctx.files.upload("a", reply.iter_bytes())

@@ -268,6 +268,7 @@ async def test_endpoints_are_asked_by_their_routes(app: App, notes: Any) -> None
     with pytest.raises(ValueError, match="begins with /"):
         await app.request("GET", "notes")
 
+    assert taken.json()["message"] == "GET is not taken here, but OPTIONS, POST."
     assert (await app.request("GET", "/stream/well")).status == 403
     assert (await app.admin.request("GET", "/stream/well?more=b")).text() == "ab"
     for how, told in (("bug", "cut off"), ("endless", "has it an end")):

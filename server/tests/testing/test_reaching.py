@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from support.reaching import acts, do, load_reaching, open_reaching
-from trice.functions import RefusedError
+from trice.functions import FunctionError, RefusedError
 from trice.testing.app import App
 from trice.testing.project import Project
 from trice.testing.stage import Stage
@@ -30,6 +32,39 @@ async def stage(project: Project) -> AsyncIterator[Stage]:
 @pytest.fixture
 def app(stage: Stage) -> App:
     return App(stage)
+
+
+def _other_types(ctx: Any) -> dict[str, Any]:
+    """Calls that are given what is no text or length of time."""
+    return {
+        "key= of ctx.later": lambda: ctx.later(key=5).run(acts().do),
+        "such as days(3), not None": lambda: ctx.sleep(None),
+        "name= of ctx.sleep": lambda: ctx.sleep(timedelta(1), name=5),
+        "The name of a step": lambda: ctx.step(5, acts().do),
+        "to= of an e-mail": lambda: ctx.mail.send(None, subject="a", text="b"),
+        "text= of an e-mail": lambda: ctx.mail.send("a@b.example", subject="a", text=5),
+        "The path of a file": lambda: ctx.files.upload(5, b""),
+        "content_type= of a file": lambda: ctx.files.upload("a", b"", content_type=5),
+        "The path of a file is a text, not 6": lambda: ctx.files.read(6),
+        "The path of a file is a text, not 7": lambda: ctx.files.delete(7),
+        "name= of a stream": lambda: _entered(ctx.stream, 5),
+        "The message of a FunctionError": lambda: _entered(FunctionError, "a"),
+    }
+
+
+async def _entered(make: Any, given: Any) -> None:
+    make(given, 5) if make is FunctionError else make(name=given)
+
+
+@pytest.mark.rule("FN90")
+async def test_what_is_given_of_another_type_ends_no_process(app: App) -> None:
+    async def work(ctx: Any) -> Any:
+        for told, call in _other_types(ctx).items():
+            with pytest.raises(TypeError, match=re.escape(told)):
+                await call()
+        return "alive"
+
+    assert await do(app, work) == "alive"
 
 
 @pytest.mark.rule("FN514")

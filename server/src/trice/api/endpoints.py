@@ -291,7 +291,7 @@ def _not_taken(request: Request, found: Found) -> TriceError:
     request.state.status = 405
     known = getattr(request.state, "error_headers", {})
     request.state.error_headers = {**known, "allow": ", ".join(allowed)}
-    message = f"{bare(request.method)} is none of the methods that are taken here."
+    message = f"{bare(request.method)} is not taken here, but {', '.join(allowed)}."
     return NotFound("route-not-found", message, {"methods": allowed})
 
 

@@ -7,7 +7,8 @@
     GET  /runtime/functions/openapi.json   the same as OpenAPI 3.1
 
 Who calls is in the headers: `app-id`, and `authorization: Bearer` with a refresh token of a user
-or the app's admin token; without one it is a guest.
+or the app's admin token; without one it is a guest. With the admin token, `as-email` of a call
+names the user who calls.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from trice.api.middleware import encoded_response, json_response
 from trice.api.parameters import idempotency_key, malformed
 from trice.api.pieces import Pieces
 from trice.apps.apps import App, Apps
-from trice.auth.tokens import hash_token, identify
+from trice.auth.tokens import hash_token, identify, identify_email
 from trice.calls.discovery import listed, openapi, visible
 from trice.calls.door import args_key, bad_args
 from trice.calls.functions import Functions
@@ -48,7 +49,7 @@ from trice.calls.page_list import ListNews, PageList, encoded_page
 from trice.calls.side import CallFailed
 from trice.calls.watch import Answer, Watch
 from trice.errors import InvalidInput, NotFound, TriceError
-from trice.identity import ADMIN
+from trice.identity import ADMIN, Identity
 from trice.protocol.ids import EventId, TxId, find_uuid_bytes
 from trice.protocol.quoting import brief
 
@@ -85,6 +86,19 @@ async def _caller(request: Request) -> AsyncIterator[Lent]:
         yield lent
 
 
+async def _acting(request: Request, lent: Lent) -> Identity:
+    """Who calls: an admin may act as the user that `as-email` names.
+
+    raises   InvalidInput, NotFound("record-not-found")
+    """
+    email = request.headers.get("as-email")
+    if email is None:
+        return lent.identity
+    if not lent.identity.is_admin:
+        raise malformed("headers", "as-email", given=None, accepted="sent by an admin of the app")
+    return await identify_email(lent.app.database, email, request=guest_of(request))
+
+
 async def call(request: Request) -> Response:
     """`POST /runtime/functions/NAME {"args"}` → `{"value", "tx"?}`."""
     functions: Functions = request.app.state.functions
@@ -101,7 +115,7 @@ async def call(request: Request) -> Response:
         try:
             result = await functions.call(
                 *(lent.app, request.path_params["name"], args_key(args or {})),
-                identity=lent.identity,
+                identity=await _acting(request, lent),
                 event_id=_event_id_of(request, functions, lent.app),
                 ip=guest.ip,
                 origin=guest.origin,

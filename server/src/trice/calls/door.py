@@ -21,7 +21,7 @@ from trice.calls.rates import Rates
 from trice.calls.side import AppCode
 from trice.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trice.functions.frames import Later
-from trice.functions.signature import Kind, Signature
+from trice.functions.signature import KINDS_SHOWN, Kind, Signature
 from trice.identity import ADMIN, Identity, TurnKey, hook_identity, network_of
 from trice.protocol.compact_json import dumps_compact
 from trice.protocol.ids import AppId, EventId
@@ -35,12 +35,6 @@ _TIMEOUTS_MS: Final[Mapping[Kind, int]] = {
     "mutation": limits.CALL_MS,
     "action": limits.ACTION_MS,
     "endpoint": limits.ACTION_MS,
-}
-_KINDS: Final[Mapping[Kind, str]] = {
-    "query": "a query",
-    "mutation": "a mutation",
-    "action": "an action",
-    "endpoint": "an endpoint",
 }
 _NEAR_CHARS_MAX: Final = 100
 _NEAR_MAX: Final = 300
@@ -153,9 +147,8 @@ class Door:
             told = f"{signature.name} is an endpoint: {route.method} /http/{app.id}{route.path}."
             raise not_found(name, told)
         if kind is not None and signature.kind != kind:
-            told = (
-                f"{signature.name} is {_KINDS[signature.kind]}; {_KINDS[kind]} is asked for here."
-            )
+            wanted = f"{KINDS_SHOWN[kind]} is asked for here"
+            told = f"{signature.name} is {KINDS_SHOWN[signature.kind]}; {wanted}."
             raise NotFound("function-not-found", told, {"function": signature.name})
         _check_caller(signature, identity)
         return self._asked(app, signature, args, identity, event_id, ip, origin, trace)
@@ -183,7 +176,7 @@ class Door:
         """
         signature = self.deployed.signatures(asked.app.id).get(later.function)
         if signature is None or signature.kind in ("query", "endpoint"):
-            kind = "" if signature is None else _KINDS[signature.kind].capitalize()
+            kind = "" if signature is None else KINDS_SHOWN[signature.kind].capitalize()
             raise not_found(later.function, f"{kind} cannot be scheduled." if kind else "")
         if len(later.args) > limits.ARGS_BYTES_MAX:
             raise args_too_big(len(later.args), limits.ARGS_BYTES_MAX)

@@ -221,7 +221,7 @@ class Action(_Timed[D, U]):
         once   if it began and was not recorded, it does not run again: the job fails with
                `step-unknown`
         """
-        known = self._wait(self._ctx.begin_step(name, is_once=once))
+        known = self._wait(self._ctx.begin_step(name, is_once=bool(once)))
         if known is None:
             known = self._wait(self._ctx.end_step(name, self._do(work, args, kwargs)))
         return self._ctx._running.program.decode_step(work, known)

@@ -80,6 +80,19 @@ class BlockingReply:
         self._left = asyncio.Event()
         self._holder: asyncio.Task[None] | None = None
 
+    @property
+    def status_code(self) -> int:
+        return self.answer.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        return self.answer.headers
+
+    def raise_for_status(self) -> Self:
+        """raises   httpx.HTTPStatusError: the status is 400 or more"""
+        self.answer.raise_for_status()
+        return self
+
     def iter_bytes(self) -> Iterator[bytes]:
         """The body, unpacked, in pieces as they come."""
         return _each(self._thread, self.answer.aiter_bytes())

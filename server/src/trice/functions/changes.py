@@ -83,6 +83,8 @@ def on_change(
     timeout   seconds
     also      names it had once: under a new one it goes on where it was
     """
+    if not isinstance(namespace, type):
+        raise TypeError("@on_change takes a namespace first: @on_change(Message, create=True)")
     options: dict[str, Any] = {"on_change": Wanted(namespace, create, update, delete, stop)}
     options |= {} if timeout is None else {"timeout": timeout}
     options |= {"also": also} if also else {}

@@ -34,6 +34,7 @@ from trice.functions.requests import Http
 from trice.functions.running import Running
 from trice.functions.settled import Settled, settle
 from trice.functions.tables import Db
+from trice.functions.values import check_text
 from trice.runtime import SeededRandom
 from trice.schema.declare import Id, Schema, Users
 
@@ -364,13 +365,14 @@ class Action(Context[D, U]):
         once   if it began and was not recorded, it does not run again: the job fails with
                `step-unknown`
         """
-        known = await self.begin_step(name, is_once=once)
+        known = await self.begin_step(name, is_once=bool(once))
         if known is None:
             known = await self.end_step(name, await self._do(work, args, kwargs))
         return self._running.program.decode_step(work, known)
 
     async def begin_step(self, name: str, *, is_once: bool) -> bytes | None:
         """The recorded result of a step as JSON; None: it is to be done now."""
+        check_text("The name of a step", name)
         running = self._running
         return decode_known(await running.channel.step(running.call.call, name, is_once=is_once))
 
@@ -394,6 +396,11 @@ class Action(Context[D, U]):
         name   which sleep of the job this is; else its length, and how many of that length came
                before
         """
+        if not isinstance(duration, timedelta):
+            told = f"such as days(3), not {duration!r:.60}"
+            raise TypeError(f"ctx.sleep takes a length of time, {told}")
+        if name is not None:
+            check_text("name= of ctx.sleep", name)
         running, duration_ms = self._running, whole_ms(duration)
         if name is None:
             number = running.sleeps[str(duration_ms)] = running.sleeps.get(str(duration_ms), 0) + 1

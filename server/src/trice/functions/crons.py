@@ -60,6 +60,8 @@ def cron(
     missed   times at which no server ran: "once" (the latest of them), "skip", or "all" (the
              newest hundred, oldest first)
     """
+    if not isinstance(expression, str):
+        raise TypeError('@cron takes an expression: @cron("30 2 * * *")')
     return _timed(Schedule(cron=expression, tz=tz, missed=missed), retry, timeout)
 
 
@@ -72,6 +74,8 @@ def every(
     timeout: float | None = None,
 ) -> _Timed:
     """Make a function that runs every so often, counted from when it was deployed."""
+    if not isinstance(period, timedelta):
+        raise TypeError("@every takes a length of time: @every(minutes(5))")
     return _timed(Schedule(every_ms=whole_ms(period), missed=missed), retry, timeout)
 
 

@@ -9,7 +9,7 @@ A decorator only notes what it was told; `loading` checks that, with everything 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from trice.functions import blocking
 from trice.functions.contexts import Action, Mutation, Query
@@ -141,6 +141,10 @@ def _made(cls: Any, body: Any, options: dict[str, Any], *, is_internal: bool) ->
 
 class _Internal:
     """Functions that only other functions, jobs and admins call: `@internal.mutation`."""
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        told = "@internal.query, @internal.mutation or @internal.action"
+        raise TypeError(f"@internal says no kind: write {told}")
 
     query: Final = _QueryWord(is_internal=True)
     mutation: Final = _MutationWord(is_internal=True)

@@ -178,6 +178,7 @@ class _EndpointMaker(Protocol):
     def __call__(self, body: _PlainBody[P], /) -> EndpointFunction[P, Response]: ...
     @overload
     def __call__(self, body: _Body[P], /) -> EndpointFunction[P, Response]: ...
+    def __call__(self, body: Any, /) -> Any: ...
 
 
 class _Word(Protocol):
@@ -225,6 +226,9 @@ METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 def _word(method: str) -> Any:
     def word(*path: Any, **options: Any) -> Any:
         """What is missing or wrong is told when the project is loaded, with all else that is."""
+        if path and callable(path[0]):
+            told = f'@http.{method.lower()}("/orders", auth="user")'
+            raise TypeError(f"An endpoint says its path, and who may ask it: {told}")
         given = {**options, "path": path[0] if len(path) == 1 else None, "method": method}
         return lambda body: EndpointFunction(body, is_internal=False, options=given)
 

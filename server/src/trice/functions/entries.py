@@ -31,7 +31,15 @@ from trice.functions.mismatch import mismatch
 from trice.functions.paths import parse_path
 from trice.functions.rates import parse_rate
 from trice.functions.shapes import HintError, shown
-from trice.functions.signature import Auth, HookPlan, RetryPlan, Route, Schedule, Signature
+from trice.functions.signature import (
+    KINDS_SHOWN,
+    Auth,
+    HookPlan,
+    RetryPlan,
+    Route,
+    Schedule,
+    Signature,
+)
 from trice.functions.types import Describer, lists_of
 from trice.functions.values import encoded
 from trice.schema.declare import Label
@@ -109,7 +117,11 @@ class Entry:
         if self._changes is not None:
             told = "is run by changes; call a function that both of them call"
             raise TypeError(f"{self.signature.name} {told}")
-        bound = inspect.signature(self.function.body).bind(None, *args, **kwargs)
+        try:
+            bound = inspect.signature(self.function.body).bind(None, *args, **kwargs)
+        except TypeError as failure:
+            takes = ", ".join(self.names) or "nothing"
+            raise TypeError(f"{self.signature.name} takes {takes}: {failure}") from None
         given = list(bound.arguments.items())[1:]
         labels = dict(zip(self.names, self._labels(), strict=True))
         return encode_json({labels[name]: value for name, value in given})
@@ -250,7 +262,10 @@ def _hints_of(function: Function[..., Any], body: Any, name: str) -> Any:
         raise Misdeclared(f"{name} is {_SORTS[sort]}, which takes another ctx: {told}", first)
     if given is not expected:
         shown_ctx = "without a hint" if ctx is None else f"of type {shown(ctx)}"
-        told = f"A {function.kind} takes ctx: {expected.__name__}[Db] first, not one {shown_ctx}"
+        runs_by_itself = not {"schedule", "on_change"}.isdisjoint(function.options)
+        whose = "What runs by itself" if runs_by_itself else KINDS_SHOWN[function.kind].capitalize()
+        accepted = "Mutation[Db] or Action[Db]" if runs_by_itself else f"{expected.__name__}[Db]"
+        told = f"{whose} takes ctx: {accepted} first, not one {shown_ctx}"
         raise Misdeclared(told, first)
     for each in parameters[1:]:
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY):
@@ -283,7 +298,7 @@ def _route(
         if left.pop(each, None) is None:
             raise Misdeclared(f"{{{each}}} of its path is no argument of the function")
     for each in left:
-        raise Misdeclared(f"{each} is not in its path: {{{each}}}", each)
+        raise Misdeclared(f"{each} is not in its path: write {{{each}}} there", each)
     cors = _names(options, "cors")
     for origin in cors:
         if not _ORIGIN.fullmatch(origin):

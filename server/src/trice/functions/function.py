@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from trice.functions.signature import Kind
+from trice.functions.signature import KINDS_SHOWN, Kind
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -25,8 +25,11 @@ class FunctionError(Exception):
         self, code: str, message: str = "", *, data: Any = None, status: int | None = None
     ) -> None:
         super().__init__(message or code)
-        if status is not None and not 400 <= status <= 599:
-            raise ValueError(f"The status of a FunctionError is 400 to 599, not {status}")
+        for name, given in (("code", code), ("message", message)):
+            if not isinstance(given, str):
+                raise TypeError(f"The {name} of a FunctionError is a text, not {given!r:.60}")
+        if status is not None and not (isinstance(status, int) and 400 <= status <= 599):
+            raise ValueError(f"The status of a FunctionError is 400 to 599, not {status!r}")
         self.code = code
         self.message = message or code
         self.data = data
@@ -56,13 +59,16 @@ class Function(Generic[P, R]):
     def __init__(
         self, body: Callable[..., Any], *, is_internal: bool, options: dict[str, Any]
     ) -> None:
+        if isinstance(body, Function):
+            told = f"{body.__name__} is {KINDS_SHOWN[body.kind]} already"
+            raise TypeError(f"{told}: one decorator of trice makes a function")
         self.body = body
         self.is_internal = is_internal
         self.options = options
         self.is_blocking = not inspect.iscoroutinefunction(inspect.unwrap(body))
         self.__doc__ = body.__doc__
         self.__module__ = body.__module__
-        self.__name__ = getattr(body, "__name__", type(body).__name__)
+        self.__name__: str = getattr(body, "__name__", type(body).__name__)
 
     @overload
     def __call__(self, ctx: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> R: ...

@@ -16,6 +16,7 @@ from trice.functions.frames import Later as LaterFrame
 from trice.functions.function import ActionFunction, Function, MutationFunction
 from trice.functions.running import Running
 from trice.functions.signature import RetryPlan
+from trice.functions.values import check_text
 from trice.job_limits import RETRY_TIMES_MAX
 
 P = ParamSpec("P")
@@ -75,6 +76,8 @@ class _Job:
         if not isinstance(f, (MutationFunction, ActionFunction)):
             shown = f"a {f.kind}" if isinstance(f, Function) else repr(f)
             raise TypeError(f"ctx.later takes mutations and actions, not {shown}")
+        if self.key is not None:
+            check_text("key= of ctx.later", self.key)
         running = self.running
         name, encoded = running.program.encode_args(f, args, kwargs)
         return LaterFrame(
@@ -123,6 +126,9 @@ def due_ms(when: When, now_ms: int) -> int:
             if when.tzinfo is None:
                 raise ValueError("ctx.later takes a time with a time zone, such as ctx.now has")
             return whole_ms(when - datetime(1970, 1, 1, tzinfo=UTC))
+        case _:
+            accepted = "a length of time, such as seconds(5), or a time"
+            raise TypeError(f"ctx.later takes {accepted}, not {when!r:.60}")
 
 
 def check_if_exists(given: str) -> IfExists:

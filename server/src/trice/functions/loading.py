@@ -190,6 +190,7 @@ class _Loading:
         file = Path(inspect.getsourcefile(module) or "")
         prefix = module.__name__.removeprefix(f"{_FOLDER}.")
         for name, function in list(vars(module).items()):
+            self._check_hidden(file, name, function, module)
             if not isinstance(function, Function) or function.__module__ != module.__name__:
                 continue
             line = _line_of_function(function)
@@ -209,6 +210,19 @@ class _Loading:
             except HintError as failure:
                 assert failure.cls is not None, "others are told with their function"
                 self._note_class(failure.cls, failure.name, failure.message)
+
+    def _check_hidden(self, file: Path, name: str, found: Any, module: ModuleType) -> None:
+        """A function that nobody could call: below another decorator, or in a class."""
+        if getattr(found, "__module__", None) != module.__name__:
+            return
+        inner = getattr(found, "__wrapped__", None)
+        if isinstance(inner, Function) and not isinstance(found, type):
+            told = f"{name} has a decorator above @{inner.kind}, which hides it: write it below"
+            self._note(file, _line_of_function(inner), told)
+        for each in vars(found).values() if isinstance(found, type) else ():
+            if isinstance(each, Function):
+                told = f"{each.__name__} is in a class: functions are at the top of a module"
+                self._note(file, _line_of_function(each), told)
 
     def _note_class(self, cls: type, name: str | None, message: str) -> None:
         """An error at a class or an attribute of it, which may be in another file."""

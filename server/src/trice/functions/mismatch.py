@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from trice.functions.channel import RefusedError
+from trice.functions.hints import UUID_PATTERN
 
 _PLACE: Final = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 _EXPECTED: Final = re.compile(r"Expected `(?P<expected>.*?)`(?P<bound>.*?)(, got `(?P<got>.*)`)?$")
@@ -21,6 +22,7 @@ _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _INVALID: Final = re.compile(r"Invalid (?P<what>.*?)( '.*')?$")
 _UNKNOWN_NAME: Final = "no such name"
 _FORMS: Final = {
+    f"str matching regex {UUID_PATTERN!r}": "an id: a uuid in lower case",
     "RFC3339 encoded datetime": 'a datetime with a time zone, such as "2026-01-31T12:30:00Z"',
     "RFC3339 encoded date": 'a date, such as "2026-01-31"',
     "RFC3339 encoded time": 'a time, such as "12:30:00"',
@@ -56,6 +58,7 @@ def mismatch(
         expected, got = _UNKNOWN_NAME, "another" if is_result else _shown(value, path)
     elif found := _EXPECTED.match(sentence):
         expected = f"{found['expected']}{found['bound']}"
+        expected = _FORMS.get(expected, expected)
         got = found["got"] or ""
         if not is_result:
             got = _shown(value, path) or got

@@ -63,7 +63,8 @@ _KINDS: Final = {
 
 
 def write_python_api(signatures: Iterable[Signature], schema: Document | None) -> str:
-    """The text of `client/api.py`. Internal functions, and what only they name, are not in it.
+    """The text of `client/api.py`. Internal functions and endpoints, and what only they
+    name, are not in it.
 
     schema   the document of the project's schema; None: it has none that is known
     """
@@ -74,7 +75,7 @@ class _Api:
     """The parts of the file. Each name in it is taken once."""
 
     def __init__(self, signatures: Iterable[Signature], schema: Document | None) -> None:
-        open_ones = [each for each in signatures if not each.is_internal]
+        open_ones = [each for each in signatures if not each.is_internal and each.route is None]
         self._signatures = sorted(open_ones, key=lambda each: each.name)
         self._schema = schema
         self._taken = Names(

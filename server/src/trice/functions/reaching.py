@@ -20,6 +20,7 @@ from trice.functions import frames
 from trice.functions.channel import RefusedError
 from trice.functions.running import Running
 from trice.functions.tables import BoundTable
+from trice.functions.values import check_text
 from trice.schema.declare import Files as FilesNamespace
 from trice.schema.declare import Id, Streams
 
@@ -47,8 +48,8 @@ class Mail:
         if text is None and html is None:
             raise TypeError("An e-mail has text=, html=, or both")
         for name, given in (("to", to), ("subject", subject), ("text", text), ("html", html)):
-            if given is not None and not isinstance(given, str):
-                raise TypeError(f"{name}= of an e-mail is a text, not {given!r:.60}")
+            if given is not None or name in ("to", "subject"):
+                check_text(f"{name}= of an e-mail", given)
         asked = frames.SendMail(to=to, subject=subject, text=text, html=html)
         await self._running.reach(asked)
 
@@ -106,11 +107,14 @@ class Files:
         is_whole = isinstance(data, (bytes, bytearray, memoryview))
         if not is_whole and not hasattr(data, "__aiter__"):
             raise TypeError(f"A file is bytes, or an async iterator of bytes, not {data!r:.60}")
+        for name, given in (("content_type", content_type), ("disposition", disposition)):
+            if given is not None:
+                check_text(f"{name}= of a file", given)
         number = next(self._numbers)
         await self._running.reach(
             frames.PutFile(
                 file=number,
-                path=path,
+                path=_path(path),
                 content_type=content_type,
                 disposition=disposition,
                 size=len(data) if isinstance(data, (bytes, bytearray)) else None,
@@ -131,7 +135,7 @@ class Files:
 
     async def find(self, path: str) -> StoredFile | None:
         """The file of a path; None: there is none."""
-        answer = await self._running.reach(frames.FindFile(path=path))
+        answer = await self._running.reach(frames.FindFile(path=_path(path)))
         return None if answer == b"null" else self._stored(answer)
 
     async def open(self, path: str) -> StoredFile:
@@ -155,7 +159,7 @@ class Files:
 
     async def delete(self, path: str) -> bool:
         """Delete the file of a path; returns whether there was one."""
-        return await self._running.reach(frames.DeleteFile(path=path)) == b"true"
+        return await self._running.reach(frames.DeleteFile(path=_path(path))) == b"true"
 
     def _stored(self, answer: bytes) -> StoredFile:
         known = msgspec.json.decode(answer)
@@ -186,6 +190,8 @@ class StreamWriter:
         """Use `ctx.stream`."""
         self._running = running
         self._number = number
+        if name is not None:
+            check_text("name= of a stream", name)
         self._begins = frames.BeginStream(stream=number, name=name, values=dict(values))
         self._is_open = False
 
@@ -248,6 +254,11 @@ def stream_values(
     finally:
         running.steps = kept
     return made
+
+
+def _path(given: str) -> str:
+    check_text("The path of a file", given)
+    return given
 
 
 async def _cut(data: bytes) -> AsyncIterator[bytes]:

@@ -4,11 +4,17 @@ keeps, what discovery and generators of clients read. No I/O.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 Kind = Literal["query", "mutation", "action", "endpoint"]
+KINDS_SHOWN: Final[dict[Kind, str]] = {
+    "query": "a query",
+    "mutation": "a mutation",
+    "action": "an action",
+    "endpoint": "an endpoint",
+}
 Auth = Literal["none", "optional", "user", "admin"]
 
 

@@ -19,6 +19,13 @@ from trice.schema.declare import Namespace, One
 from trice.schema.views import View
 
 
+def check_text(what: str, given: Any) -> None:
+    """What a frame carries as a text must be one: the server ends a process whose frames are
+    malformed. raises   TypeError"""
+    if not isinstance(given, str):
+        raise TypeError(f"{what} is a text, not {given!r:.60}")
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it. Dates have milliseconds, as clients in JavaScript know them."""
     match value:
