@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for line in (
         "__main__",
         "testing",
-        "cli",
+        "asgi | cli",
         "server",
         "api",
         "session",
