@@ -1,4 +1,7 @@
-"""Runs of functions on a database: what they read, what overtakes them, what they leave."""
+"""Runs of functions on a database: what they read, what overtakes them, what they leave.
+
+It is one file because all of it shares the stage of one run.
+"""
 
 from __future__ import annotations
 

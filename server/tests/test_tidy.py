@@ -198,6 +198,8 @@ def test_lines_and_files_stay_short() -> None:
     offenders = []
     for path in files(".py", ".ts", ".tsx", ".js", ".mjs"):
         lines = path.read_text(encoding="utf-8").splitlines()
+        if lines and "Made by `trice generate`" in lines[0]:
+            continue  # as long as the project that it is made of
         where = path.relative_to(ROOT)
         offenders += [
             f"{where}:{number} has {len(line)} characters"

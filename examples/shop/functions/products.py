@@ -88,10 +88,12 @@ async def restock(
 
 _SAMPLES = (
     ("ink-black", "Black ink", "For pens that are filled by hand, 30 ml.", 790, 24),
+    ("envelopes", "Envelopes", "Fifty of them, laid paper.", 900, 30),
     ("lamp", "Desk lamp", "Warm light, a heavy foot.", 5900, 5),
     ("notebook", "Notebook", "192 dotted pages that lie flat.", 1450, 40),
     ("pen", "Fountain pen", "A steel nib, medium.", 3200, 8),
     ("ruler", "Brass ruler", "15 cm, engraved.", 1800, 12),
+    ("seal", "Wax seal", "A letter of yours, in brass.", 2400, 6),
     ("tape", "Paper tape", "Five colours, ten metres each.", 650, 2),
 )
 

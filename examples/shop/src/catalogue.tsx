@@ -4,12 +4,15 @@ import { beSomebody, db } from './db';
 import { money } from './money';
 import { useTask } from './task';
 
-const PAGE = 12;
+const PAGE = 6;
 
 /** What is for sale, live: a price or a stock that changes is seen at once. */
 export function Catalogue() {
   const [search, setSearch] = useState('');
-  const { data, error } = db.useCall(api.products.listed, { page: { size: PAGE }, search });
+  const { data, error, canLoadNextPage, loadNextPage } = db.usePagedCall(api.products.listed, {
+    page: { size: PAGE },
+    search,
+  });
   return (
     <section aria-labelledby="for-sale">
       <div className="line">
@@ -23,12 +26,17 @@ export function Catalogue() {
         />
       </div>
       {error && <p role="alert">The products do not load: {error.message}</p>}
-      {data?.items.length === 0 && <p className="quiet">Nothing is for sale that fits.</p>}
+      {data?.length === 0 && <p className="quiet">Nothing is for sale that fits.</p>}
       <ul className="products">
-        {data?.items.map((product) => (
+        {data?.map((product) => (
           <Product key={product.id} product={product} />
         ))}
       </ul>
+      {canLoadNextPage && (
+        <button type="button" onClick={loadNextPage}>
+          More
+        </button>
+      )}
     </section>
   );
 }

@@ -8,7 +8,7 @@ from trice.testing import App, Caller
 
 async def test_products_are_listed_by_name_in_pages(app: App) -> None:
     new = await app.admin.run(products.fill)
-    assert new == 6 and await app.admin.run(products.fill) == 0
+    assert new == 8 and await app.admin.run(products.fill) == 0
     names: list[str] = []
     page = Paged(size=4)
     while True:
@@ -17,7 +17,7 @@ async def test_products_are_listed_by_name_in_pages(app: App) -> None:
         if found.next is None:
             break
         page = Paged(size=4, after=found.next)
-    assert names == sorted(names, key=str.lower) and len(names) == 6
+    assert names == sorted(names, key=str.lower) and len(names) == 8
 
 
 async def test_a_search_takes_its_text_as_it_is(app: App, pen: Id[Product]) -> None:

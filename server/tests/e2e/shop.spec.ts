@@ -11,7 +11,7 @@ import { expect } from './fixtures';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const SHOP = join(ROOT, 'examples/shop');
-const TRICE = join(ROOT, '.venv/bin/trice');
+const TRICE = process.env['TRICE_COMMAND'] ?? join(ROOT, '.venv/bin/trice');
 const KEY = 'secret-secret';
 
 interface Shop {
@@ -109,6 +109,7 @@ test('what one customer orders is gone for all, and a payment shows when it is t
   shop,
 }) => {
   const [alice, bob] = [await arrive(browser, shop), await arrive(browser, shop)];
+  for (const page of [alice, bob]) await page.getByRole('button', { name: 'More' }).click();
   await expect(product(bob, 'Paper tape')).toContainText('2 left');
   await alice.getByRole('button', { name: 'Put Paper tape into the cart' }).click();
   await alice.getByRole('button', { name: 'One Paper tape more' }).click();

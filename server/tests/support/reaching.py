@@ -36,7 +36,9 @@ from typing import Any
 
 from schema import Db, Message
 from trice.functions import Action, Files, Id, Query, RefusedError, Retry
-from trice.functions import action, internal, mutation, query, seconds
+from trice.functions import Change, Request, Response, action, http, internal, mutation, on_change
+from trice.functions import query, seconds
+from trice import sync
 
 DO: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 
@@ -95,6 +97,49 @@ async def order(ctx: Action[Db]) -> list[Any]:
     first = await ctx.step("charge", paid, 5)
     second = await ctx.step("tell", paid, 6)
     return [first, second]
+
+@action
+def plainly(ctx: sync.Action[Db], message: Id[Message]) -> list[Any]:
+    answer = ctx.http.post("https://a.example/", json={"a": 1})
+    with ctx.http.stream("GET", "https://a.example/lines") as reply:
+        lines = list(reply.iter_lines())
+    with ctx.http.stream("GET", "https://a.example/bytes") as reply:
+        kept = ctx.files.upload("a", reply.iter_bytes())
+    ctx.mail.send("al@example.com", subject="Hi", text="x")
+    with ctx.stream(link={"message": message}) as out:
+        for piece in ctx.files.open("a"):
+            out.write(piece.decode())
+    found = ctx.files.find("a")
+    return [
+        *(answer.status_code, lines, kept.size, out.id, ctx.files.find("none")),
+        *(found is not None, ctx.files.read("a").decode(), ctx.files.delete("a")),
+    ]
+
+@action
+def fails_plainly(ctx: sync.Action[Db], how: str) -> Any:
+    if how == "settle":
+        return ctx.settle({})
+    if how == "text":
+        return ctx.files.upload("a", "text")
+    if how == "get":
+        return ctx.http.get("https://gone.example/")
+    with ctx.stream() as out:
+        out.write("half")
+        with ctx.http.stream("GET", "https://gone.example/"):
+            return None
+
+@http.get("/plain/{name}", auth="none")
+def plain_page(ctx: sync.Action[Db], request: Request, name: str) -> Response:
+    return Response(f"{name} {ctx.run(count)}")
+
+@query
+def count(ctx: sync.Query[Db]) -> int:
+    return ctx.db.messages.count()
+
+@on_change(Message, create=True)
+def follows(ctx: sync.Mutation[Db], change: Change[Message]) -> None:
+    if change.after is not None and change.after.text == "first":
+        ctx.db.messages.create(text="second")
 
 @mutation
 async def buy(ctx) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -101,6 +102,41 @@ async def test_mail_files_and_streams_are_seen(app: App) -> None:
     for failing in (app.files.put(" ", b""), app.streams.read(id[::-1])):
         with pytest.raises(RefusedError):
             await failing
+
+
+@pytest.mark.rule("FN652")
+async def test_plain_actions_reach_what_async_ones_do(app: App) -> None:
+    app.http.answer("https://a.example/", status=201)
+    app.http.answer("https://a.example/lines", text="one\ntwo")
+    app.http.answer("https://a.example/bytes", content=[b"12", b"345"])
+    message = await app.create(sys.modules["schema"].Message, text="first")
+    status, lines, size, id, none, is_there, text, is_gone = await app.guest.run(
+        acts().plainly, message
+    )
+    assert (status, lines, size, none) == (201, ["one", "two"], 5, None)
+    assert (is_there, text, is_gone) == (True, "12345", True)
+    assert (await app.streams.read(id)).text == "12345"
+    assert app.mail.sent[0].subject == "Hi"
+    # The message that was made has made a hook run, which is a plain function too.
+    assert (await app.request("GET", "/plain/al")).text() == "al 2"
+
+
+@pytest.mark.rule("FN652")
+async def test_what_plain_actions_reach_in_vain_is_told(app: App) -> None:
+    app.http.answer("https://gone.example/", error=httpx.ConnectError("gone"))
+    told = {
+        "settle": "TypeError: ctx.settle waits for things that go on at once",
+        "text": "TypeError: A file is bytes, or an iterator of bytes, not 'text'",
+        "get": "ConnectError: gone",
+        "stream": "ConnectError: gone",
+    }
+    for how, failure in told.items():
+        with pytest.raises(RefusedError) as raised:
+            await app.guest.run(acts().fails_plainly, how)
+        assert failure in raised.value.__notes__[0]
+    (row,) = (await app.admin.query({"$streams": {}}))["$streams"]
+    aborted = await app.streams.read(row["id"])
+    assert (aborted.text, aborted.abort_reason) == ("half", "ConnectError")
 
 
 @pytest.mark.rule("FN515", "FN431")

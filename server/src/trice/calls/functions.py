@@ -7,6 +7,8 @@
          action    worker; each function that it runs has a snapshot or transaction of its own
          endpoint  an action, let in by `endpoints`, whose answer goes to a socket
 
+This is one file because each kind of call takes the same steps: slot, side, run, commit.
+
 source   spec/functions.md FN200-FN229
 """
 

@@ -11,9 +11,16 @@ import inspect
 import types
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from trice.functions import contexts
+from trice.functions.blocking_reach import (
+    BlockingFiles,
+    BlockingHttp,
+    BlockingMail,
+    BlockingStream,
+)
 from trice.functions.call_thread import CallThread
 from trice.functions.contexts import D, U
 from trice.functions.function import (
@@ -163,6 +170,39 @@ class Mutation(Reader[D, U], _Timed[D, U]):
 class Action(_Timed[D, U]):
     """The `ctx` of an action: it has no transaction, so each function it runs has one."""
 
+    @cached_property
+    def http(self) -> BlockingHttp:
+        """Requests to others: `ctx.http.post(url, json={…})`."""
+        return BlockingHttp(self._ctx.http, self._thread)
+
+    @cached_property
+    def mail(self) -> BlockingMail:
+        """E-mail: `ctx.mail.send(to, subject=…, text=…)`."""
+        return BlockingMail(self._ctx.mail, self._thread)
+
+    @cached_property
+    def files(self) -> BlockingFiles:
+        """Files of the app: `ctx.files.upload(path, data)`."""
+        return BlockingFiles(self._ctx.files, self._thread)
+
+    def stream(
+        self,
+        *,
+        link: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> BlockingStream:
+        """Text that many read while it comes: `with ctx.stream(link={"message": id}) as out`, then
+        `out.write(text)`. Arguments as in an async action."""
+        return BlockingStream(self._ctx.stream(link=link, values=values, name=name), self._thread)
+
+    def settle(self, work: Any, *, timeout: Any = None) -> NoReturn:
+        """Refused: a plain function does one thing at a time."""
+        raise TypeError(
+            "ctx.settle waits for things that go on at once, and a plain def does one after the"
+            " other: write async def"
+        )
+
     def later(
         self, when: When = None, /, *, key: str | None = None, if_exists: IfExists = "replace"
     ) -> BlockingLater:
@@ -269,4 +309,5 @@ BY_KIND: Mapping[str, type[Context[Any, Any]]] = {
     "query": Query,
     "mutation": Mutation,
     "action": Action,
+    "endpoint": Action,
 }

@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, overlo
 
 import msgspec
 
+from trice.functions import blocking
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action, Mutation
 from trice.functions.crons import kind_of
@@ -28,6 +29,8 @@ N = TypeVar("N", bound=Namespace)
 ChangeKind = Literal["created", "updated", "deleted"]
 _OfMutation = Callable[[Mutation[Any, Any], "Change[N]"], Coroutine[Any, Any, None]]
 _OfAction = Callable[[Action[Any, Any], "Change[N]"], Coroutine[Any, Any, None]]
+_OfPlainMutation = Callable[[blocking.Mutation[Any, Any], "Change[N]"], None]
+_OfPlainAction = Callable[[blocking.Action[Any, Any], "Change[N]"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class _Follows(Protocol[N]):
     def __call__(self, body: _OfMutation[N], /) -> MutationFunction[[Change[N]], None]: ...
     @overload
     def __call__(self, body: _OfAction[N], /) -> ActionFunction[[Change[N]], None]: ...
+    @overload
+    def __call__(self, body: _OfPlainMutation[N], /) -> MutationFunction[[Change[N]], None]: ...
+    @overload
+    def __call__(self, body: _OfPlainAction[N], /) -> ActionFunction[[Change[N]], None]: ...
     def __call__(self, body: Any, /) -> Any: ...
 
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from trice.endpoint_limits import ANSWER_BYTES_MAX
+from trice.functions import blocking
 from trice.functions.channel import RefusedError
 from trice.functions.contexts import Action
 from trice.functions.frames import HttpRequest
@@ -169,9 +170,13 @@ def _bad_body(told: str) -> RefusedError:
 # --- @http.post -----------------------------------------------------------------------------------
 
 _Body = Callable[Concatenate[Action[Any, Any], Request, P], Coroutine[Any, Any, Response]]
+_PlainBody = Callable[Concatenate[blocking.Action[Any, Any], Request, P], Response]
 
 
 class _EndpointMaker(Protocol):
+    @overload
+    def __call__(self, body: _PlainBody[P], /) -> EndpointFunction[P, Response]: ...
+    @overload
     def __call__(self, body: _Body[P], /) -> EndpointFunction[P, Response]: ...
 
 
