@@ -364,9 +364,10 @@ def described_for_programs() -> set[str]:
 
 
 def test_every_module_is_reached_from_the_command() -> None:
-    """Or from the plugin of pytest, which `pyproject.toml` names."""
+    """Or from the plugin of pytest, which `pyproject.toml` names, or by programs of others."""
     reached: set[str] = set()
     started = (
+        "trice.asgi",
         "trice.cli.main",
         "trice.functions.worker.__main__",
         "trice.testing.plugin",
