@@ -50,13 +50,14 @@ class FunctionApp:
         lasting.ask("POST", f"/dash/apps/{lasting.id}/deployments", body)
         return cls(server, lasting.id)
 
-    async def open(self, count: int) -> list[Connection]:
+    async def open(self, count: int, *more_features: str) -> list[Connection]:
         """Sessions that may call, a bounded number at a time."""
+        features = (*FEATURES, *more_features)
         opened: list[Connection] = []
         while len(opened) < count:
             size = min(CONNECT_AT_ONCE, count - len(opened))
             url = self.server.url
-            opening = (Connection.open(url, self.id, features=FEATURES) for _ in range(size))
+            opening = (Connection.open(url, self.id, features=features) for _ in range(size))
             opened += await asyncio.gather(*opening)
         return opened
 

@@ -24,6 +24,9 @@ from workloads import (
     rest,
 )
 
+WHOLE = "whole values"
+"""Column: clients that do not ask for `call-delta`."""
+
 _REFRESH = b'"refresh-ok"'
 _IN_FLIGHT = 64
 _ROWS = 10
@@ -124,6 +127,40 @@ async def _tell(
     return [p50, p99, cpu]
 
 
+async def changed_row(server: ServerProcess, scale: Scale) -> list[Row]:
+    """The bytes that one changed row of a thousand costs who watches all of them."""
+    count = scale.function_rows
+    key, label = "functions_changed_row", f"one changed row of {count:,} that are watched: sent"
+    app = FunctionApp.make(server)
+    (teller,) = await app.open(1)
+    todos = await seed(teller, todos=count, owners=[], label="fan")
+    writer = Writer(teller.attrs)
+    watched = {"op": "add-call", "name": "todos.thousand", "args": {"label": "fan"}}
+    queried = {"op": "add-query", "q": labelled_query("fan")}
+    rows: list[Row] = []
+    for column, features, message in (
+        (None, ("call-delta",), watched),
+        (WHOLE, (), watched),
+        (BY_HAND, ("delta", "resume"), queried),
+    ):
+        row = Row(key, label, "bytes", column=column)
+        (watcher,) = await app.open(1, *features)
+        await watcher.ask(message)
+        told: asyncio.Queue[bytes] = asyncio.Queue()
+        watcher.on_message = told.put_nowait
+        for number in range(scale.rounds):
+            marker = b"%d %d." % (len(rows), number)
+            teller.send(writer.retitle(todos[number].encode(), marker))
+            payload = b""
+            while marker not in payload:
+                payload = await asyncio.wait_for(told.get(), DELIVERY_LIMIT_S)
+            row.samples.append(len(payload))
+        watcher.close()
+        rows.append(row)
+    teller.close()
+    return rows
+
+
 async def unconcerned(server: ServerProcess, scale: Scale) -> list[Row]:
     """Commits that change nothing of what is watched: others' rows, and titles as they were."""
     count = scale.function_commits
@@ -190,4 +227,4 @@ async def _write_all(
         raise RuntimeError("a write failed")
 
 
-ALL = (cached, crowd, unconcerned)
+ALL = (cached, crowd, changed_row, unconcerned)

@@ -28,7 +28,8 @@ class Scale:
     backup_bytes       of an app that is backed up, and at least so many writes beside it
     hook_events        that one receiver gets; hook_writes of one client beside webhooks
     function_…         calls that are timed in a round; clients at once, others beside a sleeper;
-                       watchers of one function; commits beside one; starts of a process; jobs
+                       watchers of one function; rows that one watches; commits beside one; starts
+                       of a process; jobs
     sdk_times          changes that are timed in each round; sdk_seconds of changes at sdk_rate
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
@@ -104,6 +105,7 @@ class Scale:
     function_others: int
     function_beside_s: float
     function_watchers: int
+    function_rows: int
     function_commits: int
     function_starts: int
     function_jobs: int
@@ -190,6 +192,7 @@ WHOLE = Scale(
     function_others=10,
     function_beside_s=1.5,
     function_watchers=500,
+    function_rows=1_000,
     function_commits=10_000,
     function_starts=5,
     function_jobs=30,
@@ -276,6 +279,7 @@ QUICK = Scale(
     function_others=2,
     function_beside_s=0.1,
     function_watchers=5,
+    function_rows=20,
     function_commits=20,
     function_starts=1,
     function_jobs=2,

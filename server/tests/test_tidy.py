@@ -55,6 +55,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "system_rows",
         "data_run",
         "database",
+        "costs",
         "live",
         "rules",
         "query | transact",

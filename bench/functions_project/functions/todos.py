@@ -31,6 +31,12 @@ async def labelled(ctx: Query[Db], label: str) -> list[TodoView]:
 
 
 @query
+async def thousand(ctx: Query[Db], label: str) -> list[TodoView]:
+    """Up to a thousand todos with one label."""
+    return await ctx.db.todos.find(TodoView, where={"label": label}, limit=1_000)
+
+
+@query
 async def runs(ctx: Query[Db]) -> list[int]:
     """The process that this runs in, and the runs of `labelled` there."""
     return [os.getpid(), RUNS]

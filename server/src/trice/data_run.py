@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trice import function_limits, limits
+from trice.costs import query_cost
 from trice.database import Change, Database
 from trice.errors import LimitExceeded, NotFound, Unavailable
 from trice.identity import ADMIN, Identity
-from trice.live.costs import query_cost
 from trice.live.index.conflicts import Conflicts, Met
 from trice.live.index.derive import read_set
 from trice.live.index.drafted import Dependency, dependencies

@@ -20,11 +20,11 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.catalog.schema import plan_schema
 from trice.catalog.system import system_attrs
+from trice.costs import query_cost, write_cost
 from trice.errors import Unavailable
 from trice.identity import ADMIN, SERVER, Identity, TurnKey
 from trice.live.aggregates import keep
 from trice.live.answers import Encoded, FlatAnswer, encode_tree, nested_answer
-from trice.live.costs import query_cost, write_cost
 from trice.live.deltas import Deltas, names_of_parts
 from trice.live.index.derive import read_set
 from trice.live.live import Live

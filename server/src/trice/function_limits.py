@@ -249,6 +249,27 @@ SESSION_LIVE_BYTES_MAX: Final = 4 * MIB
 LIVE_ARGS_BYTES_MAX: Final = 64 * 1024
 """JSON of the arguments of a watched call. More: `call-too-big`."""
 
+CALL_DELTA_VALUE_BYTES_MAX: Final = MIB
+CALL_DELTA_ROWS_MAX: Final = 5_000
+"""A value that is cut into pieces, on the event loop, and the items of its lists (10 ms to cut and
+compare). A larger one, and a list beyond, is always told whole."""
+
+CALL_DELTA_STEPS_MAX: Final = 32
+"""Earlier values of a watched call from which a delta can lead to the current one. Who holds an
+older one gets the value whole."""
+
+CALL_DELTA_STEPS_BYTES_MAX: Final = 256 * 1024
+"""What they have and the next one has not, or the size of the value if that is more. More: the
+oldest are forgotten."""
+
+CALL_DELTA_BYTES_MAX: Final = 64 * MIB
+"""What each app keeps for deltas of calls. More: calls that changed least recently lose theirs, and
+their next value is told whole."""
+
+TOGETHER_MS: Final = 50
+"""How long what is ready for a session waits for calls that the same commits change. A call that
+takes longer, by its last run, is not waited for."""
+
 # --- engine: snapshots that are held, read sets, results -----------------------------------------
 
 HELD_SNAPSHOTS_MAX: Final = 32

@@ -107,6 +107,7 @@ GROUPS = {
         *(f"functions_{when}_p{share}" for when in ("alone", "beside") for share in (50, 99)),
         *("functions_cached_p50", "functions_crowd_p50", "functions_crowd_p99"),
         *("functions_crowd_cpu", "functions_unconcerned", "functions_unconcerned_runs"),
+        "functions_changed_row",
         *("functions_start", "functions_spare", "functions_memory", "functions_first"),
         *("functions_job", "functions_job_seen"),
     },

@@ -1,5 +1,5 @@
 """Watched functions against fresh calls: after every commit each watcher was told what a call by
-the same caller returns now."""
+the same caller returns now, whole or as what changed in what it holds."""
 
 from __future__ import annotations
 
@@ -80,7 +80,28 @@ async def crowded(ctx: Ctx) -> Any:
     return [todos == again, todos, notes, ctx.user("role")]
 
 
-FUNCTIONS = (everything, in_room, by_role, as_caller, picky, chained, crowded)
+async def rows_by_role(ctx: Ctx) -> Any:
+    """Rows, other ones for other roles, inside of something else."""
+    where = {} if ctx.user("role") == "admin" else {"room": 0}
+    rows = await ctx.find("todos", where=where, order={"title": "asc"})
+    return {"all": {"items": rows}, "count": len(rows) // 3}
+
+
+async def own_rows(ctx: Ctx) -> Any:
+    """Rows that the caller may see, twice; fails while there are none."""
+    rows = await ctx.find("todos", order={"title": "desc"}, as_caller=True)
+    if not rows:
+        raise FunctionRaised("none", "There are none.")
+    if len(rows) == 5:
+        return [*rows, rows[0]]
+    return rows
+
+
+FUNCTIONS = (
+    *(everything, in_room, by_role, as_caller, picky, chained, crowded),
+    *(rows_by_role, own_rows),
+)
+LISTS = {rows_by_role: ("all.items",), own_rows: ("",), everything: ("",)}
 WORLDS: list[World] = []
 """The world that is played."""
 
@@ -141,7 +162,8 @@ class World:
         function = draw.choice(FUNCTIONS)
         args = {"room": draw.randrange(2)} if function is in_room else {}
         name = f"t.{function.__name__}"
-        watcher = self.stage.watch(name, draw.choice(CALLERS), **args)
+        has_deltas = draw.random() < 0.7
+        watcher = self.stage.watch(name, draw.choice(CALLERS), has_deltas=has_deltas, **args)
         self.watchers.append((name, args, watcher))
 
     async def check(self) -> None:
@@ -169,19 +191,22 @@ def steps_of(world: World) -> list[Any]:
     return [world.step() for _ in range(world.draw.randrange(1, 4))]
 
 
-@pytest.mark.rule("FN249")
+@pytest.mark.rule("FN249", "FN590")
 @pytest.mark.parametrize("group", range(4))
 async def test_watchers_are_told_what_a_call_returns(tmp_path: Path, group: int) -> None:
+    changes = 0
     for seed in seeds(FUZZ_SEEDS, group=group, groups=4):
         async with watched_calls(tmp_path / str(seed)) as stage:
-            await play(stage, random.Random(seed))
+            changes += await play(stage, random.Random(seed))
+    assert changes > 10
 
 
-async def play(stage: Stage, draw: random.Random) -> None:
+async def play(stage: Stage, draw: random.Random) -> int:
+    """Returns how often a watcher was told what changed in place of a value."""
     app = stage.app
     app.database.set_rules(Rules.parse(RULES))
     for function in FUNCTIONS:
-        stage.project.add(function)
+        stage.project.add(function, lists=LISTS.get(function, ()))
     stage.project.deploy(app.id)
     await stage.write(*(["update", "$users", each, {"role": "user"}] for each in USERS[:4]))
     world = World(stage, draw)
@@ -200,6 +225,8 @@ async def play(stage: Stage, draw: random.Random) -> None:
     ran, tx = len(stage.project.requests), app.database.tx
     await stage.quiet()
     assert (len(stage.project.requests), app.database.tx) == (ran, tx)
+    changes = sum(watcher.changes or 0 for *_, watcher in world.watchers)
     for *_, watcher in world.watchers:
         watcher.stop()
     assert (len(stage.live), app.database.live_queries) == (0, 0)
+    return changes

@@ -72,11 +72,23 @@ SAME = down.change_of(b"0a", held=b"ff", version=b"ff", delta=None)
 COMPUTATION = down.computation(q_json=b"{}", result_json=RESULT, meta_json=META)
 TREE = down.computation(q_json=b"{}", result_json=b'{"todos":[]}', meta_json=b"null")
 TX = TxId(3)
-CALL = SharedPart(down.call_news("todos.open", b"{}", value=b"[1]"))
+CALL_DELTA = down.call_delta(
+    rest=b'{"items":[]}',
+    lists={"items": {"gone": b'["a"]', "put": b'[{"id":"b"}]', "order": b'[[0,"b"]]'}, "": {}},
+)
+CALLS = [
+    SharedPart(down.call_news("todos.open", b"{}", said=said))
+    for said in (
+        down.call_value(b"[1]"),
+        down.call_value(b"[1]", version=b"ff"),
+        down.call_change(held=b"01", version=b"ff", delta=CALL_DELTA),
+        down.call_change(held=b"ff", version=b"ff", delta=None),
+    )
+]
 FAILED_CALL = SharedPart(
     down.call_news(
         *("todos.open", b'{"a":1}'),
-        value=None,
+        said=b"",
         error=orjson.dumps({"type": "function-error", "message": "m", "hint": {"code": "c"}}),
     )
 )
@@ -127,16 +139,22 @@ FRAMES: dict[str, Callable[[], Frame]] = {
         [b"{%b}" % CHANGE, b"{%b}" % SAME], tx=TX, attrs=None
     ),
     "refresh_ok calls": lambda: down.refresh_ok(
-        [COMPUTATION], tx=TX, attrs=None, calls=[CALL, FAILED_CALL]
+        [COMPUTATION], tx=TX, attrs=None, calls=[*CALLS, FAILED_CALL]
     ),
     "refresh_ok lists": lambda: down.refresh_ok([], tx=TX, attrs=None, calls=[LIST]),
     "add_call_ok of a list": lambda: down.add_call_ok(
-        "todos.all", b"{}", event_id="e", value=SharedPart(b"[%b]" % PAGE), tx=TX, is_paged=True
+        "todos.all", b"{}", event_id="e", said=SharedPart(down.call_pages([PAGE])), tx=TX
     ),
     "call_ok": lambda: down.call_ok(b"null", event_id="e", tx=None),
     "call_ok of a mutation": lambda: down.call_ok(b"[1]", event_id=None, tx=TX),
     "add_call_ok": lambda: down.add_call_ok(
-        "todos.open", b'{"a":1}', event_id="e", value=SharedPart(b"[]"), tx=TX
+        "todos.open", b'{"a":1}', event_id="e", said=SharedPart(b'"value":[]'), tx=TX
+    ),
+    "add_call_ok from held": lambda: down.add_call_ok(
+        *("todos.open", b"{}"),
+        event_id="e",
+        said=SharedPart(down.call_change(held=b"01", version=b"ff", delta=CALL_DELTA)),
+        tx=TX,
     ),
     "remove_query_ok": lambda: down.remove_query_ok(b"{}", event_id="e"),
     "transact_ok": lambda: down.transact_ok(TX, event_id=None),
@@ -182,8 +200,12 @@ FRAMES: dict[str, Callable[[], Frame]] = {
     "sse_init": lambda: down.sse_init(SessionId(ID), machine_id=ID, sse_token=OTHER),
 }
 PIECES = {
+    "call_change",
+    "call_delta",
     "call_news",
     "call_page",
+    "call_pages",
+    "call_value",
     "list_news",
     "computation",
     "topic_content",

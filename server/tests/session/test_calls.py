@@ -5,58 +5,19 @@ More than 600 lines, one file because all of it uses one stage of functions that
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from support.called_functions import PAGED, Ctx, FunctionRaised, Project, make_functions
+from support.call_stage import OURS, CallStage
+from support.called_functions import PAGED, Ctx, FunctionRaised
 from support.memory_client import MemoryClient, refreshed
-from support.patience import WAIT_S
 from support.runtime import settle
 from trice import function_limits, limits
-from trice.identity import ADMIN
 
 T1, T2 = (f"e{number:07d}-0000-4000-8000-000000000000" for number in (1, 2))
-OURS = {"version": 1, "features": ["functions"]}
-
-
-class CallStage:
-    """The stage of sessions, with functions deployed in its app."""
-
-    def __init__(self, stage: Any) -> None:
-        self.hub = stage.hub
-        self.app = stage.app
-        self.stage = stage
-        self.project = Project()
-        self.live = make_functions(self.project, stage.hub.apps, stage.runtime)
-        stage.hub.functions = self.live
-        self.gate = asyncio.Event()
-
-    async def client(self, **init: Any) -> MemoryClient:
-        client: MemoryClient = await self.stage.client(trice=OURS, **init)
-        return client
-
-    def deploy(self) -> None:
-        self.project.deploy(self.app.id)
-
-    async def write(self, *steps: list[Any]) -> int:
-        """Steps of an admin outside of all sessions."""
-        tx: int = await self.app.database.transact_admin(
-            list(steps), identity=ADMIN, throw_on_missing_attrs=True
-        )
-        return tx
-
-    async def quiet(self) -> None:
-        async with asyncio.timeout(WAIT_S):
-            idle = 0
-            while idle < 10:
-                await self.app.database.live.settled()
-                await settle()
-                await self.app.database.look(lambda _: None)
-                idle = 0 if self.live.is_busy else idle + 1
 
 
 @pytest.fixture

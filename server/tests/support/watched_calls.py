@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.call_values import taken
 from support.called_functions import Noted, Project, make_functions
 from support.engines import open_apps
 from support.patience import WAIT_S
@@ -60,9 +61,14 @@ def user(number: int, ip: str = "") -> Identity:
 
 
 class Watcher:
-    """Takes news at once, as a quick client does. `told`: values, or codes of errors."""
+    """Takes news at once, as a quick client does. `told`: values, or codes of errors.
 
-    def __init__(self, stage: Stage, identity: Identity) -> None:
+    changes   how often it was told what changed in the place of a value; None: it takes values
+    """
+
+    def __init__(self, stage: Stage, identity: Identity, *, has_deltas: bool) -> None:
+        self.changes = 0 if has_deltas else None
+        self._held: tuple[Any, str | None] = (None, None)
         self.told: list[Any] = []
         self.labels: list[TxId] = []
         self.identity = identity
@@ -73,8 +79,16 @@ class Watcher:
     def on_news(self, watch: Watch) -> None:
         answer = watch.answer
         assert answer is not None
-        failed = None if answer.error is None else answer.error.code
-        self.told.append(failed if answer.value is None else orjson.loads(answer.value))
+        if answer.value is None:
+            assert answer.error is not None
+            self.told.append(answer.error.code)
+        else:
+            held = None if self.changes is None else watch.held
+            said = orjson.loads(b"{%b}" % answer.said(held).plain)
+            if self.changes is not None:
+                self.changes += "delta" in said
+            self._held = taken(*self._held, said)
+            self.told.append(self._held[0])
         self.labels.append(watch.label())
         watch.tell(answer)
         self._is_news.set()
@@ -145,12 +159,15 @@ class Stage:
         self.live: LiveFunctions = make_functions(self.project, apps, runtime, self.log)
         self.functions = self.live.functions
 
-    def watch(self, name: str, identity: Identity = GUEST, **args: Any) -> Watcher:
-        watcher = Watcher(self, identity)
+    def watch(
+        self, name: str, identity: Identity = GUEST, *, has_deltas: bool = False, **args: Any
+    ) -> Watcher:
+        watcher = Watcher(self, identity, has_deltas=has_deltas)
         watcher.watch = self.live.watch(
             *(self.app, name, orjson.dumps(args, option=orjson.OPT_SORT_KEYS)),
             identity=identity,
             on_news=watcher.on_news,
+            has_deltas=has_deltas,
         )
         return watcher
 

@@ -15,6 +15,7 @@ import { isObject } from '../values/json.ts';
 import { madeIn } from '../values/made.ts';
 import { tellEach } from '../values/tell.ts';
 import { utf8Bytes } from '../values/utf8-bytes.ts';
+import { changed, type CallDelta } from './delta.ts';
 import { Once } from './once.ts';
 import { apply, callKey, predict, shared, stepsFor } from './predict.ts';
 import { NO_PAGES } from './no-pages.ts';
@@ -50,8 +51,9 @@ interface Watched {
   readonly args: object;
   readonly observers: Set<() => void>;
   cancelEnd: () => void;
-  /** What the server said last. */
+  /** What the server said last, and its name of that. */
   answer: unknown;
+  version: unknown;
   /** The transaction up to which the answer contains all; null: there is none yet. */
   tx: number | null;
   error: TriceError | undefined;
@@ -63,6 +65,15 @@ interface Watched {
   /** What predictions name it by. */
   readonly said: string;
 }
+
+/** What is known of a live call before the server said anything. */
+const NOTHING = {
+  answer: undefined,
+  version: undefined,
+  tx: null,
+  error: undefined,
+  isGrowing: false,
+};
 
 /** By client. */
 const KNOWN = new WeakMap<object, Calls>();
@@ -158,10 +169,9 @@ export class Calls implements Part {
     let watched = this.#watched.get(key);
     if (watched === undefined) {
       const args = JSON.parse(JSON.stringify(what.args)) as object;
-      const told = { answer: undefined, tx: null, error: undefined, isGrowing: false };
       const observers = new Set<() => void>();
       const state = what.pages ? NO_PAGES : (LOADING as CallState);
-      watched = { ...what, args, observers, cancelEnd: () => {}, ...told, state };
+      watched = { ...what, args, observers, cancelEnd: () => {}, ...NOTHING, state };
       this.#watched.set(key, watched);
       this.#ask(watched);
     }
@@ -201,7 +211,7 @@ export class Calls implements Part {
   #forget(): void {
     this.#once.forget();
     for (const watched of this.#watched.values()) {
-      Object.assign(watched, { answer: undefined, tx: null, error: undefined, isGrowing: false });
+      Object.assign(watched, NOTHING);
       if (watched.pages) watched.pages = [];
       this.#show(watched);
     }
@@ -237,8 +247,8 @@ export class Calls implements Part {
 
   // --- live calls -------------------------------------------------------------------------------
 
-  #ask({ name, args, pages, isGrowing }: Watched): void {
-    if (!pages) return void this.#line.send('add-call', { name, args });
+  #ask({ name, args, version: held, pages, isGrowing }: Watched): void {
+    if (!pages) return void this.#line.send('add-call', { name, args, ...(held ? { held } : {}) });
     const ends = pages.map(({ until }) => until);
     const more = isGrowing ? { pages: [...ends, null] } : ends.length > 0 ? { pages: ends } : {};
     this.#line.send('add-call', { name, args, paged: true, ...more });
@@ -260,15 +270,22 @@ export class Calls implements Part {
     if (this.#line.isLive) this.#line.send('remove-call', { name, args, ...paged });
   }
 
-  /** said  the name and arguments, with a value or an error; labelled by `message` */
+  /** said  name and arguments, with a value, what changed, or an error; labelled by `message` */
   #answered(said: Message, message: Message): void {
     const watched = this.#find(said);
     if (watched === undefined) return;
     if (Array.isArray(said.pages)) this.#paged(watched, said, message);
     else if (isObject(said.error)) watched.error = TriceError.of(said.error);
-    else {
+    else if (said.from !== undefined && said.from !== watched.version) {
+      // It starts from what is not held: all of it is asked for.
+      watched.version = undefined;
+      return this.#ask(watched);
+    } else {
+      let value = said.from === undefined ? said.value : watched.answer;
+      if (said.delta) value = changed(value, said.delta as CallDelta);
       watched.error = undefined;
-      watched.answer = shared(watched.state.data, said.value);
+      watched.answer = shared(watched.state.data, value);
+      watched.version = said.version;
       watched.tx = message['processed-tx-id'] as number;
     }
     this.#show(watched);

@@ -14,7 +14,7 @@ import type { SessionOptions } from './session-options.ts';
 export type ConnectionStatus = 'connecting' | 'opened' | 'authenticated' | 'closed' | 'errored';
 
 /** Versions of the protocol's extension that this client speaks (P70-P86). */
-const EXTENSION = { version: 1, features: ['delta', 'resume', 'functions'] };
+const EXTENSION = { version: 1, features: ['delta', 'resume', 'functions', 'call-delta'] };
 
 /** A query that is wanted, and those who wait for an answer of the server to it. */
 export interface Wanted {

@@ -35,6 +35,16 @@ const api = {
   tidy: ref<'action', { channel: string }, string>('action', 'channels.tidy'),
 };
 
+/** Messages of the server, in order. */
+const heard: string[] = [];
+
+class Heard extends WebSocket {
+  constructor(...given: ConstructorParameters<typeof WebSocket>) {
+    super(...given);
+    this.on('message', (data: Buffer) => heard.push(data.toString()));
+  }
+}
+
 let folder: string;
 let server: ChildProcess;
 let url: string;
@@ -59,7 +69,13 @@ async function stop(): Promise<void> {
 }
 
 beforeAll(async () => {
-  globalThis.WebSocket = WebSocket as unknown as typeof globalThis.WebSocket;
+  globalThis.WebSocket = Heard as unknown as typeof globalThis.WebSocket;
+  // While the server is away an event stream would be tried too, of which nothing is heard here.
+  const { fetch } = globalThis;
+  globalThis.fetch = (to, how) =>
+    to.toString().includes('/runtime/sse')
+      ? Promise.reject(new TypeError('There are no event streams here.'))
+      : fetch(to, how);
   folder = await mkdtemp(join(tmpdir(), 'tricedb-calls-'));
   await cp(CHAT, folder, { recursive: true });
   await start('0');
@@ -132,6 +148,44 @@ test('[FN345] functions of a real server are called, watched and predicted', asy
   expect(await db.call(api.tidy, { channel })).toBe('FIRST');
   db.shutdown();
 });
+
+test('[J343] a real server tells what changed, and after a cut what was missed', async () => {
+  const db = init({ appId, server: url });
+  await db.auth.signInAsGuest();
+  const channel = await db.call(api.create, { title: 'changing' });
+  const texts = Array.from({ length: 8 }, (_, at) => `${at} ${'.'.repeat(200)}`);
+  for (const text of texts) await db.call(api.send, { channel, text });
+  const states: CallState<Message[]>[] = [];
+  db.subscribeCall(api.recent, { channel }, (state) => states.push(state));
+  await vi.waitUntil(() => states.length > 0);
+  const before = states.at(-1)!.data!;
+  const last = async () => {
+    await vi.waitUntil(() => states.at(-1)!.data!.length > before.length);
+    return heard.findLast((text) => text.includes('"messages.recent"'))!;
+  };
+  await db.call(api.send, { channel, text: 'new' });
+  const said = await last();
+  expect(said).toContain('"delta":{"lists":{"":{"put":[');
+  expect(said.length).toBeLessThan(700);
+  expect(
+    states
+      .at(-1)!
+      .data!.slice(1)
+      .every((row, at) => row === before[at]),
+  ).toBe(true);
+
+  await stop();
+  await vi.waitUntil(() => db.connectionStatus === 'closed');
+  const told = states.length;
+  await start(new URL(url).port);
+  const answer = () => heard.findLast((text) => text.includes('"op":"add-call-ok"'))!;
+  await vi.waitUntil(() => db.connectionStatus === 'authenticated' && answer().includes('"from"'), {
+    timeout: 30_000,
+  });
+  expect(answer()).not.toMatch(/"delta"|"value"/);
+  expect(states).toHaveLength(told);
+  db.shutdown();
+}, 60_000);
 
 test('[FN345, J352] what is called while the server is away is carried out once', async () => {
   const db = init({ appId, server: url });

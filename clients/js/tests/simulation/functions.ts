@@ -6,6 +6,7 @@ import { queryHash } from '../../src/store/hash.ts';
 import type { FunctionRef } from '../../src/calls/refs.ts';
 import type { WireAttr } from '../../src/schema/attr.ts';
 import type { Triple } from '../../src/store/bag.ts';
+import type { Random } from '../support/random.ts';
 import { type Data, FORBIDDEN, Refused } from './steps.ts';
 
 type Message = Record<string, unknown>;
@@ -28,6 +29,8 @@ interface Live {
   readonly name: string;
   readonly args: Args;
   told: string;
+  /** The version that the client was told last; undefined: none. */
+  held: string | undefined;
 }
 
 /** A list that a session watches: where its pages end, and what was told of each. */
@@ -40,6 +43,13 @@ interface LiveList {
 
 export class Functions {
   readonly #world: World;
+  readonly #random: Random;
+  /** What calls returned, by version. */
+  readonly #values = new Map<string, unknown>();
+  /** What changed starts from a version that nobody was told. */
+  misnamesVersions = false;
+  /** How often what changed was told in the place of a value. */
+  changes = 0;
   readonly #live = new Map<Caller, Map<string, Live>>();
   readonly #lists = new Map<Caller, Map<string, LiveList>>();
   /** What mutations returned, by event id. */
@@ -54,8 +64,9 @@ export class Functions {
   /** What calls are answered with instead, by name; `null`: nothing. */
   readonly answers = new Map<string, Message | null>();
 
-  constructor(world: World) {
+  constructor(world: World, random: Random) {
     this.#world = world;
+    this.#random = random;
   }
 
   /** Carries out a message about calls; false: it is about something else. */
@@ -79,9 +90,11 @@ export class Functions {
       if (op === 'call') this.#call(caller, id, name, args);
       else {
         const value = this.value(name, args);
-        live.set(key, { name, args, told: JSON.stringify(value) });
+        const held = message.held as string | undefined;
+        const one: Live = { name, args, told: JSON.stringify(value), held };
+        live.set(key, one);
         const upTo = { 'processed-tx-id': this.#world.tx };
-        caller.send({ op: 'add-call-ok', ...id, name, args, value, ...upTo });
+        caller.send({ op: 'add-call-ok', ...id, name, args, ...this.#tell(one, value), ...upTo });
       }
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -99,8 +112,23 @@ export class Functions {
       const text = JSON.stringify(said);
       if (live.told === text || live.told === JSON.stringify(said.value)) return [];
       live.told = text;
-      return [{ name, args, ...said }];
+      return [{ name, args, ...('value' in said ? this.#tell(live, said.value) : said) }];
     });
+  }
+
+  /** A value as a client is told it: whole, or what changed in what it holds. */
+  #tell(live: Live, value: unknown): Message {
+    const version = queryHash([value]);
+    const from = live.held;
+    live.held = version;
+    this.#values.set(version, value);
+    if (from === undefined) return { value, version };
+    if (this.misnamesVersions) return { from: 'nowhere', version, delta: {} };
+    if (from === version) return { from, version };
+    const delta = deltaOf(this.#values.get(from), value);
+    if (delta === null || this.#random.chance(0.3)) return { value, version };
+    this.changes += 1;
+    return { from, version, delta };
   }
 
   /** What a refresh says of the lists of a session. */
@@ -224,6 +252,26 @@ export class Functions {
     this.results.set(eventId, result);
     return result;
   }
+}
+
+/** What leads from one value to another; null: there is no list. */
+function deltaOf(before: unknown, now: unknown): Message | null {
+  if (Array.isArray(now)) return { lists: { '': changesOf(before as Book[], now as Book[]) } };
+  if (typeof now !== 'object') return null;
+  const { items, ...rest } = now as { items: Book[] };
+  const changes = changesOf((before as { items: Book[] }).items, items);
+  return { rest: { ...rest, items: [] }, lists: { items: changes } };
+}
+
+function changesOf(before: readonly Book[], now: readonly Book[]): Message {
+  const gone = before.map(({ id }) => id).filter((id) => !now.some((row) => row.id === id));
+  const put = now.filter(
+    (row) => !before.some((old) => JSON.stringify(old) === JSON.stringify(row)),
+  );
+  const isNew = (row: Book) => !before.some(({ id }) => id === row.id);
+  // Rows are in the order of their ids: only new ones are placed.
+  const order = now.flatMap((row, at) => (isNew(row) ? [[at, row.id] as const] : []));
+  return { gone, put, ...(order.length > 0 ? { order } : {}) };
 }
 
 const ref = <K extends FunctionRef['kind'], A extends object, R>(kind: K, name: string) =>

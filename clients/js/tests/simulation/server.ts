@@ -34,7 +34,7 @@ export class Server {
   data: Data;
   readonly rooms: Rooms;
   readonly streams: Streams;
-  readonly functions = new Functions(this);
+  readonly functions: Functions;
   /** Event ids of transactions that were applied, with their transaction ids. */
   readonly applied = new Map<string, number>();
   /** Event ids of transactions that were refused at least once. */
@@ -63,6 +63,7 @@ export class Server {
     this.#random = random;
     this.rooms = new Rooms(random);
     this.streams = new Streams(random);
+    this.functions = new Functions(this, random);
     this.data = { attrs: [...attrs], triples: [...triples] };
   }
 

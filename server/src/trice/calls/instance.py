@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+import orjson
+
 from trice import function_limits as limits
+from trice.calls.deltas import CallDeltas
 from trice.calls.door import Asked
 from trice.calls.functions import Functions, looks_at_row
 from trice.calls.inner import InnerQueries, Reads, WideReads
@@ -43,6 +46,9 @@ class Home(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def deltas(self) -> CallDeltas: ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in the background."""
@@ -123,11 +129,13 @@ class Instance:
             return
         await self._inner.settle()
         if watch in self.watches and self._task is None:
+            self._note()
             watch.show()
 
     def remove(self, watch: Watch) -> None:
         """Answer a watcher no more; without any the instance ends."""
         self.watches.pop(watch, None)
+        watch.note_late(False)
         if watch.source is self:
             watch.source = None
         if not self.watches:
@@ -146,6 +154,7 @@ class Instance:
         if self._is_ended:
             return
         self._is_ended = True
+        self._note_late(False)
         for task in (self._task, self._timer):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
@@ -161,6 +170,13 @@ class Instance:
         self._is_stale = True
         if self._task is None:
             self._task = self._home.spawn(self._work())
+            self._note_late(True)
+
+    def _note_late(self, is_late: bool) -> None:
+        """Tell watchers whether it is worth their while to wait for the answer."""
+        is_quick = self._answer is not None and 2 * self._took_ms <= limits.TOGETHER_MS
+        for watch in list(self.watches):
+            watch.note_late(is_late and is_quick)
 
     def _on_commits(self, commits: Sequence[Commit]) -> None:
         if commits:
@@ -254,12 +270,30 @@ class Instance:
         self._answer, self._tx = answer, tx
         for watch in leaving:
             del self.watches[watch]
+            watch.note_late(False)
             watch.source = None
         self._home.place(leaving)
         if not self.watches:
             self.end()
+        self._note()
         for watch in list(self.watches):
             watch.show()
+        self._note_late(self._is_stale)
+
+    def _note(self) -> None:
+        """Keep the value for deltas, if a watcher wants some."""
+        answer, lists = self._answer, self.asked.signature.lists
+        if answer is None or answer.value is None or answer.noted is not None or not lists:
+            return
+        if any(watch.has_deltas for watch in self.watches):
+            key = self._key(lists)
+            self._home.deltas.note(key, answer.digest, answer.value, lists)
+            answer.noted = (self._home.deltas, key)
+
+    def _key(self, lists: tuple[str, ...]) -> Hashable:
+        """What is kept for deltas is kept for this call, and for who shares its answer."""
+        facts = [each for each in self.facts or () if not each[0].startswith("time.")]
+        return (self.asked.name, self.asked.args, lists, orjson.dumps(facts))
 
     # --- time ------------------------------------------------------------------------------------
 

@@ -14,21 +14,23 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from trice import function_limits as limits
 from trice.apps.app import App
+from trice.calls.deltas import CallDeltas
 from trice.calls.door import Asked, args_too_big
 from trice.calls.functions import Functions, looks_at_row
 from trice.calls.instance import Instance
 from trice.calls.page_reads import Stretch
 from trice.calls.people import People
 from trice.calls.side import AppCode
+from trice.calls.together import Holds
 from trice.calls.watch import Answer, Facts, Watch
+from trice.database import Database
 from trice.errors import TriceError, Unavailable
 from trice.identity import Identity, network_of
 from trice.protocol.ids import AppId
-
-Tasks = set[asyncio.Task[None]]
 
 
 class GroupKey(NamedTuple):
@@ -42,13 +44,18 @@ class GroupKey(NamedTuple):
 class LiveFunctions:
     """All watched calls of this process.
 
-    Holds for each app what is watched in it; nothing where nobody watches.
+    Holds for each app what is watched in it, and values of what was, for clients that come back;
+    nothing where nobody ever watches.
+
+    holds   sessions whose news wait for calls
     """
 
     def __init__(self, functions: Functions) -> None:
         self.functions = functions
+        self.holds = Holds(functions.runtime, self.spawn)
+        self._deltas: WeakKeyDictionary[Database, CallDeltas] = WeakKeyDictionary()
         self._apps: dict[AppId, _LiveApp] = {}
-        self._tasks: Tasks = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         functions.door.deployed.on_switch(self._on_switch)
 
     def watch(
@@ -62,6 +69,8 @@ class LiveFunctions:
         ip: str = "",
         origin: str = "",
         on_end: Callable[[], None] = lambda: None,
+        on_late: Callable[[Watch], None] | None = None,
+        has_deltas: bool = False,
         stretch: Stretch | None = None,
         is_counted: bool = True,
     ) -> Watch:
@@ -71,6 +80,7 @@ class LiveFunctions:
         on_news   called when there is an answer that was not told, never before this returns. It
                   may be an error; the watcher hears of it once, and of what comes after
         on_end    called when nothing more comes: the app was deleted, or the server stops
+        on_late, has_deltas   see `Watch`
         stretch   of the list that it answers with (`page_list.PageList` keeps those of a list)
         is_counted   it takes a token of the function's rate
         raises    LimitExceeded("rate-limited"), ("call-too-big"), Unavailable("overloaded")
@@ -79,7 +89,7 @@ class LiveFunctions:
             raise args_too_big(len(args), limits.LIVE_ARGS_BYTES_MAX)
         live = self._apps.get(app.id)
         if live is None or live.app is not app:
-            live = self._apps[app.id] = _LiveApp(app, self.functions, self._tasks)
+            live = self._apps[app.id] = _LiveApp(app, self)
         network = "" if identity.is_admin else network_of(ip or identity.ip)
         key = GroupKey(name, args, None if stretch is None else stretch.after)
         group = live.group(key, network)
@@ -89,6 +99,8 @@ class LiveFunctions:
             origin=origin or identity.origin,
             on_news=on_news,
             on_end=on_end,
+            on_late=on_late,
+            has_deltas=has_deltas,
             stretch=stretch,
         )
         group.watches[watch] = None
@@ -119,6 +131,20 @@ class LiveFunctions:
         live.forget(group)
         if not live.homes:
             del self._apps[app.id]
+
+    def deltas(self, database: Database) -> CallDeltas:
+        """Those of an app, for as long as its database is open."""
+        found = self._deltas.get(database)
+        if found is None:
+            found = self._deltas[database] = CallDeltas()
+        return found
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in the background; `close` ends it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def end(self, app_id: str | None = None) -> None:
         """Tell the watchers of an app, or of all, that nothing more comes."""
@@ -155,10 +181,11 @@ class LiveFunctions:
 class _LiveApp:
     """What is watched in one app."""
 
-    def __init__(self, app: App, functions: Functions, tasks: Tasks) -> None:
+    def __init__(self, app: App, live: LiveFunctions) -> None:
         self.app = app
-        self.functions = functions
-        self.tasks = tasks
+        self.functions = live.functions
+        self.spawn = live.spawn
+        self.deltas = live.deltas(app.database)
         self.homes: dict[Watch, Group] = {}
         self.people = People(app.database, when_changed=self._on_row)
         self._groups: dict[GroupKey, Group] = {}
@@ -214,6 +241,7 @@ class Group:
         self.instances: list[Instance] = []
         self.functions = live.functions
         self.people = live.people
+        self.deltas = live.deltas
         self._live = live
         self._unplaced: dict[Watch, None] = {}
         self._known: dict[str, None] = {}
@@ -222,10 +250,7 @@ class Group:
     # --- for instances ---------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._live.tasks.add(task)
-        task.add_done_callback(self._live.tasks.discard)
-        return task
+        return self._live.spawn(work)
 
     def learn(self, facts: Facts) -> None:
         self._known.update((name, None) for name, _ in facts if not name.startswith("time."))

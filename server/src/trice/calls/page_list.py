@@ -101,12 +101,14 @@ class PageList:
         ip: str = "",
         origin: str = "",
         on_end: Callable[[], None] = lambda: None,
+        on_late: Callable[[Watch], None] | None = None,
         ends: Sequence[str | None] = (),
     ) -> None:
         """Watch a list: its first page, or the pages that end at `ends`. As `LiveFunctions.watch`.
 
         ends      as they were told; OPEN or None is the last
         on_news   called when `take` has something to tell, never before this returns
+        on_late   see `Watch`; called with a page's
         raises    InvalidInput("bad-args") where there is no list; what `LiveFunctions.watch` raises
         """
         check_listed(live, app, name, args)
@@ -118,6 +120,7 @@ class PageList:
             "ip": ip,
             "origin": origin,
             "on_end": on_end,
+            "on_late": on_late,
         }
         self._tell = on_news
         self._pages: list[_Page] = []
@@ -149,6 +152,11 @@ class PageList:
         """Equal for many who are told the same at once (`outbox.schedule_news`)."""
         first = self._pages[0].watch
         return first.answer if first.answer is not None else self
+
+    @property
+    def labels(self) -> list[TxId]:
+        """The states that the pages show of which there is something to tell."""
+        return [page.watch.label() for page in self._pages if self._is_other(page)]
 
     def more(self) -> bool:
         """Load the page behind the last one; no effect, and False, while that is not known, or
@@ -187,7 +195,7 @@ class PageList:
             if answer is None:
                 break  # the one that is being loaded
             is_new = is_whole or not page.is_told
-            is_other = is_new or answer.digest != page.watch.told
+            is_other = is_whole or self._is_other(page)
             label = page.watch.label()
             page.watch.tell(answer)
             page.is_told, page.is_gap = True, False
@@ -206,6 +214,11 @@ class PageList:
         self._drop(0)
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _is_other(self, page: _Page) -> bool:
+        answer = page.watch.answer
+        is_same = page.is_told and not self._is_whole
+        return answer is not None and not (is_same and answer.digest == page.watch.told)
 
     def _load(self, stretch: Stretch, *, is_counted: bool = False) -> _Page:
         return _Page(

@@ -94,6 +94,7 @@ class Live:
         self._recalled: set[LiveQuery] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._after_refresh: list[Callable[[], None]] = []
         self._loop_task: asyncio.Task[None] | None = None
         # How often the rules changed. If it differs at the end of a run, the run is void.
         self._generation = 0
@@ -119,6 +120,15 @@ class Live:
     async def settled(self) -> None:
         """Wait until nothing is due and no slow run is under way."""
         await self._is_idle.wait()
+
+    @property
+    def is_refreshing(self) -> bool:
+        """Whether answers that commits may have changed wait for their turn; slow runs left out."""
+        return bool(self._due)
+
+    def after_refresh(self, call: Callable[[], None]) -> None:
+        """Call `call` once, when no answer waits for its turn any more."""
+        self._after_refresh.append(call)
 
     def shared(self, question: Question) -> Question:
         """The equal question that is watched already, if its text is the same too. Sessions that
@@ -310,6 +320,12 @@ class Live:
                 if self._runtime.monotonic_ms() - started_ms > turn_ms:
                     await asyncio.sleep(0)
                     started_ms = self._runtime.monotonic_ms()
+            calls, self._after_refresh = self._after_refresh, []
+            for call in calls:
+                try:
+                    call()
+                except Exception:
+                    logger.exception("who waited for a refresh failed")
             self._note_idle()
 
     def _refresh(self, live: LiveQuery) -> None:

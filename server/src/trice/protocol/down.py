@@ -179,12 +179,47 @@ def refresh_ok(
     return JoinedFrame(parts)
 
 
-def call_news(name: str, args_json: bytes, *, value: bytes | None, error: bytes = b"") -> bytes:
+def call_delta(*, rest: bytes | None, lists: Mapping[str, Mapping[str, bytes]]) -> bytes:
+    """The steps from one value of a watched function to another (FN581).
+
+    rest    the value with its lists empty; None when it is as before
+    lists   by path: JSON of what changed, by `gone`, `put` and `order`
+    """
+    members = [] if rest is None else [b'"rest":' + rest]
+    told = [
+        b"%b:{%b}"
+        % (orjson.dumps(path), b",".join(b'"%b":%b' % (k.encode(), v) for k, v in each.items()))
+        for path, each in lists.items()
+    ]
+    if told:
+        members.append(b'"lists":{%b}' % b",".join(told))
+    return b"{%b}" % b",".join(members)
+
+
+def call_value(value: bytes, *, version: bytes = b"") -> bytes:
+    """The keys with the whole value of a watched function, without braces.
+
+    version   the name of the value, for clients that agreed on `call-delta`; empty for others
+    """
+    return b'"value":%b%b' % (value, b',"version":"%b"' % version if version else b"")
+
+
+def call_change(*, held: bytes, version: bytes, delta: bytes | None) -> bytes:
+    """The keys that lead from the value that a client holds to another, without braces (FN581).
+
+    delta   None when the versions are the same
+    """
+    tail = b"" if delta is None else b',"delta":' + delta
+    return b'"from":"%b","version":"%b"%b' % (held, version, tail)
+
+
+def call_news(name: str, args_json: bytes, *, said: bytes, error: bytes = b"") -> bytes:
     """What a watched function answers now, inside `refresh-ok` (FN233).
 
-    value, error   JSON; the error if `value` is None
+    said    `call_value` or `call_change`
+    error   JSON; the error in the place of both
     """
-    answer = b'"error":' + error if value is None else b'"value":' + value
+    answer = b'"error":' + error if error else said
     return b'{"name":%b,"args":%b,%b}' % (orjson.dumps(name), args_json, answer)
 
 
@@ -210,26 +245,25 @@ def list_news(
     )
 
 
+def call_pages(pages: Iterable[bytes]) -> bytes:
+    """The keys that tell a list that is watched, inside `add_call_ok`: `pages` as from `call_page`,
+    all of them."""
+    return b'"pages":[%b]' % b",".join(pages)
+
+
 def add_call_ok(
-    name: str,
-    args_json: bytes,
-    *,
-    event_id: str | None,
-    value: SharedPart,
-    tx: TxId,
-    is_paged: bool = False,
+    name: str, args_json: bytes, *, event_id: str | None, said: SharedPart, tx: TxId
 ) -> JoinedFrame:
     """What a watched function answers, for each `add-call`.
 
-    is_paged   the value is a list of pages
+    said   `call_value`, `call_change` or `call_pages`
     """
-    head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,"%b":' % (
+    head = b'{"op":"add-call-ok","client-event-id":%b,"name":%b,"args":%b,' % (
         orjson.dumps(event_id),
         orjson.dumps(name),
         args_json,
-        b"pages" if is_paged else b"value",
     )
-    return JoinedFrame((head, value, b',"processed-tx-id":%d}' % tx))
+    return JoinedFrame((head, said, b',"processed-tx-id":%d}' % tx))
 
 
 def call_ok(value: bytes, *, event_id: str | None, tx: TxId | None) -> bytes:

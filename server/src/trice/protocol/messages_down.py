@@ -101,7 +101,7 @@ class Agreed(_Strict):
     """
 
     version: Annotated[int, Meta(ge=1)]
-    features: list[Literal["delta", "resume", "functions"]]
+    features: list[Literal["delta", "resume", "functions", "call-delta"]]
     tx: Annotated[int, Meta(ge=0)]
     is_reset: Literal[True] | UnsetType = msgspec.field(name="reset?", default=UNSET)
     catalog: str | UnsetType = UNSET
@@ -269,6 +269,59 @@ class CallFailure(_Strict):
     hint: dict[str, Any]
 
 
+class ListChanges(_Strict):
+    """What changed in a list of a value, in this order (FN581). What is left out did not.
+
+    gone    ids of the items that leave it
+    put     items that are others now, or new
+    order   places, rising, of items whose place does not follow from the others' order
+    """
+
+    gone: list[str] | UnsetType = UNSET
+    put: list[Any] | UnsetType = UNSET
+    order: list[tuple[Annotated[int, Meta(ge=0)], str]] | UnsetType = UNSET
+
+
+class CallDelta(_Strict):
+    """The steps from one value of a watched function to another (FN581).
+
+    rest    the value with its lists empty; left out: as before
+    lists   by path, labels joined by `.`; with `rest` each list that is to keep what it had
+    """
+
+    rest: Any = UNSET
+    lists: dict[str, ListChanges] | UnsetType = UNSET
+
+
+class _CallValue(_Strict):
+    """What a watched function returns: whole, or the steps to it from what the client holds.
+
+    version   the name of the value, for clients that agreed on `call-delta` (FN580)
+    held      the version to start from; equal to `version`: nothing changed
+    delta     the steps from `held` to `version`
+    """
+
+    value: Any = UNSET
+    version: Version | UnsetType = UNSET
+    held: Version | UnsetType = msgspec.field(name="from", default=UNSET)
+    delta: CallDelta | UnsetType = UNSET
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any of it."""
+        return (self.value, self.version, self.held, self.delta) != (UNSET,) * 4
+
+    def check(self) -> None:
+        """Check that it is whole, or starts from a version; raises ValueError."""
+        if (self.value is UNSET) == (self.held is UNSET):
+            raise ValueError("either `value` or `from`")
+        if self.held is not UNSET and self.version is UNSET:
+            raise ValueError("`from` needs `version`")
+        is_other = self.held is not UNSET and self.held != self.version
+        if is_other == (self.delta is UNSET):
+            raise ValueError("`delta` stands exactly where `from` is not `version`")
+
+
 class CallPage(_Strict):
     """A page of a list: a value, or why there is none (FN612).
 
@@ -288,7 +341,7 @@ class CallPage(_Strict):
             raise ValueError("either `value` or `error`")
 
 
-class CallNews(_Strict):
+class CallNews(_CallValue, kw_only=True):
     """What a watched function answers now: a value, or why there is none (FN233), or pages.
 
     pages   of a list: those that are new or changed, in order
@@ -298,15 +351,16 @@ class CallNews(_Strict):
 
     name: str
     args: dict[str, Any]
-    value: Any = UNSET
     error: CallFailure | UnsetType = UNSET
     pages: list[CallPage] | UnsetType = UNSET
     count: int | UnsetType = UNSET
     whole: Literal[True] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if [self.value, self.error, self.pages].count(UNSET) != 2:
-            raise ValueError("one of `value`, `error` and `pages`")
+        if self.error is UNSET and self.pages is UNSET:
+            self.check()
+        elif self.is_any or UNSET not in (self.error, self.pages):
+            raise ValueError("one of an answer, `error` and `pages`")
         if (self.pages is UNSET) != (self.count is UNSET):
             raise ValueError("`pages` with their `count`, and neither without the other")
 
@@ -352,7 +406,7 @@ class CallOk(_Strict, tag_field="op", tag="call-ok"):
     tx_id: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
+class AddCallOk(_CallValue, kw_only=True, tag_field="op", tag="add-call-ok"):
     """What a watched function answers; `name` and `args` are repeated as they were sent.
 
     pages             of a list, in place of the value: all that are loaded
@@ -363,12 +417,13 @@ class AddCallOk(_Strict, tag_field="op", tag="add-call-ok"):
     name: str
     args: dict[str, Any]
     processed_tx_id: Annotated[int, Meta(ge=0)]
-    value: Any = UNSET
     pages: list[CallPage] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if (self.value is UNSET) == (self.pages is UNSET):
-            raise ValueError("either `value` or `pages`")
+        if self.pages is UNSET:
+            self.check()
+        elif self.is_any:
+            raise ValueError("either an answer or `pages`")
 
 
 class JoinRoomOk(_Strict, tag_field="op", tag="join-room-ok"):

@@ -244,6 +244,7 @@ class Call(_Up, tag="call"):
 class AddCall(_Up, tag="add-call"):
     """Watches what a query function answers (FN230), or what it lists, page by page (FN610).
 
+    held    version of the value that the client still has, if `call-delta` was agreed on (FN583)
     paged   it is a list: the first page is loaded, and `more-call` loads another
     pages   the `until` of each page that is loaded at once; of the last one it may be "" or null
     """
@@ -252,6 +253,7 @@ class AddCall(_Up, tag="add-call"):
     args: Arguments = None
     paged: Paged = None
     pages: Annotated[Any, _told({"type": ["array", "null"]})] = None
+    held: Annotated[Any, _told({"type": ["string", "null"]})] = None
 
 
 class MoreCall(_Up, tag="more-call"):

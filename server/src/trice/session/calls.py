@@ -12,13 +12,16 @@ from trice import function_limits, limits
 from trice.apps.app import App
 from trice.calls.live import LiveFunctions
 from trice.calls.page_list import ListNews, PageList, encoded_page
+from trice.calls.together import Hold, is_refreshing
 from trice.calls.watch import Answer, Watch
 from trice.errors import LimitExceeded, TriceError, Unavailable
 from trice.identity import Identity
+from trice.live.live_query import NO_TX
 from trice.protocol import down
 from trice.protocol.ids import TxId
 from trice.protocol.shared import Frame, SharedPart
 from trice.session.outbox import Outbox
+from trice.session.state import Owed
 
 Fail = Callable[[TriceError, bytes, str | None], None]
 """Tells the client that a message failed: why, what it repeats of the message, its event id."""
@@ -31,7 +34,7 @@ class LiveCall:
 
     name: str
     args_json: bytes
-    owed: list[str | None] = field(default_factory=list)
+    owed: list[Owed] = field(default_factory=list)
     watch: Watch | None = None
     pages: PageList | None = None
 
@@ -47,13 +50,20 @@ class LiveCall:
             return b'{"op":"add-call","name":%b}' % name
         return b'{"op":"add-call","name":%b,"args":%b}' % (name, self.args_json)
 
+    @property
+    def labels(self) -> list[TxId]:
+        """The states that what there is to tell of it shows."""
+        if self.pages is not None:
+            return self.pages.labels
+        return [] if self.watch is None or self.watch.answer is None else [self.watch.label()]
+
     def part(self, news: ListNews) -> SharedPart:
         """News of its pages as an element of `refresh-ok`. One page that changed is the usual case:
         then it is encoded once for all who are told the same."""
         if len(news.pages) == 1 and not news.is_whole and not news.pages[0].is_new:
             (page,) = news.pages
-            return page.answer.part(
-                *(self.name, self.args_json), place=(page.at, news.count), until=page.until
+            return page.answer.page_part(
+                *(self.name, self.args_json), at=page.at, count=news.count, until=page.until
             )
         pages = [encoded_page(page) for page in news.pages]
         return SharedPart(
@@ -64,9 +74,11 @@ class LiveCall:
 
 
 class SessionCalls:
-    """Holds what the session watches, which of that has news, and how many calls are under way, and
-    the bytes of their messages; mutations in order left out.
+    """Holds what the session watches, which of that has news or is late, whether news wait for
+    that, and how many calls are under way, and the bytes of their messages; mutations in order left
+    out.
 
+    has_deltas   the client takes what changed in the place of values
     Does not hold answers (`calls.live` does).
     """
 
@@ -76,16 +88,28 @@ class SessionCalls:
         "_bytes",
         "_calls",
         "_fail",
+        "_has_deltas",
+        "_hold",
         "_identity",
+        "_is_over",
+        "_late",
         "_news",
         "_outbox",
+        "_wanted_tx",
         "live",
         "running",
         "running_bytes",
     )
 
     def __init__(
-        self, live: LiveFunctions, app: App, identity: Identity, outbox: Outbox, fail: Fail
+        self,
+        live: LiveFunctions,
+        app: App,
+        identity: Identity,
+        outbox: Outbox,
+        fail: Fail,
+        *,
+        has_deltas: bool = False,
     ) -> None:
         self.live = live
         self.running = self.running_bytes = 0
@@ -97,6 +121,12 @@ class SessionCalls:
         self._by_watch: dict[Watch | PageList, LiveCall] = {}
         self._news: dict[LiveCall, None] = {}
         self._bytes = 0
+        self._has_deltas = has_deltas
+        # Those that are answered anew; the news that wait for them, and whether they waited enough.
+        self._late: dict[Watch, None] = {}
+        self._hold: Hold | None = None
+        self._is_over = False
+        self._wanted_tx = NO_TX
 
     def add(
         self,
@@ -105,7 +135,7 @@ class SessionCalls:
         args_json: bytes,
         *,
         ends: Sequence[str | None] | None,
-        event_id: str | None,
+        owed: Owed,
         ip: str,
         origin: str,
     ) -> None:
@@ -113,6 +143,7 @@ class SessionCalls:
 
         args_key   equal for equal arguments
         ends       of the pages of a list that are loaded already; None: it is no list
+        owed       the message that asks
         raises     LimitExceeded, Unavailable, InvalidInput; then it is not watched
         """
         known = self._calls.get((name, args_key, ends is not None))
@@ -122,18 +153,26 @@ class SessionCalls:
                     "overloaded",
                     f"{len(known.owed)} messages wait for the answer of this call already.",
                 )
-            known.owed.append(event_id)
+            known.owed.append(owed)
             if known.pages is not None:
                 known.pages.ask_again()
             elif known.watch is not None:
                 self.live.ask_again(self._app, known.watch)
             return
-        call = LiveCall(name, args_json, [event_id])
+        call = LiveCall(name, args_json, [owed])
         self._check_room(call, pages=max(1, len(ends or ())))
-        asked: dict[str, Any] = {"identity": self._identity, "ip": ip, "origin": origin}
+        asked: dict[str, Any] = {
+            "identity": self._identity,
+            "on_late": self._on_late,
+            "ip": ip,
+            "origin": origin,
+        }
         if ends is None:
             call.watch = self.live.watch(
-                *(self._app, name, args_key), on_news=self._on_news, **asked
+                *(self._app, name, args_key),
+                on_news=self._on_news,
+                has_deltas=self._has_deltas,
+                **asked,
             )
             self._by_watch[call.watch] = call
         else:
@@ -181,6 +220,7 @@ class SessionCalls:
         self._bytes -= call.size_bytes
         self._news.pop(call, None)
         self._let_go(call)
+        self._look_again()
 
     def _let_go(self, call: LiveCall) -> None:
         if call.pages is not None:
@@ -192,6 +232,7 @@ class SessionCalls:
 
     def end(self) -> None:
         """The session is over."""
+        self._end_hold()
         for call in self._calls.values():
             self._let_go(call)
         self._calls, self._by_watch, self._news = {}, {}, {}
@@ -201,6 +242,57 @@ class SessionCalls:
     def has_news(self) -> bool:
         """Whether there are answers that the client was not told."""
         return bool(self._news)
+
+    def holds_back(self, news_tx: TxId) -> bool:
+        """Whether news of the session have to wait for calls that the same commits change.
+
+        news_tx   the newest state that queries among them show
+        Whoever watches no call never waits; nobody waits longer than TOGETHER_MS, or for a call
+        that takes longer.
+        """
+        is_any_due = bool(self._late) or is_refreshing(self._app.database)
+        if not self._by_watch or not is_any_due or self._is_over:
+            self._end_hold()
+            return False
+        self._wanted_tx = max([news_tx, *(tx for call in self._news for tx in call.labels)])
+        if not self._is_waiting:
+            self._end_hold()
+            return False
+        if self._hold is None:
+            self._hold = self.live.holds.begin(
+                self._app.database, look_again=self._look_again, give_up=self._give_up
+            )
+        return True
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether a call is answered anew, or may have to be, that was not since `_wanted_tx`."""
+        is_late = any(watch.label() < self._wanted_tx for watch in self._late)
+        return is_late or is_refreshing(self._app.database)
+
+    def _on_late(self, watch: Watch) -> None:
+        if not watch.is_late or watch.is_ended:
+            self._late.pop(watch, None)
+        else:
+            self._late[watch] = None
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._hold is not None and not self._is_waiting:
+            self._end_hold()
+            self._outbox.schedule_news(self.live)
+
+    def _give_up(self) -> None:
+        self._late = {}
+        self._hold = None
+        self._is_over = True
+        self._outbox.schedule_news(self.live)
+
+    def _end_hold(self) -> None:
+        self._is_over = False
+        if self._hold is not None:
+            self._hold.is_over = True
+            self._hold = None
 
     def take_news(self) -> dict[TxId, list[SharedPart]]:
         """The news, noted as told: elements of `refresh-ok` by their labels."""
@@ -213,7 +305,8 @@ class SessionCalls:
             watch = call.watch
             answer = None if watch is None else watch.answer
             if watch is not None and answer is not None and answer.digest != watch.told:
-                part = answer.part(call.name, call.args_json)
+                held = watch.held if self._has_deltas else None
+                part = answer.part(call.name, call.args_json, held)
                 told.setdefault(watch.label(), []).append(part)
                 watch.tell(answer)
         return told
@@ -230,8 +323,8 @@ class SessionCalls:
         label = watch.label()
         watch.tell(answer)
         self._news.pop(call, None)
-        for event_id in owed:
-            self._answer(call, answer, label, event_id)
+        for one in owed:
+            self._answer(call, answer, label, one)
 
     def _on_pages(self, pages: PageList) -> None:
         call = self._by_watch.get(pages)
@@ -246,26 +339,22 @@ class SessionCalls:
             return
         owed, call.owed = call.owed, []
         self._news.pop(call, None)
-        whole = SharedPart(b"[%b]" % b",".join(encoded_page(page) for page in news.pages))
-        for event_id in owed:
+        said = SharedPart(down.call_pages(encoded_page(page) for page in news.pages))
+        for one in owed:
             frame: Frame = down.add_call_ok(
-                *(call.name, call.args_json),
-                event_id=event_id,
-                value=whole,
-                tx=news.tx,
-                is_paged=True,
+                *(call.name, call.args_json), event_id=one.event_id, said=said, tx=news.tx
             )
             self._outbox.push(frame)
 
-    def _answer(self, call: LiveCall, answer: Answer, label: TxId, event_id: str | None) -> None:
+    def _answer(self, call: LiveCall, answer: Answer, label: TxId, owed: Owed) -> None:
         if answer.value is None:
             assert answer.error is not None, "an answer is a value or an error"
-            self._fail(answer.error, call.echo, event_id)
+            self._fail(answer.error, call.echo, owed.event_id)
             return
         frame: Frame = down.add_call_ok(
             *(call.name, call.args_json),
-            event_id=event_id,
-            value=SharedPart(answer.value),
+            event_id=owed.event_id,
+            said=answer.said(owed.held if self._has_deltas else None),
             tx=label,
         )
         self._outbox.push(frame)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from trice import limits
 from trice.errors import InvalidInput
+from trice.live.deltas import NOTHING_HELD, find_version
 from trice.live.live_query import NO_TX
 from trice.protocol.ids import TxId
 from trice.protocol.quoting import brief
@@ -22,6 +23,8 @@ class Extension:
     has_delta   an answer may be sent as its difference to the one before
     has_resume  a query may name the answer that the client still holds
     has_functions   it may call functions, and watch them
+    has_call_delta  what a watched call returns may be sent as its difference to the value before,
+                    and `add-call` may name the value that the client still holds
     tx          the highest transaction id that the client has seen
     catalog     the name of the catalog that the client holds
     """
@@ -30,6 +33,7 @@ class Extension:
     has_delta: bool = False
     has_resume: bool = False
     has_functions: bool = False
+    has_call_delta: bool = False
     tx: TxId = NO_TX
     catalog: str | None = None
 
@@ -43,10 +47,12 @@ class Extension:
         """The features that hold, by their names on the wire."""
         flags = (
             *(("delta", self.has_delta), ("resume", self.has_resume)),
-            ("functions", self.has_functions),
+            *(("functions", self.has_functions), ("call-delta", self.has_call_delta)),
         )
         return [name for name, has_it in flags if has_it]
 
+
+_VERSION_CHARS_MAX: Final = 64
 
 PLAIN: Final = Extension(is_announced=False)
 """The client knows Instant's protocol only."""
@@ -84,9 +90,27 @@ def negotiate(announced: Any) -> Extension:
         has_delta="delta" in features,
         has_resume="resume" in features,
         has_functions="functions" in features,
+        has_call_delta="functions" in features and "call-delta" in features,
         tx=TxId(tx or 0),
         catalog=catalog,
     )
+
+
+def read_held(held: Any, *, is_agreed: bool) -> bytes:
+    """The version of an answer that a client says it still has; without the feature it is ignored.
+
+    raises   InvalidInput("param-malformed")
+    """
+    if held is None or not is_agreed:
+        return NOTHING_HELD
+    if not isinstance(held, str):
+        raise InvalidInput(
+            "param-malformed",
+            'Malformed parameter: ["held"]. It must be the `version` of an earlier answer.',
+            {"in": ["held"], "original-input": brief(held)},
+        )
+    # What is longer names no answer, and is not kept while the message waits for one.
+    return NOTHING_HELD if len(held) > _VERSION_CHARS_MAX else find_version(held)
 
 
 def _malformed(name: str, value: Any, expected: str) -> InvalidInput:

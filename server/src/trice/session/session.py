@@ -508,6 +508,7 @@ class OpenedSession:
                 fail=lambda failure, echo, event_id: session.fail(
                     failure, raw=echo, event_id=event_id
                 ),
+                has_deltas=self.extension.has_call_delta,
             )
         return self.calls
 
@@ -617,10 +618,16 @@ class OpenedSession:
     def make_refreshes(self) -> list[Frame]:
         """The frames with all news of queries and functions: a new catalog, and each changed answer
         once. A function whose answer is older than those of the queries comes in a frame of its
-        own: its label must not make theirs lower."""
+        own: its label must not make theirs lower. None while they wait for functions."""
         if not self._has_refresh:
             return []
         catalog = self.database.catalog
+        if (
+            self.calls is not None
+            and self.state.catalog_told == catalog.version
+            and self.calls.holds_back(self.state.news_tx)
+        ):
+            return []
         is_catalog_new = self.state.tell_catalog(catalog.version)
         news = []
         for subscription in self.state.take_news():

@@ -20,7 +20,8 @@ from enum import Enum
 
 from trice import limits
 from trice.live.deltas import NOTHING_HELD
-from trice.live.live_query import LiveQuery, Question
+from trice.live.live_query import NO_TX, LiveQuery, Question
+from trice.protocol.ids import TxId
 
 
 class Phase(Enum):
@@ -32,7 +33,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One add-query message that waits for its answer.
+    """One add-query or add-call message that waits for its answer.
 
     held   version of the answer that the client still has, NOTHING_HELD if it has none
     """
@@ -244,6 +245,12 @@ class SessionState:
     @property
     def has_news(self) -> bool:
         return bool(self._news)
+
+    @property
+    def news_tx(self) -> TxId:
+        """The newest state that an answer with news shows."""
+        lives = [one.live for one in self._news if one.live is not None]
+        return max((live.tx for live in lives), default=NO_TX)
 
     def take_news(self) -> Iterator[Subscription]:
         """Yield the subscriptions with news, which are noted as told."""

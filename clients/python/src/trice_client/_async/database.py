@@ -24,7 +24,15 @@ from trice_client._errors import TriceError
 from trice_client._forms import form_of
 from trice_client._lines import open_lines, read_batch
 from trice_client._plain import plain
-from trice_client._refs import ActionFunction, Function, Namespace, NoArgs, QueryFunction, name_of
+from trice_client._refs import (
+    ActionFunction,
+    Function,
+    MutationFunction,
+    Namespace,
+    NoArgs,
+    QueryFunction,
+    name_of,
+)
 from trice_client._tx import Chunk, Chunks, Tx, new_id, steps_of, tx
 
 _ACTION_S = 600.0
@@ -282,7 +290,9 @@ class AsyncDatabase:
         """
         is_action = isinstance(fn, ActionFunction)
         is_safe = isinstance(fn, Function) or event_id is not None
-        headers = {**self._caller.bearer(), "idempotency-key": event_id or new_id()}
+        headers = dict(self._caller.bearer())
+        if event_id is not None or isinstance(fn, MutationFunction):
+            headers["idempotency-key"] = event_id or new_id()  # actions take none
         asked = Asked(
             "POST",
             f"/runtime/functions/{quote(name_of(fn), safe='')}",

@@ -21,10 +21,11 @@ from trice.protocol import down, up
 from trice.protocol.ids import EventId
 from trice.protocol.quoting import brief
 from trice.session.calls import SessionCalls
+from trice.session.extension import read_held
 from trice.session.inbox import FULL
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession
-from trice.session.state import Phase
+from trice.session.state import Owed, Phase
 
 
 def call(opened: OpenedSession, message: up.Call, raw: bytes, letter: Letter | None) -> None:
@@ -56,11 +57,12 @@ def add_call(opened: OpenedSession, message: up.AddCall, raw: bytes, letter: Let
     """Watch what a query function answers, or lists."""
     calls = _calls_of(opened, "add-call")
     args = _args_of(message.args)
+    held = read_held(message.held, is_agreed=opened.extension.has_call_delta)
     guest = opened.session.guest
     calls.add(
         *(_name_of(message.name), args_key(args), orjson.dumps(args)),
         ends=_ends_of(message.pages) if message.paged is True else None,
-        event_id=message.client_event_id,
+        owed=Owed(message.client_event_id, held),
         ip=guest.ip,
         origin=guest.origin,
     )

@@ -8,11 +8,11 @@ import orjson
 
 from trice import limits
 from trice.errors import Bug, InvalidInput, LimitExceeded, TriceError, invalid
-from trice.live.deltas import NOTHING_HELD, find_version
 from trice.live.live_query import LiveQuery, Question, RightsChanged, query_key
 from trice.live.planner import Prepared
 from trice.protocol import down, up
 from trice.protocol.quoting import brief
+from trice.session.extension import read_held
 from trice.session.frames import answer_frame
 from trice.session.incoming import Letter
 from trice.session.session import OpenedSession, echo_query
@@ -25,7 +25,8 @@ def add_query(
     """Answer a query and keep the answer live (instant-realtime §5.1)."""
     prepared = _prepare(opened, message)
     question = prepared.question
-    owed = Owed(message.client_event_id, _held(opened, message))
+    held = read_held(message.held, is_agreed=opened.extension.has_resume)
+    owed = Owed(message.client_event_id, held)
     opened.want_deltas(question)
     state = opened.state
     if not state.has_room_to_owe(owed.event_id):
@@ -234,19 +235,6 @@ def _not_echoed(cause: orjson.JSONEncodeError) -> InvalidInput:
         else "The query nests too deeply."
     )
     return invalid("query", None, [{"in": [], "message": reason}])
-
-
-def _held(opened: OpenedSession, message: up.AddQuery) -> bytes:
-    """The version that the client says it still has, if it agreed on `resume`."""
-    if message.held is None or not opened.extension.has_resume:
-        return NOTHING_HELD
-    if not isinstance(message.held, str):
-        raise InvalidInput(
-            "param-malformed",
-            'Malformed parameter: ["held"]. It must be the `version` of an earlier answer.',
-            {"in": ["held"], "original-input": brief(message.held)},
-        )
-    return find_version(message.held)
 
 
 def _shape(message: up.AddQuery) -> str:
