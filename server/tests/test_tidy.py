@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for line in (
         "__main__",
         "testing",
-        "cli",
+        "asgi | cli",
         "server",
         "api",
         "session",
@@ -365,9 +365,10 @@ def described_for_programs() -> set[str]:
 
 
 def test_every_module_is_reached_from_the_command() -> None:
-    """Or from the plugin of pytest, which `pyproject.toml` names."""
+    """Or from the plugin of pytest, which `pyproject.toml` names, or by programs of others."""
     reached: set[str] = set()
     started = (
+        "trice.asgi",
         "trice.cli.main",
         "trice.functions.worker.__main__",
         "trice.testing.plugin",

@@ -14,7 +14,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -126,6 +127,30 @@ class _HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
+class Opened(NamedTuple):
+    """A server without its port: the ASGI application, and what is at work behind it."""
+
+    app: Starlette
+    apps: Apps
+    hub: Hub
+    connections: Connections
+    files: Files
+    background: Background
+
+    def begin(self, url: str, *, door_url: str) -> None:
+        """It can be reached from now on: tell who must know.
+
+        url        what clients reach it by
+        door_url   what commands on the data directory ask it by (`accounts.operator`)
+        """
+        state = self.app.state
+        settings: Settings = state.settings
+        operator: Operator = state.operator
+        self.files.base_url = settings.files_base_url(url)
+        state.webhooks.start(self.background, base_url=url)
+        write_door(settings.data_dir, url=door_url, secret=operator.secret)
+
+
 class Server:
     """One server: an HTTP port, the sessions on it, the apps behind them.
 
@@ -149,74 +174,77 @@ class Server:
                   account of a server that has none
         """
         settings = self.settings
-        server_quotas = _quotas_of(settings)
         os.umask(0o077)  # no other user of the machine can read files made from here on
+        async with self.opened() as opened:
+            samples = await self.open_samples(opened.apps)
+            loop = asyncio.get_running_loop()
+
+            def ready(port: int) -> None:
+                settle_memory()
+                base, door_url = self._urls(port)
+                opened.begin(settings.public_url or base, door_url=door_url)
+                first = self._first_account_url(base, opened.app.state.first_account)
+                on_ready(base, [Sample(base + path, token) for path, token in samples], first)
+
+            http = _HttpServer(
+                self._http_config(opened.app, opened.hub, opened.connections),
+                on_ready=ready,
+                on_stop=lambda: loop.call_soon_threadsafe(opened.hub.stop),
+            )
+            sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
+            await http.serve()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Opened]:
+        """Everything but the port, at work until the block ends.
+
+        raises   InvalidInput, OSError when another server has the data directory
+        """
+        settings = self.settings
+        server_quotas = _quotas_of(settings)
         history_days = settings.history_days
         engines = open_engines(settings.data_dir, runtime=self._runtime, history_days=history_days)
-        slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
-        background = Background(self._runtime)
-        apps = await Apps.open(
-            engines,
-            runtime=self._runtime,
-            is_open_by_default=settings.is_open_by_default,
-            slow_log=slow_log,
-            files_max=files_for_apps(take_descriptors(), workers=_workers(settings)),
-            has_quotas=settings.has_ephemeral_quotas,
-            server_quotas=server_quotas,
-        )
-        storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
-        files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
-        streams = Streams(apps, files, runtime=self._runtime)
-        hub = self._make_hub(apps, streams)
-        connections = self._make_connections(hub)
-        app = build_app(
-            settings=settings,
-            apps=apps,
-            hub=hub,
-            runtime=self._runtime,
-            slow_log=slow_log,
-            connections=connections,
-            background=background,
-            files=files,
-            make_workers=self.make_workers,
-            is_dev=self.is_dev,
-        )
-        state = app.state
-        state.function_logs.on_line = self.on_line
-        state.backup_counts = self._schedule_backups(background, storage)
-        state.app_backups = self._open_app_backups(apps, background, storage)
-        await state.deployments.load()
-        samples = await self.open_samples(apps)
-        loop = asyncio.get_running_loop()
-
-        def ready(port: int) -> None:
-            base = self._begin(port, files, state.operator)
-            state.webhooks.start(background, base_url=settings.public_url or base)
-            first = self._first_account_url(base, state.first_account)
-            on_ready(base, [Sample(base + path, token) for path, token in samples], first)
-
-        http = _HttpServer(
-            self._http_config(app, hub, connections),
-            on_ready=ready,
-            on_stop=lambda: loop.call_soon_threadsafe(hub.stop),
-        )
-        for part in (apps, hub, hub.services, connections, *_started(state), files, GivingBack()):
-            part.start(background)
-        sys.setswitchinterval(limits.THREAD_SWITCH_US / 1_000_000)
-        try:
-            await http.serve()
-        finally:
-            hub.stop()
-            await streams.close()
-            await asyncio.gather(state.jobs.close(), state.hooks.close())
-            await background.stop()
-            mine = (state.live_functions, state.workers, state.deployments, state.function_logs)
-            for part in (*mine, state.webhooks, state.oauth, apps, storage):
-                await part.close()
-            state.file_readers.close()
-            door_of(settings.data_dir).unlink(missing_ok=True)
-            engines.close()
-            logger.info("stopped")
+        with contextlib.closing(engines):
+            slow_log = SlowLog(self._runtime, slow_ms=settings.slow_ms)
+            background = Background(self._runtime)
+            apps = await Apps.open(
+                engines,
+                runtime=self._runtime,
+                is_open_by_default=settings.is_open_by_default,
+                slow_log=slow_log,
+                files_max=files_for_apps(take_descriptors(), workers=_workers(settings)),
+                has_quotas=settings.has_ephemeral_quotas,
+                server_quotas=server_quotas,
+            )
+            storage = open_storage(settings.data_dir, settings.files_url, runtime=self._runtime)
+            files = self._open_files(storage, apps, make_key=lambda: make_url_key(app))
+            streams = Streams(apps, files, runtime=self._runtime)
+            hub = self._make_hub(apps, streams)
+            connections = self._make_connections(hub)
+            app = build_app(
+                settings=settings,
+                apps=apps,
+                hub=hub,
+                runtime=self._runtime,
+                slow_log=slow_log,
+                connections=connections,
+                background=background,
+                files=files,
+                make_workers=self.make_workers,
+                is_dev=self.is_dev,
+            )
+            state = app.state
+            state.function_logs.on_line = self.on_line
+            state.backup_counts = self._schedule_backups(background, storage)
+            state.app_backups = self._open_app_backups(apps, background, storage)
+            await state.deployments.load()
+            for part in (apps, hub, hub.services, connections, *_started(state), files):
+                part.start(background)
+            GivingBack().start(background)
+            try:
+                yield Opened(app, apps, hub, connections, files, background)
+            finally:
+                await _close(state, hub, streams, background, storage)
 
     def make_workers(self, on_line: OnLine) -> RunsCalls:
         """What runs functions of apps. on_line   takes what it writes outside of calls"""
@@ -265,20 +293,13 @@ class Server:
         backups.start(background)
         return backups
 
-    def _begin(self, port: int, files: Files, operator: Operator) -> str:
-        """The server listens on this port: tell who must know. Returns its URL on this machine."""
-        settle_memory()
-        host = "localhost" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
-        base = f"http://{host}:{port}"
-        files.base_url = self.settings.files_base_url(self.settings.public_url or base)
-        self._open_door(port, operator)
-        return base
-
-    def _open_door(self, port: int, operator: Operator) -> None:
-        """Let commands on the data directory ask this server (`accounts.operator`)."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        write_door(self.settings.data_dir, url=url, secret=operator.secret)
+    def _urls(self, port: int) -> tuple[str, str]:
+        """The URL of this server on this machine: for people, and for commands."""
+        host = self.settings.host
+        shown = "localhost" if host in ("0.0.0.0", "::") else host
+        door = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        door_url = f"http://[{door}]:{port}" if ":" in door else f"http://{door}:{port}"
+        return f"http://{shown}:{port}", door_url
 
     def _first_account_url(self, base: str, first: FirstAccount) -> str | None:
         """Where somebody makes the first account; None when there is one."""
@@ -352,6 +373,22 @@ class Server:
             token = await apps.renew_admin_token(app_id)
             samples.append((f"/sample/{name}/?app={app_id}", token))
         return samples
+
+
+async def _close(
+    state: State, hub: Hub, streams: Streams, background: Background, storage: Storage
+) -> None:
+    """End all that is at work; the engines are open until then."""
+    hub.stop()
+    await streams.close()
+    await asyncio.gather(state.jobs.close(), state.hooks.close())
+    await background.stop()
+    mine = (state.live_functions, state.workers, state.deployments, state.function_logs)
+    for part in (*mine, state.webhooks, state.oauth, state.apps, storage):
+        await part.close()
+    state.file_readers.close()
+    door_of(state.settings.data_dir).unlink(missing_ok=True)
+    logger.info("stopped")
 
 
 def _started(state: State) -> tuple[Any, ...]:

@@ -265,11 +265,15 @@ for each in run("messages.recent"):
     print(each["text"], each["id"] == made)
 
 print(query({"messages": {"$": {"fields": ["text"]}}})["messages"][0]["text"])
+table(query({"messages": {"$": {"fields": ["text"]}}}))
+table([{"id": "row 1", "size": 7}])
 functions()
 run("messages.nope")
 """
     done = nobody.run("shell", "--dir", str(dev.root), typed=typed)
     assert "hi True\nhi\n" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["id", "text"] in lines and ["row", "1", "7"] in lines
     assert "mutation  messages.send  Send a message." in done.output
     assert "There is no function 'messages.nope' here." in done.output
     assert "Traceback" not in done.output

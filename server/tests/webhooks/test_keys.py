@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
 
 from trice.webhooks import keys
 from trice.webhooks.keys import BUILT_IN_KIDS, Claim, Keys, kid_of
 
+SIGNATURES = Path(__file__).parents[3] / "spec" / "webhook-signatures.json"
 BASE_URL = "http://trice.test"
 
 
@@ -18,6 +21,16 @@ def test_no_key_has_an_id_that_clients_have_built_in(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(keys, "BUILT_IN_KIDS", BUILT_IN_KIDS | {own})
     assert kid_of(bytes(32)) == str(int(own) + 1)
     assert {"1034696293", "503090235"} == BUILT_IN_KIDS
+
+
+@pytest.mark.rule("WH20")
+def test_receivers_check_what_the_server_signs() -> None:
+    """Clients have the same file: clients/python/tests/test_webhooks.py."""
+    told = json.loads(SIGNATURES.read_text(encoding="utf-8"))
+    own = Keys(lambda: bytes(range(32)))
+    assert own.jwks() == told["jwks"]
+    body, time_s = told["made"]["body"].encode(), told["made"]["timeS"]
+    assert own.signature(body, now_ms=time_s * 1000 + 999) == told["made"]["signature"]
 
 
 CLAIM = Claim("app", "webhook", "0/0/2")

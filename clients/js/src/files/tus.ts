@@ -118,7 +118,9 @@ function remoteOf(answer: HttpAnswer, place: string | null): Remote {
   };
 }
 
-/** Servers may tell an address or a path. */
+/** Servers may tell an address or a path; below a prefix, `origin` and both have it. */
 function pathOf(location: string, origin: string): string {
-  return location.startsWith(origin) ? location.slice(origin.length) : location;
+  if (location.startsWith(origin)) return location.slice(origin.length);
+  const prefix = origin.replace(/^\w+:\/\/[^/]*/, '');
+  return location.startsWith(`${prefix}/`) ? location.slice(prefix.length) : location;
 }

@@ -63,6 +63,26 @@ test('[J101] a file arrives whole: in one request if small, else in growing piec
   expect(upload.state).toBe('done');
 });
 
+test('[J101] a server below a prefix tells places that have it', async () => {
+  const stage = new FileStage();
+  stage.fetch = async (address, init) => {
+    expect(address).toMatch(/^http:\/\/test\/trice\/storage/);
+    const answer = await stage.files.fetch(address.replace('/trice/', '/'), init);
+    const headers = {
+      get: (name: string) => {
+        const found = answer.headers?.get(name) ?? null;
+        return name === 'location' && found ? `/trice${found}` : found;
+      },
+    };
+    return { ...answer, headers };
+  };
+  const db = stage.device({ server: 'http://test/trice' });
+  await stage.settle();
+  const end = outcome(db.storage.uploadFile('large', bytesOf(600 * KIB)));
+  await stage.clock.pass(60_000);
+  expect(end.value).toBe(stage.files.stored.get('large')!.id);
+});
+
 test('[J101] an empty file, and one for a server without resumable uploads', async () => {
   const stage = new FileStage();
   const db = stage.device();

@@ -23,7 +23,7 @@ from trice import endpoint_limits as limits
 from trice.api.bodies import Body, Route
 from trice.api.callers import asked_app, bearer_token, guest_of
 from trice.api.functions import trace_of
-from trice.api.middleware import ENDPOINTS_PATH, always_answer
+from trice.api.middleware import ENDPOINTS_PATH, always_answer, prefix_of
 from trice.api.parameters import malformed
 from trice.api.pieces import Pieces
 from trice.apps.app import App
@@ -221,7 +221,7 @@ def _url_of(request: Request) -> str:
     scheme, _, host = (settings.public_url or "").partition("://")
     scheme, host = scheme or request.url.scheme, host or request.url.netloc
     query = request.scope["query_string"].decode("latin-1")
-    base = f"{scheme}://{settings.http_host or host}"
+    base = f"{scheme}://{settings.http_host or host}{prefix_of(request.scope)}"
     return f"{base}{_raw_path(request)}{'?' if query else ''}{query}"
 
 

@@ -66,6 +66,12 @@ def _end_work(scope: Scope) -> None:
         call()
 
 
+def prefix_of(scope: Scope) -> str:
+    """What stands before the path of each route: `/trice` where the application is mounted in
+    another one (`trice.asgi`), else nothing."""
+    return str(scope.get("app_root_path", ""))
+
+
 def json_response(body: object, *, status: int = 200) -> Response:
     """Any JSON value as a response; bytes inside `orjson.Fragment` go out as they are."""
     return encoded_response(orjson.dumps(body), status=status)

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from trice import auth_limits
 from trice.api.bodies import JSON, Body, JsonBody, Route, json_body, whole_body
 from trice.api.callers import app_of, guest_of, throttle_of
-from trice.api.middleware import json_response
+from trice.api.middleware import json_response, prefix_of
 from trice.api.parameters import extra_fields_in, find_uuid_in, malformed, missing, text_in, uuid_in
 from trice.apps.apps import App
 from trice.auth.oauth.origins import Url, read_url
@@ -210,7 +210,7 @@ def base_url(request: Request) -> str:
     url = read_url(base)
     if url is None or url.path:
         raise malformed("headers", "host", given=None, accepted="the name of this server")
-    return base
+    return base + prefix_of(request.scope)
 
 
 # --- cookies and pages --------------------------------------------------------------------------

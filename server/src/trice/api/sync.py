@@ -41,7 +41,7 @@ from trice.api.pieces import Pieces
 from trice.errors import InvalidInput, LimitExceeded, NotFound, Unavailable
 from trice.identity import Identity
 from trice.protocol import down
-from trice.protocol.errors import GOING_AWAY, NORMAL
+from trice.protocol.errors import GOING_AWAY, NORMAL, TOO_BIG, TRY_LATER
 from trice.protocol.ids import find_uuid_bytes
 from trice.protocol.quoting import brief, why_no_json
 from trice.protocol.shared import Frame, plain
@@ -125,12 +125,16 @@ class QueuedSocket:
 async def websocket(connection: WebSocket) -> None:
     """`/runtime/session` without picows. Here uvicorn pings, and notices dead clients."""
     hub: Hub = connection.app.state.hub
+    guest = guest_of(connection)
     await connection.accept()
     if hub.is_stopping:
         await connection.close(GOING_AWAY, "server restarts")
         return
+    if not hub.has_room(guest.ip):  # who mounts the application has no `bounded_http` before it
+        await connection.close(TRY_LATER, "too many sessions are open")
+        return
     socket = QueuedSocket()
-    session = hub.open(socket, guest_of(connection))
+    session = hub.open(socket, guest)
     socket.session = session
 
     async def write() -> None:
@@ -150,7 +154,11 @@ async def websocket(connection: WebSocket) -> None:
             if message["type"] == "websocket.disconnect":
                 break
             text = message.get("text")
-            session.receive(text.encode() if text is not None else message["bytes"])
+            raw = text.encode() if text is not None else message["bytes"]
+            if len(raw) > limits.FRAME_BYTES_MAX:  # what uvicorn lets through is its own setting
+                await connection.close(TOO_BIG, "a message is too large")
+                break
+            session.receive(raw)
     except (WebSocketDisconnect, UnicodeEncodeError):
         pass
     finally:

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from trice import file_limits as limits
 from trice.api.bodies import NO_BODY, Body, Route
 from trice.api.callers import Lent, admin_caller, guest_of, runtime_caller
-from trice.api.middleware import always_answer
+from trice.api.middleware import always_answer, prefix_of
 from trice.api.parameters import malformed, missing
 from trice.errors import InvalidInput, NotFound, not_built
 from trice.files.files import Check, rule_check
@@ -109,7 +109,7 @@ async def create(request: Request) -> Response:
             wanted_id=_id(metadata),
             check=check,
         )
-        place = f"{request.url.path}/{partial.id}"
+        place = f"{prefix_of(request.scope)}{request.url.path}/{partial.id}"
         if _is_part(request):
             always_answer(request.scope, {**_ALWAYS, "location": place})
             await uploads.append(

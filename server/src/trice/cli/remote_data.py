@@ -89,23 +89,31 @@ def query(
     if is_json:
         print_json(answer)
         return
+    print_answer(answer, rows)
+
+
+def print_answer(answer: Mapping[str, Any], rows: int, *, whole: str = "--json has all.") -> None:
+    """Print the answer to a query as tables, with so many rows of each namespace at most.
+
+    whole   where to find the columns that are left out
+    """
     for name, found in answer.items():
         if len(answer) > 1:
             say(click.style(printable(name), bold=True))
         if isinstance(found, list) and all(isinstance(each, dict) for each in found):
-            _print_entities(found, rows)
+            _print_entities(found, rows, whole)
         else:
             say(printable(found))
 
 
-def _print_entities(found: list[dict[str, Any]], rows: int) -> None:
+def _print_entities(found: list[dict[str, Any]], rows: int, whole: str) -> None:
     shown = found[:rows]
     names = sorted({key for each in shown for key in each} - {"id"})
     columns = ["id", *names][:_COLUMNS_MAX]
     print_table(shown, {name: printable(name) for name in columns}, none="Nothing is found.")
     if len(names) >= _COLUMNS_MAX:
         left = ", ".join(map(printable, names[_COLUMNS_MAX - 1 :][:_COLUMNS_MAX]))
-        note(f"There are {len(names) + 1 - _COLUMNS_MAX} more columns: {left}. --json has all.")
+        note(f"There are {len(names) + 1 - _COLUMNS_MAX} more columns: {left}. {whole}")
     if len(found) > rows:
         note(f"There are {len(found) - rows:,} more rows. --rows shows more, --json has all.")
 

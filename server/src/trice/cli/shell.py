@@ -14,12 +14,14 @@ import click
 
 from trice.cli.project import Target, in_project
 from trice.cli.remote import Refused, in_path
+from trice.cli.remote_data import print_answer
 from trice.cli.terminal import note, printable
 
 _BANNER = """\
 app {app} on {url}
   run("messages.send", text="hi")      call a function
   query({{"messages": {{}}}})              ask for data, past all rules
+  table(query({{"messages": {{}}}}))       the same, as `trice query` prints it
   transact([["update", "messages", id, {{"text": "hi"}}]])
   functions()                          what can be called
 Ctrl-D ends."""
@@ -28,7 +30,7 @@ Ctrl-D ends."""
 @click.command("shell")
 @in_project
 def shell(*, target: Target) -> None:
-    """Python with functions that ask an app, as its admin: run, query, transact, functions.
+    """Python with functions that ask an app, as its admin: run, query, table, transact, functions.
 
     \b
     Examples: trice shell
@@ -38,7 +40,7 @@ def shell(*, target: Target) -> None:
     names: dict[str, Any] = {
         each.__name__: each for each in (_run(target), _query(target), _transact(target))
     }
-    names["functions"] = _functions(target)
+    names |= {"functions": _functions(target), "table": _table}
     console = _Console(names)
     if sys.stdin.isatty():
         import readline  # noqa: F401  # arrows and history at the prompt
@@ -89,6 +91,12 @@ def _transact(target: Target) -> Callable[..., Any]:
         return target.remote.post("/admin/transact", {"steps": steps}, headers=headers)["tx-id"]
 
     return transact
+
+
+def _table(found: Any) -> None:
+    """Print what `query` returned, or rows, as tables."""
+    answer = found if isinstance(found, dict) else {"": found}
+    print_answer(answer, sys.maxsize, whole="The rows themselves have all.")
 
 
 def _functions(target: Target) -> Callable[[], None]:

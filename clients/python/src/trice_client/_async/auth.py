@@ -10,7 +10,7 @@ from trice_client._async.requests import AsyncRequests
 from trice_client._config import Caller
 from trice_client._errors import TriceError
 from trice_client._plain import plain
-from trice_client._users import SignedIn, User
+from trice_client._users import SignedIn, User, rejected, token_in
 
 
 class AsyncAuth:
@@ -48,6 +48,42 @@ class AsyncAuth:
     async def sign_in_with_token(self, token: str) -> SignedIn:
         """The user of a refresh token. raises   TriceError("record-not-found")"""
         return await self._sign_in("verify_refresh_token", {"refresh-token": token})
+
+    async def verify(self, authorization: str | None, *, max_age_s: float = 0) -> User:
+        """Whose token a request brought; the user is for `db.as_user`.
+
+            user = await db.auth.verify(request.headers.get("authorization"))
+
+        With the admin token it is asked past the server's bound on guesses, which is one for each
+        address: a backend is one address for all its users.
+
+        authorization   a header `Bearer …`, or the token itself
+        max_age_s       an answer so old will do. A user who signs out is let in until then, but
+                        what is asked as that user is refused
+        raises          TriceError("token-rejected"), of status 401
+        """
+        token, app_id = token_in(authorization), self._caller.app_id
+        verified = self._requests.verified
+        known = verified.find(app_id, token, max_age_s=max_age_s)
+        if known is not None:
+            return known
+        user = await self._find_by_token(token)
+        if user is None:
+            verified.forget(app_id, token)
+            raise rejected("The token is unknown, or its user has signed out.")
+        found: User = {**user, "refresh_token": token}
+        verified.note(app_id, found)
+        return found
+
+    async def _find_by_token(self, token: str) -> User | None:
+        try:
+            if self._caller.admin_token is not None:
+                return await self.get_user(token=token)
+            return (await self.sign_in_with_token(token))["user"]
+        except TriceError as error:
+            if error.hint.get("record-type") == "app-user":
+                return None
+            raise
 
     async def sign_in_as_guest(self, *, extra_fields: Mapping[str, Any] | None = None) -> SignedIn:
         """A new guest, who can become a user later."""

@@ -16,6 +16,7 @@ from trice_client._async.requests import AsyncRequests
 from trice_client._async.rooms import AsyncRooms
 from trice_client._async.storage import AsyncStorage
 from trice_client._async.streams import AsyncStreams
+from trice_client._async.webhooks import AsyncWebhooks
 from trice_client._bytes import WholeFile
 from trice_client._clock import in_thread_async as in_thread
 from trice_client._config import Caller, user_token
@@ -55,6 +56,7 @@ class AsyncDatabase:
         self.storage = AsyncStorage(requests, caller)
         self.rooms = AsyncRooms(requests, caller)
         self.streams = AsyncStreams(requests, caller)
+        self.webhooks = AsyncWebhooks(requests)
 
     # --- as whom --------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from trice_client._asked import Asked, decoded, refused
 from trice_client._clock import sleep_async as sleep
 from trice_client._errors import TriceError
 from trice_client._retry import may_repeat, wait_s
+from trice_client._users import Verified
+from trice_client._webhooks import KnownKeys
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +41,8 @@ class AsyncRequests:
         self._pid = 0
         self._inherited: list[object] = []
         self._is_closed = False
+        self.verified = Verified()
+        self.webhook_keys = KnownKeys()
 
     async def json(self, asked: Asked) -> Any:
         """The JSON of the answer. raises   TriceError"""

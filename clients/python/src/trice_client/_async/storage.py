@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import urljoin
 
 from trice_client._asked import Asked
 from trice_client._async.requests import AsyncRequests, reading
@@ -133,7 +134,8 @@ class AsyncStorage:
     async def _begin(self, size: int, metadata: str) -> tuple[str, dict[str, str]]:
         headers = {"upload-length": str(size), "upload-metadata": metadata}
         told = await self._tus("POST", _TUS, headers)
-        return told["location"], told
+        # Where the server is mounted below a prefix, both have it.
+        return urljoin(f"{self._requests.origin}/", told["location"]), told
 
     async def _look(self, place: str, size: int, metadata: str) -> tuple[str, dict[str, str]]:
         """How far it is. What the server has forgotten begins anew."""

@@ -33,6 +33,7 @@ from trice_client._sync.requests import Requests
 from trice_client._sync.rooms import Rooms
 from trice_client._sync.storage import Storage
 from trice_client._sync.streams import Streams
+from trice_client._sync.webhooks import Webhooks
 from trice_client._tx import Chunk, Chunks, Tx, new_id, steps_of, tx
 
 _ACTION_S = 600.0
@@ -56,6 +57,7 @@ class Database:
         self.storage = Storage(requests, caller)
         self.rooms = Rooms(requests, caller)
         self.streams = Streams(requests, caller)
+        self.webhooks = Webhooks(requests)
 
     # --- as whom --------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from trice_client._asked import Asked, decoded, refused
 from trice_client._clock import sleep
 from trice_client._errors import TriceError
 from trice_client._retry import may_repeat, wait_s
+from trice_client._users import Verified
+from trice_client._webhooks import KnownKeys
 
 if TYPE_CHECKING:
     import httpx
@@ -40,6 +42,8 @@ class Requests:
         self._pid = 0
         self._inherited: list[object] = []
         self._is_closed = False
+        self.verified = Verified()
+        self.webhook_keys = KnownKeys()
 
     def json(self, asked: Asked) -> Any:
         """The JSON of the answer. raises   TriceError"""
