@@ -278,8 +278,7 @@ async def test_a_list_over_http(http: FunctionHttp) -> None:
     event = (await _events(live, 3))[2]
     assert event["tx"] >= tx and event["pages"][0]["at"] == 1
     assert [row["title"] for row in event["pages"][0]["value"]["items"]] == ["u3"]
-    live.hang_up()
-    await live.task
+    await live.hang_up()
     for wrong in ("0", "201", "x", "-1", "9" * 5_000):
         refused = await http.stage.ask("GET", f"{target}{wrong}", headers=http.headers())
         assert refused.status == 400
