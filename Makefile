@@ -38,7 +38,8 @@ COMPILED ?=
 COMPILED_COMMITS ?= 5000
 COMPILE_LEVEL ?= 2
 PYTEST_FLAGS ?=
-PYTEST_WORKERS ?= logical
+# One more than cores: tests wait for processes and disks for a third of their time.
+PYTEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
 E2E_FLAGS ?=
 
 bin := .venv/bin
