@@ -1,7 +1,7 @@
 # The only door: every recipe a person or a machine runs is here.
 #
 #   make serve     set everything up and run a server with the sample apps
-#   make test      set everything up and run every test, in parts: unit fuzz oracle interop bench e2e
+#   make test      set everything up and run every test, in parts: unit fuzz oracle interop sdk pyclient bench e2e
 #                  (PARTS chooses some; each part's time is told at the end)
 #   make quick     the tests of what changed since main, without the slow ones: under a minute
 #   make check     lint, format, types, layers, sizes, dead code, rules and their tests
