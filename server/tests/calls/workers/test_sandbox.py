@@ -47,7 +47,7 @@ def _look(path, port, pid):
         "other": _said(lambda: open(path).read()),
         "folder": _said(lambda: os.listdir(os.path.dirname(path))),
         "write": _said(lambda: open(__file__ + ".new", "w")),
-        "made": _said(lambda: open("/tmp/made-by-a-function", "w")),
+        "made": _said(lambda: open(path + ".made", "w")),
         "etc": _said(lambda: open("/etc/passwd").read(0)),
         "scratch": _said(scratch),
         "zone": str(zoneinfo.ZoneInfo("Europe/Berlin")),
