@@ -8,7 +8,7 @@ apart ──session──> joining ──join-room-ok──> joined
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -122,7 +122,7 @@ class Room:
         presence: Mapping[str, Any],
         rule_params: Mapping[str, Any] | None,
         send: Callable[[Message], str | None],
-        leave: Callable[[Room], None],
+        leave: Callable[[Room], Awaitable[None]],
     ) -> None:
         self.type = room_type
         self.id = room_id
@@ -202,10 +202,12 @@ class Room:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leaves the room."""
-        self._send({"op": "leave-room", "room-id": self.id})
+        """Leaves the room, and waits until the server knows it, or the connection is lost.
+
+        Who cancels the wait has left all the same.
+        """
         self.finish(TriceError("closed", f"The room {self.id!r} was left."))
-        self._leave(self)
+        await self._leave(self)
 
     # --- for the session --------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ to send when a session opens, and hands over what comes. Writes are not here: th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -79,6 +79,7 @@ class Session:
         self._calls: dict[bytes, Watched] = {}
         self._by_query_id: dict[str, Watched] = {}
         self._rooms: dict[str, Room] = {}
+        self._leaving: dict[str, anyio.Event] = {}
         self._catalog: str | None = None
         self._peer_id: str | None = None
         self._failure: TriceError | None = None
@@ -139,16 +140,28 @@ class Session:
             presence=presence,
             rule_params=rule_params,
             send=self._send,
-            leave=lambda left: self._left(room_id, left),
+            leave=self._leave,
         )
         self._rooms[room_id] = room
         if self._is_open:
             room.live(self._peer_id)
         return room
 
-    def _left(self, room_id: str, room: Room) -> None:
-        if self._rooms.get(room_id) is room:
-            del self._rooms[room_id]
+    async def _leave(self, room: Room) -> None:
+        """Until the server has answered; a connection that is lost has left its rooms."""
+        if self._rooms.get(room.id) is not room:
+            return
+        del self._rooms[room.id]
+        event_id = self._send({"op": "leave-room", "room-id": room.id})
+        if event_id is not None:
+            left = self._leaving[event_id] = anyio.Event()
+            await left.wait()
+
+    def _told_left(self, event_ids: Iterable[str]) -> None:
+        for event_id in list(event_ids):
+            left = self._leaving.pop(event_id, None)
+            if left is not None:
+                left.set()
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -184,6 +197,7 @@ class Session:
             watched.event_id = None
         for room in self._rooms.values():
             room.lost()
+        self._told_left(self._leaving)
 
     def finish(self, failure: TriceError) -> None:
         """There will be no other connection."""
@@ -197,6 +211,7 @@ class Session:
         self._queries.clear()
         self._calls.clear()
         self._rooms.clear()
+        self._told_left(self._leaving)
 
     def take(self, message: Down) -> None:
         """A message came. raises   TriceError if the session cannot be opened"""
@@ -213,6 +228,8 @@ class Session:
                 watched = self._waiting(self._calls, message.client_event_id)
                 if watched is not None:
                     watched.tell(message.value)
+            case "leave-room-ok":
+                self._told_left((message.client_event_id or "",))
             case "error":
                 self._erred(message)
             case _:
@@ -266,6 +283,7 @@ class Session:
         op = original.get("op")
         if op == "init":
             raise failure
+        self._told_left((message.client_event_id or "",))
         for all_watched in (self._queries, self._calls):
             watched = self._waiting(all_watched, message.client_event_id)
             if watched is not None:
