@@ -86,6 +86,7 @@ check: setup $(expo)
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	cd clients/python && ../../$(bin)/mypy
+	node_modules/.bin/pyright --project clients/python --pythonpath $(bin)/python
 	set -e; for name in $(examples) workshop shop; do node_modules/.bin/tsc --project examples/$$name; done
 	node_modules/.bin/tsc --noEmit --project examples/expo-todo
 	node_modules/.bin/tsc --project server/tests/e2e

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -55,14 +54,3 @@ def test_the_examples_of_the_readme_run(app: App, tmp_path: Path) -> None:
     ran = run("-W", "error", "examples.py", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "Hello world" in ran.stdout and "validation-failed" in ran.stdout
-
-
-@pytest.mark.rule("PY62")
-def test_the_command_asks_once(app: App, tmp_path: Path) -> None:
-    variables = {"TRICE_URL": app.url, "TRICE_APP": app.id, "TRICE_ADMIN_TOKEN": app.admin_token}
-    found = run("-m", "trice_client", "query", '{"todos": {}}', cwd=tmp_path, **variables)
-    assert json.loads(found.stdout) == {"todos": []}, found.stderr
-    refused = run("-m", "trice_client", "call", "no.such", cwd=tmp_path, **variables)
-    assert refused.returncode == 1 and "TriceError(" in refused.stderr
-    assert run("-m", "trice_client", "query", "{", cwd=tmp_path, **variables).returncode == 2
-    assert run("-m", "trice_client", cwd=tmp_path).returncode == 2

@@ -1,14 +1,15 @@
-"""`client/api.py` of `trice generate --python`, as mypy sees it."""
+"""The package, and `client/api.py` of `trice generate --python`, as mypy and pyright see them."""
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from checkers import CHECKERS, PYRIGHT, ROOT, Check, wrong_lines
 from client_apps import FUNCTIONS, PROJECT_SCHEMA
 
 PROGRAM = """
@@ -34,20 +35,36 @@ def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True)
 
 
-@pytest.mark.rule("PY21")
-def test_generated_references_are_typed(tmp_path: Path) -> None:
-    (tmp_path / "functions").mkdir()
-    (tmp_path / "functions/messages.py").write_text(FUNCTIONS)
-    (tmp_path / "schema.py").write_text(PROJECT_SCHEMA)
-    (tmp_path / "trice.toml").write_text("")
-    assert run("trice", "generate", "--python", "--check", cwd=tmp_path).returncode == 1
-    made = run("trice", "generate", "--python", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with its `client/api.py`, and a program that uses it."""
+    root = tmp_path_factory.mktemp("generated")
+    (root / "functions").mkdir()
+    (root / "functions/messages.py").write_text(FUNCTIONS)
+    (root / "schema.py").write_text(PROJECT_SCHEMA)
+    (root / "trice.toml").write_text("")
+    assert run("trice", "generate", "--python", "--check", cwd=root).returncode == 1
+    made = run("trice", "generate", "--python", cwd=root)
     assert made.returncode == 0, made.stderr
-    assert run("trice", "generate", "--python", "--check", cwd=tmp_path).returncode == 0
-    (tmp_path / "program.py").write_text(PROGRAM)
-    checked = run("mypy", "--strict", "--no-incremental", "program.py", cwd=tmp_path).stdout
-    assert re.findall(r'Revealed type is "(?:builtins\.)?(\w+)"', checked) == REVEALED, checked
-    wrong = {number for number, line in enumerate(PROGRAM.splitlines(), 1) if line[-4:] == "# no"}
-    told = {int(number) for number in re.findall(r"^program.py:(\d+): error", checked, re.M)}
-    assert told == wrong, checked
-    assert "client/api.py" not in checked, checked
+    assert run("trice", "generate", "--python", "--check", cwd=root).returncode == 0
+    (root / "program.py").write_text(PROGRAM)
+    return root
+
+
+@pytest.mark.rule("PY21")
+@pytest.mark.parametrize("check", CHECKERS)
+def test_generated_references_are_typed(check: Check, generated: Path) -> None:
+    checked = check(generated, "program.py", "client/api.py")
+    assert checked.revealed == REVEALED, checked.text
+    assert checked.refused == wrong_lines("program.py", PROGRAM), checked.text
+
+
+@pytest.mark.rule("PY80")
+@pytest.mark.skipif(not PYRIGHT.exists(), reason="`make setup` installs pyright")
+def test_the_package_is_strict_for_pyright() -> None:
+    """`make check` asks mypy."""
+    command = [PYRIGHT, "--outputjson", "--pythonpath", sys.executable]
+    folder = ROOT / "clients" / "python"
+    told = json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout)
+    assert told["generalDiagnostics"] == []
+    assert told["summary"]["filesAnalyzed"] > 40

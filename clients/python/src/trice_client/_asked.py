@@ -24,8 +24,8 @@ class Asked:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     json: Any = None
     content: bytes | None = None
     repeats: Repeats = "always"
@@ -55,7 +55,7 @@ def refused(raw: bytes, status: int) -> TriceError:
         body = _json.decode(raw)
     except ValueError:
         return not_ours(raw[:400].decode(errors="replace"), status)
-    if isinstance(body, dict) and isinstance(body.get("message"), str):
+    if _json.is_object(body) and isinstance(body.get("message"), str):
         return TriceError.of(body, status)
     return not_ours(raw[:400].decode(errors="replace"), status)
 

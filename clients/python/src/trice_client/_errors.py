@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trice_client._json import is_list, is_mapping
+
 _QUOTED_CHARACTERS = 200
 
 
@@ -43,7 +45,7 @@ class TriceError(Exception):
     def path(self) -> list[Any] | None:
         """Where it was wrong, from the top of what was sent."""
         found = self._told("path", "in")
-        return found if isinstance(found, list) else None if found is None else [found]
+        return found if is_list(found) else None if found is None else [found]
 
     @property
     def expected(self) -> Any:
@@ -69,10 +71,10 @@ class TriceError(Exception):
 
     def _told(self, *names: str) -> Any:
         errors = self.hint.get("errors")
-        first = errors[0] if isinstance(errors, list) and errors else None
-        for told in (self.hint, first if isinstance(first, Mapping) else {}):
+        first = errors[0] if is_list(errors) and errors else None
+        for told in (self.hint, first):
             for name in names:
-                if name in told:
+                if is_mapping(told) and name in told:
                     return told[name]
         return None
 
@@ -88,13 +90,13 @@ class TriceError(Exception):
     @classmethod
     def of(cls, body: object, status: int | None = None) -> TriceError:
         """Reads an `error` message, or the body of an HTTP error."""
-        given: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
+        given: Mapping[str, Any] = body if is_mapping(body) else {}
         code, message, hint = given.get("type"), given.get("message"), given.get("hint")
         told, trace = given.get("status"), given.get("trace-id")
         return cls(
             code if isinstance(code, str) else "unknown",
             message if isinstance(message, str) else "The server answered with an error.",
-            hint=hint if isinstance(hint, Mapping) else None,
+            hint=hint if is_mapping(hint) else None,
             status=told if isinstance(told, int) else status,
             trace_id=trace if isinstance(trace, str) else None,
         )

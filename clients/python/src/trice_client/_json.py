@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 
 def encode(value: Any) -> bytes:
@@ -17,3 +18,21 @@ def decode(raw: bytes) -> Any:
     import msgspec
 
     return msgspec.json.decode(raw)
+
+
+# What `isinstance` leaves unknown to checkers of types: the keys and values of what it finds.
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value is a mapping of any class."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of JSON is a list."""
+    return isinstance(value, list)

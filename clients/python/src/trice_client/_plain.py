@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from trice_client._errors import TriceError
+from trice_client._json import is_mapping
 
 _DEPTH_MAX = 200
 _NAIVE = "a datetime with a time zone, such as datetime.now(timezone.utc)"
@@ -44,15 +45,22 @@ def plain(value: Any, path: tuple[str | int, ...] = ()) -> Any:
         case UUID() | Decimal():
             return str(value)
         case bytes() | bytearray() | memoryview():
-            return b64encode(value).decode()
+            return b64encode(cast(bytes, value)).decode()
         case timedelta():
             return _duration(value)
+        case _:
+            return _many(value, path)
+
+
+def _many(value: Any, path: tuple[str | int, ...]) -> Any:
+    """What has other values in it."""
     if len(path) >= _DEPTH_MAX:
         return _refuse(value, path[:3], f"a value of at most {_DEPTH_MAX} levels")
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {_key(key, path): plain(each, (*path, str(key))) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each, (*path, at)) for at, each in enumerate(value)]
+        items = cast(Sequence[Any], value)
+        return [plain(each, (*path, at)) for at, each in enumerate(items)]
     names = getattr(value, "__dataclass_fields__", getattr(value, "__struct_fields__", None))
     if names is not None and not isinstance(value, type):
         return plain({name: getattr(value, name) for name in names}, path)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from trice_client import _json
 from trice_client._errors import TriceError
+from trice_client._json import is_mapping
 from trice_client._plain import plain
 
 
@@ -157,14 +158,14 @@ def steps_of(chunks: Chunks) -> list[list[Any]]:
     return [step for chunk in given for step in chunk.steps]
 
 
-def _named(targets: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Lookups as the texts that the server reads."""
+def _named(targets: Any) -> Any:
+    """Lookups as the texts that the server reads. What is no mapping is refused by who sends it."""
 
     def text(target: Any) -> Any:
         if isinstance(target, list | tuple | set | frozenset):
-            return [text(each) for each in target]
+            return [text(each) for each in cast(Iterable[Any], target)]
         return str(target) if isinstance(target, Lookup | UUID) else target
 
-    if not isinstance(targets, Mapping):
+    if not is_mapping(targets):
         return targets
     return {label: text(target) for label, target in targets.items()}

@@ -155,7 +155,7 @@ def _body_of(raw: bytes) -> WebhookBody:
         found = _json.decode(raw)
     except ValueError:
         found = None
-    if isinstance(found, dict):
+    if _json.is_object(found):
         url, token = found.get("payloadUrl"), found.get("token")
         if isinstance(url, str) and isinstance(token, str):
             return {"payloadUrl": url, "token": token}

@@ -9,6 +9,7 @@ source   `functions/types.py` (`Signature.types`); spec/python-client.md PY21
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,19 +22,15 @@ _HEAD: Final = """# Made by `trice generate --python` of functions/ and the sche
 # Run it again when these change.
 # ruff: noqa
 from __future__ import annotations
-
-from typing import Any, Literal, NotRequired, TypedDict
-
-from trice_client import (
-    ActionFunction,
-    MutationFunction,
-    Namespace,
-    NoArgs,
-    Page,
-    PageArgs,
-    QueryFunction,
-)
 """
+_IMPORTS: Final[Mapping[str, Sequence[str]]] = {
+    "typing": ("Any", "Literal", "NotRequired", "TypedDict"),
+    "trice_client": (
+        *("ActionFunction", "MutationFunction", "Namespace", "NoArgs", "Page", "PageArgs"),
+        "QueryFunction",
+    ),
+}
+"""What the file may need; strict checkers refuse what is imported and not used."""
 
 _PLAIN: Final[Mapping[str, str]] = {
     **dict.fromkeys(("string", "uuid", "id", "decimal", "bytes"), "str"),
@@ -55,6 +52,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "json": "Any",
     "any": "Any",
 }
+_WORD: Final = re.compile(r"\w+")
 _KINDS: Final = {
     "query": "QueryFunction",
     "mutation": "MutationFunction",
@@ -99,7 +97,8 @@ class _Api:
         self._module(tree, (), "Api", modules)
         rows = [] if self._schema is None else self._namespaces(self._schema)
         ends = ["api = Api()", *(["namespaces = Namespaces()"] if rows else [])]
-        return "\n\n".join([_HEAD, *self._classes, *modules, *rows, "\n".join(ends)]) + "\n"
+        parts = [*self._classes, *modules, *rows, "\n".join(ends)]
+        return "\n\n".join([_HEAD, *_imports(parts), *parts]) + "\n"
 
     # --- functions --------------------------------------------------------------------------------
 
@@ -201,6 +200,18 @@ class _Api:
             type_ = self._type(each["type"], f"{name}{pascal([each['name']])}", known)
             found.append((each["name"], f"NotRequired[{type_}]" if each["optional"] else type_))
         return _typed_dict(name, found)
+
+
+def _imports(parts: Iterable[str]) -> list[str]:
+    """The imports that the parts of a file need."""
+    words = {word for part in parts for word in _WORD.findall(part)}
+    found = []
+    for module, names in _IMPORTS.items():
+        used = [name for name in names if name in words]
+        if used:
+            lines = "\n".join(f"    {name}," for name in used)
+            found.append(f"from {module} import (\n{lines}\n)")
+    return found
 
 
 def _typed_dict(name: str, fields: Sequence[tuple[str, str]]) -> str:

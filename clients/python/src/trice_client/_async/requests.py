@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class AsyncRequests:
         return {name.lower(): value for name, value in answer.headers.items()}
 
     @asynccontextmanager
-    async def open(self, asked: Asked) -> AsyncIterator[httpx.Response]:
+    async def open(self, asked: Asked) -> AsyncGenerator[httpx.Response]:
         """An answer that is no error, its body unread. It is closed at the end.
 
         raises   TriceError: `offline` where no answer came

@@ -40,7 +40,7 @@ class AsyncStreams:
         if token is None and self._caller.own_token() is None:
             token = str(uuid4())
         writer = AsyncStreamWriter(self._requests, self._caller, name, token)
-        await writer._begin()
+        await writer.begin()
         return writer
 
     async def read_bytes(
@@ -121,7 +121,7 @@ class AsyncStreamWriter:
         if kind is None:
             await self.aclose()
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         told = await self._requests.send(
             Asked("PUT", _path(self._caller, self._name), headers=self._headers({}))
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trice_client._json import is_list, is_object
+
 Members = dict[str, Any]
 """By peer id, each as the server tells it: `{"data", "user", …}`."""
 
@@ -28,7 +30,7 @@ def apply_edits(members: Members, edits: list[Any]) -> None:
 def _edited(value: Any, path: list[Any], op: str, given: Any) -> Any:
     """A copy with one edit applied."""
     key, *rest = path
-    if isinstance(value, list):
+    if is_list(value):
         items = list(value)
         at = int(key)
         if rest:
@@ -40,7 +42,7 @@ def _edited(value: Any, path: list[Any], op: str, given: Any) -> Any:
         else:
             items[at] = given
         return items
-    fields = dict(value) if isinstance(value, dict) else {}
+    fields: dict[str, Any] = dict(value) if is_object(value) else {}
     if rest:
         if op != "-" or key in fields:
             fields[key] = _edited(fields.get(key), rest, op, given)

@@ -15,6 +15,7 @@ from typing import Any, Self
 import anyio
 
 from trice_client._errors import TriceError
+from trice_client._json import is_object
 from trice_client._live.presence import Members, apply_edits
 from trice_client._live.watch import Live
 from trice_client._live.wire import Down, Message
@@ -143,7 +144,7 @@ class Room:
     @property
     def presence(self) -> Presence:
         """Who is here, as far as it is known."""
-        peers = {
+        peers: dict[str, dict[str, Any]] = {
             peer_id: member.get("data") or {}
             for peer_id, member in self._members.items()
             if peer_id != self._peer_id
@@ -235,19 +236,21 @@ class Room:
             case "join-room-error":
                 told = message.error or "The room cannot be entered."
                 self.finish(TriceError("permission-denied", told))
-            case "refresh-presence" if isinstance(message.data, dict):
+            case "refresh-presence" if is_object(message.data):
                 self._members = message.data
                 self._tell()
             case "patch-presence":
                 apply_edits(self._members, message.edits)
                 self._tell()
-            case "server-broadcast" if isinstance(message.data, dict):
+            case "server-broadcast" if is_object(message.data):
                 heard = TopicMessage(
                     message.topic or "", message.data.get("data"), message.data.get("peer-id")
                 )
                 for each in list(self._topics):
                     if each.topic == heard.topic:
                         each.tell(heard)
+            case _:
+                pass  # of another version of the server
 
     def fail(self, op: str, failure: TriceError) -> None:
         """Something of this room was refused."""

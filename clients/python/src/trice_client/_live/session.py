@@ -15,6 +15,7 @@ import anyio
 
 from trice_client._config import Caller
 from trice_client._errors import TriceError
+from trice_client._json import is_object
 from trice_client._live.room import Room
 from trice_client._live.watch import Live, QueryAnswer
 from trice_client._live.wire import (
@@ -46,7 +47,9 @@ class Watched:
 
     ask: Message
     unask: Message
-    readers: dict[Live[Any], Callable[[Any], Any]] = field(default_factory=dict)
+    readers: dict[Live[Any], Callable[[Any], Any]] = field(
+        default_factory=dict["Live[Any]", "Callable[[Any], Any]"]
+    )
     event_id: str | None = None
     version: str | None = None
     answer: Any = None
@@ -279,7 +282,8 @@ class Session:
 
     def _erred(self, message: Down) -> None:
         failure = TriceError.of(message.failure(), message.status)
-        original = message.original_event if isinstance(message.original_event, dict) else {}
+        sent = message.original_event
+        original: dict[str, Any] = sent if is_object(sent) else {}
         op = original.get("op")
         if op == "init":
             raise failure

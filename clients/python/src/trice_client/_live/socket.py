@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -54,7 +54,7 @@ class Socket:
         raises   SocketLost
         """
         await self.read()
-        texts = []
+        texts: list[bytes] = []
         for event in self._protocol.events_received():
             if not isinstance(event, Frame):
                 continue
@@ -107,7 +107,7 @@ class Socket:
 
 
 @asynccontextmanager
-async def open_socket(origin: str, path: str) -> AsyncIterator[Socket]:
+async def open_socket(origin: str, path: str) -> AsyncGenerator[Socket]:
     """A WebSocket to a server; it is closed at the end.
 
     origin   `http://…` or `https://…`

@@ -75,7 +75,7 @@ class Down(Answer, rename="kebab"):
 
 _ENCODER = msgspec.json.Encoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
-_DECODER = msgspec.json.Decoder(Down | list[Down])
+_DECODER: msgspec.json.Decoder[Down | list[Down]] = msgspec.json.Decoder(Down | list[Down])
 Message = dict[str, Any]
 
 

@@ -131,7 +131,7 @@ class Platform:
         """
         answer = self._ask("POST", _path(app_id, "schema/push/apply"), _push(schema))
         group = answer.get("indexing-jobs")
-        jobs = group["jobs"] if group else []
+        jobs: list[dict[str, Any]] = group["jobs"] if group else []
         while any(job["job_status"] not in _JOBS_OVER for job in jobs):
             sleep(_JOB_LOOK_S)
             path = f"/dash/apps/{quote(app_id, safe='')}/indexing-jobs/group/{group['group-id']}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class Requests:
         return {name.lower(): value for name, value in answer.headers.items()}
 
     @contextmanager
-    def open(self, asked: Asked) -> Iterator[httpx.Response]:
+    def open(self, asked: Asked) -> Generator[httpx.Response]:
         """An answer that is no error, its body unread. It is closed at the end.
 
         raises   TriceError: `offline` where no answer came

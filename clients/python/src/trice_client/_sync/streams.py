@@ -41,7 +41,7 @@ class Streams:
         if token is None and self._caller.own_token() is None:
             token = str(uuid4())
         writer = StreamWriter(self._requests, self._caller, name, token)
-        writer._begin()
+        writer.begin()
         return writer
 
     def read_bytes(self, name: str, *, offset: int = 0, follow: bool = True) -> Iterator[bytes]:
@@ -118,7 +118,7 @@ class StreamWriter:
         if kind is None:
             self.close()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         told = self._requests.send(
             Asked("PUT", _path(self._caller, self._name), headers=self._headers({}))
         )
