@@ -28,6 +28,8 @@ _WORDS = (
     (r"\bsleep_async as sleep\b", "sleep"),
     (r"\bin_thread_async as in_thread\b", "in_thread"),
     (r"\bhttpx\.AsyncClient\b", "httpx.Client"),
+    (r"\btrice_client\._live\.watch import Live\b", "trice_client._threaded import LiveIterator"),
+    (r"\bLive\[", "LiveIterator["),
 )
 
 

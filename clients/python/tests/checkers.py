@@ -54,7 +54,10 @@ def by_pyright(root: Path, *files: str) -> Checked:
     return Checked(
         [_bare(found[1]) for found in shown if found],
         {
-            (str(Path(each["file"]).relative_to(root.resolve())), each["range"]["start"]["line"] + 1)
+            (
+                str(Path(each["file"]).relative_to(root.resolve())),
+                each["range"]["start"]["line"] + 1,
+            )
             for each in told
             if each["severity"] == "error"
         },
@@ -63,7 +66,8 @@ def by_pyright(root: Path, *files: str) -> Checked:
 
 
 def _bare(shown: str) -> str:
-    return re.sub(r"(?:[A-Za-z_]\w*\.)+(?=\w)", "", shown).replace("?", "").replace("*", "")
+    """A type without modules, and without the ways in which the two write it."""
+    return re.sub(r"(?:[A-Za-z_]\w*\.)+(?=\w)", "", shown).replace("'] | Literal['", "', '")
 
 
 def wrong_lines(name: str, text: str) -> set[tuple[str, int]]:

@@ -21,14 +21,17 @@ from trice_client._users import SignedIn, User
 from trice_client._version import __version__
 
 if TYPE_CHECKING:
+    from trice_client._async.typed import AsyncTyped
     from trice_client._live.room import Presence, Room, Topic, TopicMessage
     from trice_client._live.watch import Live, QueryAnswer
+    from trice_client._sync.typed import Typed
     from trice_client._threaded import LiveIterator, RoomHandle
 
 __all__ = [
     "ActionFunction",
     "AsyncClient",
     "AsyncPlatform",
+    "AsyncTyped",
     "Chunk",
     "Client",
     "Live",
@@ -48,6 +51,7 @@ __all__ = [
     "Topic",
     "TopicMessage",
     "TriceError",
+    "Typed",
     "User",
     "__version__",
     "lookup",
@@ -56,6 +60,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "AsyncTyped": "trice_client._async.typed",
+    "Typed": "trice_client._sync.typed",
     **dict.fromkeys(("Presence", "Room", "Topic", "TopicMessage"), "trice_client._live.room"),
     **dict.fromkeys(("Live", "QueryAnswer"), "trice_client._live.watch"),
     **dict.fromkeys(("LiveIterator", "RoomHandle"), "trice_client._threaded"),

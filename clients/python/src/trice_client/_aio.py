@@ -16,6 +16,7 @@ from trice_client._refs import Namespace, NoArgs, QueryFunction, name_of
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from trice_client._async.typed import AsyncTyped
     from trice_client._live.connection import Hub
     from trice_client._live.room import Room
     from trice_client._live.watch import Live, QueryAnswer
@@ -135,6 +136,22 @@ class AsyncClient(AsyncDatabase):
         session = self._live().session(self._caller)
         live: Live[list[Row]] = session.watch_query(asked, lambda answer: answer.data[name])
         return live
+
+    def typed(self, schema: type[Any]) -> AsyncTyped:
+        """The app by the classes of its `schema.py`: `db.typed(Db).find(Message)`.
+
+        schema   a class below `trice.schema.Schema`
+        raises   TriceError("schema-malformed")
+        """
+        from trice_client._async.typed import AsyncTyped
+        from trice_client._typed.shapes import shapes_of
+
+        shapes = shapes_of(schema, self._requests.shapes)
+        return AsyncTyped(
+            self,
+            shapes,
+            lambda asked, shape: self._live().session(self._caller).watch_query(asked, shape),
+        )
 
     @overload
     def subscribe_call(self, fn: QueryFunction[NoArgs, R], args: None = None) -> Live[R]: ...

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trice_client._live.room import Presence, Room, Topic, TopicMessage
     from trice_client._live.session import Session
     from trice_client._live.watch import Live, QueryAnswer
+    from trice_client._sync.typed import Typed
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -312,6 +313,22 @@ class Client(Database):
         name = namespace.name
         asked = plain({name: form_of(where=where, order=order, limit=limit)})
         return self._watch(lambda session: session.watch_query(asked, lambda each: each.data[name]))
+
+    def typed(self, schema: type[Any]) -> Typed:
+        """The app by the classes of its `schema.py`: `db.typed(Db).find(Message)`.
+
+        schema   a class below `trice.schema.Schema`
+        raises   TriceError("schema-malformed")
+        """
+        from trice_client._sync.typed import Typed
+        from trice_client._typed.shapes import shapes_of
+
+        shapes = shapes_of(schema, self._requests.shapes)
+        return Typed(
+            self,
+            shapes,
+            lambda asked, shape: self._watch(lambda session: session.watch_query(asked, shape)),
+        )
 
     @overload
     def subscribe_call(

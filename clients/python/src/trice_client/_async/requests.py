@@ -43,6 +43,8 @@ class AsyncRequests:
         self._is_closed = False
         self.verified = Verified()
         self.webhook_keys = KnownKeys()
+        self.shapes: dict[type, Any] = {}
+        """What is known of the schemas of `typed`, which all views share."""
 
     async def json(self, asked: Asked) -> Any:
         """The JSON of the answer. raises   TriceError"""

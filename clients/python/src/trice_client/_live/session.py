@@ -58,8 +58,15 @@ class Watched:
     def tell(self, answer: Any) -> None:
         """There is another answer."""
         self.answer, self.has_answer = answer, True
-        for live, shape in list(self.readers.items()):
-            live.tell(shape(answer))
+        for live in list(self.readers):
+            self.tell_one(live)
+
+    def tell_one(self, live: Live[Any]) -> None:
+        """Tell one reader the newest answer, or why it is not what that reader reads."""
+        try:
+            live.tell(self.readers[live](self.answer))
+        except TriceError as failure:
+            live.fail(failure)
 
     def fail(self, failure: TriceError) -> None:
         """There is none now."""
@@ -122,7 +129,7 @@ class Session:
         if watched is new:
             self._ask(watched)
         elif watched.has_answer:
-            live.tell(shape(watched.answer))
+            watched.tell_one(live)
         return live
 
     def join_room(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
@@ -143,6 +143,7 @@ class Database:
         where: Mapping[str, Any] | None = None,
         order: Mapping[str, str] | None = None,
         links: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
         page_rows: int = _PAGE_ROWS,
     ) -> Iterator[Row]:
         """All rows that match, a page at a time by cursors: memory is that of one page.
@@ -150,18 +151,20 @@ class Database:
         Rows that are written meanwhile neither repeat others nor leave them out.
 
         links   what to nest in each row, as in a query: `{"owner": {}}`
+        fields  which fields are read; None: all
         """
         name, after = name_of(namespace), None
         while True:
-            form = form_of(links, where=where, order=order, first=page_rows, after=after)
+            page = {"first": page_rows, "after": after, "fields": fields}
+            form = form_of(links, where=where, order=order, **page)
             options = {"inference?": True, "result-meta?": True}
             answer = self._ask({name: form}, None, options)
             for row in answer["result"][name]:
                 yield row
-            page = answer["result-meta"]["page-info"][name]
-            if not page["has-next-page?"]:
+            info = answer["result-meta"]["page-info"][name]
+            if not info["has-next-page?"]:
                 return
-            after = page["end-cursor"]
+            after = info["end-cursor"]
 
     # --- writing --------------------------------------------------------------------------------
 

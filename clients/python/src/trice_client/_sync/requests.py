@@ -44,6 +44,8 @@ class Requests:
         self._is_closed = False
         self.verified = Verified()
         self.webhook_keys = KnownKeys()
+        self.shapes: dict[type, Any] = {}
+        """What is known of the schemas of `typed`, which all views share."""
 
     def json(self, asked: Asked) -> Any:
         """The JSON of the answer. raises   TriceError"""

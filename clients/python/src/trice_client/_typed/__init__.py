@@ -1,0 +1,1 @@
+"""The classes of a `schema.py` in the place of names: what `db.typed(Db)` is made of."""
