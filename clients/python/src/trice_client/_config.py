@@ -40,6 +40,12 @@ class Caller:
             return "a user"
         return "the admin" if self.admin_token is not None and not self.is_guest else "a guest"
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether it acts as the app itself."""
+        is_other = self.is_guest or self.token is not None or self.email is not None
+        return self.admin_token is not None and not is_other
+
     def headers(self) -> dict[str, str]:
         """For routes of the admin API, which act as somebody else where they are told to
         (instant-http §3.1)."""

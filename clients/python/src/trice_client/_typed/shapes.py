@@ -287,7 +287,8 @@ def _unread(entity: Entity, name: str) -> Any:
 
 
 def _shown(row: Any) -> str:
-    named = (f"{name}={getattr(row, name)!r}" for name in type(row).__struct_fields__)
+    names: tuple[str, ...] = row.__struct_fields__
+    named = (f"{name}={getattr(row, name)!r}" for name in names)
     return f"{type(row).__name__}({', '.join(named)})"
 
 
