@@ -12,6 +12,7 @@
 #   make kill      SIGKILL while files and streams are written and jobs run: KILL_ROUNDS (default 1000; half
 #                  of it for streams), KILL_SEED; what was answered must be there (20 minutes)
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (25 minutes)
+#   make bulk      a million rows (BULK_ROWS) in and out by the Python client: rows/s, peak of memory (7 minutes)
 #   make bench     the workloads of bench/README.md, one table (15 minutes; BENCH_FLAGS chooses)
 #   make rewrite   write the expected parts of the case files again; review the diff
 #   make compiled  compile the server in build/ and run every test in Python and the oracle on it
@@ -34,6 +35,7 @@ KILL_ROUNDS ?= 1000
 KILL_SEED ?=
 BENCH_FLAGS ?=
 HOSTILE_FLAGS ?=
+BULK_ROWS ?= 1000000
 COMPILED ?=
 COMPILED_COMMITS ?= 5000
 COMPILE_LEVEL ?= 2
@@ -53,7 +55,7 @@ sdk := clients/js/dist/index.js
 workshop := examples/workshop/build/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle histories kill hostile bench rewrite compiled package gen \
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle histories kill hostile bulk bench rewrite compiled package gen \
         lock \
         clean setup
 .DELETE_ON_ERROR:
@@ -114,6 +116,9 @@ kill: setup
 
 hostile: setup
 	bench/hostile/run $(HOSTILE_FLAGS)
+
+bulk: .venv/development.stamp
+	PYTHONPATH=clients/python/src $(bin)/python scripts/bulk_rows.py --rows $(BULK_ROWS)
 
 bench: setup
 	bench/run $(BENCH_FLAGS)

@@ -20,9 +20,16 @@ os.environ["PYTHONPATH"] = f"{SOURCE}{os.pathsep}{FOUND}" if FOUND else str(SOUR
 """Programs that tests run find the client, which is not installed."""
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+        pytest.param(("trio", {}), id="trio"),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Every coroutine that is a test runs on each of them."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

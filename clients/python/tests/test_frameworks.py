@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from client_apps import App, make_app
 from frameworks import example
+from support.patience import WAIT_S
 from trice_client import Client, TriceError, new_id
 from trice_client._users import VERIFIED_MAX, Verified
 
@@ -28,6 +30,22 @@ def users(url: str) -> tuple[App, str]:
         titles = ("ann@example.com", "bob@example.com")
         db.transact([db.tx.todos[new_id()].create({"title": title}) for title in titles])
     return app, token
+
+
+@pytest.fixture
+def redis() -> Iterator[str]:
+    """A server that speaks Redis, in this process."""
+    from fakeredis import TcpFakeServer
+
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def check(ask: Ask, token: str) -> None:
@@ -138,6 +156,69 @@ def test_a_task_of_celery_writes_once(app: App) -> None:
         # A worker that was killed is given its task again: what came after is not undone.
         assert module.count_todos.apply(args=[report], task_id=task).get() == 1
         assert db.query({"reports": {}})["reports"][0]["todos"] == 9
+
+
+@pytest.mark.rule("PY65")
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")  # arq's own
+async def test_a_job_of_arq_writes_once_and_waits_for_a_server_that_is_away(
+    app: App, redis: str
+) -> None:
+    import arq
+    from arq.constants import result_key_prefix
+
+    async def work(module: Any, **more: Any) -> arq.Worker:
+        settings = module.WorkerSettings
+        worker = arq.Worker(
+            functions=settings.functions,
+            on_startup=settings.on_startup,
+            on_shutdown=settings.on_shutdown,
+            redis_settings=settings.redis_settings,
+            max_tries=settings.max_tries,
+            burst=True,
+            handle_signals=False,
+            **more,
+        )
+        try:
+            await worker.run_check()
+        finally:
+            await worker.close()
+        return worker
+
+    def reports(db: Client) -> list[int]:
+        return [each["todos"] for each in db.query({"reports": {}})["reports"]]
+
+    with (
+        anyio.fail_after(WAIT_S),
+        app.sync() as db,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("REDIS_URL", redis)
+        patch.setattr("arq.worker.log_redis_info", _nothing)  # the false Redis has no INFO
+        db.transact(db.tx.todos[new_id()].create({"title": "Milk"}))
+        report, job_id = new_id(), new_id()
+        with example("on_arq", app) as module:
+            pool = await arq.create_pool(module.REDIS)
+            await pool.enqueue_job("count_todos", report, _job_id=job_id)
+            await work(module)
+            assert reports(db) == [1]
+            db.transact(db.tx.reports[report].update({"todos": 9}))
+            # A job whose worker died is run again: what came after is not undone.
+            await pool.delete(result_key_prefix + job_id)
+            await pool.enqueue_job("count_todos", report, _job_id=job_id)
+            assert (await work(module)).jobs_complete == 1
+            assert reports(db) == [9]
+        away = App("http://127.0.0.1:9", app.id, app.admin_token)
+        with example("on_arq", away) as module:
+            ctx = {"db": away.aio(retry_s=0), "job_id": job_id, "job_try": 2}
+            with pytest.raises(arq.Retry) as again:
+                await module.count_todos(ctx, report)
+            assert again.value.defer_score == 4_000
+        await pool.aclose()
+
+
+async def _nothing(*_: object) -> None: ...
 
 
 @pytest.mark.rule("PY65")

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from trice_client._errors import TriceError
+
+_NAME_BYTES_MAX = 200
+"""Of UTF-8: systems take 255 or more, and what is not whole yet has more in its name."""
+_REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
+_DEVICES = frozenset(
+    (
+        *("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"),
+        *(f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"),
+    )
+)
+"""https://learn.microsoft.com/windows/win32/fileio/naming-a-file: whatever follows a dot."""
 
 Source = bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO
 
@@ -52,12 +65,26 @@ def _opened(path: os.PathLike[str]) -> BinaryIO:
     return Path(path).open("rb")
 
 
-class WholeFile:
-    """Written beside its place, and put there at the end: nobody sees half of it."""
+def local_name(path: str) -> str:
+    """The last part of a path of the app, as a name that every system takes for a file: no folder
+    but the one it is put in, no device of Windows, no character that it refuses, no hidden file."""
+    last = _REFUSED.sub("_", re.split(r"[/\\]", path)[-1])
+    name = last.encode()[:_NAME_BYTES_MAX].decode(errors="ignore").rstrip(". ")
+    stem = name.partition(".")[0].rstrip(" ").upper()
+    return f"_{name}" if not stem or stem in _DEVICES else name
 
-    def __init__(self, to: os.PathLike[str] | str) -> None:
-        self._to = Path(to)
-        self._part = self._to.with_name(f"{self._to.name}.{os.getpid()}.part")
+
+class WholeFile:
+    """Written beside its place, and put there at the end: nobody sees half of it.
+
+    to    a file, or a folder
+    name  of the file in a folder
+    """
+
+    def __init__(self, to: os.PathLike[str] | str, name: str = "") -> None:
+        given = Path(to)
+        self._to = given / local_name(name) if name and given.is_dir() else given
+        self._part = self._to.with_name(f"{self._to.name}.{uuid4().hex[:12]}.part")
         self._file = self._part.open("wb")
         self.written = 0
 

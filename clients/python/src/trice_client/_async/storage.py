@@ -69,13 +69,16 @@ class AsyncStorage:
     ) -> int:
         """Writes a file to `to`, whole or not at all. Returns its size in bytes.
 
+        to       a file; in a folder that exists it gets the last part of its path as its name,
+                 without what some systems refuse
+
         raises   TriceError("record-not-found") where there is no such file
         """
         url = await self.url(path)
         if url is None:
             told = f"There is no file {path!r}, or it may not be read."
             raise TriceError("record-not-found", told, hint={"path": ["path"]})
-        file = await in_thread(partial(WholeFile, to))
+        file = await in_thread(partial(WholeFile, to, path))
         try:
             await self._fetch(url, file, on_progress)
             await in_thread(file.keep)
