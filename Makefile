@@ -89,6 +89,7 @@ check: setup $(expo)
 	$(bin)/mypy
 	cd clients/python && ../../$(bin)/mypy
 	node_modules/.bin/pyright --project clients/python --pythonpath $(bin)/python
+	$(bin)/mypy --config-file examples/frameworks/mypy.ini examples/frameworks
 	set -e; for name in $(examples) workshop shop; do node_modules/.bin/tsc --project examples/$$name; done
 	node_modules/.bin/tsc --noEmit --project examples/expo-todo
 	node_modules/.bin/tsc --project server/tests/e2e

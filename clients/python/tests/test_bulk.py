@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from client_apps import App
-from trice_client import new_id
+from trice_client import AsyncClient, Client, TriceError, new_id
 
 ROWS = 2_300
 PAGE = 500
@@ -59,6 +60,44 @@ def test_a_page_is_asked_for_once_the_one_before_was_read(app: App) -> None:
         next(rows)
         rows.close()
         assert len(watching.pages()) == 1
+
+
+@pytest.mark.rule("PY87")
+@pytest.mark.anyio
+async def test_answers_that_were_read_are_let_go_without_the_garbage_collector() -> None:
+    """Else the bodies of a hundred pages would wait for it."""
+    meta = {"page-info": {"todos": {"has-next-page?": True, "end-cursor": "x"}}}
+    page = {"result": {"todos": [{"n": 1}]}, "result-meta": meta}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_refused = request.url.path != "/admin/query"
+        return httpx.Response(400 if is_refused else 200, json=page)
+
+    def held() -> int:
+        kinds = (httpx.Response, httpx.Request)
+        return sum(isinstance(each, kinds) for each in gc.get_objects())
+
+    transport = httpx.MockTransport(answer)
+    gc.collect()
+    before = held()
+    gc.disable()
+    try:
+        async with AsyncClient("x", admin_token="x", transport=transport) as db:
+            pages = db.iterate("todos")
+            for _ in range(20):
+                await anext(pages)
+            for _ in range(20):
+                with pytest.raises(TriceError):
+                    await db.auth.create_guest()
+            assert held() - before <= 4
+            await pages.aclose()
+        with Client("x", admin_token="x", transport=transport) as sync_db:
+            rows = sync_db.iterate("todos")
+            for _ in range(20):
+                next(rows)
+            assert held() - before <= 4
+    finally:
+        gc.enable()
 
 
 @pytest.mark.rule("PY42", "PY87")

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,23 @@ def test_it_is_imported_fast(tmp_path: Path) -> None:
     sys.stdout.write(f"import: {best_ms:.0f} ms; {len(files)} files, {kib:.0f} KiB\n")
     assert told[0][1:] == []
     assert best_ms <= IMPORT_MS_MAX
+
+
+@pytest.mark.rule("PY90")
+def test_the_wheel_has_the_license_and_the_mark_of_types(tmp_path: Path) -> None:
+    assert (ROOT / "LICENSE").read_bytes() == (ROOT.parents[1] / "LICENSE").read_bytes()
+    for kind in ("wheel", "sdist"):
+        built = run("-m", "hatchling", "build", "-t", kind, "-d", str(tmp_path), cwd=ROOT)
+        assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    (info,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
+    assert {f"{info}/licenses/LICENSE", "trice_client/py.typed"} <= {*names}
+    assert not [name for name in names if not name.startswith(("trice_client/", info))]
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert f"{sdist.name.removesuffix('.tar.gz')}/LICENSE" in archive.getnames()
 
 
 @pytest.mark.rule("PY61")

@@ -59,6 +59,13 @@ def test_generated_references_are_typed(check: Check, generated: Path) -> None:
     assert checked.refused == wrong_lines("program.py", PROGRAM), checked.text
 
 
+@pytest.mark.rule("PY91")
+def test_the_examples_of_frameworks_are_strict_for_mypy() -> None:
+    folder = "examples/frameworks"
+    checked = run("mypy", "--config-file", f"{folder}/mypy.ini", folder, cwd=ROOT)
+    assert checked.returncode == 0, checked.stdout
+
+
 @pytest.mark.rule("PY80")
 @pytest.mark.skipif(not PYRIGHT.exists(), reason="`make setup` installs pyright")
 def test_the_package_is_strict_for_pyright() -> None:

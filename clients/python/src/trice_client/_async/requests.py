@@ -80,7 +80,7 @@ class AsyncRequests:
         try:
             yield answer
         finally:
-            await answer.aclose()
+            await _end(answer)
 
     async def aclose(self) -> None:
         """Ends the connections. A closed client raises `closed`."""
@@ -112,7 +112,7 @@ class AsyncRequests:
         try:
             raw = await self._whole(answer)
         finally:
-            await answer.aclose()
+            await _end(answer)
         raise refused(raw, answer.status_code)
 
     async def _whole(self, answer: httpx.Response) -> bytes:
@@ -138,6 +138,17 @@ class AsyncRequests:
                 follow_redirects=False,
             )
         return self._pool
+
+
+async def _end(answer: httpx.Response) -> None:
+    """Close an answer, and let it go at once. It and its stream hold each other, so that its body
+    would stay until the garbage collector looks, which bodies of 1 MiB do not hurry."""
+    import httpx
+
+    try:
+        await answer.aclose()
+    finally:
+        answer.stream = httpx.ByteStream(b"")
 
 
 def _lost(origin: str, cause: httpx.TransportError) -> TriceError:

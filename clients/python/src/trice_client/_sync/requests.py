@@ -81,7 +81,7 @@ class Requests:
         try:
             yield answer
         finally:
-            answer.close()
+            _end(answer)
 
     def close(self) -> None:
         """Ends the connections. A closed client raises `closed`."""
@@ -113,7 +113,7 @@ class Requests:
         try:
             raw = self._whole(answer)
         finally:
-            answer.close()
+            _end(answer)
         raise refused(raw, answer.status_code)
 
     def _whole(self, answer: httpx.Response) -> bytes:
@@ -139,6 +139,17 @@ class Requests:
                 follow_redirects=False,
             )
         return self._pool
+
+
+def _end(answer: httpx.Response) -> None:
+    """Close an answer, and let it go at once. It and its stream hold each other, so that its body
+    would stay until the garbage collector looks, which bodies of 1 MiB do not hurry."""
+    import httpx
+
+    try:
+        answer.close()
+    finally:
+        answer.stream = httpx.ByteStream(b"")
 
 
 def _lost(origin: str, cause: httpx.TransportError) -> TriceError:
