@@ -38,7 +38,7 @@ class Outcome:
     """How a part ended.
 
     took_s   until it had ended
-    cpu_s    of all its processes that were waited for: between one and two times `took_s` on two cores
+    cpu_s    of all its processes that were waited for; at most twice `took_s` on two cores
     """
 
     part: str
