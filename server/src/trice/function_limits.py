@@ -110,6 +110,10 @@ processor (a socket that blocks) is ended with its process."""
 WATCH_MS: Final = 50
 """How often the server looks at calls under way: how late a deadline is told at most."""
 
+SPARE_WAITS_MS: Final = 200
+"""The next spare is begun when the process that was taken has loaded its app, or after that long:
+both at once want the processor, and a call waits for the first."""
+
 IDLE_MS: Final = 60_000
 """A process without a call ends after that long."""
 
