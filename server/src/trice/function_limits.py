@@ -363,6 +363,9 @@ RESULT_ID_KEPT_MS: Final = 7 * 24 * 3_600_000
 
 RESULT_IDS_MAX: Final = 1_000_000
 """Event ids of an app that are known in this way. More: the oldest leave."""
+SEEN_IDS_AT_ONCE: Final = 256
+"""So many event ids of an app are read with each call after its file was opened (0.1 ms), until all
+are known; then ids that are none of them are not looked up."""
 
 RESULTS_TRIM_EVERY: Final = 50
 """Every so many results some old ones are deleted, at most twice as many."""
