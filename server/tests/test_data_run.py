@@ -462,3 +462,72 @@ async def test_a_slow_query_of_a_run_is_logged(
     await stage.numbers(run, one(B))
     assert "function-query" in caplog.text
     run.close()
+
+
+@pytest.mark.rule("FN720")
+async def test_a_run_without_reads_holds_nothing_and_meets_nobody(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = counted(monkeypatch, stage.database.engine, "hold")
+    compared = counted(monkeypatch, data_run, "Conflicts")
+    runs = [await stage.begin(is_late=True) for _ in range(8)]
+    for run in runs:
+        run.draft([["increment", "accounts", A, {"n": 1}]])
+    await stage.write(["update", "accounts", A, {"n": 5}], ["delete", "accounts", B])
+    outcomes = await asyncio.gather(*map(done, runs))
+    assert len({outcome.tx for outcome in outcomes}) == 8
+    assert await stage.numbers(query=one(A)) == [13]
+    assert (held[0], compared[0]) == (0, 0)
+    assert not any(run.has_snapshot for run in runs)
+
+
+@pytest.mark.rule("FN720")
+async def test_the_first_read_takes_the_snapshot(stage: Stage) -> None:
+    run = await stage.begin(is_late=True)
+    run.draft([["update", "accounts", B, {"n": 20}]])
+    await stage.write(["update", "accounts", A, {"n": 5}])
+    assert await stage.numbers(run, one(A)) == [5], "written before the first read"
+    assert (run.has_snapshot, run.tx) == (True, stage.database.tx)
+    assert await stage.numbers(run, one(B)) == [20], "its own"
+    await stage.write(["update", "accounts", A, {"n": 6}])
+    assert await stage.numbers(run, one(A)) == [5], "and stays as it was"
+    with pytest.raises(Stale):
+        await done(run)
+
+
+@pytest.mark.rule("FN720", "FN9")
+async def test_a_run_that_did_nothing_stands_where_it_began(stage: Stage) -> None:
+    run = await stage.begin(is_late=True)
+    began = stage.database.tx
+    await stage.write(["update", "accounts", A, {"n": 5}])
+    assert await done(run) == Committed(TxId(began), b"1")
+    other = await stage.begin(is_late=True)
+    other.close()
+    with pytest.raises(Unavailable):
+        await other.read(ALL)
+
+
+@pytest.mark.rule("FN642", "FN723")
+async def test_runs_of_one_group_that_meet_nobody_are_compared_with_nobody(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = counted(monkeypatch, data_run, "Conflicts")
+    runs = [await stage.begin() for _ in ACCOUNTS]
+    for run, account in zip(runs, ACCOUNTS, strict=True):
+        (number,) = await stage.numbers(run, one(account))
+        run.draft([["update", "accounts", account, {"n": number + 1}]])
+    await asyncio.gather(*map(done, runs))
+    assert await stage.numbers() == [1, 2, 3, 4]
+    assert compared[0] == 0
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[int]:
+    """How often something is called from here on."""
+    counts, original = [0], getattr(owner, name)
+
+    def called(*given: Any, **options: Any) -> Any:
+        counts[0] += 1
+        return original(*given, **options)
+
+    monkeypatch.setattr(owner, name, called)
+    return counts

@@ -6,11 +6,12 @@ commit that holds only if nothing it read has changed.
                                               └──> what the writes broke: InvalidInput, Conflict, …
     close     at any time; after `commit` it does nothing
 
-Reads are answered from the snapshot, with what was drafted before them. Drafts are noted, and
-applied to the snapshot when something is read after them (`store.engine.Held`). The writer applies
-all of them to the newest state. It does so only if the commits since the snapshot do not meet the
-read set of the run: then the run would have read the same there, and its place in the history is
-its commit.
+Reads are answered from the snapshot, with what was drafted before them. A run that is begun without
+one takes it for its first read; one that reads nothing has none, and is compared with no commit.
+Drafts are noted, and applied to the snapshot when something is read after them
+(`store.engine.Held`). The writer applies all of them to the newest state. It does so only if the
+commits since the snapshot do not meet the read set of the run: then the run would have read the
+same there, and its place in the history is its commit.
 
 A little over 500 lines, one file because what is read, drafted and committed is one state.
 """
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trice import function_limits, limits
+from trice.catalog.catalog import Catalog
 from trice.costs import query_cost
 from trice.database import Change, Database
 from trice.errors import LimitExceeded, NotFound, Unavailable
@@ -133,18 +135,23 @@ class DataRun:
     It is used by one task at a time for `commit`; reads may be asked for at once, and are answered
     one after the other. `draft`, `sub` and `sub_end` return at once.
 
-    tx            the newest transaction in the snapshot; it may not be published yet
+    tx            the newest transaction in the snapshot; it may not be published yet. Without one,
+                  the published one when it began
     now_floor_ms  when that was: no time that the run is told may be before it
     """
 
-    def __init__(self, database: Database, held: Held, turn: Turn | None, *, lasts_ms: int) -> None:
+    def __init__(
+        self, database: Database, held: Held | None, turn: Turn | None, *, lasts_ms: int
+    ) -> None:
         """Use `DataRun.begin`."""
-        self.tx = held.tx
-        self.now_floor_ms = held.time_ms
+        self.tx = database.tx
+        self.now_floor_ms = 0
         self._database = database
-        self._held = held
+        self._held: Held | None = None
         self._turn = turn
-        self._catalog = held.catalog
+        self._lasts_ms = lasts_ms
+        self._timer: asyncio.TimerHandle | None = None
+        self._catalog = database.catalog
         self._lock = asyncio.Lock()
         self._union = Union()
         self._dependencies: list[Dependency] = []
@@ -153,9 +160,8 @@ class DataRun:
         self._queries = self._rows = 0
         self._writes = _Writes()
         self._is_open = True
-        database.run_commits.begin(held.tx)
-        # A run that its owner forgot would keep commits in memory for ever.
-        self._timer = asyncio.get_running_loop().call_later(lasts_ms / 1000, self.close)
+        if held is not None:
+            self._take(held)
 
     @classmethod
     async def begin(
@@ -164,15 +170,37 @@ class DataRun:
         *,
         turn: Turn | None = None,
         lasts_ms: int = function_limits.HELD_MS,
+        is_late: bool = False,
     ) -> DataRun:
         """Take a snapshot of the newest state.
 
         turn      `database.engine.take_turn`, taken before: nothing else commits until it ends
-        lasts_ms  after which it is closed: reads and `commit` are refused
+        lasts_ms  how long the snapshot is held; then the run is closed: reads and `commit` are
+                  refused
+        is_late   the first read takes the snapshot, which none does if nothing is read
         raises    Unavailable("overloaded")
         """
-        held = await database.engine.hold(lasts_ms=lasts_ms)
+        held = None if is_late else await database.engine.hold(lasts_ms=lasts_ms)
         return cls(database, held, turn, lasts_ms=lasts_ms)
+
+    def _take(self, held: Held) -> None:
+        """Read from this snapshot from here on."""
+        self._held = held
+        self.tx, self.now_floor_ms, self._catalog = held.tx, held.time_ms, held.catalog
+        self._database.run_commits.begin(held.tx)
+        # A run that its owner forgot would keep commits in memory for ever.
+        self._timer = asyncio.get_running_loop().call_later(self._lasts_ms / 1000, self.close)
+
+    async def _hold(self) -> Held:
+        """The snapshot; taken now if there is none yet. raises   Unavailable"""
+        if self._held is None:
+            held = await self._database.engine.hold(lasts_ms=self._lasts_ms)
+            if not self._is_open:
+                held.close()
+                self._check_open()
+            self._take(held)
+        assert self._held is not None, "it was taken"
+        return self._held
 
     @staticmethod
     async def find_result(database: Database, event_id: EventId) -> Committed | None:
@@ -180,6 +208,8 @@ class DataRun:
 
         raises   NotFound("value-expired") when it is known, but not what it returned
         """
+        if not database.engine.may_have_result(event_id):
+            return None
         now_ms = database.runtime.now_ms()
         found = database.engine.read_now(lambda state: state.results.find(event_id, now_ms=now_ms))
         return None if found is None else _replayed(found)
@@ -188,6 +218,11 @@ class DataRun:
     def reads(self) -> ReadSet:
         """What the answers so far depended on, for a `Subscriptions`."""
         return self._union.frozen()
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether it has taken one."""
+        return self._held is not None
 
     @property
     def has_writes(self) -> bool:
@@ -204,7 +239,7 @@ class DataRun:
         """
         async with self._lock:
             self._check_open()
-            await self._bring_up()
+            await self._bring_up(await self._hold())
             outline = outline_of(query)
             key = (repr(query) if outline is None else outline, identity)
             known = self._answers.get(key)
@@ -232,7 +267,7 @@ class DataRun:
         """
         async with self._lock:
             self._check_open()
-            await self._bring_up()
+            await self._bring_up(await self._hold())
             page = await self._ask(query, identity, lambda tree, _: tree.nodes[0].page)
             return (None, False) if page is None else (page.end, page.has_next)
 
@@ -293,7 +328,8 @@ class DataRun:
         """
         async with self._lock:
             self._check_open()
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             try:
                 is_kept = is_result_kept and event_id is not None
                 if not self.has_writes and not is_kept and within is None:
@@ -301,7 +337,8 @@ class DataRun:
                 if self._writes.count > function_limits.RUN_STEPS_MAX:
                     raise _too_many("steps", function_limits.RUN_STEPS_MAX)
                 batches = self._writes.steps()
-                self._held.close()
+                if self._held is not None:
+                    self._held.close()
                 author = Author(identity_name, event_id, function)
                 return await self._submit(batches, author, value, within)
             finally:
@@ -309,11 +346,12 @@ class DataRun:
 
     def close(self) -> None:
         """Let go of the snapshot; what was not committed is gone. Closing again does nothing."""
-        self._held.close()
-        self._timer.cancel()
-        if self._is_open:
-            self._is_open = False
+        is_first, self._is_open = self._is_open, False
+        if self._held is not None and is_first:
+            self._held.close()
             self._database.run_commits.end(self.tx)
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def _ask(
         self,
@@ -330,9 +368,10 @@ class DataRun:
         if self._queries >= function_limits.RUN_QUERIES_MAX:
             raise _too_many("queries", function_limits.RUN_QUERIES_MAX)
         self._queries += 1
+        held = await self._hold()
         plans = self._database.outlined_plans
         outline = outline if identity.is_admin else None
-        kept = None if outline is None else plans.find(outline, self._held.catalog)
+        kept = None if outline is None else plans.find(outline, held.catalog)
 
         def work(snapshot: Snapshot) -> tuple[A, ReadSet, int, Plan]:
             slow_log, tree = self._database.slow_log, None
@@ -346,10 +385,10 @@ class DataRun:
                 slow_log.ended("function-query", app_id, began_ms, query_cost, tree, snapshot)
             return answer, read_set(tree), sum(map(_rows, tree.nodes)), planned
 
-        made, reads, rows, planned = await self._held.read(work, turn_key=identity.turn_key)
+        made, reads, rows, planned = await held.read(work, turn_key=identity.turn_key)
         if outline is not None and kept is None:
             plans.keep(outline, query, planned)
-        self._note(reads)
+        self._note(reads, held.catalog)
         self._rows += rows
         if self._rows > function_limits.RUN_ROWS_MAX:
             raise _too_many("rows of queries", function_limits.RUN_ROWS_MAX)
@@ -361,9 +400,8 @@ class DataRun:
         visibility = self._database.rights.visible_to(parsed, identity, snapshot)
         return plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 
-    def _note(self, reads: ReadSet) -> None:
+    def _note(self, reads: ReadSet, catalog: Catalog) -> None:
         """Add what an answer depended on, and what it depends on because of what was drafted."""
-        catalog = self._held.catalog
         self._union.add(reads, catalog)
         if self._dependencies:
             named = reads.named(catalog)
@@ -375,7 +413,7 @@ class DataRun:
                     self._union.add(dependency.reads, catalog)
             self._dependencies = waiting
 
-    async def _bring_up(self) -> None:
+    async def _bring_up(self, held: Held) -> None:
         """Let the snapshot have everything that was drafted.
 
         raises   what the drafts broke; they stay, and the next read says so again
@@ -385,7 +423,7 @@ class DataRun:
             raise _too_many("steps", function_limits.RUN_STEPS_MAX)
         while writes.undo is not None or writes.applied < len(writes.entries):
             if writes.undo is not None:
-                self._held.undo(writes.undo)
+                held.undo(writes.undo)
                 writes.undo = None
                 self._forget_answers()
                 continue
@@ -393,27 +431,27 @@ class DataRun:
             entry = writes.entries[at]
             writes.applied += 1  # what is noted from here on is behind it
             if isinstance(entry, _Sub):
-                entry.mark = self._held.mark()
+                entry.mark = held.mark()
                 continue
             try:
                 first, *others = split(entry)
                 writes.entries[at : at + 1] = [first, *others]
-                await self._apply(first)
+                await self._apply(first, held)
             except BaseException:
                 writes.applied = min(writes.applied, at)
-                self._depend_on_all()
+                self._depend_on_all(held.catalog)
                 raise
 
-    async def _apply(self, batch: Sequence[Any]) -> None:
+    async def _apply(self, batch: Sequence[Any], held: Held) -> None:
         """Apply one batch to the snapshot."""
-        runtime, catalog = self._database.runtime, self._held.catalog
+        runtime, catalog = self._database.runtime, held.catalog
         heard: list[Played] = []
 
         def work(tx: WriteTx) -> Commit:
             heard[:] = [play(tx, batch, runtime=runtime)]
             return heard[0].commit
 
-        await self._held.write(work, is_long=len(batch) > limits.TX_ADMIN_STEPS_ON_LOOP)
+        await held.write(work, is_long=len(batch) > limits.TX_ADMIN_STEPS_ON_LOOP)
         self._dependencies += dependencies(heard[0], catalog)
         self._forget_answers()
 
@@ -421,10 +459,10 @@ class DataRun:
         self._answers.clear()
         self._answers_bytes = 0
 
-    def _depend_on_all(self) -> None:
+    def _depend_on_all(self, catalog: Catalog) -> None:
         """The function was told of an error, which anything may have caused."""
-        for etype in self._held.catalog.namespaces:
-            self._union.widen(etype, self._held.catalog)
+        for etype in catalog.namespaces:
+            self._union.widen(etype, catalog)
 
     async def _submit(
         self,
@@ -434,8 +472,9 @@ class DataRun:
         within: Callable[[Change], None] | None,
     ) -> Committed:
         database, commits = self._database, self._database.run_commits
-        conflicts = self.conflicts()
-        checked = await self._check_published(conflicts)
+        # What read nothing stands after whatever was committed: its steps are all that counts.
+        reads = None if self._union.is_empty else self.reads
+        checked = self.tx if reads is None else await self._check_published(reads)
         replayed: list[KeptResult] = []
         is_done: list[bool] = []
 
@@ -453,9 +492,12 @@ class DataRun:
                 if known is not None:
                     replayed.append(known)
                     raise _KnownError
-            published = TxId(tx.tx - 1 - len(tx.earlier))
-            check_stands(conflicts, commits.since(checked, published))
-            check_stands(conflicts, tx.earlier)
+            if reads is not None:
+                published = TxId(tx.tx - 1 - len(tx.earlier))
+                if commits.may_meet(reads, self._catalog, after=checked, now=published):
+                    check_stands(self.conflicts(), commits.since(checked, published))
+                if commits.may_meet_open(reads, self._catalog, tx.earlier):
+                    check_stands(self.conflicts(), tx.earlier)
             also = None if within is None else own_steps
             commit = apply_batches(tx, batches, author, runtime=database.runtime, also=also)
             if event_id is not None:
@@ -479,15 +521,16 @@ class DataRun:
             return known or _replayed(KeptResult(tx, None))
         return Committed(tx, value)
 
-    async def _check_published(self, conflicts: Conflicts) -> TxId:
+    async def _check_published(self, reads: ReadSet) -> TxId:
         """Compare the run with what was published meanwhile, a little at a time.
 
         returns  the last transaction that it was compared with
         raises   Stale
         """
         checked, known = self.tx, self._database.run_commits
-        if not known.may_meet(self.reads, self._catalog, after=checked, now=self._database.tx):
+        if not known.may_meet(reads, self._catalog, after=checked, now=self._database.tx):
             return max(checked, self._database.tx)
+        conflicts = self.conflicts()
         while checked < self._database.tx:
             commits = self._database.run_commits.since(checked, self._database.tx)
             check_stands(conflicts, commits and commits[:_AT_ONCE])

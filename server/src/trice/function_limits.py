@@ -110,6 +110,10 @@ processor (a socket that blocks) is ended with its process."""
 WATCH_MS: Final = 50
 """How often the server looks at calls under way: how late a deadline is told at most."""
 
+SPARE_WAITS_MS: Final = 200
+"""The next spare is begun when the process that was taken has loaded its app, or after that long:
+both at once want the processor, and a call waits for the first."""
+
 IDLE_MS: Final = 60_000
 """A process without a call ends after that long."""
 
@@ -359,6 +363,9 @@ RESULT_ID_KEPT_MS: Final = 7 * 24 * 3_600_000
 
 RESULT_IDS_MAX: Final = 1_000_000
 """Event ids of an app that are known in this way. More: the oldest leave."""
+SEEN_IDS_AT_ONCE: Final = 256
+"""So many event ids of an app are read with each call after its file was opened (0.1 ms), until all
+are known; then ids that are none of them are not looked up."""
 
 RESULTS_TRIM_EVERY: Final = 50
 """Every so many results some old ones are deleted, at most twice as many."""

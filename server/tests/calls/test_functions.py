@@ -512,3 +512,72 @@ async def test_large_arguments_of_actions_are_bounded_until_these_end(
     is_open.set()
     await asyncio.gather(*under_way)
     await ask(large, "203.0.113.1")
+
+
+# --- snapshots that are taken late ----------------------------------------------------------------
+
+
+async def touch(ctx: Ctx) -> Any:
+    """Writes without a read."""
+    ctx.write(["update", "todos", IDS[0], {"room": ctx.args["room"]}])
+
+
+def _count_holds(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    counts, engine = [0], stage.app.database.engine
+    hold = engine.hold
+
+    async def held(*, lasts_ms: int) -> Any:
+        counts[0] += 1
+        return await hold(lasts_ms=lasts_ms)
+
+    monkeypatch.setattr(engine, "hold", held)
+    return counts
+
+
+@pytest.mark.rule("FN720")
+async def test_calls_that_read_nothing_hold_no_snapshot(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.project.add(touch, kind="mutation")
+    stage.project.add(echo)
+    stage.project.add(bump, kind="mutation")
+    stage.project.deploy(stage.app.id)
+    holds = _count_holds(stage, monkeypatch)
+
+    for number in range(5):
+        await call(stage, "t.touch", room=number)
+        await call(stage, "t.echo")
+    assert holds == [0]
+    for number in range(5):
+        assert orjson.loads((await call(stage, "t.bump")).value) == 5 + number
+    assert (holds, stage.project.runs["t.bump"]) == ([5], 5)
+
+
+@pytest.mark.rule("FN721", "FN204")
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("kind", ["query", "mutation"])
+async def test_no_row_that_a_call_sees_is_of_a_later_time_than_it_was_told(
+    stage: Stage, kind: Any, raises: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    async def late(ctx: Ctx) -> Any:
+        if not told:  # others write while its first run has read nothing yet
+            stage.runtime.advance(1_000)
+            await stage.write(["update", "todos", IDS[1], {"room": stage.runtime.now}])
+        (row,) = await ctx.find("todos", where={"id": IDS[1]})
+        told.append((ctx.now_ms, row["room"]))
+        if raises and len(told) == 1:
+            raise FunctionRaised("from-the-future", "It saw a row of a later time.")
+        return row["room"]
+
+    stage.project.add(late, kind=kind)
+    stage.project.deploy(stage.app.id)
+
+    result = await call(stage, "t.late")
+
+    first, last = told
+    assert first[0] < first[1], "what it was told does not hold"
+    assert last[0] >= last[1] == orjson.loads(result.value)
+    await call(stage, "t.late")
+    assert len(told) == 3, "it is known to read: its snapshot is taken first"

@@ -428,3 +428,34 @@ async def test_one_network_watches_half_of_what_may_be_watched(
     assert await stage.watch("t.titles", user(2, ip="10.0.0.2"), room=2).next() == []
     greedy[1].stop()
     assert await stage.watch("t.titles", user(1, ip="10.0.0.1"), room=3).next() == []
+
+
+@pytest.mark.rule("FN724")
+@pytest.mark.parametrize(("pause_ms", "rests_ms"), [(0, 40), (15, 25), (40, 0), (1_000, 0)])
+async def test_a_call_rests_from_its_run_on_as_long_as_that_took(
+    tmp_path: Path, pause_ms: int, rests_ms: int
+) -> None:
+    runtime = SteppedRuntime()
+    async with watched_calls(tmp_path, runtime) as stage:
+        began: list[float] = []
+
+        async def slow(ctx: Ctx) -> Any:
+            found = len(await ctx.find("todos"))
+            began.append(runtime.monotonic)
+            runtime.advance(40)
+            return found
+
+        stage.project.add(slow)
+        stage.project.deploy(stage.app.id)
+        watcher = stage.watch("t.slow")
+        assert await watcher.next() == 0
+        await stage.quiet()
+        runtime.advance(pause_ms)
+        at_ms = runtime.monotonic
+
+        await stage.write(["update", "todos", IDS[0], {"title": "a"}])
+        await stage.app.database.live.settled()
+        await runtime.pass_time(rests_ms)
+        assert await watcher.next() == 1
+
+        assert began[-1] - at_ms == rests_ms

@@ -156,3 +156,48 @@ def test_commits_that_are_large_or_not_known_may_meet_all(monkeypatch: pytest.Mo
     assert may_meet == [True, True, True, False, False], "0 is too old; 3 is large"
     commits.end(TxId(1))
     assert commits.may_meet(reads, CATALOG, after=TxId(3), now=TxId(4)), "not known any more"
+
+
+@pytest.mark.rule("FN642", "FN723")
+def test_what_meets_a_commit_of_the_open_group_may_meet_it() -> None:
+    """A group that grows, compared with a random read set after each commit of it."""
+    met = spared = 0
+    for number in range(ROUNDS):
+        draw = Draw(SEED + number)
+        commits, group = RunCommits(), []
+        commits.begin(TxId(1))
+        for tx in range(2, 6):
+            group.append(draw.commit(tx))
+            reads = draw.reads()
+            is_met = any(Conflicts(reads, CATALOG).first([commit]) for commit in group)
+            may_be = commits.may_meet_open(reads, CATALOG, group)
+            assert may_be or not is_met, (SEED + number, tx, reads)
+            met += is_met
+            spared += not may_be
+        again: list[Commit] = []
+        assert not commits.may_meet_open(reads, CATALOG, again), "another group, which is empty"
+    assert met > ROUNDS / 4, "too few are met"
+    assert spared > ROUNDS / 2, "too few are spared"
+
+
+@pytest.mark.rule("FN642", "FN723")
+def test_large_commits_and_other_attrs_of_the_open_group_may_meet_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan_limits, "INDEXED_CHANGES_MAX", 1)
+    row, none = Image(5, {}), frozenset()
+    reads = ReadSet(none, none, none, none, none, none, none, none)
+
+    def commit(tx: int, count: int, catalog: Catalog = CATALOG) -> Commit:
+        entities = [EntityChange("a", entity(number), None, row) for number in range(1, count + 1)]
+        return Commit(TxId(tx), tx, "x", None, entities, [], catalog, False)
+
+    commits = RunCommits()
+    group = [commit(2, 1)]
+    assert not commits.may_meet_open(reads, CATALOG, group)
+    group.append(commit(3, 2))
+    assert commits.may_meet_open(reads, CATALOG, group), "it is large"
+    group.append(commit(4, 1))
+    assert commits.may_meet_open(reads, CATALOG, group), "it is still there"
+    other = CATALOG.with_attrs([blob("c", "id")])
+    assert commits.may_meet_open(reads, CATALOG, [commit(5, 1, other)]), "attrs have changed"

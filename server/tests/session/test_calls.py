@@ -16,6 +16,7 @@ from support.called_functions import PAGED, Ctx, FunctionRaised
 from support.memory_client import MemoryClient, refreshed
 from support.runtime import settle
 from trice import function_limits, limits
+from trice.protocol import down
 
 T1, T2 = (f"e{number:07d}-0000-4000-8000-000000000000" for number in (1, 2))
 
@@ -599,3 +600,28 @@ async def test_who_asks_again_and_again_waits_so_often(calls: CallStage) -> None
     assert (await client.hear("error"))["type"] == "overloaded"
     for _ in range(function_limits.SESSION_CALLS_MAX):
         await client.hear("add-call-ok")
+
+
+@pytest.mark.rule("FN725")
+async def test_what_many_are_told_alone_is_encoded_once_a_commit(
+    calls: CallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [await calls.client() for _ in range(20)]
+    for client in clients:
+        client.say("add-call", name="t.titles")
+        await client.hear("add-call-ok")
+    encoded: list[int] = []
+    original = down.refresh_ok
+
+    def refresh_ok(*given: Any, **options: Any) -> Any:
+        encoded.append(options["tx"])
+        return original(*given, **options)
+
+    monkeypatch.setattr(down, "refresh_ok", refresh_ok)
+    for number in range(3):
+        await calls.write(["update", "todos", T1, {"title": f"t{number}"}])
+        for client in clients:
+            news = await client.hear("refresh-ok")
+            assert [one["value"] for one in news["calls"]] == [[f"t{number}"]]
+            assert (news["computations"], news["processed-tx-id"]) == ([], encoded[-1])
+        assert len(encoded) == number + 1

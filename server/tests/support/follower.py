@@ -118,6 +118,9 @@ class FollowingEngine:
     def waiting(self) -> tuple[int, int]:
         return 0, 0
 
+    def may_have_result(self, event_id: EventId) -> bool:
+        return True
+
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         return work(self._follower.snapshot())
 

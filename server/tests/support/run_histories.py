@@ -130,7 +130,8 @@ class History:
             turn.end()
 
     async def _try(self, program: list[Action], event_id: str, turn: Turn | None) -> bool:
-        run = await DataRun.begin(self.database, turn=turn)
+        is_late = turn is None and self.draw.random() < 0.5
+        run = await DataRun.begin(self.database, turn=turn, is_late=is_late)
         attempt = Attempt(program, run.tx)
         self.attempts.append(attempt)
         try:
@@ -146,6 +147,7 @@ class History:
             self.counts.refused += 1
             return True
         finally:
+            attempt.snapshot = run.tx
             run.close()
         self._note(attempt, done, value, is_writing=run.has_writes)
         return True

@@ -121,6 +121,9 @@ class TriplesEngine:
 
     # --- reading ----------------------------------------------------------------------------
 
+    def may_have_result(self, event_id: EventId) -> bool:
+        return True
+
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         self._steps_left = limits.READ_STEPS_ON_LOOP
         self._reader.judging.steps_left = limits.JUDGED_STEPS_ON_LOOP

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 import orjson
@@ -232,7 +232,8 @@ class Door:
         return Cursors(self._seed_key, asked.app.id, asked.signature, asked.args)
 
     def _seed(self, named: str) -> str:
-        return hmac.digest(self._seed_key(), named.encode(), "sha256").hex()
+        # Keyed BLAKE2b is a MAC by itself; an HMAC of OpenSSL takes 20 µs to set up.
+        return blake2b(named.encode(), key=self._seed_key(), digest_size=32).hexdigest()
 
     def _not_found(self, app_id: AppId, name: str, identity: Identity) -> NotFound:
         if self.deployed.current(app_id) is None:

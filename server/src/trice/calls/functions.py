@@ -23,7 +23,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -100,6 +100,20 @@ class Result:
     tx: TxId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Habits:
+    """What runs of an app's functions have done, by their names.
+
+    lookers   they looked at attrs of their caller's row: runs of them depend on it
+    readers   they read: a snapshot is taken before they begin, as what they are told of the time
+              may not be before it. Others have none, which most of a call's cost without reads was
+    """
+
+    code: AppCode
+    lookers: set[str] = field(default_factory=set)
+    readers: set[str] = field(default_factory=set)
+
+
 class Functions:
     """All functions of the apps of this process, to be called.
 
@@ -131,8 +145,7 @@ class Functions:
         self._runs = runs
         self._notes = notes
         self._slots: dict[tuple[AppId, bool], Slots] = {}
-        # Functions that have looked at attrs of their caller's row: those runs depend on it.
-        self._lookers: dict[AppId, tuple[AppCode, set[str]]] = {}
+        self._habits: dict[AppId, _Habits] = {}
         self._lines = Lines()
         self._outliving = Outliving()
         self._args = Shares()
@@ -217,12 +230,17 @@ class Functions:
 
     async def _query(self, asked: Asked) -> bytes:
         """Run a query on one snapshot; what it saw is published when this returns."""
+        habits = self._habits_of(asked)
         while True:
-            async with self.slot(asked, Rank.FIRST), self.side(asked) as side:
+            is_late = asked.identity.user_id is None and asked.name not in habits.readers
+            async with (
+                self.slot(asked, Rank.FIRST),
+                self.side(asked, is_late=is_late) as side,
+            ):
                 user = await read_user(side.run_on, asked.identity)
-                done = await self.run_on(asked, side, user=user)
+                done = await self._run_anew(asked, side, habits, user=user)
                 tx = side.run_on.tx
-            if not side.is_outdated:
+            if done is not None:
                 await asked.app.database.published(tx)
                 return done.value
 
@@ -263,25 +281,26 @@ class Functions:
             raise
 
     async def _run_once(self, asked: Asked, *, has_turn: bool) -> Result:
+        habits = self._habits_of(asked)
         while True:
+            is_looker = asked.name in habits.lookers
+            is_late = not (has_turn or is_looker or asked.name in habits.readers)
             async with (
                 self.slot(asked, Rank.MUTATION),
                 self._turn(asked.app) if has_turn else _NO_TURN as turn,
-                self.side(asked, may_write=True, turn=turn) as side,
+                self.side(asked, may_write=True, turn=turn, is_late=is_late) as side,
             ):
-                lookers = self._lookers_of(asked)
-                is_looker = asked.name in lookers
                 user = (
                     await read_user(side.run_on, asked.identity)
                     if is_looker
                     else await peek_user(asked.app.database, asked.identity)
                 )
-                done = await self.run_on(asked, side, user=user)
+                done = await self._run_anew(asked, side, habits, user=user)
+                if done is None:
+                    continue
                 if not is_looker and looks_at_row(done.facts):
                     # Its row was not read by the run, which would not notice if it changes.
-                    lookers.add(asked.name)
-                    continue
-                if side.is_outdated:
+                    habits.lookers.add(asked.name)
                     continue
                 committed = await side.run_on.commit(
                     event_id=asked.key,
@@ -297,11 +316,27 @@ class Functions:
                 )
                 return Result(committed.value, committed.tx)
 
-    def _lookers_of(self, asked: Asked) -> set[str]:
-        known = self._lookers.get(asked.app.id)
-        if known is None or known[0] is not asked.code:
-            known = self._lookers[asked.app.id] = (asked.code, set())
-        return known[1]
+    async def _run_anew(
+        self, asked: Asked, side: DataSide, habits: _Habits, *, user: dict[str, Any] | None
+    ) -> frames.Done | None:
+        """`run_on`; None if what the function was told does not hold any more, whatever came of it:
+        then it is to be run again."""
+        try:
+            done = await self.run_on(asked, side, user=user)
+        except TriceError:
+            if not side.is_outdated:
+                raise
+            done = None
+        finally:
+            if side.run_on.has_snapshot:
+                habits.readers.add(asked.name)
+        return None if side.is_outdated else done
+
+    def _habits_of(self, asked: Asked) -> _Habits:
+        known = self._habits.get(asked.app.id)
+        if known is None or known.code is not asked.code:
+            known = self._habits[asked.app.id] = _Habits(asked.code)
+        return known
 
     @asynccontextmanager
     async def _turn(self, app: App) -> AsyncIterator[Turn]:
@@ -414,16 +449,20 @@ class Functions:
         answers: Answers | None = None,
         turn: Turn | None = None,
         stretch: Stretch | None = None,
+        is_late: bool = False,
     ) -> HeldSide:
         """A snapshot, and what the server does on it for one run. A context.
 
         answers   answers reads in place of the snapshot
         stretch   of a list, which the run reads in place of the page that it is asked for
+        is_late   the snapshot is taken when something is read
         """
 
         async def begin() -> DataSide:
             lasts_ms = asked.timeout_ms + limits.CANCEL_GRACE_MS
-            run = await DataRun.begin(asked.app.database, turn=turn, lasts_ms=lasts_ms)
+            run = await DataRun.begin(
+                asked.app.database, turn=turn, lasts_ms=lasts_ms, is_late=is_late
+            )
             return DataSide(
                 run,
                 asked.app.database,

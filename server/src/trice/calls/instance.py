@@ -4,8 +4,8 @@
                      │                                                     │
                      └──── watchers who disagree with its facts leave <────┘ before anything is told
 
-One run at a time; what happens meanwhile makes it run once more. Before a rerun it rests as long
-as the run before took.
+One run at a time; what happens meanwhile makes it run once more. After each run it rests as long as
+that took: a rerun that is due meanwhile waits, one that is due later begins at once.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Instance:
         self._is_refused = False
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
-        self._took_ms = 0.0
+        self._took_ms = self._rests_until_ms = 0.0
         self._failures = 0
         self._database.watch_catalog(self._on_catalog)
 
@@ -106,6 +106,8 @@ class Instance:
 
     def label(self) -> TxId:
         """The answer contains every transaction up to this one."""
+        if self._tx >= self._database.tx:
+            return self._tx  # all who are told after one commit ask
         is_settled = self._task is None and not self._is_stale and self._inner.is_current
         if is_settled and self._answer is not None and self._answer.error is None:
             self._tx = max(self._tx, self._database.tx)
@@ -192,8 +194,9 @@ class Instance:
     async def _work(self) -> None:
         try:
             while self._is_stale and not self._is_ended:
-                if self._took_ms:
-                    await self._home.functions.runtime.sleep_ms(self._took_ms)
+                rest_ms = self._rests_until_ms - self._home.functions.runtime.monotonic_ms()
+                if rest_ms > 0:
+                    await self._home.functions.runtime.sleep_ms(rest_ms)
                 self._is_stale = False
                 await self._run()
         except Exception as cause:
@@ -236,7 +239,9 @@ class Instance:
             answer, facts = Answer.failed(failure), list(failure.fail.facts)
         except TriceError as failure:
             answer = Answer.failed(failure)
-        self._took_ms = home.functions.runtime.monotonic_ms() - began_ms
+        ended_ms = home.functions.runtime.monotonic_ms()
+        self._took_ms = ended_ms - began_ms
+        self._rests_until_ms = ended_ms + self._took_ms
         if not await self._inner.follow(reads):
             self._is_stale = True
         if reads.is_placed:

@@ -82,8 +82,9 @@ class DataSide:
 
     Holds the run; who made it closes it, by `close`. Does not commit.
 
-    is_outdated   its process ended and it began again on newer data, of which what its caller was
-                  told does not hold any more: what it returns is not to be used
+    is_outdated   what the function was told does not hold on the data that it read, as its process
+                  ended and it began again on newer data, or it read for the first time when others
+                  had written: what it returns is not to be used
     """
 
     def __init__(
@@ -129,9 +130,13 @@ class DataSide:
 
     async def read_as(self, query: Any, identity: Identity) -> bytes:
         """Answer a query as somebody sees it; the run depends on the answer."""
-        if self._answers is not None:
-            return await self._answers.read(self.run_on, query, identity)
-        return await self.run_on.read(query, identity=identity)
+        try:
+            if self._answers is not None:
+                return await self._answers.read(self.run_on, query, identity)
+            return await self.run_on.read(query, identity=identity)
+        finally:
+            # A snapshot that was taken only now may have rows of a later time than was told.
+            self.is_outdated = self.is_outdated or self.run_on.now_floor_ms > self.now_ms
 
     def unread(self, query: Any, identity: Identity) -> None:
         """Have the run depend on an answer no more, while it is watched."""

@@ -15,7 +15,7 @@ from trice.errors import TriceError
 from trice.identity import Identity
 from trice.protocol import down
 from trice.protocol.ids import TxId, uuid_text
-from trice.protocol.shared import SharedPart
+from trice.protocol.shared import SharedNews, SharedPart
 
 NOTHING_TOLD: Final = b""
 """The digest of what a watcher was told before anything."""
@@ -47,7 +47,8 @@ class Answer:
     digest   equal for equal answers; of a value that is no stretch its version
     until    of a stretch of a list: where it ends (`page_reads.Stretch`); None: that is not known
     noted    where its value is kept for deltas, and under which key; None: nobody wants any
-    Bound: what is encoded of it has four times the bytes of the value; more begins anew.
+    Bound: what is encoded of it has four times the bytes of the value; more begins anew. A part
+    counts twice, as the frame around it is kept too.
     """
 
     value: bytes | None
@@ -147,11 +148,12 @@ class Answer:
         return b"" if self.error is None else orjson.dumps(self.error.body())
 
     def _keep_part(self, key: tuple[object, ...], made: bytes) -> SharedPart:
-        if self._parts_bytes + len(made) > self._encoded_bytes_max:
+        size_bytes = 2 * len(made)  # with the frame of who is told nothing else
+        if self._parts_bytes + size_bytes > self._encoded_bytes_max:
             self._parts.clear()
             self._parts_bytes = 0
-        self._parts_bytes += len(made)
-        part = self._parts[key] = SharedPart(made)
+        self._parts_bytes += size_bytes
+        part = self._parts[key] = SharedNews(made)
         return part
 
 

@@ -8,6 +8,7 @@ fields a class below it whose fields became that. What needs no change stays the
 from __future__ import annotations
 
 import collections.abc
+import re
 import types
 import typing
 from datetime import date, datetime, time, timedelta
@@ -27,6 +28,7 @@ from trice.schema.declare import Id, Many, Namespace, One
 from trice.schema.views import View
 
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+re.compile(UUID_PATTERN)  # `re` keeps it: `msgspec` finds it there once a project is loaded
 _SAME_ORIGINS: Final[dict[Any, Any]] = {
     collections.abc.Sequence: list,
     collections.abc.Collection: list,

@@ -12,6 +12,7 @@ process: loading another one, or the same anew, forgets the modules of the one b
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import os
@@ -93,6 +94,7 @@ class _Loading:
             self._raise()  # what a hint means depends on the schema
         hints = Hints(Model(schema))
         entries = [entry for module in modules for entry in self._entries(module, hints)]
+        _parsed.cache_clear()
         self._check_names(entries)
         self._check_routes([entry.signature for entry in entries])
         if self._errors:
@@ -241,7 +243,7 @@ class _Loading:
     def _check_twice(self, path: Path) -> None:
         """A name that a module defines again: Python keeps the last one and says nothing."""
         try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = _parsed(path.read_text(encoding="utf-8"))
         except (OSError, SyntaxError, ValueError):
             return  # told by its import
         lines: dict[str, int] = {}
@@ -303,6 +305,12 @@ def _ambiguous(one: Signature, other: Signature, *, is_same: bool) -> str:
 # --- lines ----------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=1)
+def _parsed(source: str) -> ast.Module:
+    """A module, which is asked for once for each of its functions, one module after the other."""
+    return ast.parse(source)
+
+
 def _line_of_function(function: Function[..., Any]) -> int:
     code = getattr(inspect.unwrap(function.body), "__code__", None)
     first: int = getattr(code, "co_firstlineno", 1)
@@ -336,7 +344,7 @@ def _definition(
     body = inspect.unwrap(function.body)
     try:
         source = Path(inspect.getsourcefile(body) or "").read_text(encoding="utf-8")
-        tree = ast.parse(source)
+        tree = _parsed(source)
     except (OSError, TypeError, SyntaxError, UnicodeDecodeError):
         return None
     for node in ast.walk(tree):

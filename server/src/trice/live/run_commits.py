@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trice import function_limits, plan_limits
 from trice.catalog.catalog import Catalog
@@ -28,6 +28,7 @@ class RunCommits:
         self._changes: dict[TxId, tuple[Commit, Changes]] = {}
         self._latest = LatestChanges()
         self._large = TxId(0)
+        self._open: _OpenGroup | None = None
 
     def begin(self, tx: TxId) -> None:
         """Keep commits after `tx`, the newest in a snapshot that was taken just now."""
@@ -43,6 +44,7 @@ class RunCommits:
                 self._drop_first()
             if first is None:
                 self._changes.clear()
+                self._open = None
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Note a group that was published."""
@@ -79,14 +81,26 @@ class RunCommits:
         """
         if after >= now:
             return False
-        is_known = TxId(after + 1) in self._commits and now in self._commits
+        newest = self._commits.get(now)
         if (
-            not is_known
+            newest is None
+            or TxId(after + 1) not in self._commits
             or self._large > after
-            or self._commits[now].catalog.version != catalog.version
+            or newest.catalog.version != catalog.version
         ):
             return True
         return self._latest.may_meet(reads, catalog, after=after)
+
+    def may_meet_open(self, reads: ReadSet, catalog: Catalog, commits: Sequence[Commit]) -> bool:
+        """The same of the commits of the open group, to which others are added.
+
+        commits   the list of that group itself: what was noted of it is not noted again
+        """
+        if not commits:
+            return False
+        if self._open is None or self._open.commits is not commits:
+            self._open = _OpenGroup(commits)
+        return self._open.may_meet(reads, catalog, self.changes_of)
 
     def changes_of(self, commit: Commit) -> Changes:
         """What a commit of `since`, or one of the open group, changed; made once for all runs."""
@@ -105,6 +119,32 @@ class RunCommits:
             self._latest.drop(first, self._changes[first][1])
         self._changes_count -= _weight(self._commits.pop(first))
         self._changes.pop(first, None)
+
+
+class _OpenGroup:
+    """The commits of a group whose COMMIT is still to come, and what they changed."""
+
+    __slots__ = ("_is_large", "_latest", "_noted", "commits")
+
+    def __init__(self, commits: Sequence[Commit]) -> None:
+        self.commits = commits
+        self._noted = 0
+        self._latest = LatestChanges()
+        self._is_large = False
+
+    def may_meet(
+        self, reads: ReadSet, catalog: Catalog, changes_of: Callable[[Commit], Changes]
+    ) -> bool:
+        """Whether any of them may have changed what was read."""
+        for commit in self.commits[self._noted :]:
+            self._is_large = self._is_large or _weight(commit) > plan_limits.INDEXED_CHANGES_MAX
+            if not self._is_large:
+                self._latest.add(commit.tx, changes_of(commit))
+        self._noted = len(self.commits)
+        is_same = self.commits[-1].catalog.version == catalog.version
+        if self._is_large or not is_same:
+            return True
+        return self._latest.may_meet(reads, catalog, after=TxId(0))
 
 
 def _weight(commit: Commit) -> int:

@@ -8,7 +8,7 @@ deflated   the deflated form, made for the first socket that wants it. b"": it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -25,6 +25,22 @@ class SharedPart:
 
     plain: bytes
     deflated: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SharedNews(SharedPart):
+    """News that many sockets are sent alone, in a frame of the same label.
+
+    framed   that frame, with its label, once a socket was sent it: the newest one
+    """
+
+    framed: tuple[int, SharedFrame] | None = None
+
+    def frame(self, label: int, make: Callable[[], JoinedFrame]) -> SharedFrame:
+        """The frame that says nothing else; `make` makes it for the first who asks."""
+        if self.framed is None or self.framed[0] != label:
+            self.framed = (label, SharedFrame(plain(make())))
+        return self.framed[1]
 
 
 class JoinedFrame:

@@ -21,7 +21,7 @@ from trice.protocol import down
 from trice.protocol.ids import TxId
 from trice.protocol.shared import Frame, SharedPart
 from trice.session.outbox import Outbox
-from trice.session.state import Owed
+from trice.session.state import Owed, SessionState
 
 Fail = Callable[[TriceError, bytes, str | None], None]
 """Tells the client that a message failed: why, what it repeats of the message, its event id."""
@@ -246,10 +246,10 @@ class SessionCalls:
         """Whether there are answers that the client was not told."""
         return bool(self._news)
 
-    def holds_back(self, news_tx: TxId) -> bool:
+    def holds_back(self, queries: SessionState) -> bool:
         """Whether news of the session have to wait for calls that the same commits change.
 
-        news_tx   the newest state that queries among them show
+        queries   those of the session: which state their news show
         Whoever watches no call never waits; nobody waits longer than TOGETHER_MS, or for a call
         that takes longer.
         """
@@ -257,7 +257,7 @@ class SessionCalls:
         if not self._by_watch or not is_any_due or self._is_over:
             self._end_hold()
             return False
-        self._wanted_tx = max([news_tx, *(tx for call in self._news for tx in call.labels)])
+        self._wanted_tx = max([queries.news_tx, *(tx for call in self._news for tx in call.labels)])
         if not self._is_waiting:
             self._end_hold()
             return False

@@ -15,7 +15,7 @@ from trice.live.deltas import NOTHING_HELD, Deltas
 from trice.live.live_query import LiveQuery
 from trice.protocol import down
 from trice.protocol.ids import SessionId, TxId
-from trice.protocol.shared import Frame, SharedPart
+from trice.protocol.shared import Frame, SharedNews, SharedPart
 from trice.protocol.version import VERSION
 from trice.session.extension import Extension
 from trice.session.state import Owed, Subscription
@@ -114,6 +114,15 @@ def refresh_frame(
         catalog=catalog.wire_name if catalog is not None and extension.has_resume else None,
         calls=calls,
     )
+
+
+def calls_frame(calls: Sequence[SharedPart], *, tx: TxId) -> Frame:
+    """`refresh-ok` with answers of functions alone; encoded once for all sessions that are told the
+    one answer that changed."""
+    first = calls[0]
+    if len(calls) == 1 and isinstance(first, SharedNews):
+        return first.frame(tx, lambda: down.refresh_ok([], tx=tx, attrs=None, calls=calls))
+    return down.refresh_ok([], tx=tx, attrs=None, calls=calls)
 
 
 def _take_told(subscription: Subscription, live: LiveQuery, extension: Extension) -> bytes:

@@ -33,7 +33,7 @@ from trice.runtime import Runtime, new_uuid
 from trice.session.calls import SessionCalls
 from trice.session.extension import PLAIN, Extension
 from trice.session.first_answers import FirstAnswers
-from trice.session.frames import refresh_frame
+from trice.session.frames import calls_frame, refresh_frame
 from trice.session.inbox import Inbox, LongReader
 from trice.session.incoming import Incoming
 from trice.session.long_messages import LongMessages
@@ -625,7 +625,7 @@ class OpenedSession:
         if (
             self.calls is not None
             and self.state.catalog_told == catalog.version
-            and self.calls.holds_back(self.state.news_tx)
+            and self.calls.holds_back(self.state)
         ):
             return []
         is_catalog_new = self.state.tell_catalog(catalog.version)
@@ -649,7 +649,7 @@ class OpenedSession:
             frames.append(
                 refresh_frame(news, self.extension, self.database, catalog=told, calls=together)
             )
-        frames += [down.refresh_ok([], tx=tx, attrs=None, calls=calls[tx]) for tx in sorted(calls)]
+        frames += [calls_frame(calls[tx], tx=tx) for tx in sorted(calls)]
         return frames
 
     def _fail_query(self, subscription: Subscription, failure: TriceError) -> None:

@@ -292,6 +292,10 @@ class Engine(Protocol):
         """
         ...
 
+    def may_have_result(self, event_id: EventId) -> bool:
+        """False: no call with this event id has a result (`Snapshot.results`), as of `tx`."""
+        ...
+
     async def read(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.runtime import settle
 from support.worker_stage import (
     LocalStage,
     MovedRuntime,
@@ -20,6 +22,7 @@ from support.worker_stage import (
 )
 from trice import function_limits as limits
 from trice.calls.side import CallFailed
+from trice.calls.workers.process import Process
 from trice.errors import LimitExceeded, TriceError, Unavailable
 
 pytestmark = pytest.mark.uvloop  # transports of the loop that the server runs on
@@ -334,6 +337,40 @@ async def test_the_second_process_comes_from_the_spare(stage: WorkerStage) -> No
     await stage.spare_is_there()
     await stage.call("echo", code=stage.bundle("other"))
     assert stage.workers.counts.from_spare == 1
+
+
+@pytest.mark.rule("FN726")
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_the_next_spare_waits_for_the_app_unless_that_takes_long(
+    stage: WorkerStage, monkeypatch: pytest.MonkeyPatch, is_long: bool
+) -> None:
+    monkeypatch.setattr(limits, "SPARE_WAITS_MS", 0 if is_long else 3_600_000)
+    begun: list[Process] = []
+    is_loading, may_load = asyncio.Event(), asyncio.Event()
+    load, spawn = Process.load, Process.spawn
+
+    async def load_later(process: Process, *given: Any) -> Any:
+        is_loading.set()
+        await may_load.wait()
+        return await load(process, *given)
+
+    async def spawn_noted(process: Process) -> None:
+        begun.append(process)
+        await spawn(process)
+
+    monkeypatch.setattr(Process, "load", load_later)
+    monkeypatch.setattr(Process, "spawn", spawn_noted)
+    called = asyncio.create_task(stage.call("echo"))
+    await is_loading.wait()
+    if is_long:
+        await stage.spare_is_there()
+    await settle()
+    assert len(begun) == 1 + is_long
+
+    may_load.set()
+    await called
+    await stage.spare_is_there()
+    assert len(begun) == 2
 
 
 @pytest.mark.rule("FN169")

@@ -77,6 +77,12 @@ class Union:
             + _count(self.spans.values())
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added: no commit meets it."""
+        named = (self.attrs, self.births, self.etypes, self.tested, self.waits, self.wide)
+        return not any(named) and not (self.entities or self.values or self.spans)
+
     def frozen(self) -> ReadSet:
         """The union so far."""
         return ReadSet(

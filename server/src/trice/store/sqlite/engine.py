@@ -202,6 +202,10 @@ class SqliteEngine:
             if not self._is_pinned:
                 reader.run("END")
 
+    def may_have_result(self, event_id: EventId) -> bool:
+        """See `engine.Engine.may_have_result`. Costs 2 µs."""
+        return self._writer.result_tables.may_have(event_id)
+
     async def read(
         self, work: Callable[[Snapshot], T], *, timeout_ms: int, turn_key: TurnKey = SERVER
     ) -> T:

@@ -48,6 +48,7 @@ from trice.store.sqlite.quota import Usage
 from trice.store.sqlite.recent_events import RecentEvents
 from trice.store.sqlite.results import ResultTables, SqliteOpenResults
 from trice.store.sqlite.rows import SqliteOpenRows
+from trice.store.sqlite.seen_ids import SeenIds
 from trice.store.sqlite.statistics import Statistics
 from trice.store.sqlite.writer_thread import Apart, WriterThread
 from trice.store.write_queue import WriteQueue
@@ -200,7 +201,7 @@ class Writer:
         self._commit_place = commit_place
         self._log_ms = history_days * _DAY_MS
         self._events = RecentEvents(log.load_events(connection))
-        self.result_tables = ResultTables()
+        self.result_tables = ResultTables(SeenIds())
         self._before_catalog = before_catalog
         self._after_group = after_group
         self._queue: WriteQueue[_Call] = WriteQueue()
