@@ -125,6 +125,7 @@ async def test_a_view_is_one_question_however_deep(stage: Stage) -> None:
                             "fields": ["word"],
                             "where": {"word": {"$ne": "b"}},
                             "order": {"word": "desc"},
+                            "limit": 2,
                         }
                     },
                 },

@@ -1,8 +1,8 @@
 """What is asked of the server for a view or a row, and how its answer becomes one. No I/O.
 
 A shape is the form of InstaQL for a class, and a struct below the class that its rows are decoded
-into. Where the answer is not as the struct wants it (a label that is no name, a date as a number, a
-list that `Sub` cuts), rows are changed before.
+into. Where the answer is not as the struct wants it (a label that is no name, a date as a number),
+rows are changed before.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ class Shape:
         form: dict[str, Any] = {"$": options}
         for each in self.below:
             sub = each.sub or Sub()
-            form[each.link.label] = each.shape.form(where=sub.where, order=sub.order)
+            form[each.link.label] = each.shape.form(
+                where=sub.where, order=sub.order, limit=sub.limit
+            )
         return form
 
     def rows(self, answer: bytes) -> list[Any]:
@@ -132,8 +134,6 @@ class Shape:
         for each in self.below:
             value = row.pop(each.link.label, None)
             if isinstance(value, list):
-                limit = None if each.sub is None else each.sub.limit
-                value = value[:limit]
                 for inner in value:
                     each.shape.change(inner)
             elif value is not None:
@@ -293,9 +293,7 @@ class Shapes:
         if link.is_one and link.is_optional and not is_open:
             raise HintError(f"{shape.entity.etype}.{name} may be None: say `… | None`")
         shape.below.append(Below(name, link, inner, self._sub(sub, inner.entity)))
-        is_cut = sub is not None and sub.limit is not None
-        is_named = name == link.label
-        shape.is_plain = shape.is_plain and inner.is_plain and not is_cut and is_named
+        shape.is_plain = shape.is_plain and inner.is_plain and name == link.label
         made = _list_of(inner.struct) if is_list else inner.struct
         return _optional(name, made | None if is_open else made, is_open=is_open)
 
