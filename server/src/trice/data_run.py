@@ -206,7 +206,7 @@ class DataRun:
         async with self._lock:
             self._check_open()
             await self._bring_up()
-            outline = outline_of(query, is_cutting=True)
+            outline = outline_of(query, is_function=True)
             key = (repr(query) if outline is None else outline, identity)
             known = self._answers.get(key)
             if known is not None:
@@ -359,7 +359,7 @@ class DataRun:
     def _plan(self, query: Any, identity: Identity, snapshot: Snapshot) -> Plan:
         catalog, spend = snapshot.catalog, snapshot.spend
         is_admin = identity.is_admin
-        parsed = parse(query, catalog, is_admin=is_admin, is_cutting=True, spend=spend)
+        parsed = parse(query, catalog, is_admin=is_admin, is_function=True, spend=spend)
         visibility = self._database.rights.visible_to(parsed, identity, snapshot)
         return plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 

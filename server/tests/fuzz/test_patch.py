@@ -16,7 +16,7 @@ import pytest
 from support.live_world import live_story
 from support.seeds import seeds
 from support.world import make_world
-from trice.live.live_query import CUT
+from trice.live.live_query import OF_FUNCTION
 
 logger = logging.getLogger("fuzz")
 
@@ -41,7 +41,7 @@ def test_answers_with_nested_limits_equal_whole_ones_cut_by_hand(tmp_path: Path)
     total: Counter[str] = Counter()
     for seed in seeds(range(8100, 8105)):
         path, world = tmp_path / f"{seed}.db", make_world(seed)
-        total += asyncio.run(live_story(seed, world, path, rounds=ROUNDS, shapes=(CUT,)))
+        total += asyncio.run(live_story(seed, world, path, rounds=ROUNDS, shapes=(OF_FUNCTION,)))
         path.unlink()
     logger.info("%s", dict(total))
     kinds = ("patched", "rerun_node", "rerun_query", "silent")

@@ -26,7 +26,7 @@ from trice.live.aggregates import keep
 from trice.live.answers import Answer, Encoded, encode_tree
 from trice.live.index.derive import read_set
 from trice.live.live import Live
-from trice.live.live_query import CUT, LiveQuery, Question
+from trice.live.live_query import OF_FUNCTION, LiveQuery, Question
 from trice.live.outcome import Run
 from trice.query.ast import Scope, is_judged
 from trice.query.encode import EntityCache
@@ -128,8 +128,8 @@ class LiveWorld:
         return known
 
     def _new_plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
-        is_cutting = asked.question.shape == CUT
-        query = parse(asked.query, snapshot.catalog, is_admin=True, is_cutting=is_cutting)
+        is_function = asked.question.shape == OF_FUNCTION
+        query = parse(asked.query, snapshot.catalog, is_admin=True, is_function=is_function)
         eyes = asked.eyes
         visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
         return plan(query, snapshot.catalog, visible, dialect=snapshot.dialect)
@@ -153,7 +153,7 @@ class LiveWorld:
             whole = replace(asked, question=replace(asked.question, asked=("tree-one", b"")))
             return run(self._new_plan(snapshot, whole), snapshot)
 
-        answer = encode_tree(self.engine.read_now(work), CUT, EntityCache()).answer
+        answer = encode_tree(self.engine.read_now(work), OF_FUNCTION, EntityCache()).answer
         found = cut_by_hand(asked.query, orjson.loads(answer.result_json))
         return plain([found, orjson.loads(answer.meta_json)])
 
@@ -169,7 +169,7 @@ class LiveWorld:
             where = query[etype].get("$", {}).get("where", {})
             query = {etype: {"$": {"aggregate": "count", "where": where}}}
         shape = draw.choice(self.shapes)
-        if shape == CUT:
+        if shape == OF_FUNCTION:
             query = with_cuts(self.world, query)
         # Equal questions with other eyes must not be shared.
         source = {**query, "$$ruleParams": {"number": len(self.asked)}}
@@ -348,7 +348,7 @@ def compare(stage: LiveWorld, seed: int, number: int) -> None:
             continue
         kept = shown(live.answer, asked)
         assert kept == fresh, story
-        if asked.question.shape == CUT:
+        if asked.question.shape == OF_FUNCTION:
             assert kept == stage.cut_by_hand(asked), story
         assert asked.shown in ("", kept) or asked.told, f"not told; {story}"
         asked.shown, asked.told = kept, 0

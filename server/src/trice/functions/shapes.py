@@ -21,7 +21,7 @@ import msgspec
 from trice.catalog.dates import instant_us
 from trice.functions.channel import RefusedError
 from trice.functions.conditions import order_of, where_of
-from trice.functions.model import Entity, LinkEnd, Model, may_lack
+from trice.functions.model import CREATED, Entity, LinkEnd, Model, may_lack
 from trice.schema.declare import Id, JsonMark, One
 from trice.schema.views import Sub, View
 
@@ -63,6 +63,7 @@ class Shape:
 
     struct    what its rows are
     own       attributes: name, label, whether it is a date
+    created   whether it tells when a row was created
     is_plain  rows of the answer need no change
     """
 
@@ -71,6 +72,7 @@ class Shape:
     struct: Any = None
     own: list[tuple[str, str, type | None]] = field(default_factory=list)
     below: list[Below] = field(default_factory=list)
+    created: bool = False
     is_plain: bool = True
     _decoder: Any = None
 
@@ -91,6 +93,8 @@ class Shape:
         for word, said in (("where", where), ("order", order), ("limit", limit)):
             if said is not None:
                 options[word] = said
+        if self.created:
+            options["created"] = CREATED
         form: dict[str, Any] = {"$": options}
         for each in self.below:
             sub = each.sub or Sub()
@@ -190,6 +194,8 @@ class Shapes:
                 shape.is_plain = shape.is_plain and link.name == link.label
             elif link.name.isidentifier():
                 unloaded[link.name] = _unloaded(entity.etype, link.name)
+        if entity.has_created:
+            unloaded[CREATED] = _unloaded(entity.etype, CREATED)
         shape.struct = msgspec.defstruct(
             cls.__name__,
             fields,
@@ -238,9 +244,14 @@ class Shapes:
         if link is not None:
             return self._link(shape, name, hint, link)
         known = entity.fields.get(name)
+        if name == CREATED and entity.has_created:
+            if hint is not datetime:
+                raise HintError(f"{name}, when a row was created, is a datetime, not {shown(hint)}")
+            shape.created = True
+            return (name, self._checked(hint))
         if known is None:
             told = f"{entity.etype} has no attribute or link {name}"
-            raise HintError(f"{told}. It has {', '.join(entity.names())}")
+            raise HintError(f"{told}. It has {', '.join(entity.names())}, {CREATED}")
         if may_lack(known.hint) and not may_lack(hint) and not is_anything(hint):
             raise HintError(f"{entity.etype}.{known.label} may be None: say `… | None`")
         have, want = kind_of(known.hint), kind_of(hint)

@@ -19,8 +19,9 @@ from trice.protocol.ids import TxId
 from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
-CUT: Final = "tree-cut"
-"""The shape of questions of functions: as "tree-one", and nested limits cut (FN740)."""
+OF_FUNCTION: Final = "tree-function"
+"""The shape of questions of functions: as "tree-one", of a query that says
+more (FN740, FN742)."""
 
 NO_TX: Final = TxId(0)
 """Before the first transaction."""
@@ -36,7 +37,7 @@ class Question:
     rights    identities with equal rights see the same answer
     asked     what is asked, without the caller: the shape of the answer, which is "flat" (triples
               for the client's own evaluation), "tree" (nested objects), "tree-one" (nested,
-              has-one links as a single object) or CUT; and the `query_key`
+              has-one links as a single object) or OF_FUNCTION; and the `query_key`
     """
 
     q_json: bytes = field(compare=False)

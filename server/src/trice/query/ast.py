@@ -238,6 +238,7 @@ class Form:
     is_known   False when the namespace or link does not exist: the answer is empty
     aggregate  of a top form that asks for totals; its answer has no rows
     cut        of a nested form of a function's query; None: every linked entity
+    created    under which label nested objects tell when they were created
     """
 
     label: str
@@ -252,6 +253,7 @@ class Form:
     children: tuple[Form, ...]
     aggregate: Aggregate | None = None
     cut: Cut | None = None
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

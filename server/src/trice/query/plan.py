@@ -108,6 +108,7 @@ class FormPlan:
     order       explicit order of the form
     aggregate   of a level that answers with totals instead of rows
     cut         of a level that has some of the linked entities only
+    created     the label in a tree result of the time at which an entity was created
     is_witness  not part of the result's tree; proves conditions to clients, which test them again
     """
 
@@ -130,6 +131,7 @@ class FormPlan:
     reads: FormReads | None
     aggregate: AggregatePlan | None = None
     cut: Cut | None = None
+    created: str | None = None
 
     @property
     def is_singular(self) -> bool:
@@ -283,6 +285,7 @@ class _Planner:
                 form, columns, parent.etype if parent is not None else "", self._visibility
             ),
             cut=cut,
+            created=form.created,
         )
 
     def _aggregate(self, form: Form) -> FormPlan:

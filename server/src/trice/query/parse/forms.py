@@ -45,7 +45,7 @@ def parse(
     catalog: Catalog,
     *,
     is_admin: bool,
-    is_cutting: bool = False,
+    is_function: bool = False,
     spend: Spend = free,
 ) -> Query:
     """Check an InstaQL object.
@@ -54,11 +54,12 @@ def parse(
     catalog   what names mean; an unknown name is no error, but finds nothing (instant-semantics
               §2.2)
     is_admin  `aggregate: "count"` is for admins, as in Instant
-    is_cutting  nested limits cut (FN740), as in queries of functions; else they change nothing
+    is_function  nested limits cut (FN740), else they change nothing; `created` is an option, the
+              label under which nested objects tell when they were created (FN742)
     spend     counts the cost, in steps (`query.cost`); an exception from it ends the parsing
     raises    InvalidInput("validation-failed"), with the entries of instant-semantics §2.3
     """
-    checker = Source(source, catalog, is_admin=is_admin, is_cutting=is_cutting, spend=spend)
+    checker = Source(source, catalog, is_admin=is_admin, is_function=is_function, spend=spend)
     top = Place((), ())
     if not isinstance(source, Mapping):
         raise checker.failure(
@@ -133,7 +134,8 @@ def _form(
         is_known=is_known,
         children=children,
         aggregate=_aggregate(source, options, given, etype=etype, is_top=depth == 0, place=at),
-        cut=_cut(options) if depth > 0 and source.is_cutting else None,
+        cut=_cut(options) if depth > 0 and source.is_function else None,
+        created=_created(source, options.get("created"), etype=etype, place=at),
     )
 
 
@@ -163,7 +165,7 @@ def _options(source: Source, given: Any, *, is_top: bool, place: Place) -> dict[
             place, f"`$` must be an object of options. Got {quote(given)}.", expected="map?"
         )
     for name in given:
-        if name not in _OPTION_NAMES:
+        if name not in _OPTION_NAMES and not (source.is_function and name == "created"):
             raise source.failure(
                 place,
                 f"{quote(name)} is not an option. Supported are "
@@ -291,6 +293,22 @@ def _cut(options: Mapping[str, Any]) -> Cut | None:
     """What a nested form says about how many rows it wants."""
     limit = next((options[name] for name in _LIMITS if name in options), None)
     return None if limit is None else Cut(min(limit, limits.QUERY_ROWS_MAX), "last" in options)
+
+
+def _created(source: Source, given: Any, *, etype: str, place: Place) -> str | None:
+    if given is None:
+        return None
+    if (
+        not isinstance(given, str)
+        or given in ("", "id")
+        or source.catalog.find_name(etype, given) is not None
+    ):
+        raise source.failure(
+            place.key("created"),
+            f"`created` is a label that {etype} does not have. Got {quote(given)}.",
+            expected="supported-options?",
+        )
+    return given
 
 
 def _fields(source: Source, given: Any, *, etype: str, place: Place) -> tuple[Attr, ...] | None:

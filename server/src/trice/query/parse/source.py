@@ -52,13 +52,13 @@ class Source:
         catalog: Catalog,
         *,
         is_admin: bool,
-        is_cutting: bool = False,
+        is_function: bool = False,
         spend: Spend = free,
     ) -> None:
         self.given = given
         self.catalog = catalog
         self.is_admin = is_admin
-        self.is_cutting = is_cutting
+        self.is_function = is_function
         self._spend = spend
         self._forms = 0
         self._conditions = 0
