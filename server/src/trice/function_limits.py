@@ -414,6 +414,9 @@ FIND_ROWS_MAX: Final = 1_000
 CURSOR_CHARS_MAX: Final = 16_384
 """A cursor that a client hands back; longer ones are none."""
 
+PAGES_A_TOKEN: Final = 10
+"""Pages of a list that come back and run for each token of the function's rate."""
+
 PAGES_MAX: Final = 200
 """Pages of one watched list. More: `parameter-limit-exceeded`; what splitting brings beyond them is
 loaded again by who wants it."""

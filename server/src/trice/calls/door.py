@@ -193,6 +193,15 @@ class Door:
             key=asked.key,
         )
 
+    def owe_tokens(self, asked: Asked, tokens: int) -> None:
+        """Count as many calls more, though there may be too few tokens now."""
+        self._rates.owe(
+            *(asked.app.id, asked.signature, asked.args),
+            identity=asked.identity,
+            ip=asked.ip,
+            tokens=tokens,
+        )
+
     def _asked(
         self,
         app: App,
