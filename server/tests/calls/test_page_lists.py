@@ -385,7 +385,7 @@ async def test_pages_that_come_back_and_run_are_counted_later(stage: Stage) -> N
     await put(stage, *range(10, 80))
     guest = Identity("guest", None, ip="192.0.2.1")
     admin = await loaded(stage, is_deployed=True, pages=25, identity=ADMIN)
-    ends = [page.stretch.until for page in admin.pages._pages]
+    ends = list(admin.ends)
 
     async def come_back() -> Any:
         watcher = stage.watch_list("t.by_room", guest, ends=ends, page={"size": 2})
